@@ -1,0 +1,165 @@
+"""Every error the reconciler raises on purpose.
+
+    ReconcilerError                exit 1
+    ├── UsageError                 exit 64: the command line is wrong
+    ├── SpecErrors                 problems in files, all of a run together
+    ├── GuardError                 a check refused to go on; nothing was sent
+    │   ├── AccountMismatch        credentials of another account
+    │   ├── LimitExceeded          maxSubmissions, maxCancellations
+    │   └── LocalLedgerInCI        a SQLite ledger on a runner that forgets it
+    ├── PlanFileError              a plan file that cannot be read, or is of another project
+    │   └── StalePlan              a plan file whose specs have moved since
+    ├── LedgerError
+    │   ├── LedgerMissing          a command that needs a ledger found none
+    │   ├── LedgerCorrupt          what is stored is not a log
+    │   ├── LedgerReadOnly         it cannot be written
+    │   ├── LedgerFull             no room to write
+    │   ├── LedgerFormatNewer      written by a newer reconciler
+    │   ├── LedgerPinned           it belongs to another project, target, account or region
+    │   └── LedgerUnreachable      no answer; what was written is not known
+    └── ServiceError               AWS answered a read with an error, or not at all
+
+What may live here: exception types, their fields and their wording. What may not: anything that raises them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in a file: where (1-based line and column), what, and what would be right.
+
+    `path` is as the user can open it (relative to the project folder where that is shorter). `rule` is a stable
+    identifier such as `unknown-field`. `source_line` is the offending line as written, without its line end; `None`
+    where the file has no such line (it cannot be read, it is not text).
+    """
+
+    path: str
+    line: int
+    col: int
+    message: str
+    rule: str = "invalid"
+    severity: Severity = "error"
+    source_line: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.col}: {self.message}"
+
+
+class ReconcilerError(Exception):
+    """The base of every error raised on purpose; `exit_code` is what the command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(ReconcilerError):
+    """The command line asks for something that does not exist or does not go together."""
+
+    exit_code = 64
+
+
+class SpecErrors(ReconcilerError):
+    """Everything wrong in the files of one run, sorted by place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class GuardError(ReconcilerError):
+    """A check refused to go on; nothing was sent."""
+
+
+class AccountMismatch(GuardError):
+    """The credentials at hand belong to another account than the target names."""
+
+    def __init__(self, target: str, expected: str, actual: str) -> None:
+        self.target, self.expected, self.actual = target, expected, actual
+        super().__init__(
+            f"target {target} is account {expected}, but the credentials at hand are of account {actual}: "
+            f"nothing was sent. Use credentials of {expected}, or another target."
+        )
+
+
+class LimitExceeded(GuardError):
+    """The plan holds more actions of a kind than the target allows in one pass."""
+
+    def __init__(self, limit: str, allowed: int, planned: int, option: str) -> None:
+        self.limit, self.allowed, self.planned = limit, allowed, planned
+        super().__init__(
+            f"{limit} is {allowed}, and this plan holds {planned}: nothing was sent. "
+            f"If that is what you mean, allow it once with {option} {planned}."
+        )
+
+
+class LocalLedgerInCI(GuardError):
+    """CI=true and a SQLite ledger: every runner would start from nothing and submit everything again."""
+
+    def __init__(self, ledger: str) -> None:
+        super().__init__(
+            f"the ledger {ledger} is a local file and CI=true: each runner would start from nothing and submit "
+            "everything again. Use an s3:// or dynamodb:// ledger, or --local-ledger if this file is kept."
+        )
+
+
+class PlanFileError(ReconcilerError):
+    """A plan file that cannot be read, or that was made for something else."""
+
+
+class StalePlan(PlanFileError):
+    """Specs of the plan that have moved since it was made: name, the ledger head it saw, the head now."""
+
+    def __init__(self, moved: Sequence[tuple[str, int, int]]) -> None:
+        self.moved = tuple(moved)
+        lines = [f"  {name}: planned at ledger head {seen}, now {now}" for name, seen, now in self.moved]
+        super().__init__(
+            "the plan is stale, nothing was sent. Moved since it was made:\n"
+            + "\n".join(lines)
+            + "\nPlan again."
+        )
+
+
+class LedgerError(ReconcilerError):
+    """The ledger cannot be used as it is."""
+
+
+class LedgerMissing(LedgerError):
+    """There is no ledger yet where the target says it is."""
+
+
+class LedgerCorrupt(LedgerError):
+    """What is stored is not a log, or a batch of it cannot be read."""
+
+
+class LedgerReadOnly(LedgerError):
+    """The ledger can be read and not written."""
+
+
+class LedgerFull(LedgerError):
+    """There is no room left to write."""
+
+
+class LedgerFormatNewer(LedgerError):
+    """The ledger was written by a newer reconciler."""
+
+
+class LedgerPinned(LedgerError):
+    """The ledger belongs to another project, target, account or region than the one at hand."""
+
+
+class LedgerUnreachable(LedgerError):
+    """The ledger did not answer; what was being written is there or not, and only a later read can tell."""
+
+
+class ServiceError(ReconcilerError):
+    """AWS answered a read with an error, or not at all. `code` is AWS's error code or the client's exception name."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        self.operation, self.code, self.message = operation, code, message
+        super().__init__(f"{operation}: {code}: {message}")

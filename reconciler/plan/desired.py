@@ -1,0 +1,98 @@
+"""What git asks for, for one target: the specs, rendered and checked, and what the plan must know about the checkout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.identity.digest import Place
+from reconciler.model.spec import Policy
+from reconciler.model.strict import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a spec is written: a path relative to the project folder with forward slashes, and its first line."""
+
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredSpec:
+    """One spec as one target asks for it.
+
+    `request` is rendered and valid, with the name filled in, without our tags and token: field for field what the
+    spec asks AWS for. For a scheduled spec ``${run.slot}`` is left in it. `locate` are the fields by which its run is
+    found again. `unsupported` names the parts this version cannot act on yet, with their places as ``path:line:col``.
+    """
+
+    name: str
+    kind: str
+    digest: str
+    request: JSON
+    policy: Policy
+    source: Source
+    labels: Mapping[str, str]
+    locate: Mapping[str, str]
+    streaming: bool = False
+    unsupported: tuple[str, ...] = ()
+
+
+class Ancestry(StrEnum):
+    """How a recorded commit stands to the commit that is checked out."""
+
+    CONTAINED = "contained"  # HEAD is it, or descends from it
+    NEWER = "newer"  # HEAD is an ancestor of it: this checkout is old
+    UNKNOWN = "unknown"  # diverged, shallow, or the commit is not here
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """The git checkout that the specs were read from; outside git `commit` is `None` and nothing is checked.
+
+    `ancestry` holds the commits of newest intents that were asked about; a commit that is not in it is unknown.
+    """
+
+    commit: str | None = None
+    ancestry: Mapping[str, Ancestry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """Somebody stopped the work: why, who, until when (ISO 8601 text); `None` where it is not said."""
+
+    reason: str | None = None
+    owner: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one pass may do; `None`: no limit."""
+
+    max_submissions: int | None = None
+    max_cancellations: int | None = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that one target of a project asks for.
+
+    `names` are all specs of the project in this target, selected or not; `specs` are the selected ones. `selected`
+    says whether a name that is only in the ledger belongs to this pass (`None`: all of them). `complete` is false
+    where the project holds no spec at all: then nothing is cancelled.
+    """
+
+    place: Place
+    specs: Mapping[str, DesiredSpec]
+    names: frozenset[str]
+    selected: frozenset[str] | None = None
+    checkout: Checkout = Checkout()
+    suspension: Suspension | None = None
+    limits: Limits = Limits()
+    settle_seconds: int = 1500
+    claim_seconds: int = 30
+    on_unknown: str = "Resubmit"
+    allow_rollback: bool = False

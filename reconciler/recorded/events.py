@@ -1,0 +1,226 @@
+"""Everything that can happen to a submission, as the ledger holds it.
+
+Each event is a frozen dataclass; its JSON form is ``{"type": …}`` and the fields that are not `None`. Times are text
+as `identity.instant.text` writes them. Later versions may add types and optional fields; a type that is not known
+here means that a newer reconciler wrote the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any, ClassVar
+
+from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
+from reconciler.model.strict import JSON
+
+FORMAT = 1
+"""Version of the event format, pinned by the first event; a higher one is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The base of all events. `at` is when it was written down, by the clock of the machine that wrote it."""
+
+    type: ClassVar[str]
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened(Event):
+    """The first event of every ledger: what it belongs to."""
+
+    type: ClassVar[str] = "opened"
+    project: str
+    target: str
+    account: str
+    region: str
+    format: int
+    tool_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecEvent(Event):
+    """An event of one spec."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionEvent(SpecEvent):
+    """An event of one submission, known by its token."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intended(SubmissionEvent):
+    """A send is about to be transmitted: written, durably, before the call (PROTOCOL R1).
+
+    `request` is exactly what is transmitted. `not_after` is the time after which this send must not start. `locate`
+    holds the fields by which its run is found again; `source` is ``{"path", "line"}``; `owner` names the process.
+    """
+
+    type: ClassVar[str] = "intended"
+    kind: str
+    generation: int | None = None
+    slot: str | None = None
+    attempt: int
+    send: int
+    digest: str
+    revision: int
+    request: JSON
+    locate: Mapping[str, str]
+    not_after: str
+    owner: str
+    reason: str
+    deletion_policy: str
+    streaming: bool = False
+    source: JSON
+    commit: str | None = None
+    actor: str
+    tool_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted(SubmissionEvent):
+    """AWS accepted the send: `run_id` is its job run or job id."""
+
+    type: ClassVar[str] = "submitted"
+    send: int
+    run_id: str
+    arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent(SubmissionEvent):
+    """The send never reached AWS, or AWS refused it for a passing reason (`refused`); the submission may be sent again.
+
+    `code` is AWS's error code or the client's exception name.
+    """
+
+    type: ClassVar[str] = "unsent"
+    send: int
+    code: str
+    message: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected(SubmissionEvent):
+    """AWS said no to the content of this submission; sending it again would not help."""
+
+    type: ClassVar[str] = "rejected"
+    send: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unclear(SubmissionEvent):
+    """The outcome of a send is not known. Changes nothing but what people are told: the intent stays unresolved."""
+
+    type: ClassVar[str] = "unclear"
+    send: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted(SubmissionEvent):
+    """A run that carries the submission's tag was found: it is this submission's run."""
+
+    type: ClassVar[str] = "adopted"
+    run_id: str
+    arn: str | None = None
+    by: str = "tag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflicted(SubmissionEvent):
+    """Several runs carry the tag of one submission: a person decides."""
+
+    type: ClassVar[str] = "conflicted"
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent(SubmissionEvent):
+    """A complete listing, begun at `looked_at`, held no run with the submission's tag."""
+
+    type: ClassVar[str] = "absent"
+    looked_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed(SubmissionEvent):
+    """The state of a run as AWS gave it.
+
+    `state` is one of `RunState`; `aws_state` is the service's own word; `detail` its reason in its own words.
+    """
+
+    type: ClassVar[str] = "observed"
+    run_id: str
+    state: str
+    aws_state: str
+    detail: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked(SubmissionEvent):
+    """This run is to be cancelled: written before AWS is asked, so that its end is known to be ours."""
+
+    type: ClassVar[str] = "cancel-asked"
+    run_id: str
+    reason: str
+    actor: str
+
+
+@cache
+def _types() -> dict[str, type[Event]]:
+    found: dict[str, type[Event]] = {}
+    pending = [Event]
+    while pending:
+        for child in pending.pop().__subclasses__():
+            pending.append(child)
+            if "type" in child.__dict__:
+                found[child.type] = child
+    return found
+
+
+@cache
+def _fields(event_type: type[Event]) -> tuple[tuple[str, bool], ...]:
+    """Field names, and whether each must be there."""
+    return tuple((field.name, field.default is MISSING) for field in fields(event_type))
+
+
+def encode(event: Event) -> JSON:
+    """The JSON form of an event."""
+    form: JSON = {"type": event.type}
+    for name, _ in _fields(type(event)):
+        value = getattr(event, name)
+        if value is not None:
+            form[name] = value
+    return form
+
+
+def decode(form: Mapping[str, Any]) -> Event:
+    """The event that a JSON form stands for.
+
+    Unknown optional fields of a known type are passed over. Raises `LedgerFormatNewer` for a type that is not known,
+    `LedgerCorrupt` for a missing field.
+    """
+    event_type = _types().get(form.get("type", ""))
+    if event_type is None:
+        raise LedgerFormatNewer(
+            f"the ledger holds an event of type {form.get('type')!r}, which this version does not know: "
+            "it was written by a newer reconciler. Upgrade to that version."
+        )
+    known = _fields(event_type)
+    missing = [name for name, required in known if required and name not in form]
+    if missing:
+        raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger lacks {', '.join(missing)}")
+    return event_type(**{name: form[name] for name, _ in known if name in form})

@@ -1,0 +1,146 @@
+"""The fold: events in, state out. Total over every log that a reconciler of this or an older format can have written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
+from reconciler.recorded import events as e
+from reconciler.recorded.state import Pin, Recorded, SpecRecord
+from reconciler.recorded.submission import Phase, RunState, Send, Submission
+
+TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+
+
+def fold(recorded: Recorded, position: int, batch: Iterable[e.Event]) -> None:
+    """Adds the events of the batch at `position` to `recorded`, in place.
+
+    Raises `LedgerCorrupt` for an event that cannot follow what came before it (an outcome without an intent), and
+    `LedgerFormatNewer` for a log of a newer format.
+    """
+    for event in batch:
+        _add(recorded, position, event)
+    recorded.position = max(recorded.position, position)
+
+
+def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
+    """Adds what was observed and is not written down; positions and heads stay as they are."""
+    for event in batch:
+        if isinstance(event, e.SubmissionEvent):
+            _outcome(_submission(recorded, event), event)
+
+
+def _add(recorded: Recorded, position: int, event: e.Event) -> None:
+    match event:
+        case e.Opened():
+            if event.format > e.FORMAT:
+                raise LedgerFormatNewer(
+                    f"the ledger has format {event.format}, this version writes {e.FORMAT}: "
+                    "it was written by a newer reconciler. Upgrade to that version."
+                )
+            recorded.pin = Pin(event.project, event.target, event.account, event.region)
+        case e.Intended():
+            record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
+            record.head = max(record.head, position)
+            _intend(recorded, record, position, event)
+        case e.SubmissionEvent():
+            submission = _submission(recorded, event)
+            record = recorded.specs[submission.name]
+            record.head = max(record.head, position)
+            _outcome(submission, event)
+        case _:
+            pass
+
+
+def _submission(recorded: Recorded, event: e.SubmissionEvent) -> Submission:
+    submission = recorded.by_token.get(event.token)
+    if submission is None:
+        raise LedgerCorrupt(
+            f"the ledger holds {event.type!r} of {event.name} for token {event.token} without an intent"
+        )
+    return submission
+
+
+def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Intended) -> None:
+    submission = recorded.by_token.get(event.token)
+    if submission is None:
+        submission = Submission(
+            name=event.name,
+            kind=event.kind,
+            generation=event.generation,
+            slot=event.slot,
+            attempt=event.attempt,
+            token=event.token,
+            digest=event.digest,
+            revision=event.revision,
+            intent_position=position,
+            locate=event.locate,
+            deletion_policy=event.deletion_policy,
+            streaming=event.streaming,
+            commit=event.commit,
+            source=event.source,
+            actor=event.actor,
+        )
+        record.submissions.append(submission)
+        recorded.by_token[event.token] = submission
+    submission.phase = Phase.INTENDED
+    submission.intent_position = position
+    submission.deletion_policy = event.deletion_policy
+    submission.error = None
+    submission.looked.clear()
+    submission.sends.append(Send(event.send, event.at, event.not_after))
+
+
+def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:  # noqa: C901 - one case for each event type
+    match event:
+        case e.Submitted() | e.Adopted():
+            if submission.phase is Phase.SUBMITTED:
+                return  # two passes can find the same run; the first record stays
+            submission.phase = Phase.SUBMITTED
+            submission.run_id = event.run_id
+            submission.run_state = RunState.SUBMITTED
+            submission.submitted_at = event.at
+            submission.error = None
+            _close(submission, "submitted", event.send if isinstance(event, e.Submitted) else None)
+        case e.Unsent():
+            _fail(submission, event, Phase.UNSENT)
+        case e.Rejected():
+            _fail(submission, event, Phase.REJECTED)
+        case e.Unclear():
+            if submission.phase is not Phase.SUBMITTED:
+                submission.error = f"{event.code}: {event.message}"
+        case e.Conflicted():
+            if submission.phase is not Phase.SUBMITTED:
+                submission.phase = Phase.CONFLICTED
+                submission.conflict = tuple(event.run_ids)
+        case e.Absent():
+            submission.looked.append(event.looked_at)
+        case e.Observed():
+            _observe(submission, event)
+        case e.CancelAsked():
+            submission.cancel_asked_at = event.at
+        case _:
+            pass
+
+
+def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) -> None:
+    """A send that ended without a run proves absence only if no earlier send is unresolved (PROTOCOL R3)."""
+    _close(submission, event.type, event.send)
+    submission.error = f"{event.code}: {event.message}"
+    if submission.phase is Phase.INTENDED and all(send.outcome is not None for send in submission.sends):
+        submission.phase = phase
+
+
+def _close(submission: Submission, outcome: str, number: int | None) -> None:
+    for send in submission.sends:
+        if send.outcome is None and number in {None, send.number}:
+            send.outcome = outcome
+
+
+def _observe(submission: Submission, event: e.Observed) -> None:
+    if submission.run_id != event.run_id or submission.run_state in TERMINAL:
+        return  # a terminal state is the last word
+    submission.run_state = RunState(event.state)
+    submission.aws_state = event.aws_state
+    submission.detail = event.detail
+    submission.finished_at = event.finished_at

@@ -1,0 +1,105 @@
+"""The state that the ledger's events add up to, and this pass's observations on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.recorded.submission import Submission
+
+
+@dataclass(slots=True)
+class SpecRecord:
+    """Everything recorded of one spec.
+
+    `head` is the position of the newest event about it, 0 where there is none: a plan made at another head is stale.
+    `submissions` are in the order of their first intents.
+    """
+
+    name: str
+    head: int = 0
+    submissions: list[Submission] = field(default_factory=list)
+
+    @property
+    def newest(self) -> Submission | None:
+        """The submission whose first intent is newest."""
+        return self.submissions[-1] if self.submissions else None
+
+    @property
+    def baseline(self) -> Submission | None:
+        """The newest submission that was accepted or is unresolved: what the spec's content is compared with.
+
+        Rejected and never-sent submissions do not count: nothing of them ran.
+        """
+        return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved), None)
+
+    @property
+    def unresolved(self) -> list[Submission]:
+        """Submissions that may have a run nobody knows of."""
+        return [s for s in self.submissions if s.unresolved]
+
+    @property
+    def live(self) -> list[Submission]:
+        """Submissions with a run that may still do work."""
+        return [s for s in self.submissions if s.live]
+
+    @property
+    def next_generation(self) -> int:
+        """One more than the highest generation ever intended."""
+        return 1 + max((s.generation or 0 for s in self.submissions), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What a ledger belongs to, from its first event."""
+
+    project: str
+    target: str
+    account: str
+    region: str
+
+
+@dataclass(slots=True)
+class Recorded:
+    """The fold of a ledger up to `position`, with what this pass observed.
+
+    `found` holds, by token, the runs that carry the tag of an unresolved submission; a token whose listing was
+    complete and empty has an empty tuple, a token that was not looked for has no entry.
+    `look_errors` holds, by token, why a look failed: an error is not absence.
+    `observe_errors` holds, by token, why a live run's state is not known in this pass.
+    """
+
+    position: int = 0
+    pin: Pin | None = None
+    specs: dict[str, SpecRecord] = field(default_factory=dict)
+    by_token: dict[str, Submission] = field(default_factory=dict)
+    found: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    look_errors: dict[str, str] = field(default_factory=dict)
+    observe_errors: dict[str, str] = field(default_factory=dict)
+
+    def spec(self, name: str) -> SpecRecord:
+        """What is recorded of a spec; an empty record where nothing is."""
+        return self.specs.get(name) or SpecRecord(name)
+
+    def unresolved(self) -> Iterator[Submission]:
+        """All submissions that may have a run nobody knows of, in order of name."""
+        return (s for name in sorted(self.specs) for s in self.specs[name].unresolved)
+
+    def live(self) -> Iterator[Submission]:
+        """All submissions with a live run, in order of name."""
+        return (s for name in sorted(self.specs) for s in self.specs[name].live)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one look at AWS found, ready to lay over the recorded state. Fields as in `Recorded`."""
+
+    found: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    look_errors: Mapping[str, str] = field(default_factory=dict)
+    observe_errors: Mapping[str, str] = field(default_factory=dict)
+
+    def lay_over(self, recorded: Recorded) -> None:
+        """Adds this pass's findings to `recorded`, in memory."""
+        recorded.found.update({token: tuple(ids) for token, ids in self.found.items()})
+        recorded.look_errors.update(self.look_errors)
+        recorded.observe_errors.update(self.observe_errors)

@@ -1,0 +1,117 @@
+"""One submission as the ledger tells it, and the run it became."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """How far a submission has come."""
+
+    INTENDED = "intended"  # a send may be under way, or its outcome is unclear: unresolved
+    UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a passing reason
+    REJECTED = "rejected"  # AWS said no to its content
+    CONFLICTED = "conflicted"  # several runs carry its tag
+    SUBMITTED = "submitted"  # it has a run; this never changes again
+
+
+class RunState(StrEnum):
+    """The state of a run in our words, for both services."""
+
+    SUBMITTED = "submitted"  # accepted, not yet running
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"  # was live, and AWS does not know it now
+
+    @property
+    def live(self) -> bool:
+        """Whether the run may still do work."""
+        return self in {RunState.SUBMITTED, RunState.RUNNING}
+
+
+@dataclass(slots=True)
+class Send:
+    """One transmission of a submission: its number, its intent's time and deadline, and what is known of its outcome.
+
+    `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent`` or ``rejected``.
+    """
+
+    number: int
+    at: str
+    not_after: str
+    outcome: str | None = None
+
+
+@dataclass(slots=True)
+class Submission:
+    """One intended run. The fold changes it as events come in; to everybody else it is read-only.
+
+    `token`           its client token.
+    `intent_position` where in the ledger its newest intent is, whose request is what was sent.
+    `locate`          the fields by which its run is found again, such as ``{"applicationId": …}``.
+    `looked`          when complete listings since the newest intent found nothing (newest last).
+    `run_id`          `None` until AWS accepted it.
+    `error`           what AWS or the client said last, ``CODE: message``; `None` where nothing went wrong.
+    """
+
+    name: str
+    kind: str
+    generation: int | None
+    slot: str | None
+    attempt: int
+    token: str
+    digest: str
+    revision: int
+    intent_position: int
+    locate: Mapping[str, str]
+    deletion_policy: str
+    streaming: bool
+    commit: str | None
+    source: Mapping[str, object]
+    actor: str
+    phase: Phase = Phase.INTENDED
+    sends: list[Send] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
+    run_id: str | None = None
+    run_state: RunState | None = None
+    aws_state: str | None = None
+    detail: str | None = None
+    submitted_at: str | None = None
+    finished_at: str | None = None
+    cancel_asked_at: str | None = None
+    error: str | None = None
+    conflict: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[int | None, str | None, int]:
+        """(generation, slot, attempt): what the ledger refuses a second intent for."""
+        return (self.generation, self.slot, self.attempt)
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether a run may exist that the ledger does not know."""
+        return self.phase in {Phase.INTENDED, Phase.CONFLICTED}
+
+    @property
+    def accepted(self) -> bool:
+        """Whether AWS accepted it."""
+        return self.phase is Phase.SUBMITTED
+
+    @property
+    def live(self) -> bool:
+        """Whether it has a run that may still do work."""
+        return self.run_state is not None and self.run_state.live
+
+    @property
+    def first_intent_at(self) -> str:
+        """When the first send was intended."""
+        return self.sends[0].at
+
+    @property
+    def newest_send(self) -> Send:
+        """The last transmission."""
+        return self.sends[-1]
