@@ -119,9 +119,7 @@ class StalePlan(PlanFileError):
         self.moved = tuple(moved)
         lines = [f"  {name}: planned at ledger head {seen}, now {now}" for name, seen, now in self.moved]
         super().__init__(
-            "the plan is stale, nothing was sent. Moved since it was made:\n"
-            + "\n".join(lines)
-            + "\nPlan again."
+            "the plan is stale, nothing was sent. Moved since it was made:\n" + "\n".join(lines) + "\nPlan again."
         )
 
 

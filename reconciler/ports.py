@@ -14,7 +14,6 @@ from reconciler.model.strict import JSON
 from reconciler.recorded.events import Event, Observed
 from reconciler.recorded.state import Recorded
 
-
 # --- ledger -----------------------------------------------------------------------------------------------------------
 
 

@@ -15,9 +15,7 @@ def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     Raises `ValueError` for NaN and infinities, `TypeError` for what JSON cannot say, `UnicodeEncodeError` for lone
     surrogates. ``1``, ``1.0``, ``"1"``, ``null`` and a missing key are five different things.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 NAME_FIELDS = ("name", "jobName")

@@ -46,26 +46,20 @@ class Plan:
     def check(self, limits: Limits) -> None:
         """Raises `LimitExceeded`, with the numbers, where the plan is more than one pass may do."""
         submissions = sum(
-            a.reason in COUNTED_SUBMISSIONS
-            for a in self.actions
-            if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
+            a.reason in COUNTED_SUBMISSIONS for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
         )
         cancellations = sum(a.action is ActionType.CANCEL for a in self.actions)
         if limits.max_submissions is not None and submissions > limits.max_submissions:
             raise LimitExceeded("maxSubmissions", limits.max_submissions, submissions, "--max-submissions")
         if limits.max_cancellations is not None and cancellations > limits.max_cancellations:
-            raise LimitExceeded(
-                "maxCancellations", limits.max_cancellations, cancellations, "--max-cancellations"
-            )
+            raise LimitExceeded("maxCancellations", limits.max_cancellations, cancellations, "--max-cancellations")
 
     def with_changes(self, changes: dict[str, tuple[Change, ...]]) -> Plan:
         """The same plan with field differences laid in, by client token."""
         return replace(
             self,
             actions=tuple(
-                replace(action, changes=changes[action.client_token])
-                if action.client_token in changes
-                else action
+                replace(action, changes=changes[action.client_token]) if action.client_token in changes else action
                 for action in self.actions
             ),
         )
