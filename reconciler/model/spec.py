@@ -1,0 +1,182 @@
+"""One spec document: the envelope around a request, in Kubernetes' words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from reconciler.model.strict import JSON, Strict
+
+API_VERSION = "reconciler/v1"
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+"""A name of a project, target or spec: Kubernetes' DNS label, so that it fits tags, file names and tokens."""
+
+DAY_SECONDS = 86_400
+STREAMING_DEFAULTS = {"concurrencyPolicy": "Replace", "restartPolicy": "Always"}
+
+
+def _moment(value: str) -> str:
+    """An ISO 8601 time with a zone, kept as it was written. Raises `ValueError`."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f'{value!r} is not an ISO 8601 time, such as "2026-12-01T00:00:00Z"') from None
+    if moment.tzinfo is None:
+        raise ValueError(f'{value!r} has no time zone: add Z for UTC, as in "2026-12-01T00:00:00Z"')
+    return value
+
+
+@cache
+def _schedule(value: str) -> str:
+    """A five-field cron expression, with the meaning Debian's cron gives it. Raises `ValueError`."""
+    fields = value.split()
+    if len(fields) != 5:
+        raise ValueError(
+            f'a schedule has five fields (minute hour day month weekday), as in "0 2 * * *", not {value!r}'
+        )
+    try:
+        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"{value!r} is not a cron schedule: {str(error).lower()}") from None
+    return value
+
+
+@cache
+def _time_zone(value: str) -> str:
+    """An IANA time zone name that this machine knows. Raises `ValueError`."""
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError only in name: folders raise OSError
+        raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Madrid") from None
+    except KeyError:
+        raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Madrid") from None
+    return value
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values, each once. Raises `ValueError` naming the first that comes twice."""
+    seen = set[str]()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{value!r} is in the list twice")
+        seen.add(value)
+    return values
+
+
+class Suspend(Strict):
+    """Why the work is stopped, who stopped it, and until when."""
+
+    reason: str | None = Field(None, min_length=1, description="Why; shown in plans and in status.")
+    owner: str | None = Field(None, min_length=1, description="Who to ask.")
+    until: Annotated[str, AfterValidator(_moment)] | None = Field(
+        None, description='When it ends by itself, ISO 8601 with a zone: "2026-12-01T00:00:00Z". Absent: never.'
+    )
+
+
+def _suspend_form(value: Any) -> str:  # noqa: ANN401 - whatever the file holds there
+    return "mapping" if isinstance(value, (dict, Suspend)) else "boolean"
+
+
+Suspended = Annotated[
+    Annotated[bool, Tag("boolean")] | Annotated[Suspend, Tag("mapping")], Discriminator(_suspend_form)
+]
+
+
+class Dependency(Strict):
+    """Another spec of the project that must end before this one is submitted."""
+
+    name: Name = Field(description="The other spec's metadata.name.")
+    condition: Literal["Succeeded", "Completed"] = Field(
+        "Succeeded", description="Succeeded: its current run succeeded. Completed: it ended, whatever its end."
+    )
+
+
+class Policy(Strict):
+    """How and when a spec runs: everything of `spec:` except the request. Of these only `revision` is in the digest."""
+
+    revision: int = Field(1, ge=0, description="Any other number runs the same request again.")
+    targets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(_unique)] | None = Field(
+        None, description="The targets it runs in; absent: every target of the project."
+    )
+    suspend: Suspended = Field(
+        False, description="true, or why, who and until when: nothing is submitted or cancelled for this spec."
+    )
+    schedule: Annotated[str, AfterValidator(_schedule)] | None = Field(
+        None, description="Five-field cron. Without it a spec is a one-off: one run for each generation."
+    )
+    timeZone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "UTC", description="IANA name of the zone that the schedule is in."
+    )
+    startingDeadlineSeconds: int | None = Field(
+        None, ge=0, description="A slot later than this is missed: recorded so and never run. Absent: no deadline."
+    )
+    catchup: bool = Field(
+        False, description="false: only the newest due slot runs, others are missed; true: all of them, oldest first."
+    )
+    concurrencyPolicy: Literal["Allow", "Forbid", "Replace"] = Field(
+        "Forbid", description="What to do while an earlier run is live. Streaming jobs: Replace unless given."
+    )
+    dependsOn: Annotated[tuple[Dependency, ...], Field(strict=False)] = Field(
+        (), description="Other specs of this project that must end first."
+    )
+    backoffLimit: int = Field(0, ge=0, description="Extra attempts after a failed one.")
+    backoffSeconds: int = Field(
+        60,
+        ge=0,
+        le=DAY_SECONDS,
+        description="Wait before the first extra attempt; doubles each time, at most one hour.",
+    )
+    restartPolicy: Literal["OnFailure", "Always"] = Field(
+        "OnFailure", description="Always: restart whatever the end. Streaming jobs: Always unless given."
+    )
+    deletionPolicy: Literal["Orphan", "Cancel"] = Field(
+        "Orphan", description="What happens to the live run when this spec leaves git."
+    )
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The fields that the file sets itself, whatever their values."""
+        return frozenset(self.model_fields_set)
+
+    def effective(self, *, streaming: bool) -> Policy:
+        """The policy with the defaults of its kind of job: a streaming job that says nothing else is replaced when it
+        changes and restarted whatever its end. `given` stays what it was."""
+        values = {name: getattr(self, name) for name in Policy.model_fields}
+        if streaming:
+            values |= {name: value for name, value in STREAMING_DEFAULTS.items() if name not in self.model_fields_set}
+        return Policy.model_construct(_fields_set=set(self.model_fields_set & Policy.model_fields.keys()), **values)
+
+
+class Metadata(Strict):
+    """Who the spec is. Nothing here ever causes a run, a new name excepted: that is another spec."""
+
+    name: Name = Field(description="Unique in the project; a new name is another spec.")
+    labels: dict[str, str] = Field({}, description="For selection (-l team=growth) and display.")
+    annotations: dict[str, str] = Field({}, description="For people and other tools; never read by the reconciler.")
+
+
+class Spec(Policy):
+    """The `spec:` of a document: the policy, and the request it is about."""
+
+    request: JSON = Field(
+        description="The AWS API call: StartJobRun for EmrServerlessJobRun, SubmitJob for BatchJob, field for field."
+    )
+
+
+class SpecDocument(Strict):
+    """One desired job."""
+
+    apiVersion: Literal["reconciler/v1"] = Field(description="The format of this document.")
+    kind: str = Field(description="EmrServerlessJobRun or BatchJob.")
+    metadata: Metadata = Field(description="Who it is.")
+    spec: Spec = Field(description="What runs, and when.")
+
+    def policy(self) -> Policy:
+        """Everything of `spec:` except the request, defaults of streaming jobs not yet applied."""
+        return self.spec.effective(streaming=False)
