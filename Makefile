@@ -1,0 +1,86 @@
+# Everything a developer and CI run. Needed: Python 3.11 or newer, git and make; the rest is set up in .venv.
+#
+#   make demo    the whole story on the embedded emulator
+#   make test    every test
+#   make check   what CI runs: lint, format, types, layers, tests with branch coverage
+#
+# The first run installs from the package index that pip is configured for; after that nothing needs a network.
+
+PYTHON ?= python3
+SHELL  := /bin/bash
+VENV   := .venv
+PIN    := .ci/constraints.txt
+BIN    := $(VENV)/bin
+# Stamps of what is installed, remade when the pins, pyproject.toml or this file change.
+RUN    := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+
+# The user's PYTHONPATH and pip options stay outside, except those that say where packages come from.
+PIP_SOURCES := PIP_CONFIG_FILE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT \
+               PIP_CLIENT_CERT PIP_PROXY PIP_RETRIES PIP_DEFAULT_TIMEOUT PIP_TIMEOUT PIP_CACHE_DIR
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV $(filter-out $(PIP_SOURCES),$(filter PIP_%,$(.VARIABLES)))
+
+# The pins hold for the build backend too: pip passes these two on to its isolated build, -c it would not.
+INSTALL = PIP_CONSTRAINT=$(PIN) PIP_BUILD_CONSTRAINT=$(PIN) PIP_USER=0 \
+          $(BIN)/python -I -m pip install -qq --disable-pip-version-check --no-input -e
+
+PYTEST = $(BIN)/python -m pytest -q -n auto --dist worksteal
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-dev demo test check lint types layers coverage soak bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(RUN) ## install the program into .venv
+
+setup-dev: $(DEV) ## install the program and the development tools into .venv
+
+demo: $(RUN) ## plan, apply, edit, plan, apply, status, why: on the embedded emulator
+	@.ci/demo.sh
+
+test: $(DEV) ## run every test
+	@$(PYTEST) -m "not soak and not bench"
+
+check: lint types layers coverage ## what CI runs
+
+lint: $(DEV) ## ruff: rules and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format" >&2; exit 1; }
+
+types: $(DEV) ## mypy --strict
+	@$(BIN)/mypy
+
+layers: $(DEV) ## import-linter: arrows point down only
+	@$(BIN)/lint-imports --no-logo
+
+coverage: $(DEV) ## run every test and measure branch coverage, subprocesses included
+	@$(PYTEST) -m "not soak and not bench" --cov --cov-report=term
+
+soak: $(DEV) ## the long campaigns
+	@$(BIN)/python -m pytest -m soak || test $$? -eq 5  # 5: there is none
+
+bench: $(DEV) ## measure whole commands against a bare read of the same specs
+	@$(BIN)/python tests/bench/whole_process.py
+
+clean: ## remove what make and the tools made
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	@find reconciler tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): pyproject.toml $(PIN) Makefile | $(BIN)/python
+	@echo "Installing reconciler into $(VENV) ..."
+	@$(INSTALL) .
+	@touch $@
+
+$(DEV): pyproject.toml $(PIN) Makefile | $(BIN)/python
+	@echo "Installing reconciler and the development tools into $(VENV) ..."
+	@$(INSTALL) '.[dev]'
+	@touch $(RUN) $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) on PATH. Python 3.11 or newer is needed; say which with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: $(PYTHON) is $$($(PYTHON) -I -V 2>&1). Python 3.11 or newer is needed; say which with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -I -m venv --clear $(VENV) || { \
+	    echo "make: $(PYTHON) cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)." >&2; rm -rf $(VENV); exit 1; }
