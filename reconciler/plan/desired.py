@@ -1,4 +1,4 @@
-"""What git asks for, for one target: the specs, rendered and checked, and what the plan must know about the checkout."""
+"""What git asks for, for one target: the rendered, checked specs, and what the plan must know about the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fold: events in, state out. Total over every log that a reconciler of this or an older format can have written."""
+"""The fold: events in, state out. Total over every log that a reconciler of this or an older format can write."""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""`plan`: what a pass would do, from what git asks for, what is recorded, and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from reconciler.identity.instant import seconds_text
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.desired import Desired
+from reconciler.plan.one_off import decide_spec
+from reconciler.plan.removed import decide_removed
+from reconciler.plan.unresolved import decide_unresolved
+from reconciler.plan.value import Plan
+from reconciler.recorded.state import Recorded, SpecRecord
+
+
+def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
+    """The plan of one pass: pure and total.
+
+    Every selected name of desired and recorded has at least one action; an unresolved submission has one of its own,
+    and nothing new is submitted for its spec until it is resolved. Actions are sorted by name, then by age of the
+    submission. The plan may be more than the limits allow: `Plan.check` says so.
+    """
+    actions = [action for name in _names(desired, recorded) for action in _decide(name, desired, recorded, now)]
+    return Plan(
+        place=desired.place,
+        created_at=seconds_text(now),
+        ledger_position=recorded.position,
+        actions=tuple(actions),
+        commit=desired.checkout.commit,
+        warnings=tuple(_warnings(desired, recorded, actions)),
+    )
+
+
+def _names(desired: Desired, recorded: Recorded) -> list[str]:
+    """The names this pass is about: a spec that exists and is not selected is left alone, recorded or not."""
+    names = desired.specs.keys() | (recorded.specs.keys() - desired.names)
+    return sorted(names if desired.selected is None else names & desired.selected)
+
+
+def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> Iterable[Action]:
+    record = recorded.spec(name)
+    spec = desired.specs.get(name)
+    if record.unresolved:
+        return [decide_unresolved(submission, record, recorded, desired, now) for submission in record.unresolved]
+    if spec is None:
+        return decide_removed(record, desired)
+    return [decide_spec(spec, record, recorded, desired)]
+
+
+def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:
+    """Things about the plan as a whole that a person should know before saying yes."""
+    if not desired.names and recorded.specs:
+        yield "the project holds no spec for this target: nothing is cancelled because of that"
+    removed = {
+        record.baseline.digest: record.name
+        for record in recorded.specs.values()
+        if record.name not in desired.names and record.baseline is not None
+    }
+    for action in actions:
+        if action.action is ActionType.SUBMIT and action.reason is Reason.NEW and action.digest in removed:
+            yield (
+                f"{action.name} is new and equal to {removed[action.digest]}, which is gone. Renamed? "
+                "It will run again under the new name."
+            )
+
+
+def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
+    """The records whose spec differs from what ran, or is gone: those for which the checkout's age matters."""
+    records = []
+    for name in _names(desired, recorded):
+        record = recorded.spec(name)
+        spec = desired.specs.get(name)
+        baseline = record.baseline
+        if record.newest is not None and (spec is None or baseline is None or baseline.digest != spec.digest):
+            records.append(record)
+    return records

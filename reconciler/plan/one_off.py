@@ -1,0 +1,187 @@
+"""What to do about a spec that runs once for each generation, when none of its submissions is unresolved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.identity.digest import client_token, digest
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.desired import Ancestry, Desired, DesiredSpec, Suspension
+from reconciler.plan.unresolved import of_submission
+from reconciler.recorded.state import Recorded, SpecRecord
+from reconciler.recorded.submission import Phase, RunState, Submission
+
+
+def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desired: Desired) -> Action:
+    """One action: submit what differs from the newest submission that AWS accepted, else say how that one stands."""
+    baseline = record.baseline
+    if spec.unsupported:
+        return _unsupported(spec, record, "; ".join(spec.unsupported))
+    if baseline is not None and baseline.digest == spec.digest:
+        return replace(_settled(baseline, record, recorded), source=spec.source)
+    newest = record.newest
+    if newest is not None and newest.phase is Phase.REJECTED and newest.digest == spec.digest:
+        message = (
+            f"AWS rejected generation {newest.generation}: {newest.error}. It waits for another content or revision"
+        )
+        return replace(of_submission(newest, record, ActionType.HOLD, Reason.REJECTED, message), source=spec.source)
+    return _gate(_submission(spec, record, desired), spec, record, recorded, desired)
+
+
+def _settled(baseline: Submission, record: SpecRecord, recorded: Recorded) -> Action:
+    """The content is what ran last: in sync, or held because of how that run ended."""
+    match baseline.run_state:
+        case RunState.FAILED:
+            message = f"run {baseline.run_id} failed{_detail(baseline)}"
+            return of_submission(baseline, record, ActionType.HOLD, Reason.RETRIES_EXHAUSTED, message)
+        case RunState.CANCELLED if baseline.cancel_asked_at is None:
+            message = f"run {baseline.run_id} was cancelled by others{_detail(baseline)}"
+            return of_submission(baseline, record, ActionType.HOLD, Reason.CANCELLED_OUTSIDE, message)
+        case RunState.LOST:
+            message = f"run {baseline.run_id} was live, and AWS does not know it now"
+            return of_submission(baseline, record, ActionType.HOLD, Reason.LOST, message)
+        case _:
+            error = recorded.observe_errors.get(baseline.token)
+            message = f"the state of run {baseline.run_id} is not known now: {error}" if error else ""
+            return of_submission(baseline, record, ActionType.NONE, Reason.IN_SYNC, message)
+
+
+def _detail(submission: Submission) -> str:
+    return f": {submission.detail}" if submission.detail else ""
+
+
+def _submission(spec: DesiredSpec, record: SpecRecord, desired: Desired) -> Action:
+    """The submit that the spec asks for: a new generation, or another send of one that never reached AWS."""
+    baseline, newest = record.baseline, record.newest
+    again = newest is not None and newest.phase is Phase.UNSENT and newest.digest == spec.digest
+    if newest is not None and again:
+        generation, token, send = newest.generation, newest.token, newest.newest_send.number + 1
+    else:
+        generation, send = record.next_generation, 1
+        token = client_token(desired.place, spec.kind, spec.name, generation, None, 1, spec.digest)
+    return Action(
+        name=spec.name,
+        kind=spec.kind,
+        action=ActionType.SUBMIT,
+        reason=_reason(spec, baseline),
+        generation=generation,
+        digest=spec.digest,
+        client_token=token,
+        ledger_head=record.head,
+        source=spec.source,
+        request=spec.request,
+        message=_history(spec, record, again),
+        compared_with=baseline.intent_position if baseline else None,
+        send=send,
+        revision=spec.policy.revision,
+        deletion_policy=spec.policy.deletionPolicy,
+        streaming=spec.streaming,
+        locate=spec.locate,
+    )
+
+
+def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
+    if baseline is None:
+        return Reason.NEW
+    if digest(spec.kind, baseline.revision, spec.request) == baseline.digest:
+        return Reason.REVISION_CHANGED
+    return Reason.SPEC_CHANGED
+
+
+def _history(spec: DesiredSpec, record: SpecRecord, again: bool) -> str:
+    """What a person should know of earlier submissions: a return to old content, or a send that did not arrive."""
+    if again and record.newest is not None:
+        return f"nothing reached AWS the last time ({record.newest.error})"
+    earlier = [s for s in record.submissions if s.accepted and s.digest == spec.digest]
+    return f"a return to generation {earlier[-1].generation}, which will run again" if earlier else ""
+
+
+def _gate(action: Action, spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desired: Desired) -> Action:
+    """The submit itself, or what keeps it from happening now. The order is that of what a person should hear first."""
+    if desired.suspension is not None:
+        message = suspension_message("the project", desired.suspension)
+        return _stopped(action, ActionType.WAIT, Reason.SUSPENDED, message)
+    if (suspension := spec_suspension(spec)) is not None:
+        return _stopped(action, ActionType.WAIT, Reason.SUSPENDED, suspension_message("the spec", suspension))
+    if stale := stale_message(record, desired):
+        return _stopped(action, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
+    live = record.live
+    policy = spec.policy.concurrencyPolicy
+    if not live or policy == "Allow":
+        return action
+    run = live[-1]
+    if policy == "Replace":
+        return _unsupported(
+            spec,
+            record,
+            f"{spec.source.path}:{spec.source.line}:1: {spec.name} has a live run ({run.run_id}), and "
+            "concurrencyPolicy: Replace is not acted on yet by this version. Stop the run, or set Forbid or Allow",
+        )
+    doubt = recorded.observe_errors.get(run.token)
+    message = f"run {run.run_id} of generation {run.generation} is live" + (
+        f", as far as is known ({doubt})" if doubt else ""
+    )
+    return replace(_stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message), run_id=run.run_id)
+
+
+def _stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> Action:
+    return replace(action, action=kind, reason=reason, message=message, request=None)
+
+
+def _unsupported(spec: DesiredSpec, record: SpecRecord, message: str) -> Action:
+    return Action(
+        name=spec.name,
+        kind=spec.kind,
+        action=ActionType.HOLD,
+        reason=Reason.UNSUPPORTED,
+        digest=spec.digest,
+        ledger_head=record.head,
+        source=spec.source,
+        message=message,
+    )
+
+
+def stale_message(record: SpecRecord, desired: Desired) -> str | None:
+    """Why this checkout may not change the spec: it is older than the newest intent's, or its age is not known.
+
+    `None` where it may: outside git, after an intent made outside git, or with `allow_rollback`.
+    """
+    head = desired.checkout.commit
+    commit = record.newest.commit if record.newest else None
+    if head is None or commit is None or commit == head or desired.allow_rollback:
+        return None
+    match desired.checkout.ancestry.get(commit, Ancestry.UNKNOWN):
+        case Ancestry.CONTAINED:
+            return None
+        case Ancestry.NEWER:
+            return (
+                f"this checkout ({head[:12]}) is older than the newest intent's ({commit[:12]}); "
+                "--allow-rollback overrides"
+            )
+        case Ancestry.UNKNOWN:
+            return (
+                f"whether this checkout ({head[:12]}) contains the newest intent's commit ({commit[:12]}) is not known "
+                "(a shallow clone, or diverged); --allow-rollback overrides"
+            )
+
+
+def spec_suspension(spec: DesiredSpec) -> Suspension | None:
+    """The spec's own suspension, `None` where it is not suspended."""
+    match spec.policy.suspend:
+        case False:
+            return None
+        case True:
+            return Suspension()
+        case given:
+            return Suspension(given.reason, given.owner, given.until)
+
+
+def suspension_message(what: str, suspension: Suspension) -> str:
+    """``the spec is suspended (quarter end, by ana, until 2026-12-01T00:00:00Z)``."""
+    parts = [
+        suspension.reason or "",
+        f"by {suspension.owner}" if suspension.owner else "",
+        f"until {suspension.until}" if suspension.until else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return f"{what} is suspended" + (f" ({said})" if said else "")

@@ -1,0 +1,37 @@
+"""What to do about a name that git no longer asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.desired import Desired
+from reconciler.plan.one_off import stale_message, suspension_message
+from reconciler.plan.unresolved import of_submission
+from reconciler.recorded.state import SpecRecord
+from reconciler.recorded.submission import Submission
+
+
+def decide_removed(record: SpecRecord, desired: Desired) -> Sequence[Action]:
+    """A cancel for each live run whose recorded deletion policy says so, else one action that says it is retired.
+
+    Nothing is cancelled where the project holds no spec at all, by an old checkout, or while the project is suspended.
+    """
+    due = [s for s in record.live if s.deletion_policy == "Cancel" and s.cancel_asked_at is None]
+    if due and desired.names:
+        return [_cancel(submission, record, desired) for submission in due]
+    newest = record.newest
+    if newest is None:
+        raise AssertionError("a record without submissions has no spec to be retired")
+    live = "; its run goes on" if record.live else ""
+    return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, f"no longer in the project{live}")]
+
+
+def _cancel(submission: Submission, record: SpecRecord, desired: Desired) -> Action:
+    if desired.suspension is not None:
+        message = suspension_message("the project", desired.suspension)
+        return of_submission(submission, record, ActionType.WAIT, Reason.SUSPENDED, message)
+    if stale := stale_message(record, desired):
+        return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
+    message = "no longer in the project, and deletionPolicy was Cancel"
+    return of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
