@@ -1,0 +1,202 @@
+"""Values, places and flaws from a stream of events, whichever syntax the events come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from reconciler.model.kind import Loc
+from reconciler.model.scalar import Unquoted
+from reconciler.specs.scalars import MERGE_KEY, NULLS, meaning, plain
+
+DEEPEST = 64
+MOST_EXPANDED = 20_000
+
+_NO_KEY = object()
+_DROPPED = object()
+_AS_KEY = object()
+
+
+class Flaw(NamedTuple):
+    """Something that the text itself has wrong, whatever it means: at which offset, under which path."""
+
+    offset: int
+    loc: Loc
+    message: str
+    rule: str
+
+
+class Unreadable(Exception):
+    """The text cannot be read on from an offset."""
+
+    def __init__(self, offset: int, message: str, rule: str) -> None:
+        super().__init__(message)
+        self.offset, self.message, self.rule = offset, message, rule
+
+
+@dataclass(slots=True)
+class Document:
+    """One document: its value as plain dicts, lists and scalars, and where each of its nodes is written.
+
+    `records` has one list for each mapping and list, by `id`: the offset of its start, then for a list the offset of
+    each entry, for a mapping those of each key and its value, in order. It is valid while `value` is alive.
+    """
+
+    value: Any = None
+    offset: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
+    records: dict[int, list[int]] = field(default_factory=dict)
+
+
+class _Frame(NamedTuple):
+    """What is put aside while an inner mapping or list is read."""
+
+    container: Any
+    record: list[int]
+    key: Any
+    offset: int
+    anchor: str | None
+    nodes: int
+    deepest: int
+
+
+class _Anchored(NamedTuple):
+    value: Any
+    offset: int
+    nodes: int
+    height: int
+
+
+class Builder:
+    """Builds one document. Feed it `scalar`, `open`, `close` and `alias` in the order of the text."""
+
+    def __init__(self) -> None:
+        self.document = Document()
+        self._stack: list[_Frame] = []
+        self._container: Any = None
+        self._record: list[int] = []
+        self._key: Any = _NO_KEY
+        self._nodes = 0
+        self._expanded = 0
+        self._deepest = 0
+        self._anchors: dict[str, _Anchored] = {}
+
+    def flaw(self, offset: int, message: str, rule: str) -> None:
+        """Notes something wrong at an offset, under the path that is being read."""
+        self.document.flaws.append(Flaw(offset, self._loc(), message, rule))
+
+    def scalar(self, offset: int, text: str, *, is_plain: bool, anchor: str | None = None) -> None:
+        """A scalar. `is_plain`: written without quotes, so that it may be something else than text."""
+        self._nodes += 1
+        if self._key is _NO_KEY and type(self._container) is dict:
+            self._begin_entry(offset, text, is_plain)
+            if anchor:
+                self._anchor(anchor, _Anchored(text, offset, 1, 0))
+            return
+        value: Any = text
+        if is_plain:
+            if text in NULLS:
+                self._null(offset, text)
+                value = Unquoted(text)
+            else:
+                value = plain(text)
+        elif "\0" in text:
+            self.flaw(offset, "NUL characters are not allowed", "control-character")
+        if anchor:
+            self._anchor(anchor, _Anchored(value, offset, 1, 0))
+        self._add(offset, value)
+
+    def open(self, offset: int, container: dict[str, Any] | list[Any], anchor: str | None = None) -> None:
+        """The start of a mapping (an empty dict is given) or of a list."""
+        if len(self._stack) >= DEEPEST:
+            raise Unreadable(offset, f"nested deeper than {DEEPEST} levels", "nesting")
+        if self._key is _NO_KEY and type(self._container) is dict:
+            self.flaw(offset, "a key is text, not a mapping or a list", "key")
+            self._key = _AS_KEY
+        self._stack.append(_Frame(self._container, self._record, self._key, offset, anchor, self._nodes, self._deepest))
+        self._nodes += 1
+        self._deepest = len(self._stack)
+        self._container, self._record, self._key = container, [offset], _NO_KEY
+        self.document.records[id(container)] = self._record
+
+    def close(self) -> None:
+        """The end of the innermost mapping or list."""
+        value, depth, deepest = self._container, len(self._stack), self._deepest
+        frame = self._stack.pop()
+        self._container, self._record, self._key = frame.container, frame.record, frame.key
+        self._deepest = max(frame.deepest, deepest)
+        if frame.anchor:
+            self._anchor(frame.anchor, _Anchored(value, frame.offset, self._nodes - frame.nodes, deepest - depth + 1))
+        self._add(frame.offset, value)
+
+    def alias(self, offset: int, name: str) -> None:
+        """A reference to an anchor: the anchored value itself, at the place where that is written."""
+        known = self._anchors.get(name)
+        if known is None:
+            inside = any(frame.anchor == name for frame in self._stack)
+            raise Unreadable(offset, f"*{name} is inside its own anchor" if inside else f"no anchor &{name}", "alias")
+        self._nodes += known.nodes
+        self._expanded += known.nodes
+        if self._expanded > MOST_EXPANDED:
+            raise Unreadable(offset, f"aliases expand to more than {MOST_EXPANDED:,} nodes", "alias")
+        if len(self._stack) + known.height > DEEPEST:
+            raise Unreadable(offset, f"*{name} nests deeper than {DEEPEST} levels", "nesting")
+        self._deepest = max(self._deepest, len(self._stack) + known.height)
+        if self._key is _NO_KEY and type(self._container) is dict:
+            self.flaw(offset, f"write the key out: *{name} cannot be one", "key")
+            self._key = _DROPPED
+            return
+        self._add(known.offset, known.value)
+
+    def _begin_entry(self, offset: int, text: str, is_plain: bool) -> None:
+        """Takes a scalar as the key of the next entry, or drops that entry."""
+        self._key = _DROPPED
+        if is_plain and text == MERGE_KEY:
+            self.flaw(offset, "merge keys (<<) are not allowed: write the fields out", "merge-key")
+        elif is_plain and text in NULLS:
+            self.flaw(offset, f"a key is missing here{f', or should be in quotes: {text}' if text else ''}", "key")
+        elif is_plain and not isinstance(plain(text), str):
+            self.flaw(offset, f'the key {text} is {meaning(text)} to YAML: write "{text}" in quotes', "quotes")
+        elif text in self._container:
+            self.flaw(offset, f"the key {text} is here twice", "duplicate-key")
+        elif "\0" in text:
+            self.flaw(offset, "NUL characters are not allowed", "control-character")
+        else:
+            self._key = text
+            self._record.append(offset)
+
+    def _add(self, offset: int, value: Any) -> None:  # noqa: ANN401 - any value of a document
+        container = self._container
+        if type(container) is list:
+            container.append(value)
+            self._record.append(offset)
+        elif container is None:
+            self.document.value, self.document.offset = value, offset
+        elif self._key is _AS_KEY:
+            self._key = _DROPPED
+        else:
+            if self._key is not _DROPPED:
+                container[self._key] = value
+                self._record.append(offset)
+            self._key = _NO_KEY
+
+    def _null(self, offset: int, text: str) -> None:
+        if self._stack:
+            said = f'{text} is null here: remove the key, or write "{text}" in quotes if you mean the text'
+            self.flaw(offset, said if text else "has no value: remove the key or give a value", "null")
+
+    def _anchor(self, name: str, anchored: _Anchored) -> None:
+        if name in self._anchors:
+            self.flaw(anchored.offset, f"the anchor &{name} is defined twice", "anchor")
+        self._anchors[name] = anchored
+
+    def _loc(self) -> Loc:
+        """The path of what is being read: the keys and indexes that lead to it, as far as they are known."""
+        levels = [(frame.container, frame.key) for frame in self._stack] + [(self._container, self._key)]
+        loc: list[str | int] = []
+        for container, key in levels:
+            if type(container) is list:
+                loc.append(len(container))
+            elif isinstance(key, str):
+                loc.append(key)
+        return tuple(loc)

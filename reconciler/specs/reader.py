@@ -1,0 +1,73 @@
+"""From the text of a file to its documents, in one pass over the parser's events.
+
+Guards (nesting, aliases, tags), places, duplicate keys and values all come from that pass, so nothing is ever built
+that the guards have not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from reconciler.specs.builder import Builder, Document, Unreadable
+
+LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # libyaml's parser where PyYAML was built with it
+
+_UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
+_CLEARER = {
+    "mapping values are not allowed in this context": "a second ': ' in this value: put the value in quotes",
+    "found character that cannot start any token": "this character cannot start a value: put the value in quotes",
+    "did not find expected key": "a key was expected here: look at the indentation and the quotes above",
+    "did not find expected '-' indicator": "a list entry was expected here: look at the indentation",
+    "found unexpected end of stream": "the file ends inside a quoted text",
+    "found incompatible YAML document": "only YAML 1.1 and 1.2 can be read",
+    "found unknown escape character": r"an unknown escape: write \\ for a backslash, or use single quotes",
+}
+
+
+def yaml_documents(text: str) -> Iterator[Document]:
+    """The documents of a YAML text, one at a time. Raises `Unreadable` where it cannot be read on."""
+    found = _UNREADABLE_CHARACTER.search(text)
+    if found:
+        raise Unreadable(found.start(), f"the character U+{ord(found[0]):04X} is not allowed in YAML", "character")
+    try:
+        yield from _documents(yaml.parse(text, Loader=LOADER))
+    except yaml.MarkedYAMLError as error:
+        raise _unreadable(error, len(text)) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a \U escape beyond Unicode
+        raise Unreadable(0, f"not YAML: {error}", "syntax") from None
+
+
+def _documents(events: Iterator[Any]) -> Iterator[Document]:
+    builder = Builder()
+    for event in events:
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            if event.tag is not None:
+                _tag(builder, event)
+            builder.scalar(event.start_mark.index, event.value, is_plain=not event.style, anchor=event.anchor)
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            builder.close()
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            if event.tag is not None:
+                _tag(builder, event)
+            builder.open(event.start_mark.index, {} if kind is yaml.MappingStartEvent else [], event.anchor)
+        elif kind is yaml.AliasEvent:
+            builder.alias(event.start_mark.index, event.anchor)
+        elif kind is yaml.DocumentEndEvent:
+            yield builder.document
+            builder = Builder()
+
+
+def _tag(builder: Builder, event: Any) -> None:  # noqa: ANN401 - an event of the parser, C or Python
+    tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+    builder.flaw(event.start_mark.index, f"tags ({tag}) are not allowed: write the value as it is", "tag")
+
+
+def _unreadable(error: yaml.MarkedYAMLError, end: int) -> Unreadable:
+    mark = error.problem_mark or error.context_mark
+    problem = error.problem or error.context or "not YAML"
+    return Unreadable(min(mark.index, end) if mark else 0, _CLEARER.get(problem, problem), "syntax")

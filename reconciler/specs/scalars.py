@@ -1,0 +1,85 @@
+"""What a plain scalar is: text, an integer, a boolean, a fraction, or something that has to be quoted to be text.
+
+YAML 1.1 and YAML 1.2 disagree about many plain scalars, and so do the people who write them. Here a scalar that either
+of the two takes for anything but text is never silently text: it is a boolean or a number in its one plain spelling, or
+an `Unquoted`, which every field refuses.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.model.scalar import SourceFloat, Unquoted
+
+Scalar = str | int | bool | SourceFloat | Unquoted
+
+NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+MERGE_KEY = "<<"
+INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+LONGEST_INTEGER = 100  # digits; far above any field, far below the length at which Python refuses to read integers
+
+_BOOLEANS = frozenset(
+    spelling
+    for word in ("true", "false", "yes", "no", "on", "off", "y", "n")
+    for spelling in (word, word.capitalize(), word.upper())
+) - {"true", "false"}
+_OTHER_WORDS = (NULLS - {""}) | {MERGE_KEY, "="}
+_WORDS: dict[str, bool | Unquoted] = {
+    "true": True,
+    "false": False,
+    **{word: Unquoted(word) for word in _BOOLEANS | _OTHER_WORDS},
+}
+
+_FIRST_OF_NUMBER = frozenset("0123456789+-.")
+_NUMBER = re.compile(
+    r"""
+      [-+]?0b[01_]+                                              # base 2, 1.1
+    | [-+]?0o[0-7_]+                                             # base 8, 1.2
+    | [-+]?0x[0-9a-fA-F_]+                                       # base 16
+    | [-+]?[0-9][0-9_]*                                          # base 10, and base 8 in 1.1 with a leading zero
+    | [-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?
+    | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
+    """,
+    re.VERBOSE,
+)
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+    r"(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?"
+)
+
+
+def plain(text: str) -> Scalar:
+    """The value of a plain, not empty scalar. Nulls are `Unquoted` here: whether they are allowed is for others."""
+    word = _WORDS.get(text)
+    if word is not None:
+        return word
+    if text[0] in _FIRST_OF_NUMBER:
+        return _number(text)
+    return text
+
+
+def _number(text: str) -> Scalar:
+    if INTEGER.fullmatch(text) and len(text) <= LONGEST_INTEGER and text != "-0":
+        return int(text)
+    if FRACTION.fullmatch(text):
+        return SourceFloat(text)
+    if _NUMBER.fullmatch(text) or _BASE_60.fullmatch(text) or _DATE.fullmatch(text):
+        return Unquoted(text)
+    return text
+
+
+def meaning(text: str) -> str:
+    """What YAML takes a plain scalar for, with its article: ``a number``, ``a boolean``, ``a date``."""
+    if text in {"true", "false"} or text in _BOOLEANS:
+        return "a boolean"
+    if text in NULLS:
+        return "null"
+    if text in {MERGE_KEY, "="}:
+        return "a special key"
+    if _BASE_60.fullmatch(text):
+        return "a number in base 60"
+    if _DATE.fullmatch(text):
+        return "a date"
+    return "a number"
