@@ -90,9 +90,6 @@ class Target(Strict):
         pattern=LEDGER_PATTERN,
         description="sqlite:///PATH (relative to the project), s3://BUCKET/PREFIX or dynamodb://TABLE.",
     )
-    suspend: Suspended = Field(
-        False, description="true, or why, who and until when: nothing is submitted or cancelled."
-    )
     vars: Variables = Field({}, description="Variables of this target; they override the project's.")
     limits: Limits = Field(Limits(), description="How much one pass may do.")
     settleSeconds: int = Field(
@@ -168,10 +165,23 @@ class ProjectSpec(Strict):
     targets: dict[Name, Target] = Field(min_length=1, description="The environments, by name.")
 
 
-class ProjectDocument(Strict):
+class Project(Strict):
     """The project file, reconciler.yaml."""
 
     apiVersion: Literal["reconciler/v1"] = Field(description="The format of this document.")
     kind: Literal["Project"] = Field(description="Project.")
     metadata: ProjectMetadata = Field(description="Who it is.")
     spec: ProjectSpec = Field(description="Where its specs are, and where they run.")
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return self.metadata.name
+
+    def target(self, name: str) -> Target:
+        """A target with account, region and ledger filled in. Raises `KeyError` where the project has none so called."""
+        return self.spec.targets[name].completed(name)
+
+    def variables(self, target: str) -> dict[str, str]:
+        """The variables of a target: its own, and the project's where it has none so called."""
+        return {**self.spec.vars, **self.spec.targets[target].vars}
