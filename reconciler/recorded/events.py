@@ -179,6 +179,14 @@ class CancelAsked(SubmissionEvent):
     actor: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAccepted(SubmissionEvent):
+    """AWS took the request to cancel; until this is written, a pass asks again, which AWS allows."""
+
+    type: ClassVar[str] = "cancel-accepted"
+    run_id: str
+
+
 @cache
 def _types() -> dict[str, type[Event]]:
     found: dict[str, type[Event]] = {}
@@ -192,15 +200,15 @@ def _types() -> dict[str, type[Event]]:
 
 
 @cache
-def _fields(event_type: type[Event]) -> tuple[tuple[str, bool], ...]:
-    """Field names, and whether each must be there."""
-    return tuple((field.name, field.default is MISSING) for field in fields(event_type))
+def _fields(type_name: str) -> tuple[tuple[str, bool], ...]:
+    """Field names of an event type, and whether each must be there."""
+    return tuple((field.name, field.default is MISSING) for field in fields(_types()[type_name]))
 
 
 def encode(event: Event) -> JSON:
     """The JSON form of an event."""
     form: JSON = {"type": event.type}
-    for name, _ in _fields(type(event)):
+    for name, _ in _fields(event.type):
         value = getattr(event, name)
         if value is not None:
             form[name] = value
@@ -219,7 +227,7 @@ def decode(form: Mapping[str, Any]) -> Event:
             f"the ledger holds an event of type {form.get('type')!r}, which this version does not know: "
             "it was written by a newer reconciler. Upgrade to that version."
         )
-    known = _fields(event_type)
+    known = _fields(event_type.type)
     missing = [name for name, required in known if required and name not in form]
     if missing:
         raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger lacks {', '.join(missing)}")

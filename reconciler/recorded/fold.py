@@ -91,7 +91,7 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
     submission.sends.append(Send(event.send, event.at, event.not_after))
 
 
-def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:  # noqa: C901 - one case for each event type
+def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
     match event:
         case e.Submitted() | e.Adopted():
             if submission.phase is Phase.SUBMITTED:
@@ -115,10 +115,19 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:  # noqa:
                 submission.conflict = tuple(event.run_ids)
         case e.Absent():
             submission.looked.append(event.looked_at)
+        case _:
+            _run_event(submission, event)
+
+
+def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
+    """What happened to the run that a submission became."""
+    match event:
         case e.Observed():
             _observe(submission, event)
         case e.CancelAsked():
-            submission.cancel_asked_at = event.at
+            submission.cancel_asked_at = submission.cancel_asked_at or event.at
+        case e.CancelAccepted():
+            submission.cancel_accepted_at = event.at
         case _:
             pass
 

@@ -83,6 +83,7 @@ class Submission:
     submitted_at: str | None = None
     finished_at: str | None = None
     cancel_asked_at: str | None = None
+    cancel_accepted_at: str | None = None
     error: str | None = None
     conflict: tuple[str, ...] = ()
 

@@ -1,0 +1,97 @@
+"""Carries out the protocol's effects against the ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event
+from typing import assert_never
+
+from reconciler.apply import effects as f
+from reconciler.apply.protocol import Steps
+from reconciler.errors import LedgerError, ServiceError
+from reconciler.plan.result import ActionResult
+from reconciler.ports import Ambiguous, Clock, Deadline, Ledger, NotSent, Outcome, RunRef, Services, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What effects act on. `stop` is set when the command is asked to end: nothing new is sent after that."""
+
+    ledger: Ledger
+    services: Services
+    clock: Clock
+    stop: Event
+
+
+def drive(steps: Steps, world: World) -> ActionResult:
+    """Runs the protocol to its end. Raises only what is nobody's to handle."""
+    answer: object = None
+    failure: LedgerError | None = None
+    while True:
+        try:
+            effect = steps.send(answer) if failure is None else steps.throw(failure)
+        except StopIteration as stop:
+            result = stop.value
+            assert isinstance(result, ActionResult)  # noqa: S101 - the type of `Steps`
+            return result
+        answer, failure = None, None
+        try:
+            answer = _carry_out(effect, world)
+        except LedgerError as error:
+            failure = error
+
+
+def _carry_out(effect: f.Effect, world: World) -> object:
+    match effect:
+        case f.ReadClock():
+            return f.Reading(world.clock.now(), world.clock.boot())
+        case f.Append():
+            return world.ledger.append(effect.events, effect.valid)
+        case f.Transmit():
+            return _transmit(effect, world)
+        case f.Look():
+            return _look(effect.kind, effect.wanted, world)
+        case f.Cancel():
+            return _cancel(effect, world)
+        case f.Pause():
+            return _pause(effect.seconds, world)
+        case _:
+            assert_never(effect)
+
+
+def _transmit(effect: f.Transmit, world: World) -> Outcome:
+    """One transmission; what a service raises against its contract is unclear, never taken for a no."""
+    if world.stop.is_set():
+        return NotSent("Stopped", "the command was stopped before this was sent")
+    try:
+        service = world.services(effect.kind)
+    except ServiceError as error:
+        return NotSent(error.code, error.message)
+    try:
+        return service.submit(effect.request, Deadline(effect.not_after.wall, effect.not_after.boot))
+    except Exception as error:  # noqa: BLE001 - after this line a request may be under way, whatever went wrong
+        return Ambiguous(type(error).__name__, "unforeseen failure while sending")
+
+
+def _look(kind: str, wanted: Wanted, world: World) -> object:
+    try:
+        return world.services(kind).find([wanted]).get(wanted.token, "it was not looked for")
+    except ServiceError as error:
+        return str(error)
+
+
+def _cancel(effect: f.Cancel, world: World) -> str | None:
+    locate = world.ledger.recorded.by_token[effect.token].locate
+    try:
+        world.services(effect.kind).cancel(RunRef(effect.token, effect.run_id, locate), effect.reason)
+    except ServiceError as error:
+        return str(error)
+    return None
+
+
+def _pause(seconds: float, world: World) -> bool:
+    """Waits in short steps, so that a command that is stopped does not wait to the end."""
+    until = world.clock.now() + seconds
+    while not world.stop.is_set() and (left := until - world.clock.now()) > 0:
+        world.clock.sleep(min(left, 0.2))
+    return not world.stop.is_set()

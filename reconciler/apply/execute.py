@@ -1,0 +1,179 @@
+"""The actions of a plan, side by side: one job's failure never stops the others and never ends as success."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+
+from reconciler.apply import protocol
+from reconciler.apply.driver import World, drive
+from reconciler.errors import LedgerCorrupt
+from reconciler.identity.digest import Place
+from reconciler.model.kinds import kind_named
+from reconciler.model.strict import JSON
+from reconciler.plan.action import Action, ActionType
+from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.plan.value import Plan
+from reconciler.ports import Clock, Ledger, Services
+from reconciler.recorded.events import Intended
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 7.0
+"""How long calls under way may go on to be recorded after the command was asked to stop."""
+
+POLL_SECONDS = 0.2
+"""How often a pass that waits for results looks whether it was asked to stop."""
+
+Progress = Callable[[Action, ActionResult], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who does this, from what: recorded with each intent.
+
+    `commit` is the checked-out commit, `None` outside git; `owner` names the process, such as ``host:pid:random``.
+    """
+
+    commit: str | None
+    actor: str
+    tool_version: str
+    owner: str
+
+
+def execute(
+    plan: Plan,
+    *,
+    ledger: Ledger,
+    services: Services,
+    clock: Clock,
+    provenance: Provenance,
+    claim_seconds: int,
+    workers: int = 8,
+    progress: Progress | None = None,
+    stop: Event | None = None,
+) -> tuple[ActionResult, ...]:
+    """Does what the plan says. Results are in the order of `plan.actions`, `none` for those that do nothing.
+
+    After `stop` is set nothing new is begun, and calls under way get `GRACE_SECONDS`; what is not finished then is
+    reported unknown, and its intent in the ledger says the rest to the next pass. `progress` is called from the
+    calling thread as each action ends.
+    """
+    world = World(ledger, services, clock, stop or Event())
+    results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
+    waiting: SimpleQueue[int] = SimpleQueue()
+    done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()
+    pending = {index for index, action in enumerate(plan.actions) if action.effective}
+    for index in sorted(pending):
+        waiting.put(index)
+
+    def work() -> None:
+        while True:
+            try:
+                index = waiting.get_nowait()
+            except Empty:
+                return
+            done.put((index, _perform(plan.actions[index], plan.place, world, provenance, claim_seconds)))
+
+    for _ in range(min(workers, len(pending))):
+        Thread(target=work, daemon=True).start()
+    for index, result in _collect(pending, done, world):
+        results[index] = result
+        if progress is not None:
+            progress(plan.actions[index], result)
+    return tuple(results)
+
+
+def _collect(
+    pending: set[int], done: SimpleQueue[tuple[int, ActionResult]], world: World
+) -> Iterator[tuple[int, ActionResult]]:
+    """Results as they come in; after `stop`, those that come within the grace, then what is left as unknown."""
+    left = set(pending)
+    patience = GRACE_SECONDS
+    while left and patience > 0:
+        try:
+            index, result = done.get(timeout=POLL_SECONDS)
+        except Empty:
+            patience -= POLL_SECONDS if world.stop.is_set() else 0.0
+            continue
+        left.discard(index)
+        yield index, result
+    for index in sorted(left):
+        yield index, ActionResult(ActionOutcome.UNKNOWN, error="the command was stopped before its outcome was known")
+
+
+def _perform(action: Action, place: Place, world: World, provenance: Provenance, claim_seconds: int) -> ActionResult:
+    """One action to its end, whatever happens to it."""
+    if world.stop.is_set():
+        return ActionResult(ActionOutcome.UNSENT, error=protocol.NEVER_STOPPED)
+    try:
+        return drive(_steps(action, place, world, provenance, claim_seconds), world)
+    except Exception as error:  # one job's unforeseen failure stays its own, and is no success
+        log.exception("%s: unforeseen failure", action.name)
+        return ActionResult(ActionOutcome.UNKNOWN, error=f"unforeseen failure: {type(error).__name__}")
+
+
+def _steps(action: Action, place: Place, world: World, provenance: Provenance, claim_seconds: int) -> protocol.Steps:
+    """The protocol of one action."""
+    match action.action:
+        case ActionType.SUBMIT:
+            return protocol.submit(_intent(action, place, world, provenance, claim_seconds))
+        case ActionType.ADOPT:
+            return protocol.adopt(action, action.run_id or "")
+        case ActionType.CANCEL:
+            reason = f"reconciler: {action.reason} by {provenance.actor}"
+            return protocol.cancel(action, reason, provenance.actor)
+        case _:
+            raise ValueError(f"{action.action} is not acted on by this version")
+
+
+def _intent(action: Action, place: Place, world: World, provenance: Provenance, claim_seconds: int) -> protocol.Intent:
+    """The intent of a submit. A further send of the same submission transmits the bytes of the first again."""
+    if action.client_token is None or action.request is None:
+        raise ValueError("a submit without a token or a request")
+    token = action.client_token
+    request = (
+        kind_named(action.kind).as_sent(action.request, token, place.owner(action.name))
+        if action.send == 1
+        else _intended_request(token, world.ledger)
+    )
+
+    def describe(number: int, at: str, not_after: str) -> Intended:
+        source = {"path": action.source.path, "line": action.source.line} if action.source else {}
+        return Intended(
+            at=at,
+            name=action.name,
+            token=token,
+            kind=action.kind,
+            generation=action.generation,
+            slot=action.slot,
+            attempt=action.attempt,
+            send=number,
+            digest=action.digest or "",
+            revision=action.revision,
+            request=request,
+            locate=dict(action.locate),
+            not_after=not_after,
+            owner=provenance.owner,
+            reason=str(action.reason),
+            deletion_policy=action.deletion_policy,
+            streaming=action.streaming,
+            source=source,
+            commit=provenance.commit,
+            actor=provenance.actor,
+            tool_version=provenance.tool_version,
+        )
+
+    return protocol.Intent(action, token, request, claim_seconds, describe)
+
+
+def _intended_request(token: str, ledger: Ledger) -> JSON:
+    """The request of a submission's newest intent, exactly as it was written."""
+    position = ledger.recorded.by_token[token].intent_position
+    for event in ledger.batch(position):
+        if isinstance(event, Intended) and event.token == token:
+            return event.request
+    raise LedgerCorrupt(f"position {position} of the ledger holds no intent for token {token}")

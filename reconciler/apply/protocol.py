@@ -1,0 +1,231 @@
+"""The submission protocol, without I/O: generators that yield effects and are sent what came of them.
+
+The same code is driven by the real command and by tests. The order of the yields *is* the promise: the intent is
+durable before anything is transmitted, the outcome is recorded after it, and what is not clear stays unresolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import assert_never
+
+from reconciler.apply.effects import Append, Cancel, Effect, Look, Pause, ReadClock, Reading, Transmit
+from reconciler.errors import LedgerError
+from reconciler.identity.instant import text
+from reconciler.model.strict import JSON
+from reconciler.plan.action import Action
+from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.ports import Accepted, Ambiguous, Declined, Moved, NotSent, Outcome, Refused, Wanted
+from reconciler.recorded import events as e
+from reconciler.recorded.state import Recorded
+from reconciler.recorded.submission import Phase
+
+Steps = Generator[Effect, object, ActionResult]
+"""A run of the protocol: yields effects, is sent their results, returns what became of the action."""
+
+LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
+"""Seconds before each look for a run whose submission was unclear: about ten in all, then it is reported unknown."""
+
+RESEND_PAUSES = (1.0, 2.0, 4.0)
+"""Seconds before each further send of a submission that AWS refused for a passing reason, within one pass."""
+
+NEVER_STOPPED = "the command was stopped before this was done"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One submit of a plan, with everything its `intended` events say.
+
+    `request` is what is transmitted, byte for byte. `describe` makes the event of a send from its number, and the
+    times of its intent and of its deadline as text.
+    """
+
+    action: Action
+    token: str
+    request: JSON
+    claim_seconds: int
+    describe: Callable[[int, str, str], e.Intended]
+
+
+def submit(intent: Intent) -> Steps:
+    """Submits one generation: intent, one transmission, outcome; again only what AWS refused for a passing reason."""
+    pauses = iter(RESEND_PAUSES)
+    number = intent.action.send
+    while True:
+        result, again = yield from _send(intent, number)
+        pause = next(pauses, None) if again else None
+        if pause is None or not (yield Pause(pause)):
+            return result
+        number += 1
+
+
+def _send(intent: Intent, number: int) -> Generator[Effect, object, tuple[ActionResult, bool]]:
+    """One send. The flag says whether the same submission may be sent again now."""
+    reading = yield ReadClock()
+    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
+    deadline = Reading(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
+    event = intent.describe(number, _time(reading.wall), _time(deadline.wall))
+    try:
+        appended = yield Append((event,), _may_intend(intent, number))
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"), False
+    if isinstance(appended, Moved):
+        return _moved(appended), False
+    outcome = yield Transmit(intent.action.kind, intent.request, deadline)
+    result = yield from _conclude(intent, number, _outcome(outcome))
+    return result, isinstance(outcome, Refused)
+
+
+def _conclude(intent: Intent, number: int, outcome: Outcome) -> Steps:
+    """Records what one transmission led to."""
+    name, token = intent.action.name, intent.token
+    at = yield from _now()
+    match outcome:
+        case Accepted():
+            accepted = e.Submitted(at=at, name=name, token=token, send=number, run_id=outcome.run_id, arn=outcome.arn)
+            return (yield from _record(accepted, ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
+        case NotSent() | Refused():
+            unsent = e.Unsent(
+                at=at,
+                name=name,
+                token=token,
+                send=number,
+                code=outcome.code,
+                message=outcome.message,
+                refused=isinstance(outcome, Refused),
+            )
+            return (yield from _record(unsent, _failed(ActionOutcome.UNSENT, outcome)))
+        case Declined():
+            rejected = e.Rejected(
+                at=at, name=name, token=token, send=number, code=outcome.code, message=outcome.message
+            )
+            return (yield from _record(rejected, _failed(ActionOutcome.REJECTED, outcome)))
+        case Ambiguous():
+            unclear = e.Unclear(at=at, name=name, token=token, send=number, code=outcome.code, message=outcome.message)
+            yield from _record(unclear, ActionResult(ActionOutcome.UNKNOWN))
+            return (yield from _look(intent, outcome))
+        case _:
+            assert_never(outcome)
+
+
+def _look(intent: Intent, outcome: Ambiguous) -> Steps:
+    """Looks a few times for the run that an unclear send may have started; what is not found stays unknown."""
+    action = intent.action
+    reading = yield ReadClock()
+    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
+    wanted = Wanted(intent.token, action.locate, _time(reading.wall))
+    for pause in LOOK_PAUSES:
+        if not (yield Pause(pause)):
+            break
+        found = yield Look(action.kind, wanted)
+        if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == 1:
+            return (yield from adopt(action, str(found[0])))
+    return _failed(ActionOutcome.UNKNOWN, outcome)
+
+
+def adopt(action: Action, run_id: str) -> Steps:
+    """Records a run that carries the submission's tag as its run; always safe."""
+    at = yield from _now()
+    token = action.client_token or ""
+    event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
+    return (yield from _record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
+
+
+def cancel(action: Action, reason: str, actor: str) -> Steps:
+    """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours."""
+    at = yield from _now()
+    token, run_id = action.client_token or "", action.run_id or ""
+    asked = e.CancelAsked(at=at, name=action.name, token=token, run_id=run_id, reason=reason, actor=actor)
+    try:
+        appended = yield Append((asked,), _may_cancel(action))
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNSENT, run_id, f"nothing was cancelled: {error}")
+    if isinstance(appended, Moved):
+        return _moved(appended)
+    failure = yield Cancel(action.kind, token, run_id, reason)
+    if isinstance(failure, str):
+        return ActionResult(ActionOutcome.UNSENT, run_id, failure)
+    taken = e.CancelAccepted(at=(yield from _now()), name=action.name, token=token, run_id=run_id)
+    return (yield from _record(taken, ActionResult(ActionOutcome.CANCELLED, run_id)))
+
+
+def _record(event: e.SubmissionEvent, result: ActionResult) -> Steps:
+    """Writes down a fact. It stays a fact whatever others wrote; a ledger that fails now leaves the intent unresolved,
+    and a later pass finds the run by its tag."""
+    try:
+        yield Append((event,), _always)
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, result.run_id, f"could not be recorded ({event.type}): {error}")
+    return result
+
+
+def _now() -> Generator[Effect, object, str]:
+    reading = yield ReadClock()
+    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
+    return _time(reading.wall)
+
+
+def _time(wall: float) -> str:
+    return text(datetime.fromtimestamp(wall, UTC))
+
+
+def _outcome(value: object) -> Outcome:
+    """What the driver sent for a transmission; anything that is no outcome is unclear, as everything unforeseen is."""
+    if isinstance(value, (Accepted, NotSent, Refused, Declined, Ambiguous)):
+        return value
+    return Ambiguous("Unforeseen", f"the service answered with {type(value).__name__}")
+
+
+def _failed(outcome: ActionOutcome, why: NotSent | Refused | Declined | Ambiguous) -> ActionResult:
+    return ActionResult(outcome, error=f"{why.code}: {why.message}")
+
+
+def _moved(moved: Moved) -> ActionResult:
+    return ActionResult(ActionOutcome.NONE, error=moved.why)
+
+
+def _always(_: Recorded) -> None:
+    return None
+
+
+def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
+    """An intent makes sense while nothing about its spec has moved, and its submission has no other send unresolved."""
+    action = intent.action
+
+    def valid(recorded: Recorded) -> str | None:
+        record = recorded.spec(action.name)
+        submission = recorded.by_token.get(intent.token)
+        if number > 1:
+            again = submission is not None and submission.phase is Phase.UNSENT
+            same = submission is not None and submission.newest_send.number == number - 1
+            newest = record.newest is submission
+            return None if again and same and newest else _what_moved(action, recorded)
+        if record.head != action.ledger_head or submission is not None or record.unresolved:
+            return _what_moved(action, recorded)
+        key = (action.generation, action.slot, action.attempt)
+        return _what_moved(action, recorded) if any(s.key == key for s in record.submissions) else None
+
+    return valid
+
+
+def _what_moved(action: Action, recorded: Recorded) -> str:
+    """What another pass did meanwhile, in words."""
+    submission = recorded.by_token.get(action.client_token or "")
+    if submission is not None and submission.accepted:
+        return f"another pass submitted it: run {submission.run_id}"
+    if submission is not None and submission.unresolved:
+        return "another pass is sending it"
+    head = recorded.spec(action.name).head
+    return f"it moved since it was planned (ledger head {action.ledger_head}, now {head}): plan again"
+
+
+def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
+    def valid(recorded: Recorded) -> str | None:
+        submission = recorded.by_token.get(action.client_token or "")
+        if submission is None or not submission.live:
+            return "its run ended meanwhile"
+        return "another pass cancelled it" if submission.cancel_accepted_at else None
+
+    return valid
