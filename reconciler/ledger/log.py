@@ -1,0 +1,253 @@
+"""The log of one (project, target): read into memory, followed, and appended to, over any store.
+
+Correctness rests on one thing only: a store takes a batch at a position if nobody has. A writer that comes second
+reads what is new, asks whether its own events still make sense, and tries the next position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from datetime import UTC, datetime
+from threading import RLock
+from uuid import uuid4
+
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerPinned, LedgerUnreachable
+from reconciler.identity import instant
+from reconciler.identity.digest import Place
+from reconciler.ledger.batch import Batch, checksum, corrupt, decode, encode
+from reconciler.ports import Appended, Clock, Moved, Store, Valid
+from reconciler.recorded import events as e
+from reconciler.recorded.fold import fold
+from reconciler.recorded.state import Pin, Recorded, SpecRecord
+
+WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between the tries of one write whose reply was lost: six tries, about three seconds."""
+
+
+def _random_nonce() -> str:
+    return uuid4().hex
+
+
+class Log:
+    """`ports.Ledger` over any `ports.Store`. Safe for threads: one reads or writes at a time.
+
+    `recorded` is one object for the life of the log; it changes in place as batches are read and written. A ledger
+    that does not exist yet reads as empty; the first append creates it, with the event that pins it to its place.
+    """
+
+    def __init__(
+        self, store: Store, place: Place, tool_version: str, clock: Clock, nonces: Callable[[], str] = _random_nonce
+    ) -> None:
+        self._store, self._place, self._tool_version = store, place, tool_version
+        self._clock, self._nonces = clock, nonces
+        self._lock = RLock()
+        self._recorded = Recorded()
+        self._head: bytes | None = None  # the bytes at `self._recorded.position`, `None` at 0
+
+    @property
+    def address(self) -> str:
+        """What to call this ledger in messages."""
+        return self._store.address
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has been written, as far as this log has read."""
+        return self._recorded.position > 0
+
+    @property
+    def recorded(self) -> Recorded:
+        """The fold of everything read or written so far."""
+        return self._recorded
+
+    def refresh(self) -> Recorded:
+        """Reads what others have written since, and returns the fold.
+
+        Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, and `LedgerPinned`
+        for a ledger of another place; what was read up to there stays consistent.
+        """
+        with self._lock:
+            self._follow()
+            return self._recorded
+
+    def append(self, events: Sequence[e.Event], valid: Valid) -> Appended | Moved:
+        """Appends one batch at the next free position, or says why its events no longer make sense.
+
+        `valid` is asked before every try, under the log's lock. Raises `LedgerError`; after `LedgerUnreachable`
+        nobody knows whether the batch is there, after any other it is not.
+        """
+        with self._lock:
+            if not self.exists:
+                self._follow()
+            nonce = self._nonces()
+            while True:
+                why = self._intended_before(events) or valid(self._recorded)
+                if why is not None:
+                    return Moved(why)
+                batch = self._batch(nonce, events)
+                self._rehearse(batch.events)
+                position = self._recorded.position + 1
+                if self._won(position, batch):
+                    return Appended(position)
+                self._follow()
+
+    def batch(self, position: int) -> Sequence[e.Event]:
+        """The events at one position. Raises `LedgerError` where the ledger does not reach that far."""
+        for found, raw in self._store.read(position - 1):
+            if found == position:
+                return decode(raw, position, self.address).events
+            break
+        raise LedgerError(f"the ledger {self.address} holds nothing at position {position}")
+
+    def close(self) -> None:
+        """Lets go of what the store holds open; the next call opens it again."""
+        close = getattr(self._store, "close", None)
+        if close is not None:
+            close()
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _batch(self, nonce: str, events: Sequence[e.Event]) -> Batch:
+        at = instant.text(datetime.fromtimestamp(self._clock.now(), UTC))
+        pinned = () if self.exists else (self._opened(at),)
+        return Batch(nonce, at, None if self._head is None else checksum(self._head), (*pinned, *events))
+
+    def _opened(self, at: str) -> e.Opened:
+        place = self._place
+        return e.Opened(
+            at=at,
+            project=place.project,
+            target=place.target,
+            account=place.account,
+            region=place.region,
+            format=e.FORMAT,
+            tool_version=self._tool_version,
+        )
+
+    def _intended_before(self, events: Sequence[e.Event]) -> str | None:
+        """Refuses a second intent for a submission under another token, whatever `valid` thinks of it."""
+        for event in events:
+            if isinstance(event, e.Intended):
+                key = (event.generation, event.slot, event.attempt)
+                for submission in self._recorded.spec(event.name).submissions:
+                    if submission.key == key and submission.token != event.token:
+                        return f"this submission of {event.name} was intended before, with token {submission.token}"
+        return None
+
+    def _rehearse(self, events: Sequence[e.Event]) -> None:
+        """Folds the events over copies of what they touch: what could never be read again is never written."""
+        scratch = Recorded()
+        for event in events:
+            if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
+                continue
+            if (submission := self._recorded.by_token.get(event.token)) is not None:
+                scratch.by_token[event.token] = copied = deepcopy(submission)
+                scratch.specs.setdefault(copied.name, SpecRecord(copied.name)).submissions.append(copied)
+        fold(scratch, self._recorded.position + 1, events)
+
+    def _won(self, position: int, batch: Batch) -> bool:
+        raw = encode(batch)
+        held = self._write(position, raw)
+        if held != raw and decode(held, position, self.address).nonce != batch.nonce:
+            return False
+        fold(self._recorded, position, batch.events)
+        self._head = held
+        return True
+
+    def _write(self, position: int, raw: bytes) -> bytes:
+        """One batch at one position, again and again until something is there: its reply may be lost, and a write
+        whose reply was lost is neither won nor lost until it is read."""
+        unclear: LedgerUnreachable | None = None
+        for pause in (*WRITE_PAUSES, None):
+            try:
+                return self._store.append(position, raw)
+            except LedgerUnreachable as error:
+                unclear = error
+            except LedgerError as error:
+                if unclear is None:
+                    raise
+                raise LedgerUnreachable(f"{unclear} Then: {error}") from error
+            if pause is not None:
+                self._clock.sleep(pause)
+        raise LedgerUnreachable(
+            f"the ledger {self.address} did not confirm a write at position {position} in {len(WRITE_PAUSES) + 1} "
+            f"tries; it is there or not, and the next read tells. Last: {unclear}"
+        ) from unclear
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Reads on from the last batch known, that one included: it must still be what it was."""
+        position = self._recorded.position
+        try:
+            self._read(self._store.read(max(position - 1, 0)))
+        except LedgerMissing as error:
+            if position:
+                raise LedgerCorrupt(
+                    f"the ledger {self.address} had {position} positions and is gone. Restore it before going on: "
+                    "with a new, empty one everything would run again."
+                ) from error
+
+    def _read(self, stored: Iterable[tuple[int, bytes]]) -> None:
+        known = self._recorded.position
+        reached = max(known - 1, 0)
+        for position, raw in stored:
+            reached += 1
+            if position != reached:
+                raise corrupt(reached, self.address, f"it is missing, and position {position} is there")
+            if position > known:
+                self._add(position, raw)
+            elif raw != self._head:
+                raise corrupt(position, self.address, "it is not what was read there before")
+        if reached < known:
+            raise corrupt(known, self.address, "it was there before and is missing")
+
+    def _add(self, position: int, raw: bytes) -> None:
+        batch = decode(raw, position, self.address)
+        if batch.prev != (None if self._head is None else checksum(self._head)):
+            raise corrupt(position, self.address, "it does not follow the batch before it (the hash chain is broken)")
+        if position == 1:
+            self._check_pin(batch)
+        self._fold(position, batch.events)
+        self._head = raw
+
+    def _check_pin(self, first: Batch) -> None:
+        opened = first.events[0] if first.events else None
+        if not isinstance(opened, e.Opened):
+            raise corrupt(1, self.address, "it does not begin by saying what the ledger belongs to")
+        place = self._place
+        ours = Pin(place.project, place.target, place.account, place.region)
+        theirs = Pin(opened.project, opened.target, opened.account, opened.region)
+        if ours != theirs:
+            raise LedgerPinned(
+                f"the ledger {self.address} belongs to {_describe(theirs)}, and this is {_describe(ours)}: "
+                "nothing was read or written. Use another ledger, or the project and target it belongs to."
+            )
+
+    def _fold(self, position: int, events: Sequence[e.Event]) -> None:
+        try:
+            fold(self._recorded, position, events)
+        except (LedgerError, ValueError, TypeError, KeyError) as error:
+            self._rebuild(position - 1)
+            if isinstance(error, LedgerError) and not isinstance(error, LedgerCorrupt):
+                raise
+            raise corrupt(position, self.address, f"its events cannot follow what came before ({error})") from error
+
+    def _rebuild(self, last: int) -> None:
+        """Folds everything up to `last` anew: half a batch must not stay in memory."""
+        fresh, head = Recorded(), None
+        try:
+            for position, raw in self._store.read(0):
+                if position > last:
+                    break
+                fold(fresh, position, decode(raw, position, self.address).events)
+                head = raw
+        except LedgerError:
+            fresh, head = Recorded(), None  # nothing known is consistent too: the next call reads from the start
+        into = self._recorded
+        into.position, into.pin, into.specs, into.by_token = fresh.position, fresh.pin, fresh.specs, fresh.by_token
+        self._head = head
+
+
+def _describe(pin: Pin) -> str:
+    return f"project {pin.project}, target {pin.target}, account {pin.account}, region {pin.region}"

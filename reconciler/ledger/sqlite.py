@@ -1,0 +1,184 @@
+"""A ledger in one SQLite file on a local disk.
+
+One table keyed by position, so that the primary key decides who was first; a transaction is begun IMMEDIATE and
+flushed in full before it counts. The file appears complete in one step or not at all: a file that is empty, or not
+ours, was damaged or is somebody else's, and is never taken for a new ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
+from reconciler.ledger.sqlite_errors import translated
+from reconciler.ledger.sqlite_file import check_identity, connect, create
+from reconciler.ledger.sqlite_still import read_still
+
+BUSY_SECONDS = 10.0
+"""How long a call waits for another process to finish its transaction; each one takes milliseconds."""
+
+PAGE = 1000
+"""Batches read in one transaction; none is held open while the caller works on them."""
+
+ROWS = "SELECT position, batch FROM batches WHERE position > ? ORDER BY position LIMIT ?"
+
+Row = tuple[int, bytes]
+Result = TypeVar("Result")
+
+
+def open_store(url: str, root: Path) -> SqliteStore:
+    """The store at ``sqlite:///PATH``, relative to `root`, or absolute with four slashes."""
+    path = url.removeprefix("sqlite://")
+    if not path.startswith("/") or not path.strip("/"):
+        raise LedgerError(f"the ledger {url} names no file: write sqlite:///PATH, relative to the project folder")
+    return SqliteStore(root / path[1:], url)
+
+
+class SqliteStore:
+    """`ports.Store` in a SQLite file. Safe for threads and processes of one machine.
+
+    `address` is what messages call it. `busy_seconds` is how long a call waits for other writers before it raises
+    `LedgerUnreachable`.
+    """
+
+    def __init__(self, path: Path, address: str, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._path, self._address, self._busy_seconds = path, address, busy_seconds
+        self._lock = Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._writer_of: tuple[int, tuple[int, int] | None] | None = None
+        self._release: Callable[[], object] | None = None
+
+    @property
+    def address(self) -> str:
+        """As it is written in the project file."""
+        return self._address
+
+    def append(self, position: int, batch: bytes) -> bytes:
+        """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
+        with self._lock:
+            try:
+                with translated(self._address, self._path):
+                    held = _insert(self._open_writer(position), position, batch)
+            except LedgerError:
+                self._close_writer()  # whatever went wrong, the next try starts from the file as it is
+                raise
+        return self._blob(position, held)
+
+    def read(self, after: int) -> Iterator[Row]:
+        """The batches after a position, in order. Creates nothing, and leaves nothing behind."""
+        first = self._page(after)
+        return self._pages(first)
+
+    def close(self) -> None:
+        """Closes the connection that writes, if there is one; the next append opens it again."""
+        with self._lock:
+            self._close_writer()
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _pages(self, page: list[Row]) -> Iterator[Row]:
+        while page:
+            yield from page
+            page = self._page(page[-1][0]) if len(page) == PAGE else []
+
+    def _page(self, after: int) -> list[Row]:
+        with translated(self._address, self._path):
+            if not self._path.exists():
+                raise LedgerMissing(f"there is no ledger at {self._address}")
+            rows = self._look(lambda connection: connection.execute(ROWS, (after, PAGE)).fetchall())
+        return [(position, self._blob(position, batch)) for position, batch in rows]
+
+    def _look(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Opened for writing where that is allowed: only then does SQLite clear its side files away on closing."""
+        if not _writable(self._path):
+            return read_still(self._path, self._address, lambda connection: query(self._checked(connection)))
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            return query(self._checked(connection))
+
+    def _blob(self, position: int, value: object) -> bytes:
+        if not isinstance(value, bytes):
+            raise LedgerCorrupt(f"the ledger {self._address} is damaged at position {position}: it does not hold bytes")
+        return value
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _open_writer(self, position: int) -> sqlite3.Connection:
+        if self._writer is not None and self._writer_of == (os.getpid(), _file_id(self._path)):
+            return self._writer
+        self._close_writer()
+        if not self._path.exists():
+            if position > 1:
+                raise LedgerMissing(f"the ledger {self._address} is gone: there is no file {self._path}")
+            create(self._path, self._address)
+        if not _writable(self._path):
+            raise LedgerReadOnly(f"the ledger {self._address} can be read here and not written: {self._path}")
+        connection = self._connect()
+        try:
+            self._checked(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
+        self._writer, self._writer_of = connection, (os.getpid(), _file_id(self._path))
+        self._release = weakref.finalize(self, _close, connection, os.getpid())
+        return connection
+
+    def _close_writer(self) -> None:
+        release, self._release, self._writer = self._release, None, None
+        if release is not None:
+            release()
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect(self._path, "mode=rw", self._busy_seconds)
+
+    def _checked(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        check_identity(connection, self._address)
+        return connection
+
+
+_ORPHANS: list[sqlite3.Connection] = []
+"""Connections inherited over a fork: a child that closed one would clear side files its parent still uses."""
+
+
+def _close(connection: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        with suppress(sqlite3.Error):
+            connection.close()
+    else:
+        _ORPHANS.append(connection)
+
+
+def _insert(connection: sqlite3.Connection, position: int, batch: bytes) -> object:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        row = connection.execute("SELECT batch FROM batches WHERE position = ?", (position,)).fetchone()
+        if row is None:
+            connection.execute("INSERT INTO batches (position, batch) VALUES (?, ?)", (position, batch))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
+    return batch if row is None else row[0]
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def _writable(path: Path) -> bool:
+    """SQLite needs to write the file and to put its side files next to it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
