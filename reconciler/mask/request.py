@@ -1,0 +1,172 @@
+"""Secrets inside requests, and inside any other JSON value: a copy without them, and their places."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reconciler.mask.keys import harmless, secret_key
+from reconciler.mask.shapes import has_access_key_id
+from reconciler.mask.text import SENSITIVE, is_option_value, is_secret_option, replaced, secret_spans
+
+if TYPE_CHECKING:  # the models need pydantic, and everything that logs imports this package
+    from reconciler.model.kind import Loc
+    from reconciler.model.strict import JSON
+
+NAME_KEYS = ("name", "Name", "key", "Key")
+VALUE_KEYS = ("value", "Value")
+LONGEST_EMBEDDED = 1_000_000
+
+
+def masked(request: JSON) -> JSON:
+    """A copy of `request` in which secret values, and the secret parts of strings, are ``(sensitive)``.
+
+    Known by the name of their field, map key, environment variable or option (the argument before), or by their shape.
+    Also inside command strings, parameter strings and JSON embedded in strings. Keys, order and everything else stay.
+    """
+    copy: JSON = _Walk(_has_key_id(request)).value(request, (), None)
+    return copy
+
+
+def secret_places(request: JSON) -> list[Loc]:
+    """The places of all values that `masked` would change, in the order of the request."""
+    walk = _Walk(_has_key_id(request))
+    walk.value(request, (), None)
+    return walk.places
+
+
+def masked_at(path_keys: Sequence[str | int], value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """`value`, masked as `masked` does, as far as its own place tells: arguments before it are not known here.
+
+    `path_keys` are the field names, map keys and indexes from the request down to it. An entry of a list may stand
+    under its name instead of its index, as in ``("containerOverrides", "environment", "DB_PASSWORD", "value")``.
+    """
+    return _Walk(_has_key_id(value)).value(value, tuple(path_keys), _governing(path_keys, value))
+
+
+def is_secret_at(path_keys: Sequence[str | int], value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether `value`, at that place, is a secret or holds one. Places as for `masked_at`."""
+    walk = _Walk(_has_key_id(value))
+    walk.value(value, tuple(path_keys), _governing(path_keys, value))
+    return bool(walk.places)
+
+
+def _governing(path_keys: Sequence[str | int], value: object) -> str | None:
+    """The name that says what the value is: the last one, passing over indexes and the ``value`` of a named entry."""
+    names = [key for key in path_keys if isinstance(key, str)]
+    if len(names) > 1 and path_keys[-1] in VALUE_KEYS:
+        names.pop()
+    if not names or not secret_key(names[-1]):
+        return None
+    entry = isinstance(value, dict) and names[-1] in {value.get(key) for key in NAME_KEYS if _is_text(value.get(key))}
+    return None if entry else names[-1]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _has_key_id(value: object) -> bool:
+    return any(has_access_key_id(text) for text in _texts(value))
+
+
+def _texts(value: object) -> Iterator[str]:
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case str() as text:
+                yield text
+            case dict() as mapping:
+                pending.extend(mapping.values())
+            case list() as entries:
+                pending.extend(entries)
+            case _:
+                pass
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk over a value. `beside_key_id`: an AWS access key id is somewhere in it. `places` fills as it goes."""
+
+    beside_key_id: bool
+    places: list[Loc] = field(default_factory=list)
+
+    def value(self, value: Any, loc: Loc, governing: str | None) -> Any:  # noqa: ANN401 - any JSON value
+        """The masked copy of `value`. `governing` is the secret-looking name it stands under, `None` without one."""
+        match value:
+            case dict():
+                return self._mapping(value, loc, governing)
+            case list():
+                return self._entries(value, loc, governing)
+            case str():
+                return self._text(value, loc, governing)
+            case int() | float() if governing and not harmless(governing, value):
+                return self._hidden(loc)
+            case _:
+                return value
+
+    def _hidden(self, loc: Loc) -> str:
+        self.places.append(loc)
+        return SENSITIVE
+
+    def _mapping(self, value: JSON, loc: Loc, governing: str | None) -> JSON:
+        named = next((value[key] for key in NAME_KEYS if _is_text(value.get(key))), None)
+        copy: JSON = {}
+        for key, entry in value.items():
+            if named is not None and key in NAME_KEYS:
+                name = None
+            elif named is not None and key in VALUE_KEYS:
+                name = _joined(governing, named)
+            else:
+                name = _joined(governing, str(key))
+            copy[key] = self.value(entry, (*loc, key), name)
+        return copy
+
+    def _entries(self, value: list[Any], loc: Loc, governing: str | None) -> list[Any]:
+        copy: list[Any] = []
+        before: object = None
+        for index, entry in enumerate(value):
+            place = (*loc, index)
+            if _is_value_of(before, entry):
+                copy.append(self._hidden(place))
+            else:
+                copy.append(self.value(entry, place, governing))
+            before = entry
+        return copy
+
+    def _text(self, value: str, loc: Loc, governing: str | None) -> str:
+        if governing and not harmless(governing, value):
+            return self._hidden(loc)
+        text = self._embedded(value)
+        if text is None:
+            text = replaced(value, secret_spans(value, beside_key_id=self.beside_key_id))
+        if text != value:
+            self.places.append(loc)
+        return text
+
+    def _embedded(self, value: str) -> str | None:
+        """A JSON text without its secrets; `None` where `value` is no JSON text or holds none that JSON tells."""
+        if not value.lstrip().startswith(("{", "[")) or len(value) > LONGEST_EMBEDDED:
+            return None
+        try:
+            inner = json.loads(value)
+            copy = _Walk(self.beside_key_id).value(inner, (), None)
+        except (ValueError, RecursionError):
+            return None
+        return None if copy == inner else json.dumps(copy, ensure_ascii=False)
+
+
+def _joined(governing: str | None, name: str) -> str | None:
+    """The name that governs what is under `name`, itself under a secret-looking one or not."""
+    if governing:
+        return f"{governing}.{name}"
+    return name if secret_key(name) else None
+
+
+def _is_value_of(before: object, entry: object) -> bool:
+    """Whether the argument `before` is an option whose value, a secret, is `entry`."""
+    if not isinstance(before, str) or not isinstance(entry, str | int | float):
+        return False
+    return is_secret_option(before) and is_option_value(before, str(entry))

@@ -1,0 +1,84 @@
+"""Secrets known by their shape, whatever they are called. Each pattern's group ``s`` is the part to hide, or all of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+Span = tuple[int, int]
+
+# AWS: "Understanding unique ID prefixes" in the IAM guide; a key id alone is no secret, but it says whose key it is.
+ACCESS_KEY_ID = r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"
+
+# The 40 characters of an AWS secret access key: hex digests (git commits) are excluded by asking for both cases.
+SECRET_ACCESS_KEY = (
+    r"(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]{0,39}[a-z])(?=[A-Za-z0-9/+]{0,39}[A-Z])(?=[A-Za-z0-9/+]{0,39}[0-9])"
+    r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
+)
+
+SHAPES = (
+    ACCESS_KEY_ID,
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
+    # JSON Web Tokens: a JSON object in base64url starts with "eyJ"
+    r"(?<![\w-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)*",
+    # GitHub, GitLab, Slack, Google, Stripe, Databricks, npm, PyPI and OpenAI tokens, by the prefixes they document
+    r"(?<!\w)gh[pousr]_[A-Za-z0-9]{20,}",
+    r"(?<!\w)github_pat_\w{20,}",
+    r"(?<!\w)glpat-[\w-]{16,}",
+    r"(?<!\w)xox[a-z]-[A-Za-z0-9-]{10,}",
+    r"(?<!\w)xapp-[A-Za-z0-9-]{10,}",
+    r"hooks\.slack\.com/services/(?P<s>[\w/]+)",
+    r"(?<!\w)AIza[\w-]{35}",
+    r"(?<!\w)[sr]k_(?:live|test)_[A-Za-z0-9]{10,}",
+    r"(?<!\w)dapi[0-9a-f]{32}",
+    r"(?<!\w)npm_[A-Za-z0-9]{36}",
+    r"(?<!\w)pypi-[\w-]{50,}",
+    r"(?<![\w-])sk-[A-Za-z0-9_-]{20,}",
+    # scheme://user:password@host, also where the password holds @ or /; a port is not a password
+    r"://[^/\s:@\"']{0,200}:(?P<s>[^\s/\"']{1,200})@",
+    r"://[^/\s:@\"']{0,200}:(?!\d+(?:/|$))(?P<s>[^\s\"'@]{1,200})@",
+    r"https?://(?P<s>[A-Za-z0-9_.~-]{20,300})@",
+    r"jdbc:oracle:\w+:[^/\s@:]+/(?P<s>[^\s@]+)@",
+    # signed URLs: S3 and Azure
+    r"(?i)[?&](?:x-amz-signature|signature|sig)=(?P<s>[^\s&\"']+)",
+    r"(?i)(?<!\w)bearer\s+(?P<s>[A-Za-z0-9._~+/-]{12,}=*)",
+    r"(?i)authorization[\"']?\s*[:=]\s*[\"']?basic\s+(?P<s>[A-Za-z0-9+/]+=*)",
+    r"(?i)\b(?:identified\s+by|password)\s+(?P<s>'[^'\n]+'|\"[^\"\n]+\")",
+)
+
+
+@cache
+def _shapes() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(shape) for shape in SHAPES)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def has_access_key_id(text: str) -> bool:
+    """Whether an AWS access key id is in the text: then a 40-character string beside it is its secret."""
+    return _compiled(ACCESS_KEY_ID).search(text) is not None
+
+
+def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:
+    """Where `text` holds something that has the shape of a secret.
+
+    `beside_key_id`: an AWS access key id is near, so a 40-character string is taken for its secret key.
+    """
+    for pattern in _shapes():
+        for match in pattern.finditer(text):
+            yield match.span("s") if "s" in pattern.groupindex else match.span()
+    if beside_key_id or has_access_key_id(text):
+        yield from (match.span() for match in _compiled(SECRET_ACCESS_KEY).finditer(text))
+    yield from _key_lines(text)
+
+
+def _key_lines(text: str) -> Iterator[Span]:
+    """Lines of nothing but base64, as the body of a private key has them; digests in hex are not such lines."""
+    for match in _compiled(r"(?m)^[ \t]*(?:- )?[\"']?([A-Za-z0-9+/]{60,}={0,2})[\"']?[ \t]*$").finditer(text):
+        body = match[1]
+        if re.search(r"[a-z]", body) and re.search(r"[A-Z]", body) and re.search(r"[0-9+/]", body):
+            yield match.span(1)
