@@ -1,0 +1,64 @@
+"""Where things are, and how the tests of this folder run the real command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+COMMAND = BIN / "reconciler"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The test's environment, with the command on PATH and nothing of the developer's git settings."""
+    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _PERSON.items()}
+    plain = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "COLUMNS": "100", "NO_COLOR": "1"}
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **who, **plain, **more}
+
+
+_PERSON = {"NAME": "Rosa", "EMAIL": "rosa@example.com"}
+
+
+def run(
+    arguments: Sequence[str | Path], cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program without a terminal and without input; never raises for its exit code."""
+    return subprocess.run(
+        [str(argument) for argument in arguments],
+        cwd=cwd,
+        env=dict(env or environment()),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def git(cwd: Path, *arguments: str) -> str:
+    """Runs git, which must succeed, and returns what it printed."""
+    done = run(["git", *arguments], cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit(cwd: Path, subject: str) -> str:
+    """Commits everything below `cwd`, and returns the commit."""
+    git(cwd, "add", "--all")
+    git(cwd, "commit", "--quiet", "--message", subject)
+    return git(cwd, "rev-parse", "HEAD")
+
+
+def project_copy(folder: Path) -> Path:
+    """A fresh git repository in `folder` with a copy of specs/, committed. Returns `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(ROOT / "specs", folder / "specs", ignore=shutil.ignore_patterns(".reconciler"))
+    (folder / ".gitignore").write_text(".reconciler/\n.venv\n")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commit(folder, "Specs")
+    return folder

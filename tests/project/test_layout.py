@@ -1,0 +1,80 @@
+"""The shape of the repository: what lies where, how long things are, which way imports go."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.project.place import BIN, ROOT, git, run
+
+TOP_LEVEL = {"pyproject.toml", "README.md", "reconciler", "specs", "tests", "Makefile", "LICENSE", "CHANGELOG.md", "docs"}
+LONGEST_MODULE = 300
+LONGEST_FUNCTION = 40
+SHAPELESS = {"utils", "util", "helpers", "helper", "manager", "data", "common", "misc"}
+
+MODULES = sorted(
+    (path for path in (ROOT / "reconciler").rglob("*.py")), key=lambda path: path.relative_to(ROOT).as_posix()
+)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function, its docstring not counted."""
+    whole = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is None:
+        return whole
+    return whole - ((first.end_lineno or first.lineno) - first.lineno + 1)
+
+
+def test_top_level_holds_only_what_a_newcomer_expects():
+    """At the top of the repository there is a short, fixed list of entries, and files with a dot."""
+    tracked = {line.split("/")[0] for line in git(ROOT, "ls-files").splitlines()}
+
+    assert {entry for entry in tracked if not entry.startswith(".")} <= TOP_LEVEL
+    assert tracked >= {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_modules_and_functions_are_short_enough_to_read(path: Path):
+    """No module is longer than 300 lines and no function longer than 40, docstrings not counted."""
+    source = path.read_text("utf-8")
+
+    too_long = [f"{f.name}: {_lines(f)}" for f in _functions(ast.parse(source)) if _lines(f) > LONGEST_FUNCTION]
+
+    assert too_long == []
+    assert len(source.splitlines()) <= LONGEST_MODULE
+
+
+def test_module_names_say_what_is_inside():
+    """No module has a name under which anything could be put."""
+    assert SHAPELESS.isdisjoint(part for path in MODULES for part in path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
+def test_every_package_says_what_may_live_in_it(path: Path):
+    """The docstring of each package says what may live there and what may not; a subpackage at least what it is."""
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+
+    assert docstring != ""
+    if path.parent.parent == ROOT / "reconciler":
+        assert "may live here" in docstring or "may live in" in docstring
+        assert "may not" in docstring
+
+
+def test_imports_go_one_way():
+    """import-linter finds every layer contract of pyproject.toml kept."""
+    done = run([BIN / "lint-imports", "--no-logo", "--no-cache"], ROOT)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout

@@ -1,0 +1,51 @@
+"""Start-up stays lean: which libraries a command imports, by what the interpreter says it imported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project.place import COMMAND, environment, project_copy, run
+
+HEAVY = {"boto3", "botocore", "deepdiff", "pydantic", "rich", "yaml"}
+AWS = {"boto3", "botocore"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the example project in a git repository of its own."""
+    return project_copy(tmp_path_factory.mktemp("startup") / "repository")
+
+
+def imported(arguments: list[str], cwd: Path) -> set[str]:
+    """The top-level packages that the real command imports; it must succeed."""
+    quiet = {name: value for name, value in environment().items() if not name.startswith("COV")}
+    done = run([sys.executable, "-X", "importtime", COMMAND, *arguments], cwd, quiet)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    lines = (line for line in done.stderr.splitlines() if line.startswith("import time:"))
+    return {line.rsplit("|", 1)[1].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_no_library_but_click(option: str, tmp_path: Path):
+    """--help and --version answer without any of the heavy libraries."""
+    packages = imported([option], tmp_path)
+
+    assert "click" in packages
+    assert packages & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [["validate"], ["plan", "--no-refresh"]], ids=" ".join)
+def test_reading_commands_need_no_aws_library(arguments: list[str], project: Path):
+    """validate and plan --no-refresh read files and the ledger: boto3 and botocore are not imported."""
+    packages = imported(arguments, project)
+
+    assert "yaml" in packages
+    assert packages & AWS == set()
+
+
+def test_a_first_plan_compares_nothing(project: Path):
+    """Without an earlier request to compare with, deepdiff is not imported: the digest decides alone."""
+    assert "deepdiff" not in imported(["plan", "--no-refresh"], project)
