@@ -91,10 +91,11 @@ PLAIN_BY_LAST_WORD = {
 """What the value of a name with this last word looks like where it is what the name says: ``credentials.provider`` is a
 class. Such a value is still searched for secrets by shape."""
 
-COUNTS = frozenset(
-    "max min num number count limit length size ttl timeout expiry expiration expires lifetime interval seconds "
-    "minutes hours days ms retries period duration age tokens".split()
-)
+COUNTS = frozenset({
+    "max", "min", "num", "number", "count", "limit", "length", "size", "retries", "tokens",
+    "ttl", "timeout", "expiry", "expiration", "expires", "lifetime", "interval", "period", "duration", "age",
+    "days", "hours", "minutes", "seconds", "ms",
+})  # fmt: skip
 
 
 @cache

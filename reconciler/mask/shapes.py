@@ -1,4 +1,4 @@
-"""Secrets known by their shape, whatever they are called. Each pattern's group ``s`` is the part to hide, or all of it."""
+"""Secrets known by their shape, whatever they are called. A pattern's group ``s``, or all of it, is what to hide."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ SHAPES = (
     r"(?<!\w)pypi-[\w-]{50,}",
     r"(?<![\w-])sk-[A-Za-z0-9_-]{20,}",
     # scheme://user:password@host, also where the password holds @ or /; a port is not a password
-    r"://[^/\s:@\"']{0,200}:(?P<s>[^\s/\"']{1,200})@",
+    r"://[^/\s:@\"']{0,200}:(?P<s>[^\s/\"']{1,4000})@",
     r"://[^/\s:@\"']{0,200}:(?!\d+(?:/|$))(?P<s>[^\s\"'@]{1,200})@",
-    r"https?://(?P<s>[A-Za-z0-9_.~-]{20,300})@",
+    r"https?://(?P<s>[A-Za-z0-9_.~-]{20,4000})@",
     r"jdbc:oracle:\w+:[^/\s@:]+/(?P<s>[^\s@]+)@",
     # signed URLs: S3 and Azure
     r"(?i)[?&](?:x-amz-signature|signature|sig)=(?P<s>[^\s&\"']+)",

@@ -11,8 +11,8 @@ from reconciler.mask.shapes import Span, shape_spans
 
 SENSITIVE = "(sensitive)"
 
-# Each of these matches a name and what stands between it and its value; the value is read from there on. The look-behind
-# lets a name begin only where a word begins, so that long words are read once.
+# Each of these matches a name and what stands between it and its value; the value is read from there on. The
+# look-behind lets a name begin only where a word begins, so that long words are read once.
 NAME = r"(?<![\w.\-])(?<!reconciler:)(?P<key>-{0,2}[A-Za-z_][\w.\-]*)"
 QUOTE = r"(?P<q>\\*[\"'])"
 NAMES = (
