@@ -1,0 +1,115 @@
+"""botocore's errors in our words: which code, which sentence, and no content of requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError, ParamValidationError
+
+from reconciler.errors import ServiceError
+
+LONGEST = 1000
+"""Characters of a foreign message that are kept."""
+
+HINTS = {
+    "NoCredentialsError": "no AWS credentials were found. Set a profile, environment variables or a role.",
+    "PartialCredentialsError": "the AWS credentials are incomplete: an access key needs its secret key.",
+    "ProfileNotFound": "the AWS profile does not exist in the AWS configuration files.",
+    "ExpiredToken": "the AWS credentials have expired. Get new ones.",
+    "ExpiredTokenException": "the AWS credentials have expired. Get new ones.",
+    "SSOTokenLoadError": "the AWS single sign-on session is missing. Run aws sso login.",
+    "UnauthorizedSSOTokenError": "the AWS single sign-on session has expired. Run aws sso login.",
+    "InvalidClientTokenId": "AWS does not know these credentials.",
+    "UnrecognizedClientException": "AWS does not know these credentials.",
+    "SignatureDoesNotMatch": "AWS refuses these credentials' signature: the secret key is wrong.",
+    "InvalidSignatureException": "AWS refuses the signature: the secret key is wrong, or this machine's clock.",
+    "RequestExpired": "AWS refuses the signature as too old: check this machine's clock.",
+    "RequestTimeTooSkewed": "AWS refuses the signature: this machine's clock is wrong.",
+    "EndpointConnectionError": "AWS could not be reached.",
+    "ConnectTimeoutError": "AWS could not be reached in time.",
+    "ReadTimeoutError": "AWS did not answer in time.",
+    "ProxyConnectionError": "the proxy could not be reached, or refused.",
+}
+"""What to tell people first, by AWS's code or the exception's name."""
+
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_FAULT = re.compile(
+    r"^(Invalid (?:type|length|range) for parameter [^,\n]{1,200}|Missing required parameter in [^\n]{1,200}"
+    r"|Unknown parameter in [^,\n]{1,200}|Invalid number of parameters[^\n]{1,200})",
+    re.MULTILINE,
+)
+
+
+def code_of(error: BaseException) -> str:
+    """AWS's error code, or the exception's own name."""
+    code = _field(error, "Error").get("Code") if isinstance(error, ClientError) else None
+    return code if isinstance(code, str) and code else type(error).__name__
+
+
+def message_of(error: BaseException) -> str:
+    """The error in one printable line: AWS's own words, or botocore's, with a hint first where there is one.
+
+    botocore's complaints about a request quote its values: only the places are kept.
+    """
+    if isinstance(error, ClientError):
+        said = clean(_field(error, "Error").get("Message"))
+    elif isinstance(error, ParamValidationError):
+        said = "; ".join(_FAULT.findall(str(error))) or "the request is not one that botocore knows"
+    else:
+        said = clean(str(error))
+    hint = HINTS.get(code_of(error))
+    return f"{hint} ({said})" if hint and said else hint or said or "no message"
+
+
+def service_error(operation: str, error: BaseException) -> ServiceError:
+    """The error that leaves this package for a foreign one."""
+    return ServiceError(operation, code_of(error), message_of(error))
+
+
+@contextmanager
+def reading(operation: str) -> Iterator[None]:
+    """Around one read and what is taken out of its answer: anything that goes wrong leaves as `ServiceError`.
+
+    botocore lets a damaged reply through as an answer without fields, or stumbles over it with errors of its own.
+    """
+    try:
+        yield
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise service_error(operation, error) from error
+
+
+def unexpected(operation: str, why: str) -> ServiceError:
+    """The error for a reply that is a success and does not say what was asked: never taken for absence."""
+    return ServiceError(operation, "UnexpectedReply", why)
+
+
+def clean(text: object) -> str:
+    """One line without control characters and without the user part of URLs, cut where it is too long."""
+    if not isinstance(text, str):
+        return ""
+    line = _USER_INFO.sub("//", _NOT_PRINTABLE.sub(" ", text)).strip()
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def status_of(error: ClientError) -> int:
+    """The HTTP status of AWS's answer, 0 where botocore kept none."""
+    status = _field(error, "ResponseMetadata").get("HTTPStatusCode")
+    return status if isinstance(status, int) else 0
+
+
+def request_id_of(error: ClientError) -> str | None:
+    """The ``x-amzn-RequestId`` of the answer: AWS's own services set it, what stands between seldom does."""
+    headers = _field(error, "ResponseMetadata").get("HTTPHeaders")
+    found = headers.get("x-amzn-requestid") if isinstance(headers, Mapping) else None
+    return found if isinstance(found, str) and found else None
+
+
+def _field(error: ClientError, name: str) -> Mapping[str, Any]:
+    value = error.response.get(name)
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,144 @@
+"""Credentials, region and endpoints of one target, and the boto3 clients made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from threading import RLock
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reconciler import __version__
+from reconciler.errors import ServiceError
+from reconciler.model.kinds import MODULES, kind_named
+from reconciler.ports import Clock
+from reconciler.services.clock import SystemClock
+from reconciler.services.foreign import service_error
+from reconciler.services.transmission import guard
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 15.0
+READ_ATTEMPTS = 5
+POOL = 32
+"""Connections kept for each client: more than an apply uses at once."""
+
+Client = Any
+"""A boto3 client; boto3 makes their classes when it runs."""
+
+
+class Aws:
+    """boto3 clients for one region, made when they are first asked for and kept. Safe for threads.
+
+    `endpoint_url` is for the embedded emulator only; without it boto3's own resolution counts, with its environment
+    variables and profiles. `credentials` are (access key id, secret key) or with a session token; without them boto3's
+    chain. `timeouts` are seconds to connect and to read.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        endpoint_url: str | None = None,
+        credentials: tuple[str, ...] | None = None,
+        *,
+        profile: str | None = None,
+        clock: Clock | None = None,
+        timeouts: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self._region, self._endpoint_url, self._profile = region, endpoint_url, profile
+        self._credentials, self._timeouts = credentials, timeouts
+        self._lock = RLock()
+        self._session: boto3.Session | None = None
+        self._clients: dict[tuple[str, str], Client] = {}
+
+    def asking(self, service: str) -> Client:
+        """A client for reads and for calls that may safely be repeated: botocore's standard retries."""
+        retries = {"total_max_attempts": READ_ATTEMPTS, "mode": "standard"}
+        return self._client("asking", service, lambda: self._config(retries=retries))
+
+    def sending(self, service: str) -> Client:
+        """A client whose calls are transmitted once, inside `transmission.once`, and otherwise refused.
+
+        `total_max_attempts` wins over every setting of environment and profile. The mode is fixed too: `adaptive`
+        would wait between the check of the deadline and the transmission.
+        """
+        retries = {"total_max_attempts": 1, "mode": "standard"}
+        return self._client("sending", service, lambda: self._config(retries=retries), guard)
+
+    def account(self) -> str:
+        """The account that the credentials belong to, by STS GetCallerIdentity. Raises `ServiceError`."""
+        try:
+            account = self.asking("sts").get_caller_identity().get("Account")
+        except (BotoCoreError, ClientError) as error:
+            raise service_error("GetCallerIdentity", error) from error
+        if not isinstance(account, str) or not account:
+            raise ServiceError("GetCallerIdentity", "UnexpectedReply", "the reply names no account")
+        return account
+
+    def overridden(self) -> bool:
+        """Whether runs go to something that is not AWS: an endpoint set by hand, in the environment or a profile.
+
+        AWS's own interface endpoints (`vpce-….amazonaws.com`) are AWS. Raises `ServiceError` for settings that boto3
+        cannot read.
+        """
+        if self._endpoint_url is not None:
+            return True
+        return any(not self._at_aws(service) for service in _job_services(MODULES))
+
+    def close(self) -> None:
+        """Closes the connections of all clients."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def _at_aws(self, service: str) -> bool:
+        given = _host(self.asking(service))
+        plain = self._client("plain", service, lambda: self._config(ignore_configured_endpoint_urls=True))
+        own = _host(plain)
+        return given == own or given.endswith("." + own.split(".", 2)[-1])
+
+    def _config(self, **settings: object) -> Config:
+        connect, read = self._timeouts
+        return Config(
+            connect_timeout=connect,
+            read_timeout=read,
+            max_pool_connections=POOL,
+            user_agent_extra=f"reconciler/{__version__}",
+            **settings,
+        )
+
+    def _client(
+        self, use: str, service: str, config: Callable[[], Config], prepare: Callable[[Client], None] | None = None
+    ) -> Client:
+        with self._lock:
+            client = self._clients.get((use, service))
+            if client is None:
+                client = self._make(service, config())
+                if prepare is not None:
+                    prepare(client)
+                self._clients[use, service] = client
+            return client
+
+    def _make(self, service: str, config: Config) -> Client:
+        try:
+            if self._session is None:
+                self._session = boto3.Session(profile_name=self._profile, region_name=self._region)
+            names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+            given = dict(zip(names, self._credentials or (), strict=False))
+            return self._session.client(service, endpoint_url=self._endpoint_url, config=config, **given)
+        except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is not a URL
+            raise service_error(f"connecting to {service}", error) from error
+
+
+def _job_services(kinds: Iterable[str]) -> list[str]:
+    """boto3's names of the services that run jobs: each adapter says its own."""
+    return [import_module(f"reconciler.services.{kind_named(kind).service}").SERVICE for kind in kinds]
+
+
+def _host(client: Client) -> str:
+    return urlsplit(client.meta.endpoint_url).hostname or ""
