@@ -1,0 +1,28 @@
+"""Jobs of AWS Batch: the input of SubmitJob and its rules.
+
+What may live here: the models, rules and forms of that one request, and `KIND`, which the registry of kinds reads.
+What may not: clients, and anything about another service.
+"""
+
+from __future__ import annotations
+
+from reconciler.model.batch.dependencies import spec_dependencies
+from reconciler.model.batch.rules import check, warn
+from reconciler.model.batch.submit_job import SubmitJobRequest
+from reconciler.model.kind import Kind
+
+KIND = Kind(
+    name="BatchJob",
+    operation="SubmitJob",
+    service="batch",
+    model=SubmitJobRequest,
+    name_field="jobName",
+    token_field=None,
+    locate_fields=("jobQueue", "jobName"),
+    from_spec=lambda request: request,
+    for_display=lambda request: request,
+    check=check,
+    warn=warn,
+    is_streaming=lambda _request: False,
+    spec_dependencies=spec_dependencies,
+)

@@ -1,0 +1,138 @@
+"""What AWS documents about SubmitJob that no single field can state.
+
+Sources: the API reference of SubmitJob and of the structures in it, the Batch user guide's pages on array jobs,
+dependencies, retries and tags, and the service quotas. Every function takes a request that may have any shape, and
+says nothing about shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from reconciler.model.batch import container_rules, node_rules, pod_rules
+from reconciler.model.batch.submit_job import DEPENDENCY_TYPES, RETRY_ACTIONS, SHARE_IDENTIFIER_MAX
+from reconciler.model.kind import Remark
+from reconciler.model.request import entries, part, text
+from reconciler.model.strict import JSON
+from reconciler.model.tags import aws_tag_problems
+
+REQUEST_MAX = 30 * 1024  # bytes; Batch service quotas, "SubmitJob payload size"
+SHARE_IDENTIFIER = re.compile(r"[A-Za-z0-9]+\*?")
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+def check(request: JSON) -> Sequence[Remark]:
+    """What AWS refuses."""
+    return [
+        *_size(request),
+        *_dependencies(request),
+        *_retries(request),
+        *_share(request),
+        *_platforms(request),
+        *node_rules.check(request),
+        *container_rules.check(request),
+        *pod_rules.check(request),
+        *aws_tag_problems(request),
+    ]
+
+
+def warn(request: JSON) -> Sequence[Remark]:
+    """What AWS advises against, or documents and does not enforce."""
+    return [
+        *_letter_cases(request),
+        *_share_form(request),
+        *_ignored_overrides(request),
+        *node_rules.warn(request),
+        *container_rules.warn(request),
+        *pod_rules.warn(request),
+    ]
+
+
+def _size(request: JSON) -> Iterator[Remark]:
+    """The request as sent, in its shortest JSON form."""
+    sent = len(_encode(request).encode(errors="surrogatepass"))
+    if sent > REQUEST_MAX:
+        yield Remark(
+            (), f"the request is {sent} bytes: Batch takes {REQUEST_MAX} (30 KiB), tags included", "batch-request-size"
+        )
+
+
+def _dependencies(request: JSON) -> Iterator[Remark]:
+    """A dependency is on a job, on another spec, or, for array jobs, on the child before."""
+    is_array = "arrayProperties" in request
+    for loc, dependency in entries(request, "dependsOn"):
+        kind = (text(dependency, "type") or "").upper()
+        if "jobId" in dependency and "spec" in dependency:
+            yield Remark((*loc, "spec"), "give either jobId or spec, never both", "batch-dependency")
+        if "jobId" not in dependency and "spec" not in dependency and kind != "SEQUENTIAL":
+            yield Remark(loc, "say what it depends on: give jobId, or spec", "batch-dependency")
+        elif (
+            kind in DEPENDENCY_TYPES and not is_array and (kind == "N_TO_N" or not {"jobId", "spec"} & set(dependency))
+        ):
+            yield Remark(
+                (*loc, "type"), f"{kind} is for array jobs: this job has no arrayProperties", "batch-dependency-array"
+            )
+
+
+def _retries(request: JSON) -> Iterator[Remark]:
+    strategy = part(request, "retryStrategy")
+    if strategy.get("evaluateOnExit") and "attempts" not in strategy:
+        yield Remark(
+            ("retryStrategy", "evaluateOnExit"), "evaluateOnExit needs attempts beside it: 1 to 10", "batch-attempts"
+        )
+
+
+def _share(request: JSON) -> Iterator[Remark]:
+    identifier = text(request, "shareIdentifier") or ""
+    if len(identifier) == SHARE_IDENTIFIER_MAX + 1 and not identifier.endswith("*"):
+        yield Remark(
+            ("shareIdentifier",),
+            f"a share identifier has at most {SHARE_IDENTIFIER_MAX} characters, and * may follow",
+            "batch-share-identifier-length",
+        )
+
+
+def _platforms(request: JSON) -> Iterator[Remark]:
+    """A job runs on ECS or on EKS, and each node range, too."""
+    for loc, holder in [((), request), *node_rules.ranges(request)]:
+        if holder.get("eksPropertiesOverride") and holder.get("ecsPropertiesOverride"):
+            yield Remark(
+                (*loc, "ecsPropertiesOverride"),
+                "a job runs on Amazon ECS or on Amazon EKS: give one of ecsPropertiesOverride, eksPropertiesOverride",
+                "batch-platform",
+            )
+
+
+def _letter_cases(request: JSON) -> Iterator[Remark]:
+    """Words that AWS takes in any case of letters, and writes in one."""
+    places = [
+        (entries(request, "dependsOn"), "type", DEPENDENCY_TYPES),
+        (entries(part(request, "retryStrategy"), "evaluateOnExit", ("retryStrategy",)), "action", RETRY_ACTIONS),
+    ]
+    for members, key, words in places:
+        for loc, member in members:
+            word = text(member, key) or ""
+            if word not in words and word.upper() in words:
+                yield Remark((*loc, key), f"AWS writes it {word.upper()}", f"batch-{key}-case")
+
+
+def _share_form(request: JSON) -> Iterator[Remark]:
+    identifier = text(request, "shareIdentifier")
+    if identifier is not None and not SHARE_IDENTIFIER.fullmatch(identifier):
+        yield Remark(
+            ("shareIdentifier",),
+            "AWS documents share identifiers as letters and digits, optionally with * at the end",
+            "batch-share-identifier",
+        )
+
+
+def _ignored_overrides(request: JSON) -> Iterator[Remark]:
+    """Overrides of a container are for jobs that have one container on ECS."""
+    for other in ("eksPropertiesOverride", "ecsPropertiesOverride", "nodeOverrides"):
+        if request.get("containerOverrides") and request.get(other):
+            yield Remark(
+                ("containerOverrides",), f"containerOverrides does not apply to a job with {other}", "batch-overrides"
+            )

@@ -1,0 +1,28 @@
+"""Job runs of EMR Serverless: the input of StartJobRun, its rules, and Spark's options in it.
+
+What may live here: the models, rules and forms of that one request, and `KIND`, which the registry of kinds reads.
+What may not: clients, and anything about another service.
+"""
+
+from __future__ import annotations
+
+from reconciler.model.emr_serverless.forms import for_display, from_spec
+from reconciler.model.emr_serverless.rules import check, is_streaming, warn
+from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
+from reconciler.model.kind import Kind
+
+KIND = Kind(
+    name="EmrServerlessJobRun",
+    operation="StartJobRun",
+    service="emr_serverless",
+    model=StartJobRunRequest,
+    name_field="name",
+    token_field="clientToken",  # noqa: S106 - the name of a field
+    locate_fields=("applicationId",),
+    from_spec=from_spec,
+    for_display=for_display,
+    check=check,
+    warn=warn,
+    is_streaming=is_streaming,
+    spec_dependencies=lambda _request: (),
+)

@@ -1,0 +1,125 @@
+"""What AWS documents about StartJobRun that no single field can state.
+
+Sources: the API reference, and the EMR Serverless user guide's pages on job resiliency, streaming jobs, CloudWatch logs
+and release 7.11. Every function takes a request that may have any shape, and says nothing about shapes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from reconciler.model.kind import Loc, Remark
+from reconciler.model.request import integer, part, text
+from reconciler.model.strict import JSON
+from reconciler.model.tags import aws_tag_problems
+
+BATCH_TIMEOUT_MIN = 5  # minutes
+BATCH_TIMEOUT_MAX = 10_080  # minutes, seven days
+WORKERS = ("SPARK_DRIVER", "SPARK_EXECUTOR", "HIVE_DRIVER", "TEZ_TASK")
+LOG_TYPES = ("STDOUT", "STDERR", "HIVE_LOG", "TEZ_AM", "SYSTEM_LOGS")
+LOG_TYPES_LOC: Loc = ("configurationOverrides", "monitoringConfiguration", "cloudWatchLoggingConfiguration", "logTypes")
+
+
+def is_streaming(request: JSON) -> bool:
+    """Whether the run goes on until it is stopped."""
+    return request.get("mode") == "STREAMING"
+
+
+def check(request: JSON) -> Sequence[Remark]:
+    """What AWS refuses."""
+    return [*_driver(request), *_timeout(request), *_retries(request), *_log_types(request), *aws_tag_problems(request)]
+
+
+def warn(request: JSON) -> Sequence[Remark]:
+    """What AWS advises against, or documents and does not enforce."""
+    return [*_no_driver(request), *_no_timeout(request), *_log_cases(request), *_log_uri(request), *_policy(request)]
+
+
+def _driver(request: JSON) -> Iterator[Remark]:
+    driver = request.get("jobDriver")
+    if isinstance(driver, dict) and not driver:
+        yield Remark(("jobDriver",), "give what runs: sparkSubmit or hive", "emr-job-driver")
+    if "sparkSubmit" in part(driver) and "hive" in part(driver):
+        yield Remark(("jobDriver", "hive"), "give either sparkSubmit or hive, never both", "emr-job-driver")
+
+
+def _timeout(request: JSON) -> Iterator[Remark]:
+    minutes = integer(request, "executionTimeoutMinutes")
+    if not minutes:
+        return
+    loc = ("executionTimeoutMinutes",)
+    if is_streaming(request):
+        yield Remark(loc, "a STREAMING run has no execution timeout: leave it out", "emr-streaming-timeout")
+    elif minutes > BATCH_TIMEOUT_MAX:
+        yield Remark(loc, f"a BATCH run may take at most {BATCH_TIMEOUT_MAX} minutes (7 days)", "emr-batch-timeout")
+    elif 0 < minutes < BATCH_TIMEOUT_MIN:
+        yield Remark(loc, f"a timeout is at least {BATCH_TIMEOUT_MIN} minutes", "emr-batch-timeout")
+
+
+def _retries(request: JSON) -> Iterator[Remark]:
+    policy = part(request, "retryPolicy")
+    if is_streaming(request):
+        if "maxAttempts" in policy:
+            yield Remark(
+                ("retryPolicy", "maxAttempts"),
+                "maxAttempts is for BATCH runs: a STREAMING run takes maxFailedAttemptsPerHour",
+                "emr-retry-mode",
+            )
+    elif "maxFailedAttemptsPerHour" in policy:
+        yield Remark(
+            ("retryPolicy", "maxFailedAttemptsPerHour"),
+            "maxFailedAttemptsPerHour is for STREAMING runs: a BATCH run takes maxAttempts",
+            "emr-retry-mode",
+        )
+
+
+def _log_words(request: JSON) -> Iterator[tuple[Loc, str, tuple[str, ...]]]:
+    """Each worker and log type that is named, with its place and what it may be."""
+    for worker, types in part(request, *map(str, LOG_TYPES_LOC)).items():
+        yield (*LOG_TYPES_LOC, worker), worker, WORKERS
+        if isinstance(types, list):
+            for index, log_type in enumerate(types):
+                if isinstance(log_type, str):
+                    yield (*LOG_TYPES_LOC, worker, index), log_type, LOG_TYPES
+
+
+def _log_types(request: JSON) -> Iterator[Remark]:
+    for loc, word, known in _log_words(request):
+        if word.upper() not in known:
+            yield Remark(loc, f"{word} is none of {', '.join(known)}", "emr-log-types")
+
+
+def _log_cases(request: JSON) -> Iterator[Remark]:
+    for loc, word, known in _log_words(request):
+        if word not in known and word.upper() in known:
+            yield Remark(loc, f"AWS writes it {word.upper()}", "emr-log-types-case")
+
+
+def _no_driver(request: JSON) -> Iterator[Remark]:
+    if "jobDriver" not in request:
+        yield Remark((), "there is no jobDriver: nothing says what runs", "emr-no-job-driver")
+
+
+def _no_timeout(request: JSON) -> Iterator[Remark]:
+    if integer(request, "executionTimeoutMinutes") == 0 and not is_streaming(request):
+        yield Remark(
+            ("executionTimeoutMinutes",),
+            "AWS no longer takes 0, no timeout, for BATCH runs: give up to 10080 minutes",
+            "emr-no-timeout",
+        )
+
+
+def _log_uri(request: JSON) -> Iterator[Remark]:
+    path = ("configurationOverrides", "monitoringConfiguration", "s3MonitoringConfiguration")
+    uri = text(part(request, *path), "logUri")
+    if uri is not None and not uri.startswith("s3://"):
+        yield Remark((*path, "logUri"), "an S3 location starts with s3://", "emr-log-uri")
+
+
+def _policy(request: JSON) -> Iterator[Remark]:
+    policy = text(part(request, "executionIamPolicy"), "policy")
+    try:
+        json.loads(policy or "{}")
+    except (ValueError, RecursionError):
+        yield Remark(("executionIamPolicy", "policy"), "this is not JSON, as an IAM policy should be", "emr-policy")

@@ -1,0 +1,210 @@
+"""Options of spark-submit: from a mapping to the one string AWS takes, and from the string to single settings.
+
+A mapping names options without their dashes: `{class: com.acme.Main, conf: {spark.executor.memory: 8g}, jars: [a, b]}`.
+The string is the same whatever the order of its keys: options by name, settings of `conf` by key. Words with white
+space, quotes or backslashes are quoted as a POSIX shell would take them; nothing else is, since nothing expands them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import deque
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from reconciler.model.kind import Loc, Remark, RequestProblems
+from reconciler.model.scalar import SourceFloat, Unquoted, source_text
+from reconciler.model.strict import JSON
+
+CONF = "conf"
+LISTS = frozenset({"archives", "exclude-packages", "files", "jars", "packages", "py-files", "repositories"})
+FLAGS = frozenset({"load-spark-defaults", "supervise", "verbose"})
+VALUES = frozenset(
+    {
+        "class",
+        "deploy-mode",
+        "driver-class-path",
+        "driver-cores",
+        "driver-java-options",
+        "driver-library-path",
+        "driver-memory",
+        "executor-cores",
+        "executor-memory",
+        "keytab",
+        "master",
+        "name",
+        "num-executors",
+        "principal",
+        "properties-file",
+        "proxy-user",
+        "queue",
+        "remote",
+        "total-executor-cores",
+    }
+)
+OPTIONS = LISTS | FLAGS | VALUES | {CONF}
+"""The options of spark-submit as Spark 3 and 4 document them."""
+
+SHORT = {"-c": CONF, "-v": "verbose"}
+NEEDS_QUOTES = frozenset(" \t\n\r\v\f'\"\\")
+RULE = "spark-parameters"
+
+
+# --- from a mapping ---------------------------------------------------------------------------------------------------
+
+
+def rendered(parameters: JSON, loc: Loc) -> str:
+    """The string for a mapping of options. Raises `RequestProblems` with places below `loc`."""
+    remarks: list[Remark] = []
+    words: list[str] = []
+    for name in sorted(parameters, key=str):
+        try:
+            words += _words(name, parameters[name], (*loc, name))
+        except RequestProblems as problems:
+            remarks += problems.remarks
+    if not words and not remarks:
+        remarks.append(Remark(loc, "this mapping sets nothing: leave the field out, or give it an option", RULE))
+    if remarks:
+        raise RequestProblems(remarks)
+    return " ".join(map(_quoted, words))
+
+
+def _words(name: object, value: object, loc: Loc) -> list[str]:
+    """The words of one option, not yet quoted."""
+    if not isinstance(name, str) or name not in OPTIONS:
+        raise _problem(loc, _unknown(str(name)))
+    if name == CONF:
+        return _conf_words(value, loc)
+    if name in FLAGS:
+        if not isinstance(value, bool):
+            raise _problem(loc, f"--{name} takes no value: write true to give it, false to leave it out")
+        return [f"--{name}"] if value else []
+    if name in LISTS and isinstance(value, list):
+        joined = ",".join(_list_member(name, member, (*loc, index)) for index, member in enumerate(value))
+        return [f"--{name}", joined] if value else []
+    return [f"--{name}", _option_text(name, value, loc)]
+
+
+def _conf_words(settings: object, loc: Loc) -> list[str]:
+    """``--conf key=value`` for each setting, by key; values keep the text they were written as."""
+    if not isinstance(settings, dict):
+        raise _problem(loc, "conf is a mapping of settings, such as {spark.executor.memory: 8g}")
+    words: list[str] = []
+    remarks: list[Remark] = []
+    for key in sorted(settings, key=str):
+        value = source_text(settings[key])
+        if not isinstance(key, str) or not key or "=" in key or any(map(str.isspace, key)):
+            remarks.append(Remark((*loc, key), "a setting's name has neither '=' nor white space", RULE))
+        elif value is None:
+            remarks.append(
+                Remark(
+                    (*loc, key),
+                    f"{key} takes one value; write nested names in full, such as spark.executor.memory",
+                    RULE,
+                )
+            )
+        else:
+            words += ["--conf", f"{key}={value}"]
+    if remarks:
+        raise RequestProblems(remarks)
+    return words
+
+
+def _list_member(name: str, member: object, loc: Loc) -> str:
+    value = _option_text(name, member, loc)
+    if not value or "," in value:
+        raise _problem(loc, f"--{name} joins its entries with commas: give each entry by itself, and none empty")
+    return value
+
+
+def _option_text(name: str, value: object, loc: Loc) -> str:
+    """The text of an option's value: a string or an integer, since other plain scalars may not mean what they say."""
+    if isinstance(value, Unquoted | SourceFloat | bool) or value is None:
+        written = source_text(value) or "null"
+        raise _problem(loc, f'--{name} takes text: put it in quotes, "{written}"')
+    given = source_text(value)
+    if given is None:
+        form = "a string or a list of strings" if name in LISTS else "one string"
+        raise _problem(loc, f"--{name} takes {form}")
+    return given
+
+
+def _unknown(name: str) -> str:
+    bare = name.lstrip("-")
+    if bare in OPTIONS:
+        return f"options are written without their dashes: {bare}"
+    if name.startswith("spark."):
+        return f"{name} is a setting: it belongs below conf"
+    close = get_close_matches(bare, sorted(OPTIONS), n=1)
+    return f"spark-submit has no option --{bare}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _problem(loc: Loc, message: str) -> RequestProblems:
+    return RequestProblems([Remark(loc, message, RULE)])
+
+
+def _quoted(word: str) -> str:
+    return shlex.quote(word) if not word or NEEDS_QUOTES.intersection(word) else word
+
+
+# --- to single settings -----------------------------------------------------------------------------------------------
+
+
+def settings(parameters: str) -> tuple[JSON, JSON]:
+    """The settings of ``--conf`` and the other options of a string, each by its name, dashes included for options.
+
+    Something given more than once has the list of its values, in order; list options have lists; flags are ``True``.
+    Raises `ValueError` for what is no list of spark-submit options.
+    """
+    conf: dict[str, list[object]] = {}
+    options: dict[str, list[object]] = {}
+    for name, value in _options(shlex.split(parameters)):
+        if name == CONF and isinstance(value, str):
+            key, equals, setting = value.partition("=")
+            if not equals:
+                raise ValueError(f"--conf {value} sets nothing")
+            conf.setdefault(key, []).append(setting)
+        else:
+            options.setdefault(f"--{name}", []).append(value)
+    return _single(conf), {name: _listed(name, value) for name, value in _single(options).items()}
+
+
+def _options(words: list[str]) -> Iterator[tuple[str, str | bool]]:
+    """Each option with its value, `True` for a flag. Raises `ValueError` at a word that is no option."""
+    rest = deque(words)
+    while rest:
+        word = rest.popleft()
+        name, equals, value = SHORT.get(word, word.removeprefix("--")).partition("=")
+        if not name or not (word.startswith("--") or word in SHORT):
+            raise ValueError(f"{word!r} is no option")
+        if equals:
+            yield name, value
+        elif name in FLAGS or (name not in OPTIONS and (not rest or rest[0].startswith("--"))):
+            yield name, True
+        elif rest:
+            yield name, rest.popleft()
+        else:
+            raise ValueError(f"--{name} has no value")
+
+
+def _single(values: dict[str, list[object]]) -> JSON:
+    return {name: given[0] if len(given) == 1 else given for name, given in values.items()}
+
+
+def _listed(name: str, value: object) -> object:
+    return value.split(",") if name.removeprefix("--") in LISTS and isinstance(value, str) else value
+
+
+# --- for editors ------------------------------------------------------------------------------------------------------
+
+
+def string_or_mapping(schema: JSON) -> None:
+    """Makes the JSON Schema of the string one that takes the mapping, too: `anyOf`, the string first."""
+    kept = {key: schema.pop(key) for key in ("type", "minLength", "maxLength", "pattern") if key in schema}
+    scalar = {"type": ["string", "number", "boolean", "null"]}
+    text, flag = {"type": ["string", "integer"]}, {"type": "boolean"}
+    listed = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    properties: JSON = {CONF: {"type": "object", "additionalProperties": scalar}}
+    properties |= dict.fromkeys(VALUES, text) | dict.fromkeys(LISTS, listed) | dict.fromkeys(FLAGS, flag)
+    mapping = {"type": "object", "additionalProperties": False, "properties": dict(sorted(properties.items()))}
+    schema["anyOf"] = [kept, mapping]

@@ -1,0 +1,68 @@
+"""The patterns that requests must match, and what to say to someone whose value does not.
+
+Every pattern is anchored where AWS's means the whole text, and keeps to what Python, Rust and JavaScript read alike:
+it is checked by pydantic, by the tests, and by editors through the JSON Schema.
+"""
+
+from __future__ import annotations
+
+# EMR Serverless
+APPLICATION_ID = r"^[0-9a-z]+$"
+CLIENT_TOKEN = r"^[A-Za-z0-9._-]+$"
+ROLE_ARN = r"^arn:(aws[a-zA-Z0-9-]*):iam::([0-9]{12}):role(/|/[\x21-\x7F]+/)[A-Za-z0-9_+=,.@-]+$"
+POLICY_ARN = r"^arn:[!-~]+$"
+POLICY_DOCUMENT = r"^[ -\u00FF]+$"
+VISIBLE = r"[^ \t\n\x0B\f\r]"
+KMS_KEY_ARN = r"^arn:(aws[a-zA-Z0-9-]*):kms:[a-zA-Z0-9-]*:([0-9]{12}):key/[a-zA-Z0-9-]+$"
+LOG_URI = r"^[^\n\r\u0085\u2028\u2029]+$"
+LOG_GROUP = r"^[._/#A-Za-z0-9-]+$"
+LOG_STREAM_PREFIX = r"^[^:*]*$"
+WORD = r"^[a-zA-Z]+[-_]*[a-zA-Z]+$"
+REMOTE_WRITE_URL = (
+    r"^https://aps-workspaces\.([a-z]{2}-[a-z-]{1,20}-[1-9])\.amazonaws(\.[0-9A-Za-z]{2,4})+"
+    r"/workspaces/[-_.0-9A-Za-z]{1,100}/api/v1/remote_write$"
+)
+TAG_KEY = r"^[A-Za-z0-9 /_.:=+@-]+$"
+TAG_VALUE = r"^[A-Za-z0-9 /_.:=+@-]*$"
+
+# Batch
+JOB_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
+JOB_QUEUE = r"^([A-Za-z0-9_-]{1,128}|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-queue/\S+)$"
+JOB_DEFINITION = r"^([A-Za-z0-9_-]{1,128}(:[0-9]+)?|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-definition/\S+)$"
+DEPENDENCY_TYPE = r"^([Nn]_[Tt][Oo]_[Nn]|[Ss][Ee][Qq][Uu][Ee][Nn][Tt][Ii][Aa][Ll])$"
+RETRY_ACTION = r"^([Rr][Ee][Tt][Rr][Yy]|[Ee][Xx][Ii][Tt])$"
+REASON_GLOB = r"^[A-Za-z0-9.:\s]*\*?$"
+EXIT_CODE_GLOB = r"^[0-9]*\*?$"
+NODE_RANGE = r"^([0-9]+|[0-9]*:([0-9]+|n)?|[0-9]+,([0-9]+|n))$"
+NAMESPACE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+PATTERN_HINTS: dict[str, str] = {
+    APPLICATION_ID: "an application id is lower-case letters and digits, such as 00f1k2sd0vgq8u09",
+    CLIENT_TOKEN: "a client token is letters, digits, '.', '_' and '-'",
+    ROLE_ARN: "give the full ARN of an IAM role, such as arn:aws:iam::111122223333:role/emr-jobs",
+    POLICY_ARN: "give the full ARN of an IAM policy, such as arn:aws:iam::111122223333:policy/only-read",
+    POLICY_DOCUMENT: "AWS takes the inline policy on one line, without line breaks or tabs",
+    VISIBLE: "it must hold something other than white space",
+    KMS_KEY_ARN: "give the full ARN of a KMS key (an alias will not do), such as "
+    "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    LOG_URI: "give an S3 location on one line, such as s3://my-bucket/logs/",
+    LOG_GROUP: "a log group name is letters, digits, '.', '-', '_', '/' and '#', such as /aws/emr-serverless",
+    LOG_STREAM_PREFIX: "a log stream prefix holds neither ':' nor '*'",
+    WORD: "it is letters, with '-' or '_' between them, such as SPARK_DRIVER",
+    REMOTE_WRITE_URL: "give the remote write URL of an Amazon Managed Service for Prometheus workspace, such as "
+    "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1234/api/v1/remote_write",
+    TAG_KEY: "a tag key is letters, digits, spaces and '/ _ . : = + @ -'",
+    TAG_VALUE: "a tag value is letters, digits, spaces and '/ _ . : = + @ -'",
+    JOB_NAME: "a job name starts with a letter or digit and goes on with up to 127 letters, digits, '-' and '_', "
+    "such as orders-daily",
+    JOB_QUEUE: "give the name or the ARN of a job queue, such as high-priority",
+    JOB_DEFINITION: "give the name of a job definition, its name:revision or its ARN, such as etl or etl:7",
+    DEPENDENCY_TYPE: "a dependency is N_TO_N or SEQUENTIAL",
+    RETRY_ACTION: "an action is RETRY or EXIT",
+    REASON_GLOB: "a reason is letters, digits, '.', ':' and white space, and '*' may only come last, "
+    'such as "Host EC2*"',
+    EXIT_CODE_GLOB: "an exit code is digits, and '*' may only come last, such as 137 or 1*",
+    NODE_RANGE: 'give a range of node indexes, such as "0:3", ":3" or "4:"',
+    NAMESPACE: "a namespace is lower-case letters, digits and '-', with a letter or digit at both ends",
+}
+"""What would be right, with an example where that helps, by pattern. Every pattern of a request model has an entry."""

@@ -1,0 +1,84 @@
+"""Tags on a request: the limits as they are once ours are added, and the names that are not the user's to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from reconciler.model.hints import TAG_KEY, TAG_VALUE
+from reconciler.model.kind import RESERVED_TAG_PREFIX, Remark
+from reconciler.model.request import part
+from reconciler.model.strict import JSON
+
+TAGS_MAX = 50  # AWS's own limit for a resource of either service
+OUR_TAGS = 2  # the token and the owner, added to every request as it is sent
+YOUR_TAGS_MAX = TAGS_MAX - OUR_TAGS
+AWS_PREFIX = "aws:"  # reserved in keys and values, in any case of letters
+
+
+def _limited(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > TAGS_MAX:
+        raise PydanticCustomError(
+            "too_many_tags",
+            "{count} tags, the reconciler's own {ours} included: AWS takes {limit}, so at most {yours} can be yours",
+            {"count": len(tags), "ours": OUR_TAGS, "limit": TAGS_MAX, "yours": YOUR_TAGS_MAX},
+        )
+    return tags
+
+
+class TagLimit:
+    """At most `TAGS_MAX` tags on the request as sent; the JSON Schema, for those who write, says `YOUR_TAGS_MAX`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        """The type's own checks, then the limit."""
+        return core_schema.no_info_after_validator_function(_limited, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JSON:
+        """The type's own schema with the number of tags that a user may give."""
+        return {**handler(schema), "maxProperties": YOUR_TAGS_MAX}
+
+
+EmrTags = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=128, pattern=TAG_KEY)],
+        Annotated[str, Field(max_length=256, pattern=TAG_VALUE)],
+    ],
+    TagLimit(),
+]
+BatchTags = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]],
+    Field(min_length=1),
+    TagLimit(),
+]
+
+
+def user_tag_problems(request: JSON) -> Sequence[Remark]:
+    """What is wrong with a user's own tags because two are the reconciler's.
+
+    `request` is as the spec has it, before ours are added.
+    """
+    return [
+        Remark(
+            ("tags", key),
+            f"tags that start with {RESERVED_TAG_PREFIX} are the reconciler's own: choose another key",
+            "reserved-tag",
+        )
+        for key in part(request, "tags")
+        if key.startswith(RESERVED_TAG_PREFIX)
+    ]
+
+
+def aws_tag_problems(request: JSON) -> list[Remark]:
+    """Tags whose key or value starts with AWS's own prefix, which AWS refuses."""
+    return [
+        Remark(("tags", key), "keys and values of tags must not start with aws:, which is AWS's own prefix", "aws-tag")
+        for key, value in part(request, "tags").items()
+        if _is_aws(key) or _is_aws(value)
+    ]
+
+
+def _is_aws(value: object) -> bool:
+    return isinstance(value, str) and value[:4].lower() == AWS_PREFIX
