@@ -1,0 +1,144 @@
+"""Builders with one obvious default each, for tests of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reconciler.identity.digest import Place, client_token, digest
+from reconciler.identity.instant import text
+from reconciler.model.spec import Policy
+from reconciler.plan.desired import Desired, DesiredSpec, Source
+from reconciler.recorded import events as e
+from reconciler.recorded.fold import fold
+from reconciler.recorded.state import Recorded
+
+NOW = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
+PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
+
+
+def at(seconds: float = 0) -> str:
+    """The time `seconds` after NOW, as the ledger writes it."""
+    return text(NOW + timedelta(seconds=seconds))
+
+
+def request(content: str = "A", **more: Any) -> dict[str, Any]:
+    """A Batch request whose command is `content`."""
+    return {
+        "jobName": "orders",
+        "jobQueue": "etl",
+        "jobDefinition": "orders:1",
+        "containerOverrides": {"command": ["run", content]},
+        **more,
+    }
+
+
+def spec(
+    content: str = "A", name: str = "orders", *, policy: Mapping[str, Any] | None = None, **more: Any
+) -> DesiredSpec:
+    """A one-off Batch spec with default policy."""
+    chosen = Policy(**(policy or {}))
+    asked = request(content, jobName=name)
+    fields: dict[str, Any] = {
+        "name": name,
+        "kind": "BatchJob",
+        "digest": digest("BatchJob", chosen.revision, asked),
+        "request": asked,
+        "policy": chosen,
+        "source": Source(f"{name}.yaml", 1),
+        "labels": {},
+        "locate": {"jobQueue": "etl", "jobName": name},
+    }
+    return DesiredSpec(**{**fields, **more})
+
+
+def desired(*specs: DesiredSpec, **more: Any) -> Desired:
+    """A target of these specs, all selected, outside git."""
+    fields: dict[str, Any] = {
+        "place": PLACE,
+        "specs": {s.name: s for s in specs},
+        "names": frozenset(s.name for s in specs),
+    }
+    return Desired(**{**fields, **more})
+
+
+def token(content: str = "A", generation: int = 1, name: str = "orders", revision: int = 1) -> str:
+    """The client token of a generation of `spec(content, name)`."""
+    content_digest = digest("BatchJob", revision, request(content, jobName=name))
+    return client_token(PLACE, "BatchJob", name, generation, None, 1, content_digest)
+
+
+def intended(
+    content: str = "A", generation: int = 1, name: str = "orders", *, seconds: float = -3600, **more: Any
+) -> e.Intended:
+    """The intent of a first send, an hour ago."""
+    revision = more.pop("revision", 1)
+    asked = request(content, jobName=name)
+    fields: dict[str, Any] = {
+        "at": at(seconds),
+        "name": name,
+        "token": token(content, generation, name, revision),
+        "kind": "BatchJob",
+        "generation": generation,
+        "attempt": 1,
+        "send": 1,
+        "digest": digest("BatchJob", revision, asked),
+        "revision": revision,
+        "request": asked,
+        "locate": {"jobQueue": "etl", "jobName": name},
+        "not_after": at(seconds + 30),
+        "owner": "here:1:x",
+        "reason": "new",
+        "deletion_policy": "Orphan",
+        "source": {"path": f"{name}.yaml", "line": 1},
+        "actor": "tests",
+        "tool_version": "0.1.0",
+    }
+    return e.Intended(**{**fields, **more})
+
+
+def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3590, **more: Any) -> e.SubmissionEvent:
+    """An event that follows an intent, by its type's name, with one default for each field."""
+    base: dict[str, Any] = {"at": at(seconds), "name": intent.name, "token": intent.token}
+    run_id = more.pop("run_id", f"run-{intent.generation}")
+    match kind:
+        case "submitted":
+            return e.Submitted(**base, send=send, run_id=run_id, **more)
+        case "adopted":
+            return e.Adopted(**base, run_id=run_id, **more)
+        case "unsent":
+            return e.Unsent(**base, send=send, code="EndpointConnectionError", message="refused", **more)
+        case "rejected":
+            return e.Rejected(**base, send=send, code="ClientException", message="no such queue", **more)
+        case "unclear":
+            return e.Unclear(**base, send=send, code="ReadTimeoutError", message="no reply", **more)
+        case "conflicted":
+            return e.Conflicted(**base, run_ids=("run-1", "run-2"), **more)
+        case "absent":
+            return e.Absent(**base, looked_at=at(seconds), **more)
+        case "cancel-asked":
+            return e.CancelAsked(**base, run_id=run_id, reason="removed", actor="tests", **more)
+        case "cancel-accepted":
+            return e.CancelAccepted(**base, run_id=run_id, **more)
+        case _:
+            return e.Observed(**base, run_id=run_id, state=kind, aws_state=kind.upper(), **more)
+
+
+def recorded(*events: e.Event) -> Recorded:
+    """The fold of these events, one batch each."""
+    state = Recorded()
+    for position, event in enumerate(events, start=1):
+        fold(state, position, [event])
+    return state
+
+
+def ran(
+    content: str = "A", generation: int = 1, end: str | None = "succeeded", name: str = "orders", **more: Any
+) -> Sequence[e.Event]:
+    """The events of a generation that was submitted and, unless `end` is None, ended so."""
+    intent = intended(content, generation, name, **more)
+    events: list[e.Event] = [intent, outcome("submitted", intent)]
+    if end is not None:
+        events.append(outcome(end, intent))
+    return events
