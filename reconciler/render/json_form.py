@@ -1,0 +1,103 @@
+"""The plan, its results and the status as JSON: for machines, and whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from reconciler import __version__
+from reconciler.mask.escape import BLANK_LETTERS
+from reconciler.model.strict import JSON
+from reconciler.plan.action import Action
+from reconciler.plan.change import Change
+from reconciler.plan.result import ActionResult
+from reconciler.plan.value import Plan
+
+if TYPE_CHECKING:
+    from reconciler.render.status import StatusRow
+
+FORMAT_VERSION = "1.0"
+"""Additions raise the minor number; a change of what is there raises the major one."""
+
+
+def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    r"""`value` as indented JSON without a line end. Every character that is not plainly visible is a ``\u`` escape, so
+    that the text is safe on a terminal and can be encoded as UTF-8 whatever is in it; read back it is the same value.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if text.replace("\n", "").isprintable() and BLANK_LETTERS.isdisjoint(text):
+        return text
+    return "".join(char if char == "\n" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    visible = char.isprintable() and char not in BLANK_LETTERS
+    return char if visible else json.dumps(char)[1:-1] if ord(char) != 0x7F else "\\u007f"
+
+
+def plan_json(plan: Plan) -> JSON:
+    """The JSON form of a plan, keys in the documented order (docs/plan-format.md). Nothing is masked."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool_version": __version__,
+        **asdict(plan.place),
+        "created_at": plan.created_at,
+        "ledger_position": plan.ledger_position,
+        "commit": plan.commit,
+        "warnings": list(plan.warnings),
+        "actions": [_action_json(action) for action in plan.actions],
+        "summary": plan.summary(),
+    }
+
+
+def _action_json(action: Action) -> JSON:
+    source = action.source
+    return {
+        "name": action.name,
+        "kind": action.kind,
+        "action": str(action.action),
+        "reason": str(action.reason),
+        "generation": action.generation,
+        "slot": action.slot,
+        "attempt": action.attempt,
+        "digest": action.digest,
+        "client_token": action.client_token,
+        "ledger_head": action.ledger_head,
+        "run_id": action.run_id,
+        "replaces": action.replaces,
+        "source": {"path": source.path, "line": source.line} if source else None,
+        "changes": [_change_json(change) for change in action.changes],
+        "request": action.request,
+        "message": action.message,
+        "compared_with": action.compared_with,
+        "send": action.send,
+        "revision": action.revision,
+        "deletion_policy": action.deletion_policy,
+        "streaming": action.streaming,
+        "locate": dict(action.locate),
+    }
+
+
+def _change_json(change: Change) -> JSON:
+    """`sensitive` is there only where it is true: almost never."""
+    form = {"path": change.path, "op": change.op, "before": change.before, "after": change.after}
+    return {**form, "sensitive": True} if change.sensitive else form
+
+
+def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
+    """The JSON form of a plan that was carried out: as `plan_json`, with ``outcome`` and ``error`` on each action, and
+    ``run_id`` as it is now. `results` are in the order of the plan's actions.
+    """
+    form = plan_json(plan)
+    for action, result in zip(form["actions"], results, strict=True):
+        action["run_id"] = result.run_id or action["run_id"]
+        action["outcome"] = str(result.outcome)
+        action["error"] = result.error
+    return form
+
+
+def status_json(rows: Sequence[StatusRow]) -> JSON:
+    """``{"specs": […]}``, one object for each row, in their order."""
+    return {"specs": [asdict(row) for row in rows]}

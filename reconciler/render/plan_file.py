@@ -1,0 +1,155 @@
+"""A saved plan, read back. Strict: what is applied must be what was approved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, TypeVar, get_args
+
+from reconciler.errors import PlanFileError
+from reconciler.identity.digest import Place
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.change import Change, Op
+from reconciler.plan.desired import Source
+from reconciler.plan.value import Plan
+from reconciler.render.json_form import FORMAT_VERSION
+
+MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+
+def plan_from_json(data: object) -> Plan:
+    """The plan that `plan_json` wrote. Unknown keys are passed over: a newer minor version may add some.
+
+    Raises `PlanFileError`, with one sentence that names the place, for another major version, a missing key, a value of
+    another type, and a summary that its actions do not add up to.
+    """
+    if not isinstance(data, dict):
+        raise PlanFileError("the plan file is not a JSON object: it was not written by `reconciler plan --out`")
+    fields = _Fields(data, "the plan file")
+    version = fields.text("format_version")
+    if version.split(".", maxsplit=1)[0] != MAJOR:
+        raise PlanFileError(
+            f"the plan file has format_version {version}, this version reads {MAJOR}.x: plan again with this version"
+        )
+    plan = Plan(
+        place=Place(*(fields.text(key) for key in ("project", "target", "account", "region"))),
+        created_at=fields.text("created_at"),
+        ledger_position=fields.whole("ledger_position"),
+        actions=fields.each("actions", _action),
+        commit=fields.maybe("commit", fields.text),
+        warnings=fields.texts("warnings"),
+    )
+    if fields.mapping("summary") != plan.summary():
+        raise PlanFileError("the plan file's summary does not count its actions: it was changed by hand, or cut")
+    return plan
+
+
+def _action(fields: _Fields) -> Action:
+    return Action(
+        name=fields.text("name"),
+        kind=fields.text("kind"),
+        action=fields.member("action", ActionType),
+        reason=fields.member("reason", Reason),
+        generation=fields.maybe("generation", fields.whole),
+        slot=fields.maybe("slot", fields.text),
+        attempt=fields.whole("attempt"),
+        digest=fields.maybe("digest", fields.text),
+        client_token=fields.maybe("client_token", fields.text),
+        ledger_head=fields.whole("ledger_head"),
+        run_id=fields.maybe("run_id", fields.text),
+        replaces=fields.maybe("replaces", fields.text),
+        source=fields.maybe("source", lambda key: fields.one(key, _source)),
+        changes=fields.each("changes", _change),
+        request=fields.maybe("request", fields.mapping),
+        message=fields.text("message"),
+        compared_with=fields.maybe("compared_with", fields.whole),
+        send=fields.whole("send"),
+        revision=fields.whole("revision"),
+        deletion_policy=fields.text("deletion_policy"),
+        streaming=fields.of("streaming", bool, "true or false"),
+        locate=fields.text_mapping("locate"),
+    )
+
+
+def _source(fields: _Fields) -> Source:
+    return Source(fields.text("path"), fields.whole("line"))
+
+
+def _change(fields: _Fields) -> Change:
+    op = fields.text("op")
+    if op not in get_args(Op):
+        raise fields.wrong("op", f"one of {', '.join(get_args(Op))}")
+    return Change(
+        path=fields.text("path"),
+        op=op,  # type: ignore[arg-type]  # checked above
+        before=fields.value("before"),
+        after=fields.value("after"),
+        sensitive=fields.of("sensitive", bool, "true or false") if fields.has("sensitive") else False,
+    )
+
+
+class _Fields:
+    """One JSON object of the file: each access checks that the key is there and its value of the right type."""
+
+    def __init__(self, data: Mapping[str, Any], place: str) -> None:
+        self.data, self.place = data, place
+
+    def wrong(self, key: str, expected: str) -> PlanFileError:
+        return PlanFileError(f"{self.place}: {key} must be {expected}")
+
+    def has(self, key: str) -> bool:
+        return key in self.data
+
+    def value(self, key: str) -> Any:  # noqa: ANN401 - any JSON value
+        if key not in self.data:
+            raise PlanFileError(f"{self.place} lacks {key}: it was not written by `reconciler plan --out`, or was cut")
+        return self.data[key]
+
+    def of(self, key: str, wanted: type[T], expected: str) -> T:
+        value = self.value(key)
+        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            raise self.wrong(key, expected)
+        return value
+
+    def text(self, key: str) -> str:
+        return self.of(key, str, "a string")
+
+    def whole(self, key: str) -> int:
+        return self.of(key, int, "a whole number")
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        return self.of(key, dict, "an object")
+
+    def member(self, key: str, wanted: type[E]) -> E:
+        text = self.text(key)
+        try:
+            return wanted(text)
+        except ValueError:
+            raise self.wrong(key, f"an action or reason that this version knows, not {text!r}") from None
+
+    def maybe(self, key: str, read: Callable[[str], T]) -> T | None:
+        return None if self.value(key) is None else read(key)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        entries: list[Any] = self.of(key, list, "a list")
+        if not all(isinstance(entry, str) for entry in entries):
+            raise self.wrong(key, "a list of strings")
+        return tuple(entries)
+
+    def text_mapping(self, key: str) -> dict[str, str]:
+        mapping = self.mapping(key)
+        if not all(isinstance(entry, str) for entry in mapping.values()):
+            raise self.wrong(key, "an object of strings")
+        return mapping
+
+    def one(self, key: str, build: Callable[[_Fields], T]) -> T:
+        return build(_Fields(self.mapping(key), f"{self.place}, {key}"))
+
+    def each(self, key: str, build: Callable[[_Fields], T]) -> tuple[T, ...]:
+        entries: list[Any] = self.of(key, list, "a list")
+        for entry in entries:
+            if not isinstance(entry, dict):
+                raise self.wrong(key, "a list of objects")
+        return tuple(build(_Fields(entry, f"{self.place}, {key}[{i}]")) for i, entry in enumerate(entries))

@@ -1,0 +1,85 @@
+"""Problems in files: where, what, and the line itself."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from reconciler.errors import Problem
+from reconciler.mask.escape import escape, visible
+from reconciler.mask.text import SENSITIVE, mask_sentence, replaced, secret_spans
+from reconciler.render.shown import count, lines_text, plain
+from reconciler.render.style import BOLD, CYAN, RED, YELLOW, Style
+
+WIDTH = 100  # characters of a source line that are shown
+LEAD = 60  # at most so many of them before the column
+SHORTEST_SECRET = 3  # shorter ones are not looked for in messages: they would be found everywhere
+
+
+def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
+    """Each problem as ``path:line:col: error: message``, the line it is in with a caret under the column, and how many
+    there are; empty where there are none. Without a line end.
+
+    Secrets in the line are masked, and wherever the message repeats them; control characters are escaped; a long line
+    is shortened around the column.
+    """
+    if not problems:
+        return ""
+    style = Style(color)
+    lines = [line for problem in sorted(problems) for line in (*_problem(problem, style), "")]
+    return lines_text([*lines, style.bold(_count(problems))])
+
+
+def _count(problems: Sequence[Problem]) -> str:
+    errors = sum(problem.severity == "error" for problem in problems)
+    told = [count(errors, "error")] if errors else []
+    if len(problems) > errors:
+        told.append(count(len(problems) - errors, "warning"))
+    return ", ".join(told)
+
+
+def _problem(problem: Problem, style: Style) -> Iterator[str]:
+    colour = RED if problem.severity == "error" else YELLOW
+    place = f"{plain(problem.path)}:{problem.line}:{problem.col}:"
+    yield f"{style.bold(place)} {style.paint(f'{problem.severity}:', colour, BOLD)} {_message(problem)}"
+    if problem.source_line is not None:
+        text, column = _window(*_shown_line(problem.source_line.rstrip("\r\n"), problem.col - 1))
+        number = str(problem.line)
+        yield f"  {style.paint(f'{number} |', CYAN)} {text}"
+        yield f"  {style.paint(' ' * len(number) + ' |', CYAN)} {' ' * column}{style.paint('^', colour)}"
+
+
+def _message(problem: Problem) -> str:
+    """The message, masked, also where it quotes a secret of the line."""
+    message = mask_sentence(problem.message)
+    line = problem.source_line or ""
+    for start, end in secret_spans(line):
+        for secret in {line[start:end], line[start:end].strip("\"'")}:
+            if len(secret) >= SHORTEST_SECRET:
+                message = message.replace(secret, SENSITIVE)
+    return escape(message)
+
+
+def _shown_line(line: str, column: int) -> tuple[str, int]:
+    """The line masked and escaped, and the index in it of the character at `column` of the line as written."""
+    spans = secret_spans(line)
+    before = [span for span in spans if span[1] <= column]
+    around = next((span for span in spans if span[0] < column < span[1]), None)
+    start = replaced(line[: around[0] if around else column], before)
+    tab_to_space = escape(replaced(line, spans).replace("\t", " "))
+    return tab_to_space, len(escape(start.replace("\t", " ")))
+
+
+def _window(text: str, column: int) -> tuple[str, int]:
+    """At most `WIDTH` characters of the text around the column, and how many cells the column is from their start."""
+    first = max(0, column - LEAD) if len(text) > WIDTH else 0
+    shown = text[first : first + WIDTH]
+    head, tail = "…" if first else "", "…" if first + WIDTH < len(text) else ""
+    return head + shown + tail, len(head) + sum(_cells(char) for char in text[first:column])
+
+
+def _cells(char: str) -> int:
+    """How many cells of a terminal a character takes: two for wide ones, none for marks on the one before."""
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else len(visible(char))

@@ -1,0 +1,152 @@
+"""Each spec's last run, as rows for machines and as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.identity.instant import parse
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.value import Plan
+from reconciler.recorded.state import Recorded
+from reconciler.recorded.submission import Phase, Submission
+from reconciler.render.shown import lines_text, plain, sentence
+from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW, Style
+
+NO_RUN = "none"
+COLOURS = {
+    "none": DIM, "intended": CYAN, "submitted": CYAN, "running": CYAN, "succeeded": GREEN, "failed": RED,
+    "cancelled": YELLOW, "unknown": YELLOW, "lost": RED,
+}  # fmt: skip
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRow:
+    """How one spec stands; the fields are those of ``status --format json``.
+
+    `generation` to `digest`, `run_id` and the times are of the newest submission, `None` without one (then `digest` is
+    what the spec asks for). `state` is ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``,
+    ``cancelled``, ``unknown`` or ``lost``. `in_sync`: a pass would do nothing about it, and nobody is needed. `reason`
+    is the plan's reason, with its message after a colon where there is one.
+    """
+
+    name: str
+    kind: str
+    generation: int | None
+    slot: str | None
+    attempt: int | None
+    state: str
+    run_id: str | None
+    client_token: str | None
+    digest: str | None
+    submitted_at: str | None
+    finished_at: str | None
+    in_sync: bool
+    reason: str
+
+
+def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
+    """One row for each name of the plan, by name, retired ones last. The time of the plan is the time of the rows."""
+    by_name: dict[str, list[Action]] = {}
+    for action in plan.actions:
+        by_name.setdefault(action.name, []).append(action)
+    now = parse(plan.created_at)
+    ordered = sorted(by_name, key=lambda name: (_is_retired(by_name[name]), name))
+    return tuple(_row(by_name[name], recorded.spec(name).newest, now) for name in ordered)
+
+
+def _is_retired(actions: Sequence[Action]) -> bool:
+    return all(action.reason is Reason.RETIRED for action in actions)
+
+
+def _row(actions: Sequence[Action], newest: Submission | None, now: datetime) -> StatusRow:
+    """The newest action and submission of a name; it is in sync where all of its actions say so."""
+    action = actions[-1]
+    return StatusRow(
+        name=action.name,
+        kind=newest.kind if newest else action.kind,
+        generation=newest.generation if newest else None,
+        slot=newest.slot if newest else None,
+        attempt=newest.attempt if newest else None,
+        state=state(newest, now),
+        run_id=newest.run_id if newest else None,
+        client_token=newest.token if newest else None,
+        digest=newest.digest if newest else action.digest,
+        submitted_at=newest.submitted_at if newest else None,
+        finished_at=newest.finished_at if newest else None,
+        in_sync=all(each.action is ActionType.NONE for each in actions),
+        reason="; ".join(_reason(each) for each in actions),
+    )
+
+
+def state(submission: Submission | None, now: datetime) -> str:
+    """The state of a submission in one word. ``intended`` until its send's deadline has passed; after that, or with
+    several runs, ``unknown``. What AWS rejected, or never received, has no run: ``none``.
+    """
+    if submission is None:
+        return NO_RUN
+    match submission.phase:
+        case Phase.SUBMITTED:
+            return str(submission.run_state or "submitted")
+        case Phase.INTENDED:
+            return "intended" if now <= parse(submission.newest_send.not_after) else "unknown"
+        case Phase.CONFLICTED:
+            return "unknown"
+        case Phase.REJECTED | Phase.UNSENT:
+            return NO_RUN
+
+
+def _reason(action: Action) -> str:
+    return f"{action.reason}: {action.message}" if action.message else str(action.reason)
+
+
+HEADINGS = ("NAME", "RUN OF", "STATE", "AGE", "RUN ID", "")
+
+
+def status_text(rows: Sequence[StatusRow], now: datetime, color: bool = False) -> str:
+    """The rows as a table, without a line end: name, generation or slot, state, age, run id, and the reason where it is
+    more than in sync. The age is that of the end, or of the submission where the run has not ended.
+    """
+    if not rows:
+        return "No specs, and nothing recorded."
+    style = Style(color)
+    table = [HEADINGS, *(_cells(row, now) for row in rows)]
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(HEADINGS) - 1)]
+    lines = [style.bold(_joined(HEADINGS, widths))]
+    for row, cells in zip(rows, table[1:], strict=True):
+        padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False)]
+        padded[2] = style.paint(padded[2], COLOURS[row.state])
+        lines.append("  ".join([*padded, cells[-1]]).rstrip())
+    return lines_text([*lines, "", style.bold(_summary(rows))])
+
+
+def _joined(cells: Iterable[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False)).rstrip()
+
+
+def _cells(row: StatusRow, now: datetime) -> tuple[str, ...]:
+    which = row.slot or (f"#{row.generation}" if row.generation else "-")
+    attempt = f"/{row.attempt}" if row.attempt and row.attempt > 1 else ""
+    reason = "" if row.reason == Reason.IN_SYNC else sentence(row.reason)
+    return plain(row.name), plain(which) + attempt, row.state, _age(row, now), plain(row.run_id or "-"), reason
+
+
+def _age(row: StatusRow, now: datetime) -> str:
+    """``2h`` since the end, or the submission; ``-`` without either."""
+    since = row.finished_at or row.submitted_at
+    return age_text((now - parse(since)).total_seconds()) if since else "-"
+
+
+def age_text(seconds: float) -> str:
+    """A span of time in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. Never negative."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def _summary(rows: Sequence[StatusRow]) -> str:
+    in_sync = sum(row.in_sync for row in rows)
+    return f"{in_sync} of {len(rows)} in sync."

@@ -1,0 +1,101 @@
+"""The words for actions and reasons, the same in every text."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.value import Plan
+from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW
+
+UNKNOWN_REASONS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.LOST, Reason.CONFLICT})
+UNKNOWN_SYMBOL = "?"
+SYMBOLS = {
+    ActionType.SUBMIT: "+",
+    ActionType.REPLACE: "±",
+    ActionType.ADOPT: "<=",
+    ActionType.CANCEL: "-",
+    ActionType.SKIP: "/",
+    ActionType.WAIT: "…",
+    ActionType.HOLD: "!",
+    ActionType.NONE: "=",
+}
+SYMBOL_COLOURS = {
+    "+": GREEN, "±": YELLOW, "<=": CYAN, "-": RED, "/": DIM, "…": DIM, "!": RED, "=": DIM, "?": YELLOW, "~": YELLOW,
+}  # fmt: skip
+
+
+def symbol(action: Action) -> str:
+    """The sign in front of an action; ``?`` where it is not known whether, or how, something ran."""
+    return UNKNOWN_SYMBOL if action.reason in UNKNOWN_REASONS and not action.effective else SYMBOLS[action.action]
+
+
+def symbol_word(sign: str) -> str:
+    """What a sign stands for, as the legend says it."""
+    return "unknown" if sign == UNKNOWN_SYMBOL else next(str(kind) for kind, s in SYMBOLS.items() if s == sign)
+
+
+def reason_words(reason: Reason) -> str:
+    """``spec-changed`` → ``spec changed``."""
+    return str(reason).replace("-", " ")
+
+
+def which_run(action: Action) -> str:
+    """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty where no run is meant."""
+    if action.slot is not None:
+        which = f"slot {action.slot}"
+    elif action.generation is not None:
+        which = f"generation {action.generation}"
+    else:
+        return ""
+    return which + (f", attempt {action.attempt}" if action.attempt > 1 else "")
+
+
+def what_happens(action: Action) -> str:
+    """``will be submitted: spec changed (generation 3)``."""
+    which = which_run(action)
+    return f"{_verb(action)}: {reason_words(action.reason)}" + (f" ({which})" if which else "")
+
+
+def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
+    match action.action:
+        case ActionType.SUBMIT:
+            return "will be submitted" if action.send == 1 else "will be sent again"
+        case ActionType.REPLACE:
+            return f"will replace run {action.replaces}" if action.replaces else "will replace its run"
+        case ActionType.ADOPT:
+            return f"run {action.run_id} will be adopted"
+        case ActionType.CANCEL:
+            return f"run {action.run_id} will be cancelled"
+        case ActionType.SKIP:
+            return "will be skipped"
+        case ActionType.WAIT:
+            return "waits"
+        case ActionType.HOLD:
+            return "is held"
+        case ActionType.NONE:
+            return "needs nothing"
+        case _ as never:
+            assert_never(never)
+
+
+COUNTED = {
+    ActionType.SUBMIT: "to submit",
+    ActionType.REPLACE: "to replace",
+    ActionType.ADOPT: "to adopt",
+    ActionType.CANCEL: "to cancel",
+    ActionType.SKIP: "to skip",
+    ActionType.WAIT: "waiting",
+    ActionType.HOLD: "held",
+}
+
+
+def summary_line(plan: Plan) -> str:
+    """``Plan: 2 to submit, 1 to cancel, 57 in sync.``, or ``No changes. 57 in sync.`` where nothing would be done."""
+    counts = plan.summary()
+    retired = sum(action.reason is Reason.RETIRED for action in plan.actions)
+    parts = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind]]
+    parts.append(f"{counts[ActionType.NONE] - retired} in sync")
+    if retired:
+        parts.append(f"{retired} retired")
+    return ("Plan: " if plan.pending else "No changes. ") + ", ".join(parts) + "."
