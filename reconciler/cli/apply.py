@@ -1,0 +1,77 @@
+"""`reconciler apply`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, ledger_options, pass_options, selection_options
+
+if TYPE_CHECKING:
+    from reconciler.cli.passes import Manner
+    from reconciler.wiring.choice import Choice
+
+HELP = """Plan, show, ask, do: submit what git asks for and has not run yet.
+
+Each change runs once, however often this is called. With PLANFILE, from `reconciler plan --out`, exactly that plan is
+carried out; if a spec it is about has moved since, nothing is, and the error names it.
+
+\b
+Examples:
+  reconciler apply -t prod
+  reconciler apply -t prod --yes --format json
+  reconciler apply prod.plan
+
+Exit code 3 when a job was rejected, or something is held or not known yet.
+"""
+
+
+@click.command("apply", help=HELP, short_help="Plan, show, ask, do.")
+@click.argument("plan_file", required=False, metavar="[PLANFILE]", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--format", "form", type=FORMAT_TEXT_JSON, default="text", show_default=True)
+@selection_options
+@pass_options
+@ledger_options
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    plan_file: Path | None,
+    yes: bool,
+    form: str,
+    **shared: Any,  # noqa: ANN401 - click's own values
+) -> int:
+    """Carries out a fresh plan, or the one in a file."""
+    from reconciler.cli.passes import Manner, carry_out
+    from reconciler.wiring.session import opened
+    from reconciler.wiring.survey import survey
+
+    choice = chosen(context, shared)
+    if plan_file is not None:
+        return _approved(plan_file, choice, Manner(ask=not yes, form=form, exactly=True))
+    with opened(choice) as session:
+        found = survey(session, refresh=True, record=True)
+        return carry_out(session, found.plan, found.recorded, found.limits, Manner(ask=not yes, form=form))
+
+
+def _approved(file: Path, choice: Choice, manner: Manner) -> int:
+    """Carries out the plan in a file. Specs are not read: what was approved is what is done."""
+    from reconciler.cli.passes import carry_out
+    from reconciler.cli.plan_file import read
+    from reconciler.wiring.approved import check_file, check_heads, check_suspension
+    from reconciler.wiring.session import opened
+    from reconciler.wiring.survey import suspension
+
+    if choice.only or choice.labels or choice.allow_rollback:
+        raise click.UsageError("a plan file is applied whole: --only, -l and --allow-rollback belong to `plan --out`")
+    plan = read(file)
+    with opened(choice, fallback_target=plan.place.target) as session:
+        check_file(plan, session.place)
+        check_suspension(plan, suspension(session.project.spec.suspend))
+        recorded = session.ledger.refresh()
+        check_heads(plan, recorded)
+        return carry_out(session, plan, recorded, None, manner)

@@ -1,0 +1,44 @@
+"""`reconciler init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.options import chosen, directory_options
+from reconciler.cli.terminal import out
+
+HELP = """Start a project in DIR, which is made if need be: reconciler.yaml with an emulator target, an example of each
+kind, and the schema for editors. Files that are there already are left alone, and it is an error if one is in the way.
+
+\b
+Examples:
+  reconciler init specs
+  reconciler init specs --name analytics
+"""
+
+
+@click.command("init", help=HELP, short_help="Start a project: reconciler.yaml, an example of each kind, a schema.")
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--name", metavar="NAME", help="Name of the project; part of the identity of every run.")
+@directory_options
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    folder: Path | None,
+    name: str | None,
+    **shared: Any,  # noqa: ANN401 - click's own values
+) -> int:
+    """Makes the project and says what to do next."""
+    from reconciler.specs.scaffold import init
+
+    base = chosen(context, shared).directory or Path()
+    root = Path.cwd() / base / (folder or Path())
+    for made in init(root, name):
+        out(f"made {made}")
+    out("\nNext: reconciler validate, then reconciler plan")
+    return 0

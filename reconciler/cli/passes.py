@@ -1,0 +1,94 @@
+"""What `apply` and `reconcile` share: show, ask, do, tell, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.cli.progress import progress
+from reconciler.cli.stopping import stop_on_signals
+from reconciler.cli.terminal import coloured, complain, confirmed, out
+from reconciler.cli.verdict import after_results, unsupported
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.plan.desired import Limits
+    from reconciler.plan.result import ActionResult
+    from reconciler.plan.value import Plan
+    from reconciler.recorded.state import Recorded
+    from reconciler.wiring.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a plan is carried out: whether to ask first, what to print, and whether the plan is to be done exactly."""
+
+    ask: bool
+    form: str
+    exactly: bool = False
+
+    @property
+    def machine(self) -> bool:
+        """Whether standard output is for a machine."""
+        return self.form == "json"
+
+
+def show(plan: Plan) -> None:
+    """Prints a plan as text."""
+    from reconciler.render.text import plan_text
+
+    out(plan_text(plan, color=coloured(sys.stdout)))
+
+
+def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits | None, manner: Manner) -> int:
+    """Shows the plan, asks if need be, does it, and returns the exit code.
+
+    Raises `LimitExceeded` before asking where the plan is more than `limits` (`None`: whatever it holds),
+    `AccountMismatch` before anything is sent, and `ReconcilerError` where it would have to ask and cannot.
+    """
+    from reconciler.wiring.performance import check_account, perform
+
+    if not manner.machine:
+        show(plan)
+    for sentence in unsupported(plan):
+        complain(f"Error: {sentence}")
+    if limits is not None:
+        plan.check(limits)
+    check_account(session, plan)
+    if plan.pending and manner.ask and not _agreed(plan, manner):
+        complain("Apply cancelled: nothing was sent.")
+        return 1
+    with stop_on_signals() as stop, progress(len(plan.pending)) as shown:
+        results = perform(session, plan, shown, stop)
+    _tell(plan, results, recorded, manner)
+    if stop.is_set():
+        complain("Interrupted: nothing new was sent. What was under way is in the ledger; the next pass resolves it.")
+    return after_results(plan, results, recorded, stopped=stop.is_set(), exactly=manner.exactly)
+
+
+def _agreed(plan: Plan, manner: Manner) -> bool:
+    """Whether a person says yes to the plan."""
+    if not sys.stdin.isatty():
+        raise ReconcilerError(
+            "apply asks before it acts, and there is no terminal to ask on. Nothing was sent; --yes does not ask"
+        )
+    if manner.machine:
+        from reconciler.render.text import plan_text
+
+        complain(plan_text(plan, color=False))
+    return confirmed(f"Do you want to perform these actions in target {plan.place.target}?")
+
+
+def _tell(plan: Plan, results: Sequence[ActionResult], recorded: Recorded, manner: Manner) -> None:
+    """Prints what became of the plan."""
+    if manner.machine:
+        from reconciler.render.json_form import dumps, result_json
+
+        out(dumps(result_json(plan, results)))
+    elif plan.pending:
+        from reconciler.render.results import results_text
+
+        out(results_text(plan, results, color=coloured(sys.stdout)))

@@ -1,0 +1,104 @@
+"""`reconciler plan`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options import chosen, ledger_options, pass_options, selection_options
+from reconciler.cli.terminal import complain, out
+from reconciler.cli.verdict import after_plan, unsupported
+
+if TYPE_CHECKING:
+    from reconciler.plan.value import Plan
+
+HELP = """Show what an apply would do, and write nothing.
+
+Runs that may still change are asked for their state first; --no-refresh plans from what is recorded. With --out the
+plan is also kept in a file, which `reconciler apply FILE` carries out exactly, or refuses if something moved.
+
+\b
+Examples:
+  reconciler plan
+  reconciler plan -t prod --out prod.plan
+  reconciler plan -t prod --format markdown --only orders-daily
+
+Exit code 0 for every plan that could be made. With --detailed-exitcode: 2 when there is something to do, 3 when
+something is held or not known.
+"""
+
+
+def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    """The time given with --at; a usage error for one that is no time, or has no zone."""
+    from reconciler.identity.instant import parse
+
+    try:
+        return None if value is None else parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write a time with its zone, as in 2026-12-01T00:00:00Z") from None
+
+
+@click.command("plan", help=HELP, short_help="Show what an apply would do; write nothing.")
+@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Keep the plan.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: plan from what is recorded.")
+@click.option("--detailed-exitcode", is_flag=True, help="2 when changes are pending, 3 when something needs a person.")
+@click.option("--at", callback=_moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone).")
+@selection_options
+@pass_options
+@ledger_options
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    file: Path | None,
+    form: str,
+    no_refresh: bool,
+    detailed_exitcode: bool,
+    at: datetime | None,
+    **shared: Any,  # noqa: ANN401 - click's own values
+) -> int:
+    """Plans, prints, and keeps the plan if a file is named."""
+    from reconciler.wiring.session import opened
+    from reconciler.wiring.survey import survey
+
+    with opened(chosen(context, shared)) as session:
+        found = survey(session, refresh=not no_refresh, record=False, now=at)
+    out(_rendered(found.plan, form))
+    for sentence in unsupported(found.plan):
+        complain(f"Error: {sentence}")
+    found.plan.check(found.limits)
+    if file is not None:
+        _keep(found.plan, file)
+        if form == "text":
+            out(f"\nKept in {file}. To carry out exactly this: reconciler apply {file}")
+    return after_plan(found.plan, found.recorded, detailed=detailed_exitcode)
+
+
+def _rendered(plan: Plan, form: str) -> str:
+    import sys
+
+    from reconciler.cli.terminal import coloured
+
+    if form == "json":
+        from reconciler.render.json_form import dumps, plan_json
+
+        return dumps(plan_json(plan))
+    if form == "markdown":
+        from reconciler.render.markdown import plan_markdown
+
+        return plan_markdown(plan)
+    from reconciler.render.text import plan_text
+
+    return plan_text(plan, color=coloured(sys.stdout))
+
+
+def _keep(plan: Plan, file: Path) -> None:
+    """Writes the plan file: whole or not at all, for its owner's eyes only, since requests may hold secrets."""
+    from reconciler.cli.plan_file import write
+
+    write(file, plan)

@@ -1,0 +1,48 @@
+"""Plan files: written whole or not at all, read back as a plan."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import PlanFileError
+
+if TYPE_CHECKING:
+    from reconciler.plan.value import Plan
+
+
+def write(file: Path, plan: Plan) -> None:
+    """Puts the plan into `file`, replacing what was there, in one step. Only its owner can read it: requests may hold
+    what others must not see. Raises `PlanFileError`."""
+    from reconciler.render.json_form import dumps, plan_json
+
+    content = dumps(plan_json(plan)).encode()
+    try:
+        number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(number, "wb") as stream:  # mkstemp made it 0600
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).replace(file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise PlanFileError(f"the plan file {file} cannot be written: {error.strerror}") from error
+
+
+def read(file: Path) -> Plan:
+    """The plan in `file`. Raises `PlanFileError` for what cannot be read or is no plan of a version known here."""
+    from reconciler.render.json_form import plan_from_json
+
+    try:
+        form = json.loads(file.read_bytes())
+    except OSError as error:
+        raise PlanFileError(f"the plan file {file} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise PlanFileError(f"the plan file {file} is not JSON: {error}") from error
+    return plan_from_json(form)

@@ -1,0 +1,114 @@
+"""One command from start to exit code: signals, errors as one sentence, and nothing of a traceback by default."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from reconciler.cli.terminal import complain
+from reconciler.errors import ReconcilerError, SpecErrors, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, ERROR, CHANGES, PERSON, USAGE = 0, 1, 2, 3, 64
+"""The exit codes, the same everywhere; where several apply: 1 before 3 before 2."""
+
+TRACEBACK_FROM = 2  # -v's
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Runs one command. Never raises, whatever happens: an exit code and, for an error, words on standard error."""
+    _print_anything()
+    try:
+        with _terminable():
+            return _command(arguments)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return USAGE if isinstance(error, click.UsageError) else ERROR
+    except (click.Abort, KeyboardInterrupt):
+        complain("Interrupted.")
+    except ReconcilerError as error:
+        return _explained(error)
+    except (BrokenPipeError, SystemExit):  # click leaves by the latter when the reader of a pipe has gone
+        _pipe_closed()
+    except Exception as error:  # noqa: BLE001 - the last place that can turn a fault into one sentence
+        _internal(error, arguments)
+    return ERROR
+
+
+def _command(arguments: Sequence[str] | None) -> int:
+    from reconciler.cli.program import program
+
+    given = None if arguments is None else list(arguments)
+    result = program.main(args=given, prog_name="reconciler", standalone_mode=False)
+    sys.stdout.flush()
+    return result if isinstance(result, int) else DONE
+
+
+def _explained(error: ReconcilerError) -> int:
+    """Prints an error that was raised on purpose."""
+    if isinstance(error, SpecErrors):
+        from reconciler.cli.terminal import print_problems
+
+        print_problems(error.problems)
+    else:
+        complain(f"Error: {error}")
+        if isinstance(error, UsageError):
+            complain("See: reconciler --help")
+    return error.exit_code
+
+
+def _internal(error: Exception, arguments: Sequence[str] | None) -> None:
+    complain(f"internal error: {type(error).__name__}: {error}")
+    if _loud(sys.argv[1:] if arguments is None else arguments):
+        import traceback
+
+        complain("".join(traceback.format_exception(error)))
+    else:
+        complain("This is a fault of the reconciler, not of your files. Run again with -vv for its traceback.")
+
+
+def _loud(arguments: Sequence[str]) -> bool:
+    """Whether the command line has at least two -v's, read plainly: the parsed options may be what failed."""
+    short = sum(a.count("v") for a in arguments if a.startswith("-v") and set(a[1:]) == {"v"})
+    return short + sum(a == "--verbose" for a in arguments) >= TRACEBACK_FROM
+
+
+def _pipe_closed() -> None:
+    """The reader of our output has gone: nothing to say to anybody, and nothing to flush at exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_anything() -> None:
+    """A character that the terminal cannot show is escaped rather than a reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command as an interrupt from the keyboard does, in good order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,93 @@
+"""The way to the services that run jobs, AWS or the embedded emulator, reached only when something is asked."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from threading import RLock
+from typing import TYPE_CHECKING, cast
+
+from reconciler import guard
+from reconciler.model.kinds import kind_named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from reconciler.emulator.server import Emulator
+    from reconciler.identity.digest import Place
+    from reconciler.model.project import Target
+    from reconciler.ports import Service
+    from reconciler.services.session import Aws
+
+logger = logging.getLogger(__name__)
+
+
+class Access:
+    """Services by kind, each connected once, when it is first asked for. Safe for threads.
+
+    No service is handed out before the account guard has passed: a look into another account would take every run
+    for lost, so reading needs the guard as much as sending does.
+    """
+
+    def __init__(self, root: Path, place: Place, target: Target) -> None:
+        self._root, self._place, self._target = root, place, target
+        self._run_names: dict[str, str] = {}
+        self._lock = RLock()
+        self._services: dict[str, Service] = {}
+        self._aws: Aws | None = None
+        self._emulator: Emulator | None = None
+
+    def name_runs(self, run_names: Mapping[str, str]) -> None:
+        """What the specs call their runs, where not like themselves: the emulator's settings are by spec."""
+        self._run_names.update(run_names)
+
+    def service(self, kind: str) -> Service:
+        """The service of a kind. Raises `GuardError` where the credentials are of another account, `ServiceError`
+        where that cannot be learnt."""
+        with self._lock:
+            if kind not in self._services:
+                aws = self._connected()
+                module = import_module(f"reconciler.services.{kind_named(kind).service}")
+                self._services[kind] = cast("Service", module.connect(aws))
+            return self._services[kind]
+
+    def check(self) -> None:
+        """Connects, and so asks AWS once whose credentials these are. Raises as `service` does."""
+        with self._lock:
+            self._connected()
+
+    def close(self) -> None:
+        """Stops the emulator, if it was started."""
+        with self._lock:
+            self._services.clear()
+            if self._aws is not None:
+                self._aws.close()
+                self._aws = None
+            if self._emulator is not None:
+                self._emulator.stop()
+                self._emulator = None
+
+    def _connected(self) -> Aws:
+        if self._aws is None:
+            aws = self._embedded() if self._target.is_emulator else self._real()
+            self._aws = aws
+        return self._aws
+
+    def _real(self) -> Aws:
+        """AWS as boto3 finds it, endpoints of the environment included: never overridden here."""
+        from reconciler.services.session import Aws
+
+        aws = Aws(region=self._place.region)
+        guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
+        guard.check_account(self._place.target, self._place.account, aws.account())
+        logger.info("account %s, region %s", self._place.account, self._place.region)
+        return aws
+
+    def _embedded(self) -> Aws:
+        from reconciler.services.session import Aws
+        from reconciler.wiring.embedded import CREDENTIALS, started
+
+        self._emulator = started(self._root, self._place, self._target, self._run_names)
+        logger.info("emulator at %s", self._emulator.url)
+        return Aws(region=self._place.region, endpoint_url=self._emulator.url, credentials=CREDENTIALS)

@@ -1,0 +1,98 @@
+"""A plan file on its way back: is it whole, is it of this place, and has anything moved since it was made?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reconciler.errors import PlanFileError, StalePlan
+from reconciler.identity.digest import client_token, digest
+from reconciler.model.kinds import MODULES, kind_named
+from reconciler.plan.action import ActionType
+from reconciler.plan.one_off import suspension_message
+
+if TYPE_CHECKING:
+    from reconciler.identity.digest import Place
+    from reconciler.plan.action import Action
+    from reconciler.plan.desired import Suspension
+    from reconciler.plan.value import Plan
+    from reconciler.recorded.state import Recorded
+
+SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
+
+
+def check_file(plan: Plan, place: Place) -> None:
+    """Raises `PlanFileError` for a plan of another place, or one whose parts no longer fit each other.
+
+    Digest and client token of every submit are computed again from its request: an edited file is refused, whatever
+    it was edited for.
+    """
+    if plan.place != place:
+        raise PlanFileError(f"the plan is for {_words(plan.place)}, and this is {_words(place)}: nothing was sent")
+    for action in plan.actions:
+        for what in _unfit(action, place):
+            raise PlanFileError(
+                f"the plan file was changed after it was made: the {what} of {action.name} is not what its content "
+                "gives. Nothing was sent; plan again"
+            )
+
+
+def check_heads(plan: Plan, recorded: Recorded) -> None:
+    """Raises `StalePlan` naming each spec with something to do whose ledger head is another now.
+
+    Progress of other specs since the plan was made is no obstacle.
+    """
+    seen = {action.name: action.ledger_head for action in plan.pending}
+    moved = [(name, head, recorded.spec(name).head) for name, head in seen.items() if recorded.spec(name).head != head]
+    if moved:
+        raise StalePlan(moved)
+    for action in plan.pending:
+        if action.action not in SENDS:
+            _check_submission(action, recorded)
+
+
+def check_suspension(plan: Plan, suspended: Suspension | None) -> None:
+    """Raises `PlanFileError` where somebody has suspended the project and the plan would submit or cancel."""
+    stopped = [action.name for action in plan.actions if action.action in {*SENDS, ActionType.CANCEL}]
+    if suspended is not None and stopped:
+        raise PlanFileError(
+            f"{suspension_message('the project', suspended)}: nothing was sent for {', '.join(stopped)}"
+        )
+
+
+def _check_submission(action: Action, recorded: Recorded) -> None:
+    """An action about a recorded submission must mean one that is recorded, and its own run."""
+    submission = recorded.by_token.get(action.client_token or "")
+    known = submission is not None and submission.name == action.name
+    if not known or (submission is not None and submission.run_id not in {None, action.run_id}):
+        raise PlanFileError(
+            f"the plan file was changed after it was made: the ledger has no such run of {action.name}. "
+            "Nothing was sent; plan again"
+        )
+
+
+def _unfit(action: Action, place: Place) -> Iterator[str]:
+    """The parts of a submit that its own request contradicts."""
+    if action.action not in SENDS:
+        return
+    if action.kind not in MODULES:
+        yield "kind"
+    elif action.request is None:
+        yield "request"
+    elif action.digest != digest(action.kind, action.revision, action.request):
+        yield "digest"
+    elif (action.generation is None) == (action.slot is None) or action.client_token != client_token(
+        place, action.kind, action.name, action.generation, action.slot, action.attempt, action.digest
+    ):
+        yield "client token"
+    elif dict(action.locate) != _locate(action):
+        yield "place"
+
+
+def _locate(action: Action) -> dict[str, str]:
+    request = action.request or {}
+    return {field: request[field] for field in kind_named(action.kind).locate_fields if field in request}
+
+
+def _words(place: Place) -> str:
+    return f"project {place.project}, target {place.target}, account {place.account}, region {place.region}"

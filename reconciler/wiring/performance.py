@@ -1,0 +1,54 @@
+"""The second half of a pass: do what the plan says, with what each intent says of who did it from what."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from threading import Event
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from reconciler import __version__
+from reconciler.apply.execute import Provenance, execute
+from reconciler.plan.action import ActionType
+from reconciler.specs.checkout import actor
+
+if TYPE_CHECKING:
+    from reconciler.plan.action import Action
+    from reconciler.plan.result import ActionResult
+    from reconciler.plan.value import Plan
+    from reconciler.wiring.session import Session
+
+CALLS = {ActionType.SUBMIT, ActionType.REPLACE, ActionType.CANCEL}
+
+
+def check_account(session: Session, plan: Plan) -> None:
+    """Asks AWS whose credentials these are, if the plan has anything to send. Raises `AccountMismatch`,
+    `ServiceError`."""
+    if any(action.action in CALLS for action in plan.actions):
+        session.access.check()
+
+
+def perform(
+    session: Session, plan: Plan, progress: Callable[[Action, ActionResult], None] | None, stop: Event
+) -> tuple[ActionResult, ...]:
+    """Carries out the plan; results are in the order of its actions. The commit that each intent records is the one
+    that the plan was made from."""
+    check_account(session, plan)
+    provenance = Provenance(
+        commit=plan.commit,
+        actor=actor(session.environ),
+        tool_version=__version__,
+        owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
+    )
+    return execute(
+        plan,
+        ledger=session.ledger,
+        services=session.access.service,
+        clock=session.clock,
+        provenance=provenance,
+        claim_seconds=session.target.claimSeconds,
+        progress=progress,
+        stop=stop,
+    )

@@ -1,0 +1,155 @@
+"""The first half of a pass: read what git asks for and what the ledger holds, look at AWS, and plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from reconciler.errors import UsageError
+from reconciler.model.kinds import kind_named
+from reconciler.plan.decide import changed_names, plan
+from reconciler.plan.desired import Desired, Limits, Suspension
+from reconciler.recorded.events import Intended
+from reconciler.recorded.fold import overlay
+from reconciler.specs.checkout import read_checkout
+from reconciler.specs.load import load
+from reconciler.wiring.choice import selected_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.spec import Suspend
+    from reconciler.model.strict import JSON
+    from reconciler.plan.action import Action
+    from reconciler.plan.change import Change
+    from reconciler.plan.desired import DesiredSpec
+    from reconciler.plan.value import Plan
+    from reconciler.recorded.state import Recorded
+    from reconciler.wiring.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a pass knows before it acts.
+
+    `specs` are all of the target's, selected or not; `selected` narrows a command down, `None`: all. `limits` are
+    those of this pass.
+    """
+
+    plan: Plan
+    recorded: Recorded
+    specs: Mapping[str, DesiredSpec]
+    selected: frozenset[str] | None
+    limits: Limits
+
+
+def survey(session: Session, *, refresh: bool, record: bool, now: datetime | None = None) -> Survey:
+    """Reads, looks and plans. With `record` what was seen is written to the ledger before planning, otherwise it is
+    laid over in memory and nothing is written anywhere. Without `refresh` AWS is not asked.
+
+    Raises `SpecErrors`, `UsageError` for a selection of nothing, `LedgerError`, `GuardError`, `ServiceError`.
+    """
+    specs = load(session.root, targets=[session.place.target]).specs[session.place.target]
+    session.access.name_runs(run_names(specs))
+    recorded = session.ledger.refresh()
+    selected = _selected(session, specs, recorded)
+    if refresh:
+        recorded = _look(session, recorded, selected, record=record)
+    desired = _desired(session, specs, recorded, selected)
+    made = plan(desired, recorded, now or _now(session))
+    return Survey(explained(session, made), recorded, specs, selected, desired.limits)
+
+
+def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
+    """What the specs call their runs, by the specs' own names."""
+    return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
+
+
+def suspension(given: bool | Suspend) -> Suspension | None:
+    """What a `suspend:` of the project file means; `None` where nothing is suspended."""
+    match given:
+        case False:
+            return None
+        case True:
+            return Suspension()
+        case _:
+            return Suspension(given.reason, given.owner, given.until)
+
+
+def _selected(session: Session, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> frozenset[str] | None:
+    """The selection, with an eye on other targets only where a name is not found in this one."""
+    try:
+        return selected_names(session.choice, specs, recorded.specs, {})
+    except UsageError:
+        elsewhere = load(session.root).specs
+        return selected_names(session.choice, specs, recorded.specs, elsewhere)
+
+
+def _look(session: Session, recorded: Recorded, selected: frozenset[str] | None, *, record: bool) -> Recorded:
+    """Asks AWS about every run that may still change and every submission that may have one; about none, AWS is not
+    even connected to."""
+    open_names = {s.name for s in (*recorded.live(), *recorded.unresolved())}
+    if not (open_names if selected is None else open_names & selected):
+        return recorded
+    from reconciler.observe.observe import observe
+
+    session.access.check()
+    events, sighting = observe(recorded, session.access.service, selected, _now(session))
+    if record:
+        from reconciler.apply.record import record_observations
+
+        record_observations(session.ledger, events)
+    else:
+        overlay(recorded, events)
+    sighting.lay_over(recorded)
+    return recorded
+
+
+def _desired(
+    session: Session, specs: Mapping[str, DesiredSpec], recorded: Recorded, selected: frozenset[str] | None
+) -> Desired:
+    """What git asks for, with the age of the checkout relative to the commits that matter to this plan."""
+    choice, target = session.choice, session.target
+    desired = Desired(
+        place=session.place,
+        specs={name: spec for name, spec in specs.items() if selected is None or name in selected},
+        names=frozenset(specs),
+        selected=selected,
+        suspension=suspension(session.project.spec.suspend),
+        limits=choice.limits(Limits(target.limits.maxSubmissions, target.limits.maxCancellations)),
+        settle_seconds=target.settleSeconds,
+        claim_seconds=target.claimSeconds,
+        on_unknown=target.onUnknown,
+        allow_rollback=choice.allow_rollback,
+    )
+    commits = {s.commit for record in changed_names(desired, recorded) if (s := record.newest) and s.commit}
+    return replace(desired, checkout=read_checkout(session.root, sorted(commits)))
+
+
+def explained(session: Session, made: Plan) -> Plan:
+    """The plan with field differences laid in: each request that changed against the one that was sent before it.
+
+    Only those two requests are read and compared: whether there is a difference was decided by the digests.
+    """
+    changes = {
+        action.client_token: _changes(session, action, action.request, action.compared_with)
+        for action in made.actions
+        if action.request is not None and action.compared_with is not None and action.client_token is not None
+    }
+    return made.with_changes(changes) if changes else made
+
+
+def _changes(session: Session, action: Action, request: JSON, compared_with: int) -> tuple[Change, ...]:
+    from reconciler.diff.explain import explain
+
+    intent = next(
+        event
+        for event in session.ledger.batch(compared_with)
+        if isinstance(event, Intended) and event.name == action.name
+    )
+    return explain(kind_named(action.kind), intent.request, request)
+
+
+def _now(session: Session) -> datetime:
+    return datetime.fromtimestamp(session.clock.now(), UTC)
