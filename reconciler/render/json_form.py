@@ -14,12 +14,12 @@ from reconciler.plan.action import Action
 from reconciler.plan.change import Change
 from reconciler.plan.result import ActionResult
 from reconciler.plan.value import Plan
+from reconciler.render.plan_file import FORMAT_VERSION, plan_from_json
 
 if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
 
-FORMAT_VERSION = "1.0"
-"""Additions raise the minor number; a change of what is there raises the major one."""
+__all__ = ["dumps", "plan_from_json", "plan_json", "result_json", "status_json"]
 
 
 def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value

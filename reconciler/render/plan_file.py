@@ -12,7 +12,9 @@ from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.change import Change, Op
 from reconciler.plan.desired import Source
 from reconciler.plan.value import Plan
-from reconciler.render.json_form import FORMAT_VERSION
+
+FORMAT_VERSION = "1.0"
+"""Additions raise the minor number; a change of what is there raises the major one."""
 
 MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
 T = TypeVar("T")
