@@ -81,7 +81,7 @@ class Log:
                 self._follow()
             nonce = self._nonces()
             while True:
-                why = self._intended_before(events) or valid(self._recorded)
+                why = valid(self._recorded) or self._intended_before(events)
                 if why is not None:
                     return Moved(why)
                 batch = self._batch(nonce, events)

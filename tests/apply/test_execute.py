@@ -1,0 +1,427 @@
+"""What a pass does to the world: jobs in AWS and events in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from reconciler.apply.execute import Provenance, execute
+from reconciler.apply.record import BATCH_EVENTS, record_observations
+from reconciler.errors import LedgerFull, LedgerUnreachable, ServiceError
+from reconciler.ledger.log import Log
+from reconciler.model.strict import JSON
+from reconciler.plan.action import ActionType
+from reconciler.plan.decide import plan
+from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.ports import Accepted, Declined, NotSent, Outcome, Refused
+from reconciler.recorded.events import Intended, Observed
+from reconciler.recorded.state import Sighting
+from reconciler.recorded.submission import Phase
+from tests.apply.world import Aws, World, unclear, unsent
+from tests.builders import NOW, PLACE, desired, intended, outcome, spec, token
+from tests.ledger.builders import MemoryStore
+
+
+def throttled(_: JSON) -> Outcome:
+    """AWS is busy."""
+    return Refused("ThrottlingException", "slow down")
+
+
+def declined(_: JSON) -> Outcome:
+    """AWS says no to the content."""
+    return Declined("ClientException", "no such queue")
+
+
+def test_a_submit_is_intent_call_outcome() -> None:
+    """The request goes out with our tags, and the ledger tells the story in order."""
+    world = World()
+    (result,) = world.apply(desired(spec("A")))
+    assert result == ActionResult(ActionOutcome.SUBMITTED, "job-1")
+    assert world.types() == ["intended", "submitted"]
+    assert world.aws.jobs["job-1"] == {
+        **spec("A").request,
+        "tags": {"reconciler:token": token("A"), "reconciler:spec": "analytics/prod/orders"},
+    }
+
+
+def test_the_intent_says_who_and_from_what() -> None:
+    """Commit, path, actor and version are recorded before the call, with the exact request and the deadline."""
+    world = World()
+    world.apply(desired(spec("A")))
+    (_, intent) = world.ledger().batch(1)
+    assert isinstance(intent, Intended)
+    assert (intent.commit, intent.actor, intent.tool_version, intent.owner) == ("c0ffee", "tests", "0.1.0", "here:1:x")
+    assert (intent.source, intent.reason) == ({"path": "orders.yaml", "line": 1}, "new")
+    assert intent.request == world.aws.jobs["job-1"]
+    assert (intent.at, intent.not_after) == ("2026-11-22T02:00:00.000Z", "2026-11-22T02:00:30.000Z")
+    assert [(d.wall, d.boot) for d in world.aws.deadlines] == [(NOW.timestamp() + 30, NOW.timestamp() + 30)]
+
+
+def test_applying_twice_submits_nothing() -> None:
+    """The second pass finds everything in sync."""
+    world = World()
+    world.apply(desired(spec("A")))
+    assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.NONE),)
+    assert len(world.aws.jobs) == 1
+
+
+def test_a_reply_that_was_lost_is_adopted_within_the_pass() -> None:
+    """The job exists: it is found by its tag a moment later, and never submitted again."""
+    world = World(Aws(after={"orders": [unclear]}))
+    assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.ADOPTED, "job-1"),)
+    assert world.types() == ["intended", "unclear", "adopted"]
+    assert len(world.aws.jobs) == 1
+
+
+def test_a_request_that_was_lost_stays_unknown() -> None:
+    """Nothing is found within ten seconds: unknown, not sent again, and waited for by the next pass."""
+    world = World(Aws(before={"orders": [unclear]}))
+    (result,) = world.apply(desired(spec("A")))
+    assert result == ActionResult(ActionOutcome.UNKNOWN, error="ReadTimeoutError: no reply")
+    assert 9.9 < world.clock.now() - NOW.timestamp() < 11
+    assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.NONE),)
+    assert not world.aws.jobs
+
+
+def test_a_listing_that_fails_is_not_absence() -> None:
+    """An unclear send whose look fails stays unknown."""
+    world = World(Aws(after={"orders": [unclear]}, find_error="AccessDenied"))
+    (result,) = world.apply(desired(spec("A")))
+    assert result.outcome == ActionOutcome.UNKNOWN
+    assert world.types() == ["intended", "unclear"]
+
+
+def test_a_service_that_breaks_its_contract_is_unclear() -> None:
+    """An exception out of a submit proves nothing: the job may exist, and here it does."""
+
+    def broken(_: JSON) -> Outcome:
+        raise RuntimeError("bug")
+
+    world = World(Aws(after={"orders": [broken]}))
+    assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.ADOPTED, "job-1"),)
+
+
+def test_a_later_pass_adopts() -> None:
+    """What a crashed pass submitted is recorded by the next, which looked by tag."""
+    world = World()
+    ledger = world.ledger()
+    ledger.append([intended("A", seconds=-60)], lambda _: None)
+    Sighting(found={token("A"): ["job-77"]}).lay_over(ledger.recorded)
+    assert world.apply(desired(spec("A")), ledger) == (ActionResult(ActionOutcome.ADOPTED, "job-77"),)
+    assert world.ledger().recorded.by_token[token("A")].run_id == "job-77"
+    assert not world.aws.jobs
+
+
+def test_unsent_is_sent_again_by_the_next_pass_as_the_same_submission() -> None:
+    """Proof of absence: same token, same bytes, next send, also when cosmetic fields changed meanwhile."""
+    world = World(Aws(before={"orders": [unsent]}))
+    (result,) = world.apply(desired(spec("A")))
+    assert result == ActionResult(ActionOutcome.UNSENT, error="EndpointConnectionError: refused")
+    retagged = spec("A", request={**spec("A").request, "tags": {"team": "growth"}})
+    assert world.apply(desired(retagged)) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
+    assert world.types() == ["intended", "unsent", "intended", "submitted"]
+    assert world.aws.jobs["job-1"]["tags"] == {
+        "reconciler:token": token("A"),
+        "reconciler:spec": "analytics/prod/orders",
+    }
+
+
+def test_throttling_slows_down_and_sends_again() -> None:
+    """What AWS refused for a passing reason goes again within the pass, each time under its own intent."""
+    world = World(Aws(before={"orders": [throttled, throttled]}))
+    assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
+    assert world.types() == ["intended", "unsent", "intended", "unsent", "intended", "submitted"]
+
+
+def test_endless_throttling_ends_as_unsent() -> None:
+    """After four sends the pass leaves it to the next."""
+    world = World(Aws(before={"orders": [throttled] * 9}))
+    (result,) = world.apply(desired(spec("A")))
+    assert result == ActionResult(ActionOutcome.UNSENT, error="ThrottlingException: slow down")
+    assert world.types().count("intended") == 4
+
+
+def test_a_rejected_job_does_not_stop_the_others() -> None:
+    """One job's failure stays its own."""
+    world = World(Aws(before={"b": [declined]}))
+    results = world.apply(desired(spec("A", "a"), spec("A", "b"), spec("A", "c")))
+    assert [r.outcome for r in results] == ["submitted", "rejected", "submitted"]
+    assert results[1].error == "ClientException: no such queue"
+    assert world.types("b") == ["intended", "rejected"]
+
+
+def test_two_passes_with_the_same_plan_submit_once() -> None:
+    """The ledger lets one intent through; the other pass hears who was first."""
+    world = World()
+    one, two = world.ledger(), world.ledger()
+    made = plan(desired(spec("A")), one.recorded, NOW)
+    world.apply(made, one)
+    (result,) = world.apply(made, two)
+    assert result == ActionResult(ActionOutcome.NONE, error="another pass submitted it: run job-1")
+    assert len(world.aws.jobs) == 1
+
+
+def test_a_pass_that_is_sending_keeps_others_off() -> None:
+    """An intent without an outcome belongs to somebody."""
+    world = World()
+    made = plan(desired(spec("A")), world.ledger().recorded, NOW)
+    world.ledger().append([intended("A", seconds=0)], lambda _: None)
+    (result,) = world.apply(made)
+    assert result == ActionResult(ActionOutcome.NONE, error="another pass is sending it")
+    assert not world.aws.jobs
+
+
+def test_a_spec_that_moved_is_not_submitted() -> None:
+    """A plan made at another ledger head is stale for its spec."""
+    world = World()
+    made = plan(desired(spec("B")), world.ledger().recorded, NOW)
+    world.apply(desired(spec("A")))
+    (result,) = world.apply(made)
+    assert result.error == "it moved since it was planned (ledger head 0, now 2): plan again"
+    assert len(world.aws.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(LedgerFull("disk full"), "disk full"), (LedgerUnreachable("no reply"), "no reply")]
+)
+def test_without_an_intent_nothing_is_sent(error: Exception, said: str) -> None:
+    """A ledger that cannot be written stops the send, not the story."""
+
+    class Failing(MemoryStore):
+        def append(self, position: int, batch: bytes) -> bytes:
+            raise error
+
+    world = World(store=Failing())
+    (result,) = world.apply(desired(spec("A")))
+    assert (result.outcome, world.aws.jobs) == (ActionOutcome.UNSENT, {})
+    assert said in (result.error or "")
+
+
+def test_a_ledger_lost_after_acceptance_still_gives_the_run_id() -> None:
+    """The run exists and its record does not: unknown, with the id, and found by tag later."""
+
+    class Once(MemoryStore):
+        def append(self, position: int, batch: bytes) -> bytes:
+            if position > 1:
+                raise LedgerFull("disk full")
+            return super().append(position, batch)
+
+    world = World(store=Once())
+    (result,) = world.apply(desired(spec("A")))
+    assert (result.outcome, result.run_id) == (ActionOutcome.UNKNOWN, "job-1")
+    assert "could not be recorded (submitted): disk full" in (result.error or "")
+    assert world.ledger().recorded.by_token[token("A")].phase is Phase.INTENDED
+
+
+class TestCancel:
+    """Runs whose spec left git."""
+
+    def live(self, world: World) -> Log:
+        """A live run of `orders` with deletionPolicy Cancel."""
+        intent = intended("A", deletion_policy="Cancel")
+        ledger = world.ledger()
+        ledger.append([intent, outcome("submitted", intent)], lambda _: None)
+        return ledger
+
+    def test_asked_before_accepted_after(self) -> None:
+        """The wish is on record before AWS hears it."""
+        world = World()
+        results = world.apply(desired(spec("A", "z")), self.live(world))
+        assert results[0] == ActionResult(ActionOutcome.CANCELLED, "run-1")
+        assert world.aws.cancelled == ["run-1"]
+        assert world.types()[-2:] == ["cancel-asked", "cancel-accepted"]
+
+    def test_a_cancel_that_aws_refuses_is_an_error(self) -> None:
+        """It is not called cancelled, and is asked again by the next pass."""
+        world = World(Aws(cancel_error=ServiceError("TerminateJob", "AccessDenied", "no")))
+        (result, _) = world.apply(desired(spec("A", "z")), self.live(world))
+        assert result == ActionResult(ActionOutcome.UNSENT, "run-1", "TerminateJob: AccessDenied: no")
+        assert world.types()[-1] == "cancel-asked"
+
+    def test_a_run_that_ended_meanwhile_is_left_alone(self) -> None:
+        """The plan was right when it was made."""
+        world = World()
+        ledger = self.live(world)
+        made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
+        world.ledger().append([outcome("succeeded", intended("A"))], lambda _: None)
+        (result, _) = world.apply(made)
+        assert result == ActionResult(ActionOutcome.NONE, error="its run ended meanwhile")
+        assert world.aws.cancelled == []
+
+    def test_two_passes_ask_once(self) -> None:
+        """The second hears that another pass cancelled it."""
+        world = World()
+        ledger = self.live(world)
+        made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
+        world.apply(made)
+        (result, _) = world.apply(made)
+        assert result == ActionResult(ActionOutcome.NONE, error="another pass cancelled it")
+
+    @pytest.mark.parametrize("failing", [0, 1])
+    def test_a_ledger_that_fails(self, failing: int) -> None:
+        """Without the wish on record nothing is cancelled; without the answer on record it is not called done."""
+        world = World()
+        made = plan(desired(spec("A", "z")), self.live(world).recorded, NOW)
+
+        class Full(MemoryStore):
+            def append(self, position: int, batch: bytes) -> bytes:
+                if position > world_positions + failing:
+                    raise LedgerFull("disk full")
+                return super().append(position, batch)
+
+        world_positions = world.ledger().recorded.position
+        full = Full()
+        full.batches.update(world.store.batches)
+        world.store = full
+        (result, _) = world.apply(made)
+        assert result.outcome == (ActionOutcome.UNSENT, ActionOutcome.UNKNOWN)[failing]
+        assert world.aws.cancelled == ["run-1"][:failing]
+
+
+class TestStop:
+    """A command that is asked to end."""
+
+    def test_nothing_new_is_begun(self) -> None:
+        """Actions that wait for their turn are not sent."""
+        world = World()
+        world.stop.set()
+        (result,) = world.apply(desired(spec("A")))
+        assert result == ActionResult(ActionOutcome.UNSENT, error="the command was stopped before this was done")
+        assert world.types() == []
+
+    def test_between_intent_and_send(self) -> None:
+        """The intent is closed as unsent: nothing reached AWS."""
+
+        class Stopping(MemoryStore):
+            def append(self, position: int, batch: bytes) -> bytes:
+                world.stop.set()
+                return super().append(position, batch)
+
+        world = World(store=Stopping())
+        (result,) = world.apply(desired(spec("A")))
+        assert (result.outcome, world.aws.jobs) == (ActionOutcome.UNSENT, {})
+        assert world.types() == ["intended", "unsent"]
+
+    def test_a_call_under_way_is_recorded(self) -> None:
+        """What AWS accepted after the signal is written down."""
+
+        def stopping(request: JSON) -> Outcome:
+            world.stop.set()
+            return Accepted("job-1")
+
+        world = World(Aws(after={"orders": [stopping]}))
+        assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
+        assert world.types() == ["intended", "submitted"]
+
+    def test_looking_ends(self) -> None:
+        """A stopped command does not look for ten seconds."""
+
+        def stopping(request: JSON) -> Outcome:
+            world.stop.set()
+            return unclear(request)
+
+        world = World(Aws(after={"orders": [stopping]}))
+        (result,) = world.apply(desired(spec("A")))
+        assert result.outcome == ActionOutcome.UNKNOWN
+        assert world.clock.now() == NOW.timestamp()
+
+    def test_a_call_that_hangs_is_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After the grace the command stops; the intent tells the next pass."""
+        monkeypatch.setattr("reconciler.apply.execute.GRACE_SECONDS", 0.2)
+        monkeypatch.setattr("reconciler.apply.execute.POLL_SECONDS", 0.05)
+
+        def hanging(request: JSON) -> Outcome:
+            world.stop.set()
+            released.wait(10)
+            return Accepted("job-1")
+
+        from threading import Event
+
+        released = Event()
+        world = World(Aws(after={"orders": [hanging]}))
+        (result,) = world.apply(desired(spec("A")))
+        released.set()
+        assert result == ActionResult(
+            ActionOutcome.UNKNOWN, error="the command was stopped before its outcome was known"
+        )
+
+
+def test_hundreds_of_jobs_side_by_side() -> None:
+    """Every job once, results in the order of the plan, progress for each."""
+    world = World()
+    wanted = desired(*(spec("A", f"job-{n:03}") for n in range(200)))
+    ledger = world.ledger()
+    seen: list[str] = []
+    results = execute(
+        plan(wanted, ledger.recorded, NOW),
+        ledger=ledger,
+        services=lambda _: world.aws,
+        clock=world.clock,
+        provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
+        claim_seconds=30,
+        workers=8,
+        progress=lambda action, result: seen.append(action.name),
+    )
+    assert {r.outcome for r in results} == {ActionOutcome.SUBMITTED}
+    assert sorted(job["jobName"] for job in world.aws.jobs.values()) == sorted(wanted.specs)
+    names = [world.aws.jobs[str(r.run_id)]["jobName"] for r in results]
+    assert names == sorted(wanted.specs) == sorted(seen)
+
+
+def test_a_service_that_cannot_be_made_sends_nothing() -> None:
+    """No credentials: unsent, for this kind only."""
+
+    def none(_: str) -> Aws:
+        raise ServiceError("connect", "NoCredentialsError", "none")
+
+    world = World()
+    ledger = world.ledger()
+    (result,) = execute(
+        plan(desired(spec("A")), ledger.recorded, NOW),
+        ledger=ledger,
+        services=none,
+        clock=world.clock,
+        provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
+        claim_seconds=30,
+    )
+    assert result == ActionResult(ActionOutcome.UNSENT, error="NoCredentialsError: none")
+
+
+def test_an_action_of_a_later_version_is_no_success() -> None:
+    """A plan file may hold what this version does not act on."""
+    world = World()
+    made = plan(desired(spec("A")), world.ledger().recorded, NOW)
+    later = replace(made, actions=tuple(replace(a, action=ActionType.REPLACE) for a in made.actions))
+    (result,) = world.apply(later)
+    assert (result.outcome, result.error) == (ActionOutcome.UNKNOWN, "unforeseen failure: ValueError")
+
+
+def test_observations_are_recorded_in_bounded_batches() -> None:
+    """Hundreds of states are a few appends."""
+
+    def observed() -> Iterator[Observed]:
+        for name in names:
+            event = outcome("running", intended("A", name=name))
+            assert isinstance(event, Observed)
+            yield event
+
+    world = World()
+    ledger = world.ledger()
+    names = [f"job-{n:03}" for n in range(BATCH_EVENTS + 1)]
+    for name in names:
+        intent = intended("A", name=name)
+        ledger.append([intent, outcome("submitted", intent)], lambda _: None)
+    before = ledger.recorded.position
+    record_observations(ledger, list(observed()))
+    assert ledger.recorded.position == before + 2
+    assert {s.run_state for s in world.ledger().recorded.live()} == {"running"}
+
+
+def test_not_sent_is_an_outcome_of_its_own() -> None:
+    """The deadline passed before the send: the same submission may go again."""
+    world = World(Aws(before={"orders": [lambda _: NotSent("DeadlinePassed", "too late")]}))
+    (result,) = world.apply(desired(spec("A")))
+    assert result == ActionResult(ActionOutcome.UNSENT, error="DeadlinePassed: too late")
+    assert PLACE.owner("orders") == "analytics/prod/orders"

@@ -1,0 +1,122 @@
+"""A small world for apply: jobs that exist once AWS took them, a ledger in memory, a clock that moves by sleeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Lock
+
+from reconciler.apply.execute import Provenance, execute
+from reconciler.errors import ServiceError
+from reconciler.ledger.log import Log
+from reconciler.model.kind import TOKEN_TAG
+from reconciler.model.strict import JSON
+from reconciler.plan.decide import plan
+from reconciler.plan.desired import Desired
+from reconciler.plan.result import ActionResult
+from reconciler.plan.value import Plan
+from reconciler.ports import Accepted, Ambiguous, Deadline, NotSent, Outcome, RunRef, RunReport, Wanted
+from tests.builders import NOW, PLACE
+from tests.ledger.builders import MemoryStore, StandingClock
+
+Answer = Callable[[JSON], Outcome | None]
+"""What a submit answers in place of the truth; `None`: the truth. It may raise."""
+
+
+@dataclass
+class Aws:
+    """Jobs by id. `answers` are used up one by one, by job name; `delivered_then` says that the job is made first."""
+
+    jobs: dict[str, JSON] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    before: dict[str, list[Answer]] = field(default_factory=dict)
+    after: dict[str, list[Answer]] = field(default_factory=dict)
+    find_error: str | None = None
+    cancel_error: ServiceError | None = None
+    deadlines: list[Deadline] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+        """Makes a job, unless told otherwise."""
+        with self.lock:
+            self.deadlines.append(deadline)
+            early = self._next(self.before, request)
+            if early is not None:
+                return early
+            run_id = f"job-{len(self.jobs) + 1}"
+            self.jobs[run_id] = request
+            return self._next(self.after, request) or Accepted(run_id)
+
+    @staticmethod
+    def _next(answers: Mapping[str, list[Answer]], request: JSON) -> Outcome | None:
+        waiting = answers.get(request["jobName"])
+        return waiting.pop(0)(request) if waiting else None
+
+    def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
+        """Not asked by apply."""
+        return {run.token: "not asked" for run in runs}
+
+    def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
+        """The jobs with the tag."""
+        if self.find_error:
+            return {want.token: self.find_error for want in wanted}
+        return {
+            want.token: [run_id for run_id, job in self.jobs.items() if job["tags"][TOKEN_TAG] == want.token]
+            for want in wanted
+        }
+
+    def cancel(self, run: RunRef, reason: str) -> None:
+        """Writes down who was cancelled."""
+        if self.cancel_error:
+            raise self.cancel_error
+        assert reason
+        self.cancelled.append(run.run_id)
+
+
+@dataclass
+class World:
+    """One ledger, one AWS, one clock."""
+
+    aws: Aws = field(default_factory=Aws)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    clock: StandingClock = field(default_factory=lambda: StandingClock(NOW.timestamp()))
+    stop: Event = field(default_factory=Event)
+
+    def ledger(self) -> Log:
+        """The ledger as a fresh process reads it."""
+        log = Log(self.store, PLACE, "0.1.0", self.clock)
+        log.refresh()
+        return log
+
+    def apply(self, wanted: Desired | Plan, ledger: Log | None = None, workers: int = 4) -> tuple[ActionResult, ...]:
+        """One pass over what is wanted, or exactly a plan."""
+        log = ledger or self.ledger()
+        made = wanted if isinstance(wanted, Plan) else plan(wanted, log.recorded, NOW)
+        return execute(
+            made,
+            ledger=log,
+            services=lambda _: self.aws,
+            clock=self.clock,
+            provenance=Provenance("c0ffee", "tests", "0.1.0", "here:1:x"),
+            claim_seconds=30,
+            workers=workers,
+            stop=self.stop,
+        )
+
+    def types(self, name: str = "orders") -> list[str]:
+        """The types of the events of a spec, in order."""
+        log = self.ledger()
+        found = []
+        for position in range(1, log.recorded.position + 1):
+            found += [event.type for event in log.batch(position) if getattr(event, "name", None) == name]
+        return found
+
+
+def unclear(_: JSON) -> Outcome:
+    """No answer that tells."""
+    return Ambiguous("ReadTimeoutError", "no reply")
+
+
+def unsent(_: JSON) -> Outcome:
+    """Nothing reached AWS."""
+    return NotSent("EndpointConnectionError", "refused")
