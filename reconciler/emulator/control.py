@@ -1,0 +1,134 @@
+"""The control endpoint, ``/_emulator/…``: settings, what was accepted, ending runs by hand, starting afresh.
+
+It is for people and their tests, so it speaks plain JSON and says no with ``{"error": …}``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from reconciler.emulator.batch_jobs import settle
+from reconciler.emulator.lifecycle import Stop
+from reconciler.emulator.records import Run
+from reconciler.emulator.settings import Outcome, Settings
+from reconciler.emulator.state import State
+from reconciler.emulator.wire import Call, Reply
+from reconciler.errors import UsageError
+
+PREFIX = "/_emulator/"
+TOKEN_TAG = "reconciler:token"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRun:
+    """One run that the emulator accepted.
+
+    `service` is ``emr-serverless`` or ``batch``; `name` is empty where the request has none; `token` is the value of
+    the tag ``reconciler:token``, `None` without it; `request` is the input as received; `accepted_at` is seconds since
+    the epoch.
+    """
+
+    service: str
+    id: str
+    name: str
+    token: str | None
+    request: Mapping[str, Any]
+    accepted_at: float
+
+
+def accepted_runs(state: State) -> list[AcceptedRun]:
+    """Every run accepted since the last reset, in the order of acceptance, forgotten ones too."""
+    with state.reading() as records:
+        return [_accepted(run) for run in records.accepted()]
+
+
+def _accepted(run: Run) -> AcceptedRun:
+    token = run.request.get("tags", {}).get(TOKEN_TAG)
+    return AcceptedRun(run.service, run.id, run.name, token, run.request, run.facts.accepted_at)
+
+
+def change_settings(state: State, changes: Mapping[str, Any]) -> Settings:
+    """Changes settings by name and returns all of them. Raises `UsageError`."""
+    with state.writing() as records:
+        settings = records.settings.changed(changes)
+        records.execute("UPDATE settings SET text = ?", [settings.text()])
+    return settings
+
+
+def finish_run(state: State, run_id: str, outcome: Outcome) -> None:
+    """Ends a run now, whatever it was doing; nothing happens to one that has ended. Raises `UsageError`."""
+    if outcome not in get_args(Outcome):
+        raise UsageError(f"outcome must be one of {', '.join(get_args(Outcome))}")
+    with state.writing() as records:
+        run = records.run(run_id, time.time())
+        if run is None:
+            raise UsageError(f"no run {run_id}")
+        stop = Stop("finish", time.time(), succeeded=outcome == "succeeded")
+        settle(records, records.change(run, facts=run.facts.stopped(stop)))
+
+
+def reset(state: State) -> None:
+    """Forgets every run and tag; the settings stay."""
+    with state.writing() as records:
+        records.forget()
+
+
+def answer(call: Call, state: State) -> Reply:
+    """The reply of the control endpoint."""
+    action = _ACTIONS.get((call.method, call.path.removeprefix(PREFIX)))
+    if action is None:
+        return _json(404, {"error": f"no {call.method} {call.path}; there are {', '.join(_NAMES)}"})
+    try:
+        return _json(200, action(state, _object(call.body)))
+    except UsageError as error:
+        return _json(400, {"error": str(error)})
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError as error:
+        raise UsageError("the body is not JSON") from error
+    if not isinstance(value, dict):
+        raise UsageError("the body is not a JSON object")
+    return value
+
+
+def _json(status: int, value: object) -> Reply:
+    return Reply(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
+
+
+def _get_settings(state: State, _body: dict[str, Any]) -> object:
+    return change_settings(state, {}).plain()
+
+
+def _put_settings(state: State, body: dict[str, Any]) -> object:
+    return change_settings(state, body).plain()
+
+
+def _get_runs(state: State, _body: dict[str, Any]) -> object:
+    return {"runs": [asdict(run) for run in accepted_runs(state)]}
+
+
+def _post_finish(state: State, body: dict[str, Any]) -> object:
+    finish_run(state, str(body.get("id", "")), body.get("outcome", "succeeded"))
+    return {}
+
+
+def _post_reset(state: State, _body: dict[str, Any]) -> object:
+    reset(state)
+    return {}
+
+
+_ACTIONS: Mapping[tuple[str, str], Callable[[State, dict[str, Any]], object]] = {
+    ("GET", "settings"): _get_settings,
+    ("PUT", "settings"): _put_settings,
+    ("GET", "runs"): _get_runs,
+    ("POST", "finish"): _post_finish,
+    ("POST", "reset"): _post_reset,
+}
+_NAMES = [f"{method} {PREFIX}{name}" for method, name in _ACTIONS]

@@ -1,0 +1,142 @@
+"""What the embedded AWS remembers, in one SQLite file that several processes may use at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from reconciler.emulator.records import Records
+from reconciler.emulator.settings import Settings
+from reconciler.errors import ReconcilerError, UsageError
+
+FORMAT = 1
+BUSY_SECONDS = 30.0
+"""How long one process waits for another's transaction before it gives up."""
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS settings (only INTEGER PRIMARY KEY CHECK (only = 1), text TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS runs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        service TEXT NOT NULL, id TEXT NOT NULL UNIQUE, place TEXT NOT NULL,
+        name TEXT NOT NULL, name_key TEXT NOT NULL, definition TEXT NOT NULL, share TEXT NOT NULL, mode TEXT NOT NULL,
+        token TEXT, fingerprint TEXT NOT NULL,
+        accepted_at REAL NOT NULL, ended_at REAL, end_state TEXT,
+        request TEXT NOT NULL, facts TEXT NOT NULL, tags TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS runs_token ON runs (service, place, token) WHERE token IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS runs_place ON runs (service, place, seq)",
+    "CREATE INDEX IF NOT EXISTS runs_name ON runs (service, place, name_key, seq)",
+    "CREATE TABLE IF NOT EXISTS waits (id TEXT NOT NULL, needs TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS waits_needs ON waits (needs)",
+    "CREATE INDEX IF NOT EXISTS waits_id ON waits (id)",
+    "CREATE TABLE IF NOT EXISTS tags (arn TEXT PRIMARY KEY, tags TEXT NOT NULL)",
+)
+
+
+class StateUnusable(ReconcilerError):
+    """The state file cannot be opened, is not one, or was written by a newer version."""
+
+
+class State:
+    """The state file, or memory where `path` is `None`. Safe for threads: one connection behind one lock."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Opens the file and makes it where there is none, its folder too. Raises `StateUnusable`."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._settings = ("", Settings())
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                ":memory:" if path is None else path,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise StateUnusable(f"emulator state {path}: {error}") from error
+        try:
+            self._prepare()
+        except (StateUnusable, sqlite3.Error) as error:
+            self._connection.close()
+            raise StateUnusable(f"emulator state {path}: {error}") from error
+
+    def close(self) -> None:
+        """Closes the file; nothing is lost, every change was committed."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Records]:
+        """One consistent look at the state."""
+        with self._transaction("BEGIN") as records:
+            yield records
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Records]:
+        """One transaction: all of it happens, or (where the block raises) nothing."""
+        with self._transaction("BEGIN IMMEDIATE") as records:
+            yield records
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[Records]:
+        with self._lock:
+            self._connection.execute(begin)
+            try:
+                yield Records(self._connection, self._current_settings())
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def put_settings(self, settings: Settings) -> None:
+        """Replaces the settings, for every process that uses this file."""
+        with self.writing() as records:
+            records.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", [settings.text()])
+
+    def _current_settings(self) -> Settings:
+        row = self._connection.execute("SELECT text FROM settings").fetchone()
+        if row is not None and row[0] != self._settings[0]:
+            self._settings = (row[0], Settings(**json.loads(row[0])))
+        return self._settings[1]
+
+    def _prepare(self) -> None:
+        if self.path is not None:
+            self._use_wal()
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if found > FORMAT:
+            raise StateUnusable(f"it has format {found}, this version reads up to {FORMAT}")
+        if found == 0:
+            self._create()
+        try:
+            self._current_settings()
+        except (UsageError, TypeError, ValueError) as error:
+            raise StateUnusable(f"its settings cannot be read: {error}") from error
+
+    def _create(self) -> None:
+        """Makes the tables. Whoever opens the file at the same time makes the same ones, one after the other."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            self._connection.execute(statement)
+        self._connection.execute("INSERT OR IGNORE INTO settings VALUES (1, ?)", [Settings().text()])
+        self._connection.execute(f"PRAGMA user_version={FORMAT}")
+        self._connection.execute("COMMIT")
+
+    def _use_wal(self) -> None:
+        """Switching to WAL is the one step for which SQLite does not wait by itself while others open the file."""
+        for patience in range(100):
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or patience == 99:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
