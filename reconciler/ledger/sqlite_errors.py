@@ -43,6 +43,9 @@ SENTENCES: dict[int, tuple[type[LedgerError], str]] = {
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
+WRITING = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+"""Codes of writes that failed before anything counted. A failed flush is not among them: it may have been in time."""
+
 PROBE_BYTES = 1 << 17
 """More than SQLite needs at once for a usual batch and the pages around it."""
 
@@ -64,7 +67,7 @@ def translated(address: str, path: Path) -> Iterator[None]:
 def _from_sqlite(error: sqlite3.Error, address: str, path: Path) -> LedgerError:
     extended = getattr(error, "sqlite_errorcode", None)
     code = sqlite3.SQLITE_ERROR if extended is None else extended & 0xFF
-    if code == sqlite3.SQLITE_FULL or (extended == sqlite3.SQLITE_IOERR_WRITE and _no_room(path.parent)):
+    if code == sqlite3.SQLITE_FULL or (extended in WRITING and _no_room(path.parent)):
         return _full(address, path, str(error))
     if code == sqlite3.SQLITE_CANTOPEN:
         return _cannot_open(address, path)

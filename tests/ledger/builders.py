@@ -1,0 +1,131 @@
+"""Events, clocks and stores for the ledger's tests, each with one obvious default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+
+from reconciler.errors import LedgerMissing, LedgerUnreachable
+from reconciler.identity.digest import Place
+from reconciler.ports import Store
+from reconciler.recorded.events import Event, Intended, Submitted
+from reconciler.recorded.state import Recorded
+
+PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
+AT = "2026-11-22T02:00:00.000Z"
+
+
+def intended(
+    name: str = "orders", token: str = "r1-aa", generation: int = 1, attempt: int = 1, send: int = 1
+) -> Intended:
+    """An intent of a one-off Batch job."""
+    return Intended(
+        at=AT,
+        name=name,
+        token=token,
+        kind="BatchJob",
+        generation=generation,
+        attempt=attempt,
+        send=send,
+        digest="sha256:00",
+        revision=1,
+        request={"jobName": name},
+        locate={"jobQueue": "q", "jobName": name},
+        not_after="2026-11-22T02:00:30.000Z",
+        owner="host/1",
+        reason="new",
+        deletion_policy="Orphan",
+        source={"path": "orders.yaml", "line": 1},
+        actor="ana",
+        tool_version="0.1.0",
+    )
+
+
+def submitted(token: str = "r1-aa", run_id: str = "job-1", name: str = "orders") -> Submitted:
+    """The outcome of the first send."""
+    return Submitted(at=AT, name=name, token=token, send=1, run_id=run_id)
+
+
+def always(_: Recorded) -> None:
+    """Events that make sense whatever others have written."""
+
+
+def without_pin(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """The events of the first batch that its writer gave."""
+    return events[1:]
+
+
+@dataclass
+class StandingClock:
+    """A clock that moves only by sleeping; `slept` is what was asked for."""
+
+    moment: float = 1_795_312_800.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        """The moment."""
+        return self.moment
+
+    def boot(self) -> float:
+        """The moment."""
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        """Moves on."""
+        self.slept.append(seconds)
+        self.moment += seconds
+
+
+class MemoryStore:
+    """The reference: what `ports.Store` says, in a dictionary."""
+
+    address = "memory://"
+
+    def __init__(self) -> None:
+        self.batches: dict[int, bytes] = {}
+        self._lock = Lock()
+
+    def append(self, position: int, batch: bytes) -> bytes:
+        """As `ports.Store`."""
+        with self._lock:
+            return self.batches.setdefault(position, batch)
+
+    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
+        """As `ports.Store`."""
+        with self._lock:
+            found = sorted((position, batch) for position, batch in self.batches.items() if position > after)
+            if not self.batches:
+                raise LedgerMissing("there is no ledger at memory://")
+        return iter(found)
+
+
+@dataclass
+class LosingStore:
+    """Loses replies of a store that works: of each write, `before` are dropped on the way, `after` on the way back."""
+
+    store: Store
+    before: int = 0
+    after: int = 0
+    asked: list[int] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """That of the store."""
+        return self.store.address
+
+    def append(self, position: int, batch: bytes) -> bytes:
+        """As `ports.Store`."""
+        self.asked.append(position)
+        if self.before:
+            self.before -= 1
+            raise LedgerUnreachable("the request was lost")
+        held = self.store.append(position, batch)
+        if self.after:
+            self.after -= 1
+            raise LedgerUnreachable("the reply was lost")
+        return held
+
+    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
+        """As `ports.Store`."""
+        return self.store.read(after)

@@ -1,0 +1,86 @@
+"""A batch as bytes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
+from reconciler.ledger.batch import Batch, checksum, decode, encode
+from tests.ledger.builders import AT, intended, submitted
+
+
+def test_a_batch_comes_back_as_it_was():
+    """Events, nonce, time and chain survive the way to bytes and back."""
+    batch = Batch("n-1", AT, checksum(b"before"), (intended(), submitted()))
+    assert batch == decode(encode(batch), 2, "memory://")
+
+
+def test_the_form_is_pinned():
+    """The bytes of a batch never change: chains of old ledgers depend on them."""
+    expected = (
+        b'{"format":1,"nonce":"n-1","at":"2026-11-22T02:00:00.000Z","prev":null,"events":[{"type":"submitted",'
+        b'"at":"2026-11-22T02:00:00.000Z","name":"caf\\u00e9","token":"r1-aa","send":1,"run_id":"job-1"}]}'
+    )
+    assert expected == encode(Batch("n-1", AT, None, (submitted(name="café"),)))
+
+
+@given(st.text(), st.text())
+def test_any_text_survives(run_id: str, name: str):
+    """Every text that AWS or a user can give comes back, lone surrogates included."""
+    batch = Batch("n", AT, None, (submitted(run_id=run_id, name=name),))
+    assert batch == decode(encode(batch), 1, "memory://")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"not json",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"format":"1"}',
+        b'{"format":true,"nonce":"n","at":"t","prev":null,"events":[]}',
+        b'{"format":0,"nonce":"n","at":"t","prev":null,"events":[]}',
+        b'{"format":1,"nonce":1,"at":"t","prev":null,"events":[]}',
+        b'{"format":1,"nonce":"n","prev":null,"events":[]}',
+        b'{"format":1,"nonce":"n","at":"t","events":[]}',
+        b'{"format":1,"nonce":"n","at":"t","prev":7,"events":[]}',
+        b'{"format":1,"nonce":"n","at":"t","prev":null}',
+        b'{"format":1,"nonce":"n","at":"t","prev":null,"events":{}}',
+        b'{"format":1,"nonce":"n","at":"t","prev":null,"events":[[]]}',
+        b'{"format":1,"nonce":"n","at":"t","prev":null,"events":[{"type":1}]}',
+        b'{"format":1,"nonce":"n","at":"t","prev":null,"events":[{"type":"submitted"}]}',
+    ],
+)
+def test_what_is_not_a_batch_is_damage(raw: bytes):
+    """Damage is told with the position and the ledger's address."""
+    with pytest.raises(LedgerCorrupt, match=r"position 7 of .*memory://|memory:// is damaged at position 7"):
+        decode(raw, 7, "memory://")
+
+
+def test_a_newer_batch_is_refused():
+    """A higher format asks for an upgrade, whatever else the batch holds."""
+    with pytest.raises(LedgerFormatNewer, match="position 3 of the ledger memory:// has format 2"):
+        decode(b'{"format":2,"surprise":true}', 3, "memory://")
+
+
+def test_an_event_of_a_newer_version_is_refused():
+    """An unknown type of event asks for an upgrade and names the position."""
+    form = json.loads(encode(Batch("n", AT, None, ())))
+    form["events"] = [{"type": "teleported", "at": AT}]
+    with pytest.raises(LedgerFormatNewer, match=r"position 3 of memory://.*teleported"):
+        decode(json.dumps(form).encode(), 3, "memory://")
+
+
+def test_an_optional_field_of_a_newer_version_is_passed_over():
+    """Later versions may add fields to the events of this one."""
+    form = json.loads(encode(Batch("n", AT, None, (submitted(),))))
+    form["events"][0]["mood"] = "good"
+    form["extra"] = 1
+    assert (submitted(),) == decode(json.dumps(form).encode(), 1, "memory://").events

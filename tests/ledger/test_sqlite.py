@@ -1,0 +1,407 @@
+"""What is SQLite's own: the file, its damage, its permissions, its room."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import (
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFormatNewer,
+    LedgerFull,
+    LedgerMissing,
+    LedgerUnreachable,
+)
+from reconciler.ledger.sqlite import SqliteStore
+
+ADDRESS = "sqlite:///l.sqlite"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a ledger would be."""
+    return tmp_path / "l.sqlite"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    """A ledger with three batches, closed: one file, and nothing beside it."""
+    store = SqliteStore(path, ADDRESS, busy_seconds=0.05)
+    for position in (1, 2, 3):
+        store.append(position, b"batch" * 100)
+    store.close()
+    assert [path] == list(path.parent.iterdir())
+    yield store
+    store.close()
+
+
+def positions(store: SqliteStore) -> list[int]:
+    """What can be read."""
+    return [position for position, _ in store.read(0)]
+
+
+def test_reading_makes_no_folder(tmp_path: Path):
+    """A ledger that does not exist leaves no trace of being looked for."""
+    with pytest.raises(LedgerMissing, match=ADDRESS):
+        SqliteStore(tmp_path / "a" / "l.sqlite", ADDRESS).read(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_leaves_nothing_behind(store: SqliteStore, path: Path):
+    """Side files that SQLite needs for a read are gone after it."""
+    assert positions(store) == [1, 2, 3]
+    assert [path] == list(path.parent.iterdir())
+
+
+def test_reading_while_a_writer_is_open(store: SqliteStore, path: Path):
+    """A reader takes nothing away from a writer."""
+    store.append(4, b"x")
+    assert positions(SqliteStore(path, ADDRESS)) == [1, 2, 3, 4]
+    store.append(5, b"x")
+    assert positions(store) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_only_the_owner_may_read_it(tmp_path: Path, umask: int):
+    """The file and its side files are 0600, whatever the umask."""
+    before = os.umask(umask)
+    try:
+        store = SqliteStore(tmp_path / "l.sqlite", ADDRESS)
+        store.append(1, b"x")
+        assert {0o600} == {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+        store.close()
+
+
+def test_it_is_flushed_and_logged_ahead(store: SqliteStore, path: Path):
+    """The file is in write-ahead mode, and the connection that writes flushes in full."""
+    store.append(4, b"x")
+    writer = store._writer
+    assert writer is not None
+    assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA application_id").fetchone() == (0x52434E4C,)
+        assert other.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE batches SET batch = x'00'", "DELETE FROM batches"])
+def test_nothing_is_ever_changed(store: SqliteStore, path: Path, statement: str):
+    """The file itself refuses changes, from any program."""
+    with closing(sqlite3.connect(path)) as other, pytest.raises(sqlite3.IntegrityError, match="only ever appended"):
+        other.execute(statement)
+    assert positions(store) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"not a database, and long enough to have a header\n" * 9, "no SQLite database"),
+        (b"x", "cut short"),
+    ],
+)
+def test_what_is_not_a_database_is_damage(path: Path, content: bytes, said: str):
+    """A file that is empty or something else is never taken for a new ledger, and stays as it is."""
+    path.write_bytes(content)
+    store = SqliteStore(path, ADDRESS)
+    for use in (lambda: store.read(0), lambda: store.append(1, b"x")):
+        with pytest.raises(LedgerCorrupt, match=said):
+            use()
+    assert content == path.read_bytes()
+
+
+def test_the_database_of_another_program_is_left_alone(path: Path):
+    """Somebody else's database is refused by reading and writing, and stays as it is."""
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE users (name)")
+    before = path.read_bytes()
+    store = SqliteStore(path, ADDRESS)
+    for use in (lambda: store.read(0), lambda: store.append(1, b"x")):
+        with pytest.raises(LedgerCorrupt, match="another program"):
+            use()
+    assert before == path.read_bytes()
+
+
+def test_a_newer_table_is_refused(store: SqliteStore, path: Path):
+    """A higher version of the table asks for an upgrade."""
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 2")
+    for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
+        with pytest.raises(LedgerFormatNewer, match="format 2"):
+            use()
+
+
+def test_a_ledger_without_its_table_is_damage(store: SqliteStore, path: Path):
+    """Our mark on a file without our table."""
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DROP TABLE batches")
+    with pytest.raises(LedgerCorrupt, match="no such table"):
+        store.read(0)
+
+
+def test_text_in_place_of_bytes_is_damage(store: SqliteStore, path: Path):
+    """A batch that somebody put there by hand, as text, is named by its position."""
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("PRAGMA ignore_check_constraints = ON")
+        other.execute("INSERT INTO batches VALUES (4, 'text')")
+    for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
+        with pytest.raises(LedgerCorrupt, match="position 4"):
+            use()
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_file_that_was_cut_short_is_damage(store: SqliteStore, path: Path, pages: int):
+    """A ledger that lost its end is refused by reading and by writing."""
+    store.append(4, b"long" * 20_000)
+    store.close()
+    os.truncate(path, 4096 * pages)
+    for use in (lambda: list(store.read(0)), lambda: store.append(5, b"x")):
+        with pytest.raises(LedgerCorrupt, match="Nothing was changed"):
+            use()
+
+
+def test_pages_of_garbage_are_damage(store: SqliteStore, path: Path):
+    """Overwritten pages are refused."""
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+    with pytest.raises(LedgerCorrupt):
+        list(store.read(0))
+
+
+def test_a_folder_in_its_place(path: Path):
+    """A path that is a folder says so."""
+    path.mkdir()
+    store = SqliteStore(path, ADDRESS)
+    for use in (lambda: store.read(0), lambda: store.append(1, b"x")):
+        with pytest.raises(LedgerError, match="is a folder"):
+            use()
+
+
+def test_a_file_where_its_folder_should_be(tmp_path: Path):
+    """A path below a file cannot be made."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="cannot be used"):
+        SqliteStore(tmp_path / "file" / "l.sqlite", ADDRESS).append(1, b"x")
+
+
+def test_a_lock_that_others_keep(store: SqliteStore, path: Path):
+    """A transaction of another process that does not end is waited for, then told as no answer."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnreachable, match="busy"):
+            store.append(4, b"x")
+        assert positions(store) == [1, 2, 3]
+        other.execute("COMMIT")
+    assert store.append(4, b"x") == b"x"
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew(store: SqliteStore, path: Path):
+    """Only position 1 makes a file: a later one belongs to a ledger that was there."""
+    store.append(4, b"x")
+    for file in path.parent.iterdir():
+        file.unlink()
+    with pytest.raises(LedgerMissing, match="is gone"):
+        store.append(5, b"x")
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_ledger_that_was_put_back_is_opened_again(store: SqliteStore, path: Path):
+    """A writer follows the path, not the file it once opened."""
+    copy = path.read_bytes()
+    store.append(4, b"lost")
+    store.close()
+    store.append(5, b"lost")
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.write_bytes(copy)
+    assert store.append(4, b"x") == b"x"
+    assert positions(SqliteStore(path, ADDRESS)) == [1, 2, 3, 4]
+
+
+def test_a_full_disk(store: SqliteStore, path: Path):
+    """SQLite without room: nothing of the batch is there, and what was there can be read."""
+    store.append(4, b"x")
+    assert store._writer is not None
+    store._writer.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(LedgerFull, match="Nothing was written"):
+        store.append(5, b"long" * 20_000)
+    assert positions(store) == [1, 2, 3, 4]
+    assert store.append(5, b"x") == b"x"
+
+
+def run_apart(program: str, path: Path, limit: int | None = None) -> str:
+    """What a program prints, run in a process of its own, perhaps with a limit of a file's size in bytes."""
+
+    def restrict() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    prelude = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\nfrom reconciler.errors import LedgerError\n"
+        "from reconciler.ledger.sqlite import SqliteStore\n"
+        f"store = SqliteStore(Path({str(path)!r}), {ADDRESS!r})\n"
+        "def told(use):\n    try: print(use())\n    except LedgerError as error: print(type(error).__name__, error)\n"
+    )
+    command = [sys.executable, "-c", prelude + program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=restrict)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def told_nobody(use: Callable[[], object]) -> str:
+    """What `use` gives to a user without rights: its value, or the name of the ledger's error."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the child needs none of them
+        child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            os.write(writing, str(use()).encode())
+        except LedgerError as error:
+            os.write(writing, type(error).__name__.encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    return said
+
+
+def test_a_quota(store: SqliteStore, path: Path):
+    """A write that the system refuses for its size is a full ledger, not a broken one, and loses nothing."""
+    program = "told(lambda: store.append(4, b'long' * 100_000))\ntold(lambda: len(list(store.read(0))))\n"
+    said = run_apart(program, path, limit=100_000).splitlines()
+    assert said[0].startswith("LedgerFull")
+    assert said[1] == "3"
+    assert positions(store) == [1, 2, 3]
+    assert store.append(4, b"x") == b"x"
+
+
+def test_no_room_for_the_first_batch(tmp_path: Path):
+    """A ledger that cannot be made leaves no half of one."""
+    said = run_apart("told(lambda: store.append(1, b'x'))", tmp_path / "new" / "l.sqlite", limit=5000)
+    assert said.startswith("LedgerFull")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.fixture
+def outsider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A ledger, and a folder, that a user without rights can read and not write."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become a user without rights")
+    folder = tmp_path_factory.mktemp("read-only")
+    above = [parent for parent in folder.parents if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/")]
+    modes = {parent: parent.stat().st_mode for parent in above}
+    for parent in above:
+        parent.chmod(0o755)
+    store = SqliteStore(folder / "l.sqlite", ADDRESS)
+    for position in (1, 2, 3):
+        store.append(position, b"batch")
+    store.close()
+    folder.chmod(0o555)
+    (folder / "l.sqlite").chmod(0o444)
+    yield folder / "l.sqlite"
+    for parent, mode in modes.items():
+        parent.chmod(mode)
+
+
+def append(path: Path) -> bytes:
+    """The fourth batch, by a store of its own."""
+    return SqliteStore(path, ADDRESS).append(4, b"x")
+
+
+def test_a_read_only_place_is_read(outsider: Path):
+    """Where nothing can be written the ledger is read all the same, and left alone."""
+    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "[1, 2, 3]"
+    assert [outsider] == list(outsider.parent.iterdir())
+
+
+def test_a_read_only_place_is_not_written(outsider: Path):
+    """Writing says that it is read-only."""
+    assert told_nobody(lambda: append(outsider)) == "LedgerReadOnly"
+
+
+def test_a_read_only_place_with_a_live_writer(outsider: Path):
+    """What a live writer has not merged yet is read through its side files."""
+    outsider.parent.chmod(0o755)
+    outsider.chmod(0o644)
+    writer = SqliteStore(outsider, ADDRESS)
+    writer.append(4, b"new")
+    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "[1, 2, 3, 4]"
+    writer.close()
+
+
+def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
+    """A dead writer's log without its index cannot be read there: that is said, never passed over."""
+    outsider.parent.chmod(0o755)
+    outsider.chmod(0o644)
+    log = outsider.with_name(outsider.name + "-wal")
+    writer = SqliteStore(outsider, ADDRESS)
+    writer.append(4, b"new")
+    unmerged = log.read_bytes()
+    writer.close()
+    log.write_bytes(unmerged)
+    outsider.parent.chmod(0o555)
+    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "LedgerReadOnly"
+
+
+def test_a_place_that_may_not_be_entered(outsider: Path):
+    """A folder without rights says so, to readers and writers."""
+    outsider.parent.chmod(0o700)
+    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "LedgerReadOnly"
+    assert told_nobody(lambda: append(outsider)) == "LedgerReadOnly"
+
+
+def test_a_file_that_may_not_be_read(outsider: Path):
+    """A file without rights is not taken for a missing one."""
+    outsider.chmod(0o600)
+    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "LedgerError"
+
+
+def test_a_read_only_folder_without_a_ledger(outsider: Path):
+    """Nothing can be made there, and that is what is said."""
+    elsewhere = outsider.with_name("other.sqlite")
+    assert told_nobody(lambda: SqliteStore(elsewhere, ADDRESS).append(1, b"x")) == "LedgerReadOnly"
+    assert told_nobody(lambda: positions(SqliteStore(elsewhere, ADDRESS))) == "LedgerMissing"
+
+
+def test_a_file_that_changes_while_it_is_read_without_locks(store: SqliteStore, path: Path):
+    """A read without locks is made again until nothing has changed meanwhile, and given up in the end."""
+    from reconciler.ledger.sqlite_still import read_still
+
+    def touch(connection: sqlite3.Connection) -> None:
+        status = path.stat()
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+
+    with pytest.raises(LedgerUnreachable, match="is being written"):
+        read_still(path, ADDRESS, touch)
+
+
+def test_a_forked_child_uses_a_connection_of_its_own(store: SqliteStore, path: Path):
+    """A child process never writes through, nor closes, what its parent has open."""
+    program = (
+        "import os\nstore.append(4, b'parent')\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    store.append(5, b'child'); store.close(); os._exit(0)\n"
+        "os.waitpid(child, 0)\nstore.append(6, b'parent')\ntold(lambda: [batch for _, batch in store.read(3)])\n"
+    )
+    assert run_apart(program, path) == "[b'parent', b'child', b'parent']\n"

@@ -1,0 +1,119 @@
+"""What every store promises, run against each of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import LedgerMissing
+from reconciler.ledger.sqlite import SqliteStore
+from reconciler.ports import Store
+from tests.ledger.builders import MemoryStore
+from tests.ledger.racing import race
+
+
+@dataclass
+class Subject:
+    """One ledger of one implementation: `opened` gives a new handle on it, `shared` says if processes can share it."""
+
+    opened: Callable[[], Store]
+    shared: bool
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
+    """An empty place for a ledger."""
+    if request.param == "memory":
+        store = MemoryStore()
+        return Subject(lambda: store, shared=False)
+    return Subject(
+        partial(SqliteStore, tmp_path / "folder" / "ledger.sqlite", "sqlite:///folder/ledger.sqlite"), shared=True
+    )
+
+
+def test_a_ledger_that_is_not_there_is_missing(subject: Subject, tmp_path: Path):
+    """Reading says that there is no ledger, at once, and makes none."""
+    store = subject.opened()
+    for _ in range(2):
+        with pytest.raises(LedgerMissing):
+            store.read(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_appended_is_read_in_order(subject: Subject):
+    """Batches come back byte for byte, by position, from any handle."""
+    batches = [bytes([n]) * n for n in range(1, 6)]
+    store = subject.opened()
+    for position, batch in enumerate(batches, 1):
+        assert batch == store.append(position, batch)
+    assert list(enumerate(batches, 1)) == list(subject.opened().read(0))
+    assert list(enumerate(batches, 1))[3:] == list(store.read(3))
+    assert list(store.read(5)) == []
+
+
+def test_the_second_writer_gets_what_the_first_has_put_there(subject: Subject):
+    """Nothing that was written is ever replaced."""
+    first, second = subject.opened(), subject.opened()
+    assert first.append(1, b"first") == b"first"
+    assert second.append(1, b"second") == b"first"
+    assert first.append(1, b"third") == b"first"
+    assert list(second.read(0)) == [(1, b"first")]
+
+
+def test_the_same_bytes_again_are_the_same_append(subject: Subject):
+    """A writer that did not hear the answer may ask again: what is there is its own."""
+    store = subject.opened()
+    store.append(1, b"mine")
+    assert store.append(1, b"mine") == b"mine"
+    assert list(store.read(0)) == [(1, b"mine")]
+
+
+def test_others_are_seen_after_each_append(subject: Subject):
+    """A read sees everything whose append has returned, whoever made it."""
+    writer, reader = subject.opened(), subject.opened()
+    for position in range(1, 20):
+        writer.append(position, str(position).encode())
+        assert [(position, str(position).encode())] == list(reader.read(position - 1))
+
+
+def test_thousands_of_batches_are_read_whole(subject: Subject):
+    """Reading goes on past the size of one page."""
+    store = subject.opened()
+    for position in range(1, 2002):
+        store.append(position, b"batch")
+    assert list(range(1, 2002)) == [position for position, _ in store.read(0)]
+
+
+def test_big_batches_and_every_byte(subject: Subject):
+    """A batch of megabytes, with every value of a byte, comes back as it was."""
+    batch = bytes(range(256)) * 20_000
+    store = subject.opened()
+    assert batch == store.append(1, batch)
+    assert [(1, batch)] == list(store.read(0))
+
+
+def test_many_threads_have_one_winner_at_each_position(subject: Subject):
+    """Of many threads on one handle exactly one wins, and all are told the same."""
+    store = subject.opened()
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda writer: race(lambda: store, writer, 50), range(8)))
+    stored = [batch for _, batch in store.read(0)]
+    assert len(stored) == 50
+    assert [stored] * 8 == told
+
+
+def test_many_processes_have_one_winner_at_each_position(subject: Subject):
+    """Of many processes exactly one wins, and all are told the same, from the first append of an empty place on."""
+    if not subject.shared:
+        pytest.skip("this store lives in one process")
+    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
+        told = list(pool.map(partial(race, subject.opened, positions=100), range(8)))
+    stored = [batch for _, batch in subject.opened().read(0)]
+    assert len(stored) == 100
+    assert [stored] * 8 == told
