@@ -25,7 +25,7 @@ def field_blocks(action: Action) -> Iterator[list[str]]:
     A new spec shows its whole request, a changed one its changes, everything else nothing.
     """
     if action.changes:
-        yield from (_change_block(change) for change in action.changes)
+        yield from (change_block(change) for change in action.changes)
     elif action.reason is Reason.NEW and action.request is not None:
         yield from (_new_block(path_text(path), value) for path, value in fields(masked(_display(action))))
 
@@ -36,7 +36,8 @@ def _display(action: Action) -> JSON:
     return kind_named(action.kind).for_display(request) if action.kind in MODULES else request
 
 
-def _change_block(change: Change) -> list[str]:
+def change_block(change: Change) -> list[str]:
+    """One change as lines, its values masked; the first begins with its sign."""
     before, after = masked_change(change)
     path = _path(change.path)
     sign = OP_SIGNS[change.op]

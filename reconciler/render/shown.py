@@ -35,10 +35,11 @@ def lines_text(lines: Iterable[str]) -> str:
 
     GitHub's runner obeys ``::name::`` at the start of a line, white space or not, and ``##[name]`` anywhere.
     """
-    return "\n".join(_inert(line) for line in lines)
+    return "\n".join(inert(line) for line in lines)
 
 
-def _inert(line: str) -> str:
+def inert(line: str) -> str:
+    """One line as `lines_text` writes it."""
     line = line.replace("##[", "#\\u0023[")
     start = len(line) - len(line.lstrip())
     return line[:start] + "\\u003a" + line[start + 1 :] if line.startswith("::", start) else line
