@@ -10,17 +10,8 @@ import pytest
 
 from tests.project.place import BIN, ROOT, git, run
 
-TOP_LEVEL = {
-    "pyproject.toml",
-    "README.md",
-    "reconciler",
-    "specs",
-    "tests",
-    "Makefile",
-    "LICENSE",
-    "CHANGELOG.md",
-    "docs",
-}
+FILES = {"pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", "LICENSE"}
+FOLDERS = {"reconciler", "specs", "tests", "docs"}
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 40
 SHAPELESS = {"utils", "util", "helpers", "helper", "manager", "data", "common", "misc"}
@@ -73,12 +64,11 @@ def test_module_names_say_what_is_inside():
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
 def test_every_package_says_what_may_live_in_it(path: Path):
     """The docstring of each package says what may live there and what may not; a subpackage at least what it is."""
-    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    docstring = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split())
 
     assert docstring != ""
     if path.parent.parent == ROOT / "reconciler":
-        assert "may live here" in docstring or "may live in" in docstring
-        assert "may not" in docstring
+        assert "what may not" in docstring.lower()
 
 
 def test_imports_go_one_way():
