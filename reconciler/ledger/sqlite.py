@@ -12,20 +12,22 @@ import sqlite3
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
-from reconciler.ledger.sqlite_errors import translated
+from reconciler.ledger.sqlite_errors import allowed, translated
 from reconciler.ledger.sqlite_file import check_identity, connect, create
 from reconciler.ledger.sqlite_still import read_still
 
 BUSY_SECONDS = 10.0
 """How long a call waits for another process to finish its transaction; each one takes milliseconds."""
 
-PAGE = 1000
-"""Batches read in one transaction; none is held open while the caller works on them."""
+PAGES = (8, 100, 1000)
+"""Batches read in one transaction, the last number from then on: who wants one batch does not wait for a thousand.
+No transaction is held open while the caller works on them."""
 
 ROWS = "SELECT position, batch FROM batches WHERE position > ? ORDER BY position LIMIT ?"
 
@@ -73,8 +75,7 @@ class SqliteStore:
 
     def read(self, after: int) -> Iterator[Row]:
         """The batches after a position, in order. Creates nothing, and leaves nothing behind."""
-        first = self._page(after)
-        return self._pages(first)
+        return self._pages(self._page(after, PAGES[0]))
 
     def close(self) -> None:
         """Closes the connection that writes, if there is one; the next append opens it again."""
@@ -84,15 +85,19 @@ class SqliteStore:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _pages(self, page: list[Row]) -> Iterator[Row]:
-        while page:
+        sizes = chain(PAGES, repeat(PAGES[-1]))
+        yield from page
+        for size, following in pairwise(sizes):
+            if len(page) < size:
+                return
+            page = self._page(page[-1][0], following)
             yield from page
-            page = self._page(page[-1][0]) if len(page) == PAGE else []
 
-    def _page(self, after: int) -> list[Row]:
+    def _page(self, after: int, size: int) -> list[Row]:
         with translated(self._address, self._path):
             if not self._path.exists():
                 raise LedgerMissing(f"there is no ledger at {self._address}")
-            rows = self._look(lambda connection: connection.execute(ROWS, (after, PAGE)).fetchall())
+            rows = self._look(lambda connection: connection.execute(ROWS, (after, size)).fetchall())
         return [(position, self._blob(position, batch)) for position, batch in rows]
 
     def _look(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -181,4 +186,4 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 def _writable(path: Path) -> bool:
     """SQLite needs to write the file and to put its side files next to it."""
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return allowed(path, os.W_OK) and allowed(path.parent, os.W_OK)

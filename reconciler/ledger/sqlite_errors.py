@@ -64,6 +64,11 @@ def translated(address: str, path: Path) -> Iterator[None]:
         raise _from_system(error, address, path) from error
 
 
+def allowed(path: Path, mode: int) -> bool:
+    """Whether this process may use `path` as `mode` says (`os.R_OK`, `os.W_OK`), as the user it acts as."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _from_sqlite(error: sqlite3.Error, address: str, path: Path) -> LedgerError:
     extended = getattr(error, "sqlite_errorcode", None)
     code = sqlite3.SQLITE_ERROR if extended is None else extended & 0xFF
@@ -90,7 +95,7 @@ def _full(address: str, path: Path, why: str) -> LedgerFull:
 def _cannot_open(address: str, path: Path) -> LedgerError:
     if path.is_dir():
         return LedgerError(f"the ledger {address} is a folder: {path}")
-    if not os.access(path, os.R_OK):
+    if not allowed(path, os.R_OK):
         return LedgerError(f"the ledger {address} cannot be opened: permission denied: {path}")
     return LedgerError(f"the ledger {address} cannot be opened: {path}")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sqlite3
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,13 @@ from reconciler.errors import (
     LedgerFormatNewer,
     LedgerFull,
     LedgerMissing,
+    LedgerReadOnly,
     LedgerUnreachable,
 )
 from reconciler.ledger.sqlite import SqliteStore
+from reconciler.ledger.sqlite_errors import translated
+from reconciler.ledger.sqlite_file import create
+from reconciler.ledger.sqlite_still import read_still
 
 ADDRESS = "sqlite:///l.sqlite"
 ROOT = Path(__file__).parents[2]
@@ -258,32 +262,25 @@ def run_apart(program: str, path: Path, limit: int | None = None) -> str:
         "def told(use):\n    try: print(use())\n    except LedgerError as error: print(type(error).__name__, error)\n"
     )
     command = [sys.executable, "-c", prelude + program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=restrict)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # it writes files
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=restrict, env=environment)
     assert done.stderr == ""
     return done.stdout
 
 
-def told_nobody(use: Callable[[], object]) -> str:
-    """What `use` gives to a user without rights: its value, or the name of the ledger's error."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the child needs none of them
-        child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            os.write(writing, str(use()).encode())
-        except LedgerError as error:
-            os.write(writing, type(error).__name__.encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        said = pipe.read().decode()
-    os.waitpid(child, 0)
-    return said
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Acts as a user without rights; root may do everything, whatever the modes say, and others are such a user."""
+    if os.getuid() != 0:
+        yield
+        return
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def test_a_quota(store: SqliteStore, path: Path):
@@ -305,14 +302,11 @@ def test_no_room_for_the_first_batch(tmp_path: Path):
 
 @pytest.fixture
 def outsider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A ledger, and a folder, that a user without rights can read and not write."""
-    if os.getuid() != 0:
-        pytest.skip("only root can become a user without rights")
+    """A ledger of three batches, in a folder, that a user without rights can read and not write."""
     folder = tmp_path_factory.mktemp("read-only")
-    above = [parent for parent in folder.parents if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/")]
-    modes = {parent: parent.stat().st_mode for parent in above}
-    for parent in above:
-        parent.chmod(0o755)
+    closed = [above for above in folder.parents if not above.stat().st_mode & 0o001]  # pytest keeps them to the owner
+    for above in closed:
+        above.chmod(0o711)
     store = SqliteStore(folder / "l.sqlite", ADDRESS)
     for position in (1, 2, 3):
         store.append(position, b"batch")
@@ -320,24 +314,22 @@ def outsider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder.chmod(0o555)
     (folder / "l.sqlite").chmod(0o444)
     yield folder / "l.sqlite"
-    for parent, mode in modes.items():
-        parent.chmod(mode)
-
-
-def append(path: Path) -> bytes:
-    """The fourth batch, by a store of its own."""
-    return SqliteStore(path, ADDRESS).append(4, b"x")
+    folder.chmod(0o755)
+    for above in closed:
+        above.chmod(0o700)
 
 
 def test_a_read_only_place_is_read(outsider: Path):
     """Where nothing can be written the ledger is read all the same, and left alone."""
-    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "[1, 2, 3]"
+    with as_nobody():
+        assert positions(SqliteStore(outsider, ADDRESS)) == [1, 2, 3]
     assert [outsider] == list(outsider.parent.iterdir())
 
 
 def test_a_read_only_place_is_not_written(outsider: Path):
     """Writing says that it is read-only."""
-    assert told_nobody(lambda: append(outsider)) == "LedgerReadOnly"
+    with as_nobody(), pytest.raises(LedgerReadOnly, match="not written"):
+        SqliteStore(outsider, ADDRESS).append(4, b"x")
 
 
 def test_a_read_only_place_with_a_live_writer(outsider: Path):
@@ -346,47 +338,123 @@ def test_a_read_only_place_with_a_live_writer(outsider: Path):
     outsider.chmod(0o644)
     writer = SqliteStore(outsider, ADDRESS)
     writer.append(4, b"new")
-    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "[1, 2, 3, 4]"
+    with as_nobody():
+        assert positions(SqliteStore(outsider, ADDRESS)) == [1, 2, 3, 4]
     writer.close()
 
 
-def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
-    """A dead writer's log without its index cannot be read there: that is said, never passed over."""
-    outsider.parent.chmod(0o755)
-    outsider.chmod(0o644)
-    log = outsider.with_name(outsider.name + "-wal")
-    writer = SqliteStore(outsider, ADDRESS)
+def with_unmerged_writes(path: Path) -> None:
+    """Leaves a ledger as a writer does that dies and whose index is lost."""
+    path.parent.chmod(0o755)
+    path.chmod(0o644)
+    log = path.with_name(path.name + "-wal")
+    writer = SqliteStore(path, ADDRESS)
     writer.append(4, b"new")
     unmerged = log.read_bytes()
     writer.close()
     log.write_bytes(unmerged)
+
+
+def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
+    """A dead writer's log without its index cannot be read there: that is said, never passed over."""
+    with_unmerged_writes(outsider)
     outsider.parent.chmod(0o555)
-    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "LedgerReadOnly"
+    outsider.chmod(0o444)
+    with as_nobody(), pytest.raises(LedgerReadOnly, match="not merged"):
+        SqliteStore(outsider, ADDRESS).read(0)
+
+
+def test_damage_in_a_read_only_place(outsider: Path):
+    """Damage is damage, also where the ledger is read through its side files."""
+    outsider.parent.chmod(0o755)
+    outsider.chmod(0o644)
+    writer = SqliteStore(outsider, ADDRESS)
+    writer.append(4, b"new")
+    with outsider.open("r+b") as file:
+        file.write(b"not a database at all" * 10)
+    outsider.chmod(0o444)
+    with as_nobody(), pytest.raises(LedgerCorrupt):
+        SqliteStore(outsider, ADDRESS).read(0)
+    writer.close()
 
 
 def test_a_place_that_may_not_be_entered(outsider: Path):
     """A folder without rights says so, to readers and writers."""
-    outsider.parent.chmod(0o700)
-    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "LedgerReadOnly"
-    assert told_nobody(lambda: append(outsider)) == "LedgerReadOnly"
+    outsider.parent.chmod(0o000)
+    store = SqliteStore(outsider, ADDRESS)
+    for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
+        with as_nobody(), pytest.raises(LedgerReadOnly, match="cannot be made or reached"):
+            use()
 
 
 def test_a_file_that_may_not_be_read(outsider: Path):
     """A file without rights is not taken for a missing one."""
-    outsider.chmod(0o600)
-    assert told_nobody(lambda: positions(SqliteStore(outsider, ADDRESS))) == "LedgerError"
+    outsider.chmod(0o000)
+    with as_nobody(), pytest.raises(LedgerError, match="permission denied"):
+        SqliteStore(outsider, ADDRESS).read(0)
 
 
 def test_a_read_only_folder_without_a_ledger(outsider: Path):
     """Nothing can be made there, and that is what is said."""
-    elsewhere = outsider.with_name("other.sqlite")
-    assert told_nobody(lambda: SqliteStore(elsewhere, ADDRESS).append(1, b"x")) == "LedgerReadOnly"
-    assert told_nobody(lambda: positions(SqliteStore(elsewhere, ADDRESS))) == "LedgerMissing"
+    store = SqliteStore(outsider.with_name("other.sqlite"), ADDRESS)
+    with as_nobody():
+        with pytest.raises(LedgerReadOnly):
+            store.append(1, b"x")
+        with pytest.raises(LedgerMissing):
+            store.read(0)
+
+
+@pytest.mark.parametrize(("code", "said"), [(errno.EPERM, "no hard links"), (errno.EIO, "cannot be used")])
+def test_a_place_where_a_ledger_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str):
+    """A file system without hard links is told, and nothing is left there."""
+
+    def link(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(LedgerError, match=said):
+        SqliteStore(tmp_path / "l.sqlite", ADDRESS).append(1, b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_that_another_process_makes_at_the_same_time(store: SqliteStore, path: Path):
+    """Whoever comes second with a new file finds the first one's, and uses it."""
+    create(path, ADDRESS)
+    assert positions(store) == [1, 2, 3]
+    assert [path] == list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("room", "code", "expected"),
+    [
+        (True, sqlite3.SQLITE_IOERR_WRITE, LedgerUnreachable),
+        (False, sqlite3.SQLITE_IOERR_FSYNC, LedgerUnreachable),
+        (False, sqlite3.SQLITE_IOERR_WRITE, LedgerFull),
+        (True, sqlite3.SQLITE_READONLY_DBMOVED, LedgerReadOnly),
+        (True, sqlite3.SQLITE_PROTOCOL, LedgerUnreachable),
+        (True, sqlite3.SQLITE_CANTOPEN, LedgerError),
+        (True, sqlite3.SQLITE_TOOBIG, LedgerError),
+    ],
+)
+def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expected: type[LedgerError]):
+    """A failed write is for want of room only where there is none; a failed flush is never certain."""
+    path.touch()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    error = sqlite3.OperationalError("said by SQLite")
+    error.sqlite_errorcode = code
+    if not room:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(LedgerError) as caught, translated(ADDRESS, path):
+            raise error
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert expected is type(caught.value)
+    assert [path] == list(path.parent.iterdir())
 
 
 def test_a_file_that_changes_while_it_is_read_without_locks(store: SqliteStore, path: Path):
     """A read without locks is made again until nothing has changed meanwhile, and given up in the end."""
-    from reconciler.ledger.sqlite_still import read_still
 
     def touch(connection: sqlite3.Connection) -> None:
         status = path.stat()
