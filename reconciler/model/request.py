@@ -5,12 +5,12 @@ A request model only says whether a request is right: the request itself, as the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from reconciler.model.kind import Loc
+from reconciler.model.kind import Loc, Remark
 from reconciler.model.strict import JSON, Strict
 
 INTEGER_MAX = 2**31 - 1  # AWS's `integer` has 32 bits
@@ -74,3 +74,13 @@ def integer(value: JSON, key: str) -> int | None:
     """The integer at `key`; `None` where there is none."""
     member = value.get(key)
     return member if isinstance(member, int) and not isinstance(member, bool) else None
+
+
+Rule = tuple[tuple[str, ...], Callable[[JSON], Iterable[Remark]]]
+"""Top-level fields, and a rule that has something to say only where a request has one of them."""
+
+
+def applied(rules: Iterable[Rule], request: JSON) -> list[Remark]:
+    """What the rules say about a request. Most requests have few fields, so most rules never start."""
+    fields = request.keys()
+    return [remark for triggers, rule in rules if not fields.isdisjoint(triggers) for remark in rule(request)]

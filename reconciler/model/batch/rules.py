@@ -7,57 +7,47 @@ says nothing about shapes.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 
+from pydantic_core import to_json
+
 from reconciler.model.batch import container_rules, node_rules, pod_rules
 from reconciler.model.batch.submit_job import DEPENDENCY_TYPES, RETRY_ACTIONS, SHARE_IDENTIFIER_MAX
-from reconciler.model.kind import Remark
-from reconciler.model.request import entries, part, text
+from reconciler.model.kind import Loc, Remark
+from reconciler.model.request import Rule, applied, entries, part, text
 from reconciler.model.strict import JSON
 from reconciler.model.tags import aws_tag_problems
 
 REQUEST_MAX = 30 * 1024  # bytes; Batch service quotas, "SubmitJob payload size"
 SHARE_IDENTIFIER = re.compile(r"[A-Za-z0-9]+\*?")
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-
-
-def check(request: JSON) -> Sequence[Remark]:
-    """What AWS refuses."""
-    return [
-        *_size(request),
-        *_dependencies(request),
-        *_retries(request),
-        *_share(request),
-        *_platforms(request),
-        *node_rules.check(request),
-        *container_rules.check(request),
-        *pod_rules.check(request),
-        *aws_tag_problems(request),
-    ]
-
-
-def warn(request: JSON) -> Sequence[Remark]:
-    """What AWS advises against, or documents and does not enforce."""
-    return [
-        *_letter_cases(request),
-        *_share_form(request),
-        *_ignored_overrides(request),
-        *node_rules.warn(request),
-        *container_rules.warn(request),
-        *pod_rules.warn(request),
-    ]
-
 
 def _size(request: JSON) -> Iterator[Remark]:
     """The request as sent, in its shortest JSON form."""
-    sent = len(_encode(request).encode(errors="surrogatepass"))
+    try:
+        sent = len(to_json(request, serialize_unknown=True))
+    except ValueError:
+        yield from _unsendable(request, ())
+        return
     if sent > REQUEST_MAX:
         yield Remark(
             (), f"the request is {sent} bytes: Batch takes {REQUEST_MAX} (30 KiB), tags included", "batch-request-size"
         )
+
+
+def _unsendable(value: object, loc: Loc) -> Iterator[Remark]:
+    """Text that UTF-8 cannot carry: half of a character that an escape such as \\ud83d left alone."""
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            yield Remark(loc, "this text holds half a character, which cannot be sent", "batch-text")
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield from _unsendable(key, (*loc, key))
+            yield from _unsendable(member, (*loc, key))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _unsendable(member, (*loc, index))
 
 
 def _dependencies(request: JSON) -> Iterator[Remark]:
@@ -136,3 +126,38 @@ def _ignored_overrides(request: JSON) -> Iterator[Remark]:
             yield Remark(
                 ("containerOverrides",), f"containerOverrides does not apply to a job with {other}", "batch-overrides"
             )
+
+
+NODES = ("nodeOverrides",)
+CONTAINERS = ("containerOverrides", "ecsPropertiesOverride", "nodeOverrides")
+PODS = ("eksPropertiesOverride", "nodeOverrides")
+
+CHECKS: tuple[Rule, ...] = (
+    (("jobName",), _size),
+    (("dependsOn",), _dependencies),
+    (("retryStrategy",), _retries),
+    (("shareIdentifier",), _share),
+    (PODS, _platforms),
+    (NODES, node_rules.check),
+    (CONTAINERS, container_rules.check),
+    (PODS, pod_rules.check),
+    (("tags",), aws_tag_problems),
+)
+WARNINGS: tuple[Rule, ...] = (
+    (("dependsOn", "retryStrategy"), _letter_cases),
+    (("shareIdentifier",), _share_form),
+    (("containerOverrides",), _ignored_overrides),
+    (NODES, node_rules.warn),
+    (CONTAINERS, container_rules.warn),
+    (PODS, pod_rules.warn),
+)
+
+
+def check(request: JSON) -> Sequence[Remark]:
+    """What AWS refuses."""
+    return applied(CHECKS, request)
+
+
+def warn(request: JSON) -> Sequence[Remark]:
+    """What AWS advises against, or documents and does not enforce."""
+    return applied(WARNINGS, request)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.kind import Loc, Remark
-from reconciler.model.request import integer, part, text
+from reconciler.model.request import Rule, applied, integer, part, text
 from reconciler.model.strict import JSON
 from reconciler.model.tags import aws_tag_problems
 
@@ -24,16 +24,6 @@ LOG_TYPES_LOC: Loc = ("configurationOverrides", "monitoringConfiguration", "clou
 def is_streaming(request: JSON) -> bool:
     """Whether the run goes on until it is stopped."""
     return request.get("mode") == "STREAMING"
-
-
-def check(request: JSON) -> Sequence[Remark]:
-    """What AWS refuses."""
-    return [*_driver(request), *_timeout(request), *_retries(request), *_log_types(request), *aws_tag_problems(request)]
-
-
-def warn(request: JSON) -> Sequence[Remark]:
-    """What AWS advises against, or documents and does not enforce."""
-    return [*_no_driver(request), *_no_timeout(request), *_log_cases(request), *_log_uri(request), *_policy(request)]
 
 
 def _driver(request: JSON) -> Iterator[Remark]:
@@ -123,3 +113,30 @@ def _policy(request: JSON) -> Iterator[Remark]:
         json.loads(policy or "{}")
     except (ValueError, RecursionError):
         yield Remark(("executionIamPolicy", "policy"), "this is not JSON, as an IAM policy should be", "emr-policy")
+
+
+OVERRIDES = ("configurationOverrides",)
+CHECKS: tuple[Rule, ...] = (
+    (("jobDriver",), _driver),
+    (("executionTimeoutMinutes",), _timeout),
+    (("retryPolicy",), _retries),
+    (OVERRIDES, _log_types),
+    (("tags",), aws_tag_problems),
+)
+WARNINGS: tuple[Rule, ...] = (
+    (("applicationId",), _no_driver),
+    (("executionTimeoutMinutes",), _no_timeout),
+    (OVERRIDES, _log_cases),
+    (OVERRIDES, _log_uri),
+    (("executionIamPolicy",), _policy),
+)
+
+
+def check(request: JSON) -> Sequence[Remark]:
+    """What AWS refuses."""
+    return applied(CHECKS, request)
+
+
+def warn(request: JSON) -> Sequence[Remark]:
+    """What AWS advises against, or documents and does not enforce."""
+    return applied(WARNINGS, request)

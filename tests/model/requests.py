@@ -1,0 +1,112 @@
+"""Builders of requests with one obvious default each, and what the models and rules say about a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from reconciler.model.kind import Kind, Loc
+from reconciler.model.kinds import kind_named
+
+EMR = kind_named("EmrServerlessJobRun")
+BATCH = kind_named("BatchJob")
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+KINDS = {"emr_serverless": EMR, "batch": BATCH}
+
+
+def emr(**fields: Any) -> dict[str, Any]:
+    """A Spark run as a spec gives it, with `fields` on top."""
+    return {
+        "applicationId": "00f1k2sd0vgq8u09",
+        "executionRoleArn": "arn:aws:iam::123456789012:role/emr-jobs",
+        "name": "pi",
+        "jobDriver": {"sparkSubmit": {"entryPoint": "s3://bucket/pi.py"}},
+        **fields,
+    }
+
+
+def batch(**fields: Any) -> dict[str, Any]:
+    """A job as a spec gives it, with `fields` on top."""
+    return {"jobName": "example", "jobQueue": "HighPriority", "jobDefinition": "sleep60", **fields}
+
+
+def spark(**fields: Any) -> dict[str, Any]:
+    """A Spark run with `fields` in its driver."""
+    return emr(jobDriver={"sparkSubmit": {"entryPoint": "s3://bucket/pi.py", **fields}})
+
+
+def monitoring(**fields: Any) -> dict[str, Any]:
+    """A run with `fields` in its monitoring configuration."""
+    return emr(configurationOverrides={"monitoringConfiguration": fields})
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    """A job with `fields` in its container overrides."""
+    return batch(containerOverrides=fields)
+
+
+def resource(kind: str, value: str) -> dict[str, Any]:
+    """A job with one resource requirement."""
+    return container(resourceRequirements=[{"type": kind, "value": value}])
+
+
+def pod(**fields: Any) -> dict[str, Any]:
+    """A job with `fields` in its pod overrides."""
+    return batch(eksPropertiesOverride={"podProperties": fields})
+
+
+def nodes(**fields: Any) -> dict[str, Any]:
+    """A job with one override of a range of nodes."""
+    return batch(nodeOverrides={"nodePropertyOverrides": [{"targetNodes": "0:3", **fields}]})
+
+
+def kind_of(request: dict[str, Any]) -> Kind:
+    """The kind of a request, by the field that only one of them has."""
+    return BATCH if "jobQueue" in request or "jobDefinition" in request else EMR
+
+
+def sent(kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
+    """The request as it would be sent; tags and tokens of the wrong shape stay, so that they can be refused."""
+    form = kind.as_sent(
+        request if isinstance(request.get("tags", {}), dict) else {**request, "tags": {}}, "r1-0", "p/t/n"
+    )
+    if not isinstance(request.get("tags", {}), dict):
+        form["tags"] = request["tags"]
+    if "clientToken" in request:
+        form["clientToken"] = request["clientToken"]
+    return form
+
+
+def problems(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
+    """What is refused about a request: the rule of each place."""
+    form = sent(kind, request)
+    found = {remark.loc: remark.rule for remark in kind.check(form)}
+    try:
+        kind.model.model_validate(form)
+    except ValidationError as error:
+        found |= {tuple(each["loc"]): each["type"] for each in error.errors()}
+    return found
+
+
+def warnings(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
+    """What is warned about: the rule of each place."""
+    return {remark.loc: remark.rule for remark in kind.warn(sent(kind, request))}
+
+
+def corpus(*names: str) -> list[Any]:
+    """The cases of corpus files as parameters; one skipped case for a file that is missing."""
+    return [case for name in names for case in _cases(CORPUS / f"{name}.jsonl")]
+
+
+def _cases(path: Path) -> Iterator[Any]:
+    if not path.exists():
+        yield pytest.param({}, id="no-corpus", marks=pytest.mark.skip(reason=f"{path.name} is not at hand"))
+        return
+    for line in path.read_text().splitlines():
+        case = json.loads(line)
+        yield pytest.param(case, id=case["id"])

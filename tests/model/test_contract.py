@@ -1,0 +1,199 @@
+"""The models know every member of AWS's input shapes, and loosen none of them."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field, TypeAdapter
+
+from reconciler.model import hints
+from reconciler.model.hints import PATTERN_HINTS
+from tests.model.contract import Walk, reachable, service_shapes
+from tests.model.requests import BATCH, EMR
+
+INPUTS = [
+    pytest.param(EMR, "emr-serverless", "2021-07-13", "StartJobRunRequest", id="StartJobRun"),
+    pytest.param(BATCH, "batch", "2016-08-10", "SubmitJobRequest", id="SubmitJob"),
+]
+EXTRA = frozenset(
+    {
+        ("JobDependency", "spec"),  # the name of another spec, which becomes a jobId before the request is sent
+    }
+)
+
+# AWS's pattern, ours, and why ours says the same or less. AWS's patterns mean the whole text; where ours is AWS's own
+# between ^ and $, it needs no entry here.
+EQUIVALENT = {
+    r"arn:(aws[a-zA-Z0-9-]*):iam::([0-9]{12}):(role((\u002F)|(\u002F[\u0021-\u007F]+\u002F))[\w+=,.@-]+)": (
+        hints.ROLE_ARN,
+        "\\u002F is a slash, and Java's \\w is ASCII",
+    ),
+    "([    -ÿ]+)": (hints.POLICY_DOCUMENT, "four times a space, the last one the start of the range"),
+    "([    -~\x85\xa0-\ud7ff\ue000-\ufffd\u10000-\u10ffFF]+)": (
+        hints.POLICY_ARN,
+        "stricter: an ARN, in printable ASCII; AWS's is any text, written with an escape of five digits cut to four",
+    ),
+    r".*\S.*": (
+        hints.VISIBLE,
+        "AWS's dot stops at line ends, yet its own samples send Spark parameters over several lines: one visible "
+        "character is what counts; white space is Java's, ASCII only",
+    ),
+    r".*[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDBFF-\uDC00\uDFFF\r\n\t]*.*": (
+        hints.LOG_URI,
+        "stricter: AWS's takes anything with its line ends in one run, and a location has none",
+    ),
+    r"arn:(aws[a-zA-Z0-9-]*):kms:[a-zA-Z0-9\-]*:([0-9]{12}):key\/[a-zA-Z0-9-]+": (
+        hints.KMS_KEY_ARN,
+        "without needless backslashes",
+    ),
+    r"[\.\-_/#A-Za-z0-9]+": (hints.LOG_GROUP, "without needless backslashes"),
+    r"https://aps-workspaces.([a-z]{2}-[a-z-]{1,20}-[1-9]).amazonaws(.[0-9A-Za-z]{2,4})+/workspaces/[-_.0-9A-Za-z]{1,100}/api/v1/remote_write": (  # noqa: E501
+        hints.REMOTE_WRITE_URL,
+        "stricter: the dots of the host are dots",
+    ),
+    r"[A-Za-z0-9 /_.:=+@-]+": (hints.TAG_KEY, "the same"),
+}
+PATTERNS = {theirs: ours for theirs, (ours, _) in EQUIVALENT.items()}
+
+
+@pytest.mark.parametrize(("kind", "service", "version", "shape"), INPUTS)
+def test_models_hold_every_member_as_strictly(kind, service, version, shape):
+    """No member of the installed botocore's input shape is missing in the model, or looser there."""
+    walk = Walk(service_shapes(service, version), kind.model.model_json_schema(), PATTERNS, EXTRA)
+    assert not walk.findings(shape)
+
+
+def _with_member(shapes: Any) -> None:
+    shapes["SparkSubmit"]["members"]["newMember"] = {"shape": "Boolean"}
+
+
+def _with_required(shapes: Any) -> None:
+    shapes["StartJobRunRequest"]["required"].append("name")
+
+
+def _without_member(shapes: Any) -> None:
+    del shapes["Hive"]["members"]["parameters"]
+
+
+DOCTORED = [
+    (_with_member, "StartJobRunRequest.jobDriver.sparkSubmit.newMember: missing"),
+    (_without_member, "StartJobRunRequest.jobDriver.hive.parameters: no such member"),
+    (_with_required, "StartJobRunRequest.name: required"),
+    (lambda shapes: shapes["JobRunMode"]["enum"].append("NEW"), "StartJobRunRequest.mode: enum"),
+    (lambda shapes: shapes["ApplicationId"].update(max=63), "StartJobRunRequest.applicationId: max 63, ours 64"),
+    (lambda shapes: shapes["ApplicationId"].update(min=2), "StartJobRunRequest.applicationId: min 2, ours 1"),
+    (lambda shapes: shapes["ApplicationId"].update(pattern="[0-9]+"), "StartJobRunRequest.applicationId: pattern"),
+    (lambda shapes: shapes["Duration"].update(max=9), "StartJobRunRequest.executionTimeoutMinutes: max 9"),
+    (lambda shapes: shapes["Duration"].update(min=1), "StartJobRunRequest.executionTimeoutMinutes: min 1"),
+    (lambda shapes: shapes["Duration"].update(type="string"), "StartJobRunRequest.executionTimeoutMinutes: type"),
+    (lambda shapes: shapes["Boolean"].update(type="timestamp"), "StartJobRunRequest.flexExecution.enabled: type"),
+    (lambda shapes: shapes["PolicyArnList"].update(max=9), "StartJobRunRequest.executionIamPolicy.policyArns: max 9"),
+    (lambda shapes: shapes["PolicyArnList"].update(min=1), "StartJobRunRequest.executionIamPolicy.policyArns: min 1"),
+    (lambda shapes: shapes["TagMap"].update(max=40), "StartJobRunRequest.tags: max 40, ours 48"),
+    (lambda shapes: shapes["TagKey"].update(max=127), "StartJobRunRequest.tags.<key>: max 127, ours 128"),
+    (lambda shapes: shapes["TagKey"].update(pattern="x"), "StartJobRunRequest.tags.<key>: pattern"),
+    (lambda shapes: shapes["TagValue"].update(max=255), "StartJobRunRequest.tags.<value>: max 255, ours 256"),
+    (lambda shapes: shapes["SparkSubmitParameters"].update(max=9), "StartJobRunRequest.jobDriver.sparkSubmit.spark"),
+    (
+        lambda shapes: shapes["ConfigurationOverrides"].update(union=True),
+        "StartJobRunRequest.configurationOverrides: a u",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), DOCTORED, ids=[expected for _, expected in DOCTORED])
+def test_a_change_of_the_shapes_is_named(change, expected):
+    """A member that AWS adds, and every limit it tightens, is found by its path."""
+    shapes = deepcopy(service_shapes("emr-serverless", "2021-07-13"))
+    change(shapes)
+    findings = Walk(shapes, EMR.model.model_json_schema(), PATTERNS, EXTRA).findings("StartJobRunRequest")
+    assert any(finding.startswith(expected) for finding in findings), findings
+
+
+def test_a_recursive_member_is_walked_once():
+    """A shape that holds itself ends the walk, and a change inside it is still found."""
+    shapes = deepcopy(service_shapes("emr-serverless", "2021-07-13"))
+    shapes["Configuration"]["members"]["more"] = {"shape": "Boolean"}
+    findings = Walk(shapes, EMR.model.model_json_schema(), PATTERNS).findings("StartJobRunRequest")
+    expected = ["StartJobRunRequest.configurationOverrides.applicationConfiguration[].more: missing"]
+    assert expected == findings
+
+
+def test_an_open_or_undescribed_model_is_named():
+    """A model that takes unknown members, one without descriptions and one with members of its own are found."""
+    shapes = {"In": {"type": "structure", "members": {"a": {"shape": "S"}}}, "S": {"type": "string"}}
+    schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {}}}
+    expected = ["In: unknown members are taken", "In.b: no such member", "In.a: without a description"]
+    assert expected == Walk(shapes, schema, {}).findings("In")
+
+
+ADAPTERS = {
+    pattern: TypeAdapter[str](Annotated[str, Field(pattern=pattern)])
+    for pattern in [ours for ours, _ in EQUIVALENT.values()]
+}
+
+
+def _takes(pattern: str, value: str) -> bool:
+    try:
+        ADAPTERS[pattern].validate_python(value)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("theirs", EQUIVALENT, ids=[ours[:20] for ours, _ in EQUIVALENT.values()])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_equivalent_patterns_take_no_more(theirs, data):
+    """Whatever one of our patterns takes, AWS's takes, too: over several lines only where an entry says so."""
+    ours = EQUIVALENT[theirs][0]
+    flags = re.ASCII | (re.DOTALL if ours == hints.VISIBLE else re.NOFLAG)
+    sample = data.draw(st.from_regex(re.compile(ours.strip("^$"), re.ASCII), fullmatch=ours != hints.VISIBLE))
+    assert not _takes(ours, sample) or re.fullmatch(theirs, sample, flags)
+
+
+SAME = [theirs for theirs, (_, why) in EQUIVALENT.items() if not why.startswith("stricter")]
+
+
+@pytest.mark.parametrize("theirs", SAME, ids=[EQUIVALENT[theirs][0][:20] for theirs in SAME])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_equivalent_patterns_take_no_less(theirs, data):
+    """Whatever AWS's pattern takes, ours takes, unless its entry says that it is stricter."""
+    sample = data.draw(st.from_regex(re.compile(theirs, re.ASCII), fullmatch=True))
+    assert _takes(EQUIVALENT[theirs][0], sample)
+
+
+def test_every_equivalence_is_of_a_pattern_that_exists():
+    """An entry for a pattern that AWS no longer has is taken out."""
+    found = set[str]()
+    for service, version, shape in [
+        ("emr-serverless", "2021-07-13", "StartJobRunRequest"),
+        ("batch", "2016-08-10", "SubmitJobRequest"),
+    ]:
+        shapes = service_shapes(service, version)
+        found |= {shapes[name].get("pattern", "") for name in reachable(shapes, shape)}
+    assert set() == set(EQUIVALENT) - found
+
+
+def _patterns(schema: object) -> set[str]:
+    """Every pattern anywhere in a JSON Schema."""
+    if isinstance(schema, list):
+        return set[str]().union(*map(_patterns, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+    return own.union(schema.get("patternProperties", {}), *map(_patterns, schema.values()))
+
+
+def test_every_pattern_has_a_hint():
+    """A value that fits no pattern gets a sentence on what would fit, whichever field it is in."""
+    used = _patterns(EMR.model.model_json_schema()) | _patterns(BATCH.model.model_json_schema())
+    cased = {hints.DEPENDENCY_TYPE, hints.RETRY_ACTION}
+    assert set(PATTERN_HINTS) == used | cased
+    assert all(PATTERN_HINTS.values())

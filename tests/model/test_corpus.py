@@ -1,0 +1,59 @@
+"""Requests that AWS's guides and other tools send, and requests that AWS refuses."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+
+from tests.model.requests import KINDS, corpus, problems, sent
+
+REFUSED = {"090-cdk-all-parameters-bad-dependency-type", "077-dsf-api-props-tag-colon"}
+
+# Where each invalid case goes wrong; those not listed go wrong at several places.
+PLACES = {
+    "015": ("jobDriver",),
+    "061": ("executionTimeoutMinutes",),
+    "075": ("retryPolicy", "maxFailedAttemptsPerHour"),
+    "101": ("dependsOn", 0, "type"),
+    "105": ("retryStrategy", "evaluateOnExit"),
+    "121": ("tags", "aws:batch:owner"),
+    "127": ("shareIdentifier",),
+    "133": ("containerOverrides", "resourceRequirements", 0, "value"),
+    "145": ("nodeOverrides", "nodePropertyOverrides", 0, "targetNodes"),
+    "147": ("nodeOverrides",),
+    "153": ("eksPropertiesOverride", "podProperties", "metadata", "namespace"),
+}
+
+
+@pytest.mark.parametrize("case", corpus("invalid"))
+def test_invalid_requests_are_refused(case):
+    """Every request that AWS refuses is refused, and each refusal names a place inside it."""
+    kind = KINDS[case["service"]]
+    request = {kind.name_field: "example", **case["request"]}
+    found = problems(kind, request)
+    assert found
+    assert all(found)
+    expected = PLACES.get(case["id"][:3])
+    assert expected is None or expected in found
+
+
+@pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
+def test_real_requests_are_accepted(case):
+    """Every request that AWS accepted is accepted, but for the two that break a hard rule."""
+    kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
+    assert (case["id"] in REFUSED) == bool(problems(kind, case["request"]))
+
+
+@pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
+def test_real_requests_stay_as_they_are(case):
+    """Forms and rules change nothing in the request they are given, and what is sent holds every field as given."""
+    kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
+    request = deepcopy(case["request"])
+    form = sent(kind, kind.from_spec(request))
+    kind.check(form), kind.warn(form), kind.for_display(request)
+    assert case["request"] == request
+    ours = {"tags", "clientToken"}
+    assert {key: value for key, value in case["request"].items() if key not in ours} == {
+        key: value for key, value in form.items() if key not in ours
+    }

@@ -1,0 +1,55 @@
+"""Scalars that keep the text they were written as."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from pydantic import ValidationError
+
+from reconciler.model.scalar import SourceFloat, Unquoted, source_text
+from tests.model.requests import BATCH, batch, sent
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("on", "on"),
+        (True, "true"),
+        (False, "false"),
+        (12, "12"),
+        (1.5, "1.5"),
+        (SourceFloat("1.10"), "1.10"),
+        (SourceFloat("1e3"), "1e3"),
+        (Unquoted("12:30"), "12:30"),
+        (Unquoted(""), ""),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_every_scalar_has_its_text(value, text):
+    """The text is the one it was written as; what is no scalar has none."""
+    assert text == source_text(value)
+
+
+def test_a_number_keeps_its_text_when_copied():
+    """The text survives copies and pickles, and the number is the number."""
+    number = SourceFloat("0.60")
+    for each in (copy.deepcopy(number), pickle.loads(pickle.dumps(number))):
+        expected = ("0.60", 0.6)
+        assert expected == (each.source, each)
+
+
+def test_a_number_needs_a_number():
+    """Text that is no number makes none."""
+    with pytest.raises(ValueError, match="could not convert"):
+        SourceFloat("eight")
+
+
+@pytest.mark.parametrize("value", [SourceFloat("1.10"), Unquoted("on")])
+def test_no_model_takes_them_for_text(value):
+    """Where AWS wants text, a scalar without quotes is an error, never a conversion."""
+    with pytest.raises(ValidationError):
+        BATCH.model.model_validate(sent(BATCH, batch(parameters={"a": value})))

@@ -1,0 +1,218 @@
+"""Spark's options: a mapping becomes the one string AWS takes, and a string is shown as single settings."""
+
+from __future__ import annotations
+
+import shlex
+from copy import deepcopy
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model.emr_serverless.spark_parameters import OPTIONS, settings
+from reconciler.model.kind import RequestProblems
+from reconciler.model.scalar import SourceFloat, Unquoted
+from tests.model.requests import EMR, emr, spark
+
+PARAMETERS = ("jobDriver", "sparkSubmit", "sparkSubmitParameters")
+
+
+def rendered(parameters: Any) -> str:
+    """The string for a mapping."""
+    text = EMR.from_spec(spark(sparkSubmitParameters=parameters))["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
+    assert isinstance(text, str)
+    return text
+
+
+def remarks(parameters: Any) -> dict[Any, str]:
+    """What is wrong with a mapping, by place below the parameters."""
+    with pytest.raises(RequestProblems) as raised:
+        EMR.from_spec(spark(sparkSubmitParameters=parameters))
+    assert {PARAMETERS} == {remark.loc[:3] for remark in raised.value.remarks}
+    return {remark.loc[3:]: remark.message for remark in raised.value.remarks}
+
+
+def shown(parameters: str, **fields: Any) -> dict[str, Any]:
+    """The driver as people compare it."""
+    driver: dict[str, Any] = EMR.for_display(spark(sparkSubmitParameters=parameters, **fields))["jobDriver"][
+        "sparkSubmit"
+    ]
+    return driver
+
+
+def test_a_mapping_becomes_the_string():
+    """Options come by name, settings by key, lists joined with commas, flags bare."""
+    expected = (
+        "--class com.acme.Main --conf spark.driver.cores=2 --conf spark.executor.memory=8g --executor-cores 4 "
+        "--jars s3://b/a.jar,s3://b/b.jar --py-files s3://b/x.py --verbose"
+    )
+    assert expected == rendered(
+        {
+            "verbose": True,
+            "supervise": False,
+            "jars": ["s3://b/a.jar", "s3://b/b.jar"],
+            "py-files": "s3://b/x.py",
+            "files": [],
+            "executor-cores": 4,
+            "conf": {"spark.executor.memory": "8g", "spark.driver.cores": 2},
+            "class": "com.acme.Main",
+        }
+    )
+
+
+def test_a_string_stays_as_it_is():
+    """A string is the user's own: the very request comes back."""
+    request = spark(sparkSubmitParameters="--conf  b=1   --conf a=2")
+    assert request is EMR.from_spec(request)
+    assert emr() == EMR.from_spec(emr())
+
+
+def test_settings_keep_the_text_they_were_written_as():
+    """Plain scalars of `conf` keep their source text, whatever YAML takes them for."""
+    expected = "--conf a=0.60 --conf b=on --conf c=1e3 --conf d=true --conf e= --conf f=7"
+    conf = {
+        "a": SourceFloat("0.60"),
+        "b": Unquoted("on"),
+        "c": SourceFloat("1e3"),
+        "d": True,
+        "e": Unquoted(""),
+        "f": 7,
+    }
+    assert expected == rendered({"conf": conf})
+
+
+def test_words_with_spaces_and_quotes_are_quoted():
+    """A word that a splitter would take apart is quoted, and one that is only unusual is not."""
+    expected = """--archives s3://b/e.tar.gz#env --conf 'x=-Da=1 -Db=2' --conf 'y="q"' --name ''"""
+    conf = {"x": "-Da=1 -Db=2", "y": '"q"'}
+    assert expected == rendered({"archives": ["s3://b/e.tar.gz#env"], "conf": conf, "name": ""})
+
+
+@given(
+    conf=st.dictionaries(
+        st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True), st.text(max_size=20), min_size=1, max_size=4
+    ),
+    name=st.text(max_size=20),
+    seed=st.randoms(use_true_random=False),
+)
+def test_splitting_gives_every_word_back(conf: dict[str, str], name: str, seed: Random):
+    """A POSIX splitter gives back exactly the words, in an order that the order of the keys does not change."""
+    keys = sorted(conf)
+    seed.shuffle(keys)
+    parameters: dict[str, Any] = {"name": name, "conf": {key: conf[key] for key in keys}}
+    expected = [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")] + ["--name", name]
+    text = rendered(parameters)
+    assert expected == shlex.split(text)
+    assert text == rendered(dict(reversed(parameters.items())))
+    assert {"conf": conf, "parameters": {"--name": name}} == {
+        key: value for key, value in shown(text).items() if key != "entryPoint"
+    }
+
+
+WRONG = [
+    ({}, (), "sets nothing"),
+    ({"verbose": False, "jars": []}, (), "sets nothing"),
+    ({"jar": "x"}, ("jar",), "did you mean jars?"),
+    ({"zzzzzz": "x"}, ("zzzzzz",), "no option --zzzzzz"),
+    ({"--class": "X"}, ("--class",), "without their dashes: class"),
+    ({"spark.executor.memory": "8g"}, ("spark.executor.memory",), "belongs below conf"),
+    ({1: "x"}, (1,), "no option --1"),
+    ({"class": True}, ("class",), 'put it in quotes, "true"'),
+    ({"class": Unquoted("on")}, ("class",), 'put it in quotes, "on"'),
+    ({"name": SourceFloat("1.10")}, ("name",), 'put it in quotes, "1.10"'),
+    ({"class": None}, ("class",), 'put it in quotes, "null"'),
+    ({"class": ["A"]}, ("class",), "--class takes one string"),
+    ({"jars": {"a": "b"}}, ("jars",), "--jars takes a string or a list of strings"),
+    ({"jars": ["a", ["b"]]}, ("jars", 1), "--jars takes a string or a list of strings"),
+    ({"jars": ["a,b"]}, ("jars", 0), "give each entry by itself"),
+    ({"packages": [""]}, ("packages", 0), "none empty"),
+    ({"verbose": "yes"}, ("verbose",), "takes no value"),
+    ({"conf": ["a=b"]}, ("conf",), "conf is a mapping"),
+    ({"conf": {"a": ["b"]}}, ("conf", "a"), "takes one value"),
+    ({"conf": {"spark": {"x": 1}}}, ("conf", "spark"), "in full"),
+    ({"conf": {"a": None}}, ("conf", "a"), "takes one value"),
+    ({"conf": {"a=b": "c"}}, ("conf", "a=b"), "neither '=' nor white space"),
+    ({"conf": {"a b": "c"}}, ("conf", "a b"), "neither '=' nor white space"),
+    ({"conf": {"": "c"}}, ("conf", ""), "neither '=' nor white space"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "place", "message"), WRONG, ids=[str(case[0]) for case in WRONG])
+def test_what_cannot_be_rendered_is_named(parameters, place, message):
+    """A mapping that says nothing, or something spark-submit does not know, is an error at its place."""
+    assert message in remarks(parameters)[place]
+
+
+def test_all_problems_come_together():
+    """Two options and a setting that are wrong are three problems."""
+    expected = {("clas",), ("conf", "a b"), ("jars", 0)}
+    assert expected == set(remarks({"clas": "X", "conf": {"a b": 1}, "jars": [True]}))
+
+
+def test_the_request_given_stays_as_it_is():
+    """Rendering and showing make new requests."""
+    request = spark(sparkSubmitParameters={"conf": {"a": "b"}})
+    before = deepcopy(request)
+    EMR.for_display(EMR.from_spec(request))
+    assert before == request
+
+
+def test_a_string_is_shown_as_single_settings():
+    """Settings stand below `conf`, other options below `parameters`, in the place of the string."""
+    expected = {
+        "entryPoint": "s3://bucket/pi.py",
+        "conf": {"spark.executor.memory": "8g", "spark.x": "a=b c"},
+        "parameters": {"--class": "Main", "--jars": ["a.jar", "b.jar"], "--verbose": True, "--archives": ["e.tgz#env"]},
+        "entryPointArguments": ["1"],
+    }
+    text = (
+        "--class Main --conf spark.executor.memory=8g\n  --jars a.jar,b.jar -v --archives=e.tgz#env -c 'spark.x=a=b c'"
+    )
+    assert expected == shown(text, entryPointArguments=["1"])
+
+
+def test_repeated_settings_stay_visible():
+    """A setting or an option given twice has both its values, in order."""
+    expected = {"conf": {"a": ["1", "2"], "b": "3"}, "parameters": {"--jars": ["x", "y,z"], "--class": "C"}}
+    driver = shown("--conf a=1 --conf b=3 --conf a=2 --jars x --class C --jars y,z")
+    assert expected == {key: driver[key] for key in expected}
+
+
+def test_unknown_options_are_shown():
+    """An option that Spark may have and we do not know takes the next word, or none before another option."""
+    expected = {"--new": "value", "--bare": True, "--last": True}
+    assert expected == shown("--new value --bare --last")["parameters"]
+    assert "conf" not in shown("--new value")
+
+
+@pytest.mark.parametrize(
+    "text", ["it's", "local.py --class X", "--conf nothing", "--conf", "--class", "-x 1", "-- x", "--=x"]
+)
+def test_what_is_no_list_of_options_is_shown_whole(text):
+    """A string that cannot be taken apart is shown as it is: nothing is left out."""
+    assert text == shown(text)["sparkSubmitParameters"]
+
+
+def test_a_run_without_spark_is_shown_as_it_is():
+    """Nothing to take apart: the same request."""
+    request = emr(jobDriver={"hive": {"query": "q"}})
+    assert request is EMR.for_display(request)
+
+
+def test_editors_are_offered_both_forms():
+    """The JSON Schema takes the string and a mapping of every option, each closed and described."""
+    field = EMR.model.model_json_schema()["$defs"]["SparkSubmit"]["properties"]["sparkSubmitParameters"]
+    text, mapping = field["anyOf"]
+    expected = sorted(OPTIONS)
+    assert expected == list(mapping["properties"])
+    assert [text["type"], mapping["type"]] == ["string", "object"]
+    assert mapping["additionalProperties"] is False
+    assert field["description"]
+
+
+def test_settings_of_nothing_are_nothing():
+    """An empty string sets nothing."""
+    expected: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    assert expected == settings("")
