@@ -179,7 +179,7 @@ class Project(Strict):
         return self.metadata.name
 
     def target(self, name: str) -> Target:
-        """A target with account, region and ledger filled in. Raises `KeyError` where the project has none so called."""
+        """A target with account, region and ledger filled in. Raises `KeyError` where there is none so called."""
         return self.spec.targets[name].completed(name)
 
     def variables(self, target: str) -> dict[str, str]:

@@ -27,11 +27,12 @@ class Flaw(NamedTuple):
 
 
 class Unreadable(Exception):
-    """The text cannot be read on from an offset."""
+    """The text cannot be read on from an offset; `flaws` are those of the unfinished document before it."""
 
     def __init__(self, offset: int, message: str, rule: str) -> None:
         super().__init__(message)
         self.offset, self.message, self.rule = offset, message, rule
+        self.flaws: list[Flaw] = []
 
 
 @dataclass(slots=True)
@@ -68,9 +69,18 @@ class _Anchored(NamedTuple):
 
 
 class Builder:
-    """Builds one document. Feed it `scalar`, `open`, `close` and `alias` in the order of the text."""
+    """Builds one document after the other: `scalar`, `open`, `close` and `alias` in the order of the text, `finish`."""
 
     def __init__(self) -> None:
+        self._restart()
+
+    def finish(self) -> Document:
+        """The document that was built; what follows is another one."""
+        document = self.document
+        self._restart()
+        return document
+
+    def _restart(self) -> None:
         self.document = Document()
         self._stack: list[_Frame] = []
         self._container: Any = None
@@ -182,8 +192,8 @@ class Builder:
 
     def _null(self, offset: int, text: str) -> None:
         if self._stack:
-            said = f'{text} is null here: remove the key, or write "{text}" in quotes if you mean the text'
-            self.flaw(offset, said if text else "has no value: remove the key or give a value", "null")
+            said = f'{text} is null here: remove it, or write "{text}" in quotes if you mean the text'
+            self.flaw(offset, said if text else "has no value: remove it or give a value", "null")
 
     def _anchor(self, name: str, anchored: _Anchored) -> None:
         if name in self._anchors:

@@ -31,7 +31,7 @@ def json_documents(text: str) -> Iterator[Document]:
             builder.close()
         else:
             builder.scalar(offset, token[0], is_plain=True)
-    yield builder.document
+    yield builder.finish()
 
 
 def _check(text: str) -> None:

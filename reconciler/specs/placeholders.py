@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
@@ -62,12 +62,15 @@ class PlaceholderProblem(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What placeholders may name for one spec in one target, by their full name (``var.bucket``). `slots`: whether the
-    spec has slots. `elsewhere`: names that other targets define and this one does not."""
+    """What placeholders may name for one spec in one target, by their full name (``var.bucket``).
 
+    `slots`: whether the spec has slots. `elsewhere`: the names that any target defines, each with one that does.
+    """
+
+    target: str
     values: Mapping[str, str]
     slots: bool
-    elsewhere: frozenset[str] = frozenset()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def strings(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:  # noqa: ANN401 - any JSON value
@@ -154,11 +157,14 @@ def _value(offset: int, name: str, scope: Scope) -> str:
     if name == SLOT:
         raise PlaceholderProblem(offset, f"${{{SLOT}}} is only for specs with a schedule")
     if name in scope.elsewhere:
-        raise PlaceholderProblem(offset, f"{name} is not defined for this target")
-    known = [*scope.values, *scope.elsewhere, *([SLOT] if scope.slots else [])]
+        other = scope.elsewhere[name]
+        raise PlaceholderProblem(
+            offset, f"{name} is not defined in target {scope.target}, only in others such as {other}"
+        )
+    known = list(dict.fromkeys([*scope.values, *scope.elsewhere, *([SLOT] if scope.slots else [])]))
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean ${{{near[0]}}}?" if near else f"known are {', '.join(sorted(known))}"
-    raise PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}: {hint}; a literal ${{ is written $${{")
+    hint = f"did you mean ${{{near[0]}}}?" if near else f"known are {', '.join(sorted(known))}."
+    raise PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {hint} A literal ${{ is written $${{")
 
 
 def render_slot(request: JSON, slot: str, time_zone: str) -> JSON:

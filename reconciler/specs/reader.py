@@ -33,16 +33,16 @@ def yaml_documents(text: str) -> Iterator[Document]:
     found = _UNREADABLE_CHARACTER.search(text)
     if found:
         raise Unreadable(found.start(), f"the character U+{ord(found[0]):04X} is not allowed in YAML", "character")
-    try:
-        yield from _documents(yaml.parse(text, Loader=LOADER))
-    except yaml.MarkedYAMLError as error:
-        raise _unreadable(error, len(text)) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a \U escape beyond Unicode
-        raise Unreadable(0, f"not YAML: {error}", "syntax") from None
-
-
-def _documents(events: Iterator[Any]) -> Iterator[Document]:
     builder = Builder()
+    try:
+        yield from _documents(yaml.parse(text, Loader=LOADER), builder)
+    except (yaml.YAMLError, RecursionError, ValueError, Unreadable) as error:
+        unreadable = _unreadable(error, len(text))
+        unreadable.flaws = builder.document.flaws
+        raise unreadable from None
+
+
+def _documents(events: Iterator[Any], builder: Builder) -> Iterator[Document]:
     for event in events:
         kind = type(event)
         if kind is yaml.ScalarEvent:
@@ -58,8 +58,7 @@ def _documents(events: Iterator[Any]) -> Iterator[Document]:
         elif kind is yaml.AliasEvent:
             builder.alias(event.start_mark.index, event.anchor)
         elif kind is yaml.DocumentEndEvent:
-            yield builder.document
-            builder = Builder()
+            yield builder.finish()
 
 
 def _tag(builder: Builder, event: Any) -> None:  # noqa: ANN401 - an event of the parser, C or Python
@@ -67,7 +66,11 @@ def _tag(builder: Builder, event: Any) -> None:  # noqa: ANN401 - an event of th
     builder.flaw(event.start_mark.index, f"tags ({tag}) are not allowed: write the value as it is", "tag")
 
 
-def _unreadable(error: yaml.MarkedYAMLError, end: int) -> Unreadable:
+def _unreadable(error: Exception, end: int) -> Unreadable:
+    if isinstance(error, Unreadable):
+        return error
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Unreadable(0, f"not YAML: {error}", "syntax")
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "not YAML"
     return Unreadable(min(mark.index, end) if mark else 0, _CLEARER.get(problem, problem), "syntax")

@@ -1,0 +1,126 @@
+"""From what the reader, the models and AWS's rules say to problems with a place, a line and a suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from reconciler.errors import Problem, Severity
+from reconciler.model.kind import Loc, Remark
+from reconciler.model.scalar import Unquoted
+from reconciler.model.strict import Strict
+from reconciler.specs.builder import Document, Unreadable
+from reconciler.specs.fields import known_fields
+from reconciler.specs.places import Found, find, in_scalar, spelt
+from reconciler.specs.source import SourceText
+from reconciler.specs.wording import near, said
+
+KEY = "[key]"  # what pydantic adds to the path of a mapping's key
+MISSING, UNKNOWN = "missing", "extra_forbidden"
+
+
+def at(source: SourceText, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
+    """A problem at an offset of a file, with the line shown."""
+    line, col = source.position(offset)
+    return Problem(source.path, line, col, message, rule, severity, source.line(line))
+
+
+def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
+    """A file that cannot be read on, and what was wrong before that."""
+    yield at(source, error.offset, error.message, error.rule)
+    for flaw in error.flaws:
+        yield at(source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One document of a file: everything that is said about it goes through here."""
+
+    source: SourceText
+    document: Document
+
+    def problem(
+        self, loc: Loc, message: str, rule: str, severity: Severity = "error", *, on_key: bool = False
+    ) -> Problem:
+        """A problem at a path, which the message names; `on_key` places it at the key instead of the value."""
+        found = find(self.document, loc)
+        offset = found.key_offset if on_key else found.offset
+        return at(self.source, offset, _about(loc, message), rule, severity)
+
+    def in_text(self, loc: Loc, offset: int, message: str, rule: str) -> Problem:
+        """A problem at a ``${`` inside a string, by its offset in the string's value."""
+        found = find(self.document, loc)
+        return at(self.source, in_scalar(self.source.text, found, offset), _about(loc, message), rule)
+
+    def place(self, loc: Loc, *, on_key: bool = False) -> str:
+        """``path:line:col`` of a path."""
+        found = find(self.document, loc)
+        line, col = self.source.position(found.key_offset if on_key else found.offset)
+        return f"{self.source.path}:{line}:{col}"
+
+    def flaws(self) -> Iterator[Problem]:
+        """What the text itself has wrong."""
+        for flaw in self.document.flaws:
+            yield at(self.source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
+
+    def refused(self, error: ValidationError, model: type[Strict], prefix: Loc = ()) -> Iterator[Problem]:
+        """What a model refuses. `prefix`: where in the document the model's root is."""
+        for detail in error.errors(include_url=False):
+            problem = self._refused(detail, model, prefix)
+            if problem is not None:
+                yield problem
+
+    def remarks(self, remarks: Iterable[Remark], prefix: Loc, severity: Severity = "error") -> Iterator[Problem]:
+        """What rules beyond the model say."""
+        for remark in remarks:
+            yield self.problem((*prefix, *remark.loc), remark.message, remark.rule, severity)
+
+    def _refused(self, detail: Mapping[str, Any], model: type[Strict], prefix: Loc) -> Problem | None:
+        kind, loc = detail["type"], (*prefix, *detail["loc"])
+        found = find(self.document, loc)
+        if kind == MISSING:
+            return self.problem((*found.loc, loc[-1]), "is missing", MISSING)
+        if kind == UNKNOWN:
+            known = known_fields(model, tuple(detail["loc"][:-1]))
+            return self._unknown(loc, known)
+        if isinstance(found.value, Unquoted) and any(flaw.offset == found.offset for flaw in self.document.flaws):
+            return None  # a null, or another flaw of the text, already said there
+        value = self._value(detail, found)
+        message = said(kind, detail["msg"], value, detail.get("ctx", {}))
+        return self.problem(found.loc, message, kind, on_key=loc[-1:] == (KEY,))
+
+    @staticmethod
+    def _value(detail: Mapping[str, Any], found: Found) -> object:
+        """The refused value: as the document has it where it is a scalar, else as the model saw it."""
+        return detail["input"] if isinstance(found.value, dict | list) else found.value
+
+    def _unknown(self, loc: Loc, known: Sequence[str]) -> Problem:
+        found = find(self.document, loc)
+        name = str(loc[-1])
+        hint = near(name, known) or (f"; known are {', '.join(known)}" if 0 < len(known) <= 12 else "")
+        return at(self.source, found.key_offset, f"unknown field {spelt(found.loc)}{hint}", "unknown-field")
+
+
+def _about(loc: Loc, message: str) -> str:
+    """``spec.request.applicationId is missing``, ``spec.revision: an integer is due here …``."""
+    if not loc:
+        return message
+    return f"{spelt(loc)} {message}" if message.startswith(("is ", "has ")) else f"{spelt(loc)}: {message}"
+
+
+def merged(found: Sequence[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
+    """Problems that were found target by target, each once; those that not all targets have name theirs."""
+    by_problem: dict[Problem, list[str]] = {}
+    for target, problem in found:
+        names = by_problem.setdefault(problem, [])
+        if target not in names:
+            names.append(target)
+    for problem, names in by_problem.items():
+        if len(names) == len(targets):
+            yield problem
+        else:
+            word = "target" if len(names) == 1 else "targets"
+            yield replace(problem, message=f"{problem.message} ({word} {', '.join(names)})")

@@ -1,0 +1,177 @@
+"""From the request that a spec writes to the request that each of its targets asks AWS for, checked as it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from reconciler.errors import Problem
+from reconciler.identity.digest import TOKEN_HEX_DIGITS, TOKEN_PREFIX
+from reconciler.mask.request import secret_places
+from reconciler.model.kind import Kind, Loc, RequestProblems
+from reconciler.model.spec import Policy
+from reconciler.model.strict import JSON
+from reconciler.model.tags import user_tag_problems
+from reconciler.specs.placeholders import (
+    OPENING,
+    PlaceholderProblem,
+    Scope,
+    mapped,
+    render,
+    render_slot,
+    strings,
+)
+from reconciler.specs.problems import View
+
+REQUEST: Loc = ("spec", "request")
+RECONCILERS_OWN = "clientToken"
+SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS
+STAND_IN = "x"  # for a string whose placeholder is wrong
+SAMPLE_SLOT = "2026-11-22T02:00:00Z"
+
+Found = list[tuple[str, Problem]]
+"""Problems by the target that has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as a document writes it, and what is needed to say what it stands for."""
+
+    view: View
+    kind: Kind
+    name: str
+    policy: Policy
+    request: JSON
+
+
+def written_problems(view: View, request: JSON) -> Iterator[Problem]:
+    """What is wrong with a request whatever the target."""
+    if RECONCILERS_OWN in request:
+        message = "is the reconciler's: it makes one for each submission. Remove it; spec.revision runs a request again"
+        yield view.problem((*REQUEST, RECONCILERS_OWN), message, "client-token", on_key=True)
+    if OPENING in view.source.text:
+        for loc in _evaluated_keys(request, REQUEST):
+            yield view.problem(loc, "placeholders are evaluated in values, not in keys", "placeholder", on_key=True)
+
+
+def _evaluated_keys(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if OPENING in key:
+                yield (*loc, key)
+            yield from _evaluated_keys(inner, (*loc, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _evaluated_keys(inner, (*loc, index))
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The request of one target. `unknown` are the strings in it whose placeholders are wrong: something stands in
+    for them, so that everything else can be checked all the same."""
+
+    request: JSON
+    unknown: Sequence[Loc] = ()
+
+
+def rendered(asked: Asked, scopes: Mapping[str, Scope]) -> tuple[dict[str, Rendered], Found]:
+    """The request of each target, and the placeholders that are wrong in it.
+
+    Where nothing is to be filled in, all targets share one object.
+    """
+    templates = list(strings(asked.request)) if OPENING in asked.view.source.text else []
+    if not templates:
+        return dict.fromkeys(scopes, Rendered(asked.request)), []
+    requests: dict[str, Rendered] = {}
+    found: Found = []
+    for target, scope in scopes.items():
+        wrong = dict(_wrong_placeholders(templates, scope))
+        unknown = frozenset(dict(templates)[loc] for loc in wrong)
+        filled = mapped(asked.request, partial(_filled, scope=scope, unknown=unknown))
+        requests[target] = Rendered(filled, tuple(wrong))
+        for loc, error in wrong.items():
+            place = (*REQUEST, *loc)
+            found.append((target, asked.view.in_text(place, error.offset, error.message, "placeholder")))
+    return requests, found
+
+
+def _filled(text: str, scope: Scope, unknown: frozenset[str]) -> str:
+    return STAND_IN if text in unknown else render(text, scope)
+
+
+def _wrong_placeholders(templates: Sequence[tuple[Loc, str]], scope: Scope) -> Iterator[tuple[Loc, PlaceholderProblem]]:
+    for loc, text in templates:
+        try:
+            render(text, scope)
+        except PlaceholderProblem as error:
+            yield loc, error
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A rendered request in AWS's own form with its name filled in, `None` where something is wrong with it."""
+
+    form: JSON | None
+    problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+
+
+def check_request(asked: Asked, rendered_request: Rendered, owner: str) -> Checked:
+    """Everything about a rendered request of a target, checked as it would be sent with `owner` in its tag."""
+    request, unknown = rendered_request.request, rendered_request.unknown
+    try:
+        form = asked.kind.from_spec(request)
+    except RequestProblems as error:
+        return Checked(None, list(asked.view.remarks(error.remarks, REQUEST)))
+    if asked.kind.name_field not in form:
+        form = {**form, asked.kind.name_field: asked.name}
+    sent = _sample(asked, form, owner)
+    problems = _sent_problems(asked, form, sent)
+    if unknown:
+        places = {asked.view.place((*REQUEST, *loc)) for loc in unknown}
+        return Checked(None, [problem for problem in problems if _place(problem) not in places])
+    if problems:
+        return Checked(None, problems)
+    return Checked(form, (), _sent_warnings(asked, request, sent))
+
+
+def _place(problem: Problem) -> str:
+    return f"{problem.path}:{problem.line}:{problem.col}"
+
+
+def _sent_problems(asked: Asked, request: JSON, sent: JSON) -> list[Problem]:
+    """What is wrong with a request in AWS's form, as it would be sent with our token and tags."""
+    view = asked.view
+    problems = list(view.remarks(user_tag_problems(request), REQUEST))
+    try:
+        asked.kind.model.model_validate(sent)
+    except ValidationError as error:
+        return [*problems, *view.refused(error, asked.kind.model, REQUEST)]
+    return [*problems, *view.remarks(asked.kind.check(sent), REQUEST)]
+
+
+def _sent_warnings(asked: Asked, request: JSON, sent: JSON) -> list[Problem]:
+    """What is unusual in a valid request as it is sent, and what looks like a secret in it as the spec writes it."""
+    warnings = list(asked.view.remarks(asked.kind.warn(sent), REQUEST, "warning"))
+    for loc in secret_places(request):
+        message = (
+            "looks like a secret: whoever reads the spec or AWS's console sees it. Keep it in AWS Secrets Manager and "
+            "let the job read it there"
+        )
+        warnings.append(asked.view.problem((*REQUEST, *loc), message, "secret", "warning"))
+    return warnings
+
+
+def _sample(asked: Asked, request: JSON, owner: str) -> JSON:
+    """The request as it would be sent, for the first slot that comes to mind where the spec has slots."""
+    if asked.policy.schedule is not None:
+        request = render_slot(request, SAMPLE_SLOT, asked.policy.timeZone)
+    tags = request.get("tags", {})
+    if isinstance(tags, dict):
+        return asked.kind.as_sent(request, SAMPLE_TOKEN, owner)
+    # Tags that are no mapping cannot take ours; the model says so.
+    return {**asked.kind.as_sent({**request, "tags": {}}, SAMPLE_TOKEN, owner), "tags": tags}
