@@ -1,0 +1,151 @@
+"""README and docs: commands print what is shown, links lead somewhere, names of files, options and tests exist."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from reconciler.cli.program import COMMANDS, program
+from reconciler.errors import ReconcilerError
+from tests.project.place import COMMAND, ROOT, git, project_copy, run
+from tests.project.transcript import blocks, output, plain, renewed
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+WITH_COMMANDS = [path for path in DOCUMENTS if "```console\n" in path.read_text("utf-8")]
+ABSENT = {"--every"}
+"""Options that documents name in order to say that this release does not have them."""
+FOREIGN = {"--strict", "--conf", "--help"}
+"""Options of mypy, of spark-submit, and of every command."""
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _prose(path: Path) -> str:
+    """The text of a document without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", WITH_COMMANDS, ids=_name)
+def test_commands_print_what_the_document_shows(path: Path, tmp_path: Path):
+    """Every command of the document's console blocks, run in a fresh clone's place, prints what stands below it.
+
+    Times, run ids, commits and durations may differ. UPDATE_DOCS=1 writes the real output into the document.
+    """
+    text = path.read_text("utf-8")
+    place = project_copy(tmp_path / "analytics")
+
+    printed = [output(block, place) for block in blocks(text)]
+
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(renewed(text, printed), "utf-8")
+    shown = [[step.shown for step in block.steps] for block in blocks(text)]
+    assert [list(map(plain, steps)) for steps in shown] == [list(map(plain, steps)) for steps in printed]
+
+
+def test_readme_shows_commands():
+    """The worked example of the README is among the documents whose commands are run."""
+    assert ROOT / "README.md" in WITH_COMMANDS
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+def test_links_lead_to_files_of_the_repository(path: Path):
+    """Each relative link names a file or folder that is tracked, and each anchor a heading."""
+    tracked = {ROOT / line for line in git(ROOT, "ls-files").splitlines()}
+    folders = {parent for file in tracked for parent in file.parents}
+    links = re.findall(r"\]\(([^)\s]+)\)", _prose(path))
+
+    def leads_nowhere(link: str) -> bool:
+        target, _, anchor = link.partition("#")
+        file = (path.parent / target).resolve() if target else path
+        return file not in tracked | folders or (bool(anchor) and anchor not in _anchors(file))
+
+    assert [link for link in links if not re.match(r"https?://", link) and leads_nowhere(link)] == []
+
+
+def _anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+def test_paths_in_documents_exist(path: Path):
+    """Whatever a document names as a path of the repository is there."""
+    named = re.findall(r"`((?:reconciler|tests|docs|specs|\.ci|\.github)/[\w./-]*)`", _prose(path))
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def _command(name: str) -> click.Command:
+    with click.Context(program) as context:
+        found = program.get_command(context, name)
+    assert found is not None
+    return found
+
+
+def _options(command: click.Command) -> set[str]:
+    return {flag for option in command.params if isinstance(option, click.Option) for flag in option.opts}
+
+
+def test_every_command_and_option_is_documented():
+    """docs/commands.md has a section for each command, and names each of its options."""
+    text = (ROOT / "docs/commands.md").read_text("utf-8")
+    sections = set(re.findall(r"^## (\w+)$", text, re.MULTILINE))
+    options = {flag for name in COMMANDS for flag in _options(_command(name)) if flag.startswith("--")}
+
+    assert set(COMMANDS) <= sections
+    assert {flag for flag in options if not re.search(rf"{flag}\b", text)} == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+def test_documents_name_no_option_that_does_not_exist(path: Path):
+    """Each `--option` that is said of the reconciler is one that some command takes."""
+    known = (
+        {flag for name in COMMANDS for flag in _options(_command(name))} | _options(program) | ABSENT | {"--version"}
+    )
+    named = re.findall(r"`(?:reconciler )?(?:plan |apply |status |[a-z]+ )?(--[a-z][a-z-]+)", _prose(path))
+
+    assert set(named) - known - FOREIGN == set()
+
+
+def test_every_exit_code_of_an_error_is_documented():
+    """The exit codes that errors carry are in the table of docs/commands.md."""
+    table = set(map(int, re.findall(r"^\| (\d+) \|", (ROOT / "docs/commands.md").read_text("utf-8"), re.MULTILINE)))
+    pending, codes = [ReconcilerError], set[int]()
+    while pending:
+        error = pending.pop()
+        codes.add(error.exit_code)
+        pending.extend(error.__subclasses__())
+
+    assert table == {0, 1, 2, 3, 64}
+    assert codes <= table
+
+
+def test_claims_of_the_protocol_name_tests_that_exist():
+    """Each test that docs/protocol.md names as a witness is in the file it is said to be in."""
+    text = (ROOT / "docs/protocol.md").read_text("utf-8")
+    witnesses = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+
+    missing = [(file, test) for file, test in witnesses if f"def {test}(" not in (ROOT / file).read_text("utf-8")]
+
+    assert len(witnesses) >= 10
+    assert missing == []
+
+
+def test_examples_of_the_spec_reference_are_valid(tmp_path: Path):
+    """The spec and the project file that docs/specs.md shows are a project that validates."""
+    text = (ROOT / "docs/specs.md").read_text("utf-8")
+    shown = [body for body in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if body.startswith("apiVersion")]
+    names = ["reconciler.yaml" if "kind: Project" in body else "orders-rollup.yaml" for body in shown]
+    for name, body in zip(names, shown, strict=True):
+        (tmp_path / name).write_text(body, "utf-8")
+
+    done = run([COMMAND, "validate"], tmp_path)
+
+    assert sorted(names) == ["orders-rollup.yaml", "reconciler.yaml"]
+    assert (done.returncode, done.stdout) == (0, "1 spec valid\n")

@@ -1,0 +1,75 @@
+"""The example project: valid, with a current schema, and run on the emulator as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.project.place import COMMAND, ROOT, project_copy, run
+
+FILES = sorted(path for path in (ROOT / "specs").glob("*.yaml") if path.name != "reconciler.yaml")
+SPECS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in FILES}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the example project in a git repository of its own."""
+    return project_copy(tmp_path / "repository")
+
+
+def test_example_project_is_valid_without_a_warning(project: Path):
+    """validate accepts every spec for every target and has nothing to remark."""
+    done = run([COMMAND, "validate"], project)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{len(FILES)} specs valid\n", "")
+
+
+def test_schema_of_the_example_project_is_the_one_the_command_prints():
+    """specs/.schema.json is what `reconciler schema` prints; it is made anew by that command."""
+    done = run([COMMAND, "schema"], ROOT)
+
+    assert done.returncode == 0, done.stderr
+    assert (ROOT / "specs/.schema.json").read_text("utf-8") == done.stdout
+
+
+@pytest.mark.parametrize("path", [*FILES, ROOT / "specs/reconciler.yaml"], ids=lambda path: path.name)
+def test_files_lead_editors_to_the_schema(path: Path):
+    """The first line of each file names the schema, and the second begins the comment that explains it."""
+    first, second, *_ = path.read_text("utf-8").splitlines()
+
+    assert (first, second) == ("# yaml-language-server: $schema=./.schema.json", "#")
+
+
+def test_example_project_shows_what_people_look_for():
+    """Both services; Spark by mapping and by string, Hive, streaming, monitoring; plain, array, multi-node, EKS."""
+    requests = [spec["spec"]["request"] for spec in SPECS.values()]
+    drivers = [request["jobDriver"] for request in requests if "jobDriver" in request]
+    parameters = [driver["sparkSubmit"]["sparkSubmitParameters"] for driver in drivers if "sparkSubmit" in driver]
+    keys = {key for request in requests for key in request}
+    overrides = [request.get("configurationOverrides", {}) for request in requests]
+
+    assert {type(value) for value in parameters} == {dict, str}
+    assert any("hive" in driver for driver in drivers)
+    assert any(request.get("mode") == "STREAMING" for request in requests)
+    assert any("monitoringConfiguration" in override for override in overrides)
+    assert keys >= {"arrayProperties", "nodeOverrides", "eksPropertiesOverride", "retryStrategy", "containerOverrides"}
+
+
+def test_file_names_are_spec_names():
+    """Who looks for a spec finds its file."""
+    assert {stem: spec["metadata"]["name"] for stem, spec in SPECS.items()} == {stem: stem for stem in SPECS}
+
+
+def test_example_project_runs_on_the_emulator_once(project: Path):
+    """apply submits every spec and gets a run id for each; a second apply finds nothing to do."""
+    first = run([COMMAND, "apply", "--yes", "--format", "json"], project)
+    second = run([COMMAND, "apply", "--yes", "--format", "json"], project)
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    results = json.loads(first.stdout)["actions"]
+    assert [(a["name"], a["outcome"]) for a in results] == [(name, "submitted") for name in sorted(SPECS)]
+    assert len({a["run_id"] for a in results}) == len(SPECS)
+    assert json.loads(second.stdout)["summary"]["none"] == len(SPECS)
