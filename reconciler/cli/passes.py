@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from reconciler.cli.stopping import stop_on_signals
 from reconciler.cli.terminal import coloured, complain, confirmed, out
 from reconciler.cli.verdict import after_results, unsupported
 from reconciler.errors import ReconcilerError
+from reconciler.plan.result import ActionOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a plan is carried out: whether to ask first, what to print, and whether the plan is to be done exactly."""
+    """How a plan is carried out: whether to ask first, what to print, whether the plan is to be done exactly, and under
+    which name one line of summary goes to standard error (`None`: none)."""
 
     ask: bool
     form: str
     exactly: bool = False
+    log: str | None = None
 
     @property
     def machine(self) -> bool:
@@ -61,12 +65,18 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
     if plan.pending and manner.ask and not _agreed(plan, manner):
         complain("Apply cancelled: nothing was sent.")
         return 1
-    with stop_on_signals() as stop, progress(len(plan.pending)) as shown:
+    with stop_on_signals(_stopping) as stop, progress(len(plan.pending)) as shown:
         results = perform(session, plan, shown, stop)
-    _tell(plan, results, recorded, manner)
+    _tell(plan, results, manner)
+    if manner.log is not None:
+        complain(_line(manner.log, plan, results, recorded))
     if stop.is_set():
-        complain("Interrupted: nothing new was sent. What was under way is in the ledger; the next pass resolves it.")
+        complain("Interrupted. What was under way and has no outcome is in the ledger; the next pass resolves it.")
     return after_results(plan, results, recorded, stopped=stop.is_set(), exactly=manner.exactly)
+
+
+def _stopping() -> None:
+    complain("Stopping: nothing new is sent, and what is under way gets a few seconds to be recorded.")
 
 
 def _agreed(plan: Plan, manner: Manner) -> bool:
@@ -82,7 +92,7 @@ def _agreed(plan: Plan, manner: Manner) -> bool:
     return confirmed(f"Do you want to perform these actions in target {plan.place.target}?")
 
 
-def _tell(plan: Plan, results: Sequence[ActionResult], recorded: Recorded, manner: Manner) -> None:
+def _tell(plan: Plan, results: Sequence[ActionResult], manner: Manner) -> None:
     """Prints what became of the plan."""
     if manner.machine:
         from reconciler.render.json_form import dumps, result_json
@@ -91,4 +101,17 @@ def _tell(plan: Plan, results: Sequence[ActionResult], recorded: Recorded, manne
     elif plan.pending:
         from reconciler.render.results import results_text
 
-        out(results_text(plan, results, color=coloured(sys.stdout)))
+        out("\n" + results_text(plan, results, color=coloured(sys.stdout)))
+
+
+def _line(name: str, plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> str:
+    """``2026-11-22T02:00:03Z reconcile analytics/prod: 2 submitted, 1 hold, 57 none; ledger position 61``."""
+    outcomes = Counter(str(result.outcome) for result in results if result.outcome != ActionOutcome.NONE)
+    still = Counter(
+        str(action.action)
+        for action, result in zip(plan.actions, results, strict=True)
+        if result.outcome == ActionOutcome.NONE
+    )
+    told = ", ".join(f"{count} {word}" for word, count in (outcomes + still).items()) or "no specs"
+    place = f"{plan.place.project}/{plan.place.target}"
+    return f"{plan.created_at} {name} {place}: {told}; ledger position {recorded.position}"

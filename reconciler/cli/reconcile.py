@@ -33,4 +33,6 @@ def command(context: click.Context, /, *, form: str, **shared: Any) -> int:  # n
 
     with opened(chosen(context, shared)) as session:
         found = survey(session, refresh=True, record=True)
-        return carry_out(session, found.plan, found.recorded, found.limits, Manner(ask=False, form=form))
+        return carry_out(
+            session, found.plan, found.recorded, found.limits, Manner(ask=False, form=form, log="reconcile")
+        )

@@ -27,9 +27,10 @@ and at the top of a spec:
 @click.pass_context
 def command(context: click.Context, /, **shared: Any) -> int:  # noqa: ANN401 - click's own values
     """Prints the schema."""
+    chosen(context, shared)
     import json
 
+    from reconciler.specs.json_schema import schema
 
-    chosen(context, shared)
     out(json.dumps(schema(), indent=2, ensure_ascii=False))
     return 0

@@ -36,7 +36,7 @@ def command(context: click.Context, /, *, paths: tuple[Path, ...], **shared: Any
     root = find_root(choice.directory, Path.cwd())
     targets = None
     if choice.target is not None:
-        targets = [target_name(choice, {}, None, read_project(root).spec.targets)]
+        targets = [target_name(choice, {}, None, read_project(root).project.spec.targets)]
     loaded = load(root, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
     print_problems(loaded.warnings)
     out(f"{loaded.count} {'spec' if loaded.count == 1 else 'specs'} valid")

@@ -57,9 +57,9 @@ def after_results(
     return DONE
 
 
-def after_look(states: Collection[str], *, doubt: bool) -> int:
-    """What `status` ends with."""
-    return PERSON if doubt or {"unknown", "lost"} & set(states) else DONE
+def after_look(plan: Plan, recorded: Recorded, states: Collection[str]) -> int:
+    """What `status` ends with; `states` are those of its rows."""
+    return PERSON if in_doubt(plan, recorded) or {"unknown", "lost"} & set(states) else DONE
 
 
 def _failed(result: ActionResult, *, taken_over: bool) -> bool:

@@ -24,9 +24,9 @@ CALLS = {ActionType.SUBMIT, ActionType.REPLACE, ActionType.CANCEL}
 
 
 def check_account(session: Session, plan: Plan) -> None:
-    """Asks AWS whose credentials these are, if the plan has anything to send. Raises `AccountMismatch`,
-    `ServiceError`."""
-    if any(action.action in CALLS for action in plan.actions):
+    """Asks AWS whose credentials these are, if the plan has anything to send; the emulator has no others. Raises
+    `AccountMismatch`, `ServiceError`."""
+    if not session.target.is_emulator and any(action.action in CALLS for action in plan.actions):
         session.access.check()
 
 
@@ -49,6 +49,7 @@ def perform(
         clock=session.clock,
         provenance=provenance,
         claim_seconds=session.target.claimSeconds,
+        settle_seconds=session.target.settleSeconds,
         progress=progress,
         stop=stop,
     )

@@ -48,7 +48,7 @@ def opened(choice: Choice, *, fallback_target: str | None = None) -> Iterator[Se
     """
     environ = dict(os.environ)
     root = find_root(choice.directory, Path.cwd())
-    project = read_project(root)
+    project = read_project(root).project
     name = target_name(choice, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
     target = project.target(name)
     place, address = _place(project.name, name, target)

@@ -10,6 +10,7 @@ from reconciler.errors import UsageError
 from reconciler.model.kinds import kind_named
 from reconciler.plan.decide import changed_names, plan
 from reconciler.plan.desired import Desired, Limits, Suspension
+from reconciler.plan.settling import absences
 from reconciler.recorded.events import Intended
 from reconciler.recorded.fold import overlay
 from reconciler.specs.checkout import read_checkout
@@ -44,9 +45,12 @@ class Survey:
     limits: Limits
 
 
-def survey(session: Session, *, refresh: bool, record: bool, now: datetime | None = None) -> Survey:
+def survey(
+    session: Session, *, refresh: bool, record: bool, explain: bool = True, now: datetime | None = None
+) -> Survey:
     """Reads, looks and plans. With `record` what was seen is written to the ledger before planning, otherwise it is
-    laid over in memory and nothing is written anywhere. Without `refresh` AWS is not asked.
+    laid over in memory and nothing is written anywhere. Without `refresh` AWS is not asked; without `explain`
+    the plan tells no field differences.
 
     Raises `SpecErrors`, `UsageError` for a selection of nothing, `LedgerError`, `GuardError`, `ServiceError`.
     """
@@ -58,7 +62,7 @@ def survey(session: Session, *, refresh: bool, record: bool, now: datetime | Non
         recorded = _look(session, recorded, selected, record=record)
     desired = _desired(session, specs, recorded, selected)
     made = plan(desired, recorded, now or _now(session))
-    return Survey(explained(session, made), recorded, specs, selected, desired.limits)
+    return Survey(explained(session, made) if explain else made, recorded, specs, selected, desired.limits)
 
 
 def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
@@ -92,17 +96,19 @@ def _look(session: Session, recorded: Recorded, selected: frozenset[str] | None,
     open_names = {s.name for s in (*recorded.live(), *recorded.unresolved())}
     if not (open_names if selected is None else open_names & selected):
         return recorded
-    from reconciler.observe.observe import observe
+    from reconciler.observe.look import observe
 
     session.access.check()
-    events, sighting = observe(recorded, session.access.service, selected, _now(session))
+    looked_at = _now(session)
+    observed, sighting = observe(recorded, session.access.service, selected, looked_at)
+    sighting.lay_over(recorded)
+    events = (*observed, *absences(recorded, looked_at, session.target.settleSeconds))
     if record:
         from reconciler.apply.record import record_observations
 
         record_observations(session.ledger, events)
     else:
         overlay(recorded, events)
-    sighting.lay_over(recorded)
     return recorded
 
 

@@ -1,0 +1,114 @@
+"""What the ledger holds about one spec or one submission, found by whatever people have at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ReconcilerError
+from reconciler.identity.digest import TOKEN_PREFIX
+from reconciler.model.kinds import kind_named
+from reconciler.recorded.events import Event, Intended, SpecEvent, SubmissionEvent
+
+if TYPE_CHECKING:
+    from reconciler.ledger.log import Log
+    from reconciler.plan.change import Change
+    from reconciler.recorded.state import Recorded
+    from reconciler.recorded.submission import Submission
+
+SHORTEST_PREFIX = 6
+"""Characters of a token that are enough to find it by, if only one begins with them."""
+
+Placed = tuple[int, Event]
+"""An event with its position in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tale:
+    """One submission: its events, oldest first, and what its request differs in from that of the one accepted before
+    it, `previous` (`None`: there is none)."""
+
+    events: Sequence[Placed]
+    changes: Sequence[Change]
+    previous: Submission | None
+
+
+def history(ledger: Log, name: str) -> list[Placed]:
+    """Every event about a spec, oldest first. Raises `ReconcilerError` for a name that the ledger does not know."""
+    recorded = ledger.refresh()
+    if name not in recorded.specs:
+        raise ReconcilerError(f"nothing is recorded of {name!r}.{_hint(name, recorded)}")
+    return list(_events(ledger, lambda event: event.name == name))
+
+
+def tale(ledger: Log, what: str) -> Tale:
+    """The story of the submission that `what` stands for. Raises `ReconcilerError` where it stands for none, or for
+    several."""
+    recorded = ledger.refresh()
+    submission = find(recorded, what)
+    events = list(_events(ledger, lambda event: isinstance(event, SubmissionEvent) and event.token == submission.token))
+    previous = _previous(recorded, submission)
+    return Tale(events, () if previous is None else _changes(ledger, previous, submission), previous)
+
+
+def find(recorded: Recorded, what: str) -> Submission:
+    """The submission that is meant: a spec's newest, by the spec's name; or the one with this run id, a child of an
+    array or a node included; or the one whose token this is, or begins with this.
+
+    Raises `ReconcilerError` where there is none, or several.
+    """
+    record = recorded.specs.get(what)
+    if record is not None and record.newest is not None:
+        return record.newest
+    run_id = what.partition(":")[0].partition("#")[0]
+    found = [s for s in recorded.by_token.values() if s.run_id == run_id]
+    if not found and len(what.removeprefix(TOKEN_PREFIX)) >= SHORTEST_PREFIX:
+        found = [s for s in recorded.by_token.values() if s.token.removeprefix(TOKEN_PREFIX).startswith(_digits(what))]
+    if len(found) > 1:
+        raise ReconcilerError(f"{len(found)} tokens begin with {what!r}: give more of it")
+    if not found:
+        raise ReconcilerError(
+            f"the ledger knows no spec, run or token {what!r}.{_hint(what, recorded)} "
+            "A run that something else started is not in it."
+        )
+    return found[0]
+
+
+def _digits(what: str) -> str:
+    return what.removeprefix(TOKEN_PREFIX)
+
+
+def _events(ledger: Log, wanted: Callable[[SpecEvent], bool]) -> Iterator[Placed]:
+    for position in range(1, ledger.recorded.position + 1):
+        for event in ledger.batch(position):
+            if isinstance(event, SpecEvent) and wanted(event):
+                yield position, event
+
+
+def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
+    """The submission of the same spec that AWS accepted last before this one."""
+    submissions = recorded.specs[submission.name].submissions
+    earlier = submissions[: submissions.index(submission)]
+    return next((s for s in reversed(earlier) if s.accepted), None)
+
+
+def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Change]:
+    from reconciler.diff.explain import explain
+
+    return explain(kind_named(after.kind), intent_of(ledger, before).request, intent_of(ledger, after).request)
+
+
+def intent_of(ledger: Log, submission: Submission) -> Intended:
+    """The newest intent of a submission: what was sent is in it."""
+    return next(
+        event
+        for event in ledger.batch(submission.intent_position)
+        if isinstance(event, Intended) and event.token == submission.token
+    )
+
+
+def _hint(name: str, recorded: Recorded) -> str:
+    close = get_close_matches(name, recorded.specs, n=1)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -1,0 +1,200 @@
+"""Exit codes: 0 done, 1 error, 2 changes pending, 3 needs a person or an answer, 64 usage; 1 before 3 before 2."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.cli import main
+from tests.cli.world import ACCOUNT, World, batch_text, project_text
+
+DETAILED = ("plan", "--detailed-exitcode")
+
+
+def _in_sync(world: World) -> None:
+    world.batch("clicks")
+    world.run("apply", "--yes")
+
+
+def _new(world: World) -> None:
+    world.batch("clicks")
+
+
+def _rejected(world: World) -> None:
+    world.aws.configure(definitions=["other"])
+    world.batch("clicks")
+    world.run("apply", "--yes")
+
+
+def _failed(world: World) -> None:
+    world.aws.configure(run_seconds=0, outcome="failed")
+    world.batch("clicks")
+    world.run("apply", "--yes")
+
+
+def _failed_and_new(world: World) -> None:
+    _failed(world)
+    world.spark("orders")
+
+
+def _waiting(world: World) -> None:
+    _in_sync(world)
+    world.batch("clicks", "B")
+
+
+def _unsupported(world: World) -> None:
+    world.batch("clicks", schedule='"0 2 * * *"')
+
+
+def _unsupported_and_failed(world: World) -> None:
+    _failed(world)
+    world.spark("orders", backoffLimit="2")
+
+
+def _broken(world: World) -> None:
+    world.write("clicks.yaml", batch_text("clicks").replace("jobQueue", "jobQueu"))
+
+
+@pytest.mark.parametrize(
+    ("given", "plan", "detailed", "status", "apply"),
+    [
+        (_in_sync, 0, 0, 0, 0),
+        (_new, 0, 2, 0, 0),
+        (_rejected, 0, 3, 3, 3),
+        (_failed, 0, 3, 3, 3),
+        (_failed_and_new, 0, 3, 3, 3),
+        (_waiting, 0, 0, 0, 0),
+        (_unsupported, 1, 1, 3, 1),
+        (_unsupported_and_failed, 1, 1, 3, 1),
+        (_broken, 1, 1, 1, 1),
+    ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else "",
+)
+def test_exit_codes(world: World, given, plan: int, detailed: int, status: int, apply: int):
+    """Each command ends with the code that the state of the project calls for."""
+    given(world)
+
+    ends = [world.run(*command).code for command in (["plan"], DETAILED, ["status"], ["apply", "--yes"])]
+
+    assert ends == [plan, detailed, status, apply]
+
+
+def test_reconcile_ends_as_apply_does(world: World):
+    """`reconcile` acts without asking and ends with the same codes."""
+    world.batch("clicks")
+
+    first = world.run("reconcile")
+    world.aws.finish(world.runs()[0].id, "failed")
+    second = world.run("reconcile", "--format", "json")
+
+    assert (first.code, second.code) == (0, 3)
+    assert second.actions("action", "reason") == [("hold", "retries-exhausted")]
+    assert first.err.endswith(" reconcile shop/staging: 1 submitted; ledger position 2\n")
+    assert second.err.endswith(" reconcile shop/staging: 1 hold; ledger position 3\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["plam"], "Did you mean plan?"),
+        (["plan", "--onyl", "x"], "--onyl"),
+        (["plan", "-t", "stagin"], "Did you mean staging?"),
+        (["plan", "--only", "click"], "Did you mean clicks?"),
+        (["plan", "-l", "team=growht"], "team=growth"),
+        (["plan", "-l", "team"], "LABEL=VALUE"),
+        (["plan", "--at", "yesterday"], "2026-12-01T00:00:00Z"),
+        (["plan", "--at", "2026-01-01T00:00:00"], "zone"),
+        (["plan", "--format", "xml"], "xml"),
+        (["-C", "nowhere", "plan"], "nowhere"),
+        (["--only", "clicks", "schema"], "schema takes no --only"),
+        (["completion", "tcsh"], "tcsh"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_64_with_a_hint(world: World, arguments: list[str], says: str):
+    """What does not exist, or does not go together, is wrong usage, with what would be right."""
+    world.batch("clicks", labels="{team: growth}")
+
+    done = world.run(*arguments)
+
+    assert done.code == 64
+    assert says in done.err
+    assert done.out == ""
+
+
+def test_no_project_is_wrong_usage(world: World):
+    """Without a reconciler.yaml anywhere the message says how to name or start a project."""
+    (world.folder / "reconciler.yaml").unlink()
+
+    done = world.run("plan")
+
+    assert done.code == 64
+    assert "reconciler.yaml" in done.err
+
+
+def test_no_target_chosen_is_wrong_usage(world: World):
+    """A project without a default target needs one to be named; the variable names one, -t counts more."""
+    world.write("reconciler.yaml", project_text().replace("  defaultTarget: staging\n", ""))
+    world.batch("clicks")
+
+    none = world.run("plan")
+    world.env["RECONCILER_TARGET"] = "staging"
+    by_variable = world.run("plan", "--format", "json")
+    by_option = world.run("plan", "--format", "json", "-t", "local")
+
+    assert none.code == 64
+    assert by_variable.json["target"] == "staging"
+    assert by_option.json["target"] == "local"
+
+
+def test_an_error_in_the_program_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch):
+    """What nobody foresaw ends as one masked sentence and 1; its traceback only with -vv."""
+
+    def fault(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("with AKIAIOSFODNN7EXAMPLE inside")
+
+    monkeypatch.setattr("reconciler.specs.load.find_files", fault)
+
+    quiet = world.run("plan")
+    loud = world.run("plan", "-vv")
+
+    assert (quiet.code, loud.code) == (1, 1)
+    assert "internal error: ZeroDivisionError" in quiet.err
+    assert "Traceback" not in quiet.err
+    assert "Traceback" in loud.err
+    assert "AKIAIOSFODNN7EXAMPLE" not in quiet.err + loud.err
+
+
+def test_account_mismatch_sends_nothing(world: World):
+    """Credentials of another account are refused before anything is sent or recorded, both accounts named."""
+    world.aws.configure(account="999999999999")
+    world.batch("clicks")
+
+    done = world.run("apply", "--yes")
+
+    assert done.code == 1
+    assert ACCOUNT in done.err
+    assert "999999999999" in done.err
+    assert world.runs() == []
+    assert "ledger.sqlite" not in world.files()
+
+
+def test_a_look_with_another_account_is_refused_too(world: World):
+    """Credentials of another account are not asked for runs either: everything would look lost to them."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    world.aws.configure(account="999999999999")
+
+    ends = [world.run(command).code for command in ("plan", "status", "reconcile")]
+
+    assert ends == [1, 1, 1]
+
+
+def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]):
+    """`--help` of each command shows how it is called."""
+    from reconciler.cli.program import COMMANDS
+
+    for name in COMMANDS:
+        assert main([name, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert "Example" in text
+        assert f"reconciler {name}" in text

@@ -1,0 +1,192 @@
+"""The promise, from the command line: each change runs once, however often and from wherever apply is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.recorded.events import Intended, Rejected, Submitted
+from tests.cli.world import World, all_finished, project_text
+
+
+def _submitted(world: World) -> list[str]:
+    """The names of the specs whose submissions the ledger says AWS accepted, in order."""
+    return [event.name for event in world.events() if isinstance(event, Submitted)]
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live runs", "ended runs"])
+def test_applying_twice_submits_once(world: World, live: bool):
+    """A second apply, by the installed command, submits nothing, whether the first runs are live or have ended."""
+    world.spark("orders")
+    world.batch("clicks")
+    if not live:
+        world.aws.configure(run_seconds=0)
+
+    first = world.process("apply", "--yes")
+    second = world.process("apply", "--yes", "--format", "json")
+
+    assert first.code == 0, first.err
+    assert second.code == 0, second.err
+    assert second.actions("name", "action", "reason") == [("clicks", "none", "in-sync"), ("orders", "none", "in-sync")]
+    assert len(world.runs()) == 2
+    assert sorted(_submitted(world)) == ["clicks", "orders"]
+
+
+def test_two_applies_at_once_submit_once(world: World):
+    """Several processes that apply the same new specs at the same time start each of them once, and none fails."""
+    for number in range(4):
+        world.batch(f"job-{number}")
+
+    ends = all_finished([world.start("apply", "--yes") for _ in range(3)])
+
+    assert len(world.runs()) == 4
+    assert sorted(_submitted(world)) == ["job-0", "job-1", "job-2", "job-3"]
+    assert {end.code for end in ends} <= {0, 1, 3}
+    assert 0 in {end.code for end in ends}
+
+
+def test_cosmetic_edits_submit_nothing(world: World):
+    """Comments, key order, quotes, labels, tags, the run's name and another file are no reason to run again."""
+    path = world.spark("orders")
+    world.run("apply", "--yes")
+    text = path.read_text()
+    path.unlink()
+    edited = (
+        text.replace("labels: {}", "labels: {team: growth}")
+        .replace("applicationId: 00app0spark", '# the shared one\n    applicationId: "00app0spark"\n    name: Orders')
+        .replace("  request:", "  deletionPolicy: Cancel\n  request:\n    tags: {cost: low}")
+    )
+    world.write("moved/elsewhere.yml", edited)
+
+    plan = world.run("plan", "--detailed-exitcode")
+    apply = world.run("apply", "--yes")
+
+    assert plan.code == 0, plan.out + plan.err
+    assert apply.code == 0
+    assert len(world.runs()) == 1
+
+
+def test_there_and_back_runs_three_times(world: World):
+    """Content A, then B, then A again is three runs, and the plan says that the third returns to the first."""
+    world.aws.configure(run_seconds=0)
+    for argument in ("A", "B", "A"):
+        world.spark("orders", argument)
+        told = world.run("plan")
+        assert world.run("apply", "--yes").code == 0
+
+    arguments = [run["jobDriver"]["sparkSubmit"]["entryPointArguments"] for run in world.sent("orders")]
+    assert arguments == [["A"], ["B"], ["A"]]
+    assert "a return to generation 1" in told.out
+
+
+def test_a_refused_change_taken_back_runs_nothing(world: World):
+    """Content A, then B that AWS refuses, then A again: only the first ran, and nothing runs again."""
+    world.aws.configure(run_seconds=0, definitions=["worker"])
+    path = world.batch("clicks")
+    good = path.read_text()
+    world.run("apply", "--yes")
+
+    path.write_text(good.replace("worker:1", "missing:1"))
+    refused = world.run("apply", "--yes")
+    path.write_text(good)
+    back = world.run("apply", "--yes")
+
+    assert refused.code == 3
+    assert back.code == 0, back.out
+    assert len(world.sent("clicks")) == 1
+    assert [type(event) for event in world.events() if isinstance(event, Submitted | Rejected)] == [Submitted, Rejected]
+
+
+def test_another_revision_runs_once_more(world: World):
+    """A changed revision runs the same request again, once."""
+    world.aws.configure(run_seconds=0)
+    world.spark("orders")
+    world.run("apply", "--yes")
+    world.spark("orders", revision="2")
+
+    plan = world.run("plan", "--format", "json")
+    codes = [world.run("apply", "--yes").code for _ in range(2)]
+
+    assert plan.actions("action", "reason", "generation") == [("submit", "revision-changed", 2)]
+    assert codes == [0, 0]
+    assert len(world.sent("orders")) == 2
+
+
+def test_an_old_checkout_undoes_nothing(world: World):
+    """With the commit before the newest one checked out, nothing is submitted; --allow-rollback insists."""
+    world.aws.configure(run_seconds=0)
+    world.git("init", "--quiet", "--initial-branch", "main")
+    world.spark("orders", "A")
+    old = world.commit("A")
+    world.run("apply", "--yes")
+    world.spark("orders", "B")
+    new = world.commit("B")
+    world.run("apply", "--yes")
+    world.git("checkout", "--quiet", old)
+
+    held = world.run("apply", "--yes", "--format", "json")
+    runs = len(world.runs())
+    insisted = world.run("apply", "--yes", "--allow-rollback")
+
+    assert held.code == 3
+    assert held.actions("action", "reason") == [("hold", "stale-checkout")]
+    assert runs == 2
+    assert insisted.code == 0
+    assert [event.commit for event in world.events() if isinstance(event, Intended)] == [old, new, old]
+
+
+def test_a_live_run_is_waited_for(world: World):
+    """While a run is live a change of its spec waits; the pass after its end submits it."""
+    world.spark("orders", "A")
+    world.run("apply", "--yes")
+    world.spark("orders", "B")
+
+    waiting = world.run("apply", "--yes", "--format", "json")
+    world.aws.finish(world.runs()[0].id)
+    released = world.run("apply", "--yes", "--format", "json")
+
+    assert waiting.actions("action", "reason", "outcome") == [("wait", "concurrency", "none")]
+    assert waiting.code == 0
+    assert released.actions("action", "outcome") == [("submit", "submitted")]
+
+
+def test_concurrency_allow_does_not_wait(world: World):
+    """With concurrencyPolicy Allow a change is submitted beside the live run."""
+    world.spark("orders", "A", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    world.spark("orders", "B", concurrencyPolicy="Allow")
+
+    assert world.run("apply", "--yes").code == 0
+    assert len(world.sent("orders")) == 2
+
+
+def test_the_emulator_target_needs_no_account_and_remembers(world: World):
+    """The target `local` runs on the embedded emulator from one command to the next, without any setting."""
+    world.env.clear()
+    world.write("reconciler.yaml", project_text(default="local"))
+    world.spark("orders")
+    world.batch("clicks")
+
+    first = world.process("apply", "--yes", "--format", "json")
+    second = world.process("apply", "--yes", "--format", "json")
+    status = world.process("status", "--format", "json")
+
+    assert first.actions("outcome") == [("submitted",), ("submitted",)], first.err
+    assert second.actions("reason") == [("in-sync",), ("in-sync",)]
+    assert [spec["state"] for spec in status.json["specs"]] == ["succeeded", "succeeded"]
+    assert world.runs() == []
+
+
+def test_the_request_is_sent_as_the_plan_shows_it(world: World):
+    """What AWS receives is the plan's request, our token and our two tags added and nothing else changed."""
+    world.spark("orders")
+    world.batch("clicks")
+    planned = {action["name"]: action for action in world.run("plan", "--format", "json").json["actions"]}
+
+    world.run("apply", "--yes")
+
+    for name in ("orders", "clicks"):
+        token = planned[name]["client_token"]
+        sent = dict(world.sent(name)[0])
+        assert sent.pop("tags") == {"reconciler:token": token, "reconciler:spec": f"shop/staging/{name}"}
+        assert sent.pop("clientToken", token) == token
+        assert sent == planned[name]["request"]

@@ -1,0 +1,255 @@
+"""`plan --out` and `apply FILE`: exactly what was approved, or a refusal that names what moved."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.recorded.events import Intended
+from tests.cli.world import World, project_text
+
+
+@pytest.fixture
+def planned(world: World) -> Path:
+    """A plan file for one new spec of each kind."""
+    world.spark("orders")
+    world.batch("clicks")
+    file = world.folder.parent / "approved.plan"
+    assert world.run("plan", "--out", file).code == 0
+    return file
+
+
+def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    form = json.loads(file.read_text())
+    edit(form)
+    file.write_text(json.dumps(form))
+
+
+def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
+    """What the file says is submitted, also if the specs have been edited since, with the commit it was made from."""
+    world.batch("clicks", "edited since")
+
+    done = world.process("apply", planned, "--yes", "--format", "json")
+
+    assert done.code == 0, done.err
+    assert done.actions("name", "outcome") == [("clicks", "submitted"), ("orders", "submitted")]
+    assert world.sent("clicks")[0]["containerOverrides"]["command"] == ["work", "A"]
+
+
+def test_a_plan_file_brings_its_commit_and_target(world: World):
+    """Applied without -t from another commit, the file's own target is used and its own commit recorded."""
+    world.git("init", "--quiet", "--initial-branch", "main")
+    world.spark("orders")
+    commit = world.commit("planned here")
+    file = world.folder.parent / "p.plan"
+    world.run("plan", "-t", "staging", "--out", file)
+    world.write("reconciler.yaml", project_text(default="local"))
+    world.commit("later")
+
+    assert world.run("apply", "--yes", file).code == 0
+
+    assert [event.commit for event in world.events() if isinstance(event, Intended)] == [commit]
+    assert len(world.runs()) == 1
+
+
+def test_only_its_owner_can_read_a_plan_file(planned: Path):
+    """The file is readable by its owner only, since whole requests are in it."""
+    assert stat.S_IMODE(planned.stat().st_mode) == 0o600
+
+
+def test_a_plan_file_replaces_an_older_one_and_leaves_nothing_beside_it(world: World, planned: Path):
+    """Planning into the same file again replaces it; no temporary file stays."""
+    before = planned.read_text()
+    world.batch("third")
+
+    assert world.run("plan", "--out", planned).code == 0
+
+    assert planned.read_text() != before
+    assert [path.name for path in planned.parent.iterdir() if path.is_file()] == ["approved.plan"]
+
+
+def test_a_stale_plan_names_every_spec_that_moved(world: World, planned: Path):
+    """After another apply has submitted both specs, the file sends nothing and names both, with their heads."""
+    world.run("apply", "--yes")
+
+    done = world.run("apply", "--yes", planned)
+
+    assert done.code == 1
+    assert "stale" in done.err
+    assert "clicks: planned at ledger head 0, now " in done.err
+    assert "orders: planned at ledger head 0, now " in done.err
+    assert len(world.runs()) == 2
+
+
+def test_applying_a_plan_file_twice_is_refused(world: World, planned: Path):
+    """A file whose actions are all done already is stale, not a success with nothing done."""
+    assert world.run("apply", "--yes", planned).code == 0
+
+    again = world.run("apply", "--yes", planned)
+
+    assert again.code == 1
+    assert "stale" in again.err
+    assert len(world.runs()) == 2
+
+
+def test_progress_of_other_specs_is_no_obstacle(world: World, planned: Path):
+    """A spec that the file is not about may have moved in the meantime."""
+    world.spark("later")
+    world.run("apply", "--yes", "--only", "later")
+
+    done = world.run("apply", "--yes", planned)
+
+    assert done.code == 0, done.err
+    assert len(world.runs()) == 3
+
+
+def _request(form: dict[str, Any]) -> None:
+    form["actions"][0]["request"]["jobQueue"] = "another"
+
+
+def _digest(form: dict[str, Any]) -> None:
+    form["actions"][0]["digest"] = "sha256:" + "0" * 64
+
+
+def _token(form: dict[str, Any]) -> None:
+    form["actions"][0]["client_token"] = "r1-" + "0" * 48
+
+
+def _generation(form: dict[str, Any]) -> None:
+    form["actions"][0]["generation"] = 7
+
+
+def _name(form: dict[str, Any]) -> None:
+    form["actions"][0]["name"] = "another"
+
+
+def _no_request(form: dict[str, Any]) -> None:
+    form["actions"][0]["request"] = None
+
+
+def _no_generation(form: dict[str, Any]) -> None:
+    form["actions"][0]["generation"] = None
+
+
+def _kind(form: dict[str, Any]) -> None:
+    form["actions"][0]["kind"] = "GlueJob"
+
+
+def _locate(form: dict[str, Any]) -> None:
+    form["actions"][0]["locate"] = {"jobQueue": "another"}
+
+
+EDITS = [_request, _digest, _token, _generation, _name, _no_request, _no_generation, _kind, _locate]
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__.strip("_"))
+def test_an_edited_plan_file_is_refused(world: World, planned: Path, edit: Callable[[dict[str, Any]], object]):
+    """Whatever of a submit is edited in the file, its other parts tell, and nothing is sent."""
+    _edited(planned, edit)
+
+    done = world.run("apply", "--yes", planned)
+
+    assert done.code == 1
+    assert "changed after it was made" in done.err
+    assert world.runs() == []
+
+
+def test_an_action_about_an_unknown_run_is_refused(world: World, planned: Path):
+    """A cancellation that somebody wrote into the file, of a run that the ledger does not know, is refused."""
+
+    def cancel(form: dict[str, Any]) -> None:
+        form["actions"][0] |= {"action": "cancel", "reason": "spec-removed", "run_id": "somebody-elses"}
+        form["summary"] |= {"submit": 1, "cancel": 1}
+
+    _edited(planned, cancel)
+
+    done = world.run("apply", "--yes", planned)
+
+    assert done.code == 1
+    assert "the ledger has no such run of clicks" in done.err
+    assert world.runs() == []
+
+
+@pytest.mark.parametrize(("key", "value"), [("project", "other"), ("account", "999999999999"), ("region", "us-west-2")])
+def test_a_plan_of_another_place_is_refused(world: World, planned: Path, key: str, value: str):
+    """A file for another project, account or region is refused, with both named."""
+    _edited(planned, lambda form: form.update({key: value}))
+
+    done = world.run("apply", "--yes", planned)
+
+    assert done.code == 1
+    assert value in done.err
+    assert world.runs() == []
+
+
+def test_a_plan_for_another_target_than_the_one_given_is_refused(world: World, planned: Path):
+    """-t that contradicts the file is an error, not a choice of the file's target."""
+    done = world.run("apply", "--yes", "-t", "local", planned)
+
+    assert done.code == 1
+    assert "target staging" in done.err
+    assert world.runs() == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format_version": "2.0"}', "[" * 100_000])
+def test_a_file_that_is_no_plan_is_refused(world: World, content: str):
+    """What is not JSON, not a plan, or of another major version is refused with a sentence."""
+    file = world.folder.parent / "bad.plan"
+    file.write_text(content)
+
+    done = world.run("apply", "--yes", file)
+
+    assert done.code == 1
+    assert "plan file" in done.err
+    assert "internal error" not in done.err
+
+
+def test_a_plan_file_that_is_not_there_is_an_error(world: World):
+    """A missing plan file, and one that cannot be written, are told in one sentence."""
+    missing = world.run("apply", "--yes", "missing.plan")
+    unwritable = world.run("plan", "--out", "no/such/folder/p.plan")
+
+    assert (missing.code, unwritable.code) == (1, 1)
+    assert "missing.plan cannot be read" in missing.err
+    assert "p.plan cannot be written" in unwritable.err
+
+
+def test_a_plan_file_is_applied_whole(world: World, planned: Path):
+    """A selection with a plan file is wrong usage: it was made when planning."""
+    done = world.run("apply", "--yes", planned, "--only", "orders")
+
+    assert done.code == 64
+    assert world.runs() == []
+
+
+def test_a_suspended_project_applies_no_plan_file(world: World, planned: Path):
+    """Suspending the project stops plan files that were approved before."""
+    world.write("reconciler.yaml", project_text(more="\n  suspend: {reason: quarter end, owner: rosa}"))
+
+    done = world.run("apply", "--yes", planned)
+
+    assert done.code == 1
+    assert "suspended (quarter end, by rosa)" in done.err
+    assert world.runs() == []
+
+
+def test_a_plan_over_the_limits_is_not_kept(world: World):
+    """A plan that its target's limits refuse leaves no file to apply; allowed once, it does, and applies."""
+    world.write("reconciler.yaml", project_text(limits="\n      limits: {maxSubmissions: 1}"))
+    world.spark("orders")
+    world.batch("clicks")
+    file = world.folder.parent / "p.plan"
+
+    refused = world.run("plan", "--out", file)
+    kept_nothing = not file.exists()
+    allowed = world.run("plan", "--out", file, "--max-submissions", "2")
+    applied = world.run("apply", "--yes", file)
+
+    assert (refused.code, allowed.code, applied.code) == (1, 0, 0)
+    assert kept_nothing
+    assert len(world.runs()) == 2

@@ -1,0 +1,244 @@
+"""A project in a folder, an AWS stand-in beside it, and the real command run against both."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconciler.cli import main
+from reconciler.emulator.server import AcceptedRun, Emulator
+from reconciler.emulator.settings import Settings
+from reconciler.identity.digest import Place
+from reconciler.ledger.log import Log
+from reconciler.ledger.open import open_ledger
+from reconciler.recorded.events import Event
+from reconciler.services.clock import SystemClock
+
+COMMAND = Path(sys.executable).parent / "reconciler"
+ACCOUNT, REGION = "111122223333", "eu-west-1"
+SERVICES = ("EMR_SERVERLESS", "BATCH", "STS")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value of standard output."""
+        return json.loads(self.out)
+
+    def actions(self, *keys: str) -> list[tuple[Any, ...]]:
+        """The named fields of each action, in order."""
+        return [tuple(action[key] for key in keys) for action in self.json["actions"]]
+
+
+@dataclass
+class World:
+    """A project folder with its stand-in for AWS; `env` is what commands see of the environment beside the test's."""
+
+    folder: Path
+    aws: Emulator
+    target: str = "staging"
+    env: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str) -> Path:
+        """Writes a file of the project."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def spark(self, name: str, argument: str = "A", **more: str) -> Path:
+        """Writes an EMR Serverless spec; `more` are lines of its `spec:` and, as `labels`, its labels."""
+        return self.write(f"{name}.yaml", spark_text(name, argument, **more))
+
+    def batch(self, name: str, argument: str = "A", **more: str) -> Path:
+        """Writes a Batch spec."""
+        return self.write(f"{name}.yaml", batch_text(name, argument, **more))
+
+    def run(self, *arguments: str | Path) -> Done:
+        """Runs a command in this process: the same code as the installed script, without its start-up time."""
+        out, err = io.StringIO(), io.StringIO()
+        before, here = dict(os.environ), Path.cwd()
+        os.environ.update(self.env)
+        os.chdir(self.folder)
+        try:
+            with redirect_stdout(out), redirect_stderr(err):
+                code = main([str(argument) for argument in arguments])
+        finally:
+            os.chdir(here)
+            os.environ.clear()
+            os.environ.update(before)
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def start(self, *arguments: str | Path, **env: str) -> subprocess.Popen[str]:
+        """Starts the installed command as a process of its own."""
+        return subprocess.Popen(
+            [COMMAND, *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def process(self, *arguments: str | Path, **env: str) -> Done:
+        """Runs the installed command as a process of its own, to its end."""
+        return finished(self.start(*arguments, **env))
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What a process of its own sees."""
+        return {**os.environ, **self.env, **(more or {})}
+
+    def runs(self) -> list[AcceptedRun]:
+        """Every run that AWS accepted."""
+        return self.aws.runs()
+
+    def sent(self, name: str) -> list[Mapping[str, Any]]:
+        """The requests that AWS accepted for a spec, oldest first."""
+        owner = f"shop/{self.target}/{name}"
+        return [run.request for run in self.runs() if run.request["tags"]["reconciler:spec"] == owner]
+
+    def log(self) -> Log:
+        """The ledger, read."""
+        place = Place("shop", self.target, ACCOUNT, REGION)
+        log = open_ledger("sqlite:///ledger.sqlite", self.folder, place, "0", SystemClock())
+        log.refresh()
+        return log
+
+    def events(self) -> list[Event]:
+        """Everything in the ledger."""
+        log = self.log()
+        try:
+            return [event for at in range(1, log.recorded.position + 1) for event in log.batch(at)]
+        finally:
+            log.close()
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the project folder with its content."""
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file() and ".git/" not in path.as_posix()
+        }
+
+    def git(self, *arguments: str) -> str:
+        """Runs git in the project folder."""
+        who = {f"GIT_{role}_{key}": v for role in ("AUTHOR", "COMMITTER") for key, v in _PERSON.items()}
+        settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **who, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, subject: str = "Specs") -> str:
+        """Commits everything and returns the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", subject)
+        return self.git("rev-parse", "HEAD")
+
+
+_PERSON = {"NAME": "Rosa", "EMAIL": "rosa@example.com"}
+
+
+def finished(process: subprocess.Popen[str]) -> Done:
+    """The end of a process."""
+    out, err = process.communicate(timeout=60)
+    return Done(process.returncode, out, err)
+
+
+def all_finished(processes: Sequence[subprocess.Popen[str]]) -> list[Done]:
+    """The ends of several processes, in their order."""
+    return [finished(process) for process in processes]
+
+
+def spark_text(name: str, argument: str = "A", labels: str = "{}", **policy: str) -> str:
+    """An EMR Serverless spec whose only interesting part is one argument."""
+    return f"""\
+apiVersion: reconciler/v1
+kind: EmrServerlessJobRun
+metadata:
+  name: {name}
+  labels: {labels}
+spec:{_lines(policy)}
+  request:
+    applicationId: 00app0spark
+    executionRoleArn: arn:aws:iam::{ACCOUNT}:role/jobs
+    jobDriver:
+      sparkSubmit:
+        entryPoint: s3://shop-jobs/{name}.py
+        entryPointArguments: ["{argument}"]
+"""
+
+
+def batch_text(name: str, argument: str = "A", labels: str = "{}", **policy: str) -> str:
+    """A Batch spec whose only interesting part is one argument."""
+    return f"""\
+apiVersion: reconciler/v1
+kind: BatchJob
+metadata:
+  name: {name}
+  labels: {labels}
+spec:{_lines(policy)}
+  request:
+    jobQueue: nightly
+    jobDefinition: worker:1
+    containerOverrides:
+      command: ["work", "{argument}"]
+"""
+
+
+def _lines(policy: Mapping[str, str]) -> str:
+    return "".join(f"\n  {key}: {value}" for key, value in policy.items())
+
+
+PROJECT = """\
+apiVersion: reconciler/v1
+kind: Project
+metadata: {{name: shop}}
+spec:{more}
+  defaultTarget: {default}
+  targets:
+    local: {{emulator: {{runSeconds: 0}}}}
+    staging:
+      account: "{account}"
+      region: {region}
+      ledger: sqlite:///ledger.sqlite{limits}
+"""
+
+
+def project_text(default: str = "staging", limits: str = "", more: str = "") -> str:
+    """The project file; `limits` and `more` are further lines, indented as they must be."""
+    return PROJECT.format(default=default, limits=limits, more=more, account=ACCOUNT, region=REGION)
+
+
+def aws_environment(url: str) -> dict[str, str]:
+    """What makes boto3 talk to a stand-in at `url` by itself."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    return keys | {f"AWS_ENDPOINT_URL_{service}": url for service in SERVICES}
+
+
+def standin(run_seconds: float | None = None, **more: Any) -> Emulator:
+    """An AWS that accepts everything; runs go on until somebody stops them, or take `run_seconds`."""
+    settings = Settings(account=ACCOUNT, region=REGION, start_seconds=0, run_seconds=run_seconds, stop_seconds=0)
+    return Emulator(None, settings.changed(more))
