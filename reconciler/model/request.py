@@ -26,6 +26,12 @@ def _without_null_defaults(schema: JSON) -> None:
             del field["default"]
 
 
+def exactly_one(schema: JSON) -> None:
+    """For a union: tells editors that one member is given, no more and no fewer. Its rules say so on validation."""
+    _without_null_defaults(schema)
+    schema.update(minProperties=1, maxProperties=1)
+
+
 class Shape(Strict):
     """One structure of an AWS request. A field left out reads as `None` here; null given for it is an error."""
 
@@ -56,12 +62,6 @@ def entries(value: JSON, key: str, loc: Loc = ()) -> Iterator[tuple[Loc, JSON]]:
         for index, member in enumerate(members):
             if isinstance(member, dict):
                 yield (*loc, key, index), member
-
-
-def size(value: JSON, key: str) -> int:
-    """The length of the list at `key`; 0 where there is no list."""
-    members = value.get(key)
-    return len(members) if isinstance(members, list) else 0
 
 
 def text(value: JSON, key: str) -> str | None:

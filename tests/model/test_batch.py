@@ -1,238 +1,26 @@
-"""SubmitJob: what is refused, what is taken, what is warned about."""
+"""SubmitJob: what is taken, what is warned about, and dependencies on other specs."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from reconciler.model.batch.dependencies import resolved
+from tests.model.jobs import (
+    ARN,
+    ID,
+    NODE,
+    POD,
+    RESOURCES,
+    VALUE,
+    array,
+    depends,
+    fargate,
+    quantities,
+    retry,
+    target,
+    task,
+)
 from tests.model.requests import BATCH, batch, container, nodes, pod, problems, resource, warnings
-
-ID = "876da822-4198-45f2-a252-6cea32512ea8"
-VALUE = ("containerOverrides", "resourceRequirements", 0, "value")
-NODE = ("nodeOverrides", "nodePropertyOverrides", 0)
-POD = ("eksPropertiesOverride", "podProperties")
-RESOURCES = (*POD, "containers", 0, "resources")
-
-
-def depends(*entries: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A job with dependencies."""
-    return batch(dependsOn=list(entries), **fields)
-
-
-def array(size: int = 5) -> dict[str, Any]:
-    """The field that makes an array job."""
-    return {"arrayProperties": {"size": size}}
-
-
-def retry(*conditions: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A job with a retry strategy of three attempts."""
-    return batch(retryStrategy={"attempts": 3, "evaluateOnExit": list(conditions), **fields})
-
-
-def quantities(limits: dict[str, Any] | None = None, requests: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A job with resources of one container of its pod."""
-    sides = {"limits": limits, "requests": requests}
-    return pod(containers=[{"resources": {side: amounts for side, amounts in sides.items() if amounts is not None}}])
-
-
-def target(nodes_: Any, **fields: Any) -> dict[str, Any]:
-    """A job with one range of nodes."""
-    return batch(nodeOverrides={"nodePropertyOverrides": [{"targetNodes": nodes_}], **fields})
-
-
-def task(**fields: Any) -> dict[str, Any]:
-    """A job with one container of a task."""
-    return batch(ecsPropertiesOverride={"taskProperties": [{"containers": [fields]}]})
-
-
-def without(field: str) -> dict[str, Any]:
-    """A job without one field."""
-    return {key: value for key, value in batch().items() if key != field}
-
-
-def fargate(vcpu: str, memory: str) -> dict[str, Any]:
-    """A job with vCPUs and memory."""
-    return container(resourceRequirements=[{"type": "VCPU", "value": vcpu}, {"type": "MEMORY", "value": memory}])
-
-
-CONSUMABLES = ("consumableResourcePropertiesOverride", "consumableResourceList", 0)
-TASK = ("ecsPropertiesOverride", "taskProperties", 0, "containers")
-ARN = "arn:aws:batch:us-east-1:123456789012"
-
-REFUSED = [
-    ("empty name", batch(jobName=""), ("jobName",)),
-    ("name with a space", batch(jobName="my job"), ("jobName",)),
-    ("name with a line end", batch(jobName="job\n"), ("jobName",)),
-    ("name that starts with a hyphen", batch(jobName="-job"), ("jobName",)),
-    ("no definition", without("jobDefinition"), ("jobDefinition",)),
-    ("no name", without("jobName"), ("jobName",)),
-    ("empty queue", batch(jobQueue=""), ("jobQueue",)),
-    ("queue with a space", batch(jobQueue="my queue"), ("jobQueue",)),
-    ("definition as queue", batch(jobQueue=f"{ARN}:job-definition/x:1"), ("jobQueue",)),
-    ("revision of letters", batch(jobDefinition="sleep60:latest"), ("jobDefinition",)),
-    ("array of one", batch(**array(1)), ("arrayProperties", "size")),
-    ("array of 10001", batch(**array(10_001)), ("arrayProperties", "size")),
-    ("21 dependencies", depends(*[{"jobId": ID}] * 21), ("dependsOn",)),
-    ("dependency on nothing", depends({}), ("dependsOn", 0)),
-    ("N_TO_N on nothing", depends({"type": "N_TO_N"}, **array()), ("dependsOn", 0)),
-    ("N_TO_N without array", depends({"jobId": ID, "type": "N_TO_N"}), ("dependsOn", 0, "type")),
-    ("lower-case sequential without array", depends({"type": "sequential"}), ("dependsOn", 0, "type")),
-    ("empty job id", depends({"jobId": ""}), ("dependsOn", 0, "jobId")),
-    ("job and spec", depends({"jobId": ID, "spec": "extract"}), ("dependsOn", 0, "spec")),
-    ("dependency as text", batch(dependsOn=[ID]), ("dependsOn", 0)),
-    ("no attempts", retry(attempts=0), ("retryStrategy", "attempts")),
-    ("six conditions", retry(*[{"action": "RETRY"}] * 6), ("retryStrategy", "evaluateOnExit")),
-    ("no action", retry({"onExitCode": "1"}), ("retryStrategy", "evaluateOnExit", 0, "action")),
-    (
-        "letters in exit code",
-        retry({"onExitCode": "1a", "action": "EXIT"}),
-        ("retryStrategy", "evaluateOnExit", 0, "onExitCode"),
-    ),
-    (
-        "number as exit code",
-        retry({"onExitCode": 1, "action": "EXIT"}),
-        ("retryStrategy", "evaluateOnExit", 0, "onExitCode"),
-    ),
-    (
-        "star in a reason",
-        retry({"onReason": "Host*EC2", "action": "EXIT"}),
-        ("retryStrategy", "evaluateOnExit", 0, "onReason"),
-    ),
-    (
-        "slash in a reason",
-        retry({"onStatusReason": "a/b", "action": "EXIT"}),
-        ("retryStrategy", "evaluateOnExit", 0, "onStatusReason"),
-    ),
-    ("timeout of zero", batch(timeout={"attemptDurationSeconds": 0}), ("timeout", "attemptDurationSeconds")),
-    ("timeout over 32 bits", batch(timeout={"attemptDurationSeconds": 2**31}), ("timeout", "attemptDurationSeconds")),
-    ("49 own tags", batch(tags={f"k{n}": "v" for n in range(49)}), ("tags",)),
-    ("long tag key", batch(tags={"k" * 129: "v"}), ("tags", "k" * 129, "[key]")),
-    ("long tag value", batch(tags={"k": "v" * 257}), ("tags", "k")),
-    ("aws value", batch(tags={"k": "Aws:x"}), ("tags", "k")),
-    ("priority", batch(schedulingPriorityOverride=10_000), ("schedulingPriorityOverride",)),
-    ("share of 257", batch(shareIdentifier="a" * 256 + "*"), ("shareIdentifier",)),
-    ("lower-case resource", resource("memory", "1"), ("containerOverrides", "resourceRequirements", 0, "type")),
-    ("no value", container(resourceRequirements=[{"type": "GPU"}]), VALUE),
-    (
-        "no type",
-        container(resourceRequirements=[{"value": "1"}]),
-        ("containerOverrides", "resourceRequirements", 0, "type"),
-    ),
-    ("empty value", resource("VCPU", ""), VALUE),
-    ("no memory", resource("MEMORY", "0"), VALUE),
-    ("3 MiB", resource("MEMORY", "3"), VALUE),
-    ("memory as fraction", resource("MEMORY", "0.5"), VALUE),
-    ("no vCPU", resource("VCPU", "0"), VALUE),
-    ("vCPU of a third", resource("VCPU", "0.3"), VALUE),
-    ("vCPU and a half", resource("VCPU", "1.5"), VALUE),
-    ("negative vCPU", resource("VCPU", "-1"), VALUE),
-    ("half a GPU", resource("GPU", "0.5"), VALUE),
-    ("Fargate memory", fargate("0.25", "4096"), ("containerOverrides", "resourceRequirements", 1, "value")),
-    (
-        "Fargate memory of half a vCPU",
-        fargate("0.5", "512"),
-        ("containerOverrides", "resourceRequirements", 1, "value"),
-    ),
-    (
-        "reserved variable",
-        container(environment=[{"name": "AWS_BATCH_X", "value": "1"}]),
-        ("containerOverrides", "environment", 0, "name"),
-    ),
-    ("environment as mapping", container(environment={"A": "1"}), ("containerOverrides", "environment")),
-    ("command as text", container(command="echo"), ("containerOverrides", "command")),
-    ("memory as text", container(memory="2048"), ("containerOverrides", "memory")),
-    ("parameters as null", batch(parameters={"a": None}), ("parameters", "a")),
-    ("propagate as number", batch(propagateTags=1), ("propagateTags",)),
-    ("no nodes", batch(nodeOverrides={"numNodes": 0}), ("nodeOverrides", "numNodes")),
-    ("nodes as text", batch(nodeOverrides={"numNodes": "2"}), ("nodeOverrides", "numNodes")),
-    ("garbage range", target("all"), (*NODE, "targetNodes")),
-    ("empty range", target(""), (*NODE, "targetNodes")),
-    ("negative range", target("-1:2"), (*NODE, "targetNodes")),
-    ("range of three", target("0:1:2"), (*NODE, "targetNodes")),
-    ("range as number", target(0), (*NODE, "targetNodes")),
-    ("two instance types", nodes(instanceTypes=["a", "b"]), (*NODE, "instanceTypes")),
-    (
-        "resource of nodes",
-        nodes(containerOverrides={"resourceRequirements": [{"type": "GPU", "value": "x"}]}),
-        (*NODE, "containerOverrides", "resourceRequirements", 0, "value"),
-    ),
-    (
-        "pods on ECS",
-        batch(eksPropertiesOverride={"podProperties": {}}, ecsPropertiesOverride={"taskProperties": []}),
-        ("ecsPropertiesOverride",),
-    ),
-    ("11 containers", pod(containers=[{}] * 11), (*POD, "containers")),
-    ("11 init containers", pod(initContainers=[{}] * 11), (*POD, "initContainers")),
-    ("11 containers of a task", batch(ecsPropertiesOverride={"taskProperties": [{"containers": [{}] * 11}]}), TASK),
-    ("empty word in a task", task(command=[""]), (*TASK, 0, "command", 0)),
-    (
-        "resource in a task",
-        task(resourceRequirements=[{"type": "VCPU", "value": "zero"}]),
-        (*TASK, 0, "resourceRequirements", 0, "value"),
-    ),
-    ("variable in a task", task(environment=[{"name": "AWS_BATCH_JOB_ID"}]), (*TASK, 0, "environment", 0, "name")),
-    (
-        "variable in a pod",
-        pod(containers=[{"env": [{"name": "AWS_BATCH_A"}]}]),
-        (*POD, "containers", 0, "env", 0, "name"),
-    ),
-    (
-        "variable in an init container",
-        pod(initContainers=[{"env": [{"name": "AWS_BATCH_A"}]}]),
-        (*POD, "initContainers", 0, "env", 0, "name"),
-    ),
-    ("empty quantity", quantities({"cpu": ""}), (*RESOURCES, "limits", "cpu")),
-    ("memory in Gi", quantities({"memory": "1Gi"}), (*RESOURCES, "limits", "memory")),
-    ("memory without unit", quantities({"memory": "1024"}), (*RESOURCES, "limits", "memory")),
-    ("3Mi", quantities(requests={"memory": "3Mi"}), (*RESOURCES, "requests", "memory")),
-    ("cpu of a third", quantities({"cpu": "0.3"}), (*RESOURCES, "limits", "cpu")),
-    ("cpu of words", quantities({"cpu": "one"}), (*RESOURCES, "limits", "cpu")),
-    ("cpu of 300m", quantities({"cpu": "300m"}), (*RESOURCES, "limits", "cpu")),
-    ("half a GPU in a pod", quantities({"nvidia.com/gpu": "0.5"}), (*RESOURCES, "limits", "nvidia.com/gpu")),
-    ("memory differs", quantities({"memory": "8Mi"}, {"memory": "16Mi"}), (*RESOURCES, "requests", "memory")),
-    (
-        "GPUs differ",
-        quantities({"nvidia.com/gpu": "2"}, {"nvidia.com/gpu": "1"}),
-        (*RESOURCES, "requests", "nvidia.com/gpu"),
-    ),
-    ("cpu above its limit", quantities({"cpu": "1"}, {"cpu": "1.25"}), (*RESOURCES, "requests", "cpu")),
-    ("long quantity", quantities({"x": "1" * 257}), (*RESOURCES, "limits", "x")),
-    ("kube namespace", pod(metadata={"namespace": "kube-system"}), (*POD, "metadata", "namespace")),
-    ("empty namespace", pod(metadata={"namespace": ""}), (*POD, "metadata", "namespace")),
-    ("long namespace", pod(metadata={"namespace": "n" * 64}), (*POD, "metadata", "namespace")),
-    ("namespace ends with hyphen", pod(metadata={"namespace": "n-"}), (*POD, "metadata", "namespace")),
-    ("long label", pod(metadata={"labels": {"a": "v" * 64}}), (*POD, "metadata", "labels", "a")),
-    ("number label", pod(metadata={"labels": {"a": 1}}), (*POD, "metadata", "labels", "a")),
-    ("long annotation", pod(metadata={"annotations": {"a": "v" * 256}}), (*POD, "metadata", "annotations", "a")),
-    ("annotation key", pod(metadata={"annotations": {"-a": "v"}}), (*POD, "metadata", "annotations", "-a")),
-    ("annotation prefix", pod(metadata={"annotations": {"A_/a": "v"}}), (*POD, "metadata", "annotations", "A_/a")),
-    (
-        "pod of nodes",
-        nodes(eksPropertiesOverride={"podProperties": {"metadata": {"namespace": "default"}}}),
-        (*NODE, *POD, "metadata", "namespace"),
-    ),
-    (
-        "no quantity",
-        batch(consumableResourcePropertiesOverride={"consumableResourceList": [{"consumableResource": "lic"}]}),
-        (*CONSUMABLES, "quantity"),
-    ),
-    (
-        "no resource",
-        batch(consumableResourcePropertiesOverride={"consumableResourceList": [{"quantity": 1}]}),
-        (*CONSUMABLES, "consumableResource"),
-    ),
-    ("31 KiB", batch(parameters={"a": "v" * 31_744}), ()),
-    ("client token", batch(clientToken="x"), ("clientToken",)),
-]
-
-
-@pytest.mark.parametrize(("request_", "place"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_what_aws_refuses_is_refused_at_its_place(request_, place):
-    """A request that AWS refuses is refused, at the member that is wrong."""
-    assert place in problems(BATCH, request_)
-
 
 TAKEN = [
     ("plain", batch()),
@@ -386,7 +174,16 @@ def test_node_ranges_share_a_namespace():
     assert {place: "batch-nodes"} == problems(BATCH, batch(nodeOverrides={"nodePropertyOverrides": ranges}))
 
 
-@pytest.mark.parametrize("usual", [retry({"action": "RETRY"}), fargate("0.25", "512"), target("0:3", numNodes=4)])
+@pytest.mark.parametrize(
+    "usual",
+    [
+        pod(metadata={"labels": {"team": "growth-1_a"}}),
+        quantities({"cpu": "0.5", "memory": "8Mi"}, {"memory": "8Mi"}),
+        retry({"action": "RETRY"}),
+        fargate("0.25", "512"),
+        target("0:3", numNodes=4),
+    ],
+)
 def test_a_usual_request_has_no_warnings(usual):
     """A request that follows the documentation is met with silence."""
     assert not warnings(BATCH, usual)

@@ -197,3 +197,15 @@ def test_every_pattern_has_a_hint():
     cased = {hints.DEPENDENCY_TYPE, hints.RETRY_ACTION}
     assert set(PATTERN_HINTS) == used | cased
     assert all(PATTERN_HINTS.values())
+
+
+def _fields(schema: Any) -> dict[str, Any]:
+    """Every field of every model in a JSON Schema, by model and name."""
+    models = {**schema["$defs"], "": schema}
+    return {f"{model}.{name}": field for model in models for name, field in models[model].get("properties", {}).items()}
+
+
+@pytest.mark.parametrize("kind", [EMR, BATCH], ids=["emr", "batch"])
+def test_editors_are_never_offered_null(kind):
+    """A field that is left out is absent: null is no default anywhere, since AWS takes none."""
+    assert not [name for name, field in _fields(kind.model.model_json_schema()).items() if "default" in field]

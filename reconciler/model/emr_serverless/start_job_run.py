@@ -16,8 +16,7 @@ from reconciler.model.hints import (
     ROLE_ARN,
     VISIBLE,
 )
-from reconciler.model.request import Shape, optional, required
-from reconciler.model.strict import JSON
+from reconciler.model.request import Shape, exactly_one, optional, required
 from reconciler.model.tags import EmrTags
 
 ARGUMENTS_MAX = 1024
@@ -66,11 +65,7 @@ class Hive(Shape):
     )
 
 
-def _exactly_one(schema: JSON) -> None:
-    schema.update(minProperties=1, maxProperties=1)
-
-
-class JobDriver(Shape, json_schema_extra=_exactly_one):
+class JobDriver(Shape, json_schema_extra=exactly_one):
     """What runs: Spark or Hive, exactly one of them."""
 
     sparkSubmit: SparkSubmit = optional("A Spark job.")
