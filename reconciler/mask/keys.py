@@ -115,9 +115,7 @@ def harmless(key: str, value: object) -> bool:
     parts = words(key)
     if not parts:
         return False
-    if not COUNTS.isdisjoint((parts[0], parts[-1])) and re.fullmatch(
-        r"-?[0-9]{1,12}(?:\.[0-9]{1,3})?\s?[a-z]{0,7}", text
-    ):
+    if parts[-1] in COUNTS and re.fullmatch(r"-?[0-9]{1,12}(?:\.[0-9]{1,3})?\s?[a-z]{0,7}", text):
         return True
     plain = _plain(parts[-1])
     return plain is not None and plain.fullmatch(text) is not None

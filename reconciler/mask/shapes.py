@@ -21,7 +21,7 @@ SHAPES = (
     ACCESS_KEY_ID,
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
     # JSON Web Tokens: a JSON object in base64url starts with "eyJ"
-    r"(?<![\w-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)*",
+    r"(?<![\w-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]+)*",
     # GitHub, GitLab, Slack, Google, Stripe, Databricks, npm, PyPI and OpenAI tokens, by the prefixes they document
     r"(?<!\w)gh[pousr]_[A-Za-z0-9]{20,}",
     r"(?<!\w)github_pat_\w{20,}",

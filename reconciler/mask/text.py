@@ -34,7 +34,7 @@ CLOSED = r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'"
 OPEN = r"[\"'][^\n]*"  # the quote ends on another line, or was cut off
 BARE = r"(?!\\*[\"'](?:[\s,;:&\])}\\]|$))(?:[^\s&;,]|[&;,](?![\w.\-]+=)(?=[^\s&;,]))"
 VALUE = rf"(?:(?:{CLOSED})+(?:{BARE})*|{OPEN}|(?:{BARE})+)"
-ENTRY = rf"(?:{CLOSED}|{OPEN}|[^\s,}}\]\"']+)"  # in a list or mapping on one line
+ENTRY = rf"(?:{CLOSED}|{OPEN}|(?:\$\{{[^}}\s]*\}}|[^\s,}}\]\"'])+)"  # in a list or mapping on one line
 REST = r"\S[^\n]*"
 
 BLOCK_START = r"[|>][+-]?\d?|[&*!]\S+"

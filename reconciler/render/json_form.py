@@ -19,7 +19,7 @@ from reconciler.render.plan_file import FORMAT_VERSION, plan_from_json
 if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
 
-__all__ = ["dumps", "plan_from_json", "plan_json", "result_json", "status_json"]
+__all__ = ["change_json", "dumps", "plan_from_json", "plan_json", "result_json", "status_json"]
 
 
 def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -68,7 +68,7 @@ def _action_json(action: Action) -> JSON:
         "run_id": action.run_id,
         "replaces": action.replaces,
         "source": {"path": source.path, "line": source.line} if source else None,
-        "changes": [_change_json(change) for change in action.changes],
+        "changes": [change_json(change) for change in action.changes],
         "request": action.request,
         "message": action.message,
         "compared_with": action.compared_with,
@@ -80,8 +80,8 @@ def _action_json(action: Action) -> JSON:
     }
 
 
-def _change_json(change: Change) -> JSON:
-    """`sensitive` is there only where it is true: almost never."""
+def change_json(change: Change) -> JSON:
+    """The JSON form of one change; `sensitive` is there only where it is true, which is almost never."""
     form = {"path": change.path, "op": change.op, "before": change.before, "after": change.after}
     return {**form, "sensitive": True} if change.sensitive else form
 

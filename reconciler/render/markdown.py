@@ -170,7 +170,7 @@ class _Section:
 
     def text(self) -> list[str]:
         lines = [line for item in self.shown for line in item.text()]
-        return [*self.heading, *lines, ""] if lines else []
+        return [*self.heading, *lines, *([""] if lines[-1] else [])] if lines else []
 
 
 def _sections(plan: Plan) -> list[_Section]:

@@ -26,8 +26,12 @@ def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
     if not problems:
         return ""
     style = Style(color)
-    lines = [line for problem in sorted(problems) for line in (*_problem(problem, style), "")]
+    lines = [line for problem in sorted(problems, key=_place) for line in (*_problem(problem, style), "")]
     return lines_text([*lines, style.bold(_count(problems))])
+
+
+def _place(problem: Problem) -> tuple[str, int, int, str]:
+    return problem.path, problem.line, problem.col, problem.message
 
 
 def _count(problems: Sequence[Problem]) -> str:

@@ -77,7 +77,7 @@ def _row(actions: Sequence[Action], newest: Submission | None, now: datetime) ->
         submitted_at=newest.submitted_at if newest else None,
         finished_at=newest.finished_at if newest else None,
         in_sync=all(each.action is ActionType.NONE for each in actions),
-        reason="; ".join(_reason(each) for each in actions),
+        reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, newest)]),
     )
 
 
@@ -100,6 +100,14 @@ def state(submission: Submission | None, now: datetime) -> str:
 
 def _reason(action: Action) -> str:
     return f"{action.reason}: {action.message}" if action.message else str(action.reason)
+
+
+def _not_run(actions: Sequence[Action], newest: Submission | None) -> Iterable[str]:
+    """That the newest submission has no run, and why, where no action says so already."""
+    if newest is not None and newest.phase in {Phase.REJECTED, Phase.UNSENT}:
+        error = newest.error or ""
+        if not any(error in action.message for action in actions):
+            yield f"{newest.phase}: {error}"
 
 
 HEADINGS = ("NAME", "RUN OF", "STATE", "AGE", "RUN ID", "")

@@ -12,6 +12,7 @@ from reconciler.recorded.fold import fold
 from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import Submission
 from reconciler.render.fields import change_block
+from reconciler.render.json_form import change_json
 from reconciler.render.shown import lines_text, plain, sentence
 from reconciler.render.style import CYAN, GREEN, RED, YELLOW, Style
 
@@ -160,7 +161,7 @@ def why_json(events: Sequence[Placed], changes: Sequence[Change] = (), previous:
         "submitted_at": submission.submitted_at,
         "finished_at": submission.finished_at,
         "previous": _previous(previous),
-        "changes": [{"path": c.path, "op": c.op, "before": c.before, "after": c.after} for c in changes],
+        "changes": [change_json(change) for change in changes],
         "events": history_json(events)["events"],
     }
 

@@ -53,8 +53,9 @@ def which_run(action: Action) -> str:
 
 def what_happens(action: Action) -> str:
     """``will be submitted: spec changed (generation 3)``."""
-    which = which_run(action)
-    return f"{_verb(action)}: {reason_words(action.reason)}" + (f" ({which})" if which else "")
+    run = f"run {action.run_id}" if action.action in {ActionType.ADOPT, ActionType.CANCEL} else ""
+    told = ", ".join(part for part in (run, which_run(action)) if part)
+    return f"{_verb(action)}: {reason_words(action.reason)}" + (f" ({told})" if told else "")
 
 
 def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
@@ -64,9 +65,9 @@ def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
         case ActionType.REPLACE:
             return f"will replace run {action.replaces}" if action.replaces else "will replace its run"
         case ActionType.ADOPT:
-            return f"run {action.run_id} will be adopted"
+            return "will be adopted"
         case ActionType.CANCEL:
-            return f"run {action.run_id} will be cancelled"
+            return "will be cancelled"
         case ActionType.SKIP:
             return "will be skipped"
         case ActionType.WAIT:

@@ -1,0 +1,192 @@
+"""Plans, records and events with one obvious default each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.diff.explain import explain
+from reconciler.identity.digest import Place
+from reconciler.model.kinds import kind_named
+from reconciler.model.strict import JSON
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.desired import Source
+from reconciler.plan.value import Plan
+from reconciler.recorded import events as e
+from reconciler.recorded.fold import fold
+from reconciler.recorded.state import Recorded
+
+PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
+NOW = "2026-11-22T02:00:03Z"
+DIGEST = "sha256:" + "ab" * 32
+COMMIT = "3f2a9c1d" * 5
+
+
+def token(name: str = "orders-daily", number: int = 1) -> str:
+    """A client token that can be told apart."""
+    return "r1-" + f"{name.encode().hex()}{number:02x}".rjust(48, "0")[-48:]
+
+
+def emr_request(**spark: Any) -> JSON:
+    """A Spark request; keywords replace fields of `sparkSubmit`."""
+    return {
+        "applicationId": "00f1abcdefg",
+        "executionRoleArn": "arn:aws:iam::444455556666:role/emr-jobs",
+        "jobDriver": {
+            "sparkSubmit": {
+                "entryPoint": "s3://acme-jobs/jobs/orders.py",
+                "entryPointArguments": ["--day", "2026-11-21", "--password", "hunter2"],
+                "sparkSubmitParameters": "--class com.acme.Orders --conf spark.executor.memory=4g "
+                "--conf spark.hadoop.fs.s3a.secret.key=verysecret",
+                **spark,
+            }
+        },
+        "name": "orders-daily",
+    }
+
+
+def batch_request(**fields: Any) -> JSON:
+    """A container request; keywords are more fields."""
+    return {
+        "jobName": "export",
+        "jobQueue": "main",
+        "jobDefinition": "export:3",
+        "containerOverrides": {
+            "command": [
+                "python",
+                "export.py",
+                "--since",
+                "2026-01-01",
+                "--format",
+                "parquet",
+                "--verbose",
+                "--retries",
+                "3",
+            ],
+            "environment": [{"name": "STAGE", "value": "prod"}, {"name": "DB_PASSWORD", "value": "hunter2"}],
+        },
+        **fields,
+    }
+
+
+def action(name: str = "orders-daily", **fields: Any) -> Action:
+    """A first submission of a Spark job; keywords replace fields."""
+    given: dict[str, Any] = {
+        "kind": "EmrServerlessJobRun",
+        "action": ActionType.SUBMIT,
+        "reason": Reason.NEW,
+        "generation": 1,
+        "digest": DIGEST,
+        "client_token": token(name),
+        "source": Source(f"{name}.yaml", 1),
+        "request": emr_request(),
+        "locate": {"applicationId": "00f1abcdefg"},
+    }
+    if fields.get("action", ActionType.SUBMIT) not in {ActionType.SUBMIT, ActionType.REPLACE}:
+        given["request"] = None
+    return Action(name=name, **{**given, **fields})
+
+
+def changed(name: str = "orders-daily", before: JSON | None = None, after: JSON | None = None, **fields: Any) -> Action:
+    """A spec whose memory, an argument and a secret changed, as generation 3."""
+    old = before or emr_request()
+    new = after or emr_request(
+        entryPointArguments=["--day", "2026-11-22", "--password", "hunter3", "--full"],
+        sparkSubmitParameters="--class com.acme.Orders --conf spark.executor.memory=8g "
+        "--conf spark.hadoop.fs.s3a.secret.key=othersecret",
+    )
+    kind = fields.get("kind", "EmrServerlessJobRun")
+    given = {
+        "reason": Reason.SPEC_CHANGED,
+        "generation": 3,
+        "ledger_head": 12,
+        "compared_with": 11,
+        "request": new,
+        "changes": explain(kind_named(kind), old, new),
+    }
+    return action(name, **{**given, **fields})
+
+
+def plan(*actions: Action, **fields: Any) -> Plan:
+    """A plan of some actions, in the order of a plan."""
+    given = {"place": PLACE, "created_at": NOW, "ledger_position": 17, "commit": COMMIT}
+    return Plan(**{**given, **fields}, actions=tuple(sorted(actions, key=lambda a: a.name)))
+
+
+def every_kind_of_action() -> Plan:
+    """A plan with each type of action, and what people must be told of each."""
+    adopt, cancel, skip = ActionType.ADOPT, ActionType.CANCEL, ActionType.SKIP
+    return plan(
+        action("orders-new"),
+        action("export-new", kind="BatchJob", request=batch_request()),
+        changed("orders-daily", message="a return to generation 1, which will run again"),
+        changed("orders-live", action=ActionType.REPLACE, replaces="00f7aaaaaaa"),
+        action("found", action=adopt, reason=Reason.FOUND, run_id="00f7bbb", message="its run was found by tag"),
+        action("gone", action=cancel, reason=Reason.SPEC_REMOVED, run_id="00f7ccc", source=None),
+        action("late", action=skip, reason=Reason.MISSED, generation=None, slot="2026-11-21T02:00:00Z"),
+        *held_and_waiting(),
+        *(action(f"same-{number}", action=ActionType.NONE, reason=Reason.IN_SYNC) for number in range(3)),
+        action("old", action=ActionType.NONE, reason=Reason.RETIRED, message="no longer in the project"),
+        warnings=("orders-new is new and equal to orders-old, which is gone. Renamed?",),
+    )
+
+
+def held_and_waiting() -> list[Action]:
+    """Actions that do nothing now and are not in sync."""
+    wait, hold = ActionType.WAIT, ActionType.HOLD
+    lost = "unknown: ReadTimeout: no answer"
+    return [
+        action("busy", action=wait, reason=Reason.CONCURRENCY, run_id="00f7ddd", message="run 00f7ddd is live"),
+        action("settling", action=wait, reason=Reason.SETTLING, message=f"{lost}; settles at 2026-11-22T02:25:03Z"),
+        action("doubt", action=hold, reason=Reason.UNKNOWN, message=f"{lost}; settled since 2026-11-21T02:25:03Z"),
+        action("failed", action=hold, reason=Reason.RETRIES_EXHAUSTED, attempt=3, message="run 00f7eee failed"),
+        action("later", action=hold, reason=Reason.UNSUPPORTED, generation=None, message="later.yaml:7:3: schedule"),
+    ]
+
+
+def intended(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.Intended:
+    """The intent of a generation, 30 seconds before its deadline."""
+    given: dict[str, Any] = {
+        "at": "2026-11-22T01:00:00.000Z",
+        "kind": "EmrServerlessJobRun",
+        "generation": number,
+        "attempt": 1,
+        "send": 1,
+        "digest": DIGEST,
+        "revision": 1,
+        "request": emr_request(),
+        "locate": {"applicationId": "00f1abcdefg"},
+        "not_after": "2026-11-22T01:00:30.000Z",
+        "owner": "runner-1/4711",
+        "reason": "new",
+        "deletion_policy": "Orphan",
+        "source": {"path": f"{name}.yaml", "line": 1},
+        "commit": COMMIT,
+        "actor": "ana",
+        "tool_version": "0.1.0",
+    }
+    return e.Intended(name=name, token=token(name, number), **{**given, **fields})
+
+
+def submitted(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.Submitted:
+    """The acceptance of a generation, two seconds after its intent."""
+    given = {"at": "2026-11-22T01:00:02.000Z", "send": 1, "run_id": f"00f7run{number}"}
+    return e.Submitted(name=name, token=token(name, number), **{**given, **fields})
+
+
+def observed(name: str = "orders-daily", number: int = 1, state: str = "succeeded", **fields: Any) -> e.Observed:
+    """The state of a generation's run half an hour later."""
+    given = {
+        "at": "2026-11-22T01:30:00.000Z",
+        "run_id": f"00f7run{number}",
+        "aws_state": state.upper(),
+        "finished_at": "2026-11-22T01:29:30.000Z" if state in {"succeeded", "failed", "cancelled"} else None,
+    }
+    return e.Observed(name=name, token=token(name, number), state=state, **{**given, **fields})
+
+
+def recorded(*events: e.Event) -> Recorded:
+    """The fold of events, one position each."""
+    state = Recorded()
+    for position, event in enumerate(events, start=1):
+        fold(state, position, [event])
+    return state
