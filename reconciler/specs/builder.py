@@ -166,7 +166,7 @@ class Builder:
         elif is_plain and text in NULLS:
             self.flaw(offset, f"a key is missing here{f', or should be in quotes: {text}' if text else ''}", "key")
         elif is_plain and not isinstance(plain(text), str):
-            self.flaw(offset, f'the key {text} is {meaning(text)} to YAML: write "{text}" in quotes', "quotes")
+            self.flaw(offset, f'the key {text} is {meaning(text)}: write "{text}" in quotes', "quotes")
         elif text in self._container:
             self.flaw(offset, f"the key {text} is here twice", "duplicate-key")
         elif "\0" in text:

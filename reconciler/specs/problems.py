@@ -19,6 +19,7 @@ from reconciler.specs.source import SourceText
 from reconciler.specs.wording import near, said
 
 KEY = "[key]"  # what pydantic adds to the path of a mapping's key
+NEVER_SUGGESTED = frozenset({"clientToken"})  # a field of the API that is not for specs
 MISSING, UNKNOWN = "missing", "extra_forbidden"
 
 
@@ -85,7 +86,7 @@ class View:
             return self.problem((*found.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:
             known = known_fields(model, tuple(detail["loc"][:-1]))
-            return self._unknown(loc, known)
+            return self._unknown(loc, [name for name in known if name not in NEVER_SUGGESTED])
         if isinstance(found.value, Unquoted) and any(flaw.offset == found.offset for flaw in self.document.flaws):
             return None  # a null, or another flaw of the text, already said there
         value = self._value(detail, found)
@@ -108,7 +109,7 @@ def _about(loc: Loc, message: str) -> str:
     """``spec.request.applicationId is missing``, ``spec.revision: an integer is due here …``."""
     if not loc:
         return message
-    return f"{spelt(loc)} {message}" if message.startswith(("is ", "has ")) else f"{spelt(loc)}: {message}"
+    return f"{spelt(loc)} {message}" if message.startswith(("is ", "has ", "must ")) else f"{spelt(loc)}: {message}"
 
 
 def merged(found: Sequence[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:

@@ -1,0 +1,97 @@
+"""What git says about the folder the specs are in: the commit, and how recorded commits stand to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from reconciler.errors import ReconcilerError
+from reconciler.plan.desired import Ancestry, Checkout
+
+TIMEOUT_SECONDS = 30
+NOT_A_REPOSITORY = "not a git repository"
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
+    """The commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
+
+    Outside git, without a git program and before the first commit there is no commit, and so no check. Only what git
+    shows counts: in a shallow clone a commit that cannot be reached is unknown, never newer or older by guess. Raises
+    `ReconcilerError` where there is a repository and git refuses to read it: then a check is due and cannot be made.
+    """
+    try:
+        head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except FileNotFoundError:
+        return Checkout()
+    if head.returncode == 128 and NOT_A_REPOSITORY in head.stderr:
+        return Checkout()
+    if head.returncode not in {0, 1}:
+        raise ReconcilerError(f"git cannot read the checkout in {root}: {head.stderr.strip()}")
+    commit = head.stdout.strip()
+    if not commit:
+        return Checkout()
+    return Checkout(commit, _ancestry(root, commit, set(commits)))
+
+
+def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
+    """Three processes, however many commits are asked about."""
+    ancestry = dict.fromkeys(sorted(commits), Ancestry.UNKNOWN)
+    present = _present(root, sorted(commit for commit in commits if _COMMIT.fullmatch(commit)))
+    if not present:
+        return ancestry
+    # Commits that can be reached from the asked ones and not from HEAD: an asked one that is not among them is HEAD's.
+    outside = _listed(root, present, f"^{head}")
+    contained = present - outside
+    newer = _listed(root, outside & present, f"^{head}", "--ancestry-path") & present if outside else set()
+    ancestry |= dict.fromkeys(contained, Ancestry.CONTAINED)
+    ancestry |= dict.fromkeys(newer, Ancestry.NEWER)
+    return ancestry
+
+
+def _present(root: Path, commits: list[str]) -> set[str]:
+    """Those of the commits that this repository holds."""
+    if not commits:
+        return set()
+    answer = _git(root, "cat-file", "--batch-check", given="\n".join(commits) + "\n")
+    lines = [line.split() for line in answer.stdout.splitlines()]
+    return {words[0] for words in lines if len(words) == 3 and words[1] == "commit"}
+
+
+def _listed(root: Path, commits: set[str], boundary: str, *options: str) -> set[str]:
+    if not commits:
+        return set()
+    answer = _git(root, "rev-list", *options, "--stdin", given="\n".join([*sorted(commits), boundary]) + "\n")
+    if answer.returncode != 0:
+        raise ReconcilerError(f"git cannot list the history in {root}: {answer.stderr.strip()}")
+    return set(answer.stdout.split())
+
+
+def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
+    """Who does this, for the record: the person GitHub runs a workflow for, else git's user, else the account here."""
+    for name in ("GITHUB_ACTOR",):
+        if environ.get(name):
+            return environ[name]
+    try:
+        email = _git(root or Path(), "config", "--get", "user.email").stdout.strip()
+    except (FileNotFoundError, ReconcilerError):
+        email = ""
+    return email or next((environ[name] for name in ("LOGNAME", "USER", "USERNAME") if environ.get(name)), "unknown")
+
+
+def _git(root: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs git in a folder. Raises `FileNotFoundError` without git, `ReconcilerError` where it does not come back."""
+    # Variables such as GIT_DIR, which hooks set, would make git speak of another repository than the one asked about.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
+    command = ["git", "--no-replace-objects", "-C", str(root), *arguments]
+    try:
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, env=environment, timeout=TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ReconcilerError(f"git {arguments[0]} in {root} did not answer within {TIMEOUT_SECONDS} s") from None
