@@ -117,6 +117,8 @@ def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3
             return e.Conflicted(**base, run_ids=("run-1", "run-2"), **more)
         case "absent":
             return e.Absent(**base, looked_at=at(seconds), **more)
+        case "superseded":
+            return e.Superseded(**base, **more)
         case "cancel-asked":
             return e.CancelAsked(**base, run_id=run_id, reason="removed", actor="tests", **more)
         case "cancel-accepted":

@@ -44,6 +44,17 @@ class Provenance:
     owner: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What every action of one pass shares."""
+
+    place: Place
+    world: World
+    provenance: Provenance
+    claim_seconds: int
+    settle_seconds: int
+
+
 def execute(
     plan: Plan,
     *,
@@ -52,6 +63,7 @@ def execute(
     clock: Clock,
     provenance: Provenance,
     claim_seconds: int,
+    settle_seconds: int,
     workers: int = 8,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -63,6 +75,7 @@ def execute(
     calling thread as each action ends.
     """
     world = World(ledger, services, clock, stop or Event())
+    task = _Pass(plan.place, world, provenance, claim_seconds, settle_seconds)
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
     waiting: SimpleQueue[int] = SimpleQueue()
     done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()
@@ -76,7 +89,7 @@ def execute(
                 index = waiting.get_nowait()
             except Empty:
                 return
-            done.put((index, _perform(plan.actions[index], plan.place, world, provenance, claim_seconds)))
+            done.put((index, _perform(plan.actions[index], task)))
 
     for _ in range(min(workers, len(pending))):
         Thread(target=work, daemon=True).start()
@@ -105,40 +118,42 @@ def _collect(
         yield index, ActionResult(ActionOutcome.UNKNOWN, error="the command was stopped before its outcome was known")
 
 
-def _perform(action: Action, place: Place, world: World, provenance: Provenance, claim_seconds: int) -> ActionResult:
+def _perform(action: Action, task: _Pass) -> ActionResult:
     """One action to its end, whatever happens to it."""
-    if world.stop.is_set():
+    if task.world.stop.is_set():
         return ActionResult(ActionOutcome.UNSENT, error=protocol.NEVER_STOPPED)
     try:
-        return drive(_steps(action, place, world, provenance, claim_seconds), world)
+        return drive(_steps(action, task), task.world)
     except Exception as error:  # one job's unforeseen failure stays its own, and is no success
         log.exception("%s: unforeseen failure", action.name)
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unforeseen failure: {type(error).__name__}")
 
 
-def _steps(action: Action, place: Place, world: World, provenance: Provenance, claim_seconds: int) -> protocol.Steps:
+def _steps(action: Action, task: _Pass) -> protocol.Steps:
     """The protocol of one action."""
     match action.action:
         case ActionType.SUBMIT:
-            return protocol.submit(_intent(action, place, world, provenance, claim_seconds))
+            return protocol.submit(_intent(action, task))
         case ActionType.ADOPT:
             return protocol.adopt(action, action.run_id or "")
         case ActionType.CANCEL:
-            reason = f"reconciler: {action.reason} by {provenance.actor}"
-            return protocol.cancel(action, reason, provenance.actor)
+            reason = f"reconciler: {action.reason} by {task.provenance.actor}"
+            return protocol.cancel(action, reason, task.provenance.actor)
+        case ActionType.SKIP:
+            return protocol.supersede(action, task.settle_seconds)
         case _:
             raise ValueError(f"{action.action} is not acted on by this version")
 
 
-def _intent(action: Action, place: Place, world: World, provenance: Provenance, claim_seconds: int) -> protocol.Intent:
+def _intent(action: Action, task: _Pass) -> protocol.Intent:
     """The intent of a submit. A further send of the same submission transmits the bytes of the first again."""
     if action.client_token is None or action.request is None:
         raise ValueError("a submit without a token or a request")
     token = action.client_token
     request = (
-        kind_named(action.kind).as_sent(action.request, token, place.owner(action.name))
+        kind_named(action.kind).as_sent(action.request, token, task.place.owner(action.name))
         if action.send == 1
-        else _intended_request(token, world.ledger)
+        else _intended_request(token, task.world.ledger)
     )
 
     def describe(number: int, at: str, not_after: str) -> Intended:
@@ -157,17 +172,17 @@ def _intent(action: Action, place: Place, world: World, provenance: Provenance, 
             request=request,
             locate=dict(action.locate),
             not_after=not_after,
-            owner=provenance.owner,
+            owner=task.provenance.owner,
             reason=str(action.reason),
             deletion_policy=action.deletion_policy,
             streaming=action.streaming,
             source=source,
-            commit=provenance.commit,
-            actor=provenance.actor,
-            tool_version=provenance.tool_version,
+            commit=task.provenance.commit,
+            actor=task.provenance.actor,
+            tool_version=task.provenance.tool_version,
         )
 
-    return protocol.Intent(action, token, request, claim_seconds, describe)
+    return protocol.Intent(action, token, request, task.claim_seconds, task.settle_seconds, describe)
 
 
 def _intended_request(token: str, ledger: Ledger) -> JSON:

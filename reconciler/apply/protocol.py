@@ -17,10 +17,11 @@ from reconciler.identity.instant import text
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action
 from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.plan.settling import proven_absent
 from reconciler.ports import Accepted, Ambiguous, Declined, Moved, NotSent, Outcome, Refused, Wanted
 from reconciler.recorded import events as e
 from reconciler.recorded.state import Recorded
-from reconciler.recorded.submission import Phase
+from reconciler.recorded.submission import Phase, Submission
 
 Steps = Generator[Effect, object, ActionResult]
 """A run of the protocol: yields effects, is sent their results, returns what became of the action."""
@@ -38,14 +39,15 @@ NEVER_STOPPED = "the command was stopped before this was done"
 class Intent:
     """One submit of a plan, with everything its `intended` events say.
 
-    `request` is what is transmitted, byte for byte. `describe` makes the event of a send from its number, and the
-    times of its intent and of its deadline as text.
+    `request` is what is transmitted, byte for byte. `claim_seconds` and `settle_seconds` are the target's. `describe`
+    makes the event of a send from its number, and the times of its intent and of its deadline as text.
     """
 
     action: Action
     token: str
     request: JSON
     claim_seconds: int
+    settle_seconds: int
     describe: Callable[[int, str, str], e.Intended]
 
 
@@ -133,6 +135,24 @@ def adopt(action: Action, run_id: str) -> Steps:
     return (yield from _record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
 
 
+def supersede(action: Action, settle_seconds: int) -> Steps:
+    """Records that a submission which is proven absent is not asked for any more."""
+    token = action.client_token or ""
+
+    def valid(recorded: Recorded) -> str | None:
+        submission = recorded.by_token.get(token)
+        absent = submission is not None and submission.phase is Phase.INTENDED
+        proven = submission is not None and absent and proven_absent(submission, settle_seconds)
+        return None if proven else _what_moved(action, recorded)
+
+    event = e.Superseded(at=(yield from _now()), name=action.name, token=token)
+    try:
+        appended = yield Append((event,), valid)
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded ({event.type}): {error}")
+    return _moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
+
+
 def cancel(action: Action, reason: str, actor: str) -> Steps:
     """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours."""
     at = yield from _now()
@@ -198,16 +218,20 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
         record = recorded.spec(action.name)
         submission = recorded.by_token.get(intent.token)
         if number > 1:
-            again = submission is not None and submission.phase is Phase.UNSENT
-            same = submission is not None and submission.newest_send.number == number - 1
-            newest = record.newest is submission
-            return None if again and same and newest else _what_moved(action, recorded)
+            again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
+            return None if again and record.newest is submission else _what_moved(action, recorded)
         if record.head != action.ledger_head or submission is not None or record.unresolved:
             return _what_moved(action, recorded)
         key = (action.generation, action.slot, action.attempt)
         return _what_moved(action, recorded) if any(s.key == key for s in record.submissions) else None
 
     return valid
+
+
+def _may_send_again(submission: Submission, number: int, settle_seconds: int) -> bool:
+    """Whether all earlier sends are known not to have arrived, by AWS's word or by the settling rules."""
+    absent = submission.phase is Phase.INTENDED and proven_absent(submission, settle_seconds)
+    return submission.newest_send.number == number - 1 and (submission.phase is Phase.UNSENT or absent)
 
 
 def _what_moved(action: Action, recorded: Recorded) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.ports import Ledger
-from reconciler.recorded.events import Observed
+from reconciler.recorded.events import SubmissionEvent
 from reconciler.recorded.state import Recorded
 
 BATCH_EVENTS = 200
 """Observations in one append: a batch stays far below DynamoDB's item of 400 KB."""
 
 
-def record_observations(ledger: Ledger, observed: Sequence[Observed]) -> None:
-    """Appends the states of runs as AWS gave them. Raises `LedgerError`.
+def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> None:
+    """Appends the states of runs as AWS gave them, and looks that found nothing. Raises `LedgerError`.
 
     Two passes that saw the same leave it written twice, which changes nothing.
     """

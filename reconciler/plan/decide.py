@@ -43,7 +43,7 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> I
     record = recorded.spec(name)
     spec = desired.specs.get(name)
     if record.unresolved:
-        return [decide_unresolved(submission, record, recorded, desired, now) for submission in record.unresolved]
+        return [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     if spec is None:
         return decide_removed(record, desired)
     return [decide_spec(spec, record, recorded, desired)]

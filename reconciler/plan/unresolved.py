@@ -2,47 +2,79 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 from reconciler.identity.instant import parse, seconds_text
 from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.desired import Desired, Source
+from reconciler.plan.desired import Desired, DesiredSpec, Source
+from reconciler.plan.settling import forgotten, proven_absent, proving_looks, settles_at
 from reconciler.recorded.state import Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, Submission
 
 
-def decide_unresolved(
-    submission: Submission, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
+def decide_unresolved(  # noqa: PLR0917 - the three things a plan is made from, and whom it is about
+    submission: Submission,
+    spec: DesiredSpec | None,
+    record: SpecRecord,
+    recorded: Recorded,
+    desired: Desired,
+    now: datetime,
 ) -> Action:
     """One action for one unresolved submission.
 
     A run that carries the tag is adopted, at any time: that is always safe. Two are a conflict. None, or a listing
-    that failed, is waited for until the submission has settled; after that a person decides.
+    that failed, is waited for until the submission has settled. Proven absent, it is sent again if the spec still
+    asks for it, and superseded if not; after a day, or with ``onUnknown: Hold``, a person decides.
     """
     found = recorded.found.get(submission.token, ())
     if submission.phase is Phase.CONFLICTED or len(found) > 1:
         runs = ", ".join(found or submission.conflict)
-        return of_submission(
-            submission,
-            record,
-            ActionType.HOLD,
-            Reason.CONFLICT,
-            f"several runs carry the tag of this submission: {runs}. Which one counts is for a person to say",
-        )
+        message = f"several runs carry the tag of this submission: {runs}. Which one counts is for a person to say"
+        return of_submission(submission, record, ActionType.HOLD, Reason.CONFLICT, message)
     if found:
-        return of_submission(
-            submission, record, ActionType.ADOPT, Reason.FOUND, "its run was found by tag", run_id=found[0]
-        )
-    since = parse(submission.newest_send.at)
-    settles = since + timedelta(seconds=desired.settle_seconds)
-    story = f"{_doubt(submission, recorded, now)}; sent {seconds_text(since)}"
+        message = "its run was found by tag"
+        return of_submission(submission, record, ActionType.ADOPT, Reason.FOUND, message, run_id=found[0])
+    story = f"{_doubt(submission, recorded, now)}; sent {seconds_text(parse(submission.newest_send.at))}"
+    if forgotten(submission, now):
+        message = f"{story}; more than a day ago, and AWS may have forgotten a run that ended"
+        return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
+    if not proven_absent(submission, desired.settle_seconds):
+        message = f"{story}; {_until(submission, desired.settle_seconds, now)}"
+        return of_submission(submission, record, ActionType.WAIT, Reason.SETTLING, message)
+    return _absent(submission, spec, record, desired, story)
+
+
+def _absent(
+    submission: Submission, spec: DesiredSpec | None, record: SpecRecord, desired: Desired, story: str
+) -> Action:
+    """What to do about a submission that is proven absent."""
+    if spec is None or not _asks(spec, submission, desired):
+        message = "it never reached AWS, and the spec no longer asks for it"
+        return of_submission(submission, record, ActionType.SKIP, Reason.SUPERSEDED, message)
+    if desired.on_unknown == "Hold":
+        message = f"{story}; AWS has no run with its tag, and onUnknown is Hold"
+        return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
+    earlier = any(s.accepted for s in record.submissions)
+    reason = Reason.SPEC_CHANGED if earlier else Reason.NEW
+    message = f"{story}; AWS has no run with its tag, and nothing sent can still arrive: it is sent again"
+    again = of_submission(submission, record, ActionType.SUBMIT, reason, message)
+    return replace(again, request=spec.request, send=submission.newest_send.number + 1, source=spec.source)
+
+
+def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
+    """Whether the spec still asks for this very submission, now."""
+    suspended = desired.suspension is not None or spec.policy.suspend is not False
+    return spec.digest == submission.digest and not suspended and not spec.unsupported
+
+
+def _until(submission: Submission, settle_seconds: int, now: datetime) -> str:
+    """What is waited for, in words."""
+    settles = settles_at(submission, settle_seconds)
     if now < settles:
-        return of_submission(
-            submission, record, ActionType.WAIT, Reason.SETTLING, f"{story}; settles at {seconds_text(settles)}"
-        )
-    return of_submission(
-        submission, record, ActionType.HOLD, Reason.UNKNOWN, f"{story}; settled since {seconds_text(settles)}"
-    )
+        return f"settles at {seconds_text(settles)}"
+    seen = len(proving_looks(submission, settle_seconds))
+    return f"settled at {seconds_text(settles)}, {seen} of 2 empty looks recorded"
 
 
 def _doubt(submission: Submission, recorded: Recorded, now: datetime) -> str:

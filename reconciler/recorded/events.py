@@ -154,6 +154,13 @@ class Absent(SubmissionEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded(SubmissionEvent):
+    """The submission is proven absent and the spec no longer asks for it: it is never sent again."""
+
+    type: ClassVar[str] = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed(SubmissionEvent):
     """The state of a run as AWS gave it.
 

@@ -83,6 +83,8 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
         )
         record.submissions.append(submission)
         recorded.by_token[event.token] = submission
+    if submission.looked:  # an intent after empty looks was written because they proved the earlier sends absent
+        _close(submission, "absent", None)
     submission.phase = Phase.INTENDED
     submission.intent_position = position
     submission.deletion_policy = event.deletion_policy
@@ -92,31 +94,46 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
 
 
 def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
+    """What became of a send, or of the run. Once submitted, nothing makes a submission anything else."""
     match event:
         case e.Submitted() | e.Adopted():
-            if submission.phase is Phase.SUBMITTED:
-                return  # two passes can find the same run; the first record stays
-            submission.phase = Phase.SUBMITTED
-            submission.run_id = event.run_id
-            submission.run_state = RunState.SUBMITTED
-            submission.submitted_at = event.at
-            submission.error = None
-            _close(submission, "submitted", event.send if isinstance(event, e.Submitted) else None)
+            _accept(submission, event)
+        case e.Observed() | e.CancelAsked() | e.CancelAccepted():
+            _run_event(submission, event)
         case e.Unsent():
             _fail(submission, event, Phase.UNSENT)
         case e.Rejected():
             _fail(submission, event, Phase.REJECTED)
-        case e.Unclear():
-            if submission.phase is not Phase.SUBMITTED:
-                submission.error = f"{event.code}: {event.message}"
-        case e.Conflicted():
-            if submission.phase is not Phase.SUBMITTED:
-                submission.phase = Phase.CONFLICTED
-                submission.conflict = tuple(event.run_ids)
         case e.Absent():
             submission.looked.append(event.looked_at)
         case _:
-            _run_event(submission, event)
+            if submission.phase is not Phase.SUBMITTED:
+                _doubt(submission, event)
+
+
+def _accept(submission: Submission, event: e.Submitted | e.Adopted) -> None:
+    if submission.phase is Phase.SUBMITTED:
+        return  # two passes can find the same run; the first record stays
+    submission.phase = Phase.SUBMITTED
+    submission.run_id = event.run_id
+    submission.run_state = RunState.SUBMITTED
+    submission.submitted_at = event.at
+    submission.error = None
+    _close(submission, "submitted", event.send if isinstance(event, e.Submitted) else None)
+
+
+def _doubt(submission: Submission, event: e.SubmissionEvent) -> None:
+    """What is said about a submission without a run."""
+    match event:
+        case e.Unclear():
+            submission.error = f"{event.code}: {event.message}"
+        case e.Conflicted():
+            submission.phase = Phase.CONFLICTED
+            submission.conflict = tuple(event.run_ids)
+        case e.Superseded() if submission.phase is Phase.INTENDED:
+            submission.phase = Phase.SUPERSEDED
+        case _:
+            pass
 
 
 def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:

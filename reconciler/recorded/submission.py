@@ -14,6 +14,7 @@ class Phase(StrEnum):
     UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a passing reason
     REJECTED = "rejected"  # AWS said no to its content
     CONFLICTED = "conflicted"  # several runs carry its tag
+    SUPERSEDED = "superseded"  # proven absent, and no longer asked for
     SUBMITTED = "submitted"  # it has a run; this never changes again
 
 
@@ -37,7 +38,7 @@ class RunState(StrEnum):
 class Send:
     """One transmission of a submission: its number, its intent's time and deadline, and what is known of its outcome.
 
-    `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent`` or ``rejected``.
+    `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent``, ``rejected`` or ``absent``.
     """
 
     number: int

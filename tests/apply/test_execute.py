@@ -23,6 +23,12 @@ from tests.apply.world import Aws, World, unclear, unsent
 from tests.builders import NOW, PLACE, desired, intended, outcome, spec, token
 from tests.ledger.builders import MemoryStore
 
+SENT = {
+    **spec("A").request,
+    "tags": {"reconciler:token": token("A"), "reconciler:spec": "analytics/prod/orders"},
+}
+"""The request of generation 1 as it was sent."""
+
 
 def throttled(_: JSON) -> Outcome:
     """AWS is busy."""
@@ -215,6 +221,74 @@ def test_a_ledger_lost_after_acceptance_still_gives_the_run_id() -> None:
     assert world.ledger().recorded.by_token[token("A")].phase is Phase.INTENDED
 
 
+class TestProvenAbsent:
+    """An unclear send that no listing shows, after nothing of it can arrive any more."""
+
+    def lost(self, *looks: float) -> World:
+        """A send lost an hour ago, with empty looks so many seconds ago."""
+        world = World()
+        intent = intended("A", request=SENT)
+        events = [intent, outcome("unclear", intent), *(outcome("absent", intent, seconds=-look) for look in looks)]
+        world.ledger().append(events, lambda _: None)
+        return world
+
+    def test_the_same_bytes_go_again(self) -> None:
+        """The request of the first intent, under the same token, whatever cosmetic fields say now."""
+        world = self.lost(100, 30)
+        retagged = spec("A", request={**spec("A").request, "tags": {"team": "growth"}})
+        assert world.apply(desired(retagged)) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
+        assert world.aws.jobs["job-1"] == SENT
+        assert world.types() == ["intended", "unclear", "absent", "absent", "intended", "submitted"]
+
+    def test_without_recorded_proof_nothing_goes(self) -> None:
+        """A plan that saw more than the ledger holds is stale."""
+        world = self.lost(100)
+        seen = self.lost(100, 30).ledger().recorded
+        (result,) = world.apply(plan(desired(spec("A")), seen, NOW))
+        assert result.outcome == ActionOutcome.NONE
+        assert not world.aws.jobs
+
+    def test_two_passes_send_once(self) -> None:
+        """The second finds the next send taken."""
+        world = self.lost(100, 30)
+        made = plan(desired(spec("A")), world.ledger().recorded, NOW)
+        world.apply(made)
+        (result,) = world.apply(made)
+        assert result == ActionResult(ActionOutcome.NONE, error="another pass submitted it: run job-1")
+        assert len(world.aws.jobs) == 1
+
+    def test_superseded_is_recorded(self) -> None:
+        """What the spec no longer asks for is closed, and the new content runs in the next pass."""
+        world = self.lost(100, 30)
+        assert world.apply(desired(spec("B"))) == (ActionResult(ActionOutcome.RECORDED),)
+        assert world.apply(desired(spec("B"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
+        assert world.types()[-3:] == ["superseded", "intended", "submitted"]
+
+    def test_superseded_only_once(self) -> None:
+        """A second pass with the same plan changes nothing."""
+        world = self.lost(100, 30)
+        made = plan(desired(spec("B")), world.ledger().recorded, NOW)
+        world.apply(made)
+        (result,) = world.apply(made)
+        assert result.outcome == ActionOutcome.NONE
+        assert world.types().count("superseded") == 1
+
+    def test_a_ledger_that_fails(self) -> None:
+        """What could not be written is not called recorded."""
+        world = self.lost(100, 30)
+        made = plan(desired(spec("B")), world.ledger().recorded, NOW)
+
+        class Full(MemoryStore):
+            def append(self, position: int, batch: bytes) -> bytes:
+                raise LedgerFull("disk full")
+
+        full = Full()
+        full.batches.update(world.store.batches)
+        world.store = full
+        (result,) = world.apply(made)
+        assert result == ActionResult(ActionOutcome.UNKNOWN, error="could not be recorded (superseded): disk full")
+
+
 class TestCancel:
     """Runs whose spec left git."""
 
@@ -361,6 +435,7 @@ def test_hundreds_of_jobs_side_by_side() -> None:
         clock=world.clock,
         provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
         claim_seconds=30,
+        settle_seconds=1500,
         workers=8,
         progress=lambda action, result: seen.append(action.name),
     )
@@ -385,6 +460,7 @@ def test_a_service_that_cannot_be_made_sends_nothing() -> None:
         clock=world.clock,
         provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
         claim_seconds=30,
+        settle_seconds=1500,
     )
     assert result == ActionResult(ActionOutcome.UNSENT, error="NoCredentialsError: none")
 

@@ -99,6 +99,7 @@ class World:
             clock=self.clock,
             provenance=Provenance("c0ffee", "tests", "0.1.0", "here:1:x"),
             claim_seconds=30,
+            settle_seconds=1500,
             workers=workers,
             stop=self.stop,
         )

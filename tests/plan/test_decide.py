@@ -11,7 +11,7 @@ from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.change import Change
 from reconciler.plan.decide import changed_names, plan
 from reconciler.plan.desired import Ancestry, Checkout, Limits, Suspension
-from reconciler.recorded import events as e
+from reconciler.plan.settling import absences
 from reconciler.recorded.state import Recorded, Sighting
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec, token
 
@@ -155,11 +155,12 @@ class TestUnresolved:
         [
             (0, (ActionType.WAIT, Reason.SETTLING)),
             (1499, (ActionType.WAIT, Reason.SETTLING)),
-            (1500, (ActionType.HOLD, Reason.UNKNOWN)),
+            (1500, (ActionType.WAIT, Reason.SETTLING)),
+            (86_401, (ActionType.HOLD, Reason.UNKNOWN)),
         ],
     )
-    def test_it_settles_and_is_then_held(self, age: int, expected: tuple[ActionType, Reason]) -> None:
-        """Until nothing sent can still arrive it waits; then a person is asked."""
+    def test_it_settles_and_is_held_after_a_day(self, age: int, expected: tuple[ActionType, Reason]) -> None:
+        """Until it is proven absent it waits; after a day, when AWS may have forgotten, a person is asked."""
         intent = intended("A", seconds=-age)
         assert said(decide(desired(spec("A")), recorded(intent))) == expected
 
@@ -199,15 +200,105 @@ class TestUnresolved:
 
     def test_a_removed_spec_is_still_looked_for(self) -> None:
         """Leaving git does not make an unknown run known."""
-        assert said(
-            decide(
-                desired(spec("A", "other"), names=frozenset({"other"}), selected=frozenset({"orders"})),
-                recorded(intended("A")),
-            )
-        ) == (
-            ActionType.HOLD,
-            Reason.UNKNOWN,
-        )
+        wanted = desired(spec("A", "other"), names=frozenset({"other"}), selected=frozenset({"orders"}))
+        assert said(decide(wanted, recorded(intended("A")))) == (ActionType.WAIT, Reason.SETTLING)
+
+
+class TestProvenAbsent:
+    """An unresolved submission that two complete listings, begun after settling and a minute apart, did not show."""
+
+    def absent(self, *looks: int, age: int = 3600, content: str = "A") -> Recorded:
+        """An intent `age` seconds old with empty looks so many seconds ago."""
+        intent = intended(content, seconds=-age)
+        return recorded(intent, *(outcome("absent", intent, seconds=-look) for look in looks))
+
+    @pytest.mark.parametrize(
+        ("looks", "proven"),
+        [
+            ((), False),
+            ((100,), False),
+            ((100, 41), False),
+            ((100, 40), True),
+            ((100, 70, 0), True),
+            ((2101, 40), False),
+            ((2100, 40), True),
+        ],
+    )
+    def test_two_looks_after_settling_and_apart(self, looks: tuple[int, ...], proven: bool) -> None:
+        """One look, two too close to each other, and looks from before it settled prove nothing."""
+        action = decide(desired(spec("A")), self.absent(*looks))
+        assert (action.action is ActionType.SUBMIT) is proven
+        assert proven or said(action) == (ActionType.WAIT, Reason.SETTLING)
+
+    def test_it_is_sent_again_as_the_same_submission(self) -> None:
+        """Same generation, same token, the next send."""
+        action = decide(desired(spec("A")), self.absent(100, 40))
+        assert (action.generation, action.client_token, action.send) == (1, token("A"), 2)
+        assert action.request == spec("A").request
+
+    def test_the_wait_says_how_far_the_proof_is(self) -> None:
+        """A person sees what is still missing."""
+        action = decide(desired(spec("A")), self.absent(100))
+        assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty looks recorded")
+
+    def test_hold_leaves_it_to_a_person(self) -> None:
+        """onUnknown: Hold never sends again by itself."""
+        action = decide(desired(spec("A"), on_unknown="Hold"), self.absent(100, 40))
+        assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            desired(spec("B")),
+            desired(spec("A", policy={"suspend": True})),
+            desired(spec("A"), suspension=Suspension()),
+            desired(spec("A", unsupported=("orders.yaml:1:1: …",))),
+            desired(spec("A", "other"), selected=frozenset({"orders"})),
+        ],
+        ids=["changed", "suspended", "project suspended", "unsupported", "removed"],
+    )
+    def test_what_is_not_asked_for_any_more_is_superseded(self, wanted: Any) -> None:
+        """Only what the spec still asks for is sent again."""
+        assert said(decide(wanted, self.absent(100, 40))) == (ActionType.SKIP, Reason.SUPERSEDED)
+
+    def test_after_superseding_the_new_content_runs(self) -> None:
+        """Nothing of the old content ran: the next generation is its own."""
+        intent = intended("A")
+        action = decide(desired(spec("B")), recorded(intent, outcome("superseded", intent)))
+        assert (said(action), action.generation) == ((ActionType.SUBMIT, Reason.NEW), 2)
+
+    def test_a_day_later_it_is_held_whatever_the_looks_say(self) -> None:
+        """AWS may have forgotten a run that ended."""
+        action = decide(desired(spec("A")), self.absent(100, 40, age=86_401))
+        assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
+
+    def test_a_run_that_shows_up_after_all_is_adopted(self) -> None:
+        """What is found counts more than what was not."""
+        known = self.absent(100, 40)
+        Sighting(found={token("A"): ["run-9"]}).lay_over(known)
+        assert decide(desired(spec("A")), known).action is ActionType.ADOPT
+
+    @pytest.mark.parametrize(
+        ("looks", "age", "found", "count"),
+        [
+            ((), 3600, (), 1),
+            ((), 1500, (), 1),
+            ((), 1499, (), 0),
+            ((), 3600, ("run-9",), 0),
+            ((), 3600, None, 0),
+            ((59,), 3600, (), 0),
+            ((60,), 3600, (), 1),
+            ((200, 100), 3600, (), 0),
+        ],
+    )
+    def test_which_looks_are_recorded(
+        self, looks: tuple[int, ...], age: int, found: tuple[str, ...] | None, count: int
+    ) -> None:
+        """A complete empty look, after settling, a minute after the last, until there are enough."""
+        known = self.absent(*looks, age=age)
+        if found is not None:
+            Sighting(found={token("A"): found}).lay_over(known)
+        assert len(absences(known, NOW, 1500)) == count
 
 
 class TestGates:
@@ -420,10 +511,3 @@ def test_the_time_of_the_plan_is_given() -> None:
     made = plan(desired(), recorded(), NOW)
     assert (made.created_at, made.ledger_position) == ("2026-11-22T02:00:00Z", 0)
     assert at(0).startswith("2026-11-22T02:00:00")
-
-
-def test_an_absent_event_changes_no_decision_yet() -> None:
-    """Absence is recorded for the settling rules; alone it decides nothing."""
-    intent = intended("A")
-    absent: e.Event = outcome("absent", intent)
-    assert said(decide(desired(spec("A")), recorded(intent, absent))) == (ActionType.HOLD, Reason.UNKNOWN)

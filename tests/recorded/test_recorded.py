@@ -16,7 +16,7 @@ from reconciler.recorded.submission import Phase, RunState
 from tests.builders import at, intended, outcome, ran, recorded
 
 KINDS = [
-    "submitted", "adopted", "unsent", "rejected", "unclear", "conflicted", "absent",
+    "submitted", "adopted", "unsent", "rejected", "unclear", "conflicted", "absent", "superseded",
     "cancel-asked", "cancel-accepted", "running", "succeeded", "failed", "cancelled", "lost",
 ]  # fmt: skip
 OPENED = e.Opened(
@@ -80,6 +80,9 @@ def test_an_outcome_without_an_intent_is_corruption() -> None:
         (("unsent",), Phase.UNSENT, None),
         (("rejected",), Phase.REJECTED, None),
         (("conflicted",), Phase.CONFLICTED, None),
+        (("superseded",), Phase.SUPERSEDED, None),
+        (("superseded", "adopted"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("submitted", "superseded"), Phase.SUBMITTED, RunState.SUBMITTED),
         (("submitted",), Phase.SUBMITTED, RunState.SUBMITTED),
         (("adopted", "running"), Phase.SUBMITTED, RunState.RUNNING),
         (("submitted", "succeeded"), Phase.SUBMITTED, RunState.SUCCEEDED),
@@ -112,6 +115,15 @@ def test_all_sends_closed_prove_absence() -> None:
     first, second = intended(), intended(send=2)
     events = [first, outcome("unsent", first), second, outcome("rejected", second, send=2)]
     assert recorded(*events).by_token[first.token].phase is Phase.REJECTED
+
+
+def test_a_send_after_empty_looks_closes_the_earlier_ones() -> None:
+    """The intent of a further send is written only after the earlier ones were proven absent."""
+    first, second = intended(), intended(send=2)
+    events = [first, outcome("unclear", first), outcome("absent", first), second, outcome("rejected", second, send=2)]
+    submission = recorded(*events).by_token[first.token]
+    assert submission.phase is Phase.REJECTED
+    assert [send.outcome for send in submission.sends] == ["absent", "rejected"]
 
 
 def test_an_observation_of_another_run_changes_nothing() -> None:

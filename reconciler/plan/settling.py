@@ -1,0 +1,65 @@
+"""When a submission that nobody can find is known not to exist: R5 of the protocol, as pure functions.
+
+Nothing that was sent can arrive for ever: the send's deadline, the life of its signature, the clocks' error and the
+lag of listings add up to the settling time. Two complete listings without the tag, begun after that and apart from
+each other, prove absence; a listing that failed proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from reconciler.identity.instant import parse, text
+from reconciler.recorded.events import Absent
+from reconciler.recorded.state import Recorded
+from reconciler.recorded.submission import Phase, Submission
+
+LOOKS_APART = 25
+"""The part of the settling time that two proving looks are apart: a minute of the default 25."""
+
+MEMORY = timedelta(hours=24)
+"""How long AWS is trusted to remember a run that has ended: Batch keeps jobs for at least 24 hours."""
+
+
+def settles_at(submission: Submission, settle_seconds: int) -> datetime:
+    """When nothing of the newest send can arrive any more."""
+    return parse(submission.newest_send.at) + timedelta(seconds=settle_seconds)
+
+
+def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datetime]:
+    """The recorded empty looks that count, oldest first: those begun after the submission had settled."""
+    settled = settles_at(submission, settle_seconds)
+    return [moment for moment in map(parse, submission.looked) if moment >= settled]
+
+
+def proven_absent(submission: Submission, settle_seconds: int) -> bool:
+    """Whether two looks that count are far enough apart."""
+    looks = proving_looks(submission, settle_seconds)
+    return bool(looks) and looks[-1] - looks[0] >= _apart(settle_seconds)
+
+
+def forgotten(submission: Submission, now: datetime) -> bool:
+    """Whether a run of an open send may have ended so long ago that AWS no longer tells of it."""
+    opened = next((send.at for send in submission.sends if send.outcome is None), submission.newest_send.at)
+    return now - parse(opened) > MEMORY
+
+
+def absences(recorded: Recorded, looked_at: datetime, settle_seconds: int) -> tuple[Absent, ...]:
+    """The empty looks of this pass that are worth recording: `looked_at` is when the look began."""
+    return tuple(
+        Absent(at=text(looked_at), name=submission.name, token=submission.token, looked_at=text(looked_at))
+        for submission in recorded.unresolved()
+        if recorded.found.get(submission.token) == () and _counts(submission, looked_at, settle_seconds)
+    )
+
+
+def _counts(submission: Submission, looked_at: datetime, settle_seconds: int) -> bool:
+    looks = proving_looks(submission, settle_seconds)
+    fresh = not looks or looked_at - looks[-1] >= _apart(settle_seconds)
+    settled = looked_at >= settles_at(submission, settle_seconds)
+    return submission.phase is Phase.INTENDED and settled and fresh and not proven_absent(submission, settle_seconds)
+
+
+def _apart(settle_seconds: int) -> timedelta:
+    return timedelta(seconds=settle_seconds / LOOKS_APART)
