@@ -55,7 +55,7 @@ spec:
     jobDriver:
       sparkSubmit:
         entryPoint: s3://${{var.bucket}}/jobs/word_count.py
-        entryPointArguments: [s3://${{var.bucket}}/books/, s3://${{var.bucket}}/counts/]
+        entryPointArguments: ["s3://${{var.bucket}}/books/", "s3://${{var.bucket}}/counts/"]
         sparkSubmitParameters:
           conf:
             spark.executor.cores: 2
@@ -75,7 +75,7 @@ spec:
     jobQueue: default
     jobDefinition: resize-images
     containerOverrides:
-      command: [resize, "--width", "800", s3://${{var.bucket}}/images/]
+      command: [resize, "--width", "800", "s3://${{var.bucket}}/images/"]
 """
 
 

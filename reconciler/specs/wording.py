@@ -113,7 +113,8 @@ def _choice(value: object, context: Context) -> str:
 def _pattern(value: object, context: Context) -> str:
     pattern = str(context.get("pattern"))
     what = _what(value)
-    return f"{HINTS.get(pattern) or f'must match {pattern}'}{'' if what == 'text' else f', not {what}'}{_evaluated(value)}"
+    instead = "" if what == "text" else f", not {what}"
+    return f"{HINTS.get(pattern) or f'must match {pattern}'}{instead}{_evaluated(value)}"
 
 
 def _evaluated(value: object) -> str:
@@ -124,7 +125,8 @@ def _evaluated(value: object) -> str:
 
 def _length(value: object, context: Context) -> str:
     one, many = ("character", "characters") if isinstance(value, str) else ("entry", "entries")
-    bound, limit = ("at most", context["max_length"]) if "max_length" in context else ("at least", context["min_length"])
+    key, bound = ("max_length", "at most") if "max_length" in context else ("min_length", "at least")
+    limit = context[key]
     given = f", not {len(value):,}" if isinstance(value, str | dict | list | tuple) else ""
     return f"must have {bound} {limit:,} {one if limit == 1 else many}{given}"
 
@@ -134,117 +136,6 @@ def _range(_: object, context: Context) -> str:
         if key in context:
             return f"must be {words} {context[key]}"
     return "is out of range"
-
-
-_BY_TYPE.get(kind)
-    if speak is not None:
-        return speak(value, context)
-    if kind == "value_error":
-        return str(context.get("error", message))
-    return message[:1].lower() + message[1:]
-
-
-def near(word: str, known: Sequence[str]) -> str:
-    """``; did you mean X?`` where one of the known words is close, else nothing."""
-    lower = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
-    return f"; did you mean {lower[found[0]]}?" if found else ""
-
-
-def _what(value: object) -> str:
-    """A refused value, with its kind."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    text = source_text(value)
-    if text is None:
-        return "nothing"
-    shown = text if len(text) <= LONGEST_SHOWN and text.isprintable() else ""
-    if isinstance(value, str):
-        return f'the text "{shown}"' if shown else "text"
-    return f"{shown} ({meaning(text)})" if shown else meaning(text)
-
-
-def _text(value: object, _: Context) -> str:
-    if isinstance(value, dict | list):
-        return f"text is due here, not {_what(value)}"
-    text = source_text(value) or ""
-    if not text:
-        return "text is due here"
-    return f'{text} is {meaning(text)}, and text is due here: write "{text}" in quotes'
-
-
-def _integer(value: object, _: Context) -> str:
-    if isinstance(value, str) and INTEGER.fullmatch(value):
-        return f"an integer is due here: write {value} without quotes"
-    return f"an integer is due here, not {_what(value)}{_plainly(value)}"
-
-
-def _plainly(value: object) -> str:
-    """How an integer in another spelling is written plainly, where that is certain."""
-    if not isinstance(value, Unquoted):
-        return ""
-    try:
-        number = int(value.source.lower().replace("_", ""), 0)
-    except ValueError:
-        return ""
-    return f": write {number}"
-
-
-def _boolean(value: object, _: Context) -> str:
-    text = (source_text(value) or "").lower()
-    meant = "true" if text in {"yes", "on", "y", "true", "1"} else "false"
-    if text in {"yes", "on", "y", "true", "no", "off", "n", "false", "0", "1"}:
-        return f"a boolean is true or false: write {meant}, without quotes"
-    return f"true or false is due here, not {_what(value)}"
-
-
-def _number(value: object, _: Context) -> str:
-    return f"a number is due here, not {_what(value)}"
-
-
-def _mapping(value: object, _: Context) -> str:
-    return f"a mapping is due here, not {_what(value)}"
-
-
-def _list(value: object, _: Context) -> str:
-    return f"a list is due here, not {_what(value)}"
-
-
-def _choice(value: object, context: Context) -> str:
-    expected = str(context.get("expected", "")).replace("'", "")
-    choices = expected.replace(" or ", ", ").split(", ")
-    if isinstance(value, Unquoted | SourceFloat | int):
-        return f"{_what(value)} is none of these: {expected}"
-    return f"{_what(value)} is not {expected}{near(value, choices) if isinstance(value, str) else ''}"
-
-
-def _pattern(value: object, context: Context) -> str:
-    pattern = str(context.get("pattern"))
-    what = _what(value)
-    return f"{HINTS.get(pattern) or f'must match {pattern}'}{'' if what == 'text' else f', not {what}'}{_evaluated(value)}"
-
-
-def _evaluated(value: object) -> str:
-    if isinstance(value, str) and "${" in value:
-        return "; placeholders are evaluated only in spec.request"
-    return ""
-
-
-def _length(value: object, context: Context) -> str:
-    unit = "characters" if isinstance(value, str) else "entries"
-    length = len(value) if isinstance(value, str | dict | list | tuple) else "?"
-    if "max_length" in context:
-        return f"at most {context['max_length']:,} {unit}, not {length:,}"
-    return f"at least {context.get('min_length')} {unit.removesuffix('s') if context.get('min_length') == 1 else unit}"
-
-
-def _range(_: object, context: Context) -> str:
-    for key, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
-        if key in context:
-            return f"{words} {context[key]} is due here"
-    return "out of range"
 
 
 _BY_TYPE: dict[str, Callable[[object, Context], str]] = {
