@@ -161,6 +161,7 @@ REFUSED = [
         (*RESOURCES, "requests", "nvidia.com/gpu"),
     ),
     ("cpu above its limit", quantities({"cpu": "1"}, {"cpu": "1.25"}), (*RESOURCES, "requests", "cpu")),
+    ("one side wrong", quantities({"memory": "1Gi"}, {"memory": "8Mi"}), (*RESOURCES, "limits", "memory")),
     ("long quantity", quantities({"x": "1" * 257}), (*RESOURCES, "limits", "x")),
     ("kube namespace", pod(metadata={"namespace": "kube-system"}), (*POD, "metadata", "namespace")),
     ("empty namespace", pod(metadata={"namespace": ""}), (*POD, "metadata", "namespace")),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from copy import deepcopy
-from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model.emr_serverless.spark_parameters import OPTIONS, settings
+from reconciler.model.emr_serverless.spark_parameters import OPTIONS
+from reconciler.model.emr_serverless.spark_parameters import settings as taken_apart
 from reconciler.model.kind import RequestProblems
 from reconciler.model.scalar import SourceFloat, Unquoted
 from tests.model.requests import EMR, emr, spark
@@ -90,25 +90,19 @@ def test_words_with_spaces_and_quotes_are_quoted():
     assert expected == rendered({"archives": ["s3://b/e.tar.gz#env"], "conf": conf, "name": ""})
 
 
+@settings(max_examples=50, deadline=None)
 @given(
-    conf=st.dictionaries(
-        st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True), st.text(max_size=20), min_size=1, max_size=4
-    ),
+    conf=st.dictionaries(st.text("aXYZ09_.-", min_size=1, max_size=9), st.text(max_size=20), min_size=1, max_size=4),
     name=st.text(max_size=20),
-    seed=st.randoms(use_true_random=False),
 )
-def test_splitting_gives_every_word_back(conf: dict[str, str], name: str, seed: Random):
+def test_splitting_gives_every_word_back(conf: dict[str, str], name: str):
     """A POSIX splitter gives back exactly the words, in an order that the order of the keys does not change."""
-    keys = sorted(conf)
-    seed.shuffle(keys)
-    parameters: dict[str, Any] = {"name": name, "conf": {key: conf[key] for key in keys}}
     expected = [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")] + ["--name", name]
-    text = rendered(parameters)
+    text = rendered({"name": name, "conf": conf})
     assert expected == shlex.split(text)
-    assert text == rendered(dict(reversed(parameters.items())))
-    assert {"conf": conf, "parameters": {"--name": name}} == {
-        key: value for key, value in shown(text).items() if key != "entryPoint"
-    }
+    assert text == rendered({"conf": dict(reversed(conf.items())), "name": name})
+    again = {"entryPoint": "s3://bucket/pi.py", "conf": conf, "parameters": {"--name": name}}
+    assert again == shown(text)
 
 
 WRONG = [
@@ -215,4 +209,4 @@ def test_editors_are_offered_both_forms():
 def test_settings_of_nothing_are_nothing():
     """An empty string sets nothing."""
     expected: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    assert expected == settings("")
+    assert expected == taken_apart("")

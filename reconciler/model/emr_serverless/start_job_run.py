@@ -23,6 +23,8 @@ ARGUMENTS_MAX = 1024
 PARAMETERS_MAX = 102_400
 RETRIES_MAX = 10  # EMR Serverless user guide, job resiliency
 
+# botocore 1.43 says at least one character, 1.44 says none is needed. The older limit is kept: an application may run
+# where the newer one has not arrived, and an empty argument is mostly a variable that was meant to hold something.
 Argument = Annotated[str, Field(min_length=1)]
 PolicyArn = Annotated[str, Field(min_length=20, max_length=2048, pattern=POLICY_ARN)]
 
