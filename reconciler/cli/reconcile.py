@@ -31,6 +31,7 @@ def command(context: click.Context, /, *, form: str, **shared: Any) -> int:  # n
     from reconciler.wiring.session import opened
     from reconciler.wiring.survey import survey
 
+    manner = Manner(ask=False, form=form, log="reconcile")
     with opened(chosen(context, shared)) as session:
         found = survey(session, refresh=True, record=True)
         return carry_out(

@@ -1,0 +1,308 @@
+"""`apply` and `reconcile`: asking, refusing, isolating failures, stopping."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from reconciler.recorded.events import CancelAsked, Intended, Observed, Rejected, Submitted
+from tests.cli.world import COMMAND, World, batch_text, finished, project_text
+
+
+def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str, str]:
+    """Runs the command with a terminal for input and errors, types `answer` when asked. Code, output, terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *arguments],
+        cwd=world.folder,
+        env=world.environment({"TERM": "xterm"}),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    os.close(theirs)
+    shown = _until(ours, "Enter a value:")
+    os.write(ours, f"{answer}\n".encode())
+    shown += _until(ours, None)
+    out = process.communicate(timeout=60)[0]
+    os.close(ours)
+    return process.returncode, out, shown
+
+
+def _until(terminal: int, text: str | None) -> str:
+    """What appears on the terminal up to `text`; `None`: up to its end."""
+    seen = ""
+    while text is None or text not in seen:
+        if not select.select([terminal], [], [], 60)[0]:
+            raise AssertionError(f"nothing more came after: {seen}")
+        try:
+            read = os.read(terminal, 4096)
+        except OSError:  # the other side has gone
+            break
+        if not read:
+            break
+        seen += read.decode()
+    return seen
+
+
+def test_yes_at_the_terminal_submits(world: World):
+    """Answering `yes` carries the plan out; the bar and the question are on the terminal, the result on output."""
+    world.batch("clicks")
+
+    code, out, shown = _at_a_terminal(world, "yes", "apply")
+
+    assert code == 0, shown
+    assert "Only 'yes' will be accepted" in shown
+    assert "clicks: submitted" in shown
+    assert world.runs()[0].id in out
+    assert "Enter a value" not in out
+
+
+@pytest.mark.parametrize("answer", ["no", "y", ""])
+def test_any_other_answer_sends_nothing(world: World, answer: str):
+    """Anything but `yes` ends with 1, and neither AWS nor the ledger hears of it."""
+    world.batch("clicks")
+
+    code, out, shown = _at_a_terminal(world, answer, "apply", "--format", "json")
+
+    assert code == 1
+    assert "Apply cancelled" in shown
+    assert "will be submitted" in shown
+    assert out == ""
+    assert world.runs() == []
+    assert "ledger.sqlite" not in world.files()
+
+
+def test_without_a_terminal_apply_needs_yes(world: World):
+    """Where nobody can be asked, apply refuses and names --yes; with nothing to do it has no question."""
+    world.batch("clicks")
+
+    refused = world.run("apply")
+    world.run("apply", "--yes")
+    idle = world.run("apply")
+
+    assert refused.code == 1
+    assert "--yes" in refused.err
+    assert idle.code == 0
+    assert len(world.runs()) == 1
+
+
+def test_a_rejected_job_does_not_stop_the_others(world: World):
+    """AWS's no to one job is recorded and shown; the others are submitted; the next apply does not try it again."""
+    world.aws.configure(definitions=["worker"])
+    world.write("bad.yaml", batch_text("bad").replace("worker:1", "missing:1"))
+    world.batch("clicks")
+    world.spark("orders")
+
+    done = world.process("apply", "--yes", "--format", "json")
+    again = world.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 3
+    assert done.actions("name", "outcome") == [("bad", "rejected"), ("clicks", "submitted"), ("orders", "submitted")]
+    assert "missing" in done.json["actions"][0]["error"]
+    assert [event.name for event in world.events() if isinstance(event, Rejected)] == ["bad"]
+    assert again.code == 3
+    assert again.actions("action", "reason")[0] == ("hold", "rejected")
+    assert len([event for event in world.events() if isinstance(event, Intended)]) == 3
+
+
+def test_what_is_not_supported_is_refused_by_name(world: World):
+    """A spec that needs a schedule is never run as a one-off: it is named with its place; others are submitted."""
+    world.batch("nightly", schedule='"0 2 * * *"')
+    world.spark("orders")
+
+    plan = world.run("plan", "--format", "json")
+    apply = world.run("apply", "--yes", "--format", "json")
+
+    assert plan.code == 1
+    assert plan.actions("name", "action", "reason") == [("nightly", "hold", "unsupported"), ("orders", "submit", "new")]
+    assert "nightly.yaml:7:" in plan.err
+    assert "schedule" in plan.err
+    assert apply.code == 1
+    assert apply.actions("outcome") == [("none",), ("submitted",)]
+    assert world.sent("nightly") == []
+
+
+def test_a_removed_spec_is_cancelled_if_it_said_so(world: World):
+    """deletionPolicy Cancel, as recorded with the intent, stops the live run of a spec that left; Orphan leaves it."""
+    gone = world.batch("clicks", deletionPolicy="Cancel")
+    left = world.spark("orders")
+    world.batch("kept")
+    world.run("apply", "--yes")
+    gone.unlink()
+    left.unlink()
+
+    done = world.run("apply", "--yes", "--format", "json")
+    again = world.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 0
+    assert done.actions("name", "action", "outcome") == [
+        ("clicks", "cancel", "cancelled"),
+        ("kept", "none", "none"),
+        ("orders", "none", "none"),
+    ]
+    assert again.actions("action") == [("none",), ("none",), ("none",)]
+    assert [event.name for event in world.events() if isinstance(event, CancelAsked)] == ["clicks"]
+    assert [e.state for e in world.events() if isinstance(e, Observed) and e.name == "clicks"][-1] == "cancelled"
+
+
+def test_a_project_without_specs_cancels_nothing(world: World):
+    """A project whose specs are all gone, as after a wrong checkout, cancels nothing and says so."""
+    path = world.batch("clicks", deletionPolicy="Cancel")
+    world.run("apply", "--yes")
+    path.unlink()
+
+    done = world.run("apply", "--yes")
+
+    assert done.code == 0, done.err
+    assert "nothing is cancelled" in done.out
+    assert [event for event in world.events() if isinstance(event, CancelAsked)] == []
+
+
+@pytest.mark.parametrize("command", [["apply", "--yes"], ["reconcile"]], ids=" ".join)
+def test_more_than_the_limit_is_refused_whole(world: World, command: list[str]):
+    """A plan beyond maxSubmissions is shown and refused with its numbers; --max-submissions allows it once."""
+    world.write("reconciler.yaml", project_text(limits="\n      limits: {maxSubmissions: 1}"))
+    world.batch("clicks")
+    world.spark("orders")
+
+    refused = world.run(*command)
+    nothing = world.runs()
+    allowed = world.run(*command, "--max-submissions", "2")
+
+    assert refused.code == 1
+    assert "2 to submit" in refused.out
+    assert "maxSubmissions is 1, and this plan holds 2" in refused.err
+    assert nothing == []
+    assert allowed.code == 0
+    assert len(world.runs()) == 2
+
+
+def test_selection_leaves_others_alone(world: World):
+    """--only and -l act on what they name; a name that only the ledger knows can be chosen; others do not appear."""
+    world.batch("clicks", labels="{team: growth}")
+    gone = world.spark("orders", labels="{team: sales}", deletionPolicy="Cancel")
+    world.batch("third")
+
+    by_label = world.run("apply", "--yes", "-l", "team=growth", "--format", "json")
+    by_name = world.run("--only", "orders", "apply", "--yes", "--format", "json")
+    gone.unlink()
+    removed = world.run("apply", "--yes", "--only", "orders", "--format", "json")
+
+    assert by_label.actions("name") == [("clicks",)]
+    assert by_name.actions("name") == [("orders",)]
+    assert removed.actions("name", "action") == [("orders", "cancel")]
+    assert world.sent("third") == []
+
+
+def test_a_spec_of_another_target_is_named_as_such(world: World):
+    """--only with a spec that runs elsewhere says where."""
+    world.batch("clicks", targets="[local]")
+    world.batch("other")
+
+    done = world.run("plan", "--only", "clicks")
+
+    assert done.code == 64
+    assert "It is in: local" in done.err
+
+
+@contextmanager
+def _gate(url: str, opened: threading.Event, arrived: threading.Semaphore) -> Iterator[str]:
+    """A proxy in front of a stand-in that lets SubmitJob through only once `opened` is set, and tells of each that
+    has arrived."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.path.endswith("/submitjob"):
+                arrived.release()
+                opened.wait(30)
+            request = Request(url + self.path, data=body, headers=dict(self.headers), method="POST")
+            try:
+                with urlopen(request, timeout=30) as reply:
+                    status, headers, content = reply.status, reply.headers, reply.read()
+            except HTTPError as error:
+                status, headers, content = error.code, error.headers, error.read()
+            self.send_response(status)
+            for name in ("x-amzn-RequestId", "Content-Type"):
+                if headers.get(name):
+                    self.send_header(name, headers[name])
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_apply_sends_nothing_new_and_records_what_was_under_way(world: World, number: signal.Signals):
+    """After SIGINT or SIGTERM nothing further is sent, calls under way are recorded, and the command ends with 1."""
+    jobs = 12
+    for job in range(jobs):
+        world.batch(f"job-{job:02}")
+    opened, arrived = threading.Event(), threading.Semaphore(0)
+    with _gate(world.aws.url, opened, arrived) as url:
+        process = world.start("apply", "--yes", "--format", "json", AWS_ENDPOINT_URL_BATCH=url)
+        under_way = 8  # as many as are sent at once
+        for _ in range(under_way):
+            assert arrived.acquire(timeout=30)
+        process.send_signal(number)
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        opened.set()
+        done = finished(process)
+
+    assert first.startswith("Stopping")
+    assert done.code == 1, done.err
+    assert "Interrupted" in done.err
+    assert [outcome for (outcome,) in done.actions("outcome")].count("submitted") == under_way
+    assert [outcome for (outcome,) in done.actions("outcome")].count("unsent") == jobs - under_way
+    assert len(world.runs()) == under_way
+    assert len([event for event in world.events() if isinstance(event, Submitted)]) == under_way
+    assert len([event for event in world.events() if isinstance(event, Intended)]) == under_way
+
+
+def test_a_command_stopped_before_it_acts_ends_with_1(world: World):
+    """SIGTERM while planning ends the command with a sentence and 1."""
+    world.batch("clicks")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "apply"],
+        cwd=world.folder,
+        env=world.environment(),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    _until(ours, "Enter a value:")
+    process.send_signal(signal.SIGTERM)
+    shown = _until(ours, None)
+    os.close(ours)
+
+    assert process.wait(30) == 1
+    assert "Interrupted." in shown
+    assert world.runs() == []
