@@ -58,6 +58,7 @@ cp -R "$here/specs" "$work/specs"
 rm -rf "$work/specs/.reconciler"
 cd "$work"
 git init --quiet --initial-branch main
+git config user.email demo@example.com
 printf '.reconciler/\n' >.gitignore
 replace specs/reconciler.yaml "emulator: true" "emulator: {runSeconds: 1}"
 commit "The jobs of the analytics team"
@@ -84,8 +85,11 @@ say "The plan names the one setting that differs from what ran last. Nothing els
 expect 0 reconciler plan
 expect 0 reconciler apply --yes
 
-say "What is asked for, and what became of it."
+say "A later pass, as a clock would run it, has nothing to submit and records how the runs ended."
 until_ended orders-rollup
+expect 0 reconciler reconcile
+
+say "What is asked for, and what became of it."
 expect 0 reconciler status
 
 say "Why did this run happen? The ledger knows the commit, the person and the request of every run."

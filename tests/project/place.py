@@ -60,5 +60,6 @@ def project_copy(folder: Path) -> Path:
     shutil.copytree(ROOT / "specs", folder / "specs", ignore=shutil.ignore_patterns(".reconciler"))
     (folder / ".gitignore").write_text(".reconciler/\n.venv\n")
     git(folder, "init", "--quiet", "--initial-branch", "main")
+    git(folder, "config", "user.email", _PERSON["EMAIL"])
     commit(folder, "Specs")
     return folder
