@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
+from reconciler.mask.request import is_secret_at
+from reconciler.mask.text import SENSITIVE
 from reconciler.model.kind import Loc, Remark
 from reconciler.model.scalar import Unquoted
 from reconciler.model.strict import Strict
@@ -18,6 +20,7 @@ from reconciler.specs.places import Found, find, in_scalar, spelt
 from reconciler.specs.source import SourceText
 from reconciler.specs.wording import near, said
 
+_LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # these show no value
 KEY = "[key]"  # what pydantic adds to the path of a mapping's key
 NEVER_SUGGESTED = frozenset({"clientToken"})  # a field of the API that is not for specs
 MISSING, UNKNOWN = "missing", "extra_forbidden"
@@ -90,8 +93,11 @@ class View:
         if isinstance(found.value, Unquoted) and any(flaw.offset == found.offset for flaw in self.document.flaws):
             return None  # a null, or another flaw of the text, already said there
         value = self._value(detail, found)
-        message = said(kind, detail["msg"], value, detail.get("ctx", {}))
-        return self.problem(found.loc, message, kind, on_key=loc[-1:] == (KEY,))
+        secret = is_secret_at(_named(self.document.value, found.loc), value)
+        shown = _hidden(value) if secret and kind not in _LENGTHS else value
+        message = said(kind, detail["msg"], shown, detail.get("ctx", {}))
+        problem = self.problem(found.loc, message, kind, on_key=loc[-1:] == (KEY,))
+        return _line_hidden(problem) if secret else problem
 
     @staticmethod
     def _value(detail: Mapping[str, Any], found: Found) -> object:
@@ -110,6 +116,29 @@ def _about(loc: Loc, message: str) -> str:
     if not loc:
         return message
     return f"{spelt(loc)} {message}" if message.startswith(("is ", "has ", "must ")) else f"{spelt(loc)}: {message}"
+
+
+def _named(value: Any, loc: Loc) -> Loc:  # noqa: ANN401 - any document
+    """A path inside a request in which an entry of a list that has a name stands under it: names tell secrets."""
+    named: list[str | int] = []
+    for element in loc:
+        value = value[element]
+        name = value.get("name") if isinstance(value, dict) else None
+        named.append(name if isinstance(element, int) and isinstance(name, str) else element)
+    return tuple(named[2:])
+
+
+def _hidden(value: object) -> object:
+    """A stand-in for a scalar that must not be shown, of the same kind."""
+    if isinstance(value, dict | list):
+        return value
+    return SENSITIVE if isinstance(value, str) else Unquoted(SENSITIVE)
+
+
+def _line_hidden(problem: Problem) -> Problem:
+    """The problem with the line shown only up to the value."""
+    line = problem.source_line
+    return problem if line is None else replace(problem, source_line=line[: problem.col - 1] + SENSITIVE)
 
 
 def merged(found: Sequence[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
