@@ -1,0 +1,184 @@
+"""The server's own life: loopback only, connections that stay open, a stop that leaves nothing behind."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from reconciler.emulator.dispatch import dispatcher
+from reconciler.emulator.http import Server
+from reconciler.emulator.server import Emulator, serve
+from reconciler.emulator.state import State
+from reconciler.emulator.wire import Call, Reply
+from reconciler.errors import UsageError
+from tests.emulator.conftest import client, job_request
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::", ""])
+def test_hosts_that_others_can_reach_are_refused(host: str) -> None:
+    """Whatever listens there would believe everybody."""
+    with pytest.raises(UsageError, match="loopback"):
+        Emulator(None, host=host)
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("localhost", "localhost"), ("::1", "[::1]")])
+def test_loopback_hosts_answer(host: str, shown: str) -> None:
+    """By the URL that the emulator gives."""
+    if host == "::1" and not _has_ipv6():
+        pytest.skip("no IPv6 here")
+    with Emulator(None, host=host) as emulator:
+        assert emulator.url.startswith(f"http://{shown}:")
+        batch = client("batch", emulator.url)
+        assert batch.submit_job(**job_request())["jobId"]
+        batch.close()
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_taken_port_is_named() -> None:
+    """With the reason of the system."""
+    with Emulator(None) as emulator:
+        port = int(emulator.url.rpartition(":")[2])
+        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
+            Emulator(None, port=port).start()
+
+
+def test_one_connection_carries_many_requests(emulator: Emulator) -> None:
+    """HTTP/1.1 without a new connection for each call."""
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+    connection.connect()
+    first = connection.sock.getsockname()
+    for _ in range(3):
+        connection.request("GET", "/_emulator/runs")
+        assert connection.getresponse().read() == b'{"runs": []}'
+        assert first == connection.sock.getsockname()
+    connection.close()
+
+
+def test_stopping_ends_open_connections_and_threads() -> None:
+    """A client that keeps its connection does not keep the server."""
+    before = threading.active_count()
+    emulator = Emulator(None).start()
+    with emulator as same:
+        assert same is emulator
+        connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+        connection.request("GET", "/_emulator/runs")
+        connection.getresponse().read()
+    assert connection.sock.recv(1) == b""
+    connection.close()
+    emulator.stop()
+
+    assert before == threading.active_count()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = emulator.url
+
+
+def test_a_call_under_way_is_answered_before_the_stop() -> None:
+    """Stopping waits for it."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(call: Call) -> Reply:
+        entered.set()
+        go_on.wait(10)
+        return Reply(200, {}, call.body)
+
+    server = Server("127.0.0.1", 0, slow)
+    threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("POST", "/", b"still here")
+    entered.wait(10)
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    go_on.set()
+
+    assert connection.getresponse().read() == b"still here"
+    stopping.join()
+    connection.close()
+
+
+def test_a_handler_may_drop_the_connection() -> None:
+    """The seam for faults: a handler around the dispatcher lets the call happen and its reply get lost."""
+    state = State(None)
+    dispatch = dispatcher(state)
+
+    def lossy(call: Call) -> Reply:
+        dispatch(call)
+        raise ConnectionAbortedError
+
+    server = Server("127.0.0.1", 0, lossy)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    batch = client("batch", f"http://127.0.0.1:{server.port}")
+    with pytest.raises(Exception, match="Connection was closed"):
+        batch.submit_job(**job_request())
+    batch.close()
+    server.stop()
+    thread.join()
+
+    with state.reading() as records:
+        assert [run.name for run in records.accepted()] == ["orders"]
+    state.close()
+
+
+def test_serving_alone_until_told_to_stop(tmp_path: Path) -> None:
+    """The URL is announced once it listens."""
+    until, announced = threading.Event(), []
+
+    def look(url: str) -> None:
+        batch = client("batch", url)
+        announced.append(batch.submit_job(**job_request())["jobName"])
+        batch.close()
+        until.set()
+
+    serve(tmp_path / "aws.sqlite", port=0, announce=look, until=until)
+
+    assert announced == ["orders"]
+
+
+def test_a_broken_connection_is_survived(emulator: Emulator) -> None:
+    """Garbage, and a client that leaves in the middle of its request."""
+    host, _, port = emulator.url.removeprefix("http://").partition(":")
+    for sent in (b"\x00\x01garbage\r\n\r\n", b"POST /v1/submitjob HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(sent)
+    assert emulator.runs() == []
+
+
+def test_a_state_that_fails_is_a_500_everywhere(emulator: Emulator, tmp_path: Path) -> None:
+    """For the control endpoint and for STS as well as for the services."""
+    state = State(tmp_path / "aws.sqlite")
+    dispatch = dispatcher(state)
+    state.close()
+
+    for call in (
+        Call("GET", "/_emulator/runs"),
+        Call("POST", "/", body=b"Action=GetCallerIdentity&Version=2011-06-15"),
+        Call("POST", "/v1/submitjob", body=b'{"jobName": "a", "jobQueue": "b", "jobDefinition": "c"}'),
+    ):
+        assert dispatch(call).status == 500
+
+
+def test_starting_reads_no_service_model_and_no_client_library() -> None:
+    """What start-up costs: models are read when a service is first called, and boto3 and pydantic are not needed."""
+    script = (
+        "import sys\n"
+        "from reconciler.emulator.server import Emulator\n"
+        "from reconciler.emulator.protocol import service_model\n"
+        "with Emulator(None):\n"
+        "    print(service_model.cache_info().currsize, 'boto3' in sys.modules, 'pydantic' in sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, capture_output=True, text=True)
+
+    assert said.stdout.strip() == "0 False False"
