@@ -1,0 +1,188 @@
+"""The strict reader, on texts alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model.scalar import Unquoted
+from reconciler.specs.builder import MOST_EXPANDED, Unreadable
+from reconciler.specs.json_text import json_documents
+from reconciler.specs.places import find, spelt
+from reconciler.specs.reader import yaml_documents
+from reconciler.specs.source import SourceText
+
+
+def said(text, read=yaml_documents):
+    """Everything wrong with a text, as ``line:col: path: message``."""
+    source = SourceText("x.yaml", text)
+    lines = []
+    try:
+        flaws = [flaw for document in read(text) for flaw in document.flaws]
+    except Unreadable as error:
+        flaws = error.flaws
+        lines = ["{}:{}: {}".format(*source.position(error.offset), error.message)]
+    for flaw in flaws:
+        line, col = source.position(flaw.offset)
+        lines.append(f"{line}:{col}: {spelt(flaw.loc)}: {flaw.message}")
+    return lines
+
+
+NULL_SAID = '1:4: a: ~ is null here: remove it, or write "~" in quotes if you mean the text'
+RULES = {
+    "duplicate key": ("a: 1\nb: {c: 1,\n    c: 2}\n", ["3:5: b: the key c is here twice"]),
+    "merge key": ("a: &a {x: 1}\nb: {<<: *a}\n", ["2:5: b: merge keys (<<) are not allowed: write the fields out"]),
+    "tag on a scalar": ("a: [1, !!str 2]\n", ["1:8: a[1]: tags (!!str) are not allowed: write the value as it is"]),
+    "tag on a mapping": ("a: !x {b: 1}\n", ["1:4: a: tags (!x) are not allowed: write the value as it is"]),
+    "tag on a list": ("a: ! [b]\n", ["1:4: a: tags (!) are not allowed: write the value as it is"]),
+    "null": ("a: ~\n", [NULL_SAID]),
+    "empty": ("a:\nb: 1\n", ["1:3: a: has no value: remove it or give a value"]),
+    "empty entry": ("a:\n  - b\n  -\n", ["3:4: a[1]: has no value: remove it or give a value"]),
+    "number as key": ("a: {1: x}\n", ['1:5: a: the key 1 is a number: write "1" in quotes']),
+    "boolean as key": ("on: x\n", ['1:1: : the key on is a boolean: write "on" in quotes']),
+    "date as key": ("2026-11-22: x\n", ['1:1: : the key 2026-11-22 is a date: write "2026-11-22" in quotes']),
+    "null as key": ("~: x\n", ["1:1: : a key is missing here, or should be in quotes: ~"]),
+    "no key": ("{: x}\n", ["1:2: : a key is missing here"]),
+    "mapping as key": ("? {a: 1}\n: x\nb: 2\n", ["1:3: : a key is text, not a mapping or a list"]),
+    "list as key": ("[a, b]: x\n", ["1:1: : a key is text, not a mapping or a list"]),
+    "alias as key": ("a: &a b\n*a : c\n", ["2:1: : write the key out: *a cannot be one"]),
+    "anchor twice": ("a: &a b\nc: &a d\n", ["2:4: c: the anchor &a is defined twice"]),
+    "no such anchor": ("a: *b\n", ["1:4: no anchor &b"]),
+    "alias of itself": ("a: &a [*a]\n", ["1:8: *a is inside its own anchor"]),
+    "flaws before the end": ("a: ~\nb: *c\n", ["2:4: no anchor &c", NULL_SAID]),
+    "NUL in quotes": ('a: "\\0"\n', ["1:4: a: NUL characters are not allowed"]),
+    "NUL in a key": ('"a\\0": 1\n', ["1:1: : NUL characters are not allowed"]),
+    "control character": ("a: b\x07\n", ["1:5: the character U+0007 is not allowed in YAML"]),
+    "line separator": ("a: b\u2028c\n", ["1:5: the character U+2028 is not allowed in YAML"]),
+    "lone surrogate": ("a: \ud800\n", ["1:4: the character U+D800 is not allowed in YAML"]),
+    "unclosed quote": ("a: 'b\n", ["2:1: the file ends inside a quoted text"]),
+    "colon in a value": ("a: b: c\n", ["1:5: a second ': ' in this value: put the value in quotes"]),
+    "at sign": ("a: @b\n", ["1:4: this character cannot start a value: put the value in quotes"]),
+    "tab": ("a:\n\tb: c\n", ["2:1: this character cannot start a value: put the value in quotes"]),
+    "indentation": ("a: b\n c: d\n", ["2:3: a second ': ' in this value: put the value in quotes"]),
+    "YAML 2": ("%YAML 2.0\n---\na: 1\n", ["1:1: only YAML 1.1 and 1.2 can be read"]),
+    "too deep": ("[" * 65, ["1:65: nested deeper than 64 levels"]),
+    "far too deep": ("[" * 100_000, ["1:65: nested deeper than 64 levels"]),
+    "a character beyond": ('a: "\\UFFFFFFFF"\n', ["1:7: found invalid Unicode character escape code"]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), RULES.values(), ids=RULES)
+def test_every_rule_names_its_place(text, expected):
+    """Each thing that a text must not hold is found, at its line and column."""
+    assert expected == said(text)
+
+
+def test_nesting_of_64_is_read():
+    """The limit itself is allowed."""
+    assert [] == said("[" * 64 + "]" * 64)
+
+
+def bomb(levels):
+    """Lists of nine aliases to lists of nine aliases …"""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+def test_an_alias_bomb_is_counted_and_not_built():
+    """Aliases that expand past the limit are an error at the first alias that passes it."""
+    assert [f"5:15: aliases expand to more than {MOST_EXPANDED:,} nodes"] == [
+        line for line in said(bomb(9)) if "expand" in line
+    ]
+    assert [] == said(bomb(4))
+
+
+def test_aliases_count_towards_nesting():
+    """What an alias brings in is as deep as where it stands and what it holds together."""
+    # given a list of 40 levels, and an alias to it below 30 more
+    text = f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 30}*a{']' * 30}\n"
+    # then that is deeper than allowed, and below 23 it is not
+    assert ["2:34: *a nests deeper than 64 levels"] == said(text)
+    assert [] == said(f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 23}*a{']' * 23}\n")
+
+
+def test_an_alias_is_the_value_at_the_place_of_its_anchor():
+    """An aliased value is the anchored one, and what is wrong with it is where it is written."""
+    (document,) = yaml_documents("a: &a {x: [1]}\nb: *a\n&k c: *k\n")
+    assert {"a": {"x": [1]}, "b": {"x": [1]}, "c": "c"} == document.value
+    assert find(document, ("a", "x", 0)) == find(document, ("b", "x", 0))._replace(loc=("a", "x", 0))
+
+
+def test_documents_are_apart():
+    """Anchors, flaws and places of one document do not reach the next."""
+    first, second = yaml_documents("a: &x 1\na: 2\n---\na: &x 3\nb: *x\n")
+    assert 1 == len(first.flaws)
+    assert [] == second.flaws
+    assert {"a": 3, "b": 3} == second.value
+
+
+def test_a_dropped_entry_takes_its_whole_value_with_it():
+    """The value of a key that is here twice is not read as something else."""
+    (document,) = yaml_documents("a: 1\na: {b: [c, {d: e}]}\nf: 2\n")
+    assert {"a": 1, "f": 2} == document.value
+
+
+def test_values_keep_their_text():
+    """Plain scalars are what they plainly are, quoted and block scalars are text."""
+    (document,) = yaml_documents("a: [1, true, on, 'on', \"1\", 1.50, |\n  x\n  ]\n".replace(", |\n  x\n  ", ""))
+    assert [1, True, Unquoted("on"), "on", "1", 1.5] == document.value["a"]
+
+
+JSON_RULES = {
+    "duplicate key": ('{"a": 1,\n "a": 2}', ["2:2: : the key a is here twice"]),
+    "null": ('{"a": null}', ['1:7: a: null is null here: remove it, or write "null" in quotes if you mean the text']),
+    "NaN": ('{"a": "NaN", "b":\n NaN}', ["2:2: NaN is not JSON"]),
+    "trailing": ('{"a": 1} x', ["1:10: not JSON: extra data"]),
+    "trailing comma": ('{"a": 1,}', None),
+    "comment": ('{"a": 1 // x\n}', ["1:9: not JSON: expecting ',' delimiter"]),
+    "empty": ("", ["1:1: not JSON: expecting value"]),
+    "half a pair": ('{"a": "\\ud83d"}', ["1:7: half of a surrogate pair is not a character"]),
+    "far too deep": ("[" * 100_000, ["1:1: nested deeper than 64 levels"]),
+    "too deep": ("[" * 65 + "]" * 65, ["1:65: nested deeper than 64 levels"]),
+    "NUL": ('{"a": "\\u0000"}', ["1:7: a: NUL characters are not allowed"]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), JSON_RULES.values(), ids=JSON_RULES)
+def test_json_is_strictly_json(text, expected):
+    """A JSON file is JSON and nothing more, and what is wrong has its place."""
+    found = said(text, json_documents)
+    assert found == expected if expected is not None else found
+
+
+def test_json_values_survive():
+    """Surrogate pairs, escapes, tabs between tokens, very long keys and integers are read as JSON means them."""
+    text = '{"a":\t"\\ud83d\\ude00 \\/ \\u00e9 \\u2028",\n"' + "k" * 2000 + '": [' + "9" * 99 + ", -1, 0.50, true]}"
+    (document,) = json_documents(text)
+    assert "😀 / é \u2028" == document.value["a"]
+    assert [int("9" * 99), -1, 0.5, True] == document.value["k" * 2000]
+    assert text.index("0.50") == find(document, ("k" * 2000, 2)).offset
+
+
+def test_a_huge_integer_is_refused_by_its_field_and_not_by_python():
+    """An integer longer than Python reads is no crash."""
+    (document,) = json_documents('{"a": ' + "9" * 5000 + "}")
+    assert Unquoted("9" * 5000) == document.value["a"]
+    (document,) = yaml_documents("a: " + "9" * 5000)
+    assert Unquoted("9" * 5000) == document.value["a"]
+
+
+@given(st.text(alphabet=st.sampled_from("ab:-?[]{},&*!|>'\"%@#~<\n\t \\0123.\u00e9\U0001f600$/"), max_size=60))
+def test_any_text_is_read_or_refused(text):
+    """No text ever raises anything else than that it cannot be read."""
+    said(text)
+    said(text, json_documents)
+
+
+@given(st.text(max_size=30))
+def test_any_characters_are_read_or_refused(text):
+    """The same for characters of any kind."""
+    said(text)
+    said(text, json_documents)
+
+
+def test_positions_follow_editors():
+    """Lines end at newline, carriage return or both; columns count characters."""
+    source = SourceText("x", "é\r\nb\rc\nd")
+    assert [(1, 1), (1, 2), (2, 1), (3, 1), (4, 1)] == [source.position(i) for i in (0, 1, 3, 5, 7)]
+    assert ["é", "b", "c", "d", None] == [source.line(i) for i in (1, 2, 3, 4, 5)]
