@@ -28,7 +28,7 @@ Exit code 3 when a job was rejected, or something is held or not known yet.
 """
 
 
-@click.command("apply", help=HELP, short_help="Plan, show, ask, do.")
+@click.command("apply", help=HELP)
 @click.argument("plan_file", required=False, metavar="[PLANFILE]", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--format", "form", type=FORMAT_TEXT_JSON, default="text", show_default=True)

@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@click.command("completion", help=HELP, short_help="Completion script for bash, zsh or fish.")
+@click.command("completion", help=HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @directory_options
 @click.pass_context

@@ -22,7 +22,7 @@ Examples:
 """
 
 
-@click.command("emulator", help=HELP, short_help="Serve the embedded AWS on a port.")
+@click.command("emulator", help=HELP)
 @click.option("--port", type=click.IntRange(0, 65535), default=4566, metavar="N", show_default=True)
 @click.option(
     "--state", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Keep runs in this file."

@@ -18,7 +18,7 @@ Example:
 """
 
 
-@click.command("history", help=HELP, short_help="Everything the ledger holds about one spec.")
+@click.command("history", help=HELP)
 @click.argument("name")
 @click.option("--format", "form", type=FORMAT_TEXT_JSON, default="text", show_default=True)
 @ledger_options

@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@click.command("init", help=HELP, short_help="Start a project: reconciler.yaml, an example of each kind, a schema.")
+@click.command("init", help=HELP)
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--name", metavar="NAME", help="Name of the project; part of the identity of every run.")
 @directory_options

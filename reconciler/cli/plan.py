@@ -41,7 +41,7 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
         raise click.BadParameter(f"{error}; write a time with its zone, as in 2026-12-01T00:00:00Z") from None
 
 
-@click.command("plan", help=HELP, short_help="Show what an apply would do; write nothing.")
+@click.command("plan", help=HELP)
 @click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Keep the plan.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: plan from what is recorded.")

@@ -49,7 +49,9 @@ class Program(click.Group):
         """The command of that name, `None` where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        return cast("click.Command", import_module(f"reconciler.cli.{cmd_name}").command)
+        command = cast("click.Command", import_module(f"reconciler.cli.{cmd_name}").command)
+        command.short_help = COMMANDS[cmd_name]  # what shells show beside a completion
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

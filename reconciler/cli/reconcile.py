@@ -19,7 +19,7 @@ Exit code 3 when a job was rejected, or something is held or not known yet.
 """
 
 
-@click.command("reconcile", help=HELP, short_help="One pass without asking, within the limits.")
+@click.command("reconcile", help=HELP)
 @click.option("--format", "form", type=FORMAT_TEXT_JSON, default="text", show_default=True)
 @selection_options
 @pass_options
@@ -34,6 +34,4 @@ def command(context: click.Context, /, *, form: str, **shared: Any) -> int:  # n
     manner = Manner(ask=False, form=form, log="reconcile")
     with opened(chosen(context, shared)) as session:
         found = survey(session, refresh=True, record=True)
-        return carry_out(
-            session, found.plan, found.recorded, found.limits, Manner(ask=False, form=form, log="reconcile")
-        )
+        return carry_out(session, found.plan, found.recorded, found.limits, manner)

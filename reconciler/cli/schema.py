@@ -22,7 +22,7 @@ and at the top of a spec:
 """
 
 
-@click.command("schema", help=HELP, short_help="JSON Schema of the files, for editors.")
+@click.command("schema", help=HELP)
 @directory_options
 @click.pass_context
 def command(context: click.Context, /, **shared: Any) -> int:  # noqa: ANN401 - click's own values

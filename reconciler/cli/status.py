@@ -21,7 +21,7 @@ Exit code 3 when a spec is held, lost or unknown.
 """
 
 
-@click.command("status", help=HELP, short_help="Each spec: what is asked for, its last run, how that stands.")
+@click.command("status", help=HELP)
 @click.option("--format", "form", type=FORMAT_TEXT_JSON, default="text", show_default=True)
 @click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: show what is recorded.")
 @selection_options

@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@click.command("validate", help=HELP, short_help="Check every spec, offline.")
+@click.command("validate", help=HELP)
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @place_options
 @click.pass_context

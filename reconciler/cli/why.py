@@ -22,7 +22,7 @@ Examples:
 """
 
 
-@click.command("why", help=HELP, short_help="From a run to the commit that asked for it, or back.")
+@click.command("why", help=HELP)
 @click.argument("what")
 @click.option("--format", "form", type=FORMAT_TEXT_JSON, default="text", show_default=True)
 @ledger_options

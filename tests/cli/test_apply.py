@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import select
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,17 +72,38 @@ def test_yes_at_the_terminal_submits(world: World):
     assert "Enter a value" not in out
 
 
-@pytest.mark.parametrize("answer", ["no", "y", ""])
-def test_any_other_answer_sends_nothing(world: World, answer: str):
-    """Anything but `yes` ends with 1, and neither AWS nor the ledger hears of it."""
+def test_no_at_the_terminal_sends_nothing(world: World):
+    """Another answer than `yes` ends with 1; with --format json the plan is shown beside the question, and standard
+    output stays empty."""
     world.batch("clicks")
 
-    code, out, shown = _at_a_terminal(world, answer, "apply", "--format", "json")
+    code, out, shown = _at_a_terminal(world, "no", "apply", "--format", "json")
 
     assert code == 1
-    assert "Apply cancelled" in shown
     assert "will be submitted" in shown
+    assert "Apply cancelled" in shown
     assert out == ""
+    assert world.runs() == []
+
+
+class _Typed(io.StringIO):
+    """What somebody types at a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize("answer", ["y\n", "YES\n", "\n", "", "yes please\n"])
+def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: str):
+    """Anything else, an end of input too, is no: neither AWS nor the ledger hears of it."""
+    world.batch("clicks")
+    monkeypatch.setattr(sys, "stdin", _Typed(answer))
+
+    done = world.run("apply")
+
+    assert done.code == 1
+    assert "Apply cancelled" in done.err
     assert world.runs() == []
     assert "ledger.sqlite" not in world.files()
 

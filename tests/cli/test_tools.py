@@ -1,0 +1,181 @@
+"""The commands around the main ones: init, schema, completion, emulator, version, help."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from reconciler import __version__
+from reconciler.cli import main
+from reconciler.cli.program import COMMANDS
+from tests.cli.world import COMMAND, World, aws_environment, standin
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> World:
+    """An empty folder."""
+    return World(tmp_path, standin())
+
+
+def test_init_makes_a_project_that_validates_plans_and_applies(empty: World):
+    """What init makes passes validate, and runs on the emulator without an account; a second init touches nothing."""
+    made = empty.run("init", "specs", "--name", "analytics")
+    files = empty.files()
+    again = empty.run("init", "specs")
+
+    assert made.code == 0, made.err
+    assert empty.run("validate").code == 0
+    assert empty.run("plan").code == 0
+    assert empty.run("apply", "--yes").code == 0
+    assert again.code != 0
+    assert {name: content for name, content in empty.files().items() if name in files} == files
+
+
+def test_schema_describes_project_and_kinds(empty: World):
+    """The schema is one JSON value that knows the project file and both kinds."""
+    text = empty.run("schema").out
+
+    assert json.loads(text)["$schema"]
+    assert all(word in text for word in ("Project", "EmrServerlessJobRun", "BatchJob", "settleSeconds"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(empty: World, shell: str):
+    """The script names the program and its variable."""
+    script = empty.run("completion", shell).out
+
+    assert "_RECONCILER_COMPLETE" in script
+    assert "reconciler" in script
+
+
+def test_completion_completes_commands(empty: World):
+    """The installed command answers the shell with the commands that begin as typed."""
+    done = empty.process(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS="reconciler va", COMP_CWORD="1")
+
+    assert "validate" in done.out
+    assert "plan" not in done.out
+
+
+def test_version_and_module(empty: World):
+    """--version names the version; `python -m reconciler` is the same program."""
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "--version"], capture_output=True, text=True, check=False, cwd=empty.folder
+    )
+
+    assert done.returncode == 0
+    assert done.stdout == f"reconciler {__version__}\n"
+
+
+def test_every_command_is_in_the_help(empty: World):
+    """The program's help lists each command with its line."""
+    text = " ".join(empty.run("--help").out.partition("Commands:")[2].split())
+
+    assert all(f"{name} {line}" in text for name, line in COMMANDS.items())
+
+
+def test_emulator_serves_until_interrupted(empty: World):
+    """`emulator --port` prints where it is, answers boto3, keeps its runs in a file, and ends with 0 on a signal."""
+    process = empty.start("emulator", "--port", "0", "--state", "aws.sqlite", "--account", "111122223333")
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[2].rstrip(".")
+    client = boto3.client(
+        "sts", endpoint_url=url, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+
+    account = client.get_caller_identity()["Account"]
+    client.close()
+    process.send_signal(signal.SIGTERM)
+    out = process.stdout.read()
+    err = process.communicate(timeout=30)[1]
+
+    assert account == "111122223333"
+    assert process.returncode == 0, err
+    assert f"export AWS_ENDPOINT_URL_BATCH={url}" in out
+    assert (empty.folder / "aws.sqlite").exists()
+
+
+def test_emulator_on_a_port_that_is_taken(world: World):
+    """A taken port is told in a sentence."""
+    port = world.aws.url.rpartition(":")[2]
+
+    done = world.run("emulator", "--port", port)
+
+    assert done.code == 64
+    assert port in done.err
+
+
+def test_no_arguments_shows_the_help(empty: World):
+    """The bare command shows its help and is wrong usage."""
+    done = empty.run()
+
+    assert done.code == 64
+    assert "Commands:" in done.out + done.err
+
+
+def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
+    """Nothing is logged by default; -v says where the command works; botocore's own lines come with -vvv, no bodies."""
+    world.batch("clicks", "not-for-logs")
+
+    quiet = world.process("apply", "--yes")
+    again = world.process("-v", "apply", "--yes")
+
+    assert quiet.err == ""
+    assert "account 111122223333" in again.err
+    assert "botocore" not in again.err
+
+
+def test_wire_logs_hold_no_bodies(world: World):
+    """Even the most talkative log has no request in it."""
+    world.batch("clicks", "not-for-logs")
+
+    done = world.process("-vvvv", "apply", "--yes")
+
+    assert done.code == 0
+    assert "not-for-logs" not in done.err
+
+
+def test_main_takes_the_arguments_of_the_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Without arguments given, `main` reads the command line."""
+    monkeypatch.setattr(sys, "argv", ["reconciler", "--version"])
+
+    assert main() == 0
+    assert capsys.readouterr().out == f"reconciler {__version__}\n"
+
+
+def test_two_targets_have_two_emulators(empty: World):
+    """Each emulator target keeps its own runs and its own ledger."""
+    text = (
+        "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: shop}\nspec:\n"
+        "  targets: {a: {emulator: true}, b: {emulator: {runSeconds: 0, outcomes: {clicks: Failed}}}}\n"
+    )
+    empty.write("reconciler.yaml", text)
+    empty.batch("clicks")
+    empty.spark("orders")
+
+    for target in ("a", "b"):
+        assert empty.run("apply", "--yes", "-t", target).code == 0
+    status = empty.run("status", "-t", "b", "--format", "json")
+
+    assert [spec["state"] for spec in status.json["specs"]] == ["failed", "succeeded"]
+    names = {path.name for path in (empty.folder / ".reconciler").iterdir()}
+    assert {"a.sqlite", "b.sqlite", "emulator-a.sqlite", "emulator-b.sqlite"} <= names
+
+
+def test_environment_of_the_user_is_left_alone(world: World):
+    """Boto3's own variables are honoured as they are: the stand-in at AWS_ENDPOINT_URL alone serves too."""
+    url = world.aws.url
+    world.env = {name: value for name, value in aws_environment(url).items() if "ENDPOINT" not in name}
+    world.env["AWS_ENDPOINT_URL"] = url
+    world.batch("clicks")
+
+    assert world.run("apply", "--yes").code == 0
+    assert len(world.runs()) == 1
+    assert os.environ.get("AWS_ENDPOINT_URL") is None
+    assert COMMAND.exists()
