@@ -60,7 +60,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def has_access_key_id(text: str) -> bool:
     """Whether an AWS access key id is in the text: then a 40-character string beside it is its secret."""
-    return _compiled(ACCESS_KEY_ID).search(text) is not None
+    return ("AKIA" in text or "ASIA" in text) and _compiled(ACCESS_KEY_ID).search(text) is not None
 
 
 def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:

@@ -101,8 +101,9 @@ def changed(name: str = "orders-daily", before: JSON | None = None, after: JSON 
         "ledger_head": 12,
         "compared_with": 11,
         "request": new,
-        "changes": explain(kind_named(kind), old, new),
     }
+    if "changes" not in fields:
+        given["changes"] = explain(kind_named(kind), old, new)
     return action(name, **{**given, **fields})
 
 

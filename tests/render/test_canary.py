@@ -1,0 +1,134 @@
+"""A secret planted anywhere in a request never appears where people read."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.diff.explain import explain
+from reconciler.mask.request import masked, secret_places
+from reconciler.model.kinds import kind_named
+from reconciler.plan.action import Reason
+from reconciler.render.json_form import dumps, plan_json
+from reconciler.render.markdown import plan_markdown
+from reconciler.render.text import plan_text
+from tests.render.samples import action, batch_request, changed, emr_request, plan
+
+CANARY = "q7Canary-8Xz_2"
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+FILES = {"batch.jsonl": "BatchJob", "emr_serverless.jsonl": "EmrServerlessJobRun"}
+
+AS_TEXT = [
+    "--password {}", "--db-password={}", "-Dpassword={} -Dx=1", "DB_PASSWORD={} run", "https://user:{}@host/path",
+    "jdbc:postgresql://h/d?user=u&password={}", '{{"auth": {{"password": "{}", "x": 1}}}}', "api_key: {}",
+    "x --token '{}' y", "sh -c \"mysql --password={} -h db\"", "--conf spark.acme.secret={}",
+]  # fmt: skip
+AS_ARGUMENTS = [["--password", "{}"], ["--user", "u", "--api-key", "{}", "--x"], ["--conf", "spark.acme.password={}"]]
+
+
+def planted(text, secret):
+    """A template with the secret in it."""
+    return text.format(secret)
+
+
+def leaves(value, path=()):
+    """The place of every string, and of every list of strings, in a request."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from leaves(entry, (*path, key))
+    elif isinstance(value, list):
+        if value and all(isinstance(entry, str) for entry in value):
+            yield path
+        for index, entry in enumerate(value):
+            yield from leaves(entry, (*path, index))
+    elif isinstance(value, str):
+        yield path
+
+
+def put(request, path, value):
+    """A copy of a request with another value at a place."""
+    copied = copy.deepcopy(request)
+    target = copied
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    return copied
+
+
+def at(request, path):
+    """The value at a place."""
+    for key in path:
+        request = request[key]
+    return request
+
+
+def variants(request, secret):
+    """Copies of a request, each with a secret somewhere in it."""
+    for number, path in enumerate(leaves(request)):
+        if isinstance(at(request, path), list):
+            template = AS_ARGUMENTS[number % len(AS_ARGUMENTS)]
+            yield put(request, path, [*at(request, path), *(planted(entry, secret) for entry in template)])
+        elif path[-1] not in {"name", "jobName", "type"}:
+            yield put(request, path, planted(AS_TEXT[number % len(AS_TEXT)], secret))
+    for key in ("tags", "parameters"):
+        yield {**request, key: {"db.password": secret}}
+    entry = [{"name": "STAGE", "value": "x"}, {"name": "DB_PASSWORD", "value": secret}]
+    yield {**request, "containerOverrides": {"environment": entry}}
+    properties = {"classification": "spark-defaults", "properties": {"spark.hadoop.fs.s3a.secret.key": secret}}
+    yield {**request, "configurationOverrides": {"applicationConfiguration": [properties]}}
+
+
+def renderings(kind, before, after):
+    """Everything that people may read of a new and of a changed spec, together."""
+    new = action(kind=kind, request=after)
+    differs = changed(kind=kind, before=before, after=after)
+    waits = changed(kind=kind, before=before, after=after)
+    made = [plan(new), plan(differs), plan(action(kind=kind, reason=Reason.SPEC_CHANGED, changes=waits.changes))]
+    return "\n".join(text for each in made for text in (plan_text(each, verbose=True), plan_markdown(each)))
+
+
+def check_variants(kind, request):
+    """No rendering of any variant holds the canary; the JSON, which is whole, does."""
+    pairs = zip(variants(request, CANARY), variants(request, CANARY + "new"), strict=True)
+    for before, after in pairs:
+        assert CANARY not in renderings(kind, before, after), after
+        assert CANARY not in json.dumps(masked(after)), after
+        assert secret_places(after)
+        assert CANARY in dumps(plan_json(plan(action(kind=kind, request=after))))
+
+
+@pytest.mark.parametrize(("kind", "request_"), [("EmrServerlessJobRun", emr_request()), ("BatchJob", batch_request())])
+def test_a_planted_secret_is_nowhere_to_be_read(kind, request_):
+    """In every place of our own samples, new and changed."""
+    check_variants(kind, request_)
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
+@pytest.mark.parametrize("file", FILES)
+def test_a_secret_planted_in_real_requests_is_nowhere_to_be_read(file):
+    """In real requests: one in eight of them, all places, so that the test stays quick."""
+    for line in (CORPUS / file).read_text().splitlines()[::8]:
+        check_variants(FILES[file], json.loads(line)["request"])
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
+@pytest.mark.parametrize("file", FILES)
+def test_real_requests_hold_no_secrets(file):
+    """Nothing of the corpus is masked: what people must review is shown."""
+    for line in (CORPUS / file).read_text().splitlines():
+        request = json.loads(line)["request"]
+        assert secret_places(request) == [], request
+        assert masked(request) == request
+
+
+def test_an_argument_that_only_its_neighbour_gives_away():
+    """The option stands still and its value changes: the change alone does not tell, and is masked all the same."""
+    kind = kind_named("BatchJob")
+    before = batch_request(containerOverrides={"command": ["--password", CANARY]})
+    after = batch_request(containerOverrides={"command": ["--password", CANARY + "new"]})
+    (change,) = explain(kind, before, after)
+    assert (change.after, change.sensitive) == (CANARY + "new", True)
+    assert CANARY not in renderings("BatchJob", before, after)

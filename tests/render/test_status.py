@@ -1,0 +1,136 @@
+"""How each spec stands."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from reconciler.identity.instant import parse
+from reconciler.plan.action import ActionType, Reason
+from reconciler.recorded import events as e
+from reconciler.render.status import age_text, rows, status_text
+from tests.render.golden_files import check
+from tests.render.samples import NOW, action, every_kind_of_action, intended, observed, plan, recorded, submitted, token
+
+AT = "2026-11-22T01:00:02.000Z"
+
+
+def rejected(name="orders-daily"):
+    """A send that AWS said no to."""
+    return e.Rejected(
+        at=AT, name=name, token=token(name), send=1, code="ValidationException", message="password=hunter2"
+    )
+
+
+def unsent(name="orders-daily"):
+    """A send that never arrived."""
+    return e.Unsent(at=AT, name=name, token=token(name), send=1, code="EndpointConnectionError", message="no route")
+
+
+def conflicted(name="orders-daily"):
+    """A submission with two runs."""
+    return e.Conflicted(at=AT, name=name, token=token(name), run_ids=("a", "b"))
+
+
+def row(*events, **fields):
+    """The row of one spec with these events; keywords are fields of its action."""
+    given = {"action": ActionType.NONE, "reason": Reason.IN_SYNC, **fields}
+    return rows(plan(action(**given)), recorded(*events))[0]
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([], "none"),
+        ([intended()], "unknown"),
+        ([intended(not_after="2026-11-22T02:00:30.000Z")], "intended"),
+        ([intended(), submitted()], "submitted"),
+        ([intended(), submitted(), observed(state="running")], "running"),
+        ([intended(), submitted(), observed(state="succeeded")], "succeeded"),
+        ([intended(), submitted(), observed(state="failed")], "failed"),
+        ([intended(), submitted(), observed(state="cancelled")], "cancelled"),
+        ([intended(), submitted(), observed(state="lost")], "lost"),
+        ([intended(), conflicted()], "unknown"),
+        ([intended(), rejected()], "none"),
+        ([intended(), unsent()], "none"),
+        ([intended(), submitted(), intended(number=2), submitted(number=2)], "submitted"),
+    ],
+)
+def test_states_in_one_word(events, state):
+    """The documented words, from the newest submission and the time of the plan."""
+    assert row(*events).state == state
+
+
+def test_a_row_tells_the_newest_submission():
+    """Run, token, digest and times are those of the newest submission, not of what is planned."""
+    actual = row(intended(), submitted(), observed(), generation=7, client_token="r1-planned")
+    assert (actual.generation, actual.attempt, actual.run_id, actual.client_token) == (1, 1, "00f7run1", token())
+    assert (actual.submitted_at, actual.finished_at) == (AT, "2026-11-22T01:29:30.000Z")
+    assert actual.in_sync
+    assert actual.reason == "in-sync"
+
+
+def test_a_spec_that_never_ran_has_no_run():
+    """Without a submission there is no generation, token or time, only what the spec asks for."""
+    actual = row(action=ActionType.SUBMIT, reason=Reason.NEW)
+    assert (actual.generation, actual.attempt, actual.run_id, actual.client_token) == (None, None, None, None)
+    assert actual.digest is not None
+    assert not actual.in_sync
+    assert actual.reason == "new"
+
+
+@pytest.mark.parametrize(
+    ("event", "words"), [(rejected(), "rejected: ValidationException"), (unsent(), "unsent: Endpoint")]
+)
+def test_what_has_no_run_says_why(event, words):
+    """`none` after a refusal or a failed send is explained, whatever the plan is about."""
+    assert words in row(intended(), event, action=ActionType.WAIT, reason=Reason.SUSPENDED).reason
+    said = row(
+        intended(), event, action=ActionType.HOLD, reason=Reason.REJECTED, message=f"AWS: {event.code}: {event.message}"
+    )
+    assert said.reason.count(event.code) == 1
+
+
+def test_a_name_with_several_actions_has_one_row():
+    """Two unresolved submissions of one spec: one row, not in sync, both reasons."""
+    held = action(action=ActionType.HOLD, reason=Reason.UNKNOWN)
+    waiting = action(action=ActionType.WAIT, reason=Reason.SETTLING)
+    (actual,) = rows(plan(held, waiting), recorded(intended(), intended(number=2)))
+    assert (actual.generation, actual.in_sync, actual.reason) == (2, False, "unknown; settling")
+
+
+def test_retired_names_come_last():
+    """What git no longer asks for is below what it asks for."""
+    assert [each.name for each in rows(every_kind_of_action(), recorded())][-2:] == ["settling", "old"]
+
+
+def test_the_table_reads_well():
+    """Every state as people see it, with masked reasons."""
+    history = recorded(
+        intended(), submitted(), observed(), intended("busy", 2), submitted("busy", 2), observed("busy", 2, "running"),
+        intended("failed"), rejected("failed"), intended("settling"), intended("old"), submitted("old"),
+        intended("late", generation=None, slot="2026-11-21T02:00:00Z", attempt=2),
+    )  # fmt: skip
+    check("status.txt", status_text(rows(every_kind_of_action(), history), parse(NOW)))
+
+
+def test_colour_adds_nothing_but_colour():
+    """Without its colour codes, the coloured table is the plain one."""
+    table = rows(every_kind_of_action(), recorded(intended(), submitted()))
+    painted = status_text(table, parse(NOW), color=True)
+    assert painted != status_text(table, parse(NOW))
+    assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == status_text(table, parse(NOW))
+
+
+def test_an_empty_project_is_said():
+    """A table without rows would say nothing."""
+    assert status_text((), parse(NOW)) == "No specs, and nothing recorded."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (90000, "1d")]
+)
+def test_ages(seconds, text):
+    """The largest whole unit, never negative: clocks differ."""
+    assert age_text(seconds) == text
