@@ -54,10 +54,16 @@ def commit(cwd: Path, subject: str) -> str:
     return git(cwd, "rev-parse", "HEAD")
 
 
-def project_copy(folder: Path) -> Path:
-    """A fresh git repository in `folder` with a copy of specs/, committed. Returns `folder`."""
+def project_copy(folder: Path, *, instant: bool = True) -> Path:
+    """A fresh git repository in `folder` with a copy of specs/, committed. Returns `folder`.
+
+    `instant`: runs on its emulator take no time, so that nothing has to wait for their end.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "specs", folder / "specs", ignore=shutil.ignore_patterns(".reconciler"))
+    if instant:
+        project = folder / "specs" / "reconciler.yaml"
+        project.write_text(project.read_text("utf-8").replace("emulator: true", "emulator: {runSeconds: 0}"), "utf-8")
     (folder / ".gitignore").write_text(".reconciler/\n.venv\n")
     git(folder, "init", "--quiet", "--initial-branch", "main")
     git(folder, "config", "user.email", _PERSON["EMAIL"])

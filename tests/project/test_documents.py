@@ -38,11 +38,12 @@ def test_commands_print_what_the_document_shows(path: Path, tmp_path: Path):
     Times, run ids, commits and durations may differ. UPDATE_DOCS=1 writes the real output into the document.
     """
     text = path.read_text("utf-8")
-    place = project_copy(tmp_path / "analytics")
+    update = bool(os.environ.get("UPDATE_DOCS"))
+    place = project_copy(tmp_path / "analytics", instant=not update)
 
     printed = [output(block, place) for block in blocks(text)]
 
-    if os.environ.get("UPDATE_DOCS"):
+    if update:
         path.write_text(renewed(text, printed), "utf-8")
     shown = [[step.shown for step in block.steps] for block in blocks(text)]
     assert [list(map(plain, steps)) for steps in shown] == [list(map(plain, steps)) for steps in printed]

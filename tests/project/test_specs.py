@@ -17,7 +17,7 @@ SPECS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in FILES}
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the example project in a git repository of its own."""
-    return project_copy(tmp_path / "repository")
+    return project_copy(tmp_path / "repository", instant=False)
 
 
 def test_example_project_is_valid_without_a_warning(project: Path):
