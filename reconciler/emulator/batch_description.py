@@ -146,11 +146,20 @@ def _container(overrides: Params, steps: Sequence[Step]) -> Params:
 
 
 def _multi_node(described: Job, steps: Sequence[Step]) -> Params:
-    if described.node is not None:
-        overrides = described.run.request["nodeOverrides"].get("nodePropertyOverrides", [{}])
-        node = {"nodeIndex": described.node, "isMainNode": described.node == 0}
-        return {"nodeDetails": node, "container": _container(overrides[0].get("containerOverrides", {}), steps)}
-    return {"nodeProperties": _node_properties(described.run)}
+    if described.node is None:
+        return {"nodeProperties": _node_properties(described.run)}
+    overrides = described.run.request["nodeOverrides"].get("nodePropertyOverrides", [])
+    own: Params = next((each for each in overrides if _is_for(each["targetNodes"], described.node)), {})
+    node = {"nodeIndex": described.node, "isMainNode": described.node == 0}
+    return {"nodeDetails": node, "container": _container(own.get("containerOverrides", {}), steps)}
+
+
+def _is_for(target: str, node: int) -> bool:
+    """Whether ``3``, ``0:3``, ``:3`` or ``2:`` (people write ``0,n``, too) holds a node."""
+    first, separator, last = target.replace(",", ":").partition(":")
+    if not separator:
+        return first == str(node)
+    return (int(first) if first.isdigit() else 0) <= node and (not last.isdigit() or node <= int(last))
 
 
 def _node_properties(run: Run) -> Params:

@@ -69,7 +69,7 @@ def nodes(run: Run) -> int:
 
 
 def _numbers(node: Params) -> Sequence[str]:
-    return re.findall(r"[0-9]{1,3}", node["targetNodes"])
+    return re.findall(r"[0-9]{1,9}", node["targetNodes"])
 
 
 # --- dependencies -----------------------------------------------------------------------------------------------------

@@ -60,12 +60,14 @@ def _of_queue(params: Params, context: Context) -> Params:
 def _of_parent(params: Params, context: Context, *, children: bool) -> Params:
     parent = known_job(params["arrayJobId" if children else "multiNodeJobId"], context)
     after = position(params.get("nextToken"))
-    indexes = range(0 if after is None else after + 1, parent.run.facts.array if children else nodes(parent.run))
-    jobs: Iterable[Job] = (
-        Job(parent.run, child=index) if children else Job(parent.run, node=index) for index in indexes
-    )
+    start = 0 if after is None else after + 1
     status = params.get("jobStatus", DEFAULT_STATUS).upper()
-    wanted = (job for job in jobs if current(job.timeline, context.now).state == status)
+    if children:
+        jobs: Iterable[Job] = (Job(parent.run, child=index) for index in range(start, parent.run.facts.array))
+        wanted = (job for job in jobs if current(job.timeline, context.now).state == status)
+    else:
+        alive = current(parent.timeline, context.now).state == status
+        wanted = (Job(parent.run, node=index) for index in range(start, nodes(parent.run) if alive else start))
     limit = min(params.get("maxResults", MAX_PAGE), MAX_PAGE)
     found, token = page(wanted, limit, lambda job: (job.child if children else job.node) or 0)
     return {"jobSummaryList": [_summary(job, context) for job in found], "nextToken": token}

@@ -7,6 +7,7 @@ state at a moment is a look-up, and a listing can be answered from two stored nu
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -173,23 +174,26 @@ _CANCELLABLE = frozenset({"SUBMITTED", "PENDING", "RUNNABLE"})
 def batch_timeline(facts: Facts) -> Timeline:
     """SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING, SUCCEEDED or FAILED; of an array's parent: SUBMITTED, PENDING
     while children live, then SUCCEEDED or FAILED."""
-    return _array_timeline(facts) if facts.array else _job_timeline(facts, "", facts.released_at)
+    return _array_timeline(facts) if facts.array else _job_timeline(facts, "", facts.released_at, facts.blocked_at)
 
 
 def child_timeline(facts: Facts, index: int) -> Timeline:
     """One child of an array job."""
     if not facts.sequential:
-        return _job_timeline(facts, str(index), facts.released_at)
-    return _sequence(facts, index + 1)[index]
+        return _job_timeline(facts, str(index), facts.released_at, facts.blocked_at)
+    return _sequence(facts)[index]
 
 
 def children(facts: Facts) -> list[tuple[int, Timeline]]:
     """Every child of an array job, grouped: how many share a timeline. The order is not the index."""
     if facts.sequential:
-        return [(1, timeline) for timeline in _sequence(facts, facts.array)]
+        return [(1, timeline) for timeline in _sequence(facts)]
     single = {stop.child for stop in facts.stops if stop.child}
-    alike = (facts.array - len(single), _job_timeline(facts, "", facts.released_at))
-    groups = [alike, *((1, _job_timeline(facts, child, facts.released_at)) for child in sorted(single))]
+    alike = (facts.array - len(single), _job_timeline(facts, "", facts.released_at, facts.blocked_at))
+    groups = [
+        alike,
+        *((1, _job_timeline(facts, child, facts.released_at, facts.blocked_at)) for child in sorted(single)),
+    ]
     return [(count, timeline) for count, timeline in groups if count]
 
 
@@ -198,19 +202,18 @@ def stop_takes(verb: str, state: str) -> bool:
     return state in _CANCELLABLE or (verb != "cancel" and state not in BATCH_ENDED)
 
 
-def _sequence(facts: Facts, count: int) -> list[Timeline]:
-    """The first children of an array job whose children wait for one another."""
+@functools.lru_cache(maxsize=8)
+def _sequence(facts: Facts) -> Sequence[Timeline]:
+    """The children of an array job whose children wait for one another. Kept for a while: there are up to 10,000, and
+    a listing asks for each."""
     timelines: list[Timeline] = []
-    waiting = facts
-    for index in range(count):
-        timelines.append(_job_timeline(waiting, str(index), waiting.released_at))
+    released_at, blocked_at = facts.released_at, facts.blocked_at
+    for index in range(facts.array):
+        timelines.append(_job_timeline(facts, str(index), released_at, blocked_at))
         last = end(timelines[-1])
-        if last is None:
-            waiting = dataclasses.replace(waiting, released_at=None)
-        elif last.state == "SUCCEEDED":
-            waiting = dataclasses.replace(waiting, released_at=last.at)
-        elif waiting.blocked_at is None:
-            waiting = dataclasses.replace(waiting, blocked_at=last.at, released_at=None)
+        released_at = last.at if last is not None and last.state == "SUCCEEDED" else None
+        if last is not None and last.state == "FAILED" and blocked_at is None:
+            blocked_at = last.at
     return timelines
 
 
@@ -231,10 +234,10 @@ def _parent_end(at: float, failed: Step | None) -> Step:
     return Step(at, "FAILED", detail=failed.detail if failed.by else CHILD_FAILED, by=failed.by)
 
 
-def _job_timeline(facts: Facts, child: str, released_at: float | None) -> Timeline:
+def _job_timeline(facts: Facts, child: str, released_at: float | None, blocked_at: float | None) -> Timeline:
     timeline = _batch_attempts(facts, released_at)
-    if facts.blocked_at is not None:
-        blocked_at = max(facts.blocked_at, facts.accepted_at)
+    if blocked_at is not None:
+        blocked_at = max(blocked_at, facts.accepted_at)
         timeline = interrupted(timeline, blocked_at, [Step(blocked_at, "FAILED", detail=BLOCKED)])
     for stop in facts.stops:
         if stop.child in ("", child):
@@ -252,9 +255,8 @@ def _batch_attempts(facts: Facts, released_at: float | None) -> Timeline:
         steps += [Step(at, "RUNNABLE", attempt), Step(at + quarter, "STARTING", attempt)]
         at += 2 * quarter
         steps.append(Step(at, "RUNNING", attempt))
-        timed_out = facts.timeout_seconds is not None and not _runs_within(facts, facts.timeout_seconds)
-        if timed_out:
-            return [*steps, Step(at + (facts.timeout_seconds or 0.0), "FAILED", attempt, EXIT_TIMEOUT)]
+        if facts.timeout_seconds is not None and not _runs_within(facts, facts.timeout_seconds):
+            return [*steps, Step(at + facts.timeout_seconds, "FAILED", attempt, EXIT_TIMEOUT)]
         if facts.run_seconds is None:
             return steps
         at += facts.run_seconds

@@ -53,7 +53,8 @@ def route(service: str, call: Call) -> tuple[OperationModel, dict[str, str]]:
 
 
 def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> dict[str, Any]:
-    """The input of an operation, from path, query, headers and JSON body. `null` members count as absent, as in AWS.
+    """The input of an operation, from path, query and JSON body; neither service has any in headers. `null` members
+    count as absent, as in AWS.
 
     Raises `Invalid` for a body that is not a JSON object. What cannot be converted stays text, for validation to name.
     """
@@ -68,8 +69,6 @@ def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> d
             params[name] = labels[wire_name]
         elif location == "querystring" and wire_name in call.query:
             params[name] = _from_query(shape, call.query[wire_name])
-        elif location == "header" and wire_name in call.headers:
-            params[name] = _from_text(shape, call.headers[wire_name])
     return params
 
 
@@ -94,8 +93,6 @@ def _from_query(shape: Shape, values: list[str]) -> Any:  # noqa: ANN401 - any J
 def _from_text(shape: Shape, text: str) -> Any:  # noqa: ANN401 - any JSON value
     if shape.type_name in ("integer", "long") and re.fullmatch(r"-?[0-9]{1,19}", text):
         return int(text)
-    if shape.type_name == "boolean" and text in ("true", "false"):
-        return text == "true"
     if shape.type_name == "timestamp":
         return _moment(text)
     return text

@@ -38,7 +38,7 @@ class Emulator:
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
         if settings is not None:
-            self._state.put_settings(settings)
+            self._give(settings)
 
     def start(self) -> Emulator:
         """Listens, and answers on a thread of its own from now on."""
@@ -52,6 +52,13 @@ class Emulator:
         )
         self._thread.start()
         return self
+
+    def _give(self, settings: Settings) -> None:
+        try:
+            self._state.put_settings(settings)
+        except BaseException:
+            self._state.close()
+            raise
 
     def stop(self) -> None:
         """Ends every connection and closes the state. Doing it again does nothing."""

@@ -19,21 +19,21 @@ BUSY_SECONDS = 30.0
 """How long one process waits for another's transaction before it gives up."""
 
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS settings (only INTEGER PRIMARY KEY CHECK (only = 1), text TEXT NOT NULL)",
-    """CREATE TABLE IF NOT EXISTS runs (
+    "CREATE TABLE settings (only INTEGER PRIMARY KEY CHECK (only = 1), text TEXT NOT NULL)",
+    """CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         service TEXT NOT NULL, id TEXT NOT NULL UNIQUE, place TEXT NOT NULL,
         name TEXT NOT NULL, name_key TEXT NOT NULL, definition TEXT NOT NULL, share TEXT NOT NULL, mode TEXT NOT NULL,
         token TEXT, fingerprint TEXT NOT NULL,
         accepted_at REAL NOT NULL, ended_at REAL, end_state TEXT,
         request TEXT NOT NULL, facts TEXT NOT NULL, tags TEXT NOT NULL)""",
-    "CREATE UNIQUE INDEX IF NOT EXISTS runs_token ON runs (service, place, token) WHERE token IS NOT NULL",
-    "CREATE INDEX IF NOT EXISTS runs_place ON runs (service, place, seq)",
-    "CREATE INDEX IF NOT EXISTS runs_name ON runs (service, place, name_key, seq)",
-    "CREATE TABLE IF NOT EXISTS waits (id TEXT NOT NULL, needs TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS waits_needs ON waits (needs)",
-    "CREATE INDEX IF NOT EXISTS waits_id ON waits (id)",
-    "CREATE TABLE IF NOT EXISTS tags (arn TEXT PRIMARY KEY, tags TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX runs_token ON runs (service, place, token) WHERE token IS NOT NULL",
+    "CREATE INDEX runs_place ON runs (service, place, seq)",
+    "CREATE INDEX runs_name ON runs (service, place, name_key, seq)",
+    "CREATE TABLE waits (id TEXT NOT NULL, needs TEXT NOT NULL)",
+    "CREATE INDEX waits_needs ON waits (needs)",
+    "CREATE INDEX waits_id ON waits (id)",
+    "CREATE TABLE tags (arn TEXT PRIMARY KEY, tags TEXT NOT NULL)",
 )
 
 
@@ -85,15 +85,23 @@ class State:
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Records]:
+        """Raises `StateUnusable` where SQLite fails: no room, a file that cannot be written, one that is closed."""
         with self._lock:
-            self._connection.execute(begin)
             try:
+                self._connection.execute(begin)
                 yield Records(self._connection, self._current_settings())
                 self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._undo()
+                raise StateUnusable(f"emulator state {self.path}: {error}") from error
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                self._undo()
                 raise
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def put_settings(self, settings: Settings) -> None:
         """Replaces the settings, for every process that uses this file."""
@@ -107,12 +115,14 @@ class State:
         return self._settings[1]
 
     def _prepare(self) -> None:
+        found = self._format()
+        if found > FORMAT:
+            raise StateUnusable(f"it has format {found}, this version reads up to {FORMAT}")
+        if found == 0 and self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+            raise StateUnusable("it is a database of something else")
         if self.path is not None:
             self._use_wal()
         self._connection.execute("PRAGMA synchronous=NORMAL")
-        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if found > FORMAT:
-            raise StateUnusable(f"it has format {found}, this version reads up to {FORMAT}")
         if found == 0:
             self._create()
         try:
@@ -120,13 +130,17 @@ class State:
         except (UsageError, TypeError, ValueError) as error:
             raise StateUnusable(f"its settings cannot be read: {error}") from error
 
+    def _format(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
     def _create(self) -> None:
-        """Makes the tables. Whoever opens the file at the same time makes the same ones, one after the other."""
+        """Makes the tables, unless somebody who opened the file at the same time has."""
         self._connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
-            self._connection.execute(statement)
-        self._connection.execute("INSERT OR IGNORE INTO settings VALUES (1, ?)", [Settings().text()])
-        self._connection.execute(f"PRAGMA user_version={FORMAT}")
+        if self._format() == 0:
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
+            self._connection.execute("INSERT INTO settings VALUES (1, ?)", [Settings().text()])
+            self._connection.execute(f"PRAGMA user_version={FORMAT}")
         self._connection.execute("COMMIT")
 
     def _use_wal(self) -> None:

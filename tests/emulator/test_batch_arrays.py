@@ -120,6 +120,27 @@ def test_a_multi_node_job_has_nodes(submit: Submit, job: Get, batch: Any, clock:
     assert [found["nodeProperties"]["isMainNode"] for found in listed] == [True, False, False, False]
 
 
+def test_each_node_has_the_overrides_of_its_range(submit: Submit, job: Get, batch: Any) -> None:
+    """Ranges may be open at either end; a node that no range names has none. Nodes are in their parent's state."""
+    ranges = {"0": ["main"], "1:2": ["low"], "4:": ["high"]}
+    overrides = [{"targetNodes": name, "containerOverrides": {"command": said}} for name, said in ranges.items()]
+    parent = submit(nodeOverrides={"numNodes": 6, "nodePropertyOverrides": overrides})
+
+    commands = [job(f"{parent}#{index}")["container"]["command"] for index in range(6)]
+    assert commands == [["main"], ["low"], ["low"], [], ["high"], ["high"]]
+    assert batch.list_jobs(multiNodeJobId=parent)["jobSummaryList"] == []
+    assert len(batch.list_jobs(multiNodeJobId=parent, jobStatus="SUBMITTED")["jobSummaryList"]) == 6
+
+
+def test_the_largest_sequential_array_is_listed_in_time(submit: Submit, batch: Any, clock: Clock) -> None:
+    """Ten thousand children, each waiting for the one before."""
+    parent = submit(arrayProperties={"size": 10_000}, dependsOn=[{"type": "SEQUENTIAL"}])
+    clock.tick(22 + 9_998 * 21 + 10)
+
+    running = batch.list_jobs(arrayJobId=parent)["jobSummaryList"]
+    assert [found["jobId"] for found in running] == [f"{parent}:9999"]
+
+
 def test_the_number_of_nodes_can_be_given(submit: Submit, job: Get) -> None:
     """`numNodes` decides; with nothing said, there are two."""
     assert job(submit(nodeOverrides={"numNodes": 5}))["nodeProperties"]["numNodes"] == 5

@@ -64,7 +64,7 @@ def test_the_other_filters(submit: Submit, batch: Any, clock: Clock) -> None:
 
 def test_a_filtered_page_holds_a_hundred(submit: Submit, batch: Any) -> None:
     """The pages together hold every job once; summaries carry no tags."""
-    ids = [submit(tags={"reconciler:token": "t"}) for _ in range(205)]
+    ids = [submit(tags={"reconciler:token": "t"}) for _ in range(101)]
 
     pages = list(
         batch.get_paginator("list_jobs").paginate(
@@ -72,10 +72,10 @@ def test_a_filtered_page_holds_a_hundred(submit: Submit, batch: Any) -> None:
         )
     )
 
-    assert [len(page["jobSummaryList"]) for page in pages] == [100, 100, 5]
+    assert [len(page["jobSummaryList"]) for page in pages] == [100, 1]
     assert ids[::-1] == [summary["jobId"] for page in pages for summary in page["jobSummaryList"]]
     assert "tags" not in pages[0]["jobSummaryList"][0]
-    assert len(batch.list_jobs(jobQueue="main", jobStatus="SUBMITTED")["jobSummaryList"]) == 205
+    assert len(batch.list_jobs(jobQueue="main", jobStatus="SUBMITTED")["jobSummaryList"]) == 101
 
 
 def test_another_queue_is_another_listing(submit: Submit, batch: Any) -> None:

@@ -95,6 +95,13 @@ def test_null_members_count_as_absent(emulator: Emulator) -> None:
     assert response.status == 200
 
 
+def test_a_boolean_is_no_number(emulator: Emulator) -> None:
+    """JSON has both; so has AWS."""
+    response, body = send(emulator, "POST", "/v1/submitjob", job_request(schedulingPriorityOverride=True))
+
+    assert (response.status, "must be an integer" in json.loads(body)["message"]) == (400, True)
+
+
 def test_unknown_paths_and_operations(emulator: Emulator) -> None:
     """A path that AWS does not have is 404; an operation that the emulator does not have is 501 and says so."""
     for method, path in (("POST", "/v1/nothing"), ("PUT", "/applications"), ("GET", "/elsewhere")):

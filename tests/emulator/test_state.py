@@ -100,6 +100,29 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
         State(tmp_path)
 
 
+def test_the_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    """It is not written to."""
+    path = tmp_path / "other.sqlite"
+    _run(path, "CREATE TABLE theirs (id)")
+    before = path.read_bytes()
+
+    with pytest.raises(StateUnusable, match="something else"):
+        State(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """When the emulator wants to write to it, and at once where it comes with settings."""
+    path = tmp_path / "aws.sqlite"
+    state = State(path)
+    _run(path, "CREATE TRIGGER refuse BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    with pytest.raises(StateUnusable, match=r"aws\.sqlite: no room"):
+        state.put_settings(Settings())
+    state.close()
+    with pytest.raises(StateUnusable, match="no room"):
+        Emulator(path, Settings())
+
+
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     """By its format number, or by settings this version does not know."""
     path = tmp_path / "aws.sqlite"
