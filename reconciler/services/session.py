@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from threading import RLock
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -52,6 +54,7 @@ class Aws:
         self._region, self._endpoint_url, self._profile = region, endpoint_url, profile
         self._credentials, self._timeouts = credentials, timeouts
         self._lock = RLock()
+        self._botocore: botocore.session.Session | None = None
         self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str], Client] = {}
 
@@ -87,7 +90,7 @@ class Aws:
         """
         if self._endpoint_url is not None:
             return True
-        return any(not self._at_aws(service) for service in _job_services(MODULES))
+        return self._endpoints_are_set() and any(not self._at_aws(service) for service in _job_services(MODULES))
 
     def close(self) -> None:
         """Closes the connections of all clients."""
@@ -95,6 +98,17 @@ class Aws:
             for client in self._clients.values():
                 client.close()
             self._clients.clear()
+
+    def _endpoints_are_set(self) -> bool:
+        """Whether any endpoint is set at all: the usual answer is no, and needs no clients."""
+        if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
+            return True
+        with self._lock:
+            try:
+                settings = self._core().get_scoped_config()
+            except BotoCoreError as error:
+                raise service_error("reading the AWS configuration", error) from error
+        return "endpoint_url" in settings or "services" in settings
 
     def _at_aws(self, service: str) -> bool:
         given = _host(self.asking(service))
@@ -124,10 +138,15 @@ class Aws:
                 self._clients[use, service] = client
             return client
 
+    def _core(self) -> botocore.session.Session:
+        if self._botocore is None:
+            self._botocore = botocore.session.Session(profile=self._profile)
+        return self._botocore
+
     def _make(self, service: str, config: Config) -> Client:
         try:
             if self._session is None:
-                self._session = boto3.Session(profile_name=self._profile, region_name=self._region)
+                self._session = boto3.Session(botocore_session=self._core(), region_name=self._region)
             names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
             given = dict(zip(names, self._credentials or (), strict=False))
             return self._session.client(service, endpoint_url=self._endpoint_url, config=config, **given)

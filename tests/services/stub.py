@@ -1,0 +1,129 @@
+"""A server of raw sockets: says exactly what it is told to, counts what reaches it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Event, Thread
+from types import TracebackType
+
+REQUEST_ID = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555"}
+
+Act = Callable[[socket.socket, "Stub"], None]
+"""What happens on one connection."""
+
+
+def http(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, length: int | None = None) -> bytes:
+    """The bytes of an answer; `length` is what it claims, where that is not the truth."""
+    lines = [
+        f"HTTP/1.1 {status} Said",
+        f"Content-Length: {len(body) if length is None else length}",
+        "Connection: close",
+    ]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def reply(raw: bytes) -> Act:
+    """Reads the request and answers with these bytes."""
+
+    def act(connection: socket.socket, stub: Stub) -> None:
+        stub.take(connection)
+        connection.sendall(raw)
+
+    return act
+
+
+def answer(status: int, form: object, headers: Mapping[str, str] | None = None) -> Act:
+    """Reads the request and answers as AWS does: JSON, with a request id."""
+    return reply(
+        http(status, json.dumps(form).encode(), {"Content-Type": "application/json", **REQUEST_ID, **(headers or {})})
+    )
+
+
+def error(status: int, code: str, message: str = "no", *, request_id: bool = True) -> Act:
+    """Reads the request and answers with one of AWS's typed errors."""
+    headers = {"x-amzn-ErrorType": code, "Content-Type": "application/json", **(REQUEST_ID if request_id else {})}
+    return reply(http(status, json.dumps({"message": message}).encode(), headers))
+
+
+def reset_unread(connection: socket.socket, stub: Stub) -> None:
+    """Ends the connection hard, when the request has come and nothing of it is read."""
+    connection.recv(1, socket.MSG_PEEK)
+    stub.transmissions += 1
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def close_after_reading(connection: socket.socket, stub: Stub) -> None:
+    """Reads the request and ends the connection without a word."""
+    stub.take(connection)
+
+
+def silence(connection: socket.socket, stub: Stub) -> None:
+    """Reads the request and never answers."""
+    stub.take(connection)
+    stub.ended.wait(10)
+
+
+class Stub:
+    """Plays one act for each connection, the last one for all that come after. `bodies` are the requests read."""
+
+    def __init__(self, *acts: Act) -> None:
+        self.acts = list(acts)
+        self.transmissions = 0
+        self.bodies: list[bytes] = []
+        self.heads: list[bytes] = []
+        self.ended = Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = Thread(target=self._serve, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def play(self, *acts: Act) -> None:
+        """Starts over with other acts, and counts from zero."""
+        self.acts, self.transmissions = list(acts), 0
+        self.bodies.clear()
+        self.heads.clear()
+
+    def take(self, connection: socket.socket) -> None:
+        """Reads one request whole."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            if not (some := connection.recv(65536)):
+                return
+            received += some
+        head, _, body = received.partition(b"\r\n\r\n")
+        lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+        while len(body) < int(lengths[0] if lengths else 0):
+            body += connection.recv(65536)
+        self.transmissions += 1
+        self.heads.append(head)
+        self.bodies.append(body)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
+            with connection, suppress(OSError):  # the client may go away first
+                act(connection, self)
+
+    def __enter__(self) -> Stub:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ended.set()
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(5)
