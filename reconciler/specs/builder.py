@@ -181,7 +181,9 @@ class Builder:
             container.append(value)
             self._record.append(offset)
         elif container is None:
-            self.document.value, self.document.offset = value, offset
+            self.document.value = value
+            if value != Unquoted(""):  # an empty document is where it begins, not where it ends
+                self.document.offset = offset
         elif self._key is _AS_KEY:
             self._key = _DROPPED
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from reconciler.model.kind import Kind, Loc
 from reconciler.model.kinds import MODULES, kind_named
 from reconciler.model.project import Project
 from reconciler.model.scalar import Unquoted
-from reconciler.model.spec import API_VERSION, Policy, SpecDocument
+from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
 from reconciler.model.strict import JSON
 from reconciler.plan.desired import DesiredSpec, Source
 from reconciler.specs.placeholders import Scope
@@ -34,7 +35,11 @@ from reconciler.specs.requests import (
 from reconciler.specs.wording import near
 
 NAME: Loc = ("metadata", "name")
+UNNAMED = "unnamed"  # stands in for a name that cannot be used, so that the rest is checked all the same
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
+
+
+_NAME = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +86,25 @@ class SpecChecker:
         if not _is_ours(value):
             read.problems.append(_not_ours(view))
             return read
+        if value.get("kind") == "Project":
+            message = "a project is only in reconciler.yaml, at the project's root"
+            read.problems.append(view.problem(("kind",), message, "unknown-kind"))
+            return read
         document = _validated(view, value, read)
         read.name = _text(value, NAME)
         if read.name is not None:
             read.place = view.problem(NAME, "", "place")
+        self._check_kind(view, value, document, read)
+        return read
+
+    def _check_kind(self, view: View, value: JSON, document: SpecDocument | None, read: ReadSpec) -> None:
         kind = _kind(view, value, read)
         spec = value.get("spec")
         request = spec.get("request") if isinstance(spec, dict) else None
         if kind is not None and isinstance(request, dict):
             policy = document.policy() if document else _presumed(spec)
-            self._check_request(Asked(view, kind, read.name or "unnamed", policy, request), document, read)
-        return read
+            name = read.name if read.name is not None and _NAME.fullmatch(read.name) else UNNAMED
+            self._check_request(Asked(view, kind, name, policy, request), document, read)
 
     def _check_request(self, asked: Asked, document: SpecDocument | None, read: ReadSpec) -> None:
         view, kind, request = asked.view, asked.kind, asked.request
@@ -216,10 +229,7 @@ def _kind(view: View, value: JSON, read: ReadSpec) -> Kind | None:
         return None  # missing, or no text: already said
     if name in MODULES:
         return kind_named(name)
-    if name == "Project":
-        message = "a project is only in reconciler.yaml, at the project's root"
-    else:
-        message = f"no kind is called {name}{near(name, tuple(MODULES)) or '; there are ' + ', '.join(MODULES)}"
+    message = f"no kind is called {name}{near(name, tuple(MODULES)) or '; there are ' + ', '.join(MODULES)}"
     read.problems.append(view.problem(("kind",), message, "unknown-kind"))
     return None
 

@@ -12,7 +12,7 @@ from reconciler.errors import Problem, Severity
 from reconciler.mask.request import is_secret_at
 from reconciler.mask.text import SENSITIVE
 from reconciler.model.kind import Loc, Remark
-from reconciler.model.scalar import Unquoted
+from reconciler.model.scalar import Unquoted, source_text
 from reconciler.model.strict import Strict
 from reconciler.specs.builder import Document, Unreadable
 from reconciler.specs.fields import known_fields
@@ -93,7 +93,7 @@ class View:
         if isinstance(found.value, Unquoted) and any(flaw.offset == found.offset for flaw in self.document.flaws):
             return None  # a null, or another flaw of the text, already said there
         value = self._value(detail, found)
-        secret = is_secret_at(_named(self.document.value, found.loc), value)
+        secret = is_secret_at(_named(self.document.value, found.loc), source_text(value))
         shown = _hidden(value) if secret and kind not in _LENGTHS else value
         message = said(kind, detail["msg"], shown, detail.get("ctx", {}))
         problem = self.problem(found.loc, message, kind, on_key=loc[-1:] == (KEY,))

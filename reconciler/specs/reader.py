@@ -60,6 +60,8 @@ def _documents(events: Iterator[Any], builder: Builder) -> Iterator[Document]:
             builder.open(event.start_mark.index, {} if kind is yaml.MappingStartEvent else [], event.anchor)
         elif kind is yaml.AliasEvent:
             builder.alias(event.start_mark.index, event.anchor)
+        elif kind is yaml.DocumentStartEvent:
+            builder.document.offset = event.start_mark.index
         elif kind is yaml.DocumentEndEvent:
             yield builder.finish()
 

@@ -41,7 +41,7 @@ RULES = {
     "boolean as key": ("on: x\n", ['1:1: : the key on is a boolean: write "on" in quotes']),
     "date as key": ("2026-11-22: x\n", ['1:1: : the key 2026-11-22 is a date: write "2026-11-22" in quotes']),
     "null as key": ("~: x\n", ["1:1: : a key is missing here, or should be in quotes: ~"]),
-    "no key": ("{: x}\n", ["1:2: : a key is missing here"]),
+    "no key": ("?\n: x\n", ["1:2: : a key is missing here"]),
     "mapping as key": ("? {a: 1}\n: x\nb: 2\n", ["1:3: : a key is text, not a mapping or a list"]),
     "list as key": ("[a, b]: x\n", ["1:1: : a key is text, not a mapping or a list"]),
     "alias as key": ("a: &a b\n*a : c\n", ["2:1: : write the key out: *a cannot be one"]),

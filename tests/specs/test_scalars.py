@@ -53,7 +53,7 @@ def test_integers_have_one_spelling(text, value):
     """Decimal digits without a leading zero or a plus are an integer."""
     assert value == plain(text)
     assert type(plain(text)) is int
-    assert "a number" == meaning(text)  # noqa: SIM300 - expected first
+    assert "a number" == meaning(text)
 
 
 def test_booleans_have_one_spelling():

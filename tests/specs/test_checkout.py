@@ -1,0 +1,132 @@
+"""What git says about the checkout, in real repositories."""
+
+import os
+import subprocess
+
+import pytest
+
+from reconciler.errors import ReconcilerError
+from reconciler.plan.desired import Ancestry, Checkout
+from reconciler.specs.checkout import actor, read_checkout
+
+
+def git(folder, *arguments):
+    """Runs git as somebody with a name, and returns what it prints."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+    }
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always")
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True, env=environment
+    )
+    return done.stdout.strip()
+
+
+def commit(folder, message):
+    """An empty commit, by its id."""
+    git(folder, "commit", "-q", "--allow-empty", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository without a commit."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    return folder
+
+
+def test_outside_git_there_is_no_check(tmp_path, monkeypatch):
+    """A folder that is in no repository has no commit."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    assert Checkout() == read_checkout(tmp_path, ["0" * 40])
+
+
+def test_before_the_first_commit_there_is_no_check(repository):
+    """A repository without a commit has nothing to compare."""
+    assert Checkout() == read_checkout(repository, [])
+
+
+def test_without_git_there_is_no_check(repository, monkeypatch):
+    """A machine without git cannot check."""
+    commit(repository, "one")
+    monkeypatch.setenv("PATH", "")
+    assert Checkout() == read_checkout(repository, [])
+
+
+def test_contained_newer_and_diverged(repository):
+    """HEAD and what it descends from are contained, what descends from HEAD is newer, all else is unknown."""
+    # given one, two (checked out), three on main, and a branch from one
+    one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
+    git(repository, "checkout", "-q", "-b", "side", one)
+    side = commit(repository, "side")
+    git(repository, "checkout", "-q", "--detach", two)
+    # when all of them are asked about, with commits that are not here and words that are none
+    strange = ["0" * 40, "--all", "HEAD", "", one[:8]]
+    checkout = read_checkout(repository, [one, two, three, side, *strange])
+    # then
+    assert two == checkout.commit
+    expected = {one: Ancestry.CONTAINED, two: Ancestry.CONTAINED, three: Ancestry.NEWER, side: Ancestry.UNKNOWN}
+    assert {**expected, **dict.fromkeys(strange, Ancestry.UNKNOWN)} == checkout.ancestry
+
+
+def test_merged_branches_are_contained(repository):
+    """What a merge brought in is contained, and a merge of HEAD with something else is newer."""
+    base = commit(repository, "base")
+    git(repository, "checkout", "-q", "-b", "side")
+    side = commit(repository, "side")
+    git(repository, "checkout", "-q", "main")
+    main = commit(repository, "main")
+    git(repository, "merge", "-q", "--no-ff", "-m", "merge", "side")
+    merge = git(repository, "rev-parse", "HEAD")
+    expected = dict.fromkeys([base, side, main, merge], Ancestry.CONTAINED)
+    assert expected == read_checkout(repository, expected).ancestry
+    git(repository, "checkout", "-q", "--detach", main)
+    expected = {merge: Ancestry.NEWER, side: Ancestry.UNKNOWN, base: Ancestry.CONTAINED}
+    assert expected == read_checkout(repository, expected).ancestry
+
+
+def test_a_shallow_clone_does_not_guess(repository, tmp_path):
+    """Commits beyond the cut are unknown."""
+    one, two = commit(repository, "one"), commit(repository, "two")
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", "clone")
+    checkout = read_checkout(tmp_path / "clone", [one, two])
+    assert {one: Ancestry.UNKNOWN, two: Ancestry.CONTAINED} == checkout.ancestry
+
+
+def test_variables_of_git_do_not_lead_elsewhere(repository, tmp_path, monkeypatch):
+    """What a hook's environment says about another repository is not about this one."""
+    one = commit(repository, "one")
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert one == read_checkout(repository, []).commit
+
+
+def test_a_repository_that_git_refuses_is_an_error(repository):
+    """Where a check is due and cannot be made, nothing goes on."""
+    commit(repository, "one")
+    (repository / ".git" / "config").write_text("[core\n")
+    with pytest.raises(ReconcilerError, match="git cannot read the checkout"):
+        read_checkout(repository, [])
+
+
+def test_a_history_that_git_cannot_list_is_an_error(repository):
+    """A damaged history is never taken for an unrelated one."""
+    one, two, _ = (commit(repository, message) for message in ("one", "two", "three"))
+    (repository / ".git" / "objects" / two[:2] / two[2:]).unlink()
+    with pytest.raises(ReconcilerError, match="git cannot list the history"):
+        read_checkout(repository, [one])
+
+
+def test_who_does_this(repository, tmp_path, monkeypatch):
+    """GitHub's person, else git's, else the account's."""
+    git(repository, "config", "user.email", "ana@example.org")
+    assert "octo" == actor({"GITHUB_ACTOR": "octo"}, repository)
+    assert "ana@example.org" == actor({"GITHUB_ACTOR": ""}, repository)
+    monkeypatch.setenv("PATH", "")
+    assert "ana" == actor({"USER": "ana"}, tmp_path)
+    assert "unknown" == actor({}, tmp_path)

@@ -1,0 +1,201 @@
+"""Finding files and reading their text."""
+
+import os
+from contextlib import contextmanager
+
+import pytest
+
+from reconciler.errors import UsageError
+from reconciler.specs.files import MOST_BYTES
+from reconciler.specs.globs import expanded, matches, may_hold
+from reconciler.specs.load import load
+from reconciler.specs.root import find_root
+from tests.specs.builders import PROJECT, batch, problems, write
+
+NOBODY = 65534
+
+
+@contextmanager
+def as_somebody_else():
+    """Permissions do not stop the superuser, so tests of them run as nobody where they can."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_root(tmp_path_factory):
+    """A folder that everybody can reach."""
+    root = tmp_path_factory.mktemp("open")
+    for folder in (root, *root.parents):
+        if str(folder).startswith(str(tmp_path_factory.getbasetemp().parent)):
+            folder.chmod(0o755)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("**/*.{yaml,yml,json}", "a.yaml", True),
+        ("**/*.{yaml,yml,json}", "a/b/c.json", True),
+        ("**/*.{yaml,yml,json}", "a.yam", False),
+        ("jobs/*.yaml", "jobs/a.yaml", True),
+        ("./jobs/*.yaml", "jobs/a.yaml", True),
+        ("jobs/*.yaml", "jobs/b/a.yaml", False),
+        ("jobs/**/a.yaml", "jobs/a.yaml", True),
+        ("{a,b/{c,d}}/?.y[a]ml", "b/d/x.yaml", True),
+        ("{a,b}/x.yaml", "c/x.yaml", False),
+        ("[ab].yaml", "c.yaml", False),
+    ],
+)
+def test_patterns(pattern, path, expected):
+    """Stars, question marks, sets, depths and alternatives name files as in a shell."""
+    assert expected == any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "expected"),
+    [
+        ("**/*.yaml", "a/b", True),
+        ("jobs/*.yaml", "jobs", True),
+        ("jobs/*.yaml", "other", False),
+        ("jobs/*.yaml", "jobs/deep", False),
+        ("jobs/**/x/*.yaml", "jobs/deep", True),
+        ("*.yaml", "a", False),
+    ],
+)
+def test_folders_that_cannot_hold_a_match_are_not_read(pattern, folder, expected):
+    """A pattern says which folders are worth looking into."""
+    assert expected == any(may_hold(segments, tuple(folder.split("/"))) for segments in expanded(pattern))
+
+
+@pytest.mark.parametrize("pattern", ["", "/a", "../a", "a/../b", "a/", "{a,}", "{a,b}" * 20])
+def test_patterns_that_are_none(pattern):
+    """A pattern is relative, stays inside the project, names files and does not stand for thousands."""
+    with pytest.raises(ValueError, match="pattern"):
+        expanded(pattern)
+
+
+def test_hidden_files_and_the_project_file_are_skipped(tmp_path):
+    """What begins with a dot is not a spec, nor is reconciler.yaml at the root."""
+    files = {".a.yaml": "x", ".b/c.yaml": "x", "d/.e/f.yaml": "x", "notes.txt": "x", "g.yml": batch("g")}
+    assert ["g"] == list(load(write(tmp_path, files)).specs["local"])
+
+
+def test_a_project_file_further_down_is_no_spec(tmp_path):
+    """Another project inside a project is an error, not silence."""
+    (line,) = problems(write(tmp_path, {"sub/reconciler.yaml": PROJECT}))
+    assert line.startswith("sub/reconciler.yaml:2:7: kind: a project is only in reconciler.yaml")
+
+
+def test_links_inside_the_project_are_followed(tmp_path):
+    """A link to a file or folder of the project is what it leads to."""
+    root = write(tmp_path, {".versions/2/a.yaml": batch("a"), ".versions/2/deep/b.yaml": batch("b")})
+    (root / "a.yaml").symlink_to(".versions/2/a.yaml")
+    (root / "deep").symlink_to(".versions/2/deep")
+    assert ["a", "b"] == list(load(root).specs["local"])
+    assert 1 == load(root, only_paths=[root / "deep" / "b.yaml"]).count
+
+
+def test_links_that_leave_the_project_are_errors(tmp_path):
+    """What is not under review here is not read: neither files, nor folders that could hold specs."""
+    write(tmp_path / "other", {"x.yaml": batch("x")})
+    root = write(tmp_path / "project", {"a.yaml": batch("a")})
+    (root / "b.yaml").symlink_to(tmp_path / "other" / "x.yaml")
+    (root / "c").symlink_to(tmp_path / "other")
+    (root / "d.txt").symlink_to(tmp_path / "other" / "x.yaml")
+    (root / "e.yaml").symlink_to("nowhere.yaml")
+    (root / "f").symlink_to(".")
+    assert [
+        "b.yaml:1:1: a link that leaves the project: its target is not under review here",
+        "c:1:1: a link that leaves the project: its target is not under review here",
+        "e.yaml:1:1: a link that leads nowhere",
+        "f:1:1: a link to a folder that it is in",
+    ] == problems(root)
+
+
+def test_what_is_no_regular_file_is_an_error(tmp_path):
+    """A pipe is refused without waiting for somebody to write into it."""
+    root = write(tmp_path)
+    os.mkfifo(root / "a.yaml")
+    assert ["a.yaml:1:1: is not a regular file"] == problems(root)
+
+
+def test_what_cannot_be_read_is_an_error(open_root):
+    """A file or folder without permission is never taken for none."""
+    root = write(open_root, {"a.yaml": batch("a"), "b/c.yaml": batch("c")})
+    (root / "a.yaml").chmod(0)
+    (root / "b").chmod(0)
+    with as_somebody_else():
+        found = problems(root)
+    (root / "b").chmod(0o755)
+    assert [
+        "a.yaml:1:1: cannot be read: permission denied",
+        "b:1:1: this folder cannot be read: permission denied",
+    ] == found
+
+
+def test_a_file_of_more_than_1_mib_is_an_error(tmp_path):
+    """A spec is never that large."""
+    text = batch("a")
+    files = {"a.yaml": text + "#" * (MOST_BYTES - len(text)), "b.yaml": "#" * (MOST_BYTES + 1)}
+    assert ["b.yaml:1:1: is larger than 1 MiB: split it"] == problems(write(tmp_path, files))
+
+
+ENCODINGS = {
+    "latin-1": (b"a: b\n\xc3\xa9c: \xe9\n", "2:5"),
+    "utf-16": (batch().encode("utf-16"), "1:1"),
+    "utf-16 without mark": (batch().encode("utf-16-le"), "1:2"),
+    "surrogate": (b"a: \xed\xa0\x80\n", "1:4"),
+}
+
+
+@pytest.mark.parametrize(("content", "place"), ENCODINGS.values(), ids=ENCODINGS)
+def test_other_encodings_are_errors(tmp_path, content, place):
+    """A file is UTF-8; what is not has its place."""
+    (line,) = problems(write(tmp_path, {"a.yaml": content}))
+    assert line.startswith(f"a.yaml:{place}: ")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    """Editors on Windows write one; columns count from after it."""
+    assert 1 == load(write(tmp_path, {"a.yaml": b"\xef\xbb\xbf" + batch().encode()})).count
+    (line,) = problems(write(tmp_path, {"a.yaml": b"\xef\xbb\xbfa: 1\n"}))
+    assert line.startswith("a.yaml:1:1: ")
+
+
+@pytest.mark.parametrize("name", [b"a\xff.yaml", b"a\nb.yaml", b"a\x1b[31m.yaml"])
+def test_file_names_that_cannot_be_printed_are_errors(tmp_path, name):
+    """A name that is not text can be neither shown nor recorded."""
+    root = write(tmp_path)
+    try:
+        (root / os.fsdecode(name)).write_text(batch())
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (line,) = problems(root)
+    assert line.endswith(": a file name that is not plain text")
+    assert line.isprintable()
+
+
+def test_the_project_folder(tmp_path):
+    """The folder asked for, else this one, else ./specs."""
+    here = write(tmp_path / "here")
+    above = tmp_path / "above"
+    below = write(above / "specs")
+    assert here == find_root(None, here)
+    assert below == find_root(None, above)
+    assert here == find_root(here, above)
+    assert below.samefile(find_root(type(above)("../above/specs"), here))
+
+
+def test_no_project_folder(tmp_path):
+    """Without a project there is advice, and nothing is guessed."""
+    with pytest.raises(UsageError, match="reconciler init"):
+        find_root(None, tmp_path)
+    with pytest.raises(UsageError, match=r"nowhere holds no reconciler\.yaml"):
+        find_root(tmp_path / "nowhere", tmp_path)

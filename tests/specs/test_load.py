@@ -1,0 +1,420 @@
+"""Loading whole projects."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.errors import UsageError
+from reconciler.plan.desired import Source
+from reconciler.specs.load import load
+from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, problems, warnings, wrapped, write
+
+EMR = """\
+apiVersion: reconciler/v1
+kind: EmrServerlessJobRun
+metadata: {name: clicks}
+spec:
+  request:
+    applicationId: 00f1abcdefg
+    executionRoleArn: arn:aws:iam::${target.account}:role/emr-jobs
+    mode: STREAMING
+    jobDriver:
+      sparkSubmit:
+        entryPoint: s3://${var.bucket}/clicks.py
+        sparkSubmitParameters:
+          conf: {spark.executor.memory: 8g, spark.dynamicAllocation.enabled: true, spark.memory.fraction: 0.60}
+"""
+
+
+def test_a_spec_is_what_each_target_asks_for(tmp_path):
+    """Placeholders are filled in for each target, the name is filled in, and all else is as given."""
+    text = batch(request="parameters: {t: '${target.name}', b: '${var.bucket}/$${x}', e: ''}\ndependsOn: []")
+    loaded = load(write(tmp_path, {"jobs/a.yaml": "# a comment\n" + text}))
+    assert ["local", "prod"] == list(loaded.specs)
+    assert 1 == loaded.count
+    prod = loaded.specs["prod"]["job"]
+    expected = {
+        "jobQueue": "queue",
+        "jobDefinition": "definition",
+        "parameters": {"t": "prod", "b": "acme/${x}", "e": ""},
+        "dependsOn": [],
+        "jobName": "job",
+    }
+    assert expected == prod.request
+    assert Source("jobs/a.yaml", 2) == prod.source
+    assert {"jobQueue", "jobName"} == set(prod.locate)
+    assert loaded.specs["local"]["job"].digest != prod.digest
+
+
+def test_a_request_without_placeholders_is_shared(tmp_path):
+    """Targets that ask for the same thing share one request and one digest."""
+    loaded = load(write(tmp_path, {"a.yaml": batch()}))
+    assert loaded.specs["local"]["job"] is loaded.specs["prod"]["job"]
+
+
+def test_targets_of_a_spec(tmp_path):
+    """A spec runs in the targets it names, and a command reads those it asks for."""
+    root = write(tmp_path, {"a.yaml": batch("a", "targets: [prod]"), "b.yaml": batch("b")})
+    assert {"local": ["b"], "prod": ["a", "b"]} == {name: list(specs) for name, specs in load(root).specs.items()}
+    assert ["local"] == list(load(root, targets=["local"]).specs)
+    with pytest.raises(UsageError, match="no target is called prd; did you mean prod"):
+        load(root, targets=["prd"])
+
+
+def test_streaming_defaults(tmp_path):
+    """A streaming job is replaced and restarted unless it says otherwise, and needs nothing of later versions."""
+    spec = desired(write(tmp_path, {"a.yaml": EMR}), "clicks", "prod")
+    assert (True, "Replace", "Always", ()) == (
+        spec.streaming,
+        spec.policy.concurrencyPolicy,
+        spec.policy.restartPolicy,
+        spec.unsupported,
+    )
+    parameters = spec.request["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
+    assert "--conf spark.dynamicAllocation.enabled=true" in parameters
+    assert "--conf spark.memory.fraction=0.60" in parameters
+    assert "arn:aws:iam::111122223333:role/emr-jobs" == spec.request["executionRoleArn"]
+
+
+def test_a_streaming_job_that_forbids_warns(tmp_path):
+    """Forbid never deploys a streaming job's change."""
+    root = write(tmp_path, {"a.yaml": EMR.replace("spec:\n", "spec:\n  concurrencyPolicy: Forbid\n", 1)})
+    (warning,) = warnings(root)
+    assert warning.startswith("a.yaml:5:22: spec.concurrencyPolicy: Forbid never deploys a change")
+
+
+def test_a_scheduled_spec_keeps_its_slot(tmp_path):
+    """The slot stays in the request, so that slots of the same content share a digest."""
+    text = batch(
+        policy='schedule: "0 2 * * *"\ntimeZone: Europe/Madrid',
+        request='parameters: {day: "${run.slot:%Y-%m-%d}", b: "${var.bucket}", e: "$${x}"}',
+    )
+    spec = desired(write(tmp_path, {"a.yaml": text}))
+    assert {"day": "${run.slot:%Y-%m-%d}", "b": "acme", "e": "$${x}"} == spec.request["parameters"]
+    assert ("Europe/Madrid", {"schedule", "timeZone"}) == (spec.policy.timeZone, spec.policy.given)
+
+
+def test_what_this_version_does_not_act_on_is_named(tmp_path):
+    """A spec that needs a schedule, a dependency or a retry says so, with its place."""
+    policy = (
+        'schedule: "0 2 * * *"\ndependsOn: [{name: other}]\nbackoffLimit: 2\nrestartPolicy: Always\n'
+        "concurrencyPolicy: Replace"
+    )
+    files = {"a.yaml": batch(policy=policy, request="dependsOn: [{spec: other}]"), "b.yaml": batch("other")}
+    root = write(tmp_path, files)
+    expected = [
+        "a.yaml:6:3: spec.schedule",
+        "a.yaml:7:3: spec.dependsOn",
+        "a.yaml:14:5: spec.request.dependsOn",
+        "a.yaml:8:3: spec.backoffLimit",
+        "a.yaml:9:3: spec.restartPolicy",
+        "a.yaml:10:3: spec.concurrencyPolicy",
+    ]
+    ending = " is read and checked, and not acted on yet by this version"
+    assert [place + ending for place in expected] == list(desired(root).unsupported)
+    assert () == desired(root, "other").unsupported
+
+
+def test_fields_without_effect_warn(tmp_path):
+    """What only a schedule gives a meaning to is a warning without one."""
+    root = write(tmp_path, {"a.yaml": batch(policy="catchup: false\nstartingDeadlineSeconds: 0\ntimeZone: UTC")})
+    expected = [
+        "a.yaml:6:3: spec.catchup has no effect without a schedule",
+        "a.yaml:7:3: spec.startingDeadlineSeconds has no effect without a schedule",
+        "a.yaml:8:3: spec.timeZone has no effect without a schedule",
+    ]
+    assert expected == warnings(root)
+
+
+def test_secrets_warn_without_being_shown(tmp_path):
+    """A value that looks like a secret is a warning at its place that does not repeat it."""
+    request = "containerOverrides:\n  environment:\n    - {name: DB_PASSWORD, value: hunter2hunter2}"
+    (warning,) = warnings(write(tmp_path, {"a.yaml": batch(request=request)}))
+    assert warning.startswith("a.yaml:11:38: spec.request.containerOverrides.environment[0].value: looks like a secret")
+    assert "hunter2" not in warning
+
+
+def test_a_refused_secret_is_not_shown(tmp_path):
+    """Neither the message nor the line shown repeats a value that looks like a secret."""
+    request = (
+        "containerOverrides:\n  environment:\n    - {name: DB_PASSWORD, value: 918273}\nparameters: {password: 1_234_5}"
+    )
+    with pytest.raises(Exception, match="quotes") as caught:
+        load(write(tmp_path, {"a.yaml": batch(request=request)}))
+    told = "".join(f"{problem} {problem.source_line}" for problem in caught.value.problems)
+    assert 2 == len(caught.value.problems)
+    assert "918273" not in told
+    assert "1_234_5" not in told
+
+
+def test_a_problem_of_one_target_names_it(tmp_path):
+    """What is wrong everywhere is said once; what is wrong in some targets names them."""
+    request = "parameters: {a: '${var.only_local}', b: '${var.nowhere}'}\ntimeout: {attemptDurationSeconds: 1}"
+    found = problems(write(tmp_path, {"a.yaml": batch(request=request)}))
+    assert [
+        "a.yaml:9:22: spec.request.parameters.a: var.only_local is not defined in target prod, only in others such as "
+        "local (target prod)",
+        found[1],
+        "a.yaml:10:39: spec.request.timeout.attemptDurationSeconds must be at least 60",
+    ] == found
+    assert found[1].startswith("a.yaml:9:46: spec.request.parameters.b: unknown placeholder ${var.nowhere}")
+
+
+def test_a_value_too_long_in_one_target(tmp_path):
+    """A rendered value is checked for each target."""
+    project = PROJECT.replace("local: {emulator: true, vars: {", "local: {emulator: true, vars: {q: '1', ")
+    project = project.replace('"dynamodb://ledger"', '"dynamodb://ledger", vars: {q: a b}')
+    text = BATCH.replace("NAME", "job").replace("jobQueue: queue", "jobQueue: q${var.q}")
+    (line,) = problems(write(tmp_path, {"a.yaml": text}, project=project))
+    assert line.startswith("a.yaml:7:15: spec.request.jobQueue: give the name or the ARN of a job queue")
+    assert line.endswith("(target prod)")
+
+
+PLACES = {
+    "plain": ("entryPoint: s3://b/${oops}", "7:26"),
+    "double": ('entryPoint: "s3://b/${oops}"', "7:27"),
+    "second": ("entryPoint: $${a}${var.bucket}${oops}", "7:37"),
+    "block": ("entryPoint: |\n  s3://b/\n  x/${oops}", "9:11"),
+    "folded": ("entryPoint: >-\n  s3://b/\n  x/${oops}", "9:11"),
+    "anchor": ("entryPoint: &x ${oops}\nentryPointArguments: [*x]", "7:22"),
+}
+
+
+@pytest.mark.parametrize(("lines", "place"), PLACES.values(), ids=PLACES)
+def test_a_placeholder_is_placed_inside_its_scalar(tmp_path, lines, place):
+    """An unknown placeholder is reported at its own opening, whatever the style of the scalar."""
+    head = "apiVersion: reconciler/v1\nkind: EmrServerlessJobRun\nmetadata: {name: a}\nspec:\n  request:\n"
+    text = head + "    jobDriver:\n" + "".join(f"      {line}\n" for line in lines.splitlines())
+    found = [line for line in problems(write(tmp_path, {"a.yaml": text})) if "${oops}" in line]
+    assert found
+    assert all(line.startswith(f"a.yaml:{place}: ") for line in found)
+
+
+DEPENDENCIES = {
+    "unknown": ({"a": "b1"}, ["a.yaml:6:22: spec.dependsOn[0].name: no spec is called b1"]),
+    "close": ({"extract": "extrct"}, ["spec.dependsOn[0].name: no spec is called extrct; did you mean extract?"]),
+    "itself": ({"a": "a"}, ["a.yaml:6:22: spec.dependsOn[0].name: a depends on itself"]),
+    "two": ({"a": "b", "b": "a"}, ["a.yaml:6:22: spec.dependsOn[0].name: a cycle of dependencies: a → b → a"]),
+    "three": (
+        {"c": "a", "a": "b", "b": "c", "d": "a"},
+        ["a.yaml:6:22: spec.dependsOn[0].name: a cycle of dependencies: a → b → c → a"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("edges", "expected"), DEPENDENCIES.values(), ids=DEPENDENCIES)
+def test_dependencies_that_cannot_be_met(tmp_path, edges, expected):
+    """Unknown names, a spec that waits for itself and cycles are errors at the name."""
+    files = {f"{name}.yaml": batch(name, f"dependsOn: [{{name: {other}}}]") for name, other in edges.items()}
+    found = problems(write(tmp_path, files))
+    assert len(expected) == len([line for line in found if any(part in line for part in expected)])
+
+
+def test_a_long_chain_of_dependencies_is_fine(tmp_path):
+    """A chain has no cycle, however long; a cycle at its end is found."""
+    files = {f"n{i:03}.yaml": batch(f"n{i:03}", f"dependsOn: [{{name: n{i + 1:03}}}]") for i in range(120)}
+    root = write(tmp_path, {**files, "n120.yaml": batch("n120")})
+    assert 121 == load(root).count
+    write(root, {"n120.yaml": batch("n120", "dependsOn: [{name: n118}]")})
+    (line,) = problems(root)
+    assert "n118 → n119 → n120 → n118" in line
+
+
+def test_a_dependency_absent_from_a_target(tmp_path):
+    """What a spec waits for runs wherever the spec does."""
+    files = {"a.yaml": batch("a", "dependsOn: [{name: b}]"), "b.yaml": batch("b", "targets: [prod]")}
+    expected = ["a.yaml:6:22: spec.dependsOn[0].name: b does not run in target local, where a does"]
+    assert expected == problems(write(tmp_path, files))
+
+
+def test_a_job_can_only_wait_for_a_job(tmp_path):
+    """Batch waits for a job id, which only a Batch spec has."""
+    files = {"a.yaml": batch("a", request="dependsOn: [{spec: clicks}]"), "b.yaml": EMR}
+    expected = "a.yaml:9:24: spec.request.dependsOn[0].spec: clicks is of kind EmrServerlessJobRun, and only a BatchJob"
+    (line,) = problems(write(tmp_path, files))
+    assert line.startswith(expected)
+
+
+def test_a_name_taken_twice(tmp_path):
+    """Both places are reported, each naming the other."""
+    expected = [
+        "a.yaml:4:9: metadata.name: another spec is called job, at b.yaml:13:9",
+        "b.yaml:13:9: metadata.name: another spec is called job, at a.yaml:4:9",
+    ]
+    assert expected == problems(write(tmp_path, {"a.yaml": batch(), "b.yaml": batch("x") + "---\n" + batch()}))
+
+
+DOCUMENTS = {
+    "empty file": ("", ["1:1: no document in this file: write a spec, or remove it"]),
+    "only comments": ("# nothing\n", ["1:1: no document in this file: write a spec, or remove it"]),
+    "empty document": (batch() + "---\n", ["9:1: an empty document: write a spec, or remove its ---"]),
+    "something else": ("a: b\n", ["1:1: not a spec: a document begins with apiVersion: reconciler/v1."]),
+    "text": ("hello\n", ["1:1: not a spec: a document begins with apiVersion: reconciler/v1."]),
+    "another API": ("apiVersion: v1\nkind: Pod\n", ["1:13: apiVersion: not a spec: a document begins with"]),
+    "later version": (
+        batch().replace("/v1", "/v2"),
+        ["1:13: apiVersion: this version reads reconciler/v1, not reconciler/v2"],
+    ),
+    "kind": (batch().replace("BatchJob", "BatchJb"), ["2:7: kind: no kind is called BatchJb; did you mean BatchJob?"]),
+    "far kind": (batch().replace("BatchJob", "Pod"), ["2:7: kind: no kind is called Pod; there are Emr"]),
+    "project": (batch().replace("BatchJob", "Project"), ["2:7: kind: a project is only in reconciler.yaml"]),
+    "no kind": (batch().replace("kind: BatchJob\n", ""), ["1:1: kind is missing"]),
+    "no request": (batch().split("  request")[0] + "  revision: 2\n", ["6:3: spec.request is missing"]),
+    "request is a list": (batch().split("  request")[0] + "  request: []\n", ["6:12: spec.request: a mapping is due"]),
+    "token": (batch(request="clientToken: x"), ["9:5: spec.request.clientToken is the reconciler's"]),
+    "unknown field": (
+        batch(request="jobQueu: x"),
+        ["9:5: unknown field spec.request.jobQueu; did you mean jobQueue?"],
+    ),
+    "placeholder as key": (
+        batch(request='parameters: {"${var.bucket}": x, k: [{"${z}": 1}]}'),
+        [
+            '9:18: spec.request.parameters["${var.bucket}"]: placeholders are evaluated in values, not in keys',
+            "9:41: spec.request.parameters.k: text is due here, not a list",
+            '9:43: spec.request.parameters.k[0]["${z}"]: placeholders are evaluated in values, not in keys',
+        ],
+    ),
+    "our tags": (
+        batch(request='tags: {"reconciler:token": x}'),
+        ['9:32: spec.request.tags["reconciler:token"]: tags that start with reconciler: are the reconciler\'s own'],
+    ),
+    "tags as a list": (batch(request="tags: [a]"), ["9:11: spec.request.tags: a mapping is due here, not a list"]),
+    "targets": (batch(policy="targets: []"), ["6:12: spec.targets must have at least 1 entry, not 0"]),
+    "targets twice": (batch(policy="targets: [prod, prod]"), ["6:12: spec.targets: 'prod' is in the list twice"]),
+    "target": (
+        batch(policy="targets: [staging]"),
+        ["6:13: spec.targets[0]: no target is called staging; there are local, prod"],
+    ),
+    "cron": (batch(policy='schedule: "61 * * * *"'), ["6:13: spec.schedule: '61 * * * *' is not a cron schedule: bad"]),
+    "six fields": (batch(policy='schedule: "0 0 2 * * *"'), ["6:13: spec.schedule: a schedule has five fields"]),
+    "zone": (
+        batch(policy='schedule: "0 2 * * *"\ntimeZone: Madrid'),
+        ["7:13: spec.timeZone: 'Madrid' is not an IANA time zone"],
+    ),
+    "zone as a path": (
+        batch(policy='schedule: "0 2 * * *"\ntimeZone: ../etc'),
+        ["7:13: spec.timeZone: '../etc' is not an IANA time zone"],
+    ),
+    "evaluated schedule": (batch(policy='schedule: "${var.cron}"'), ["6:13: spec.schedule: a schedule has five fie"]),
+    "evaluated name": (
+        batch().replace("name: job", 'name: "${var.bucket}"'),
+        ["4:9: metadata.name: a name is 1 to 63 lower-case letters"],
+    ),
+    "choice": (
+        batch(policy="concurrencyPolicy: forbid"),
+        ['6:22: spec.concurrencyPolicy: the text "forbid" is not Allow, Forbid or Replace; did you mean Forbid?'],
+    ),
+    "choice of another kind": (
+        batch(policy="deletionPolicy: on"),
+        ["6:19: spec.deletionPolicy: on (a boolean) is none of these: Orphan or Cancel"],
+    ),
+    "negative": (batch(policy="backoffLimit: -1"), ["6:17: spec.backoffLimit must be at least 0"]),
+    "hexadecimal": (
+        batch(policy="revision: 0x1F"),
+        ["6:13: spec.revision: an integer is due here, not 0x1F (a number): write 31"],
+    ),
+    "date as integer": (
+        batch(policy="revision: 2026-11-22"),
+        ["6:13: spec.revision: an integer is due here, not 2026-11-22 (a date)"],
+    ),
+    "boolean as integer": (
+        batch(policy="revision: true"),
+        ["6:13: spec.revision: an integer is due here, not true (a boolean)"],
+    ),
+    "text as boolean": (
+        batch(policy='catchup: "x"'),
+        ['6:12: spec.catchup: true or false is due here, not the text "x"'],
+    ),
+    "label": (
+        batch().replace("name: job", "name: job\n  labels: {a: on}"),
+        ['5:15: metadata.labels.a: on is a boolean, and text is due here: write "on" in quotes'],
+    ),
+    "null": (batch(request="parameters: ~"), ["9:17: spec.request.parameters: ~ is null here: remove it, or write"]),
+    "null for text": (batch().replace("definition", "", 1), None),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_what_is_wrong_in_a_document_has_its_place(tmp_path, text, expected):
+    """Every problem of a document is reported where it is, with what would be right."""
+    found = problems(write(tmp_path, {"a.yaml": text}))
+    for line, start in zip(found, expected or found, strict=True):
+        assert line.removeprefix("a.yaml:").startswith(start.removeprefix("a.yaml:"))
+
+
+def test_an_empty_project_warns(tmp_path):
+    """A project without any spec is right, and most likely not meant."""
+    root = write(tmp_path)
+    assert 0 == load(root).count
+    assert ["no file matches"] == [line.split(": ")[-1].rsplit(" ", 1)[0] for line in warnings(root)]
+
+
+def test_only_some_files(tmp_path):
+    """With paths the whole project is read, and only their problems, warnings and number are told."""
+    root = write(
+        tmp_path,
+        {
+            "a.yaml": batch("a", "dependsOn: [{name: c}]"),
+            "sub/b.yaml": batch("b", "catchup: true"),
+            "sub/c.yaml": batch("c", request="nope: 1"),
+        },
+    )
+    assert 1 == load(root, only_paths=[root / "a.yaml"]).count
+    assert ["sub/c.yaml:9:5: unknown field spec.request.nope"] == [
+        line.split(";")[0] for line in problems(root, only_paths=[root / "sub"])
+    ]
+    (warning,) = load(root, only_paths=[root / "sub/b.yaml"]).warnings
+    assert "sub/b.yaml" == warning.path
+    with pytest.raises(UsageError, match="no such file"):
+        load(root, only_paths=[root / "d.yaml"])
+    with pytest.raises(UsageError, match="is not in the project"):
+        load(root, only_paths=[tmp_path.parent])
+
+
+def digest_of(root, text, path="a.yaml"):
+    """The digest of the one spec of a project with one file."""
+    for old in root.glob("**/*.yaml"):
+        old.unlink()
+    for old in root.glob("**/*.json"):
+        old.unlink()
+    return desired(write(root, {path: text})).digest
+
+
+SAME = {
+    "comments": (batch().replace("spec:", "# why\nspec: # what"), "a.yaml"),
+    "quotes": (batch().replace("jobQueue: queue", "\"jobQueue\": 'queue'"), "a.yaml"),
+    "file": (batch(), "deep/er/b.yml"),
+    "order": (batch().replace("    jobQueue: queue\n", "") + "    jobQueue: queue\n", "a.yaml"),
+    "JSON": (dumped(wrapped({"jobQueue": "queue", "jobDefinition": "definition"})), "a.json"),
+    "labels": (batch().replace("name: job", "name: job\n  labels: {a: b}\n  annotations: {c: d}"), "a.yaml"),
+    "policy": (batch(policy="backoffSeconds: 5\ndeletionPolicy: Cancel\nsuspend: true"), "a.yaml"),
+    "schedule": (batch(policy='schedule: "0 2 * * *"'), "a.yaml"),
+    "tags": (batch(request="tags: {a: b}"), "a.yaml"),
+    "jobName": (batch(request="jobName: other"), "a.yaml"),
+    "revision of 1": (batch(policy="revision: 1"), "a.yaml"),
+    "BOM and CRLF": ("\ufeff" + batch().replace("\n", "\r\n"), "a.yaml"),
+}
+
+
+@pytest.mark.parametrize(("text", "path"), SAME.values(), ids=SAME)
+def test_cosmetic_changes_keep_the_digest(tmp_path, text, path):
+    """Comments, quotes, order, place, format, labels, policy, tags and names never change a digest."""
+    expected = digest_of(tmp_path, batch())
+    assert expected == digest_of(tmp_path, text, path)
+
+
+COMMANDS = st.lists(st.text(alphabet="ab -=$\u00e9\"'\\\n#:", min_size=1, max_size=6), min_size=1, max_size=4)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(COMMANDS, COMMANDS)
+def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
+    """Two commands have the same digest exactly if they are the same, and survive reading unchanged."""
+
+    def spec(command):
+        request = {"jobQueue": "q", "jobDefinition": "d", "containerOverrides": {"command": command}}
+        return digest_of(tmp_path, dumped(wrapped(request)), "a.json")
+
+    first = spec(one)
+    assert one == desired(tmp_path).request["containerOverrides"]["command"]
+    assert (one == other) == (first == spec(other))

@@ -1,0 +1,109 @@
+"""Placeholders in strings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.specs.placeholders import PlaceholderProblem, Scope, escape, render, render_slot, strings
+
+VALUES = {"var.bucket": "acme", "var.dollar": "$", "var.open": "${run.slot}", "target.name": "prod"}
+ONE_OFF = Scope("prod", VALUES, slots=False, elsewhere={"var.bucket": "prod", "var.other": "local"})
+SCHEDULED = Scope("prod", VALUES, slots=True)
+SLOT = "2026-11-22T02:00:00Z"
+
+
+def refused(text, scope=ONE_OFF):
+    """Where and why a string cannot be rendered."""
+    with pytest.raises(PlaceholderProblem) as caught:
+        render(text, scope)
+    return f"{caught.value.offset}: {caught.value.message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s3://${var.bucket}/${target.name}", "s3://acme/prod"),
+        ("$${var.bucket}", "${var.bucket}"),
+        ("$$${var.bucket}", "$${var.bucket}"),
+        ("$ $$ {} $x", "$ $$ {} $x"),
+        ("${var.dollar}${var.bucket}", "$acme"),
+        ("${var.open}", "${run.slot}"),
+        ("", ""),
+    ],
+)
+def test_a_one_off_is_rendered_whole(text, expected):
+    """Placeholders become their values, escapes what they stand for, and values are not read again."""
+    assert expected == render(text, ONE_OFF)
+
+
+@pytest.mark.parametrize(
+    ("text", "template", "slot_text"),
+    [
+        ("${run.slot}", "${run.slot}", SLOT),
+        ("d=${run.slot:%Y-%m-%d}/${var.bucket}", "d=${run.slot:%Y-%m-%d}/acme", "d=2026-11-22/acme"),
+        ("$${run.slot}", "$${run.slot}", "${run.slot}"),
+        ("${var.open}", "$${run.slot}", "${run.slot}"),
+        ("${var.dollar}{run.slot}", "$${run.slot}", "${run.slot}"),
+        ("$$${run.slot}", "$$${run.slot}", "$${run.slot}"),
+    ],
+)
+def test_a_scheduled_spec_keeps_a_template(text, template, slot_text):
+    """The slot and the escapes stay, so that a literal never becomes a placeholder, and a slot finishes it."""
+    assert template == render(text, SCHEDULED)
+    assert {"a": [slot_text], "n": 1} == render_slot({"a": [template], "n": 1}, SLOT, "UTC")
+
+
+@given(st.text(alphabet="${}a:run.slot", max_size=20))
+def test_escaped_text_is_itself_again(text):
+    """Whatever a text is, escaped it renders to itself, at once and by way of a template."""
+    # A lone $ before an opening is the one thing that doubling cannot tell apart from an escape.
+    assert text == render(escape(text), ONE_OFF)
+    assert {"a": text} == render_slot({"a": render(escape(text), SCHEDULED)}, SLOT, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("slot_format", "expected"),
+    [
+        ("%Y/%m/%d %H%M%S", "2026/12/31 003000"),
+        ("%y %j %G-W%V-%u %w", "26 365 2026-W53-4 4"),
+        ("%s", "1798673400"),
+        ("100%%", "100%"),
+        ("plain", "plain"),
+    ],
+)
+def test_formats_are_in_the_time_zone_of_the_spec(slot_format, expected):
+    """A format shows the slot's local time, in digits that no locale changes."""
+    rendered = render_slot({"a": f"${{run.slot:{slot_format}}}"}, "2026-12-30T23:30:00Z", "Europe/Madrid")
+    assert {"a": expected} == rendered
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ab${var.bucket", "2: a placeholder without its closing }: write $${ for a literal ${"),
+        ("${var.bukket}", "0: unknown placeholder ${var.bukket}; did you mean ${var.bucket}?"),
+        ("${HOME}", "0: unknown placeholder ${HOME}; known are target.name, var.bucket, var.dollar"),
+        ("${}", "0: unknown placeholder ${}; known are"),
+        ("${ var.bucket }", "0: unknown placeholder ${ var.bucket }; did you mean ${var.bucket}?"),
+        ("x ${var.other}", "2: var.other is not defined in target prod, only in others such as local"),
+        ("${run.slot}", "0: ${run.slot} is only for specs with a schedule"),
+        ("${run.slot:%B}", "0: %B is not a numeric date directive; these are: %Y %y"),
+        ("${run.slot:%}", "0: % is not a numeric date directive"),
+        ("${run.slot:}", "0: an empty format: write ${run.slot}, or ${run.slot:%Y-%m-%d}"),
+        ("${var.bucket:%Y}", "0: only ${run.slot} takes a format: ${var.bucket:%Y}"),
+    ],
+)
+def test_what_cannot_be_rendered_says_where_and_why(text, expected):
+    """Unknown and malformed placeholders are errors at their opening, with what would be right."""
+    assert refused(text).startswith(expected)
+
+
+def test_a_dollar_before_the_slot_is_refused():
+    """A value that would turn the slot into an escape is an error, never silently another text."""
+    assert "15: a $ directly before" in refused("x ${var.dollar}${run.slot}", SCHEDULED)
+
+
+def test_only_strings_with_an_opening_are_looked_at():
+    """Every string value with a ``${`` is found, with its path; keys and other scalars are not."""
+    request = {"a": "${x}", "b": ["c", {"d": "$${y}", "${e}": 1}], "n": 1.5}
+    assert [(("a",), "${x}"), (("b", 1, "d"), "$${y}")] == list(strings(request))

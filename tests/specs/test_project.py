@@ -1,0 +1,165 @@
+"""The project file."""
+
+import pytest
+
+from reconciler.model.project import Target
+from reconciler.specs.project_file import read_project
+from tests.specs.builders import PROJECT, batch, problems, warnings, write
+
+HEAD = "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: p}\n"
+LOCAL = "targets: {local: {emulator: true}}"
+
+
+def project(spec, head=HEAD):
+    """A project file with these lines as its `spec:`."""
+    return head + "spec:\n" + "".join(f"  {line}\n" for line in spec.splitlines())
+
+
+def test_targets_and_variables(tmp_path):
+    """A target's own variables come before the project's, and all keep the text they were written with."""
+    text = project(
+        "vars: {a: 1.10, b: on, c: 7, d: 2026-11-22, e: 'x', f: true, g: '$${x}'}\n"
+        "targets: {local: {emulator: true, vars: {a: 0x1F}}}"
+    )
+    found = read_project(write(tmp_path, project=text)).project
+    expected = {"a": "0x1F", "b": "on", "c": "7", "d": "2026-11-22", "e": "x", "f": "true", "g": "${x}"}
+    assert expected == found.variables("local")
+
+
+def test_the_emulator_needs_no_account(tmp_path):
+    """An emulator target has an account, a region and a ledger of its own; what it gives itself stays."""
+    found = read_project(write(tmp_path)).project
+    local = found.target("local")
+    expected = ("000000000000", "us-east-1", "sqlite:///.reconciler/local.sqlite")
+    assert expected == (local.account, local.region, local.ledger)
+    assert "dynamodb://ledger" == found.target("prod").ledger
+    assert (True, False) == (local.is_emulator, found.target("prod").is_emulator)
+
+
+def test_emulator_settings(tmp_path):
+    """An emulator's behaviour is a mapping, or the defaults."""
+    text = project("targets: {a: {emulator: {runSeconds: 5, outcomes: {job: Failed}}}, b: {emulator: true}}")
+    found = read_project(write(tmp_path, project=text)).project
+    assert (5, {"job": "Failed"}) == (
+        found.target("a").emulator_settings.runSeconds,
+        found.target("a").emulator_settings.outcomes,
+    )
+    assert {} == found.target("b").emulator_settings.outcomes
+
+
+WRONG = {
+    "no file": (None, ["1:1: cannot be read: no such file or directory"]),
+    "empty": ("", ["1:1: one document is due here, not 0"]),
+    "two": (PROJECT + "---\n" + PROJECT, ["10:1: one document is due here, not 2"]),
+    "not YAML": ("a: [\n", None),
+    "no apiVersion": ("kind: Project\n", ["1:1: a project file begins with apiVersion: reconciler/v1"]),
+    "a list": ("[]", ["1:1: a project file begins with apiVersion: reconciler/v1"]),
+    "another version": (project(LOCAL, HEAD.replace("v1", "v9")), ["1:13: apiVersion: the text"]),
+    "no targets": (project("targets: {}"), ["5:12: spec.targets must have at least 1 entry, not 0"]),
+    "account as a number": (
+        project("targets:\n  prod: {account: 111122223333, region: eu-west-1, ledger: sqlite:///l}"),
+        [
+            "6:21: spec.targets.prod.account: 111122223333 is a number, and text is due here: "
+            'write "111122223333" in quotes'
+        ],
+    ),
+    "missing": (
+        project("targets:\n  prod:\n    account: '111122223333'"),
+        [
+            "7:7: spec.targets.prod.ledger is missing: only emulator targets go without",
+            "7:7: spec.targets.prod.region is missing: only emulator targets go without",
+        ],
+    ),
+    "misspelt": (
+        project("targets: {local: {emulatr: true}}"),
+        [
+            "5:21: unknown field spec.targets.local.emulatr; did you mean emulator?",
+        ],
+    ),
+    "default target": (
+        project("defaultTarget: locl\n" + LOCAL),
+        ["5:18: spec.defaultTarget: no target is called locl; did you mean local?"],
+    ),
+    "default target far off": (
+        project("defaultTarget: staging\n" + LOCAL),
+        ["5:18: spec.defaultTarget: no target is called staging; there are local"],
+    ),
+    "ledger": (
+        project("targets: {local: {emulator: true, ledger: 'postgres://x'}}"),
+        ["5:45: spec.targets.local.ledger: a ledger is sqlite:///PATH, s3://BUCKET/PREFIX or dynamodb://TABLE"],
+    ),
+    "emulator's ledger": (
+        project("targets: {local: {emulator: true, ledger: 's3://bucket/x'}}"),
+        ["5:45: spec.targets.local.ledger: the emulator's ledger is a local file: sqlite:///PATH"],
+    ),
+    "evaluated variable": (
+        project("vars: {a: 's3://${var.b}'}\n" + LOCAL),
+        ["5:13: spec.vars.a: variables are not evaluated: write $${ for a literal ${"],
+    ),
+    "variable's name": (project("vars: {1a: x}\n" + LOCAL), ['5:10: spec.vars["1a"]: a variable']),
+    "list as variable": (project("vars: {a: [1]}\n" + LOCAL), ["5:13: spec.vars.a: text is due here, not a list"]),
+    "target's name": (project("targets: {Prod_1: {emulator: true}}"), ["5:13: spec.targets.Prod_1: a name is 1 to 63"]),
+    "glob": (
+        project("specs: [../x/*.yaml, '/abs/*', '{a,b}.yaml']\n" + LOCAL),
+        [
+            "5:11: spec.specs[0]: ../x/*.yaml: a pattern is relative to the project folder",
+            "5:24: spec.specs[1]: /abs/*: a pattern is relative to the project folder",
+        ],
+    ),
+    "suspend": (project("suspend: yes\n" + LOCAL), ["5:12: spec.suspend: a boolean is true or false: write true"]),
+    "until": (
+        project("suspend: {until: '2026-12-01T00:00:00'}\n" + LOCAL),
+        ["5:20: spec.suspend.until: '2026-12-01T00:00:00' has no time zone: add Z for UTC"],
+    ),
+    "until a day": (
+        project("suspend: {until: soon}\n" + LOCAL),
+        ["5:20: spec.suspend.until: 'soon' is not an ISO 8601 time"],
+    ),
+    "limits": (
+        project("targets: {local: {emulator: true, limits: {maxSubmissions: -1}}}"),
+        ["5:62: spec.targets.local.limits.maxSubmissions must be at least 0"],
+    ),
+    "rates": (
+        project("targets: {local: {emulator: true, rates: {StartJobRun: {perSecond: 0, burst: x}}}}"),
+        [
+            "5:70: spec.targets.local.rates.StartJobRun.perSecond must be more than 0",
+            '5:80: spec.targets.local.rates.StartJobRun.burst: an integer is due here, not the text "x"',
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_in_the_project_file_has_its_place(tmp_path, text, expected):
+    """Every problem of the project file is reported where it is, and nothing else is read then."""
+    write(tmp_path, {"job.yaml": "not read"}, project=text or "")
+    if text is None:
+        (tmp_path / "reconciler.yaml").unlink()
+    found = problems(tmp_path)
+    assert all(line.startswith("reconciler.yaml:") for line in found)
+    for line, start in zip(found, expected or found, strict=True):
+        assert line.removeprefix("reconciler.yaml:").startswith(start.removeprefix("reconciler.yaml:"))
+
+
+def test_a_pattern_without_files_warns(tmp_path):
+    """A pattern that names no file is most often a folder that moved."""
+    text = project("specs: ['jobs/*.yaml', '*.{yml,yaml}']\n" + LOCAL)
+    write(tmp_path, {"a.yaml": batch()}, project=text)
+    assert ["reconciler.yaml:5:11: spec.specs[0]: no file matches jobs/*.yaml"] == warnings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "overridden", "safe"),
+    [
+        (Target(settleSeconds=1500), False, True),
+        (Target(settleSeconds=1499), False, False),
+        (Target(settleSeconds=1), True, True),
+        (Target(settleSeconds=1, emulator=True), False, True),
+        (Target(settleSeconds=1, allowUnsafeSettling=True), False, True),
+    ],
+)
+def test_unsafe_settling(target, overridden, safe):
+    """A short settling time is a problem against AWS itself, unless the target insists."""
+    problem = target.settling_problem(overridden=overridden)
+    assert safe == (problem is None)
+    assert safe or "allowUnsafeSettling" in str(problem)
