@@ -72,6 +72,8 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
         complain(_line(manner.log, plan, results, recorded))
     if stop.is_set():
         complain("Interrupted. What was under way and has no outcome is in the ledger; the next pass resolves it.")
+    if not stop.is_set():
+        recorded = session.ledger.refresh()  # another pass may have ended what it took over
     return after_results(plan, results, recorded, stopped=stop.is_set(), exactly=manner.exactly)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,7 +29,7 @@ def run(arguments: Sequence[str] | None) -> int:
     """Runs one command. Never raises, whatever happens: an exit code and, for an error, words on standard error."""
     _print_anything()
     try:
-        with _terminable():
+        with _interruptible():
             return _command(arguments)
     except click.ClickException as error:
         error.show(sys.stderr)
@@ -84,8 +85,6 @@ def _loud(arguments: Sequence[str]) -> bool:
 
 def _pipe_closed() -> None:
     """The reader of our output has gone: nothing to say to anybody, and nothing to flush at exit."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -98,17 +97,27 @@ def _print_anything() -> None:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a command as an interrupt from the keyboard does, in good order."""
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM interrupt a command; a second one ends the process at once.
+
+    The second is for a command that waits for AWS: threads that ask for something end with their answer. While
+    something is sent other handlers are in place (`stopping`).
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    signals: list[int] = []
+
+    def asked(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        if len(signals) > 1:
+            os.write(2, b"Interrupted.\n")
+            os._exit(ERROR)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+        for number, handler in before.items():
+            signal.signal(number, handler)

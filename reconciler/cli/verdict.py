@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.process import CHANGES, DONE, ERROR, PERSON
 from reconciler.plan.action import Reason
-from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.plan.result import ActionOutcome
 
 if TYPE_CHECKING:
+    from reconciler.plan.action import Action
+    from reconciler.plan.result import ActionResult
     from reconciler.plan.value import Plan
     from reconciler.recorded.state import Recorded
-
-PERSONAL = {ActionOutcome.REJECTED, ActionOutcome.UNKNOWN}
+    from reconciler.recorded.submission import Submission
 
 
 def unsupported(plan: Plan) -> list[str]:
@@ -41,39 +42,41 @@ def after_plan(plan: Plan, recorded: Recorded, *, detailed: bool) -> int:
 def after_results(
     plan: Plan, results: Sequence[ActionResult], recorded: Recorded, *, stopped: bool, exactly: bool = False
 ) -> int:
-    """What an apply ends with.
+    """What an apply ends with; `recorded` as it is after it.
 
-    An action that another pass took over is no error, where the submission is made; with `exactly`, where a plan file
-    was to be applied as it is, it is one.
+    An action that another pass took over meanwhile is no error once its submission is accepted, and not known yet
+    while it is being sent; with `exactly`, where a plan file was to be applied as it is, it is an error.
     """
-    failed = any(
-        _failed(result, taken_over=not exactly and _accepted(action.client_token, recorded))
-        for action, result in zip(plan.actions, results, strict=True)
-    )
-    if stopped or failed or unsupported(plan):
+    codes = {
+        _code(action, result, recorded, exactly=exactly) for action, result in zip(plan.actions, results, strict=True)
+    }
+    if stopped or ERROR in codes or unsupported(plan):
         return ERROR
-    if in_doubt(plan, recorded) or any(result.outcome in PERSONAL for result in results):
-        return PERSON
-    return DONE
+    return PERSON if PERSON in codes or in_doubt(plan, recorded) else DONE
+
+
+def _code(action: Action, result: ActionResult, recorded: Recorded, *, exactly: bool) -> int:
+    """What one action ends with."""
+    match ActionOutcome(result.outcome):
+        case ActionOutcome.UNSENT:
+            return ERROR
+        case ActionOutcome.REJECTED | ActionOutcome.UNKNOWN:
+            return PERSON
+        case _ if result.error is None:
+            return DONE
+        case ActionOutcome.NONE if not exactly:
+            return _taken_over(recorded.by_token.get(action.client_token or ""))
+        case _:
+            return ERROR
+
+
+def _taken_over(submission: Submission | None) -> int:
+    """What an action ends with that another pass was quicker to do."""
+    if submission is not None and submission.accepted:
+        return DONE
+    return PERSON if submission is not None and submission.unresolved else ERROR
 
 
 def after_look(plan: Plan, recorded: Recorded, states: Collection[str]) -> int:
     """What `status` ends with; `states` are those of its rows."""
     return PERSON if in_doubt(plan, recorded) or {"unknown", "lost"} & set(states) else DONE
-
-
-def _failed(result: ActionResult, *, taken_over: bool) -> bool:
-    match ActionOutcome(result.outcome):
-        case ActionOutcome.UNSENT:
-            return True
-        case ActionOutcome.NONE:
-            return result.error is not None and not taken_over
-        case ActionOutcome.CANCELLED | ActionOutcome.RECORDED:
-            return result.error is not None
-        case _:
-            return False
-
-
-def _accepted(token: str | None, recorded: Recorded) -> bool:
-    submission = recorded.by_token.get(token or "")
-    return submission is not None and submission.accepted

@@ -1,0 +1,56 @@
+"""The guards, as pure functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler import guard
+from reconciler.errors import AccountMismatch, GuardError, LocalLedgerInCI
+
+LOCAL, SHARED = "sqlite:///ledger.sqlite", "s3://bucket/prefix"
+CI = {"CI": "true"}
+
+
+@pytest.mark.parametrize(
+    ("address", "emulated", "kept", "environ", "refused"),
+    [
+        (LOCAL, False, False, CI, True),
+        (LOCAL, False, False, {"CI": "1"}, True),
+        (LOCAL, False, False, {"CI": "True"}, True),
+        (LOCAL, False, False, {"CI": "false"}, False),
+        (LOCAL, False, False, {}, False),
+        (LOCAL, True, False, CI, False),
+        (LOCAL, False, True, CI, False),
+        (SHARED, False, False, CI, False),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL": "http://x"}, False),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_BATCH": "http://x"}, False),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_BATCH": ""}, True),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_S3": "http://x"}, True),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_DYNAMODB": "http://x"}, True),
+    ],
+)
+def test_local_ledger_in_ci(address: str, emulated: bool, kept: bool, environ: dict[str, str], refused: bool):
+    """Only a local ledger, on a CI runner, of real AWS, that nobody keeps, is refused."""
+
+    def check() -> None:
+        guard.check_ledger(address, emulated=emulated, kept=kept, environ=environ)
+
+    if refused:
+        with pytest.raises(LocalLedgerInCI, match="--local-ledger"):
+            check()
+    else:
+        check()
+
+
+def test_account():
+    """The right account passes; another is refused with both numbers and the target."""
+    guard.check_account("prod", "1", "1")
+    with pytest.raises(AccountMismatch, match=r"prod is account 1, .* of account 2"):
+        guard.check_account("prod", "1", "2")
+
+
+def test_settling():
+    """A target's own sentence about its settling time is what is refused with."""
+    guard.check_settling(None)
+    with pytest.raises(GuardError, match="too short"):
+        guard.check_settling("too short")

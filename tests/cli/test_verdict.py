@@ -1,0 +1,111 @@
+"""The exit code of an apply, from each outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.cli.verdict import after_look, after_plan, after_results
+from reconciler.identity.digest import Place
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.result import ActionResult
+from reconciler.plan.value import Plan
+from reconciler.recorded.events import Intended, Submitted
+from reconciler.recorded.fold import fold
+from reconciler.recorded.state import Recorded
+
+TOKEN = "r1-a"
+AT = "2026-11-22T02:00:00.000Z"
+
+
+def _plan(action: ActionType = ActionType.SUBMIT, reason: Reason = Reason.NEW) -> Plan:
+    planned = Action(name="orders", kind="BatchJob", action=action, reason=reason, client_token=TOKEN)
+    return Plan(Place("shop", "prod", "1", "r"), AT, 0, (planned,))
+
+
+def _recorded(*, intended: bool = False, submitted: bool = False) -> Recorded:
+    recorded = Recorded()
+    if intended or submitted:
+        intent = Intended(
+            at=AT,
+            name="orders",
+            token=TOKEN,
+            kind="BatchJob",
+            generation=1,
+            attempt=1,
+            send=1,
+            digest="sha256:0",
+            revision=1,
+            request={},
+            locate={},
+            not_after=AT,
+            owner="host:1:a",
+            reason="new",
+            deletion_policy="Orphan",
+            source={},
+            actor="rosa",
+            tool_version="0",
+        )
+        fold(recorded, 1, [intent])
+    if submitted:
+        fold(recorded, 2, [Submitted(at=AT, name="orders", token=TOKEN, send=1, run_id="r")])
+    return recorded
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        (ActionResult("submitted", "r"), 0),
+        (ActionResult("adopted", "r"), 0),
+        (ActionResult("cancelled", "r"), 0),
+        (ActionResult("cancelled", "r", "it could not be asked"), 1),
+        (ActionResult("recorded"), 0),
+        (ActionResult("unknown", None, "ReadTimeout: no answer"), 3),
+        (ActionResult("rejected", None, "ClientException: no"), 3),
+        (ActionResult("unsent", None, "EndpointConnectionError: no"), 1),
+        (ActionResult("none"), 0),
+        (ActionResult("none", None, "it moved"), 1),
+    ],
+    ids=lambda value: f"{value.outcome} {value.error}" if isinstance(value, ActionResult) else "",
+)
+def test_outcomes(result: ActionResult, code: int):
+    """What did not happen is an error, what is not known or refused needs a person."""
+    assert code == after_results(_plan(), [result], _recorded(), stopped=False)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "exactly", "code"),
+    [
+        (_recorded(submitted=True), False, 0),
+        (_recorded(intended=True), False, 3),
+        (_recorded(), False, 1),
+        (_recorded(submitted=True), True, 1),
+    ],
+    ids=["accepted", "being sent", "moved", "exactly"],
+)
+def test_what_another_pass_took_over(recorded: Recorded, exactly: bool, code: int):
+    """A submission that another pass made is no error; one that it is making is not known; a plan file wanted it so."""
+    result = ActionResult("none", None, "another pass was quicker")
+
+    assert code == after_results(_plan(), [result], recorded, stopped=False, exactly=exactly)
+
+
+def test_stopping_is_an_error_whatever_was_done():
+    """A command that was interrupted ends with 1, also where everything happened to be done."""
+    assert after_results(_plan(), [ActionResult("submitted", "r")], _recorded(), stopped=True) == 1
+
+
+def test_a_run_whose_state_aws_did_not_tell_is_not_known():
+    """Where a look failed, a plan in detail, an apply and a status end with 3, and a plain plan with 0."""
+    plan, recorded = _plan(ActionType.NONE, Reason.IN_SYNC), _recorded(submitted=True)
+    recorded.observe_errors[TOKEN] = "DescribeJobs: AccessDenied"
+
+    assert after_plan(plan, recorded, detailed=True) == 3
+    assert after_results(plan, [ActionResult("none")], recorded, stopped=False) == 3
+    assert after_look(plan, recorded, ["running"]) == 3
+    assert after_plan(plan, recorded, detailed=False) == 0
+
+
+@pytest.mark.parametrize(("state", "code"), [("unknown", 3), ("lost", 3), ("running", 0), ("none", 0)])
+def test_states(state: str, code: int):
+    """A state that nobody can name needs a person."""
+    assert code == after_look(_plan(ActionType.NONE, Reason.IN_SYNC), _recorded(), [state])
