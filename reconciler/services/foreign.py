@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
 
 from reconciler.errors import ServiceError
 
@@ -59,6 +60,8 @@ def message_of(error: BaseException) -> str:
         said = clean(_field(error, "Error").get("Message"))
     elif isinstance(error, ParamValidationError):
         said = "; ".join(_FAULT.findall(str(error))) or "the request is not one that botocore knows"
+    elif isinstance(error, ResponseParserError):
+        said = "the reply could not be read"  # botocore quotes it
     else:
         said = clean(str(error))
     hint = HINTS.get(code_of(error))

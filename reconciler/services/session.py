@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from reconciler import __version__
-from reconciler.errors import ServiceError
 from reconciler.model.kinds import MODULES, kind_named
 from reconciler.ports import Clock
 from reconciler.services.clock import SystemClock
-from reconciler.services.foreign import service_error
+from reconciler.services.foreign import reading, service_error, unexpected
 from reconciler.services.transmission import guard
 
 CONNECT_SECONDS = 3.0
@@ -74,13 +73,11 @@ class Aws:
 
     def account(self) -> str:
         """The account that the credentials belong to, by STS GetCallerIdentity. Raises `ServiceError`."""
-        try:
+        with reading("GetCallerIdentity"):
             account = self.asking("sts").get_caller_identity().get("Account")
-        except (BotoCoreError, ClientError) as error:
-            raise service_error("GetCallerIdentity", error) from error
-        if not isinstance(account, str) or not account:
-            raise ServiceError("GetCallerIdentity", "UnexpectedReply", "the reply names no account")
-        return account
+            if not isinstance(account, str) or not account:
+                raise unexpected("GetCallerIdentity", "the reply names no account")
+            return account
 
     def overridden(self) -> bool:
         """Whether runs go to something that is not AWS: an endpoint set by hand, in the environment or a profile.
