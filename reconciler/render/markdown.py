@@ -84,15 +84,18 @@ def _shortened(message: str) -> str:
 def _note(sections: Iterable[_Section], warnings: int) -> list[str]:
     """What is not there, in exact numbers; nothing where all is."""
     actions = sum(len(section.items) for section in sections)
-    left = actions - sum(len(section.shown) for section in sections)
-    fields = sum(len(item.blocks) - item.filled for section in sections for item in section.items)
-    parts = [f"{left} of {count(actions, 'action')}"] if left else []
-    parts += [count(fields, "field")] if fields else []
-    parts += [count(warnings, "warning")] if warnings else []
-    if not parts:
-        return []
-    one = (left or fields or warnings) == 1 and len(parts) == 1
-    return [f"**{' and '.join(parts)} {'is' if one else 'are'} not shown here.**", ""]
+    shown = [item for section in sections for item in section.shown]
+    left = [
+        (actions - len(shown), f"of {count(actions, 'action')}"),
+        (sum(len(item.blocks) - item.filled for item in shown), f"of their {_fields(shown)}"),
+        (warnings, "warnings" if warnings > 1 else "warning"),
+    ]
+    told = [f"{number} {what} {'is' if number == 1 else 'are'} not shown here." for number, what in left if number]
+    return [f"**{' '.join(told)}**", ""] if told else []
+
+
+def _fields(shown: Iterable[_Item]) -> str:
+    return count(sum(len(item.blocks) for item in shown), "field")
 
 
 class _Room:

@@ -15,6 +15,7 @@ from reconciler.render.shown import lines_text, plain, sentence
 from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW, Style
 
 NO_RUN = "none"
+NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED})
 COLOURS = {
     "none": DIM, "intended": CYAN, "submitted": CYAN, "running": CYAN, "succeeded": GREEN, "failed": RED,
     "cancelled": YELLOW, "unknown": YELLOW, "lost": RED,
@@ -26,10 +27,11 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 class StatusRow:
     """How one spec stands; the fields are those of ``status --format json``.
 
-    `generation` to `digest`, `run_id` and the times are of the newest submission, `None` without one (then `digest` is
-    what the spec asks for). `state` is ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``,
-    ``cancelled``, ``unknown`` or ``lost``. `in_sync`: a pass would do nothing about it, and nobody is needed. `reason`
-    is the plan's reason, with its message after a colon where there is one.
+    `generation` to `digest`, `run_id` and the times are of the submission that the plan is about (what is in sync, held
+    or waited for), else of the newest, `None` without one (then `digest` is what the spec asks for). `state` is
+    ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or
+    ``lost``. `in_sync`: a pass would do nothing about it, and nobody is needed. `reason` is the plan's reason, with its
+    message after a colon where there is one.
     """
 
     name: str
@@ -54,36 +56,41 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
         by_name.setdefault(action.name, []).append(action)
     now = parse(plan.created_at)
     ordered = sorted(by_name, key=lambda name: (_is_retired(by_name[name]), name))
-    return tuple(_row(by_name[name], recorded.spec(name).newest, now) for name in ordered)
+    return tuple(_row(by_name[name], _told(by_name[name][-1], recorded), now) for name in ordered)
+
+
+def _told(action: Action, recorded: Recorded) -> Submission | None:
+    """The submission that a row is about: the one that the action is about, else the newest."""
+    return recorded.by_token.get(action.client_token or "") or recorded.spec(action.name).newest
 
 
 def _is_retired(actions: Sequence[Action]) -> bool:
     return all(action.reason is Reason.RETIRED for action in actions)
 
 
-def _row(actions: Sequence[Action], newest: Submission | None, now: datetime) -> StatusRow:
-    """The newest action and submission of a name; it is in sync where all of its actions say so."""
+def _row(actions: Sequence[Action], told: Submission | None, now: datetime) -> StatusRow:
+    """The newest action of a name and the submission it is about; it is in sync where all of its actions say so."""
     action = actions[-1]
     return StatusRow(
         name=action.name,
-        kind=newest.kind if newest else action.kind,
-        generation=newest.generation if newest else None,
-        slot=newest.slot if newest else None,
-        attempt=newest.attempt if newest else None,
-        state=state(newest, now),
-        run_id=newest.run_id if newest else None,
-        client_token=newest.token if newest else None,
-        digest=newest.digest if newest else action.digest,
-        submitted_at=newest.submitted_at if newest else None,
-        finished_at=newest.finished_at if newest else None,
+        kind=told.kind if told else action.kind,
+        generation=told.generation if told else None,
+        slot=told.slot if told else None,
+        attempt=told.attempt if told else None,
+        state=state(told, now),
+        run_id=told.run_id if told else None,
+        client_token=told.token if told else None,
+        digest=told.digest if told else action.digest,
+        submitted_at=told.submitted_at if told else None,
+        finished_at=told.finished_at if told else None,
         in_sync=all(each.action is ActionType.NONE for each in actions),
-        reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, newest)]),
+        reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, told)]),
     )
 
 
 def state(submission: Submission | None, now: datetime) -> str:
     """The state of a submission in one word. ``intended`` until its send's deadline has passed; after that, or with
-    several runs, ``unknown``. What AWS rejected, or never received, has no run: ``none``.
+    several runs, ``unknown``. What AWS rejected or never received, or is known to be absent, has no run: ``none``.
     """
     if submission is None:
         return NO_RUN
@@ -94,7 +101,7 @@ def state(submission: Submission | None, now: datetime) -> str:
             return "intended" if now <= parse(submission.newest_send.not_after) else "unknown"
         case Phase.CONFLICTED:
             return "unknown"
-        case Phase.REJECTED | Phase.UNSENT:
+        case Phase.REJECTED | Phase.UNSENT | Phase.SUPERSEDED:
             return NO_RUN
 
 
@@ -102,12 +109,12 @@ def _reason(action: Action) -> str:
     return f"{action.reason}: {action.message}" if action.message else str(action.reason)
 
 
-def _not_run(actions: Sequence[Action], newest: Submission | None) -> Iterable[str]:
-    """That the newest submission has no run, and why, where no action says so already."""
-    if newest is not None and newest.phase in {Phase.REJECTED, Phase.UNSENT}:
-        error = newest.error or ""
-        if not any(error in action.message for action in actions):
-            yield f"{newest.phase}: {error}"
+def _not_run(actions: Sequence[Action], told: Submission | None) -> Iterable[str]:
+    """That the submission has no run, and why, where no action says so already."""
+    if told is not None and told.phase in NOT_RUN:
+        words = told.error or str(told.phase)
+        if not any(words in f"{action.reason} {action.message}" for action in actions):
+            yield f"{told.phase}: {told.error}" if told.error else words
 
 
 HEADINGS = ("NAME", "RUN OF", "STATE", "AGE", "RUN ID", "")

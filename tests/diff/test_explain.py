@@ -6,6 +6,7 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,23 +15,24 @@ from hypothesis import strategies as st
 from reconciler.diff.explain import explain
 from reconciler.identity.canonical import canonical, content
 from reconciler.model.kinds import kind_named
+from reconciler.model.strict import JSON
 from reconciler.plan.change import Change
 
 EMR, BATCH = kind_named("EmrServerlessJobRun"), kind_named("BatchJob")
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
 
-def spark(**fields):
+def spark(**fields: Any) -> JSON:
     """A Spark request."""
     return {"applicationId": "app", "jobDriver": {"sparkSubmit": {"entryPoint": "s3://b/x.py", **fields}}}
 
 
-def container(**overrides):
+def container(**overrides: Any) -> JSON:
     """A container request."""
     return {"jobName": "j", "jobQueue": "q", "jobDefinition": "d", "containerOverrides": overrides}
 
 
-def env(*pairs):
+def env(*pairs: tuple[str, str]) -> list[JSON]:
     """An environment list."""
     return [{"name": name, "value": value} for name, value in pairs]
 

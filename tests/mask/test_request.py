@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from reconciler.mask.request import is_secret_at, masked, masked_at, secret_plac
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 
-def batch(**overrides):
+def batch(**overrides: Any) -> dict[str, Any]:
     """A container request with some overrides."""
     return {"jobName": "j", "jobQueue": "q", "jobDefinition": "d", "containerOverrides": overrides}
 

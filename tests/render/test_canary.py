@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.diff.explain import explain
 from reconciler.mask.request import masked, secret_places
 from reconciler.model.kinds import kind_named
+from reconciler.model.strict import JSON
 from reconciler.plan.action import Reason
 from reconciler.render.json_form import dumps, plan_json
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
 from tests.render.samples import action, batch_request, changed, emr_request, plan
 
+Place = tuple[str | int, ...]
 CANARY = "q7Canary-8Xz_2"
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 FILES = {"batch.jsonl": "BatchJob", "emr_serverless.jsonl": "EmrServerlessJobRun"}
@@ -29,12 +33,12 @@ AS_TEXT = [
 AS_ARGUMENTS = [["--password", "{}"], ["--user", "u", "--api-key", "{}", "--x"], ["--conf", "spark.acme.password={}"]]
 
 
-def planted(text, secret):
+def planted(text: str, secret: str) -> str:
     """A template with the secret in it."""
     return text.format(secret)
 
 
-def leaves(value, path=()):
+def leaves(value: Any, path: Place = ()) -> Iterator[Place]:
     """The place of every string, and of every list of strings, in a request."""
     if isinstance(value, dict):
         for key, entry in value.items():
@@ -48,24 +52,24 @@ def leaves(value, path=()):
         yield path
 
 
-def put(request, path, value):
+def put(request: JSON, path: Place, value: Any) -> JSON:
     """A copy of a request with another value at a place."""
     copied = copy.deepcopy(request)
-    target = copied
+    target: Any = copied
     for key in path[:-1]:
         target = target[key]
     target[path[-1]] = value
     return copied
 
 
-def at(request, path):
+def at(request: Any, path: Place) -> Any:
     """The value at a place."""
     for key in path:
         request = request[key]
     return request
 
 
-def variants(request, secret):
+def variants(request: JSON, secret: str) -> Iterator[JSON]:
     """Copies of a request, each with a secret somewhere in it."""
     for number, path in enumerate(leaves(request)):
         if isinstance(at(request, path), list):
@@ -81,7 +85,7 @@ def variants(request, secret):
     yield {**request, "configurationOverrides": {"applicationConfiguration": [properties]}}
 
 
-def renderings(kind, before, after):
+def renderings(kind: str, before: JSON, after: JSON) -> str:
     """Everything that people may read of a new and of a changed spec, together."""
     new = action(kind=kind, request=after)
     differs = changed(kind=kind, before=before, after=after)
@@ -90,7 +94,7 @@ def renderings(kind, before, after):
     return "\n".join(text for each in made for text in (plan_text(each, verbose=True), plan_markdown(each)))
 
 
-def check_variants(kind, request):
+def check_variants(kind: str, request: JSON) -> None:
     """No rendering of any variant holds the canary; the JSON, which is whole, does."""
     pairs = zip(variants(request, CANARY), variants(request, CANARY + "new"), strict=True)
     for before, after in pairs:

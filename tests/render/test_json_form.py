@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import PlanFileError
+from reconciler.model.strict import JSON
 from reconciler.plan.action import ActionType, Reason
 from reconciler.plan.change import Change
 from reconciler.plan.result import ActionOutcome, ActionResult
@@ -61,11 +63,11 @@ def test_additions_of_a_newer_minor_version_are_passed_over():
     assert plan_from_json(form) == every_kind_of_action()
 
 
-def _changed(path, value):
+def _changed(path: list[Any], value: Any) -> JSON:
     """A plan's JSON with one value replaced, or taken out where `value` is `...`."""
     form = copy.deepcopy(plan_json(plan(changed())))
     *outer, last = path
-    target = form
+    target: Any = form
     for key in outer:
         target = target[key]
     if value is ...:

@@ -58,7 +58,7 @@ def test_a_secret_is_masked_in_the_line_and_in_the_message():
     assert "'(sensitive)' is not allowed" in text
 
 
-def caret(text):
+def caret(text: str) -> tuple[str, str]:
     """What stands above the caret, and the line."""
     lines = text.split("\n")
     return lines[1][lines[2].index("^")], lines[1]

@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from reconciler.identity.instant import parse
 from reconciler.plan.action import ActionType, Reason
 from reconciler.recorded import events as e
-from reconciler.render.status import age_text, rows, status_text
+from reconciler.render.status import StatusRow, age_text, rows, status_text
 from tests.render.golden_files import check
 from tests.render.samples import NOW, action, every_kind_of_action, intended, observed, plan, recorded, submitted, token
 
 AT = "2026-11-22T01:00:02.000Z"
 
 
-def rejected(name="orders-daily"):
+def rejected(name: str = "orders-daily") -> e.Rejected:
     """A send that AWS said no to."""
     return e.Rejected(
         at=AT, name=name, token=token(name), send=1, code="ValidationException", message="password=hunter2"
     )
 
 
-def unsent(name="orders-daily"):
+def unsent(name: str = "orders-daily") -> e.Unsent:
     """A send that never arrived."""
     return e.Unsent(at=AT, name=name, token=token(name), send=1, code="EndpointConnectionError", message="no route")
 
 
-def conflicted(name="orders-daily"):
+def conflicted(name: str = "orders-daily") -> e.Conflicted:
     """A submission with two runs."""
     return e.Conflicted(at=AT, name=name, token=token(name), run_ids=("a", "b"))
 
 
-def row(*events, **fields):
+def superseded(name: str = "orders-daily") -> e.Superseded:
+    """A submission that is known to be absent and is not asked for any more."""
+    return e.Superseded(at=AT, name=name, token=token(name))
+
+
+def row(*events: e.Event, **fields: Any) -> StatusRow:
     """The row of one spec with these events; keywords are fields of its action."""
-    given = {"action": ActionType.NONE, "reason": Reason.IN_SYNC, **fields}
+    given: dict[str, Any] = {"action": ActionType.NONE, "reason": Reason.IN_SYNC, **fields}
     return rows(plan(action(**given)), recorded(*events))[0]
 
 
@@ -54,7 +60,8 @@ def row(*events, **fields):
         ([intended(), conflicted()], "unknown"),
         ([intended(), rejected()], "none"),
         ([intended(), unsent()], "none"),
-        ([intended(), submitted(), intended(number=2), submitted(number=2)], "submitted"),
+        ([intended(), superseded()], "none"),
+        ([intended(number=2), submitted(number=2), intended(number=3), submitted(number=3)], "submitted"),
     ],
 )
 def test_states_in_one_word(events, state):
@@ -92,10 +99,25 @@ def test_what_has_no_run_says_why(event, words):
     assert said.reason.count(event.code) == 1
 
 
+def test_a_row_is_about_what_the_plan_is_about():
+    """Back to the content that ran, after another that never did: the run that counts is told."""
+    actual = row(
+        intended(), submitted(), intended(number=2), e.Superseded(at=AT, name="orders-daily", token=token(number=2))
+    )
+    assert (actual.generation, actual.state, actual.in_sync, actual.reason) == (1, "submitted", True, "in-sync")
+
+
+def test_a_superseded_submission_says_so():
+    """`none` of a submission that was given up is explained."""
+    assert (
+        row(intended(), superseded(), action=ActionType.WAIT, reason=Reason.SUSPENDED).reason == "suspended; superseded"
+    )
+
+
 def test_a_name_with_several_actions_has_one_row():
     """Two unresolved submissions of one spec: one row, not in sync, both reasons."""
     held = action(action=ActionType.HOLD, reason=Reason.UNKNOWN)
-    waiting = action(action=ActionType.WAIT, reason=Reason.SETTLING)
+    waiting = action(action=ActionType.WAIT, reason=Reason.SETTLING, client_token=token(number=2))
     (actual,) = rows(plan(held, waiting), recorded(intended(), intended(number=2)))
     assert (actual.generation, actual.in_sync, actual.reason) == (2, False, "unknown; settling")
 

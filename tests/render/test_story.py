@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from reconciler.recorded import events as e
 from reconciler.render.json_form import dumps
@@ -14,9 +15,9 @@ from tests.render.samples import changed, intended, observed, recorded, submitte
 AT = "2026-11-22T01:00:05.000Z"
 
 
-def events():
+def events() -> list[tuple[int, e.SubmissionEvent]]:
     """A spec whose first send was unclear and adopted, whose second was cancelled, and whose third has two runs."""
-    of = {"name": "orders-daily", "at": AT}
+    of: dict[str, Any] = {"name": "orders-daily", "at": AT}
     return list(
         enumerate(
             [
@@ -40,7 +41,7 @@ def events():
     )
 
 
-def of(number):
+def of(number: int) -> list[tuple[int, e.SubmissionEvent]]:
     """The events of one generation."""
     return [(position, event) for position, event in events() if event.token == token(number=number)]
 
