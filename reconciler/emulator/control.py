@@ -81,7 +81,7 @@ def answer(call: Call, state: State) -> Reply:
     """The reply of the control endpoint."""
     action = _ACTIONS.get((call.method, call.path.removeprefix(PREFIX)))
     if action is None:
-        return _json(404, {"error": f"no {call.method} {call.path}; there are {', '.join(_NAMES)}"})
+        return _json(404, {"error": f"no {call.method} {call.path}; there are {', '.join(NAMES)}"})
     try:
         return _json(200, action(state, _object(call.body)))
     except UsageError as error:
@@ -131,4 +131,5 @@ _ACTIONS: Mapping[tuple[str, str], Callable[[State, dict[str, Any]], object]] = 
     ("POST", "finish"): _post_finish,
     ("POST", "reset"): _post_reset,
 }
-_NAMES = [f"{method} {PREFIX}{name}" for method, name in _ACTIONS]
+NAMES = [f"{method} {PREFIX}{name}" for method, name in _ACTIONS]
+"""What there is, as ``GET /_emulator/settings``."""

@@ -57,7 +57,7 @@ def _call(request: Request, environ: dict[str, Any]) -> Call:
         method=request.method,
         path=environ["RAW_URI"].partition("?")[0],
         query=request.args.to_dict(flat=False),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=request.headers,
         body=request.get_data(),
     )
 

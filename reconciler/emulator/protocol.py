@@ -37,19 +37,25 @@ def _routes(service: str) -> MapAdapter:
     return Map(rules, strict_slashes=False, merge_slashes=False).bind("localhost")
 
 
-def route(service: str, call: Call) -> tuple[OperationModel, dict[str, str]]:
+def route(service: str, call: Call) -> tuple[OperationModel, Mapping[str, str]]:
     """The operation that a call asks for, and the members that its path carries.
 
     Matched on the path as it was sent, since an ARN in it has encoded slashes. Raises `AwsError` 404 as AWS does
     for a path that no operation has.
     """
     try:
-        name, labels = _routes(service).match(call.path, method=call.method)
+        name, labels = _match(service, call.method, call.path)
     except HTTPException as error:
-        raise AwsError(
-            "UnknownOperationException", f"no operation of {service} has this method and path", 404
-        ) from error
-    return service_model(service).operation_model(name), {label: unquote(value) for label, value in labels.items()}
+        why = f"no operation of {service} has this method and path"
+        raise AwsError("UnknownOperationException", why, 404) from error
+    return service_model(service).operation_model(name), labels
+
+
+@functools.lru_cache(maxsize=512)
+def _match(service: str, method: str, path: str) -> tuple[str, Mapping[str, str]]:
+    """Most calls go to the few paths that start runs."""
+    name, labels = _routes(service).match(path, method=method)
+    return name, {label: unquote(value) for label, value in labels.items()}
 
 
 def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> dict[str, Any]:

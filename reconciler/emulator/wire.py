@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from werkzeug.datastructures import Headers
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request as received. `path` is still percent-encoded; `query` holds decoded lists of values."""
+    """One HTTP request as received. `path` is still percent-encoded; `query` holds decoded lists of values; names of
+    `headers` ignore case."""
 
     method: str
     path: str
     query: Mapping[str, list[str]] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Headers = field(default_factory=Headers)
     body: bytes = b""
 
 
