@@ -8,7 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/reconciler-demo.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-PATH=$here/.venv/bin:$PATH
+PATH=${DEMO_BIN:-$here/.venv/bin}:$PATH # where the reconciler command is
 
 # Nothing of the machine's own settings has a part in this.
 unset "${!AWS_@}" "${!RECONCILER_@}" "${!GIT_@}"

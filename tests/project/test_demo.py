@@ -1,0 +1,35 @@
+"""The demo: the script behind `make demo`, run as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.project.place import BIN, ROOT, environment, run
+
+
+def test_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path):
+    """Nine jobs are submitted, a second look changes nothing, an edit is planned field by field, and why finds it."""
+    done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(BIN), TMPDIR=str(tmp_path)))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    commands = [line.removeprefix("$ ") for line in done.stdout.splitlines() if line.startswith("$ reconciler ")]
+    words = [command.split()[1] for command in commands]
+    assert words == ["validate", "plan", "apply", "plan", "plan", "apply", "reconcile", "status", "why"]
+    assert "Apply complete: 9 submitted." in done.stdout
+    assert "No changes. 9 in sync." in done.stdout
+    assert '~ jobDriver.sparkSubmit.conf["spark.executor.memory"]: "4g" -> "8g"' in done.stdout
+    assert "Apply complete: 1 submitted." in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_stops_at_the_first_thing_that_is_not_as_it_should_be(tmp_path: Path):
+    """Where a command ends with another exit code than expected, the demo ends with an error that names it."""
+    broken = tmp_path / "bin/reconciler"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho broken\nexit 1\n")
+    broken.chmod(0o755)
+
+    done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(broken.parent), TMPDIR=str(tmp_path)))
+
+    assert done.returncode == 1
+    assert 'demo: "reconciler validate" ended with exit code 1, not 0' in done.stderr
