@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,3 +178,12 @@ def test_dumped_json_is_safe_and_the_same(value):
 def test_blank_letters_are_visible_in_json():
     """Letters that look like nothing are written out."""
     assert dumps("a\u3164\x7f") == '"a\\u3164\\u007f"'
+
+
+def test_the_documentation_names_every_key():
+    """docs/plan-format.md has each key of a plan, an action and a change, each reason and each outcome."""
+    text = (Path(__file__).parents[2] / "docs" / "plan-format.md").read_text()
+    form = result_json(plan(changed()), [ActionResult(ActionOutcome.NONE)])
+    change = {**form["actions"][0]["changes"][0], "sensitive": True}
+    words = [*form, *form["actions"][0], *change, *ActionType, *Reason, *ActionOutcome]
+    assert [word for word in words if f"`{word}`" not in text] == []
