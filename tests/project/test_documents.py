@@ -18,8 +18,8 @@ DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").
 WITH_COMMANDS = [path for path in DOCUMENTS if "```console\n" in path.read_text("utf-8")]
 ABSENT = {"--every"}
 """Options that documents name in order to say that this release does not have them."""
-FOREIGN = {"--strict", "--conf", "--help"}
-"""Options of mypy, of spark-submit, and of every command."""
+FOREIGN = {"--strict", "--conf", "--hiveconf", "--password", "--help"}
+"""Options of mypy, of Spark, of Hive, of a job in an example, and of every command."""
 
 
 def _name(path: Path) -> str:
