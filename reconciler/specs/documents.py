@@ -102,7 +102,7 @@ class SpecChecker:
         spec = value.get("spec")
         request = spec.get("request") if isinstance(spec, dict) else None
         if kind is not None and isinstance(request, dict):
-            policy = document.policy() if document else _presumed(spec)
+            policy = document.policy() if document else _presumed(value["spec"])
             name = read.name if read.name is not None and _NAME.fullmatch(read.name) else UNNAMED
             self._check_request(Asked(view, kind, name, policy, request), document, read)
 

@@ -69,7 +69,8 @@ def _kind(kind: Kind) -> JSON:
     document["properties"]["kind"] = {"const": kind.name, "description": document["properties"]["kind"]["description"]}
     request = kind.model.model_json_schema()
     request["properties"].pop(RECONCILERS_OWN, None)
-    request["required"] = [name for name in request.get("required", []) if name != kind.name_field]
+    not_asked = {kind.name_field, RECONCILERS_OWN}
+    request["required"] = [name for name in request.get("required", []) if name not in not_asked]
     parts = _definitions(_changed(request, _or_placeholder), f"{kind.name}.request")
     definitions[f"{kind.name}.Spec"]["properties"]["request"] = {"$ref": f"#/$defs/{kind.name}.request"}
     return {**definitions, **parts}
@@ -111,6 +112,8 @@ def _without_null(part: JSON) -> JSON:
         rest = [choice for choice in choices if choice != {"type": "null"}]
         part = {key: value for key, value in part.items() if key not in {"anyOf", "default"}}
         part |= rest[0] if len(rest) == 1 else {"anyOf": rest}
+    if isinstance(part.get("type"), list):
+        part["type"] = [name for name in part["type"] if name != "null"]
     if isinstance(part.get("default"), dict):
         part["default"] = {key: value for key, value in part["default"].items() if value is not None}
     return part

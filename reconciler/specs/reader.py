@@ -78,4 +78,7 @@ def _unreadable(error: Exception, end: int) -> Unreadable:
         return Unreadable(0, f"not YAML: {error}", "syntax")
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "not YAML"
-    return Unreadable(min(mark.index, end) if mark else 0, _CLEARER.get(problem, problem), "syntax")
+    message = _CLEARER.get(problem, problem)
+    if mark and error.context_mark and error.context_mark.line < mark.line:
+        message += f" (in what begins at line {error.context_mark.line + 1})"
+    return Unreadable(min(mark.index, end) if mark else 0, message, "syntax")

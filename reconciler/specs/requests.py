@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from reconciler.errors import Problem
 from reconciler.identity.digest import TOKEN_HEX_DIGITS, TOKEN_PREFIX
 from reconciler.mask.request import secret_places
-from reconciler.model.kind import Kind, Loc, RequestProblems
+from reconciler.model.kind import Kind, Loc, Remark, RequestProblems
 from reconciler.model.spec import Policy
 from reconciler.model.strict import JSON
 from reconciler.model.tags import user_tag_problems
@@ -126,7 +126,8 @@ def check_request(asked: Asked, rendered_request: Rendered, owner: str) -> Check
     try:
         form = asked.kind.from_spec(request)
     except RequestProblems as error:
-        return Checked(None, list(asked.view.remarks(error.remarks, REQUEST)))
+        said = list(asked.view.remarks(error.remarks, REQUEST))
+        return Checked(None, [*said, *_other_problems(asked, rendered_request, owner, error.remarks)])
     if asked.kind.name_field not in form:
         form = {**form, asked.kind.name_field: asked.name}
     sent = _sample(asked, form, owner)
@@ -137,6 +138,33 @@ def check_request(asked: Asked, rendered_request: Rendered, owner: str) -> Check
     if problems:
         return Checked(None, problems)
     return Checked(form, (), _sent_warnings(asked, request, sent))
+
+
+def _other_problems(
+    asked: Asked, rendered_request: Rendered, owner: str, remarks: Sequence[Remark]
+) -> Sequence[Problem]:
+    """What else is wrong with a request whose form cannot be read: the faulty part left out, a level more each time."""
+    for levels in range(max(len(remark.loc) for remark in remarks)):
+        request = rendered_request.request
+        for remark in remarks:
+            request = _without(request, remark.loc[: max(1, len(remark.loc) - levels)])
+        try:
+            asked.kind.from_spec(request)
+        except RequestProblems:
+            continue
+        return check_request(asked, Rendered(request, rendered_request.unknown), owner).problems
+    return ()
+
+
+def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
+    """A copy of a value without what is at a path; the value itself where that is not there."""
+    if isinstance(value, dict) and loc[0] in value:
+        if len(loc) > 1:
+            return {**value, loc[0]: _without(value[loc[0]], loc[1:])}
+        return {key: inner for key, inner in value.items() if key != loc[0]}
+    if isinstance(value, list) and len(loc) > 1 and isinstance(loc[0], int) and loc[0] < len(value):
+        return [_without(inner, loc[1:]) if index == loc[0] else inner for index, inner in enumerate(value)]
+    return value
 
 
 def _place(problem: Problem) -> str:

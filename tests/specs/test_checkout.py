@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from reconciler.plan.desired import Ancestry, Checkout
 from reconciler.specs.checkout import actor, read_checkout
 
 
-def git(folder, *arguments):
+def git(folder: Path, *arguments: str) -> str:
     """Runs git as somebody with a name, and returns what it prints."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
         "GIT_CONFIG_GLOBAL": os.devnull,
@@ -23,7 +24,7 @@ def git(folder, *arguments):
     return done.stdout.strip()
 
 
-def commit(folder, message):
+def commit(folder: Path, message: str) -> str:
     """An empty commit, by its id."""
     git(folder, "commit", "-q", "--allow-empty", "-m", message)
     return git(folder, "rev-parse", "HEAD")
@@ -116,10 +117,11 @@ def test_a_repository_that_git_refuses_is_an_error(repository):
 
 def test_a_history_that_git_cannot_list_is_an_error(repository):
     """A damaged history is never taken for an unrelated one."""
-    one, two, _ = (commit(repository, message) for message in ("one", "two", "three"))
+    one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
+    git(repository, "checkout", "-q", "--detach", one)
     (repository / ".git" / "objects" / two[:2] / two[2:]).unlink()
     with pytest.raises(ReconcilerError, match="git cannot list the history"):
-        read_checkout(repository, [one])
+        read_checkout(repository, [three])
 
 
 def test_who_does_this(repository, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ SCHEDULED = Scope("prod", VALUES, slots=True)
 SLOT = "2026-11-22T02:00:00Z"
 
 
-def refused(text, scope=ONE_OFF):
+def refused(text: str, scope: Scope = ONE_OFF) -> str:
     """Where and why a string cannot be rendered."""
     with pytest.raises(PlaceholderProblem) as caught:
         render(text, scope)

@@ -10,7 +10,7 @@ HEAD = "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: p}\n"
 LOCAL = "targets: {local: {emulator: true}}"
 
 
-def project(spec, head=HEAD):
+def project(spec: str, head: str = HEAD) -> str:
     """A project file with these lines as its `spec:`."""
     return head + "spec:\n" + "".join(f"  {line}\n" for line in spec.splitlines())
 

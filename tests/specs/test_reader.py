@@ -1,18 +1,22 @@
 """The strict reader, on texts alone."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.scalar import Unquoted
-from reconciler.specs.builder import MOST_EXPANDED, Unreadable
+from reconciler.specs.builder import MOST_EXPANDED, Document, Unreadable
 from reconciler.specs.json_text import json_documents
 from reconciler.specs.places import find, spelt
 from reconciler.specs.reader import yaml_documents
 from reconciler.specs.source import SourceText
 
+Read = Callable[[str], Iterator[Document]]
 
-def said(text, read=yaml_documents):
+
+def said(text: str, read: Read = yaml_documents) -> list[str]:
     """Everything wrong with a text, as ``line:col: path: message``."""
     source = SourceText("x.yaml", text)
     lines = []
@@ -54,7 +58,7 @@ RULES = {
     "control character": ("a: b\x07\n", ["1:5: the character U+0007 is not allowed in YAML"]),
     "line separator": ("a: b\u2028c\n", ["1:5: the character U+2028 is not allowed in YAML"]),
     "lone surrogate": ("a: \ud800\n", ["1:4: the character U+D800 is not allowed in YAML"]),
-    "unclosed quote": ("a: 'b\n", ["2:1: the file ends inside a quoted text"]),
+    "unclosed quote": ("a: 'b\n", ["2:1: the file ends inside a quoted text (in what begins at line 1)"]),
     "colon in a value": ("a: b: c\n", ["1:5: a second ': ' in this value: put the value in quotes"]),
     "at sign": ("a: @b\n", ["1:4: this character cannot start a value: put the value in quotes"]),
     "tab": ("a:\n\tb: c\n", ["2:1: this character cannot start a value: put the value in quotes"]),
@@ -77,7 +81,7 @@ def test_nesting_of_64_is_read():
     assert [] == said("[" * 64 + "]" * 64)
 
 
-def bomb(levels):
+def bomb(levels: int) -> str:
     """Lists of nine aliases to lists of nine aliases …"""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]

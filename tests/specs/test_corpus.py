@@ -1,0 +1,78 @@
+"""Real requests, wrapped as specs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import SpecErrors
+from reconciler.specs.load import load
+from reconciler.specs.placeholders import escape
+from tests.specs.builders import dumped, wrapped, write
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+KINDS = {"emr_serverless": "EmrServerlessJobRun", "batch": "BatchJob"}
+NAMES = {"EmrServerlessJobRun": "name", "BatchJob": "jobName"}
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """The requests of one file of the corpus; none where it is not here."""
+    path = CORPUS / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+VALID = [(row, kind) for file, kind in KINDS.items() for row in rows(file) if row["verdict"] == "valid"]
+INVALID = rows("invalid")
+
+pytestmark = pytest.mark.skipif(not INVALID, reason="the corpus is not here")
+
+
+def escaped(value: Any) -> Any:
+    """A value in which nothing is a placeholder."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {key: escaped(inner) for key, inner in value.items()}
+    return [escaped(inner) for inner in value] if isinstance(value, list) else value
+
+
+def without_token(row: dict[str, Any]) -> dict[str, Any]:
+    """A row's request without the field that is the reconciler's."""
+    return {key: value for key, value in row["request"].items() if key != "clientToken"}
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_valid_requests_load_unchanged(tmp_path, scheduled):
+    """Every real request is a spec whose request is that request, field for field and in its order."""
+    # given each of them as a spec of one project
+    files = {}
+    for number, (row, kind) in enumerate(VALID):
+        document = wrapped(escaped(without_token(row)), kind, f"n{number}")
+        if scheduled:
+            document["spec"]["schedule"] = "0 2 * * *"
+        files[f"n{number}.json"] = dumped(document)
+    # when
+    specs = load(write(tmp_path, files), targets=["local"]).specs["local"]
+    # then
+    assert len(VALID) == len(specs)
+    for number, (row, kind) in enumerate(VALID):
+        expected = {**without_token(row), NAMES[kind]: row["request"].get(NAMES[kind], f"n{number}")}
+        request = specs[f"n{number}"].request
+        # A template keeps its escapes: what is a literal must stay one.
+        assert json.dumps(escaped(expected) if scheduled else expected) == json.dumps(request), row["id"]
+
+
+def test_invalid_requests_are_refused_with_a_place(tmp_path):
+    """Every request that AWS refuses is a problem inside the request of its own file."""
+    files = {
+        f"n{number}.json": dumped(wrapped(escaped(row["request"]), KINDS[row["service"]], f"n{number}"))
+        for number, row in enumerate(INVALID)
+    }
+    with pytest.raises(SpecErrors) as caught:
+        load(write(tmp_path, files))
+    places = {problem.path: problem for problem in caught.value.problems}
+    assert set(files) == set(places)
+    for problem in caught.value.problems:
+        assert problem.line >= 7, str(problem)  # where the request begins
+        assert "spec.request" in problem.message

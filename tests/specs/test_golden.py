@@ -1,0 +1,23 @@
+"""A project with many errors, as people read them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import SpecErrors
+from reconciler.specs.load import load
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_all_errors_of_all_files_at_once(tmp_path):
+    """Every problem of a faulty project is reported together, sorted by place, each with its line."""
+    # given a copy, so that nothing around this repository matters
+    root = shutil.copytree(GOLDEN / "many-errors", tmp_path / "project")
+    # when
+    with pytest.raises(SpecErrors) as caught:
+        load(root)
+    # then
+    lines = [f"{problem} [{problem.rule}]\n    {problem.source_line}\n" for problem in caught.value.problems]
+    assert (GOLDEN / "many-errors.txt").read_text() == "".join(lines)

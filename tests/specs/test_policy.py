@@ -1,0 +1,42 @@
+"""The policy of a spec, as a model."""
+
+from reconciler.model.spec import Policy, SpecDocument
+
+
+def test_defaults():
+    """A policy that says nothing is a one-off, forbids overlap and is left alone when removed."""
+    policy = Policy().effective(streaming=False)
+    assert (1, None, "Forbid", 0, 60, "OnFailure", "Orphan", False, "UTC", ()) == (
+        policy.revision,
+        policy.schedule,
+        policy.concurrencyPolicy,
+        policy.backoffLimit,
+        policy.backoffSeconds,
+        policy.restartPolicy,
+        policy.deletionPolicy,
+        policy.catchup,
+        policy.timeZone,
+        policy.dependsOn,
+    )
+
+
+def test_streaming_defaults_give_way():
+    """What a streaming spec says itself stays, and what it gave is remembered."""
+    policy = Policy.model_validate({"restartPolicy": "OnFailure", "revision": 3}).effective(streaming=True)
+    assert ("Replace", "OnFailure", 3) == (policy.concurrencyPolicy, policy.restartPolicy, policy.revision)
+    assert {"restartPolicy", "revision"} == set(policy.given)
+    assert policy == policy.effective(streaming=True)
+
+
+def test_the_policy_of_a_document_has_no_request():
+    """A policy is everything of the spec but its request."""
+    document = SpecDocument.model_validate(
+        {
+            "apiVersion": "reconciler/v1",
+            "kind": "BatchJob",
+            "metadata": {"name": "a"},
+            "spec": {"request": {"a": 1}, "suspend": {"reason": "r", "until": "2026-12-01T00:00:00Z"}},
+        }
+    )
+    assert type(document.policy()) is Policy
+    assert {"suspend"} == set(document.policy().given)

@@ -1,0 +1,52 @@
+"""A first project."""
+
+import pytest
+
+from reconciler.errors import ReconcilerError, UsageError
+from reconciler.specs.load import load
+from reconciler.specs.scaffold import init
+
+
+def test_a_new_project_is_valid(tmp_path):
+    """What is written passes validation without a warning, with a spec of each kind."""
+    files = init(tmp_path / "shop", "shop")
+    assert all(path.is_file() for path in files)
+    loaded = load(tmp_path / "shop")
+    assert ("shop", 2, ()) == (loaded.project.name, loaded.count, loaded.warnings)
+    assert {"EmrServerlessJobRun", "BatchJob"} == {spec.kind for spec in loaded.specs["local"].values()}
+
+
+@pytest.mark.parametrize(("folder", "name"), [("My Jobs!", "my-jobs"), ("___", "my-project"), ("a" * 80, "a" * 63)])
+def test_a_project_is_called_like_its_folder(tmp_path, folder, name):
+    """Without a name the folder's is taken, as far as it can be one."""
+    init(tmp_path / folder)
+    assert name == load(tmp_path / folder).project.name
+
+
+def test_nothing_is_overwritten(tmp_path):
+    """One file that is there already, and nothing is written."""
+    (tmp_path / "word-count.yaml").write_text("mine")
+    with pytest.raises(UsageError, match="word-count"):
+        init(tmp_path, "p")
+    assert ["word-count.yaml"] == [path.name for path in tmp_path.iterdir()]
+    assert "mine" == (tmp_path / "word-count.yaml").read_text()
+
+
+def test_a_link_is_not_written_through(tmp_path):
+    """A link that leads nowhere is a file that is there."""
+    (tmp_path / ".gitignore").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="gitignore is there already"):
+        init(tmp_path, "p")
+
+
+def test_names_that_are_none(tmp_path):
+    """A project's name is part of every identity, and so has its form."""
+    with pytest.raises(UsageError, match="cannot be a project's name"):
+        init(tmp_path, "My project")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    """A file in the way is an error that names it."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReconcilerError, match="cannot write"):
+        init(tmp_path / "file" / "p", "p")
