@@ -22,7 +22,7 @@ from reconciler.ledger.sqlite_errors import allowed, translated
 from reconciler.ledger.sqlite_file import check_identity, connect, create
 from reconciler.ledger.sqlite_still import read_still
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 5.0
 """How long a call waits for another process to finish its transaction; each one takes milliseconds."""
 
 PAGES = (8, 100, 1000)

@@ -12,7 +12,7 @@ from reconciler.errors import LedgerReadOnly, LedgerUnreachable
 from reconciler.ledger.sqlite_file import connect
 
 TRIES = 3
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 5.0
 
 Result = TypeVar("Result")
 Stamp = tuple[int, int, int]

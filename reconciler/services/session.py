@@ -115,6 +115,8 @@ class Aws:
 
     def _config(self, **settings: object) -> Config:
         connect, read = self._timeouts
+        if self._endpoint_url is not None:
+            settings["proxies"] = {}  # the emulator is on this machine: its requests never pass through a proxy
         return Config(
             connect_timeout=connect,
             read_timeout=read,

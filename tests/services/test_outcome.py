@@ -275,8 +275,9 @@ def test_a_proxy_that_is_not_there(aws: Connect, monkeypatch: pytest.MonkeyPatch
     """An error of the way to a proxy is not on the list, so it proves nothing."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
     monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
-    outcome = BATCH.connect(aws("http://batch.invalid")).submit(BATCH.request, in_a_minute())
+    outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, Ambiguous)
     assert outcome.code == "ProxyConnectionError"
     assert "hunter2" not in outcome.message
@@ -285,8 +286,9 @@ def test_a_proxy_that_is_not_there(aws: Connect, monkeypatch: pytest.MonkeyPatch
 def test_a_proxy_that_answers_for_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """A proxy's own page proves nothing."""
     with Stub(reply(http(502, HTML))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        outcome = BATCH.connect(aws("http://batch.invalid")).submit(BATCH.request, in_a_minute())
+        outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
         assert proxy.transmissions == 1
     assert isinstance(outcome, Ambiguous)
 
@@ -294,17 +296,28 @@ def test_a_proxy_that_answers_for_aws(aws: Connect, monkeypatch: pytest.MonkeyPa
 def test_a_proxy_that_passes_aws_answer_on(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """Through a proxy an acceptance is one."""
     with Stub(answer(200, BATCH.accepted)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        outcome = BATCH.connect(aws("http://batch.invalid")).submit(BATCH.request, in_a_minute())
+        outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
     assert Accepted("job-1", "arn:aws:batch:job") == outcome
 
 
 def test_a_proxy_that_refuses_the_tunnel(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """A refused tunnel is a proxy's error too."""
     with Stub(reply(http(403, HTML))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.invalid")
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        outcome = BATCH.connect(aws("https://batch.invalid")).submit(BATCH.request, in_a_minute())
+        outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, Ambiguous)
+
+
+def test_the_emulator_is_never_behind_a_proxy(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """What is on this machine is asked directly, whatever the environment says about the way out."""
+    with Stub(reply(http(502, HTML))) as proxy, Stub(answer(200, BATCH.accepted)) as stub:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        outcome = BATCH.connect(aws(stub.url)).submit(BATCH.request, in_a_minute())
+        assert (proxy.transmissions, stub.transmissions) == (0, 1)
+    assert isinstance(outcome, Accepted)
 
 
 def test_a_server_that_does_not_speak_tls(aws: Connect):
