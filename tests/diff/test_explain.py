@@ -163,7 +163,12 @@ ENVIRONMENT = "containerOverrides.environment"
         pytest.param({"a": 1}, {"a": 1, "x": None}, [Change("x", "add", None, None)], id="null is not absent"),
         pytest.param({"x": {}}, {"x": []}, [Change("x", "change", {}, [])], id="an object is no list"),
         pytest.param({"a": 1, "x": []}, {"a": 1}, [Change("x", "remove", [], None)], id="empty is not absent"),
-        pytest.param({"__x": 1}, {"__x": 2}, [Change("__x", "change", 1, 2)], id="keys with underscores"),
+        pytest.param(
+            {"a": {"__x": 1, "y": 1}},
+            {"a": {"__x": 2, "y": 2}},
+            [Change("a.__x", "change", 1, 2), Change("a.y", "change", 1, 2)],
+            id="keys with underscores",
+        ),
     ],
 )  # fmt: skip
 def test_differences(before, after, expected):
