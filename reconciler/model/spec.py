@@ -147,6 +147,8 @@ class Policy(Strict):
     def effective(self, *, streaming: bool) -> Policy:
         """The policy with the defaults of its kind of job: a streaming job that says nothing else is replaced when it
         changes and restarted whatever its end. `given` stays what it was."""
+        if type(self) is Policy and not streaming:
+            return self
         values = {name: getattr(self, name) for name in Policy.model_fields}
         if streaming:
             values |= {name: value for name, value in STREAMING_DEFAULTS.items() if name not in self.model_fields_set}

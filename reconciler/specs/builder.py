@@ -7,14 +7,18 @@ from typing import Any, NamedTuple
 
 from reconciler.model.kind import Loc
 from reconciler.model.scalar import Unquoted
-from reconciler.specs.scalars import MERGE_KEY, NULLS, meaning, plain
+from reconciler.specs.scalars import MERGE_KEY, NULLS, SUSPECT, Scalar, meaning, plain
 
 DEEPEST = 64
 MOST_EXPANDED = 20_000
+MOST_CHARACTERS = 1024 * 1024  # as many as a file may hold
 
-_NO_KEY = object()
-_DROPPED = object()
-_AS_KEY = object()
+# Where the next node goes, where that is not the entry of a mapping under its key:
+_AT_ROOT = object()
+_IN_LIST = object()
+_NO_KEY = object()  # a mapping that awaits a key: a scalar becomes it
+_AS_KEY = object()  # a mapping or list that stands where a key is due
+_DROPPED = object()  # the value of a key that is refused
 
 
 class Flaw(NamedTuple):
@@ -59,6 +63,7 @@ class _Frame(NamedTuple):
     anchor: str | None
     nodes: int
     deepest: int
+    characters: int
 
 
 class _Anchored(NamedTuple):
@@ -66,6 +71,7 @@ class _Anchored(NamedTuple):
     offset: int
     nodes: int
     height: int
+    characters: int
 
 
 class Builder:
@@ -85,9 +91,11 @@ class Builder:
         self._stack: list[_Frame] = []
         self._container: Any = None
         self._record: list[int] = []
-        self._key: Any = _NO_KEY
+        self._key: Any = _AT_ROOT
         self._nodes = 0
+        self._characters = 0
         self._expanded = 0
+        self._expanded_characters = 0
         self._deepest = 0
         self._anchors: dict[str, _Anchored] = {}
 
@@ -95,38 +103,38 @@ class Builder:
         """Notes something wrong at an offset, under the path that is being read."""
         self.document.flaws.append(Flaw(offset, self._loc(), message, rule))
 
-    def scalar(self, offset: int, text: str, *, is_plain: bool, anchor: str | None = None) -> None:
+    def scalar(self, offset: int, text: str, is_plain: bool, anchor: str | None = None) -> None:
         """A scalar. `is_plain`: written without quotes, so that it may be something else than text."""
         self._nodes += 1
-        if self._key is _NO_KEY and type(self._container) is dict:
+        self._characters += len(text)
+        if self._key is _NO_KEY:
             self._begin_entry(offset, text, is_plain)
             if anchor:
-                self._anchor(anchor, _Anchored(text, offset, 1, 0))
+                self._anchor(anchor, _Anchored(text, offset, 1, 0, len(text)))
             return
         value: Any = text
         if is_plain:
-            if text in NULLS:
-                self._null(offset, text)
-                value = Unquoted(text)
-            else:
-                value = plain(text)
+            if not text or text[0] in SUSPECT:
+                value = self._plain(offset, text)
         elif "\0" in text:
             self.flaw(offset, "NUL characters are not allowed", "control-character")
         if anchor:
-            self._anchor(anchor, _Anchored(value, offset, 1, 0))
+            self._anchor(anchor, _Anchored(value, offset, 1, 0, len(text)))
         self._add(offset, value)
 
     def open(self, offset: int, container: dict[str, Any] | list[Any], anchor: str | None = None) -> None:
         """The start of a mapping (an empty dict is given) or of a list."""
         if len(self._stack) >= DEEPEST:
             raise Unreadable(offset, f"nested deeper than {DEEPEST} levels", "nesting")
-        if self._key is _NO_KEY and type(self._container) is dict:
+        if self._key is _NO_KEY:
             self.flaw(offset, "a key is text, not a mapping or a list", "key")
             self._key = _AS_KEY
-        self._stack.append(_Frame(self._container, self._record, self._key, offset, anchor, self._nodes, self._deepest))
+        before = (self._nodes, self._deepest, self._characters)
+        self._stack.append(_Frame(self._container, self._record, self._key, offset, anchor, *before))
         self._nodes += 1
         self._deepest = len(self._stack)
-        self._container, self._record, self._key = container, [offset], _NO_KEY
+        self._container, self._record = container, [offset]
+        self._key = _NO_KEY if type(container) is dict else _IN_LIST
         self.document.records[id(container)] = self._record
 
     def close(self) -> None:
@@ -136,7 +144,8 @@ class Builder:
         self._container, self._record, self._key = frame.container, frame.record, frame.key
         self._deepest = max(frame.deepest, deepest)
         if frame.anchor:
-            self._anchor(frame.anchor, _Anchored(value, frame.offset, self._nodes - frame.nodes, deepest - depth + 1))
+            nodes, characters = self._nodes - frame.nodes, self._characters - frame.characters
+            self._anchor(frame.anchor, _Anchored(value, frame.offset, nodes, deepest - depth + 1, characters))
         self._add(frame.offset, value)
 
     def alias(self, offset: int, name: str) -> None:
@@ -149,10 +158,14 @@ class Builder:
         self._expanded += known.nodes
         if self._expanded > MOST_EXPANDED:
             raise Unreadable(offset, f"aliases expand to more than {MOST_EXPANDED:,} nodes", "alias")
+        self._characters += known.characters
+        self._expanded_characters += known.characters
+        if self._expanded_characters > MOST_CHARACTERS:
+            raise Unreadable(offset, f"aliases expand to more than {MOST_CHARACTERS:,} characters", "alias")
         if len(self._stack) + known.height > DEEPEST:
             raise Unreadable(offset, f"*{name} nests deeper than {DEEPEST} levels", "nesting")
         self._deepest = max(self._deepest, len(self._stack) + known.height)
-        if self._key is _NO_KEY and type(self._container) is dict:
+        if self._key is _NO_KEY:
             self.flaw(offset, f"write the key out: *{name} cannot be one", "key")
             self._key = _DROPPED
             return
@@ -165,7 +178,7 @@ class Builder:
             self.flaw(offset, "merge keys (<<) are not allowed: write the fields out", "merge-key")
         elif is_plain and text in NULLS:
             self.flaw(offset, f"a key is missing here{f', or should be in quotes: {text}' if text else ''}", "key")
-        elif is_plain and not isinstance(plain(text), str):
+        elif is_plain and text[0] in SUSPECT and not isinstance(plain(text), str):
             self.flaw(offset, f'the key {text} is {meaning(text)}: write "{text}" in quotes', "quotes")
         elif text in self._container:
             self.flaw(offset, f"the key {text} is here twice", "duplicate-key")
@@ -176,26 +189,30 @@ class Builder:
             self._record.append(offset)
 
     def _add(self, offset: int, value: Any) -> None:  # noqa: ANN401 - any value of a document
-        container = self._container
-        if type(container) is list:
-            container.append(value)
+        key = self._key
+        if type(key) is str:
+            self._container[key] = value
             self._record.append(offset)
-        elif container is None:
+            self._key = _NO_KEY
+        elif key is _IN_LIST:
+            self._container.append(value)
+            self._record.append(offset)
+        elif key is _AS_KEY:
+            self._key = _DROPPED
+        elif key is _DROPPED:
+            self._key = _NO_KEY
+        else:
             self.document.value = value
             if value != Unquoted(""):  # an empty document is where it begins, not where it ends
                 self.document.offset = offset
-        elif self._key is _AS_KEY:
-            self._key = _DROPPED
-        else:
-            if self._key is not _DROPPED:
-                container[self._key] = value
-                self._record.append(offset)
-            self._key = _NO_KEY
 
-    def _null(self, offset: int, text: str) -> None:
+    def _plain(self, offset: int, text: str) -> Scalar:
+        if text not in NULLS:
+            return plain(text)
         if self._stack:
             said = f'{text} is null here: remove it, or write "{text}" in quotes if you mean the text'
             self.flaw(offset, said if text else "has no value: remove it or give a value", "null")
+        return Unquoted(text)
 
     def _anchor(self, name: str, anchored: _Anchored) -> None:
         if name in self._anchors:

@@ -24,13 +24,13 @@ def json_documents(text: str) -> Iterator[Document]:
     for token in _TOKEN.finditer(text):
         first, offset = token[0][0], token.start()
         if first == '"':
-            builder.scalar(offset, _string(token[0], offset), is_plain=False)
+            builder.scalar(offset, _string(token[0], offset), False)
         elif first in "{[":
             builder.open(offset, {} if first == "{" else [])
         elif first in "}]":
             builder.close()
         else:
-            builder.scalar(offset, token[0], is_plain=True)
+            builder.scalar(offset, token[0], True)
     yield builder.finish()
 
 

@@ -8,7 +8,7 @@ what is stored can still be read in one way only; `render_slot` finishes it for 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from reconciler.identity.instant import parse
 from reconciler.model.kind import Loc
 from reconciler.model.strict import JSON
+from reconciler.specs.builder import MOST_CHARACTERS
 
 OPENING, ESCAPED = "${", "$${"
 SLOT = "run.slot"
@@ -60,6 +61,10 @@ class PlaceholderProblem(ValueError):
         self.offset, self.message = offset, message
 
 
+class TooLarge(PlaceholderProblem):
+    """What placeholders stand for makes the request larger than any request can be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What placeholders may name for one spec in one target, by their full name (``var.bucket``).
@@ -73,17 +78,32 @@ class Scope:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
-def strings(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:  # noqa: ANN401 - any JSON value
-    """Every string of a value that holds a ``${``, with its path."""
+def strings(value: Any) -> list[tuple[Loc, str]]:  # noqa: ANN401 - any JSON value
+    """Every string of a value that holds a ``${``, with its path; keys are not among them."""
+    found: list[tuple[Loc, str]] = []
+    _walk(value, (), found, [])
+    return found
+
+
+def keys(value: Any) -> list[Loc]:  # noqa: ANN401 - any JSON value
+    """The path of every key that holds a ``${``."""
+    found: list[Loc] = []
+    _walk(value, (), [], found)
+    return found
+
+
+def _walk(value: Any, loc: Loc, texts: list[tuple[Loc, str]], names: list[Loc]) -> None:  # noqa: ANN401 - as above
     if isinstance(value, str):
         if OPENING in value:
-            yield loc, value
+            texts.append((loc, value))
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from strings(inner, (*loc, key))
+            if OPENING in key:
+                names.append((*loc, key))
+            _walk(inner, (*loc, key), texts, names)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from strings(inner, (*loc, index))
+            _walk(inner, (*loc, index), texts, names)
 
 
 @lru_cache(maxsize=4096)
@@ -125,10 +145,10 @@ def _check_format(offset: int, slot_format: str) -> None:
             raise PlaceholderProblem(offset, f"%{directive[1]} is not a numeric date directive; these are: {known}")
 
 
-def render(text: str, scope: Scope) -> str:
+def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
     """A string with its placeholders filled in; where the spec has slots, as a template for `render_slot`.
 
-    Raises `PlaceholderProblem`.
+    Raises `PlaceholderProblem`, also where what is filled in takes more than `room` characters.
     """
     done: list[str] = []
     literal = ""
@@ -141,6 +161,8 @@ def render(text: str, scope: Scope) -> str:
             literal = ""
         else:
             literal += piece.text if piece.name is None else _value(offset, piece.name, scope)
+            if len(literal) > room:
+                raise TooLarge(offset, "what placeholders stand for makes the request larger than 1 MiB")
     done.append(escape(literal) if scope.slots else literal)
     return "".join(done)
 

@@ -51,7 +51,7 @@ def _documents(events: Iterator[Any], builder: Builder) -> Iterator[Document]:
         if kind is yaml.ScalarEvent:
             if event.tag is not None:
                 _tag(builder, event)
-            builder.scalar(event.start_mark.index, event.value, is_plain=not event.style, anchor=event.anchor)
+            builder.scalar(event.start_mark.index, event.value, not event.style, event.anchor)
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             builder.close()
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:

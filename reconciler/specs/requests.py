@@ -16,10 +16,13 @@ from reconciler.model.kind import Kind, Loc, Remark, RequestProblems
 from reconciler.model.spec import Policy
 from reconciler.model.strict import JSON
 from reconciler.model.tags import user_tag_problems
+from reconciler.specs.builder import MOST_CHARACTERS
 from reconciler.specs.placeholders import (
     OPENING,
     PlaceholderProblem,
     Scope,
+    TooLarge,
+    keys,
     mapped,
     render,
     render_slot,
@@ -54,19 +57,10 @@ def written_problems(view: View, request: JSON) -> Iterator[Problem]:
         message = "is the reconciler's: it makes one for each submission. Remove it; spec.revision runs a request again"
         yield view.problem((*REQUEST, RECONCILERS_OWN), message, "client-token", on_key=True)
     if OPENING in view.source.text:
-        for loc in _evaluated_keys(request, REQUEST):
-            yield view.problem(loc, "placeholders are evaluated in values, not in keys", "placeholder", on_key=True)
-
-
-def _evaluated_keys(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any JSON value
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if OPENING in key:
-                yield (*loc, key)
-            yield from _evaluated_keys(inner, (*loc, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _evaluated_keys(inner, (*loc, index))
+        for loc in keys(request):
+            yield view.problem(
+                (*REQUEST, *loc), "placeholders are evaluated in values, not in keys", "placeholder", on_key=True
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +77,22 @@ def rendered(asked: Asked, scopes: Mapping[str, Scope]) -> tuple[dict[str, Rende
 
     Where nothing is to be filled in, all targets share one object.
     """
-    templates = list(strings(asked.request)) if OPENING in asked.view.source.text else []
+    templates = strings(asked.request) if OPENING in asked.view.source.text else []
     if not templates:
         return dict.fromkeys(scopes, Rendered(asked.request)), []
     requests: dict[str, Rendered] = {}
     found: Found = []
     for target, scope in scopes.items():
         wrong = dict(_wrong_placeholders(templates, scope))
+        found += [
+            (target, asked.view.in_text((*REQUEST, *loc), error.offset, error.message, "placeholder"))
+            for loc, error in wrong.items()
+        ]
+        if any(isinstance(error, TooLarge) for error in wrong.values()):
+            continue
         unknown = frozenset(dict(templates)[loc] for loc in wrong)
         filled = mapped(asked.request, partial(_filled, scope=scope, unknown=unknown))
         requests[target] = Rendered(filled, tuple(wrong))
-        for loc, error in wrong.items():
-            place = (*REQUEST, *loc)
-            found.append((target, asked.view.in_text(place, error.offset, error.message, "placeholder")))
     return requests, found
 
 
@@ -104,11 +101,14 @@ def _filled(text: str, scope: Scope, unknown: frozenset[str]) -> str:
 
 
 def _wrong_placeholders(templates: Sequence[tuple[Loc, str]], scope: Scope) -> Iterator[tuple[Loc, PlaceholderProblem]]:
+    room = MOST_CHARACTERS
     for loc, text in templates:
         try:
-            render(text, scope)
+            room -= len(render(text, scope, room))
         except PlaceholderProblem as error:
             yield loc, error
+            if isinstance(error, TooLarge):
+                return
 
 
 @dataclass(frozen=True, slots=True)

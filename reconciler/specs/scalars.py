@@ -17,7 +17,7 @@ NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MERGE_KEY = "<<"
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
-LONGEST_INTEGER = 100  # digits; far above any field, far below the length at which Python refuses to read integers
+LONGEST_NUMBER = 100  # characters; above any field, below where Python refuses integers and fractions are infinite
 
 _BOOLEANS = frozenset(
     spelling
@@ -32,13 +32,16 @@ _WORDS: dict[str, bool | Unquoted] = {
 }
 
 _FIRST_OF_NUMBER = frozenset("0123456789+-.")
+SUSPECT = _FIRST_OF_NUMBER | {word[0] for word in _WORDS}
+"""The first characters of plain scalars that may be something else than text; others need no second look."""
+
 _NUMBER = re.compile(
     r"""
       [-+]?0b[01_]+                                              # base 2, 1.1
     | [-+]?0o[0-7_]+                                             # base 8, 1.2
     | [-+]?0x[0-9a-fA-F_]+                                       # base 16
     | [-+]?[0-9][0-9_]*                                          # base 10, and base 8 in 1.1 with a leading zero
-    | [-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?
+    | [-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?
     | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
     """,
     re.VERBOSE,
@@ -61,10 +64,11 @@ def plain(text: str) -> Scalar:
 
 
 def _number(text: str) -> Scalar:
-    if INTEGER.fullmatch(text) and len(text) <= LONGEST_INTEGER and text != "-0":
-        return int(text)
-    if FRACTION.fullmatch(text):
-        return SourceFloat(text)
+    if len(text) <= LONGEST_NUMBER and text != "-0":
+        if INTEGER.fullmatch(text):
+            return int(text)
+        if FRACTION.fullmatch(text):
+            return SourceFloat(text)
     if _NUMBER.fullmatch(text) or _BASE_60.fullmatch(text) or _DATE.fullmatch(text):
         return Unquoted(text)
     return text

@@ -25,6 +25,8 @@ class SourceText:
 
     def position(self, offset: int) -> tuple[int, int]:
         """The line and column of an offset."""
+        if "\r" not in self.text:
+            return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 

@@ -420,3 +420,18 @@ def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
     first = spec(one)
     assert one == desired(tmp_path).request["containerOverrides"]["command"]
     assert (one == other) == (first == spec(other))
+
+
+def test_what_grows_without_bound_is_refused(tmp_path):
+    """Neither aliases nor variables make a small file into a request that fills the memory."""
+    # given a long text that is aliased many times, and a long variable that is used many times
+    long = "x" * 10_000
+    aliased = batch("a", request=f"parameters: {{k: &k {long}, {', '.join(f'k{i}: *k' for i in range(200))}}}")
+    entries = ", ".join(f"k{i}: '${{var.long}}${{var.long}}'" for i in range(200))
+    used = batch("b", request=f"parameters: {{{entries}}}")
+    project = PROJECT.replace("bucket: acme", f"bucket: acme, long: {long}")
+    # then both say so at the first place that is too much
+    first, second = problems(write(tmp_path, {"a.yaml": aliased, "b.yaml": used}, project=project))
+    assert first.endswith(": aliases expand to more than 1,048,576 characters")
+    assert second.endswith("k52: what placeholders stand for makes the request larger than 1 MiB")
+    assert second.startswith("b.yaml:9:")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.specs.placeholders import PlaceholderProblem, Scope, escape, render, render_slot, strings
+from reconciler.specs.placeholders import PlaceholderProblem, Scope, escape, keys, render, render_slot, strings
 
 VALUES = {"var.bucket": "acme", "var.dollar": "$", "var.open": "${run.slot}", "target.name": "prod"}
 ONE_OFF = Scope("prod", VALUES, slots=False, elsewhere={"var.bucket": "prod", "var.other": "local"})
@@ -106,4 +106,5 @@ def test_a_dollar_before_the_slot_is_refused():
 def test_only_strings_with_an_opening_are_looked_at():
     """Every string value with a ``${`` is found, with its path; keys and other scalars are not."""
     request = {"a": "${x}", "b": ["c", {"d": "$${y}", "${e}": 1}], "n": 1.5}
-    assert [(("a",), "${x}"), (("b", 1, "d"), "$${y}")] == list(strings(request))
+    assert [(("a",), "${x}"), (("b", 1, "d"), "$${y}")] == strings(request)
+    assert [("b", 1, "${e}")] == keys(request)
