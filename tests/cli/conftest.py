@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from reconciler.cli.logs import LIBRARIES
 from tests.cli.world import World, aws_environment, project_text, standin
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """Every test leaves the loggers as it found them: a command within this process sets them up."""
+    loggers = [logging.getLogger(name) for name in ("reconciler", *LIBRARIES)]
+    before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, handlers, propagate, level in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture

@@ -15,14 +15,16 @@ def _submitted(world: World) -> list[str]:
 
 @pytest.mark.parametrize("live", [True, False], ids=["live runs", "ended runs"])
 def test_applying_twice_submits_once(world: World, live: bool):
-    """A second apply, by the installed command, submits nothing, whether the first runs are live or have ended."""
+    """A second apply submits nothing, whether the first runs are live or have ended; here by the installed command, and
+    once within this process."""
     world.spark("orders")
     world.batch("clicks")
     if not live:
         world.aws.configure(run_seconds=0)
 
-    first = world.process("apply", "--yes")
-    second = world.process("apply", "--yes", "--format", "json")
+    call = world.process if live else world.run
+    first = call("apply", "--yes")
+    second = call("apply", "--yes", "--format", "json")
 
     assert first.code == 0, first.err
     assert second.code == 0, second.err
@@ -32,16 +34,17 @@ def test_applying_twice_submits_once(world: World, live: bool):
 
 
 def test_two_applies_at_once_submit_once(world: World):
-    """Several processes that apply the same new specs at the same time start each of them once, and none fails."""
+    """Two processes that apply the same new specs at the same time start each of them once.
+
+    One may end with 3, while the other still sends what it wanted to."""
     for number in range(4):
         world.batch(f"job-{number}")
 
-    ends = all_finished([world.start("apply", "--yes") for _ in range(3)])
+    ends = all_finished([world.start("apply", "--yes") for _ in range(2)])
 
     assert len(world.runs()) == 4
     assert sorted(_submitted(world)) == ["job-0", "job-1", "job-2", "job-3"]
-    assert {end.code for end in ends} <= {0, 1, 3}
-    assert 0 in {end.code for end in ends}
+    assert {end.code for end in ends} <= {0, 3}, [end.err for end in ends]
 
 
 def test_cosmetic_edits_submit_nothing(world: World):
@@ -167,8 +170,8 @@ def test_the_emulator_target_needs_no_account_and_remembers(world: World):
     world.batch("clicks")
 
     first = world.process("apply", "--yes", "--format", "json")
-    second = world.process("apply", "--yes", "--format", "json")
-    status = world.process("status", "--format", "json")
+    second = world.run("apply", "--yes", "--format", "json")
+    status = world.run("status", "--format", "json")
 
     assert first.actions("outcome") == [("submitted",), ("submitted",)], first.err
     assert second.actions("reason") == [("in-sync",), ("in-sync",)]

@@ -34,7 +34,7 @@ def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
     """What the file says is submitted, also if the specs have been edited since, with the commit it was made from."""
     world.batch("clicks", "edited since")
 
-    done = world.process("apply", planned, "--yes", "--format", "json")
+    done = world.run("apply", planned, "--yes", "--format", "json")
 
     assert done.code == 0, done.err
     assert done.actions("name", "outcome") == [("clicks", "submitted"), ("orders", "submitted")]

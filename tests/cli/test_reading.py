@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 
@@ -75,7 +74,6 @@ def test_json_output_is_one_value_and_nothing_else(world: World, command: list[s
     done = world.run("-vv", *command)
 
     assert isinstance(json.loads(done.out), dict)
-    logging.getLogger("reconciler").handlers.clear()
 
 
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["status"]], ids=" ".join)
@@ -246,7 +244,6 @@ def test_secrets_are_masked_for_people_and_whole_for_machines(world: World):
 
     assert "hunter2" not in text.out + text.err + markdown.out
     assert "hunter2" in machine.out
-    logging.getLogger("reconciler").handlers.clear()
 
 
 def test_a_reader_that_leaves_is_no_fault(world: World):

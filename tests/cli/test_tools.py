@@ -123,8 +123,8 @@ def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
     """Nothing is logged by default; -v says where the command works; botocore's own lines come with -vvv, no bodies."""
     world.batch("clicks", "not-for-logs")
 
-    quiet = world.process("apply", "--yes")
-    again = world.process("-v", "apply", "--yes")
+    quiet = world.run("apply", "--yes")
+    again = world.run("-v", "apply", "--yes")
 
     assert quiet.err == ""
     assert "account 111122223333" in again.err
@@ -135,7 +135,7 @@ def test_wire_logs_hold_no_bodies(world: World):
     """Even the most talkative log has no request in it."""
     world.batch("clicks", "not-for-logs")
 
-    done = world.process("-vvvv", "apply", "--yes")
+    done = world.run("-vvvv", "apply", "--yes")
 
     assert done.code == 0
     assert "not-for-logs" not in done.err
