@@ -119,8 +119,10 @@ def test_no_setting_brings_retries_back(
         service = submit.connect(aws(stub.url))
         for act in acts.values():
             stub.play(act)
-            service.submit(submit.request, in_a_minute())
+            outcome = service.submit(submit.request, in_a_minute())
             assert stub.transmissions == 1
+            assert not isinstance(outcome, Accepted)
+            assert outcome.code != "TransmissionRefused"  # botocore did not even try again
 
 
 def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
