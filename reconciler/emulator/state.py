@@ -115,10 +115,13 @@ class State:
         return self._settings[1]
 
     def _prepare(self) -> None:
+        # Tables and format are made in one transaction, so the format is read after the tables were seen: somebody
+        # may be making them right now.
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         found = self._format()
         if found > FORMAT:
             raise StateUnusable(f"it has format {found}, this version reads up to {FORMAT}")
-        if found == 0 and self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        if found == 0 and tables:
             raise StateUnusable("it is a database of something else")
         if self.path is not None:
             self._use_wal()

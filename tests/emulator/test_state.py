@@ -136,21 +136,24 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_opening_waits_for_others(tmp_path: Path) -> None:
-    """Eight emulators that make the same file at the same moment all get it."""
-    path = tmp_path / "aws.sqlite"
+    """Eight emulators that make the same file at the same moment all get it, twenty times over."""
     failures: list[Exception] = []
+    together = threading.Barrier(8)
 
-    def open_and_close() -> None:
+    def open_and_close(path: Path) -> None:
+        together.wait()
         try:
             State(path).close()
         except StateUnusable as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=open_and_close) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for number in range(20):
+        path = tmp_path / f"{number}.sqlite"
+        threads = [threading.Thread(target=open_and_close, args=[path]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert failures == []
 
 
