@@ -31,7 +31,7 @@ from typing import Literal
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong in a file: where (1-based line and column), what, and what would be right.
 
@@ -47,6 +47,10 @@ class Problem:
     rule: str = "invalid"
     severity: Severity = "error"
     source_line: str | None = None
+
+    def order(self) -> tuple[str, int, int, str]:
+        """The order problems are told in: by place, then by what they say."""
+        return (self.path, self.line, self.col, self.message)
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.col}: {self.message}"
@@ -68,7 +72,7 @@ class SpecErrors(ReconcilerError):
     """Everything wrong in the files of one run, sorted by place."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems))
+        self.problems = tuple(sorted(problems, key=Problem.order))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

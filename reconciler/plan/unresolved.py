@@ -80,12 +80,12 @@ def _until(submission: Submission, settle_seconds: int, now: datetime) -> str:
 def _doubt(submission: Submission, recorded: Recorded, now: datetime) -> str:
     """Why it is not known, in words."""
     if submission.token in recorded.look_errors:
-        return f"unknown: looking for its run failed ({recorded.look_errors[submission.token]})"
+        return f"looking for its run failed ({recorded.look_errors[submission.token]})"
     if submission.error:
-        return f"unknown: {submission.error}"
+        return submission.error
     if now <= parse(submission.newest_send.not_after):
         return "a send may be under way"
-    return "unknown: the pass that sent it did not record an outcome"
+    return "the pass that sent it did not record an outcome"
 
 
 def of_submission(  # noqa: PLR0917 - every part is read where it is given

@@ -60,7 +60,8 @@ def load(root: Path, targets: Sequence[str] | None = None, only_paths: Sequence[
     warnings = [warning for spec in mine for warning in spec.warnings]
     if chosen is None:
         warnings += file.unused(found.paths)
-    return Loaded(root, file.project, _by_target(specs, names), tuple(sorted(set(warnings))), len(mine))
+    told = tuple(sorted(set(warnings), key=Problem.order))
+    return Loaded(root, file.project, _by_target(specs, names), told, len(mine))
 
 
 def _targets(project: Project, asked: Sequence[str] | None) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ def test_kind_and_revision_are_content() -> None:
 def test_every_part_of_an_identity_changes_the_token() -> None:
     """Two submissions that differ in anything have different tokens."""
     base: dict[str, Any] = {"place": PLACE, "kind": "k", "name": "n", "generation": 1, "slot": None, "attempt": 1}
-    others = [
+    others: list[dict[str, Any]] = [
         {},
         {"place": Place("x", "prod", "444455556666", "eu-west-1")},
         {"place": Place("analytics", "x", "444455556666", "eu-west-1")},

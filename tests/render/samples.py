@@ -134,7 +134,7 @@ def every_kind_of_action() -> Plan:
 def held_and_waiting() -> list[Action]:
     """Actions that do nothing now and are not in sync."""
     wait, hold = ActionType.WAIT, ActionType.HOLD
-    lost = "unknown: ReadTimeout: no answer"
+    lost = "ReadTimeout: no answer"
     return [
         action("busy", action=wait, reason=Reason.CONCURRENCY, run_id="00f7ddd", message="run 00f7ddd is live"),
         action("settling", action=wait, reason=Reason.SETTLING, message=f"{lost}; settles at 2026-11-22T02:25:03Z"),
