@@ -17,8 +17,7 @@ from tests.project.place import environment
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 REPOSITORY = "shop/analytics"
 
-FAKE_GH = '''#!{python}
-"""Stands in for GitHub's `gh api`: keeps the comments of one pull request, and writes down every call."""
+FAKE_GH = '''"""Stands in for GitHub's `gh api`: keeps the comments of one pull request, and writes down every call."""
 import json, pathlib, sys
 
 folder = pathlib.Path({folder!r})
@@ -93,7 +92,9 @@ class Runner:
         self.world.mkdir(exist_ok=True)
         gh = self.world / "bin" / "gh"
         gh.parent.mkdir(exist_ok=True)
-        gh.write_text(FAKE_GH.format(python=sys.executable, folder=str(self.world)))
+        script = self.world / "gh.py"
+        script.write_text(FAKE_GH.format(folder=str(self.world)))
+        gh.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{script}' \"$@\"\n")
         gh.chmod(gh.stat().st_mode | stat.S_IXUSR)
         if not (self.checkout / ".venv").exists():
             (self.checkout / ".venv").symlink_to(sys.prefix)  # what `make setup` makes
