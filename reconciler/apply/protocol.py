@@ -76,13 +76,13 @@ def _send(intent: Intent, number: int) -> Generator[Effect, object, tuple[Action
     if isinstance(appended, Moved):
         return _moved(appended), False
     outcome = yield Transmit(intent.action.kind, intent.request, deadline)
-    result = yield from _conclude(intent, number, _outcome(outcome))
+    result = yield from _conclude(intent, event, _outcome(outcome))
     return result, isinstance(outcome, Refused)
 
 
-def _conclude(intent: Intent, number: int, outcome: Outcome) -> Steps:
-    """Records what one transmission led to."""
-    name, token = intent.action.name, intent.token
+def _conclude(intent: Intent, event: e.Intended, outcome: Outcome) -> Steps:
+    """Records what the one transmission that `event` announced led to."""
+    name, token, number = event.name, event.token, event.send
     at = yield from _now()
     match outcome:
         case Accepted():
@@ -107,21 +107,18 @@ def _conclude(intent: Intent, number: int, outcome: Outcome) -> Steps:
         case Ambiguous():
             unclear = e.Unclear(at=at, name=name, token=token, send=number, code=outcome.code, message=outcome.message)
             yield from _record(unclear, ActionResult(ActionOutcome.UNKNOWN))
-            return (yield from _look(intent, outcome))
+            return (yield from _look(intent.action, event, outcome))
         case _:
             assert_never(outcome)
 
 
-def _look(intent: Intent, outcome: Ambiguous) -> Steps:
+def _look(action: Action, event: e.Intended, outcome: Ambiguous) -> Steps:
     """Looks a few times for the run that an unclear send may have started; what is not found stays unknown."""
-    action = intent.action
-    reading = yield ReadClock()
-    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
-    wanted = Wanted(intent.token, action.locate, _time(reading.wall))
+    wanted = Wanted(event.token, event.locate, event.at)
     for pause in LOOK_PAUSES:
         if not (yield Pause(pause)):
             break
-        found = yield Look(action.kind, wanted)
+        found = yield Look(event.kind, wanted)
         if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == 1:
             return (yield from adopt(action, str(found[0])))
     return _failed(ActionOutcome.UNKNOWN, outcome)
