@@ -70,8 +70,8 @@ class ReadSpec:
 class SpecChecker:
     """Checks documents for some targets of a project."""
 
-    def __init__(self, project: Project, targets: Sequence[str]) -> None:
-        self._project, self._asked = project, tuple(targets)
+    def __init__(self, project: Project, targets: Sequence[str], *, warn: bool) -> None:
+        self._project, self._asked, self._warn = project, tuple(targets), warn
         self._places = {name: _place(project, name) for name in self._asked}
         self._values = {name: _values(project, name) for name in self._asked}
         self._elsewhere = {
@@ -155,9 +155,10 @@ class SpecChecker:
         """What is said about a request that some targets share. Only the owner, which AWS's limit on the size counts,
         differs between them: what is right with the longest one is right for all."""
         owners = {name: self._places[name].owner(asked.name) for name in targets}
-        checked = check_request(asked, request, max(owners.values(), key=len))
+        checked = check_request(asked, request, max(owners.values(), key=len), warn=self._warn)
         if checked.problems and len(targets) > 1:
-            yield from (((name,), check_request(asked, request, owner)) for name, owner in owners.items())
+            for name, owner in owners.items():
+                yield (name,), check_request(asked, request, owner, warn=self._warn)
         else:
             yield targets, checked
 

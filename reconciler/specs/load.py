@@ -36,8 +36,14 @@ class Loaded:
     count: int
 
 
-def load(root: Path, targets: Sequence[str] | None = None, only_paths: Sequence[Path] | None = None) -> Loaded:
-    """Reads the project in a folder for some of its targets (`None`: all of them).
+def load(
+    root: Path,
+    targets: Sequence[str] | None = None,
+    only_paths: Sequence[Path] | None = None,
+    *,
+    warn: bool = True,
+) -> Loaded:
+    """Reads the project in a folder for some of its targets (`None`: all of them), without `warn` for its specs only.
 
     With `only_paths` the whole project is read, and problems, warnings and the count are those of these files, and of
     all files below these folders. Raises `SpecErrors` with everything that is wrong, `UsageError` for targets and paths
@@ -48,7 +54,7 @@ def load(root: Path, targets: Sequence[str] | None = None, only_paths: Sequence[
     names = _targets(file.project, targets)
     found = find_files(root, file.patterns)
     problems = list(found.problems)
-    specs = list(_read_specs(root, found.paths, SpecChecker(file.project, names), problems))
+    specs = list(_read_specs(root, found.paths, SpecChecker(file.project, names, warn=warn), problems))
     for spec in specs:
         problems += spec.problems
     problems += duplicates(specs)

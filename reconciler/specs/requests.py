@@ -120,8 +120,9 @@ class Checked:
     warnings: Sequence[Problem] = ()
 
 
-def check_request(asked: Asked, rendered_request: Rendered, owner: str) -> Checked:
-    """Everything about a rendered request of a target, checked as it would be sent with `owner` in its tag."""
+def check_request(asked: Asked, rendered_request: Rendered, owner: str, *, warn: bool) -> Checked:
+    """Everything about a rendered request of a target, checked as it would be sent with `owner` in its tag. Warnings
+    take as long as all the rest: they are looked for only where `warn` says that somebody reads them."""
     request, unknown = rendered_request.request, rendered_request.unknown
     try:
         form = asked.kind.from_spec(request)
@@ -137,7 +138,7 @@ def check_request(asked: Asked, rendered_request: Rendered, owner: str) -> Check
         return Checked(None, [problem for problem in problems if _place(problem) not in places])
     if problems:
         return Checked(None, problems)
-    return Checked(form, (), _sent_warnings(asked, request, sent))
+    return Checked(form, (), _sent_warnings(asked, request, sent) if warn else ())
 
 
 def _other_problems(

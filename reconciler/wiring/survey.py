@@ -54,7 +54,7 @@ def survey(
 
     Raises `SpecErrors`, `UsageError` for a selection of nothing, `LedgerError`, `GuardError`, `ServiceError`.
     """
-    specs = load(session.root, targets=[session.place.target]).specs[session.place.target]
+    specs = load(session.root, targets=[session.place.target], warn=False).specs[session.place.target]
     session.access.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
     selected = _selected(session, specs, recorded)
@@ -86,7 +86,7 @@ def _selected(session: Session, specs: Mapping[str, DesiredSpec], recorded: Reco
     try:
         return selected_names(session.choice, specs, recorded.specs, {})
     except UsageError:
-        elsewhere = load(session.root).specs
+        elsewhere = load(session.root, warn=False).specs
         return selected_names(session.choice, specs, recorded.specs, elsewhere)
 
 
