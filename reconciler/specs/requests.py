@@ -153,7 +153,7 @@ def _other_problems(
             asked.kind.from_spec(request)
         except RequestProblems:
             continue
-        return check_request(asked, Rendered(request, rendered_request.unknown), owner).problems
+        return check_request(asked, Rendered(request, rendered_request.unknown), owner, warn=False).problems
     return ()
 
 
