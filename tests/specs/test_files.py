@@ -1,7 +1,9 @@
 """Finding files and reading their text."""
 
 import os
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -29,13 +31,11 @@ def as_somebody_else():
 
 
 @pytest.fixture
-def open_root(tmp_path_factory):
-    """A folder that everybody can reach."""
-    root = tmp_path_factory.mktemp("open")
-    for folder in (root, *root.parents):
-        if str(folder).startswith(str(tmp_path_factory.getbasetemp().parent)):
-            folder.chmod(0o755)
-    return root
+def open_root():
+    """A folder that everybody can reach, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.mark.parametrize(
