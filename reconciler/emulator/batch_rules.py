@@ -55,7 +55,7 @@ def _dependencies(params: Params) -> Iterator[str]:
     is_array = "size" in params.get("arrayProperties", {})
     for index, need in enumerate(needs):
         kind = need.get("type", "").upper()
-        if kind == "SEQUENTIAL" and not is_array:
+        if kind == "SEQUENTIAL" and not is_array and not need.get("jobId"):
             yield f"dependsOn[{index}].type: SEQUENTIAL is for array jobs"
         if kind != "SEQUENTIAL" and not need.get("jobId"):
             yield f"dependsOn[{index}].jobId: is required"
