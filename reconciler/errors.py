@@ -5,6 +5,7 @@
     ├── SpecErrors                 problems in files, all of a run together
     ├── GuardError                 a check refused to go on; nothing was sent
     │   ├── AccountMismatch        credentials of another account
+    │   ├── ClockOff               this machine's clock and AWS's differ too much
     │   ├── LimitExceeded          maxSubmissions, maxCancellations
     │   └── LocalLedgerInCI        a SQLite ledger on a runner that forgets it
     ├── PlanFileError              a plan file that cannot be read, or is of another project
@@ -88,6 +89,18 @@ class AccountMismatch(GuardError):
         super().__init__(
             f"target {target} is account {expected}, but the credentials at hand are of account {actual}: "
             f"nothing was sent. Use credentials of {expected}, or another target."
+        )
+
+
+class ClockOff(GuardError):
+    """This machine's clock and AWS's differ by more than is allowed for; `seconds` is how far ours is ahead."""
+
+    def __init__(self, seconds: float, allowed: float) -> None:
+        self.seconds = seconds
+        ahead = "ahead of" if seconds > 0 else "behind"
+        super().__init__(
+            f"this machine's clock is {abs(seconds):.0f} s {ahead} AWS's, and at most {allowed:.0f} s are allowed: "
+            "nothing was sent. Deadlines and settling times rest on the clock; set it, by NTP for one."
         )
 
 

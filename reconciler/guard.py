@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.errors import AccountMismatch, GuardError, LocalLedgerInCI
+from reconciler.errors import AccountMismatch, ClockOff, GuardError, LocalLedgerInCI
 
 ENDPOINT_PREFIX = "AWS_ENDPOINT_URL"
 LEDGER_ENDPOINTS = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"}
+
+
+CLOCK_ERROR_SECONDS = 60.0
+"""How far this machine's clock may be from AWS's: what the settling time has room for."""
 
 
 def endpoint_overridden(environ: Mapping[str, str]) -> bool:
@@ -45,6 +49,13 @@ def check_account(target: str, expected: str, actual: str) -> None:
     """Raises `AccountMismatch` where the credentials are of another account than the target's."""
     if actual != expected:
         raise AccountMismatch(target, expected, actual)
+
+
+def check_clock(ahead: float | None) -> None:
+    """Raises `ClockOff` where this machine's clock is too many seconds ahead of AWS's, or behind. `None`: AWS did not
+    say what time it is, which stops nothing."""
+    if ahead is not None and abs(ahead) > CLOCK_ERROR_SECONDS:
+        raise ClockOff(ahead, CLOCK_ERROR_SECONDS)
 
 
 def check_settling(problem: str | None) -> None:

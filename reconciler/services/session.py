@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from threading import RLock
 from typing import Any
@@ -72,9 +73,14 @@ class Aws:
         return self._client("sending", service, lambda: self._config(retries=retries), guard)
 
     def account(self) -> str:
-        """The account that the credentials belong to, by STS GetCallerIdentity. Raises `ServiceError`."""
+        """The account that the credentials belong to, by STS GetCallerIdentity; sets `clock_ahead` on the way.
+
+        Raises `ServiceError`.
+        """
         with reading("GetCallerIdentity"):
-            account = self.asking("sts").get_caller_identity().get("Account")
+            answer = self.asking("sts").get_caller_identity()
+            self.clock_ahead = _ahead(answer, self.clock.now())
+            account = answer.get("Account")
             if not isinstance(account, str) or not account:
                 raise unexpected("GetCallerIdentity", "the reply names no account")
             return account
@@ -151,6 +157,15 @@ class Aws:
             return self._session.client(service, endpoint_url=self._endpoint_url, config=config, **given)
         except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is not a URL
             raise service_error(f"connecting to {service}", error) from error
+
+
+def _ahead(answer: Mapping[str, Any], now: float) -> float | None:
+    """How many seconds `now` is ahead of a reply's ``Date`` header, whose seconds are whole."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return now - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
 
 
 def _job_services(kinds: Iterable[str]) -> list[str]:

@@ -57,6 +57,11 @@ class Access:
         with self._lock:
             self._connected()
 
+    def check_clock(self) -> None:
+        """Raises `ClockOff` where AWS's clock, as it was heard when connecting, is too far from this machine's."""
+        with self._lock:
+            guard.check_clock(self._connected().clock_ahead)
+
     def close(self) -> None:
         """Stops the emulator, if it was started."""
         with self._lock:

@@ -24,10 +24,11 @@ CALLS = {ActionType.SUBMIT, ActionType.REPLACE, ActionType.CANCEL}
 
 
 def check_account(session: Session, plan: Plan) -> None:
-    """Asks AWS whose credentials these are, if the plan has anything to send; the emulator has no others. Raises
-    `AccountMismatch`, `ServiceError`."""
+    """Asks AWS whose credentials these are and what time it is, if the plan has anything to send; the emulator has no
+    others. Raises `AccountMismatch`, `ClockOff`, `ServiceError`."""
     if not session.target.is_emulator and any(action.action in CALLS for action in plan.actions):
         session.access.check()
+        session.access.check_clock()
 
 
 def perform(

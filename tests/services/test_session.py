@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from reconciler.errors import ServiceError
 from reconciler.services.session import Aws
+from tests.ledger.builders import StandingClock
 from tests.services.conftest import CREDENTIALS, Connect
 from tests.services.stub import REQUEST_ID, Stub, error, http, reply
 
@@ -28,6 +30,26 @@ def test_the_account(aws: Connect):
     """STS says whose credentials these are."""
     with Stub(reply(http(200, IDENTITY, REQUEST_ID))) as stub:
         assert aws(stub.url).account() == "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Sun, 22 Nov 2026 02:00:00 GMT", 3.5),
+        ("Sun, 22 Nov 2026 02:02:00 GMT", -116.5),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_the_clock_is_compared_on_the_way(date: str | None, ahead: float | None):
+    """The reply's Date header is AWS's time; without one nothing is known."""
+    headers = REQUEST_ID | ({"Date": date} if date else {})
+    clock = StandingClock(datetime(2026, 11, 22, 2, 0, 3, 500_000, tzinfo=UTC).timestamp())
+    with Stub(reply(http(200, IDENTITY, headers))) as stub:
+        aws = Aws("eu-west-1", stub.url, CREDENTIALS, clock=clock)
+        aws.account()
+        assert aws.clock_ahead == ahead
+        aws.close()
 
 
 def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,40 @@
+"""A machine whose clock is wrong sends nothing."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from reconciler.errors import ClockOff
+from reconciler.guard import check_clock
+from tests.cli.world import ACCOUNT, World
+from tests.services.stub import REQUEST_ID, Stub, http, reply
+from tests.services.test_session import IDENTITY
+
+
+@pytest.mark.parametrize("ahead", [None, 0.0, 60.0, -60.0])
+def test_a_clock_within_a_minute_passes(ahead: float | None):
+    """The settling time has room for a minute; what AWS did not say stops nothing."""
+    check_clock(ahead)
+
+
+@pytest.mark.parametrize(("ahead", "said"), [(61.0, "61 s ahead of AWS's"), (-3600.0, "3600 s behind AWS's")])
+def test_a_clock_that_is_off_is_refused(ahead: float, said: str):
+    """The sentence says how far, and which way."""
+    with pytest.raises(ClockOff, match=said):
+        check_clock(ahead)
+
+
+def test_nothing_is_sent_by_a_machine_whose_clock_is_off(world: World):
+    """An hour's difference to AWS: exit 1, no run, no intent."""
+    world.batch("a")
+    an_hour_ago = formatdate(time.time() - 3600, usegmt=True)
+    body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
+    with Stub(reply(http(200, body, REQUEST_ID | {"Date": an_hour_ago}))) as sts:
+        world.env["AWS_ENDPOINT_URL_STS"] = sts.url
+        done = world.run("apply", "--yes")
+    assert done.code == 1
+    assert "s ahead of AWS's, and at most 60 s are allowed: nothing was sent" in done.err
+    assert (world.runs(), world.events()) == ([], [])
