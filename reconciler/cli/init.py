@@ -37,8 +37,9 @@ def command(
     from reconciler.specs.scaffold import init
 
     base = chosen(context, shared).directory or Path()
-    root = Path.cwd() / base / (folder or Path())
-    for made in init(root, name):
-        out(f"made {made}")
-    out("\nNext: reconciler validate, then reconciler plan")
+    root = base / (folder or Path())
+    for made in init(Path.cwd() / root, name):
+        out(f"made {root / made.name}")
+    where = "" if root in {Path(), Path("specs")} else f" -C {root}"
+    out(f"\nNext: reconciler{where} validate, then reconciler{where} plan")
     return 0

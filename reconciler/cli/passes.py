@@ -12,11 +12,13 @@ from reconciler.cli.stopping import stop_on_signals
 from reconciler.cli.terminal import coloured, complain, confirmed, out
 from reconciler.cli.verdict import after_results, unsupported
 from reconciler.errors import ReconcilerError
+from reconciler.plan.action import ActionType
 from reconciler.plan.result import ActionOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.plan.action import Action
     from reconciler.plan.desired import Limits
     from reconciler.plan.result import ActionResult
     from reconciler.plan.value import Plan
@@ -107,13 +109,17 @@ def _tell(plan: Plan, results: Sequence[ActionResult], manner: Manner) -> None:
 
 
 def _line(name: str, plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> str:
-    """``2026-11-22T02:00:03Z reconcile analytics/prod: 2 submitted, 1 hold, 57 none; ledger position 61``."""
-    outcomes = Counter(str(result.outcome) for result in results if result.outcome != ActionOutcome.NONE)
-    still = Counter(
-        str(action.action)
-        for action, result in zip(plan.actions, results, strict=True)
-        if result.outcome == ActionOutcome.NONE
-    )
-    told = ", ".join(f"{count} {word}" for word, count in (outcomes + still).items()) or "no specs"
+    """``2026-11-22T02:00:03Z reconcile analytics/prod: 2 submitted, 1 held, 57 in sync; ledger position 61``."""
+    words = Counter(_word(action, result) for action, result in zip(plan.actions, results, strict=True))
+    told = ", ".join(f"{count} {word}" for word, count in words.items()) or "no specs"
     place = f"{plan.place.project}/{plan.place.target}"
     return f"{plan.created_at} {name} {place}: {told}; ledger position {recorded.position}"
+
+
+def _word(action: Action, result: ActionResult) -> str:
+    """What became of an action, or how what needs none stands, in one or two words."""
+    if result.outcome != ActionOutcome.NONE:
+        return str(result.outcome)
+    if action.effective:
+        return "not done"
+    return {ActionType.WAIT: "waiting", ActionType.HOLD: "held"}.get(action.action, "in sync")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.stopping import interruptible
 from reconciler.cli.terminal import complain
 from reconciler.errors import ReconcilerError, SpecErrors, UsageError
 
@@ -29,7 +25,7 @@ def run(arguments: Sequence[str] | None) -> int:
     """Runs one command. Never raises, whatever happens: an exit code and, for an error, words on standard error."""
     _print_anything()
     try:
-        with _interruptible():
+        with interruptible():
             return _command(arguments)
     except click.ClickException as error:
         error.show(sys.stderr)
@@ -94,30 +90,3 @@ def _print_anything() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM interrupt a command; a second one ends the process at once.
-
-    The second is for a command that waits for AWS: threads that ask for something end with their answer. While
-    something is sent other handlers are in place (`stopping`).
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals: list[int] = []
-
-    def asked(number: int, _frame: FrameType | None) -> None:
-        signals.append(number)
-        if len(signals) > 1:
-            os.write(2, b"Interrupted.\n")
-            os._exit(ERROR)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -89,7 +89,7 @@ def test_reconcile_ends_as_apply_does(world: World):
     assert (first.code, second.code) == (0, 3)
     assert second.actions("action", "reason") == [("hold", "retries-exhausted")]
     assert first.err.endswith(" reconcile shop/staging: 1 submitted; ledger position 2\n")
-    assert second.err.endswith(" reconcile shop/staging: 1 hold; ledger position 3\n")
+    assert second.err.endswith(" reconcile shop/staging: 1 held; ledger position 3\n")
 
 
 @pytest.mark.parametrize(

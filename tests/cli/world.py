@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -102,7 +103,7 @@ class World:
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """What a process of its own sees."""
-        return {**os.environ, **self.env, **(more or {})}
+        return {**os.environ, "PYTHONFAULTHANDLER": "1", **self.env, **(more or {})}
 
     def runs(self) -> list[AcceptedRun]:
         """Every run that AWS accepted."""
@@ -162,8 +163,13 @@ _PERSON = {"NAME": "Rosa", "EMAIL": "rosa@example.com"}
 
 
 def finished(process: subprocess.Popen[str]) -> Done:
-    """The end of a process."""
-    out, err = process.communicate(timeout=60)
+    """The end of a process; one that does not end is ended, and its threads' stacks are in the failure."""
+    try:
+        out, err = process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        out, err = process.communicate()
+        raise AssertionError(f"the command did not end:\n{out}\n{err}") from None
     return Done(process.returncode, out, err)
 
 
