@@ -18,7 +18,7 @@ DEV    := $(VENV)/.installed-dev
 # The user's PYTHONPATH and pip options stay outside, except those that say where packages come from.
 PIP_SOURCES := PIP_CONFIG_FILE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT \
                PIP_CLIENT_CERT PIP_PROXY PIP_RETRIES PIP_DEFAULT_TIMEOUT PIP_TIMEOUT PIP_CACHE_DIR
-unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV $(filter-out $(PIP_SOURCES),$(filter PIP_%,$(.VARIABLES)))
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV $(filter-out $(PIP_SOURCES),$(filter PIP_%,$(.VARIABLES)))
 
 # The pins hold for the build backend too: pip passes these two on to its isolated build, -c it would not.
 INSTALL = PIP_CONSTRAINT=$(PIN) PIP_BUILD_CONSTRAINT=$(PIN) PIP_USER=0 \

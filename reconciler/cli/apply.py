@@ -62,16 +62,16 @@ def _approved(file: Path, choice: Choice, manner: Manner) -> int:
     """Carries out the plan in a file. Specs are not read: what was approved is what is done."""
     from reconciler.cli.passes import carry_out
     from reconciler.cli.plan_file import read
+    from reconciler.plan.suspension import suspension
     from reconciler.wiring.approved import check_file, check_heads, check_suspension
     from reconciler.wiring.session import opened
-    from reconciler.wiring.survey import suspension
 
     if choice.only or choice.labels or choice.allow_rollback:
         raise click.UsageError("a plan file is applied whole: --only, -l and --allow-rollback belong to `plan --out`")
     plan = read(file)
     with opened(choice, fallback_target=plan.place.target) as session:
         check_file(plan, session.place)
-        check_suspension(plan, suspension(session.project.spec.suspend))
+        check_suspension(plan, suspension(session.project.spec.suspend), session.now())
         recorded = session.ledger.refresh()
         check_heads(plan, recorded)
         return carry_out(session, plan, recorded, None, manner)

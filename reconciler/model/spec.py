@@ -75,7 +75,9 @@ class Suspend(Strict):
     reason: str | None = Field(None, min_length=1, description="Why; shown in plans and in status.")
     owner: str | None = Field(None, min_length=1, description="Who to ask.")
     until: Annotated[str, AfterValidator(_moment)] | None = Field(
-        None, description='When it ends by itself, ISO 8601 with a zone: "2026-12-01T00:00:00Z". Absent: never.'
+        None,
+        description='Until when it is meant, ISO 8601 with a zone: "2026-12-01T00:00:00Z". After that it is overdue: '
+        "nothing is submitted all the same, and commands end with 3.",
     )
 
 

@@ -68,7 +68,8 @@ class Action:
     spec when this was planned. `run_id` is the run adopted, cancelled or waited for. `replaces` is the run that a
     replacement cancels. `request` is the rendered request of a submit or replace, else `None`. `compared_with` is the
     ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
-    submit is. `message` is one sentence for people, without secrets.
+    submit is. `overdue` marks a wait that should have ended by now and
+    needs a person. `message` is one sentence for people, without secrets.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Action:
     deletion_policy: str = "Orphan"
     streaming: bool = False
     locate: Mapping[str, str] = field(default_factory=dict)
+    overdue: bool = False
 
     @property
     def effective(self) -> bool:

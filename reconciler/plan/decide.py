@@ -45,8 +45,8 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> I
     if record.unresolved:
         return [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     if spec is None:
-        return decide_removed(record, desired)
-    return [decide_spec(spec, record, recorded, desired)]
+        return decide_removed(record, desired, now)
+    return [decide_spec(spec, record, recorded, desired, now)]
 
 
 def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:

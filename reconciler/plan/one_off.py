@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from reconciler.identity.digest import client_token, digest
 from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.desired import Ancestry, Desired, DesiredSpec, Suspension
+from reconciler.plan.desired import Ancestry, Desired, DesiredSpec
+from reconciler.plan.suspension import overdue, sentence, suspension
 from reconciler.plan.unresolved import of_submission
 from reconciler.recorded.state import Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, RunState, Submission
 
 
-def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desired: Desired) -> Action:
+def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime) -> Action:
     """One action: submit what differs from the newest submission that AWS accepted, else say how that one stands."""
     baseline = record.baseline
     if spec.unsupported:
@@ -25,7 +27,12 @@ def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desir
             f"AWS rejected generation {newest.generation}: {newest.error}. It waits for another content or revision"
         )
         return replace(of_submission(newest, record, ActionType.HOLD, Reason.REJECTED, message), source=spec.source)
-    return _gate(_submission(spec, record, desired), spec, record, recorded, desired)
+    action = _submission(spec, record, desired)
+    for what, stopped in (("the project", desired.suspension), ("the spec", suspension(spec.policy.suspend))):
+        if stopped is not None:
+            wait = _stopped(action, ActionType.WAIT, Reason.SUSPENDED, sentence(what, stopped, now))
+            return replace(wait, overdue=overdue(stopped, now))
+    return _gate(action, spec, record, recorded, desired)
 
 
 def _settled(baseline: Submission, record: SpecRecord, recorded: Recorded) -> Action:
@@ -98,11 +105,6 @@ def _history(spec: DesiredSpec, record: SpecRecord, again: bool) -> str:
 
 def _gate(action: Action, spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desired: Desired) -> Action:
     """The submit itself, or what keeps it from happening now. The order is that of what a person should hear first."""
-    if desired.suspension is not None:
-        message = suspension_message("the project", desired.suspension)
-        return _stopped(action, ActionType.WAIT, Reason.SUSPENDED, message)
-    if (suspension := spec_suspension(spec)) is not None:
-        return _stopped(action, ActionType.WAIT, Reason.SUSPENDED, suspension_message("the spec", suspension))
     if stale := stale_message(record, desired):
         return _stopped(action, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
     live = record.live
@@ -163,25 +165,3 @@ def stale_message(record: SpecRecord, desired: Desired) -> str | None:
                 f"whether this checkout ({head[:12]}) contains the newest intent's commit ({commit[:12]}) is not known "
                 "(a shallow clone, or diverged); --allow-rollback overrides"
             )
-
-
-def spec_suspension(spec: DesiredSpec) -> Suspension | None:
-    """The spec's own suspension, `None` where it is not suspended."""
-    match spec.policy.suspend:
-        case False:
-            return None
-        case True:
-            return Suspension()
-        case given:
-            return Suspension(given.reason, given.owner, given.until)
-
-
-def suspension_message(what: str, suspension: Suspension) -> str:
-    """``the spec is suspended (quarter end, by ana, until 2026-12-01T00:00:00Z)``."""
-    parts = [
-        suspension.reason or "",
-        f"by {suspension.owner}" if suspension.owner else "",
-        f"until {suspension.until}" if suspension.until else "",
-    ]
-    said = ", ".join(part for part in parts if part)
-    return f"{what} is suspended" + (f" ({said})" if said else "")

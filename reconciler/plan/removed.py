@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired
-from reconciler.plan.one_off import stale_message, suspension_message
+from reconciler.plan.one_off import stale_message
+from reconciler.plan.suspension import overdue, sentence
 from reconciler.plan.unresolved import of_submission
 from reconciler.recorded.state import SpecRecord
 from reconciler.recorded.submission import Submission
 
 
-def decide_removed(record: SpecRecord, desired: Desired) -> Sequence[Action]:
+def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:
     """A cancel for each live run whose recorded deletion policy says so, else one action that says it is retired.
 
     Nothing is cancelled where the project holds no spec at all, by an old checkout, or while the project is suspended.
     """
     due = [s for s in record.live if s.deletion_policy == "Cancel" and s.cancel_accepted_at is None]
     if due and desired.names:
-        return [_cancel(submission, record, desired) for submission in due]
+        return [_cancel(submission, record, desired, now) for submission in due]
     newest = record.newest
     if newest is None:
         raise AssertionError("a record without submissions has no spec to be retired")
@@ -27,10 +30,11 @@ def decide_removed(record: SpecRecord, desired: Desired) -> Sequence[Action]:
     return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, f"no longer in the project{live}")]
 
 
-def _cancel(submission: Submission, record: SpecRecord, desired: Desired) -> Action:
+def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:
     if desired.suspension is not None:
-        message = suspension_message("the project", desired.suspension)
-        return of_submission(submission, record, ActionType.WAIT, Reason.SUSPENDED, message)
+        message = sentence("the project", desired.suspension, now)
+        wait = of_submission(submission, record, ActionType.WAIT, Reason.SUSPENDED, message)
+        return replace(wait, overdue=overdue(desired.suspension, now))
     if stale := stale_message(record, desired):
         return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
     message = "no longer in the project, and deletionPolicy was Cancel"

@@ -40,8 +40,8 @@ class Plan:
 
     @property
     def held(self) -> tuple[Action, ...]:
-        """The actions that need a person or an answer: held, or settling."""
-        return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING)
+        """The actions that need a person or an answer: held, settling, or a wait that should have ended."""
+        return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING or a.overdue)
 
     def check(self, limits: Limits) -> None:
         """Raises `LimitExceeded`, with the numbers, where the plan is more than one pass may do."""

@@ -145,7 +145,9 @@ class Aws:
 
     def _core(self) -> botocore.session.Session:
         if self._botocore is None:
-            self._botocore = botocore.session.Session(profile=self._profile)
+            # The emulator has its own credentials: no profile of the user's can be wrong for it.
+            own = {"profile": (None, None, None, None)} if self._endpoint_url is not None else None
+            self._botocore = botocore.session.Session(session_vars=own, profile=self._profile)
         return self._botocore
 
     def _make(self, service: str, config: Config) -> Client:

@@ -9,9 +9,11 @@ from reconciler.errors import PlanFileError, StalePlan
 from reconciler.identity.digest import client_token, digest
 from reconciler.model.kinds import MODULES, kind_named
 from reconciler.plan.action import ActionType
-from reconciler.plan.one_off import suspension_message
+from reconciler.plan.suspension import sentence
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reconciler.identity.digest import Place
     from reconciler.plan.action import Action
     from reconciler.plan.desired import Suspension
@@ -51,13 +53,11 @@ def check_heads(plan: Plan, recorded: Recorded) -> None:
             _check_submission(action, recorded)
 
 
-def check_suspension(plan: Plan, suspended: Suspension | None) -> None:
+def check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) -> None:
     """Raises `PlanFileError` where somebody has suspended the project and the plan would submit or cancel."""
     stopped = [action.name for action in plan.actions if action.action in {*SENDS, ActionType.CANCEL}]
     if suspended is not None and stopped:
-        raise PlanFileError(
-            f"{suspension_message('the project', suspended)}: nothing was sent for {', '.join(stopped)}"
-        )
+        raise PlanFileError(f"{sentence('the project', suspended, now)}: nothing was sent for {', '.join(stopped)}")
 
 
 def _check_submission(action: Action, recorded: Recorded) -> None:

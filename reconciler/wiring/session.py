@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ class Session:
     access: Access
     clock: SystemClock
     environ: Mapping[str, str]
+
+    def now(self) -> datetime:
+        """The time now, UTC."""
+        return datetime.fromtimestamp(self.clock.now(), UTC)
 
 
 @contextmanager

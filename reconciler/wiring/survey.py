@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
 from reconciler.model.kinds import kind_named
 from reconciler.plan.decide import changed_names, plan
-from reconciler.plan.desired import Desired, Limits, Suspension
+from reconciler.plan.desired import Desired, Limits
 from reconciler.plan.settling import absences
+from reconciler.plan.suspension import suspension
 from reconciler.recorded.events import Intended
 from reconciler.recorded.fold import overlay
 from reconciler.specs.checkout import read_checkout
@@ -20,7 +21,6 @@ from reconciler.wiring.choice import selected_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.model.spec import Suspend
     from reconciler.model.strict import JSON
     from reconciler.plan.action import Action
     from reconciler.plan.change import Change
@@ -61,24 +61,13 @@ def survey(
     if refresh:
         recorded = _look(session, recorded, selected, record=record)
     desired = _desired(session, specs, recorded, selected)
-    made = plan(desired, recorded, now or _now(session))
+    made = plan(desired, recorded, now or session.now())
     return Survey(explained(session, made) if explain else made, recorded, specs, selected, desired.limits)
 
 
 def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
     """What the specs call their runs, by the specs' own names."""
     return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
-
-
-def suspension(given: bool | Suspend) -> Suspension | None:
-    """What a `suspend:` of the project file means; `None` where nothing is suspended."""
-    match given:
-        case False:
-            return None
-        case True:
-            return Suspension()
-        case _:
-            return Suspension(given.reason, given.owner, given.until)
 
 
 def _selected(session: Session, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> frozenset[str] | None:
@@ -99,7 +88,7 @@ def _look(session: Session, recorded: Recorded, selected: frozenset[str] | None,
     from reconciler.observe.look import observe
 
     session.access.check()
-    looked_at = _now(session)
+    looked_at = session.now()
     observed, sighting = observe(recorded, session.access.service, selected, looked_at)
     sighting.lay_over(recorded)
     events = (*observed, *absences(recorded, looked_at, session.target.settleSeconds))
@@ -155,7 +144,3 @@ def _changes(session: Session, action: Action, request: JSON, compared_with: int
         if isinstance(event, Intended) and event.name == action.name
     )
     return explain(kind_named(action.kind), intent.request, request)
-
-
-def _now(session: Session) -> datetime:
-    return datetime.fromtimestamp(session.clock.now(), UTC)

@@ -344,12 +344,25 @@ class TestGates:
                 {"reason": "quarter end", "owner": "data", "until": "2026-12-01T00:00:00Z"},
                 "the spec is suspended (quarter end, by data, until 2026-12-01T00:00:00Z)",
             ),
+            (
+                {"until": "2026-11-22T02:00:00Z"},
+                "the spec is suspended (until 2026-11-22T02:00:00Z, which is over: take it out, or give another time)",
+            ),
         ],
     )
     def test_a_suspended_spec_waits(self, suspend: Any, message: str) -> None:
         """A suspension says why, who and until when."""
         action = decide(desired(spec("A", policy={"suspend": suspend})), recorded())
         assert (said(action), action.message) == ((ActionType.WAIT, Reason.SUSPENDED), message)
+
+    @pytest.mark.parametrize(("until", "held"), [("2026-11-22T02:00:00Z", 1), ("2026-11-22T02:00:01Z", 0)])
+    def test_an_overdue_suspension_needs_a_person(self, until: str, held: int) -> None:
+        """Paused and forgotten: it goes on, and is counted among what is held."""
+        stopped = plan(desired(spec("A", policy={"suspend": {"until": until}})), recorded(), NOW)
+        assert (len(stopped.pending), len(stopped.held)) == (0, held)
+        live = recorded(*ran("A", end="running", deletion_policy="Cancel"))
+        project = plan(desired(spec("A", "z"), suspension=Suspension(until=until)), live, NOW)
+        assert (len(project.pending), len(project.held)) == (0, 2 * held)
 
     def test_a_suspended_project_waits(self) -> None:
         """Project level suspension stops submissions."""
