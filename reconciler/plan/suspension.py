@@ -26,7 +26,7 @@ def overdue(stopped: Suspension, now: datetime) -> bool:
 
 
 def sentence(what: str, stopped: Suspension, now: datetime) -> str:
-    """``the spec is suspended (quarter end, by ana, until 2026-12-01T00:00:00Z)``; overdue ones say that too."""
+    """``the spec is suspended (quarter end, by ops, until 2026-12-01T00:00:00Z)``; overdue ones say that too."""
     parts = [
         stopped.reason or "",
         f"by {stopped.owner}" if stopped.owner else "",

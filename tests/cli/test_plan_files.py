@@ -229,12 +229,12 @@ def test_a_plan_file_is_applied_whole(world: World, planned: Path):
 
 def test_a_suspended_project_applies_no_plan_file(world: World, planned: Path):
     """Suspending the project stops plan files that were approved before."""
-    world.write("reconciler.yaml", project_text(more="\n  suspend: {reason: quarter end, owner: rosa}"))
+    world.write("reconciler.yaml", project_text(more="\n  suspend: {reason: quarter end, owner: team}"))
 
     done = world.run("apply", "--yes", planned)
 
     assert done.code == 1
-    assert "suspended (quarter end, by rosa)" in done.err
+    assert "suspended (quarter end, by team)" in done.err
     assert world.runs() == []
 
 

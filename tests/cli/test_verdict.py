@@ -42,7 +42,7 @@ def _recorded(*, intended: bool = False, submitted: bool = False) -> Recorded:
             reason="new",
             deletion_policy="Orphan",
             source={},
-            actor="rosa",
+            actor="team",
             tool_version="0",
         )
         fold(recorded, 1, [intent])

@@ -159,7 +159,7 @@ class World:
         return self.git("rev-parse", "HEAD")
 
 
-_PERSON = {"NAME": "Rosa", "EMAIL": "rosa@example.com"}
+_PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}
 
 
 def finished(process: subprocess.Popen[str]) -> Done:

@@ -37,7 +37,7 @@ def intended(
         reason="new",
         deletion_policy="Orphan",
         source={"path": "orders.yaml", "line": 1},
-        actor="ana",
+        actor="ops",
         tool_version="0.1.0",
     )
 

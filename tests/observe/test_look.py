@@ -43,7 +43,7 @@ def intent(name: str, kind: str = BATCH) -> e.Intended:
         reason="new",
         deletion_policy="Orphan",
         source={"path": "x.yaml", "line": 1},
-        actor="ana",
+        actor="ops",
         tool_version="0.1.0",
     )
 

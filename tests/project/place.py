@@ -21,7 +21,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **who, **plain, **more}
 
 
-_PERSON = {"NAME": "Rosa", "EMAIL": "rosa@example.com"}
+_PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}
 
 
 def run(

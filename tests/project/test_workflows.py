@@ -168,7 +168,7 @@ def test_ci_runs_the_same_commands_on_every_supported_python():
 def test_pull_request_gets_one_comment_that_is_kept_up_to_date(runner: Runner, checkout: Path):
     """The first plan is a new comment, the next one replaces its text; comments of others are left alone."""
     runner.world.mkdir()
-    foreign = {"id": 1, "user": {"login": "rosa"}, "body": "<!-- reconciler plan: local -->\nquoted by a person"}
+    foreign = {"id": 1, "user": {"login": "team"}, "body": "<!-- reconciler plan: local -->\nquoted by a person"}
     (runner.world / "comments.json").write_text(json.dumps([foreign]))
     job = JOBS["plan", "plan"]
 

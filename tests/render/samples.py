@@ -162,7 +162,7 @@ def intended(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.In
         "deletion_policy": "Orphan",
         "source": {"path": f"{name}.yaml", "line": 1},
         "commit": COMMIT,
-        "actor": "ana",
+        "actor": "ops",
         "tool_version": "0.1.0",
     }
     return e.Intended(name=name, token=token(name, number), **{**given, **fields})

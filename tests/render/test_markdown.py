@@ -163,7 +163,7 @@ def test_code_spans_and_blocks_cannot_be_left(text):
 def test_plain_phrases_stay_plain():
     """What means nothing to Markdown is left readable; what means something is code."""
     assert prose("will be submitted: new (generation 1)") == "will be submitted: new (generation 1)"
-    assert prose("by @ana") == "`by @ana`"
+    assert prose("by @ops") == "`by @ops`"
     assert prose("a_b_c") == "`a_b_c`"
     assert code("a `b` c") == "``a `b` c``"
     assert code("`b`") == "`` `b` ``"

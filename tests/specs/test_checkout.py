@@ -126,9 +126,9 @@ def test_a_history_that_git_cannot_list_is_an_error(repository):
 
 def test_who_does_this(repository, tmp_path, monkeypatch):
     """GitHub's person, else git's, else the account's."""
-    git(repository, "config", "user.email", "ana@example.org")
+    git(repository, "config", "user.email", "ops@example.org")
     assert "octo" == actor({"GITHUB_ACTOR": "octo"}, repository)
-    assert "ana@example.org" == actor({"GITHUB_ACTOR": ""}, repository)
+    assert "ops@example.org" == actor({"GITHUB_ACTOR": ""}, repository)
     monkeypatch.setenv("PATH", "")
-    assert "ana" == actor({"USER": "ana"}, tmp_path)
+    assert "ops" == actor({"USER": "ops"}, tmp_path)
     assert "unknown" == actor({}, tmp_path)
