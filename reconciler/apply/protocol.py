@@ -29,7 +29,7 @@ Steps = Generator[Effect, object, ActionResult]
 LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
 """Seconds before each look for a run whose submission was unclear: about ten in all, then it is reported unknown."""
 
-RESEND_PAUSES = (1.0, 2.0, 4.0)
+RESEND_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further send of a submission that AWS refused for a passing reason, within one pass."""
 
 NEVER_STOPPED = "the command was stopped before this was done"

@@ -142,11 +142,11 @@ def test_throttling_slows_down_and_sends_again() -> None:
 
 
 def test_endless_throttling_ends_as_unsent() -> None:
-    """After four sends the pass leaves it to the next."""
+    """After five sends the pass leaves it to the next."""
     world = World(Aws(before={"orders": [throttled] * 9}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNSENT, error="ThrottlingException: slow down")
-    assert world.types().count("intended") == 4
+    assert world.types().count("intended") == 5
 
 
 def test_a_rejected_job_does_not_stop_the_others() -> None:
