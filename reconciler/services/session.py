@@ -37,7 +37,8 @@ class Aws:
 
     `endpoint_url` is for the embedded emulator only; without it boto3's own resolution counts, with its environment
     variables and profiles. `credentials` are (access key id, secret key) or with a session token; without them boto3's
-    chain. `timeouts` are seconds to connect and to read.
+    chain. `timeouts` are seconds to connect and to read. `clock_ahead`, set by `account`, is how many seconds our clock
+    is ahead of AWS's; `None` where that was not asked or not told.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Aws:
         timeouts: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
     ) -> None:
         self.clock: Clock = clock or SystemClock()
+        self.clock_ahead: float | None = None
         self._region, self._endpoint_url, self._profile = region, endpoint_url, profile
         self._credentials, self._timeouts = credentials, timeouts
         self._lock = RLock()

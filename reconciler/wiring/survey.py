@@ -91,8 +91,11 @@ def _look(session: Session, recorded: Recorded, selected: frozenset[str] | None,
     looked_at = session.now()
     observed, sighting = observe(recorded, session.access.service, selected, looked_at)
     sighting.lay_over(recorded)
-    events = (*observed, *absences(recorded, looked_at, session.target.settleSeconds))
+    absent = absences(recorded, looked_at, session.target.settleSeconds)
+    events = (*observed, *absent)
     if record:
+        if absent:  # they prove something by their time, to every other pass too: a clock that is off would lie to them
+            session.access.check_clock()
         from reconciler.apply.record import record_observations
 
         record_observations(session.ledger, events)

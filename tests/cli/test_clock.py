@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 import pytest
 
 from reconciler.errors import ClockOff
 from reconciler.guard import check_clock
+from reconciler.identity.instant import text
+from reconciler.recorded.events import Absent
+from tests.builders import intended
 from tests.cli.world import ACCOUNT, World
+from tests.ledger.builders import always
 from tests.services.stub import REQUEST_ID, Stub, http, reply
 from tests.services.test_session import IDENTITY
 
@@ -38,3 +43,26 @@ def test_nothing_is_sent_by_a_machine_whose_clock_is_off(world: World):
     assert done.code == 1
     assert "s ahead of AWS's, and at most 60 s are allowed: nothing was sent" in done.err
     assert (world.runs(), world.events()) == ([], [])
+
+
+def _unresolved(world: World) -> None:
+    """An intent of an hour ago, without an outcome and without a run."""
+    an_hour_ago = text(datetime.now(UTC) - timedelta(hours=1))
+    log = world.log()
+    where = {"jobQueue": "nightly", "jobName": "a"}
+    log.append((intended(name="a", at=an_hour_ago, not_after=an_hour_ago, locate=where),), always)
+    log.close()
+
+
+@pytest.mark.parametrize(("behind", "code", "looks"), [(0, 3, 1), (3600, 1, 0)])
+def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: int, looks: int):
+    """An empty look counts from a time on: by a wrong clock it would let every other pass send too early."""
+    world.batch("a")
+    _unresolved(world)
+    body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
+    date = formatdate(time.time() - behind, usegmt=True)
+    with Stub(reply(http(200, body, REQUEST_ID | {"Date": date}))) as sts:
+        world.env["AWS_ENDPOINT_URL_STS"] = sts.url
+        done = world.run("reconcile")
+    assert code == done.code, done.err
+    assert looks == sum(isinstance(event, Absent) for event in world.events())
