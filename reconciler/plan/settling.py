@@ -36,7 +36,7 @@ def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datet
 def proven_absent(submission: Submission, settle_seconds: int) -> bool:
     """Whether two looks that count are far enough apart."""
     looks = proving_looks(submission, settle_seconds)
-    return bool(looks) and looks[-1] - looks[0] >= _apart(settle_seconds)
+    return len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)
 
 
 def forgotten(submission: Submission, now: datetime) -> bool:

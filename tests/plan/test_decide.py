@@ -230,6 +230,11 @@ class TestProvenAbsent:
         assert (action.action is ActionType.SUBMIT) is proven
         assert proven or said(action) == (ActionType.WAIT, Reason.SETTLING)
 
+    def test_one_look_proves_nothing_however_short_the_settling(self) -> None:
+        """Where a target settles at once, as on an emulator, two looks are two looks all the same."""
+        action = decide(desired(spec("A"), settle_seconds=0), self.absent(100))
+        assert said(action) == (ActionType.WAIT, Reason.SETTLING)
+
     def test_it_is_sent_again_as_the_same_submission(self) -> None:
         """Same generation, same token, the next send."""
         action = decide(desired(spec("A")), self.absent(100, 40))
