@@ -14,8 +14,9 @@ EMULATOR_ACCOUNT = "000000000000"
 EMULATOR_REGION = "us-east-1"
 STATE_FOLDER = ".reconciler"
 DEFAULT_SPECS = ("**/*.{yaml,yml,json}",)
+CLAIM_SECONDS = 30
 SAFE_SETTLE_SECONDS = (
-    1500  # 30 s deadline + 15 min signature lifetime + 60 s clock error + 5 min listing lag, with room
+    1500  # CLAIM_SECONDS + 15 min signature lifetime + 60 s clock error + 5 min listing lag, with room
 )
 
 ACCOUNT_PATTERN = r"^[0-9]{12}$"
@@ -98,7 +99,9 @@ class Target(Strict):
         description="Time after which an unclear submission that AWS does not list is absent.",
     )
     allowUnsafeSettling: bool = Field(False, description="Insist on a settleSeconds below 1500: runs may come twice.")
-    claimSeconds: int = Field(30, ge=1, le=300, description="Time that an intent holds the right to be sent.")
+    claimSeconds: int = Field(
+        CLAIM_SECONDS, ge=1, le=300, description="Time that an intent holds the right to be sent."
+    )
     onUnknown: Literal["Resubmit", "Hold"] = Field(
         "Resubmit", description="What happens to a submission that is absent after settling."
     )
@@ -122,11 +125,12 @@ class Target(Strict):
 
     def settling_problem(self, *, overridden: bool) -> str | None:
         """Why `settleSeconds` is not safe here, or `None`. `overridden`: whether AWS is a stand-in, at an endpoint that
-        the environment names."""
-        if self.settleSeconds >= SAFE_SETTLE_SECONDS or self.is_emulator or overridden or self.allowUnsafeSettling:
+        the environment names. What may be sent later than by default arrives later too, and settles later."""
+        safe = SAFE_SETTLE_SECONDS + max(0, self.claimSeconds - CLAIM_SECONDS)
+        if self.settleSeconds >= safe or self.is_emulator or overridden or self.allowUnsafeSettling:
             return None
         return (
-            f"settleSeconds is {self.settleSeconds}, less than {SAFE_SETTLE_SECONDS}: a request still under way could "
+            f"settleSeconds is {self.settleSeconds}, less than {safe}: a request still under way could "
             "arrive after it was given up, and run twice. allowUnsafeSettling: true insists."
         )
 

@@ -153,6 +153,9 @@ def test_a_pattern_without_files_warns(tmp_path):
     [
         (Target(settleSeconds=1500), False, True),
         (Target(settleSeconds=1499), False, False),
+        (Target(settleSeconds=1500, claimSeconds=31), False, False),
+        (Target(settleSeconds=1770, claimSeconds=300), False, True),
+        (Target(settleSeconds=1500, claimSeconds=1), False, True),
         (Target(settleSeconds=1), True, True),
         (Target(settleSeconds=1, emulator=True), False, True),
         (Target(settleSeconds=1, allowUnsafeSettling=True), False, True),
