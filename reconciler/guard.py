@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.errors import AccountMismatch, ClockOff, GuardError, LocalLedgerInCI
+from reconciler.model.kinds import MODULES
 
-ENDPOINT_PREFIX = "AWS_ENDPOINT_URL"
-LEDGER_ENDPOINTS = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"}
+ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 CLOCK_ERROR_SECONDS = 60.0
@@ -23,11 +23,10 @@ def endpoint_overridden(environ: Mapping[str, str]) -> bool:
     """Whether the environment sends the calls that run jobs to something other than AWS.
 
     The variables are those that AWS's SDKs read by themselves: one for everything, one for each service. An endpoint
-    for a ledger's store says nothing about where the jobs go.
+    for another service, such as a ledger's store or STS, says nothing about where the jobs go.
     """
-    return any(
-        name.startswith(ENDPOINT_PREFIX) and name not in LEDGER_ENDPOINTS and value for name, value in environ.items()
-    )
+    services = (module.rpartition(".")[2] for module in MODULES.values())  # called as the variables call them
+    return any(environ.get(name) for name in (ENDPOINT, *(f"{ENDPOINT}_{service.upper()}" for service in services)))
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:

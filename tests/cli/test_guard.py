@@ -27,6 +27,8 @@ CI = {"CI": "true"}
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_BATCH": ""}, True),
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_S3": "http://x"}, True),
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_DYNAMODB": "http://x"}, True),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_STS": "http://x"}, True),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_EMR_SERVERLESS": "http://x"}, False),
     ],
 )
 def test_local_ledger_in_ci(address: str, emulated: bool, kept: bool, environ: dict[str, str], refused: bool):
