@@ -23,9 +23,11 @@ def unsupported(plan: Plan) -> list[str]:
 
 
 def in_doubt(plan: Plan, recorded: Recorded) -> bool:
-    """Whether something of the plan's needs a person or an answer: held, settling, or a run whose state AWS did not
-    tell."""
-    return bool(plan.held) or any(action.client_token in recorded.observe_errors for action in plan.actions)
+    """Whether something of the plan's needs a person or an answer: held, settling, or a run of one of its specs, be it
+    one that is waited for, whose state AWS did not tell."""
+    names = {action.name for action in plan.actions}
+    unseen = (recorded.by_token.get(token) for token in recorded.observe_errors)
+    return bool(plan.held) or any(run is not None and run.name in names for run in unseen)
 
 
 def after_plan(plan: Plan, recorded: Recorded, *, detailed: bool) -> int:

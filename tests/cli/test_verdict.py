@@ -105,6 +105,18 @@ def test_a_run_whose_state_aws_did_not_tell_is_not_known():
     assert after_plan(plan, recorded, detailed=False) == 0
 
 
+def test_a_wait_for_a_run_whose_state_aws_did_not_tell_is_not_known():
+    """What waits may wait for ever while the run before it cannot be asked for: a person should hear of it."""
+    waiting = Action(
+        name="orders", kind="BatchJob", action=ActionType.WAIT, reason=Reason.CONCURRENCY, client_token="r1-next"
+    )
+    plan, recorded = Plan(Place("shop", "prod", "1", "r"), AT, 0, (waiting,)), _recorded(submitted=True)
+    recorded.observe_errors[TOKEN] = "DescribeJobs: AccessDenied"
+
+    assert after_results(plan, [ActionResult("none")], recorded, stopped=False) == 3
+    assert after_look(plan, recorded, ["none"]) == 3
+
+
 @pytest.mark.parametrize(("state", "code"), [("unknown", 3), ("lost", 3), ("running", 0), ("none", 0)])
 def test_states(state: str, code: int):
     """A state that nobody can name needs a person."""
