@@ -81,8 +81,8 @@ class Desired:
     """Everything that one target of a project asks for.
 
     `names` are all specs of the project in this target, selected or not; `specs` are the selected ones. `selected`
-    says whether a name that is only in the ledger belongs to this pass (`None`: all of them). `complete` is false
-    where the project holds no spec at all: then nothing is cancelled.
+    says whether a name that is only in the ledger belongs to this pass (`None`: all of them). Where `names` is empty
+    nothing is cancelled.
     """
 
     place: Place
