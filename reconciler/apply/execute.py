@@ -150,11 +150,12 @@ def _intent(action: Action, task: _Pass) -> protocol.Intent:
     if action.client_token is None or action.request is None:
         raise ValueError("a submit without a token or a request")
     token = action.client_token
-    request = (
-        kind_named(action.kind).as_sent(action.request, token, task.place.owner(action.name))
-        if action.send == 1
-        else _intended_request(token, task.world.ledger)
-    )
+    if action.send == 1:
+        request = kind_named(action.kind).as_sent(action.request, token, task.place.owner(action.name))
+        locate = action.locate
+    else:
+        request = _intended_request(token, task.world.ledger)
+        locate = task.world.ledger.recorded.by_token[token].locate
 
     def describe(number: int, at: str, not_after: str) -> Intended:
         source = {"path": action.source.path, "line": action.source.line} if action.source else {}
@@ -170,7 +171,7 @@ def _intent(action: Action, task: _Pass) -> protocol.Intent:
             digest=action.digest or "",
             revision=action.revision,
             request=request,
-            locate=dict(action.locate),
+            locate=dict(locate),
             not_after=not_after,
             owner=task.provenance.owner,
             reason=str(action.reason),

@@ -63,8 +63,9 @@ def _submission(spec: DesiredSpec, record: SpecRecord, desired: Desired) -> Acti
     again = newest is not None and newest.phase is Phase.UNSENT and newest.digest == spec.digest
     if newest is not None and again:
         generation, token, send = newest.generation, newest.token, newest.newest_send.number + 1
+        locate = newest.locate  # the same bytes go again, whatever the spec calls its run by now
     else:
-        generation, send = record.next_generation, 1
+        generation, send, locate = record.next_generation, 1, spec.locate
         token = client_token(desired.place, spec.kind, spec.name, generation, None, 1, spec.digest)
     return Action(
         name=spec.name,
@@ -83,7 +84,7 @@ def _submission(spec: DesiredSpec, record: SpecRecord, desired: Desired) -> Acti
         revision=spec.policy.revision,
         deletion_policy=spec.policy.deletionPolicy,
         streaming=spec.streaming,
-        locate=spec.locate,
+        locate=locate,
     )
 
 

@@ -85,7 +85,7 @@ def _unfit(action: Action, place: Place) -> Iterator[str]:
         place, action.kind, action.name, action.generation, action.slot, action.attempt, action.digest
     ):
         yield "client token"
-    elif dict(action.locate) != _locate(action):
+    elif action.send == 1 and dict(action.locate) != _locate(action):  # a further send has the first one's, recorded
         yield "place"
 
 

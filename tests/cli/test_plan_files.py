@@ -253,3 +253,23 @@ def test_a_plan_over_the_limits_is_not_kept(world: World):
     assert (refused.code, allowed.code, applied.code) == (1, 0, 0)
     assert kept_nothing
     assert len(world.runs()) == 2
+
+
+def test_a_send_again_is_found_by_what_is_sent(world: World, tmp_path: Path):
+    """A new job name waits for the next run: bytes, and where their run is looked for, are those of the first send."""
+    path = world.batch("a")
+    unreachable = {"AWS_ENDPOINT_URL_BATCH": "http://127.0.0.1:1"}
+    reachable, world.env = world.env, world.env | unreachable
+    assert world.run("apply", "--yes").code == 1
+    world.env = reachable
+    path.write_text(path.read_text().replace("jobQueue:", "jobName: renamed\n    jobQueue:"))
+    file = tmp_path / "a.plan"
+    assert world.run("plan", "--out", file).code == 0
+
+    done = world.run("apply", "--yes", file)
+
+    assert done.code == 0, done.err
+    intents = [event for event in world.events() if isinstance(event, Intended)]
+    assert [1, 2] == [intent.send for intent in intents]
+    assert [{"jobQueue": "nightly", "jobName": "a"}] * 2 == [intent.locate for intent in intents]
+    assert ["a"] == [request["jobName"] for request in world.sent("a")]
