@@ -7,7 +7,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOPPED = 1  # the exit code of a command that was interrupted
@@ -47,7 +47,8 @@ def interruptible() -> Iterator[None]:
 def stop_on_signals(say: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
     """An event that the first signal sets; a second one interrupts. Signals are as before afterwards.
 
-    `say` is called once the event is set. The process is not ended under whoever heeds the event.
+    `say` is called once the event is set; a stream that refuses it then, being in use or gone, changes nothing. The
+    process is not ended under whoever heeds the event.
     """
     stop = threading.Event()
 
@@ -55,7 +56,8 @@ def stop_on_signals(say: Callable[[], None] = lambda: None) -> Iterator[threadin
         if stop.is_set():
             _interrupt(number, frame)
         stop.set()
-        say()
+        with suppress(RuntimeError, OSError):
+            say()
 
     told_before = signal.set_wakeup_fd(-1)
     try:

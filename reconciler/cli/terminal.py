@@ -25,11 +25,14 @@ def out(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Prints a sentence to standard error, with what looks like a secret masked and control characters escaped."""
+    """Prints a sentence to standard error, with what looks like a secret masked, control characters escaped, and
+    nothing in it that a CI runner takes for a command."""
     from reconciler.mask.escape import escape
     from reconciler.mask.text import mask_text
+    from reconciler.render.shown import lines_text
 
-    click.echo(escape(mask_text(text).rstrip("\n"), single_line=False), err=True)
+    shown = escape(mask_text(text).rstrip("\n"), single_line=False)
+    click.echo(lines_text(shown.split("\n")), err=True)
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
