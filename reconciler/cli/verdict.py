@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.cli.process import CHANGES, DONE, ERROR, PERSON
-from reconciler.plan.action import Reason
+from reconciler.plan.action import ActionType, Reason
 from reconciler.plan.result import ActionOutcome
+from reconciler.recorded.submission import Phase
 
 if TYPE_CHECKING:
     from reconciler.plan.action import Action
@@ -67,14 +68,15 @@ def _code(action: Action, result: ActionResult, recorded: Recorded, *, exactly: 
         case _ if result.error is None:
             return DONE
         case ActionOutcome.NONE if not exactly:
-            return _taken_over(recorded.by_token.get(action.client_token or ""))
+            return _taken_over(action, recorded.by_token.get(action.client_token or ""))
         case _:
             return ERROR
 
 
-def _taken_over(submission: Submission | None) -> int:
+def _taken_over(action: Action, submission: Submission | None) -> int:
     """What an action ends with that another pass was quicker to do."""
-    if submission is not None and submission.accepted:
+    given_up = action.action is ActionType.SKIP and submission is not None and submission.phase is Phase.SUPERSEDED
+    if given_up or (submission is not None and submission.accepted):
         return DONE
     return PERSON if submission is not None and submission.unresolved else ERROR
 

@@ -9,7 +9,7 @@ from reconciler.identity.digest import Place
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.result import ActionResult
 from reconciler.plan.value import Plan
-from reconciler.recorded.events import Intended, Submitted
+from reconciler.recorded.events import Intended, Submitted, Superseded
 from reconciler.recorded.fold import fold
 from reconciler.recorded.state import Recorded
 
@@ -87,6 +87,16 @@ def test_what_another_pass_took_over(recorded: Recorded, exactly: bool, code: in
     result = ActionResult("none", None, "another pass was quicker")
 
     assert code == after_results(_plan(), [result], recorded, stopped=False, exactly=exactly)
+
+
+def test_what_another_pass_gave_up_first_is_given_up():
+    """Two passes that record the same end of a submission nobody asks for: the slower one has nothing left to do."""
+    recorded = _recorded(intended=True)
+    fold(recorded, 2, [Superseded(at=AT, name="orders", token=TOKEN)])
+    result = ActionResult("none", None, "it moved")
+
+    assert after_results(_plan(ActionType.SKIP, Reason.SUPERSEDED), [result], recorded, stopped=False) == 0
+    assert after_results(_plan(), [result], recorded, stopped=False) == 1
 
 
 def test_stopping_is_an_error_whatever_was_done():
