@@ -8,7 +8,7 @@ from typing import assert_never
 
 from reconciler.apply import effects as f
 from reconciler.apply.protocol import Steps
-from reconciler.errors import LedgerError, ServiceError
+from reconciler.errors import LedgerError, ReconcilerError, ServiceError
 from reconciler.plan.result import ActionResult
 from reconciler.ports import Ambiguous, Clock, Deadline, Ledger, NotSent, Outcome, RunRef, Services, Wanted
 
@@ -60,13 +60,17 @@ def _carry_out(effect: f.Effect, world: World) -> object:
 
 
 def _transmit(effect: f.Transmit, world: World) -> Outcome:
-    """One transmission; what a service raises against its contract is unclear, never taken for a no."""
+    """One transmission; what a service raises against its contract is unclear, never taken for a no. One that cannot be
+    had at all has transmitted nothing."""
     if world.stop.is_set():
         return NotSent("Stopped", "the command was stopped before this was sent")
     try:
         service = world.services(effect.kind)
     except ServiceError as error:
         return NotSent(error.code, error.message)
+    except Exception as error:  # noqa: BLE001 - nothing was transmitted, whatever went wrong
+        said = str(error) if isinstance(error, ReconcilerError) else "the service could not be reached"
+        return NotSent(type(error).__name__, said)
     try:
         return service.submit(effect.request, Deadline(effect.not_after.wall, effect.not_after.boot))
     except Exception as error:  # noqa: BLE001 - after this line a request may be under way, whatever went wrong

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.apply.execute import Provenance, execute
 from reconciler.apply.record import BATCH_EVENTS, record_observations
-from reconciler.errors import LedgerFull, LedgerUnreachable, ServiceError
+from reconciler.errors import GuardError, LedgerFull, LedgerUnreachable, ServiceError
 from reconciler.ledger.log import Log
 from reconciler.model.strict import JSON
 from reconciler.plan.action import ActionType
@@ -445,11 +445,20 @@ def test_hundreds_of_jobs_side_by_side() -> None:
     assert names == sorted(wanted.specs) == sorted(seen)
 
 
-def test_a_service_that_cannot_be_made_sends_nothing() -> None:
-    """No credentials: unsent, for this kind only."""
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (ServiceError("connect", "NoCredentialsError", "none"), "NoCredentialsError: none"),
+        (GuardError("too short a time"), "GuardError: too short a time"),
+        (RuntimeError("any"), "RuntimeError: the service could not be reached"),
+    ],
+    ids=["foreign", "ours", "unforeseen"],
+)
+def test_a_service_that_cannot_be_made_sends_nothing(failure: Exception, said: str) -> None:
+    """Nothing was transmitted yet, whatever went wrong: unsent, and the ledger says so."""
 
     def none(_: str) -> Aws:
-        raise ServiceError("connect", "NoCredentialsError", "none")
+        raise failure
 
     world = World()
     ledger = world.ledger()
@@ -462,7 +471,8 @@ def test_a_service_that_cannot_be_made_sends_nothing() -> None:
         claim_seconds=30,
         settle_seconds=1500,
     )
-    assert result == ActionResult(ActionOutcome.UNSENT, error="NoCredentialsError: none")
+    assert result == ActionResult(ActionOutcome.UNSENT, error=said)
+    assert world.types() == ["intended", "unsent"]
 
 
 def test_an_action_of_a_later_version_is_no_success() -> None:
