@@ -88,6 +88,7 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
     submission.phase = Phase.INTENDED
     submission.intent_position = position
     submission.deletion_policy = event.deletion_policy
+    submission.commit, submission.source, submission.actor = event.commit, event.source, event.actor
     submission.error = None
     submission.looked.clear()
     submission.sends.append(Send(event.send, event.at, event.not_after))

@@ -53,6 +53,7 @@ class Submission:
 
     `token`           its client token.
     `intent_position` where in the ledger its newest intent is, whose request is what was sent.
+    `commit`          that of its newest intent, as are `source`, `actor` and `deletion_policy`.
     `locate`          the fields by which its run is found again, such as ``{"applicationId": …}``.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.

@@ -216,3 +216,12 @@ def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
     left, right = one.by_token[intent.token], two.by_token[intent.token]
     left.intent_position = right.intent_position
     assert left == right
+
+
+def test_a_submission_is_of_its_newest_intent() -> None:
+    """Commit, actor and place in the files follow the send that was intended last: they say which checkout is newer."""
+    first = intended(commit="old", actor="one")
+    again = intended(commit="new", actor="two", send=2, source={"path": "moved.yaml", "line": 7})
+    submission = recorded(first, outcome("unsent", first), again).by_token[first.token]
+    assert ("new", "two") == (submission.commit, submission.actor)
+    assert {"path": "moved.yaml", "line": 7} == submission.source
