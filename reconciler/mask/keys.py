@@ -46,11 +46,6 @@ def secret_key(key: str) -> bool:
     return key.lower() not in NOT_SECRET and _secret_words().search(" ".join(words(key))) is not None
 
 
-def secret_pair(key: str, value: str) -> bool:
-    """Whether `value`, given under `key`, is to be hidden."""
-    return secret_key(key) and not harmless(key, value)
-
-
 @cache
 def _reference() -> re.Pattern[str]:
     """Values that name a secret instead of holding it: Secrets Manager and Parameter Store ARNs, EMR Serverless's

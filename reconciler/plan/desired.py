@@ -93,6 +93,5 @@ class Desired:
     suspension: Suspension | None = None
     limits: Limits = Limits()
     settle_seconds: int = 1500
-    claim_seconds: int = 30
     on_unknown: str = "Resubmit"
     allow_rollback: bool = False

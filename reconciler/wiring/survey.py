@@ -117,7 +117,6 @@ def _desired(
         suspension=suspension(session.project.spec.suspend),
         limits=choice.limits(Limits(target.limits.maxSubmissions, target.limits.maxCancellations)),
         settle_seconds=target.settleSeconds,
-        claim_seconds=target.claimSeconds,
         on_unknown=target.onUnknown,
         allow_rollback=choice.allow_rollback,
     )
