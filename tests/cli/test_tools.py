@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -19,9 +20,11 @@ from tests.cli.world import COMMAND, World, aws_environment, standin
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> World:
+def empty(tmp_path: Path) -> Iterator[World]:
     """An empty folder."""
-    return World(tmp_path, standin())
+    aws = standin()
+    yield World(tmp_path, aws)
+    aws.stop()
 
 
 def test_init_makes_a_project_that_validates_plans_and_applies(empty: World):
