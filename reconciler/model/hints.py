@@ -28,7 +28,8 @@ TAG_VALUE = r"^[A-Za-z0-9 /_.:=+@-]*$"
 # Batch
 JOB_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
 JOB_QUEUE = r"^([A-Za-z0-9_-]{1,128}|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-queue/\S+)$"
-JOB_DEFINITION = r"^([A-Za-z0-9_-]{1,128}(:[0-9]+)?|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-definition/\S+)$"
+JOB_DEFINITION = r"^([A-Za-z0-9_-]{1,128}|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-definition/[^:\s]+)(:[1-9][0-9]*)?$"
+SHARE_IDENTIFIER = r"^[^\s*]+\*?$"
 DEPENDENCY_TYPE = r"^([Nn]_[Tt][Oo]_[Nn]|[Ss][Ee][Qq][Uu][Ee][Nn][Tt][Ii][Aa][Ll])$"
 RETRY_ACTION = r"^([Rr][Ee][Tt][Rr][Yy]|[Ee][Xx][Ii][Tt])$"
 REASON_GLOB = r"^[A-Za-z0-9.:\s]*\*?$"
@@ -57,6 +58,7 @@ PATTERN_HINTS: dict[str, str] = {
     "such as orders-daily",
     JOB_QUEUE: "give the name or the ARN of a job queue, such as high-priority",
     JOB_DEFINITION: "give the name of a job definition, its name:revision or its ARN, such as etl or etl:7",
+    SHARE_IDENTIFIER: "a share identifier is letters and digits, and '*' may only come last, such as growth or growth*",
     DEPENDENCY_TYPE: "a dependency is N_TO_N or SEQUENTIAL",
     RETRY_ACTION: "an action is RETRY or EXIT",
     REASON_GLOB: "a reason is letters, digits, '.', ':' and white space, and '*' may only come last, "

@@ -76,6 +76,20 @@ REFUSED = [
     ("aws value", batch(tags={"k": "Aws:x"}), ("tags", "k")),
     ("priority", batch(schedulingPriorityOverride=10_000), ("schedulingPriorityOverride",)),
     ("share of 257", batch(shareIdentifier="a" * 256 + "*"), ("shareIdentifier",)),
+    ("star inside a share", batch(shareIdentifier="prod*east"), ("shareIdentifier",)),
+    ("share with a space", batch(shareIdentifier="prod east"), ("shareIdentifier",)),
+    ("empty share", batch(shareIdentifier=""), ("shareIdentifier",)),
+    ("revision of zero", batch(jobDefinition="etl:0"), ("jobDefinition",)),
+    ("revision that is a word", batch(jobDefinition=f"{ARN}:job-definition/etl:latest"), ("jobDefinition",)),
+    (
+        "six consumables",
+        batch(
+            consumableResourcePropertiesOverride={
+                "consumableResourceList": [{"consumableResource": f"licence-{n}", "quantity": 1} for n in range(6)]
+            }
+        ),
+        ("consumableResourcePropertiesOverride", "consumableResourceList"),
+    ),
     ("lower-case resource", resource("memory", "1"), ("containerOverrides", "resourceRequirements", 0, "type")),
     ("no value", container(resourceRequirements=[{"type": "GPU"}]), VALUE),
     (

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from reconciler.model.request import INTEGER_MAX, LONG_MAX, Shape, optional, required
 
+CONSUMABLES_MAX = 5  # Batch user guide, "Specify the resources needed to run a job"
+
 Word = Annotated[str, Field(min_length=1)]
 
 
@@ -42,6 +44,8 @@ class ContainerOverrides(Shape):
 class ConsumableResourceRequirement(Shape):
     """How much of one consumable resource the job takes."""
 
+    # SubmitJob's own model requires neither; CloudFormation's reference of the structure requires both.
+
     consumableResource: Word = required("The resource, by name or ARN.")
     quantity: int = required("How much of it.", ge=0, le=LONG_MAX)
 
@@ -49,4 +53,6 @@ class ConsumableResourceRequirement(Shape):
 class ConsumableResourceProperties(Shape):
     """The consumable resources the job takes, such as licences."""
 
-    consumableResourceList: list[ConsumableResourceRequirement] = optional("The resources, each with its quantity.")
+    consumableResourceList: list[ConsumableResourceRequirement] = optional(
+        "The resources, each with its quantity; up to 5.", max_length=CONSUMABLES_MAX
+    )

@@ -20,7 +20,7 @@ from reconciler.model.strict import JSON
 from reconciler.model.tags import aws_tag_problems
 
 REQUEST_MAX = 30 * 1024  # bytes; Batch service quotas, "SubmitJob payload size"
-SHARE_IDENTIFIER = re.compile(r"[A-Za-z0-9]+\*?")
+DOCUMENTED_SHARE = re.compile(r"[A-Za-z0-9]+\*?")
 
 
 def _size(request: JSON) -> Iterator[Remark]:
@@ -111,7 +111,7 @@ def _letter_cases(request: JSON) -> Iterator[Remark]:
 
 def _share_form(request: JSON) -> Iterator[Remark]:
     identifier = text(request, "shareIdentifier")
-    if identifier is not None and not SHARE_IDENTIFIER.fullmatch(identifier):
+    if identifier is not None and not DOCUMENTED_SHARE.fullmatch(identifier):
         yield Remark(
             ("shareIdentifier",),
             "AWS documents share identifiers as letters and digits, optionally with * at the end",

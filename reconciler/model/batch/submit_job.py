@@ -18,6 +18,7 @@ from reconciler.model.hints import (
     JOB_QUEUE,
     REASON_GLOB,
     RETRY_ACTION,
+    SHARE_IDENTIFIER,
 )
 from reconciler.model.request import INTEGER_MAX, Shape, optional, required
 from reconciler.model.tags import BatchTags
@@ -91,6 +92,7 @@ class SubmitJobRequest(Shape):
     shareIdentifier: str = optional(
         "The share the job counts for, on queues with a fair-share policy.",
         max_length=SHARE_IDENTIFIER_MAX + 1,
+        pattern=SHARE_IDENTIFIER,
     )
     schedulingPriorityOverride: int = optional("Higher goes first, within its share: 0 to 9999.", ge=0, le=9999)
     arrayProperties: ArrayProperties = optional("Makes the job an array job.")
