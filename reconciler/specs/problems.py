@@ -95,8 +95,9 @@ class View:
         value = self._value(detail, found)
         secret = is_secret_at(_named(self.document.value, found.loc), source_text(value))
         shown = _hidden(value) if secret and kind not in _LENGTHS else value
-        message = said(kind, detail["msg"], shown, detail.get("ctx", {}))
-        problem = self.problem(found.loc, message, kind, on_key=loc[-1:] == (KEY,))
+        on_key = loc[-1:] == (KEY,)
+        message = said(kind, detail["msg"], detail["input"] if on_key else shown, detail.get("ctx", {}))
+        problem = self.problem(found.loc, message, kind, on_key=on_key)
         return _line_hidden(problem) if secret else problem
 
     @staticmethod

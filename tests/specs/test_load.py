@@ -280,6 +280,21 @@ DOCUMENTS = {
         batch(request='tags: {"reconciler:token": x}'),
         ['9:32: spec.request.tags["reconciler:token"]: tags that start with reconciler: are the reconciler\'s own'],
     ),
+    "tag without a key": (
+        batch(request='tags: {"": some value}'),
+        ['9:12: spec.request.tags[""] must have at least 1 character, not 0'],
+    ),
+    "tag with a long key": (
+        batch(request=f"tags: {{{'k' * 129}: v}}"),
+        [f"9:12: spec.request.tags.{'k' * 129} must have at most 128 characters, not 129"],
+    ),
+    "tag with an odd key": (
+        EMR + "    tags: {cost#1: v}\n",
+        [
+            "14:12: spec.request.tags[\"cost#1\"]: a tag key is letters, digits, spaces and '/ _ . : = + @ -', "
+            'not the text "cost#1"',
+        ],
+    ),
     "tags as a list": (batch(request="tags: [a]"), ["9:11: spec.request.tags: a mapping is due here, not a list"]),
     "targets": (batch(policy="targets: []"), ["6:12: spec.targets must have at least 1 entry, not 0"]),
     "targets twice": (batch(policy="targets: [prod, prod]"), ["6:12: spec.targets: 'prod' is in the list twice"]),
