@@ -177,6 +177,7 @@ def _intent(action: Action, task: _Pass) -> protocol.Intent:
             reason=str(action.reason),
             deletion_policy=action.deletion_policy,
             streaming=action.streaming,
+            proven=True if number > 1 else None,  # a further send is intended only once that is so
             source=source,
             commit=task.provenance.commit,
             actor=task.provenance.actor,

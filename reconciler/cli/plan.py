@@ -67,7 +67,7 @@ def command(
     from reconciler.wiring.survey import survey
 
     with opened(chosen(context, shared)) as session:
-        found = survey(session, refresh=not no_refresh, record=False, now=at)
+        found = survey(session, refresh=not no_refresh, record=False, lasting=file is not None, now=at)
     out(_rendered(found.plan, form))
     for sentence in unsupported(found.plan):
         complain(f"Error: {sentence}")

@@ -67,12 +67,14 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
-    """The records whose spec differs from what ran, or is gone: those for which the checkout's age matters."""
+    """The records whose spec differs from what ran, is gone, or has an unresolved submission: those for which the
+    checkout's age matters."""
     records = []
     for name in _names(desired, recorded):
         record = recorded.spec(name)
         spec = desired.specs.get(name)
         baseline = record.baseline
-        if record.newest is not None and (spec is None or baseline is None or baseline.digest != spec.digest):
+        differs = spec is None or baseline is None or baseline.digest != spec.digest
+        if record.newest is not None and (differs or record.unresolved):
             records.append(record)
     return records

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from reconciler.identity.digest import client_token, digest
 from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.desired import Ancestry, Desired, DesiredSpec
+from reconciler.plan.desired import Desired, DesiredSpec
+from reconciler.plan.stale import stale_message
 from reconciler.plan.suspension import overdue, sentence, suspension
 from reconciler.plan.unresolved import of_submission
 from reconciler.recorded.state import Recorded, SpecRecord
@@ -37,6 +38,11 @@ def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desir
 
 def _settled(baseline: Submission, record: SpecRecord, recorded: Recorded) -> Action:
     """The content is what ran last: in sync, or held because of how that run ended."""
+    if baseline.conflict:
+        message = (
+            f"one submission has several runs: {', '.join(baseline.conflict)}. Stop those that are too many"
+        )
+        return of_submission(baseline, record, ActionType.HOLD, Reason.CONFLICT, message)
     match baseline.run_state:
         case RunState.FAILED:
             message = f"run {baseline.run_id} failed{_detail(baseline)}"
@@ -142,27 +148,3 @@ def _unsupported(spec: DesiredSpec, record: SpecRecord, message: str) -> Action:
         source=spec.source,
         message=message,
     )
-
-
-def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Why this checkout may not change the spec: it is older than the newest intent's, or its age is not known.
-
-    `None` where it may: outside git, after an intent made outside git, or with `allow_rollback`.
-    """
-    head = desired.checkout.commit
-    commit = record.newest.commit if record.newest else None
-    if head is None or commit is None or commit == head or desired.allow_rollback:
-        return None
-    match desired.checkout.ancestry.get(commit, Ancestry.UNKNOWN):
-        case Ancestry.CONTAINED:
-            return None
-        case Ancestry.NEWER:
-            return (
-                f"this checkout ({head[:12]}) is older than the newest intent's ({commit[:12]}); "
-                "--allow-rollback overrides"
-            )
-        case Ancestry.UNKNOWN:
-            return (
-                f"whether this checkout ({head[:12]}) contains the newest intent's commit ({commit[:12]}) is not known "
-                "(a shallow clone, or diverged); --allow-rollback overrides"
-            )

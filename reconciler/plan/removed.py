@@ -8,7 +8,7 @@ from datetime import datetime
 
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired
-from reconciler.plan.one_off import stale_message
+from reconciler.plan.stale import stale_message
 from reconciler.plan.suspension import overdue, sentence
 from reconciler.plan.unresolved import of_submission
 from reconciler.recorded.state import SpecRecord

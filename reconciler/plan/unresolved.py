@@ -9,6 +9,7 @@ from reconciler.identity.instant import parse, seconds_text
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired, DesiredSpec, Source
 from reconciler.plan.settling import forgotten, proven_absent, proving_looks, settles_at
+from reconciler.plan.stale import stale_message
 from reconciler.recorded.state import Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, Submission
 
@@ -50,6 +51,8 @@ def _absent(
 ) -> Action:
     """What to do about a submission that is proven absent."""
     if spec is None or not _asks(spec, submission, desired):
+        if stale := stale_message(record, desired):
+            return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
         message = "it never reached AWS, and the spec no longer asks for it"
         return of_submission(submission, record, ActionType.SKIP, Reason.SUPERSEDED, message)
     if desired.on_unknown == "Hold":

@@ -60,6 +60,7 @@ class Intended(SubmissionEvent):
 
     `request` is exactly what is transmitted. `not_after` is the time after which this send must not start. `locate`
     holds the fields by which its run is found again; `source` is ``{"path", "line"}``; `owner` names the process.
+    `proven` says that every earlier send was proven absent before this one was intended.
     """
 
     type: ClassVar[str] = "intended"
@@ -77,6 +78,7 @@ class Intended(SubmissionEvent):
     reason: str
     deletion_policy: str
     streaming: bool = False
+    proven: bool | None = None
     source: JSON
     commit: str | None = None
     actor: str

@@ -83,7 +83,7 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
         )
         record.submissions.append(submission)
         recorded.by_token[event.token] = submission
-    if submission.looked:  # an intent after empty looks was written because they proved the earlier sends absent
+    if event.proven:
         _close(submission, "absent", None)
     submission.phase = Phase.INTENDED
     submission.intent_position = position
@@ -114,9 +114,12 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
 
 def _accept(submission: Submission, event: e.Submitted | e.Adopted) -> None:
     if submission.phase is Phase.SUBMITTED:
-        return  # two passes can find the same run; the first record stays
+        if event.run_id != submission.run_id:  # two passes can find the same run; another run must not be lost
+            submission.conflict = (*(submission.conflict or (str(submission.run_id),)), event.run_id)
+        return
     submission.phase = Phase.SUBMITTED
     submission.run_id = event.run_id
+    submission.conflict = ()
     submission.run_state = RunState.SUBMITTED
     submission.submitted_at = event.at
     submission.error = None
@@ -167,6 +170,11 @@ def _close(submission: Submission, outcome: str, number: int | None) -> None:
 def _observe(submission: Submission, event: e.Observed) -> None:
     if submission.run_id != event.run_id or submission.run_state in TERMINAL:
         return  # a terminal state is the last word
+    if event.state not in set(RunState):
+        raise LedgerFormatNewer(
+            f"the ledger holds the run state {event.state!r}, which this version does not know: "
+            "it was written by a newer reconciler. Upgrade to that version."
+        )
     submission.run_state = RunState(event.state)
     submission.aws_state = event.aws_state
     submission.detail = event.detail

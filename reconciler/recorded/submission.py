@@ -57,6 +57,7 @@ class Submission:
     `locate`          the fields by which its run is found again, such as ``{"applicationId": …}``.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.
+    `conflict`        the runs that claim to be this submission's, where there are several.
     `error`           what AWS or the client said last, ``CODE: message``; `None` where nothing went wrong.
     """
 

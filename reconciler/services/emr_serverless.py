@@ -118,10 +118,15 @@ class EmrServerless:
                 raise
 
     def _tagged(self, application: str, since: datetime) -> dict[str, list[str]]:
-        """The run ids of an application by their token tag; raises where any of them could not be read."""
+        """The run ids of an application by their token tag; raises where any of them could not be read.
+
+        AWS does not document whether a listing without `mode` holds streaming runs, so these are listed by themselves
+        too: a run that a listing leaves out must not be taken for absent.
+        """
         client = self._aws.asking(SERVICE)
-        pages = _pages(client, applicationId=application, createdAtAfter=since - BEFORE_INTENT)
-        run_ids = [run_id for page in pages for run_id in page]
+        query = {"applicationId": application, "createdAtAfter": since - BEFORE_INTENT}
+        listings = (_pages(client, **query), _pages(client, **query, mode="STREAMING"))
+        run_ids = list(dict.fromkeys(run_id for pages in listings for page in pages for run_id in page))
         runs = _each(run_ids, lambda run_id: _run(client, application, run_id))
         tagged: dict[str, list[str]] = defaultdict(list)
         for run_id, run in zip(run_ids, runs, strict=True):

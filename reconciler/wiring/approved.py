@@ -32,6 +32,8 @@ def check_file(plan: Plan, place: Place) -> None:
     if plan.place != place:
         raise PlanFileError(f"the plan is for {_words(plan.place)}, and this is {_words(place)}: nothing was sent")
     for action in plan.actions:
+        if action.action is ActionType.REPLACE:
+            raise PlanFileError(f"{action.name}: replace is not acted on yet by this version. Nothing was sent")
         for what in _unfit(action, place):
             raise PlanFileError(
                 f"the plan file was changed after it was made: the {what} of {action.name} is not what its content "

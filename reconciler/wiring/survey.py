@@ -46,11 +46,18 @@ class Survey:
 
 
 def survey(
-    session: Session, *, refresh: bool, record: bool, explain: bool = True, now: datetime | None = None
+    session: Session,
+    *,
+    refresh: bool,
+    record: bool,
+    explain: bool = True,
+    lasting: bool = False,
+    now: datetime | None = None,
 ) -> Survey:
     """Reads, looks and plans. With `record` what was seen is written to the ledger before planning, otherwise it is
     laid over in memory and nothing is written anywhere. Without `refresh` AWS is not asked; without `explain`
-    the plan tells no field differences.
+    the plan tells no field differences. A `lasting` plan, which is carried out later and elsewhere, rests only on
+    absence that the ledger holds.
 
     Raises `SpecErrors`, `UsageError` for a selection of nothing, `LedgerError`, `GuardError`, `ServiceError`.
     """
@@ -59,7 +66,7 @@ def survey(
     recorded = session.ledger.refresh()
     selected = _selected(session, specs, recorded)
     if refresh:
-        recorded = _look(session, recorded, selected, record=record)
+        recorded = _look(session, recorded, selected, record=record, lasting=lasting)
     desired = _desired(session, specs, recorded, selected)
     made = plan(desired, recorded, now or session.now())
     return Survey(explained(session, made) if explain else made, recorded, specs, selected, desired.limits)
@@ -79,7 +86,9 @@ def _selected(session: Session, specs: Mapping[str, DesiredSpec], recorded: Reco
         return selected_names(session.choice, specs, recorded.specs, elsewhere)
 
 
-def _look(session: Session, recorded: Recorded, selected: frozenset[str] | None, *, record: bool) -> Recorded:
+def _look(
+    session: Session, recorded: Recorded, selected: frozenset[str] | None, *, record: bool, lasting: bool
+) -> Recorded:
     """Asks AWS about every run that may still change and every submission that may have one; about none, AWS is not
     even connected to."""
     open_names = {s.name for s in (*recorded.live(), *recorded.unresolved())}
@@ -100,7 +109,7 @@ def _look(session: Session, recorded: Recorded, selected: frozenset[str] | None,
 
         record_observations(session.ledger, events)
     else:
-        overlay(recorded, events)
+        overlay(recorded, observed if lasting else events)
     return recorded
 
 

@@ -64,6 +64,15 @@ def test_an_end_that_we_asked_for_is_not_held() -> None:
     assert said(decide(desired(spec("A")), recorded(*events))) == (ActionType.NONE, Reason.IN_SYNC)
 
 
+def test_two_runs_of_one_submission_are_shown() -> None:
+    """It must not happen; if it does, somebody is told."""
+    intent = intended("A")
+    known = recorded(intent, outcome("submitted", intent, run_id="a"), outcome("adopted", intent, run_id="b"))
+    action = decide(desired(spec("A")), known)
+    assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
+    assert "a, b" in action.message
+
+
 def test_changed_content_is_the_next_generation() -> None:
     """A changed spec runs again, compared with the intent that ran last."""
     action = decide(desired(spec("B")), recorded(*ran("A")))
@@ -265,6 +274,14 @@ class TestProvenAbsent:
     def test_what_is_not_asked_for_any_more_is_superseded(self, wanted: Any) -> None:
         """Only what the spec still asks for is sent again."""
         assert said(decide(wanted, self.absent(100, 40))) == (ActionType.SKIP, Reason.SUPERSEDED)
+
+    def test_an_old_checkout_supersedes_nothing(self) -> None:
+        """What a newer commit asked for is not given up by an older one."""
+        intent = intended("A", commit="new")
+        known = recorded(intent, *(outcome("absent", intent, seconds=-look) for look in (100, 40)))
+        wanted = desired(spec("B"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
+        assert said(decide(wanted, known)) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
+        assert [record.name for record in changed_names(desired(spec("A")), known)] == ["orders"]
 
     def test_after_superseding_the_new_content_runs(self) -> None:
         """Nothing of the old content ran: the next generation is its own."""

@@ -119,7 +119,7 @@ def test_all_sends_closed_prove_absence() -> None:
 
 def test_a_send_after_empty_looks_closes_the_earlier_ones() -> None:
     """The intent of a further send is written only after the earlier ones were proven absent."""
-    first, second = intended(), intended(send=2)
+    first, second = intended(), intended(send=2, proven=True)
     events = [first, outcome("unclear", first), outcome("absent", first), second, outcome("rejected", second, send=2)]
     submission = recorded(*events).by_token[first.token]
     assert submission.phase is Phase.REJECTED
@@ -133,11 +133,20 @@ def test_an_observation_of_another_run_changes_nothing() -> None:
     assert known.by_token[intent.token].run_state is RunState.SUBMITTED
 
 
-def test_the_first_record_of_a_run_stays() -> None:
-    """Two passes that find the same run agree with the first."""
+@pytest.mark.parametrize(("other", "conflict"), [("a", ()), ("b", ("a", "b"))])
+def test_the_first_record_of_a_run_stays(other: str, conflict: tuple[str, ...]) -> None:
+    """Two passes that find the same run agree; another run is not lost, since somebody must be told."""
     intent = intended()
-    known = recorded(intent, outcome("adopted", intent, run_id="a"), outcome("adopted", intent, run_id="b"))
+    known = recorded(intent, outcome("adopted", intent, run_id="a"), outcome("submitted", intent, run_id=other))
     assert known.by_token[intent.token].run_id == "a"
+    assert known.by_token[intent.token].conflict == conflict
+
+
+def test_a_state_of_a_newer_version_is_refused() -> None:
+    """A word that this version does not know is no damage, and no guess."""
+    intent = intended()
+    with pytest.raises(LedgerFormatNewer, match="'paused'"):
+        recorded(intent, outcome("submitted", intent), outcome("paused", intent))
 
 
 def test_head_is_the_newest_event_about_the_spec() -> None:
