@@ -39,9 +39,7 @@ def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desir
 def _settled(baseline: Submission, record: SpecRecord, recorded: Recorded) -> Action:
     """The content is what ran last: in sync, or held because of how that run ended."""
     if baseline.conflict:
-        message = (
-            f"one submission has several runs: {', '.join(baseline.conflict)}. Stop those that are too many"
-        )
+        message = f"one submission has several runs: {', '.join(baseline.conflict)}. Stop those that are too many"
         return of_submission(baseline, record, ActionType.HOLD, Reason.CONFLICT, message)
     match baseline.run_state:
         case RunState.FAILED:
