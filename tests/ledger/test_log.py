@@ -22,7 +22,7 @@ from reconciler.identity.digest import Place
 from reconciler.ledger.batch import Batch, checksum, decode, encode
 from reconciler.ledger.log import WRITE_PAUSES, Log
 from reconciler.ports import Appended, Moved, Store
-from reconciler.recorded.events import Event, Observed, Opened
+from reconciler.recorded.events import Conflicted, Event, Observed, Opened
 from reconciler.recorded.state import Pin, Recorded
 from reconciler.recorded.submission import Phase
 from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
@@ -336,12 +336,26 @@ def test_a_damaged_batch_leaves_the_state_before_it(event: Event):
     assert Appended(2) == log.append([submitted()], always)
 
 
-def test_an_unknown_state_word_is_damage():
-    """A fold that stumbles over a value names the position too."""
+def test_an_unknown_state_word_is_a_newer_format():
+    """A word that this version does not know was written by one that does; the log stays as it was before."""
     store = MemoryStore()
     put(store, (opened(), intended(), submitted()))
     observed = Observed(at=AT, name="orders", token="r1-aa", run_id="job-1", state="melted", aws_state="X")
     store.batches[2] = encode(Batch("n", AT, checksum(store.batches[1]), (observed,)))
+    log = log_over(store)
+    with pytest.raises(LedgerFormatNewer, match="'melted'"):
+        log.refresh()
+    assert log.recorded.position == 1
+
+
+def test_a_value_of_another_type_is_damage():
+    """A fold that stumbles over a value names the position."""
+    store = MemoryStore()
+    put(store, (opened(), intended(), submitted()))
+    cancel = Conflicted(at=AT, name="orders", token="r1-aa", run_ids=7)  # type: ignore[arg-type]
+    intent = intended(token="r1-bb", generation=2)
+    broken = replace(cancel, token="r1-bb")
+    store.batches[2] = encode(Batch("n", AT, checksum(store.batches[1]), (intent, broken)))
     with pytest.raises(LedgerCorrupt, match="position 2"):
         log_over(store).refresh()
 
