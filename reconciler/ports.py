@@ -124,7 +124,7 @@ class Ambiguous:
 
 
 Outcome = Accepted | NotSent | Refused | Declined | Ambiguous
-"""What one transmission led to (PROTOCOL R3)."""
+"""What one transmission led to (R3 of docs/protocol.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Place:
         return f"{self.project}/{self.target}/{name}"
 
 
-def client_token(  # noqa: PLR0917 - the parts of an identity, in the order DESIGN gives them
+def client_token(  # noqa: PLR0917 - the parts of an identity, in the order of docs/identity.md
     place: Place,
     kind: str,
     name: str,

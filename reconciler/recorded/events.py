@@ -56,7 +56,7 @@ class SubmissionEvent(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intended(SubmissionEvent):
-    """A send is about to be transmitted: written, durably, before the call (PROTOCOL R1).
+    """A send is about to be transmitted: written, durably, before the call (R1 of docs/protocol.md).
 
     `request` is exactly what is transmitted. `not_after` is the time after which this send must not start. `locate`
     holds the fields by which its run is found again; `source` is ``{"path", "line"}``; `owner` names the process.

@@ -154,7 +154,7 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
 
 
 def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) -> None:
-    """A send that ended without a run proves absence only if no earlier send is unresolved (PROTOCOL R3)."""
+    """A send that ended without a run proves absence only if no earlier send is unresolved (R3 of docs/protocol.md)."""
     _close(submission, event.type, event.send)
     submission.error = f"{event.code}: {event.message}"
     if submission.phase is Phase.INTENDED and all(send.outcome is not None for send in submission.sends):
