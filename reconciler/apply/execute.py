@@ -35,13 +35,15 @@ Progress = Callable[[Action, ActionResult], None]
 class Provenance:
     """Who does this, from what: recorded with each intent.
 
-    `commit` is the checked-out commit, `None` outside git; `owner` names the process, such as ``host:pid:random``.
+    `commit` is the checked-out commit, `None` outside git, and `uncommitted` says that it does not hold all; `owner`
+    names the process, such as ``host:pid:random``.
     """
 
     commit: str | None
     actor: str
     tool_version: str
     owner: str
+    uncommitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ def _intent(action: Action, task: _Pass) -> protocol.Intent:
             proven=True if number > 1 else None,  # a further send is intended only once that is so
             source=source,
             commit=task.provenance.commit,
+            uncommitted=task.provenance.uncommitted or None,
             actor=task.provenance.actor,
             tool_version=task.provenance.tool_version,
         )

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from reconciler.errors import PlanFileError
 
 if TYPE_CHECKING:
+    from reconciler.model.strict import JSON
     from reconciler.plan.value import Plan
+
+SEAL = "seal"
+"""The key of a plan file that says what all the rest comes to; plans made without it are checked part by part."""
 
 
 def write(file: Path, plan: Plan) -> None:
@@ -19,7 +23,8 @@ def write(file: Path, plan: Plan) -> None:
     what others must not see. Raises `PlanFileError`."""
     from reconciler.render.json_form import dumps, plan_json
 
-    content = dumps(plan_json(plan)).encode()
+    form = plan_json(plan)
+    content = dumps({**form, SEAL: _seal(form)}).encode()
     try:
         number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
@@ -45,4 +50,15 @@ def read(file: Path) -> Plan:
         raise PlanFileError(f"the plan file {file} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise PlanFileError(f"the plan file {file} is not JSON: {error}") from error
+    if isinstance(form, dict) and SEAL in form and form.pop(SEAL) != _seal(form):
+        raise PlanFileError(f"the plan file {file} was changed after it was made. Nothing was sent; plan again")
     return plan_from_json(form)
+
+
+def _seal(form: JSON) -> str:
+    """What the whole of a plan comes to: it finds accidents and edits, and is no signature."""
+    from hashlib import sha256
+
+    from reconciler.identity.canonical import canonical
+
+    return "sha256:" + sha256(canonical(form)).hexdigest()

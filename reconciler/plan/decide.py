@@ -30,6 +30,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         actions=tuple(actions),
         commit=desired.checkout.commit,
         warnings=tuple(_warnings(desired, recorded, actions)),
+        uncommitted=desired.checkout.uncommitted,
     )
 
 
@@ -53,6 +54,14 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
     """Things about the plan as a whole that a person should know before saying yes."""
     if not desired.names and recorded.specs:
         yield "the project holds no spec for this target: nothing is cancelled because of that"
+    for action in actions:
+        if error := recorded.observe_errors.get(action.client_token or ""):
+            yield f"the state of run {action.run_id} of {action.name} is not known now: {error}"
+    if desired.checkout.uncommitted and any(action.action is ActionType.SUBMIT for action in actions):
+        yield (
+            f"the project has uncommitted changes: intents name commit {(desired.checkout.commit or '')[:12]}, "
+            "which does not hold them"
+        )
     removed = {
         record.baseline.digest: record.name
         for record in recorded.specs.values()

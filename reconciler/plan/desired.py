@@ -53,10 +53,12 @@ class Checkout:
     """The git checkout that the specs were read from; outside git `commit` is `None` and nothing is checked.
 
     `ancestry` holds the commits of newest intents that were asked about; a commit that is not in it is unknown.
+    `uncommitted`: files of the project differ from the commit.
     """
 
     commit: str | None = None
     ancestry: Mapping[str, Ancestry] = field(default_factory=dict)
+    uncommitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,19 @@ from reconciler.plan.desired import Ancestry, Desired
 from reconciler.recorded.state import SpecRecord
 
 
+def newest_commit(record: SpecRecord) -> str | None:
+    """The commit of the newest intent that names one; `None` where none does. One made outside git tells nothing about
+    the age of a checkout, and takes nothing back from those that do."""
+    return next((s.commit for s in reversed(record.submissions) if s.commit is not None), None)
+
+
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
     """Why this checkout may not change the spec: it is older than the newest intent's, or its age is not known.
 
-    `None` where it may: outside git, after an intent made outside git, or with `allow_rollback`.
+    `None` where it may: outside git, where no intent names a commit, or with `allow_rollback`.
     """
     head = desired.checkout.commit
-    commit = record.newest.commit if record.newest else None
+    commit = newest_commit(record)
     if head is None or commit is None or commit == head or desired.allow_rollback:
         return None
     match desired.checkout.ancestry.get(commit, Ancestry.UNKNOWN):

@@ -18,7 +18,8 @@ COUNTED_SUBMISSIONS = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
 class Plan:
     """What a pass would do. `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply
     all rely on that order. `ledger_position` is the last position read. `created_at` is ISO 8601 text to the second.
-    `warnings` are sentences for people about the plan as a whole.
+    `warnings` are sentences for people about the plan as a whole. `commit` is what the specs were read from, with
+    changes that it does not hold where `uncommitted` says so.
     """
 
     place: Place
@@ -27,6 +28,7 @@ class Plan:
     actions: tuple[Action, ...]
     commit: str | None = None
     warnings: tuple[str, ...] = ()
+    uncommitted: bool = False
 
     def summary(self) -> dict[str, int]:
         """How many actions there are of each type; every type appears."""

@@ -60,7 +60,8 @@ class Intended(SubmissionEvent):
 
     `request` is exactly what is transmitted. `not_after` is the time after which this send must not start. `locate`
     holds the fields by which its run is found again; `source` is ``{"path", "line"}``; `owner` names the process.
-    `proven` says that every earlier send was proven absent before this one was intended.
+    `uncommitted` says that the project had changes which `commit` does not hold, `proven` that every earlier send was
+    proven absent before this one was intended.
     """
 
     type: ClassVar[str] = "intended"
@@ -81,6 +82,7 @@ class Intended(SubmissionEvent):
     proven: bool | None = None
     source: JSON
     commit: str | None = None
+    uncommitted: bool | None = None
     actor: str
     tool_version: str
 

@@ -46,6 +46,7 @@ def plan_json(plan: Plan) -> JSON:
         "created_at": plan.created_at,
         "ledger_position": plan.ledger_position,
         "commit": plan.commit,
+        **({"uncommitted": True} if plan.uncommitted else {}),
         "warnings": list(plan.warnings),
         "actions": [_action_json(action) for action in plan.actions],
         "summary": plan.summary(),

@@ -42,6 +42,7 @@ def plan_from_json(data: object) -> Plan:
         actions=fields.each("actions", _action),
         commit=fields.maybe("commit", fields.text),
         warnings=fields.texts("warnings"),
+        uncommitted=data.get("uncommitted") is True,
     )
     if fields.mapping("summary") != plan.summary():
         raise PlanFileError("the plan file's summary does not count its actions: it was changed by hand, or cut")

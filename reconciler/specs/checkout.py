@@ -20,13 +20,19 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     """The commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
 
-    Outside git, without a git program and before the first commit there is no commit, and so no check. Only what git
+    Outside git and before the first commit there is no commit, and so no check. Only what git
     shows counts: in a shallow clone a commit that cannot be reached is unknown, never newer or older by guess. Raises
-    `ReconcilerError` where there is a repository and git refuses to read it: then a check is due and cannot be made.
+    `ReconcilerError` where there is a repository and git refuses to read it, or is not installed: then a check is due
+    and cannot be made.
     """
     try:
         head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except FileNotFoundError:
+        if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+            raise ReconcilerError(
+                f"{root} is in a git repository, and there is no git program to read it: whether this checkout is "
+                "older than what ran cannot be known. Install git, or work on a copy without .git"
+            ) from None
         return Checkout()
     if head.returncode == 128 and NOT_A_REPOSITORY in head.stderr:
         return Checkout()
@@ -35,7 +41,13 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     commit = head.stdout.strip()
     if not commit:
         return Checkout()
-    return Checkout(commit, _ancestry(root, commit, set(commits)))
+    return Checkout(commit, _ancestry(root, commit, set(commits)), uncommitted=_uncommitted(root))
+
+
+def _uncommitted(root: Path) -> bool:
+    """Whether a file that may be a spec differs from the commit, or is not in it."""
+    answer = _git(root, "status", "--porcelain", "--", *(f"*.{ending}" for ending in ("yaml", "yml", "json")))
+    return bool(answer.stdout.strip())
 
 
 def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:

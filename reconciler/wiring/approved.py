@@ -51,7 +51,9 @@ def check_heads(plan: Plan, recorded: Recorded) -> None:
     if moved:
         raise StalePlan(moved)
     for action in plan.pending:
-        if action.action not in SENDS:
+        if action.action in SENDS:
+            _check_send(action, recorded)
+        else:
             _check_submission(action, recorded)
 
 
@@ -60,6 +62,17 @@ def check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) ->
     stopped = [action.name for action in plan.actions if action.action in {*SENDS, ActionType.CANCEL}]
     if suspended is not None and stopped:
         raise PlanFileError(f"{sentence('the project', suspended, now)}: nothing was sent for {', '.join(stopped)}")
+
+
+def _check_send(action: Action, recorded: Recorded) -> None:
+    """A first send is of a submission that the ledger does not hold, a further one of its last send's."""
+    submission = recorded.by_token.get(action.client_token or "")
+    last = submission.newest_send.number if submission is not None else 0
+    if action.send != last + 1:
+        raise PlanFileError(
+            f"the plan file was changed after it was made: send {action.send} of {action.name} does not follow send "
+            f"{last}. Nothing was sent; plan again"
+        )
 
 
 def _check_submission(action: Action, recorded: Recorded) -> None:

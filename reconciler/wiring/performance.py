@@ -39,6 +39,7 @@ def perform(
     check_account(session, plan)
     provenance = Provenance(
         commit=plan.commit,
+        uncommitted=plan.uncommitted,
         actor=actor(session.environ, session.root),
         tool_version=__version__,
         owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",

@@ -11,6 +11,7 @@ from reconciler.model.kinds import kind_named
 from reconciler.plan.decide import changed_names, plan
 from reconciler.plan.desired import Desired, Limits
 from reconciler.plan.settling import absences
+from reconciler.plan.stale import newest_commit
 from reconciler.plan.suspension import suspension
 from reconciler.recorded.events import Intended
 from reconciler.recorded.fold import overlay
@@ -129,7 +130,7 @@ def _desired(
         on_unknown=target.onUnknown,
         allow_rollback=choice.allow_rollback,
     )
-    commits = {s.commit for record in changed_names(desired, recorded) if (s := record.newest) and s.commit}
+    commits = {commit for record in changed_names(desired, recorded) if (commit := newest_commit(record))}
     return replace(desired, checkout=read_checkout(session.root, sorted(commits)))
 
 

@@ -25,7 +25,9 @@ def planned(world: World) -> Path:
 
 
 def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Edits the file as somebody would who also takes its seal off."""
     form = json.loads(file.read_text())
+    del form["seal"]
     edit(form)
     file.write_text(json.dumps(form))
 
@@ -55,6 +57,52 @@ def test_a_plan_file_brings_its_commit_and_target(world: World):
 
     assert [event.commit for event in world.events() if isinstance(event, Intended)] == [commit]
     assert len(world.runs()) == 1
+
+
+def test_what_runs_may_differ_from_the_commit_and_the_record_says_so(world: World):
+    """With uncommitted changes the plan warns, and each intent says that its commit does not hold them."""
+    world.git("init", "--quiet", "--initial-branch", "main")
+    path = world.spark("orders")
+    world.commit("first")
+    path.write_text(path.read_text() + "# not committed\n")
+
+    done = world.run("apply", "--yes", "--format", "json")
+
+    assert "uncommitted changes" in done.json["warnings"][0]
+    assert [event.uncommitted for event in world.events() if isinstance(event, Intended)] == [True]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda form: form["actions"][0].update(deletion_policy="Cancel"),
+        lambda form: form["actions"][0]["request"].update(tags={"team": "other"}),
+        lambda form: form.update(created_at="2026-11-22T02:00:00Z"),
+    ],
+    ids=["policy", "tags", "time"],
+)
+def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit: Callable[[dict[str, Any]], object]):
+    """Also where no part contradicts another."""
+    form = json.loads(planned.read_text())
+    edit(form)
+    planned.write_text(json.dumps(form))
+
+    done = world.run("apply", planned, "--yes")
+
+    assert done.code == 1
+    assert "was changed after it was made" in done.err
+    assert world.runs() == []
+
+
+def test_a_send_that_follows_none_is_refused(world: World, planned: Path):
+    """The number of the send is checked against the ledger."""
+    _edited(planned, lambda form: form["actions"][0].update(send=2))
+
+    done = world.run("apply", planned, "--yes")
+
+    assert done.code == 1
+    assert "send 2 of clicks does not follow send 0" in done.err
+    assert (world.runs(), world.events()) == ([], [])
 
 
 def test_only_its_owner_can_read_a_plan_file(planned: Path):

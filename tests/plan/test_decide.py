@@ -413,6 +413,12 @@ class TestGates:
         overridden = decide(desired(spec("B"), checkout=Checkout("head", ancestry), allow_rollback=True), known)
         assert overridden.action is ActionType.SUBMIT
 
+    def test_an_intent_made_outside_git_takes_nothing_back(self) -> None:
+        """The newest intent that names a commit counts."""
+        known = recorded(*ran("A", 1, commit="newer"), *ran("C", 2))
+        action = decide(desired(spec("B"), checkout=Checkout("head", {"newer": Ancestry.NEWER})), known)
+        assert action.reason is Reason.STALE_CHECKOUT
+
     def test_outside_git_nothing_is_checked(self) -> None:
         """Without a checkout there is no age to compare."""
         assert decide(desired(spec("B")), recorded(*ran("A", commit="c"))).action is ActionType.SUBMIT
@@ -475,6 +481,21 @@ class TestRemoved:
     def test_added_again_unchanged_it_is_in_sync(self) -> None:
         """A spec that left and came back does not run."""
         assert said(decide(desired(spec("A")), recorded(*ran("A")))) == (ActionType.NONE, Reason.IN_SYNC)
+
+    def test_a_state_that_is_not_known_is_said(self) -> None:
+        """A refresh that failed for a run is never passed over in silence."""
+        known = recorded(*ran("A", end="running"))
+        Sighting(observe_errors={token("A"): "GetJobRun: AccessDenied: no"}).lay_over(known)
+        assert plan(desired(spec("A")), known, NOW).warnings == (
+            "the state of run run-1 of orders is not known now: GetJobRun: AccessDenied: no",
+        )
+
+    @pytest.mark.parametrize(("content", "count"), [("A", 0), ("B", 1)])
+    def test_uncommitted_changes_are_said_where_something_runs(self, content: str, count: int) -> None:
+        """What is submitted from a dirty checkout is not in the commit that is recorded."""
+        wanted = desired(spec(content), checkout=Checkout("c0ffee", uncommitted=True))
+        made = plan(wanted, recorded(*ran("A")), NOW)
+        assert (len(made.warnings), made.uncommitted) == (count, True)
 
     def test_a_rename_is_suspected(self) -> None:
         """A new spec equal to a removed one will run again, and the plan says so."""

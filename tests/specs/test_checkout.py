@@ -50,11 +50,30 @@ def test_before_the_first_commit_there_is_no_check(repository):
     assert Checkout() == read_checkout(repository, [])
 
 
-def test_without_git_there_is_no_check(repository, monkeypatch):
-    """A machine without git cannot check."""
+def test_a_repository_without_a_git_program_is_an_error(repository, monkeypatch):
+    """A check is due and cannot be made: that is said, never passed over. In a folder below it too."""
     commit(repository, "one")
+    (repository / "jobs").mkdir()
     monkeypatch.setenv("PATH", "")
-    assert Checkout() == read_checkout(repository, [])
+    for folder in (repository, repository / "jobs"):
+        with pytest.raises(ReconcilerError, match="no git program"):
+            read_checkout(folder, [])
+
+
+def test_outside_git_and_without_it_there_is_no_check(tmp_path, monkeypatch):
+    """A folder that is in no repository has nothing to compare."""
+    monkeypatch.setenv("PATH", "")
+    assert Checkout() == read_checkout(tmp_path, [])
+
+
+@pytest.mark.parametrize(("name", "uncommitted"), [("new.yaml", True), ("sub/new.json", True), ("notes.txt", False)])
+def test_uncommitted_files_that_may_be_specs_are_seen(repository, name, uncommitted):
+    """A file of another kind is no spec, and a ledger beside the specs none either."""
+    commit(repository, "one")
+    assert not read_checkout(repository, []).uncommitted
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("x")
+    assert uncommitted == read_checkout(repository, []).uncommitted
 
 
 def test_contained_newer_and_diverged(repository):
