@@ -86,6 +86,9 @@ PLAIN_BY_LAST_WORD = {
 """What the value of a name with this last word looks like where it is what the name says: ``credentials.provider`` is a
 class. Such a value is still searched for secrets by shape."""
 
+SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm", "token"})
+"""Words before a credential in an Authorization header, which are none themselves."""
+
 COUNTS = frozenset({
     "max", "min", "num", "number", "count", "limit", "length", "size", "retries", "tokens",
     "ttl", "timeout", "expiry", "expiration", "expires", "lifetime", "interval", "period", "duration", "age",
@@ -110,6 +113,10 @@ def harmless(key: str, value: object) -> bool:
     parts = words(key)
     if not parts:
         return False
+    if parts[-1] == "authorization":
+        scheme, _, rest = text.partition(" ")
+        if scheme.lower() in SCHEMES and (not rest.strip() or _reference().fullmatch(rest.strip())):
+            return True
     if parts[-1] in COUNTS and re.fullmatch(r"-?[0-9]{1,12}(?:\.[0-9]{1,3})?\s?[a-z]{0,7}", text):
         return True
     plain = _plain(parts[-1])

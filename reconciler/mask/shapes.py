@@ -17,6 +17,16 @@ SECRET_ACCESS_KEY = (
     r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
 )
 
+SCHEME = r"(?i:basic|bearer|digest|negotiate|ntlm|token|apikey|api-key|aws4-hmac-sha256)"
+ASSIGNED = r"\\*[\"']?[ \t]*(?::|=>?)[ \t]*\\*[\"']?"
+REFERENCE = r"\$?\$\{[^}\s]*\}|\$[A-Z_][A-Z0-9_]*(?!\w)|Ref::|EMR\.secret@|\{\{resolve:|\(sensitive"
+PARAMETER = r"[\w-]+=(?:\\*\"[^\"\\\n]*\\*\"|[^\s\"'\\,}\]]+)"
+# What follows the scheme: parameters, as of Digest, or one word; neither a reference nor the scheme before one.
+CREDENTIAL = (
+    rf"(?!{REFERENCE}|{SCHEME}(?:[ \t]+(?:{REFERENCE})|\W*$))"
+    rf"(?:{PARAMETER}(?:,[ \t]*{PARAMETER})+|{PARAMETER}|[^\s\"'\\,}}\]]+)"
+)
+
 SHAPES = (
     ACCESS_KEY_ID,
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
@@ -42,8 +52,11 @@ SHAPES = (
     r"jdbc:oracle:\w+:[^/\s@:]+/(?P<s>[^\s@]+)@",
     # signed URLs: S3 and Azure
     r"(?i)[?&](?:x-amz-signature|signature|sig)=(?P<s>[^\s&\"']+)",
-    r"(?i)(?<!\w)bearer\s+(?P<s>[A-Za-z0-9._~+/-]{12,}=*)",
-    r"(?i)authorization[\"']?\s*[:=]\s*[\"']?basic\s+(?P<s>[A-Za-z0-9+/]+=*)",
+    r"(?i)(?<!\w)bearer\s+(?P<s>[A-Za-z0-9._~+/-]{8,}=*)",
+    # headers: any scheme after a plain Authorization, the usual ones after any name that ends so
+    rf"(?i:(?<![\w.])(?:proxy-)?authorization){ASSIGNED}(?P<s>(?:[A-Za-z][\w-]*[ \t]+)?{CREDENTIAL})",
+    rf"(?i:authorization){ASSIGNED}(?P<s>{SCHEME}[ \t]+{CREDENTIAL})",
+    rf"(?i:(?<![\w.-])x-(?:[a-z]+-){{0,4}}(?:api-?key|key|token|secret|password|auth)):[ \t]*(?P<s>{CREDENTIAL})",
     r"(?i)\b(?:identified\s+by|password)\s+(?P<s>'[^'\n]+'|\"[^\"\n]+\")",
 )
 

@@ -70,7 +70,7 @@ def _is_flag(text: str) -> bool:
 # Something of this, in lower case, is in every text that holds a secret by name or by shape. Most texts hold none, and
 # are not read any further.
 HINTS = (
-    "secret", "pass", "pwd", "token", "credential", "key", "userinfo", "authorization", "bearer", "identified",
+    "secret", "pass", "pwd", "token", "credential", "key", "userinfo", "authorization", "bearer", "x-auth", "identified",
     "akia", "asia", "eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "xapp-",
     "hooks.slack", "aiza", "k_live_", "k_test_", "sk-", "dapi", "npm_", "pypi-", "sig=", "signature=",
 )  # fmt: skip

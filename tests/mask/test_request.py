@@ -37,6 +37,11 @@ def batch(**overrides: Any) -> dict[str, Any]:
             [("containerOverrides", "command", 2)],
         ),
         (
+            batch(command=["sh", "-c", "curl -H 'Authorization: Bearer SECRETVALUE' https://x"]),
+            batch(command=["sh", "-c", "curl -H 'Authorization: (sensitive)' https://x"]),
+            [("containerOverrides", "command", 2)],
+        ),
+        (
             {"parameters": {"dbPassword": "x", "day": "1"}, "tags": {"api-key": "y"}},
             {"parameters": {"dbPassword": "(sensitive)", "day": "1"}, "tags": {"api-key": "(sensitive)"}},
             [("parameters", "dbPassword"), ("tags", "api-key")],

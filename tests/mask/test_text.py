@@ -46,6 +46,17 @@ HIDDEN = [
     ),
     (f"token {JWT}.", "token (sensitive)."),
     ("Authorization: Bearer abcdef0123456789", "Authorization: (sensitive)"),
+    ("curl -H 'Authorization: Bearer SECRETVALUE' https://x", "curl -H 'Authorization: (sensitive)' https://x"),
+    ("curl -H 'Authorization: Basic abc=' https://x", "curl -H 'Authorization: (sensitive)' https://x"),
+    ("curl -H 'Proxy-Authorization: Basic abc=' https://x", "curl -H 'Proxy-Authorization: (sensitive)' https://x"),
+    ("curl -H 'Authorization:Custom v1' y", "curl -H 'Authorization:(sensitive)' y"),
+    ("curl -H 'X-Api-Key: v' https://x", "curl -H 'X-Api-Key: (sensitive)' https://x"),
+    ("curl -H 'X-Api-Key:v' https://x", "curl -H 'X-Api-Key:(sensitive)' https://x"),
+    ('["-H", "Authorization: Bearer S"]', '["-H", "Authorization: (sensitive)"]'),
+    ('- "Authorization: Bearer S"', '- "Authorization: (sensitive)"'),
+    ("run HTTP_AUTHORIZATION='Basic abc=' x", "run HTTP_AUTHORIZATION=(sensitive) x"),
+    ('x Authorization: Digest username="u", response="v" y', "x Authorization: (sensitive) y"),
+    ("say Bearer SECRETVA now", "say Bearer (sensitive) now"),
     ("curl -H 'Bearer abcdef0123456789'", "curl -H 'Bearer (sensitive)'"),
     ("ghp_" + "a1B2" * 9, "(sensitive)"),
     ("xoxb-123456789012-abcdef", "(sensitive)"),
@@ -57,6 +68,8 @@ HIDDEN = [
 ]  # fmt: skip
 
 SHOWN = [
+    "curl -H 'Authorization: Bearer $TOKEN' https://x",
+    "Authorization: Bearer ${TOKEN}",
     "clientToken: 0000-1111",
     "clientToken=0000-1111",
     "reconciler:token=r1-abc",
