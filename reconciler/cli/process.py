@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.stopping import interruptible
-from reconciler.cli.terminal import complain
+from reconciler.cli.terminal import OutputRefused, complain, flush, standard_streams
 from reconciler.errors import ReconcilerError, SpecErrors, UsageError
 
 if TYPE_CHECKING:
@@ -23,20 +24,29 @@ TRACEBACK_FROM = 2  # -v's
 
 def run(arguments: Sequence[str] | None) -> int:
     """Runs one command. Never raises, whatever happens: an exit code and, for an error, words on standard error."""
-    _print_anything()
+    with standard_streams():
+        _print_anything()
+        return _ended(arguments)
+
+
+def _ended(arguments: Sequence[str] | None) -> int:
+    """Runs one command and says how it ended."""
     try:
         with interruptible():
             return _command(arguments)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        with suppress(OSError):
+            error.show(sys.stderr)
         return USAGE if isinstance(error, click.UsageError) else ERROR
     except (click.Abort, KeyboardInterrupt):
         complain("Interrupted.")
     except ReconcilerError as error:
         return _explained(error)
     except (BrokenPipeError, SystemExit):  # click leaves by the latter when the reader of a pipe has gone
-        _pipe_closed()
+        _drop_output()
     except Exception as error:  # noqa: BLE001 - the last place that can turn a fault into one sentence
+        if isinstance(error, OSError) and _met_printing(error):
+            return _explained(OutputRefused(error))
         _internal(error, arguments)
     return ERROR
 
@@ -46,7 +56,7 @@ def _command(arguments: Sequence[str] | None) -> int:
 
     given = None if arguments is None else list(arguments)
     result = program.main(args=given, prog_name="reconciler", standalone_mode=False)
-    sys.stdout.flush()
+    flush()
     return result if isinstance(result, int) else DONE
 
 
@@ -58,9 +68,18 @@ def _explained(error: ReconcilerError) -> int:
         print_problems(error.problems)
     else:
         complain(f"Error: {error}")
+        if isinstance(error, OutputRefused):
+            _drop_output()
         if isinstance(error, UsageError):
             complain("See: reconciler --help")
     return error.exit_code
+
+
+def _met_printing(error: OSError) -> bool:
+    """Whether click met it as it printed its help: all that we print ourselves is told apart where it is printed."""
+    from traceback import walk_tb
+
+    return any(frame.f_code is click.echo.__code__ for frame, _ in walk_tb(error.__traceback__))
 
 
 def _internal(error: Exception, arguments: Sequence[str] | None) -> None:
@@ -79,9 +98,10 @@ def _loud(arguments: Sequence[str]) -> bool:
     return short + sum(a == "--verbose" for a in arguments) >= TRACEBACK_FROM
 
 
-def _pipe_closed() -> None:
-    """The reader of our output has gone: nothing to say to anybody, and nothing to flush at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop_output() -> None:
+    """Nobody takes our output: nothing is to be flushed at exit."""
+    with suppress(OSError):  # a stream without a descriptor has nothing to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_anything() -> None:

@@ -25,7 +25,8 @@ def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desir
     newest = record.newest
     if newest is not None and newest.phase is Phase.REJECTED and newest.digest == spec.digest:
         message = (
-            f"AWS rejected generation {newest.generation}: {newest.error}. It waits for another content or revision"
+            f"AWS rejected generation {newest.generation}: {(newest.error or '').removesuffix('.')}. "
+            "After mending what AWS says, raise spec.revision, or change the spec"
         )
         return replace(of_submission(newest, record, ActionType.HOLD, Reason.REJECTED, message), source=spec.source)
     action = _submission(spec, record, desired)

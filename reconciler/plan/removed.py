@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from reconciler.identity.instant import parse, seconds_text
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired
 from reconciler.plan.stale import stale_message
@@ -26,8 +27,19 @@ def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Seque
     newest = record.newest
     if newest is None:
         raise AssertionError("a record without submissions has no spec to be retired")
-    live = "; its run goes on" if record.live else ""
-    return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, f"no longer in the project{live}")]
+    message = f"no longer in the project{_goes_on(record.live)}"
+    return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, message)]
+
+
+def _goes_on(live: Sequence[Submission]) -> str:
+    """What is to be said of the runs that are live: that they go on, or when the last of them was asked to stop."""
+    if not live:
+        return ""
+    asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]
+    times = [parse(at) for at in asked if at is not None]
+    return (
+        f"; its run was asked to stop at {seconds_text(max(times))}" if len(times) == len(live) else "; its run goes on"
+    )
 
 
 def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:

@@ -89,8 +89,8 @@ def _row(actions: Sequence[Action], told: Submission | None, now: datetime) -> S
 
 
 def state(submission: Submission | None, now: datetime) -> str:
-    """The state of a submission in one word. ``intended`` until its send's deadline has passed; after that, or with
-    several runs, ``unknown``. What AWS rejected or never received, or is known to be absent, has no run: ``none``.
+    """The state of a submission in one word. ``intended`` while a send may be under way; ``unknown`` once its
+    outcome is unclear: an error, its deadline has passed, or there are several runs. What AWS rejected or never received, or is known to be absent, has no run: ``none``.
     """
     if submission is None:
         return NO_RUN
@@ -98,7 +98,8 @@ def state(submission: Submission | None, now: datetime) -> str:
         case Phase.SUBMITTED:
             return str(submission.run_state or "submitted")
         case Phase.INTENDED:
-            return "intended" if now <= parse(submission.newest_send.not_after) else "unknown"
+            under_way = submission.error is None and now <= parse(submission.newest_send.not_after)
+            return "intended" if under_way else "unknown"
         case Phase.CONFLICTED:
             return "unknown"
         case Phase.REJECTED | Phase.UNSENT | Phase.SUPERSEDED:

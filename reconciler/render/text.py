@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.identity.digest import Place
-from reconciler.plan.action import Action, ActionType
+from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.value import Plan
 from reconciler.render.fields import field_blocks
 from reconciler.render.shown import lines_text, plain, sentence
@@ -40,13 +40,22 @@ def place_line(place: Place) -> str:
 def _legend(shown: Sequence[Action], style: Style) -> Iterator[str]:
     """The signs that stand in front of actions, and ``~`` where a field changes."""
     signs = {symbol(action): symbol_word(symbol(action)) for action in shown}
-    if any(change.op in {"change", "reorder"} for action in shown for change in action.changes):
+    if any(_changes_a_field(action) for action in shown):
         signs["~"] = "changed field"
     if signs:
         yield "Signs used below:"
         for sign in sorted(signs, key=list(SYMBOL_COLOURS).index):
             yield f"  {style.paint(f'{sign:>2}', SYMBOL_COLOURS[sign])} {signs[sign]}"
         yield ""
+
+
+def _changes_a_field(action: Action) -> bool:
+    return _revised(action) or any(change.op in {"change", "reorder"} for change in action.changes)
+
+
+def _revised(action: Action) -> bool:
+    """Whether it runs again for its revision alone, which is no field of the request."""
+    return action.action is ActionType.SUBMIT and action.reason is Reason.REVISION_CHANGED
 
 
 def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[str]:
@@ -57,6 +66,9 @@ def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[st
         yield f"  #   {sentence(action.message)}"
     where = f", {action.source.path}:{action.source.line}" if action.source else ""
     yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {plain(f'{action.name} ({action.kind}{where})')}"
+    if _revised(action):
+        changed = f" revision: changed to {action.revision} (the request is the same)"
+        yield FIELD_INDENT + style.paint("~", SYMBOL_COLOURS["~"]) + changed
     for block in field_blocks(action):
         mark, rest = block[0][0], block[0][1:]
         yield FIELD_INDENT + style.paint(mark, SYMBOL_COLOURS[mark]) + rest

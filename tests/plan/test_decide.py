@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from reconciler.plan.change import Change
 from reconciler.plan.decide import changed_names, plan
 from reconciler.plan.desired import Ancestry, Checkout, Limits, Suspension
 from reconciler.plan.settling import absences
+from reconciler.recorded.events import Unclear
 from reconciler.recorded.state import Recorded, Sighting
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec, token
 
@@ -106,7 +108,10 @@ def test_rejected_content_is_held_until_it_changes() -> None:
     refused = intended("A")
     action = decide(desired(spec("A")), recorded(refused, outcome("rejected", refused)))
     assert said(action) == (ActionType.HOLD, Reason.REJECTED)
-    assert "ClientException: no such queue" in action.message
+    assert action.message == (
+        "AWS rejected generation 1: ClientException: no such queue. "
+        "After mending what AWS says, raise spec.revision, or change the spec"
+    )
 
 
 def test_after_a_rejection_another_content_takes_a_fresh_generation() -> None:
@@ -180,6 +185,14 @@ class TestUnresolved:
         assert action.message == (
             "ReadTimeoutError: no reply; sent 2026-11-22T01:59:00Z; settles at 2026-11-22T02:24:00Z"
         )
+
+    def test_a_sentence_of_aws_ends_once(self) -> None:
+        """What follows an error is joined to it without its full stop."""
+        intent = intended("A", seconds=-60)
+        unclear = outcome("unclear", intent)
+        assert isinstance(unclear, Unclear)
+        action = decide(desired(spec("A")), recorded(intent, replace(unclear, message='no answer from "/jobruns".')))
+        assert action.message.startswith('ReadTimeoutError: no answer from "/jobruns"; sent ')
 
     def test_a_send_may_be_under_way(self) -> None:
         """Within its deadline an intent may belong to a live process."""
@@ -435,6 +448,7 @@ class TestRemoved:
         """The default: the run goes on, and the name is retired."""
         retired, _ = plan(desired(spec("A", "other")), self.live("Orphan"), NOW).actions
         assert retired.name == "orders"
+        assert retired.message == "no longer in the project; its run goes on"
         assert said(retired) == (ActionType.NONE, Reason.RETIRED)
 
     def test_cancel_as_recorded_with_the_submission(self) -> None:
@@ -448,6 +462,7 @@ class TestRemoved:
         events = [intent, *(outcome(k, intent) for k in ("submitted", "cancel-asked", "cancel-accepted"))]
         retired, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
         assert said(retired) == (ActionType.NONE, Reason.RETIRED)
+        assert retired.message == "no longer in the project; its run was asked to stop at 2026-11-22T01:00:10Z"
 
     def test_a_cancel_that_aws_did_not_take_is_asked_again(self) -> None:
         """Asking twice is harmless, and a run that nobody stops is not."""

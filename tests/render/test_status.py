@@ -17,6 +17,12 @@ from tests.render.samples import NOW, action, every_kind_of_action, intended, ob
 AT = "2026-11-22T01:00:02.000Z"
 
 
+def unclear() -> e.Unclear:
+    """A send whose answer did not come."""
+    name = "orders-daily"
+    return e.Unclear(at=AT, name=name, token=token(name), send=1, code="ReadTimeoutError", message="no reply")
+
+
 def rejected(name: str = "orders-daily") -> e.Rejected:
     """A send that AWS said no to."""
     return e.Rejected(
@@ -51,6 +57,8 @@ def row(*events: e.Event, **fields: Any) -> StatusRow:
         ([], "none"),
         ([intended()], "unknown"),
         ([intended(not_after="2026-11-22T02:00:30.000Z")], "intended"),
+        ([intended(not_after="2026-11-22T02:00:30.000Z"), unclear()], "unknown"),
+        ([intended(not_after="2026-11-22T02:00:30.000Z"), conflicted()], "unknown"),
         ([intended(), submitted()], "submitted"),
         ([intended(), submitted(), observed(state="running")], "running"),
         ([intended(), submitted(), observed(state="succeeded")], "succeeded"),

@@ -100,3 +100,17 @@ def test_the_place_is_named_first():
 def test_an_unknown_kind_is_shown_as_it_is_sent():
     """A plan file may name a kind that this version does not have: its request is shown all the same."""
     assert '+ applicationId: "00f1abcdefg"' in plan_text(plan(action(kind="NewKind")))
+
+
+def test_a_revision_alone_is_shown_as_what_changed():
+    """The request is the same, so no field of it is shown; the sign that is used is explained."""
+    revised = action(reason=Reason.REVISION_CHANGED, generation=2, revision=7)
+    lines = plan_text(plan(revised)).splitlines()
+    assert "      ~ revision: changed to 7 (the request is the same)" in lines
+    assert "   ~ changed field" in lines
+
+
+@pytest.mark.parametrize("reason", [Reason.NEW, Reason.SPEC_CHANGED])
+def test_a_revision_is_not_shown_beside_a_change(reason):
+    """Where the request changed, its fields say so."""
+    assert "revision" not in plan_text(plan(action(reason=reason, generation=2, revision=7)))
