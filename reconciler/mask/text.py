@@ -70,9 +70,9 @@ def _is_flag(text: str) -> bool:
 # Something of this, in lower case, is in every text that holds a secret by name or by shape. Most texts hold none, and
 # are not read any further.
 HINTS = (
-    "secret", "pass", "pwd", "token", "credential", "key", "userinfo", "authorization", "bearer", "x-auth", "identified",
-    "akia", "asia", "eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "xapp-",
-    "hooks.slack", "aiza", "k_live_", "k_test_", "sk-", "dapi", "npm_", "pypi-", "sig=", "signature=",
+    "secret", "pass", "pwd", "token", "credential", "key", "userinfo", "authorization", "bearer", "x-auth",
+    "identified", "akia", "asia", "eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
+    "xapp-", "hooks.slack", "aiza", "k_live_", "k_test_", "sk-", "dapi", "npm_", "pypi-", "sig=", "signature=",
 )  # fmt: skip
 LONG_RUN = r"[A-Za-z0-9+/]{40}"
 

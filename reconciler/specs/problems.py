@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,12 +18,14 @@ from reconciler.model.strict import Strict
 from reconciler.specs.builder import Document, Unreadable
 from reconciler.specs.fields import known_fields
 from reconciler.specs.places import Found, find, in_scalar, spelt
+from reconciler.specs.secret_lines import Span, hidden_line, hidden_message, secret_spans_in, written
 from reconciler.specs.source import SourceText
 from reconciler.specs.wording import near, said
 
 _LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # these show no value
 KEY = "[key]"  # what pydantic adds to the path of a mapping's key
 NEVER_SUGGESTED = frozenset({"clientToken"})  # a field of the API that is not for specs
+PLACE = "place"  # the rule of problems that are made to hold a place
 MISSING, UNKNOWN = "missing", "extra_forbidden"
 
 
@@ -45,6 +48,25 @@ class View:
 
     source: SourceText
     document: Document
+    _secrets: list[list[Span]] = field(default_factory=list, compare=False, repr=False)  # one list, once looked for
+
+    def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
+        """A problem at an offset, with the line shown as far as it is no secret."""
+        problem = at(self.source, offset, message, rule, severity)
+        if rule == PLACE and "request" not in (problem.source_line or ""):
+            return problem  # made for every document, and seldom shown
+        return _line_hidden(problem, offset, self._spans())
+
+    def _spans(self) -> list[Span]:
+        if not self._secrets:
+            self._secrets.append(secret_spans_in(self.source, self.document))
+        return self._secrets[0]
+
+    def _hide(self, loc: Loc) -> None:
+        """Makes a value, which a model refused, a secret of the document."""
+        span, spans = written(self.source, self.document, loc), self._spans()
+        if span not in spans:
+            insort(spans, span)
 
     def problem(
         self, loc: Loc, message: str, rule: str, severity: Severity = "error", *, on_key: bool = False
@@ -52,12 +74,12 @@ class View:
         """A problem at a path, which the message names; `on_key` places it at the key instead of the value."""
         found = find(self.document, loc)
         offset = found.key_offset if on_key else found.offset
-        return at(self.source, offset, _about(loc, message), rule, severity)
+        return self.at(offset, _about(loc, message), rule, severity)
 
     def in_text(self, loc: Loc, offset: int, message: str, rule: str) -> Problem:
         """A problem at a ``${`` inside a string, by its offset in the string's value."""
         found = find(self.document, loc)
-        return at(self.source, in_scalar(self.source.text, found, offset), _about(loc, message), rule)
+        return self.at(in_scalar(self.source.text, found, offset), _about(loc, message), rule)
 
     def place(self, loc: Loc, *, on_key: bool = False) -> str:
         """``path:line:col`` of a path."""
@@ -68,7 +90,7 @@ class View:
     def flaws(self) -> Iterator[Problem]:
         """What the text itself has wrong."""
         for flaw in self.document.flaws:
-            yield at(self.source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
+            yield self.at(flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
     def refused(self, error: ValidationError, model: type[Strict], prefix: Loc = ()) -> Iterator[Problem]:
         """What a model refuses. `prefix`: where in the document the model's root is."""
@@ -93,12 +115,17 @@ class View:
         if isinstance(found.value, Unquoted) and any(flaw.offset == found.offset for flaw in self.document.flaws):
             return None  # a null, or another flaw of the text, already said there
         value = self._value(detail, found)
-        secret = is_secret_at(_named(self.document.value, found.loc), source_text(value))
+        secret = is_secret_at(_named(self.document.value, found.loc), source_text(value)) or self._is_hidden(found)
         shown = _hidden(value) if secret and kind not in _LENGTHS else value
         on_key = loc[-1:] == (KEY,)
         message = said(kind, detail["msg"], detail["input"] if on_key else shown, detail.get("ctx", {}))
-        problem = self.problem(found.loc, message, kind, on_key=on_key)
-        return _line_hidden(problem) if secret else problem
+        if secret:
+            self._hide(found.loc)
+            message = message.replace(f'write "{SENSITIVE}" in quotes', "write it in quotes")
+        return self.problem(found.loc, message, kind, on_key=on_key)
+
+    def _is_hidden(self, found: Found) -> bool:
+        return any(start == found.offset for start, _ in self._spans()) and not isinstance(found.value, dict | list)
 
     @staticmethod
     def _value(detail: Mapping[str, Any], found: Found) -> object:
@@ -109,7 +136,7 @@ class View:
         found = find(self.document, loc)
         name = str(loc[-1])
         hint = near(name, known) or (f"; known are {', '.join(known)}" if 0 < len(known) <= 12 else "")
-        return at(self.source, found.key_offset, f"unknown field {spelt(found.loc)}{hint}", "unknown-field")
+        return self.at(found.key_offset, f"unknown field {spelt(found.loc)}{hint}", "unknown-field")
 
 
 def _about(loc: Loc, message: str) -> str:
@@ -136,10 +163,15 @@ def _hidden(value: object) -> object:
     return SENSITIVE if isinstance(value, str) else Unquoted(SENSITIVE)
 
 
-def _line_hidden(problem: Problem) -> Problem:
-    """The problem with the line shown only up to the value."""
+def _line_hidden(problem: Problem, offset: int, spans: Sequence[Span]) -> Problem:
+    """The problem, which is at `offset`, with its line and message shown without what is in `spans`."""
     line = problem.source_line
-    return problem if line is None else replace(problem, source_line=line[: problem.col - 1] + SENSITIVE)
+    if line is None:
+        return problem
+    column = problem.col - 1
+    start = offset - column
+    message = hidden_message(problem.message, line, start, spans)
+    return replace(problem, message=message, source_line=hidden_line(line, start, column, spans))
 
 
 def merged(found: Sequence[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:

@@ -1,0 +1,88 @@
+"""Source lines of problems, as people see them."""
+
+import pytest
+
+from reconciler.errors import SpecErrors
+from reconciler.render.problems import problems_text
+from reconciler.specs.load import load
+from reconciler.specs.secret_lines import hidden_message, nearly_secret
+from tests.specs.builders import batch, write
+
+ENVIRONMENT = "containerOverrides:\n  environment:\n    - "
+JSON_SPEC = (
+    '{"apiVersion": "reconciler/v1", "kind": "BatchJob", "metadata": {"name": "job"},\n'
+    ' "spec": {"request": {"jobQueue": "q", "jobDefinition": "d", "pasword": "S3CR", "x": 1}}}'
+)
+
+
+def shown(tmp_path, text, name="a.yaml"):
+    """What `validate` shows of a file: its problems, or its warnings where it has none."""
+    root = write(tmp_path, {name: text})
+    try:
+        return problems_text(load(root, warn=True).warnings)
+    except SpecErrors as error:
+        return problems_text(error.problems)
+
+
+@pytest.mark.parametrize(
+    ("request_", "line"),
+    [
+        (ENVIRONMENT + '{value: "S3CR", name: GITHUB_TOKEN}', "- {value: (sensitive), name: GITHUB_TOKEN}"),
+        (ENVIRONMENT + '{value: "S3CR", nam: GITHUB_TOKEN}', "- {value: ******, nam: GITHUB_TOKEN}"),
+        (ENVIRONMENT + "{name: API_TOKEN, valu: S3CR}", "- {name: API_TOKEN, valu: (sensitive)}"),
+        (ENVIRONMENT + "{valu: S3CR, name: API_TOKEN}", "- {valu: (sensitive), name: API_TOKEN}"),
+        (ENVIRONMENT + "name: API_TOKEN\n      valu: S3CR}]", "valu: (sensitive)"),
+        (ENVIRONMENT + "{name: PIN_TOKEN, value: 9183}", "- {name: PIN_TOKEN, value: (sensitive)}"),
+        ("pasword: S3CR", "pasword: (sensitive)"),
+        ("secrt: |\n  S3CR\n  S3CR", "secrt: (sensitive)"),
+        ('containerOverrides:\n  command:\n    - "Authorization: Bearer S3CR"', "- (sensitive)"),
+        ("containerOverrides: {command: ['X-Api-Key:S3CR', b]}", "containerOverrides: {command: [(sensitive), b]}"),
+        ("containerOverrides: {command: [--token, S3CR, 1.5]}", "command: [--token, ****, 1.5]}"),
+    ],
+)
+def test_a_secret_is_not_in_the_line_of_a_problem(tmp_path, request_, line):
+    """Whatever the problem on the line is, the secret is hidden, and what is around it stays."""
+    told = shown(tmp_path, batch(request=request_))
+    assert "S3CR" not in told
+    assert "9183" not in told
+    assert line in told
+
+
+def test_a_secret_under_a_misspelt_key_of_json_is_hidden(tmp_path):
+    """A file of JSON has its lines shown without secrets too, and the caret still points at the key."""
+    told = shown(tmp_path, JSON_SPEC, "a.json")
+    assert "S3CR" not in told
+    assert '"pasword": (sensitive), "x"' in told
+    unknown_x = told.split("field spec.request.x")[1].splitlines()
+    assert unknown_x[1].index('"x"') == unknown_x[2].index("^")
+
+
+def test_a_hidden_number_is_to_be_written_in_quotes(tmp_path):
+    """The advice does not tell people to write the mask."""
+    with pytest.raises(SpecErrors) as caught:
+        load(write(tmp_path, {"a.yaml": batch(request=ENVIRONMENT + "{name: PIN_TOKEN, value: 9183}")}))
+    (problem,) = caught.value.problems
+    assert problem.message.endswith("text is due here: write it in quotes")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("pasword", True),
+        ("passwrd", True),
+        ("secrt", True),
+        ("dbPasswrod", True),
+        ("clientToken", False),
+        ("image", False),
+        ("jobQueue", False),
+    ],
+)
+def test_keys_one_edit_from_a_secret(key, expected):
+    """A letter left out, added, changed or swapped is a slip; more is another word."""
+    assert expected == nearly_secret(key)
+
+
+def test_a_message_does_not_repeat_what_its_line_hides():
+    """What a rule says about a line is masked with the values that the line hides, quotes or not."""
+    line = 'a: "S3CR", b: 1'
+    assert hidden_message("not S3CR here", line, 100, [(103, 109)]) == "not (sensitive) here"
