@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -26,7 +26,12 @@ def run(arguments: Sequence[str] | None) -> int:
     """Runs one command. Never raises, whatever happens: an exit code and, for an error, words on standard error."""
     with standard_streams():
         _print_anything()
-        return _ended(arguments)
+        code = _ended(arguments)
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _drop(sys.stderr)
+        return code
 
 
 def _ended(arguments: Sequence[str] | None) -> int:
@@ -43,7 +48,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
     except ReconcilerError as error:
         return _explained(error)
     except (BrokenPipeError, SystemExit):  # click leaves by the latter when the reader of a pipe has gone
-        _drop_output()
+        _drop(sys.stdout)
     except Exception as error:  # noqa: BLE001 - the last place that can turn a fault into one sentence
         if isinstance(error, OSError) and _met_printing(error):
             return _explained(OutputRefused(error))
@@ -69,7 +74,7 @@ def _explained(error: ReconcilerError) -> int:
     else:
         complain(f"Error: {error}")
         if isinstance(error, OutputRefused):
-            _drop_output()
+            _drop(sys.stdout)
         if isinstance(error, UsageError):
             complain("See: reconciler --help")
     return error.exit_code
@@ -98,10 +103,10 @@ def _loud(arguments: Sequence[str]) -> bool:
     return short + sum(a == "--verbose" for a in arguments) >= TRACEBACK_FROM
 
 
-def _drop_output() -> None:
-    """Nobody takes our output: nothing is to be flushed at exit."""
-    with suppress(OSError):  # a stream without a descriptor has nothing to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """Nobody takes what goes to `stream`: the interpreter's flush at exit must not fail, and change the exit code."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # a stream without a descriptor is not flushed
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _print_anything() -> None:

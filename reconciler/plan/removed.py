@@ -37,9 +37,9 @@ def _goes_on(live: Sequence[Submission]) -> str:
         return ""
     asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]
     times = [parse(at) for at in asked if at is not None]
-    return (
-        f"; its run was asked to stop at {seconds_text(max(times))}" if len(times) == len(live) else "; its run goes on"
-    )
+    if len(times) < len(live):
+        return "; its run goes on"
+    return f"; its run was asked to stop at {seconds_text(max(times))}"
 
 
 def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:

@@ -49,10 +49,12 @@ class Full(io.StringIO):
         self.refusing, self.kept = False, kept
 
     def write(self, text: str) -> int:
+        """Takes text, as a stream that holds back does."""
         self.refusing = True
         return len(text)
 
     def flush(self) -> None:
+        """Refuses what was taken."""
         if self.refusing:
             self.refusing = self.kept
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -134,3 +136,13 @@ def test_a_full_standard_error_is_forgone(monkeypatch: pytest.MonkeyPatch):
     complain("Error: unheard")
     print_problems([Problem("a.yaml", 1, 1, "unheard")])
     assert not confirmed("Apply?")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_standard_error_changes_no_exit_code(unbuffered: str):
+    """Nor does what the interpreter still holds back as it ends."""
+    given = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([*COMMAND, "nonsense"], stderr=full, check=False, env=given)
+    assert done.returncode == 64
