@@ -107,18 +107,18 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any document
     return value if isinstance(value, bool) else source_text(value)
 
 
-def _misspelt(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any document
-    """The places of values that would be secrets if a key were spelt as it was meant."""
+def _misspelt(value: Any, loc: Loc, governing: str | None = None) -> Iterator[Loc]:  # noqa: ANN401 - any document
+    """The places of values that would be secrets if a key were spelt as it was meant; `governing` is that key."""
     if isinstance(value, dict):
         entry = loc[:2] == REQUEST and _names_secret(value)
         for key, inner in value.items():
-            if isinstance(inner, dict | list):
-                yield from _misspelt(inner, (*loc, key))
-            elif (nearly_secret(key) or (entry and _holds(key, value))) and not harmless(key, source_text(inner) or ""):
-                yield (*loc, key)
+            slip = nearly_secret(key) or (entry and _holds(key, value))
+            yield from _misspelt(inner, (*loc, key), key if slip else governing)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _misspelt(inner, (*loc, index))
+            yield from _misspelt(inner, (*loc, index), governing)
+    elif governing is not None and not harmless(governing, source_text(value) or ""):
+        yield loc
 
 
 def _names_secret(entry: dict[str, Any]) -> bool:
@@ -128,7 +128,8 @@ def _names_secret(entry: dict[str, Any]) -> bool:
 
 def _holds(key: str, entry: dict[str, Any]) -> bool:
     """Whether a key of a named mapping is its value, or is the only one that can be meant as its value."""
-    return not _like(key, NAME_KEYS) and (_like(key, VALUE_KEYS) or len(entry) == 2)
+    scalar = not isinstance(entry[key], dict | list)
+    return scalar and not _like(key, NAME_KEYS) and (_like(key, VALUE_KEYS) or len(entry) == 2)
 
 
 def _like(key: str, known: tuple[str, ...]) -> bool:

@@ -34,6 +34,7 @@ def shown(tmp_path, text, name="a.yaml"):
         (ENVIRONMENT + "name: API_TOKEN\n      valu: S3CR}]", "valu: (sensitive)"),
         (ENVIRONMENT + "{name: PIN_TOKEN, value: 9183}", "- {name: PIN_TOKEN, value: (sensitive)}"),
         ("pasword: S3CR", "pasword: (sensitive)"),
+        ("pasword: {a: [S3CR], b: S3CR}", "pasword: {a: [(sensitive)], b: (sensitive)}"),
         ("secrt: |\n  S3CR\n  S3CR", "secrt: (sensitive)"),
         ('containerOverrides:\n  command:\n    - "Authorization: Bearer S3CR"', "- (sensitive)"),
         ("containerOverrides: {command: ['X-Api-Key:S3CR', b]}", "containerOverrides: {command: [(sensitive), b]}"),
