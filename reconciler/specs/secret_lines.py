@@ -141,7 +141,11 @@ def nearly_secret(key: str) -> bool:
     parts = words(key)
     if secret_key(key) or key.lower() in NOT_SECRET:
         return False  # spelt as it is meant
-    return any(one_edit(word, secret) for word in (*parts, "".join(parts)) for secret in SECRET_WORDS)
+    return any(
+        one_edit(word, secret)
+        for word in (*parts, "".join(parts))
+        for secret in (*SECRET_WORDS, "passwords", "secrets", "tokens")
+    )
 
 
 def one_edit(word: str, other: str) -> bool:

@@ -71,6 +71,7 @@ def test_a_hidden_number_is_to_be_written_in_quotes(tmp_path):
     [
         ("pasword", True),
         ("passwrd", True),
+        ("paswords", True),
         ("secrt", True),
         ("dbPasswrod", True),
         ("clientToken", False),
