@@ -56,7 +56,7 @@ def test_names_of_other_things(key):
         ("password", True),
         ("password", "null"),
         ("password", "{{resolve:secretsmanager:db}}"),
-        ("PWD", "/work/dir"),
+        ("PWD", "/srv/dir"),
     ],
 )
 def test_values_that_are_no_secrets(key, value):
