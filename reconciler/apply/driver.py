@@ -10,7 +10,7 @@ from reconciler.apply import effects as f
 from reconciler.apply.protocol import Steps
 from reconciler.errors import LedgerError, ReconcilerError, ServiceError
 from reconciler.plan.result import ActionResult
-from reconciler.ports import Ambiguous, Clock, Deadline, Ledger, NotSent, Outcome, RunRef, Services, Wanted
+from reconciler.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, RunRef, Services, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _transmit(effect: f.Transmit, world: World) -> Outcome:
         said = str(error) if isinstance(error, ReconcilerError) else "the service could not be reached"
         return NotSent(type(error).__name__, said)
     try:
-        return service.submit(effect.request, Deadline(effect.not_after.wall, effect.not_after.boot))
+        return service.submit(effect.request, effect.deadline)
     except Exception as error:  # noqa: BLE001 - after this line a request may be under way, whatever went wrong
         return Ambiguous(type(error).__name__, "unforeseen failure while sending")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.model.strict import JSON
-from reconciler.ports import Valid, Wanted
+from reconciler.ports import Deadline, Valid, Wanted
 from reconciler.recorded.events import Event
 
 
@@ -33,11 +33,11 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """One transmission of a request, not after a reading of either clock: an `Outcome`."""
+    """One transmission of a request, not after its deadline: an `Outcome`."""
 
     kind: str
     request: JSON
-    not_after: Reading
+    deadline: Deadline
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from reconciler.apply import protocol
 from reconciler.apply.driver import World, drive
-from reconciler.errors import LedgerCorrupt
 from reconciler.identity.digest import Place
 from reconciler.model.kinds import kind_named
 from reconciler.model.strict import JSON
@@ -18,7 +17,7 @@ from reconciler.plan.action import Action, ActionType
 from reconciler.plan.result import ActionOutcome, ActionResult
 from reconciler.plan.value import Plan
 from reconciler.ports import Clock, Ledger, Services
-from reconciler.recorded.events import Intended
+from reconciler.recorded.events import Intended, intent_of
 
 log = logging.getLogger(__name__)
 
@@ -149,15 +148,8 @@ def _steps(action: Action, task: _Pass) -> protocol.Steps:
 
 def _intent(action: Action, task: _Pass) -> protocol.Intent:
     """The intent of a submit. A further send of the same submission transmits the bytes of the first again."""
-    if action.client_token is None or action.request is None:
-        raise ValueError("a submit without a token or a request")
-    token = action.client_token
-    if action.send == 1:
-        request = kind_named(action.kind).as_sent(action.request, token, task.place.owner(action.name))
-        locate = action.locate
-    else:
-        request = _intended_request(token, task.world.ledger)
-        locate = task.world.ledger.recorded.by_token[token].locate
+    token = action.client_token or ""
+    request, locate = _bytes_to_send(action, token, task)
 
     def describe(number: int, at: str, not_after: str) -> Intended:
         source = {"path": action.source.path, "line": action.source.line} if action.source else {}
@@ -190,10 +182,12 @@ def _intent(action: Action, task: _Pass) -> protocol.Intent:
     return protocol.Intent(action, token, request, task.claim_seconds, task.settle_seconds, describe)
 
 
-def _intended_request(token: str, ledger: Ledger) -> JSON:
-    """The request of a submission's newest intent, exactly as it was written."""
-    position = ledger.recorded.by_token[token].intent_position
-    for event in ledger.batch(position):
-        if isinstance(event, Intended) and event.token == token:
-            return event.request
-    raise LedgerCorrupt(f"position {position} of the ledger holds no intent for token {token}")
+def _bytes_to_send(action: Action, token: str, task: _Pass) -> tuple[JSON, Mapping[str, str]]:
+    """The request to transmit and where its run will be: of a further send exactly what the last intent holds."""
+    if not token or action.request is None:
+        raise ValueError("a submit without a token or a request")
+    if action.send == 1:
+        return kind_named(action.kind).as_sent(action.request, token, task.place.owner(action.name)), action.locate
+    recorded = task.world.ledger.recorded.by_token[token]
+    intent = intent_of(task.world.ledger.batch(recorded.intent_position), action.name)
+    return intent.request, recorded.locate

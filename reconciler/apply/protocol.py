@@ -18,7 +18,7 @@ from reconciler.model.strict import JSON
 from reconciler.plan.action import Action
 from reconciler.plan.result import ActionOutcome, ActionResult
 from reconciler.plan.settling import proven_absent
-from reconciler.ports import Accepted, Ambiguous, Declined, Moved, NotSent, Outcome, Refused, Wanted
+from reconciler.ports import Accepted, Ambiguous, Deadline, Declined, Moved, NotSent, Outcome, Refused, Wanted
 from reconciler.recorded import events as e
 from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import Phase, Submission
@@ -67,7 +67,7 @@ def _send(intent: Intent, number: int) -> Generator[Effect, object, tuple[Action
     """One send. The flag says whether the same submission may be sent again now."""
     reading = yield ReadClock()
     assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
-    deadline = Reading(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
+    deadline = Deadline(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
     event = intent.describe(number, _time(reading.wall), _time(deadline.wall))
     try:
         appended = yield Append((event,), _may_intend(intent, number))

@@ -7,7 +7,7 @@ here means that a newer reconciler wrote the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar
@@ -243,3 +243,11 @@ def decode(form: Mapping[str, Any]) -> Event:
     if missing:
         raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger lacks {', '.join(missing)}")
     return event_type(**{name: form[name] for name, _ in known if name in form})
+
+
+def intent_of(batch: Iterable[Event], name: str) -> Intended:
+    """The intent of a spec among the events of one position. Raises `LedgerCorrupt` where there is none."""
+    for event in batch:
+        if isinstance(event, Intended) and event.name == name:
+            return event
+    raise LedgerCorrupt(f"the ledger holds no intent of {name} where one was recorded")

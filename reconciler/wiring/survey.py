@@ -13,7 +13,7 @@ from reconciler.plan.desired import Desired, Limits
 from reconciler.plan.settling import absences
 from reconciler.plan.stale import newest_commit
 from reconciler.plan.suspension import suspension
-from reconciler.recorded.events import Intended
+from reconciler.recorded.events import intent_of
 from reconciler.recorded.fold import overlay
 from reconciler.specs.checkout import read_checkout
 from reconciler.specs.load import load
@@ -150,9 +150,5 @@ def explained(session: Session, made: Plan) -> Plan:
 def _changes(session: Session, action: Action, request: JSON, compared_with: int) -> tuple[Change, ...]:
     from reconciler.diff.explain import explain
 
-    intent = next(
-        event
-        for event in session.ledger.batch(compared_with)
-        if isinstance(event, Intended) and event.name == action.name
-    )
+    intent = intent_of(session.ledger.batch(compared_with), action.name)
     return explain(kind_named(action.kind), intent.request, request)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import ReconcilerError
 from reconciler.identity.digest import TOKEN_PREFIX
 from reconciler.model.kinds import kind_named
-from reconciler.recorded.events import Event, Intended, SpecEvent, SubmissionEvent
+from reconciler.recorded.events import Event, SpecEvent, SubmissionEvent, intent_of
 
 if TYPE_CHECKING:
     from reconciler.ledger.log import Log
@@ -97,16 +97,8 @@ def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
 def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Change]:
     from reconciler.diff.explain import explain
 
-    return explain(kind_named(after.kind), intent_of(ledger, before).request, intent_of(ledger, after).request)
-
-
-def intent_of(ledger: Log, submission: Submission) -> Intended:
-    """The newest intent of a submission: what was sent is in it."""
-    return next(
-        event
-        for event in ledger.batch(submission.intent_position)
-        if isinstance(event, Intended) and event.token == submission.token
-    )
+    sent = (intent_of(ledger.batch(run.intent_position), run.name).request for run in (before, after))
+    return explain(kind_named(after.kind), *sent)
 
 
 def _hint(name: str, recorded: Recorded) -> str:

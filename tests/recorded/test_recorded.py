@@ -53,6 +53,14 @@ def test_an_unknown_optional_field_is_passed_over() -> None:
     assert e.decode({**e.encode(event), "mood": "good"}) == event
 
 
+def test_the_intent_of_a_spec_among_others() -> None:
+    """Found by the spec's name; a batch without one is corruption."""
+    mine, other = intended(name="mine"), intended(name="other")
+    assert e.intent_of([OPENED, other, mine], "mine") is mine
+    with pytest.raises(LedgerCorrupt, match="no intent of gone"):
+        e.intent_of([OPENED, other, mine], "gone")
+
+
 def test_the_first_event_pins_the_ledger() -> None:
     """Project, target, account and region."""
     assert recorded(OPENED).pin == Pin("analytics", "prod", "4", "r")
