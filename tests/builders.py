@@ -98,6 +98,30 @@ def intended(
     return e.Intended(**{**fields, **more})
 
 
+def taken(
+    content: str = "A", generation: int = 1, name: str = "orders", *, seconds: float = -3600, **more: Any
+) -> e.Taken:
+    """A run that was made the spec's by hand, an hour ago."""
+    asked = request(content, jobName=name)
+    fields: dict[str, Any] = {
+        "at": at(seconds),
+        "name": name,
+        "token": token(content, generation, name),
+        "kind": "BatchJob",
+        "generation": generation,
+        "digest": digest("BatchJob", 1, asked),
+        "revision": 1,
+        "request": asked,
+        "locate": {"jobQueue": "etl", "jobName": name},
+        "run_id": f"run-{generation}",
+        "deletion_policy": "Orphan",
+        "source": {"path": f"{name}.yaml", "line": 1},
+        "actor": "tests",
+        "tool_version": "0.1.0",
+    }
+    return e.Taken(**{**fields, **more})
+
+
 def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3590, **more: Any) -> e.SubmissionEvent:
     """An event that follows an intent, by its type's name, with one default for each field."""
     base: dict[str, Any] = {"at": at(seconds), "name": intent.name, "token": intent.token}
@@ -119,6 +143,8 @@ def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3
             return e.Absent(**base, looked_at=at(seconds), **more)
         case "superseded":
             return e.Superseded(**base, **more)
+        case "resolved":
+            return e.Resolved(**{"decision": "submit", "send": send, "actor": "tests", **base, **more})
         case "cancel-asked":
             return e.CancelAsked(**base, run_id=run_id, reason="removed", actor="tests", **more)
         case "cancel-accepted":

@@ -29,6 +29,8 @@ def decide_spec(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, desir
             "After mending what AWS says, raise spec.revision, or change the spec"
         )
         return replace(of_submission(newest, record, ActionType.HOLD, Reason.REJECTED, message), source=spec.source)
+    if newest is not None and newest.phase is Phase.ABANDONED and newest.digest == spec.digest:
+        return replace(_abandoned(newest, record), source=spec.source)
     action = _submission(spec, record, desired)
     for what, stopped in (("the project", desired.suspension), ("the spec", suspension(spec.policy.suspend))):
         if stopped is not None:
@@ -56,6 +58,12 @@ def _settled(baseline: Submission, record: SpecRecord, recorded: Recorded) -> Ac
             error = recorded.observe_errors.get(baseline.token)
             message = f"the state of run {baseline.run_id} is not known now: {error}" if error else ""
             return of_submission(baseline, record, ActionType.NONE, Reason.IN_SYNC, message)
+
+
+def _abandoned(newest: Submission, record: SpecRecord) -> Action:
+    """A person has decided that this content does not run: that stands until the spec says something else."""
+    message = f"generation {newest.generation} was abandoned by hand; to run it, raise spec.revision"
+    return of_submission(newest, record, ActionType.NONE, Reason.IN_SYNC, message)
 
 
 def _detail(submission: Submission) -> str:

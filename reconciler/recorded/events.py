@@ -133,12 +133,60 @@ class Unclear(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted(SubmissionEvent):
-    """A run that carries the submission's tag was found: it is this submission's run."""
+    """A run is this submission's: found by its tag, or, `by` ``hand``, said to be so by `actor` for `reason`."""
 
     type: ClassVar[str] = "adopted"
     run_id: str
     arn: str | None = None
     by: str = "tag"
+    reason: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken(SubmissionEvent):
+    """A run that no intent stands for was made a spec's current submission by hand: nothing was sent.
+
+    `request` is what the spec asked for at the time, `digest` its digest, `owner` the spec whose tag the run carries,
+    ``PROJECT/TARGET/NAME``, `None` without one. The other fields are as in `Intended`.
+    """
+
+    type: ClassVar[str] = "taken"
+    kind: str
+    generation: int | None = None
+    slot: str | None = None
+    attempt: int = 1
+    digest: str
+    revision: int
+    request: JSON
+    locate: Mapping[str, str]
+    run_id: str
+    owner: str | None = None
+    reason: str | None = None
+    deletion_policy: str
+    streaming: bool = False
+    source: JSON
+    commit: str | None = None
+    uncommitted: bool | None = None
+    actor: str
+    tool_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved(SubmissionEvent):
+    """A person decided what an unresolved submission is.
+
+    `decision` is ``submit``: what was sent so far counts as absent, and the same submission may be sent again; or
+    ``abandon``: it is never sent again. `send` is the newest send that the person saw, `forced` that it was decided
+    before the submission had settled.
+    """
+
+    type: ClassVar[str] = "resolved"
+    decision: str
+    send: int
+    reason: str | None = None
+    actor: str
+    forced: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,10 +230,13 @@ class Observed(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked(SubmissionEvent):
-    """This run is to be cancelled: written before AWS is asked, so that its end is known to be ours."""
+    """This run is to be cancelled: written before AWS is asked, so that its end is known to be ours.
+
+    `run_id` is `None` where the submission is unresolved: then the run is cancelled once it is adopted.
+    """
 
     type: ClassVar[str] = "cancel-asked"
-    run_id: str
+    run_id: str | None = None
     reason: str
     actor: str
 
@@ -196,6 +247,10 @@ class CancelAccepted(SubmissionEvent):
 
     type: ClassVar[str] = "cancel-accepted"
     run_id: str
+
+
+Beginning = Intended | Taken
+"""What begins a submission, and holds its request."""
 
 
 @cache
@@ -245,9 +300,10 @@ def decode(form: Mapping[str, Any]) -> Event:
     return event_type(**{name: form[name] for name, _ in known if name in form})
 
 
-def intent_of(batch: Iterable[Event], name: str) -> Intended:
-    """The intent of a spec among the events of one position. Raises `LedgerCorrupt` where there is none."""
+def intent_of(batch: Iterable[Event], name: str) -> Beginning:
+    """What began a submission of a spec, among the events of one position: it holds the request. Raises
+    `LedgerCorrupt` where there is none."""
     for event in batch:
-        if isinstance(event, Intended) and event.name == name:
+        if isinstance(event, Beginning) and event.name == name:
             return event
     raise LedgerCorrupt(f"the ledger holds no intent of {name} where one was recorded")

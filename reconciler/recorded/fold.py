@@ -43,6 +43,10 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
             record.head = max(record.head, position)
             _intend(recorded, record, position, event)
+        case e.Taken():
+            record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
+            record.head = max(record.head, position)
+            _take(recorded, record, position, event)
         case e.SubmissionEvent():
             submission = _submission(recorded, event)
             record = recorded.specs[submission.name]
@@ -62,27 +66,7 @@ def _submission(recorded: Recorded, event: e.SubmissionEvent) -> Submission:
 
 
 def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Intended) -> None:
-    submission = recorded.by_token.get(event.token)
-    if submission is None:
-        submission = Submission(
-            name=event.name,
-            kind=event.kind,
-            generation=event.generation,
-            slot=event.slot,
-            attempt=event.attempt,
-            token=event.token,
-            digest=event.digest,
-            revision=event.revision,
-            intent_position=position,
-            locate=event.locate,
-            deletion_policy=event.deletion_policy,
-            streaming=event.streaming,
-            commit=event.commit,
-            source=event.source,
-            actor=event.actor,
-        )
-        record.submissions.append(submission)
-        recorded.by_token[event.token] = submission
+    submission = recorded.by_token.get(event.token) or _begin(recorded, record, position, event)
     if event.proven:
         _close(submission, "absent", None)
     submission.phase = Phase.INTENDED
@@ -92,6 +76,38 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
     submission.error = None
     submission.looked.clear()
     submission.sends.append(Send(event.send, event.at, event.not_after))
+
+
+def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.Taken) -> None:
+    """A run that was made this spec's by hand. The first one counts: a token stands for one submission."""
+    if event.token in recorded.by_token:
+        return
+    submission = _begin(recorded, record, position, event)
+    submission.sends.append(Send(0, event.at, event.at, "submitted"))
+    _accept(submission, event)
+
+
+def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Beginning) -> Submission:
+    submission = Submission(
+        name=event.name,
+        kind=event.kind,
+        generation=event.generation,
+        slot=event.slot,
+        attempt=event.attempt,
+        token=event.token,
+        digest=event.digest,
+        revision=event.revision,
+        intent_position=position,
+        locate=event.locate,
+        deletion_policy=event.deletion_policy,
+        streaming=event.streaming,
+        commit=event.commit,
+        source=event.source,
+        actor=event.actor,
+    )
+    record.submissions.append(submission)
+    recorded.by_token[event.token] = submission
+    return submission
 
 
 def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
@@ -112,7 +128,7 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
                 _doubt(submission, event)
 
 
-def _accept(submission: Submission, event: e.Submitted | e.Adopted) -> None:
+def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.Taken) -> None:
     if submission.phase is Phase.SUBMITTED:
         if event.run_id != submission.run_id:  # two passes can find the same run; another run must not be lost
             submission.conflict = (*(submission.conflict or (str(submission.run_id),)), event.run_id)
@@ -134,10 +150,22 @@ def _doubt(submission: Submission, event: e.SubmissionEvent) -> None:
         case e.Conflicted():
             submission.phase = Phase.CONFLICTED
             submission.conflict = tuple(event.run_ids)
+        case e.Resolved():
+            _resolve(submission, event)
         case e.Superseded() if submission.phase is Phase.INTENDED:
             submission.phase = Phase.SUPERSEDED
         case _:
             pass
+
+
+def _resolve(submission: Submission, event: e.Resolved) -> None:
+    """What a person decided about a submission that is unresolved; of any other it changes nothing."""
+    if not submission.unresolved:
+        return
+    _close(submission, "abandoned" if event.decision == "abandon" else "absent", None)
+    submission.phase = Phase.ABANDONED if event.decision == "abandon" else Phase.UNSENT
+    submission.conflict = ()
+    submission.error = f"{event.actor} decided: {event.decision}" + (f" ({event.reason})" if event.reason else "")
 
 
 def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:

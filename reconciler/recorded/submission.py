@@ -15,6 +15,7 @@ class Phase(StrEnum):
     REJECTED = "rejected"  # AWS said no to its content
     CONFLICTED = "conflicted"  # several runs carry its tag
     SUPERSEDED = "superseded"  # proven absent, and no longer asked for
+    ABANDONED = "abandoned"  # given up by a person: never sent again
     SUBMITTED = "submitted"  # it has a run; this never changes again
 
 
@@ -38,7 +39,8 @@ class RunState(StrEnum):
 class Send:
     """One transmission of a submission: its number, its intent's time and deadline, and what is known of its outcome.
 
-    `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent``, ``rejected`` or ``absent``.
+    `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent``, ``rejected``, ``absent`` or ``abandoned``.
+    Number 0 is that of a run that was taken by hand: nothing was transmitted.
     """
 
     number: int

@@ -15,7 +15,7 @@ from reconciler.render.shown import lines_text, plain, sentence
 from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW, Style
 
 NO_RUN = "none"
-NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED})
+NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABANDONED})
 COLOURS = {
     "none": DIM, "intended": CYAN, "submitted": CYAN, "running": CYAN, "succeeded": GREEN, "failed": RED,
     "cancelled": YELLOW, "unknown": YELLOW, "lost": RED,
@@ -103,7 +103,7 @@ def state(submission: Submission | None, now: datetime) -> str:
             return "intended" if under_way else "unknown"
         case Phase.CONFLICTED:
             return "unknown"
-        case Phase.REJECTED | Phase.UNSENT | Phase.SUPERSEDED:
+        case Phase.REJECTED | Phase.UNSENT | Phase.SUPERSEDED | Phase.ABANDONED:
             return NO_RUN
 
 

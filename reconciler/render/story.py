@@ -21,7 +21,7 @@ Placed = tuple[int, e.Event]
 
 WHAT_COLOURS = {
     "submitted": GREEN, "adopted": CYAN, "rejected": RED, "unsent": YELLOW, "unclear": YELLOW, "conflicted": RED,
-    "cancel-asked": YELLOW,
+    "cancel-asked": YELLOW, "taken": CYAN, "resolved": CYAN,
 }  # fmt: skip
 
 
@@ -46,11 +46,11 @@ class Entry:
 
 def entries(events: Sequence[Placed]) -> list[Entry]:
     """A history as values, in the order given: an outcome tells the generation, slot and attempt of its intent."""
-    intents = {event.token: event for _, event in events if isinstance(event, e.Intended)}
+    intents = {event.token: event for _, event in events if isinstance(event, e.Beginning)}
     return [_entry(position, event, intents) for position, event in events]
 
 
-def _entry(position: int, event: e.Event, intents: dict[str, e.Intended]) -> Entry:
+def _entry(position: int, event: e.Event, intents: dict[str, e.Beginning]) -> Entry:
     token = event.token if isinstance(event, e.SubmissionEvent) else None
     intent = intents.get(token) if token else None
     return Entry(
@@ -83,6 +83,8 @@ def _error(event: e.Event) -> str | None:
             return f"{event.code}: {event.message}"
         case e.Observed():
             return event.detail
+        case e.Resolved():
+            return f"decided: {event.decision}" + (", before it had settled" if event.forced else "")
         case _:
             return None
 
@@ -122,12 +124,13 @@ def history_json(events: Sequence[Placed]) -> JSON:
     return {"events": [{"position": position, **e.encode(event)} for position, event in events]}
 
 
-def told_submission(events: Sequence[Placed]) -> tuple[Submission, e.Intended]:
-    """The submission that the events of one token add up to, and its newest intent. `events` begin with an intent."""
+def told_submission(events: Sequence[Placed]) -> tuple[Submission, e.Beginning]:
+    """The submission that the events of one token add up to, and its newest intent, or how it was taken by hand: with
+    one of these `events` begin."""
     recorded = Recorded()
     for position, event in events:
         fold(recorded, position, [event])
-    intents = [event for _, event in events if isinstance(event, e.Intended)]
+    intents = [event for _, event in events if isinstance(event, e.Beginning)]
     return recorded.by_token[intents[-1].token], intents[-1]
 
 
@@ -197,7 +200,7 @@ def why_text(
     return lines_text(lines)
 
 
-def _facts(submission: Submission, intent: e.Intended) -> Iterator[tuple[str, str]]:
+def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, str]]:
     """Label and value of everything that is known, in the order people ask: what ran, from where, who, when."""
     source = f"{intent.source['path']}:{intent.source['line']}" if "path" in intent.source else None
     for label, value in (

@@ -13,7 +13,7 @@ from reconciler.recorded import events as e
 from reconciler.recorded.fold import fold, overlay
 from reconciler.recorded.state import Pin, Recorded, Sighting, SpecRecord
 from reconciler.recorded.submission import Phase, RunState
-from tests.builders import at, intended, outcome, ran, recorded
+from tests.builders import at, intended, outcome, ran, recorded, taken
 
 KINDS = [
     "submitted", "adopted", "unsent", "rejected", "unclear", "conflicted", "absent", "superseded",
@@ -25,7 +25,9 @@ OPENED = e.Opened(
 
 
 @pytest.mark.parametrize(
-    "event", [OPENED, intended(), *(outcome(kind, intended()) for kind in KINDS)], ids=lambda x: x.type
+    "event",
+    [OPENED, intended(), taken(), outcome("resolved", intended()), *(outcome(kind, intended()) for kind in KINDS)],
+    ids=lambda x: x.type,
 )
 def test_events_survive_their_json_form(event: e.Event) -> None:
     """Decoding what was encoded gives the event back; what is not known is not written."""
@@ -100,6 +102,11 @@ def test_an_outcome_without_an_intent_is_corruption() -> None:
         (("submitted", "rejected"), Phase.SUBMITTED, RunState.SUBMITTED),
         (("submitted", "conflicted", "unclear"), Phase.SUBMITTED, RunState.SUBMITTED),
         (("conflicted", "adopted"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("resolved",), Phase.UNSENT, None),
+        (("conflicted", "resolved"), Phase.UNSENT, None),
+        (("submitted", "resolved"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("rejected", "resolved"), Phase.REJECTED, None),
+        (("resolved", "submitted"), Phase.SUBMITTED, RunState.SUBMITTED),
     ],
 )
 def test_a_submission_s_story(story: tuple[str, ...], phase: Phase, state: RunState | None) -> None:
@@ -242,3 +249,23 @@ def test_a_submission_is_of_its_newest_intent() -> None:
     submission = recorded(first, outcome("unsent", first), again).by_token[first.token]
     assert ("new", "two") == (submission.commit, submission.actor)
     assert {"path": "moved.yaml", "line": 7} == submission.source
+
+
+def test_what_a_person_abandoned_is_not_sent_again() -> None:
+    """It is no longer unresolved, counts as nothing that ran, and says who decided."""
+    intent = intended()
+    decided = outcome("resolved", intent, decision="abandon", reason="seen in the console")
+    state = recorded(intent, decided)
+    submission = state.by_token[intent.token]
+    assert (submission.phase, submission.error) == (Phase.ABANDONED, "tests decided: abandon (seen in the console)")
+    assert [send.outcome for send in submission.sends] == ["abandoned"]
+    assert (state.spec("orders").baseline, state.spec("orders").next_generation) == (None, 2)
+
+
+def test_a_run_taken_by_hand_is_the_spec_s_current_submission() -> None:
+    """Nothing was sent, and it counts as what ran; a second one under the same token changes nothing."""
+    state = recorded(taken(), taken(run_id="run-9"))
+    (submission,) = state.spec("orders").submissions
+    assert (submission.phase, submission.run_id, submission.live) == (Phase.SUBMITTED, "run-1", True)
+    assert state.spec("orders").baseline is submission
+    assert state.spec("orders").head == 2
