@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from threading import Event
 from typing import assert_never
@@ -78,18 +79,23 @@ def _transmit(effect: f.Transmit, world: World) -> Outcome:
 
 
 def _look(kind: str, wanted: Wanted, world: World) -> object:
+    sys.audit("reconciler.looking", kind)
     try:
-        return world.services(kind).find([wanted]).get(wanted.token, "it was not looked for")
+        found: object = world.services(kind).find([wanted]).get(wanted.token, "it was not looked for")
     except ServiceError as error:
-        return str(error)
+        found = str(error)
+    sys.audit("reconciler.looked", kind)
+    return found
 
 
 def _cancel(effect: f.Cancel, world: World) -> str | None:
     locate = world.ledger.recorded.by_token[effect.token].locate
+    sys.audit("reconciler.cancelling", effect.kind)
     try:
         world.services(effect.kind).cancel(RunRef(effect.token, effect.run_id, locate), effect.reason)
     except ServiceError as error:
         return str(error)
+    sys.audit("reconciler.cancelled", effect.kind)
     return None
 
 

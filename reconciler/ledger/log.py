@@ -6,6 +6,7 @@ reads what is new, asks whether its own events still make sense, and tries the n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -146,12 +147,14 @@ class Log:
         fold(scratch, self._recorded.position + 1, events)
 
     def _won(self, position: int, batch: Batch) -> bool:
-        raw = encode(batch)
+        raw, types = encode(batch), [event.type for event in batch.events]
+        sys.audit("reconciler.recording", *types)
         held = self._write(position, raw)
         if held != raw and decode(held, position, self.address).nonce != batch.nonce:
             return False
         fold(self._recorded, position, batch.events)
         self._head = held
+        sys.audit("reconciler.recorded", *types)
         return True
 
     def _write(self, position: int, raw: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -168,6 +169,7 @@ def _insert(connection: sqlite3.Connection, position: int, batch: bytes) -> obje
         if row is None:
             connection.execute("INSERT INTO batches (position, batch) VALUES (?, ?)", (position, batch))
         connection.execute("COMMIT")
+        sys.audit("reconciler.stored", position)
     except BaseException:
         if connection.in_transaction:
             with suppress(sqlite3.Error):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -74,6 +75,7 @@ def create(path: Path, address: str) -> None:
     try:
         _write_draft(draft)
         _link(draft, path, address)
+        sys.audit("reconciler.ledger-created")
     finally:
         for name in (draft, draft.with_name(draft.name + "-wal"), draft.with_name(draft.name + "-shm")):
             with suppress(FileNotFoundError):

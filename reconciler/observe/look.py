@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -43,9 +44,12 @@ def observe(
     AWS does not know is such a sentence too, never an end.
     """
     questions = _questions(recorded, names)
+    sys.audit("reconciler.observing", *questions)
     with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services answer independently: ask them at once
         answers = pool.map(lambda kind: _ask(kind, questions[kind], services), questions)
-        return _told(questions, dict(zip(questions, answers, strict=True)), now)
+        said = dict(zip(questions, answers, strict=True))
+    sys.audit("reconciler.observed", *questions)
+    return _told(questions, said, now)
 
 
 def _questions(recorded: Recorded, names: Container[str] | None) -> dict[str, _Questions]:

@@ -10,6 +10,7 @@ This holds only because a call is transmitted once: with retries, the last answe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,9 @@ def transmit(
         try:
             answer = call(**request)
         except Exception as error:  # noqa: BLE001 - the list of what proves something is below; all else is unclear
+            sys.audit("reconciler.answered", type(error).__name__)
             return classify(error, transmission, reply)
+    sys.audit("reconciler.answered")
     return accepted(answer, request, reply)
 
 

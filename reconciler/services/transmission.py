@@ -6,6 +6,7 @@ which time can be checked. So a process that was frozen between its intent and i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -37,9 +38,11 @@ class Transmission:
         """Lets the request out, once and in time; raises otherwise."""
         if self.sent:
             raise TransmissionRefused("this call was transmitted before: it is not transmitted again")
+        sys.audit("reconciler.signed")
         if self.clock.now() > self.deadline.wall or self.clock.boot() > self.deadline.boot:
             raise DeadlinePassed("the deadline of this send passed before it went out: nothing was sent")
         self.sent += 1
+        sys.audit("reconciler.sending")
 
 
 _CURRENT: ContextVar[Transmission | None] = ContextVar("transmission", default=None)
