@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from reconciler.model.strict import JSON
 from reconciler.recorded.events import Event, Observed
@@ -37,6 +37,29 @@ class Store(Protocol):
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
         """The batches after a position, in order, as (position, batch). Creates nothing; raises `LedgerMissing`
         where there is no ledger."""
+        ...
+
+    def get(self, position: int) -> bytes | None:
+        """The batch at one position, in one request; `None` where nothing is there. Raises as `read` does."""
+        ...
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """What a store may offer beside `Store`: a place for what its batches add up to, so that few must be read.
+
+    A cache and never the truth: what is kept may be lost, old, cut short, mixed up or of another version, and whoever
+    reads it checks it against the batches. The content is some bytes for each submission, so it can be megabytes; a
+    store may cut it into pieces. Both methods raise `LedgerError`, which costs nothing but the time to read more.
+    """
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        """The snapshot of the highest position that is at hand, as (position, content); `None` where there is none.
+        Creates nothing."""
+        ...
+
+    def keep_snapshot(self, position: int, content: bytes) -> None:
+        """Keeps the snapshot of a position. Older ones may be given up for it, a newer one should not be."""
         ...
 
 

@@ -94,11 +94,10 @@ class Log:
 
     def batch(self, position: int) -> Sequence[e.Event]:
         """The events at one position. Raises `LedgerError` where the ledger does not reach that far."""
-        for found, raw in self._store.read(position - 1):
-            if found == position:
-                return decode(raw, position, self.address).events
-            break
-        raise LedgerError(f"the ledger {self.address} holds nothing at position {position}")
+        raw = self._store.get(position)
+        if raw is None:
+            raise LedgerError(f"the ledger {self.address} holds nothing at position {position}")
+        return decode(raw, position, self.address).events
 
     def close(self) -> None:
         """Lets go of what the store holds open; the next call opens it again."""

@@ -21,6 +21,7 @@ from typing import TypeVar
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
 from reconciler.ledger.sqlite_errors import allowed, translated
 from reconciler.ledger.sqlite_file import check_identity, connect, create
+from reconciler.ledger.sqlite_snapshot import find_snapshot, put_snapshot
 from reconciler.ledger.sqlite_still import read_still
 
 BUSY_SECONDS = 5.0
@@ -30,6 +31,7 @@ PAGES = (8, 100, 1000)
 """Batches read in one transaction, the last number from then on: who wants one batch does not wait for a thousand.
 No transaction is held open while the caller works on them."""
 
+ROW = "SELECT batch FROM batches WHERE position = ?"
 ROWS = "SELECT position, batch FROM batches WHERE position > ? ORDER BY position LIMIT ?"
 
 Row = tuple[int, bytes]
@@ -78,6 +80,25 @@ class SqliteStore:
         """The batches after a position, in order. Creates nothing, and leaves nothing behind."""
         return self._pages(self._page(after, PAGES[0]))
 
+    def get(self, position: int) -> bytes | None:
+        """The batch at one position, `None` where nothing is there. Creates nothing, and leaves nothing behind."""
+        row = self._query(lambda connection: connection.execute(ROW, (position,)).fetchone())
+        return None if row is None else self._blob(position, row[0])
+
+    def newest_snapshot(self) -> Row | None:
+        """As `ports.Snapshots`."""
+        return self._query(find_snapshot)
+
+    def keep_snapshot(self, position: int, content: bytes) -> None:
+        """As `ports.Snapshots`; only for a ledger that holds something."""
+        with self._lock:
+            try:
+                with translated(self._address, self._path):
+                    put_snapshot(self._open_writer(position + 1), position, content)
+            except LedgerError:
+                self._close_writer()
+                raise
+
     def close(self) -> None:
         """Closes the connection that writes, if there is one; the next append opens it again."""
         with self._lock:
@@ -95,11 +116,14 @@ class SqliteStore:
             yield from page
 
     def _page(self, after: int, size: int) -> list[Row]:
+        rows = self._query(lambda connection: connection.execute(ROWS, (after, size)).fetchall())
+        return [(position, self._blob(position, batch)) for position, batch in rows]
+
+    def _query(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
         with translated(self._address, self._path):
             if not self._path.exists():
                 raise LedgerMissing(f"there is no ledger at {self._address}")
-            rows = self._look(lambda connection: connection.execute(ROWS, (after, size)).fetchall())
-        return [(position, self._blob(position, batch)) for position, batch in rows]
+            return self._look(query)
 
     def _look(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
         """Opened for writing where that is allowed: only then does SQLite clear its side files away on closing."""
@@ -165,7 +189,7 @@ def _close(connection: sqlite3.Connection, pid: int) -> None:
 def _insert(connection: sqlite3.Connection, position: int, batch: bytes) -> object:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        row = connection.execute("SELECT batch FROM batches WHERE position = ?", (position,)).fetchone()
+        row = connection.execute(ROW, (position,)).fetchone()
         if row is None:
             connection.execute("INSERT INTO batches (position, batch) VALUES (?, ?)", (position, batch))
         connection.execute("COMMIT")

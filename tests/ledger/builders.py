@@ -84,6 +84,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.batches: dict[int, bytes] = {}
+        self.snapshot: tuple[int, bytes] | None = None
         self._lock = Lock()
 
     def append(self, position: int, batch: bytes) -> bytes:
@@ -98,6 +99,20 @@ class MemoryStore:
             if not self.batches:
                 raise LedgerMissing("there is no ledger at memory://")
         return iter(found)
+
+    def get(self, position: int) -> bytes | None:
+        """As `ports.Store`."""
+        if not self.batches:
+            raise LedgerMissing("there is no ledger at memory://")
+        return self.batches.get(position)
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        """As `ports.Snapshots`."""
+        return self.snapshot
+
+    def keep_snapshot(self, position: int, content: bytes) -> None:
+        """As `ports.Snapshots`."""
+        self.snapshot = (position, content)
 
 
 @dataclass
@@ -129,3 +144,7 @@ class LosingStore:
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
         """As `ports.Store`."""
         return self.store.read(after)
+
+    def get(self, position: int) -> bytes | None:
+        """As `ports.Store`."""
+        return self.store.get(position)

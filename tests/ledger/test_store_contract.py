@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.errors import LedgerMissing
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ports import Store
+from reconciler.ports import Snapshots, Store
 from tests.ledger.builders import MemoryStore
 from tests.ledger.racing import race
 
@@ -43,6 +43,8 @@ def test_a_ledger_that_is_not_there_is_missing(subject: Subject, tmp_path: Path)
     for _ in range(2):
         with pytest.raises(LedgerMissing):
             store.read(0)
+        with pytest.raises(LedgerMissing):
+            store.get(1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -55,6 +57,33 @@ def test_what_is_appended_is_read_in_order(subject: Subject):
     assert list(enumerate(batches, 1)) == list(subject.opened().read(0))
     assert list(enumerate(batches, 1))[3:] == list(store.read(3))
     assert list(store.read(5)) == []
+
+
+def test_one_batch_is_got_by_itself(subject: Subject):
+    """A batch in the middle comes without the others; past the end there is none."""
+    store = subject.opened()
+    for position in range(1, 4):
+        store.append(position, str(position).encode())
+    assert [b"2", b"3", None] == [subject.opened().get(position) for position in (2, 3, 4)]
+
+
+def test_a_snapshot_is_kept_beside_the_batches(subject: Subject):
+    """The newest snapshot comes back byte for byte, megabytes included, and changes nothing of the batches."""
+    store = subject.opened()
+    if not isinstance(store, Snapshots):
+        pytest.skip("this store keeps no snapshots")
+    store.append(1, b"first")
+    assert store.newest_snapshot() is None
+    store.keep_snapshot(1, b"one")
+    store.append(2, b"second")
+    content = bytes(range(256)) * 20_000
+    store.keep_snapshot(2, content)
+    reader = subject.opened()
+    assert isinstance(reader, Snapshots)
+    assert (2, content) == reader.newest_snapshot()
+    store.keep_snapshot(2, b"again")
+    assert (2, b"again") == reader.newest_snapshot()
+    assert [(1, b"first"), (2, b"second")] == list(reader.read(0))
 
 
 def test_the_second_writer_gets_what_the_first_has_put_there(subject: Subject):
