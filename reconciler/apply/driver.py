@@ -8,7 +8,7 @@ from threading import Event
 from typing import assert_never
 
 from reconciler.apply import effects as f
-from reconciler.apply.protocol import Steps
+from reconciler.apply.steps import Steps
 from reconciler.errors import LedgerError, ReconcilerError, ServiceError
 from reconciler.plan.result import ActionResult
 from reconciler.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, RunRef, Services, Wanted

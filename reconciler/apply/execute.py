@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from reconciler.apply import protocol
+from reconciler.apply import decided, protocol
 from reconciler.apply.driver import World, drive
+from reconciler.apply.steps import Steps
 from reconciler.identity.digest import Place
 from reconciler.model.kinds import kind_named
 from reconciler.model.strict import JSON
@@ -130,18 +131,18 @@ def _perform(action: Action, task: _Pass) -> ActionResult:
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unforeseen failure: {type(error).__name__}")
 
 
-def _steps(action: Action, task: _Pass) -> protocol.Steps:
+def _steps(action: Action, task: _Pass) -> Steps:
     """The protocol of one action."""
     match action.action:
         case ActionType.SUBMIT:
             return protocol.submit(_intent(action, task))
         case ActionType.ADOPT:
-            return protocol.adopt(action, action.run_id or "")
+            return decided.adopt(action, action.run_id or "")
         case ActionType.CANCEL:
             reason = f"reconciler: {action.reason} by {task.provenance.actor}"
-            return protocol.cancel(action, reason, task.provenance.actor)
+            return decided.cancel(action, reason, task.provenance.actor)
         case ActionType.SKIP:
-            return protocol.supersede(action, task.settle_seconds)
+            return decided.supersede(action, task.settle_seconds)
         case _:
             raise ValueError(f"{action.action} is not acted on by this version")
 

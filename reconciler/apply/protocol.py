@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import assert_never
 
-from reconciler.apply.effects import Append, Cancel, Effect, Look, Pause, ReadClock, Reading, Transmit
+from reconciler.apply.decided import adopt
+from reconciler.apply.effects import Append, Effect, Look, Pause, Transmit
+from reconciler.apply.steps import Steps, moment, moved, now, read_clock, record, what_moved
 from reconciler.errors import LedgerError
-from reconciler.identity.instant import text
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action
 from reconciler.plan.result import ActionOutcome, ActionResult
@@ -22,9 +22,6 @@ from reconciler.ports import Accepted, Ambiguous, Deadline, Declined, Moved, Not
 from reconciler.recorded import events as e
 from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import Phase, Submission
-
-Steps = Generator[Effect, object, ActionResult]
-"""A run of the protocol: yields effects, is sent their results, returns what became of the action."""
 
 LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
 """Seconds before each look for a run whose submission was unclear: about ten in all, then it is reported unknown."""
@@ -65,16 +62,15 @@ def submit(intent: Intent) -> Steps:
 
 def _send(intent: Intent, number: int) -> Generator[Effect, object, tuple[ActionResult, bool]]:
     """One send. The flag says whether the same submission may be sent again now."""
-    reading = yield ReadClock()
-    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
+    reading = yield from read_clock()
     deadline = Deadline(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
-    event = intent.describe(number, _time(reading.wall), _time(deadline.wall))
+    event = intent.describe(number, moment(reading.wall), moment(deadline.wall))
     try:
         appended = yield Append((event,), _may_intend(intent, number))
     except LedgerError as error:
         return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"), False
     if isinstance(appended, Moved):
-        return _moved(appended), False
+        return moved(appended), False
     outcome = yield Transmit(intent.action.kind, intent.request, deadline)
     result = yield from _conclude(intent, event, _outcome(outcome))
     return result, isinstance(outcome, Refused)
@@ -83,11 +79,11 @@ def _send(intent: Intent, number: int) -> Generator[Effect, object, tuple[Action
 def _conclude(intent: Intent, event: e.Intended, outcome: Outcome) -> Steps:
     """Records what the one transmission that `event` announced led to."""
     name, token, number = event.name, event.token, event.send
-    at = yield from _now()
+    at = yield from now()
     match outcome:
         case Accepted():
             accepted = e.Submitted(at=at, name=name, token=token, send=number, run_id=outcome.run_id, arn=outcome.arn)
-            return (yield from _record(accepted, ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
+            return (yield from record(accepted, ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
         case NotSent() | Refused():
             unsent = e.Unsent(
                 at=at,
@@ -98,15 +94,15 @@ def _conclude(intent: Intent, event: e.Intended, outcome: Outcome) -> Steps:
                 message=outcome.message,
                 refused=isinstance(outcome, Refused),
             )
-            return (yield from _record(unsent, _failed(ActionOutcome.UNSENT, outcome)))
+            return (yield from record(unsent, _failed(ActionOutcome.UNSENT, outcome)))
         case Declined():
             rejected = e.Rejected(
                 at=at, name=name, token=token, send=number, code=outcome.code, message=outcome.message
             )
-            return (yield from _record(rejected, _failed(ActionOutcome.REJECTED, outcome)))
+            return (yield from record(rejected, _failed(ActionOutcome.REJECTED, outcome)))
         case Ambiguous():
             unclear = e.Unclear(at=at, name=name, token=token, send=number, code=outcome.code, message=outcome.message)
-            yield from _record(unclear, ActionResult(ActionOutcome.UNKNOWN))
+            yield from record(unclear, ActionResult(ActionOutcome.UNKNOWN))
             return (yield from _look(intent.action, event, outcome))
         case _:
             assert_never(outcome)
@@ -124,70 +120,6 @@ def _look(action: Action, event: e.Intended, outcome: Ambiguous) -> Steps:
     return _failed(ActionOutcome.UNKNOWN, outcome)
 
 
-def adopt(action: Action, run_id: str) -> Steps:
-    """Records a run that carries the submission's tag as its run; always safe."""
-    at = yield from _now()
-    token = action.client_token or ""
-    event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
-    return (yield from _record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
-
-
-def supersede(action: Action, settle_seconds: int) -> Steps:
-    """Records that a submission which is proven absent is not asked for any more."""
-    token = action.client_token or ""
-
-    def valid(recorded: Recorded) -> str | None:
-        submission = recorded.by_token.get(token)
-        absent = submission is not None and submission.phase is Phase.INTENDED
-        proven = submission is not None and absent and proven_absent(submission, settle_seconds)
-        return None if proven else _what_moved(action, recorded)
-
-    event = e.Superseded(at=(yield from _now()), name=action.name, token=token)
-    try:
-        appended = yield Append((event,), valid)
-    except LedgerError as error:
-        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded ({event.type}): {error}")
-    return _moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
-
-
-def cancel(action: Action, reason: str, actor: str) -> Steps:
-    """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours."""
-    at = yield from _now()
-    token, run_id = action.client_token or "", action.run_id or ""
-    asked = e.CancelAsked(at=at, name=action.name, token=token, run_id=run_id, reason=reason, actor=actor)
-    try:
-        appended = yield Append((asked,), _may_cancel(action))
-    except LedgerError as error:
-        return ActionResult(ActionOutcome.UNSENT, run_id, f"nothing was cancelled: {error}")
-    if isinstance(appended, Moved):
-        return _moved(appended)
-    failure = yield Cancel(action.kind, token, run_id, reason)
-    if isinstance(failure, str):
-        return ActionResult(ActionOutcome.UNSENT, run_id, failure)
-    taken = e.CancelAccepted(at=(yield from _now()), name=action.name, token=token, run_id=run_id)
-    return (yield from _record(taken, ActionResult(ActionOutcome.CANCELLED, run_id)))
-
-
-def _record(event: e.SubmissionEvent, result: ActionResult) -> Steps:
-    """Writes down a fact. It stays a fact whatever others wrote; a ledger that fails now leaves the intent unresolved,
-    and a later pass finds the run by its tag."""
-    try:
-        yield Append((event,), _always)
-    except LedgerError as error:
-        return ActionResult(ActionOutcome.UNKNOWN, result.run_id, f"could not be recorded ({event.type}): {error}")
-    return result
-
-
-def _now() -> Generator[Effect, object, str]:
-    reading = yield ReadClock()
-    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
-    return _time(reading.wall)
-
-
-def _time(wall: float) -> str:
-    return text(datetime.fromtimestamp(wall, UTC))
-
-
 def _outcome(value: object) -> Outcome:
     """What the driver sent for a transmission; anything that is no outcome is unclear, as everything unforeseen is."""
     if isinstance(value, (Accepted, NotSent, Refused, Declined, Ambiguous)):
@@ -199,28 +131,20 @@ def _failed(outcome: ActionOutcome, why: NotSent | Refused | Declined | Ambiguou
     return ActionResult(outcome, error=f"{why.code}: {why.message}")
 
 
-def _moved(moved: Moved) -> ActionResult:
-    return ActionResult(ActionOutcome.NONE, error=moved.why)
-
-
-def _always(_: Recorded) -> None:
-    return None
-
-
 def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
     """An intent makes sense while nothing about its spec has moved, and its submission has no other send unresolved."""
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:
-        record = recorded.spec(action.name)
+        known = recorded.spec(action.name)
         submission = recorded.by_token.get(intent.token)
         if number > 1:
             again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
-            return None if again and record.newest is submission else _what_moved(action, recorded)
-        if record.head != action.ledger_head or submission is not None or record.unresolved:
-            return _what_moved(action, recorded)
+            return None if again and known.newest is submission else what_moved(action, recorded)
+        if known.head != action.ledger_head or submission is not None or known.unresolved:
+            return what_moved(action, recorded)
         key = (action.generation, action.slot, action.attempt)
-        return _what_moved(action, recorded) if any(s.key == key for s in record.submissions) else None
+        return what_moved(action, recorded) if any(s.key == key for s in known.submissions) else None
 
     return valid
 
@@ -229,24 +153,3 @@ def _may_send_again(submission: Submission, number: int, settle_seconds: int) ->
     """Whether all earlier sends are known not to have arrived, by AWS's word or by the settling rules."""
     absent = submission.phase is Phase.INTENDED and proven_absent(submission, settle_seconds)
     return submission.newest_send.number == number - 1 and (submission.phase is Phase.UNSENT or absent)
-
-
-def _what_moved(action: Action, recorded: Recorded) -> str:
-    """What another pass did meanwhile, in words."""
-    submission = recorded.by_token.get(action.client_token or "")
-    if submission is not None and submission.accepted:
-        return f"another pass submitted it: run {submission.run_id}"
-    if submission is not None and submission.unresolved:
-        return "another pass is sending it"
-    head = recorded.spec(action.name).head
-    return f"it moved since it was planned (ledger head {action.ledger_head}, now {head}): plan again"
-
-
-def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
-    def valid(recorded: Recorded) -> str | None:
-        submission = recorded.by_token.get(action.client_token or "")
-        if submission is None or not submission.live:
-            return "its run ended meanwhile"
-        return "another pass cancelled it" if submission.cancel_accepted_at else None
-
-    return valid

@@ -1,0 +1,70 @@
+"""Steps that carry out what a look at AWS led to: a run adopted, a submission given up, a run cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.apply.effects import Append, Cancel
+from reconciler.apply.steps import Steps, moved, now, record, what_moved
+from reconciler.errors import LedgerError
+from reconciler.plan.action import Action
+from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.plan.settling import proven_absent
+from reconciler.ports import Moved
+from reconciler.recorded import events as e
+from reconciler.recorded.state import Recorded
+from reconciler.recorded.submission import Phase
+
+
+def adopt(action: Action, run_id: str) -> Steps:
+    """Records a run that carries the submission's tag as its run; always safe."""
+    at = yield from now()
+    token = action.client_token or ""
+    event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
+    return (yield from record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
+
+
+def supersede(action: Action, settle_seconds: int) -> Steps:
+    """Records that a submission which is proven absent is not asked for any more."""
+    token = action.client_token or ""
+
+    def valid(recorded: Recorded) -> str | None:
+        submission = recorded.by_token.get(token)
+        absent = submission is not None and submission.phase is Phase.INTENDED
+        proven = submission is not None and absent and proven_absent(submission, settle_seconds)
+        return None if proven else what_moved(action, recorded)
+
+    event = e.Superseded(at=(yield from now()), name=action.name, token=token)
+    try:
+        appended = yield Append((event,), valid)
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded ({event.type}): {error}")
+    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
+
+
+def cancel(action: Action, reason: str, actor: str) -> Steps:
+    """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours."""
+    at = yield from now()
+    token, run_id = action.client_token or "", action.run_id or ""
+    asked = e.CancelAsked(at=at, name=action.name, token=token, run_id=run_id, reason=reason, actor=actor)
+    try:
+        appended = yield Append((asked,), _may_cancel(action))
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNSENT, run_id, f"nothing was cancelled: {error}")
+    if isinstance(appended, Moved):
+        return moved(appended)
+    failure = yield Cancel(action.kind, token, run_id, reason)
+    if isinstance(failure, str):
+        return ActionResult(ActionOutcome.UNSENT, run_id, failure)
+    taken = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
+    return (yield from record(taken, ActionResult(ActionOutcome.CANCELLED, run_id)))
+
+
+def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
+    def valid(recorded: Recorded) -> str | None:
+        submission = recorded.by_token.get(action.client_token or "")
+        if submission is None or not submission.live:
+            return "its run ended meanwhile"
+        return "another pass cancelled it" if submission.cancel_accepted_at else None
+
+    return valid
