@@ -7,7 +7,7 @@ reads what is new, asks whether its own events still make sense, and tries the n
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from threading import RLock
@@ -24,6 +24,9 @@ from reconciler.recorded.state import Pin, Recorded, SpecRecord
 
 WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the tries of one write whose reply was lost: six tries, about three seconds."""
+
+DENSE = 4
+"""At most how many positions are read for each one that is wanted, rather than got one by one."""
 
 
 def _random_nonce() -> str:
@@ -96,8 +99,27 @@ class Log:
         """The events at one position. Raises `LedgerError` where the ledger does not reach that far."""
         raw = self._store.get(position)
         if raw is None:
-            raise LedgerError(f"the ledger {self.address} holds nothing at position {position}")
+            raise self._nothing_at(position)
         return decode(raw, position, self.address).events
+
+    def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
+        """The events at some positions, in ascending order, each with its position: got one by one where they are far
+        between, else read in one go. Raises `LedgerError` where the ledger lacks one."""
+        if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
+            yield from ((position, self.batch(position)) for position in positions)
+            return
+        wanted = iter(positions)
+        position = next(wanted, None)
+        for found, raw in self._store.read(positions[0] - 1):
+            if found == position:
+                yield found, decode(raw, found, self.address).events
+                position = next(wanted, None)
+            if position is None:
+                return
+        raise self._nothing_at(position)
+
+    def _nothing_at(self, position: int | None) -> LedgerError:
+        return LedgerError(f"the ledger {self.address} holds nothing at position {position}")
 
     def close(self) -> None:
         """Lets go of what the store holds open; the next call opens it again."""

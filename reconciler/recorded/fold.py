@@ -41,16 +41,15 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
             recorded.pin = Pin(event.project, event.target, event.account, event.region)
         case e.Intended():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
-            record.head = max(record.head, position)
             _intend(recorded, record, position, event)
+            record.touch(position, recorded.by_token[event.token])
         case e.Taken():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
             record.head = max(record.head, position)
             _take(recorded, record, position, event)
         case e.SubmissionEvent():
             submission = _submission(recorded, event)
-            record = recorded.specs[submission.name]
-            record.head = max(record.head, position)
+            recorded.specs[submission.name].touch(position, submission)
             _outcome(submission, event)
         case _:
             pass

@@ -13,12 +13,21 @@ class SpecRecord:
     """Everything recorded of one spec.
 
     `head` is the position of the newest event about it, 0 where there is none: a plan made at another head is stale.
+    `positions` are those of the events about it that are about none of its submissions, which have their own.
     `submissions` are in the order of their first intents.
     """
 
     name: str
     head: int = 0
+    positions: list[int] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
+
+    def touch(self, position: int, submission: Submission | None = None) -> None:
+        """Notes that an event at `position` is about this spec, or about one submission of it."""
+        self.head = max(self.head, position)
+        positions = self.positions if submission is None else submission.positions
+        if position not in positions[-1:]:
+            positions.append(position)
 
     @property
     def newest(self) -> Submission | None:

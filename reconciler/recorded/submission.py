@@ -54,6 +54,7 @@ class Submission:
     """One intended run. The fold changes it as events come in; to everybody else it is read-only.
 
     `token`           its client token.
+    `positions`       where in the ledger its events are.
     `intent_position` where in the ledger its newest intent is, whose request is what was sent.
     `commit`          that of its newest intent, as are `source`, `actor` and `deletion_policy`.
     `locate`          the fields by which its run is found again, such as ``{"applicationId": …}``.
@@ -91,6 +92,7 @@ class Submission:
     cancel_accepted_at: str | None = None
     error: str | None = None
     conflict: tuple[str, ...] = ()
+    positions: list[int] = field(default_factory=list)
 
     @property
     def key(self) -> tuple[int | None, str | None, int]:

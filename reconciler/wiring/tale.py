@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -40,7 +40,9 @@ def history(ledger: Log, name: str) -> list[Placed]:
     recorded = ledger.refresh()
     if name not in recorded.specs:
         raise ReconcilerError(f"nothing is recorded of {name!r}.{_hint(name, recorded)}")
-    return list(_events(ledger, lambda event: event.name == name))
+    record = recorded.specs[name]
+    positions = {*record.positions, *(position for s in record.submissions for position in s.positions)}
+    return list(_events(ledger, positions, lambda event: event.name == name))
 
 
 def tale(ledger: Log, what: str) -> Tale:
@@ -48,7 +50,11 @@ def tale(ledger: Log, what: str) -> Tale:
     several."""
     recorded = ledger.refresh()
     submission = find(recorded, what)
-    events = list(_events(ledger, lambda event: isinstance(event, SubmissionEvent) and event.token == submission.token))
+
+    def wanted(event: SpecEvent) -> bool:
+        return isinstance(event, SubmissionEvent) and event.token == submission.token
+
+    events = list(_events(ledger, submission.positions, wanted))
     previous = _previous(recorded, submission)
     return Tale(events, () if previous is None else _changes(ledger, previous, submission), previous)
 
@@ -80,9 +86,9 @@ def _digits(what: str) -> str:
     return what.removeprefix(TOKEN_PREFIX)
 
 
-def _events(ledger: Log, wanted: Callable[[SpecEvent], bool]) -> Iterator[Placed]:
-    for position in range(1, ledger.recorded.position + 1):
-        for event in ledger.batch(position):
+def _events(ledger: Log, positions: Iterable[int], wanted: Callable[[SpecEvent], bool]) -> Iterator[Placed]:
+    for position, batch in ledger.batches(sorted(positions)):
+        for event in batch:
             if isinstance(event, SpecEvent) and wanted(event):
                 yield position, event
 

@@ -114,6 +114,26 @@ def test_a_position_that_is_not_there_is_an_error():
         log.batch(2)
 
 
+@pytest.mark.parametrize("positions", [[], [1], [2, 3], [1, 30], [1, 2, 3, 4, 29, 30], list(range(1, 31))])
+def test_some_positions_are_read(positions: list[int]):
+    """The events of just these positions come in order, close together or far apart."""
+    log = log_over(MemoryStore())
+    for number in range(1, 31):
+        log.append([intended(f"job-{number}", f"r1-{number}")], always)
+    assert [(number, intended(f"job-{number}", f"r1-{number}")) for number in positions] == [
+        (position, events[-1]) for position, events in log.batches(positions)
+    ]
+
+
+@pytest.mark.parametrize("positions", [[1, 2], [1, 20]])
+def test_some_positions_that_are_not_there(positions: list[int]):
+    """A position past the end is an error, however it is read."""
+    log = log_over(MemoryStore())
+    log.append([intended()], always)
+    with pytest.raises(LedgerError, match=f"nothing at position {positions[-1]}"):
+        list(log.batches(positions))
+
+
 def test_the_loser_reads_what_is_new_and_tries_again():
     """A writer that comes second sees the other's events before it is asked again, then takes the next position."""
     store = MemoryStore()

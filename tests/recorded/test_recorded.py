@@ -170,6 +170,16 @@ def test_head_is_the_newest_event_about_the_spec() -> None:
     assert (known.spec("one").head, known.spec("two").head, known.position) == (3, 6, 6)
 
 
+def test_each_submission_knows_where_its_events_are() -> None:
+    """The positions of a submission's events, each once, whatever else is between them."""
+    one, two = intended("A", name="one"), intended("A", name="two")
+    known = recorded(one, two, outcome("submitted", two), outcome("submitted", one))
+    fold(known, 5, [outcome("running", one), outcome("succeeded", one)])
+    assert [1, 4, 5] == known.by_token[one.token].positions
+    assert [2, 3] == known.by_token[two.token].positions
+    assert [] == known.spec("one").positions
+
+
 def test_baseline_skips_what_never_ran() -> None:
     """The newest accepted or unresolved submission is what the spec is compared with."""
     rejected, unsent = intended("B", 2), intended("C", 3)
@@ -238,7 +248,7 @@ def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
     two = Recorded()
     fold(two, len(events), events)
     left, right = one.by_token[intent.token], two.by_token[intent.token]
-    left.intent_position = right.intent_position
+    left.intent_position, left.positions = right.intent_position, right.positions
     assert left == right
 
 
