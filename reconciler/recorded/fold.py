@@ -42,17 +42,22 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
         case e.Intended():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
             _intend(recorded, record, position, event)
-            record.touch(position, recorded.by_token[event.token])
         case e.Taken():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
-            record.head = max(record.head, position)
             _take(recorded, record, position, event)
         case e.SubmissionEvent():
-            submission = _submission(recorded, event)
-            recorded.specs[submission.name].touch(position, submission)
-            _outcome(submission, event)
+            _outcome(_submission(recorded, event), event)
         case _:
             pass
+    if isinstance(event, e.SpecEvent):
+        _touch(recorded, position, event)
+
+
+def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
+    """Notes where the event is, with what it is about: whoever tells of a spec or a submission reads only there."""
+    submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
+    name = event.name if submission is None else submission.name
+    recorded.specs.setdefault(name, SpecRecord(name)).touch(position, submission)
 
 
 def _submission(recorded: Recorded, event: e.SubmissionEvent) -> Submission:
