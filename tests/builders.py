@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,6 +123,14 @@ def taken(
     return e.Taken(**{**fields, **more})
 
 
+def slot_intended(slot: str, content: str = "A", name: str = "orders", *, attempt: int = 1, **more: Any) -> e.Intended:
+    """The intent of a first send for a slot, an hour ago."""
+    content_digest = digest("BatchJob", 1, request(content, jobName=name))
+    slot_token = client_token(PLACE, "BatchJob", name, None, slot, attempt, content_digest)
+    intent = intended(content, 1, name, token=slot_token, attempt=attempt, **{"reason": "slot-due", **more})
+    return replace(intent, generation=None, slot=slot)
+
+
 def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3590, **more: Any) -> e.SubmissionEvent:
     """An event that follows an intent, by its type's name, with one default for each field."""
     base: dict[str, Any] = {"at": at(seconds), "name": intent.name, "token": intent.token}
@@ -147,10 +156,27 @@ def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3
             return e.Resolved(**{"decision": "submit", "send": send, "actor": "tests", **base, **more})
         case "cancel-asked":
             return e.CancelAsked(**base, run_id=run_id, reason="removed", actor="tests", **more)
+        case "unseen":
+            return e.Unseen(**base, run_id=run_id, looked_at=at(seconds), **more)
+        case "retry-asked":
+            return e.RetryAsked(**base, actor="tests", **more)
         case "cancel-accepted":
             return e.CancelAccepted(**base, run_id=run_id, **more)
         case _:
             return e.Observed(**base, run_id=run_id, state=kind, aws_state=kind.upper(), **more)
+
+
+def scheduled(name: str = "orders", *, seconds: float = -7200, **more: Any) -> e.ScheduledSince:
+    """A schedule of every full hour that is in force since two hours ago."""
+    fields: dict[str, Any] = {
+        "at": at(seconds),
+        "name": name,
+        "kind": "BatchJob",
+        "since": at(seconds),
+        "schedule": "0 * * * *",
+        "time_zone": "UTC",
+    }
+    return e.ScheduledSince(**{**fields, **more})
 
 
 def recorded(*events: e.Event) -> Recorded:

@@ -25,9 +25,10 @@ def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Seque
     if due and desired.names:
         return [_cancel(submission, record, desired, now) for submission in due]
     newest = record.newest
-    if newest is None:
-        raise AssertionError("a record without submissions has no spec to be retired")
     message = f"no longer in the project{_goes_on(record.live)}"
+    if newest is None:
+        kind = record.schedule.kind if record.schedule else ""
+        return [Action(record.name, kind, ActionType.NONE, Reason.RETIRED, ledger_head=record.head, message=message)]
     return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, message)]
 
 

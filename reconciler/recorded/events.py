@@ -61,7 +61,8 @@ class Intended(SubmissionEvent):
     `request` is exactly what is transmitted. `not_after` is the time after which this send must not start. `locate`
     holds the fields by which its run is found again; `source` is ``{"path", "line"}``; `owner` names the process.
     `uncommitted` says that the project had changes which `commit` does not hold, `proven` that every earlier send was
-    proven absent before this one was intended.
+    proven absent before this one was intended. `backoff_limit` is the spec's at the time; `settled_slots` is the last
+    slot up to which every slot was dealt with before this one was intended.
     """
 
     type: ClassVar[str] = "intended"
@@ -80,6 +81,8 @@ class Intended(SubmissionEvent):
     deletion_policy: str
     streaming: bool = False
     proven: bool | None = None
+    backoff_limit: int | None = None
+    settled_slots: str | None = None
     source: JSON
     commit: str | None = None
     uncommitted: bool | None = None
@@ -232,13 +235,15 @@ class Observed(SubmissionEvent):
 class CancelAsked(SubmissionEvent):
     """This run is to be cancelled: written before AWS is asked, so that its end is known to be ours.
 
-    `run_id` is `None` where the submission is unresolved: then the run is cancelled once it is adopted.
+    `run_id` is `None` where the submission is unresolved: then the run is cancelled once it is adopted. `replacing`
+    says that it makes room for a newer run of its spec.
     """
 
     type: ClassVar[str] = "cancel-asked"
     run_id: str | None = None
     reason: str
     actor: str
+    replacing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +252,69 @@ class CancelAccepted(SubmissionEvent):
 
     type: ClassVar[str] = "cancel-accepted"
     run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen(SubmissionEvent):
+    """AWS, asked at `looked_at` about a run that was live, did not know it."""
+
+    type: ClassVar[str] = "unseen"
+    run_id: str
+    looked_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryAsked(SubmissionEvent):
+    """A person asks for a fresh attempt of what this submission stands for, its newest one, whatever its end was."""
+
+    type: ClassVar[str] = "retry-asked"
+    reason: str | None = None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledSince(SpecEvent):
+    """From `since` on, the slots of `schedule` in `time_zone` are due; earlier ones are not, whatever was before.
+
+    With `stopped` (``suspended``, ``removed`` or ``unscheduled``) the schedule stands still from `since` on, until a
+    later event starts it again.
+    """
+
+    type: ClassVar[str] = "scheduled-since"
+    kind: str
+    since: str
+    schedule: str
+    time_zone: str
+    stopped: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed(SpecEvent):
+    """Slots that came due and never run. `reason` is one of `MissedReason`.
+
+    Meant are the slots of `slots`; where that is absent, every slot from `first` to `last` that was not submitted.
+    `count` is their number, `None` where there were too many to count. `settled` is the last slot up to which every
+    slot is dealt with.
+    """
+
+    type: ClassVar[str] = "missed"
+    first: str
+    last: str
+    count: int | None = None
+    slots: tuple[str, ...] | None = None
+    reason: str
+    settled: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillAsked(SpecEvent):
+    """A person asks for runs of past slots, in this order, each once more whatever became of it before."""
+
+    type: ClassVar[str] = "backfill-asked"
+    slots: tuple[str, ...]
+    reason: str | None = None
+    actor: str
 
 
 Beginning = Intended | Taken

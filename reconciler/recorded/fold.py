@@ -6,8 +6,12 @@ from collections.abc import Iterable
 
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from reconciler.recorded import events as e
+from reconciler.recorded.slots import Schedule, SlotRange
 from reconciler.recorded.state import Pin, Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, RunState, Send, Submission
+
+NOTES = (e.ScheduledSince, e.Missed)
+"""Events that make no plan stale: what they forbid is asked again when an intent is appended."""
 
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 
@@ -47,6 +51,8 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
             _take(recorded, record, position, event)
         case e.SubmissionEvent():
             _outcome(_submission(recorded, event), event)
+        case e.SpecEvent():
+            _spec_event(recorded.specs.setdefault(event.name, SpecRecord(event.name)), event)
         case _:
             pass
     if isinstance(event, e.SpecEvent):
@@ -57,7 +63,31 @@ def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
     """Notes where the event is, with what it is about: whoever tells of a spec or a submission reads only there."""
     submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
     name = event.name if submission is None else submission.name
-    recorded.specs.setdefault(name, SpecRecord(name)).touch(position, submission)
+    recorded.specs.setdefault(name, SpecRecord(name)).touch(position, submission, moves=not isinstance(event, NOTES))
+
+
+def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
+    """What is said about a spec and none of its submissions."""
+    match event:
+        case e.ScheduledSince():
+            record.schedule = Schedule(event.since, event.schedule, event.time_zone, event.kind, event.stopped)
+            record.missed.clear()  # slots before `since` are not due any more
+        case e.Missed():
+            slots = frozenset(event.slots) if event.slots is not None else None
+            record.missed.append(SlotRange(event.first, event.last, event.reason, slots))
+            _settle(record, event.settled)
+        case e.BackfillAsked():
+            record.backfill += [slot for slot in event.slots if slot not in record.backfill]
+        case _:
+            pass
+
+
+def _settle(record: SpecRecord, slot: str | None) -> None:
+    """Up to `slot` all slots are dealt with: what was missed before needs no place of its own any more."""
+    if slot is None or slot <= (record.settled or ""):
+        return
+    record.settled = slot
+    record.missed[:] = [missed for missed in record.missed if missed.last > slot]
 
 
 def _submission(recorded: Recorded, event: e.SubmissionEvent) -> Submission:
@@ -80,6 +110,9 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
     submission.error = None
     submission.looked.clear()
     submission.sends.append(Send(event.send, event.at, event.not_after))
+    _settle(record, event.settled_slots)
+    if event.slot in record.backfill:
+        record.backfill.remove(event.slot)
 
 
 def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.Taken) -> None:
@@ -108,6 +141,8 @@ def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Begin
         commit=event.commit,
         source=event.source,
         actor=event.actor,
+        reason=event.reason or "" if isinstance(event, e.Intended) else "",
+        backoff_limit=event.backoff_limit or 0 if isinstance(event, e.Intended) else 0,
     )
     record.submissions.append(submission)
     recorded.by_token[event.token] = submission
@@ -119,7 +154,7 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
     match event:
         case e.Submitted() | e.Adopted():
             _accept(submission, event)
-        case e.Observed() | e.CancelAsked() | e.CancelAccepted():
+        case e.Observed() | e.CancelAsked() | e.CancelAccepted() | e.Unseen() | e.RetryAsked():
             _run_event(submission, event)
         case e.Unsent():
             _fail(submission, event, Phase.UNSENT)
@@ -179,8 +214,13 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
             _observe(submission, event)
         case e.CancelAsked():
             submission.cancel_asked_at = submission.cancel_asked_at or event.at
+            submission.replaced = submission.replaced or event.replacing is True
         case e.CancelAccepted():
             submission.cancel_accepted_at = event.at
+        case e.Unseen() if event.run_id == submission.run_id and submission.live:
+            submission.unseen.append(event.looked_at)
+        case e.RetryAsked():
+            submission.retry_asked_at = event.at
         case _:
             pass
 
@@ -210,4 +250,8 @@ def _observe(submission: Submission, event: e.Observed) -> None:
     submission.run_state = RunState(event.state)
     submission.aws_state = event.aws_state
     submission.detail = event.detail
+    submission.started_at = event.started_at or submission.started_at
     submission.finished_at = event.finished_at
+    submission.unseen.clear()
+    if not submission.live:
+        submission.ended_at = event.at

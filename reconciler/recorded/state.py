@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reconciler.identity.instant import parse
+from reconciler.recorded.slots import Schedule, SlotRange
 from reconciler.recorded.submission import Submission
 
 
@@ -12,22 +14,39 @@ from reconciler.recorded.submission import Submission
 class SpecRecord:
     """Everything recorded of one spec.
 
-    `head` is the position of the newest event about it, 0 where there is none: a plan made at another head is stale.
+    `head` is the position of the newest event about it that matters to plans, 0 where there is none: a plan made at
+    another head is stale.
     `positions` are those of the events about it that are about none of its submissions, which have their own.
-    `submissions` are in the order of their first intents.
+    `submissions` are in the order of their first intents; there may be none, where only a schedule has begun.
+    `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run, `settled`
+    the last slot up to which all are dealt with, `backfill` the slots that a person asked for and that are not
+    intended yet, in that order.
     """
 
     name: str
     head: int = 0
     positions: list[int] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
+    schedule: Schedule | None = None
+    missed: list[SlotRange] = field(default_factory=list)
+    settled: str | None = None
+    backfill: list[str] = field(default_factory=list)
 
-    def touch(self, position: int, submission: Submission | None = None) -> None:
-        """Notes that an event at `position` is about this spec, or about one submission of it."""
-        self.head = max(self.head, position)
+    def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
+        """Notes that an event at `position` is about this spec, or about one submission of it. It moves the head unless
+        it makes no plan stale."""
+        self.head = max(self.head, position if moves else 0)
         positions = self.positions if submission is None else submission.positions
         if position not in positions[-1:]:
             positions.append(position)
+
+    def is_missed(self, slot: str) -> bool:
+        """Whether a slot of the schedule in force was recorded as one that never runs."""
+        if self.schedule is None or parse(slot) <= parse(self.schedule.since):
+            return False
+        if any(slot in missed for missed in reversed(self.missed)):
+            return True
+        return slot <= (self.settled or "") and not any(s.slot == slot and s.sent for s in self.submissions)
 
     @property
     def newest(self) -> Submission | None:
@@ -101,11 +120,13 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What one look at AWS found, ready to lay over the recorded state. Fields as in `Recorded`."""
+    """What one look at AWS found, ready to lay over the recorded state. Fields as in `Recorded`; `unseen` are the
+    tokens of live runs that AWS said it does not know."""
 
     found: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)
     observe_errors: Mapping[str, str] = field(default_factory=dict)
+    unseen: frozenset[str] = frozenset()
 
     def lay_over(self, recorded: Recorded) -> None:
         """Adds this pass's findings to `recorded`, in memory."""

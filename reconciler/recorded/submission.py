@@ -58,6 +58,13 @@ class Submission:
     `intent_position` where in the ledger its newest intent is, whose request is what was sent.
     `commit`          that of its newest intent, as are `source`, `actor` and `deletion_policy`.
     `locate`          the fields by which its run is found again, such as ``{"applicationId": …}``.
+    `reason`          why it was intended first, as the plan said it; empty for a run taken by hand.
+    `backoff_limit`   the extra attempts its spec allowed when it was intended.
+    `started_at`      when AWS began the run, `finished_at` when it ended, both as AWS says, `None` where it does not.
+    `ended_at`        when its end was recorded.
+    `unseen`          when AWS did not know the run, since it was seen last (newest last).
+    `retry_asked_at`  when a person asked for a fresh attempt after this one.
+    `replaced`        whether its run was asked to end to make room for a newer one of its spec.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.
     `conflict`        the runs that claim to be this submission's, where there are several.
@@ -93,6 +100,13 @@ class Submission:
     error: str | None = None
     conflict: tuple[str, ...] = ()
     positions: list[int] = field(default_factory=list)
+    reason: str = ""
+    backoff_limit: int = 0
+    started_at: str | None = None
+    ended_at: str | None = None
+    unseen: list[str] = field(default_factory=list)
+    retry_asked_at: str | None = None
+    replaced: bool = False
 
     @property
     def key(self) -> tuple[int | None, str | None, int]:
@@ -108,6 +122,11 @@ class Submission:
     def accepted(self) -> bool:
         """Whether AWS accepted it."""
         return self.phase is Phase.SUBMITTED
+
+    @property
+    def sent(self) -> bool:
+        """Whether it was transmitted, or may have been, or was decided about: what is not is still to be submitted."""
+        return self.phase is not Phase.UNSENT
 
     @property
     def live(self) -> bool:

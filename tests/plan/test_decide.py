@@ -15,7 +15,7 @@ from reconciler.plan.desired import Ancestry, Checkout, Limits, Suspension
 from reconciler.plan.settling import absences
 from reconciler.recorded.events import Unclear
 from reconciler.recorded.state import Recorded, Sighting
-from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec, token
+from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, spec, token
 
 
 def decide(wanted: Any, known: Recorded) -> Action:
@@ -57,6 +57,12 @@ def test_what_ran_is_in_sync(end: str | None) -> None:
 def test_a_bad_end_is_held(end: str, reason: Reason) -> None:
     """A run that ended badly is never a reason to submit the same content again."""
     assert said(decide(desired(spec("A")), recorded(*ran("A", end=end)))) == (ActionType.HOLD, reason)
+
+
+def test_a_spec_that_never_ran_and_is_gone_is_retired() -> None:
+    """Only its schedule had begun."""
+    action = decide(desired(), recorded(scheduled()))
+    assert (said(action), action.kind, action.client_token) == ((ActionType.NONE, Reason.RETIRED), "BatchJob", None)
 
 
 def test_an_end_that_we_asked_for_is_not_held() -> None:

@@ -17,7 +17,7 @@ from tests.builders import at, intended, outcome, ran, recorded, taken
 
 KINDS = [
     "submitted", "adopted", "unsent", "rejected", "unclear", "conflicted", "absent", "superseded",
-    "cancel-asked", "cancel-accepted", "running", "succeeded", "failed", "cancelled", "lost",
+    "cancel-asked", "cancel-accepted", "running", "succeeded", "failed", "cancelled", "lost", "unseen", "retry-asked",
 ]  # fmt: skip
 OPENED = e.Opened(
     at=at(), project="analytics", target="prod", account="4", region="r", format=e.FORMAT, tool_version="0.1.0"
