@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Protocol, runtime_checkable
 
 from reconciler.model.strict import JSON
-from reconciler.recorded.events import Event, Observed
+from reconciler.recorded import events as e
 from reconciler.recorded.state import Recorded
 
 # --- ledger -----------------------------------------------------------------------------------------------------------
@@ -93,12 +94,12 @@ class Ledger(Protocol):
         """Reads what others have written since, and returns the fold."""
         ...
 
-    def append(self, events: Sequence[Event], valid: Valid) -> Appended | Moved:
+    def append(self, events: Sequence[e.Event], valid: Valid) -> Appended | Moved:
         """Appends one batch. `valid` is asked before every try. Raises `LedgerError`; after `LedgerUnreachable`
         nobody knows whether the batch is there."""
         ...
 
-    def batch(self, position: int) -> Sequence[Event]:
+    def batch(self, position: int) -> Sequence[e.Event]:
         """The events at one position."""
         ...
 
@@ -124,10 +125,12 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """AWS answered no for a passing reason: throttling, credentials, clock. The same bytes may go again later."""
+    """AWS answered no for a passing reason: throttling (`throttled`), credentials, clock. The same bytes may go again
+    later."""
 
     code: str
     message: str
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +143,12 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Everything else: a run exists or not, and nothing that was received can tell."""
+    """Everything else: a run exists or not, and nothing that was received can tell. `conflict`: AWS has seen our token
+    before (409), so sending it again at once would tell nothing new."""
 
     code: str
     message: str
+    conflict: bool = False
 
 
 Outcome = Accepted | NotSent | Refused | Declined | Ambiguous
@@ -194,9 +199,9 @@ class RunReport:
     started_at: str | None = None
     finished_at: str | None = None
 
-    def event(self, name: str, ref: RunRef, at: str) -> Observed:
+    def event(self, name: str, ref: RunRef, at: str) -> e.Observed:
         """The event that records this report."""
-        return Observed(
+        return e.Observed(
             at=at,
             name=name,
             token=ref.token,
@@ -233,6 +238,14 @@ class Service(Protocol):
 
 Services = Callable[[str], Service]
 """The service of a kind, by the kind's name; made when it is first asked for."""
+
+
+class Quota(Protocol):
+    """How many calls AWS takes in a time, by operation."""
+
+    def acquire(self, operation: str, stop: Event | None = None) -> bool:
+        """Waits until a call may be made, and counts it. `False`: `stop` was set first, and nothing was counted."""
+        ...
 
 
 class Clock(Protocol):

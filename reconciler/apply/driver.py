@@ -11,7 +11,10 @@ from reconciler.apply import effects as f
 from reconciler.apply.steps import Steps
 from reconciler.errors import LedgerError, ReconcilerError, ServiceError
 from reconciler.plan.result import ActionResult
-from reconciler.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, RunRef, Services, Wanted
+from reconciler.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, Quota, RunRef, Services, Wanted
+
+STEP_SECONDS = 0.2
+"""How long a wait goes on after the command was asked to stop, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class World:
     ledger: Ledger
     services: Services
     clock: Clock
+    quota: Quota
     stop: Event
 
 
@@ -43,21 +47,25 @@ def drive(steps: Steps, world: World) -> ActionResult:
 
 
 def _carry_out(effect: f.Effect, world: World) -> object:
+    answer: object
     match effect:
+        case f.Acquire():
+            answer = world.quota.acquire(effect.operation, world.stop)
         case f.ReadClock():
-            return f.Reading(world.clock.now(), world.clock.boot())
+            answer = f.Reading(world.clock.now(), world.clock.boot())
         case f.Append():
-            return world.ledger.append(effect.events, effect.valid)
+            answer = world.ledger.append(effect.events, effect.valid)
         case f.Transmit():
-            return _transmit(effect, world)
+            answer = _transmit(effect, world)
         case f.Look():
-            return _look(effect.kind, effect.wanted, world)
+            answer = _look(effect.kind, effect.wanted, world)
         case f.Cancel():
-            return _cancel(effect, world)
+            answer = _cancel(effect, world)
         case f.Pause():
-            return _pause(effect.seconds, world)
+            answer = _pause(effect.seconds, world)
         case _:
             assert_never(effect)
+    return answer
 
 
 def _transmit(effect: f.Transmit, world: World) -> Outcome:
@@ -101,7 +109,8 @@ def _cancel(effect: f.Cancel, world: World) -> str | None:
 
 def _pause(seconds: float, world: World) -> bool:
     """Waits in short steps, so that a command that is stopped does not wait to the end."""
-    until = world.clock.now() + seconds
-    while not world.stop.is_set() and (left := until - world.clock.now()) > 0:
-        world.clock.sleep(min(left, 0.2))
+    left = seconds
+    while not world.stop.is_set() and left > 0:
+        world.clock.sleep(min(left, STEP_SECONDS))
+        left -= STEP_SECONDS
     return not world.stop.is_set()

@@ -24,6 +24,13 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Acquire:
+    """Wait until AWS's quota has room for a call of an operation: `True` to go on, `False` to stop."""
+
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """Append events if they still make sense: `Appended` or `Moved`. A `LedgerError` is thrown into the protocol."""
 
@@ -65,4 +72,4 @@ class Pause:
     seconds: float
 
 
-Effect = ReadClock | Append | Transmit | Look | Cancel | Pause
+Effect = Acquire | ReadClock | Append | Transmit | Look | Cancel | Pause

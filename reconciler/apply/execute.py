@@ -16,8 +16,9 @@ from reconciler.model.kinds import kind_named
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action, ActionType
 from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.plan.settling import is_repeat
 from reconciler.plan.value import Plan
-from reconciler.ports import Clock, Ledger, Services
+from reconciler.ports import Clock, Ledger, Quota, Services
 from reconciler.recorded.events import Intended, intent_of
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,15 @@ GRACE_SECONDS = 7.0
 
 POLL_SECONDS = 0.2
 """How often a pass that waits for results looks whether it was asked to stop."""
+
+
+class _NoQuota:
+    """No limit: for a stand-in, which has none."""
+
+    def acquire(self, operation: str, stop: Event | None = None) -> bool:
+        """At once."""
+        return stop is None or not stop.is_set()
+
 
 Progress = Callable[[Action, ActionResult], None]
 
@@ -66,6 +76,7 @@ def execute(
     provenance: Provenance,
     claim_seconds: int,
     settle_seconds: int,
+    quota: Quota | None = None,
     workers: int = 8,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -73,10 +84,11 @@ def execute(
     """Does what the plan says. Results are in the order of `plan.actions`, `none` for those that do nothing.
 
     After `stop` is set nothing new is begun, and calls under way get `GRACE_SECONDS`; what is not finished then is
-    reported unknown, and its intent in the ledger says the rest to the next pass. `progress` is called from the
+    reported unknown, and its intent in the ledger says the rest to the next pass. `quota` is AWS's, `None`: there is
+    none. `progress` is called from the
     calling thread as each action ends.
     """
-    world = World(ledger, services, clock, stop or Event())
+    world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = _Pass(plan.place, world, provenance, claim_seconds, settle_seconds)
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
     waiting: SimpleQueue[int] = SimpleQueue()
@@ -149,10 +161,11 @@ def _steps(action: Action, task: _Pass) -> Steps:
 
 def _intent(action: Action, task: _Pass) -> protocol.Intent:
     """The intent of a submit. A further send of the same submission transmits the bytes of the first again."""
-    token = action.client_token or ""
+    token, kind = action.client_token or "", kind_named(action.kind)
     request, locate = _bytes_to_send(action, token, task)
+    earlier = task.world.ledger.recorded.by_token.get(token)
 
-    def describe(number: int, at: str, not_after: str) -> Intended:
+    def describe(number: int, at: str, not_after: str, proven: bool) -> Intended:
         source = {"path": action.source.path, "line": action.source.line} if action.source else {}
         return Intended(
             at=at,
@@ -172,7 +185,7 @@ def _intent(action: Action, task: _Pass) -> protocol.Intent:
             reason=str(action.reason),
             deletion_policy=action.deletion_policy,
             streaming=action.streaming,
-            proven=True if number > 1 else None,  # a further send is intended only once that is so
+            proven=proven or None,
             source=source,
             commit=task.provenance.commit,
             uncommitted=task.provenance.uncommitted or None,
@@ -180,7 +193,18 @@ def _intent(action: Action, task: _Pass) -> protocol.Intent:
             tool_version=task.provenance.tool_version,
         )
 
-    return protocol.Intent(action, token, request, task.claim_seconds, task.settle_seconds, describe)
+    return protocol.Intent(
+        action=action,
+        token=token,
+        request=request,
+        operation=kind.operation,
+        claim_seconds=task.claim_seconds,
+        settle_seconds=task.settle_seconds,
+        idempotent=kind.token_field is not None,
+        began=earlier.first_intent_at if earlier else None,
+        repeats=earlier is not None and is_repeat(earlier, task.settle_seconds),
+        describe=describe,
+    )
 
 
 def _bytes_to_send(action: Action, token: str, task: _Pass) -> tuple[JSON, Mapping[str, str]]:

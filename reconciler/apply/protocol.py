@@ -8,26 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from reconciler.apply.decided import adopt
-from reconciler.apply.effects import Append, Effect, Look, Pause, Transmit
+from reconciler.apply.effects import Acquire, Append, Effect, Look, Pause, Transmit
 from reconciler.apply.steps import Steps, moment, moved, now, read_clock, record, what_moved
 from reconciler.errors import LedgerError
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action
 from reconciler.plan.result import ActionOutcome, ActionResult
-from reconciler.plan.settling import proven_absent
+from reconciler.plan.settling import may_repeat_at, proven_absent
 from reconciler.ports import Accepted, Ambiguous, Deadline, Declined, Moved, NotSent, Outcome, Refused, Wanted
 from reconciler.recorded import events as e
 from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import Phase, Submission
+
+Said = TypeVar("Said", e.Unsent, e.Rejected, e.Unclear)
 
 LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
 """Seconds before each look for a run whose submission was unclear: about ten in all, then it is reported unknown."""
 
 RESEND_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further send of a submission that AWS refused for a passing reason, within one pass."""
+
+THROTTLE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
+"""The same for one that AWS throttled: for five minutes, so that throttling makes a pass slow and does not fail it."""
 
 NEVER_STOPPED = "the command was stopped before this was done"
 
@@ -36,88 +41,135 @@ NEVER_STOPPED = "the command was stopped before this was done"
 class Intent:
     """One submit of a plan, with everything its `intended` events say.
 
-    `request` is what is transmitted, byte for byte. `claim_seconds` and `settle_seconds` are the target's. `describe`
-    makes the event of a send from its number, and the times of its intent and of its deadline as text.
+    `request` is what is transmitted, byte for byte, by `operation`. `claim_seconds` and `settle_seconds` are the
+    target's. `idempotent`: AWS takes our token, and answers a second send of it with the run of the first. `began` is
+    when the first intent of this submission was, `None` where this is it. `repeats`: earlier sends are unresolved, and
+    this one may go all the same because AWS knows the token (R6). `describe` makes the event of a send from its number,
+    the times of its intent and of its deadline, and whether all earlier sends are proven not to have arrived.
     """
 
     action: Action
     token: str
     request: JSON
+    operation: str
     claim_seconds: int
     settle_seconds: int
-    describe: Callable[[int, str, str], e.Intended]
+    idempotent: bool
+    began: str | None
+    repeats: bool
+    describe: Callable[[int, str, str, bool], e.Intended]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """One send: what became of it, its intent and its outcome; both are `None` where nothing was intended."""
+
+    result: ActionResult
+    event: e.Intended | None = None
+    outcome: Outcome | None = None
 
 
 def submit(intent: Intent) -> Steps:
-    """Submits one generation: intent, one transmission, outcome; again only what AWS refused for a passing reason."""
-    pauses = iter(RESEND_PAUSES)
-    number = intent.action.send
+    """Submits one generation or slot: intent, one transmission, outcome; again what AWS refused for a passing reason,
+    and, where AWS takes our token, what is unclear. Ends with a look for the run where the outcome stays unclear."""
+    pauses = {True: iter(THROTTLE_PAUSES), False: iter(RESEND_PAUSES)}
+    number, repeats = intent.action.send, intent.repeats
     while True:
-        result, again = yield from _send(intent, number)
-        pause = next(pauses, None) if again else None
+        sent = yield from _send(intent, number, repeats=repeats)
+        if sent.event is None or sent.outcome is None or isinstance(sent.outcome, Accepted):
+            return sent.result
+        if repeats or isinstance(sent.outcome, Ambiguous):
+            return (yield from _find_out(intent, sent.event, sent.outcome))
+        if not isinstance(sent.outcome, Refused):
+            return sent.result
+        pause = next(pauses[sent.outcome.throttled], None)
         if pause is None or not (yield Pause(pause)):
-            return result
+            return sent.result
         number += 1
 
 
-def _send(intent: Intent, number: int) -> Generator[Effect, object, tuple[ActionResult, bool]]:
-    """One send. The flag says whether the same submission may be sent again now."""
+def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, object, _Sent]:
+    """One send: the quota's leave, the clock, the intent, the call, the outcome, in this order."""
+    if not (yield Acquire(intent.operation)):
+        return _Sent(ActionResult(ActionOutcome.UNSENT, error=NEVER_STOPPED))
     reading = yield from read_clock()
     deadline = Deadline(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
-    event = intent.describe(number, moment(reading.wall), moment(deadline.wall))
+    proven = number > 1 and not repeats
+    event = intent.describe(number, moment(reading.wall), moment(deadline.wall), proven)
+    may = _may_repeat(intent, number, reading.wall) if repeats else _may_intend(intent, number)
     try:
-        appended = yield Append((event,), _may_intend(intent, number))
+        appended = yield Append((event,), may)
     except LedgerError as error:
-        return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"), False
+        return _Sent(ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"))
     if isinstance(appended, Moved):
-        return moved(appended), False
-    outcome = yield Transmit(intent.action.kind, intent.request, deadline)
-    result = yield from _conclude(intent, event, _outcome(outcome))
-    return result, isinstance(outcome, Refused)
+        return _Sent(moved(appended))
+    outcome = _outcome((yield Transmit(intent.action.kind, intent.request, deadline)))
+    return _Sent((yield from _conclude(event, outcome)), event, outcome)
 
 
-def _conclude(intent: Intent, event: e.Intended, outcome: Outcome) -> Steps:
+def _conclude(event: e.Intended, outcome: Outcome) -> Steps:
     """Records what the one transmission that `event` announced led to."""
-    name, token, number = event.name, event.token, event.send
     at = yield from now()
     match outcome:
         case Accepted():
-            accepted = e.Submitted(at=at, name=name, token=token, send=number, run_id=outcome.run_id, arn=outcome.arn)
+            accepted = e.Submitted(
+                at=at, name=event.name, token=event.token, send=event.send, run_id=outcome.run_id, arn=outcome.arn
+            )
             return (yield from record(accepted, ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
         case NotSent() | Refused():
-            unsent = e.Unsent(
-                at=at,
-                name=name,
-                token=token,
-                send=number,
-                code=outcome.code,
-                message=outcome.message,
-                refused=isinstance(outcome, Refused),
-            )
+            unsent = _said(e.Unsent, event, at, outcome, refused=isinstance(outcome, Refused))
             return (yield from record(unsent, _failed(ActionOutcome.UNSENT, outcome)))
         case Declined():
-            rejected = e.Rejected(
-                at=at, name=name, token=token, send=number, code=outcome.code, message=outcome.message
-            )
-            return (yield from record(rejected, _failed(ActionOutcome.REJECTED, outcome)))
+            return (yield from record(_said(e.Rejected, event, at, outcome), _failed(ActionOutcome.REJECTED, outcome)))
         case Ambiguous():
-            unclear = e.Unclear(at=at, name=name, token=token, send=number, code=outcome.code, message=outcome.message)
-            yield from record(unclear, ActionResult(ActionOutcome.UNKNOWN))
-            return (yield from _look(intent.action, event, outcome))
+            return (yield from record(_said(e.Unclear, event, at, outcome), _failed(ActionOutcome.UNKNOWN, outcome)))
         case _:
             assert_never(outcome)
 
 
-def _look(action: Action, event: e.Intended, outcome: Ambiguous) -> Steps:
-    """Looks a few times for the run that an unclear send may have started; what is not found stays unknown."""
-    wanted = Wanted(event.token, event.locate, event.at)
+def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Steps:
+    """Looks a few times for the run that an unclear send may have started; what is not found stays unknown (R4).
+
+    Where AWS takes our token the same send is repeated before each look, for a minute: its answer names the run (R6).
+    """
+    wanted = Wanted(event.token, event.locate, intent.began or event.at)
+    number, last = event.send, outcome
+    repeats = intent.idempotent and not _saw_our_token(outcome)
     for pause in LOOK_PAUSES:
+        if repeats and (yield from _is_fresh(wanted.since)):
+            sent = yield from _send(intent, number + 1, repeats=True)
+            if isinstance(sent.outcome, Accepted):
+                return sent.result
+            number, last = number + 1, sent.outcome or last
+            repeats = sent.outcome is not None and not _saw_our_token(sent.outcome)
         if not (yield Pause(pause)):
             break
         found = yield Look(event.kind, wanted)
         if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == 1:
-            return (yield from adopt(action, str(found[0])))
-    return _failed(ActionOutcome.UNKNOWN, outcome)
+            return (yield from adopt(intent.action, str(found[0])))
+    return ActionResult(ActionOutcome.UNKNOWN, error=_words(last))
+
+
+def _is_fresh(began: str) -> Generator[Effect, object, bool]:
+    """Whether a send may be repeated at once: AWS still remembers the token of the first."""
+    return may_repeat_at(began, (yield from read_clock()).wall)
+
+
+def _saw_our_token(outcome: Outcome) -> bool:
+    """Whether AWS answered that this token was used: then only a look can tell by which run."""
+    return isinstance(outcome, Ambiguous) and outcome.conflict
+
+
+def _said(
+    kind: Callable[..., Said],
+    event: e.Intended,
+    at: str,
+    outcome: NotSent | Refused | Declined | Ambiguous,
+    **more: bool,
+) -> Said:
+    """The event that records an answer in AWS's words."""
+    of = {"at": at, "name": event.name, "token": event.token, "send": event.send}
+    return kind(**of, code=outcome.code, message=outcome.message, **more)
 
 
 def _outcome(value: object) -> Outcome:
@@ -128,7 +180,12 @@ def _outcome(value: object) -> Outcome:
 
 
 def _failed(outcome: ActionOutcome, why: NotSent | Refused | Declined | Ambiguous) -> ActionResult:
-    return ActionResult(outcome, error=f"{why.code}: {why.message}")
+    return ActionResult(outcome, error=_words(why))
+
+
+def _words(outcome: Outcome) -> str:
+    """An outcome in one line."""
+    return "accepted" if isinstance(outcome, Accepted) else f"{outcome.code}: {outcome.message}"
 
 
 def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
@@ -145,6 +202,23 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
             return what_moved(action, recorded)
         key = (action.generation, action.slot, action.attempt)
         return what_moved(action, recorded) if any(s.key == key for s in known.submissions) else None
+
+    return valid
+
+
+def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:
+    """A repeated send makes sense while the first one's minute lasts and nobody knows its run."""
+    action = intent.action
+
+    def valid(recorded: Recorded) -> str | None:
+        submission = recorded.by_token.get(intent.token)
+        fine = (
+            submission is not None
+            and submission.phase is Phase.INTENDED
+            and submission.newest_send.number == number - 1
+            and may_repeat_at(submission.first_intent_at, wall)
+        )
+        return None if fine else what_moved(action, recorded)
 
     return valid
 

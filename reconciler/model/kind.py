@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.model.strict import JSON, Strict
 
 TOKEN_TAG = "reconciler:token"
 SPEC_TAG = "reconciler:spec"
 RESERVED_TAG_PREFIX = "reconciler:"
+
+
+class Rate(NamedTuple):
+    """An AWS quota: calls a second, and how many may come at once after a pause."""
+
+    per_second: float
+    burst: int
+
 
 Loc = tuple[str | int, ...]
 """A place inside a request: field names and list indexes, as in ``("jobDriver", "sparkSubmit", "entryPoint")``."""
@@ -42,6 +50,7 @@ class Kind:
     `check`           AWS's documented rules that no single field can state; run after `model`, on the request as sent.
     `warn`            rules that AWS documents and that real, accepted requests break.
     `is_streaming`    whether a request runs until it is stopped.
+    `rates`           AWS's default quotas of the operations its service is asked for, by operation.
     `spec_dependencies` names of other specs that the request itself refers to (Batch ``dependsOn: [{spec: …}]``).
     """
 
@@ -58,6 +67,7 @@ class Kind:
     warn: Callable[[JSON], Sequence[Remark]]
     is_streaming: Callable[[JSON], bool]
     spec_dependencies: Callable[[JSON], Sequence[str]]
+    rates: Mapping[str, Rate]
 
     def as_sent(self, request: Mapping[str, Any], token: str, owner: str) -> JSON:
         """The request that goes to AWS: with the client token and the two tags by which its run is found again.

@@ -22,6 +22,16 @@ MEMORY = timedelta(hours=24)
 """How long AWS is trusted to remember a run that has ended: Batch keeps jobs for at least 24 hours."""
 
 
+REPEAT_SECONDS = 60.0
+"""How long after its first intent a submission whose token AWS takes may be sent again at once: with the deadline and
+the life of a signature this rests on AWS remembering a token for 17 minutes (R6)."""
+
+
+def may_repeat_at(began: str, wall: float) -> bool:
+    """Whether the same token may be sent again at once at `wall`, seconds since the epoch, where AWS takes tokens."""
+    return wall - parse(began).timestamp() <= REPEAT_SECONDS
+
+
 def settles_at(submission: Submission, settle_seconds: int) -> datetime:
     """When nothing of the newest send can arrive any more."""
     return parse(submission.newest_send.at) + timedelta(seconds=settle_seconds)
@@ -37,6 +47,11 @@ def proven_absent(submission: Submission, settle_seconds: int) -> bool:
     """Whether two looks that count are far enough apart."""
     looks = proving_looks(submission, settle_seconds)
     return len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)
+
+
+def is_repeat(submission: Submission, settle_seconds: int) -> bool:
+    """Whether a further send would be one while earlier ones are unresolved, and not yet proven absent."""
+    return submission.phase is Phase.INTENDED and not proven_absent(submission, settle_seconds)
 
 
 def forgotten(submission: Submission, now: datetime) -> bool:

@@ -56,7 +56,8 @@ REFUSED = THROTTLING | CREDENTIALS | CLOCK_SKEW
 DECLINED = frozenset({"ValidationException", "ResourceNotFoundException", "AccessDenied", "AccessDeniedException"})
 """AWS's codes for no to the content, in every service; an adapter adds its own."""
 
-UNPROVEN_STATUS = frozenset({408, 409})
+CONFLICT = 409
+UNPROVEN_STATUS = frozenset({408, CONFLICT})
 """4xx that may come after the request was accepted: a timeout on the way, and our own token used before."""
 
 
@@ -118,9 +119,9 @@ def _answered_no(error: ClientError, code: str, message: str, reply: Reply) -> O
     if request_id_of(error) is None:
         return Ambiguous(code, f"HTTP {status} without a request id: not an answer of AWS's own")
     if not 400 <= status < 500 or status in UNPROVEN_STATUS:
-        return Ambiguous(code, clean(f"HTTP {status}: {message}"))
+        return Ambiguous(code, clean(f"HTTP {status}: {message}"), conflict=status == CONFLICT)
     if code in REFUSED:
-        return Refused(code, message)
+        return Refused(code, message, throttled=code in THROTTLING)
     if code in DECLINED or code in reply.declined:
         return Declined(code, message)
     return Ambiguous(code, clean(f"HTTP {status}: {message}"))

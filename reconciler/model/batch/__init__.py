@@ -9,7 +9,7 @@ from __future__ import annotations
 from reconciler.model.batch.dependencies import spec_dependencies
 from reconciler.model.batch.rules import check, warn
 from reconciler.model.batch.submit_job import SubmitJobRequest
-from reconciler.model.kind import Kind
+from reconciler.model.kind import Kind, Rate
 
 KIND = Kind(
     name="BatchJob",
@@ -25,4 +25,5 @@ KIND = Kind(
     warn=warn,
     is_streaming=lambda _request: False,
     spec_dependencies=spec_dependencies,
+    rates={"SubmitJob": Rate(50, 50)},  # AWS Batch service quotas: transactions a second of SubmitJob
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from reconciler.model.emr_serverless.forms import for_display, from_spec
 from reconciler.model.emr_serverless.rules import check, is_streaming, warn
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
-from reconciler.model.kind import Kind
+from reconciler.model.kind import Kind, Rate
 
 KIND = Kind(
     name="EmrServerlessJobRun",
@@ -25,4 +25,11 @@ KIND = Kind(
     warn=warn,
     is_streaming=is_streaming,
     spec_dependencies=lambda _request: (),
+    # "Endpoints and quotas" of EMR Serverless: API rate limits of an account in a region
+    rates={
+        "StartJobRun": Rate(1, 25),
+        "ListJobRuns": Rate(1, 25),
+        "CancelJobRun": Rate(1, 25),
+        "GetJobRun": Rate(10, 50),
+    },
 )
