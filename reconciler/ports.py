@@ -178,11 +178,15 @@ class RunRef:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A submission to look for: its token, where its run would be, and when its first intent was (ISO 8601)."""
+    """A submission to look for: its token, where its run would be, and when its first intent was (ISO 8601).
+
+    `name` narrows a look down to runs of that name, where a miss does no harm; `None`: the tag alone decides.
+    """
 
     token: str
     locate: Mapping[str, str]
     since: str
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,21 @@ def adopt(action: Action, run_id: str) -> Steps:
     return (yield from record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
 
 
+def take(event: e.Taken, action: Action) -> Steps:
+    """Records a run that no intent stands for as the spec's current submission, if nothing moved meanwhile."""
+
+    def valid(recorded: Recorded) -> str | None:
+        known = recorded.spec(action.name)
+        fresh = known.head == action.ledger_head and event.token not in recorded.by_token and not known.unresolved
+        return None if fresh else what_moved(action, recorded)
+
+    try:
+        appended = yield Append((event,), valid)
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, event.run_id, f"could not be recorded ({event.type}): {error}")
+    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.ADOPTED, event.run_id)
+
+
 def supersede(action: Action, settle_seconds: int) -> Steps:
     """Records that a submission which is proven absent is not asked for any more."""
     token = action.client_token or ""

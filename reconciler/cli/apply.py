@@ -63,7 +63,7 @@ def _approved(file: Path, choice: Choice, manner: Manner) -> int:
     from reconciler.cli.passes import carry_out
     from reconciler.cli.plan_file import read
     from reconciler.plan.suspension import suspension
-    from reconciler.wiring.approved import check_file, check_heads, check_suspension
+    from reconciler.wiring.approved import check_earlier, check_file, check_heads, check_suspension
     from reconciler.wiring.session import opened
 
     if choice.only or choice.labels or choice.allow_rollback:
@@ -74,4 +74,5 @@ def _approved(file: Path, choice: Choice, manner: Manner) -> int:
         check_suspension(plan, suspension(session.project.spec.suspend), session.now())
         recorded = session.ledger.refresh()
         check_heads(plan, recorded)
+        check_earlier(session, plan, recorded)
         return carry_out(session, plan, recorded, None, manner)

@@ -75,6 +75,14 @@ def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
     return _Answers(_observed(service, refs), _found(service, wanted))
 
 
+def found_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
+    """The runs that carry each token's tag; a string where that is not known, saying why. Nothing is raised."""
+    try:
+        return _found(services(kind), wanted)
+    except Exception as error:  # noqa: BLE001 - as above
+        return dict.fromkeys((want.token for want in wanted), _why(error))
+
+
 def _observed(service: Service, refs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
     try:
         return service.observe(refs) if refs else {}

@@ -10,6 +10,7 @@ from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired
 from reconciler.plan.one_off import decide_spec
 from reconciler.plan.removed import decide_removed
+from reconciler.plan.unknown_ledger import decide_unknown
 from reconciler.plan.unresolved import decide_unresolved
 from reconciler.plan.value import Plan
 from reconciler.recorded.state import Recorded, SpecRecord
@@ -47,6 +48,8 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> I
         return [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     if spec is None:
         return decide_removed(record, desired, now)
+    if record.newest is None and (known := decide_unknown(spec, recorded, desired)) is not None:
+        return [known]
     return [decide_spec(spec, record, recorded, desired, now)]
 
 
@@ -55,6 +58,8 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
     if not desired.names and recorded.specs:
         yield "the project holds no spec for this target: nothing is cancelled because of that"
     for action in actions:
+        if action.action is ActionType.SUBMIT and (error := recorded.look_errors.get(action.client_token or "")):
+            yield f"whether AWS has a run of {action.name} from before this ledger is not known: {error}"
         if error := recorded.observe_errors.get(action.client_token or ""):
             yield f"the state of run {action.run_id} of {action.name} is not known now: {error}"
     if desired.checkout.uncommitted and any(action.action is ActionType.SUBMIT for action in actions):

@@ -84,7 +84,8 @@ class Desired:
 
     `names` are all specs of the project in this target, selected or not; `specs` are the selected ones. `selected`
     says whether a name that is only in the ledger belongs to this pass (`None`: all of them). Where `names` is empty
-    nothing is cancelled.
+    nothing is cancelled. `may_repeat`: the plan is carried out at once, so that a send of the last minute may be
+    repeated where AWS knows its token.
     """
 
     place: Place
@@ -97,3 +98,4 @@ class Desired:
     settle_seconds: int = 1500
     on_unknown: str = "Resubmit"
     allow_rollback: bool = False
+    may_repeat: bool = True

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from reconciler.identity.instant import parse, text
-from reconciler.recorded.events import Absent
+from reconciler.recorded.events import Absent, Conflicted
 from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import Phase, Submission
 
@@ -66,6 +66,15 @@ def absences(recorded: Recorded, looked_at: datetime, settle_seconds: int) -> tu
         Absent(at=text(looked_at), name=submission.name, token=submission.token, looked_at=text(looked_at))
         for submission in recorded.unresolved()
         if recorded.found.get(submission.token) == () and _counts(submission, looked_at, settle_seconds)
+    )
+
+
+def conflicts(recorded: Recorded, looked_at: datetime) -> tuple[Conflicted, ...]:
+    """The submissions of which this pass's look found several runs, where that is news."""
+    return tuple(
+        Conflicted(at=text(looked_at), name=submission.name, token=submission.token, run_ids=found)
+        for submission in recorded.unresolved()
+        if len(found := recorded.found.get(submission.token, ())) > 1 and set(found) != set(submission.conflict)
     )
 
 

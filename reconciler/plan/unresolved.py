@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.identity.instant import parse, seconds_text
+from reconciler.model.kinds import kind_named
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired, DesiredSpec, Source
-from reconciler.plan.settling import forgotten, proven_absent, proving_looks, settles_at
+from reconciler.plan.settling import forgotten, may_repeat_at, proven_absent, proving_looks, settles_at
 from reconciler.plan.stale import stale_message
 from reconciler.recorded.state import Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, Submission
@@ -41,6 +42,9 @@ def decide_unresolved(  # noqa: PLR0917 - the three things a plan is made from, 
         message = f"{story}; more than a day ago, and AWS may have forgotten a run that ended"
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
     if not proven_absent(submission, desired.settle_seconds):
+        if spec is not None and _may_repeat(submission, spec, desired, now):
+            message = f"{story}; AWS knows its token: the same send is repeated"
+            return _again(submission, spec, record, message)
         message = f"{story}; {_until(submission, desired.settle_seconds, now)}"
         return of_submission(submission, record, ActionType.WAIT, Reason.SETTLING, message)
     return _absent(submission, spec, record, desired, story)
@@ -58,9 +62,28 @@ def _absent(
     if desired.on_unknown == "Hold":
         message = f"{story}; AWS has no run with its tag, and onUnknown is Hold"
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
+    message = f"{story}; AWS has no run with its tag, and nothing sent can still arrive: it is sent again"
+    return _again(submission, spec, record, message)
+
+
+def _may_repeat(submission: Submission, spec: DesiredSpec, desired: Desired, now: datetime) -> bool:
+    """Whether the same token may go again at once (R6): AWS takes it, its first minute lasts, and whoever sent it last
+    is done with it: it said that the outcome is unclear, or its deadline has passed."""
+    last = submission.newest_send
+    done = submission.error is not None or now > parse(last.not_after)
+    return (
+        desired.may_repeat
+        and kind_named(submission.kind).token_field is not None
+        and done
+        and _asks(spec, submission, desired)
+        and may_repeat_at(submission.first_intent_at, now.timestamp())
+    )
+
+
+def _again(submission: Submission, spec: DesiredSpec, record: SpecRecord, message: str) -> Action:
+    """Another send of the same submission."""
     earlier = any(s.accepted for s in record.submissions)
     reason = Reason.SPEC_CHANGED if earlier else Reason.NEW
-    message = f"{story}; AWS has no run with its tag, and nothing sent can still arrive: it is sent again"
     again = of_submission(submission, record, ActionType.SUBMIT, reason, message)
     return replace(again, request=spec.request, send=submission.newest_send.number + 1, source=spec.source)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -37,6 +38,7 @@ STATES = {
 }
 """The API's JobStatus, in our words. A word that is not here is an error, never a guess."""
 
+AT_ONCE = 8  # listings, each of one queue and name
 DESCRIBED = 100  # DescribeJobs: most ids of one call
 
 Job = Mapping[str, Any]
@@ -79,19 +81,22 @@ class Batch:
         places: dict[tuple[str, str], list[Wanted]] = defaultdict(list)
         for want in wanted:
             places[want.locate["jobQueue"], want.locate["jobName"]].append(want)
-        found: dict[str, Sequence[str] | str] = {}
-        for (queue, name), mine in places.items():
-            try:
-                tagged = self._tagged(queue, name)
-                found |= {want.token: tagged.get(want.token, ()) for want in mine}
-            except ServiceError as error:
-                found |= {want.token: str(error) for want in mine}
-        return found
+        with ThreadPoolExecutor(min(AT_ONCE, len(places) or 1)) as pool:
+            answers = pool.map(lambda place: self._found(*place, places[place]), places)
+            return {token: answer for found in answers for token, answer in found.items()}
 
     def cancel(self, run: RunRef, reason: str) -> None:
         """TerminateJob: CancelJob does nothing for a job that is starting or running."""
         with reading("TerminateJob"):
             self._aws.asking(SERVICE).terminate_job(jobId=run.run_id, reason=reason)
+
+    def _found(self, queue: str, name: str, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
+        """The answer for what is wanted in one place."""
+        try:
+            tagged = self._tagged(queue, name)
+        except ServiceError as error:
+            return {want.token: str(error) for want in wanted}
+        return {want.token: tagged.get(want.token, ()) for want in wanted}
 
     def _tagged(self, queue: str, name: str) -> dict[str, list[str]]:
         """Job ids by their token tag; raises where any of them could not be read."""

@@ -100,7 +100,8 @@ class EmrServerless:
         found: dict[str, Sequence[str] | str] = {}
         for application, mine in applications.items():
             try:
-                tagged = self._tagged(application, min(instant.parse(want.since) for want in mine))
+                since = min(instant.parse(want.since) for want in mine)
+                tagged = self._tagged(application, since, _names(mine))
                 found |= {want.token: tagged.get(want.token, ()) for want in mine}
             except ServiceError as error:
                 found |= {want.token: str(error) for want in mine}
@@ -117,8 +118,9 @@ class EmrServerless:
             if isinstance(report, str) or not report.known or not _ending(report):
                 raise
 
-    def _tagged(self, application: str, since: datetime) -> dict[str, list[str]]:
-        """The run ids of an application by their token tag; raises where any of them could not be read.
+    def _tagged(self, application: str, since: datetime, names: frozenset[str] | None) -> dict[str, list[str]]:
+        """The run ids of an application, of these names (`None`: of any), by their token tag; raises where any of them
+        could not be read.
 
         AWS does not document whether a listing without `mode` holds streaming runs, so these are listed by themselves
         too: a run that a listing leaves out must not be taken for absent.
@@ -126,7 +128,8 @@ class EmrServerless:
         client = self._aws.asking(SERVICE)
         query = {"applicationId": application, "createdAtAfter": since - BEFORE_INTENT}
         listings = (_pages(client, **query), _pages(client, **query, mode="STREAMING"))
-        run_ids = list(dict.fromkeys(run_id for pages in listings for page in pages for run_id in page))
+        listed = {run_id: run for pages in listings for page in pages for run_id, run in page.items()}
+        run_ids = [run_id for run_id, run in listed.items() if names is None or run.get("name") in names]
         runs = _each(run_ids, lambda run_id: _run(client, application, run_id))
         tagged: dict[str, list[str]] = defaultdict(list)
         for run_id, run in zip(run_ids, runs, strict=True):
@@ -134,6 +137,12 @@ class EmrServerless:
             if token is not None:
                 tagged[token].append(run_id)
         return tagged
+
+
+def _names(wanted: Sequence[Wanted]) -> frozenset[str] | None:
+    """The names that all of these are narrowed down to; `None` where one of them may have any."""
+    names = frozenset(want.name for want in wanted if want.name is not None)
+    return None if any(want.name is None for want in wanted) else names
 
 
 def _run(client: Client, application: str, run_id: str) -> Run:

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 
 from reconciler import __version__
 from reconciler.model.kinds import MODULES, kind_named
-from reconciler.ports import Clock
+from reconciler.ports import Clock, Quota
 from reconciler.services.clock import SystemClock
 from reconciler.services.foreign import reading, service_error, unexpected
 from reconciler.services.transmission import guard
@@ -37,8 +37,8 @@ class Aws:
 
     `endpoint_url` is for the embedded emulator only; without it boto3's own resolution counts, with its environment
     variables and profiles. `credentials` are (access key id, secret key) or with a session token; without them boto3's
-    chain. `timeouts` are seconds to connect and to read. `clock_ahead`, set by `account`, is how many seconds our clock
-    is ahead of AWS's; `None` where that was not asked or not told.
+    chain. `quota` slows reads and cancellations down. `timeouts` are seconds to connect and to read. `clock_ahead`, set
+    by `account`, is how many seconds our clock is ahead of AWS's; `None` where that was not asked or not told.
     """
 
     def __init__(
@@ -49,10 +49,12 @@ class Aws:
         *,
         profile: str | None = None,
         clock: Clock | None = None,
+        quota: Quota | None = None,
         timeouts: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.clock_ahead: float | None = None
+        self._quota = quota
         self._region, self._endpoint_url, self._profile = region, endpoint_url, profile
         self._credentials, self._timeouts = credentials, timeouts
         self._lock = RLock()
@@ -63,7 +65,7 @@ class Aws:
     def asking(self, service: str) -> Client:
         """A client for reads and for calls that may safely be repeated: botocore's standard retries."""
         retries = {"total_max_attempts": READ_ATTEMPTS, "mode": "standard"}
-        return self._client("asking", service, lambda: self._config(retries=retries))
+        return self._client("asking", service, lambda: self._config(retries=retries), self._slow_down)
 
     def sending(self, service: str) -> Client:
         """A client whose calls are transmitted once, inside `transmission.once`, and otherwise refused.
@@ -103,6 +105,12 @@ class Aws:
             for client in self._clients.values():
                 client.close()
             self._clients.clear()
+
+    def _slow_down(self, client: Client) -> None:
+        """Makes every transmission of `client`, botocore's own retries too, wait for its quota."""
+        quota = self._quota
+        if quota is not None:
+            client.meta.events.register("before-send", lambda event_name, **_: _wait(quota, event_name))
 
     def _endpoints_are_set(self) -> bool:
         """Whether any endpoint is set at all: the usual answer is no, and needs no clients."""
@@ -161,6 +169,11 @@ class Aws:
             return self._session.client(service, endpoint_url=self._endpoint_url, config=config, **given)
         except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is not a URL
             raise service_error(f"connecting to {service}", error) from error
+
+
+def _wait(quota: Quota, event_name: str) -> None:
+    """Waits for the quota of the operation that an event such as ``before-send.batch.ListJobs`` is about."""
+    quota.acquire(event_name.rpartition(".")[2])
 
 
 def _ahead(answer: Mapping[str, Any], now: float) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from importlib import import_module
 from threading import RLock
 from typing import TYPE_CHECKING, cast
 
 from reconciler import guard
-from reconciler.model.kinds import kind_named
+from reconciler.model.kind import Rate
+from reconciler.model.kinds import MODULES, kind_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.server import Emulator
     from reconciler.identity.digest import Place
     from reconciler.model.project import Target
-    from reconciler.ports import Service
+    from reconciler.ports import Clock, Quota, Service
     from reconciler.services.session import Aws
 
 logger = logging.getLogger(__name__)
@@ -30,8 +32,8 @@ class Access:
     for lost, so reading needs the guard as much as sending does.
     """
 
-    def __init__(self, root: Path, place: Place, target: Target) -> None:
-        self._root, self._place, self._target = root, place, target
+    def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
+        self._root, self._place, self._target, self._clock = root, place, target, clock
         self._run_names: dict[str, str] = {}
         self._lock = RLock()
         self._services: dict[str, Service] = {}
@@ -51,6 +53,13 @@ class Access:
                 module = import_module(f"reconciler.services.{kind_named(kind).service}")
                 self._services[kind] = cast("Service", module.connect(aws))
             return self._services[kind]
+
+    @cached_property
+    def quota(self) -> Quota:
+        """The quotas of this target: AWS's defaults with the target's own laid over; of the emulator only its own."""
+        from reconciler.services.quota import Buckets
+
+        return Buckets(rates(self._target), self._clock)
 
     def check(self) -> None:
         """Connects, and so asks AWS once whose credentials these are. Raises as `service` does."""
@@ -83,7 +92,7 @@ class Access:
         """AWS as boto3 finds it, endpoints of the environment included: never overridden here."""
         from reconciler.services.session import Aws
 
-        aws = Aws(region=self._place.region)
+        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota)
         if self._target.settling_problem(overridden=False):  # where AWS really is takes clients of every service to say
             guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
         guard.check_account(self._place.target, self._place.account, aws.account())
@@ -96,4 +105,18 @@ class Access:
 
         self._emulator = started(self._root, self._place, self._target, self._run_names)
         logger.info("emulator at %s", self._emulator.url)
-        return Aws(region=self._place.region, endpoint_url=self._emulator.url, credentials=CREDENTIALS)
+        return Aws(
+            region=self._place.region,
+            endpoint_url=self._emulator.url,
+            credentials=CREDENTIALS,
+            clock=self._clock,
+            quota=self.quota,
+        )
+
+
+def rates(target: Target) -> dict[str, Rate]:
+    """The quota of each operation that has one."""
+    given = {operation: Rate(rate.perSecond, rate.burst) for operation, rate in target.rates.items()}
+    if target.is_emulator:
+        return given
+    return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | given

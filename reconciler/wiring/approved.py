@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.plan.desired import Suspension
     from reconciler.plan.value import Plan
     from reconciler.recorded.state import Recorded
+    from reconciler.wiring.session import Session
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 
@@ -55,6 +56,24 @@ def check_heads(plan: Plan, recorded: Recorded) -> None:
             _check_send(action, recorded)
         else:
             _check_submission(action, recorded)
+
+
+def check_earlier(session: Session, plan: Plan, recorded: Recorded) -> None:
+    """Before the first intent of a ledger that holds nothing: raises `PlanFileError` where AWS has a run of what the
+    plan would submit, which a fresh plan would adopt."""
+    from reconciler.observe.earlier import look_for_tokens
+
+    sends = [action for action in plan.actions if action.action in SENDS]
+    if recorded.position or not sends:
+        return
+    session.access.check()
+    found = look_for_tokens(sends, session.access.service, session.now()).found
+    ran = [action.name for action in sends if found.get(action.client_token or "")]
+    if ran:
+        raise PlanFileError(
+            f"the ledger holds nothing, and AWS has runs of {', '.join(ran)} as planned: nothing was sent. Plan again: "
+            "they are adopted"
+        )
 
 
 def check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from reconciler import __version__
-from reconciler.apply.execute import Provenance, execute
+from reconciler.apply.execute import execute
+from reconciler.apply.intent import Provenance
 from reconciler.plan.action import ActionType
 from reconciler.specs.checkout import actor
 
@@ -52,6 +53,7 @@ def perform(
         provenance=provenance,
         claim_seconds=session.target.claimSeconds,
         settle_seconds=session.target.settleSeconds,
+        quota=session.access.quota,
         progress=progress,
         stop=stop,
     )

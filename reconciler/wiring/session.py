@@ -60,7 +60,7 @@ def opened(choice: Choice, *, fallback_target: str | None = None) -> Iterator[Se
     guard.check_ledger(address, emulated=target.is_emulator, kept=choice.local_ledger, environ=environ)
     clock = SystemClock()
     ledger = open_ledger(address, root, place, __version__, clock)
-    access = Access(root, place, target)
+    access = Access(root, place, target, clock)
     try:
         yield Session(choice, root, project, target, place, ledger, access, clock, environ)
     finally:

@@ -10,17 +10,17 @@ from reconciler.errors import UsageError
 from reconciler.model.kinds import kind_named
 from reconciler.plan.decide import changed_names, plan
 from reconciler.plan.desired import Desired, Limits
-from reconciler.plan.settling import absences
+from reconciler.plan.settling import absences, conflicts
 from reconciler.plan.stale import newest_commit
 from reconciler.plan.suspension import suspension
-from reconciler.recorded.events import intent_of
+from reconciler.recorded.events import Absent, intent_of
 from reconciler.recorded.fold import overlay
 from reconciler.specs.checkout import read_checkout
 from reconciler.specs.load import load
 from reconciler.wiring.choice import selected_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.model.strict import JSON
     from reconciler.plan.action import Action
@@ -68,9 +68,21 @@ def survey(
     selected = _selected(session, specs, recorded)
     if refresh:
         recorded = _look(session, recorded, selected, record=record, lasting=lasting)
-    desired = _desired(session, specs, recorded, selected)
+    desired = replace(_desired(session, specs, recorded, selected), may_repeat=not lasting)
+    if refresh and record and not recorded.position:
+        look_for_earlier(session, desired.specs.values(), recorded)
     made = plan(desired, recorded, now or session.now())
     return Survey(explained(session, made) if explain else made, recorded, specs, selected, desired.limits)
+
+
+def look_for_earlier(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
+    """Before the first intent of a ledger that holds nothing: the runs that AWS has of these very specs are laid over
+    `recorded`, for the plan to adopt. The ledger may be new; it may also have been lost. A look that fails is laid over
+    too, and the plan says so."""
+    from reconciler.observe import earlier
+
+    session.access.check()
+    earlier.look_for_earlier(specs, session.place, session.access.service, session.now()).lay_over(recorded)
 
 
 def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
@@ -102,7 +114,7 @@ def _look(
     observed, sighting = observe(recorded, session.access.service, selected, looked_at)
     sighting.lay_over(recorded)
     absent = absences(recorded, looked_at, session.target.settleSeconds)
-    events = (*observed, *absent)
+    events = (*observed, *conflicts(recorded, looked_at), *absent)
     if record:
         if absent:  # they prove something by their time, to every other pass too: a clock that is off would lie to them
             session.access.check_clock()
@@ -110,7 +122,7 @@ def _look(
 
         record_observations(session.ledger, events)
     else:
-        overlay(recorded, observed if lasting else events)
+        overlay(recorded, [event for event in events if not lasting or not isinstance(event, Absent)])
     return recorded
 
 

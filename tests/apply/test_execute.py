@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.apply.execute import Provenance, execute
+from reconciler.apply.execute import execute
+from reconciler.apply.intent import Provenance
 from reconciler.apply.record import BATCH_EVENTS, record_observations
 from reconciler.errors import GuardError, LedgerFull, LedgerUnreachable, ServiceError
 from reconciler.ledger.log import Log

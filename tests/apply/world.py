@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
-from reconciler.apply.execute import Provenance, execute
+from reconciler.apply.execute import execute
+from reconciler.apply.intent import Provenance
 from reconciler.errors import ServiceError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import TOKEN_TAG

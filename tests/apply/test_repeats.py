@@ -1,0 +1,139 @@
+"""R6: where AWS takes our token, an unclear send is repeated at once, for a minute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from reconciler.model.strict import JSON
+from reconciler.plan.decide import plan
+from reconciler.plan.desired import DesiredSpec
+from reconciler.ports import Accepted, Ambiguous, Deadline, Outcome, Refused
+from reconciler.recorded import events as e
+from tests.apply.world import Aws, World, unclear, unsent
+from tests.builders import NOW, desired, spec
+
+
+def spark(content: str = "A") -> DesiredSpec:
+    """An EMR Serverless spec."""
+    request = {
+        "applicationId": "00app",
+        "executionRoleArn": "arn:aws:iam::444455556666:role/jobs",
+        "name": "orders",
+        "jobDriver": {"sparkSubmit": {"entryPoint": f"s3://jobs/{content}.py"}},
+    }
+    return replace(spec(), kind="EmrServerlessJobRun", request=request, locate={"applicationId": "00app"})
+
+
+@dataclass
+class TokenAws(Aws):
+    """Runs that exist once for each token; every transmission is kept. What it hides its listings do not show."""
+
+    sent: list[JSON] = field(default_factory=list)
+    hidden: bool = False
+
+    def submit(self, request: JSON, deadline: Deadline) -> Outcome:
+        """The run of this token, a new one where there is none."""
+        self.sent.append(request)
+        early = self._next(self.before, {"jobName": "orders"})
+        if early is not None:
+            return early
+        known = [run for run, job in self.jobs.items() if job["clientToken"] == request["clientToken"]]
+        run_id = known[0] if known else f"job-{len(self.jobs) + 1}"
+        self.jobs[run_id] = request
+        return self._next(self.after, {"jobName": "orders"}) or Accepted(run_id)
+
+    def find(self, wanted):
+        """The runs with the tag, unless hidden."""
+        return {want.token: () for want in wanted} if self.hidden else super().find(wanted)
+
+
+def world(**aws: object) -> World:
+    """A world whose AWS takes tokens."""
+    return World(aws=TokenAws(**aws))  # type: ignore[arg-type]
+
+
+def conflict(_: JSON) -> Outcome:
+    """AWS has seen the token."""
+    return Ambiguous("ConflictException", "HTTP 409", conflict=True)
+
+
+def throttled(_: JSON) -> Outcome:
+    """Too many."""
+    return Refused("ThrottlingException", "slow down", throttled=True)
+
+
+def test_a_lost_request_is_repeated_with_the_same_token_and_bytes() -> None:
+    """The first transmission is lost; the second makes the run, within the pass."""
+    here = world(before={"orders": [unclear]})
+    (result,) = here.apply(desired(spark()))
+    assert (result.outcome, result.run_id) == ("submitted", "job-1")
+    first, second = here.aws.sent  # type: ignore[attr-defined]
+    assert first == second
+    assert here.types() == ["intended", "unclear", "intended", "submitted"]
+
+
+def test_a_lost_reply_is_answered_with_the_same_run() -> None:
+    """AWS knows the token: the repeated send starts nothing, and names the run."""
+    here = world(after={"orders": [unclear]}, hidden=True)
+    (result,) = here.apply(desired(spark()))
+    assert (result.outcome, result.run_id, len(here.aws.jobs)) == ("submitted", "job-1", 1)
+
+
+def test_after_a_conflict_it_only_looks() -> None:
+    """409 on our token says that some run may have it: nothing is sent again, the run is found by its tag."""
+    here = world(after={"orders": [conflict]})
+    (result,) = here.apply(desired(spark()))
+    assert (result.outcome, len(here.aws.sent)) == ("adopted", 1)  # type: ignore[attr-defined]
+
+
+def test_a_no_to_a_repeated_send_closes_nothing_else() -> None:
+    """Throttled or unsent, it says nothing about the send before it, which stays unresolved."""
+    here = world(before={"orders": [unclear, throttled, unsent, unclear, unclear]})
+    (result,) = here.apply(desired(spark()))
+    assert result.outcome == "unknown"
+    (submission,) = here.ledger().recorded.spec("orders").submissions
+    assert submission.unresolved
+    assert [send.outcome for send in submission.sends] == [None, "unsent", "unsent", None, None]
+
+
+def test_a_batch_job_is_never_repeated() -> None:
+    """Batch takes no token: a second transmission would be a second job."""
+    here = World(aws=Aws(before={"orders": [unclear]}))
+    (result,) = here.apply(desired(spec()))
+    assert (result.outcome, len(here.aws.deadlines)) == ("unknown", 1)
+
+
+@pytest.mark.parametrize(("age", "sends"), [(45, 2), (59, 2), (61, 1), (3600, 1)])
+def test_a_later_pass_repeats_within_the_minute_only(age: int, sends: int) -> None:
+    """A pass that died leaves its intent: the next one repeats it while the first one's minute lasts, then settles."""
+    here = world(before={"orders": [unclear] * 5}, hidden=True)
+    here.apply(desired(spark()))
+    died = here.ledger()
+    assert len(here.aws.sent) == 5  # type: ignore[attr-defined]
+    began = e.decode(e.encode(died.batch(1)[-1]))
+    assert isinstance(began, e.Intended)
+    here = world(hidden=True)
+    log = here.ledger()
+    log.append([began], lambda _: None)
+    here.clock.sleep(age)
+    (action,) = plan(desired(spark()), log.recorded, NOW.fromtimestamp(here.clock.now(), NOW.tzinfo)).actions
+    assert (action.action, action.send) == (("submit", 2) if sends == 2 else ("wait", 1))
+    if sends == 2:
+        made = plan(desired(spark()), log.recorded, NOW.fromtimestamp(here.clock.now(), NOW.tzinfo))
+        (result,) = here.apply(made, log)
+        assert (result.outcome, here.types()) == ("submitted", ["intended", "intended", "submitted"])
+
+
+def test_a_plan_that_is_too_old_repeats_nothing() -> None:
+    """The minute is over when the yes comes: nothing is sent."""
+    here = world(before={"orders": [unclear] * 5}, hidden=True)
+    here.apply(desired(spark()))
+    log = here.ledger()
+    made = plan(desired(spark()), log.recorded, NOW.fromtimestamp(here.clock.now(), NOW.tzinfo))
+    assert made.actions[0].send == 6
+    here.clock.sleep(120)
+    sent = len(here.aws.sent)  # type: ignore[attr-defined]
+    (result,) = here.apply(made, log)
+    assert (result.outcome, len(here.aws.sent)) == ("none", sent)  # type: ignore[attr-defined]
