@@ -82,7 +82,7 @@ class Batch:
         for want in wanted:
             places[want.locate["jobQueue"], want.locate["jobName"]].append(want)
         with ThreadPoolExecutor(min(AT_ONCE, len(places) or 1)) as pool:
-            answers = pool.map(lambda place: self._found(*place, places[place]), places)
+            answers = pool.map(self._found, places, places.values())
             return {token: answer for found in answers for token, answer in found.items()}
 
     def cancel(self, run: RunRef, reason: str) -> None:
@@ -90,10 +90,10 @@ class Batch:
         with reading("TerminateJob"):
             self._aws.asking(SERVICE).terminate_job(jobId=run.run_id, reason=reason)
 
-    def _found(self, queue: str, name: str, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
+    def _found(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """The answer for what is wanted in one place."""
         try:
-            tagged = self._tagged(queue, name)
+            tagged = self._tagged(*place)
         except ServiceError as error:
             return {want.token: str(error) for want in wanted}
         return {want.token: tagged.get(want.token, ()) for want in wanted}
