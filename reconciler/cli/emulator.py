@@ -19,6 +19,7 @@ your own tools. It looks at no credentials.
 Examples:
   reconciler emulator --port 5555
   reconciler emulator --port 5555 --state /tmp/aws.sqlite --run-seconds 1
+  reconciler emulator --port 5555 --faults lost-replies.yaml
 """
 
 
@@ -31,6 +32,12 @@ Examples:
 @click.option("--region", metavar="NAME", help="Region of every ARN.  [default: us-east-1]")
 @click.option("--run-seconds", type=click.FloatRange(min=0), metavar="S", help="How long runs take.  [default: 20]")
 @click.option("--outcome", type=click.Choice(["succeeded", "failed"]), help="How runs end.  [default: succeeded]")
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Lose, delay, double and refuse calls as this plan says.",
+)
 @directory_options
 @click.pass_context
 def command(
@@ -43,18 +50,21 @@ def command(
     region: str | None,
     run_seconds: float | None,
     outcome: str | None,
+    faults: Path | None,
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Serves until SIGINT or SIGTERM."""
     from reconciler.cli.stopping import stop_on_signals
+    from reconciler.emulator.faults.file import plan_in
     from reconciler.emulator.server import serve
     from reconciler.emulator.settings import Settings
 
     chosen(context, shared)
     given = {"account": account, "region": region, "run_seconds": run_seconds, "outcome": outcome}
     settings = Settings().changed({name: value for name, value in given.items() if value is not None})
+    plan = None if faults is None else plan_in(faults)
     with stop_on_signals() as stop:
-        serve(state, settings, port=port, announce=_announce, until=stop)
+        serve(state, settings, port=port, faults=plan, announce=_announce, until=stop)
     return 0
 
 

@@ -7,6 +7,7 @@ Nothing else imports this package at start-up. Modules:
     server      lifecycle: start, stop, configure, look at what was accepted
     http        HTTP/1.1 on loopback, on werkzeug
     dispatch    one call in, one reply out: the seam where faults go
+    faults      what goes wrong with calls, as a plan says
     protocol    botocore's service models: routes, request parsing, reply shapes
     validation  botocore's shapes as rules: types, required, ranges, enums, patterns, unions
     state       the SQLite file

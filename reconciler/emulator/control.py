@@ -6,21 +6,29 @@ It is for people and their tests, so it speaks plain JSON and says no with ``{"e
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from reconciler.emulator.batch_jobs import settle
+from reconciler.emulator.faults.injector import Injector
+from reconciler.emulator.faults.plan import Plan
 from reconciler.emulator.lifecycle import Stop
 from reconciler.emulator.records import Run
 from reconciler.emulator.settings import Outcome, Settings
 from reconciler.emulator.state import State
-from reconciler.emulator.wire import Call, Reply
+from reconciler.emulator.wire import CONTROL_PREFIX, Call, Reply
 from reconciler.errors import UsageError
 
-PREFIX = "/_emulator/"
 TOKEN_TAG = "reconciler:token"
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """What the control endpoint works on."""
+
+    state: State
+    faults: Injector
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,10 @@ def finish_run(state: State, run_id: str, outcome: Outcome) -> None:
     if outcome not in get_args(Outcome):
         raise UsageError(f"outcome must be one of {', '.join(get_args(Outcome))}")
     with state.writing() as records:
-        run = records.run(run_id, time.time())
+        run = records.run(run_id, None)
         if run is None:
             raise UsageError(f"no run {run_id}")
-        stop = Stop("finish", time.time(), succeeded=outcome == "succeeded")
+        stop = Stop("finish", records.now, succeeded=outcome == "succeeded")
         settle(records, records.change(run, facts=run.facts.stopped(stop)))
 
 
@@ -77,13 +85,13 @@ def reset(state: State) -> None:
         records.forget()
 
 
-def answer(call: Call, state: State) -> Reply:
+def answer(call: Call, state: State, faults: Injector) -> Reply:
     """The reply of the control endpoint."""
-    action = _ACTIONS.get((call.method, call.path.removeprefix(PREFIX)))
+    action = _ACTIONS.get((call.method, call.path.removeprefix(CONTROL_PREFIX)))
     if action is None:
         return _json(404, {"error": f"no {call.method} {call.path}; there are {', '.join(NAMES)}"})
     try:
-        return _json(200, action(state, _object(call.body)))
+        return _json(200, action(Controlled(state, faults), _object(call.body)))
     except UsageError as error:
         return _json(400, {"error": str(error)})
 
@@ -102,34 +110,51 @@ def _json(status: int, value: object) -> Reply:
     return Reply(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
 
 
-def _get_settings(state: State, _body: dict[str, Any]) -> object:
-    return change_settings(state, {}).plain()
+def _get_settings(world: Controlled, _body: dict[str, Any]) -> object:
+    return change_settings(world.state, {}).plain()
 
 
-def _put_settings(state: State, body: dict[str, Any]) -> object:
-    return change_settings(state, body).plain()
+def _put_settings(world: Controlled, body: dict[str, Any]) -> object:
+    return change_settings(world.state, body).plain()
 
 
-def _get_runs(state: State, _body: dict[str, Any]) -> object:
-    return {"runs": [asdict(run) for run in accepted_runs(state)]}
+def _get_runs(world: Controlled, _body: dict[str, Any]) -> object:
+    return {"runs": [asdict(run) for run in accepted_runs(world.state)]}
 
 
-def _post_finish(state: State, body: dict[str, Any]) -> object:
-    finish_run(state, str(body.get("id", "")), body.get("outcome", "succeeded"))
+def _post_finish(world: Controlled, body: dict[str, Any]) -> object:
+    finish_run(world.state, str(body.get("id", "")), body.get("outcome", "succeeded"))
     return {}
 
 
-def _post_reset(state: State, _body: dict[str, Any]) -> object:
-    reset(state)
+def _post_reset(world: Controlled, _body: dict[str, Any]) -> object:
+    world.faults.forget()
+    reset(world.state)
     return {}
 
 
-_ACTIONS: Mapping[tuple[str, str], Callable[[State, dict[str, Any]], object]] = {
+def _get_faults(world: Controlled, _body: dict[str, Any]) -> object:
+    return world.faults.report()
+
+
+def _put_faults(world: Controlled, body: dict[str, Any]) -> object:
+    world.faults.put(Plan.of(body))
+    return world.faults.report()
+
+
+def _delete_faults(world: Controlled, _body: dict[str, Any]) -> object:
+    return _put_faults(world, {})
+
+
+_ACTIONS: Mapping[tuple[str, str], Callable[[Controlled, dict[str, Any]], object]] = {
     ("GET", "settings"): _get_settings,
     ("PUT", "settings"): _put_settings,
     ("GET", "runs"): _get_runs,
     ("POST", "finish"): _post_finish,
     ("POST", "reset"): _post_reset,
+    ("GET", "faults"): _get_faults,
+    ("PUT", "faults"): _put_faults,
+    ("DELETE", "faults"): _delete_faults,
 }
-NAMES = [f"{method} {PREFIX}{name}" for method, name in _ACTIONS]
+NAMES = [f"{method} {CONTROL_PREFIX}{name}" for method, name in _ACTIONS]
 """What there is, as ``GET /_emulator/settings``."""

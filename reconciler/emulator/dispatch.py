@@ -1,23 +1,24 @@
 """One call in, one reply out: its service and operation, validation, the transaction, errors in AWS's form.
 
-This is the seam. `dispatcher` makes a `Handler`; whatever is to happen to calls and replies on their way (a lost reply,
-a late one, a throttled one) is another `Handler` around it, and `http` neither knows nor cares which it serves.
+This is the seam. `dispatcher` makes a `Handler`; what is to happen to calls and replies on their way (a lost reply, a
+late one, a throttled one) is another `Handler` around it, in `faults`; `http` neither knows nor cares which it serves.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 import uuid
 from email.utils import formatdate
 
 from reconciler.emulator import batch, control, emr_serverless, sts
+from reconciler.emulator.faults.injector import Injector
 from reconciler.emulator.operations import Context, Operation, Params, Service
 from reconciler.emulator.protocol import parse, route, written
+from reconciler.emulator.signature import require_fresh
 from reconciler.emulator.state import State
 from reconciler.emulator.validation import problems
-from reconciler.emulator.wire import AwsError, Call, Conflict, Handler, Invalid, Missing, Reply
+from reconciler.emulator.wire import CONTROL_PREFIX, AwsError, Call, Conflict, Handler, Invalid, Missing, Reply
 
 log = logging.getLogger(__name__)
 
@@ -26,24 +27,25 @@ _MOST_PROBLEMS = 20
 _FAILED = "the emulator failed, see its log"
 
 
-def dispatcher(state: State) -> Handler:
-    """The handler of every call, over one state."""
+def dispatcher(state: State, faults: Injector | None = None) -> Handler:
+    """The handler of every call, over one state. `faults` are those that the control endpoint sets."""
+    injector = faults or Injector(state)
 
     def handle(call: Call) -> Reply:
         request_id = str(uuid.uuid4())
         try:
-            return _reply(call, state, request_id)
+            return _reply(call, state, injector, request_id)
         except Exception:
             log.exception("the emulator failed on %s %s", call.method, call.path)
-            headers = {**_headers(request_id), "Content-Type": "application/json"}
+            headers = {**_headers(request_id, state.now()), "Content-Type": "application/json"}
             return Reply(500, headers, json.dumps({"message": _FAILED, "error": _FAILED}).encode())
 
     return handle
 
 
-def _reply(call: Call, state: State, request_id: str) -> Reply:
-    if call.path.startswith(control.PREFIX):
-        return control.answer(call, state)
+def _reply(call: Call, state: State, faults: Injector, request_id: str) -> Reply:
+    if call.path.startswith(CONTROL_PREFIX):
+        return control.answer(call, state, faults)
     if call.path in ("", "/"):
         return _sts(call, state, request_id)
     service = batch.SERVICE if call.path.startswith(_BATCH_PATHS) else emr_serverless.SERVICE
@@ -51,25 +53,27 @@ def _reply(call: Call, state: State, request_id: str) -> Reply:
 
 
 def _rest_json(service: Service, call: Call, state: State, request_id: str) -> Reply:
-    headers = {**_headers(request_id), "Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"}
     try:
         status, body = _answer(service, call, state)
     except AwsError as error:
         body, status = {"message": error.message}, error.status
         headers["x-amzn-ErrorType"] = error.code
+    headers |= _headers(request_id, state.now())
     return Reply(status, headers, json.dumps(body).encode())
 
 
 def _answer(service: Service, call: Call, state: State) -> tuple[int, Params]:
     """Status and body. Raises `AwsError`, whatever goes wrong."""
     try:
+        require_fresh(call, state.settings, state.now())
         model, labels = route(service.name, call)
         operation = service.operations.get(model.name)
         if operation is None:
             raise AwsError("NotImplementedException", f"the emulator does not provide {model.name}", 501)
         params = parse(model, labels, call)
         _check(service, operation, params, problems(model.input_shape, params, strict_enums=service.strict_enums))
-        output = _run(operation, params, state)
+        output = _run(operation, params, call, state)
         return model.http.get("responseCode", 200), written(model.output_shape, output)
     except AwsError:
         raise
@@ -93,21 +97,24 @@ def _check(service: Service, operation: Operation, params: Params, found: list[s
         raise Invalid(f"{count}: {'; '.join(found[:_MOST_PROBLEMS])}{more}")
 
 
-def _run(operation: Operation, params: Params, state: State) -> Params:
+def _run(operation: Operation, params: Params, call: Call, state: State) -> Params:
     transaction = state.writing() if operation.writes else state.reading()
     with transaction as records:
-        return operation.run(params, Context(records, time.time()))
+        now = records.now
+        require_fresh(call, records.settings, now)  # again: a transaction may have had to wait
+        return operation.run(params, Context(records, now))
 
 
 def _sts(call: Call, state: State, request_id: str) -> Reply:
-    headers = {**_headers(request_id), "Content-Type": "text/xml"}
     try:
         with state.reading() as records:
-            settings = records.settings
-        return Reply(200, headers, sts.answer(call, settings, request_id).encode())
+            settings, now = records.settings, records.now
+        require_fresh(call, settings, now, "SignatureDoesNotMatch")
+        status, body = 200, sts.answer(call, settings, request_id)
     except AwsError as error:
-        return Reply(error.status, headers, sts.refusal(error, request_id).encode())
+        status, body = error.status, sts.refusal(error, request_id)
+    return Reply(status, {**_headers(request_id, state.now()), "Content-Type": "text/xml"}, body.encode())
 
 
-def _headers(request_id: str) -> dict[str, str]:
-    return {"x-amzn-RequestId": request_id, "Date": formatdate(time.time(), usegmt=True)}
+def _headers(request_id: str, now: float) -> dict[str, str]:
+    return {"x-amzn-RequestId": request_id, "Date": formatdate(now, usegmt=True)}

@@ -32,19 +32,29 @@ _MOST_ATTEMPTS = 1000
 def start_job_run(params: Params, context: Context) -> Params:
     """Accepts a run, or answers with the one that this client token has started already.
 
-    Same token and body in the same application: the same run. Another body: `Conflict`.
+    Same token and body in the same application: the same run. Another body: `Conflict`, or as the settings say.
     """
     require_application(params["applicationId"], context)
     body = {name: value for name, value in params.items() if name != "clientToken"}
     fingerprint = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    run = context.records.by_token(EMR, params["applicationId"], params["clientToken"])
+    run = _remembered(params, context)
     if run is None:
         run = _accepted(params, fingerprint, context)
         context.records.add(run)
-    elif run.fingerprint != fingerprint:
+    elif run.fingerprint != fingerprint and context.settings.token_mismatch == "conflict":
         raise Conflict("clientToken: was used for a request with other parameters")
     arn = arns.job_run(context.settings, run.place, run.id)
     return {"applicationId": run.place, "jobRunId": run.id, "arn": arn}
+
+
+def _remembered(params: Params, context: Context) -> Run | None:
+    """The run that the client token has started, while the token is remembered."""
+    run = context.records.by_token(EMR, params["applicationId"], params["clientToken"])
+    remembered = context.settings.token_seconds
+    if run is not None and remembered is not None and context.now - run.facts.accepted_at > remembered:
+        context.records.forget_token(run)
+        return None
+    return run
 
 
 def _accepted(params: Params, fingerprint: str, context: Context) -> Run:

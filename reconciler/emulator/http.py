@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
+import struct
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
-from reconciler.emulator.wire import Call, Handler
+from reconciler.emulator.wire import Call, Cut, Handler
 from reconciler.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 """Far above anything AWS accepts: the services say no to the rest in their own words."""
 
 _STOP_SECONDS = 5.0
+_RESET = struct.pack("ii", 1, 0)
+"""Linger for no time: the connection ends by RST."""
 
 
 def require_loopback(host: str) -> None:
@@ -70,7 +73,21 @@ class _Connection(WSGIRequestHandler):
     wbufsize = -1
 
     def run_wsgi(self) -> None:
-        """Answers one request. A `ConnectionError` of the application closes the connection without an answer."""
+        """Answers one request. A `ConnectionError` of the application closes the connection without an answer, a `Cut`
+        as it says."""
+        try:
+            self._answer()
+        except Cut as cut:
+            self.close_connection = True
+            self.wfile.write(cut.raw)
+            self.wfile.flush()
+            if cut.end == "hang":
+                while self.connection.recv(4096):  # ends when the client gives up, or the server does
+                    pass
+            if cut.end == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    def _answer(self) -> None:
         self.environ = environ = self.make_environ()
         head: list[Any] = []
 
@@ -124,6 +141,13 @@ class Server(ThreadedWSGIServer):
             with self._changed:
                 self._open.discard(request)
                 self._changed.notify_all()
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
+        """Ends a connection: in good order, or hard where that was asked for."""
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) == _RESET:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
         """A broken connection is its client's matter."""

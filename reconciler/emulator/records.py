@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from reconciler.emulator.lifecycle import Facts, Timeline, batch_timeline, emr_timeline, end
-from reconciler.emulator.search import Search
+from reconciler.emulator.search import Condition, Search
 from reconciler.emulator.settings import Settings
 
 EMR: Final = "emr-serverless"
@@ -78,6 +79,11 @@ class Records:
         self._connection = connection
         self.settings = settings
 
+    @property
+    def now(self) -> float:
+        """The service's clock, in seconds since the epoch."""
+        return time.time() + self.settings.clock_offset_seconds
+
     def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Runs one statement in the transaction."""
         return self._connection.execute(statement, values)
@@ -111,7 +117,7 @@ class Records:
 
     def run(self, run_id: str, now: float | None) -> Run | None:
         """The run with this id, while AWS still knows it at `now`; `None`: forgotten ones too."""
-        kept, values = ("1", []) if now is None else self._retained(now)
+        kept, values = ("1", []) if now is None else self._described(now)
         row = self.execute(f"{_SELECT} WHERE id = ? AND {kept}", [run_id, *values]).fetchone()
         return None if row is None else _run(row)
 
@@ -122,9 +128,13 @@ class Records:
         ).fetchone()
         return None if row is None else _run(row)
 
+    def forget_token(self, run: Run) -> None:
+        """Lets the run's client token be free for another run."""
+        self.execute("UPDATE runs SET token = NULL WHERE id = ?", [run.id])
+
     def search(self, search: Search, now: float) -> Iterator[Run]:
         """The runs of a listing that AWS still knows, newest first, read as they are asked for."""
-        conditions = [*search.conditions(now), self._retained(now)]
+        conditions = [*search.conditions(now), self._listed(now)]
         where = " AND ".join(text for text, _ in conditions)
         values = [value for _, values in conditions for value in values]
         for row in self.execute(f"{_SELECT} WHERE {where} ORDER BY seq DESC", values):
@@ -166,7 +176,23 @@ class Records:
         for statement in ("DELETE FROM runs", "DELETE FROM waits", "DELETE FROM tags"):
             self.execute(statement)
 
-    def _retained(self, now: float) -> tuple[str, list[Any]]:
-        if self.settings.retention_seconds is None:
-            return "1", []
-        return "(ended_at IS NULL OR ended_at > ?)", [now - self.settings.retention_seconds]
+    def _listed(self, now: float) -> Condition:
+        settings = self.settings
+        return _known(now, settings.listing_lag_seconds, settings.retention_seconds, settings.listing_retention_seconds)
+
+    def _described(self, now: float) -> Condition:
+        settings = self.settings
+        return _known(
+            now, settings.describe_lag_seconds, settings.retention_seconds, settings.describe_retention_seconds
+        )
+
+
+def _known(now: float, lag: float, *retentions: float | None) -> Condition:
+    """Runs that AWS knows already and still."""
+    condition, values = "1", list[Any]()
+    if lag:
+        condition, values = "accepted_at <= ?", [now - lag]
+    limits = [seconds for seconds in retentions if seconds is not None]
+    if not limits:
+        return condition, values
+    return f"({condition} AND (ended_at IS NULL OR ended_at > ?))", [*values, now - min(limits)]

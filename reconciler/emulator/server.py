@@ -11,11 +11,13 @@ from typing import Any
 from reconciler.emulator import control
 from reconciler.emulator.control import AcceptedRun
 from reconciler.emulator.dispatch import dispatcher
+from reconciler.emulator.faults.injector import Injector
+from reconciler.emulator.faults.plan import Plan, Rule
 from reconciler.emulator.http import Server, require_loopback
 from reconciler.emulator.settings import Outcome, Settings
 from reconciler.emulator.state import State
 
-__all__ = ["AcceptedRun", "Emulator", "Settings", "serve"]
+__all__ = ["AcceptedRun", "Emulator", "Plan", "Rule", "Settings", "serve"]
 
 _POLL_SECONDS = 0.05
 """How soon a stop is noticed."""
@@ -25,25 +27,32 @@ class Emulator:
     """An AWS on loopback, for as long as it runs; its state outlives it in a file.
 
     `state` is the SQLite file (made where there is none, shared with other processes), `None` for memory. `settings`
-    replace the ones in the file; `None` leaves them. `port` 0 takes a free one. Raises `UsageError` for a host that is
+    replace the ones in the file; `None` leaves them. `faults` are a plan from the start; `None`: no rules, and the
+    settings as they are. `port` 0 takes a free one. Raises `UsageError` for a host that is
     not loopback, `StateUnusable` for a bad file; `start` raises `UsageError` where the port is taken.
     """
 
     def __init__(
-        self, state: Path | None, settings: Settings | None = None, host: str = "127.0.0.1", port: int = 0
+        self,
+        state: Path | None,
+        settings: Settings | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Plan | None = None,
     ) -> None:
         require_loopback(host)
         self._host, self._port = host, port
         self._state = State(state)
+        self._faults = Injector(self._state)
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
-        if settings is not None:
-            self._give(settings)
+        self._give(settings, faults)
 
     def start(self) -> Emulator:
         """Listens, and answers on a thread of its own from now on."""
         try:
-            self._server = Server(self._host, self._port, dispatcher(self._state))
+            handler = self._faults.around(dispatcher(self._state, self._faults))
+            self._server = Server(self._host, self._port, handler)
         except BaseException:
             self._state.close()
             raise
@@ -53,15 +62,19 @@ class Emulator:
         self._thread.start()
         return self
 
-    def _give(self, settings: Settings) -> None:
+    def _give(self, settings: Settings | None, faults: Plan | None) -> None:
         try:
-            self._state.put_settings(settings)
+            if settings is not None:
+                self._state.put_settings(settings)
+            if faults is not None:
+                self._faults.put(faults)
         except BaseException:
             self._state.close()
             raise
 
     def stop(self) -> None:
         """Ends every connection and closes the state. Doing it again does nothing."""
+        self._faults.close()
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()
@@ -103,8 +116,17 @@ class Emulator:
         control.finish_run(self._state, run_id, outcome)
 
     def reset(self) -> None:
-        """Forgets every run and tag; the settings stay."""
+        """Forgets every run and tag, and requests on their way; the settings and the fault plan stay."""
+        self._faults.forget()
         control.reset(self._state)
+
+    def inject(self, faults: Plan) -> None:
+        """Replaces the fault plan, `Plan()` ends it; counts start at 0."""
+        self._faults.put(faults)
+
+    def faults(self) -> dict[str, Any]:
+        """The fault plan in force with its counts, as ``GET /_emulator/faults`` has it."""
+        return self._faults.report()
 
 
 def serve(
@@ -113,6 +135,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 4566,
     *,
+    faults: Plan | None = None,
     announce: Callable[[str], object],
     until: threading.Event,
 ) -> None:
@@ -120,6 +143,6 @@ def serve(
 
     Raises what `Emulator` raises.
     """
-    with Emulator(state, settings, host, port) as emulator:
+    with Emulator(state, settings, host, port, faults) as emulator:
         announce(emulator.url)
         until.wait()

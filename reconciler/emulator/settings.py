@@ -9,12 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 from reconciler.errors import UsageError
 
 Outcome = Literal["succeeded", "failed"]
 OUTCOMES = get_args(Outcome)
+Mismatch = Literal["conflict", "first"]
+MISMATCHES = get_args(Mismatch)
 WEEK = 7 * 24 * 3600.0
 
 
@@ -34,6 +36,16 @@ class Settings:
                            ``name`` (any revision) or ``name:revision``.
     `retention_seconds`    how long an ended run is still known; AWS Batch says seven days. `None`: for ever.
 
+    Faults of the world (`FAULTS`), none by default:
+
+    `listing_lag_seconds`, `describe_lag_seconds`  how long after its acceptance a run is not in listings, and not known
+                           by its id.
+    `listing_retention_seconds`, `describe_retention_seconds`  `retention_seconds` for one of the two.
+    `token_seconds`        how long a client token is remembered; after that it starts another run. `None`: for ever.
+    `token_mismatch`       what a known token with another body gives: ``conflict``, or the ``first`` run.
+    `signature_seconds`    how old a signature (X-Amz-Date) may be when a request is processed; AWS: 900. `None`: any.
+    `clock_offset_seconds` how far the service's clock, and its Date, is ahead of `time.time`.
+
     Durations and outcomes are fixed for a run when it is accepted; changes apply to runs accepted later.
     """
 
@@ -50,6 +62,14 @@ class Settings:
     queues: tuple[str, ...] | None = None
     definitions: tuple[str, ...] | None = None
     retention_seconds: float | None = WEEK
+    listing_lag_seconds: float = 0.0
+    describe_lag_seconds: float = 0.0
+    listing_retention_seconds: float | None = None
+    describe_retention_seconds: float | None = None
+    token_seconds: float | None = None
+    token_mismatch: Mismatch = "conflict"
+    signature_seconds: float | None = None
+    clock_offset_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         problems = [f"{name} {problem}" for name, problem in _problems(self)]
@@ -78,9 +98,23 @@ class Settings:
         return json.dumps(self.plain(), sort_keys=True)
 
 
+FAULTS = (
+    "listing_lag_seconds",
+    "describe_lag_seconds",
+    "listing_retention_seconds",
+    "describe_retention_seconds",
+    "token_seconds",
+    "token_mismatch",
+    "signature_seconds",
+    "clock_offset_seconds",
+)
+"""The settings that are faults of the world: a fault plan sets these."""
+
+
 def _problems(settings: Settings) -> list[tuple[str, str]]:
     """Each wrong setting, with what would be right."""
     checks = {
+        **_fault_checks(settings),
         "account": (_matches(settings.account, r"[0-9]{12}"), "twelve digits"),
         "region": (_matches(settings.region, r"[a-z0-9-]+"), "a region name such as eu-west-1"),
         "release_label": (_matches(settings.release_label, r"[A-Za-z0-9._/-]{1,64}"), "a label such as emr-7.9.0"),
@@ -98,6 +132,17 @@ def _problems(settings: Settings) -> list[tuple[str, str]]:
     return [(name, f"must be {right}") for name, (fine, right) in checks.items() if not fine]
 
 
+def _fault_checks(settings: Settings) -> dict[str, tuple[bool, str]]:
+    offset, lags = "clock_offset_seconds", ("listing_lag_seconds", "describe_lag_seconds")
+    limits = ("listing_retention_seconds", "describe_retention_seconds", "token_seconds", "signature_seconds")
+    return {
+        **{name: (_is_seconds(getattr(settings, name)), "seconds, 0 or more") for name in lags},
+        **{name: (_is_seconds(getattr(settings, name), none=True), "seconds, 0 or more, or null") for name in limits},
+        "token_mismatch": (settings.token_mismatch in MISMATCHES, f"one of {', '.join(MISMATCHES)}"),
+        offset: (_is_number(settings.clock_offset_seconds), "seconds, ahead of the clock or (negative) behind it"),
+    }
+
+
 def _matches(value: object, pattern: str) -> bool:
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
@@ -105,7 +150,11 @@ def _matches(value: object, pattern: str) -> bool:
 def _is_seconds(value: object, *, none: bool = False) -> bool:
     if value is None:
         return none
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return _is_number(value) and value >= 0
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _maps(value: object, fine: Any) -> bool:  # noqa: ANN401 - a predicate over any JSON value

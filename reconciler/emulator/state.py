@@ -103,6 +103,16 @@ class State:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    @property
+    def settings(self) -> Settings:
+        """The settings that a transaction of this process last saw."""
+        return self._settings[1]
+
+    def now(self) -> float:
+        """The service's clock in seconds since the epoch, by the settings that were last seen: cheap, since every reply
+        asks for it."""
+        return time.time() + self.settings.clock_offset_seconds
+
     def put_settings(self, settings: Settings) -> None:
         """Replaces the settings, for every process that uses this file."""
         with self.writing() as records:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from werkzeug.datastructures import Headers
+
+CONTROL_PREFIX = "/_emulator/"
+"""Where the control endpoint is; no AWS call begins so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,19 @@ class Reply:
 
 
 Handler = Callable[[Call], Reply]
-"""Answers one call. Never raises, except `ConnectionError`: then the connection is closed without an answer."""
+"""Answers one call. Never raises, except `ConnectionError`: then the connection is closed without an answer, or as a
+`Cut` says."""
+
+
+class Cut(ConnectionError):
+    """The connection is to end without a whole answer: `raw` are bytes sent before, as they are.
+
+    `end`: ``close`` in good order; ``reset`` by RST; ``hang`` when the client gives up, and not before.
+    """
+
+    def __init__(self, raw: bytes = b"", end: Literal["close", "reset", "hang"] = "close") -> None:
+        self.raw, self.end = raw, end
+        super().__init__("cut on purpose")
 
 
 class AwsError(Exception):

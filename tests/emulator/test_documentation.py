@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import get_args
+
+import pytest
 
 from reconciler.emulator import batch, control, emr_serverless, sts
-from reconciler.emulator.server import Settings
+from reconciler.emulator.faults.checks import Answer, Request
+from reconciler.emulator.faults.file import plan_in
+from reconciler.emulator.server import Rule, Settings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text("utf-8")
 
@@ -18,13 +24,36 @@ def section(title: str) -> str:
     return TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_the_example_prints_what_is_shown() -> None:
-    """The Python block runs, and the block after it is its output."""
-    code, output = re.findall(r"```(?:python)?\n(.*?)```", TEXT, re.DOTALL)
+EXAMPLES = re.findall(r"```python\n(.*?)```\n+```\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["a job", "a lost reply"])
+def test_the_examples_print_what_is_shown(code: str, output: str) -> None:
+    """Each Python block runs, and the block after it is its output."""
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(code, {})
     assert printed.getvalue() == output
+
+
+def test_the_fault_plan_shown_is_one(tmp_path: Path) -> None:
+    """It is read, and holds what the text around it says."""
+    (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "faults.yaml").write_text(shown)
+
+    plan = plan_in(tmp_path / "faults.yaml")
+
+    assert [rule.answer for rule in plan.rules] == ["closed", "error", "never"]
+    assert dict(plan.settings) == {"listing_lag_seconds": 30, "token_seconds": 600}
+
+
+def test_every_field_of_a_fault_rule_is_listed_with_every_value() -> None:
+    """Fields of rules in the table, requests and answers by name."""
+    text = section("Faults")
+    listed = set(re.findall(r"^\| (`\w+`(?:, `\w+`)*)", text, re.MULTILINE))
+    names = {name for row in listed for name in re.findall(r"\w+", row)}
+
+    assert {field.name for field in dataclasses.fields(Rule)} | {*get_args(Request), *get_args(Answer)} == names
 
 
 def test_every_operation_is_listed_and_no_other() -> None:

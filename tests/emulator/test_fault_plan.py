@@ -1,0 +1,201 @@
+"""Fault plans as files, over the control endpoint and in Python: read strictly, every problem told at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.emulator.faults.checks import FaultProblems
+from reconciler.emulator.faults.file import MAX_BYTES, plan_in
+from reconciler.emulator.server import Emulator, Plan, Rule
+from tests.emulator.test_control import ask
+
+LOSSY = {"request": "processed", "answer": "closed", "operation": "SubmitJob", "nth": [1, 3]}
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({}, "request must be one of processed, lost, late, twice"),
+    ({"request": "maybe"}, "request must be one of processed, lost, late, twice"),
+    ({**LOSSY, "request": None}, "request must be one of"),
+    ({**LOSSY, "answer": "gone"}, "answer must be one of given, closed, reset"),
+    ({**LOSSY, "answer": None}, "answer must be one of"),
+    ({**LOSSY, "service": "s3"}, "service must be one of emr-serverless, batch, sts"),
+    ({**LOSSY, "operation": "SubmitJobs"}, "there is no operation SubmitJobs; did you mean SubmitJob?"),
+    ({**LOSSY, "service": "sts"}, "there is no operation SubmitJob of sts; there are GetCallerIdentity"),
+    ({**LOSSY, "operation": []}, "operation must be the name of an operation"),
+    ({**LOSSY, "operation": [1]}, "operation must be the name of an operation"),
+    ({**LOSSY, "name": ""}, "name must be a pattern"),
+    ({**LOSSY, "nth": 0}, "nth must be a number from 1"),
+    ({**LOSSY, "nth": True}, "nth must be a number from 1"),
+    ({**LOSSY, "nth": None, "every": "2"}, "every must be a number from 1"),
+    ({**LOSSY, "every": 2}, "nth and every do not go together"),
+    ({**LOSSY, "nth": None, "probability": 1.5}, "probability must be a number from 0 to 1"),
+    ({**LOSSY, "seed": 3}, "seed goes with probability"),
+    ({**LOSSY, "count": -1}, "count must be a number from 1"),
+    ({**LOSSY, "request": "late"}, "request: late and late_seconds go together"),
+    ({**LOSSY, "late_seconds": 3}, "request: late and late_seconds go together"),
+    ({**LOSSY, "request": "late", "late_seconds": -3}, "late_seconds must be seconds"),
+    ({**LOSSY, "delay_seconds": None}, "delay_seconds must be seconds"),
+    ({**LOSSY, "delay_seconds": float("inf")}, "delay_seconds must be seconds"),
+    ({**LOSSY, "code": "Throttling"}, "code goes with answer: error"),
+    ({**LOSSY, "status": 500}, "status and request_id go with the answers error, html, empty"),
+    ({**LOSSY, "answer": "html", "status": 99}, "status must be a number from 200 to 599"),
+    ({**LOSSY, "answer": "html", "request_id": "no"}, "request_id must be true or false"),
+    ({**LOSSY, "answer": "error"}, "answer: error needs code, or a status that has a usual one"),
+    ({**LOSSY, "answer": "error", "status": 418}, "answer: error needs code"),
+    ({**LOSSY, "answer": "error", "code": "Odd"}, "code Odd has no usual status; say status too"),
+    ({**LOSSY, "answer": "error", "code": "Odd", "status": 200}, "status of an error must be from 300 to 599"),
+    ({"request": "lost"}, "a lost request has no answer of its own to be given"),
+    ({"request": "lost", "answer": "truncated"}, "a lost request has no answer of its own to be truncated"),
+    ({"request": "processed"}, "it does nothing"),
+]
+
+
+@pytest.mark.parametrize(("rule", "problem"), WRONG, ids=[problem for _, problem in WRONG])
+def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any], problem: str) -> None:
+    """In Python and in a plan alike, with what would be right."""
+    with pytest.raises(FaultProblems) as caught:
+        Plan.of({"rules": [LOSSY, rule]})
+    assert [problem] == [told.removeprefix("rules[1]: ")[: len(problem)] for told in caught.value.problems]
+    with pytest.raises(FaultProblems, match="fault rule: "):
+        Rule(**{"request": None, **rule})
+
+
+def test_every_problem_of_a_plan_is_told_at_once() -> None:
+    """Each with its place and on its own line."""
+    plan = {
+        "rule": [],
+        "rules": [{"request": "lots", "nht": 1}, 5, {"request": "lost"}],
+        "settings": {"token_second": 5, "account": "1", "listing_lag_seconds": -1, "token_mismatch": "second"},
+    }
+
+    with pytest.raises(FaultProblems) as caught:
+        Plan.of(plan)
+
+    assert str(caught.value).splitlines() == [
+        "fault plan:",
+        "  unknown field 'rule'; did you mean rules?",
+        "  rules[0]: unknown field 'nht'; did you mean nth?",
+        "  rules[0]: request must be one of processed, lost, late, twice",
+        "  rules[1]: must be a mapping",
+        "  rules[2]: a lost request has no answer of its own to be given; say another answer, such as closed",
+        "  settings: unknown field 'token_second'; did you mean token_seconds?",
+        "  settings: unknown field 'account'; there are listing_lag_seconds, describe_lag_seconds, "
+        "listing_retention_seconds, describe_retention_seconds, token_seconds, token_mismatch, signature_seconds, "
+        "clock_offset_seconds",
+        "  settings: listing_lag_seconds must be seconds, 0 or more",
+        "  settings: token_mismatch must be one of conflict, first",
+    ]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [None, [], "rules", {"rules": {}}, {"rules": "lost"}, {"rules": None}, {"settings": None}, {"settings": [1]}],
+)
+def test_what_is_no_plan_is_refused(form: object) -> None:
+    """Whatever else it is."""
+    with pytest.raises(FaultProblems, match="must be a"):
+        Plan.of(form)
+
+
+YAML = """\
+settings: {token_seconds: 60}
+rules:
+  # the second submission is accepted, and nobody hears of it
+  - operation: SubmitJob
+    nth: 2
+    request: processed
+    answer: closed
+"""
+EXPECTED = Plan([Rule("processed", "closed", operation="SubmitJob", nth=2)], {"token_seconds": 60})
+
+
+def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
+    """The same plan."""
+    (tmp_path / "plan.yaml").write_text(YAML)
+    form = {"settings": {"token_seconds": 60}, "rules": [EXPECTED.rules[0].given()]}
+    (tmp_path / "plan.json").write_text(json.dumps(form, indent="\t").replace("\t", "  "))
+
+    assert EXPECTED == plan_in(tmp_path / "plan.yaml")
+    assert EXPECTED == plan_in(tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "it must be a mapping"),
+        (b"rules: [", "line 1, column 9: "),
+        (b"rules: []\nrules: []\n", "line 2, column 1: rules is there twice"),
+        (b"rules: [&a {request: twice}, *a]", "line 1, column 30: aliases are not read here"),
+        (b"<<: {rules: []}", "line 1, column 1: a key must be a name"),
+        (b"? [1]\n: 2", "line 1, column 3: a key must be a name"),
+        (b"rules: !!python/object:os.system x", "line 1, column 8: could not determine a constructor"),
+        (b"rules: []\n---\nrules: []\n", "line 2, column 1: but found another document"),
+        (b"\xff\xfe", "it is not UTF-8"),
+        (b"rules: \x00", "unacceptable character"),
+        (b"[" * 50, "line 1, column 7: it is nested too deep for a plan"),
+        (b"#" * (MAX_BYTES + 1), f"it is larger than {MAX_BYTES} bytes"),
+        (b"rules: [{request: lost, answer: closed, nth: 1.5}]", "rules[0]: nth must be a number from 1"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_refused(text: bytes, problem: str, tmp_path: Path) -> None:
+    """With its name, the place where there is one, and no traceback."""
+    path = tmp_path / "plan.yaml"
+    path.write_bytes(text)
+
+    with pytest.raises(FaultProblems) as caught:
+        plan_in(path)
+
+    assert str(caught.value).startswith(f"fault plan {path}: ")
+    assert problem in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """And a folder."""
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(FaultProblems, match="it cannot be read: "):
+            plan_in(path)
+
+
+def test_the_control_endpoint_puts_shows_and_ends_a_plan(emulator: Emulator) -> None:
+    """A new plan replaces the old one with its counts; settings not named go back to their defaults."""
+    _, before = ask(emulator, "GET", "faults")
+    status, put = ask(emulator, "PUT", "faults", {"rules": [LOSSY], "settings": {"token_seconds": 60}})
+    _, shown = ask(emulator, "GET", "faults")
+    _, replaced = ask(emulator, "PUT", "faults", {"settings": {"listing_lag_seconds": 5}})
+    _, ended = ask(emulator, "DELETE", "faults")
+
+    assert (before["rules"], before["on_the_way"]) == ([], 0)
+    assert (status, put["rules"]) == (200, [{**LOSSY, "matched": 0, "fired": 0}])
+    assert put["settings"] == {**before["settings"], "token_seconds": 60}
+    assert shown == put
+    assert replaced["settings"] == {**before["settings"], "listing_lag_seconds": 5}
+    assert ended == before
+
+
+def test_a_bad_plan_changes_nothing(emulator: Emulator) -> None:
+    """The control endpoint tells the problems, and the plan in force stays."""
+    emulator.inject(EXPECTED)
+
+    status, said = ask(emulator, "PUT", "faults", {"rules": [{"request": "lost"}]})
+
+    assert (status, said["error"].startswith("fault plan: rules[0]: a lost request")) == (400, True)
+    assert [rule["nth"] for rule in emulator.faults()["rules"]] == [2]
+
+
+def test_the_control_endpoint_has_no_faults(emulator: Emulator) -> None:
+    """A plan about everything can be taken away again."""
+    emulator.inject(Plan([Rule("lost", "closed")]))
+
+    assert ask(emulator, "GET", "runs") == (200, {"runs": []})
+    assert ask(emulator, "DELETE", "faults")[1]["rules"] == []
+
+
+def test_a_plan_from_the_start(tmp_path: Path) -> None:
+    """Its settings are for every emulator on the same state; its rules, and their counts, are of this one."""
+    with Emulator(tmp_path / "aws.sqlite", faults=EXPECTED) as emulator, Emulator(tmp_path / "aws.sqlite") as other:
+        assert emulator.settings == other.settings
+        assert emulator.settings.token_seconds == 60
+        assert (len(emulator.faults()["rules"]), len(other.faults()["rules"])) == (1, 0)

@@ -1,0 +1,435 @@
+"""Rules of a fault plan, seen by real clients that transmit once: what AWS accepted, and what the client got."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from http.client import HTTPConnection
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
+
+from reconciler.emulator.server import Emulator, Plan, Rule
+from tests.emulator.conftest import APPLICATION, Clock, job_request, run_request
+
+Send = Callable[..., Mapping[str, Any]]
+BOTH = pytest.mark.parametrize("operation", ["StartJobRun", "SubmitJob"])
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Emulator]:
+    """One emulator for all tests here; `world` makes it new for each."""
+    with Emulator(None) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def clients(aws: Emulator) -> Iterator[dict[str, Any]]:
+    """Clients by service: they transmit once, and check nothing."""
+    yield from connected(aws, ("emr-serverless", "batch", "sts"), 20)
+
+
+@pytest.fixture(scope="module")
+def hasty(aws: Emulator) -> Iterator[dict[str, Any]]:
+    """The same, and they give up after a fifth of a second."""
+    yield from connected(aws, ("emr-serverless", "batch"), 0.2)
+
+
+def connected(aws: Emulator, services: Iterable[str], seconds: float) -> Iterator[dict[str, Any]]:
+    """Clients that wait so long for an answer, and are closed in the end."""
+    keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "none", "region_name": "us-east-1"}
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=seconds)
+    made = {name: boto3.client(name, endpoint_url=aws.url, config=config, **keys) for name in services}
+    yield made
+    for client in made.values():
+        client.close()
+
+
+@pytest.fixture
+def world(aws: Emulator) -> Iterator[Emulator]:
+    """The emulator, without runs and without faults."""
+    aws.reset()
+    aws.inject(Plan())
+    yield aws
+    aws.inject(Plan())
+
+
+@pytest.fixture
+def send(clients: dict[str, Any], hasty: dict[str, Any], world: Emulator) -> Send:
+    """Starts a run by StartJobRun or SubmitJob, always the same one."""
+
+    def send(operation: str, name: str = "orders", *, patient: bool = True) -> Mapping[str, Any]:
+        wired = clients if patient else hasty
+        if operation == "StartJobRun":
+            started = wired["emr-serverless"].start_job_run(**run_request(clientToken="t", name=name))
+        else:
+            started = wired["batch"].submit_job(**job_request(jobName=name))
+        return {key: value for key, value in started.items() if key != "ResponseMetadata"}
+
+    return send
+
+
+def faulty(world: Emulator, *rules: Rule, **settings: Any) -> None:
+    """Puts a plan in force."""
+    world.inject(Plan(rules, settings))
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether something comes true within five seconds that another thread is about to do."""
+    patience = threading.Event()
+    return any(holds() or patience.wait(0.005) for _ in range(1000))
+
+
+# --- what happens to the request, and what the client gets ------------------------------------------------------------
+
+ANSWERS: list[tuple[dict[str, Any], type[Exception] | None, tuple[int, str] | None]] = [
+    ({"answer": "closed"}, ConnectionClosedError, None),
+    ({"answer": "reset"}, ConnectionClosedError, None),
+    ({"answer": "never"}, ReadTimeoutError, None),
+    ({"answer": "garbage"}, HTTPClientError, None),
+    ({"answer": "empty"}, None, None),
+    ({"answer": "html"}, None, None),
+    ({"answer": "html", "status": 502}, ClientError, (502, "502")),
+    ({"answer": "html", "status": 503}, ClientError, (503, "503")),
+    ({"answer": "error", "status": 500}, ClientError, (500, "InternalServerException")),
+    ({"answer": "error", "code": "ServiceUnavailable"}, ClientError, (503, "ServiceUnavailable")),
+    ({"answer": "error", "status": 408}, ClientError, (408, "RequestTimeout")),
+    ({"answer": "error", "status": 409}, ClientError, (409, "ConflictException")),
+    ({"answer": "error", "status": 429}, ClientError, (429, "TooManyRequestsException")),
+    ({"answer": "error", "code": "ThrottlingException"}, ClientError, (400, "ThrottlingException")),
+    ({"answer": "error", "code": "AccessDeniedException"}, ClientError, (403, "AccessDeniedException")),
+    ({"answer": "error", "code": "Strange", "status": 418}, ClientError, (418, "Strange")),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("request_", "accepted"), [("lost", 0), ("processed", 1)])
+@pytest.mark.parametrize(("answer", "raised", "said"), ANSWERS, ids=[str(answer) for answer, _, _ in ANSWERS])
+def test_a_request_is_lost_or_processed_whatever_the_client_gets(
+    operation: str,
+    request_: Any,
+    accepted: int,
+    answer: dict[str, Any],
+    raised: type[Exception] | None,
+    said: tuple[int, str] | None,
+    world: Emulator,
+    send: Send,
+) -> None:
+    """Each answer goes with a request that had its effect, and with one that had none."""
+    faulty(world, Rule(request_, **answer))
+
+    got: Any = None
+    expecting: Any = pytest.raises(raised) if raised else nullcontext()
+    with expecting as caught:
+        got = send(operation, patient=answer["answer"] != "never")
+
+    assert eventually(lambda: len(world.runs()) == accepted)
+    assert got == (None if raised else {})
+    if said is not None:
+        response = caught.value.response
+        code = "ServerException" if (operation, said[0]) == ("SubmitJob", 500) else said[1]
+        assert (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]) == (said[0], code)
+        assert bool(response["ResponseMetadata"].get("RequestId")) == (answer["answer"] == "error")
+
+
+@BOTH
+def test_an_answer_cut_in_half_is_of_a_run_that_exists(operation: str, world: Emulator, send: Send) -> None:
+    """The client makes nothing of it, without an error: no exception is not a run id."""
+    faulty(world, Rule("processed", "truncated"))
+
+    assert send(operation) == {}
+    assert ["orders"] == [run.name for run in world.runs()]
+
+
+def test_an_error_may_come_without_a_request_id(world: Emulator, send: Send) -> None:
+    """As from something on the way that imitates AWS."""
+    faulty(world, Rule("lost", "error", code="ValidationException", request_id=False))
+
+    with pytest.raises(ClientError) as caught:
+        send("SubmitJob")
+
+    assert "RequestId" not in caught.value.response["ResponseMetadata"]
+
+
+def test_pages_may_come_with_a_request_id(world: Emulator, send: Send) -> None:
+    """An empty 200 of AWS's own."""
+    faulty(world, Rule("processed", "empty", request_id=True))
+    connection = HTTPConnection(world.url.removeprefix("http://"), timeout=5)
+    connection.request("POST", "/v1/submitjob", b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}')
+    reply = connection.getresponse()
+
+    assert (reply.status, reply.read(), bool(reply.headers["x-amzn-RequestId"])) == (200, b"", True)
+    assert len(world.runs()) == 1
+    connection.close()
+
+
+def test_sts_errors_are_of_its_own_form(world: Emulator, clients: dict[str, Any]) -> None:
+    """XML, which the client understands."""
+    faulty(world, Rule("lost", "error", operation="GetCallerIdentity", code="ExpiredTokenException"))
+
+    with pytest.raises(ClientError) as caught:
+        clients["sts"].get_caller_identity()
+
+    assert caught.value.response["Error"]["Code"] == "ExpiredTokenException"
+
+
+def raw(world: Emulator) -> socket.socket:
+    """A connection on which a job was asked for."""
+    host, _, port = world.url.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=5)
+    body = b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}'
+    connection.sendall(b"POST /v1/submitjob HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    return connection
+
+
+@pytest.mark.parametrize("request_", ["lost", "processed"])
+def test_a_closed_connection_ends_in_good_order_and_a_reset_one_hard(request_: Any, world: Emulator) -> None:
+    """As the socket has it."""
+    faulty(world, Rule(request_, "closed", nth=1), Rule(request_, "reset", nth=2))
+
+    with raw(world) as connection:
+        assert connection.recv(1) == b""
+    with raw(world) as connection, pytest.raises(ConnectionResetError):
+        connection.recv(1)
+
+
+def test_a_truncated_answer_says_its_whole_length(world: Emulator) -> None:
+    """And the connection ends in the middle of it."""
+    faulty(world, Rule("processed", "truncated"))
+
+    received = b""
+    with raw(world) as connection:
+        while some := connection.recv(4096):
+            received += some
+    head, _, body = received.partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert (
+        f"Content-Length: {2 * len(body)}".encode() in head or f"Content-Length: {2 * len(body) + 1}".encode() in head
+    )
+
+
+# --- late, twice, delayed ---------------------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("answer", ["closed", "never", "error"])
+def test_a_late_request_has_its_effect_though_the_client_be_gone(
+    operation: str, answer: Any, world: Emulator, send: Send, clock: Clock
+) -> None:
+    """Not before its time, and once."""
+    faulty(world, Rule("late", answer, late_seconds=30, status=500 if answer == "error" else None))
+    with pytest.raises((ClientError, HTTPClientError)):
+        send(operation, patient=answer != "never")
+    clock.tick(29)
+    assert (world.runs(), world.faults()["on_the_way"]) == ([], 1)
+
+    clock.tick(1)
+
+    assert eventually(lambda: world.faults()["on_the_way"] == 0)
+    assert [clock.now] == [run.accepted_at for run in world.runs()]
+
+
+def test_late_requests_arrive_in_the_order_of_their_time(world: Emulator, send: Send, clock: Clock) -> None:
+    """The one sent first may come last."""
+    slow = Rule("late", "closed", name="slow", late_seconds=60)
+    faulty(world, slow, Rule("late", "closed", name="quick", late_seconds=5))
+    for name in ("slow", "quick"):
+        with pytest.raises(ConnectionClosedError):
+            send("SubmitJob", name)
+
+    clock.tick(60)
+
+    assert eventually(lambda: world.faults()["on_the_way"] == 0)
+    assert ["quick", "slow"] == [run.name for run in world.runs()]
+
+
+def test_a_client_may_wait_for_its_late_answer(world: Emulator, send: Send) -> None:
+    """It gets AWS's own, when the request is processed."""
+    faulty(world, Rule("late", late_seconds=0.05))
+
+    job = send("SubmitJob")
+
+    assert [job["jobId"]] == [run.id for run in world.runs()]
+
+
+def test_a_reset_loses_what_is_on_its_way(world: Emulator, send: Send, clock: Clock) -> None:
+    """A new world gets no old requests."""
+    faulty(world, Rule("late", "closed", late_seconds=1))
+    with pytest.raises(ConnectionClosedError):
+        send("SubmitJob")
+
+    world.reset()
+    clock.tick(5)
+
+    assert (world.faults()["on_the_way"], world.runs()) == (0, [])
+
+
+def test_a_delayed_answer_is_of_a_request_processed_at_once(world: Emulator, send: Send, clock: Clock) -> None:
+    """The client waits, AWS does not."""
+    faulty(world, Rule("processed", delay_seconds=10))
+    answers: list[int] = []
+    waiting = threading.Thread(target=lambda: answers.append(_patient(world)))
+    waiting.start()
+
+    assert eventually(lambda: len(world.runs()) == 1)
+    assert answers == []
+    clock.tick(10)
+    waiting.join()
+
+    assert answers == [200]
+
+
+def _patient(world: Emulator) -> int:
+    connection = HTTPConnection(world.url.removeprefix("http://"), timeout=10)
+    connection.request("POST", "/v1/submitjob", b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}')
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_a_delay_longer_than_the_client_waits_is_a_timeout(world: Emulator, send: Send) -> None:
+    """The run is there all the same."""
+    faulty(world, Rule("processed", delay_seconds=0.5))
+
+    with pytest.raises(ReadTimeoutError):
+        send("SubmitJob", patient=False)
+
+    assert eventually(lambda: len(world.runs()) == 1)
+
+
+@pytest.mark.parametrize(("operation", "runs"), [("StartJobRun", 1), ("SubmitJob", 2)])
+def test_a_doubled_request_is_one_run_by_its_token_and_two_without(
+    operation: str, runs: int, world: Emulator, send: Send
+) -> None:
+    """The client gets the first answer."""
+    faulty(world, Rule("twice"))
+
+    got = send(operation)
+
+    accepted = [run.id for run in world.runs()]
+    assert runs == len(accepted)
+    assert accepted[0] == got.get("jobId", got.get("jobRunId"))
+
+
+def test_stopping_ends_hangs_and_delays_and_loses_what_is_on_its_way() -> None:
+    """A faulty emulator stops as quickly as a good one."""
+    before = threading.active_count()
+    rules = [
+        Rule("processed", "never", nth=1),
+        Rule("processed", delay_seconds=1000, nth=2),
+        Rule("late", late_seconds=1000, nth=3),
+        Rule("late", "closed", late_seconds=1000, nth=4),
+    ]
+    with Emulator(None, faults=Plan(rules)) as emulator:
+        connections = [raw(emulator) for _ in rules]
+        assert eventually(lambda: [rule["fired"] for rule in emulator.faults()["rules"]] == [1, 1, 1, 1])
+        assert eventually(lambda: len(emulator.runs()) == 2)
+
+    assert [connection.recv(1) for connection in connections] == [b""] * 4
+    for connection in connections:
+        connection.close()
+    assert before == threading.active_count()
+
+
+# --- which calls ------------------------------------------------------------------------------------------------------
+
+
+def failures(send: Send, operation: str, calls: int) -> list[int]:
+    """Which of so many calls fail, from 1."""
+    failed = []
+    for number in range(1, calls + 1):
+        try:
+            send(operation)
+        except ClientError:
+            failed.append(number)
+    return failed
+
+
+CHOSEN: list[tuple[dict[str, Any], list[int]]] = [
+    ({}, [1, 2, 3, 4, 5, 6]),
+    ({"nth": 2}, [2]),
+    ({"nth": [1, 4]}, [1, 4]),
+    ({"every": 3}, [3, 6]),
+    ({"count": 2}, [1, 2]),
+    ({"every": 2, "count": 1}, [2]),
+    ({"probability": 1}, [1, 2, 3, 4, 5, 6]),
+    ({"probability": 0}, []),
+    ({"service": "batch"}, [1, 2, 3, 4, 5, 6]),
+    ({"service": "emr-serverless"}, []),
+    ({"operation": "SubmitJob"}, [1, 2, 3, 4, 5, 6]),
+    ({"operation": ["ListJobs", "SubmitJob"], "nth": 1}, [1]),
+    ({"operation": "ListJobs"}, []),
+    ({"name": "ord*"}, [1, 2, 3, 4, 5, 6]),
+    ({"name": "Orders"}, []),
+]
+
+
+@pytest.mark.parametrize(("which", "expected"), CHOSEN, ids=[str(which) for which, _ in CHOSEN])
+def test_rules_choose_their_calls(which: dict[str, Any], expected: list[int], world: Emulator, send: Send) -> None:
+    """By service, operation, name, number and count; the other calls are as ever."""
+    faulty(world, Rule("lost", "error", status=500, **which))
+
+    assert expected == failures(send, "SubmitJob", 6)
+    assert 6 - len(expected) == len(world.runs())
+    assert [len(expected)] == [rule["fired"] for rule in world.faults()["rules"]]
+
+
+def test_chance_is_the_same_for_the_same_seed(world: Emulator, send: Send) -> None:
+    """And another for another one."""
+
+    def drawn(seed: int) -> list[int]:
+        faulty(world, Rule("lost", "error", status=500, probability=0.5, seed=seed))
+        return failures(send, "SubmitJob", 12)
+
+    first = drawn(1)
+    assert first == drawn(1)
+    assert first != drawn(2)
+    assert 0 < len(first) < 12
+
+
+def test_the_first_rule_whose_turn_it_is_acts_and_all_count(world: Emulator, send: Send) -> None:
+    """Counts of one rule do not depend on the others."""
+    faulty(world, Rule("lost", "error", status=500, nth=2), Rule("lost", "error", status=503, every=2))
+
+    assert failures(send, "SubmitJob", 4) == [2, 4]
+    counts = [(rule["matched"], rule["fired"]) for rule in world.faults()["rules"]]
+    assert counts == [(4, 1), (4, 1)]
+
+
+def test_names_are_known_by_ids_too(world: Emulator, clients: dict[str, Any], send: Send) -> None:
+    """A look at one run can fail while a look at another works; listings name none."""
+    run_id, job_id = send("StartJobRun", "bad")["jobRunId"], send("SubmitJob", "bad")["jobId"]
+    other = send("SubmitJob", "good")["jobId"]
+    faulty(world, Rule("lost", "error", name="bad", code="AccessDeniedException"))
+
+    looks: list[Callable[[], object]] = [
+        lambda: clients["emr-serverless"].get_job_run(applicationId=APPLICATION, jobRunId=run_id),
+        lambda: clients["batch"].describe_jobs(jobs=[other, job_id]),
+        lambda: clients["batch"].terminate_job(jobId=job_id, reason="why"),
+    ]
+    for look in looks:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            look()
+    assert len(clients["batch"].describe_jobs(jobs=[other])["jobs"]) == 1
+    assert len(clients["batch"].list_jobs(jobQueue="main", jobStatus="SUBMITTED")["jobSummaryList"]) == 2
+
+
+def test_calls_that_make_no_sense_match_rules_about_everything(world: Emulator) -> None:
+    """Paths of no operation and bodies that are no JSON have no names, and do no harm."""
+    faulty(world, Rule("lost", "error", name="*", status=500), Rule("lost", "html", status=502, nth=[3, 4]))
+    connection = HTTPConnection(world.url.removeprefix("http://"), timeout=5)
+    answers = []
+    for path, body in [("/no/such", b""), ("/v1/submitjob", b"{"), ("/v1/submitjob", b"[1]"), ("/", b"Action=Other")]:
+        connection.request("POST", path, body)
+        reply = connection.getresponse()
+        reply.read()
+        answers.append(reply.status)
+    connection.close()
+
+    assert answers == [404, 400, 502, 502]
