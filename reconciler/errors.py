@@ -17,6 +17,9 @@
     │   ├── LedgerFull             no room to write
     │   ├── LedgerFormatNewer      written by a newer reconciler
     │   ├── LedgerPinned           it belongs to another project, target, account or region
+    │   ├── LedgerDenied           credentials are missing, wrong, or may not do what is needed
+    │   ├── LedgerNoStore          there is no bucket or table of that name
+    │   ├── LedgerUnfit            the bucket or table cannot hold a ledger as it is
     │   └── LedgerUnreachable      no answer; what was written is not known
     └── ServiceError               AWS answered a read with an error, or not at all
 
@@ -166,6 +169,18 @@ class LedgerFormatNewer(LedgerError):
 
 class LedgerPinned(LedgerError):
     """The ledger belongs to another project, target, account or region than the one at hand."""
+
+
+class LedgerDenied(LedgerError):
+    """There are no credentials for the ledger, or they may not do what is needed. Nothing was written."""
+
+
+class LedgerNoStore(LedgerError):
+    """The bucket or table that should hold the ledger does not exist: not the same as an empty one."""
+
+
+class LedgerUnfit(LedgerError):
+    """The bucket or table cannot hold a ledger as it is: another region, other keys, items that expire."""
 
 
 class LedgerUnreachable(LedgerError):

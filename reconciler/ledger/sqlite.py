@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TypeVar
 
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
+from reconciler.identity.digest import Place
 from reconciler.ledger.sqlite_errors import allowed, translated
 from reconciler.ledger.sqlite_file import check_identity, connect, create
 from reconciler.ledger.sqlite_snapshot import find_snapshot, put_snapshot
@@ -38,7 +39,7 @@ Row = tuple[int, bytes]
 Result = TypeVar("Result")
 
 
-def open_store(url: str, root: Path) -> SqliteStore:
+def open_store(url: str, root: Path, _place: Place) -> SqliteStore:
     """The store at ``sqlite:///PATH``, relative to `root`, or absolute with four slashes."""
     path = url.removeprefix("sqlite://")
     if not path.startswith("/") or not path.strip("/"):

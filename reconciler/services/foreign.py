@@ -10,34 +10,9 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from reconciler.aws_words import HINTS, clean
 from reconciler.errors import ServiceError
 
-LONGEST = 1000
-"""Characters of a foreign message that are kept."""
-
-HINTS = {
-    "NoCredentialsError": "no AWS credentials were found. Set a profile, environment variables or a role.",
-    "PartialCredentialsError": "the AWS credentials are incomplete: an access key needs its secret key.",
-    "ProfileNotFound": "the AWS profile does not exist in the AWS configuration files.",
-    "ExpiredToken": "the AWS credentials have expired. Get new ones.",
-    "ExpiredTokenException": "the AWS credentials have expired. Get new ones.",
-    "SSOTokenLoadError": "the AWS single sign-on session is missing. Run aws sso login.",
-    "UnauthorizedSSOTokenError": "the AWS single sign-on session has expired. Run aws sso login.",
-    "InvalidClientTokenId": "AWS does not know these credentials.",
-    "UnrecognizedClientException": "AWS does not know these credentials.",
-    "SignatureDoesNotMatch": "AWS refuses these credentials' signature: the secret key is wrong.",
-    "InvalidSignatureException": "AWS refuses the signature: the secret key is wrong, or this machine's clock.",
-    "RequestExpired": "AWS refuses the signature as too old: check this machine's clock.",
-    "RequestTimeTooSkewed": "AWS refuses the signature: this machine's clock is wrong.",
-    "EndpointConnectionError": "AWS could not be reached.",
-    "ConnectTimeoutError": "AWS could not be reached in time.",
-    "ReadTimeoutError": "AWS did not answer in time.",
-    "ProxyConnectionError": "the proxy could not be reached, or refused.",
-}
-"""What to tell people first, by AWS's code or the exception's name."""
-
-_USER_INFO = re.compile(r"//[^/@\s]*@")
-_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _FAULT = re.compile(
     r"^(Invalid (?:type|length|range) for parameter [^,\n]{1,200}|Missing required parameter in [^\n]{1,200}"
     r"|Unknown parameter in [^,\n]{1,200}|Invalid number of parameters[^\n]{1,200})",
@@ -90,14 +65,6 @@ def reading(operation: str) -> Iterator[None]:
 def unexpected(operation: str, why: str) -> ServiceError:
     """The error for a reply that is a success and does not say what was asked: never taken for absence."""
     return ServiceError(operation, "UnexpectedReply", why)
-
-
-def clean(text: object) -> str:
-    """One line without control characters and without the user part of URLs, cut where it is too long."""
-    if not isinstance(text, str):
-        return ""
-    line = _USER_INFO.sub("//", _NOT_PRINTABLE.sub(" ", text)).strip()
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
 def status_of(error: ClientError) -> int:

@@ -17,39 +17,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
+from reconciler.aws_words import CLOCK_SKEW, CREDENTIALS, THROTTLING, clean
 from reconciler.ports import Accepted, Ambiguous, Clock, Deadline, Declined, NotSent, Outcome, Refused
-from reconciler.services.foreign import clean, code_of, message_of, request_id_of, status_of
+from reconciler.services.foreign import code_of, message_of, request_id_of, status_of
 from reconciler.services.transmission import DeadlinePassed, Transmission, once
 
-THROTTLING = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-    }
-)
-CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidToken",
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "UnrecognizedClientException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "AuthFailure",
-    }
-)
-CLOCK_SKEW = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
 REFUSED = THROTTLING | CREDENTIALS | CLOCK_SKEW
 """AWS's codes for no, for a reason that passes."""
 

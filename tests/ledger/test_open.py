@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reconciler.errors import LedgerError
-from reconciler.ledger.open import open_ledger
+from reconciler.errors import LedgerError, LedgerMissing
+from reconciler.ledger.open import open_ledger, open_store
 from tests.ledger.builders import PLACE, StandingClock, always, intended
+from tests.ledger.server import Server
 
 
 def test_three_slashes_are_relative_to_the_project(tmp_path: Path):
@@ -27,11 +29,43 @@ def test_four_slashes_are_absolute(tmp_path: Path):
     assert (tmp_path / "l.sqlite").is_file()
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/prefix", "dynamodb://table"])
-def test_stores_that_are_not_there_yet_say_so(url: str, tmp_path: Path):
-    """An address that the design knows and this release does not is told apart from a wrong one."""
-    with pytest.raises(LedgerError, match="not in this release"):
-        open_ledger(url, tmp_path, PLACE, "0.1.0", StandingClock())
+@pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
+def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: str, aws: Server, tmp_path: Path):
+    """The same address is another ledger for each project and target."""
+    url = aws.address(scheme)
+    places = [replace(PLACE, project=project, target=target) for project in ("a", "a-b") for target in ("b", "b-c")]
+    logs = [open_ledger(url, tmp_path, place, "0.1.0", StandingClock()) for place in places]
+    for number, log in enumerate(logs):
+        log.append([intended(f"job-{number}", f"r1-{number}")], always)
+    assert [[f"r1-{number}"] for number in range(4)] == [list(log.refresh().by_token) for log in logs]
+    assert [1, 1, 1, 1] == [log.recorded.position for log in logs]
+
+
+def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, tmp_path: Path):
+    """A ledger whose folder lies in the folder of another one is not seen by it, nor the other way round."""
+    bucket = aws.bucket()
+    outer = open_store(f"s3://{bucket}/x", tmp_path, replace(PLACE, project="p", target="t"))
+    inner = open_store(f"s3://{bucket}/x/p/t", tmp_path, replace(PLACE, project="log", target="u"))
+    inner.append(1, b"inner")
+    with pytest.raises(LedgerMissing):
+        outer.read(0)
+    outer.append(1, b"outer")
+    assert [(1, b"outer")] == list(outer.read(0))
+    assert [(1, b"inner")] == list(inner.read(0))
+
+
+@pytest.mark.parametrize("prefix", ["/x", "a/../b", "./b", "x" * 1000], ids=lambda prefix: prefix[:6])
+def test_a_prefix_that_no_key_can_have(prefix: str, tmp_path: Path):
+    """Prefixes that some servers would read as others, and those that leave no room for a key, are refused."""
+    with pytest.raises(LedgerError, match="the ledger s3://bucket/"):
+        open_store(f"s3://bucket/{prefix}", tmp_path, PLACE)
+
+
+def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, tmp_path: Path):
+    """People write a folder with a slash and without: it is the same ledger."""
+    url = aws.address("s3")
+    open_store(url, tmp_path, PLACE).append(1, b"batch")
+    assert [(1, b"batch")] == list(open_store(url + "/", tmp_path, PLACE).read(0))
 
 
 @pytest.mark.parametrize("url", ["postgres://x", "ledger.sqlite", "", "://", "SQLITE:///x"])

@@ -12,29 +12,44 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import LedgerMissing
+from reconciler.ledger.dynamodb import DynamoStore
+from reconciler.ledger.s3 import S3Store
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.ports import Snapshots, Store
-from tests.ledger.builders import MemoryStore
+from tests.ledger.builders import PLACE, MemoryStore
 from tests.ledger.racing import race
 
 
 @dataclass
 class Subject:
-    """One ledger of one implementation: `opened` gives a new handle on it, `shared` says if processes can share it."""
+    """One ledger of one implementation: `opened` gives a new handle on it, `shared` says if processes can share it.
+
+    Reading takes `page` positions at once, and must go on past them. `threads` and `processes` are how many race, and
+    for how many positions: what takes a request takes time.
+    """
 
     opened: Callable[[], Store]
-    shared: bool
+    shared: bool = True
+    page: int = 1000
+    threads: tuple[int, int] = (4, 20)
+    processes: tuple[int, int] = (2, 30)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "s3", "dynamodb"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     """An empty place for a ledger."""
     if request.param == "memory":
         store = MemoryStore()
-        return Subject(lambda: store, shared=False)
-    return Subject(
-        partial(SqliteStore, tmp_path / "folder" / "ledger.sqlite", "sqlite:///folder/ledger.sqlite"), shared=True
-    )
+        return Subject(lambda: store, shared=False, threads=(8, 50))
+    if request.param == "sqlite":
+        path = tmp_path / "folder" / "ledger.sqlite"
+        return Subject(
+            partial(SqliteStore, path, "sqlite:///folder/ledger.sqlite"), threads=(8, 50), processes=(8, 100)
+        )
+    url = request.getfixturevalue("aws").address(request.param)
+    if request.param == "s3":
+        return Subject(partial(S3Store, url, PLACE, page=20), page=20)
+    return Subject(partial(DynamoStore, url, PLACE, pages=(8, 20)), page=20)
 
 
 def test_a_ledger_that_is_not_there_is_missing(subject: Subject, tmp_path: Path):
@@ -111,12 +126,13 @@ def test_others_are_seen_after_each_append(subject: Subject):
         assert [(position, str(position).encode())] == list(reader.read(position - 1))
 
 
-def test_thousands_of_batches_are_read_whole(subject: Subject):
+def test_more_batches_than_a_page_are_read_whole(subject: Subject):
     """Reading goes on past the size of one page."""
-    store = subject.opened()
-    for position in range(1, 2002):
+    store, last = subject.opened(), 2 * subject.page + 1
+    for position in range(1, last + 1):
         store.append(position, b"batch")
-    assert list(range(1, 2002)) == [position for position, _ in store.read(0)]
+    assert list(range(1, last + 1)) == [position for position, _ in store.read(0)]
+    assert [last] == [position for position, _ in store.read(last - 1)]
 
 
 def test_big_batches_and_every_byte(subject: Subject):
@@ -129,20 +145,21 @@ def test_big_batches_and_every_byte(subject: Subject):
 
 def test_many_threads_have_one_winner_at_each_position(subject: Subject):
     """Of many threads on one handle exactly one wins, and all are told the same."""
-    store = subject.opened()
-    with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(lambda writer: race(lambda: store, writer, 50), range(8)))
+    store, (racers, positions) = subject.opened(), subject.threads
+    with ThreadPoolExecutor(racers) as pool:
+        told = list(pool.map(lambda writer: race(lambda: store, writer, positions), range(racers)))
     stored = [batch for _, batch in store.read(0)]
-    assert len(stored) == 50
-    assert [stored] * 8 == told
+    assert len(stored) == positions
+    assert [stored] * racers == told
 
 
 def test_many_processes_have_one_winner_at_each_position(subject: Subject):
     """Of many processes exactly one wins, and all are told the same, from the first append of an empty place on."""
     if not subject.shared:
         pytest.skip("this store lives in one process")
-    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
-        told = list(pool.map(partial(race, subject.opened, positions=100), range(8)))
+    racers, positions = subject.processes
+    with ProcessPoolExecutor(racers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        told = list(pool.map(partial(race, subject.opened, positions=positions), range(racers)))
     stored = [batch for _, batch in subject.opened().read(0)]
-    assert len(stored) == 100
-    assert [stored] * 8 == told
+    assert len(stored) == positions
+    assert [stored] * racers == told

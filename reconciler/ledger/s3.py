@@ -1,0 +1,225 @@
+"""A ledger in S3: one object for each position, which S3 creates only if there is none (``If-None-Match: *``).
+
+Listing and reading are strongly consistent in S3: a reader sees every batch whose write has been answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerNoStore, LedgerUnfit
+from reconciler.identity.digest import Place
+from reconciler.ledger.aws import Clients
+from reconciler.ledger.aws_errors import Site, code_of, no_answer, status_of, translated
+from reconciler.ledger.s3_keys import Keys
+
+PAGE = 1000
+"""Most keys that S3 lists at once."""
+AHEAD = (1, 8, 64)
+"""How many objects are got ahead of the reader, the last number from then on."""
+READERS = 16
+"""Objects got at once."""
+BODY_TRIES = 3
+"""A body that is cut short is asked for again: the SDK's own retries end with the headers."""
+
+_ANOTHER_REGION = (
+    LedgerUnfit,
+    "the bucket {name} is in another region{found}, and target {target} is in {region}: its ledger must be there too.",
+)
+SENTENCES = {
+    "NoSuchBucket": (
+        LedgerNoStore,
+        "there is no bucket {name}. Create it in {region}, or correct the ledger of target {target}; then run: "
+        "reconciler ledger init -t {target}",
+    ),
+    "InvalidBucketName": (LedgerNoStore, "{name} is no name that a bucket can have."),
+    "PermanentRedirect": _ANOTHER_REGION,
+    "TemporaryRedirect": _ANOTHER_REGION,
+    "AuthorizationHeaderMalformed": _ANOTHER_REGION,
+    "IllegalLocationConstraintException": _ANOTHER_REGION,
+    "301": _ANOTHER_REGION,
+    "307": _ANOTHER_REGION,
+    "InvalidObjectState": (
+        LedgerUnfit,
+        "objects of the ledger were moved to an archive. Restore them, and end the lifecycle rule that moves them.",
+    ),
+}
+
+Batch = tuple[int, bytes]
+
+
+def open_store(url: str, _root: Path, place: Place) -> S3Store:
+    """The store at ``s3://BUCKET/PREFIX`` for a project and target. Asks nothing yet."""
+    return S3Store(url, place)
+
+
+class S3Store:
+    """`ports.Store` and `ports.Snapshots` in a bucket. Safe for threads and processes, anywhere.
+
+    `page` is how many keys are listed at once, `timeouts` are seconds to connect and to read.
+    """
+
+    def __init__(
+        self, url: str, place: Place, *, page: int = PAGE, timeouts: tuple[float, float] | None = None
+    ) -> None:
+        self.keys = Keys.of(url, place)
+        self.site = Site(url, self.keys.bucket, place.region, place.target, SENTENCES)
+        self.clients = Clients("s3", place.region, *([timeouts] if timeouts else []))
+        self._page = page
+
+    @property
+    def address(self) -> str:
+        """As it is written in the project file."""
+        return self.site.address
+
+    def append(self, position: int, batch: bytes) -> bytes:
+        """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
+        key = self.keys.at(position)
+        return batch if self.put_if_none(key, batch) else self._held(key)
+
+    def read(self, after: int) -> Iterator[Batch]:
+        """The batches after a position, in order. Creates nothing."""
+        pages = self._pages(after)
+        first = next(pages)
+        if not first and not (after and self._exists()):
+            raise LedgerMissing(f"there is no ledger at {self.address}")
+        return self._batches(chain([first], pages))
+
+    def get(self, position: int) -> bytes | None:
+        """The batch at one position, `None` where nothing is there."""
+        found = self._object(self.keys.at(position))
+        if found is None and not self._exists():
+            raise LedgerMissing(f"there is no ledger at {self.address}")
+        return None if found is None else found[0]
+
+    def newest_snapshot(self) -> Batch | None:
+        """As `ports.Snapshots`."""
+        found = self._object(self.keys.snapshot)
+        position = None if found is None else _position_of(found[1])
+        return None if found is None or position is None else (position, found[0])
+
+    def keep_snapshot(self, position: int, content: bytes) -> None:
+        """As `ports.Snapshots`: one object, put in place of an older one."""
+        if self._snapshot_position() > position:
+            return
+        with translated(self.site, "s3:PutObject", writing=True):
+            self.clients.writing.put_object(
+                Bucket=self.keys.bucket, Key=self.keys.snapshot, Body=content, Metadata={"position": str(position)}
+            )
+
+    def close(self) -> None:
+        """Closes the connections; the next call opens them again."""
+        self.clients.close()
+
+    def put_if_none(self, key: str, content: bytes) -> bool:
+        """One transmission of one conditional write: whether it was taken, or something may be there. Raises
+        `LedgerUnreachable` where the reply was lost."""
+        with translated(self.site, "s3:PutObject", writing=True):
+            try:
+                answer = self.clients.writing.put_object(
+                    Bucket=self.keys.bucket, Key=key, Body=content, IfNoneMatch="*"
+                )
+            except ClientError as error:
+                if status_of(error) in {409, 412}:  # a write at the same time; taken
+                    return False
+                raise
+        return "ETag" in answer  # what has none is no answer of S3: a look tells
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _held(self, key: str) -> bytes:
+        found = self._object(key)
+        if found is None:
+            raise no_answer(self.site, "it did not take a write, and nothing is there")
+        return found[0]
+
+    def _object(self, key: str) -> tuple[bytes, dict[str, str]] | None:
+        """Content and metadata of an object, `None` where there is none."""
+        with translated(self.site, "s3:GetObject"):
+            for left in reversed(range(BODY_TRIES)):
+                try:
+                    answer = self.clients.reading.get_object(Bucket=self.keys.bucket, Key=key)
+                except ClientError as error:
+                    if code_of(error) == "NoSuchKey":
+                        return None
+                    raise
+                if "ETag" not in answer:
+                    raise no_answer(self.site, "its reply is no object")
+                try:
+                    return answer["Body"].read(), answer.get("Metadata", {})
+                except BotoCoreError:
+                    if not left:
+                        raise
+        raise AssertionError("the last try returns or raises")
+
+    def _snapshot_position(self) -> int:
+        with translated(self.site, "s3:GetObject"):
+            try:
+                answer = self.clients.reading.head_object(Bucket=self.keys.bucket, Key=self.keys.snapshot)
+            except ClientError as error:
+                if status_of(error) == HTTPStatus.NOT_FOUND:
+                    return 0
+                raise
+        return _position_of(answer.get("Metadata", {})) or 0
+
+    def _pages(self, after: int) -> Iterator[list[int]]:
+        """The positions after one, by pages of the listing; at least one page, which may be empty."""
+        token: dict[str, str] = {}
+        while True:
+            answer = self._listed(StartAfter=self.keys.at(after), MaxKeys=self._page, **token)
+            keys = (item["Key"] for item in answer.get("Contents", ()))
+            yield [position for key in keys if (position := self.keys.position(key)) is not None]
+            if not answer["IsTruncated"]:
+                return
+            token = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def _listed(self, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own
+        """One page. An answer that is no listing is an error: it would look like an empty ledger."""
+        with translated(self.site, "s3:ListBucket"):
+            answer: dict[str, Any] = self.clients.reading.list_objects_v2(
+                Bucket=self.keys.bucket, Prefix=self.keys.log, Delimiter="/", **options
+            )
+            if answer.get("Name") != self.keys.bucket or "IsTruncated" not in answer:
+                raise no_answer(self.site, "its reply is no listing of the bucket")
+            return answer
+
+    def _exists(self) -> bool:
+        return any(self._pages(0))
+
+    def _batches(self, pages: Iterator[list[int]]) -> Iterator[Batch]:
+        with ThreadPoolExecutor(READERS) as readers:
+            for some in _growing(pages):
+                if len(some) == 1:
+                    yield some[0], self._listed_batch(some[0])
+                else:
+                    yield from zip(some, readers.map(self._listed_batch, some), strict=True)
+
+    def _listed_batch(self, position: int) -> bytes:
+        found = self._object(self.keys.at(position))
+        if found is None:
+            raise LedgerCorrupt(f"the ledger {self.address} is damaged at position {position}: it was just deleted")
+        return found[0]
+
+
+def _growing(pages: Iterator[list[int]]) -> Iterator[Sequence[int]]:
+    """The positions of the pages in pieces that grow: who wants one batch does not wait for a thousand."""
+    sizes = chain(AHEAD[:-1], iter(lambda: AHEAD[-1], 0))
+    for page in pages:
+        rest = page
+        while rest:
+            size = next(sizes)
+            yield rest[:size]
+            rest = rest[size:]
+
+
+def _position_of(metadata: dict[str, str]) -> int | None:
+    text = metadata.get("position", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
