@@ -7,10 +7,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.ledger.server import aws, server  # noqa: F401 - fixtures
+
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines are busy
 settings.load_profile("project")
-
-from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)
