@@ -6,27 +6,39 @@ reads what is new, asks whether its own events still make sense, and tries the n
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import deepcopy
 from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
 
-from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerPinned, LedgerUnreachable
+from reconciler.errors import (
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFormatNewer,
+    LedgerMissing,
+    LedgerPinned,
+    LedgerUnreachable,
+)
 from reconciler.identity import instant
 from reconciler.identity.digest import Place
-from reconciler.ledger.batch import Batch, checksum, corrupt, decode, encode
+from reconciler.ledger.batch import Batch, corrupt, decode, encode
+from reconciler.ledger.cache import Cache
+from reconciler.ledger.chain import Chain
+from reconciler.ledger.rehearsal import intended_before, rehearse
 from reconciler.ports import Appended, Clock, Moved, Store, Valid
 from reconciler.recorded import events as e
 from reconciler.recorded.fold import fold
-from reconciler.recorded.state import Pin, Recorded, SpecRecord
+from reconciler.recorded.state import Recorded
 
 WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the tries of one write whose reply was lost: six tries, about three seconds."""
 
 DENSE = 4
 """At most how many positions are read for each one that is wanted, rather than got one by one."""
+
+logger = logging.getLogger(__name__)
 
 
 def _random_nonce() -> str:
@@ -47,7 +59,9 @@ class Log:
         self._clock, self._nonces = clock, nonces
         self._lock = RLock()
         self._recorded = Recorded()
-        self._head: bytes | None = None  # the bytes at `self._recorded.position`, `None` at 0
+        self._chain = Chain(store.address, place)  # always at the position of `_recorded`
+        self._cache = Cache(store, place, clock)
+        self._wrote = False
 
     @property
     def address(self) -> str:
@@ -81,19 +95,13 @@ class Log:
         nobody knows whether the batch is there, after any other it is not.
         """
         with self._lock:
-            if not self.exists:
-                self._follow()
-            nonce = self._nonces()
-            while True:
-                why = valid(self._recorded) or self._intended_before(events)
-                if why is not None:
-                    return Moved(why)
-                batch = self._batch(nonce, events)
-                self._rehearse(batch.events)
-                position = self._recorded.position + 1
-                if self._won(position, batch):
-                    return Appended(position)
-                self._follow()
+            done = self._append(events, valid)
+            snapshot = None
+            if isinstance(done, Appended) and not any(isinstance(event, e.Intended) for event in events):
+                snapshot = self._cache.due(self._recorded, self._chain.link)  # after an intent a send must not wait
+        if isinstance(done, Appended) and snapshot is not None:
+            self._cache.keep(done.position, snapshot)
+        return done
 
     def batch(self, position: int) -> Sequence[e.Event]:
         """The events at one position. Raises `LedgerError` where the ledger does not reach that far."""
@@ -122,17 +130,40 @@ class Log:
         return LedgerError(f"the ledger {self.address} holds nothing at position {position}")
 
     def close(self) -> None:
-        """Lets go of what the store holds open; the next call opens it again."""
+        """Lets go of what the store holds open; the next call opens it again. Leaves a snapshot after many appends."""
+        if self._wrote and self._lock.acquire(blocking=False):
+            try:
+                position = self._recorded.position
+                snapshot = self._cache.due(self._recorded, self._chain.link, ends=True)
+            finally:
+                self._lock.release()
+            if snapshot is not None:
+                self._cache.keep(position, snapshot)
         close = getattr(self._store, "close", None)
         if close is not None:
             close()
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
+    def _append(self, events: Sequence[e.Event], valid: Valid) -> Appended | Moved:
+        if not self.exists:
+            self._follow()
+        nonce = self._nonces()
+        while True:
+            why = valid(self._recorded) or intended_before(self._recorded, events)
+            if why is not None:
+                return Moved(why)
+            batch = self._batch(nonce, events)
+            rehearse(self._recorded, batch.events)
+            position = self._recorded.position + 1
+            if self._won(position, batch):
+                return Appended(position)
+            self._follow()
+
     def _batch(self, nonce: str, events: Sequence[e.Event]) -> Batch:
         at = instant.text(datetime.fromtimestamp(self._clock.now(), UTC))
         pinned = () if self.exists else (self._opened(at),)
-        return Batch(nonce, at, None if self._head is None else checksum(self._head), (*pinned, *events))
+        return Batch(nonce, at, self._chain.link, (*pinned, *events))
 
     def _opened(self, at: str) -> e.Opened:
         place = self._place
@@ -146,27 +177,6 @@ class Log:
             tool_version=self._tool_version,
         )
 
-    def _intended_before(self, events: Sequence[e.Event]) -> str | None:
-        """Refuses a second intent for a submission under another token, whatever `valid` thinks of it."""
-        for event in events:
-            if isinstance(event, e.Intended):
-                key = (event.generation, event.slot, event.attempt)
-                for submission in self._recorded.spec(event.name).submissions:
-                    if submission.key == key and submission.token != event.token:
-                        return f"this submission of {event.name} was intended before, with token {submission.token}"
-        return None
-
-    def _rehearse(self, events: Sequence[e.Event]) -> None:
-        """Folds the events over copies of what they touch: what could never be read again is never written."""
-        scratch = Recorded()
-        for event in events:
-            if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
-                continue
-            if (submission := self._recorded.by_token.get(event.token)) is not None:
-                scratch.by_token[event.token] = copied = deepcopy(submission)
-                scratch.specs.setdefault(copied.name, SpecRecord(copied.name)).submissions.append(copied)
-        fold(scratch, self._recorded.position + 1, events)
-
     def _won(self, position: int, batch: Batch) -> bool:
         raw, types = encode(batch), [event.type for event in batch.events]
         sys.audit("reconciler.recording", *types)
@@ -174,7 +184,8 @@ class Log:
         if held != raw and decode(held, position, self.address).nonce != batch.nonce:
             return False
         fold(self._recorded, position, batch.events)
-        self._head = held
+        self._chain.move(position, held)
+        self._wrote = True
         sys.audit("reconciler.recorded", *types)
         return True
 
@@ -204,7 +215,11 @@ class Log:
         """Reads on from the last batch known, that one included: it must still be what it was."""
         position = self._recorded.position
         try:
-            self._read(self._store.read(max(position - 1, 0)))
+            if position or not self._resume():
+                stored = self._store.read(max(position - 1, 0))
+                if position:
+                    self._check_head(next(stored, None))
+                self._read(stored)
         except LedgerMissing as error:
             if position:
                 raise LedgerCorrupt(
@@ -212,41 +227,44 @@ class Log:
                     "with a new, empty one everything would run again."
                 ) from error
 
-    def _read(self, stored: Iterable[tuple[int, bytes]]) -> None:
-        known = self._recorded.position
-        reached = max(known - 1, 0)
-        for position, raw in stored:
-            reached += 1
-            if position != reached:
-                raise corrupt(reached, self.address, f"it is missing, and position {position} is there")
-            if position > known:
-                self._add(position, raw)
-            elif raw != self._head:
-                raise corrupt(position, self.address, "it is not what was read there before")
-        if reached < known:
+    def _resume(self) -> bool:
+        """Begins with the snapshot, if what is stored at its position is what it was made from. One that does not hold
+        up is forgotten, and says nothing about the ledger: that is read from its beginning."""
+        snapshot = self._cache.find()
+        if snapshot is None:
+            return False
+        position = snapshot.recorded.position
+        stored = self._store.read(position - 1)
+        first = next(stored, None)
+        if first is None:
+            logger.warning(
+                "the ledger %s ends before position %d, of which there is a snapshot: it may have been rolled back. "
+                "See: reconciler ledger verify", self.address, position,
+            )  # fmt: skip
+        if first is None or not snapshot.fits(*first):
+            return False
+        self._become(snapshot.recorded, first[1])
+        try:
+            self._read(stored)
+        except (LedgerCorrupt, LedgerFormatNewer, LedgerPinned):
+            self._become(Recorded(), None)
+            return False
+        self._cache.used(position)
+        return True
+
+    def _check_head(self, first: tuple[int, bytes] | None) -> None:
+        known = self._chain.position
+        if first is None:
             raise corrupt(known, self.address, "it was there before and is missing")
+        if first[0] != known:
+            raise corrupt(known, self.address, f"it is missing, and position {first[0]} is there")
+        if first[1] != self._chain.head:
+            raise corrupt(known, self.address, "it is not what was read there before")
 
-    def _add(self, position: int, raw: bytes) -> None:
-        batch = decode(raw, position, self.address)
-        if batch.prev != (None if self._head is None else checksum(self._head)):
-            raise corrupt(position, self.address, "it does not follow the batch before it (the hash chain is broken)")
-        if position == 1:
-            self._check_pin(batch)
-        self._fold(position, batch.events)
-        self._head = raw
-
-    def _check_pin(self, first: Batch) -> None:
-        opened = first.events[0] if first.events else None
-        if not isinstance(opened, e.Opened):
-            raise corrupt(1, self.address, "it does not begin by saying what the ledger belongs to")
-        place = self._place
-        ours = Pin(place.project, place.target, place.account, place.region)
-        theirs = Pin(opened.project, opened.target, opened.account, opened.region)
-        if ours != theirs:
-            raise LedgerPinned(
-                f"the ledger {self.address} belongs to {_describe(theirs)}, and this is {_describe(ours)}: "
-                "nothing was read or written. Use another ledger, or the project and target it belongs to."
-            )
+    def _read(self, stored: Iterable[tuple[int, bytes]]) -> None:
+        for position, raw in stored:
+            self._fold(position, self._chain.accept(position, raw).events)
+            self._chain.move(position, raw)
 
     def _fold(self, position: int, events: Sequence[e.Event]) -> None:
         try:
@@ -268,10 +286,9 @@ class Log:
                 head = raw
         except LedgerError:
             fresh, head = Recorded(), None  # nothing known is consistent too: the next call reads from the start
-        into = self._recorded
-        into.position, into.pin, into.specs, into.by_token = fresh.position, fresh.pin, fresh.specs, fresh.by_token
-        self._head = head
+        self._become(fresh, head)
 
-
-def _describe(pin: Pin) -> str:
-    return f"project {pin.project}, target {pin.target}, account {pin.account}, region {pin.region}"
+    def _become(self, fresh: Recorded, head: bytes | None) -> None:
+        """Takes over another state, in place: others hold on to the object."""
+        self._recorded.become(fresh)
+        self._chain.position, self._chain.head = fresh.position, head

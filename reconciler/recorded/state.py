@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from reconciler.identity.instant import parse
 from reconciler.recorded.slots import Schedule, SlotRange
 from reconciler.recorded.submission import Submission
+
+OF_THE_PASS = "of the pass"
+"""Marks a field, in its metadata, that holds what this pass observed: no sum of events, and never kept."""
 
 
 @dataclass(slots=True)
@@ -101,13 +104,19 @@ class Recorded:
     pin: Pin | None = None
     specs: dict[str, SpecRecord] = field(default_factory=dict)
     by_token: dict[str, Submission] = field(default_factory=dict)
-    found: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    look_errors: dict[str, str] = field(default_factory=dict)
-    observe_errors: dict[str, str] = field(default_factory=dict)
+    found: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    observe_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
 
     def spec(self, name: str) -> SpecRecord:
         """What is recorded of a spec; an empty record where nothing is."""
         return self.specs.get(name) or SpecRecord(name)
+
+    def become(self, other: Recorded) -> None:
+        """Takes over what another fold added up to; what this pass observed stays."""
+        for known in fields(self):
+            if OF_THE_PASS not in known.metadata:
+                setattr(self, known.name, getattr(other, known.name))
 
     def unresolved(self) -> Iterator[Submission]:
         """All submissions that may have a run nobody knows of, in order of name."""

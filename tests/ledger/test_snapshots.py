@@ -1,0 +1,329 @@
+"""Snapshots make reading short and are never the truth."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerPinned
+from reconciler.identity.digest import Place
+from reconciler.ledger import snapshot as snapshot_module
+from reconciler.ledger.batch import checksum
+from reconciler.ledger.cache import AT_THE_END, EVERY, SHARE
+from reconciler.ledger.log import Log
+from reconciler.ledger.snapshot import pack, unpack
+from reconciler.ledger.sqlite import SqliteStore
+from reconciler.recorded.form import form_of
+from reconciler.recorded.state import Recorded
+from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
+
+ROUNDS = EVERY // 2 + 20
+"""Submissions of the sample ledger, two positions each: enough for one snapshot and some positions after it."""
+
+
+class CountingStore(MemoryStore):
+    """Counts what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches_read = self.reads = 0
+
+    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
+        """As `ports.Store`."""
+        self.reads += 1
+        for found in super().read(after):
+            self.batches_read += 1
+            yield found
+
+
+def log_over(store: MemoryStore | SqliteStore, place: Place = PLACE, clock: StandingClock | None = None) -> Log:
+    """A log of the usual place."""
+    return Log(store, place, "0.1.0", clock or StandingClock())
+
+
+def write(log: Log, rounds: int, first: int = 0) -> None:
+    """Appends intents and their outcomes, one position each."""
+    for number in range(first, first + rounds):
+        log.append([intended(f"job-{number % 7}", f"r1-{number}", generation=number)], always)
+        log.append([submitted(f"r1-{number}", f"run-{number}", f"job-{number % 7}")], always)
+
+
+@pytest.fixture(scope="module")
+def written() -> MemoryStore:
+    """A ledger with a snapshot, and some positions after it."""
+    store = MemoryStore()
+    log = log_over(store)
+    write(log, ROUNDS - 1)
+    log.append([intended("job-9", "r1-9999")], always)
+    log.append([submitted("r1-0", "run-0", "job-0"), submitted("r1-9999", "run-9999", "job-9")], always)
+    assert store.snapshot is not None
+    return store
+
+
+@pytest.fixture
+def store(written: MemoryStore) -> CountingStore:
+    """A copy of that ledger, which counts."""
+    copy = CountingStore()
+    copy.batches, copy.snapshot = dict(written.batches), written.snapshot
+    return copy
+
+
+def fully_read(store: MemoryStore) -> Recorded:
+    """What the batches alone add up to."""
+    bare = MemoryStore()
+    bare.batches = dict(store.batches)
+    return log_over(bare).refresh()
+
+
+def test_a_snapshot_makes_a_read_short(store: CountingStore):
+    """Only what follows the snapshot is read, with the batch it ends at, in one go; the state is the same."""
+    assert store.snapshot is not None
+    (position, _) = store.snapshot
+    assert position == EVERY
+    assert fully_read(store) == log_over(store).refresh()
+    assert (1, 2 * ROUNDS - EVERY + 1) == (store.reads, store.batches_read)
+
+
+def test_a_log_goes_on_from_a_snapshot(store: CountingStore):
+    """What is appended after a start from a snapshot follows the chain, and others read the same."""
+    log = log_over(store)
+    log.refresh()
+    write(log, 3, ROUNDS)
+    assert fully_read(store) == log.recorded == log_over(store).refresh()
+
+
+def test_every_so_many_positions_there_is_another(store: CountingStore):
+    """A writer goes on keeping them, counted from the newest one."""
+    log = log_over(store)
+    write(log, EVERY // 2, ROUNDS)
+    assert store.snapshot is not None
+    assert store.snapshot[0] == 2 * EVERY
+    assert fully_read(store) == log_over(store).refresh()
+
+
+def test_no_send_waits_for_a_snapshot():
+    """After an intent none is made: its deadline runs."""
+    store = MemoryStore()
+    log = log_over(store)
+    for number in range(EVERY + 3):
+        log.append([intended(f"job-{number}", f"r1-{number}")], always)
+    assert store.snapshot is None
+    log.append([submitted("r1-0", "run-0", "job-0")], always)
+    assert store.snapshot is not None
+
+
+class SlowClock(StandingClock):
+    """A clock on which everything takes a second."""
+
+    def boot(self) -> float:
+        """Moves on with each look."""
+        self.moment += 1
+        return self.moment
+
+
+def test_snapshots_take_a_small_part_of_the_time():
+    """Where making one takes long, the next one is that much later."""
+    clock, store = SlowClock(), MemoryStore()
+    log = log_over(store, clock=clock)
+    write(log, EVERY // 2)
+    assert store.snapshot is not None
+    assert store.snapshot[0] == EVERY
+    frozen = StandingClock(clock.moment)
+    log._cache._clock = frozen
+    write(log, EVERY, EVERY)
+    assert store.snapshot[0] == EVERY
+    frozen.moment += SHARE
+    write(log, 1, 2 * EVERY)
+    assert store.snapshot[0] == 3 * EVERY + 2
+
+
+@pytest.mark.parametrize(("rounds", "kept"), [(AT_THE_END // 2, True), (AT_THE_END // 2 - 1, False)])
+def test_a_writer_that_ends_leaves_a_snapshot(rounds: int, kept: bool):
+    """If it is worth it: then the next command reads next to nothing."""
+    store = MemoryStore()
+    log = log_over(store)
+    write(log, rounds)
+    assert store.snapshot is None
+    log.close()
+    assert kept == (store.snapshot is not None)
+
+
+def test_who_only_reads_leaves_nothing(store: CountingStore):
+    """A command that appends nothing writes nothing."""
+    store.snapshot = None
+    log = log_over(store)
+    log.refresh()
+    log.close()
+    assert store.snapshot is None
+
+
+def test_a_sqlite_ledger_keeps_one(tmp_path: Path):
+    """The same in a file, which versions that know no snapshots read as before."""
+    opened = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
+    log = log_over(opened)
+    write(log, AT_THE_END)
+    log.close()
+    found = opened.newest_snapshot()
+    assert found is not None
+    assert found[0] == 2 * AT_THE_END
+    assert log.recorded == log_over(opened).refresh()
+
+
+# --- never the truth --------------------------------------------------------------------------------------------------
+
+
+def sealed(rest: bytes) -> bytes:
+    """Content with a checksum that holds."""
+    return sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def with_header(content: bytes, **changes: object) -> bytes:
+    """The same snapshot under another header, with a checksum that holds."""
+    _, header, body = content.split(b"\n", 2)
+    return sealed(json.dumps({**json.loads(header), **changes}).encode() + b"\n" + body)
+
+
+def with_body(content: bytes, body: bytes) -> bytes:
+    """Another body under the same header, with a checksum that holds."""
+    return sealed(content.split(b"\n", 2)[1] + b"\n" + body)
+
+
+def emptied(content: bytes) -> bytes:
+    """A state that has forgotten every spec, with a header and a checksum that hold."""
+    snapshot = unpack(content)
+    assert snapshot is not None
+    form = form_of(replace(snapshot.recorded, specs={}, by_token={}))
+    return with_body(content, zlib.compress(json.dumps(form).encode()))
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "text": lambda _: b"no snapshot at all\n\n",
+    "cut at the start": lambda content: content[1:],
+    "cut in the middle": lambda content: content[: len(content) // 2],
+    "cut by one byte": lambda content: content[:-1],
+    "longer by one byte": lambda content: content + b"\0",
+    "a flipped bit in the checksum": lambda content: bytes([content[0] ^ 1]) + content[1:],
+    "a flipped bit in the header": lambda content: content[:80] + bytes([content[80] ^ 1]) + content[81:],
+    "a flipped bit in the body": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "another format": lambda content: with_header(content, format=2),
+    "another fold": lambda content: with_header(content, fold="0" * 32),
+    "no fold": lambda content: with_header(content, fold=None),
+    "another position": lambda content: with_header(content, position=EVERY - 1),
+    "another batch": lambda content: with_header(content, batch=checksum(b"other")),
+    "no batch": lambda content: with_header(content, batch=None),
+    "a header that is none": lambda content: sealed(b"[]\n" + content.split(b"\n", 2)[2]),
+    "a body that is not packed": lambda content: with_body(content, b"{}"),
+    "a body that is not JSON": lambda content: with_body(content, zlib.compress(b"{")),
+    "a body of another shape": lambda content: with_body(content, zlib.compress(b'{"submissions": [[1]]}')),
+    "a body that is too deep": lambda content: with_body(content, zlib.compress(b"[" * 100_000)),
+    "a state that the rest cannot follow": emptied,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_or_forged_snapshot_changes_nothing(store: CountingStore, damage: Callable[[bytes], bytes]):
+    """It is passed over: the state is what the batches add up to, and the next writer replaces it."""
+    assert store.snapshot is not None
+    before = store.snapshot[1]
+    store.snapshot = (store.snapshot[0], damage(before))
+    log = log_over(store)
+    assert fully_read(store) == log.refresh()
+    log.append([submitted("r1-0", "run-0", "job-0")], always)
+    assert unpack(store.snapshot[1]) is not None
+    assert fully_read(store) == log_over(store).refresh()
+
+
+def test_a_ledger_that_was_rolled_back_has_no_use_for_its_snapshot(
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """The state is that of the batches that are left; that a snapshot knows more is told."""
+    store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY}
+    monkeypatch.setattr(logging.getLogger("reconciler"), "propagate", True)
+    assert fully_read(store) == log_over(store).refresh()
+    assert f"ends before position {EVERY}" in caplog.text
+
+
+def test_a_ledger_that_went_another_way_has_no_use_for_its_snapshot(store: CountingStore):
+    """Rolled back and written again, the batch at the snapshot's position is another: it is read from the start."""
+    store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY // 2}
+    snapshot, store.snapshot = store.snapshot, None
+    write(log_over(store), EVERY // 2, 5000)
+    store.snapshot = snapshot
+    assert fully_read(store) == log_over(store).refresh()
+    assert len(store.batches) >= EVERY
+
+
+def test_an_old_snapshot_is_only_a_longer_read(store: CountingStore):
+    """A snapshot from long ago, in a ledger that went on, leads to the same state."""
+    snapshot = store.snapshot
+    write(log_over(store), EVERY, ROUNDS)
+    store.snapshot = snapshot
+    assert fully_read(store) == log_over(store).refresh()
+
+
+@pytest.mark.parametrize(
+    "place", [replace(PLACE, project="billing"), replace(PLACE, account="1"), replace(PLACE, target="t")]
+)
+def test_the_snapshot_of_another_place_is_passed_over(store: CountingStore, place: Place):
+    """A snapshot that got mixed up with another project's changes nothing, whichever ledger it lies beside."""
+    other = CountingStore()
+    write(log_over(other, place), ROUNDS)
+    store.snapshot, other.snapshot = other.snapshot, store.snapshot
+    assert fully_read(store) == log_over(store).refresh()
+    with pytest.raises(LedgerPinned):
+        log_over(other).refresh()
+
+
+def test_another_ledger_of_the_same_place_is_passed_over(store: CountingStore):
+    """The same project has begun anew once: the snapshot of then does not fit."""
+    other = CountingStore()
+    write(log_over(other), ROUNDS, 7000)
+    store.snapshot = other.snapshot
+    assert fully_read(store) == log_over(store).refresh()
+
+
+def test_damage_after_the_snapshot_is_told_as_ever(store: CountingStore):
+    """A snapshot hides nothing of what is read."""
+    store.batches[2 * ROUNDS - 2] = store.batches[2 * ROUNDS - 3]
+    with pytest.raises(LedgerCorrupt, match=f"position {2 * ROUNDS - 2}"):
+        log_over(store).refresh()
+
+
+class Broken(MemoryStore):
+    """A store whose snapshots fail."""
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        """As `ports.Snapshots`, denied."""
+        raise LedgerError("denied")
+
+    def keep_snapshot(self, position: int, content: bytes) -> None:
+        """As `ports.Snapshots`, denied."""
+        raise LedgerError("denied")
+
+
+def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
+    """Reading and writing go on."""
+    store = Broken()
+    write(log_over(store), ROUNDS)
+    log = log_over(store)
+    write(log, 1, ROUNDS)
+    log.close()
+    assert fully_read(store) == log.recorded
+
+
+def test_without_a_version_of_the_fold_there_is_none(monkeypatch: pytest.MonkeyPatch, store: CountingStore):
+    """Where the program's source is not at hand nothing is kept and nothing is taken."""
+    assert store.snapshot is not None
+    monkeypatch.setattr(snapshot_module, "fold_version", lambda: None)
+    assert unpack(store.snapshot[1]) is None
+    assert pack(Recorded(), "0") is None
+    write(log_over(store), EVERY, ROUNDS)
+    assert store.snapshot[0] == EVERY
