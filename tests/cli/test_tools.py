@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from reconciler import __version__
 from reconciler.cli import main
@@ -104,6 +105,38 @@ def test_emulator_serves_until_interrupted(empty: World):
     assert process.returncode == 0, err
     assert f"export AWS_ENDPOINT_URL_BATCH={url}" in out
     assert (empty.folder / "aws.sqlite").exists()
+
+
+def test_emulator_takes_a_fault_plan(empty: World):
+    """`--faults` is in force from the first call on."""
+    empty.write("faults.yaml", "rules: [{service: sts, request: lost, answer: error, status: 403, count: 1}]")
+    process = empty.start("emulator", "--port", "0", "--faults", "faults.yaml")
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[2].rstrip(".")
+    client = boto3.client(
+        "sts", endpoint_url=url, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.get_caller_identity()
+    account = client.get_caller_identity()["Account"]
+    client.close()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+    assert (process.returncode, account) == (0, "000000000000")
+
+
+def test_emulator_with_a_fault_plan_that_makes_no_sense(empty: World):
+    """Every problem is told, with the file's name, and nothing is served."""
+    empty.write("faults.yaml", "rules: [{request: lots}, {request: lost}]")
+
+    done = empty.run("emulator", "--port", "0", "--faults", "faults.yaml")
+
+    assert (done.code, done.out) == (64, "")
+    assert "faults.yaml" in done.err
+    assert "rules[0]: request must be one of processed, lost, late, twice" in done.err
+    assert "rules[1]: a lost request has no answer of its own" in done.err
 
 
 def test_emulator_on_a_port_that_is_taken(world: World):

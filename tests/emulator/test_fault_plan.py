@@ -47,6 +47,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**LOSSY, "answer": "error", "status": 418}, "answer: error needs code"),
     ({**LOSSY, "answer": "error", "code": "Odd"}, "code Odd has no usual status; say status too"),
     ({**LOSSY, "answer": "error", "code": "Odd", "status": 200}, "status of an error must be from 300 to 599"),
+    ({**LOSSY, "answer": "html", "status": 204}, "an answer with status 204 has no body; say answer: empty"),
     ({"request": "lost"}, "a lost request has no answer of its own to be given"),
     ({"request": "lost", "answer": "truncated"}, "a lost request has no answer of its own to be truncated"),
     ({"request": "processed"}, "it does nothing"),

@@ -23,6 +23,7 @@ Request = Literal["processed", "lost", "late", "twice"]
 Answer = Literal["given", "closed", "reset", "never", "error", "html", "empty", "truncated", "garbage"]
 OWN = ("given", "truncated")
 """Answers made of AWS's own, which a lost request does not have."""
+_WITHOUT_BODY = (204, 205, 304)
 _MADE_UP = ("error", "html", "empty")
 
 Given = Mapping[str, Any]
@@ -88,6 +89,8 @@ def _answer_problems(rule: Given) -> Iterator[str]:
         yield "code goes with answer: error"
     if (status is not None or rule["request_id"] is not None) and answer not in _MADE_UP:
         yield f"status and request_id go with the answers {', '.join(_MADE_UP)}"
+    if status in _WITHOUT_BODY and answer != "empty":
+        yield f"an answer with status {status} has no body; say answer: empty"
     if answer != "error":
         return
     if code is None and status not in CODES:

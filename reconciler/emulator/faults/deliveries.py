@@ -73,8 +73,17 @@ class Deliveries:
             if time.time() < first[0]:
                 self._ended.wait(POLL_SECONDS)
             elif first[3].set_running_or_notify_cancel():
-                first[3].set_result(first[2]())
-                self._done(first)
+                self._deliver(first)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        _, _, deliver, late = delivery
+        try:
+            late.set_result(deliver())
+        except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
+            late.set_exception(error)
+        with self._lock:
+            self._due.remove(delivery)
+            heapq.heapify(self._due)
 
     def _first(self) -> Delivery | None:
         """What is due next; `None`, and the thread is over, where there is nothing."""
@@ -83,8 +92,3 @@ class Deliveries:
                 return self._due[0]
             self._thread = None
             return None
-
-    def _done(self, delivery: Delivery) -> None:
-        with self._lock:
-            self._due.remove(delivery)
-            heapq.heapify(self._due)

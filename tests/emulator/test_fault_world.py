@@ -1,0 +1,227 @@
+"""Faults of the world: lags, forgetting, old signatures, another clock, as settings or as part of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from reconciler.emulator.server import Emulator, Plan, Rule
+from tests.emulator.conftest import APPLICATION, NOON, Clock, client, run_request
+from tests.emulator.test_faults import eventually
+
+Submit = Callable[..., str]
+
+
+def listed(emr: Any, batch: Any) -> set[str]:
+    """The ids that listings have, of both services."""
+    runs = [run["id"] for run in emr.list_job_runs(applicationId=APPLICATION)["jobRuns"]]
+    jobs = batch.list_jobs(jobQueue="main", filters=[{"name": "JOB_NAME", "values": ["*"]}])["jobSummaryList"]
+    return {*runs, *(job["jobId"] for job in jobs)}
+
+
+def described(emr: Any, batch: Any, ids: set[str]) -> set[str]:
+    """Which of these ids are known by themselves, to either service."""
+    found = {job["jobId"] for job in batch.describe_jobs(jobs=sorted(ids))["jobs"]}
+    for run_id in (run_id for run_id in ids if "-" not in run_id):
+        with suppress(emr.exceptions.ResourceNotFoundException):
+            found.add(emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id)["jobRun"]["jobRunId"])
+    return found
+
+
+def test_runs_appear_in_listings_late(
+    emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
+) -> None:
+    """By their ids they are known at once."""
+    emulator.configure(listing_lag_seconds=60)
+    accepted = {start(), submit()}
+
+    clock.tick(59)
+    assert (listed(emr, batch), described(emr, batch, accepted)) == (set(), accepted)
+    clock.tick(1)
+    assert listed(emr, batch) == accepted
+
+
+def test_runs_are_known_by_their_ids_late(
+    emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
+) -> None:
+    """Listings have them at once; until then nothing can be done to them, except by the control endpoint."""
+    emulator.configure(describe_lag_seconds=60)
+    run_id, job_id = start(), submit()
+
+    assert (listed(emr, batch), described(emr, batch, {run_id, job_id})) == ({run_id, job_id}, set())
+    with pytest.raises(ClientError, match="does not exist"):
+        emr.cancel_job_run(applicationId=APPLICATION, jobRunId=run_id)
+    with pytest.raises(ClientError, match="does not exist"):
+        batch.terminate_job(jobId=job_id, reason="why")
+    emulator.finish(run_id, "failed")
+
+    clock.tick(60)
+    assert described(emr, batch, {run_id, job_id}) == {run_id, job_id}
+    assert emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id)["jobRun"]["state"] == "FAILED"
+
+
+@pytest.mark.parametrize("where", ["listing", "describe"])
+def test_ended_runs_vanish_early_from_one_place(
+    where: str, emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
+) -> None:
+    """The other place keeps them, and what lives is never forgotten."""
+    emulator.configure(**{f"{where}_retention_seconds": 100}, durations={"long": None})
+    ended, living = {start(), submit()}, {start(name="long"), submit(jobName="long")}
+
+    clock.tick(22 + 99)
+    both = ended | living
+    assert (listed(emr, batch), described(emr, batch, both)) == (both, both)
+    clock.tick(2)
+    gone = (living, both) if where == "listing" else (both, living)
+    assert (listed(emr, batch), described(emr, batch, both)) == gone
+
+
+def test_a_forgotten_token_starts_a_second_run(emulator: Emulator, emr: Any, start: Submit, clock: Clock) -> None:
+    """Within its time it gives the first, and the second has it from then on."""
+    emulator.configure(token_seconds=600)
+    first = start(clientToken="t")
+    clock.tick(600)
+    assert start(clientToken="t") == first
+
+    clock.tick(1)
+    second = start(clientToken="t")
+
+    assert second != first
+    clock.tick(600)
+    assert start(clientToken="t") == second
+    assert [first, second] == [run.id for run in emulator.runs()]
+    assert ["t", "t"] == [run.request["clientToken"] for run in emulator.runs()]
+
+
+def test_a_token_with_another_body_conflicts_or_gives_the_first(emulator: Emulator, start: Submit) -> None:
+    """As the settings say."""
+    first = start(clientToken="t")
+    with pytest.raises(ClientError, match="ConflictException"):
+        start(clientToken="t", name="other")
+
+    emulator.configure(token_mismatch="first")
+
+    assert start(clientToken="t", name="other") == first
+    assert len(emulator.runs()) == 1
+
+
+# --- signatures and clocks --------------------------------------------------------------------------------------------
+
+
+def signed(emulator: Emulator, age: float | None, path: str = "/v1/submitjob") -> tuple[int, str, dict[str, str]]:
+    """A submission whose signature is so many seconds old by the test's clock: status, error code, headers."""
+    headers = {}
+    if age is not None:
+        headers["X-Amz-Date"] = datetime.fromtimestamp(NOON - age, UTC).strftime("%Y%m%dT%H%M%SZ")
+    body = b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}'
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=5)
+    connection.request("POST", path, b"Action=GetCallerIdentity&Version=2011-06-15" if path == "/" else body, headers)
+    reply = connection.getresponse()
+    text = reply.read().decode()
+    connection.close()
+    code = reply.headers.get("x-amzn-ErrorType", text.partition("<Code>")[2].partition("</Code>")[0])
+    return reply.status, code, dict(reply.headers)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (0, (200, "")),
+        (900, (200, "")),
+        (-900, (200, "")),
+        (901, (403, "InvalidSignatureException")),
+        (-901, (403, "InvalidSignatureException")),
+        (None, (403, "MissingAuthenticationTokenException")),
+    ],
+)
+def test_old_signatures_are_refused(age: float | None, expected: tuple[int, str], emulator: Emulator) -> None:
+    """More than 15 minutes off, either way, or none at all: 403 with a request id, and no run."""
+    emulator.configure(signature_seconds=900)
+
+    status, code, headers = signed(emulator, age)
+
+    assert expected == (status, code)
+    assert headers["x-amzn-RequestId"]
+    assert len(emulator.runs()) == (1 if status == 200 else 0)
+
+
+def test_signatures_are_not_looked_at_by_default(emulator: Emulator) -> None:
+    """Nor missed."""
+    assert [200, 200] == [signed(emulator, 10_000)[0], signed(emulator, None)[0]]
+
+
+def test_sts_refuses_old_signatures_in_its_own_words(emulator: Emulator) -> None:
+    """SignatureDoesNotMatch."""
+    emulator.configure(signature_seconds=900)
+
+    assert signed(emulator, 901, "/")[:2] == (403, "SignatureDoesNotMatch")
+    assert signed(emulator, 0, "/")[:2] == (200, "")
+
+
+@pytest.mark.parametrize(("late", "runs"), [(900, 1), (901, 0)])
+def test_a_late_request_is_refused_when_its_signature_is_too_old(
+    late: float, runs: int, emulator: Emulator, clock: Clock
+) -> None:
+    """The age counts when the request is processed: beyond it nothing takes effect."""
+    rule = Rule("late", "error", status=500, late_seconds=late)
+    emulator.inject(Plan([rule], {"signature_seconds": 900}))
+    assert signed(emulator, 0)[0] == 500
+
+    clock.tick(late)
+
+    assert eventually(lambda: emulator.faults()["on_the_way"] == 0)
+    assert runs == len(emulator.runs())
+
+
+def test_a_real_client_is_fresh_until_the_clocks_part() -> None:
+    """boto3 signs with this machine's clock."""
+    with Emulator(None, faults=Plan(settings={"signature_seconds": 900})) as emulator:
+        emr = client("emr-serverless", emulator.url)
+        emr.start_job_run(**run_request())
+        emulator.configure(clock_offset_seconds=1000)
+        with pytest.raises(ClientError) as caught:
+            emr.start_job_run(**run_request())
+        emr.close()
+
+    assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
+    assert caught.value.response["ResponseMetadata"]["RequestId"]
+
+
+@pytest.mark.parametrize("offset", [120.0, -120.0])
+def test_the_service_may_have_another_clock(offset: float, emulator: Emulator, emr: Any, submit: Submit) -> None:
+    """In its Date, of every service and of errors, and in what it says about runs."""
+    emulator.configure(clock_offset_seconds=offset)
+    submit()
+    started = emr.start_job_run(**run_request())
+
+    shown = emr.get_job_run(applicationId=APPLICATION, jobRunId=started["jobRunId"])["jobRun"]
+    dates = [signed(emulator, 0)[2]["Date"], signed(emulator, 0, "/")[2]["Date"], signed(emulator, 0, "/no")[2]["Date"]]
+
+    there = datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=offset)
+    assert [there] * 3 == [parsedate_to_datetime(date) for date in dates]
+    assert there == shown["createdAt"]
+    assert {NOON + offset} == {run.accepted_at for run in emulator.runs()}
+
+
+def test_faults_of_the_world_are_of_every_emulator_on_the_state(tmp_path: Path, clock: Clock) -> None:
+    """A run accepted by one is listed late by the other."""
+    with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
+        one.inject(Plan(settings={"listing_lag_seconds": 60}))
+        first, second = client("emr-serverless", one.url), client("emr-serverless", other.url)
+        run_id = first.start_job_run(**run_request())["jobRunId"]
+
+        before = second.list_job_runs(applicationId=APPLICATION)["jobRuns"]
+        clock.tick(60)
+        after = second.list_job_runs(applicationId=APPLICATION)["jobRuns"]
+        first.close()
+        second.close()
+
+    assert ([], [run_id]) == (before, [run["id"] for run in after])
