@@ -240,6 +240,41 @@ class Service(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run as AWS describes it by its id. `name` is what AWS shows it by, `created_at` ISO 8601 text.
+
+    `report` is its state, or a sentence where that is a word this version does not know.
+    """
+
+    run_id: str
+    name: str | None
+    tags: Mapping[str, str]
+    created_at: str
+    report: RunReport | str
+
+
+class Inventory(Protocol):
+    """What is in AWS, whoever started it: for people's commands, not for a pass. Services offer it beside `Service`."""
+
+    def place(self, locate: Mapping[str, str]) -> str:
+        """Where runs with this `locate` are listed, in words: ``application 00f…``, ``queue etl``. Equal words, one
+        listing."""
+        ...
+
+    def listed(self, locate: Mapping[str, str], since: str | None) -> Sequence[str]:
+        """The ids of every run in the place of `locate`, in any state, without the children of arrays.
+
+        `since`: created after this time (ISO 8601; `None`: all that AWS still tells). Raises `ServiceError`, also where
+        the listing is not complete.
+        """
+        ...
+
+    def described(self, locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
+        """These runs by id; one that AWS does not know is left out. Raises `ServiceError`."""
+        ...
+
+
 Services = Callable[[str], Service]
 """The service of a kind, by the kind's name; made when it is first asked for."""
 

@@ -17,7 +17,7 @@ from reconciler.errors import ServiceError
 from reconciler.identity import instant
 from reconciler.model.kind import TOKEN_TAG
 from reconciler.model.strict import JSON
-from reconciler.ports import Deadline, NotSent, Outcome, RunRef, RunReport, Service, Wanted
+from reconciler.ports import Deadline, NotSent, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
 from reconciler.recorded.submission import RunState
 from reconciler.services.foreign import reading, unexpected
 from reconciler.services.outcome import Reply, transmit
@@ -39,6 +39,10 @@ STATES = {
 """The API's JobStatus, in our words. A word that is not here is an error, never a guess."""
 
 AT_ONCE = 8  # listings, each of one queue and name
+
+BEFORE_BATCH = datetime(2016, 1, 1, tzinfo=UTC)
+"""Earlier than any job: for a listing of all there are."""
+
 DESCRIBED = 100  # DescribeJobs: most ids of one call
 
 Job = Mapping[str, Any]
@@ -50,7 +54,10 @@ def connect(aws: Aws) -> Service:
 
 
 class Batch:
-    """`ports.Service` of Batch jobs. `locate` holds ``jobQueue`` and ``jobName``. The parent of an array is its run."""
+    """`ports.Service` and `ports.Inventory` of Batch jobs. `locate` holds ``jobQueue`` and ``jobName``.
+
+    The parent of an array is its run.
+    """
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -98,10 +105,25 @@ class Batch:
             return {want.token: str(error) for want in wanted}
         return {want.token: tagged.get(want.token, ()) for want in wanted}
 
+    def place(self, locate: Mapping[str, str]) -> str:
+        """The job queue."""
+        return f"queue {locate['jobQueue']}"
+
+    def listed(self, locate: Mapping[str, str], since: str | None) -> Sequence[str]:
+        """Every job of the queue, in any state, by the filter on the time of creation. Raises `ServiceError`."""
+        moment = BEFORE_BATCH if since is None else instant.parse(since)
+        by_time = {"name": "AFTER_CREATED_AT", "values": [str(int(moment.timestamp() * 1000))]}
+        return list(dict.fromkeys(_listed(self._aws.asking(SERVICE), locate["jobQueue"], by_time)))
+
+    def described(self, locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
+        """The jobs by DescribeJobs, in whatever queue they are. Raises `ServiceError`."""
+        client = self._aws.asking(SERVICE)
+        return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}
+
     def _tagged(self, queue: str, name: str) -> dict[str, list[str]]:
         """Job ids by their token tag; raises where any of them could not be read."""
         client = self._aws.asking(SERVICE)
-        job_ids = list(_listed(client, queue, name))
+        job_ids = list(_listed(client, queue, {"name": "JOB_NAME", "values": [name]}))
         tagged: dict[str, list[str]] = defaultdict(list)
         for some in _chunks(job_ids):
             jobs = _described(client, some)
@@ -118,16 +140,16 @@ class Batch:
         return tagged
 
 
-def _listed(client: Client, queue: str, name: str) -> Iterator[str]:
-    """The ids of all jobs of a queue with this name. With this filter ListJobs gives every status, and ignores case.
+def _listed(client: Client, queue: str, by: Mapping[str, Any]) -> Iterator[str]:
+    """The ids of all jobs of a queue that a filter lets through. With a filter ListJobs gives every status; the one on
+    names ignores case.
 
     An answer without the list is an error: it would look like absence. Raises `ServiceError`.
     """
     token: dict[str, str] = {}
-    filters = [{"name": "JOB_NAME", "values": [name]}]
     while True:
         with reading("ListJobs"):
-            answer = client.list_jobs(jobQueue=queue, filters=filters, **token)
+            answer = client.list_jobs(jobQueue=queue, filters=[by], **token)
             if "jobSummaryList" not in answer:
                 raise unexpected("ListJobs", "the reply holds no list")
             job_ids = [job["jobId"] for job in answer["jobSummaryList"]]
@@ -163,6 +185,17 @@ def _report_of(job: Job) -> RunReport | str:
         started_at=_text(job.get("startedAt")),
         finished_at=None if state.live else _text(job.get("stoppedAt")),
     )
+
+
+def _facts(job: Job) -> RunFacts:
+    with reading("DescribeJobs"):
+        return RunFacts(
+            run_id=job["jobId"],
+            name=job.get("jobName"),
+            tags=dict(job.get("tags") or {}),
+            created_at=_text(job["createdAt"]) or "",
+            report=_report_of(job),
+        )
 
 
 def _detail(job: Job) -> str | None:

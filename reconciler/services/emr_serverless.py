@@ -18,7 +18,7 @@ from reconciler.errors import ServiceError
 from reconciler.identity import instant
 from reconciler.model.kind import TOKEN_TAG
 from reconciler.model.strict import JSON
-from reconciler.ports import Deadline, NotSent, Outcome, RunRef, RunReport, Service, Wanted
+from reconciler.ports import Deadline, NotSent, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
 from reconciler.recorded.submission import RunState
 from reconciler.services.foreign import reading, unexpected
 from reconciler.services.outcome import Reply, transmit
@@ -43,6 +43,7 @@ STATES = {
 
 LIVE_STATES = [word for word, state in STATES.items() if state.live]
 
+NO_SUCH_RUN = "ResourceNotFoundException"
 PAGE = 50  # ListJobRuns: most results of one call
 FEW = 3  # runs of one application that are asked for one by one without a listing
 AT_ONCE = 4  # GetJobRun allows 10 a second
@@ -60,7 +61,7 @@ def connect(aws: Aws) -> Service:
 
 
 class EmrServerless:
-    """`ports.Service` of EMR Serverless job runs. `locate` holds ``applicationId``."""
+    """`ports.Service` and `ports.Inventory` of EMR Serverless job runs. `locate` holds ``applicationId``."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -118,17 +119,26 @@ class EmrServerless:
             if isinstance(report, str) or not report.known or not _ending(report):
                 raise
 
+    def place(self, locate: Mapping[str, str]) -> str:
+        """The application."""
+        return f"application {locate['applicationId']}"
+
+    def listed(self, locate: Mapping[str, str], since: str | None) -> Sequence[str]:
+        """Every run of the application, in any state. Raises `ServiceError`."""
+        after = {} if since is None else {"createdAtAfter": instant.parse(since)}
+        return list(_all_runs(self._aws.asking(SERVICE), applicationId=locate["applicationId"], **after))
+
+    def described(self, locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
+        """The runs of one application by GetJobRun. Raises `ServiceError`."""
+        client, application = self._aws.asking(SERVICE), locate["applicationId"]
+        runs = _each(run_ids, lambda run_id: _known(client, application, run_id))
+        return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
+
     def _tagged(self, application: str, since: datetime, names: frozenset[str] | None) -> dict[str, list[str]]:
         """The run ids of an application, of these names (`None`: of any), by their token tag; raises where any of them
-        could not be read.
-
-        AWS does not document whether a listing without `mode` holds streaming runs, so these are listed by themselves
-        too: a run that a listing leaves out must not be taken for absent.
-        """
+        could not be read."""
         client = self._aws.asking(SERVICE)
-        query = {"applicationId": application, "createdAtAfter": since - BEFORE_INTENT}
-        listings = (_pages(client, **query), _pages(client, **query, mode="STREAMING"))
-        listed = {run_id: run for pages in listings for page in pages for run_id, run in page.items()}
+        listed = _all_runs(client, applicationId=application, createdAtAfter=since - BEFORE_INTENT)
         run_ids = [run_id for run_id, run in listed.items() if names is None or run.get("name") in names]
         runs = _each(run_ids, lambda run_id: _run(client, application, run_id))
         tagged: dict[str, list[str]] = defaultdict(list)
@@ -153,6 +163,26 @@ def _run(client: Client, application: str, run_id: str) -> Run:
         if run["jobRunId"] != run_id:
             raise unexpected("GetJobRun", f"the reply is not about run {run_id}")
         return run
+
+
+def _known(client: Client, application: str, run_id: str) -> Run | None:
+    """As `_run`; `None` for one that AWS does not know."""
+    try:
+        return _run(client, application, run_id)
+    except ServiceError as error:
+        if error.code == NO_SUCH_RUN:
+            return None
+        raise
+
+
+def _all_runs(client: Client, **query: object) -> dict[str, Run]:
+    """The runs that a query lists, in any state, by id.
+
+    AWS does not document whether a listing without `mode` holds streaming runs, so these are listed by themselves
+    too: a run that a listing leaves out must not be taken for absent.
+    """
+    listings = (_pages(client, **query), _pages(client, **query, mode="STREAMING"))
+    return {run_id: run for pages in listings for page in pages for run_id, run in page.items()}
 
 
 def _pages(client: Client, **query: object) -> Iterator[dict[str, Run]]:
@@ -190,7 +220,7 @@ def _report(client: Client, run: RunRef) -> RunReport | str:
     try:
         return _report_of(_run(client, run.locate["applicationId"], run.run_id))
     except ServiceError as error:
-        return RunReport(known=False) if error.code == "ResourceNotFoundException" else str(error)
+        return RunReport(known=False) if error.code == NO_SUCH_RUN else str(error)
 
 
 def _ending(report: RunReport) -> bool:
@@ -212,6 +242,17 @@ def _report_of(run: Run) -> RunReport | str:
         started_at=_text(run.get("startedAt")),
         finished_at=_text(ended),
     )
+
+
+def _facts(run: Run) -> RunFacts:
+    with reading("GetJobRun"):
+        return RunFacts(
+            run_id=run["jobRunId"],
+            name=run.get("name"),
+            tags=dict(run.get("tags") or {}),
+            created_at=instant.text(run["createdAt"]),
+            report=_report_of(run),
+        )
 
 
 def _text(moment: datetime | None) -> str | None:
