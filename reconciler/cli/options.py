@@ -111,6 +111,9 @@ ledger_options = _adding((*_PLACE, _local_ledger))
 selection_options = _adding(_SELECTION)
 """--only, -l."""
 
+allow_rollback_option = _adding((_allow_rollback,))
+"""--allow-rollback: for commands that record what a checkout asks for."""
+
 pass_options = _adding(_PASS)
 """What one pass may do."""
 

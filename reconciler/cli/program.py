@@ -19,6 +19,8 @@ COMMANDS = {
     "status": "Each spec: what is asked for, its last run, how that stands.",
     "history": "Everything the ledger holds about one spec.",
     "why": "From a run to the commit that asked for it, or back.",
+    "resolve": "Decide a submission whose outcome is unknown: send it again, or never.",
+    "adopt": "Make an existing run a spec's current submission; submit nothing.",
     "schema": "JSON Schema of the files, for editors.",
     "emulator": "Serve the embedded AWS on a port, for tests of your own tools.",
     "completion": "Completion script for bash, zsh or fish.",

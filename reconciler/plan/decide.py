@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from reconciler.identity.instant import seconds_text
+from reconciler.plan import remedy
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired
 from reconciler.plan.one_off import decide_spec
@@ -14,6 +15,7 @@ from reconciler.plan.unknown_ledger import decide_unknown
 from reconciler.plan.unresolved import decide_unresolved
 from reconciler.plan.value import Plan
 from reconciler.recorded.state import Recorded, SpecRecord
+from reconciler.recorded.submission import Submission
 
 
 def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
@@ -68,16 +70,23 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
             "which does not hold them"
         )
     removed = {
-        record.baseline.digest: record.name
+        record.baseline.digest: record.baseline
         for record in recorded.specs.values()
         if record.name not in desired.names and record.baseline is not None
     }
     for action in actions:
         if action.action is ActionType.SUBMIT and action.reason is Reason.NEW and action.digest in removed:
             yield (
-                f"{action.name} is new and equal to {removed[action.digest]}, which is gone. Renamed? "
-                "It will run again under the new name."
+                f"{action.name} is new and equal to {removed[action.digest].name}, which is gone. Renamed? "
+                f"It will run again under the new name.{_keeping(action.name, removed[action.digest], desired)}"
             )
+
+
+def _keeping(name: str, gone: Submission, desired: Desired) -> str:
+    """How a renamed spec keeps its run."""
+    if gone.run_id is None:
+        return ""
+    return f" To keep the old run instead: {remedy.adopt(name, gone.run_id, desired.place.target)}"
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:

@@ -19,6 +19,10 @@ FORMAT = 1
 """Version of the event format, pinned by the first event; a higher one is refused."""
 
 
+BY_HAND = "hand"
+"""`Adopted.by` where a person said which run it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """The base of all events. `at` is when it was written down, by the clock of the machine that wrote it."""

@@ -50,7 +50,10 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
             _take(recorded, record, position, event)
         case e.SubmissionEvent():
-            _outcome(_submission(recorded, event), event)
+            submission = _submission(recorded, event)
+            if isinstance(event, e.Adopted) and _chosen(event):
+                _give(recorded, event)
+            _outcome(submission, event)
         case e.SpecEvent():
             _spec_event(recorded.specs.setdefault(event.name, SpecRecord(event.name)), event)
         case _:
@@ -119,9 +122,17 @@ def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.Taken)
     """A run that was made this spec's by hand. The first one counts: a token stands for one submission."""
     if event.token in recorded.by_token:
         return
+    _give(recorded, event)
     submission = _begin(recorded, record, position, event)
     submission.sends.append(Send(0, event.at, event.at, "submitted"))
     _accept(submission, event)
+
+
+def _give(recorded: Recorded, event: e.Adopted | e.Taken) -> None:
+    """A run that a person gives to a submission is no longer that of another: one alone follows and cancels it."""
+    for other in recorded.by_token.values():
+        if other.run_id == event.run_id and other.token != event.token:
+            other.taken_by = event.name
 
 
 def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Beginning) -> Submission:
@@ -168,7 +179,7 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
 
 
 def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.Taken) -> None:
-    if submission.phase is Phase.SUBMITTED:
+    if submission.phase is Phase.SUBMITTED and not _chosen(event):
         if event.run_id != submission.run_id:  # two passes can find the same run; another run must not be lost
             submission.conflict = (*(submission.conflict or (str(submission.run_id),)), event.run_id)
         return
@@ -176,9 +187,15 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.Taken) ->
     submission.run_id = event.run_id
     submission.conflict = ()
     submission.run_state = RunState.SUBMITTED
+    submission.finished_at = submission.detail = submission.aws_state = None  # of another run, where there was one
     submission.submitted_at = event.at
     submission.error = None
     _close(submission, "submitted", event.send if isinstance(event, e.Submitted) else None)
+
+
+def _chosen(event: e.Submitted | e.Adopted | e.Taken) -> bool:
+    """Whether a person said that this run counts: of several, then, the others do not."""
+    return isinstance(event, e.Adopted) and event.by == e.BY_HAND
 
 
 def _doubt(submission: Submission, event: e.SubmissionEvent) -> None:

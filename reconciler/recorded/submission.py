@@ -67,6 +67,7 @@ class Submission:
     `replaced`        whether its run was asked to end to make room for a newer one of its spec.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.
+    `taken_by`        the spec that was given this run by hand: since then it is no longer this submission's to follow.
     `conflict`        the runs that claim to be this submission's, where there are several.
     `error`           what AWS or the client said last, ``CODE: message``; `None` where nothing went wrong.
     """
@@ -99,6 +100,7 @@ class Submission:
     cancel_accepted_at: str | None = None
     error: str | None = None
     conflict: tuple[str, ...] = ()
+    taken_by: str | None = None
     positions: list[int] = field(default_factory=list)
     reason: str = ""
     backoff_limit: int = 0
@@ -131,7 +133,7 @@ class Submission:
     @property
     def live(self) -> bool:
         """Whether it has a run that may still do work."""
-        return self.run_state is not None and self.run_state.live
+        return self.taken_by is None and self.run_state is not None and self.run_state.live
 
     @property
     def first_intent_at(self) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.server import Emulator
     from reconciler.identity.digest import Place
     from reconciler.model.project import Target
-    from reconciler.ports import Clock, Quota, Service
+    from reconciler.ports import Clock, Inventory, Quota, Service
     from reconciler.services.session import Aws
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,10 @@ class Access:
         from reconciler.services.quota import Buckets
 
         return Buckets(rates(self._target), self._clock)
+
+    def inventory(self, kind: str) -> Inventory:
+        """What is in AWS of a kind. Raises as `service` does."""
+        return cast("Inventory", self.service(kind))
 
     def check(self) -> None:
         """Connects, and so asks AWS once whose credentials these are. Raises as `service` does."""

@@ -69,7 +69,7 @@ def find(recorded: Recorded, what: str) -> Submission:
     if record is not None and record.newest is not None:
         return record.newest
     run_id = what.partition(":")[0].partition("#")[0]
-    found = [s for s in recorded.by_token.values() if s.run_id == run_id]
+    found = [s for s in recorded.by_token.values() if s.run_id == run_id and s.taken_by is None]
     if not found and len(what.removeprefix(TOKEN_PREFIX)) >= SHORTEST_PREFIX:
         found = [s for s in recorded.by_token.values() if s.token.removeprefix(TOKEN_PREFIX).startswith(_digits(what))]
     if len(found) > 1:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
 from reconciler.emulator.server import Emulator
 from reconciler.emulator.settings import Settings
 from reconciler.identity import instant
-from reconciler.ports import Accepted, Ambiguous, Declined, RunRef, RunReport, Service, Wanted
+from reconciler.ports import Accepted, Ambiguous, Declined, Inventory, RunRef, RunReport, Service, Wanted
 from reconciler.services.batch import connect as connect_batch
 from reconciler.services.emr_serverless import connect as connect_emr
 from reconciler.services.session import Aws
@@ -179,3 +179,40 @@ def test_the_account_of_the_emulator(shared: tuple[Emulator, Aws]):
     _, aws = shared
     assert aws.account() == "000000000000"
     assert aws.overridden()
+
+
+def _inventory(subject: Subject) -> Inventory:
+    """What is in AWS, whoever started it."""
+    return cast("Inventory", subject.service)
+
+
+def test_a_place_lists_every_run_in_it(subject: Subject):
+    """Whatever their name, state and tags; a time leaves out what was created before it."""
+    refs = [subject.start("r1-aa"), subject.start("r1-bb")]
+    subject.emulator.finish(refs[1].run_id, "failed")
+    later = instant.text(datetime.now(UTC) + timedelta(minutes=1))
+
+    assert sorted(_inventory(subject).listed(subject.locate, None)) == sorted(ref.run_id for ref in refs)
+    assert list(_inventory(subject).listed(subject.locate, later)) == []
+
+
+def test_a_run_is_described_with_its_tags(subject: Subject):
+    """By its id, with its state and when it was created; what AWS does not know is left out."""
+    ref = subject.start("r1-aa")
+
+    described = _inventory(subject).described(subject.locate, [ref.run_id, MISSING[subject.kind]])
+
+    assert list(described) == [ref.run_id]
+    facts = described[ref.run_id]
+    assert facts.tags == {"reconciler:token": "r1-aa"}
+    assert isinstance(facts.report, RunReport)
+    assert facts.report.state == "submitted"
+    assert abs(datetime.now(UTC) - instant.parse(facts.created_at)) < timedelta(minutes=1)
+
+
+def test_places_of_equal_words_are_one_listing(subject: Subject):
+    """Words for people, and a key for those who list."""
+    other = {key: f"{value}2" for key, value in subject.locate.items()}
+
+    assert _inventory(subject).place(subject.locate) == _inventory(subject).place(dict(subject.locate))
+    assert _inventory(subject).place(subject.locate) != _inventory(subject).place(other)

@@ -1,0 +1,76 @@
+"""Submissions whose outcome nobody knows: made by writing the intent of a send whose process died."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reconciler.identity.instant import text
+from reconciler.recorded.events import Event, Intended
+from tests.builders import intended
+from tests.cli.world import World
+from tests.ledger.builders import always
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """The unresolved submission of a spec."""
+
+    world: World
+    name: str
+    token: str
+    request: dict[str, Any]
+    generation: int
+
+    def arrive(self) -> str:
+        """What was sent arrives after all, late: the run's id."""
+        return submitted_by_others(self.world, self.sent)
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The request as it was transmitted, with the two tags of its run."""
+        owner = f"shop/{self.world.target}/{self.name}"
+        return {**self.request, "tags": {"reconciler:token": self.token, "reconciler:spec": owner}}
+
+
+def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") -> Doubt:
+    """Writes a Batch spec, and in the ledger that it was sent some hours ago by a process that told nothing more."""
+    world.batch(name, argument)
+    planned = world.run("plan", "--format", "json", "--only", name).json["actions"][0]
+    doubt = Doubt(world, name, planned["client_token"], planned["request"], planned["generation"])
+    write(world, _intent({**planned, "request": doubt.sent}, hours))
+    return doubt
+
+
+def _intent(planned: dict[str, Any], hours: float) -> Intended:
+    """The intent of an action of a plan, some hours old."""
+    sent = text(datetime.now(UTC) - timedelta(hours=hours))
+    same = ("name", "kind", "generation", "digest", "request", "locate", "revision")
+    more = {key: planned[key] for key in same}
+    return intended(at=sent, not_after=sent, token=planned["client_token"], **more)
+
+
+def write(world: World, *events: Event) -> None:
+    """Appends events to the ledger."""
+    log = world.log()
+    log.append(events, always)
+    log.close()
+
+
+def submitted_by_others(world: World, request: dict[str, Any]) -> str:
+    """A Batch job that somebody else starts; its id."""
+    import boto3
+
+    batch = boto3.client(
+        "batch",
+        endpoint_url=world.aws.url,
+        region_name="eu-west-1",
+        aws_access_key_id="someone",
+        aws_secret_access_key="else",
+    )
+    try:
+        job_id: str = batch.submit_job(**request)["jobId"]
+    finally:
+        batch.close()
+    return job_id

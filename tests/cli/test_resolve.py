@@ -1,0 +1,214 @@
+"""`resolve`: a person decides what nobody can know."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.recorded.events import Intended, Resolved, Unclear
+from tests.builders import at
+from tests.cli.doubt import Doubt, in_doubt, write
+from tests.cli.test_apply import _at_a_terminal
+from tests.cli.world import World
+
+
+@pytest.fixture
+def doubt(world: World) -> Doubt:
+    """A spec whose submission was lost an hour ago: AWS has no run of it, and nothing can still arrive."""
+    return in_doubt(world, "clicks")
+
+
+def _resolved(world: World) -> list[Resolved]:
+    return [event for event in world.events() if isinstance(event, Resolved)]
+
+
+def test_submit_sends_the_same_submission_again(world: World, doubt: Doubt):
+    """It is recorded with who and why; the next pass sends the same token again, as one more send of the same
+    generation."""
+    done = world.run("resolve", "clicks", "--submit", "--yes", "--reason", "no output")
+    applied = world.run("apply", "--yes")
+
+    assert done.code == 0, done.err
+    assert [(event.decision, event.reason, event.send) for event in _resolved(world)] == [("submit", "no output", 1)]
+    assert applied.code == 0
+    assert [run.token for run in world.runs()] == [doubt.token]
+    assert [(e.token, e.send) for e in world.events() if isinstance(e, Intended)] == [
+        (doubt.token, 1),
+        (doubt.token, 2),
+    ]
+
+
+def test_an_abandoned_submission_is_never_sent(world: World, doubt: Doubt):
+    """The spec is quiet for that content, and says why; other content is the next generation."""
+    done = world.run("resolve", "clicks", "--abandon", "--yes")
+    quiet = world.run("apply", "--yes", "--format", "json")
+    world.batch("clicks", "B")
+    changed = world.run("apply", "--yes", "--format", "json")
+
+    assert (done.code, quiet.code, changed.code) == (0, 0, 0)
+    assert quiet.actions("action", "outcome") == [("none", "none")]
+    assert "abandoned" in quiet.json["actions"][0]["message"]
+    assert changed.actions("action", "generation") == [("submit", 2)]
+    assert doubt.token not in {run.token for run in world.runs()}
+
+
+def test_json_is_one_value(world: World, doubt: Doubt):
+    """It names what was seen, who decided and why, and what the next pass does."""
+    done = world.run("resolve", "clicks", "--submit", "--yes", "--reason", "lost", "--format", "json")
+
+    said = done.json
+    assert (said["command"], said["name"], said["decision"], said["reason"]) == ("resolve", "clicks", "submit", "lost")
+    assert (said["client_token"], said["send"], said["forced"]) == (doubt.token, 1, False)
+    assert said["actor"]
+    assert [result["outcome"] for result in said["results"]] == ["recorded"]
+    assert [(each["action"], each["generation"]) for each in said["next"]] == [("submit", 1)]
+
+
+def test_a_run_that_is_there_is_adopted_not_decided_away(world: World, doubt: Doubt):
+    """A look finds the run: neither decision is taken, --force or not, and the sentence says what to do."""
+    run_id = doubt.arrive()
+
+    refused = [
+        world.run("resolve", "clicks", decision, *force, "--yes")
+        for decision in ("--submit", "--abandon")
+        for force in ((), ("--force",))
+    ]
+
+    assert {done.code for done in refused} == {1}
+    assert all(f"reconciler adopt clicks {run_id}" in done.err for done in refused)
+    assert _resolved(world) == []
+
+
+def test_before_settling_only_force_decides(world: World):
+    """What was sent a minute ago may still arrive: the sentence says until when, and what goes wrong then."""
+    in_doubt(world, "clicks", hours=1 / 60)
+
+    refused = world.run("resolve", "clicks", "--submit", "--yes")
+    forced = world.run("resolve", "clicks", "--submit", "--yes", "--force")
+
+    assert refused.code == 1
+    assert "may still arrive until" in refused.err
+    assert "would run twice" in refused.err
+    assert "--force" in refused.err
+    assert forced.code == 0
+    assert "Warning: " in forced.out
+    assert [event.forced for event in _resolved(world)] == [True]
+
+
+def test_a_day_later_it_is_decided_the_same_way(world: World):
+    """Held, since AWS may have forgotten it: the person is told so, and decides."""
+    doubt = in_doubt(world, "clicks", hours=25)
+
+    held = world.run("apply", "--yes")
+    done = world.run("resolve", "clicks", "--submit", "--yes")
+    world.run("apply", "--yes")
+
+    assert held.code == 3
+    assert done.code == 0
+    assert "may have forgotten" in done.out
+    assert [run.token for run in world.runs()] == [doubt.token]
+
+
+def test_several_runs_are_for_adopt(world: World, doubt: Doubt):
+    """Two runs carry the tag: it did run, so it is not sent again; it can be given up, and the runs stay."""
+    runs = {doubt.arrive(), doubt.arrive()}
+
+    again = world.run("resolve", "clicks", "--submit", "--yes", "--force")
+    given_up = world.run("resolve", "clicks", "--abandon", "--yes")
+
+    assert again.code == 1
+    assert "reconciler adopt clicks" in again.err
+    assert given_up.code == 0
+    assert "belong to nobody" in given_up.out
+    assert {run.id for run in world.runs()} == runs
+
+
+def test_a_listing_that_fails_is_not_absence(world: World, doubt: Doubt):
+    """A queue that cannot be listed proves nothing: only --force decides then."""
+    world.aws.configure(queues=["other"])
+
+    refused = world.run("resolve", "clicks", "--submit", "--yes")
+    forced = world.run("resolve", "clicks", "--submit", "--yes", "--force")
+
+    assert refused.code == 1
+    assert "looking for its run failed" in refused.err
+    assert forced.code == 0
+
+
+def test_there_must_be_something_to_decide(world: World):
+    """A spec that is submitted, one that never was, and a name that nobody knows."""
+    world.batch("clicks")
+    never = world.run("resolve", "clicks", "--submit", "--yes")
+    world.run("apply", "--yes")
+    submitted = world.run("resolve", "clicks", "--abandon", "--yes")
+    unknown = world.run("resolve", "klicks", "--abandon", "--yes")
+
+    assert (never.code, submitted.code, unknown.code) == (1, 1, 64)
+    assert "nothing of it was sent" in never.err
+    assert "clicks, generation 1, is submitted" in submitted.err
+    assert "Did you mean clicks?" in unknown.err
+    assert _resolved(world) == []
+
+
+def test_one_of_the_two_must_be_said(world: World, doubt: Doubt):
+    """Without --submit or --abandon it is wrong usage."""
+    done = world.run("resolve", "clicks")
+
+    assert done.code == 64
+    assert "--abandon" in done.err
+
+
+def test_without_a_terminal_it_needs_yes(world: World, doubt: Doubt):
+    """Where nobody can be asked nothing is recorded."""
+    done = world.run("resolve", "clicks", "--submit")
+
+    assert done.code == 1
+    assert "--yes" in done.err
+    assert _resolved(world) == []
+
+
+def test_a_terminal_shows_what_is_known_and_asks(world: World, doubt: Doubt):
+    """What is decided is on output before the question; only `yes` decides."""
+    code, out, shown = _at_a_terminal(world, "no", "resolve", "clicks", "--submit")
+
+    assert code == 1
+    assert "unknown since" in out
+    assert "Only 'yes' will be accepted" in shown
+    assert _resolved(world) == []
+
+
+def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
+    """While the person reads, another pass writes about the spec: nothing is recorded, and the error says so."""
+    from reconciler.cli import by_hand
+
+    def meanwhile(*_: object) -> bool:
+        unclear = Unclear(at=at(), name="clicks", token=doubt.token, send=1, code="ReadTimeoutError", message="")
+        write(world, unclear)
+        return True
+
+    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    done = world.run("resolve", "clicks", "--submit")
+
+    assert done.code == 1
+    assert "moved since it was shown" in done.err
+    assert _resolved(world) == []
+
+
+def test_two_people_decide_once(world: World, doubt: Doubt):
+    """Two commands at the same moment: one decision is in the ledger, and the other command says that it moved."""
+    started = [world.start("resolve", "clicks", decision, "--yes") for decision in ("--submit", "--abandon")]
+    ended = [process.communicate(timeout=60) for process in started]
+
+    codes = sorted(process.returncode for process in started)
+    assert codes == [0, 1], ended
+    assert len(_resolved(world)) == 1
+
+
+def test_history_tells_who_decided(world: World, doubt: Doubt):
+    """The decision is an event: `history` shows it with its reason."""
+    world.run("resolve", "clicks", "--submit", "--yes", "--reason", "gone", "--force")
+
+    told = world.run("history", "clicks").out.splitlines()[-1]
+
+    assert "resolved" in told
+    assert "gone" in told
+    assert "decided: submit" in told
