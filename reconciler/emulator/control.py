@@ -61,10 +61,7 @@ def _accepted(run: Run) -> AcceptedRun:
 
 def change_settings(state: State, changes: Mapping[str, Any]) -> Settings:
     """Changes settings by name and returns all of them. Raises `UsageError`."""
-    with state.writing() as records:
-        settings = records.settings.changed(changes)
-        records.execute("UPDATE settings SET text = ?", [settings.text()])
-    return settings
+    return state.change_settings(lambda settings: settings.changed(changes))
 
 
 def finish_run(state: State, run_id: str, outcome: Outcome) -> None:

@@ -66,7 +66,7 @@ def _rest_json(service: Service, call: Call, state: State, request_id: str) -> R
 def _answer(service: Service, call: Call, state: State) -> tuple[int, Params]:
     """Status and body. Raises `AwsError`, whatever goes wrong."""
     try:
-        require_fresh(call, state.settings, state.now())
+        _look_at_signature(call, state)
         model, labels = route(service.name, call)
         operation = service.operations.get(model.name)
         if operation is None:
@@ -86,6 +86,14 @@ def _answer(service: Service, call: Call, state: State) -> tuple[int, Params]:
     except Exception as error:  # AWS never drops a connection because of its own mistake, so neither does this
         log.exception("the emulator failed on %s %s", call.method, call.path)
         raise AwsError(service.internal[0], _FAILED, service.internal[1]) from error
+
+
+def _look_at_signature(call: Call, state: State) -> None:
+    """AWS looks at the signature before anything else. Costs a transaction where signatures are looked at at all, since
+    settings that were seen earlier may have changed."""
+    if state.settings.signature_seconds is not None:
+        with state.reading() as records:
+            require_fresh(call, records.settings, records.now)
 
 
 def _check(service: Service, operation: Operation, params: Params, found: list[str]) -> None:

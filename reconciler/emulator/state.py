@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reconciler.emulator.records import Records
@@ -115,8 +115,15 @@ class State:
 
     def put_settings(self, settings: Settings) -> None:
         """Replaces the settings, for every process that uses this file."""
+        self.change_settings(lambda _: settings)
+
+    def change_settings(self, changed: Callable[[Settings], Settings]) -> Settings:
+        """Replaces the settings by what `changed` makes of them, in one transaction, and returns them."""
         with self.writing() as records:
+            settings = changed(records.settings)
             records.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", [settings.text()])
+        with self.reading() as records:
+            return records.settings
 
     def _current_settings(self) -> Settings:
         row = self._connection.execute("SELECT text FROM settings").fetchone()

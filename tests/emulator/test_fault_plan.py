@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from reconciler.emulator.faults.checks import FaultProblems
 from reconciler.emulator.faults.file import MAX_BYTES, plan_in
 from reconciler.emulator.server import Emulator, Plan, Rule
+from tests.emulator.conftest import ROLE, Clock
 from tests.emulator.test_control import ask
 
 LOSSY = {"request": "processed", "answer": "closed", "operation": "SubmitJob", "nth": [1, 3]}
@@ -192,6 +195,44 @@ def test_the_control_endpoint_has_no_faults(emulator: Emulator) -> None:
 
     assert ask(emulator, "GET", "runs") == (200, {"runs": []})
     assert ask(emulator, "DELETE", "faults")[1]["rules"] == []
+
+
+CONVERSATION: list[tuple[str, str, object]] = [
+    ("POST", "/v1/submitjob", {"jobName": "a", "jobQueue": "q", "jobDefinition": "d"}),
+    ("POST", "/v1/submitjob", {"jobName": "a"}),
+    ("POST", "/v1/listjobs", {"jobQueue": "q", "jobStatus": "SUBMITTED"}),
+    ("POST", "/v1/describejobs", {"jobs": ["nothing"]}),
+    ("POST", "/applications/00abc/jobruns", {"clientToken": "t", "executionRoleArn": ROLE}),
+    ("GET", "/applications/00abc/jobruns/00nothing", None),
+    ("GET", "/no/such/path", None),
+    ("POST", "/", "Action=GetCallerIdentity&Version=2011-06-15"),
+    ("GET", "/_emulator/settings", None),
+]
+_SOME_ID = re.compile(r"[0-9a-f]+(-[0-9a-f]+){4}|\b00[0-9a-z]{14}\b")
+NOWHERE = Rule("lost", "closed", operation="CancelJob"), Rule("lost", "closed", operation="SubmitJob", nth=1000)
+
+
+@pytest.mark.parametrize("plan", [Plan(), Plan(NOWHERE)], ids=["empty", "of calls that do not come"])
+def test_a_plan_without_a_turn_changes_nothing(plan: Plan, clock: Clock) -> None:
+    """Every kind of call gets the answer that it gets without a plan, header for header."""
+    with Emulator(None) as plain, Emulator(None, faults=plan) as planned:
+        expected, answers = answered(plain), answered(planned)
+
+    assert [answer[0] for answer in expected] == [200, 400, 200, 200, 200, 404, 404, 200, 200]
+    assert expected == answers
+
+
+def answered(emulator: Emulator) -> list[tuple[int, str, str]]:
+    """The answers to the conversation, ids and the names of emulators aside."""
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=5)
+    answers = []
+    for method, path, body in CONVERSATION:
+        connection.request(method, path, body if isinstance(body, str) else json.dumps(body) if body else None)
+        reply = connection.getresponse()
+        headers, text = (_SOME_ID.sub("ID", said) for said in (str(reply.headers), reply.read().decode()))
+        answers.append((reply.status, headers, text))
+    connection.close()
+    return answers
 
 
 def test_a_plan_from_the_start(tmp_path: Path) -> None:

@@ -211,6 +211,27 @@ def test_the_service_may_have_another_clock(offset: float, emulator: Emulator, e
     assert {NOON + offset} == {run.accepted_at for run in emulator.runs()}
 
 
+def test_a_signature_is_looked_at_before_the_request(emulator: Emulator) -> None:
+    """As in AWS: an old one hides what else is wrong."""
+    emulator.configure(signature_seconds=900)
+
+    assert signed(emulator, 901, "/v1/describejobs")[:2] == (403, "InvalidSignatureException")
+    assert signed(emulator, 0, "/v1/describejobs")[:2] == (400, "ClientException")
+
+
+def test_another_process_may_change_clock_and_signatures(tmp_path: Path, clock: Clock) -> None:
+    """What an emulator saw of the settings before does not count."""
+    with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
+        other.configure(signature_seconds=900, clock_offset_seconds=1000)
+        assert signed(other, 0)[0] == 403
+        one.configure(clock_offset_seconds=0)
+        after = signed(other, 0)[0]
+        one.configure(clock_offset_seconds=1000)
+        again = signed(other, 0)[0]
+
+    assert (after, again) == (200, 403)
+
+
 def test_faults_of_the_world_are_of_every_emulator_on_the_state(tmp_path: Path, clock: Clock) -> None:
     """A run accepted by one is listed late by the other."""
     with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:

@@ -30,9 +30,8 @@ class Injector:
     def put(self, plan: Plan) -> None:
         """Replaces the plan; counts start at 0. What is on its way stays so."""
         defaults = Settings()
-        with self._state.writing() as records:
-            changes = {name: getattr(defaults, name) for name in FAULTS} | dict(plan.settings)
-            records.execute("UPDATE settings SET text = ?", [records.settings.changed(changes).text()])
+        changes = {name: getattr(defaults, name) for name in FAULTS} | dict(plan.settings)
+        self._state.change_settings(lambda settings: settings.changed(changes))
         self._turns = Turns(plan.rules)
 
     def report(self) -> dict[str, Any]:
