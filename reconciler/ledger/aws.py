@@ -79,6 +79,7 @@ class Clients:
         )
         client = self._session.client(self._service, config=config)
         client.meta.events.register_last("before-parameter-build.s3", _stay)
+        client.meta.events.register_last("before-call.s3", _send_at_once)
         return client
 
 
@@ -92,6 +93,12 @@ def _stay(context: MutableMapping[str, Any], **_: object) -> None:
     """S3 clients follow a bucket to its region by themselves, with a second transmission: not ours. This is the mark
     that botocore sets when it has done so."""
     context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _send_at_once(params: MutableMapping[str, Any], **_: object) -> None:
+    """Without ``Expect: 100-continue`` a batch goes out with its request: it is too small to be worth a question, and
+    who does not know the question costs a second."""
+    params["headers"].pop("Expect", None)
 
 
 def arn_partition(region: str) -> str:

@@ -1,0 +1,390 @@
+"""What S3 and DynamoDB, and what stands between, can say to a write or a read, on real sockets."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from reconciler.errors import (
+    LedgerCorrupt,
+    LedgerDenied,
+    LedgerError,
+    LedgerMissing,
+    LedgerNoStore,
+    LedgerUnfit,
+    LedgerUnreachable,
+)
+from reconciler.ledger import aws as clients
+from reconciler.ledger.dynamodb import DynamoStore
+from reconciler.ledger.log import Log
+from reconciler.ledger.s3 import S3Store
+from reconciler.ports import Appended
+from tests.ledger.builders import PLACE, StandingClock, always, intended
+from tests.ledger.relay import DYNAMODB_ID, S3_ID, dynamodb_error, page, passed_on, s3_error, s3_object
+from tests.ledger.server import Server
+from tests.services.stub import Act, Stub, close_after_reading, http, reply, reset_unread, silence
+
+TIMEOUTS = (0.5, 0.5)
+KINDS = ["s3", "dynamodb"]
+
+
+@dataclass
+class Wired:
+    """A store whose only partner is a stub. Reads are asked once where `play` is told so."""
+
+    kind: str
+    store: S3Store | DynamoStore
+    stub: Stub
+
+    @property
+    def writes(self) -> int:
+        """Transmissions that were no reads."""
+        return self.stub.transmissions - sum(
+            head.startswith(b"GET ") or b".GetItem" in head for head in self.stub.heads
+        )
+
+    def play(self, *acts: Act) -> None:
+        """Plays these acts, one for each connection: the store's own are closed first."""
+        self.store.close()
+        self.stub.play(*acts)
+
+
+@pytest.fixture(params=KINDS)
+def wired(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
+    """A store of each kind."""
+    yield from _wired(request.param, monkeypatch)
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
+    """A store in S3."""
+    yield from _wired("s3", monkeypatch)
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
+    """A store in DynamoDB."""
+    yield from _wired("dynamodb", monkeypatch)
+
+
+def _wired(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
+    with Stub(silence) as stub:
+        for name, value in Server(stub.url).environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")  # what the environment says does not count for writes
+        store = (
+            S3Store("s3://bucket/prefix", PLACE, timeouts=TIMEOUTS)
+            if kind == "s3"
+            else DynamoStore("dynamodb://table", PLACE, timeouts=TIMEOUTS)
+        )
+        yield Wired(kind, store, stub)
+        store.close()
+
+
+@pytest.fixture
+def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads are not repeated, so that a test does not wait for them."""
+    monkeypatch.setattr(clients, "READ_ATTEMPTS", 1)
+
+
+def _taken(kind: str, content: bytes) -> tuple[Act, ...]:
+    """What a store hears whose position is taken by `content`."""
+    if kind == "s3":
+        return s3_error(412, "PreconditionFailed"), s3_object(content)
+    return (dynamodb_error(400, "ConditionalCheckFailedException", Item=_item(content)),)
+
+
+def _item(content: bytes) -> dict[str, object]:
+    keys = {"ledger": {"S": "analytics/prod"}, "position": {"N": "1"}}
+    return {**keys, "batch": {"B": b64encode(content).decode()}}
+
+
+def _found(kind: str, content: bytes) -> Act:
+    """The answer to a look at a position that holds `content`."""
+    if kind == "s3":
+        return s3_object(content)
+    return reply(http(200, json.dumps({"Item": _item(content)}).encode(), DYNAMODB_ID))
+
+
+# --- writes: what leaves it open --------------------------------------------------------------------------------------
+
+UNCLEAR: dict[str, Act] = {
+    "closed after reading": close_after_reading,
+    "reset unread": reset_unread,
+    "never answered": silence,
+    "cut short": reply(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "not HTTP": reply(b"hello\r\n\r\n"),
+    "500 page": page(500),
+    "502 page": page(502),
+    "503 page": page(503),
+    "403 page": page(403),
+    "404 page": page(404),
+    "408 page": page(408),
+    "429 page": page(429),
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_a_write_whose_reply_is_lost_is_transmitted_once(wired: Wired, name: str):
+    """Whatever is no answer of AWS's own leaves it open whether the batch is there, and nothing is sent again."""
+    wired.play(UNCLEAR[name])
+    with pytest.raises(LedgerUnreachable, match="did not answer"):
+        wired.store.append(1, b"batch")
+    assert wired.writes == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [
+        ("s3", s3_error(500, "InternalError")),
+        ("s3", s3_error(503, "SlowDown")),
+        ("s3", s3_error(403, "AccessDenied", own=False)),
+        ("s3", s3_error(400, "SomethingNew")),
+        ("dynamodb", dynamodb_error(500, "InternalServerError")),
+        ("dynamodb", dynamodb_error(503, "ServiceUnavailable")),
+        ("dynamodb", dynamodb_error(400, "ProvisionedThroughputExceededException")),
+        ("dynamodb", dynamodb_error(400, "ThrottlingException")),
+        ("dynamodb", dynamodb_error(400, "TransactionConflictException")),
+        ("dynamodb", dynamodb_error(400, "AccessDeniedException", own=False)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_error_that_proves_nothing_is_tried_again_by_the_log(
+    kind: str, act: Act, aws: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """Throttling, errors inside AWS and codes that nobody knows: the log asks again at the same position, and wins."""
+    url = aws.address(kind)
+    for wired in _wired(kind, monkeypatch):
+        store = S3Store(url, PLACE) if kind == "s3" else DynamoStore(url, PLACE)
+        clock = StandingClock()
+        log = Log(store, PLACE, "0.1.0", clock)
+        wired.play(passed_on(aws.url), passed_on(aws.url), act, passed_on(aws.url))
+        log.refresh()
+        assert Appended(1) == log.append([intended()], always)
+        assert clock.slept == [0.1]
+        store.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_our_own_batch_is_known_again_after_a_lost_reply(kind: str, aws: Server, monkeypatch: pytest.MonkeyPatch):
+    """The write arrives and its answer does not: the second try meets our own batch, and it is the one that won."""
+    url = aws.address(kind)
+    for wired in _wired(kind, monkeypatch):
+        store = S3Store(url, PLACE) if kind == "s3" else DynamoStore(url, PLACE)
+        log = Log(store, PLACE, "0.1.0", StandingClock())
+        onward = passed_on(aws.url)
+        wired.play(onward, onward, passed_on(aws.url, answered=False), onward)
+        log.refresh()
+        assert Appended(1) == log.append([intended()], always)
+        assert [1] == [position for position, _ in store.read(0)]
+        store.close()
+
+
+def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
+    """A 200 without what the service says in one is somebody else's page: what is there decides."""
+    wired.play(page(200) if wired.kind == "s3" else reply(http(200, b"{}")), _found(wired.kind, b"another"))
+    assert wired.store.append(1, b"batch") == b"another"
+
+
+def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
+    """409 means that another write of this key was under way: what is there afterwards decides, and nothing leaves it
+    open."""
+    s3.play(s3_error(409, "ConditionalRequestConflict"), s3_object(b"another"))
+    assert s3.store.append(1, b"batch") == b"another"
+
+    s3.play(s3_error(409, "ConditionalRequestConflict"), s3_error(404, "NoSuchKey"))
+    with pytest.raises(LedgerUnreachable, match="nothing is there"):
+        s3.store.append(1, b"batch")
+
+
+# --- writes: what is certain ------------------------------------------------------------------------------------------
+
+
+def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
+    """The one that comes second is told the first one's batch, its own bytes too, and transmits its write once."""
+    for held in (b"another", b"batch"):
+        acts = _taken(wired.kind, held)
+        wired.play(*acts)
+        assert held == wired.store.append(1, b"batch")
+        assert len(acts) == wired.stub.transmissions
+
+
+def test_a_write_is_conditional(s3: Wired, dynamodb: Wired, monkeypatch: pytest.MonkeyPatch):
+    """What goes over the wire asks for the position only if nobody has it."""
+    del monkeypatch, s3  # the environment is the second one's
+    dynamodb.play(*_taken("dynamodb", b"another"))
+    dynamodb.store.append(1, b"batch")
+    sent = json.loads(dynamodb.stub.bodies[0])
+    assert sent["ConditionExpression"] == "attribute_not_exists(#position)"
+    assert sent["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD"
+
+
+def test_an_object_is_created_only_if_there_is_none(s3: Wired):
+    """The header that makes S3 refuse a second object is there."""
+    s3.play(*_taken("s3", b"another"))
+    s3.store.append(7, b"batch")
+    head = s3.stub.heads[0].lower()
+    assert head.startswith(b"put /bucket/prefix/analytics/prod/log/00000000000000000007 ")
+    assert b"\r\nif-none-match: *\r\n" in head
+
+
+ELSEWHERE = {"x-amz-bucket-region": "us-east-1"}
+CERTAIN = [
+    ("s3", s3_error(403, "AccessDenied"), LedgerDenied, "need s3:PutObject on bucket"),
+    ("s3", s3_error(403, "InvalidAccessKeyId"), LedgerDenied, "AWS does not know these credentials"),
+    ("s3", s3_error(403, "SignatureDoesNotMatch"), LedgerDenied, "the secret key is wrong"),
+    ("s3", s3_error(400, "ExpiredToken"), LedgerDenied, "the AWS credentials have expired"),
+    ("s3", s3_error(403, "RequestTimeTooSkewed"), LedgerDenied, "this machine's clock is wrong"),
+    ("s3", s3_error(404, "NoSuchBucket"), LedgerNoStore, "there is no bucket bucket. Create it in eu-west-1"),
+    ("s3", s3_error(301, "PermanentRedirect", headers=ELSEWHERE), LedgerUnfit, "in another region, us-east-1, and"),
+    ("s3", s3_error(307, "TemporaryRedirect"), LedgerUnfit, "in another region, and target prod is in eu-west-1"),
+    (
+        "s3",
+        s3_error(400, "AuthorizationHeaderMalformed", detail="<Region>us-east-1</Region>"),
+        LedgerUnfit,
+        "in another region, us-east-1",
+    ),
+    ("dynamodb", dynamodb_error(400, "AccessDeniedException"), LedgerDenied, "need dynamodb:PutItem on table"),
+    ("dynamodb", dynamodb_error(400, "UnrecognizedClientException"), LedgerDenied, "AWS does not know"),
+    ("dynamodb", dynamodb_error(400, "ExpiredTokenException"), LedgerDenied, "the AWS credentials have expired"),
+    ("dynamodb", dynamodb_error(400, "ResourceNotFoundException"), LedgerNoStore, "ledger init -t prod"),
+    ("dynamodb", dynamodb_error(400, "ValidationException"), LedgerUnfit, "its partition key must be ledger"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "act", "expected", "says"), CERTAIN, ids=[f"{kind} {says}" for kind, _, _, says in CERTAIN]
+)
+def test_a_refusal_is_one_sentence_and_nothing_was_written(
+    kind: str, act: Act, expected: type[LedgerError], says: str, monkeypatch: pytest.MonkeyPatch
+):
+    """AWS's own no is certain: the error says what is wrong and what would be right; nothing is followed elsewhere."""
+    for wired in _wired(kind, monkeypatch):
+        wired.play(act)
+        with pytest.raises(LedgerError) as met:
+            wired.store.append(1, b"batch")
+        assert type(met.value) is expected
+        assert says in str(met.value)
+        assert str(met.value).startswith(f"the ledger {wired.store.address}: ")
+        assert "\n" not in str(met.value)
+        assert wired.stub.transmissions == 1
+
+
+# --- reads ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "act", "expected", "says"),
+    [
+        (kind, act, expected, says.replace("PutObject", "ListBucket").replace("PutItem", "Query"))
+        for kind, act, expected, says in CERTAIN
+        if "region" not in says
+    ],
+    ids=[f"{kind} {says}" for kind, _, _, says in CERTAIN if "region" not in says],
+)
+def test_a_read_says_what_is_wrong_too(
+    kind: str, act: Act, expected: type[LedgerError], says: str, monkeypatch: pytest.MonkeyPatch, asked_once: None
+):
+    """A bucket or table that is not there, or not ours to read, is never an empty ledger."""
+    for wired in _wired(kind, monkeypatch):
+        wired.play(act)
+        with pytest.raises(LedgerError) as met:
+            wired.store.read(0)
+        assert type(met.value) is expected
+        assert says in str(met.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        http(200),
+        http(200, b"{}"),
+        http(200, b"<html></html>"),
+        http(200, b"<?xml version='1.0'?><ListBucketResult><Na", S3_ID),
+        http(200, b"<ListBucketResult><Name>other</Name><IsTruncated>false</IsTruncated></ListBucketResult>", S3_ID),
+        http(404, b"not here"),
+        http(503, b"busy"),
+    ],
+    ids=["empty", "braces", "page", "cut short", "another bucket", "404", "503"],
+)
+def test_an_answer_that_is_no_listing_is_no_empty_ledger(wired: Wired, raw: bytes, asked_once: None):
+    """What would look like a ledger that has not begun, and so would run everything again, is an error."""
+    wired.play(reply(raw))
+    with pytest.raises(LedgerError) as met:
+        wired.store.read(0)
+    assert not isinstance(met.value, LedgerMissing)
+
+
+def _listing(*positions: int) -> Act:
+    keys = "".join(
+        f"<Contents><Key>prefix/analytics/prod/log/{position:020}</Key></Contents>" for position in positions
+    )
+    body = f"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>{keys}</ListBucketResult>"
+    return reply(http(200, body.encode(), S3_ID))
+
+
+def test_a_body_that_is_cut_short_is_asked_for_again(s3: Wired):
+    """The end of an object may be lost on the way: the whole one comes from another try, never half of it."""
+    s3.play(_listing(1), s3_object(b"bat", length=5), s3_object(b"batch"))
+    assert [(1, b"batch")] == list(s3.store.read(0))
+
+    s3.play(_listing(1), s3_object(b"bat", length=5))
+    with pytest.raises(LedgerUnreachable):
+        list(s3.store.read(0))
+
+
+def test_a_page_is_no_batch(s3: Wired):
+    """An answer without an ETag is not S3's: it is not taken for a damaged batch either."""
+    s3.play(_listing(1), page(200))
+    with pytest.raises(LedgerUnreachable, match="no object"):
+        list(s3.store.read(0))
+
+
+def test_a_batch_that_is_deleted_while_it_is_read(s3: Wired):
+    """What is listed and gone is damage."""
+    s3.play(_listing(1), s3_error(404, "NoSuchKey"))
+    with pytest.raises(LedgerCorrupt, match="position 1"):
+        list(s3.store.read(0))
+
+
+def test_one_failure_of_a_read_is_passed_over(wired: Wired, monkeypatch: pytest.MonkeyPatch):
+    """A read may be repeated, so the SDK does it."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    wired.play(page(503), _found(wired.kind, b"batch"))
+    assert wired.store.get(1) == b"batch"
+
+
+# --- before anything is sent ------------------------------------------------------------------------------------------
+
+
+def test_no_credentials(wired: Wired, monkeypatch: pytest.MonkeyPatch):
+    """Without credentials nothing is sent, and the error says what to set."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(LedgerDenied, match="no AWS credentials were found"):
+        wired.store.append(1, b"batch")
+    with pytest.raises(LedgerDenied, match="no AWS credentials were found"):
+        wired.store.read(0)
+    assert wired.stub.transmissions == 0
+
+
+def test_a_profile_that_does_not_exist(wired: Wired, monkeypatch: pytest.MonkeyPatch):
+    """A misspelt profile is named."""
+    monkeypatch.setenv("AWS_PROFILE", "prood")
+    with pytest.raises(LedgerDenied, match="prood"):
+        wired.store.read(0)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"), [("http://127.0.0.1:1", "could not be reached"), ("nowhere", "Invalid endpoint: nowhere")]
+)
+def test_an_endpoint_that_is_none(wired: Wired, url: str, says: str, monkeypatch: pytest.MonkeyPatch, asked_once: None):
+    """An endpoint where nobody listens, or that is no URL, is named."""
+    for service in ("S3", "DYNAMODB"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
+    with pytest.raises(LedgerError, match=says):
+        wired.store.read(0)

@@ -1,0 +1,138 @@
+"""Many writers, one position: is there one winner, and is everybody told the same from then on?
+
+First the local servers themselves, by bare boto3 calls: a test may rely on a server only if it passes here. Then the
+stores, SQLite too, with processes as writers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from botocore.exceptions import ClientError
+
+from reconciler.ledger.open import open_store
+from reconciler.ports import Store
+from tests.ledger.builders import PLACE
+from tests.ledger.server import Server
+
+WRITERS = 8
+
+Write = Callable[[str, bytes], bool]
+"""Puts bytes under a key if nothing is there; whether it won."""
+Read = Callable[[str], bytes]
+
+
+def _lost(error: ClientError, *codes: str) -> bool:
+    """That another writer won, where that is what the error says."""
+    if error.response["Error"]["Code"] not in codes:
+        raise error
+    return False
+
+
+def bare_s3(server: Server) -> tuple[Write, Read]:
+    """The two calls that the store in S3 rests on."""
+    client, bucket = server.s3, server.bucket()
+
+    def write(key: str, content: bytes) -> bool:
+        try:
+            client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            return _lost(error, "PreconditionFailed", "ConditionalRequestConflict")
+        return True
+
+    return write, lambda key: client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def bare_dynamodb(server: Server) -> tuple[Write, Read]:
+    """The two calls that the store in DynamoDB rests on."""
+    client, table = server.dynamodb, server.table()
+
+    def keys(key: str) -> dict[str, dict[str, str]]:
+        return {"ledger": {"S": "race"}, "position": {"N": key}}
+
+    def write(key: str, content: bytes) -> bool:
+        try:
+            client.put_item(
+                TableName=table,
+                Item={**keys(key), "batch": {"B": content}},
+                ConditionExpression="attribute_not_exists(ledger)",
+            )
+        except ClientError as error:
+            return _lost(error, "ConditionalCheckFailedException")
+        return True
+
+    return write, lambda key: client.get_item(TableName=table, Key=keys(key), ConsistentRead=True)["Item"]["batch"]["B"]
+
+
+def rounds_without_one_winner(write: Write, read: Read, rounds: int) -> list[int]:
+    """The rounds in which not exactly one of all writers, let loose together, won, or another's bytes were read."""
+    barrier = Barrier(WRITERS)
+
+    def race(number: int, writer: int) -> bytes | None:
+        content = f"writer {writer} in {number}".encode()
+        barrier.wait(60)
+        return content if write(str(number), content) else None
+
+    bad = []
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for number in range(1, rounds + 1):
+            won = [content for content in pool.map(partial(race, number), range(WRITERS)) if content is not None]
+            if won != [read(str(number))]:
+                bad.append(number)
+    return bad
+
+
+BARE = [bare_s3, bare_dynamodb]
+
+
+@pytest.mark.parametrize("bare", BARE, ids=["s3", "dynamodb"])
+def test_the_local_server_has_one_winner_in_each_round(bare: Callable[[Server], tuple[Write, Read]], server: Server):
+    """Of eight writers let loose together on one key exactly one wins, in each of 60 rounds, and its bytes stay."""
+    assert rounds_without_one_winner(*bare(server), 60) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("bare", BARE, ids=["s3", "dynamodb"])
+def test_the_local_server_has_one_winner_in_10_000_rounds(bare: Callable[[Server], tuple[Write, Read]], server: Server):
+    """As above, 10,000 times: what the campaigns of the other tests rest on."""
+    assert rounds_without_one_winner(*bare(server), 10_000) == []
+
+
+def test_this_check_finds_a_server_that_lets_two_win():
+    """A write that looks first and puts afterwards has two winners soon, and the check says so."""
+    held: dict[str, bytes] = {}
+    meeting = Barrier(WRITERS)
+
+    def careless(key: str, content: bytes) -> bool:
+        absent = key not in held
+        meeting.wait(60)  # all have looked before the first one puts
+        if absent:
+            held[key] = content
+        return absent
+
+    assert rounds_without_one_winner(careless, held.__getitem__, 3) == [1, 2, 3]
+
+
+def told(opened: Callable[[], Store], positions: int, writer: int) -> list[tuple[int, bytes]]:
+    """What one process is told is at each position, after it tried to be the first there."""
+    store = opened()
+    return [(at, store.append(at, f"writer {writer} at {at}".encode())) for at in range(1, positions + 1)]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["sqlite", "s3", "dynamodb"])
+def test_a_store_has_one_winner_at_10_000_positions(scheme: str, aws: Server, tmp_path: Path):
+    """Eight processes race for each of 10,000 positions; all of them, and a reader afterwards, are told the same."""
+    url = "sqlite:///ledger.sqlite" if scheme == "sqlite" else aws.address(scheme)
+    opened = partial(open_store, url, tmp_path, PLACE)
+    with ProcessPoolExecutor(WRITERS, mp_context=multiprocessing.get_context("spawn")) as pool:
+        heard = list(pool.map(partial(told, opened, 10_000), range(WRITERS)))
+    stored = list(opened().read(0))
+    assert len(stored) == 10_000
+    assert [stored] * WRITERS == heard
