@@ -1,0 +1,167 @@
+"""Short histories that lead a project past every point: what each needs, and in which of its passes each point lies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tests.crash.points import WRITING, Point
+from tests.crash.world import SETTLE_SECONDS, CrashWorld
+
+NOWHERE = "http://127.0.0.1:1"  # a port that nothing listens on
+
+Passes = Generator[None, None, None]
+"""A story goes up to each `yield`, where somebody runs a pass, and may end at any of them."""
+
+
+def submitting(world: CrashWorld) -> Passes:
+    """A new spec of each service; then their ends are seen."""
+    world.spark("orders")
+    world.batch("clicks")
+    yield
+    yield
+
+
+def adopting(world: CrashWorld) -> Passes:
+    """A pass is killed with AWS's answer in its hands; the next one finds the run."""
+    world.batch("clicks")
+    world.crash(Point("answered"))
+    yield
+
+
+def sending_again(world: CrashWorld) -> Passes:
+    """A pass is killed before its request goes out; two looks prove that nothing arrived, and it goes again."""
+    world.batch("clicks")
+    world.crash(Point("sending"))
+    time.sleep(SETTLE_SECONDS)
+    yield
+    time.sleep(SETTLE_SECONDS / 25)
+    yield
+
+
+def superseding(world: CrashWorld) -> Passes:
+    """The same, and the spec asks for something else meanwhile."""
+    world.spark("orders", "A")
+    world.crash(Point("recorded", "intended"))
+    world.spark("orders", "B")
+    time.sleep(SETTLE_SECONDS)
+    yield
+    time.sleep(SETTLE_SECONDS / 25)
+    yield
+    yield
+
+
+def cancelling(world: CrashWorld) -> Passes:
+    """A spec with a live run leaves git, and its policy is Cancel."""
+    world.aws.configure(run_seconds=None)
+    path = world.spark("orders", deletionPolicy="Cancel")
+    world.batch("clicks")
+    assert world.run("reconcile").code == 0
+    path.unlink()
+    yield
+
+
+def rejected(world: CrashWorld) -> Passes:
+    """AWS says no to the content."""
+    world.aws.configure(definitions=["other"])
+    world.batch("clicks")
+    yield
+
+
+def unreachable(world: CrashWorld) -> Passes:
+    """Batch cannot be connected to; then it can."""
+    world.batch("clicks")
+    there = world.env["AWS_ENDPOINT_URL_BATCH"]
+    world.env["AWS_ENDPOINT_URL_BATCH"] = NOWHERE
+    try:
+        yield
+    finally:
+        world.env["AWS_ENDPOINT_URL_BATCH"] = there
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A history, the points that lie in each of its passes, and the names that are held at its end."""
+
+    tell: Callable[[CrashWorld], Passes]
+    points: tuple[tuple[Point, ...], ...]
+    held: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.tell.__name__.replace("_", "-")
+
+
+def _writes(event: str) -> tuple[Point, ...]:
+    return tuple(Point(name, event) for name in WRITING)
+
+
+def _points(*names: str) -> tuple[Point, ...]:
+    return tuple(map(Point, names))
+
+
+LOOK = _points("observing", "observed")
+SEND = _points("signed", "sending", "answered")
+FIRST = (Point("ledger-created"),)
+
+STORIES = (
+    Story(
+        submitting,
+        (
+            (*FIRST, *_writes("opened"), *_writes("intended"), *SEND, *_writes("submitted")),
+            (*LOOK, *_writes("observed")),
+        ),
+    ),
+    Story(adopting, ((*LOOK, *_writes("adopted")),)),
+    Story(
+        sending_again,
+        ((*LOOK, *_writes("absent")), (*LOOK, *_writes("absent"), *_writes("intended"), *SEND, *_writes("submitted"))),
+    ),
+    Story(
+        superseding,
+        (
+            (*LOOK, *_writes("absent")),
+            (*LOOK, *_writes("absent"), *_writes("superseded")),
+            (*_writes("intended"), *SEND, *_writes("submitted")),
+        ),
+    ),
+    Story(
+        cancelling,
+        ((*LOOK, *_writes("cancel-asked"), *_points("cancelling", "cancelled"), *_writes("cancel-accepted")),),
+    ),
+    Story(rejected, ((*_writes("intended"), *SEND, *_writes("rejected")),), held=("clicks",)),
+    Story(unreachable, ((*_writes("intended"), *SEND, *_writes("unsent")),)),
+)
+
+
+Stopped = TypeVar("Stopped")
+"""What stopping leaves: a command that ended, or one that is frozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One pass of a story that stops at one point."""
+
+    story: Story
+    number: int
+    point: Point
+
+    def __str__(self) -> str:
+        return f"{self.story}-{self.number}-{self.point}"
+
+
+CASES = tuple(
+    Case(story, number, point) for story in STORIES for number, points in enumerate(story.points) for point in points
+)
+
+
+def told(case: Case, world: CrashWorld, stop: Callable[[Point], Stopped]) -> Stopped:
+    """Tells the story up to its pass `number`, which `stop` runs and stops at the point."""
+    with closing(case.story.tell(world)) as passes:
+        for _ in range(case.number):
+            next(passes)
+            assert world.run("reconcile").code in {0, 3}
+        next(passes)
+        return stop(case.point)

@@ -1,0 +1,145 @@
+"""A project whose reconcilers are stopped at named points, and what is found out about it afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconciler.identity.digest import Place
+from reconciler.ledger.log import Log
+from reconciler.ledger.open import open_ledger
+from reconciler.services.clock import SystemClock
+from tests.cli.world import ACCOUNT, REGION, Done, World, finished, project_text
+from tests.crash.points import ROOT_NAME, Point
+
+HOOK = Path(__file__).parent / "hook"
+CLAIM_SECONDS, SETTLE_SECONDS = 1, 2
+"""Short, as only a stand-in allows: what was sent must start within the first, and is given up after the second."""
+
+PATIENCE_SECONDS = 60.0
+"""The longest that anything here may take; then it is stuck."""
+
+MOVING = {"submit", "replace", "adopt", "cancel", "skip", "wait"}
+"""Actions of a plan that is not at rest."""
+
+
+@dataclass
+class CrashWorld(World):
+    """A `World` over any ledger, whose commands can be killed or frozen at a point."""
+
+    ledger: str = "sqlite:///ledger.sqlite"
+    marks: int = 0
+
+    def prepare(self) -> None:
+        """Writes the project file."""
+        waits = f"\n      claimSeconds: {CLAIM_SECONDS}\n      settleSeconds: {SETTLE_SECONDS}"
+        text = project_text(limits=waits)
+        self.write("reconciler.yaml", text.replace("sqlite:///ledger.sqlite", self.ledger))
+
+    def log(self) -> Log:
+        """The ledger, read from its first position."""
+        place = Place("shop", self.target, ACCOUNT, REGION)
+        log = open_ledger(self.ledger, self.folder, place, "0", SystemClock())
+        log.refresh()
+        return log
+
+    def crash(self, point: Point) -> Done:
+        """Runs the installed command until it reaches the point, where it is killed. It must get there."""
+        process, mark = self._armed(point, "kill")
+        done = finished(process)
+        assert (done.code, mark.exists()) == (-signal.SIGKILL, True), f"{point} was not reached:\n{done}"
+        return done
+
+    def freeze(self, point: Point) -> subprocess.Popen[str]:
+        """Runs the installed command until it is frozen at the point. It must get there."""
+        process, mark = self._armed(point, "stop")
+        _until(lambda: _state(process) is not None, f"{point} was not reached")
+        assert (_state(process), mark.exists()) == (os.CLD_STOPPED, True), f"{point} was not reached: {process.poll()}"
+        return process
+
+    def thaw(self, process: subprocess.Popen[str]) -> Done:
+        """Lets a frozen command go on, to its end."""
+        process.send_signal(signal.SIGCONT)
+        return finished(process)
+
+    def _armed(self, point: Point, deed: str) -> tuple[subprocess.Popen[str], Path]:
+        self.marks += 1
+        mark = self.folder.parent / f"mark-{self.marks}"
+        order = {
+            "point": ROOT_NAME + point.name,
+            "about": point.about,
+            "nth": point.nth,
+            "deed": deed,
+            "mark": str(mark),
+        }
+        return self.start("reconcile", PYTHONPATH=str(HOOK), CRASH_AT=json.dumps(order)), mark
+
+    def rest(self) -> list[dict[str, Any]]:
+        """Passes until there is nothing left to do or to wait for; the actions of the last one."""
+        actions: list[dict[str, Any]] = []
+
+        def resting() -> bool:
+            done = self.run("reconcile", "--format", "json")
+            assert done.code in {0, 3}, done
+            actions[:] = done.json["actions"]
+            return all(action["action"] not in MOVING for action in actions)
+
+        _until(resting, "it does not come to rest", actions, step=SETTLE_SECONDS / 5)
+        return actions
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with a world at rest: nothing, in the end.
+
+    `duplicates`: tokens with several runs. `unrecorded`: runs that the ledger does not know. `invented`: runs that only
+    the ledger knows. `unresolved`: submissions that nobody knows about. `held`: names a person is asked about.
+    """
+
+    duplicates: list[str] = field(default_factory=list)
+    unrecorded: list[str] = field(default_factory=list)
+    invented: list[str] = field(default_factory=list)
+    unresolved: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+
+
+def verdict(world: CrashWorld) -> Verdict:
+    """Brings the world to rest and judges it by AWS's runs and by the ledger, which is read whole and must be sound."""
+    actions = world.rest()
+    log = world.log()
+    try:
+        submissions = list(log.recorded.by_token.values())
+    finally:
+        log.close()
+    accepted = {run.id: run.token or "" for run in world.runs()}
+    recorded = {s.run_id: s.token for s in submissions if s.run_id is not None}
+    return Verdict(
+        duplicates=sorted(token for token, count in Counter(accepted.values()).items() if count > 1),
+        unrecorded=sorted(run for run, token in accepted.items() if recorded.get(run) != token),
+        invented=sorted(run for run in recorded if run not in accepted),
+        unresolved=sorted(s.name for s in submissions if s.unresolved),
+        held=sorted(action["name"] for action in actions if action["action"] == "hold"),
+    )
+
+
+def _state(process: subprocess.Popen[str]) -> int | None:
+    """How the process was last seen to change, `None` while it runs; it can still be waited for afterwards."""
+    options = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+    seen = os.waitid(os.P_PID, process.pid, options)
+    return None if seen is None else seen.si_code
+
+
+def _until(reached: Callable[[], bool], otherwise: str, about: object = "", step: float = 0.05) -> None:
+    """Waits for other processes, in steps of so many seconds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not reached():
+        assert time.monotonic() < deadline, f"{otherwise}: {about}"
+        time.sleep(step)
