@@ -7,6 +7,7 @@ Parts whose head lost mean nothing and harm nobody.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -56,6 +57,7 @@ class DynamoStore:
         """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
         entry = self._entry(position, batch)
         held = self._table.put_if_none(entry)
+        sys.audit("reconciler.stored", position)
         return batch if held is entry else self._content(held)
 
     def read(self, after: int) -> Iterator[Batch]:

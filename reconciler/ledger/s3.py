@@ -6,6 +6,7 @@ Listing and reading are strongly consistent in S3: a reader sees every batch who
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -83,7 +84,9 @@ class S3Store:
     def append(self, position: int, batch: bytes) -> bytes:
         """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
         key = self.keys.at(position)
-        return batch if self.put_if_none(key, batch) else self._held(key)
+        won = self.put_if_none(key, batch)
+        sys.audit("reconciler.stored", position)
+        return batch if won else self._held(key)
 
     def read(self, after: int) -> Iterator[Batch]:
         """The batches after a position, in order. Creates nothing."""
