@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,33 @@ import pytest
 from tests.cli.conftest import _own_logs
 from tests.cli.world import aws_environment, standin
 from tests.crash.world import CrashWorld
+from tests.ledger.server import Server
 
-__all__ = ["_own_logs", "world"]
+__all__ = ["_own_logs", "over", "world"]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[CrashWorld]:
+def over(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], CrashWorld]]:
+    """Makes a project without specs over a new ledger of a scheme, behind a stand-in whose runs end at once."""
+    with ExitStack() as opened:
+
+        def make(scheme: str) -> CrashWorld:
+            aws = opened.enter_context(standin(run_seconds=0))
+            made = CrashWorld(tmp_path / "project", aws, env=aws_environment(aws.url))
+            if scheme != "sqlite":
+                server: Server = request.getfixturevalue("server")
+                made.ledger = server.address(scheme)
+                for name, value in server.environment.items():
+                    monkeypatch.setenv(name, value)
+            made.prepare()
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def world(over: Callable[[str], CrashWorld]) -> CrashWorld:
     """A project without specs over SQLite, behind a stand-in whose runs end at once."""
-    with standin(run_seconds=0) as aws:
-        made = CrashWorld(tmp_path / "project", aws, env=aws_environment(aws.url))
-        made.prepare()
-        yield made
+    return over("sqlite")

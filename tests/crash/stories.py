@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
+from reconciler.emulator.server import Plan
+from tests.crash.faults import LOST, PROCESSED, REFUSED, SLOW
 from tests.crash.points import WRITING, Point
 from tests.crash.world import SETTLE_SECONDS, CrashWorld
 
@@ -82,44 +85,62 @@ def unreachable(world: CrashWorld) -> Passes:
         world.env["AWS_ENDPOINT_URL_BATCH"] = there
 
 
+def meeting(world: CrashWorld, fault: Plan, *, spark: bool) -> Passes:
+    """A new spec, whose submission meets a fault."""
+    world.aws.inject(fault)
+    if spark:
+        world.spark("orders")
+    else:
+        world.batch("clicks")
+    yield
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """A history, the points that lie in each of its passes, and the names that are held at its end."""
 
+    name: str
     tell: Callable[[CrashWorld], Passes]
     points: tuple[tuple[Point, ...], ...]
     held: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return self.tell.__name__.replace("_", "-")
+        return self.name
 
 
-def _writes(event: str) -> tuple[Point, ...]:
-    return tuple(Point(name, event) for name in WRITING)
+def _writes(event: str, nth: int = 1) -> tuple[Point, ...]:
+    return tuple(Point(name, event, nth) for name in WRITING)
 
 
-def _points(*names: str) -> tuple[Point, ...]:
-    return tuple(map(Point, names))
+def _points(*names: str, nth: int = 1) -> tuple[Point, ...]:
+    return tuple(Point(name, None, nth) for name in names)
 
 
 LOOK = _points("observing", "observed")
 SEND = _points("signed", "sending", "answered")
+UNCLEAR = (*_writes("intended"), *SEND, *_writes("unclear"))
+FOUND = (*UNCLEAR, *_points("looking", "looked"), *_writes("adopted"))
+REPEATED = (*UNCLEAR, *_writes("intended", 2), *_points("signed", "sending", "answered", nth=2), *_writes("submitted"))
+AGAIN = (*_writes("intended"), *SEND, *_writes("unsent"), *_writes("intended", 2), *_writes("submitted"))
 FIRST = (Point("ledger-created"),)
 
 STORIES = (
     Story(
+        "submitting",
         submitting,
         (
             (*FIRST, *_writes("opened"), *_writes("intended"), *SEND, *_writes("submitted")),
             (*LOOK, *_writes("observed")),
         ),
     ),
-    Story(adopting, ((*LOOK, *_writes("adopted")),)),
+    Story("adopting", adopting, ((*LOOK, *_writes("adopted")),)),
     Story(
+        "sending-again",
         sending_again,
         ((*LOOK, *_writes("absent")), (*LOOK, *_writes("absent"), *_writes("intended"), *SEND, *_writes("submitted"))),
     ),
     Story(
+        "superseding",
         superseding,
         (
             (*LOOK, *_writes("absent")),
@@ -128,12 +149,29 @@ STORIES = (
         ),
     ),
     Story(
+        "cancelling",
         cancelling,
         ((*LOOK, *_writes("cancel-asked"), *_points("cancelling", "cancelled"), *_writes("cancel-accepted")),),
     ),
-    Story(rejected, ((*_writes("intended"), *SEND, *_writes("rejected")),), held=("clicks",)),
-    Story(unreachable, ((*_writes("intended"), *SEND, *_writes("unsent")),)),
+    Story("rejected", rejected, ((*_writes("intended"), *SEND, *_writes("rejected")),), held=("clicks",)),
+    Story("unreachable", unreachable, ((*_writes("intended"), *SEND, *_writes("unsent")),)),
 )
+
+
+def _meetings(faults: Mapping[str, Plan], batch: tuple[Point, ...], spark: tuple[Point, ...]) -> Iterator[Story]:
+    """What a submission to each service passes when it meets one of the faults."""
+    for name, plan in faults.items():
+        yield Story(f"batch-{name}", partial(meeting, fault=plan, spark=False), (batch,))
+        yield Story(f"spark-{name}", partial(meeting, fault=plan, spark=True), (spark,))
+
+
+MEETINGS = (
+    *_meetings(PROCESSED, FOUND, REPEATED),
+    *_meetings(LOST, (*UNCLEAR, *_points("looking", "looked")), REPEATED),
+    *_meetings(REFUSED, AGAIN, AGAIN),
+    *_meetings(SLOW, (*SEND, *_writes("submitted")), (*SEND, *_writes("submitted"))),
+)
+"""The same for faults: AWS Batch has no token, so a run is looked for; EMR Serverless is sent the same token again."""
 
 
 Stopped = TypeVar("Stopped")
@@ -152,9 +190,17 @@ class Case:
         return f"{self.story}-{self.number}-{self.point}"
 
 
-CASES = tuple(
-    Case(story, number, point) for story in STORIES for number, points in enumerate(story.points) for point in points
-)
+def _cases(stories: Sequence[Story]) -> tuple[Case, ...]:
+    return tuple(
+        Case(story, number, point)
+        for story in stories
+        for number, points in enumerate(story.points)
+        for point in points
+    )
+
+
+CASES = _cases(STORIES)
+FAULTY_CASES = _cases(MEETINGS)
 
 
 def told(case: Case, world: CrashWorld, stop: Callable[[Point], Stopped]) -> Stopped:

@@ -1,30 +1,37 @@
-"""Every point where the program can stop, one after the other: killed there, and frozen there and woken later."""
+"""Every point where the program can stop, one after the other: killed there, and frozen there and woken later.
+
+A cross-section runs every day; the whole, over every store and with every fault, is a campaign of `make soak`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence, Set
+
 import pytest
 
-from tests.crash.stories import CASES, Case, told
+from tests.crash.faults import FAULTS
+from tests.crash.stories import CASES, FAULTY_CASES, Case, told
 from tests.crash.world import CrashWorld, Verdict, verdict
 
-EVERY_DAY = {
-    "submitting-0-ledger-created",
-    "submitting-0-stored-intended",
-    "submitting-0-answered",
-    "sending-again-1-sending",
-    "superseding-1-stored-superseded",
-    "cancelling-0-cancelled",
-}
-"""A cross-section; the whole is a campaign of `make soak`."""
+SCHEMES = ("sqlite", "s3", "dynamodb")
+Over = Callable[[str], CrashWorld]
 
 
-def _marked(every_day: set[str]) -> list[object]:
-    return [
-        pytest.param(case, id=str(case), marks=() if str(case) in every_day else pytest.mark.soak) for case in CASES
-    ]
+def _marked(cases: Sequence[Case], every_day: Set[str] = frozenset()) -> list[object]:
+    soak = pytest.mark.soak
+    return [pytest.param(case, id=str(case), marks=() if str(case) in every_day else soak) for case in cases]
 
 
-@pytest.mark.parametrize("case", _marked(EVERY_DAY))
+def _once_each() -> list[Case]:
+    """One case for each point and what it is about."""
+    return list({(case.point.name, case.point.about): case for case in reversed(CASES)}.values())
+
+
+KILLED = {"submitting-0-stored-intended", "submitting-0-answered", "superseding-1-stored-superseded"}
+KILLED_MEETING = {"batch-reply-lost-0-looked", "spark-html-0-recorded-intended-2"}
+
+
+@pytest.mark.parametrize("case", _marked(CASES, KILLED))
 def test_killed(case: Case, world: CrashWorld):
     """Killed at the point, each submission has one run in the end, which the ledger knows, or is held."""
     told(case, world, world.crash)
@@ -32,9 +39,48 @@ def test_killed(case: Case, world: CrashWorld):
     assert verdict(world) == Verdict(held=list(case.story.held))
 
 
-@pytest.mark.parametrize("case", _marked(set()))
+@pytest.mark.parametrize("case", _marked(FAULTY_CASES, KILLED_MEETING))
+def test_killed_while_it_meets_a_fault(case: Case, world: CrashWorld):
+    """The same where the submission meets a fault before the process is killed."""
+    told(case, world, world.crash)
+
+    assert verdict(world) == Verdict()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("case", _once_each(), ids=str)
+def test_killed_and_recovered_with_faults(case: Case, fault: str, scheme: str, over: Over):
+    """Every point, every fault, every store: the passes after the kill meet the fault."""
+    if case.point.name == "ledger-created" and scheme != "sqlite":
+        pytest.skip("these ledgers are not created by a pass")
+    world = over(scheme)
+    told(case, world, world.crash)
+    world.aws.inject(FAULTS[fault])
+
+    assert verdict(world) == Verdict(held=list(case.story.held))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", SCHEMES[1:])
+@pytest.mark.parametrize("case", FAULTY_CASES, ids=str)
+def test_killed_over_a_shared_ledger(case: Case, scheme: str, over: Over):
+    """A fault and a kill over the stores that several machines share."""
+    world = over(scheme)
+    told(case, world, world.crash)
+
+    assert verdict(world) == Verdict()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_frozen_and_woken(case: Case, world: CrashWorld):
-    """Frozen at the point until others have come to rest, then woken: still one run for each submission."""
+    """Frozen at the point until others have come to rest, then woken: still one run for each submission.
+
+    What is frozen with the request in its hands is woken when its signature is too old for AWS.
+    """
+    world.aws.configure(signature_seconds=1.5)
     frozen = told(case, world, world.freeze)
     world.rest()
     world.thaw(frozen)

@@ -1,0 +1,40 @@
+"""The faults that a submission meets, as rules of the emulator: each acts on the first calls that start a run."""
+
+from __future__ import annotations
+
+from reconciler.emulator.server import Plan, Rule
+
+SENDS = ("StartJobRun", "SubmitJob")
+
+
+def _first(rule: Rule) -> Plan:
+    return Plan((rule,))
+
+
+PROCESSED = {
+    "reply-lost": _first(Rule("processed", "closed", operation=SENDS, count=1)),
+    "reset": _first(Rule("processed", "reset", operation=SENDS, count=1)),
+    "500-after": _first(Rule("processed", "error", operation=SENDS, count=1, status=500)),
+    "html": _first(Rule("processed", "html", operation=SENDS, count=1)),
+    "empty": _first(Rule("processed", "empty", operation=SENDS, count=1)),
+    "truncated": _first(Rule("processed", "truncated", operation=SENDS, count=1)),
+    "garbage": _first(Rule("processed", "garbage", operation=SENDS, count=1)),
+    "late": _first(Rule("late", "closed", operation=SENDS, count=1, late_seconds=0.5)),
+}
+"""A run comes of the call, and the answer does not say so."""
+
+LOST = {
+    "lost": _first(Rule("lost", "closed", operation=SENDS, count=1)),
+    "500-before": _first(Rule("lost", "error", operation=SENDS, count=1, status=500)),
+}
+"""No run comes of the call, and the answer does not say so either."""
+
+REFUSED = {
+    "throttled": _first(Rule("lost", "error", operation=SENDS, count=1, code="ThrottlingException")),
+}
+"""No run comes of the call, and AWS says so."""
+
+SLOW = {"slow": _first(Rule("processed", "given", operation=SENDS, count=1, delay_seconds=0.5))}
+"""All is well, later."""
+
+FAULTS = {**PROCESSED, **LOST, **REFUSED, **SLOW}
