@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.cli.logs import line_json
 from reconciler.cli.progress import progress
 from reconciler.cli.stopping import stop_on_signals
 from reconciler.cli.terminal import coloured, complain, confirmed, out
 from reconciler.cli.verdict import after_results, unsupported
 from reconciler.errors import ReconcilerError
-from reconciler.plan.action import ActionType
-from reconciler.plan.result import ActionOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.plan.action import Action
     from reconciler.plan.desired import Limits
     from reconciler.plan.result import ActionResult
     from reconciler.plan.value import Plan
@@ -29,12 +26,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a plan is carried out: whether to ask first, what to print, whether the plan is to be done exactly, and under
-    which name one line of summary goes to standard error (`None`: none)."""
+    which name one line of summary goes to standard error (`None`: none), as JSON with `json_log`."""
 
     ask: bool
     form: str
     exactly: bool = False
     log: str | None = None
+    json_log: bool = False
 
     @property
     def machine(self) -> bool:
@@ -71,7 +69,7 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
         results = perform(session, plan, shown, stop)
     _tell(plan, results, manner)
     if manner.log is not None:
-        complain(_line(manner.log, plan, results, recorded))
+        complain(summary(manner.log, plan, results, recorded.position, as_json=manner.json_log))
     if stop.is_set():
         complain("Interrupted. What was under way and has no outcome is in the ledger; the next pass resolves it.")
     if not stop.is_set():
@@ -108,18 +106,9 @@ def _tell(plan: Plan, results: Sequence[ActionResult], manner: Manner) -> None:
         out("\n" + results_text(plan, results, color=coloured(sys.stdout)))
 
 
-def _line(name: str, plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> str:
-    """``2026-11-22T02:00:03Z reconcile analytics/prod: 2 submitted, 1 held, 57 in sync; ledger position 61``."""
-    words = Counter(_word(action, result) for action, result in zip(plan.actions, results, strict=True))
-    told = ", ".join(f"{count} {word}" for word, count in words.items()) or "no specs"
-    place = f"{plan.place.project}/{plan.place.target}"
-    return f"{plan.created_at} {name} {place}: {told}; ledger position {recorded.position}"
+def summary(name: str, plan: Plan, results: Sequence[ActionResult], position: int, *, as_json: bool) -> str:
+    """What the pass came to, in one line."""
+    from reconciler.render.pass_line import pass_json, pass_line
 
-
-def _word(action: Action, result: ActionResult) -> str:
-    """What became of an action, or how what needs none stands, in one or two words."""
-    if result.outcome != ActionOutcome.NONE:
-        return str(result.outcome)
-    if action.effective:
-        return "not done"
-    return {ActionType.WAIT: "waiting", ActionType.HOLD: "held"}.get(action.action, "in sync")
+    line = pass_line(name, plan, results, position)
+    return line_json(line, {"event": "pass", **pass_json(plan, results, position)}) if as_json else line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,9 @@ from types import FrameType
 STOPPED = 1  # the exit code of a command that was interrupted
 PATIENCE_SECONDS = 7.0
 """How long a command that only reads may take to end after it was interrupted."""
+
+SERVICE_SECONDS = 9.0
+"""How long a service may take to end after it was told to: calls under way are recorded, or left to the next pass."""
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -65,6 +69,36 @@ def stop_on_signals(say: Callable[[], None] = lambda: None) -> Iterator[threadin
             yield stop
     finally:
         signal.set_wakeup_fd(told_before)
+
+
+@contextmanager
+def serving(say: Callable[[], None]) -> Iterator[threading.Event]:
+    """For a service: an event that the first signal sets. Stopping it is no failure: a second signal ends the process
+    at once with 0, and so does time, `SERVICE_SECONDS` after the first. What is cut short is in the ledger."""
+    stop = threading.Event()
+
+    def asked(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            _leave()
+        stop.set()
+        watchdog = threading.Timer(SERVICE_SECONDS, _leave)
+        watchdog.daemon = True
+        watchdog.start()
+        with suppress(RuntimeError, OSError):
+            say()
+
+    told_before = signal.set_wakeup_fd(-1)
+    try:
+        with _handling(asked):
+            yield stop
+    finally:
+        signal.set_wakeup_fd(told_before)
+
+
+def _leave() -> None:
+    with suppress(RuntimeError, OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)
 
 
 @contextmanager

@@ -118,6 +118,12 @@ class Recorded:
             if OF_THE_PASS not in known.metadata:
                 setattr(self, known.name, getattr(other, known.name))
 
+    def forget_findings(self) -> None:
+        """Drops what an earlier pass found: findings are of the pass that looked, and of no other."""
+        self.found.clear()
+        self.look_errors.clear()
+        self.observe_errors.clear()
+
     def unresolved(self) -> Iterator[Submission]:
         """All submissions that may have a run nobody knows of, in order of name."""
         return (s for name in sorted(self.specs) for s in self.specs[name].unresolved)

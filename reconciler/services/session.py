@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from reconciler import __version__
+from reconciler.aws_words import THROTTLING
 from reconciler.model.kinds import MODULES, kind_named
 from reconciler.ports import Clock, Quota
 from reconciler.services.clock import SystemClock
@@ -28,6 +29,9 @@ READ_ATTEMPTS = 5
 POOL = 32
 """Connections kept for each client: more than an apply uses at once."""
 
+OnCall = Callable[[str, bool], None]
+"""Told of each call to AWS: its operation, and whether it was throttled."""
+
 Client = Any
 """A boto3 client; boto3 makes their classes when it runs."""
 
@@ -37,8 +41,9 @@ class Aws:
 
     `endpoint_url` is for the embedded emulator only; without it boto3's own resolution counts, with its environment
     variables and profiles. `credentials` are (access key id, secret key) or with a session token; without them boto3's
-    chain. `quota` slows reads and cancellations down. `timeouts` are seconds to connect and to read. `clock_ahead`, set
-    by `account`, is how many seconds our clock is ahead of AWS's; `None` where that was not asked or not told.
+    chain. `quota` slows reads and cancellations down, `on_call` is told of every call. `timeouts` are seconds to
+    connect and to read. `clock_ahead`, set by `account`, is how many seconds our clock is ahead of AWS's; `None` where
+    that was not asked or not told.
     """
 
     def __init__(
@@ -50,11 +55,12 @@ class Aws:
         profile: str | None = None,
         clock: Clock | None = None,
         quota: Quota | None = None,
+        on_call: OnCall | None = None,
         timeouts: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.clock_ahead: float | None = None
-        self._quota = quota
+        self._quota, self._on_call = quota, on_call
         self._region, self._endpoint_url, self._profile = region, endpoint_url, profile
         self._credentials, self._timeouts = credentials, timeouts
         self._lock = RLock()
@@ -112,6 +118,11 @@ class Aws:
         if quota is not None:
             client.meta.events.register("before-send", lambda event_name, **_: _wait(quota, event_name))
 
+    def _count(self, client: Client) -> None:
+        """Tells `on_call` of each answer, and of each transmission that has none."""
+        if (tell := self._on_call) is not None:
+            client.meta.events.register("response-received", lambda event_name, **said: _tell(tell, event_name, said))
+
     def _endpoints_are_set(self) -> bool:
         """Whether any endpoint is set at all: the usual answer is no, and needs no clients."""
         if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
@@ -150,6 +161,7 @@ class Aws:
                 client = self._make(service, config())
                 if prepare is not None:
                     prepare(client)
+                self._count(client)
                 self._clients[use, service] = client
             return client
 
@@ -174,6 +186,12 @@ class Aws:
 def _wait(quota: Quota, event_name: str) -> None:
     """Waits for the quota of the operation that an event such as ``before-send.batch.ListJobs`` is about."""
     quota.acquire(event_name.rpartition(".")[2])
+
+
+def _tell(tell: OnCall, event_name: str, said: Mapping[str, Any]) -> None:
+    """Tells of one transmission's end; botocore's answer has an error's code, a connection that failed has none."""
+    code = ((said.get("parsed_response") or {}).get("Error") or {}).get("Code")
+    tell(event_name.rpartition(".")[2], code in THROTTLING)
 
 
 def _ahead(answer: Mapping[str, Any], now: float) -> float | None:

@@ -26,7 +26,7 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     and cannot be made.
     """
     try:
-        head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        head = run_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except FileNotFoundError:
         if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
             raise ReconcilerError(
@@ -46,7 +46,7 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
 
 def _uncommitted(root: Path) -> bool:
     """Whether a file that may be a spec differs from the commit, or is not in it."""
-    answer = _git(root, "status", "--porcelain", "--", *(f"*.{ending}" for ending in ("yaml", "yml", "json")))
+    answer = run_git(root, "status", "--porcelain", "--", *(f"*.{ending}" for ending in ("yaml", "yml", "json")))
     return bool(answer.stdout.strip())
 
 
@@ -69,7 +69,7 @@ def _present(root: Path, commits: list[str]) -> set[str]:
     """Those of the commits that this repository holds."""
     if not commits:
         return set()
-    answer = _git(root, "cat-file", "--batch-check", given="\n".join(commits) + "\n")
+    answer = run_git(root, "cat-file", "--batch-check", given="\n".join(commits) + "\n")
     lines = [line.split() for line in answer.stdout.splitlines()]
     return {words[0] for words in lines if len(words) == 3 and words[1] == "commit"}
 
@@ -77,7 +77,7 @@ def _present(root: Path, commits: list[str]) -> set[str]:
 def _listed(root: Path, commits: set[str], boundary: str, *options: str) -> set[str]:
     if not commits:
         return set()
-    answer = _git(root, "rev-list", *options, "--stdin", given="\n".join([*sorted(commits), boundary]) + "\n")
+    answer = run_git(root, "rev-list", *options, "--stdin", given="\n".join([*sorted(commits), boundary]) + "\n")
     if answer.returncode != 0:
         raise ReconcilerError(f"git cannot list the history in {root}: {answer.stderr.strip()}")
     return set(answer.stdout.split())
@@ -89,13 +89,15 @@ def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
         if environ.get(name):
             return environ[name]
     try:
-        email = _git(root or Path(), "config", "--get", "user.email").stdout.strip()
+        email = run_git(root or Path(), "config", "--get", "user.email").stdout.strip()
     except (FileNotFoundError, ReconcilerError):
         email = ""
     return email or next((environ[name] for name in ("LOGNAME", "USER", "USERNAME") if environ.get(name)), "unknown")
 
 
-def _git(root: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+def run_git(
+    root: Path, *arguments: str, given: str = "", timeout: float = TIMEOUT_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Runs git in a folder. Raises `FileNotFoundError` without git, `ReconcilerError` where it does not come back."""
     # Variables such as GIT_DIR, which hooks set, would make git speak of another repository than the one asked about.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -103,7 +105,7 @@ def _git(root: Path, *arguments: str, given: str = "") -> subprocess.CompletedPr
     command = ["git", "--no-replace-objects", "-C", str(root), *arguments]
     try:
         return subprocess.run(
-            command, input=given, capture_output=True, text=True, env=environment, timeout=TIMEOUT_SECONDS, check=False
+            command, input=given, capture_output=True, text=True, env=environment, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ReconcilerError(f"git {arguments[0]} in {root} did not answer within {TIMEOUT_SECONDS} s") from None
+        raise ReconcilerError(f"git {arguments[0]} in {root} did not answer within {timeout} s") from None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.identity.digest import Place
     from reconciler.model.project import Target
     from reconciler.ports import Clock, Inventory, Quota, Service
-    from reconciler.services.session import Aws
+    from reconciler.services.session import Aws, OnCall
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +29,14 @@ class Access:
     """Services by kind, each connected once, when it is first asked for. Safe for threads.
 
     No service is handed out before the account guard has passed: a look into another account would take every run
-    for lost, so reading needs the guard as much as sending does.
+    for lost, so reading needs the guard as much as sending does. `on_call`, set before the first of them is connected,
+    is told of every call.
     """
 
     def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
         self._root, self._place, self._target, self._clock = root, place, target, clock
         self._run_names: dict[str, str] = {}
+        self.on_call: OnCall | None = None
         self._lock = RLock()
         self._services: dict[str, Service] = {}
         self._aws: Aws | None = None
@@ -96,7 +98,7 @@ class Access:
         """AWS as boto3 finds it, endpoints of the environment included: never overridden here."""
         from reconciler.services.session import Aws
 
-        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota)
+        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
         if self._target.settling_problem(overridden=False):  # where AWS really is takes clients of every service to say
             guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
         guard.check_account(self._place.target, self._place.account, aws.account())
@@ -115,6 +117,7 @@ class Access:
             credentials=CREDENTIALS,
             clock=self._clock,
             quota=self.quota,
+            on_call=self.on_call,
         )
 
 

@@ -65,6 +65,7 @@ def survey(
     specs = load(session.root, targets=[session.place.target], warn=False).specs[session.place.target]
     session.access.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
+    recorded.forget_findings()
     selected = _selected(session, specs, recorded)
     if refresh:
         recorded = _look(session, recorded, selected, record=record, lasting=lasting)

@@ -1,0 +1,140 @@
+"""`reconciler reconcile --every`: passes until somebody stops it, each told in one line."""
+
+from __future__ import annotations
+
+import logging
+import random
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.cli.passes import summary
+from reconciler.cli.stopping import serving
+from reconciler.cli.terminal import complain
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from threading import Event
+
+    from reconciler.plan.result import ActionResult
+    from reconciler.ports import Clock
+    from reconciler.wiring.choice import Choice
+    from reconciler.wiring.kept import KeptSession
+    from reconciler.wiring.metrics import Metrics
+    from reconciler.wiring.survey import Survey
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How a service goes about its passes: how many seconds apart, whether the checkout is brought up to date first,
+    where metrics are served (`None`: nowhere), and whether its lines are JSON."""
+
+    every: float
+    git_pull: bool = False
+    metrics_at: tuple[str, int] | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What all passes share."""
+
+    service: Service
+    kept: KeptSession
+    clock: Clock
+    metrics: Metrics | None
+    stop: Event
+
+
+def serve(choice: Choice, service: Service) -> int:
+    """Passes until a signal comes; then what is under way is recorded, and the code is 0. Raises `ReconcilerError` for
+    what is wrong from the start: no project, no such target, a port that is taken."""
+    from reconciler.services.clock import SystemClock
+    from reconciler.wiring.cadence import Cadence, repeat
+    from reconciler.wiring.kept import KeptSession
+
+    clock, kept = SystemClock(), KeptSession(choice)
+    with ExitStack() as stack, serving(_stopping) as stop:
+        stack.callback(kept.close)
+        kept.session()
+        metrics = _metrics(service, clock, stack)
+        world = _World(service, kept, clock, metrics, stop)
+        repeat(lambda: _pass(world), Cadence(service.every, lambda: random.uniform(-1, 1)), clock, stop)  # noqa: S311
+    return 0
+
+
+def _stopping() -> None:
+    complain("Stopping: nothing new is sent, and what is under way gets a few seconds to be recorded.")
+
+
+def _metrics(service: Service, clock: Clock, stack: ExitStack) -> Metrics | None:
+    if service.metrics_at is None:
+        return None
+    from reconciler.wiring.metrics import Endpoint, Metrics
+
+    metrics = Metrics(clock, service.every)
+    endpoint = Endpoint(metrics, *service.metrics_at)
+    stack.callback(endpoint.close)
+    log.info("metrics on port %d", endpoint.port)
+    return metrics
+
+
+def _pass(world: _World) -> bool:
+    """One pass; whatever goes wrong in it is told, and the next one starts from nothing. Says whether all went well."""
+    began = world.clock.boot()
+    try:
+        good = _observe_plan_apply(world)
+    except ReconcilerError as error:
+        log.error("the pass failed: %s", error)
+        good = False
+    except Exception as error:  # a service outlives a fault of one pass
+        log.exception("the pass failed: internal error: %s", type(error).__name__)
+        good = False
+    if not good:
+        world.kept.close()
+    if world.metrics is not None:
+        world.metrics.passed(world.clock.boot() - began, good=good)
+    return good
+
+
+def _observe_plan_apply(world: _World) -> bool:
+    from reconciler.wiring.performance import perform
+    from reconciler.wiring.survey import survey
+
+    if world.service.git_pull:
+        _pull(world.kept)
+    session = world.kept.session()
+    if world.metrics is not None:
+        session.access.on_call = world.metrics.called
+    found = survey(session, refresh=True, record=True, explain=False)
+    found.plan.check(found.limits)
+    if not world.stop.is_set():
+        results = perform(session, found.plan, None, world.stop)
+        _tell(world, found, results)
+    return True
+
+
+def _pull(kept: KeptSession) -> None:
+    """Brings the checkout up to date. Where that fails, the pass goes on with what is checked out, and says so."""
+    from reconciler.specs.pull import pull
+
+    try:
+        log.info("checkout at %s", pull(kept.root)[:12])
+    except ReconcilerError as error:
+        log.error("the checkout is not up to date: %s", error)
+
+
+def _tell(world: _World, found: Survey, results: Sequence[ActionResult]) -> None:
+    """One line for the pass; more of it with -v; the metrics."""
+    from reconciler.render.pass_line import action_line
+
+    plan = found.plan
+    for action, result in zip(plan.actions, results, strict=True):
+        if action.effective:
+            log.info("%s", action_line(action, result))
+    complain(summary("reconcile", plan, results, found.recorded.position, as_json=world.service.json))
+    if world.metrics is not None:
+        world.metrics.told(plan, results, found.recorded)
