@@ -67,7 +67,7 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
         return 1
     with stop_on_signals(_stopping) as stop, progress(len(plan.pending)) as shown:
         results = perform(session, plan, shown, stop)
-    _tell(plan, results, manner)
+    _tell(_with_remedies(session, plan, results), results, manner)
     if manner.log is not None:
         complain(summary(manner.log, plan, results, recorded.position, as_json=manner.json_log))
     if stop.is_set():
@@ -92,6 +92,23 @@ def _agreed(plan: Plan, manner: Manner) -> bool:
 
         complain(plan_text(plan, color=False))
     return confirmed(f"Do you want to perform these actions in target {plan.place.target}?")
+
+
+def _with_remedies(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Plan:
+    """The plan with what a person can do about each submission that has become unknown."""
+    from dataclasses import replace
+
+    from reconciler.plan.remedy import remedy
+    from reconciler.plan.result import ActionOutcome
+
+    recorded, target, seconds = session.ledger.recorded, plan.place.target, session.target.settleSeconds
+    actions = [
+        replace(action, remedy=remedy(action.name, action.client_token, recorded, target, seconds))
+        if result.outcome == ActionOutcome.UNKNOWN
+        else action
+        for action, result in zip(plan.actions, results, strict=True)
+    ]
+    return replace(plan, actions=tuple(actions))
 
 
 def _tell(plan: Plan, results: Sequence[ActionResult], manner: Manner) -> None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from reconciler.model.strict import JSON
 from reconciler.plan.change import Change
 from reconciler.plan.desired import Source
+from reconciler.plan.remedy import Remedy
 
 
 class ActionType(StrEnum):
@@ -68,8 +69,8 @@ class Action:
     spec when this was planned. `run_id` is the run adopted, cancelled or waited for. `replaces` is the run that a
     replacement cancels. `request` is the rendered request of a submit or replace, else `None`. `compared_with` is the
     ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
-    submit is. `overdue` marks a wait that should have ended by now and
-    needs a person. `message` is one sentence for people, without secrets.
+    submit is. `overdue` marks a wait that should have ended by now and needs a person. `message` is one sentence for
+    people, without secrets; `remedy` is what they can do about an unknown.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Action:
     streaming: bool = False
     locate: Mapping[str, str] = field(default_factory=dict)
     overdue: bool = False
+    remedy: Remedy | None = None
 
     @property
     def effective(self) -> bool:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.identity.instant import seconds_text
-from reconciler.plan import remedy
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired
 from reconciler.plan.one_off import decide_spec
+from reconciler.plan.remedy import adopt, remedy
 from reconciler.plan.removed import decide_removed
 from reconciler.plan.unknown_ledger import decide_unknown
 from reconciler.plan.unresolved import decide_unresolved
 from reconciler.plan.value import Plan
 from reconciler.recorded.state import Recorded, SpecRecord
 from reconciler.recorded.submission import Submission
+
+UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
+"""Reasons of actions about which a person may know more than AWS tells."""
 
 
 def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
@@ -25,7 +29,11 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     and nothing new is submitted for its spec until it is resolved. Actions are sorted by name, then by age of the
     submission. The plan may be more than the limits allow: `Plan.check` says so.
     """
-    actions = [action for name in _names(desired, recorded) for action in _decide(name, desired, recorded, now)]
+    actions = [
+        _with_remedy(action, desired, recorded)
+        for name in _names(desired, recorded)
+        for action in _decide(name, desired, recorded, now)
+    ]
     return Plan(
         place=desired.place,
         created_at=seconds_text(now),
@@ -53,6 +61,14 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> I
     if record.newest is None and (known := decide_unknown(spec, recorded, desired)) is not None:
         return [known]
     return [decide_spec(spec, record, recorded, desired, now)]
+
+
+def _with_remedy(action: Action, desired: Desired, recorded: Recorded) -> Action:
+    """The action, with what a person can do about it where it is an unknown that a pass does not settle by itself."""
+    if action.effective or action.reason not in UNKNOWNS:
+        return action
+    place, settle_seconds = desired.place, desired.settle_seconds
+    return replace(action, remedy=remedy(action.name, action.client_token, recorded, place.target, settle_seconds))
 
 
 def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:
@@ -86,7 +102,7 @@ def _keeping(name: str, gone: Submission, desired: Desired) -> str:
     """How a renamed spec keeps its run."""
     if gone.run_id is None:
         return ""
-    return f" To keep the old run instead: {remedy.adopt(name, gone.run_id, desired.place.target)}"
+    return f" To keep the old run instead: {adopt(name, gone.run_id, desired.place.target)}"
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:

@@ -1,20 +1,70 @@
-"""The commands by which a person decides, ready to be pasted into a shell."""
+"""What a person is told of what only a person can decide: since when, until when, and the commands that decide it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from shlex import join
+
+from reconciler.identity.instant import parse, seconds_text
+from reconciler.plan.settling import settles_at
+from reconciler.recorded.state import Recorded
+from reconciler.recorded.submission import Phase, Submission
 
 RUN_ID = "RUN_ID"
 """What stands for a run that the person is to find."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """The commands by which a person decides, ready to be pasted into a shell.
+
+    Of an unknown submission `since` is when it was first sent, and `settles_at` when nothing of it can arrive any more:
+    before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, `None` of anything else.
+    """
+
+    commands: tuple[str, ...]
+    since: str | None = None
+    settles_at: str | None = None
+
+
+def remedy(name: str, token: str | None, recorded: Recorded, target: str, settle_seconds: int) -> Remedy | None:
+    """What to tell of a submission of a spec; `None` where nothing about it is unknown."""
+    submission = recorded.by_token.get(token or "")
+    found = recorded.found.get(token or "", ())
+    if submission is None:
+        return Remedy(tuple(adopt(name, run_id, target) for run_id in found)) if len(found) > 1 else None
+    if not submission.unresolved:
+        runs = submission.conflict
+        return Remedy(tuple(adopt(name, run_id, target) for run_id in runs)) if runs else None
+    several = len(recorded.spec(name).unresolved) > 1
+    runs = tuple(dict.fromkeys((*found, *submission.conflict)))
+    return Remedy(
+        tuple(_commands(submission, runs, target, token if several else None)),
+        seconds_text(parse(submission.first_intent_at)),
+        seconds_text(settles_at(submission, settle_seconds)),
+    )
+
+
+def _commands(submission: Submission, runs: Sequence[str], target: str, token: str | None) -> Iterator[str]:
+    for run_id in runs or (RUN_ID,):
+        yield adopt(submission.name, run_id, target)
+    if not runs and submission.phase is Phase.INTENDED:
+        yield resolve(submission.name, "submit", target, token)
+    if len(runs) != 1:
+        yield resolve(submission.name, "abandon", target, token)
+
+
 def adopt(name: str, run_id: str, target: str) -> str:
-    """Says which run it is: `run_id`, or `RUN_ID` where only a person can find it."""
-    return join(["reconciler", "adopt", name, run_id, "-t", target, "--reason", "..."])
+    """The command that says which run it is."""
+    return join(["reconciler", "adopt", name, run_id, "-t", target]) + WHY
 
 
-def resolve(name: str, decision: str, target: str, *, token: str | None = None, force: bool = False) -> str:
-    """Decides an unresolved submission: ``submit`` or ``abandon``. `token` where the spec has several."""
+def resolve(name: str, decision: str, target: str, token: str | None = None) -> str:
+    """The command that decides an unresolved submission: ``submit`` or ``abandon``; `token` where there are several."""
     which = ["--token", token] if token is not None else []
-    early = ["--force"] if force else []
-    return join(["reconciler", "resolve", name, f"--{decision}", *which, *early, "-t", target, "--reason", "..."])
+    return join(["reconciler", "resolve", name, f"--{decision}", *which, "-t", target]) + WHY
+
+
+WHY = ' --reason "..."'
+"""For the person to fill in."""

@@ -12,6 +12,7 @@ from reconciler.mask.escape import BLANK_LETTERS
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action
 from reconciler.plan.change import Change
+from reconciler.plan.remedy import Remedy
 from reconciler.plan.result import ActionResult
 from reconciler.plan.value import Plan
 from reconciler.render.plan_file import FORMAT_VERSION, plan_from_json
@@ -78,7 +79,13 @@ def _action_json(action: Action) -> JSON:
         "deletion_policy": action.deletion_policy,
         "streaming": action.streaming,
         "locate": dict(action.locate),
+        **({"remedy": remedy_json(action.remedy)} if action.remedy else {}),
     }
+
+
+def remedy_json(remedy: Remedy) -> JSON:
+    """What a person can do: ``{"since", "settles_at", "commands"}``."""
+    return {"since": remedy.since, "settles_at": remedy.settles_at, "commands": list(remedy.commands)}
 
 
 def change_json(change: Change) -> JSON:
@@ -100,5 +107,6 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
 
 
 def status_json(rows: Sequence[StatusRow]) -> JSON:
-    """``{"specs": […]}``, one object for each row, in their order."""
-    return {"specs": [asdict(row) for row in rows]}
+    """``{"specs": […]}``, one object for each row, in their order; ``remedy`` only where there is one."""
+    forms = [asdict(row) for row in rows]
+    return {"specs": [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]}

@@ -195,5 +195,6 @@ def _paragraph(action: Action) -> list[str]:
 
 def _row(action: Action) -> str:
     why, message = mask_sentence(what_happens(action)), _shortened(mask_sentence(action.message))
-    told = cell_code(message) if message else ""
+    commands = action.remedy.commands if action.remedy else ()
+    told = " ".join(cell_code(line) for line in ([message] if message else []) + list(commands))
     return f"| {cell_code(symbol(action))} | {cell_code(action.name)} | {cell_prose(why)} | {told} |"

@@ -11,6 +11,7 @@ from reconciler.identity.digest import Place
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.change import Change, Op
 from reconciler.plan.desired import Source
+from reconciler.plan.remedy import Remedy
 from reconciler.plan.value import Plan
 
 FORMAT_VERSION = "1.0"
@@ -73,7 +74,13 @@ def _action(fields: _Fields) -> Action:
         deletion_policy=fields.text("deletion_policy"),
         streaming=fields.of("streaming", bool, "true or false"),
         locate=fields.text_mapping("locate"),
+        remedy=fields.one("remedy", _remedy) if fields.has("remedy") else None,
     )
+
+
+def _remedy(fields: _Fields) -> Remedy:
+    since, settles_at = fields.maybe("since", fields.text), fields.maybe("settles_at", fields.text)
+    return Remedy(fields.texts("commands"), since, settles_at)
 
 
 def _source(fields: _Fields) -> Source:

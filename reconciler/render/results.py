@@ -10,7 +10,7 @@ from reconciler.plan.result import ActionOutcome, ActionResult
 from reconciler.plan.value import Plan
 from reconciler.render.shown import lines_text, plain, sentence
 from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW, Style
-from reconciler.render.words import which_run
+from reconciler.render.words import remedy_lines, which_run
 
 COLOURS = {
     ActionOutcome.SUBMITTED: GREEN,
@@ -51,6 +51,8 @@ def _lines(action: Action, result: ActionResult, width: int, style: Style) -> It
     yield "  ".join(part for part in parts if part).rstrip()
     if result.error:
         yield f"    {style.paint('error:', RED)} {sentence(result.error)}"
+    if action.remedy:
+        yield from (f"    {line}" for line in remedy_lines(action.remedy))
 
 
 def _summary(results: Sequence[ActionResult], style: Style) -> str:

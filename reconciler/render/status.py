@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.identity.instant import parse
 from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.remedy import Remedy
 from reconciler.plan.value import Plan
 from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import Phase, Submission
 from reconciler.render.shown import lines_text, plain, sentence
 from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW, Style
+from reconciler.render.words import remedy_lines
 
 NO_RUN = "none"
 NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABANDONED})
@@ -31,7 +33,7 @@ class StatusRow:
     or waited for), else of the newest, `None` without one (then `digest` is what the spec asks for). `state` is
     ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or
     ``lost``. `in_sync`: a pass would do nothing about it, and nobody is needed. `reason` is the plan's reason, with its
-    message after a colon where there is one.
+    message after a colon where there is one. `remedy` is what a person can do about an unknown.
     """
 
     name: str
@@ -47,6 +49,7 @@ class StatusRow:
     finished_at: str | None
     in_sync: bool
     reason: str
+    remedy: Remedy | None = None
 
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
@@ -85,6 +88,7 @@ def _row(actions: Sequence[Action], told: Submission | None, now: datetime) -> S
         finished_at=told.finished_at if told else None,
         in_sync=all(each.action is ActionType.NONE for each in actions),
         reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, told)]),
+        remedy=action.remedy,
     )
 
 
@@ -136,7 +140,15 @@ def status_text(rows: Sequence[StatusRow], now: datetime, color: bool = False) -
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False)]
         padded[2] = style.paint(padded[2], COLOURS[row.state])
         lines.append("  ".join([*padded, cells[-1]]).rstrip())
-    return lines_text([*lines, "", style.bold(_summary(rows))])
+    return lines_text([*lines, "", *_remedies(rows), style.bold(_summary(rows))])
+
+
+def _remedies(rows: Iterable[StatusRow]) -> Iterator[str]:
+    """What a person can do, spec by spec, under the table."""
+    for row in rows:
+        if row.remedy is not None:
+            first, *commands = remedy_lines(row.remedy)
+            yield from (f"{plain(row.name)}: {first}", *commands, "")
 
 
 def _joined(cells: Iterable[str], widths: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from reconciler.plan.value import Plan
 from reconciler.render.fields import field_blocks
 from reconciler.render.shown import lines_text, plain, sentence
 from reconciler.render.style import YELLOW, Style
-from reconciler.render.words import SYMBOL_COLOURS, summary_line, symbol, symbol_word, what_happens
+from reconciler.render.words import SYMBOL_COLOURS, remedy_lines, summary_line, symbol, symbol_word, what_happens
 
 FIELD_INDENT = " " * 6
 
@@ -64,6 +64,8 @@ def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[st
     yield style.bold(f"  # {plain(action.name)} {sentence(what_happens(action))}")
     if action.message:
         yield f"  #   {sentence(action.message)}"
+    if action.remedy:
+        yield from (f"  #   {line}" for line in remedy_lines(action.remedy))
     where = f", {action.source.path}:{action.source.line}" if action.source else ""
     yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {plain(f'{action.name} ({action.kind}{where})')}"
     if _revised(action):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.remedy import Remedy
 from reconciler.plan.value import Plan
+from reconciler.render.shown import plain
 from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW
 
 UNKNOWN_REASONS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.LOST, Reason.CONFLICT})
@@ -78,6 +81,15 @@ def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
             return "needs nothing"
         case _ as never:
             assert_never(never)
+
+
+def remedy_lines(remedy: Remedy) -> Iterator[str]:
+    """What a person can do: when, in words, then one command a line, ready to be pasted."""
+    if remedy.since and remedy.settles_at:
+        yield plain(f"Unknown since {remedy.since}, settles at {remedy.settles_at}. To decide it by hand:")
+    else:
+        yield "To decide it by hand:"
+    yield from (f"  {plain(command)}" for command in remedy.commands)
 
 
 COUNTED = {

@@ -10,6 +10,7 @@ from reconciler.model.kinds import kind_named
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Source
+from reconciler.plan.remedy import RUN_ID, Remedy, adopt, resolve
 from reconciler.plan.value import Plan
 from reconciler.recorded import events as e
 from reconciler.recorded.fold import fold
@@ -131,14 +132,39 @@ def every_kind_of_action() -> Plan:
     )
 
 
+def undecided(name: str, since: str, settles_at: str) -> Remedy:
+    """What a person can do about a submission without any run."""
+    decisions = (resolve(name, "submit", "prod"), resolve(name, "abandon", "prod"))
+    return Remedy((adopt(name, RUN_ID, "prod"), *decisions), since, settles_at)
+
+
 def held_and_waiting() -> list[Action]:
     """Actions that do nothing now and are not in sync."""
     wait, hold = ActionType.WAIT, ActionType.HOLD
     lost = "ReadTimeout: no answer"
     return [
         action("busy", action=wait, reason=Reason.CONCURRENCY, run_id="00f7ddd", message="run 00f7ddd is live"),
-        action("settling", action=wait, reason=Reason.SETTLING, message=f"{lost}; settles at 2026-11-22T02:25:03Z"),
-        action("doubt", action=hold, reason=Reason.UNKNOWN, message=f"{lost}; settled since 2026-11-21T02:25:03Z"),
+        action(
+            "settling",
+            action=wait,
+            reason=Reason.SETTLING,
+            message=f"{lost}; settles at 2026-11-22T02:25:03Z",
+            remedy=undecided("settling", "2026-11-22T02:00:03Z", "2026-11-22T02:25:03Z"),
+        ),
+        action(
+            "doubt",
+            action=hold,
+            reason=Reason.UNKNOWN,
+            message=f"{lost}; settled since 2026-11-21T02:25:03Z",
+            remedy=undecided("doubt", "2026-11-21T02:00:03Z", "2026-11-21T02:25:03Z"),
+        ),
+        action(
+            "twice",
+            action=hold,
+            reason=Reason.CONFLICT,
+            message="several runs carry its tag: 00f7fff, 00f7ggg",
+            remedy=Remedy(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
+        ),
         action("failed", action=hold, reason=Reason.RETRIES_EXHAUSTED, attempt=3, message="run 00f7eee failed"),
         action("later", action=hold, reason=Reason.UNSUPPORTED, generation=None, message="later.yaml:7:3: schedule"),
     ]

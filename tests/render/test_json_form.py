@@ -19,7 +19,7 @@ from reconciler.plan.result import ActionOutcome, ActionResult
 from reconciler.render.json_form import dumps, plan_from_json, plan_json, result_json, status_json
 from reconciler.render.status import rows
 from tests.render.golden_files import check
-from tests.render.samples import action, changed, every_kind_of_action, intended, plan, recorded
+from tests.render.samples import action, changed, every_kind_of_action, held_and_waiting, intended, plan, recorded
 
 DOCUMENTED = [
     "name", "kind", "action", "reason", "generation", "slot", "attempt", "digest", "client_token", "ledger_head",
@@ -159,6 +159,18 @@ def test_the_status_in_json():
         "name", "kind", "generation", "slot", "attempt", "state", "run_id", "client_token", "digest", "submitted_at",
         "finished_at", "in_sync", "reason",
     ]  # fmt: skip
+
+
+def test_an_unknown_in_json_says_what_decides_it():
+    """Since when, until when, and the commands, in the plan as in the status; else the key is not there."""
+    made = plan(*held_and_waiting())
+    told = {entry["name"]: entry["remedy"] for entry in plan_json(made)["actions"] if "remedy" in entry}
+    rowed = {entry["name"] for entry in status_json(rows(made, recorded()))["specs"] if "remedy" in entry}
+
+    assert set(told) == rowed == {"doubt", "settling", "twice"}
+    assert told["doubt"]["since"] == "2026-11-21T02:00:03Z"
+    assert told["doubt"]["settles_at"] == "2026-11-21T02:25:03Z"
+    assert told["doubt"]["commands"][1] == 'reconciler resolve doubt --submit -t prod --reason "..."'
 
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=[]))

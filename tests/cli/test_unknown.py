@@ -1,0 +1,75 @@
+"""How an unknown is shown: what, since when, until when, and commands that work when they are pasted."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+
+from reconciler.apply import protocol
+from reconciler.emulator.server import Plan, Rule
+from reconciler.identity.instant import parse
+from reconciler.recorded.events import Adopted, Resolved
+from tests.cli.doubt import Doubt, in_doubt
+from tests.cli.world import Done, World
+
+
+@pytest.fixture
+def doubt(world: World) -> Doubt:
+    """A spec whose submission was lost an hour ago: AWS has no run of it, and nothing can still arrive."""
+    return in_doubt(world, "clicks")
+
+
+def _commands(done: Done) -> list[list[str]]:
+    """The commands that the output offers, as a shell would split them."""
+    lines = (line.strip("# ") for line in done.out.splitlines())
+    return [shlex.split(line)[1:] for line in lines if line.startswith("reconciler ")]
+
+
+@pytest.mark.parametrize("command", [("plan",), ("status",)])
+def test_what_is_shown_can_be_pasted(world: World, doubt: Doubt, command: tuple[str, ...]):
+    """Plan and status offer the same three commands; each does what it says when it is pasted."""
+    shown = world.run(*command)
+    adopt, submit, abandon = _commands(shown)
+    run_id = doubt.arrive()
+    adopt[adopt.index("RUN_ID")] = run_id
+
+    done = world.run(*adopt, "--yes")
+
+    assert "Unknown since" in shown.out
+    assert "settles at" in shown.out
+    assert (submit[:3], abandon[:3]) == (["resolve", "clicks", "--submit"], ["resolve", "clicks", "--abandon"])
+    assert done.code == 0, done.err
+    assert [event.run_id for event in world.events() if isinstance(event, Adopted)] == [run_id]
+
+
+def test_the_offered_decision_is_recorded_for_its_target(world: World, doubt: Doubt):
+    """`-t` is in the command: pasted where another target is the default, it means the right one."""
+    submit = _commands(world.run("plan"))[1]
+    world.env["RECONCILER_TARGET"] = "local"
+
+    done = world.run(*submit, "--yes")
+
+    assert done.code == 0, done.err
+    assert [event.decision for event in world.events() if isinstance(event, Resolved)] == ["submit"]
+
+
+def test_an_apply_that_ends_unknown_says_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch):
+    """The request is lost without a word: text and JSON name the commands, and until when it settles."""
+    monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
+    world.aws.inject(Plan([Rule("lost", "closed", operation="SubmitJob")]))
+    world.batch("clicks")
+    world.batch("orders")
+
+    told = world.run("apply", "--yes", "--only", "clicks")
+    form = world.run("apply", "--yes", "--only", "orders", "--format", "json")
+
+    (remedy,) = [action["remedy"] for action in form.json["actions"]]
+    assert (told.code, form.code) == (3, 3)
+    assert form.actions("outcome") == [("unknown",)]
+    assert parse(remedy["since"]) < datetime.now(UTC) < parse(remedy["settles_at"])
+    assert [shlex.split(command)[1:] for command in remedy["commands"]] == [
+        [word.replace("clicks", "orders") for word in command] for command in _commands(told)
+    ]
+    assert len(_commands(told)) == 3
