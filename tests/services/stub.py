@@ -50,6 +50,17 @@ def error(status: int, code: str, message: str = "no", *, request_id: bool = Tru
     return reply(http(status, json.dumps({"message": message}).encode(), headers))
 
 
+def reset_after(raw: bytes) -> Act:
+    """Reads the request, sends these bytes, and ends the connection hard."""
+
+    def act(connection: socket.socket, stub: Stub) -> None:
+        stub.take(connection)
+        connection.sendall(raw)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return act
+
+
 def reset_unread(connection: socket.socket, stub: Stub) -> None:
     """Ends the connection hard, when the request has come and nothing of it is read."""
     connection.recv(1, socket.MSG_PEEK)
