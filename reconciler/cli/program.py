@@ -21,6 +21,7 @@ COMMANDS = {
     "why": "From a run to the commit that asked for it, or back.",
     "resolve": "Decide a submission whose outcome is unknown: send it again, or never.",
     "adopt": "Make an existing run a spec's current submission; submit nothing.",
+    "graph": "Which spec waits for which.",
     "schema": "JSON Schema of the files, for editors.",
     "emulator": "Serve the embedded AWS on a port, for tests of your own tools.",
     "completion": "Completion script for bash, zsh or fish.",

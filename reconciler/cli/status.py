@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, ledger_options, selection_options
 from reconciler.cli.terminal import coloured, out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.plan.value import Plan
+    from reconciler.render.status import StatusRow
 
 HELP = """Each spec: what is asked for, its last run, how that stands, since when. Writes nothing.
 
@@ -16,6 +22,7 @@ HELP = """Each spec: what is asked for, its last run, how that stands, since whe
 Examples:
   reconciler status -t prod
   reconciler status -t prod --only orders-daily --format json
+  reconciler status -t prod --watch
 
 Exit code 3 when a spec is held, lost or unknown.
 """
@@ -24,6 +31,7 @@ Exit code 3 when a spec is held, lost or unknown.
 @click.command("status", help=HELP)
 @click.option("--format", "form", type=FORMAT_TEXT_JSON, default="text", show_default=True)
 @click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: show what is recorded.")
+@click.option("--watch", is_flag=True, help="Show it again every few seconds until interrupted, on a terminal.")
 @selection_options
 @ledger_options
 @click.pass_context
@@ -33,21 +41,33 @@ def command(
     *,
     form: str,
     no_refresh: bool,
+    watch: bool,
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Observes, plans, and prints how each spec stands."""
     from reconciler.cli.verdict import after_look
-    from reconciler.identity.instant import parse
     from reconciler.render.json_form import dumps, status_json
-    from reconciler.render.status import rows, status_text
+    from reconciler.render.status import rows
     from reconciler.wiring.session import opened
     from reconciler.wiring.survey import survey
 
-    with opened(chosen(context, shared)) as session:
+    choice = chosen(context, shared)
+    if watch:
+        from reconciler.cli.watch import watch_status
+
+        if form == "json":
+            raise click.UsageError("--watch is for people, and --format json for machines: they do not go together")
+        return watch_status(choice, refresh=not no_refresh)
+    with opened(choice) as session:
         found = survey(session, refresh=not no_refresh, record=False, explain=False)
     table = rows(found.plan, found.recorded)
-    if form == "json":
-        out(dumps(status_json(table)))
-    else:
-        out(status_text(table, parse(found.plan.created_at), color=coloured(sys.stdout)))
+    out(dumps(status_json(table)) if form == "json" else text_of(found.plan, table, color=coloured(sys.stdout)))
     return after_look(found.plan, found.recorded, [row.state for row in table])
+
+
+def text_of(plan: Plan, table: Sequence[StatusRow], *, color: bool) -> str:
+    """The table, as of the time of the plan."""
+    from reconciler.identity.instant import parse
+    from reconciler.render.status import status_text
+
+    return status_text(table, parse(plan.created_at), color=color)

@@ -54,8 +54,3 @@ class Buckets:
     def _give_back(self, operation: str) -> None:
         with self._lock:
             self._left[operation] += 1
-
-
-def seconds_needed(rate: Rate | None, calls: int) -> float:
-    """How long `calls` of an operation take at its quota, from a full bucket; no time where it has none."""
-    return 0.0 if rate is None else max(0.0, (calls - rate.burst) / rate.per_second)

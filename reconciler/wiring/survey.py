@@ -17,7 +17,9 @@ from reconciler.recorded.events import Absent, intent_of
 from reconciler.recorded.fold import overlay
 from reconciler.specs.checkout import read_checkout
 from reconciler.specs.load import load
+from reconciler.wiring.access import rates
 from reconciler.wiring.choice import selected_names
+from reconciler.wiring.pace import pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,6 +75,7 @@ def survey(
     if refresh and record and not recorded.position:
         look_for_earlier(session, desired.specs.values(), recorded)
     made = plan(desired, recorded, now or session.now())
+    made = replace(made, warnings=(*made.warnings, *pace(made, rates(session.target))))
     return Survey(explained(session, made) if explain else made, recorded, specs, selected, desired.limits)
 
 

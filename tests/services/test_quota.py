@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.kind import Rate
-from reconciler.services.quota import Buckets, seconds_needed
+from reconciler.services.quota import Buckets
 
 
 @dataclass
@@ -92,10 +92,3 @@ def test_never_more_than_burst_and_rate_allow(gaps: list[float], burst: int, per
     for start in range(len(went)):
         for end in range(start, len(went)):
             assert end - start + 1 <= burst + (went[end] - went[start]) * per_second + 1e-6 + 1
-
-
-def test_how_long_many_calls_take() -> None:
-    """From a full bucket: nothing for a burst, then by the rate."""
-    assert seconds_needed(Rate(1, 25), 25) == 0
-    assert seconds_needed(Rate(1, 25), 325) == 300
-    assert seconds_needed(None, 1000) == 0

@@ -1,0 +1,79 @@
+"""Which spec waits for which: as text, Mermaid and DOT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.model.kinds import kind_named
+from reconciler.plan.desired import DesiredSpec
+from reconciler.render.shown import lines_text, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`name` waits for `needs`. `how` is the condition, or the type of an AWS Batch dependency."""
+
+    name: str
+    needs: str
+    how: str
+
+
+def edges(specs: Mapping[str, DesiredSpec]) -> tuple[Edge, ...]:
+    """Every dependency between the specs of one target, by name, then as written."""
+    return tuple(edge for name in sorted(specs) for edge in _of(specs[name]))
+
+
+def _of(spec: DesiredSpec) -> Iterable[Edge]:
+    for dependency in spec.policy.dependsOn:
+        yield Edge(spec.name, dependency.name, dependency.condition)
+    entries = {entry.get("spec"): entry.get("type") for entry in spec.request.get("dependsOn", ())}
+    for name in kind_named(spec.kind).spec_dependencies(spec.request):
+        yield Edge(spec.name, name, str(entries.get(name) or "job"))
+
+
+def graph_text(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:
+    """Each spec with what it waits for below it; what comes first comes first. Without a line end."""
+    needs: dict[str, list[Edge]] = {name: [] for name in specs}
+    for edge in found:
+        needs[edge.name].append(edge)
+    lines = []
+    for name in sorted(specs, key=lambda name: (len(_all_before(name, needs)), name)):
+        lines.append(plain(name))
+        lines += [f"  after {plain(edge.needs)} ({plain(edge.how)})" for edge in needs[name]]
+    return lines_text(lines) or "No specs."
+
+
+def graph_mermaid(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:
+    """A Mermaid flowchart, from what runs first to what waits for it."""
+    number = {name: f"s{at}" for at, name in enumerate(sorted(specs))}
+    nodes = [f'  {number[name]}["{plain(name)}"]' for name in sorted(specs)]
+    arrows = [f"  {number[edge.needs]} -->|{plain(edge.how)}| {number[edge.name]}" for edge in found]
+    return lines_text(["flowchart LR", *nodes, *arrows])
+
+
+def graph_dot(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:
+    """A digraph for Graphviz."""
+    nodes = [f"  {json.dumps(name)};" for name in sorted(specs)]
+    arrows = [f"  {json.dumps(e.needs)} -> {json.dumps(e.name)} [label={json.dumps(e.how)}];" for e in found]
+    return lines_text(["digraph specs {", "  rankdir=LR;", *nodes, *arrows, "}"])
+
+
+def _all_before(name: str, needs: Mapping[str, Sequence[Edge]]) -> set[str]:
+    """Everything that a spec waits for, directly or not."""
+    before: set[str] = set()
+    pending = [name]
+    while pending:
+        for edge in needs.get(pending.pop(), ()):
+            if edge.needs not in before:
+                before.add(edge.needs)
+                pending.append(edge.needs)
+    return before
+
+
+FORMS: Mapping[str, Callable[[Mapping[str, DesiredSpec], Sequence[Edge]], str]] = {
+    "text": graph_text,
+    "mermaid": graph_mermaid,
+    "dot": graph_dot,
+}
