@@ -95,11 +95,19 @@ def answer(call: Call, state: State, faults: Injector) -> Reply:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body or b"{}")
-    except ValueError as error:
+        value = json.loads(body or b"{}", object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
         raise UsageError("the body is not JSON") from error
     if not isinstance(value, dict):
         raise UsageError("the body is not a JSON object")
+    return value
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(members)
+    if len(value) < len(members):
+        names = [name for name, _ in members]
+        raise UsageError(f"the body has {next(name for name in names if names.count(name) > 1)} twice")
     return value
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,9 @@ Outcome = Literal["succeeded", "failed"]
 OUTCOMES = get_args(Outcome)
 Mismatch = Literal["conflict", "first"]
 MISMATCHES = get_args(Mismatch)
+MOST_SECONDS = 1e12
+"""More than anybody waits; past it, times are no dates any more."""
+_MOST_OFFSET = 1e9
 WEEK = 7 * 24 * 3600.0
 
 
@@ -139,7 +141,7 @@ def _fault_checks(settings: Settings) -> dict[str, tuple[bool, str]]:
         **{name: (_is_seconds(getattr(settings, name)), "seconds, 0 or more") for name in lags},
         **{name: (_is_seconds(getattr(settings, name), none=True), "seconds, 0 or more, or null") for name in limits},
         "token_mismatch": (settings.token_mismatch in MISMATCHES, f"one of {', '.join(MISMATCHES)}"),
-        offset: (_is_number(settings.clock_offset_seconds), "seconds, ahead of the clock or (negative) behind it"),
+        offset: (_is_offset(settings.clock_offset_seconds), "seconds, ahead of the clock or (negative) behind it"),
     }
 
 
@@ -153,8 +155,12 @@ def _is_seconds(value: object, *, none: bool = False) -> bool:
     return _is_number(value) and value >= 0
 
 
+def _is_offset(value: object) -> bool:
+    return _is_number(value) and abs(value) <= _MOST_OFFSET
+
+
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_SECONDS
 
 
 def _maps(value: object, fine: Any) -> bool:  # noqa: ANN401 - a predicate over any JSON value

@@ -60,6 +60,13 @@ def _tuples(value: dict[str, Any]) -> dict[str, Any]:
         {"run_seconds": "20"},
         {"run_seconds": True},
         {"retention_seconds": float("inf")},
+        {"retention_seconds": float("nan")},
+        {"run_seconds": 10**400},
+        {"clock_offset_seconds": 1e10},
+        {"clock_offset_seconds": "soon"},
+        {"listing_lag_seconds": None},
+        {"token_seconds": -1},
+        {"token_mismatch": "second"},
         {"outcome": "SUCCESS"},
         {"outcomes": {"a": "maybe"}},
         {"outcomes": []},
@@ -83,6 +90,9 @@ def test_bad_bodies_and_paths_are_refused(emulator: Emulator) -> None:
     """In plain JSON, with the paths that there are."""
     assert ask(emulator, "PUT", "settings", b"{") == (400, {"error": "the body is not JSON"})
     assert ask(emulator, "PUT", "settings", [1]) == (400, {"error": "the body is not a JSON object"})
+    assert ask(emulator, "PUT", "settings", b"[" * 100_000) == (400, {"error": "the body is not JSON"})
+    twice = b'{"run_seconds": 1, "run_seconds": 2}'
+    assert ask(emulator, "PUT", "settings", twice) == (400, {"error": "the body has run_seconds twice"})
     status, said = ask(emulator, "GET", "nothing")
     assert (status, "GET /_emulator/runs" in said["error"]) == (404, True)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from reconciler.emulator.faults.checks import FaultProblems
+from reconciler.emulator.faults.checks import OWN, Answer, FaultProblems, Request
 from reconciler.emulator.faults.file import MAX_BYTES, plan_in
 from reconciler.emulator.server import Emulator, Plan, Rule
 from tests.emulator.conftest import ROLE, Clock
@@ -102,6 +105,58 @@ def test_what_is_no_plan_is_refused(form: object) -> None:
     """Whatever else it is."""
     with pytest.raises(FaultProblems, match="must be a"):
         Plan.of(form)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.sampled_from(["SubmitJob", "late"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = [field.name for field in dataclasses.fields(Rule)]
+RULES = st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8) | JSON
+FORMS = st.fixed_dictionaries({}, optional={"rules": st.lists(RULES, max_size=3) | JSON, "settings": JSON}) | JSON
+
+
+@given(form=FORMS)
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_given_is_a_plan_or_a_list_of_problems(form: object) -> None:
+    """Never another error; and what is a plan comes back from its own JSON form."""
+    read = plan_or_problems(form)
+
+    if isinstance(read, Plan):
+        again = {"rules": [rule.given() for rule in read.rules], "settings": dict(read.settings)}
+        assert read == plan_or_problems(json.loads(json.dumps(again)))
+    else:
+        assert read
+        assert all(problem and "\n" not in problem for problem in read)
+
+
+def plan_or_problems(form: object) -> Plan | tuple[str, ...]:
+    """What reading gives."""
+    try:
+        return Plan.of(form)
+    except FaultProblems as error:
+        return error.problems
+
+
+@pytest.mark.parametrize("answer", get_args(Answer))
+@pytest.mark.parametrize("request_", get_args(Request))
+def test_each_request_goes_with_each_answer(request_: str, answer: str) -> None:
+    """But for a lost one, which has no answer of its own."""
+    late = {"late_seconds": 5} if request_ == "late" else {}
+    status = {"status": 500} if answer == "error" else {}
+    form = {"rules": [{"request": request_, "answer": answer, "delay_seconds": 1, **late, **status}]}
+
+    if request_ == "lost" and answer in OWN:
+        with pytest.raises(FaultProblems, match="no answer of its own"):
+            Plan.of(form)
+    else:
+        assert [(request_, answer)] == [(rule.request, rule.answer) for rule in Plan.of(form).rules]
 
 
 YAML = """\

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from http.client import HTTPConnection
 from typing import Any
@@ -400,6 +402,28 @@ def test_the_first_rule_whose_turn_it_is_acts_and_all_count(world: Emulator, sen
     assert failures(send, "SubmitJob", 4) == [2, 4]
     counts = [(rule["matched"], rule["fired"]) for rule in world.faults()["rules"]]
     assert counts == [(4, 1), (4, 1)]
+
+
+def test_counts_are_exact_however_many_call_at_once(world: Emulator) -> None:
+    """No turn is lost or taken twice."""
+    faulty(world, Rule("lost", "error", status=500, every=4))
+
+    def calls(_: int) -> list[int]:
+        connection = HTTPConnection(world.url.removeprefix("http://"), timeout=20)
+        statuses = []
+        for _ in range(20):
+            connection.request("POST", "/v1/submitjob", b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}')
+            reply = connection.getresponse()
+            reply.read()
+            statuses.append(reply.status)
+        connection.close()
+        return statuses
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = [status for each in pool.map(calls, range(8)) for status in each]
+
+    assert {200: 120, 500: 40} == Counter(statuses)
+    assert len(world.runs()) == 120
 
 
 def test_names_are_known_by_ids_too(world: Emulator, clients: dict[str, Any], send: Send) -> None:

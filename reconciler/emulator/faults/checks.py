@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from reconciler.emulator import batch, emr_serverless, sts
 from reconciler.emulator.faults.replies import CODES, STATUSES
-from reconciler.emulator.settings import FAULTS, Settings
+from reconciler.emulator.settings import FAULTS, MOST_SECONDS, Settings
 from reconciler.errors import UsageError
 
 OPERATIONS: Mapping[str, Iterable[str]] = {
@@ -138,7 +137,7 @@ def _is_positive(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_SECONDS
 
 
 _SECONDS = (_is_number, "seconds, 0 or more")
