@@ -41,7 +41,7 @@ class Problem:
 
     `path` is as the user can open it (relative to the project folder where that is shorter). `rule` is a stable
     identifier such as `unknown-field`. `source_line` is the offending line as written, without its line end; `None`
-    where the file has no such line (it cannot be read, it is not text).
+    where the file has no such line (it cannot be read, it is not text), or it is too long to show.
     """
 
     path: str

@@ -18,9 +18,9 @@ SECRET_ACCESS_KEY = (
 )
 
 SCHEME = r"(?i:basic|bearer|digest|negotiate|ntlm|token|apikey|api-key|aws4-hmac-sha256)"
-ASSIGNED = r"\\*[\"']?[ \t]*(?::|=>?)[ \t]*\\*[\"']?"
+ASSIGNED = r"\\{0,15}[\"']?[ \t]*(?::|=>?)[ \t]*\\{0,15}[\"']?"
 REFERENCE = r"\$?\$\{[^}\s]*\}|\$[A-Z_][A-Z0-9_]*(?!\w)|Ref::|EMR\.secret@|\{\{resolve:|\(sensitive"
-PARAMETER = r"[\w-]+=(?:\\*\"[^\"\\\n]*\\*\"|[^\s\"'\\,}\]]+)"
+PARAMETER = r"[\w-]+=(?:\\{0,15}\"[^\"\\\n]*\\{0,15}\"|[^\s\"'\\,}\]]+)"
 # What follows the scheme: parameters, as of Digest, or one word; neither a reference nor the scheme before one.
 CREDENTIAL = (
     rf"(?!{REFERENCE}|{SCHEME}(?:[ \t]+(?:{REFERENCE})|\W*$))"
@@ -49,7 +49,7 @@ SHAPES = (
     r"://[^/\s:@\"']{0,200}:(?P<s>[^\s/\"']{1,4000})@",
     r"://[^/\s:@\"']{0,200}:(?!\d+(?:/|$))(?P<s>[^\s\"'@]{1,200})@",
     r"https?://(?P<s>[A-Za-z0-9_.~-]{20,4000})@",
-    r"jdbc:oracle:\w+:[^/\s@:]+/(?P<s>[^\s@]+)@",
+    r"jdbc:oracle:\w+:[^/\s@:]+/(?P<s>[^\s@]{1,400})@",
     # signed URLs: S3 and Azure
     r"(?i)[?&](?:x-amz-signature|signature|sig)=(?P<s>[^\s&\"']+)",
     r"(?i)(?<!\w)bearer\s+(?P<s>[A-Za-z0-9._~+/-]{8,}=*)",

@@ -10,16 +10,20 @@ from reconciler.mask.keys import harmless, secret_key
 from reconciler.mask.shapes import Span, shape_spans
 
 SENSITIVE = "(sensitive)"
+LONGEST_HARMLESS = 2000  # characters of a path, a class, a reference
 
 # Each of these matches a name and what stands between it and its value; the value is read from there on. The
 # look-behind lets a name begin only where a word begins, so that long words are read once.
 NAME = r"(?<![\w.\-])(?<!reconciler:)(?P<key>-{0,2}[A-Za-z_][\w.\-]*)"
-QUOTE = r"(?P<q>\\*[\"'])"
+MAYBE = (
+    r"\\{0,15}[\"']?"  # a quote that may be escaped, in JSON inside JSON three times; bounded: each run is read once
+)
+QUOTE = r"(?P<q>\\{0,15}[\"'])"
 NAMES = (
     rf"{NAME}\s?=\s?",  # password=x, -Dpassword=x, --conf spark.password=x, ?token=x
     rf"{QUOTE}(?P<key>[^\"'\\\n]{{1,200}})(?P=q)\s*(?::|=>?)\s*",  # "password": "x", also inside a JSON string
     # {name: DB_PASSWORD, value: x}
-    r"(?i:\bname)\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<key>[\w.\-]+)\\*[\"']?\s*,\s*\\*[\"']?(?i:value)\\*[\"']?\s*[:=]\s*",
+    rf"(?i:\bname){MAYBE}\s*[:=]\s*{MAYBE}(?P<key>[\w.\-]+){MAYBE}\s*,\s*{MAYBE}(?i:value){MAYBE}\s*[:=]\s*",
 )
 OPTIONS = (
     rf"{NAME}\s+",  # --password x
@@ -32,7 +36,7 @@ PROSE_NAME = rf"{NAME}:[ \t]+"  # in a flow mapping, and in logs
 # A value in plain text ends at white space, at a quote that closes what is around it, and where the next name begins.
 CLOSED = r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'"
 OPEN = r"[\"'][^\n]*"  # the quote ends on another line, or was cut off
-BARE = r"(?!\\*[\"'](?:[\s,;:&\])}\\]|$))(?:[^\s&;,]|[&;,](?![\w.\-]+=)(?=[^\s&;,]))"
+BARE = r"(?!\\{0,15}[\"'](?:[\s,;:&\])}\\]|$))(?:[^\s&;,]|[&;,](?![\w.\-]+=)(?=[^\s&;,]))"
 VALUE = rf"(?:(?:{CLOSED})+(?:{BARE})*|{OPEN}|(?:{BARE})+)"
 ENTRY = rf"(?:{CLOSED}|{OPEN}|(?:\$\{{[^}}\s]*\}}|[^\s,}}\]\"'])+)"  # in a list or mapping on one line
 REST = r"\S[^\n]*"
@@ -113,7 +117,7 @@ def _after(text: str, names: str, values: str) -> Iterator[Span]:
     for match in _compiled(names).finditer(text):
         if match.end() >= end and secret_key(match["key"]):
             span = _value(text, match, values)
-            if span and not harmless(match["key"], _bare(text, span)) and not _is_shown(_bare(text, span)):
+            if span and (_is_long(span) or not _is_harmless(match["key"], _bare(text, span))):
                 end = span[1]
                 yield span
 
@@ -121,11 +125,27 @@ def _after(text: str, names: str, values: str) -> Iterator[Span]:
 def _after_options(text: str) -> Iterator[Span]:
     spaced, *listed = OPTIONS
     for pattern, values in ((spaced, VALUE), *((pattern, ENTRY) for pattern in listed)):
+        end = 0
         for match in _compiled(pattern).finditer(text):
-            if is_secret_option(match["key"]):
+            if match.end() >= end and is_secret_option(match["key"]):
                 span = _value(text, match, values)
-                if span and is_option_value(match["key"], _bare(text, span)) and not _is_shown(_bare(text, span)):
+                if span and (_is_long(span) or _is_hidden_option(match["key"], _bare(text, span))):
+                    end = span[1]
                     yield span
+
+
+def _is_long(span: Span) -> bool:
+    """Whether a value is longer than anything that is no secret. It is then read once, and not again from each name
+    that may be inside it."""
+    return span[1] - span[0] > LONGEST_HARMLESS
+
+
+def _is_harmless(key: str, value: str) -> bool:
+    return harmless(key, value) or _is_shown(value)
+
+
+def _is_hidden_option(key: str, value: str) -> bool:
+    return is_option_value(key, value) and not _is_shown(value)
 
 
 def _value(text: str, match: re.Match[str], values: str) -> Span | None:

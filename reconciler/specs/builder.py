@@ -12,6 +12,8 @@ from reconciler.specs.scalars import MERGE_KEY, NULLS, SUSPECT, Scalar, meaning,
 DEEPEST = 64
 MOST_EXPANDED = 20_000
 MOST_CHARACTERS = 1024 * 1024  # as many as a file may hold
+TOO_MANY = "more than 1,000 problems up to here: mend the first ones, and the others are told"
+MOST_PROBLEMS = 1000  # of one document: nobody reads more, and a file can hold hundreds of thousands
 
 # Where the next node goes, where that is not the entry of a mapping under its key:
 _AT_ROOT = object()
@@ -51,6 +53,13 @@ class Document:
     offset: int = 0
     flaws: list[Flaw] = field(default_factory=list)
     records: dict[int, list[int]] = field(default_factory=dict)
+    orders: dict[int, dict[str, int]] = field(default_factory=dict)
+
+    def order(self, mapping: dict[str, Any]) -> dict[str, int]:
+        """The number of each key of a mapping of this document, from 0."""
+        if id(mapping) not in self.orders:
+            self.orders[id(mapping)] = {key: number for number, key in enumerate(mapping)}
+        return self.orders[id(mapping)]
 
 
 class _Frame(NamedTuple):
@@ -101,6 +110,8 @@ class Builder:
 
     def flaw(self, offset: int, message: str, rule: str) -> None:
         """Notes something wrong at an offset, under the path that is being read."""
+        if len(self.document.flaws) >= MOST_PROBLEMS:
+            raise Unreadable(offset, TOO_MANY, "too-many")
         self.document.flaws.append(Flaw(offset, self._loc(), message, rule))
 
     def scalar(self, offset: int, text: str, is_plain: bool, anchor: str | None = None) -> None:

@@ -15,6 +15,9 @@ from reconciler.specs.source import SourceText
 PROJECT_FILE = "reconciler.yaml"
 MOST_BYTES = 1024 * 1024  # 1 MiB
 BOM = "\ufeff"
+DEEPEST_FOLDER = 64
+MOST_LINKED = 10_000  # files and folders found behind links
+LEAVES = "a link that leaves the project: its target is not under review here"
 
 
 class NotText(Exception):
@@ -35,87 +38,130 @@ class Found:
 
 def find_files(root: Path, patterns: Sequence[Segments]) -> Found:
     """All files below `root` that a pattern names, sorted; hidden files and folders and the project file are not."""
-    found = Found()
     real_root = os.path.realpath(root)
-    _search(found, real_root, str(root), (), patterns, (real_root,))
-    found.paths.sort()
-    return found
+    search = _Search(real_root, patterns)
+    search.folder(str(root), (), (real_root,), linked=False)
+    search.found.paths.sort()
+    return search.found
 
 
-def _search(  # noqa: PLR0917 - a recursion that carries what it knows
-    found: Found, root: str, folder: str, at: Segments, patterns: Sequence[Segments], inside: tuple[str, ...]
-) -> None:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        found.problems.append(_whole(_shown(at), f"this folder cannot be read: {_why(error)}", "unreadable"))
-        return
-    for entry in entries:
-        path = (*at, entry.name)
-        if entry.name.startswith(".") or path == (PROJECT_FILE,):
-            continue
-        wanted = any(matches(segments, path) for segments in patterns)
+class _Search:
+    """One walk below a project. Links can make few folders look like very many, so what lies behind them is counted."""
+
+    def __init__(self, root: str, patterns: Sequence[Segments]) -> None:
+        self._root, self._patterns = root, patterns
+        self._behind_links = 0
+        self.found = Found()
+
+    def folder(self, folder: str, at: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
+        """Everything in a folder. `inside`: the real folders on the way to it; `linked`: whether a link is."""
+        if len(at) > DEEPEST_FOLDER:
+            self._problem(at, f"folders nested deeper than {DEEPEST_FOLDER} levels", "nesting")
+            return
+        try:
+            with os.scandir(folder) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self._problem(at, f"this folder cannot be read: {_why(error)}", "unreadable")
+            return
+        for entry in ordered:
+            self._behind_links += linked
+            if self._behind_links > MOST_LINKED:
+                if self._behind_links == MOST_LINKED + 1:
+                    self._problem(at, f"links to folders lead to more than {MOST_LINKED:,} files and folders", "link")
+                return
+            path = (*at, entry.name)
+            if not entry.name.startswith(".") and path != (PROJECT_FILE,):
+                self._entry(entry, path, inside, linked=linked)
+
+    def _entry(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
         if entry.is_symlink():
-            _link(found, root, entry, path, patterns, inside)
+            self._link(entry, path, inside)
         elif entry.is_dir():
-            if any(may_hold(segments, path) for segments in patterns):
-                _search(found, root, entry.path, path, patterns, (*inside, os.path.realpath(entry.path)))
-        elif wanted:
-            found.paths.append("/".join(path))
+            if any(may_hold(segments, path) for segments in self._patterns):
+                self.folder(entry.path, path, (*inside, os.path.realpath(entry.path)), linked=linked)
+        elif self._wanted(path):
+            self._file(path, is_regular=entry.is_file())
+
+    def _wanted(self, path: Segments) -> bool:
+        return any(matches(segments, path) for segments in self._patterns)
+
+    def _file(self, path: Segments, *, is_regular: bool) -> None:
+        """A pipe, a socket or a device is never opened: that alone can do something."""
+        if is_regular:
+            self.found.paths.append("/".join(path))
+        else:
+            self._problem(path, "is not a regular file", "not-a-file")
+
+    def _link(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...]) -> None:
+        """A symlink: followed inside the project, an error where it leaves it, leads nowhere or round in a circle."""
+        real = os.path.realpath(entry.path)
+        is_folder = os.path.isdir(real)
+        if is_folder and not any(may_hold(segments, path) for segments in self._patterns):
+            return
+        if not is_folder and not self._wanted(path):
+            return
+        if not _is_within(real, self._root):
+            self._problem(path, LEAVES, "link")
+        elif is_folder and real in inside:
+            self._problem(path, "a link to a folder that it is in", "link")
+        elif not os.path.exists(real):
+            self._problem(path, "a link that leads nowhere", "link")
+        elif is_folder:
+            self.folder(entry.path, path, (*inside, real), linked=True)
+        else:
+            self._file(path, is_regular=os.path.isfile(real))
+
+    def _problem(self, path: Segments, message: str, rule: str) -> None:
+        self.found.problems.append(_whole(_shown(path), message, rule))
 
 
-def _link(  # noqa: PLR0917 - as above
-    found: Found,
-    root: str,
-    entry: os.DirEntry[str],
-    path: Segments,
-    patterns: Sequence[Segments],
-    inside: tuple[str, ...],
-) -> None:
-    """A symlink: followed inside the project, an error where it leaves it, leads nowhere or leads round in a circle."""
-    real = os.path.realpath(entry.path)
-    is_folder = os.path.isdir(real)
-    test = may_hold if is_folder else matches
-    if not any(test(segments, path) for segments in patterns):
-        return
-    if not (real == root or real.startswith(root + os.sep)):
-        message = "a link that leaves the project: its target is not under review here"
-    elif is_folder and real in inside:
-        message = "a link to a folder that it is in"
-    elif not os.path.exists(real):
-        message = "a link that leads nowhere"
-    elif is_folder:
-        _search(found, root, entry.path, path, patterns, (*inside, real))
-        return
-    else:
-        found.paths.append("/".join(path))
-        return
-    found.problems.append(_whole(_shown(path), message, "link"))
+def _is_within(real: str, root: str) -> bool:
+    return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
 
 
 def read_text(root: Path, path: str) -> SourceText:
-    """The text of a file. Raises `NotText` for what is no regular file, too large, not UTF-8, or cannot be read."""
+    """The text of a file. Raises `NotText` for what is no regular file of the project, too large, not UTF-8, or cannot
+    be read. `root` is the project's real folder, without links; what is opened decides, whatever was found before."""
     shown = _shown(tuple(path.split("/")))
     if shown != path:
         raise NotText(_whole(shown, "a file name that is not plain text", "file-name"))
     try:
-        content = _content(root / path)
+        content = _content(root, path)
     except OSError as error:
         raise NotText(_whole(path, f"cannot be read: {_why(error)}", "unreadable")) from None
-    if content is None:
-        raise NotText(_whole(path, "is not a regular file", "not-a-file"))
     if len(content) > MOST_BYTES:
         raise NotText(_whole(path, "is larger than 1 MiB: split it", "too-large"))
     return SourceText(path, _decoded(path, content).removeprefix(BOM))
 
 
-def _content(path: Path) -> bytes | None:
-    """At most one byte more than may be read; `None` for pipes, devices and folders. Never waits for a writer."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    with os.fdopen(descriptor, "rb") as file:
+OPENING = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"))
+"""Never waits for the writer of a pipe that took a file's place."""
+
+
+def _content(root: Path, path: str) -> bytes:
+    """At most one byte more than may be read."""
+    descriptor = os.open(root / path, OPENING)
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        return file.read(MOST_BYTES + 1)
+            raise NotText(_whole(path, "is not a regular file", "not-a-file"))
+        if not _is_inside(descriptor, root, path):
+            raise NotText(_whole(path, LEAVES, "link"))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _is_inside(descriptor: int, root: Path, path: str) -> bool:
+    """Whether what was opened is in the project, even if links on its path were changed meanwhile."""
+    try:
+        if _is_within(os.readlink(f"/proc/self/fd/{descriptor}"), str(root)):  # Linux tells it by itself, and quickly
+            return True
+    except OSError:
+        pass
+    real = os.path.realpath(root / path)
+    return _is_within(real, str(root)) and os.path.samestat(os.stat(real), os.fstat(descriptor))
 
 
 def _decoded(path: str, content: bytes) -> str:

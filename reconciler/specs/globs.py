@@ -23,12 +23,13 @@ def expanded(pattern: str) -> list[Segments]:
     plain: list[Segments] = []
     waiting = [pattern]
     while waiting:
-        if len(waiting) + len(plain) > MOST_ALTERNATIVES:
-            raise ValueError(f"stands for more than {MOST_ALTERNATIVES} patterns")
         current = waiting.pop()
         braces = _BRACES.search(current)
+        more = braces[1].count(",") if braces else 0
+        if len(waiting) + len(plain) + more >= MOST_ALTERNATIVES:  # counted before any of them is built
+            raise ValueError(f"stands for more than {MOST_ALTERNATIVES} patterns")
         if braces is None:
-            plain.append(tuple(current.removeprefix("./").split("/")))
+            plain.append(_segments(current))
         else:
             waiting += [current[: braces.start()] + word + current[braces.end() :] for word in braces[1].split(",")]
     for segments in plain:
@@ -37,13 +38,30 @@ def expanded(pattern: str) -> list[Segments]:
     return plain[::-1]
 
 
+def _segments(pattern: str) -> Segments:
+    """A pattern without braces, split at its slashes; ``**`` after ``**`` says nothing more."""
+    parts = pattern.removeprefix("./").split("/")
+    return tuple(part for i, part in enumerate(parts) if part != ANY_DEPTH or parts[i - 1 : i] != [ANY_DEPTH])
+
+
 def matches(segments: Segments, path: Segments) -> bool:
-    """Whether a file's path, split at its slashes, is one that the pattern names."""
-    if not segments:
-        return not path
-    if segments[0] == ANY_DEPTH:
-        return matches(segments[1:], path) or (bool(path) and matches(segments, path[1:]))
-    return bool(path) and _segment(segments[0])(path[0]) is not None and matches(segments[1:], path[1:])
+    """Whether a file's path, split at its slashes, is one that the pattern names.
+
+    Only the last ``**`` is ever tried again at the next depth: an earlier one could not match more than it did.
+    """
+    at = done = taken = 0
+    star = -1
+    while at < len(segments) or done < len(path):
+        if at < len(segments) and segments[at] == ANY_DEPTH:
+            star, taken, at = at, done, at + 1
+        elif at < len(segments) and done < len(path) and _segment(segments[at])(path[done]) is not None:
+            at, done = at + 1, done + 1
+        elif star >= 0 and taken < len(path):
+            taken += 1
+            at, done = star + 1, taken
+        else:
+            return False
+    return True
 
 
 def may_hold(segments: Segments, folder: Segments) -> bool:

@@ -21,6 +21,15 @@ def json_documents(text: str) -> Iterator[Document]:
     """The one document of a JSON text. Raises `Unreadable` where it is not JSON."""
     _check(text)
     builder = Builder()
+    try:
+        _build(text, builder)
+    except Unreadable as error:
+        error.flaws = builder.document.flaws
+        raise
+    yield builder.finish()
+
+
+def _build(text: str, builder: Builder) -> None:
     for token in _TOKEN.finditer(text):
         first, offset = token[0][0], token.start()
         if first == '"':
@@ -31,7 +40,6 @@ def json_documents(text: str) -> Iterator[Document]:
             builder.close()
         else:
             builder.scalar(offset, token[0], True)
-    yield builder.finish()
 
 
 def _check(text: str) -> None:

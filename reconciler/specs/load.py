@@ -9,12 +9,12 @@ from pathlib import Path
 from reconciler.errors import Problem, SpecErrors, UsageError
 from reconciler.model.project import Project
 from reconciler.plan.desired import DesiredSpec
-from reconciler.specs.builder import Document, Unreadable
+from reconciler.specs.builder import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.specs.documents import ReadSpec, SpecChecker
 from reconciler.specs.files import Chosen, NotText, chosen_files, find_files, read_text
 from reconciler.specs.graph import dependency_problems, duplicates
 from reconciler.specs.json_text import json_documents
-from reconciler.specs.problems import View, at, unreadable
+from reconciler.specs.problems import TooMany, View, at, unreadable
 from reconciler.specs.project_file import read_project
 from reconciler.specs.reader import yaml_documents
 from reconciler.specs.source import SourceText
@@ -52,9 +52,10 @@ def load(
     chosen = chosen_files(root, only_paths) if only_paths is not None else None
     file = read_project(root)
     names = _targets(file.project, targets)
-    found = find_files(root, file.patterns)
+    real_root = root.resolve()  # a link to the project that is turned meanwhile changes nothing of this reading
+    found = find_files(real_root, file.patterns)
     problems = list(found.problems)
-    specs = list(_read_specs(root, found.paths, SpecChecker(file.project, names, warn=warn), problems))
+    specs = list(_read_specs(real_root, found.paths, SpecChecker(file.project, names, warn=warn), problems))
     for spec in specs:
         problems += spec.problems
     problems += duplicates(specs)
@@ -86,13 +87,20 @@ def _read_specs(root: Path, paths: Sequence[str], checker: SpecChecker, problems
         except NotText as error:
             problems.append(error.problem)
             continue
-        number = 0
+        number = told = 0
         try:
             for document in documents(source):
                 number += 1
-                yield checker.check(View(source, document))
+                read = checker.check(View(source, document))
+                told += len(read.problems)
+                yield read
+                if told > MOST_PROBLEMS:
+                    raise Unreadable(document.offset, TOO_MANY, "too-many")
         except Unreadable as error:
             problems += unreadable(source, error)
+            continue
+        except TooMany as error:
+            problems += error.problems
             continue
         if not number:
             problems.append(at(source, 0, "no document in this file: write a spec, or remove it", "empty"))

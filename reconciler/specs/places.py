@@ -31,7 +31,7 @@ def find(document: Document, loc: Loc) -> Found:
     held: list[str | int] = []
     for element in loc:
         if isinstance(value, dict) and isinstance(element, str) and element in value:
-            index = 1 + 2 * list(value).index(element)
+            index = 1 + 2 * document.order(value)[element]
             record = document.records[id(value)]
             value, key_offset, offset = value[element], record[index], record[index + 1]
         elif isinstance(value, list) and isinstance(element, int) and element < len(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +15,7 @@ from reconciler.mask.text import SENSITIVE
 from reconciler.model.kind import Loc, Remark
 from reconciler.model.scalar import Unquoted, source_text
 from reconciler.model.strict import Strict
-from reconciler.specs.builder import Document, Unreadable
+from reconciler.specs.builder import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.specs.fields import known_fields
 from reconciler.specs.places import Found, find, in_scalar, spelt
 from reconciler.specs.secret_lines import Span, hidden_line, hidden_message, secret_spans_in, written
@@ -42,6 +42,14 @@ def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
         yield at(source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
 
+class TooMany(Exception):
+    """A document with more problems than are told; `problems` are the first of them, and one that says so."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(TOO_MANY)
+        self.problems = tuple(problem for problem in problems if problem.rule != PLACE)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One document of a file: everything that is said about it goes through here."""
@@ -49,13 +57,17 @@ class View:
     source: SourceText
     document: Document
     _secrets: list[list[Span]] = field(default_factory=list, compare=False, repr=False)  # one list, once looked for
+    _told: list[Problem] = field(default_factory=list, compare=False, repr=False)
 
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
-        """A problem at an offset, with the line shown as far as it is no secret."""
+        """A problem at an offset, with the line shown as far as it is no secret. Raises `TooMany`."""
         problem = at(self.source, offset, message, rule, severity)
         if rule == PLACE and "request" not in (problem.source_line or ""):
             return problem  # made for every document, and seldom shown
-        return _line_hidden(problem, offset, self._spans())
+        if len(self._told) >= MOST_PROBLEMS:
+            raise TooMany([*self._told, at(self.source, offset, TOO_MANY, "too-many")])
+        self._told.append(_line_hidden(problem, self.source, offset, self._spans()))
+        return self._told[-1]
 
     def _spans(self) -> list[Span]:
         if not self._secrets:
@@ -65,7 +77,8 @@ class View:
     def _hide(self, loc: Loc) -> None:
         """Makes a value, which a model refused, a secret of the document."""
         span, spans = written(self.source, self.document, loc), self._spans()
-        if span not in spans:
+        index = bisect_left(spans, span)
+        if spans[index : index + 1] != [span]:
             insort(spans, span)
 
     def problem(
@@ -125,7 +138,9 @@ class View:
         return self.problem(found.loc, message, kind, on_key=on_key)
 
     def _is_hidden(self, found: Found) -> bool:
-        return any(start == found.offset for start, _ in self._spans()) and not isinstance(found.value, dict | list)
+        spans = self._spans()
+        index = bisect_left(spans, found.offset, key=_start)
+        return spans[index : index + 1] != [] and spans[index][0] == found.offset and _is_scalar(found.value)
 
     @staticmethod
     def _value(detail: Mapping[str, Any], found: Found) -> object:
@@ -163,15 +178,27 @@ def _hidden(value: object) -> object:
     return SENSITIVE if isinstance(value, str) else Unquoted(SENSITIVE)
 
 
-def _line_hidden(problem: Problem, offset: int, spans: Sequence[Span]) -> Problem:
+def _line_hidden(problem: Problem, source: SourceText, offset: int, spans: Sequence[Span]) -> Problem:
     """The problem, which is at `offset`, with its line and message shown without what is in `spans`."""
-    line = problem.source_line
-    if line is None:
-        return problem
-    column = problem.col - 1
-    start = offset - column
-    message = hidden_message(problem.message, line, start, spans)
-    return replace(problem, message=message, source_line=hidden_line(line, start, column, spans))
+    column, line = problem.col - 1, problem.source_line
+    start, text = (offset - column, line) if line is not None else source.around(offset)
+    spans = spans[bisect_left(spans, start, key=_end) : bisect_right(spans, start + len(text), key=_start)]
+    message = hidden_message(problem.message, text, start, spans)
+    if line is not None:
+        line = hidden_line(line, start, column, spans)
+    return replace(problem, message=message, source_line=line)
+
+
+def _is_scalar(value: object) -> bool:
+    return not isinstance(value, dict | list)
+
+
+def _start(span: Span) -> int:
+    return span[0]
+
+
+def _end(span: Span) -> int:
+    return span[1]
 
 
 def merged(found: Sequence[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:

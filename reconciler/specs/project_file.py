@@ -14,8 +14,8 @@ from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION
 from reconciler.specs.builder import Document, Unreadable
 from reconciler.specs.files import PROJECT_FILE, NotText, read_text
-from reconciler.specs.globs import Segments, expanded, matches
-from reconciler.specs.problems import View, at, unreadable
+from reconciler.specs.globs import MOST_ALTERNATIVES, Segments, expanded, matches
+from reconciler.specs.problems import TooMany, View, at, unreadable
 from reconciler.specs.reader import yaml_documents
 from reconciler.specs.source import SourceText
 from reconciler.specs.wording import near
@@ -47,14 +47,17 @@ def read_project(root: Path) -> ProjectFile:
     """The project file of a folder. Raises `SpecErrors` with everything wrong in it: without it nothing else has a
     meaning, so nothing else is read then."""
     try:
-        source = read_text(root, PROJECT_FILE)
+        source = read_text(root.resolve(), PROJECT_FILE)
     except NotText as error:
         raise SpecErrors([error.problem]) from None
     try:
         documents = list(yaml_documents(source.text))
     except Unreadable as error:
         raise SpecErrors(list(unreadable(source, error))) from None
-    return _project(source, documents)
+    try:
+        return _project(source, documents)
+    except TooMany as error:
+        raise SpecErrors(error.problems) from None
 
 
 def _project(source: SourceText, documents: list[Document]) -> ProjectFile:
@@ -90,8 +93,11 @@ def _rules(view: View, project: Project) -> Iterator[Problem]:
             yield view.problem((*loc, field), "is missing: only emulator targets go without", "missing")
         if target.is_emulator and target.ledger is not None and not target.ledger.startswith("sqlite:"):
             yield view.problem((*loc, "ledger"), "the emulator's ledger is a local file: sqlite:///PATH", "ledger")
+    total = 0
     for index, pattern in enumerate(project.spec.specs):
         try:
-            expanded(pattern)
+            total += len(expanded(pattern))
         except ValueError as error:
             yield view.problem(("spec", "specs", index), f"{pattern}: {error}", "glob")
+    if total > MOST_ALTERNATIVES:
+        yield view.problem(("spec", "specs"), f"stands for more than {MOST_ALTERNATIVES} patterns", "glob")

@@ -16,6 +16,8 @@ from reconciler.specs.builder import Builder, Document, Unreadable
 
 LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # libyaml's parser where PyYAML was built with it
 
+MOST_DIRECTIVES = 100
+
 _UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 _CLEARER = {
     "mapping values are not allowed in this context": "a second ': ' in this value: put the value in quotes",
@@ -36,6 +38,8 @@ def yaml_documents(text: str) -> Iterator[Document]:
     found = _UNREADABLE_CHARACTER.search(text)
     if found:
         raise Unreadable(found.start(), f"the character U+{ord(found[0]):04X} is not allowed in YAML", "character")
+    if text.count("\n%TAG") > MOST_DIRECTIVES:  # the parser compares each with all before it
+        raise Unreadable(text.index("\n%TAG") + 1, "tags are not allowed: remove the %TAG directives", "tag")
     builder = Builder()
     try:
         yield from _documents(yaml.parse(text, Loader=LOADER), builder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from reconciler.mask.keys import NOT_SECRET, harmless, secret_key, words
@@ -23,6 +24,9 @@ SECRET_WORDS = (
     "secret", "password", "passwd", "passphrase", "passcode", "credential", "credentials", "token", "authorization",
     "bearer", "apikey", "accesskey", "secretkey", "privatekey",
 )  # fmt: skip
+_OF_LENGTH: dict[int, list[str]] = {}
+for _word in (*SECRET_WORDS, "passwords", "secrets", "tokens"):
+    _OF_LENGTH.setdefault(len(_word), []).append(_word)
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\'(?:[^\']|\'\')*(?:\'|\Z)', re.DOTALL)
 IN_FLOW = re.compile(r"(?:\$\{[^}\s]*\}|[^\n\r,\[\]{}])*")
 
@@ -43,7 +47,8 @@ def written(source: SourceText, document: Document, loc: Loc) -> Span:
     quoted = QUOTED.match(text, start)
     if quoted is not None:
         return quoted.span()
-    if text[find(document, found.loc[:-1]).offset :][:1] in {"{", "["}:
+    around = find(document, found.loc[:-1]).offset
+    if text[around : around + 1] in {"{", "["}:
         plain = IN_FLOW.match(text, start)
         return start, start + len(plain[0].rstrip()) if plain else start
     return start, _block_end(text, start)
@@ -136,6 +141,7 @@ def _like(key: str, known: tuple[str, ...]) -> bool:
     return any(one_edit(key.lower(), name) for name in known)
 
 
+@lru_cache(maxsize=4096)
 def nearly_secret(key: str) -> bool:
     """Whether a key is one edit away from one that says that its value is a secret, such as ``pasword``."""
     parts = words(key)
@@ -144,7 +150,8 @@ def nearly_secret(key: str) -> bool:
     return any(
         one_edit(word, secret)
         for word in (*parts, "".join(parts))
-        for secret in (*SECRET_WORDS, "passwords", "secrets", "tokens")
+        for length in (len(word) - 1, len(word), len(word) + 1)
+        for secret in _OF_LENGTH.get(length, ())
     )
 
 

@@ -1,7 +1,9 @@
 """Finding files and reading their text."""
 
 import os
+import socket
 import tempfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -199,3 +201,129 @@ def test_no_project_folder(tmp_path):
         find_root(None, tmp_path)
     with pytest.raises(UsageError, match=r"nowhere holds no reconciler\.yaml"):
         find_root(tmp_path / "nowhere", tmp_path)
+
+
+def swapped(path: Path, make: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts something else in a file's place after it was found, just before it is opened."""
+    real_open = os.open
+
+    def opening(asked, flags, *more, **options):
+        if Path(asked) == path:
+            monkeypatch.undo()
+            path.unlink()
+            make(path)
+        return real_open(asked, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", opening)
+
+
+def listen(path: Path) -> None:
+    """A socket as a file; its path must be short."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(path))
+
+
+SWAPS = {
+    "a link out of the project": (
+        lambda path: path.symlink_to("/etc/hostname"),
+        "a link that leaves the project: its target is not under review here",
+    ),
+    "a link to memory": (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+    "a pipe": (os.mkfifo, "is not a regular file"),
+    "a folder": (lambda path: path.mkdir(), "is not a regular file"),
+    "nothing": (lambda _: None, "cannot be read: no such file or directory"),
+    "a link to itself": (lambda path: path.symlink_to(path.name), "cannot be read: too many levels of symbolic links"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), SWAPS.values(), ids=SWAPS)
+def test_what_takes_a_files_place_is_not_read(tmp_path, monkeypatch, make, said):
+    """A file that is swapped between being found and being opened is judged as what was opened."""
+    root = write(tmp_path, {"a.yaml": batch("a")})
+    swapped(root / "a.yaml", make, monkeypatch)
+    assert [f"a.yaml:1:1: {said}"] == problems(root)
+
+
+def test_a_folder_that_becomes_a_link_is_not_read_through(tmp_path, monkeypatch):
+    """The same where a folder on the way to the file was swapped."""
+    other = write(tmp_path / "other", {"a.yaml": batch("stolen")})
+    root = write(tmp_path / "project", {"jobs/a.yaml": batch("a")})
+    path = root / "jobs" / "a.yaml"
+
+    def elsewhere(_: Path) -> None:
+        path.parent.rmdir()
+        path.parent.symlink_to(other)
+
+    swapped(path, elsewhere, monkeypatch)
+    assert ["jobs/a.yaml:1:1: a link that leaves the project: its target is not under review here"] == problems(root)
+
+
+def test_the_same_without_a_proc_file_system(tmp_path, monkeypatch):
+    """Where the system does not say where an open file is, the links on its path and the file's identity do."""
+    monkeypatch.setattr(os, "readlink", lambda _: (_ for _ in ()).throw(OSError()))
+    root = write(tmp_path, {"a.yaml": batch("a")})
+    assert 1 == load(root).count
+    swapped(root / "a.yaml", lambda path: path.symlink_to("/etc/hostname"), monkeypatch)
+    assert ["a.yaml:1:1: a link that leaves the project: its target is not under review here"] == problems(root)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, listen], ids=["pipe", "socket"])
+def test_what_is_no_regular_file_is_not_even_opened(tmp_path, monkeypatch, make):
+    """Opening a device can do something by itself; directly or by a link."""
+    root = write(tmp_path)
+    monkeypatch.chdir(root)
+    make(root / "a.yaml")
+    (root / "b.yaml").symlink_to("a.yaml")
+    opened: list[Path] = []
+    real_open = os.open
+
+    def opening(path, *more, **options):
+        opened.append(Path(path))
+        return real_open(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", opening)
+    assert ["a.yaml:1:1: is not a regular file", "b.yaml:1:1: is not a regular file"] == problems(root)
+    assert [root / "reconciler.yaml"] == opened
+
+
+def test_a_project_file_outside_the_project_is_an_error(tmp_path):
+    """The project file is under review like every other: as a link it stays inside."""
+    write(tmp_path / "other")
+    root = write(tmp_path / "project", {"a.yaml": batch("a"), "files/project.yml.txt": PROJECT})
+    (root / "reconciler.yaml").unlink()
+    (root / "reconciler.yaml").symlink_to("../other/reconciler.yaml")
+    assert ["reconciler.yaml:1:1: a link that leaves the project: its target is not under review here"] == problems(
+        root
+    )
+    (root / "reconciler.yaml").unlink()
+    (root / "reconciler.yaml").symlink_to("files/project.yml.txt")
+    assert 1 == load(root).count
+
+
+@pytest.mark.parametrize("target", ["reconciler.yaml", "nowhere", "/dev/zero"])
+def test_a_project_file_that_leads_nowhere_is_an_error(tmp_path, target):
+    """A loop, nothing, or a device: said, and nothing hangs."""
+    (tmp_path / "reconciler.yaml").symlink_to(target)
+    (line,) = problems(find_root(None, tmp_path))
+    assert line.startswith("reconciler.yaml:1:1: ")
+
+
+def test_a_project_may_be_reached_by_a_link(tmp_path):
+    """The folder itself can be a link, as tools that follow a branch make it."""
+    root = write(tmp_path / "v1", {"a.yaml": batch("a"), "b/c.yaml": batch("c")})
+    (tmp_path / "current").symlink_to(root)
+    assert 2 == load(tmp_path / "current").count
+    assert 1 == load(tmp_path / "current", only_paths=[tmp_path / "current" / "b"]).count
+
+
+def test_a_file_that_grows_while_it_is_read_is_bounded(tmp_path, monkeypatch):
+    """No more is read than may be, however much there is by then."""
+    root = write(tmp_path, {"a.yaml": batch("a")})
+    path = root / "a.yaml"
+
+    def huge(made: Path) -> None:
+        made.touch()
+        os.truncate(made, 1 << 40)
+
+    swapped(path, huge, monkeypatch)
+    assert ["a.yaml:1:1: is larger than 1 MiB: split it"] == problems(root)
