@@ -21,6 +21,7 @@
     │   ├── LedgerNoStore          there is no bucket or table of that name
     │   ├── LedgerUnfit            the bucket or table cannot hold a ledger as it is
     │   └── LedgerUnreachable      no answer; what was written is not known
+    ├── NotTold                    a webhook did not take what it was told
     └── ServiceError               AWS answered a read with an error, or not at all
 
 What may live here: exception types, their fields and their wording. What may not: anything that raises them.
@@ -185,6 +186,10 @@ class LedgerUnfit(LedgerError):
 
 class LedgerUnreachable(LedgerError):
     """The ledger did not answer; what was being written is there or not, and only a later read can tell."""
+
+
+class NotTold(ReconcilerError):
+    """A webhook did not take what it was told."""
 
 
 class ServiceError(ReconcilerError):

@@ -47,6 +47,7 @@ def command(
 ) -> int:
     """Carries out a fresh plan, or the one in a file."""
     from reconciler.cli.passes import Manner, carry_out
+    from reconciler.wiring.notification import tell
     from reconciler.wiring.session import opened
     from reconciler.wiring.survey import survey
 
@@ -55,7 +56,9 @@ def command(
         return _approved(plan_file, choice, Manner(ask=not yes, form=form, exactly=True))
     with opened(choice) as session:
         found = survey(session, refresh=True, record=True)
-        return carry_out(session, found.plan, found.recorded, found.limits, Manner(ask=not yes, form=form))
+        code = carry_out(session, found.plan, found.recorded, found.limits, Manner(ask=not yes, form=form))
+        tell(session, found)
+        return code
 
 
 def _approved(file: Path, choice: Choice, manner: Manner) -> int:

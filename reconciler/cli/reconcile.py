@@ -70,6 +70,7 @@ def command(
     """Observes, plans and applies, once or again and again."""
     from reconciler.cli.logs import log_as_json
     from reconciler.cli.passes import Manner, carry_out
+    from reconciler.wiring.notification import tell
     from reconciler.wiring.session import opened
     from reconciler.wiring.survey import survey
 
@@ -91,7 +92,9 @@ def command(
     with opened(choice) as session:
         found = survey(session, refresh=True, record=True)
         manner = Manner(ask=False, form=form, log="reconcile", json_log=as_json)
-        return carry_out(session, found.plan, found.recorded, found.limits, manner)
+        code = carry_out(session, found.plan, found.recorded, found.limits, manner)
+        tell(session, found)
+        return code
 
 
 def _pull(choice: Choice) -> None:

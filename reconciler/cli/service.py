@@ -101,6 +101,7 @@ def _pass(world: _World) -> bool:
 
 
 def _observe_plan_apply(world: _World) -> bool:
+    from reconciler.wiring.notification import tell
     from reconciler.wiring.performance import perform
     from reconciler.wiring.survey import survey
 
@@ -114,6 +115,7 @@ def _observe_plan_apply(world: _World) -> bool:
     if not world.stop.is_set():
         results = perform(session, found.plan, None, world.stop)
         _tell(world, found, results)
+        tell(session, found)
     return True
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from reconciler.model.scalar import source_text
 from reconciler.model.spec import Name, Suspended
@@ -78,6 +79,40 @@ class Rate(Strict):
     burst: int = Field(ge=1, description="Requests that may come at once.")
 
 
+Told = Literal["failed", "held", "unknown", "lost"]
+"""What people can be told of."""
+
+
+def _web(value: str) -> str:
+    """An http or https URL without a password. Raises `ValueError`."""
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+        raise ValueError("a webhook is an http:// or https:// URL; one that holds a secret goes into urlEnv")
+    return value
+
+
+class Webhook(Strict):
+    """Where people are told: a JSON document is posted there, with Slack's ``text``."""
+
+    url: Annotated[str, AfterValidator(_web)] | None = Field(
+        None, description="The address, where it is no secret. Either this or urlEnv."
+    )
+    urlEnv: str | None = Field(
+        None, pattern=VARIABLE_PATTERN, description="The environment variable that holds the address."
+    )
+    headersEnv: dict[str, Annotated[str, Field(pattern=VARIABLE_PATTERN)]] = Field(
+        {}, description="Headers by name, each with the environment variable that holds its value."
+    )
+    events: Annotated[tuple[Literal["failed", "held", "unknown", "lost"], ...], Field(strict=False, min_length=1)] = (
+        Field(("failed", "held", "unknown", "lost"), description="What to tell of.")
+    )
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Webhook:
+        if (self.url is None) == (self.urlEnv is None):
+            raise ValueError("give either url or urlEnv")
+        return self
+
+
 class Target(Strict):
     """An environment: where runs go, what is recorded where, and how much may happen at once."""
 
@@ -106,6 +141,9 @@ class Target(Strict):
         "Resubmit", description="What happens to a submission that is absent after settling."
     )
     rates: dict[str, Rate] = Field({}, description="AWS quotas by operation, where they differ from AWS's defaults.")
+    notify: Annotated[tuple[Webhook, ...], Field(strict=False)] = Field(
+        (), description="Webhooks that are told when a run failed, or a spec is held, unknown or lost."
+    )
 
     @property
     def is_emulator(self) -> bool:

@@ -321,6 +321,18 @@ class BackfillAsked(SpecEvent):
     actor: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified(SpecEvent):
+    """People are told of something that happened: written before it is sent, so that it is told at most once.
+
+    `key` stands for what happened, such as ``rejected:TOKEN``; `kinds` are those of `plan.notice.NoticeKind`.
+    """
+
+    type: ClassVar[str] = "notified"
+    key: str
+    kinds: tuple[str, ...]
+
+
 Beginning = Intended | Taken
 """What begins a submission, and holds its request."""
 

@@ -10,7 +10,7 @@ from reconciler.recorded.slots import Schedule, SlotRange
 from reconciler.recorded.state import Pin, Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, RunState, Send, Submission
 
-NOTES = (e.ScheduledSince, e.Missed)
+NOTES = (e.ScheduledSince, e.Missed, e.Notified)
 """Events that make no plan stale: what they forbid is asked again when an intent is appended."""
 
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
@@ -81,6 +81,8 @@ def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
             _settle(record, event.settled)
         case e.BackfillAsked():
             record.backfill += [slot for slot in event.slots if slot not in record.backfill]
+        case e.Notified():
+            record.notified.append(event.key)
         case _:
             pass
 

@@ -23,7 +23,7 @@ class SpecRecord:
     `submissions` are in the order of their first intents; there may be none, where only a schedule has begun.
     `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run, `settled`
     the last slot up to which all are dealt with, `backfill` the slots that a person asked for and that are not
-    intended yet, in that order.
+    intended yet, in that order. `notified` are the keys of what people were told.
     """
 
     name: str
@@ -34,6 +34,7 @@ class SpecRecord:
     missed: list[SlotRange] = field(default_factory=list)
     settled: str | None = None
     backfill: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
         """Notes that an event at `position` is about this spec, or about one submission of it. It moves the head unless

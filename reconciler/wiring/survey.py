@@ -38,10 +38,11 @@ class Survey:
     """What a pass knows before it acts.
 
     `specs` are all of the target's, selected or not; `selected` narrows a command down, `None`: all. `limits` are
-    those of this pass.
+    those of this pass. `desired` is what the plan was made from.
     """
 
     plan: Plan
+    desired: Desired
     recorded: Recorded
     specs: Mapping[str, DesiredSpec]
     selected: frozenset[str] | None
@@ -76,7 +77,7 @@ def survey(
         look_for_earlier(session, desired.specs.values(), recorded)
     made = plan(desired, recorded, now or session.now())
     made = replace(made, warnings=(*made.warnings, *pace(made, rates(session.target))))
-    return Survey(explained(session, made) if explain else made, recorded, specs, selected, desired.limits)
+    return Survey(explained(session, made) if explain else made, desired, recorded, specs, selected, desired.limits)
 
 
 def look_for_earlier(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:

@@ -1,0 +1,57 @@
+"""Notifications, from the command line."""
+
+from __future__ import annotations
+
+from tests.cli.world import World, project_text
+from tests.notify.hook import hook
+
+
+def with_hooks(*lines: str) -> str:
+    """The project file with webhooks of its target."""
+    return project_text(limits="\n      notify:" + "".join(f"\n        - {line}" for line in lines))
+
+
+def test_a_held_spec_is_told_once(world: World):
+    """By the pass that finds it, and by no later one, however many webhooks there are; with the address from the
+    environment, which no output shows."""
+    world.aws.configure(outcome="failed", run_seconds=0)
+    with hook() as there, hook() as other:
+        world.env["HOOK"], world.env["KEY"] = there.url, "Bearer s3cr3t"
+        world.write(
+            "reconciler.yaml",
+            with_hooks(
+                "{urlEnv: HOOK, headersEnv: {Authorization: KEY}, events: [held]}",
+                f'{{url: "{other.url}", events: [unknown, lost]}}',
+            ),
+        )
+        world.batch("clicks")
+        assert world.run("apply", "--yes").code == 0
+        for _ in range(3):
+            done = world.run("reconcile", "-v")
+            assert done.code == 3
+            assert "s3cr3t" not in done.out + done.err
+    (told,) = there.told
+    assert told["text"].startswith("shop/staging: clicks: retries-exhausted: run ")
+    assert (told["spec"], told["kinds"], told["generation"]) == ("clicks", ["failed", "held"], 1)
+    assert there.headers[0]["Authorization"] == "Bearer s3cr3t"
+    assert other.told == []
+
+
+def test_a_webhook_that_is_not_there_stops_nothing(world: World):
+    """The pass ends as it would; standard error says who was not told."""
+    world.aws.configure(outcome="failed", run_seconds=0)
+    world.write("reconciler.yaml", with_hooks("{urlEnv: NOWHERE}"))
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    done = world.run("reconcile")
+    assert done.code == 3
+    assert "retries-exhausted of clicks was not told: the environment variable NOWHERE is not set" in done.err
+
+
+def test_an_address_with_a_password_is_refused(world: World):
+    """A secret in the project file is a secret in git."""
+    world.write("reconciler.yaml", with_hooks('{url: "https://me:pass@example.com/x"}', "{events: [held]}"))
+    done = world.run("validate")
+    assert done.code == 1
+    assert "one that holds a secret goes into urlEnv" in done.err
+    assert "give either url or urlEnv" in done.err
