@@ -16,18 +16,9 @@ from reconciler.model.kind import Kind, Loc, Remark, RequestProblems
 from reconciler.model.spec import Policy
 from reconciler.model.strict import JSON
 from reconciler.model.tags import user_tag_problems
+from reconciler.model.template import OPENING, PlaceholderProblem, mapped, render_slot
 from reconciler.specs.builder import MOST_CHARACTERS
-from reconciler.specs.placeholders import (
-    OPENING,
-    PlaceholderProblem,
-    Scope,
-    TooLarge,
-    keys,
-    mapped,
-    render,
-    render_slot,
-    strings,
-)
+from reconciler.specs.placeholders import Scope, TooLarge, keys, render, strings
 from reconciler.specs.problems import View
 
 REQUEST: Loc = ("spec", "request")

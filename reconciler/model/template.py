@@ -1,0 +1,127 @@
+"""The template that a scheduled spec's request is, and the request of one slot.
+
+A string of a template holds ``${run.slot}``, with or without a format, and the escape ``$${`` wherever the text itself
+holds ``${``, so that it can be read in one way only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from reconciler.model.strict import JSON
+
+OPENING, ESCAPED = "${", "$${"
+SLOT = "run.slot"
+
+_PIECE = re.compile(r"\$\$\{|\$\{(?P<inner>[^{}]*)\}|\$\{")
+_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
+_FORMATS: dict[str, Callable[[datetime], str]] = {
+    "Y": lambda t: f"{t.year:04}",
+    "y": lambda t: f"{t.year % 100:02}",
+    "m": lambda t: f"{t.month:02}",
+    "d": lambda t: f"{t.day:02}",
+    "H": lambda t: f"{t.hour:02}",
+    "M": lambda t: f"{t.minute:02}",
+    "S": lambda t: f"{t.second:02}",
+    "j": lambda t: f"{t.timetuple().tm_yday:03}",
+    "G": lambda t: f"{t.isocalendar().year:04}",
+    "V": lambda t: f"{t.isocalendar().week:02}",
+    "u": lambda t: f"{t.isoweekday()}",
+    "w": lambda t: f"{t.isoweekday() % 7}",
+    "s": lambda t: f"{int(t.timestamp())}",
+    "%": lambda _: "%",
+}
+"""The numeric directives of strftime, which no locale changes, done here so that no platform changes them either."""
+
+
+class Piece(NamedTuple):
+    """Either literal text (`name` is None), or a placeholder by its name with the format given after a colon."""
+
+    text: str
+    name: str | None = None
+    slot_format: str | None = None
+
+
+class PlaceholderProblem(ValueError):
+    """A placeholder that cannot be read or is not known; `offset` is that of its ``${`` in the string."""
+
+    def __init__(self, offset: int, message: str) -> None:
+        super().__init__(message)
+        self.offset, self.message = offset, message
+
+
+@lru_cache(maxsize=4096)
+def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
+    """The pieces of a string with their offsets, literal ones unescaped. Raises `PlaceholderProblem`."""
+    found: list[tuple[int, Piece]] = []
+    end = 0
+    for match in _PIECE.finditer(text):
+        if match.start() > end:
+            found.append((end, Piece(text[end : match.start()])))
+        end = match.end()
+        if match[0] == ESCAPED:
+            found.append((match.start(), Piece(OPENING)))
+        elif match["inner"] is None:
+            raise PlaceholderProblem(match.start(), "a placeholder without its closing }: write $${ for a literal ${")
+        else:
+            found.append((match.start(), _placeholder(match.start(), match["inner"])))
+    if end < len(text):
+        found.append((end, Piece(text[end:])))
+    return tuple(found)
+
+
+def _placeholder(offset: int, inner: str) -> Piece:
+    name, colon, slot_format = inner.partition(":")
+    if not colon:
+        return Piece("", name)
+    if name != SLOT:
+        raise PlaceholderProblem(offset, f"only ${{{SLOT}}} takes a format: ${{{inner}}}")
+    _check_format(offset, slot_format)
+    return Piece("", name, slot_format)
+
+
+def _check_format(offset: int, slot_format: str) -> None:
+    if not slot_format:
+        raise PlaceholderProblem(offset, f"an empty format: write ${{{SLOT}}}, or ${{{SLOT}:%Y-%m-%d}}")
+    for directive in _DIRECTIVE.finditer(slot_format):
+        if directive[1] not in _FORMATS:
+            known = " ".join(f"%{letter}" for letter in _FORMATS)
+            raise PlaceholderProblem(offset, f"%{directive[1]} is not a numeric date directive; these are: {known}")
+
+
+def render_slot(request: JSON, slot: str, time_zone: str) -> JSON:
+    """The request of one slot (``2026-11-22T02:00:00Z``), from the template that a scheduled spec's request is.
+
+    ``${run.slot}`` alone is the slot as it is, in UTC; with a format it is the slot's time in `time_zone`.
+    """
+    moment = datetime.fromisoformat(slot).astimezone(ZoneInfo(time_zone))
+
+    def fill(text: str) -> str:
+        return "".join(_slot_text(piece, slot, moment) for _, piece in pieces(text))
+
+    filled: JSON = mapped(request, fill)
+    return filled
+
+
+def _slot_text(piece: Piece, slot: str, moment: datetime) -> str:
+    if piece.name is None:
+        return piece.text
+    if piece.slot_format is None:
+        return slot
+    return _DIRECTIVE.sub(lambda directive: _FORMATS[directive[1]](moment), piece.slot_format)
+
+
+def mapped(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
+    """A value with every string that holds a ``${`` changed; parts without any are the same objects as before."""
+    if isinstance(value, str):
+        return change(value) if OPENING in value else value
+    if isinstance(value, dict):
+        return {key: mapped(inner, change) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [mapped(inner, change) for inner in value]
+    return value
