@@ -10,7 +10,7 @@ from reconciler.cli.logs import line_json
 from reconciler.cli.progress import progress
 from reconciler.cli.stopping import stop_on_signals
 from reconciler.cli.terminal import coloured, complain, confirmed, out
-from reconciler.cli.verdict import after_results, unsupported
+from reconciler.cli.verdict import after_results
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -57,8 +57,6 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
 
     if not manner.machine:
         show(plan)
-    for sentence in unsupported(plan):
-        complain(f"Error: {sentence}")
     if limits is not None:
         plan.check(limits)
     check_account(session, plan)

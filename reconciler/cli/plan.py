@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.options import chosen, ledger_options, pass_options, selection_options
-from reconciler.cli.terminal import complain, out
-from reconciler.cli.verdict import after_plan, unsupported
+from reconciler.cli.terminal import out
+from reconciler.cli.verdict import after_plan
 
 if TYPE_CHECKING:
     from reconciler.plan.value import Plan
@@ -69,8 +69,6 @@ def command(
     with opened(chosen(context, shared)) as session:
         found = survey(session, refresh=not no_refresh, record=False, lasting=file is not None, now=at)
     out(_rendered(found.plan, form))
-    for sentence in unsupported(found.plan):
-        complain(f"Error: {sentence}")
     found.plan.check(found.limits)
     if file is not None:
         _keep(found.plan, file)

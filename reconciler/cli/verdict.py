@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.cli.process import CHANGES, DONE, ERROR, PERSON
-from reconciler.plan.action import ActionType, Reason
+from reconciler.plan.action import ActionType
 from reconciler.plan.result import ActionOutcome
 from reconciler.recorded.submission import Phase
 
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from reconciler.plan.value import Plan
     from reconciler.recorded.state import Recorded
     from reconciler.recorded.submission import Submission
-
-
-def unsupported(plan: Plan) -> list[str]:
-    """What the specs ask for and this version cannot do, each with its place: sentences for standard error."""
-    return [action.message for action in plan.actions if action.reason is Reason.UNSUPPORTED]
 
 
 def in_doubt(plan: Plan, recorded: Recorded) -> bool:
@@ -33,8 +28,6 @@ def in_doubt(plan: Plan, recorded: Recorded) -> bool:
 
 def after_plan(plan: Plan, recorded: Recorded, *, detailed: bool) -> int:
     """A plain plan that could be made is 0, whatever is in it; with `detailed` the code says what is."""
-    if unsupported(plan):
-        return ERROR
     if not detailed:
         return DONE
     if in_doubt(plan, recorded):
@@ -53,7 +46,7 @@ def after_results(
     codes = {
         _code(action, result, recorded, exactly=exactly) for action, result in zip(plan.actions, results, strict=True)
     }
-    if stopped or ERROR in codes or unsupported(plan):
+    if stopped or ERROR in codes:
         return ERROR
     return PERSON if PERSON in codes or in_doubt(plan, recorded) else DONE
 

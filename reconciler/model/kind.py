@@ -52,6 +52,7 @@ class Kind:
     `is_streaming`    whether a request runs until it is stopped.
     `rates`           AWS's default quotas of the operations its service is asked for, by operation.
     `spec_dependencies` names of other specs that the request itself refers to (Batch ``dependsOn: [{spec: …}]``).
+    `with_runs`       the request with the run ids of these specs, by name, in the place of their names.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Kind:
     is_streaming: Callable[[JSON], bool]
     spec_dependencies: Callable[[JSON], Sequence[str]]
     rates: Mapping[str, Rate]
+    with_runs: Callable[[JSON, Mapping[str, str]], JSON]
 
     def as_sent(self, request: Mapping[str, Any], token: str, owner: str) -> JSON:
         """The request that goes to AWS: with the client token and the two tags by which its run is found again.

@@ -55,9 +55,23 @@ class Reason(StrEnum):
     CONFLICT = "conflict"
     CANCELLED_OUTSIDE = "cancelled-outside"
     STALE_CHECKOUT = "stale-checkout"
-    UNSUPPORTED = "unsupported"
     IN_SYNC = "in-sync"
     RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class MissedSlots:
+    """Slots that came due and never run, for one `MissedReason`.
+
+    `slots` names them; `None` where they are too many, and every slot from `first` to `last` that was not submitted is
+    meant. `count` is their number, `None` where there are too many to count.
+    """
+
+    first: str
+    last: str
+    count: int | None
+    slots: tuple[str, ...] | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,11 @@ class Action:
     ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
     submit is. `overdue` marks a wait that should have ended by now and needs a person. `message` is one sentence for
     people, without secrets; `remedy` is what they can do about an unknown.
+
+    `template` is the request as the digest counts it, where that is not `request`: with ``${run.slot}``, which stands
+    in `time_zone`, and with the names of specs in the place of `run_ids`. `missed` are the slots that a skip records,
+    `settled_slots` the last slot up to which every one is dealt with once the action is done. `beside` says that
+    other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next.
     """
 
     name: str
@@ -97,6 +116,14 @@ class Action:
     locate: Mapping[str, str] = field(default_factory=dict)
     overdue: bool = False
     remedy: Remedy | None = None
+    template: JSON | None = None
+    time_zone: str = "UTC"
+    run_ids: Mapping[str, str] = field(default_factory=dict)
+    backoff_limit: int = 0
+    missed: tuple[MissedSlots, ...] = ()
+    settled_slots: str | None = None
+    beside: bool = False
+    next_slot: str | None = None
 
     @property
     def effective(self) -> bool:

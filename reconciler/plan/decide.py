@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from reconciler.identity.instant import seconds_text
 from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.begins import begins
+from reconciler.plan.cancels import asked, cancel_asked
+from reconciler.plan.case import Case
 from reconciler.plan.desired import Desired
-from reconciler.plan.one_off import decide_spec
+from reconciler.plan.limits import within
+from reconciler.plan.one_off import decide_one_off
 from reconciler.plan.remedy import adopt, remedy
 from reconciler.plan.removed import decide_removed
+from reconciler.plan.scheduled import decide_scheduled
+from reconciler.plan.suspension import overdue
 from reconciler.plan.unknown_ledger import decide_unknown
 from reconciler.plan.unresolved import decide_unresolved
 from reconciler.plan.value import Plan
@@ -26,14 +32,13 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     """The plan of one pass: pure and total.
 
     Every selected name of desired and recorded has at least one action; an unresolved submission has one of its own,
-    and nothing new is submitted for its spec until it is resolved. Actions are sorted by name, then by age of the
-    submission. The plan may be more than the limits allow: `Plan.check` says so.
+    and nothing new is submitted for its spec until it is resolved, or held as a slot that later slots do not wait for.
+    Actions are sorted by name, then by age of the submission. Changes may be more than the limits allow: `Plan.check`
+    says so; what comes by itself and is more waits.
     """
-    actions = [
-        _with_remedy(action, desired, recorded)
-        for name in _names(desired, recorded)
-        for action in _decide(name, desired, recorded, now)
-    ]
+    names = _names(desired, recorded)
+    decided = [action for name in names for action in _decide(name, desired, recorded, now)]
+    actions = [_with_remedy(action, desired, recorded) for action in within(decided, desired.limits)]
     return Plan(
         place=desired.place,
         created_at=seconds_text(now),
@@ -42,6 +47,8 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         commit=desired.checkout.commit,
         warnings=tuple(_warnings(desired, recorded, actions)),
         uncommitted=desired.checkout.uncommitted,
+        begins=tuple(begins(names, desired, recorded)),
+        overdue=desired.suspension is not None and overdue(desired.suspension, now),
     )
 
 
@@ -51,16 +58,36 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
     return sorted(names if desired.selected is None else names & desired.selected)
 
 
-def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> Iterable[Action]:
-    record = recorded.spec(name)
-    spec = desired.specs.get(name)
-    if record.unresolved:
-        return [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
-    if spec is None:
-        return decide_removed(record, desired, now)
-    if record.newest is None and (known := decide_unknown(spec, recorded, desired)) is not None:
-        return [known]
-    return [decide_spec(spec, record, recorded, desired, now)]
+def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> Sequence[Action]:
+    """What is to be done about one name: ends that were asked for, then what is unresolved, then everything else."""
+    record, spec = recorded.spec(name), desired.specs.get(name)
+    cancels = [cancel_asked(run, record, spec, desired, now) for run in asked(record)]
+    unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
+    rest: Sequence[Action] = ()
+    if not any(_blocks(action, recorded) for action in unresolved):
+        if (
+            spec is not None
+            and record.newest is None
+            and (known := decide_unknown(spec, recorded, desired)) is not None
+        ):
+            rest = [known]
+        elif spec is not None:
+            case = Case(spec, record, recorded, desired, now)
+            rest = [decide_one_off(case)] if spec.policy.schedule is None else decide_scheduled(case)
+        elif not unresolved:
+            rest = decide_removed(record, desired, now)
+    told = {action.client_token for action in (*cancels, *unresolved)}
+    return [*cancels, *unresolved, *(a for a in rest if a.action is not ActionType.NONE or a.client_token not in told)]
+
+
+def _blocks(unresolved: Action, recorded: Recorded) -> bool:
+    """Whether nothing else of the spec is submitted until this is resolved. A slot that AWS has no run of, and that is
+    held for a person, is its own affair: later slots run."""
+    of_slot = unresolved.slot is not None and (unresolved.action, unresolved.reason) == (
+        ActionType.HOLD,
+        Reason.UNKNOWN,
+    )
+    return not of_slot or recorded.found.get(unresolved.client_token or "") != ()
 
 
 def _with_remedy(action: Action, desired: Desired, recorded: Recorded) -> Action:

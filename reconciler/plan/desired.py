@@ -25,7 +25,7 @@ class DesiredSpec:
 
     `request` is rendered and valid, with the name filled in, without our tags and token: field for field what the
     spec asks AWS for. For a scheduled spec ``${run.slot}`` is left in it. `locate` are the fields by which its run is
-    found again. `unsupported` names the parts this version cannot act on yet, with their places as ``path:line:col``.
+    found again.
     """
 
     name: str
@@ -37,7 +37,6 @@ class DesiredSpec:
     labels: Mapping[str, str]
     locate: Mapping[str, str]
     streaming: bool = False
-    unsupported: tuple[str, ...] = ()
 
 
 class Ancestry(StrEnum):
@@ -82,10 +81,10 @@ class Limits:
 class Desired:
     """Everything that one target of a project asks for.
 
-    `names` are all specs of the project in this target, selected or not; `specs` are the selected ones. `selected`
-    says whether a name that is only in the ledger belongs to this pass (`None`: all of them). Where `names` is empty
-    nothing is cancelled. `may_repeat`: the plan is carried out at once, so that a send of the last minute may be
-    repeated where AWS knows its token.
+    `names` are all specs of the project in this target, selected or not; `specs` are the selected ones, `others` those
+    that are not, and that dependencies may name. `selected` says whether a name that is only in the ledger belongs to
+    this pass (`None`: all of them). Where `names` is empty nothing is cancelled. `may_repeat`: the plan is carried out
+    at once, so that a send of the last minute may be repeated where AWS knows its token.
     """
 
     place: Place
@@ -99,3 +98,8 @@ class Desired:
     on_unknown: str = "Resubmit"
     allow_rollback: bool = False
     may_repeat: bool = True
+    others: Mapping[str, DesiredSpec] = field(default_factory=dict)
+
+    def spec(self, name: str) -> DesiredSpec | None:
+        """A spec of this target, selected or not; `None` where there is none so called."""
+        return self.specs.get(name) or self.others.get(name)

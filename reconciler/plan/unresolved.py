@@ -11,6 +11,7 @@ from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Desired, DesiredSpec, Source
 from reconciler.plan.settling import forgotten, may_repeat_at, proven_absent, proving_looks, settles_at
 from reconciler.plan.stale import stale_message
+from reconciler.plan.submits import rendered
 from reconciler.recorded.state import Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, Submission
 
@@ -84,14 +85,24 @@ def _again(submission: Submission, spec: DesiredSpec, record: SpecRecord, messag
     """Another send of the same submission."""
     earlier = any(s.accepted for s in record.submissions)
     reason = Reason.SPEC_CHANGED if earlier else Reason.NEW
+    if (submission.slot is not None or submission.attempt > 1) and submission.reason in set(Reason):
+        reason = Reason(submission.reason)
     again = of_submission(submission, record, ActionType.SUBMIT, reason, message)
-    return replace(again, request=spec.request, send=submission.newest_send.number + 1, source=spec.source)
+    request = rendered(spec, submission.slot, {})
+    return replace(again, request=request, send=submission.newest_send.number + 1, source=spec.source)
 
 
 def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
     """Whether the spec still asks for this very submission, now."""
     suspended = desired.suspension is not None or spec.policy.suspend is not False
-    return spec.digest == submission.digest and not suspended and not spec.unsupported
+    return _same(spec, submission) and not suspended
+
+
+def _same(spec: DesiredSpec, submission: Submission) -> bool:
+    """Whether it is what the spec says: a slot while there is a schedule, whatever the content is by now."""
+    if submission.slot is not None and spec.policy.schedule is not None:
+        return True
+    return spec.digest == submission.digest
 
 
 def _until(submission: Submission, settle_seconds: int, now: datetime) -> str:

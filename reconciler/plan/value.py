@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from reconciler.errors import LimitExceeded
 from reconciler.identity.digest import Place
 from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.begins import Begin
 from reconciler.plan.change import Change
 from reconciler.plan.desired import Limits
-
-COUNTED_SUBMISSIONS = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
+from reconciler.plan.limits import COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Plan:
     """What a pass would do. `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply
     all rely on that order. `ledger_position` is the last position read. `created_at` is ISO 8601 text to the second.
     `warnings` are sentences for people about the plan as a whole. `commit` is what the specs were read from, with
-    changes that it does not hold where `uncommitted` says so.
+    changes that it does not hold where `uncommitted` says so. `begins` are schedules that begin or stop with it.
+    `overdue`: the project is suspended for longer than was meant.
     """
 
     place: Place
@@ -29,6 +30,8 @@ class Plan:
     commit: str | None = None
     warnings: tuple[str, ...] = ()
     uncommitted: bool = False
+    begins: tuple[Begin, ...] = ()
+    overdue: bool = False
 
     def summary(self) -> dict[str, int]:
         """How many actions there are of each type; every type appears."""
@@ -48,7 +51,7 @@ class Plan:
     def check(self, limits: Limits) -> None:
         """Raises `LimitExceeded`, with the numbers, where the plan is more than one pass may do."""
         submissions = sum(
-            a.reason in COUNTED_SUBMISSIONS for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
+            a.reason in COUNTED for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
         )
         cancellations = sum(a.action is ActionType.CANCEL for a in self.actions)
         if limits.max_submissions is not None and submissions > limits.max_submissions:

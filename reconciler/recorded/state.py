@@ -50,7 +50,7 @@ class SpecRecord:
             return False
         if any(slot in missed for missed in reversed(self.missed)):
             return True
-        return slot <= (self.settled or "") and not any(s.slot == slot and s.sent for s in self.submissions)
+        return slot <= (self.settled or "") and not any(s.slot == slot and s.counts for s in self.submissions)
 
     @property
     def newest(self) -> Submission | None:

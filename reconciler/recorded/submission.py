@@ -126,9 +126,9 @@ class Submission:
         return self.phase is Phase.SUBMITTED
 
     @property
-    def sent(self) -> bool:
-        """Whether it was transmitted, or may have been, or was decided about: what is not is still to be submitted."""
-        return self.phase is not Phase.UNSENT
+    def counts(self) -> bool:
+        """Whether it is an answer to what was asked for. One that never reached AWS is not, decisions by hand aside."""
+        return self.phase not in {Phase.UNSENT, Phase.SUPERSEDED}
 
     @property
     def live(self) -> bool:

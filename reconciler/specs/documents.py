@@ -19,7 +19,7 @@ from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocumen
 from reconciler.model.strict import JSON
 from reconciler.plan.desired import DesiredSpec, Source
 from reconciler.specs.placeholders import Scope
-from reconciler.specs.policies import policy_warnings, streaming_warnings, unsupported
+from reconciler.specs.policies import policy_warnings, streaming_warnings
 from reconciler.specs.problems import View, merged
 from reconciler.specs.requests import (
     RECONCILERS_OWN,
@@ -185,7 +185,6 @@ def _desired(asked: Asked, request: JSON, labels: Mapping[str, str]) -> DesiredS
         labels=labels,
         locate={name: request[name] for name in kind.locate_fields if name in request},
         streaming=streaming,
-        unsupported=unsupported(view, asked.policy, kind.spec_dependencies(request)),
     )
 
 

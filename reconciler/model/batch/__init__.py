@@ -6,7 +6,7 @@ What may not: clients, and anything about another service.
 
 from __future__ import annotations
 
-from reconciler.model.batch.dependencies import spec_dependencies
+from reconciler.model.batch.dependencies import resolved, spec_dependencies
 from reconciler.model.batch.rules import check, warn
 from reconciler.model.batch.submit_job import SubmitJobRequest
 from reconciler.model.kind import Kind, Rate
@@ -26,4 +26,5 @@ KIND = Kind(
     is_streaming=lambda _request: False,
     spec_dependencies=spec_dependencies,
     rates={"SubmitJob": Rate(50, 50)},  # AWS Batch service quotas: transactions a second of SubmitJob
+    with_runs=resolved,
 )

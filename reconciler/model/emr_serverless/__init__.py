@@ -32,4 +32,5 @@ KIND = Kind(
         "CancelJobRun": Rate(1, 25),
         "GetJobRun": Rate(10, 50),
     },
+    with_runs=lambda request, _: request,
 )

@@ -1,0 +1,224 @@
+"""What to do about a spec with a schedule: one run for each slot, and the slots that never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from reconciler.identity.instant import parse
+from reconciler.plan.action import Action, ActionType, MissedSlots, Reason
+from reconciler.plan.case import Case
+from reconciler.plan.concurrency import placed
+from reconciler.plan.due import Due, due_slots, in_force, overdue_slots
+from reconciler.plan.endings import Chain, chain_of, decide_chain, last_of
+from reconciler.plan.gates import depended, suspended
+from reconciler.plan.slots import next_slot
+from reconciler.plan.submits import first_attempt, next_attempt, stopped
+from reconciler.plan.unresolved import of_submission
+from reconciler.recorded.slots import MissedReason
+from reconciler.recorded.submission import Submission
+
+HELD = {ActionType.HOLD, ActionType.NONE}
+
+
+def decide_scheduled(case: Case) -> Sequence[Action]:
+    """The actions of one spec, oldest slot first: how its open runs stand, attempts that follow a bad end, slots that
+    are due, and one that says which slots are missed."""
+    told, attempts = _chains(case)
+    due = due_slots(case.record, case.spec.policy, case.now)
+    if case.stopped is not None:
+        actions = [*told, _suspended(case, due)]
+    else:
+        missed = due.missed or _left_behind(case)
+        submits = [*attempts, *_due_submits(case, due), *_backfill(case, due)]
+        settled = due.settled if not missed else None
+        submits = [replace(a, settled_slots=settled if a.reason is Reason.SLOT_DUE else None) for a in submits]
+        actions = [*told, *_skip(case, missed, due.settled), *_shortened(_in_turn(submits, case), due)]
+    following = next_slot(case.spec.policy.schedule or "", case.spec.policy.timeZone, case.now)
+    actions = actions or [_in_sync(case)]
+    return [replace(action, next_slot=following) for action in sorted(actions, key=_age)]
+
+
+def _age(action: Action) -> tuple[str, int]:
+    return (action.slot or "", action.attempt)
+
+
+def _chains(case: Case) -> tuple[list[Action], list[Action]]:
+    """How the slots that something was submitted for stand, and the further attempts that are due."""
+    by_slot: dict[str, list[Submission]] = {}
+    for submission in case.record.submissions:
+        if submission.slot is not None and not submission.unresolved:
+            by_slot.setdefault(submission.slot, []).append(submission)
+    told: list[Action] = []
+    attempts: list[Action] = []
+    for slot in sorted(by_slot):
+        chain = chain_of(by_slot[slot], by_slot[slot][0])
+        action = _chain_action(case, chain)
+        if action is not None:
+            (attempts if action.action is ActionType.SUBMIT else told).append(action)
+    told += [
+        of_submission(run, case.record, ActionType.NONE, Reason.IN_SYNC) for run in case.record.live if run.slot is None
+    ]
+    return told, attempts
+
+
+def _chain_action(case: Case, chain: Chain) -> Action | None:
+    """What there is to say or to do about one slot; `None` where its story is over.
+
+    Attempts by themselves end with a change of the spec, with a newer slot where only the newest counts, and with a
+    limit that was lower when the slot ran. What is held is held until the spec changes or the next slot is submitted.
+    """
+    last = last_of(chain)
+    if last.live:
+        return decide_chain(case, chain)
+    if last.retry_asked_at is None:
+        if not any(s.counts for s in chain):
+            return None  # nothing came of it yet: it is due, or missed
+        if last.digest != case.spec.digest:
+            return None
+        newest = case.record.newest is not None and case.record.newest.slot == last.slot
+        if not newest and _is_over(case, chain, last):
+            return None
+        action = decide_chain(case, chain)
+        return action if newest or action.action not in HELD else None
+    return decide_chain(case, chain)
+
+
+def _is_over(case: Case, chain: Chain, last: Submission) -> bool:
+    """Whether the attempts of an older slot have ended because a newer one was submitted after it."""
+    policy = case.spec.policy
+    newer = any(
+        s.slot is not None and s.slot > (last.slot or "") and s.first_intent_at > last.first_intent_at
+        for s in case.record.submissions
+    )
+    only_newest = policy.concurrencyPolicy == "Replace" or policy.restartPolicy == "Always"
+    if newer and (only_newest or (policy.concurrencyPolicy == "Forbid" and not policy.catchup)):
+        return True
+    return len([s for s in chain if s.accepted]) > last.backoff_limit
+
+
+def _due_submits(case: Case, due: Due) -> Iterator[Action]:
+    """A submit for each due slot, the first of a slot or, after one that never arrived, the next."""
+    for slot in due.waiting:
+        earlier = [s for s in case.record.submissions if s.slot == slot]
+        if not earlier:
+            yield first_attempt(case, Reason.SLOT_DUE, slot=slot)
+            continue
+        action = decide_chain(case, chain_of(earlier, earlier[0]))
+        if action.action is ActionType.SUBMIT:
+            yield action
+        else:  # superseded: it was given up for a change, and the slot is still due
+            last = max(earlier, key=lambda s: s.attempt)
+            yield next_attempt(case, last, last.attempt + 1, Reason.SLOT_DUE)
+
+
+def _backfill(case: Case, due: Due) -> Iterator[Action]:
+    """A submit for each slot that a person asked for, after whatever was submitted for it before."""
+    for slot in case.record.backfill:
+        earlier = [s for s in case.record.submissions if s.slot == slot]
+        if slot in due.waiting or parse(slot) > case.now or any(s.live or s.unresolved for s in earlier):
+            continue
+        attempt = max((s.attempt for s in earlier), default=0) + 1
+        action = first_attempt(case, Reason.BACKFILL, slot=slot)
+        yield next_attempt(case, earlier[-1], attempt, Reason.BACKFILL) if earlier else action
+
+
+def _in_turn(submits: Iterable[Action], case: Case) -> Iterator[Action]:
+    """The submits as far as they may go now: all of them with Allow, else one, and the others wait for it."""
+    policy = case.spec.policy
+    allow = policy.concurrencyPolicy == "Allow"
+    in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot goes before old attempts
+    taken: Action | None = None
+    for submit in sorted(submits, key=lambda a: (a.reason is Reason.BACKFILL, _rank(a, in_order), a.slot or "")):
+        action = depended(submit, case)
+        if action.action is not ActionType.SUBMIT:
+            yield action
+        elif allow:
+            yield replace(action, beside=True)
+        elif taken is not None:
+            message = f"slot {taken.slot} goes first"
+            yield stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message)
+        else:
+            action = placed(action, case, may_replace=submit.reason is Reason.SLOT_DUE)
+            taken = action
+            yield action
+
+
+def _rank(submit: Action, in_order: bool) -> int:
+    return 0 if in_order or submit.reason is Reason.SLOT_DUE else 1
+
+
+def _shortened(actions: Iterable[Action], due: Due) -> list[Action]:
+    """The same without a line for each slot of a long queue: what waits is told by its first slot, and a number."""
+    kept: list[Action] = []
+    waiting: dict[Reason, list[Action]] = {}
+    for action in actions:
+        if action.action is ActionType.WAIT and action.reason is not Reason.BACKOFF and action.attempt == 1:
+            waiting.setdefault(action.reason, []).append(action)
+        else:
+            kept.append(action)
+    for same in waiting.values():
+        first, others = same[0], len(same) - 1
+        said = f"; {others} more {'slot waits' if others == 1 else 'slots wait'}" if others else ""
+        kept.append(replace(first, message=first.message + said))
+    if due.more and kept:
+        kept[-1] = replace(kept[-1], message=f"{kept[-1].message}; more slots are due after these".lstrip("; "))
+    return kept
+
+
+def _left_behind(case: Case) -> tuple[MissedSlots, ...]:
+    """The slots of a schedule that stood still or was another one, when the one of the spec begins."""
+    found = case.record.schedule
+    if found is None or in_force(case.record, case.spec.policy):
+        return ()
+    if found.stopped == "suspended":
+        return overdue_slots(case.record, case.now, MissedReason.SUSPENDED)
+    return overdue_slots(case.record, case.now, MissedReason.RESCHEDULED) if found.stopped is None else ()
+
+
+def _skip(case: Case, missed: Sequence[MissedSlots], settled: str | None) -> Iterator[Action]:
+    """One action that records all slots which never run."""
+    if not missed:
+        return
+    action = first_attempt(case, Reason.MISSED, slot=missed[-1].last)
+    skipped = stopped(action, ActionType.SKIP, Reason.MISSED, "; ".join(map(missed_words, missed)))
+    yield replace(skipped, missed=tuple(missed), client_token=None, settled_slots=settled or missed[-1].last)
+
+
+def missed_words(missed: MissedSlots) -> str:
+    """``95 slots from 2026-… to 2026-… never run: passed over``."""
+    why = {
+        MissedReason.DEADLINE: "later than startingDeadlineSeconds",
+        MissedReason.PASSED_OVER: "without catchup only the newest due slot runs",
+        MissedReason.DEPENDENCY: "a slot it depends on was missed",
+        MissedReason.SUSPENDED: "due while it was suspended",
+        MissedReason.RESCHEDULED: "due by the schedule as it was before",
+    }[MissedReason(missed.reason)]
+    if missed.count == 1:
+        return f"slot {missed.first} never runs: {why}"
+    number = "many" if missed.count is None else str(missed.count)
+    return f"{number} slots from {missed.first} to {missed.last} never run: {why}"
+
+
+def _suspended(case: Case, due: Due) -> Action:
+    """The wait of a whole spec, with the oldest slot that is due."""
+    slot = due.waiting[0] if due.waiting else None
+    bare = _bare(case, ActionType.WAIT, Reason.SUSPENDED)
+    action = first_attempt(case, Reason.SLOT_DUE, slot=slot) if slot else bare
+    return suspended(action, case) or action
+
+
+def _in_sync(case: Case) -> Action:
+    """Nothing is due: the newest submission stands for the spec, if there is one."""
+    newest = case.record.newest
+    if newest is None or newest.slot is None:
+        return _bare(case, ActionType.NONE, Reason.IN_SYNC)
+    told = of_submission(newest, case.record, ActionType.NONE, Reason.IN_SYNC)
+    return replace(told, source=case.spec.source)
+
+
+def _bare(case: Case, action: ActionType, reason: Reason) -> Action:
+    """An action about no slot at all."""
+    spec = case.spec
+    head = case.record.head
+    return Action(spec.name, spec.kind, action, reason, digest=spec.digest, ledger_head=head, source=spec.source)
