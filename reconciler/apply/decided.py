@@ -57,11 +57,14 @@ def supersede(action: Action, settle_seconds: int) -> Steps:
     return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
 
 
-def cancel(action: Action, reason: str, actor: str) -> Steps:
-    """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours."""
+def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Steps:
+    """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours. `replacing` says
+    that it makes room for a newer run of its spec."""
     at = yield from now()
     token, run_id = action.client_token or "", action.run_id or ""
-    asked = e.CancelAsked(at=at, name=action.name, token=token, run_id=run_id, reason=reason, actor=actor)
+    asked = e.CancelAsked(
+        at=at, name=action.name, token=token, run_id=run_id, reason=reason, actor=actor, replacing=replacing or None
+    )
     try:
         appended = yield Append((asked,), _may_cancel(action))
     except LedgerError as error:
@@ -73,6 +76,46 @@ def cancel(action: Action, reason: str, actor: str) -> Steps:
         return ActionResult(ActionOutcome.UNSENT, run_id, failure)
     taken = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
     return (yield from record(taken, ActionResult(ActionOutcome.CANCELLED, run_id)))
+
+
+def miss(action: Action) -> Steps:
+    """Records slots that never run, all in one batch, each once."""
+    at = yield from now()
+    events = [
+        e.Missed(
+            at=at,
+            name=action.name,
+            first=missed.first,
+            last=missed.last,
+            count=missed.count,
+            slots=missed.slots,
+            reason=missed.reason,
+            settled=action.settled_slots if missed is action.missed[-1] else None,
+        )
+        for missed in action.missed
+    ]
+    try:
+        appended = yield Append(tuple(events), _may_miss(action))
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded (missed): {error}")
+    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
+
+
+def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
+    """Slots are missed while nothing was submitted for them, and nobody wrote it down before."""
+
+    def valid(recorded: Recorded) -> str | None:
+        known = recorded.spec(action.name)
+        ran = {s.slot for s in known.submissions if s.counts and s.intent_position > action.ledger_head}
+        for missed in action.missed:
+            slots = missed.slots or (missed.first, missed.last)
+            if ran.intersection(slots):
+                return f"a slot of {action.name} was submitted meanwhile: plan again"
+            if all(known.is_missed(slot) for slot in slots):
+                return f"another pass recorded the missed slots of {action.name}"
+        return None
+
+    return valid
 
 
 def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
@@ -60,27 +61,40 @@ def execute(
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds)
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
-    waiting: SimpleQueue[int] = SimpleQueue()
+    waiting: SimpleQueue[list[int]] = SimpleQueue()
     done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()
     pending = {index for index, action in enumerate(plan.actions) if action.effective}
-    for index in sorted(pending):
-        waiting.put(index)
+    names = _by_name(plan, pending)
+    for indexes in names:
+        waiting.put(indexes)
 
     def work() -> None:
         while True:
             try:
-                index = waiting.get_nowait()
+                indexes = waiting.get_nowait()
             except Empty:
                 return
-            done.put((index, _perform(plan.actions[index], task)))
+            for index in indexes:
+                done.put((index, _perform(plan.actions[index], task)))
 
-    for _ in range(min(workers, len(pending))):
+    for _ in range(min(workers, len(names))):
         Thread(target=work, daemon=True).start()
     for index, result in _collect(pending, done, world):
         results[index] = result
         if progress is not None:
             progress(plan.actions[index], result)
     return tuple(results)
+
+
+def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
+    """The actions that do something, those of one spec together. They are done one after the other, submits first:
+    those rest on the ledger as it was planned from, which the others change."""
+    names: dict[str, list[int]] = {}
+    for index in sorted(pending):
+        names.setdefault(plan.actions[index].name, []).append(index)
+    return [
+        sorted(indexes, key=lambda i: plan.actions[i].action is not ActionType.SUBMIT) for indexes in names.values()
+    ]
 
 
 def _collect(
@@ -112,7 +126,7 @@ def _perform(action: Action, task: Task) -> ActionResult:
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unforeseen failure: {type(error).__name__}")
 
 
-def _steps(action: Action, task: Task) -> Steps:
+def _steps(action: Action, task: Task) -> Steps:  # noqa: PLR0911 - one case for each action
     """The protocol of one action."""
     match action.action:
         case ActionType.SUBMIT:
@@ -124,7 +138,22 @@ def _steps(action: Action, task: Task) -> Steps:
         case ActionType.CANCEL:
             reason = f"reconciler: {action.reason} by {task.provenance.actor}"
             return decided.cancel(action, reason, task.provenance.actor)
+        case ActionType.REPLACE:
+            reason = f"reconciler: replaced ({action.reason}) by {task.provenance.actor}"
+            return decided.cancel(_replaced(action, task), reason, task.provenance.actor, replacing=True)
+        case ActionType.SKIP if action.missed:
+            return decided.miss(action)
         case ActionType.SKIP:
             return decided.supersede(action, task.settle_seconds)
         case _:
             raise ValueError(f"{action.action} is not acted on by this version")
+
+
+def _replaced(action: Action, task: Task) -> Action:
+    """The cancel that a replacement begins with: that of the run which makes room. The submit follows in a later pass,
+    once that run has ended."""
+    record = task.world.ledger.recorded.spec(action.name)
+    old = next((run for run in record.submissions if run.run_id == action.replaces), None)
+    if old is None:
+        raise ValueError(f"a replacement of run {action.replaces}, which is not recorded")
+    return replace(action, client_token=old.token, kind=old.kind, run_id=old.run_id)

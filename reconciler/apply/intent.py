@@ -68,6 +68,8 @@ def intent(action: Action, task: Task) -> protocol.Intent:
             deletion_policy=action.deletion_policy,
             streaming=action.streaming,
             proven=proven or None,
+            backoff_limit=action.backoff_limit or None,
+            settled_slots=action.settled_slots,
             source=_source(action),
             commit=task.provenance.commit,
             uncommitted=task.provenance.uncommitted or None,

@@ -15,12 +15,12 @@ from reconciler.apply.effects import Acquire, Append, Effect, Look, Pause, Trans
 from reconciler.apply.steps import Steps, moment, moved, now, read_clock, record, what_moved
 from reconciler.errors import LedgerError
 from reconciler.model.strict import JSON
-from reconciler.plan.action import Action
+from reconciler.plan.action import Action, Reason
 from reconciler.plan.result import ActionOutcome, ActionResult
 from reconciler.plan.settling import may_repeat_at, proven_absent
 from reconciler.ports import Accepted, Ambiguous, Deadline, Declined, Moved, NotSent, Outcome, Refused, Wanted
 from reconciler.recorded import events as e
-from reconciler.recorded.state import Recorded
+from reconciler.recorded.state import Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, Submission
 
 Said = TypeVar("Said", e.Unsent, e.Rejected, e.Unclear)
@@ -189,7 +189,10 @@ def _words(outcome: Outcome) -> str:
 
 
 def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
-    """An intent makes sense while nothing about its spec has moved, and its submission has no other send unresolved."""
+    """An intent makes sense while nothing about its spec has moved, and its submission has no other send unresolved.
+
+    Slots that run side by side move each other's head: of them it is enough that their slot is still nobody's.
+    """
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:
@@ -197,13 +200,25 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
         submission = recorded.by_token.get(intent.token)
         if number > 1:
             again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
-            return None if again and known.newest is submission else what_moved(action, recorded)
-        if known.head != action.ledger_head or submission is not None or known.unresolved:
+            newest = known.newest is submission or action.slot is not None
+            return None if again and newest else what_moved(action, recorded)
+        if submission is not None or (known.head != action.ledger_head and not action.beside):
+            return what_moved(action, recorded)
+        if _hindered(action, known):
             return what_moved(action, recorded)
         key = (action.generation, action.slot, action.attempt)
         return what_moved(action, recorded) if any(s.key == key for s in known.submissions) else None
 
     return valid
+
+
+def _hindered(action: Action, known: SpecRecord) -> bool:
+    """Whether something of the spec is unresolved that the plan did not know of, or the slot was given up. A slot that
+    is held for a person keeps no other slot back: the plan has decided that."""
+    if action.slot is None:
+        return bool(known.unresolved)
+    unknown = any(s.intent_position > action.ledger_head for s in known.unresolved)
+    return unknown or (action.reason is Reason.SLOT_DUE and known.is_missed(action.slot))
 
 
 def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:

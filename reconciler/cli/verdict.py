@@ -23,7 +23,7 @@ def in_doubt(plan: Plan, recorded: Recorded) -> bool:
     one that is waited for, whose state AWS did not tell."""
     names = {action.name for action in plan.actions}
     unseen = (recorded.by_token.get(token) for token in recorded.observe_errors)
-    return bool(plan.held) or any(run is not None and run.name in names for run in unseen)
+    return bool(plan.held) or plan.overdue or any(run is not None and run.name in names for run in unseen)
 
 
 def after_plan(plan: Plan, recorded: Recorded, *, detailed: bool) -> int:
@@ -32,7 +32,7 @@ def after_plan(plan: Plan, recorded: Recorded, *, detailed: bool) -> int:
         return DONE
     if in_doubt(plan, recorded):
         return PERSON
-    return CHANGES if plan.pending else DONE
+    return CHANGES if plan.pending or plan.begins else DONE
 
 
 def after_results(
@@ -68,7 +68,9 @@ def _code(action: Action, result: ActionResult, recorded: Recorded, *, exactly: 
 
 def _taken_over(action: Action, submission: Submission | None) -> int:
     """What an action ends with that another pass was quicker to do."""
-    given_up = action.action is ActionType.SKIP and submission is not None and submission.phase is Phase.SUPERSEDED
+    given_up = action.action is ActionType.SKIP and (
+        bool(action.missed) or (submission is not None and submission.phase is Phase.SUPERSEDED)
+    )
     if given_up or (submission is not None and submission.accepted):
         return DONE
     return PERSON if submission is not None and submission.unresolved else ERROR

@@ -108,11 +108,13 @@ def _told(
     found: dict[str, Sequence[str]] = {}
     look_errors: dict[str, str] = {}
     observe_errors: dict[str, str] = {}
+    unseen: set[str] = set()
     for kind, asked in questions.items():
         for submission in asked.live:
             report = answers[kind].reports.get(submission.token, "the service gave no answer for this run")
             if isinstance(why := _trouble(report), str):
                 observe_errors[submission.token] = why
+                unseen.update({submission.token} if why is UNKNOWN_RUN else ())
             elif isinstance(report, RunReport) and _new(submission, report):
                 events.append(_event(submission, report, now))
         for submission in asked.unresolved:
@@ -122,7 +124,7 @@ def _told(
             else:
                 found[submission.token] = tuple(sighted)
     events.sort(key=lambda event: event.name)  # the order of the ledger's batch, whichever service answered first
-    return tuple(events), Sighting(found, look_errors, observe_errors)
+    return tuple(events), Sighting(found, look_errors, observe_errors, frozenset(unseen))
 
 
 def _trouble(report: RunReport | str) -> str | None:
@@ -135,7 +137,8 @@ def _trouble(report: RunReport | str) -> str | None:
 
 
 def _new(submission: Submission, report: RunReport) -> bool:
-    return (submission.run_state, submission.aws_state) != (report.state, report.aws_state)
+    """Whether a report says more than the ledger does: another state, or that a run is known again."""
+    return bool(submission.unseen) or (submission.run_state, submission.aws_state) != (report.state, report.aws_state)
 
 
 def _event(submission: Submission, report: RunReport, now: datetime) -> Observed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import __version__
 from reconciler.mask.escape import BLANK_LETTERS
 from reconciler.model.strict import JSON
-from reconciler.plan.action import Action
+from reconciler.plan.action import Action, MissedSlots
 from reconciler.plan.change import Change
 from reconciler.plan.remedy import Remedy
 from reconciler.plan.result import ActionResult
@@ -49,6 +49,7 @@ def plan_json(plan: Plan) -> JSON:
         "commit": plan.commit,
         **({"uncommitted": True} if plan.uncommitted else {}),
         "warnings": list(plan.warnings),
+        "schedules": [asdict(begin) for begin in plan.begins],
         "actions": [_action_json(action) for action in plan.actions],
         "summary": plan.summary(),
     }
@@ -80,6 +81,31 @@ def _action_json(action: Action) -> JSON:
         "streaming": action.streaming,
         "locate": dict(action.locate),
         **({"remedy": remedy_json(action.remedy)} if action.remedy else {}),
+        "next_slot": action.next_slot,
+        "missed": [_missed_json(missed) for missed in action.missed],
+        **_scheduling(action),
+    }
+
+
+def _missed_json(missed: MissedSlots) -> JSON:
+    return {
+        "first": missed.first,
+        "last": missed.last,
+        "count": missed.count,
+        "slots": None if missed.slots is None else list(missed.slots),
+        "reason": missed.reason,
+    }
+
+
+def _scheduling(action: Action) -> JSON:
+    """What only submissions of scheduled and dependent specs have; absent where it is the default."""
+    return {
+        **({"template": action.template, "time_zone": action.time_zone} if action.template is not None else {}),
+        **({"run_ids": dict(action.run_ids)} if action.run_ids else {}),
+        **({"backoff_limit": action.backoff_limit} if action.backoff_limit else {}),
+        **({"settled_slots": action.settled_slots} if action.settled_slots else {}),
+        **({"beside": True} if action.beside else {}),
+        **({"overdue": True} if action.overdue else {}),
     }
 
 

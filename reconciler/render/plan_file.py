@@ -8,7 +8,8 @@ from typing import Any, TypeVar, get_args
 
 from reconciler.errors import PlanFileError
 from reconciler.identity.digest import Place
-from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.action import Action, ActionType, MissedSlots, Reason
+from reconciler.plan.begins import Begin
 from reconciler.plan.change import Change, Op
 from reconciler.plan.desired import Source
 from reconciler.plan.remedy import Remedy
@@ -44,6 +45,7 @@ def plan_from_json(data: object) -> Plan:
         commit=fields.maybe("commit", fields.text),
         warnings=fields.texts("warnings"),
         uncommitted=data.get("uncommitted") is True,
+        begins=fields.each("schedules", _begin) if fields.has("schedules") else (),
     )
     if fields.mapping("summary") != plan.summary():
         raise PlanFileError("the plan file's summary does not count its actions: it was changed by hand, or cut")
@@ -75,6 +77,35 @@ def _action(fields: _Fields) -> Action:
         streaming=fields.of("streaming", bool, "true or false"),
         locate=fields.text_mapping("locate"),
         remedy=fields.one("remedy", _remedy) if fields.has("remedy") else None,
+        overdue=fields.given("overdue", fields.flag, False),
+        template=fields.given("template", fields.mapping, None),
+        time_zone=fields.given("time_zone", fields.text, "UTC"),
+        run_ids=fields.given("run_ids", fields.text_mapping, {}),
+        backoff_limit=fields.given("backoff_limit", fields.whole, 0),
+        missed=fields.given("missed", lambda key: fields.each(key, _missed), ()),
+        settled_slots=fields.given("settled_slots", fields.text, None),
+        beside=fields.given("beside", fields.flag, False),
+        next_slot=fields.given("next_slot", lambda key: fields.maybe(key, fields.text), None),
+    )
+
+
+def _missed(fields: _Fields) -> MissedSlots:
+    return MissedSlots(
+        first=fields.text("first"),
+        last=fields.text("last"),
+        count=fields.maybe("count", fields.whole),
+        slots=fields.maybe("slots", fields.texts),
+        reason=fields.text("reason"),
+    )
+
+
+def _begin(fields: _Fields) -> Begin:
+    return Begin(
+        name=fields.text("name"),
+        kind=fields.text("kind"),
+        schedule=fields.text("schedule"),
+        time_zone=fields.text("time_zone"),
+        stopped=fields.maybe("stopped", fields.text),
     )
 
 
@@ -128,6 +159,13 @@ class _Fields:
 
     def whole(self, key: str) -> int:
         return self.of(key, int, "a whole number")
+
+    def flag(self, key: str) -> bool:
+        return self.of(key, bool, "true or false")
+
+    def given(self, key: str, read: Callable[[str], T], absent: T) -> T:
+        """A field that a plan holds only where it says something."""
+        return read(key) if self.has(key) else absent
 
     def mapping(self, key: str) -> dict[str, Any]:
         return self.of(key, dict, "an object")

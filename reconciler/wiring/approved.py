@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import PlanFileError, StalePlan
 from reconciler.identity.digest import client_token, digest
 from reconciler.model.kinds import MODULES, kind_named
+from reconciler.model.template import render_slot
 from reconciler.plan.action import ActionType
 from reconciler.plan.suspension import sentence
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.identity.digest import Place
+    from reconciler.model.strict import JSON
     from reconciler.plan.action import Action
     from reconciler.plan.desired import Suspension
     from reconciler.plan.value import Plan
@@ -33,8 +35,6 @@ def check_file(plan: Plan, place: Place) -> None:
     if plan.place != place:
         raise PlanFileError(f"the plan is for {_words(plan.place)}, and this is {_words(place)}: nothing was sent")
     for action in plan.actions:
-        if action.action is ActionType.REPLACE:
-            raise PlanFileError(f"{action.name}: replace is not acted on yet by this version. Nothing was sent")
         for what in _unfit(action, place):
             raise PlanFileError(
                 f"the plan file was changed after it was made: the {what} of {action.name} is not what its content "
@@ -52,9 +52,11 @@ def check_heads(plan: Plan, recorded: Recorded) -> None:
     if moved:
         raise StalePlan(moved)
     for action in plan.pending:
+        if action.action is ActionType.REPLACE:
+            _check_replaced(action, recorded)
         if action.action in SENDS:
             _check_send(action, recorded)
-        else:
+        elif not action.missed:
             _check_submission(action, recorded)
 
 
@@ -94,6 +96,15 @@ def _check_send(action: Action, recorded: Recorded) -> None:
         )
 
 
+def _check_replaced(action: Action, recorded: Recorded) -> None:
+    """What makes room must be a run of the same spec."""
+    if not any(run.run_id == action.replaces for run in recorded.spec(action.name).submissions):
+        raise PlanFileError(
+            f"the plan file was changed after it was made: the ledger has no run {action.replaces} of {action.name} to "
+            "replace. Nothing was sent; plan again"
+        )
+
+
 def _check_submission(action: Action, recorded: Recorded) -> None:
     """An action about a recorded submission must mean one that is recorded, and its own run."""
     submission = recorded.by_token.get(action.client_token or "")
@@ -113,14 +124,31 @@ def _unfit(action: Action, place: Place) -> Iterator[str]:
         yield "kind"
     elif action.request is None:
         yield "request"
-    elif action.digest != digest(action.kind, action.revision, action.request):
+    elif action.send > 1:  # what is sent again is what the ledger holds: only its token counts
+        yield from _unfit_token(action, place)
+    elif action.request != _finished(action):
+        yield "request"
+    elif action.digest != digest(action.kind, action.revision, action.template or action.request):
         yield "digest"
-    elif (action.generation is None) == (action.slot is None) or action.client_token != client_token(
-        place, action.kind, action.name, action.generation, action.slot, action.attempt, action.digest
-    ):
-        yield "client token"
-    elif action.send == 1 and dict(action.locate) != _locate(action):  # a further send has the first one's, recorded
+    elif dict(action.locate) != _locate(action):
         yield "place"
+    else:
+        yield from _unfit_token(action, place)
+
+
+def _unfit_token(action: Action, place: Place) -> Iterator[str]:
+    of = (action.generation, action.slot, action.attempt)
+    one = action.digest is not None and (action.generation is None) != (action.slot is None)
+    if not one or action.client_token != client_token(place, action.kind, action.name, *of, action.digest or ""):
+        yield "client token"
+
+
+def _finished(action: Action) -> JSON:
+    """The request that the template of an action gives: that of its slot, with the runs that it names."""
+    request = action.template if action.template is not None else action.request or {}
+    if action.template is not None and action.slot is not None:
+        request = render_slot(request, action.slot, action.time_zone)
+    return kind_named(action.kind).with_runs(request, action.run_ids) if action.run_ids else request
 
 
 def _locate(action: Action) -> dict[str, str]:

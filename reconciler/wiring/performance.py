@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,6 +13,7 @@ from reconciler import __version__
 from reconciler.apply.execute import execute
 from reconciler.apply.intent import Provenance
 from reconciler.plan.action import ActionType
+from reconciler.plan.result import ActionOutcome
 from reconciler.specs.checkout import actor
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def perform(
         tool_version=__version__,
         owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
     )
-    return execute(
+    results = execute(
         plan,
         ledger=session.ledger,
         services=session.access.service,
@@ -57,3 +58,23 @@ def perform(
         progress=progress,
         stop=stop,
     )
+    if not stop.is_set():
+        _write_down_begins(session, plan, results, provenance.actor)
+    return results
+
+
+def _write_down_begins(session: Session, plan: Plan, results: Sequence[ActionResult], actor: str) -> None:
+    """Records the schedules that begin or stop with this plan, after its actions: those rest on the schedule as it was.
+
+    One whose missed slots could not be recorded is left to the next pass. Raises `LedgerError`.
+    """
+    from reconciler.apply.record import record_begins
+
+    undone = {
+        action.name
+        for action, result in zip(plan.actions, results, strict=True)
+        if action.missed and result.outcome not in {ActionOutcome.RECORDED, ActionOutcome.NONE}
+    }
+    begins = [begin for begin in plan.begins if begin.name not in undone]
+    if begins:
+        record_begins(session.ledger, begins, session.now(), actor)

@@ -13,7 +13,8 @@ from reconciler.plan.desired import Desired, Limits
 from reconciler.plan.settling import absences, conflicts
 from reconciler.plan.stale import newest_commit
 from reconciler.plan.suspension import suspension
-from reconciler.recorded.events import Absent, intent_of
+from reconciler.plan.vanished import vanished
+from reconciler.recorded.events import Absent, Observed, intent_of
 from reconciler.recorded.fold import overlay
 from reconciler.specs.checkout import read_checkout
 from reconciler.specs.load import load
@@ -119,9 +120,15 @@ def _look(
     observed, sighting = observe(recorded, session.access.service, selected, looked_at)
     sighting.lay_over(recorded)
     absent = absences(recorded, looked_at, session.target.settleSeconds)
-    events = (*observed, *conflicts(recorded, looked_at), *absent)
+    gone = vanished(recorded, sighting.unseen, looked_at, session.target.settleSeconds)
+    events = (*observed, *conflicts(recorded, looked_at), *absent, *gone)
+    for lost in gone:
+        if isinstance(lost, Observed):  # that is known now
+            recorded.observe_errors.pop(lost.token, None)
     if record:
-        if absent:  # they prove something by their time, to every other pass too: a clock that is off would lie to them
+        if (
+            absent or gone
+        ):  # they prove something by their time, to every other pass too: a clock that is off would lie to them
             session.access.check_clock()
         from reconciler.apply.record import record_observations
 
@@ -141,6 +148,7 @@ def _desired(
         specs={name: spec for name, spec in specs.items() if selected is None or name in selected},
         names=frozenset(specs),
         selected=selected,
+        others={name: spec for name, spec in specs.items() if selected is not None and name not in selected},
         suspension=suspension(session.project.spec.suspend),
         limits=choice.limits(Limits(target.limits.maxSubmissions, target.limits.maxCancellations)),
         settle_seconds=target.settleSeconds,

@@ -141,23 +141,6 @@ def test_a_rejected_job_does_not_stop_the_others(world: World):
     assert len([event for event in world.events() if isinstance(event, Intended)]) == 3
 
 
-def test_what_is_not_supported_is_refused_by_name(world: World):
-    """A spec that needs a schedule is never run as a one-off: it is named with its place; others are submitted."""
-    world.batch("nightly", schedule='"0 2 * * *"')
-    world.spark("orders")
-
-    plan = world.run("plan", "--format", "json")
-    apply = world.run("apply", "--yes", "--format", "json")
-
-    assert plan.code == 1
-    assert plan.actions("name", "action", "reason") == [("nightly", "hold", "unsupported"), ("orders", "submit", "new")]
-    assert "nightly.yaml:7:" in plan.err
-    assert "schedule" in plan.err
-    assert apply.code == 1
-    assert apply.actions("outcome") == [("none",), ("submitted",)]
-    assert world.sent("nightly") == []
-
-
 def test_a_removed_spec_is_cancelled_if_it_said_so(world: World):
     """deletionPolicy Cancel, as recorded with the intent, stops the live run of a spec that left; Orphan leaves it."""
     gone = world.batch("clicks", deletionPolicy="Cancel")

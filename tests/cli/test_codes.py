@@ -41,13 +41,18 @@ def _waiting(world: World) -> None:
     world.batch("clicks", "B")
 
 
-def _unsupported(world: World) -> None:
-    world.batch("clicks", schedule='"0 2 * * *"')
+def _scheduled(world: World) -> None:
+    world.batch("clicks", schedule='"0 2 29 2 *"')
 
 
-def _unsupported_and_failed(world: World) -> None:
-    _failed(world)
-    world.spark("orders", backoffLimit="2")
+def _scheduled_since_long(world: World) -> None:
+    _scheduled(world)
+    assert world.run("reconcile").code == 0
+
+
+def _overdue(world: World) -> None:
+    _in_sync(world)
+    world.batch("clicks", suspend='{until: "2020-01-01T00:00:00Z"}')
 
 
 def _broken(world: World) -> None:
@@ -63,8 +68,9 @@ def _broken(world: World) -> None:
         (_failed, 0, 3, 3, 3),
         (_failed_and_new, 0, 3, 3, 3),
         (_waiting, 0, 0, 0, 0),
-        (_unsupported, 1, 1, 3, 1),
-        (_unsupported_and_failed, 1, 1, 3, 1),
+        (_scheduled, 0, 2, 0, 0),
+        (_scheduled_since_long, 0, 0, 0, 0),
+        (_overdue, 0, 3, 3, 3),
         (_broken, 1, 1, 1, 1),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",

@@ -285,10 +285,9 @@ class TestProvenAbsent:
             desired(spec("B")),
             desired(spec("A", policy={"suspend": True})),
             desired(spec("A"), suspension=Suspension()),
-            desired(spec("A", unsupported=("orders.yaml:1:1: …",))),
             desired(spec("A", "other"), selected=frozenset({"orders"})),
         ],
-        ids=["changed", "suspended", "project suspended", "unsupported", "removed"],
+        ids=["changed", "suspended", "project suspended", "removed"],
     )
     def test_what_is_not_asked_for_any_more_is_superseded(self, wanted: Any) -> None:
         """Only what the spec still asks for is sent again."""
@@ -364,18 +363,12 @@ class TestGates:
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Allow"}))
         assert said(decide(wanted, recorded(*ran("A", end="running")))) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
 
-    def test_replace_is_refused_by_name_while_a_run_is_live(self) -> None:
-        """What is not acted on yet is said with a place, never done halfway."""
+    def test_replace_makes_room(self) -> None:
+        """Replace asks for the end of the live run, and shows what will be submitted then."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
         action = decide(wanted, recorded(*ran("A", end="running")))
-        assert said(action) == (ActionType.HOLD, Reason.UNSUPPORTED)
-        assert action.message.startswith("orders.yaml:1:1: ")
-
-    def test_an_unsupported_spec_is_refused_even_when_it_ran(self) -> None:
-        """A spec that needs what is not built is never run as a plain one-off."""
-        action = decide(desired(spec("A", unsupported=("orders.yaml:3:3: spec.schedule …",))), recorded(*ran("A")))
-        assert said(action) == (ActionType.HOLD, Reason.UNSUPPORTED)
-        assert action.message == "orders.yaml:3:3: spec.schedule …"
+        assert said(action) == (ActionType.REPLACE, Reason.SPEC_CHANGED)
+        assert (action.replaces, action.generation, action.request) == ("run-1", 2, spec("B").request)
 
     @pytest.mark.parametrize(
         ("suspend", "message"),

@@ -111,6 +111,12 @@ def check(action: Action, wanted: Desired, known: Recorded) -> None:
             assert wish is None
             assert wanted.names, "an empty project cancels"
             assert record.live
+        case ActionType.REPLACE:
+            assert wish is not None
+            assert not record.unresolved, "a replacement beside an unresolved submission"
+            assert wish.policy.concurrencyPolicy == "Replace"
+            assert action.replaces in {run.run_id for run in record.live if run.cancel_asked_at is None}
+            assert action.request == wish.request
         case _:
             assert action.request is None, "a request where nothing is submitted"
     assert action.ledger_head == record.head

@@ -166,7 +166,9 @@ def held_and_waiting() -> list[Action]:
             remedy=Remedy(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
         ),
         action("failed", action=hold, reason=Reason.RETRIES_EXHAUSTED, attempt=3, message="run 00f7eee failed"),
-        action("later", action=hold, reason=Reason.UNSUPPORTED, generation=None, message="later.yaml:7:3: schedule"),
+        action(
+            "vanished", action=hold, reason=Reason.LOST, message="run 00f7fff was live, and AWS does not know it now"
+        ),
     ]
 
 

@@ -132,7 +132,7 @@ def test_a_name_with_several_actions_has_one_row():
 
 def test_retired_names_come_last():
     """What git no longer asks for is below what it asks for."""
-    assert [each.name for each in rows(every_kind_of_action(), recorded())][-2:] == ["twice", "old"]
+    assert [each.name for each in rows(every_kind_of_action(), recorded())][-2:] == ["vanished", "old"]
 
 
 def test_the_table_reads_well():

@@ -64,14 +64,9 @@ def test_targets_of_a_spec(tmp_path):
 
 
 def test_streaming_defaults(tmp_path):
-    """A streaming job is replaced and restarted unless it says otherwise, and needs nothing of later versions."""
+    """A streaming job is replaced and restarted unless it says otherwise."""
     spec = desired(write(tmp_path, {"a.yaml": EMR}), "clicks", "prod")
-    assert (True, "Replace", "Always", ()) == (
-        spec.streaming,
-        spec.policy.concurrencyPolicy,
-        spec.policy.restartPolicy,
-        spec.unsupported,
-    )
+    assert (True, "Replace", "Always") == (spec.streaming, spec.policy.concurrencyPolicy, spec.policy.restartPolicy)
     parameters = spec.request["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
     assert "--conf spark.dynamicAllocation.enabled=true" in parameters
     assert "--conf spark.memory.fraction=0.60" in parameters
@@ -94,27 +89,6 @@ def test_a_scheduled_spec_keeps_its_slot(tmp_path):
     spec = desired(write(tmp_path, {"a.yaml": text}))
     assert {"day": "${run.slot:%Y-%m-%d}", "b": "acme", "e": "$${x}"} == spec.request["parameters"]
     assert ("Europe/Madrid", frozenset({"schedule", "timeZone"})) == (spec.policy.timeZone, spec.policy.given)
-
-
-def test_what_this_version_does_not_act_on_is_named(tmp_path):
-    """A spec that needs a schedule, a dependency or a retry says so, with its place."""
-    policy = (
-        'schedule: "0 2 * * *"\ndependsOn: [{name: other}]\nbackoffLimit: 2\nrestartPolicy: Always\n'
-        "concurrencyPolicy: Replace"
-    )
-    files = {"a.yaml": batch(policy=policy, request="dependsOn: [{spec: other}]"), "b.yaml": batch("other")}
-    root = write(tmp_path, files)
-    expected = [
-        "a.yaml:6:3: spec.schedule",
-        "a.yaml:7:3: spec.dependsOn",
-        "a.yaml:14:5: spec.request.dependsOn",
-        "a.yaml:8:3: spec.backoffLimit",
-        "a.yaml:9:3: spec.restartPolicy",
-        "a.yaml:10:3: spec.concurrencyPolicy",
-    ]
-    ending = " is read and checked, and not acted on yet by this version"
-    assert [place + ending for place in expected] == list(desired(root).unsupported)
-    assert () == desired(root, "other").unsupported
 
 
 def test_fields_without_effect_warn(tmp_path):
