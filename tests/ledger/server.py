@@ -95,7 +95,9 @@ def serving() -> Iterator[Server]:
                 complaints.seek(0)
                 raise AssertionError(f"the local S3 and DynamoDB did not start (make setup-dev?):\n{complaints.read()}")
             with socket.create_connection(("127.0.0.1", int(port)), timeout=30):
-                yield Server(f"http://127.0.0.1:{port}")
+                yield (started := Server(f"http://127.0.0.1:{port}"))
+            for client in started.__dict__.keys() & {"s3", "dynamodb"}:
+                getattr(started, client).close()
         finally:
             process.kill()
 

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from reconciler.ledger.open import open_store
 from reconciler.ports import Store
 from tests.ledger.builders import PLACE
+from tests.ledger.conftest import Opening
 from tests.ledger.server import Server
 
 WRITERS = 8
@@ -127,12 +128,12 @@ def told(opened: Callable[[], Store], positions: int, writer: int) -> list[tuple
 
 @pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["sqlite", "s3", "dynamodb"])
-def test_a_store_has_one_winner_at_10_000_positions(scheme: str, aws: Server, tmp_path: Path):
+def test_a_store_has_one_winner_at_10_000_positions(scheme: str, aws: Server, opening: Opening, tmp_path: Path):
     """Eight processes race for each of 10,000 positions; all of them, and a reader afterwards, are told the same."""
     url = "sqlite:///ledger.sqlite" if scheme == "sqlite" else aws.address(scheme)
     opened = partial(open_store, url, tmp_path, PLACE)
     with ProcessPoolExecutor(WRITERS, mp_context=multiprocessing.get_context("spawn")) as pool:
         heard = list(pool.map(partial(told, opened, 10_000), range(WRITERS)))
-    stored = list(opened().read(0))
+    stored = list(opening(url).read(0))
     assert len(stored) == 10_000
     assert [stored] * WRITERS == heard

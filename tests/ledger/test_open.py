@@ -10,6 +10,7 @@ import pytest
 from reconciler.errors import LedgerError, LedgerMissing
 from reconciler.ledger.open import open_ledger, open_store
 from tests.ledger.builders import PLACE, StandingClock, always, intended
+from tests.ledger.conftest import Opening
 from tests.ledger.server import Server
 
 
@@ -39,13 +40,15 @@ def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: s
         log.append([intended(f"job-{number}", f"r1-{number}")], always)
     assert [[f"r1-{number}"] for number in range(4)] == [list(log.refresh().by_token) for log in logs]
     assert [1, 1, 1, 1] == [log.recorded.position for log in logs]
+    for log in logs:
+        log.close()
 
 
-def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, tmp_path: Path):
+def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, opening: Opening):
     """A ledger whose folder lies in the folder of another one is not seen by it, nor the other way round."""
     bucket = aws.bucket()
-    outer = open_store(f"s3://{bucket}/x", tmp_path, replace(PLACE, project="p", target="t"))
-    inner = open_store(f"s3://{bucket}/x/p/t", tmp_path, replace(PLACE, project="log", target="u"))
+    outer = opening(f"s3://{bucket}/x", replace(PLACE, project="p", target="t"))
+    inner = opening(f"s3://{bucket}/x/p/t", replace(PLACE, project="log", target="u"))
     inner.append(1, b"inner")
     with pytest.raises(LedgerMissing):
         outer.read(0)
@@ -61,11 +64,11 @@ def test_a_prefix_that_no_key_can_have(prefix: str, tmp_path: Path):
         open_store(f"s3://bucket/{prefix}", tmp_path, PLACE)
 
 
-def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, tmp_path: Path):
+def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Opening):
     """People write a folder with a slash and without: it is the same ledger."""
     url = aws.address("s3")
-    open_store(url, tmp_path, PLACE).append(1, b"batch")
-    assert [(1, b"batch")] == list(open_store(url + "/", tmp_path, PLACE).read(0))
+    opening(url).append(1, b"batch")
+    assert [(1, b"batch")] == list(opening(url + "/").read(0))
 
 
 @pytest.mark.parametrize("url", ["postgres://x", "ledger.sqlite", "", "://", "SQLITE:///x"])

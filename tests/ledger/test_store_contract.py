@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -22,22 +22,35 @@ from tests.ledger.racing import race
 
 @dataclass
 class Subject:
-    """One ledger of one implementation: `opened` gives a new handle on it, `shared` says if processes can share it.
+    """One ledger of one implementation: `factory` makes a handle on it, `shared` says if processes can share it.
 
     Reading takes `page` positions at once, and must go on past them. `threads` and `processes` are how many race, and
     for how many positions: what takes a request takes time.
     """
 
-    opened: Callable[[], Store]
+    factory: Callable[[], Store]
     shared: bool = True
     page: int = 1000
     threads: tuple[int, int] = (4, 20)
     processes: tuple[int, int] = (2, 30)
+    made: list[Store] = field(default_factory=list)
+
+    def opened(self) -> Store:
+        """A new handle, closed at the end of the test."""
+        self.made.append(self.factory())
+        return self.made[-1]
 
 
 @pytest.fixture(params=["memory", "sqlite", "s3", "dynamodb"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     """An empty place for a ledger."""
+    made = _subject(request, tmp_path)
+    yield made
+    for store in made.made:
+        getattr(store, "close", lambda: None)()
+
+
+def _subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     if request.param == "memory":
         store = MemoryStore()
         return Subject(lambda: store, shared=False, threads=(8, 50))
@@ -159,7 +172,7 @@ def test_many_processes_have_one_winner_at_each_position(subject: Subject):
         pytest.skip("this store lives in one process")
     racers, positions = subject.processes
     with ProcessPoolExecutor(racers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        told = list(pool.map(partial(race, subject.opened, positions=positions), range(racers)))
+        told = list(pool.map(partial(race, subject.factory, positions=positions), range(racers)))
     stored = [batch for _, batch in subject.opened().read(0)]
     assert len(stored) == positions
     assert [stored] * racers == told

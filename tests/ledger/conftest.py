@@ -1,0 +1,27 @@
+"""Stores for tests, closed at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.identity.digest import Place
+from reconciler.ledger.open import open_store
+from tests.ledger.builders import PLACE
+
+Opening = Callable[..., Any]
+
+
+@pytest.fixture
+def opening(tmp_path: Path) -> Iterator[Opening]:
+    """Opens the store at an address, for PLACE or another one."""
+    with ExitStack() as stack:
+
+        def opened(url: str, place: Place = PLACE) -> Any:
+            return stack.enter_context(closing(open_store(url, tmp_path, place)))  # type: ignore[type-var]
+
+        yield opened
