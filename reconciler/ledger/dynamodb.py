@@ -44,25 +44,25 @@ class DynamoStore:
         pages: tuple[int, ...] = PAGES,
         timeouts: tuple[float, float] | None = None,
     ) -> None:
-        self._table = Table(url, place, timeouts)
-        self._ledger = f"{place.project}/{place.target}"  # names hold no slash: no two ledgers share a partition
+        self.table = Table(url, place, timeouts)
+        self.ledger = f"{place.project}/{place.target}"  # names hold no slash: no two ledgers share a partition
         self._pages = pages
 
     @property
     def address(self) -> str:
         """As it is written in the project file."""
-        return self._table.site.address
+        return self.table.site.address
 
     def append(self, position: int, batch: bytes) -> bytes:
         """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
         entry = self._entry(position, batch)
-        held = self._table.put_if_none(entry)
+        held = self.table.put_if_none(entry)
         sys.audit("reconciler.stored", position)
         return batch if held is entry else self._content(held)
 
     def read(self, after: int) -> Iterator[Batch]:
         """The batches after a position, in order. Creates nothing."""
-        pages = self._table.query(self._ledger, after, self._pages)
+        pages = self.table.query(self.ledger, after, self._pages)
         first = next(pages)
         if not first and not (after and self._exists()):
             raise LedgerMissing(f"there is no ledger at {self.address}")
@@ -70,35 +70,35 @@ class DynamoStore:
 
     def get(self, position: int) -> bytes | None:
         """The batch at one position, `None` where nothing is there."""
-        found = self._table.get(self._ledger, position)
+        found = self.table.get(self.ledger, position)
         if found is None and not self._exists():
             raise LedgerMissing(f"there is no ledger at {self.address}")
         return None if found is None else self._content(found)
 
     def newest_snapshot(self) -> Batch | None:
         """As `ports.Snapshots`."""
-        return find_snapshot(self._table, self._ledger)
+        return find_snapshot(self.table, self.ledger)
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
         """As `ports.Snapshots`."""
-        put_snapshot(self._table, self._ledger, position, content)
+        put_snapshot(self.table, self.ledger, position, content)
 
     def close(self) -> None:
         """Closes the connections; the next call opens them again."""
-        self._table.close()
+        self.table.close()
 
     def _entry(self, position: int, batch: bytes) -> Item:
         """The item that decides; for a batch that it cannot hold, after its parts."""
         cut = pieces(batch)
         if len(cut) == 1:
-            return item(self._ledger, position, batch)
-        apart = f"{self._ledger}#part/{position}/{uuid4().hex}"
+            return item(self.ledger, position, batch)
+        apart = f"{self.ledger}#part/{position}/{uuid4().hex}"
         for number, piece in enumerate(cut, 1):
-            self._table.put(item(apart, number, piece))
-        return head(self._ledger, position, apart, batch)
+            self.table.put(item(apart, number, piece))
+        return head(self.ledger, position, apart, batch)
 
     def _exists(self) -> bool:
-        return bool(next(self._table.query(self._ledger, 0, (1,))))
+        return bool(next(self.table.query(self.ledger, 0, (1,))))
 
     def _content(self, found: Item) -> bytes:
         """The bytes that an item holds, or that its parts hold."""
@@ -107,7 +107,7 @@ class DynamoStore:
             held = found.get(CONTENT, {}).get("B")
             content = held if isinstance(held, bytes) else None
         else:
-            content = joined(found, chain.from_iterable(self._table.query(apart, 0, self._pages[-1:])))
+            content = joined(found, chain.from_iterable(self.table.query(apart, 0, self._pages[-1:])))
         if content is None:
             raise LedgerCorrupt(
                 f"the ledger {self.address} is damaged at position {position_of(found)}: it does not hold a batch, or "

@@ -1,0 +1,164 @@
+"""Making a bucket or a table ready for a ledger, and finding what would harm one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import LedgerMissing, LedgerNoStore
+from reconciler.ledger.finding import Finding, Grade, Policy
+from reconciler.ledger.open import prepare
+from tests.ledger.builders import PLACE
+from tests.ledger.conftest import Opening
+from tests.ledger.server import Server
+
+
+def found(url: str, root: Path = Path()) -> tuple[list[Finding], list[Policy]]:
+    """What a look at an address finds, apart from the policies."""
+    everything = list(prepare(url, root, PLACE))
+    findings = [one for one in everything if isinstance(one, Finding)]
+    return findings, [one for one in everything if isinstance(one, Policy)]
+
+
+def graded(findings: list[Finding], grade: Grade) -> list[str]:
+    """The sentences of one grade."""
+    return [finding.text for finding in findings if finding.grade is grade]
+
+
+def test_a_file_needs_nothing(tmp_path: Path):
+    """For SQLite nothing is made, and that is said."""
+    findings, policies = found("sqlite:///ledger.sqlite", tmp_path)
+    assert {finding.grade for finding in findings} == {Grade.OK}
+    assert policies == []
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- S3 ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_bucket(aws: Server, opening: Opening):
+    """A bucket with versioning is fine; looking twice leaves nothing that the log would read."""
+    url = aws.address("s3")
+    bucket = url.split("/")[2]
+    aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        findings, _policies = found(url)
+        assert {finding.grade for finding in findings} == {Grade.OK}, findings
+        with pytest.raises(LedgerMissing):
+            opening(url).read(0)
+    keys = [item["Key"] for item in aws.s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert keys == ["ledgers/analytics/prod/probe"]
+
+
+def test_a_bucket_without_versioning_is_told_how(aws: Server):
+    """Versioning that is off is advice, with the command that turns it on."""
+    (advice,) = graded(found(aws.address("s3"))[0], Grade.ADVICE)
+    assert "aws s3api put-bucket-versioning --bucket ledger-" in advice
+
+
+def test_a_bucket_that_is_not_there(aws: Server):
+    """The error says where to create it."""
+    with pytest.raises(LedgerNoStore, match="Create it in eu-west-1"):
+        found("s3://nobody-made-this/x")
+
+
+HARMLESS: list[dict[str, Any]] = [
+    {"Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 30}},
+    {"Filter": {"Prefix": ""}, "Status": "Disabled", "Expiration": {"Days": 30}},
+    {"Filter": {"Tag": {"Key": "temporary", "Value": "yes"}}, "Expiration": {"Days": 30}},
+    {"Filter": {"Prefix": "ledgers/analytics/prod/snapshot"}, "Expiration": {"Days": 30}},
+    {"Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
+    {"Filter": {"Prefix": ""}, "Expiration": {"ExpiredObjectDeleteMarker": True}},
+    {"Filter": {"Prefix": ""}, "Transitions": [{"Days": 30, "StorageClass": "STANDARD_IA"}]},
+]
+HARMFUL: list[dict[str, Any]] = [
+    {"Filter": {"Prefix": ""}, "Expiration": {"Days": 30}},
+    {"Filter": {}, "Expiration": {"Date": "2027-01-01T00:00:00Z"}},
+    {"Prefix": "ledgers", "Expiration": {"Days": 30}},
+    {"Filter": {"Prefix": "ledgers/analytics/prod/log/000"}, "Expiration": {"Days": 30}},
+    {"Filter": {"ObjectSizeLessThan": 500}, "Expiration": {"Days": 30}},
+    {"Filter": {"And": {"Prefix": "led", "ObjectSizeGreaterThan": 5}}, "Expiration": {"Days": 30}},
+    {"Filter": {"Prefix": "ledgers/"}, "Transitions": [{"Days": 30, "StorageClass": "DEEP_ARCHIVE"}]},
+]
+
+
+@pytest.mark.parametrize(("rule", "wrong"), [*((rule, 0) for rule in HARMLESS), *((rule, 1) for rule in HARMFUL)])
+def test_a_lifecycle_rule_that_reaches_the_ledger_is_refused(rule: dict[str, Any], wrong: int, aws: Server):
+    """A rule that expires or archives batches is named; one for other keys, tags or old versions is not."""
+    url = aws.address("s3")
+    rules = {"Rules": [{"ID": "tidy", "Status": "Enabled", **rule}]}
+    aws.s3.put_bucket_lifecycle_configuration(Bucket=url.split("/")[2], LifecycleConfiguration=rules)
+
+    findings = graded(found(url)[0], Grade.WRONG)
+
+    assert len(findings) == wrong
+    assert all("lifecycle rule tidy" in text and "ledgers/analytics/prod/log/" in text for text in findings)
+
+
+def test_the_policies_of_a_bucket_are_about_this_ledger(aws: Server):
+    """Batches are written once and nothing is deleted; the role may list, get and put, and no more."""
+    bucket_policy, role_policy = (json.loads(policy.text)["Statement"] for policy in found("s3://" + aws.bucket())[1])
+    assert [statement["Effect"] for statement in bucket_policy] == ["Deny", "Deny"]
+    assert bucket_policy[0]["Resource"].endswith("/analytics/prod/log/*")
+    assert bucket_policy[0]["Condition"]["Null"] == {"s3:if-none-match": "true"}
+    assert bucket_policy[1]["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+    assert [statement["Action"] for statement in role_policy] == ["s3:ListBucket", ["s3:GetObject", "s3:PutObject"]]
+
+
+# --- DynamoDB ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
+    """A table that is not there is made: the right keys, paid by request, protected. A second look finds it good."""
+    url = "dynamodb://made-by-init"
+    first, _ = found(url)
+    second, policies = found(url)
+
+    described = aws.dynamodb.describe_table(TableName="made-by-init")["Table"]
+    assert {finding.grade for finding in first + second} == {Grade.OK}, first + second
+    assert any("was made" in finding.text for finding in first)
+    assert not any("was made" in finding.text for finding in second)
+    assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert described["DeletionProtectionEnabled"]
+    store = opening(url)
+    assert store.append(1, b"batch") == b"batch"
+    assert "arn:aws:dynamodb:eu-west-1:444455556666:table/made-by-init" in policies[0].text
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [("ledger", "HASH", "S")],
+        [("ledger", "HASH", "S"), ("position", "RANGE", "S")],
+        [("LockID", "HASH", "S")],
+        [("position", "HASH", "N"), ("ledger", "RANGE", "S")],
+    ],
+)
+def test_a_table_with_other_keys_is_refused(keys: list[tuple[str, str, str]], aws: Server):
+    """Somebody else's table is named as such and left as it is."""
+    (wrong,) = graded(found(f"dynamodb://{aws.table(keys)}")[0], Grade.WRONG)
+    assert "other keys than a ledger's: " + ", ".join(f"{name} ({kind})" for name, _, kind in keys) in wrong
+
+
+def test_a_table_whose_items_expire_is_refused(aws: Server):
+    """Time to live would take the ledger apart."""
+    table = aws.table()
+    aws.dynamodb.update_time_to_live(
+        TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"}
+    )
+    (wrong,) = graded(found(f"dynamodb://{table}")[0], Grade.WRONG)
+    assert "time to live is on" in wrong
+
+
+def test_a_table_that_somebody_made_is_not_changed(aws: Server):
+    """Protection and recovery that are off are advice, with the commands that turn them on."""
+    table = aws.table()
+    advice = graded(found(f"dynamodb://{table}")[0], Grade.ADVICE)
+    assert [text.split("aws dynamodb ")[1].split()[0] for text in advice] == [
+        "update-table",
+        "update-continuous-backups",
+    ]
+    assert not aws.dynamodb.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled")
