@@ -25,6 +25,7 @@ from reconciler.services.clock import SystemClock
 
 COMMAND = Path(sys.executable).parent / "reconciler"
 ACCOUNT, REGION = "111122223333", "eu-west-1"
+SQLITE = "sqlite:///ledger.sqlite"
 SERVICES = ("EMR_SERVERLESS", "BATCH", "STS")
 
 
@@ -54,6 +55,7 @@ class World:
     aws: Emulator
     target: str = "staging"
     env: dict[str, str] = field(default_factory=dict)
+    ledger: str = SQLITE
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file of the project."""
@@ -117,7 +119,7 @@ class World:
     def log(self) -> Log:
         """The ledger, read."""
         place = Place("shop", self.target, ACCOUNT, REGION)
-        log = open_ledger("sqlite:///ledger.sqlite", self.folder, place, "0", SystemClock())
+        log = open_ledger(self.ledger, self.folder, place, "0", SystemClock())
         log.refresh()
         return log
 
@@ -229,13 +231,13 @@ spec:{more}
     staging:
       account: "{account}"
       region: {region}
-      ledger: sqlite:///ledger.sqlite{limits}
+      ledger: {ledger}{limits}
 """
 
 
-def project_text(default: str = "staging", limits: str = "", more: str = "") -> str:
+def project_text(default: str = "staging", limits: str = "", more: str = "", ledger: str = SQLITE) -> str:
     """The project file; `limits` and `more` are further lines, indented as they must be."""
-    return PROJECT.format(default=default, limits=limits, more=more, account=ACCOUNT, region=REGION)
+    return PROJECT.format(default=default, limits=limits, more=more, ledger=ledger, account=ACCOUNT, region=REGION)
 
 
 def aws_environment(url: str) -> dict[str, str]:

@@ -1,0 +1,169 @@
+"""The whole command on ledgers in S3 and DynamoDB: what it does there, from several machines, and when it cannot."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from reconciler.recorded.events import Submitted
+from tests.cli.world import World, all_finished, project_text
+from tests.ledger.relay import dynamodb_error, s3_error
+from tests.ledger.server import KEYS, Server
+from tests.services.stub import Act, Stub
+
+COMMANDS = (["plan"], ["apply", "--yes"], ["reconcile"], ["status"], ["why", "clicks"], ["history", "clicks"])
+
+
+def at(world: World, ledger: str) -> World:
+    """The world with its ledger at this address."""
+    world.ledger = ledger
+    world.write("reconciler.yaml", project_text(ledger=ledger))
+    return world
+
+
+@pytest.fixture(params=["s3", "dynamodb"])
+def shared(request: pytest.FixtureRequest, world: World, aws: Server) -> World:
+    """A project whose ledger is in AWS."""
+    return at(world, aws.address(request.param))
+
+
+def test_from_the_first_plan_to_why(shared: World):
+    """plan, apply, a second apply, an edit, reconcile, status, history and why work as on a local file, and in CI."""
+    world = shared
+    world.env["CI"] = "true"
+    world.aws.configure(run_seconds=0)
+    world.spark("orders")
+    world.batch("clicks")
+
+    first = world.run("plan", "--format", "json")
+    applied = world.run("apply", "--yes")
+    again = world.run("apply", "--yes", "--format", "json")
+    world.spark("orders", "B")
+    edited = world.run("reconcile", "--format", "json")
+    status = world.run("status", "--format", "json")
+    why = world.run("why", "orders", "--format", "json")
+    history = world.run("history", "orders")
+
+    assert first.json["ledger_position"] == 0
+    assert [done.code for done in (first, applied, again, edited, status, why, history)] == [0] * 7, applied.err
+    assert again.actions("name", "reason") == [("clicks", "in-sync"), ("orders", "in-sync")]
+    assert ("orders", "submit", "submitted") in edited.actions("name", "action", "outcome")
+    assert {spec["name"] for spec in status.json["specs"]} == {"orders", "clicks"}
+    assert world.sent("orders")[-1]["jobDriver"]["sparkSubmit"]["entryPointArguments"] == ["B"]
+    assert len(world.runs()) == 3
+    assert [path for path in world.files() if "ledger" in path or path.startswith(".reconciler/")] == []
+
+
+def test_another_machine_knows_what_ran(shared: World):
+    """A fresh clone, which shares nothing but the address, finds everything in sync and submits nothing."""
+    shared.batch("clicks")
+    shared.run("apply", "--yes")
+    clone = shared.folder.parent / "clone"
+    shutil.copytree(shared.folder, clone, ignore=shutil.ignore_patterns(".reconciler", "ledger*"))
+
+    there = World(clone, shared.aws, env=shared.env, ledger=shared.ledger)
+    done = there.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 0
+    assert done.actions("name", "action") == [("clicks", "none")]
+    assert len(shared.runs()) == 1
+
+
+def test_two_applies_at_once_submit_once(shared: World):
+    """Two processes that apply the same new specs at the same time start each of them once."""
+    for number in range(3):
+        shared.batch(f"job-{number}")
+
+    ends = all_finished([shared.start("apply", "--yes") for _ in range(2)])
+
+    assert {end.code for end in ends} <= {0, 3}, [end.err for end in ends]
+    assert len(shared.runs()) == 3
+    submitted = [event.name for event in shared.events() if isinstance(event, Submitted)]
+    assert sorted(submitted) == ["job-0", "job-1", "job-2"]
+
+
+def test_looking_creates_nothing(world: World, aws: Server):
+    """plan and status leave an empty bucket empty."""
+    bucket = aws.bucket()
+    at(world, f"s3://{bucket}").batch("clicks")
+
+    ends = [world.run(command).code for command in ("plan", "status")]
+
+    assert ends == [0, 0]
+    assert "Contents" not in aws.s3.list_objects_v2(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "says"),
+    [
+        ("s3://nobody-made-this/x", "there is no bucket nobody-made-this. Create it in eu-west-1"),
+        ("dynamodb://nobody-made-this", "there is no table nobody-made-this in eu-west-1"),
+    ],
+)
+def test_a_store_that_is_not_there_is_one_sentence(world: World, ledger: str, says: str, aws: Server):
+    """No command takes a missing bucket or table for an empty ledger: each ends with 1 and a sentence; nothing is sent."""
+    at(world, ledger).batch("clicks")
+
+    ends = [world.run(*command) for command in COMMANDS]
+
+    assert [done.code for done in ends] == [1] * len(COMMANDS)
+    assert all(done.err.startswith(f"Error: the ledger {ledger}: {says}") for done in ends), ends[0].err
+    assert not any("Traceback" in done.err for done in ends)
+    assert world.runs() == []
+
+
+def test_a_table_with_other_keys_is_one_sentence(world: World, aws: Server):
+    """A table of something else is named as one, with the keys that are needed."""
+    table = aws.table([("LockID", "HASH", "S")])
+    at(world, f"dynamodb://{table}").batch("clicks")
+
+    done = world.run("apply", "--yes")
+
+    assert done.code == 1
+    assert f"the table {table} cannot hold a ledger: its partition key must be {KEYS[0][0]} (String)" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("ledger", "act", "says"),
+    [
+        ("s3://shut/x", s3_error(403, "AccessDenied"), "access denied: these credentials need s3:ListBucket on shut."),
+        (
+            "dynamodb://shut",
+            dynamodb_error(400, "AccessDeniedException"),
+            "access denied: these credentials need dynamodb:Query on shut.",
+        ),
+        ("s3://shut/x", s3_error(301, "PermanentRedirect"), "the bucket shut is in another region"),
+    ],
+    ids=["s3", "dynamodb", "region"],
+)
+def test_a_store_that_may_not_be_read_is_one_sentence(
+    world: World, ledger: str, act: Act, says: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Missing permissions are named, and nothing is sent."""
+    at(world, ledger).batch("clicks")
+    with Stub(act) as stub:
+        for name, value in Server(stub.url).environment.items():
+            monkeypatch.setenv(name, value)
+
+        done = world.run("apply", "--yes")
+
+    assert done.code == 1
+    assert done.err.startswith(f"Error: the ledger {ledger}: {says}")
+    assert "Traceback" not in done.err
+    assert world.runs() == []
+
+
+def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
+    """What one target has run, another target of the same project, at the same address, has not."""
+    text = project_text(ledger=shared.ledger)
+    second = text[text.index("    staging:\n") :].replace("staging:", "prod:")
+    shared.write("reconciler.yaml", text + second)
+    shared.batch("clicks")
+
+    shared.run("apply", "--yes")
+    other = shared.run("plan", "-t", "prod", "--format", "json")
+
+    assert other.actions("action", "reason") == [("submit", "new")]
+    assert other.json["ledger_position"] == 0
