@@ -102,7 +102,7 @@ def test_looking_creates_nothing(world: World, aws: Server):
     ],
 )
 def test_a_store_that_is_not_there_is_one_sentence(world: World, ledger: str, says: str, aws: Server):
-    """No command takes a missing bucket or table for an empty ledger: each ends with 1 and a sentence; nothing is sent."""
+    """A missing bucket or table is never an empty ledger: each command ends with 1 and a sentence; nothing is sent."""
     at(world, ledger).batch("clicks")
 
     ends = [world.run(*command) for command in COMMANDS]
