@@ -96,6 +96,12 @@ def take(seen: Seen, taken: Callable[[str], e.Taken], report: RunReport, allowed
     return (yield from _written(events, _both(_both(seen.unmoved, free), allowed), result))
 
 
+def rebuild(seen: Seen, events: Callable[[str], Sequence[e.Event]]) -> Steps:
+    """Records again what a lost ledger knew of one spec, all of it or nothing; `events` makes it from the time."""
+    made = events((yield from now()))
+    return (yield from _written(made, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
+
+
 def state_of(name: str, token: str, run_id: str, report: RunReport, at: str) -> e.Observed:
     """The event that records how AWS described a run."""
     return e.Observed(

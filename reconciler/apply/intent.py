@@ -98,7 +98,7 @@ def _bytes_to_send(action: Action, token: str, task: Task) -> tuple[JSON, Mappin
     if action.send == 1:
         return kind_named(action.kind).as_sent(action.request, token, task.place.owner(action.name)), action.locate
     recorded = task.world.ledger.recorded.by_token[token]
-    intent = intent_of(task.world.ledger.batch(recorded.intent_position), action.name)
+    intent = intent_of(task.world.ledger.batch(recorded.intent_position), action.name, token)
     return intent.request, recorded.locate
 
 

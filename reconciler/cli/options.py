@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler.cli.logs import start_logging
 from reconciler.wiring.choice import Choice
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -116,6 +119,16 @@ allow_rollback_option = _adding((_allow_rollback,))
 
 pass_options = _adding(_PASS)
 """What one pass may do."""
+
+
+def moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    """A time given as an option; a usage error for one that is no time, or has no zone."""
+    from reconciler.identity.instant import parse
+
+    try:
+        return None if value is None else parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write a time with its zone, as in 2026-12-01T00:00:00Z") from None
 
 
 def given_here(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

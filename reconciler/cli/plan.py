@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.options import chosen, ledger_options, pass_options, selection_options
+from reconciler.cli.options import chosen, ledger_options, moment, pass_options, selection_options
 from reconciler.cli.terminal import out
 from reconciler.cli.verdict import after_plan
 
@@ -31,22 +31,12 @@ something is held or not known.
 """
 
 
-def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    """The time given with --at; a usage error for one that is no time, or has no zone."""
-    from reconciler.identity.instant import parse
-
-    try:
-        return None if value is None else parse(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}; write a time with its zone, as in 2026-12-01T00:00:00Z") from None
-
-
 @click.command("plan", help=HELP)
 @click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Keep the plan.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: plan from what is recorded.")
 @click.option("--detailed-exitcode", is_flag=True, help="2 when changes are pending, 3 when something needs a person.")
-@click.option("--at", callback=_moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone).")
+@click.option("--at", callback=moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone).")
 @selection_options
 @pass_options
 @ledger_options

@@ -22,6 +22,7 @@ COMMANDS = {
     "resolve": "Decide a submission whose outcome is unknown: send it again, or never.",
     "adopt": "Make an existing run a spec's current submission; submit nothing.",
     "graph": "Which spec waits for which.",
+    "fsck": "Hold the ledger against AWS; with --adopt, record again what a lost one knew.",
     "schema": "JSON Schema of the files, for editors.",
     "emulator": "Serve the embedded AWS on a port, for tests of your own tools.",
     "completion": "Completion script for bash, zsh or fish.",

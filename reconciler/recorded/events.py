@@ -384,10 +384,11 @@ def decode(form: Mapping[str, Any]) -> Event:
     return event_type(**{name: form[name] for name, _ in known if name in form})
 
 
-def intent_of(batch: Iterable[Event], name: str) -> Beginning:
-    """What began a submission of a spec, among the events of one position: it holds the request. Raises
-    `LedgerCorrupt` where there is none."""
-    for event in batch:
-        if isinstance(event, Beginning) and event.name == name:
+def intent_of(batch: Iterable[Event], name: str, token: str | None = None) -> Beginning:
+    """What began a submission of a spec, among the events of one position: it holds the request. Of several, that of
+    `token`, or the last. Raises `LedgerCorrupt` where there is none."""
+    mine = [event for event in batch if isinstance(event, Beginning) and event.name == name]
+    for event in reversed(mine):
+        if token in {None, event.token}:
             return event
     raise LedgerCorrupt(f"the ledger holds no intent of {name} where one was recorded")

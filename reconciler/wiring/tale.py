@@ -103,7 +103,7 @@ def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
 def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Change]:
     from reconciler.diff.explain import explain
 
-    sent = (intent_of(ledger.batch(run.intent_position), run.name).request for run in (before, after))
+    sent = (intent_of(ledger.batch(run.intent_position), run.name, run.token).request for run in (before, after))
     return explain(kind_named(after.kind), *sent)
 
 

@@ -1,0 +1,282 @@
+"""`fsck`: the ledger held against AWS, and a lost one made again from tags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.recorded.events import Taken
+from tests.cli.doubt import in_doubt, submitted_by_others
+from tests.cli.world import Done, World
+
+
+def _lose_the_ledger(world: World) -> None:
+    for path in Path(world.folder).glob("ledger.sqlite*"):
+        path.unlink()
+
+
+def _checks(done: Done) -> list[tuple[str, str | None]]:
+    return [(finding["check"], finding["name"]) for finding in done.json["findings"]]
+
+
+def _taken(world: World) -> list[tuple[str, int | None, str]]:
+    return [(event.name, event.generation, event.run_id) for event in world.events() if isinstance(event, Taken)]
+
+
+def _two_generations(world: World) -> list[str]:
+    """A Batch spec that ran as generations 1 and 2, and a Spark one that ran once; the ids of the three runs."""
+    world.batch("clicks", "A", concurrencyPolicy="Allow")
+    world.spark("orders")
+    world.run("apply", "--yes")
+    world.batch("clicks", "B", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    runs = {(run.name, i): run.id for i, run in enumerate(world.runs())}
+    return [run_id for (name, _), run_id in sorted(runs.items()) if name == "clicks"] + [
+        run_id for (name, _), run_id in runs.items() if name == "orders"
+    ]
+
+
+def test_what_agrees_is_ok(world: World):
+    """Each place is named with its runs; nothing is written."""
+    _two_generations(world)
+    before = world.events()
+
+    done = world.run("fsck")
+    form = world.run("fsck", "--format", "json")
+
+    assert done.code == 0, done.out
+    assert "[NG]" not in done.out
+    assert "BatchJob, queue nightly: 2 runs, 2 of this project and target" in done.out
+    assert "No findings." in done.out
+    assert (form.json["ok"], form.json["findings"], form.json["adopted"]) == (True, [], [])
+    assert [(place["place"], place["runs"], place["ours"]) for place in form.json["places"]] == [
+        ("queue nightly", 2, 2),
+        ("application 00app0spark", 1, 1),
+    ]
+    assert world.events() == before
+
+
+def test_a_lost_ledger_is_found_out_and_nothing_is_written(world: World):
+    """Runs with our tags that the ledger does not know: exit 3, a command for each; no ledger is made by looking."""
+    runs = _two_generations(world)
+    _lose_the_ledger(world)
+
+    done = world.run("fsck")
+
+    assert done.code == 3
+    assert done.out.count("[NG]") == 3
+    assert all(f"reconciler adopt clicks {run_id} -t staging" in done.out for run_id in runs[:2])
+    assert "ledger.sqlite" not in world.files()
+
+
+def test_a_lost_ledger_is_made_again(world: World):
+    """Every run has its place again: nothing runs twice, and new content is the next generation."""
+    clicks_one, clicks_two, orders = _two_generations(world)
+    _lose_the_ledger(world)
+
+    done = world.run("fsck", "--adopt", "--yes", "--reason", "bucket deleted", "--format", "json")
+    idle = world.run("apply", "--yes", "--format", "json")
+    world.batch("clicks", "C", concurrencyPolicy="Allow")
+    changed = world.run("plan", "--format", "json")
+
+    assert done.code == 0, done.out
+    assert _taken(world) == [("clicks", 1, clicks_one), ("clicks", 2, clicks_two), ("orders", 1, orders)]
+    assert [(each["generation"], each["content_known"]) for each in done.json["adopted"]] == [
+        (1, False),
+        (2, True),
+        (1, True),
+    ]
+    assert idle.actions("name", "action", "run_id") == [("clicks", "none", clicks_two), ("orders", "none", orders)]
+    assert changed.actions("name", "generation", "action") == [("clicks", 3, "submit"), ("orders", 1, "none")]
+    assert len(world.runs()) == 3
+    assert world.run("fsck").code == 0
+
+
+def test_content_that_nobody_knows_is_other_content(world: World):
+    """Git asks for something else by now: it runs, as the generation after those that ran, and shows no false diff."""
+    _two_generations(world)
+    _lose_the_ledger(world)
+    world.batch("clicks", "C", concurrencyPolicy="Allow")
+
+    done = world.run("fsck", "--adopt", "--yes")
+    planned = world.run("plan", "--format", "json", "--only", "clicks")
+    told = world.run("history", "clicks")
+
+    assert done.code == 0
+    assert "its content is not known" in done.out
+    assert planned.actions("action", "reason", "generation", "changes") == [("submit", "spec-changed", 3, [])]
+    assert told.code == 0
+
+
+def test_a_return_to_old_content_is_told_from_no_change(world: World):
+    """A ran, then B, and git asks for A again: that is a pending change, and runs as generation 3."""
+    _two_generations(world)
+    _lose_the_ledger(world)
+    world.batch("clicks", "A", concurrencyPolicy="Allow")
+
+    world.run("fsck", "--adopt", "--yes")
+    planned = world.run("plan", "--format", "json", "--only", "clicks")
+
+    assert [(name, generation) for name, generation, _ in _taken(world)][:2] == [("clicks", 1), ("clicks", 2)]
+    assert planned.actions("action", "generation") == [("submit", 3)]
+
+
+def test_names_that_left_git_are_recorded_too(world: World):
+    """Their runs are known again; they are retired, and go on."""
+    _two_generations(world)
+    _lose_the_ledger(world)
+    (world.folder / "orders.yaml").unlink()
+    world.spark("other")
+
+    world.run("fsck", "--adopt", "--yes")
+    planned = world.run("plan", "--format", "json")
+
+    assert planned.actions("name", "reason") == [("clicks", "in-sync"), ("orders", "retired"), ("other", "new")]
+
+
+def test_what_is_older_than_the_ledger_takes_no_place(world: World):
+    """A ledger that began anew and went on: a run from before it is a finding, and never the newest generation."""
+    world.batch("clicks", "A", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    _lose_the_ledger(world)
+    world.batch("clicks", "B", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+
+    done = world.run("fsck", "--adopt", "--yes", "--format", "json")
+
+    assert done.code == 3
+    assert _checks(done) == [("unknown-token", "clicks")]
+    assert _taken(world) == []
+    assert world.run("apply", "--yes").code == 0
+    assert len(world.runs()) == 2
+
+
+def test_a_second_run_of_a_submission_is_found(world: World):
+    """Somebody cloned a job with its tags."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    first = world.runs()[0]
+    other = submitted_by_others(world, dict(first.request))
+
+    done = world.run("fsck", "--format", "json")
+
+    assert done.code == 3
+    assert _checks(done) == [("second-run", "clicks")]
+    assert done.json["findings"][0]["run_id"] == other
+    assert first.id in done.json["findings"][0]["message"]
+
+
+def test_two_runs_of_a_lost_submission_are_for_a_person(world: World):
+    """The ledger is lost, and one token has two runs: both are recorded, as a conflict."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    submitted_by_others(world, dict(world.runs()[0].request))
+    _lose_the_ledger(world)
+
+    done = world.run("fsck", "--adopt", "--yes")
+    applied = world.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 3
+    assert applied.actions("action", "reason") == [("hold", "conflict")]
+    assert len(world.runs()) == 2
+
+
+def test_a_live_run_that_aws_does_not_know_is_found(world: World):
+    """The ledger says that it runs, and AWS has no such run."""
+    world.batch("clicks")
+    world.spark("orders")
+    world.run("apply", "--yes")
+    world.aws.reset()
+
+    done = world.run("fsck", "--format", "json")
+
+    assert done.code == 3
+    assert _checks(done) == [("lost", "clicks"), ("lost", "orders")]
+
+
+@pytest.mark.parametrize(("arrives", "check"), [(True, "not-adopted"), (False, "unresolved")])
+def test_an_unknown_outcome_is_a_finding(world: World, arrives: bool, check: str):
+    """With its run, which the next pass adopts, or without one, with the commands that decide it."""
+    doubt = in_doubt(world, "clicks")
+    if arrives:
+        doubt.arrive()
+
+    done = world.run("fsck")
+
+    assert done.code == 3
+    assert _checks(world.run("fsck", "--format", "json")) == [(check, "clicks")]
+    assert ("reconciler resolve clicks --abandon --token " in done.out) is not arrives
+
+
+def test_a_run_that_was_given_up_and_came_late_is_found(world: World):
+    """Abandoned before it settled, and then it ran: the finding names the run and how to take it."""
+    doubt = in_doubt(world, "clicks", hours=1 / 60)
+    world.run("resolve", "clicks", "--abandon", "--force", "--yes")
+    run_id = doubt.arrive()
+
+    done = world.run("fsck")
+
+    assert done.code == 3
+    assert "which the ledger calls abandoned" in done.out
+    assert f"reconciler adopt clicks {run_id}" in done.out
+
+
+def test_a_place_that_cannot_be_read_is_an_error(world: World):
+    """Exit 1: what was not seen is not OK. The other places are told all the same."""
+    _two_generations(world)
+    world.aws.configure(queues=["other"])
+
+    done = world.run("fsck")
+
+    assert done.code == 1
+    assert "[NG] BatchJob, queue nightly: ListJobs" in done.out
+    assert "[OK] EmrServerlessJobRun, application 00app0spark" in done.out
+
+
+def test_runs_of_others_are_left_alone(world: World):
+    """Jobs without our tags, or of another project, in the same queue: no finding, and not adopted."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    plain = {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"}
+    for owner in (None, "other/staging/clicks", "shop/prod/clicks"):
+        tags = {"tags": {"reconciler:token": "r1-00", "reconciler:spec": owner}} if owner else {}
+        submitted_by_others(world, {**plain, **tags})
+
+    done = world.run("fsck", "--adopt", "--yes")
+
+    assert done.code == 0
+    assert "4 runs, 1 of this project and target" in done.out
+
+
+def test_adopting_asks(world: World):
+    """Without a terminal it needs --yes, and says what it would record."""
+    _two_generations(world)
+    _lose_the_ledger(world)
+
+    done = world.run("fsck", "--adopt")
+
+    assert done.code == 1
+    assert "--yes" in done.err
+    assert "To be recorded, and not run again:" in done.out
+    assert "ledger.sqlite" not in world.files()
+
+
+def test_what_moved_meanwhile_is_not_recorded(world: World, monkeypatch: pytest.MonkeyPatch):
+    """While the person reads, an apply adopts the same run: nothing is recorded twice."""
+    from reconciler.cli import fsck
+
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    _lose_the_ledger(world)
+
+    def meanwhile(*_: object) -> bool:
+        assert world.run("apply", "--yes").code == 0
+        return True
+
+    monkeypatch.setattr(fsck, "agreed", meanwhile)
+    done = world.run("fsck", "--adopt")
+
+    assert done.code == 1
+    assert "moved since it was shown" in done.err
+    assert [name for name, _, _ in _taken(world)] == ["clicks"]
