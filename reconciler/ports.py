@@ -193,7 +193,7 @@ class Wanted:
 class RunReport:
     """The state of one run. `known` is false where AWS says there is no such run. `state` is a `RunState` value.
 
-    Times are ISO 8601 text; `detail` is AWS's own reason.
+    Times are ISO 8601 text; `detail` is AWS's own reason, `usage` what else it says of the run, in its own words.
     """
 
     known: bool
@@ -202,6 +202,7 @@ class RunReport:
     detail: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    usage: JSON | None = None
 
     def event(self, name: str, ref: RunRef, at: str) -> e.Observed:
         """The event that records this report."""
@@ -215,6 +216,7 @@ class RunReport:
             detail=self.detail,
             started_at=self.started_at,
             finished_at=self.finished_at,
+            usage=self.usage,
         )
 
 

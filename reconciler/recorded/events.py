@@ -223,7 +223,8 @@ class Superseded(SubmissionEvent):
 class Observed(SubmissionEvent):
     """The state of a run as AWS gave it.
 
-    `state` is one of `RunState`; `aws_state` is the service's own word; `detail` its reason in its own words.
+    `state` is one of `RunState`; `aws_state` is the service's own word; `detail` its reason in its own words. `usage`
+    is what else it says, in its own words: ``billedResourceUtilization``, ``attempts``, ``statusSummary``.
     """
 
     type: ClassVar[str] = "observed"
@@ -233,6 +234,7 @@ class Observed(SubmissionEvent):
     detail: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    usage: JSON | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,6 +271,7 @@ def _observe(submission: Submission, event: e.Observed) -> None:
     submission.detail = event.detail
     submission.started_at = event.started_at or submission.started_at
     submission.finished_at = event.finished_at
+    submission.usage = event.usage or submission.usage
     submission.unseen.clear()
     if not submission.live:
         submission.ended_at = event.at

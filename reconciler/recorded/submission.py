@@ -69,6 +69,7 @@ class Submission:
     `run_id`          `None` until AWS accepted it.
     `taken_by`        the spec that was given this run by hand: since then it is no longer this submission's to follow.
     `conflict`        the runs that claim to be this submission's, where there are several.
+    `usage`           what else the service said of its run; `None` where it said nothing.
     `error`           what AWS or the client said last, ``CODE: message``; `None` where nothing went wrong.
     """
 
@@ -98,6 +99,7 @@ class Submission:
     finished_at: str | None = None
     cancel_asked_at: str | None = None
     cancel_accepted_at: str | None = None
+    usage: Mapping[str, object] | None = None
     error: str | None = None
     conflict: tuple[str, ...] = ()
     taken_by: str | None = None

@@ -13,7 +13,7 @@ from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import Submission
 from reconciler.render.fields import change_block
 from reconciler.render.json_form import change_json
-from reconciler.render.shown import lines_text, plain, sentence
+from reconciler.render.shown import lines_text, plain, sentence, value_text
 from reconciler.render.style import CYAN, GREEN, RED, YELLOW, Style
 
 Placed = tuple[int, e.Event]
@@ -155,6 +155,7 @@ def why_json(events: Sequence[Placed], changes: Sequence[Change] = (), previous:
         "run_id": submission.run_id,
         "state": str(submission.run_state or submission.phase),
         "detail": submission.detail,
+        "usage": submission.usage,
         "error": submission.error,
         "source": dict(intent.source),
         "commit": intent.commit,
@@ -207,6 +208,7 @@ def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, s
         ("run", submission.run_id),
         ("state", str(submission.run_state or submission.phase)),
         ("detail", submission.detail),
+        *((name, value_text(fact)) for name, fact in sorted((submission.usage or {}).items())),
         ("error", submission.error),
         ("reason", intent.reason),
         ("spec", source),

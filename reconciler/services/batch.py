@@ -184,6 +184,7 @@ def _report_of(job: Job) -> RunReport | str:
         detail=_detail(job),
         started_at=_text(job.get("startedAt")),
         finished_at=None if state.live else _text(job.get("stoppedAt")),
+        usage=_usage(job),
     )
 
 
@@ -204,6 +205,13 @@ def _detail(job: Job) -> str | None:
     code = container.get("exitCode")
     parts = [job.get("statusReason"), None if code is None else f"exit code {code}", container.get("reason")]
     return "; ".join(part for part in parts if part) or None
+
+
+def _usage(job: Job) -> JSON | None:
+    """How often the container ran, and how many children of an array are in which state."""
+    children = job.get("arrayProperties", {}).get("statusSummary", {})
+    usage = {"attempts": len(job.get("attempts", ())), "statusSummary": {k: n for k, n in children.items() if n}}
+    return {name: fact for name, fact in usage.items() if fact} or None
 
 
 def _text(milliseconds: int | None) -> str | None:

@@ -241,6 +241,7 @@ def _report_of(run: Run) -> RunReport | str:
         detail=run.get("stateDetails") or None,
         started_at=_text(run.get("startedAt")),
         finished_at=_text(ended),
+        usage=_usage(run),
     )
 
 
@@ -253,6 +254,12 @@ def _facts(run: Run) -> RunFacts:
             created_at=instant.text(run["createdAt"]),
             report=_report_of(run),
         )
+
+
+def _usage(run: Run) -> JSON | None:
+    """What the run was billed for: vCPU hours and GB hours, known some time after its end."""
+    billed = run.get("billedResourceUtilization")
+    return {"billedResourceUtilization": dict(billed)} if billed else None
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -111,6 +111,15 @@ def test_a_report_says_when_and_why(fake: FakeAws, batch: Batch):
     assert expected == batch.observe([ref(1)])["r1-1"]
 
 
+def test_a_report_says_how_often_it_ran_and_how_its_children_stand(fake: FakeAws, batch: Batch):
+    """Attempts that are over, and the children of an array by state; empty states are left out."""
+    children = {"statusSummary": {"SUCCEEDED": 2, "FAILED": 1, "RUNNING": 0}, "size": 3}
+    fake.play(DescribeJobs=describing(job("job-1", "FAILED", attempts=[{}, {}], arrayProperties=children)))
+    report = batch.observe([ref(1)])["r1-1"]
+    assert isinstance(report, RunReport)
+    assert report.usage == {"attempts": 2, "statusSummary": {"SUCCEEDED": 2, "FAILED": 1}}
+
+
 def test_an_unknown_state_is_an_error(fake: FakeAws, batch: Batch):
     """A word of a newer API is never guessed at."""
     fake.play(DescribeJobs=describing(job("job-1", "PONDERING")))

@@ -107,6 +107,15 @@ def test_a_report_says_when_and_why(fake: FakeAws, emr: EmrServerless):
     assert expected == emr.observe([ref(1)])["r1-1"]
 
 
+def test_a_report_says_what_was_billed(fake: FakeAws, emr: EmrServerless):
+    """In AWS's own words and units, once it says so."""
+    billed = {"vCPUHour": 1.5, "memoryGBHour": 6.0, "storageGBHour": 0.0}
+    fake.play(GetJobRun=getting(run("run-1", "SUCCESS", updatedAt=1, billedResourceUtilization=billed)))
+    report = emr.observe([ref(1)])["r1-1"]
+    assert isinstance(report, RunReport)
+    assert report.usage == {"billedResourceUtilization": billed}
+
+
 def test_a_run_that_has_not_ended_has_no_end(fake: FakeAws, emr: EmrServerless):
     """The time of the last change is an end only for a run that has ended."""
     fake.play(GetJobRun=getting(run("run-1", "RUNNING", updatedAt=1), run("run-2", "SUCCESS", updatedAt=1)))
