@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection
@@ -12,8 +12,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from werkzeug.datastructures import Headers
 
-from reconciler.emulator.server import Emulator, Plan, Rule
+from reconciler.emulator.control import accepted_runs
+from reconciler.emulator.dispatch import dispatcher
+from reconciler.emulator.records import Records
+from reconciler.emulator.server import Emulator, Plan, Rule, Settings
+from reconciler.emulator.state import State
+from reconciler.emulator.wire import Call
 from tests.emulator.conftest import APPLICATION, NOON, Clock, client, run_request
 from tests.emulator.test_faults import eventually
 
@@ -217,6 +223,30 @@ def test_a_signature_is_looked_at_before_the_request(emulator: Emulator) -> None
 
     assert signed(emulator, 901, "/v1/describejobs")[:2] == (403, "InvalidSignatureException")
     assert signed(emulator, 0, "/v1/describejobs")[:2] == (400, "ClientException")
+
+
+def test_a_signature_that_grows_old_while_others_write_is_refused(clock: Clock) -> None:
+    """What counts is the moment of processing, however long a request waited for it."""
+
+    class Busy(State):
+        """A state on which others work for a minute before anybody's turn."""
+
+        @contextmanager
+        def writing(self) -> Iterator[Records]:
+            clock.tick(60)
+            with super().writing() as records:
+                yield records
+
+    state = Busy(None)
+    state.put_settings(Settings(signature_seconds=30))
+    date = datetime.fromtimestamp(clock.now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    body = b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}'
+
+    reply = dispatcher(state)(Call("POST", "/v1/submitjob", headers=Headers({"X-Amz-Date": date}), body=body))
+
+    assert (reply.status, reply.headers["x-amzn-ErrorType"]) == (403, "InvalidSignatureException")
+    assert accepted_runs(state) == []
+    state.close()
 
 
 def test_another_process_may_change_clock_and_signatures(tmp_path: Path, clock: Clock) -> None:

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientEr
 
 from reconciler.emulator.server import Emulator, Plan, Rule
 from tests.emulator.conftest import APPLICATION, Clock, job_request, run_request
+from tests.emulator.test_control import ask
 
 Send = Callable[..., Mapping[str, Any]]
 BOTH = pytest.mark.parametrize("operation", ["StartJobRun", "SubmitJob"])
@@ -260,16 +261,21 @@ def test_a_client_may_wait_for_its_late_answer(world: Emulator, send: Send) -> N
     assert [job["jobId"]] == [run.id for run in world.runs()]
 
 
-def test_a_reset_loses_what_is_on_its_way(world: Emulator, send: Send, clock: Clock) -> None:
-    """A new world gets no old requests."""
+@pytest.mark.parametrize("over_http", [False, True])
+def test_a_reset_loses_what_is_on_its_way(over_http: bool, world: Emulator, send: Send, clock: Clock) -> None:
+    """A new world gets no old requests; the plan stays."""
     faulty(world, Rule("late", "closed", late_seconds=1))
     with pytest.raises(ConnectionClosedError):
         send("SubmitJob")
 
-    world.reset()
+    if over_http:
+        assert ask(world, "POST", "reset") == (200, {})
+    else:
+        world.reset()
     clock.tick(5)
 
     assert (world.faults()["on_the_way"], world.runs()) == (0, [])
+    assert len(world.faults()["rules"]) == 1
 
 
 def test_a_delayed_answer_is_of_a_request_processed_at_once(world: Emulator, send: Send, clock: Clock) -> None:
