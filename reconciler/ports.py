@@ -49,14 +49,11 @@ class Store(Protocol):
 class Snapshots(Protocol):
     """What a store may offer beside `Store`: a place for what its batches add up to, so that few must be read.
 
-    A cache and never the truth: what is kept may be lost, old, cut short, mixed up or of another version, and whoever
-    reads it checks it against the batches. The content is some bytes for each submission, so it can be megabytes; a
-    store may cut it into pieces. Both methods raise `LedgerError`, which costs nothing but the time to read more.
+    Never the truth: it may be lost, old or mixed up, and who reads it checks it. A `LedgerError` costs only time.
     """
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """The snapshot of the highest position that is at hand, as (position, content); `None` where there is none.
-        Creates nothing."""
+        """That of the highest position at hand, as (position, content); `None` without one. Creates nothing."""
         ...
 
     def keep_snapshot(self, position: int, content: bytes) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.errors import LedgerPinned
 from reconciler.identity.digest import Place
 from reconciler.ledger.batch import Batch, checksum, corrupt, decode
+from reconciler.ports import Store
 from reconciler.recorded import events as e
 from reconciler.recorded.state import Pin
 
@@ -63,6 +65,20 @@ class Chain:
                 f"the ledger {self.address} belongs to {described(theirs)}, and this is {described(ours)}: "
                 "nothing was read or written. Use another ledger, or the project and target it belongs to."
             )
+
+
+def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, bytes, Batch]]:
+    """Every batch after a position with its bytes, checked as `Chain.accept` does, and nothing taken from a snapshot.
+
+    Raises what it raises, and `LedgerMissing`. The chain is checked from `after` on, the batch there included.
+    """
+    chain = Chain(store.address, place, max(after - 1, 0))
+    for position, raw in store.read(chain.position):
+        if position == after:
+            chain.check_gap(position)
+        else:
+            yield position, raw, chain.accept(position, raw)
+        chain.move(position, raw)
 
 
 def pin_at(place: Place) -> Pin:

@@ -19,7 +19,6 @@ from reconciler.errors import (
     LedgerFormatNewer,
     LedgerMissing,
     LedgerPinned,
-    LedgerUnreachable,
 )
 from reconciler.identity import instant
 from reconciler.identity.digest import Place
@@ -27,13 +26,11 @@ from reconciler.ledger.batch import Batch, corrupt, decode, encode
 from reconciler.ledger.cache import Cache
 from reconciler.ledger.chain import Chain
 from reconciler.ledger.rehearsal import intended_before, rehearse
+from reconciler.ledger.writing import put
 from reconciler.ports import Appended, Clock, Moved, Store, Valid
 from reconciler.recorded import events as e
 from reconciler.recorded.fold import fold
 from reconciler.recorded.state import Recorded
-
-WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between the tries of one write whose reply was lost: six tries, about three seconds."""
 
 DENSE = 4
 """At most how many positions are read for each one that is wanted, rather than got one by one."""
@@ -180,7 +177,7 @@ class Log:
     def _won(self, position: int, batch: Batch) -> bool:
         raw, types = encode(batch), [event.type for event in batch.events]
         sys.audit("reconciler.recording", *types)
-        held = self._write(position, raw)
+        held = put(self._store, self._clock, position, raw)
         if held != raw and decode(held, position, self.address).nonce != batch.nonce:
             return False
         fold(self._recorded, position, batch.events)
@@ -188,26 +185,6 @@ class Log:
         self._wrote = True
         sys.audit("reconciler.recorded", *types)
         return True
-
-    def _write(self, position: int, raw: bytes) -> bytes:
-        """One batch at one position, again and again until something is there: its reply may be lost, and a write
-        whose reply was lost is neither won nor lost until it is read."""
-        unclear: LedgerUnreachable | None = None
-        for pause in (*WRITE_PAUSES, None):
-            try:
-                return self._store.append(position, raw)
-            except LedgerUnreachable as error:
-                unclear = error
-            except LedgerError as error:
-                if unclear is None:
-                    raise
-                raise LedgerUnreachable(f"{unclear} Then: {error}") from error
-            if pause is not None:
-                self._clock.sleep(pause)
-        raise LedgerUnreachable(
-            f"the ledger {self.address} did not confirm a write at position {position} in {len(WRITE_PAUSES) + 1} "
-            f"tries; it is there or not, and the next read tells. Last: {unclear}"
-        ) from unclear
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

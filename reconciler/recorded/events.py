@@ -1,61 +1,47 @@
-"""Everything that can happen to a submission, as the ledger holds it.
+"""Everything that can happen to a spec and its submissions, as the ledger holds it.
 
-Each event is a frozen dataclass; its JSON form is ``{"type": …}`` and the fields that are not `None`. Times are text
-as `identity.instant.text` writes them. Later versions may add types and optional fields; a type that is not known
-here means that a newer reconciler wrote the ledger.
+Times are text as `identity.instant.text` writes them. Later versions may add types and optional fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from functools import cache
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
+from reconciler.errors import LedgerCorrupt
 from reconciler.model.strict import JSON
+from reconciler.recorded.event import (
+    FORMAT,
+    Event,
+    Opened,
+    Renamed,
+    SpecEvent,
+    SubmissionEvent,
+    decode,
+    encode,
+    event_types,
+)
+from reconciler.recorded.spec_events import BackfillAsked, Missed, Notified, ScheduledSince
 
-FORMAT = 1
-"""Version of the event format, pinned by the first event; a higher one is refused."""
-
+__all__ = [
+    "FORMAT",
+    "BackfillAsked",
+    "Event",
+    "Missed",
+    "Notified",
+    "Opened",
+    "Renamed",
+    "ScheduledSince",
+    "SpecEvent",
+    "SubmissionEvent",
+    "decode",
+    "encode",
+    "event_types",
+]
 
 BY_HAND = "hand"
 """`Adopted.by` where a person said which run it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """The base of all events. `at` is when it was written down, by the clock of the machine that wrote it."""
-
-    type: ClassVar[str]
-    at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened(Event):
-    """The first event of every ledger: what it belongs to."""
-
-    type: ClassVar[str] = "opened"
-    project: str
-    target: str
-    account: str
-    region: str
-    format: int
-    tool_version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecEvent(Event):
-    """An event of one spec."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionEvent(SpecEvent):
-    """An event of one submission, known by its token."""
-
-    token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,112 +264,8 @@ class RetryAsked(SubmissionEvent):
     actor: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduledSince(SpecEvent):
-    """From `since` on, the slots of `schedule` in `time_zone` are due; earlier ones are not, whatever was before.
-
-    With `stopped` (``suspended``, ``removed`` or ``unscheduled``) the schedule stands still from `since` on, until a
-    later event starts it again.
-    """
-
-    type: ClassVar[str] = "scheduled-since"
-    kind: str
-    since: str
-    schedule: str
-    time_zone: str
-    stopped: str | None = None
-    actor: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed(SpecEvent):
-    """Slots that came due and never run. `reason` is one of `MissedReason`.
-
-    Meant are the slots of `slots`; where that is absent, every slot from `first` to `last` that was not submitted.
-    `count` is their number, `None` where there were too many to count. `settled` is the last slot up to which every
-    slot is dealt with.
-    """
-
-    type: ClassVar[str] = "missed"
-    first: str
-    last: str
-    count: int | None = None
-    slots: tuple[str, ...] | None = None
-    reason: str
-    settled: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackfillAsked(SpecEvent):
-    """A person asks for runs of past slots, in this order, each once more whatever became of it before."""
-
-    type: ClassVar[str] = "backfill-asked"
-    slots: tuple[str, ...]
-    reason: str | None = None
-    actor: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notified(SpecEvent):
-    """People are told of something that happened: written before it is sent, so that it is told at most once.
-
-    `key` stands for what happened, such as ``rejected:TOKEN``; `kinds` are those of `plan.notice.NoticeKind`.
-    """
-
-    type: ClassVar[str] = "notified"
-    key: str
-    kinds: tuple[str, ...]
-
-
 Beginning = Intended | Taken
 """What begins a submission, and holds its request."""
-
-
-@cache
-def _types() -> dict[str, type[Event]]:
-    found: dict[str, type[Event]] = {}
-    pending = [Event]
-    while pending:
-        for child in pending.pop().__subclasses__():
-            pending.append(child)
-            if "type" in child.__dict__:
-                found[child.type] = child
-    return found
-
-
-@cache
-def _fields(type_name: str) -> tuple[tuple[str, bool], ...]:
-    """Field names of an event type, and whether each must be there."""
-    return tuple((field.name, field.default is MISSING) for field in fields(_types()[type_name]))
-
-
-def encode(event: Event) -> JSON:
-    """The JSON form of an event."""
-    form: JSON = {"type": event.type}
-    for name, _ in _fields(event.type):
-        value = getattr(event, name)
-        if value is not None:
-            form[name] = value
-    return form
-
-
-def decode(form: Mapping[str, Any]) -> Event:
-    """The event that a JSON form stands for.
-
-    Unknown optional fields of a known type are passed over. Raises `LedgerFormatNewer` for a type that is not known,
-    `LedgerCorrupt` for a missing field.
-    """
-    event_type = _types().get(form.get("type", ""))
-    if event_type is None:
-        raise LedgerFormatNewer(
-            f"the ledger holds an event of type {form.get('type')!r}, which this version does not know: "
-            "it was written by a newer reconciler. Upgrade to that version."
-        )
-    known = _fields(event_type.type)
-    missing = [name for name, required in known if required and name not in form]
-    if missing:
-        raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger lacks {', '.join(missing)}")
-    return event_type(**{name: form[name] for name, _ in known if name in form})
 
 
 def intent_of(batch: Iterable[Event], name: str, token: str | None = None) -> Beginning:

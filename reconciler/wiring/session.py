@@ -56,7 +56,7 @@ def opened(choice: Choice, *, fallback_target: str | None = None) -> Iterator[Se
     project = read_project(root).project
     name = target_name(choice, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
     target = project.target(name)
-    place, address = _place(project.name, name, target)
+    place, address = place_of(project.name, name, target)
     guard.check_ledger(address, emulated=target.is_emulator, kept=choice.local_ledger, environ=environ)
     clock = SystemClock()
     ledger = open_ledger(address, root, place, __version__, clock)
@@ -68,7 +68,7 @@ def opened(choice: Choice, *, fallback_target: str | None = None) -> Iterator[Se
         ledger.close()
 
 
-def _place(project: str, name: str, target: Target) -> tuple[Place, str]:
+def place_of(project: str, name: str, target: Target) -> tuple[Place, str]:
     """The place of a target and its ledger's address, which a target that was read completely always has."""
     if target.account is None or target.region is None or target.ledger is None:
         raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")

@@ -20,7 +20,8 @@ from reconciler.errors import (
 )
 from reconciler.identity.digest import Place
 from reconciler.ledger.batch import Batch, checksum, decode, encode
-from reconciler.ledger.log import WRITE_PAUSES, Log
+from reconciler.ledger.log import Log
+from reconciler.ledger.writing import WRITE_PAUSES
 from reconciler.ports import Appended, Moved, Store
 from reconciler.recorded.events import Conflicted, Event, Observed, Opened
 from reconciler.recorded.state import Pin, Recorded

@@ -90,6 +90,11 @@ def _command(name: str) -> click.Command:
 
 
 def _options(command: click.Command) -> set[str]:
+    """The options of a command, and of those that it is a group of."""
+    if isinstance(command, click.Group) and command is not program:
+        with click.Context(command) as context:
+            commands = [command.get_command(context, name) for name in command.list_commands(context)]
+        return {flag for found in commands if found is not None for flag in _options(found)}
     return {flag for option in command.params if isinstance(option, click.Option) for flag in option.opts}
 
 

@@ -34,7 +34,7 @@ POOLS: dict[str, st.SearchStrategy[Any]] = {
 
 def event_types() -> list[type[e.Event]]:
     """Every type that the ledger can hold, by name."""
-    return [known for _, known in sorted(e._types().items())]
+    return [known for _, known in sorted(e.event_types().items())]
 
 
 def events_of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
@@ -44,7 +44,7 @@ def events_of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
 
 @cache
 def _events_called(name: str) -> st.SearchStrategy[e.Event]:
-    kind = e._types()[name]
+    kind = e.event_types()[name]
     hints = get_type_hints(kind)
     given = {
         field.name: st.one_of(_values(field.name, hints[field.name]), st.just(field.default))

@@ -1,0 +1,290 @@
+"""`reconciler ledger verify`, `copy` and `export`, run as people run them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from reconciler.identity.digest import Place
+from reconciler.ledger.open import open_store
+from reconciler.recorded import events as e
+from tests.cli.world import ACCOUNT, REGION, World, project_text
+
+PLACE = Place("shop", "staging", ACCOUNT, REGION)
+
+
+@pytest.fixture
+def used(world: World) -> World:
+    """A project whose ledger holds two runs."""
+    world.batch("clicks")
+    world.batch("orders", "password=hunter2")
+    assert world.run("apply", "--yes").code == 0
+    return world
+
+
+def stored(world: World, name: str) -> list[tuple[int, bytes]]:
+    """Every batch of a SQLite ledger of the project."""
+    return list(open_store(f"sqlite:///{name}", world.folder, PLACE).read(0))
+
+
+def damage(world: World, position: int) -> None:
+    """Changes a batch behind the triggers' back."""
+    with sqlite3.connect(world.folder / "ledger.sqlite") as connection:
+        (raw,) = connection.execute("SELECT batch FROM batches WHERE position = ?", (position,)).fetchone()
+        connection.execute("DROP TRIGGER batches_are_never_changed")
+        connection.execute(
+            "UPDATE batches SET batch = ? WHERE position = ?", (raw.replace(b"hunter2", b"hunter3"), position)
+        )
+
+
+def where_intended(world: World, name: str) -> int:
+    """The position of a spec's intent."""
+    return world.log().recorded.specs[name].submissions[0].intent_position
+
+
+# --- verify -----------------------------------------------------------------------------------------------------------
+
+
+def test_verify_says_that_nothing_is_wrong(used: World):
+    """One [OK] line for each check, a summary, exit code 0, and no file is changed."""
+    before = used.files()
+    done = used.run("ledger", "verify")
+    count = len(stored(used, "ledger.sqlite"))
+
+    assert (done.code, done.err) == (0, "")
+    assert f"[OK] positions: 1 to {count}, none missing" in done.out
+    assert f"[OK] pin: project shop, target staging, account {ACCOUNT}, region {REGION}" in done.out
+    assert "[NG]" not in done.out
+    assert f"sqlite:///ledger.sqlite: {count} positions, {len(used.events())} events, nothing is wrong." in done.out
+    assert before == used.files()
+
+
+def test_verify_names_the_position_and_what_to_do(used: World):
+    """Damage is [NG], with its position and advice; the exit code is 1."""
+    position = where_intended(used, "orders")
+    damage(used, position)
+    done = used.run("ledger", "verify")
+
+    assert done.code == 1
+    assert f"[NG] chain: position {position + 1}: does not follow position {position}" in done.out
+    assert "Restore the ledger from a copy" in done.out
+    assert "1 of 7 checks failed." in done.out
+
+
+def test_verify_as_json(used: World):
+    """The same for machines."""
+    sound = used.run("ledger", "verify", "--format", "json")
+    position = where_intended(used, "orders")
+    damage(used, position)
+    damaged = used.run("ledger", "verify", "--format", "json")
+
+    assert (sound.code, sound.json["ok"]) == (0, True)
+    assert {"OK", "SKIP"} >= {check["result"] for check in sound.json["checks"]}
+    assert (damaged.code, damaged.json["ok"], damaged.json["ledger"]) == (1, False, "sqlite:///ledger.sqlite")
+    (wrong,) = [check for check in damaged.json["checks"] if check["result"] == "NG"]
+    assert ("chain", position + 1) == (wrong["check"], wrong["position"])
+    assert wrong["message"]
+    assert wrong["advice"]
+
+
+def test_verify_of_nothing(world: World):
+    """No ledger is an error, and none is made."""
+    done = world.run("ledger", "verify")
+
+    assert (done.code, done.err) == (1, "Error: there is no ledger at sqlite:///ledger.sqlite\n")
+    assert "ledger.sqlite" not in world.files()
+
+
+def test_verify_keeps_a_new_snapshot(used: World):
+    """With --new-snapshot a sound ledger has one afterwards, and the next verify judges it."""
+    assert "[SKIP] snapshot: there is none" in used.run("ledger", "verify", "--new-snapshot").out
+    count = len(stored(used, "ledger.sqlite"))
+    assert f"[OK] snapshot: that of position {count} is what the batches add up to" in used.run("ledger", "verify").out
+    assert used.run("status").code == 0
+
+
+PROD = f"""
+    prod:
+      account: "{ACCOUNT}"
+      region: {REGION}
+      ledger: sqlite:///ledger.sqlite
+"""
+
+
+def test_verify_looks_at_the_target_it_is_told(used: World):
+    """A ledger of another target is not this one's."""
+    used.write("reconciler.yaml", project_text(limits=PROD))
+    done = used.run("ledger", "verify", "-t", "prod")
+
+    assert done.code == 1
+    assert "[NG] pin: position 1: the ledger belongs to project shop, target staging" in done.out
+    assert "this is project shop, target prod" in done.out
+
+
+# --- copy -------------------------------------------------------------------------------------------------------------
+
+
+def test_copy_puts_the_ledger_elsewhere(used: World):
+    """Every batch is the same there, the copy is verified, the next step is said; a second copy adds nothing."""
+    done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///kept/other.sqlite")
+    again = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///kept/other.sqlite")
+    count = len(stored(used, "ledger.sqlite"))
+
+    assert (done.code, done.err) == (0, "")
+    assert f"{count} positions of sqlite:///ledger.sqlite are in sqlite:///kept/other.sqlite." in done.out
+    assert "[NG]" not in done.out
+    assert "Now write ledger: sqlite:///kept/other.sqlite for target staging in reconciler.yaml." in done.out
+    assert f", of which {count} were there before." in again.out
+    assert stored(used, "ledger.sqlite") == stored(used, "kept/other.sqlite")
+
+
+def test_the_copy_is_used_as_the_ledger_was(used: World):
+    """Once the project names it, nothing runs again."""
+    used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///other.sqlite")
+    used.write("reconciler.yaml", project_text().replace("sqlite:///ledger.sqlite", "sqlite:///other.sqlite"))
+    done = used.run("apply", "--yes", "--format", "json")
+
+    assert [("clicks", "none"), ("orders", "none")] == done.actions("name", "action")
+    assert len(used.runs()) == 2
+
+
+def test_copy_refuses_what_is_not_a_beginning(used: World):
+    """A target that holds another ledger stays as it is."""
+    used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///other.sqlite")
+    used.batch("views")
+    used.run("apply", "--yes")
+    used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///third.sqlite")
+    before = stored(used, "third.sqlite")
+    done = used.run("ledger", "copy", "sqlite:///other.sqlite", "sqlite:///third.sqlite")
+
+    assert done.code == 1
+    assert "holds something at position" in done.err
+    assert before == stored(used, "third.sqlite")
+
+
+def test_a_renamed_project_keeps_its_history(used: World):
+    """Under a new name the old ledger is refused; moved, it is read as before and says where it came from, and nothing
+    runs again."""
+    used.write("reconciler.yaml", project_text().replace("name: shop", "name: store"))
+    refused = used.run("plan")
+    moved = used.run(
+        "ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///moved.sqlite", "--rename", "--from-project", "shop"
+    )
+    used.write(
+        "reconciler.yaml", project_text().replace("name: shop", "name: store").replace("ledger.sqlite", "moved.sqlite")
+    )
+    planned = used.run("plan", "--format", "json")
+    exported = [json.loads(line) for line in used.run("ledger", "export").out.splitlines()]
+
+    assert refused.code == 1
+    assert "belongs to project shop" in refused.err
+    assert (moved.code, moved.err) == (0, "")
+    assert "It was project shop, target staging" in moved.out
+    assert [("clicks", "none"), ("orders", "none")] == planned.actions("name", "action")
+    assert (exported[0]["type"], exported[0]["project"]) == ("opened", "store")
+    assert (exported[-1]["type"], exported[-1]["project"]) == ("renamed", "shop")
+    assert len(used.runs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sqlite:///a.sqlite", "sqlite:///a.sqlite"], "FROM and TO are both sqlite:///a.sqlite"),
+        (["sqlite:///a.sqlite", "sqlite:///b.sqlite", "--from-target", "x"], "go with --rename"),
+        (["sqlite:///a.sqlite"], "Missing argument 'TO'"),
+    ],
+)
+def test_copy_asked_wrongly(used: World, arguments: list[str], said: str):
+    """Options and addresses that do not go together are wrong usage."""
+    done = used.run("ledger", "copy", *arguments)
+
+    assert done.code == 64
+    assert said in done.err
+
+
+def test_copy_to_an_address_of_no_store(used: World):
+    """The known stores are named."""
+    done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "ledger.sqlite")
+
+    assert done.code == 1
+    assert "it is one of sqlite://, s3://, dynamodb://" in done.err
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+def test_export_prints_every_event_whole(used: World):
+    """One JSON object a line, in order, with its position, and nothing masked: as the ledger holds it."""
+    done = used.run("ledger", "export")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+
+    assert (done.code, done.err) == (0, "")
+    assert [{key: value for key, value in line.items() if key != "position"} for line in lines] == [
+        json.loads(json.dumps(e.encode(event))) for event in used.events()
+    ]
+    assert sorted(line["position"] for line in lines) == [line["position"] for line in lines]
+    assert "password=hunter2" in done.out
+
+
+def test_export_goes_on_after_a_position(used: World):
+    """--after gives only what is new; after the end that is nothing."""
+    lines = used.run("ledger", "export").out.splitlines()
+    rest = used.run("ledger", "export", "--after", "2").out.splitlines()
+
+    assert [line for line in lines if json.loads(line)["position"] > 2] == rest
+    assert used.run("ledger", "export", "--after", "1000").out == ""
+
+
+def test_export_stops_at_damage(used: World):
+    """What comes after a broken chain is not printed: the exit code is 1, and the position is named."""
+    position = where_intended(used, "orders")
+    damage(used, position)
+    done = used.run("ledger", "export")
+
+    assert done.code == 1
+    assert f"damaged at position {position + 1}" in done.err
+    assert position == json.loads(done.out.splitlines()[-1])["position"]
+
+
+NO_AWS = """
+import sys
+from reconciler.cli import main
+for line in ("ledger verify", "ledger export", "ledger copy sqlite:///ledger.sqlite sqlite:///other.sqlite"):
+    assert main(line.split()) == 0
+assert {"boto3", "botocore"}.isdisjoint(sys.modules)
+"""
+
+
+def test_looking_after_a_file_needs_no_aws_library(used: World):
+    """verify, export and copy of a SQLite ledger do not import boto3."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_AWS],
+        cwd=used.folder,
+        env=used.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["verify", "copy", "export"])
+def test_help_of_each_has_an_example(world: World, name: str):
+    """`--help` shows how it is called."""
+    text = world.run("ledger", name, "--help").out
+
+    assert "Example" in text
+    assert f"reconciler ledger {name}" in text
+
+
+def test_a_misspelt_command_has_a_suggestion(world: World):
+    """As for the commands of the program."""
+    done = world.run("ledger", "verfy")
+
+    assert done.code == 64
+    assert "Did you mean verify?" in done.err

@@ -1,0 +1,267 @@
+"""Copies of a ledger into another store, and moves to another place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerUnreachable
+from reconciler.identity.digest import Place
+from reconciler.ledger.batch import checksum
+from reconciler.ledger.copy import Copied, Move, copy
+from reconciler.ledger.log import Log
+from reconciler.ledger.sqlite import SqliteStore
+from reconciler.ledger.verify import verify
+from reconciler.ports import Store
+from reconciler.recorded.events import Renamed
+from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
+
+NEW = Place("shop", "live", "111122223333", "us-east-1")
+MOVE = Move("ops", "0.1.0")
+
+
+def written(store: Store, rounds: int = 5, place: Place = PLACE) -> Log:
+    """A ledger in which every submission has its run."""
+    log = Log(store, place, "0.1.0", StandingClock())
+    for number in range(rounds):
+        log.append([intended(f"job-{number}", f"r1-{number}")], always)
+        log.append([submitted(f"r1-{number}", f"run-{number}", f"job-{number}")], always)
+    return log
+
+
+def copied(source: Store, target: Store, place: Place = PLACE, move: Move | None = None) -> Copied:
+    """A copy, told to nobody."""
+    return copy(source, target, place, StandingClock(), move=move, progress=lambda _: None)
+
+
+@pytest.fixture
+def source() -> MemoryStore:
+    """Ten positions."""
+    store = MemoryStore()
+    written(store)
+    return store
+
+
+def test_a_copy_is_the_same_byte_for_byte(source: MemoryStore, tmp_path: Path):
+    """Into a file and back: every batch is what it was, so the chain is."""
+    file, back = SqliteStore(tmp_path / "l.sqlite", "sqlite:///l.sqlite"), MemoryStore()
+    assert Copied(10, 0) == copied(source, file)
+    assert Copied(10, 0) == copied(file, back)
+    assert source.batches == back.batches
+    assert verify(file, PLACE).wrong() == set()
+
+
+def test_progress_is_told(source: MemoryStore):
+    """Each position, in order, as it is done."""
+    told: list[int] = []
+    copy(source, MemoryStore(), PLACE, StandingClock(), move=None, progress=told.append)
+    assert list(range(1, 11)) == told
+
+
+@pytest.mark.parametrize("there", [0, 1, 7, 10])
+def test_a_copy_goes_on_where_it_ended(source: MemoryStore, there: int):
+    """What was copied before is compared, and only the rest is written."""
+    target = MemoryStore()
+    target.batches = {position: raw for position, raw in source.batches.items() if position <= there}
+    assert Copied(10, there) == copied(source, target)
+    assert source.batches == target.batches
+
+
+def test_a_lost_reply_is_asked_for_again(source: MemoryStore):
+    """As every write to a ledger."""
+    memory = MemoryStore()
+    assert Copied(10, 0) == copied(source, LosingStore(memory, before=2, after=2))
+    assert source.batches == memory.batches
+
+
+def test_an_interrupted_copy_can_be_run_again(source: MemoryStore):
+    """A target that stops answering leaves a beginning that the next copy goes on from."""
+    memory = MemoryStore()
+
+    class Failing(LosingStore):
+        def append(self, position: int, batch: bytes) -> bytes:
+            if position == 6:
+                raise LedgerUnreachable("gone")
+            return super().append(position, batch)
+
+    with pytest.raises(LedgerUnreachable):
+        copied(source, Failing(memory))
+    assert Copied(10, 5) == copied(source, memory)
+
+
+def test_a_target_with_anything_else_is_refused(source: MemoryStore):
+    """Nothing is replaced: not another ledger, not one that went another way, not one that is longer."""
+    other, forked, longer = MemoryStore(), MemoryStore(), MemoryStore()
+    written(other, 2)
+    forked.batches = {position: raw for position, raw in source.batches.items() if position < 5}
+    Log(forked, PLACE, "0.1.0", StandingClock()).append([intended("fork", "r1-ff")], always)
+    longer.batches = dict(source.batches)
+    Log(longer, PLACE, "0.1.0", StandingClock()).append([intended("more", "r1-ee")], always)
+    for target, position in ((other, 1), (forked, 5), (longer, 11)):
+        before = dict(target.batches)
+        with pytest.raises(LedgerError, match=f"something at position {position} that"):
+            copied(source, target)
+        assert before == target.batches
+
+
+def test_somebody_who_writes_to_the_target_meanwhile_is_noticed(source: MemoryStore):
+    """A position that others took while it was copied ends the copy."""
+
+    class Taken(MemoryStore):
+        def append(self, position: int, batch: bytes) -> bytes:
+            if position == 4:
+                self.batches[4] = b"theirs"
+            return super().append(position, batch)
+
+    with pytest.raises(LedgerError, match="something at position 4 that"):
+        copied(source, Taken())
+
+
+class Growing(MemoryStore):
+    """A ledger that somebody goes on writing to: a position more each time it was read."""
+
+    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
+        """As `ports.Store`."""
+        found = list(super().read(after))
+        number = len(self.batches)
+        if len(found) > 1:
+            Log(_Bare(self), PLACE, "0.1.0", StandingClock()).append(
+                [intended(f"new-{number}", f"r1-n{number}")], always
+            )
+        return iter(found)
+
+
+class _Bare(MemoryStore):
+    """The same batches, which do not grow by reading."""
+
+    def __init__(self, of: MemoryStore) -> None:
+        super().__init__()
+        self.batches = of.batches
+
+
+def test_a_source_that_grows_is_told(source: MemoryStore):
+    """The copy names the positions that are there, and goes on from them when it is run again."""
+    growing, target = Growing(), MemoryStore()
+    growing.batches = dict(source.batches)
+    with pytest.raises(LedgerError, match=r"grew to position 12 while it was copied.* Positions 1 to 10 are in"):
+        copied(growing, target)
+    assert source.batches == target.batches
+    still = _Bare(growing)
+    assert Copied(len(still.batches), 10) == copied(still, target)
+    assert still.batches == target.batches
+
+
+def test_a_damaged_ledger_is_not_copied(source: MemoryStore):
+    """Damage is told with its position, and nothing is written."""
+    target = MemoryStore()
+    source.batches[3] = source.batches[3].replace(b"orders.yaml", b"errors.yaml")
+    with pytest.raises(LedgerError, match="not copied: does not follow position 3"):
+        copied(source, target)
+    assert target.batches == {}
+
+
+def test_a_ledger_of_another_place_is_not_copied(source: MemoryStore):
+    """Without --rename both places are named, and nothing is written."""
+    target = MemoryStore()
+    with pytest.raises(LedgerError, match=r"belongs to project analytics.*this is project shop"):
+        copied(source, target, NEW)
+    assert target.batches == {}
+
+
+def test_a_ledger_that_is_not_there():
+    """There is nothing to copy."""
+    with pytest.raises(LedgerMissing):
+        copied(MemoryStore(), MemoryStore())
+
+
+# --- moves ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_move_rewrites_the_pin_and_the_chain(source: MemoryStore):
+    """The new place reads the whole history; the last event says where it came from."""
+    target = MemoryStore()
+    assert Copied(11, 0, PLACE) == copied(source, target, NEW, MOVE)
+    log = Log(target, NEW, "0.1.0", StandingClock())
+    before = verify(source, PLACE)
+    after = log.refresh()
+    assert before.recorded.specs == after.specs
+    assert verify(target, NEW).wrong() == set()
+    (renamed,) = log.batch(11)
+    assert isinstance(renamed, Renamed)
+    assert ("analytics", "prod", "memory://", 10, checksum(source.batches[10]), "ops") == (
+        renamed.project, renamed.target, renamed.ledger, renamed.positions, renamed.head, renamed.actor,
+    )  # fmt: skip
+    assert [list(log.batch(position)) for position in range(2, 11)] == [
+        list(Log(source, PLACE, "0", StandingClock()).batch(position)) for position in range(2, 11)
+    ]
+
+
+@pytest.mark.parametrize("there", [1, 6, 10, 11])
+def test_a_move_goes_on_where_it_ended(source: MemoryStore, there: int):
+    """Interrupted anywhere, it comes to the same; a move that was complete says nothing twice."""
+    whole, target = MemoryStore(), MemoryStore()
+    copied(source, whole, NEW, MOVE)
+    target.batches = {position: raw for position, raw in whole.batches.items() if position <= there}
+    assert Copied(11, there, PLACE) == copy(
+        source, target, NEW, StandingClock(1_800_000_000.0), move=MOVE, progress=lambda _: None
+    )
+    assert verify(target, NEW).wrong() == set()
+    assert {**whole.batches, 11: b""} == {**target.batches, 11: b""}
+
+
+def test_what_this_version_does_not_know_moves_too(source: MemoryStore):
+    """Fields of a newer version are kept as they are."""
+    source.batches = {1: source.batches[1].replace(b'"events":', b'"later":[1],"events":')}
+    source.batches[1] = source.batches[1].replace(b'"type":"opened"', b'"later":2,"type":"opened"')
+    Log(source, PLACE, "0.1.0", StandingClock()).append([submitted("r1-0", "run-0", "job-0")], always)
+    target = MemoryStore()
+    copied(source, target, NEW, MOVE)
+    assert b'"later":[1]' in target.batches[1]
+    assert b'"later":2' in target.batches[1]
+
+
+def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
+    """Only where it was sent can be learnt what became of it."""
+    Log(source, PLACE, "0.1.0", StandingClock()).append([intended("open", "r1-open")], always)
+    target = MemoryStore()
+    with pytest.raises(LedgerError, match="submissions of open is not known yet"):
+        copied(source, target, NEW, MOVE)
+    assert target.batches == {}
+    assert Copied(11, 0) == copied(source, target)
+
+
+def test_a_move_to_the_same_place_is_none(source: MemoryStore):
+    """It is said that --rename is not needed."""
+    with pytest.raises(LedgerError, match="copy it without --rename"):
+        copied(source, MemoryStore(), PLACE, MOVE)
+
+
+@pytest.mark.parametrize("first", [None, "events"])
+def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore, first: str | None):
+    """Without a first batch, or a pin in it, there is nothing to move from."""
+    if first is None:
+        del source.batches[1]
+    else:
+        source.batches[1] = b'{"format":1,"nonce":"n","at":"%s","prev":null,"events":[]}' % AT.encode()
+    with pytest.raises(LedgerCorrupt, match="damaged at position 1"):
+        copied(source, MemoryStore(), NEW, MOVE)
+
+
+def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
+    """After a complete move, what was written to the old ledger since cannot come after the last event."""
+    target = MemoryStore()
+    copied(source, target, NEW, MOVE)
+    Log(source, PLACE, "0.1.0", StandingClock()).append([submitted("r1-0", "run-0", "job-0")], always)
+    with pytest.raises(LedgerError, match="something at position 11 that"):
+        copied(source, target, NEW, MOVE)
+
+
+def test_a_target_of_another_move_is_refused(source: MemoryStore):
+    """A ledger that was moved to yet another place is not this one."""
+    target = MemoryStore()
+    copied(source, target, replace(NEW, project="other"), MOVE)
+    with pytest.raises(LedgerError, match="something at position 1 that"):
+        copied(source, target, NEW, MOVE)

@@ -1,0 +1,258 @@
+"""Walking a whole ledger: everything that is wrong is found, where it is, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import LedgerMissing, LedgerUnreachable
+from reconciler.ledger.batch import checksum, encode
+from reconciler.ledger.batch import decode as decode_batch
+from reconciler.ledger.log import Log
+from reconciler.ledger.snapshot import pack
+from reconciler.ledger.sqlite import SqliteStore
+from reconciler.ledger.verdict import Judgement, Subject, Verdict
+from reconciler.ledger.verify import verify
+from reconciler.ports import Store
+from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
+
+LAST = 12
+
+
+def written(store: Store) -> Log:
+    """A ledger of six submissions, each position one event after the first."""
+    log = Log(store, PLACE, "0.1.0", StandingClock())
+    for number in range(LAST // 2):
+        log.append([intended(f"job-{number}", f"r1-{number}")], always)
+        log.append([submitted(f"r1-{number}", f"run-{number}", f"job-{number}")], always)
+    return log
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """A sound ledger with a snapshot of position 10."""
+    made = MemoryStore()
+    half = MemoryStore()
+    written(made)
+    half.batches = {position: raw for position, raw in made.batches.items() if position <= 10}
+    log = Log(half, PLACE, "0.1.0", StandingClock())
+    content = pack(log.refresh(), checksum(half.batches[10]))
+    assert content is not None
+    made.snapshot = (10, content)
+    return made
+
+
+def wrong(verdict: Verdict) -> list[tuple[str, int | None]]:
+    """What is wrong, and where."""
+    return [
+        (str(finding.subject), finding.position) for finding in verdict.findings if finding.judgement is Judgement.NG
+    ]
+
+
+def test_a_sound_ledger(store: MemoryStore):
+    """Every check is told once, and nothing is wrong."""
+    verdict = verify(store, PLACE)
+    assert list(Subject) == [finding.subject for finding in verdict.findings]
+    assert {Judgement.OK} == {finding.judgement for finding in verdict.findings}
+    assert (LAST, LAST + 1, checksum(store.batches[LAST])) == (verdict.positions, verdict.events, verdict.head)
+    assert Log(store, PLACE, "0", StandingClock()).refresh() == verdict.recorded
+
+
+def test_a_sound_ledger_in_a_file(tmp_path: Path):
+    """The same over SQLite, without a snapshot: nothing is said against its absence."""
+    store = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
+    written(store)
+    verdict = verify(store, PLACE)
+    assert verdict.wrong() == set()
+    assert Judgement.SKIP is verdict.findings[-1].judgement
+    assert verdict.positions == LAST
+
+
+def test_a_ledger_that_is_not_there_is_missing():
+    """There is nothing to say about it."""
+    with pytest.raises(LedgerMissing):
+        verify(MemoryStore(), PLACE)
+
+
+def test_a_store_that_does_not_answer_gives_no_verdict(store: MemoryStore):
+    """Not to be read now is not damage."""
+
+    class Silent(MemoryStore):
+        def read(self, after: int):
+            yield from list(super().read(after))[:3]
+            raise LedgerUnreachable("no answer")
+
+    silent = Silent()
+    silent.batches = store.batches
+    with pytest.raises(LedgerUnreachable):
+        verify(silent, PLACE)
+
+
+def changed(store: MemoryStore, position: int, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes one batch as somebody with an editor would."""
+    form = json.loads(store.batches[position])
+    change(form)
+    store.batches[position] = json.dumps(form, separators=(",", ":")).encode()
+
+
+def relinked(store: MemoryStore, first: int) -> None:
+    """Makes the chain right again from a position on, as a careful forger would."""
+    for position in range(first, LAST + 1):
+        batch = decode_batch(store.batches[position], position, store.address)
+        store.batches[position] = encode(replace(batch, prev=checksum(store.batches[position - 1])))
+
+
+def drop(store: MemoryStore) -> None:
+    """Two positions are missing."""
+    del store.batches[4], store.batches[5]
+
+
+def edit(store: MemoryStore) -> None:
+    """One byte of an old batch is another."""
+    store.batches[3] = store.batches[3].replace(b"orders.yaml", b"errors.yaml")
+
+
+def swap(store: MemoryStore) -> None:
+    """Two batches changed places."""
+    store.batches[5], store.batches[6] = store.batches[6], store.batches[5]
+
+
+def garbage(store: MemoryStore) -> None:
+    """One batch is not JSON."""
+    store.batches[6] = b"\xff\xfe"
+
+
+def newer(store: MemoryStore) -> None:
+    """One batch has a newer format, in an intact chain."""
+    changed(store, LAST, lambda form: form.update(format=2))
+
+
+def headless(store: MemoryStore) -> None:
+    """The beginning is missing."""
+    del store.batches[1]
+
+
+def orphan(store: MemoryStore) -> None:
+    """An outcome of a submission that nobody intended, in an intact chain."""
+    changed(store, 8, lambda form: form["events"][0].update(token="r1-zz"))
+    relinked(store, 9)
+
+
+def twice(store: MemoryStore) -> None:
+    """A second intent for a submission under another token, in an intact chain."""
+    changed(store, 9, lambda form: form["events"][0].update(token="r1-zz", name="job-0"))
+    relinked(store, 10)
+
+
+def reopened(store: MemoryStore) -> None:
+    """The ledger says a second time what it belongs to, in an intact chain."""
+    opened = json.loads(store.batches[1])["events"][0]
+    changed(store, 7, lambda form: form["events"].insert(0, opened))
+    relinked(store, 8)
+
+
+def nobodys(store: MemoryStore) -> None:
+    """The ledger does not say what it belongs to, in an intact chain."""
+    changed(store, 1, lambda form: form["events"].pop(0))
+    relinked(store, 2)
+
+
+def several(store: MemoryStore) -> None:
+    """Two kinds of damage: both are told."""
+    edit(store)
+    del store.batches[9]
+
+
+DAMAGE: list[tuple[Callable[[MemoryStore], None], list[tuple[str, int]]]] = [
+    (drop, [("positions", 4)]),
+    (edit, [("chain", 4)]),
+    (swap, [("chain", 5), ("chain", 6), ("chain", 7), ("events", 5)]),
+    (garbage, [("chain", 7), ("batches", 6)]),
+    (newer, [("batches", LAST)]),
+    (headless, [("positions", 1)]),
+    (orphan, [("events", 8)]),
+    (twice, [("events", 9)]),
+    (reopened, [("pin", 7)]),
+    (nobodys, [("pin", 1)]),
+    (several, [("positions", 9), ("chain", 4)]),
+]
+
+
+@pytest.mark.parametrize(("damage", "found"), DAMAGE, ids=lambda value: getattr(value, "__name__", ""))
+def test_damage_is_found_where_it_is(
+    store: MemoryStore, damage: Callable[[MemoryStore], None], found: list[tuple[str, int]]
+):
+    """Each kind of damage is told with its position and what to do; what it hides is skipped, not called right."""
+    store.snapshot = None
+    damage(store)
+    verdict = verify(store, PLACE)
+    assert found == wrong(verdict)
+    assert all(finding.advice for finding in verdict.findings if finding.judgement is Judgement.NG)
+    assert set(Subject) == {finding.subject for finding in verdict.findings}
+
+
+def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
+    """The walk is over any store: damage in SQLite is told in the same words."""
+    edit(store)
+    file = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
+    for position, raw in store.batches.items():
+        file.append(position, raw)
+    assert [("chain", 4)] == wrong(verify(file, PLACE))
+
+
+@pytest.mark.parametrize("field", ["project", "target", "account", "region"])
+def test_a_ledger_of_another_place(store: MemoryStore, field: str):
+    """Both places are named, and the rest is judged all the same."""
+    verdict = verify(store, replace(PLACE, **{field: "other"}))
+    assert [("pin", 1)] == wrong(verdict)
+    message = next(finding.message for finding in verdict.findings if finding.subject is Subject.PIN)
+    assert "other" in message
+    assert "project analytics, target prod, account 444455556666, region eu-west-1" in message
+
+
+def test_a_file_that_is_damaged_itself(tmp_path: Path):
+    """What the store cannot read is told like the rest."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"not a database" * 100)
+    assert [("store", 1)] == wrong(verify(SqliteStore(path, "sqlite:///ledger.sqlite"), PLACE))
+
+
+def test_a_forged_snapshot_is_found(store: MemoryStore):
+    """One that fits the batches and says something else, which no reader notices."""
+    recorded = verify(store, PLACE).recorded
+    recorded.specs.pop("job-0")
+    recorded.by_token.pop("r1-0")
+    content = pack(recorded, checksum(store.batches[LAST]))
+    assert content is not None
+    store.snapshot = (LAST, content)
+    verdict = verify(store, PLACE)
+    assert [("snapshot", LAST)] == wrong(verdict)
+    assert "r1-0" in verdict.recorded.by_token
+
+
+def test_a_ledger_that_was_rolled_back(store: MemoryStore):
+    """A snapshot of a position past the end proves that the ledger was longer."""
+    store.batches = {position: raw for position, raw in store.batches.items() if position < 8}
+    assert [("snapshot", 8)] == wrong(verify(store, PLACE))
+
+
+def test_a_ledger_that_was_rolled_back_and_written_again(store: MemoryStore):
+    """A snapshot made from another batch than the one that is there now proves it too."""
+    store.batches = {position: raw for position, raw in store.batches.items() if position < 10}
+    log = Log(store, PLACE, "0.1.0", StandingClock())
+    for number in range(10, 15):
+        log.append([intended(f"other-{number}", f"r1-{number}")], always)
+    assert [("snapshot", 10)] == wrong(verify(store, PLACE))
+
+
+def test_a_snapshot_of_no_use_is_no_damage(store: MemoryStore):
+    """Damaged, or of another version: it is passed over, and that is said."""
+    store.snapshot = (10, b"x")
+    verdict = verify(store, PLACE)
+    assert wrong(verdict) == []
+    assert Judgement.SKIP is verdict.findings[-1].judgement
