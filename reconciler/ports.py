@@ -285,6 +285,10 @@ class Quota(Protocol):
         """Waits until a call may be made, and counts it. `False`: `stop` was set first, and nothing was counted."""
         ...
 
+    def release(self, operation: str) -> None:
+        """Takes back one count of `acquire`: the call was not made."""
+        ...
+
 
 class Clock(Protocol):
     """Where the time comes from."""

@@ -51,6 +51,9 @@ def _carry_out(effect: f.Effect, world: World) -> object:
     match effect:
         case f.Acquire():
             answer = world.quota.acquire(effect.operation, world.stop)
+        case f.Release():
+            answer = None
+            world.quota.release(effect.operation)
         case f.ReadClock():
             answer = f.Reading(world.clock.now(), world.clock.boot())
         case f.Append():

@@ -11,6 +11,13 @@ from reconciler.recorded.events import Event
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """Give the quota's place back: the call is not made. Nothing is sent back."""
+
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadClock:
     """The time now: `Reading`."""
 
@@ -72,4 +79,4 @@ class Pause:
     seconds: float
 
 
-Effect = Acquire | ReadClock | Append | Transmit | Look | Cancel | Pause
+Effect = Acquire | Release | ReadClock | Append | Transmit | Look | Cancel | Pause

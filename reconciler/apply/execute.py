@@ -33,6 +33,9 @@ class _NoQuota:
         """At once."""
         return stop is None or not stop.is_set()
 
+    def release(self, operation: str) -> None:
+        """Nothing to take back."""
+
 
 Progress = Callable[[Action, ActionResult], None]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 from reconciler.apply.decided import adopt
-from reconciler.apply.effects import Acquire, Append, Effect, Look, Pause, Transmit
+from reconciler.apply.effects import Acquire, Append, Effect, Look, Pause, Release, Transmit
 from reconciler.apply.steps import Steps, moment, moved, now, read_clock, record, what_moved
 from reconciler.errors import LedgerError
 from reconciler.model.strict import JSON
@@ -100,8 +100,10 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
     try:
         appended = yield Append((event,), may)
     except LedgerError as error:
+        yield Release(intent.operation)
         return _Sent(ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"))
     if isinstance(appended, Moved):
+        yield Release(intent.operation)
         return _Sent(moved(appended))
     outcome = _outcome((yield Transmit(intent.action.kind, intent.request, deadline)))
     return _Sent((yield from _conclude(event, outcome)), event, outcome)

@@ -33,11 +33,17 @@ class Buckets:
         left = self._reserve(operation)
         while left > 0:
             if stop is not None and stop.is_set():
-                self._give_back(operation)
+                self.release(operation)
                 return False
             self._clock.sleep(min(left, STEP_SECONDS))
             left -= STEP_SECONDS
         return True
+
+    def release(self, operation: str) -> None:
+        """As `ports.Quota` says."""
+        with self._lock:
+            if operation in self._left:
+                self._left[operation] += 1
 
     def _reserve(self, operation: str) -> float:
         """Takes a place and says how many seconds it is away."""
@@ -50,7 +56,3 @@ class Buckets:
             self._left[operation] = min(float(rate.burst), refilled) - 1
             self._seen[operation] = now
             return max(0.0, -self._left[operation] / rate.per_second)
-
-    def _give_back(self, operation: str) -> None:
-        with self._lock:
-            self._left[operation] += 1

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from reconciler.model.kind import Rate
 from reconciler.model.strict import JSON
 from reconciler.plan.decide import plan
 from reconciler.plan.desired import DesiredSpec
 from reconciler.ports import Accepted, Ambiguous, Deadline, Outcome, Refused
 from reconciler.recorded import events as e
+from reconciler.services.quota import Buckets
 from tests.apply.world import Aws, World, unclear, unsent
 from tests.builders import NOW, desired, spec
 
@@ -137,3 +139,15 @@ def test_a_plan_that_is_too_old_repeats_nothing() -> None:
     sent = len(here.aws.sent)  # type: ignore[attr-defined]
     (result,) = here.apply(made, log)
     assert (result.outcome, len(here.aws.sent)) == ("none", sent)  # type: ignore[attr-defined]
+
+
+def test_a_pass_that_comes_second_spends_no_quota() -> None:
+    """Two passes with one plan: the second one's places are free again, and it is done at once."""
+    here = world()
+    made = plan(desired(spark()), here.ledger().recorded, NOW)
+    quota = Buckets({"StartJobRun": Rate(0.001, 1)}, here.clock)
+    first, second = here.ledger(), here.ledger()
+    for log in (first, second, second):
+        here.apply(made, log, quota=quota)
+    assert len(here.aws.sent) == 1  # type: ignore[attr-defined]
+    assert here.clock.now() == pytest.approx(NOW.timestamp() + 1000, abs=1)  # one wait

@@ -16,7 +16,7 @@ from reconciler.plan.decide import plan
 from reconciler.plan.desired import Desired
 from reconciler.plan.result import ActionResult
 from reconciler.plan.value import Plan
-from reconciler.ports import Accepted, Ambiguous, Deadline, NotSent, Outcome, RunRef, RunReport, Wanted
+from reconciler.ports import Accepted, Ambiguous, Deadline, NotSent, Outcome, Quota, RunRef, RunReport, Wanted
 from tests.builders import NOW, PLACE
 from tests.ledger.builders import MemoryStore, StandingClock
 
@@ -89,7 +89,9 @@ class World:
         log.refresh()
         return log
 
-    def apply(self, wanted: Desired | Plan, ledger: Log | None = None, workers: int = 4) -> tuple[ActionResult, ...]:
+    def apply(
+        self, wanted: Desired | Plan, ledger: Log | None = None, workers: int = 4, quota: Quota | None = None
+    ) -> tuple[ActionResult, ...]:
         """One pass over what is wanted, or exactly a plan."""
         log = ledger or self.ledger()
         made = wanted if isinstance(wanted, Plan) else plan(wanted, log.recorded, NOW)
@@ -101,6 +103,7 @@ class World:
             provenance=Provenance("c0ffee", "tests", "0.1.0", "here:1:x"),
             claim_seconds=30,
             settle_seconds=1500,
+            quota=quota,
             workers=workers,
             stop=self.stop,
         )

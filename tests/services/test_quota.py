@@ -79,6 +79,17 @@ def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
     assert buckets.acquire("StartJobRun", stop)
 
 
+def test_a_call_that_is_not_made_leaves_its_place_to_the_next() -> None:
+    """Another pass was quicker: its quota is not spent here."""
+    clock = Time()
+    buckets = Buckets({"StartJobRun": Rate(1, 2)}, clock)
+    for _ in range(50):
+        buckets.acquire("StartJobRun")
+        buckets.release("StartJobRun")
+    buckets.release("ListJobs")
+    assert clock.slept == []
+
+
 @given(st.lists(st.floats(0, 5), max_size=60), st.integers(1, 10), st.floats(0.2, 20))
 def test_never_more_than_burst_and_rate_allow(gaps: list[float], burst: int, per_second: float) -> None:
     """In any span of time no more calls go than the burst and what the rate adds in it."""
