@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.services.stub import Act, Stub, http, reply
@@ -13,33 +14,55 @@ S3_ID = {"x-amz-request-id": "4442587FB7D0A2F9", "Content-Type": "application/xm
 DYNAMODB_ID = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555"}
 
 
-def passed_on(server: str, *, answered: bool = True) -> Act:
-    """Passes one request on to the server at this URL, and its answer back, or not."""
+def first_write(server: str, said: bytes | None) -> Act:
+    """Passes requests on to the server at this URL, and its answers back; but the first write is answered with `said`
+    instead. `None`: it arrives at the server, and its answer does not come back."""
+    met: list[bytes] = []
 
     def act(connection: socket.socket, stub: Stub) -> None:
         stub.take(connection)
-        address = urlsplit(server)
-        with socket.create_connection((address.hostname or "", address.port or 0)) as onward:
-            onward.sendall(stub.heads[-1] + b"\r\nConnection: close\r\n\r\n" + stub.bodies[-1])
-            received = b"".join(iter(lambda: onward.recv(65536), b""))
-        if answered:
-            connection.sendall(received)
+        head, body = stub.heads[-1], stub.bodies[-1]
+        if not met and (head.startswith(b"PUT ") or b".PutItem" in head):
+            met.append(head)
+            if said is None:
+                _answer_of(server, head, body)
+            else:
+                connection.sendall(said)
+        else:
+            connection.sendall(_answer_of(server, head, body))
 
     return act
 
 
-def s3_error(
+def _answer_of(server: str, head: bytes, body: bytes) -> bytes:
+    address = urlsplit(server)
+    with socket.create_connection((address.hostname or "", address.port or 0)) as onward:
+        onward.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
+        return b"".join(iter(lambda: onward.recv(65536), b""))
+
+
+def s3_said(
     status: int, code: str, *, detail: str = "", headers: Mapping[str, str] | None = None, own: bool = True
-) -> Act:
+) -> bytes:
     """One of S3's errors; `own`: with the request id that S3 gives, `detail` are further elements."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>said so</Message>{detail}</Error>"
-    return reply(http(status, body.encode(), {**(S3_ID if own else {}), **(headers or {})}))
+    return http(status, body.encode(), {**(S3_ID if own else {}), **(headers or {})})
 
 
-def dynamodb_error(status: int, code: str, *, own: bool = True, **more: object) -> Act:
+def s3_error(status: int, code: str, **more: Any) -> Act:
+    """`s3_said`, as an act."""
+    return reply(s3_said(status, code, **more))
+
+
+def dynamodb_said(status: int, code: str, *, own: bool = True, **more: object) -> bytes:
     """One of DynamoDB's errors; `own`: with the request id that DynamoDB gives."""
     body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "said so", **more}
-    return reply(http(status, json.dumps(body).encode(), DYNAMODB_ID if own else {}))
+    return http(status, json.dumps(body).encode(), DYNAMODB_ID if own else {})
+
+
+def dynamodb_error(status: int, code: str, **more: Any) -> Act:
+    """`dynamodb_said`, as an act."""
+    return reply(dynamodb_said(status, code, **more))
 
 
 def s3_object(content: bytes, *, length: int | None = None) -> Act:

@@ -1,6 +1,6 @@
 """S3 and DynamoDB for tests: one local server for a test session, on loopback, with a new bucket or table for each use.
 
-docs/adr/0008-ministack-serves-s3-and-dynamodb.md says why this one; test_linearizability.py checks it before anything
+docs/adr/0010-ministack-serves-s3-and-dynamodb.md says why this one; test_linearizability.py checks it before anything
 relies on it.
 """
 
