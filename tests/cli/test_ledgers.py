@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from reconciler.recorded.events import Submitted
-from tests.cli.world import World, all_finished, project_text
+from tests.cli.world import ACCOUNT, REGION, World, all_finished, project_text
 from tests.ledger.relay import dynamodb_error, s3_error
 from tests.ledger.server import KEYS, Server
 from tests.services.stub import Act, Stub
@@ -167,3 +167,57 @@ def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
 
     assert other.actions("action", "reason") == [("submit", "new")]
     assert other.json["ledger_position"] == 0
+
+
+def test_ledger_init_makes_a_table_that_can_be_used(world: World, aws: Server):
+    """After `ledger init` an apply writes to the table; a second init finds it good, and the policy names it."""
+    at(world, f"dynamodb://made-for-{world.folder.parent.name[:30]}").batch("clicks")
+
+    first = world.run("ledger", "init")
+    applied = world.run("apply", "--yes")
+    second = world.run("-t", "staging", "ledger", "init")
+
+    assert [done.code for done in (first, applied, second)] == [0, 0, 0], first.err + applied.err + second.err
+    assert "] the table made-for-" in first.out
+    assert "was made" not in second.out
+    assert "holds a ledger of this project and target" in second.out
+    assert f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/made-for-" in first.out
+    assert len(world.runs()) == 1
+
+
+def test_ledger_init_refuses_what_would_harm_a_ledger(world: World, aws: Server):
+    """A lifecycle rule over the prefix ends init with 1, and the sentence says which one."""
+    bucket = aws.bucket()
+    rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    aws.s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    at(world, f"s3://{bucket}/x")
+
+    done = world.run("ledger", "init")
+
+    assert done.code == 1
+    assert "[NG]     the lifecycle rule tidy expires objects under x/shop/staging/log/" in done.out
+    assert "s3:if-none-match" in done.out
+    assert "is not safe there" in done.err
+
+
+def test_ledger_init_makes_nothing_in_another_account(world: World, aws: Server):
+    """Credentials of another account than the target's are refused before a table is made."""
+    world.aws.configure(account="999999999999")
+    at(world, "dynamodb://made-by-mistake")
+
+    done = world.run("ledger", "init")
+
+    assert done.code == 1
+    assert "999999999999" in done.err
+    assert "made-by-mistake" not in aws.dynamodb.list_tables()["TableNames"]
+
+
+def test_ledger_init_of_a_file_makes_nothing(world: World):
+    """A SQLite ledger begins with the first write."""
+    before = world.files()
+
+    done = world.run("ledger", "init")
+
+    assert done.code == 0
+    assert "needs no preparation" in done.out
+    assert world.files() == before
