@@ -178,7 +178,7 @@ def test_ledger_init_makes_a_table_that_can_be_used(world: World, aws: Server):
     second = world.run("-t", "staging", "ledger", "init")
 
     assert [done.code for done in (first, applied, second)] == [0, 0, 0], first.err + applied.err + second.err
-    assert "] the table made-for-" in first.out
+    assert "[OK]     the table made-for-" in first.out
     assert "was made" not in second.out
     assert "holds a ledger of this project and target" in second.out
     assert f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/made-for-" in first.out
