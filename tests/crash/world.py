@@ -27,6 +27,9 @@ CLAIM_SECONDS, SETTLE_SECONDS = 1, 2
 PATIENCE_SECONDS = 60.0
 """The longest that anything here may take; then it is stuck."""
 
+LIMITED = ("StartJobRun", "ListJobRuns", "GetJobRun", "CancelJobRun", "SubmitJob")
+"""What has a quota, which these campaigns lift."""
+
 MOVING = {"submit", "replace", "adopt", "cancel", "skip", "wait"}
 """Actions of a plan that is not at rest."""
 
@@ -38,9 +41,10 @@ class CrashWorld(World):
     ledger: str = "sqlite:///ledger.sqlite"
     marks: int = 0
 
-    def prepare(self) -> None:
-        """Writes the project file."""
-        waits = f"\n      claimSeconds: {CLAIM_SECONDS}\n      settleSeconds: {SETTLE_SECONDS}"
+    def prepare(self, claim_seconds: int = CLAIM_SECONDS, settle_seconds: int = SETTLE_SECONDS) -> None:
+        """Writes the project file: short waits, and no quota."""
+        rates = "".join(f"\n        {call}: {{perSecond: 10000, burst: 10000}}" for call in LIMITED)
+        waits = f"\n      claimSeconds: {claim_seconds}\n      settleSeconds: {settle_seconds}\n      rates:{rates}"
         text = project_text(limits=waits)
         self.write("reconciler.yaml", text.replace("sqlite:///ledger.sqlite", self.ledger))
 
@@ -82,6 +86,34 @@ class CrashWorld(World):
         }
         return self.start("reconcile", PYTHONPATH=str(HOOK), CRASH_AT=json.dumps(order)), mark
 
+    def passes(self, count: int) -> list[Done]:
+        """So many passes, a little apart: two looks that prove absence lie apart too."""
+        done = []
+        for _ in range(count):
+            done.append(self.run("reconcile"))
+            time.sleep(SETTLE_SECONDS / 20)
+        return done
+
+    def wait_for_deadline(self) -> None:
+        """Waits until what was intended before must not be sent any more."""
+        time.sleep(CLAIM_SECONDS + 0.1)
+
+    def wait_until_settled(self) -> None:
+        """Waits until what was intended before counts as absent, if it is not found."""
+        time.sleep(SETTLE_SECONDS + 0.1)
+
+    def move_ledger_away(self) -> Callable[[], None]:
+        """Takes the SQLite ledger from its place; the answer puts it back."""
+        names = [path for path in self.folder.iterdir() if path.name.startswith("ledger.sqlite")]
+        for path in names:
+            path.rename(path.with_name(f"away-{path.name}"))
+
+        def back() -> None:
+            for path in names:
+                path.with_name(f"away-{path.name}").rename(path)
+
+        return back
+
     def rest(self) -> list[dict[str, Any]]:
         """Passes until there is nothing left to do or to wait for; the actions of the last one."""
         actions: list[dict[str, Any]] = []
@@ -109,6 +141,15 @@ class Verdict:
     invented: list[str] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+
+
+def unresolved(world: CrashWorld) -> list[str]:
+    """The names of the submissions that nobody knows about."""
+    log = world.log()
+    try:
+        return sorted(submission.name for submission in log.recorded.unresolved())
+    finally:
+        log.close()
 
 
 def verdict(world: CrashWorld) -> Verdict:
