@@ -7,6 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.campaigns import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines are busy

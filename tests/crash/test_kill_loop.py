@@ -1,0 +1,42 @@
+"""Reconcilers killed and frozen at any moment, over an AWS that fails: nothing twice, nothing lost, nothing stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.crash.kill_loop import KillLoop
+from tests.crash.world import CrashWorld, Verdict
+
+SECONDS = 120.0
+SEEDS = (1, 2)
+
+Record = Callable[[str, object], None]
+
+
+def judged(loop: KillLoop, seconds: float, record: Record) -> None:
+    """Runs a loop, tells what happened in it, and says what must be true at its end."""
+    assert loop.run(seconds) == Verdict(), loop.counts
+
+    happened = ", ".join(f"{loop.counts[what]} {what}" for what in ("passes", "kills", "freezes", "edits"))
+    record(
+        "campaign",
+        f"seed {loop.seed}, {loop.world.ledger.partition(':')[0]}: {happened}, {len(loop.world.runs())} runs",
+    )
+    assert min(loop.counts["kills"], loop.counts["freezes"]) > 0
+    assert loop.runs_of_wanted() == dict.fromkeys(loop.wanted, 1)
+    assert loop.most_runs_of_any() == 1
+
+
+def test_a_short_loop(world: CrashWorld, record_property: Record):
+    """A few seconds, two reconcilers, four specs."""
+    judged(KillLoop(world, seed=7, reconcilers=2, specs=4), 8.0, record_property)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["sqlite", "s3", "dynamodb"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_long_loop(seed: int, scheme: str, over: Callable[[str], CrashWorld], record_property: Record):
+    """Minutes, over each store, four reconcilers and a dozen specs."""
+    judged(KillLoop(over(scheme), seed=seed, reconcilers=4, specs=12), SECONDS, record_property)
