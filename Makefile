@@ -66,8 +66,9 @@ soak: $(DEV) ## the long campaigns: kills, races, simulation, fuzzing; about an 
 aws-proof: $(DEV) ## ask a real AWS account about the open points; see docs/promise.md for what it needs and costs
 	@$(BIN)/python -m pytest -q --force-enable-socket -m aws tests/aws_proof
 
-bench: $(DEV) ## measure whole commands against a bare read of the same specs
+bench: $(DEV) ## measure whole commands against a bare read of the same specs, and reads of a large ledger
 	@$(BIN)/python tests/bench/whole_process.py
+	@$(BIN)/python tests/bench/ledger_reading.py
 
 clean: ## remove what make and the tools made
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

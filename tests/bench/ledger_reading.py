@@ -1,0 +1,160 @@
+"""Measures reads of a large ledger, with its snapshot and without: `make bench`, or with a number of events.
+
+The ledger is a SQLite file of as many positions as events, three for each submission of 10,000 specs: intended,
+submitted, succeeded. A batch that is read is one request in S3, and a page of hundreds is one in DynamoDB.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from itertools import count, islice
+from pathlib import Path
+
+from reconciler.identity.digest import Place
+from reconciler.ledger.log import Log
+from reconciler.ledger.sqlite import SqliteStore
+from reconciler.recorded import events as e
+from reconciler.recorded.state import Recorded
+from reconciler.services.clock import SystemClock
+
+DEFAULT_EVENTS = 100_000
+SPECS = 10_000
+PLACE = Place("bench", "prod", "111122223333", "eu-west-1")
+AT = "2026-11-22T02:00:00.000Z"
+ADDRESS = "sqlite:///ledger.sqlite"
+COMMAND = Path(sys.executable).parent / "reconciler"
+
+PROJECT = f"""\
+apiVersion: reconciler/v1
+kind: Project
+metadata: {{name: {PLACE.project}}}
+spec:
+  defaultTarget: {PLACE.target}
+  targets:
+    {PLACE.target}: {{account: "{PLACE.account}", region: {PLACE.region}, ledger: "{ADDRESS}"}}
+"""
+
+
+class Counting(SqliteStore):
+    """Counts the batches that are read."""
+
+    batches = 0
+
+    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
+        """As `ports.Store`."""
+        for found in super().read(after):
+            self.batches += 1
+            yield found
+
+
+def submission(number: int) -> list[e.Event]:
+    """The life of one submission."""
+    name, digits = f"job-{number % SPECS:05}", sha256(str(number).encode()).hexdigest()
+    token, run_id = f"r1-{digits[:48]}", f"00{digits[48:]}"
+    request = {
+        "applicationId": "00f1abcdefg",
+        "name": name,
+        "jobDriver": {"sparkSubmit": {"entryPoint": f"s3://b/{name}"}},
+    }
+    intended = e.Intended(
+        at=AT, name=name, token=token, kind="EmrServerlessJobRun", generation=number // SPECS + 1, attempt=1, send=1,
+        digest=f"sha256:{digits}", revision=1, request=request, locate={"applicationId": "00f1abcdefg"}, not_after=AT,
+        owner="bench:1:0", reason="spec-changed", deletion_policy="Orphan", source={"path": f"{name}.yaml", "line": 1},
+        commit=digits[:40], actor="bench", tool_version="0.1.0",
+    )  # fmt: skip
+    submitted = e.Submitted(at=AT, name=name, token=token, send=1, run_id=run_id)
+    ended = e.Observed(
+        at=AT,
+        name=name,
+        token=token,
+        run_id=run_id,
+        state="succeeded",
+        aws_state="SUCCESS",
+        started_at=AT,
+        finished_at=AT,
+    )
+    return [intended, submitted, ended]
+
+
+def always(_: Recorded) -> None:
+    """Nobody else writes here."""
+
+
+def fill(folder: Path, number: int) -> None:
+    """Writes the ledger, one event each position; only the last transaction is flushed."""
+    store = SqliteStore(folder / "ledger.sqlite", ADDRESS)
+    log = Log(store, PLACE, "0.1.0", SystemClock())
+    events = (event for index in count() for event in submission(index))
+    log.append([next(events)], always)
+    store._open_writer(2).execute("PRAGMA synchronous = OFF")
+    for event in islice(events, number - 1):
+        log.append([event], always)
+    store._open_writer(2).execute("PRAGMA synchronous = FULL")
+    log.close()
+
+
+def read(folder: Path) -> tuple[int, Recorded]:
+    """How many batches one read took, and what it gave."""
+    store = Counting(folder / "ledger.sqlite", ADDRESS)
+    recorded = Log(store, PLACE, "0.1.0", SystemClock()).refresh()
+    return store.batches, recorded
+
+
+def command(folder: Path, *arguments: str) -> None:
+    """One whole command, which must succeed."""
+    subprocess.run([COMMAND, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def measured(what: str) -> Iterator[list[str]]:
+    """Prints what it took, by the clock and in CPU time, and what is added to the list."""
+    more: list[str] = []
+    start, before = time.perf_counter(), os.times()
+    yield more
+    after = os.times()
+    cpu = sum(after[:4]) - sum(before[:4])
+    print(f"{what:40}{time.perf_counter() - start:8.2f} s{cpu:8.2f} s CPU  {', '.join(more)}".rstrip())
+
+
+def main(number: int) -> None:
+    """Prints one line for each measurement."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "reconciler.yaml").write_text(PROJECT)
+        with measured(f"write {number} events of {min(SPECS, number // 3)} specs"):
+            fill(folder, number)
+        with measured("read with its snapshot") as more:
+            batches, known = read(folder)
+            more.append(f"{batches} batches")
+        with measured("reconciler history, with it"):
+            command(folder, "history", "job-00001")
+        with measured("reconciler ledger verify"):
+            command(folder, "ledger", "verify")
+        more = [f"the snapshot had {drop_snapshot(folder) / 1e6:.1f} MB"]
+        with measured("read without") as told:
+            batches, same = read(folder)
+            told += [f"{batches} batches", *more]
+        with measured("reconciler history, without"):
+            command(folder, "history", "job-00001")
+        if known != same:
+            raise SystemExit("the two reads differ")
+
+
+def drop_snapshot(folder: Path) -> int:
+    """Takes the snapshot away and says how many bytes it had."""
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as connection, connection:
+        (size,) = connection.execute("SELECT length(content) FROM snapshots").fetchone()
+        connection.execute("DELETE FROM snapshots")
+    return int(size)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_EVENTS)
