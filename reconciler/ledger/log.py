@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
@@ -34,6 +35,9 @@ from reconciler.recorded.state import Recorded
 
 DENSE = 4
 """At most how many positions are read for each one that is wanted, rather than got one by one."""
+
+GETS = 8
+"""Positions got at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -108,10 +112,11 @@ class Log:
         return decode(raw, position, self.address).events
 
     def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """The events at some positions, in ascending order, each with its position: got one by one where they are far
-        between, else read in one go. Raises `LedgerError` where the ledger lacks one."""
+        """The events at some positions, in ascending order, each with its position: got by themselves where they are
+        far between, else read in one go. Raises `LedgerError` where the ledger lacks one."""
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
-            yield from ((position, self.batch(position)) for position in positions)
+            with ThreadPoolExecutor(GETS) as pool:
+                yield from zip(positions, pool.map(self.batch, positions), strict=True)
             return
         wanted = iter(positions)
         position = next(wanted, None)

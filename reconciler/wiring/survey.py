@@ -23,13 +23,14 @@ from reconciler.wiring.choice import selected_names
 from reconciler.wiring.pace import pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.model.strict import JSON
     from reconciler.plan.action import Action
     from reconciler.plan.change import Change
     from reconciler.plan.desired import DesiredSpec
     from reconciler.plan.value import Plan
+    from reconciler.recorded.events import Event
     from reconciler.recorded.state import Recorded
     from reconciler.wiring.session import Session
 
@@ -164,18 +165,23 @@ def explained(session: Session, made: Plan) -> Plan:
 
     Only those two requests are read and compared: whether there is a difference was decided by the digests.
     """
-    changes = {
-        action.client_token: _changes(session, action, action.request, action.compared_with)
+    compared = [
+        (action.client_token, action.compared_with, action.request, action)
         for action in made.actions
         if action.request is not None and action.compared_with is not None and action.client_token is not None
-    }
-    return made.with_changes(changes) if changes else made
+    ]
+    if not compared:
+        return made
+    batches = dict(session.ledger.batches(sorted({position for _, position, _, _ in compared})))
+    return made.with_changes(
+        {token: _changes(action, request, batches[position]) for token, position, request, action in compared}
+    )
 
 
-def _changes(session: Session, action: Action, request: JSON, compared_with: int) -> tuple[Change, ...]:
+def _changes(action: Action, request: JSON, compared_with: Sequence[Event]) -> tuple[Change, ...]:
     from reconciler.diff.explain import explain
 
-    intent = intent_of(session.ledger.batch(compared_with), action.name)
+    intent = intent_of(compared_with, action.name)
     if not intent.request:  # of a run that was recorded again, and whose content nobody knows
         return ()
     return explain(kind_named(action.kind), intent.request, request)
