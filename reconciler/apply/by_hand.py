@@ -96,6 +96,27 @@ def take(seen: Seen, taken: Callable[[str], e.Taken], report: RunReport, allowed
     return (yield from _written(events, _both(_both(seen.unmoved, free), allowed), result))
 
 
+def cancel_once_adopted(seen: Seen, hand: Hand) -> Steps:
+    """Asks for the end of a run that nobody knows yet: it is cancelled when it is adopted."""
+    why = hand.reason or "asked for by hand"
+    event = e.CancelAsked(at=(yield from now()), name=seen.name, token=seen.token or "", reason=why, actor=hand.actor)
+    return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
+
+
+def retry(seen: Seen, hand: Hand) -> Steps:
+    """Asks for one more attempt of what a submission stands for."""
+    at = yield from now()
+    event = e.RetryAsked(at=at, name=seen.name, token=seen.token or "", reason=hand.reason, actor=hand.actor)
+    return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
+
+
+def backfill(seen: Seen, slots: Sequence[str], hand: Hand) -> Steps:
+    """Asks for runs of past slots, in this order."""
+    at = yield from now()
+    event = e.BackfillAsked(at=at, name=seen.name, slots=tuple(slots), reason=hand.reason, actor=hand.actor)
+    return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
+
+
 def rebuild(seen: Seen, events: Callable[[str], Sequence[e.Event]]) -> Steps:
     """Records again what a lost ledger knew of one spec, all of it or nothing; `events` makes it from the time."""
     made = events((yield from now()))

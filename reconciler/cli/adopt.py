@@ -26,6 +26,7 @@ Examples:
 @click.argument("name")
 @click.argument("run_id")
 @click.option("--force", is_flag=True, help="Take it although another run may still appear, or it is tagged elsewhere.")
+@click.option("--slot", metavar="TIME", help="Which slot of a scheduled spec it stands for.")
 @click.option("--token", metavar="TOKEN", help="For which submission, where several are unresolved.")
 @allow_rollback_option
 @deciding_options
@@ -36,6 +37,7 @@ def command(
     *,
     name: str,
     run_id: str,
+    slot: str | None,
     force: bool,
     token: str | None,
     reason: str | None,
@@ -46,9 +48,10 @@ def command(
     """Asks AWS about the run, shows it, and records it as the spec's."""
     from reconciler.wiring.adoption import adoption
     from reconciler.wiring.by_hand import look
+    from reconciler.wiring.repetition import slot_text
     from reconciler.wiring.session import opened
 
     with opened(chosen(context, shared)) as session:
         sight = look(session, name)
-        proposal = adoption(sight, run_id, token=token, force=force, reason=reason)
+        proposal = adoption(sight, run_id, slot=slot_text(slot), token=token, force=force, reason=reason)
         return decide(sight, proposal, yes=yes, form=form)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.cli.options import FORMAT_TEXT_JSON, ledger_options
+from reconciler.cli.process import DONE, ERROR
 from reconciler.cli.terminal import coloured, complain, confirmed, out
 from reconciler.errors import ReconcilerError
 
@@ -42,11 +43,11 @@ def decide(sight: Sight, proposal: Proposal, *, yes: bool, form: str) -> int:
     if form == "text":
         out(decision_text(decision, color=coloured(sys.stdout)))
     if proposal.steps and not yes and not agreed(decision.command, decision_text(decision), form):
-        return 1
+        return ERROR
     results = carried_out(sight.session, proposal)
     then = following(sight)
     out(dumps(decision_json(decision, results, then)) if form == "json" else "\n" + done_text(decision, results, then))
-    return 0
+    return ERROR if any(result.error is not None for result in results) else DONE
 
 
 def agreed(command: str, shown: str, form: str) -> bool:

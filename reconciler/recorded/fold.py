@@ -189,7 +189,9 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.Taken) ->
     submission.run_id = event.run_id
     submission.conflict = ()
     submission.run_state = RunState.SUBMITTED
-    submission.finished_at = submission.detail = submission.aws_state = None  # of another run, where there was one
+    submission.started_at = submission.finished_at = submission.ended_at = None  # of another run, where there was one
+    submission.detail = submission.aws_state = None
+    submission.unseen.clear()
     submission.submitted_at = event.at
     submission.error = None
     _close(submission, "submitted", event.send if isinstance(event, e.Submitted) else None)

@@ -58,7 +58,8 @@ def done_text(decision: Decision, results: Sequence[ActionResult], following: It
     why = f": {decision.reason}" if decision.reason else ", without a reason"
     outcomes = ", ".join(dict.fromkeys(str(result.outcome) for result in results)) or "nothing to do"
     lines = [sentence(f"{decision.command} {decision.name}: {outcomes} (by {decision.actor}{why}).")]
-    return lines_text([*lines, *_next(following)])
+    wrong = [sentence(f"  {result.run_id}: {result.error}") for result in results if result.error is not None]
+    return lines_text([*lines, *wrong, *_next(following)])
 
 
 def _next(following: Iterable[Action]) -> Iterator[str]:

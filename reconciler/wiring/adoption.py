@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.errors import ReconcilerError
-from reconciler.identity.digest import client_token
-from reconciler.identity.instant import parse, seconds_text
-from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
-from reconciler.plan.action import ActionType, Reason
-from reconciler.ports import RunReport
+from reconciler.identity.instant import parse
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.case import Case
+from reconciler.plan.desired import Desired
+from reconciler.plan.slots import is_slot
+from reconciler.plan.submits import first_attempt, next_attempt
 from reconciler.recorded.events import Taken
 from reconciler.render.by_hand import Decision
+from reconciler.render.words import which_run
 from reconciler.wiring.by_hand import Proposal, Sight, chosen_submission, doubt_facts, hand, which
+from reconciler.wiring.claim import Claimed, allowed_to, check_id, described, run_facts
 from reconciler.wiring.resolution import unsettled
 
 if TYPE_CHECKING:
@@ -23,56 +25,30 @@ if TYPE_CHECKING:
 
     from reconciler.apply.by_hand import Hand
     from reconciler.plan.desired import DesiredSpec
-    from reconciler.ports import RunFacts, Valid
-    from reconciler.recorded.state import Recorded
+    from reconciler.ports import Valid
     from reconciler.recorded.submission import Submission
 
-CHILD_MARKS = (":", "#")
-"""What stands between a Batch job's id and the index of its child, or of its node."""
 
+def adoption(
+    sight: Sight, run_id: str, *, slot: str | None, token: str | None, force: bool, reason: str | None
+) -> Proposal:
+    """The decision that a run is this spec's, and of a scheduled spec that of its `slot`.
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The run that is to be adopted, as AWS describes it."""
-
-    facts: RunFacts
-    report: RunReport
-    locate: Mapping[str, str]
-
-    @property
-    def token(self) -> str | None:
-        return self.facts.tags.get(TOKEN_TAG)
-
-    @property
-    def owner(self) -> str | None:
-        return self.facts.tags.get(SPEC_TAG)
-
-
-def adoption(sight: Sight, run_id: str, *, token: str | None, force: bool, reason: str | None) -> Proposal:
-    """The decision that a run is this spec's. Raises `ReconcilerError` where it is not to be had: unknown to AWS, a
-    child of an array, another spec's; and, without `force`, where another run may still appear, or the tag names
-    another project."""
-    _check_id(run_id)
+    Raises `ReconcilerError` where it is not to be had: unknown to AWS, a child of an array, another spec's; and,
+    without `force`, where another run may still appear, or the tag names another project.
+    """
+    check_id(run_id)
     mine = hand(sight.session, reason)
     waiting = _waiting(sight, run_id, token)
     if waiting is None and _is_current(sight, run_id):
         return Proposal(_decision(sight, run_id, mine, does=f"run {run_id} is the spec's run already: nothing to do."))
-    run = _described(sight, run_id, waiting)
-    allowed = _allowed(sight, run, force=force)
+    run = described(sight, run_id, waiting)
+    allowed = allowed_to(sight, run, force=force)
     if why := allowed(sight.recorded):
         raise ReconcilerError(why)
     if waiting is not None:
         return _for_submission(sight, waiting, run, mine, allowed, force=force)
-    return _as_current(sight, run, mine, allowed)
-
-
-def _check_id(run_id: str) -> None:
-    for mark in CHILD_MARKS:
-        parent, found, _ = run_id.partition(mark)
-        if found and not run_id.startswith("arn:"):
-            raise ReconcilerError(f"{run_id} is a child of job {parent}: a run is adopted whole, as {parent}")
-    if run_id.startswith("arn:"):
-        raise ReconcilerError(f"{run_id} is an ARN: give the run's id, its last part")
+    return _as_current(sight, run, slot, mine, allowed)
 
 
 def _waiting(sight: Sight, run_id: str, token: str | None) -> Submission | None:
@@ -94,49 +70,8 @@ def _is_current(sight: Sight, run_id: str) -> bool:
     return baseline is not None and baseline.run_id == run_id and (spec is None or spec.digest == baseline.digest)
 
 
-def _described(sight: Sight, run_id: str, waiting: Submission | None) -> _Run:
-    """Asks AWS for the run, where its submission, the ledger or the spec says that it is."""
-    known = next((s for s in sight.recorded.by_token.values() if s.run_id == run_id), None)
-    at: Submission | DesiredSpec | None = waiting or known or sight.spec
-    if at is None:
-        raise ReconcilerError(f"{sight.name} is not in the project any more: there is no spec to adopt a run for")
-    kind = sight.spec.kind if sight.spec is not None and waiting is None else at.kind
-    if kind != at.kind:
-        raise ReconcilerError(f"run {run_id} is a {at.kind}, and {sight.name} is a {kind}")
-    facts = sight.session.access.inventory(kind).described(at.locate, [run_id]).get(run_id)
-    if facts is None:
-        place = sight.session.access.inventory(kind).place(at.locate)
-        raise ReconcilerError(f"AWS knows no run {run_id} ({kind}, {place}): nothing was recorded")
-    if not isinstance(facts.report, RunReport):
-        raise ReconcilerError(f"run {run_id}: {facts.report}")
-    return _Run(facts, facts.report, at.locate)
-
-
-def _allowed(sight: Sight, run: _Run, *, force: bool) -> Valid:
-    """Whether the run may be taken: not from a spec that is in git, by its tag or by the ledger."""
-    place, name, names, run_id = sight.session.place, sight.name, frozenset(sight.found.specs), run.facts.run_id
-    ours, _, owner = (run.owner or "").rpartition("/")
-    if ours == f"{place.project}/{place.target}":
-        if owner != name and owner in names:
-            return lambda _: f"run {run_id} is {owner}'s, by its tag, and {owner} is in this project: it stays its run"
-    elif ours and not force:
-        return lambda _: (
-            f"run {run_id} is of {run.owner}, by its tag: another project or target. If nobody there follows it any "
-            "more, --force takes it"
-        )
-
-    def free(recorded: Recorded) -> str | None:
-        for other in recorded.by_token.values():
-            mine = other.name == name or other.taken_by is not None or other.name not in names
-            if other.run_id == run_id and not mine:
-                return f"run {run_id} is the run of {which(other)}, which is in this project: it stays its run"
-        return None
-
-    return free
-
-
 def _for_submission(
-    sight: Sight, waiting: Submission, run: _Run, mine: Hand, allowed: Valid, *, force: bool
+    sight: Sight, waiting: Submission, run: Claimed, mine: Hand, allowed: Valid, *, force: bool
 ) -> Proposal:
     """Adopts for a submission that lacks a run."""
     from reconciler.apply.by_hand import Seen, adopt
@@ -155,7 +90,7 @@ def _for_submission(
     if early:
         warnings.append(f"{early}. If that ran after all, there would be two runs.")
     does = f"adopt: run {run.facts.run_id} is the run of {which(waiting)} from now on; nothing is submitted."
-    facts = (*_run_facts(run), *(doubt_facts(waiting, sight.recorded, sight.settle_seconds)))
+    facts = (*run_facts(run), *(doubt_facts(waiting, sight.recorded, sight.settle_seconds)))
     decision = _decision(
         sight,
         run.facts.run_id,
@@ -170,7 +105,7 @@ def _for_submission(
     return Proposal(decision, (adopt(seen, run.facts.run_id, run.report, mine, allowed),))
 
 
-def _as_current(sight: Sight, run: _Run, mine: Hand, allowed: Valid) -> Proposal:
+def _as_current(sight: Sight, run: Claimed, slot: str | None, mine: Hand, allowed: Valid) -> Proposal:
     """Records the run as a new submission of what the spec asks for now."""
     from reconciler.apply.by_hand import Seen, take
 
@@ -180,45 +115,71 @@ def _as_current(sight: Sight, run: _Run, mine: Hand, allowed: Valid) -> Proposal
     for action in sight.found.plan.actions:
         if action.action is ActionType.HOLD and action.reason is Reason.STALE_CHECKOUT:
             raise ReconcilerError(f"{sight.name}: {action.message}")
-    generation = sight.record.next_generation
+    counted = _counted(sight, spec, slot)
     live = [s.run_id for s in sight.record.live if s.run_id != run.facts.run_id]
     warnings = [f"run {run_id} of this spec is live, and goes on." for run_id in live]
     if sight.record.baseline is None or sight.record.baseline.digest != spec.digest:
-        warnings.append(
-            "whether the run did what the spec asks for is not checked: what the spec says now does not run."
-        )
+        warnings.append("whether the run did what the spec asks for is not checked: what it says now does not run.")
     does = (
-        f"adopt: run {run.facts.run_id} counts as generation {generation} of {sight.name}, with what the spec asks for "
+        f"adopt: run {run.facts.run_id} counts as {which_run(counted)} of {sight.name}, with what the spec asks for "
         "now; nothing is submitted."
     )
     decision = _decision(
-        sight, run.facts.run_id, mine, does=does, facts=_run_facts(run), warnings=warnings, generation=generation
+        sight,
+        run.facts.run_id,
+        mine,
+        does=does,
+        facts=run_facts(run),
+        warnings=warnings,
+        generation=counted.generation,
+        slot=slot,
     )
     seen = Seen(sight.name, sight.record.head)
-    return Proposal(decision, (take(seen, _taken(sight, spec, run, generation, mine), run.report, allowed),))
+    return Proposal(decision, (take(seen, _taken(sight, counted, run, mine), run.report, allowed),))
 
 
-def _taken(sight: Sight, spec: DesiredSpec, run: _Run, generation: int, mine: Hand) -> Callable[[str], Taken]:
+def _counted(sight: Sight, spec: DesiredSpec, slot: str | None) -> Action:
+    """The submission that the run counts as, told as the submit that is not made. Raises `ReconcilerError` for a slot
+    that is none of the spec's, and for a scheduled spec without one."""
+    session, policy = sight.session, spec.policy
+    desired = Desired(session.place, {spec.name: spec}, frozenset({spec.name}))
+    case = Case(spec, sight.record, sight.recorded, desired, session.now())
+    if policy.schedule is None:
+        if slot is not None:
+            raise ReconcilerError(f"{spec.name} has no schedule, and so no slots: leave --slot out")
+        return first_attempt(case, Reason.NEW, generation=sight.record.next_generation)
+    if slot is None:
+        raise ReconcilerError(f"{spec.name} has a schedule: say with --slot which of its slots the run stands for")
+    if not is_slot(policy.schedule, policy.timeZone, slot) or parse(slot) > session.now():
+        raise ReconcilerError(f"{slot} is no slot of {policy.schedule!r} ({policy.timeZone}) that is past")
+    earlier = [s for s in sight.record.submissions if s.slot == slot]
+    if not earlier:
+        return first_attempt(case, Reason.SLOT_DUE, slot=slot)
+    return next_attempt(case, earlier[-1], 1 + max(s.attempt for s in earlier), Reason.SLOT_DUE)
+
+
+def _taken(sight: Sight, counted: Action, run: Claimed, mine: Hand) -> Callable[[str], Taken]:
     plan = sight.found.plan
-    token = client_token(sight.session.place, spec.kind, spec.name, generation, None, 1, spec.digest)
 
     def event(at: str) -> Taken:
         return Taken(
             at=at,
-            name=spec.name,
-            token=token,
-            kind=spec.kind,
-            generation=generation,
-            digest=spec.digest,
-            revision=spec.policy.revision,
-            request=spec.request,
+            name=counted.name,
+            token=counted.client_token or "",
+            kind=counted.kind,
+            generation=counted.generation,
+            slot=counted.slot,
+            attempt=counted.attempt,
+            digest=counted.digest or "",
+            revision=counted.revision,
+            request=counted.request or {},
             locate=dict(run.locate),
             run_id=run.facts.run_id,
             owner=run.owner,
             reason=mine.reason,
-            deletion_policy=spec.policy.deletionPolicy,
-            streaming=spec.streaming,
-            source={"path": spec.source.path, "line": spec.source.line},
+            deletion_policy=counted.deletion_policy,
+            streaming=counted.streaming,
+            source={"path": counted.source.path, "line": counted.source.line} if counted.source else {},
             commit=plan.commit,
             uncommitted=plan.uncommitted or None,
             actor=mine.actor,
@@ -226,18 +187,6 @@ def _taken(sight: Sight, spec: DesiredSpec, run: _Run, generation: int, mine: Ha
         )
 
     return event
-
-
-def _run_facts(run: _Run) -> tuple[tuple[str, str], ...]:
-    """What AWS says of the run: label and value."""
-    state = run.report.state + (f" ({run.report.detail})" if run.report.detail else "")
-    return (
-        ("run", run.facts.run_id),
-        ("name", run.facts.name or "-"),
-        ("state", state),
-        ("created", seconds_text(parse(run.facts.created_at))),
-        ("tagged as", run.owner or "nobody's"),
-    )
 
 
 def _decision(

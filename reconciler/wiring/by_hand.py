@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A decision and the steps that write it down; without steps there is nothing to do."""
+    """A decision and the steps that write it down; without steps there is nothing to do.
+
+    `whole`: what moved, or failed, is an error of the command. Else each of the steps is told by itself.
+    """
 
     decision: Decision
     steps: tuple[Steps, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,12 @@ def following(sight: Sight) -> tuple[Action, ...]:
 
 
 def carried_out(session: Session, proposal: Proposal) -> tuple[ActionResult, ...]:
-    """Writes a decision down. Raises `ReconcilerError` where what it rests on moved since it was shown."""
+    """Writes a decision down. Raises `ReconcilerError` where what it rests on moved since it was shown, of a decision
+    that is a whole."""
     world = World(session.ledger, session.access.service, session.clock, session.access.quota, Event())
     results = tuple(drive(steps, world) for steps in proposal.steps)
     for result in results:
-        if result.error is not None:
+        if proposal.whole and result.error is not None:
             raise ReconcilerError(f"{result.error}. Nothing was recorded; look again")
     return results
 

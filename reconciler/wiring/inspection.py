@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.errors import ReconcilerError
 from reconciler.identity.digest import client_token
+from reconciler.identity.instant import parse
 from reconciler.plan.inspection import (
     UNKNOWN_DIGEST,
     Finding,
@@ -20,6 +22,7 @@ from reconciler.plan.inspection import (
     numbered,
     rebuildable,
 )
+from reconciler.plan.slots import slots_between
 from reconciler.recorded.events import Adopted, Observed, Taken
 from reconciler.recorded.submission import RunState
 from reconciler.specs.checkout import actor, read_checkout
@@ -39,6 +42,12 @@ GENERATIONS = 500
 
 RETRIES = 10
 """How many attempts of each are tried, beyond those that the spec allows."""
+
+SLOT_AGE = timedelta(days=2)
+"""How much older than its run a slot may be, to be tried for its token."""
+
+MOST_SLOTS = 5000
+"""How many slots of a spec are tried."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Inspection:
         newer, _ = rebuildable(name, self.recorded, self.stock)
         record, spec = self.recorded.spec(name), self.specs.get(name)
         used = {submission.key for submission in record.submissions}
-        identities = {} if spec is None else _identities(spec, self.session, {run.token for run in newer})
+        identities = {} if spec is None else _identities(spec, self.session, newer)
         free = {token: identity for token, identity in identities.items() if identity not in used}
         first: dict[str | None, Present] = {}
         for run in newer:
@@ -86,19 +95,28 @@ def inspect(session: Session, since: str | None) -> Inspection:
     )
 
 
-def _identities(spec: DesiredSpec, session: Session, tokens: set[str | None]) -> dict[str, Identity]:
-    """Which of the tokens are those of what the spec asks for now, and as which generation and attempt."""
+def _identities(spec: DesiredSpec, session: Session, runs: Sequence[Present]) -> dict[str, Identity]:
+    """Which of the runs' tokens are those of what the spec asks for now, and as which submission."""
     found: dict[str, Identity] = {}
-    left = {token for token in tokens if token is not None}
-    for generation in range(1, GENERATIONS + 1):
+    left = {run.token for run in runs if run.token is not None}
+    for generation, slot in _candidates(spec, runs):
         for attempt in range(1, spec.policy.backoffLimit + RETRIES + 1):
             if not left:
                 return found
-            token = client_token(session.place, spec.kind, spec.name, generation, None, attempt, spec.digest)
+            token = client_token(session.place, spec.kind, spec.name, generation, slot, attempt, spec.digest)
             if token in left:
-                found[token] = (generation, None, attempt)
+                found[token] = (generation, slot, attempt)
                 left.discard(token)
     return found
+
+
+def _candidates(spec: DesiredSpec, runs: Sequence[Present]) -> Iterator[tuple[int | None, str | None]]:
+    """The generations and slots that runs may be of: any of the first generations, and slots of the days before."""
+    policy, created = spec.policy, [parse(run.created_at) for run in runs]
+    if policy.schedule is not None and created:
+        found = slots_between(policy.schedule, policy.timeZone, min(created) - SLOT_AGE, max(created), MOST_SLOTS)
+        yield from ((None, slot) for slot in found)
+    yield from ((generation, None) for generation in range(1, GENERATIONS + 1))
 
 
 def record(inspection: Inspection, made: Sequence[Numbered], reason: str | None) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import boto3
 
 from reconciler.identity.instant import text
 from reconciler.recorded.events import Event, Intended
@@ -60,17 +64,23 @@ def write(world: World, *events: Event) -> None:
 
 def submitted_by_others(world: World, request: dict[str, Any]) -> str:
     """A Batch job that somebody else starts; its id."""
-    import boto3
-
-    batch = boto3.client(
-        "batch",
-        endpoint_url=world.aws.url,
-        region_name="eu-west-1",
-        aws_access_key_id="someone",
-        aws_secret_access_key="else",
-    )
-    try:
+    with _others(world) as batch:
         job_id: str = batch.submit_job(**request)["jobId"]
+    return job_id
+
+
+def terminated_by_others(world: World, job_id: str) -> None:
+    """Somebody else stops a Batch job."""
+    with _others(world) as batch:
+        batch.terminate_job(jobId=job_id, reason="in the way")
+
+
+@contextmanager
+def _others(world: World) -> Iterator[Any]:
+    """The Batch client of somebody else."""
+    keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "else"}
+    batch = boto3.client("batch", endpoint_url=world.aws.url, region_name="eu-west-1", **keys)
+    try:
+        yield batch
     finally:
         batch.close()
-    return job_id

@@ -1,0 +1,176 @@
+"""`backfill`, and the other commands by hand on a schedule."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reconciler.identity.instant import seconds_text
+from reconciler.recorded.events import BackfillAsked, Taken
+from tests.cli.doubt import submitted_by_others
+from tests.cli.world import World
+
+
+def _hour(ago: int) -> str:
+    """The full hour some hours ago."""
+    return seconds_text(datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ago))
+
+
+def _hourly(world: World, policy: str = "Allow", **more: str) -> None:
+    world.batch("clicks", "A", schedule='"0 * * * *"', concurrencyPolicy=policy, **more)
+
+
+def _asked(world: World) -> list[tuple[str, ...]]:
+    return [tuple(event.slots) for event in world.events() if isinstance(event, BackfillAsked)]
+
+
+def _slots(world: World) -> list[str]:
+    return [intent.slot or "" for intent in world.log().recorded.by_token.values()]
+
+
+def test_past_slots_run_in_order(world: World):
+    """They are listed, asked for in one event, and submitted by the next pass."""
+    _hourly(world)
+    wanted = [_hour(ago) for ago in (4, 3, 2)]
+
+    done = world.run("backfill", "clicks", "--from", wanted[0], "--to", wanted[-1], "--yes", "--reason", "outage")
+    applied = world.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 0, done.err
+    assert all(slot in done.out for slot in wanted)
+    assert _asked(world) == [tuple(wanted)]
+    assert applied.code == 0
+    assert applied.actions("slot", "reason", "outcome") == [(slot, "backfill", "submitted") for slot in wanted]
+
+
+def test_forbid_lets_one_run_at_a_time(world: World):
+    """The oldest first; the others wait for it."""
+    _hourly(world, "Forbid")
+
+    world.run("backfill", "clicks", "--from", _hour(4), "--to", _hour(2), "--yes")
+    world.run("apply", "--yes")
+    world.run("apply", "--yes")
+
+    assert len(world.runs()) == 1
+    assert _slots(world) == [_hour(4)]
+
+
+def test_slots_that_ran_are_left_out(world: World):
+    """Once is enough, unless --again says so."""
+    _hourly(world)
+    world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(3), "--yes")
+    world.run("apply", "--yes")
+    world.aws.finish(world.runs()[0].id, "succeeded")
+
+    all_ran = world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(3), "--yes")
+    rest = world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(2), "--yes", "--format", "json")
+    again = world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(3), "--yes", "--again")
+    world.run("apply", "--yes")
+
+    assert all_ran.code == 1
+    assert "--again" in all_ran.err
+    assert rest.json["slots"] == [_hour(2)]
+    assert again.code == 0
+    assert len(world.runs()) == 3
+
+
+def test_what_cannot_be_backfilled(world: World):
+    """A one-off, a time without slots, the future, too many slots, a time without zone, and the wrong order."""
+    _hourly(world)
+    world.batch("once")
+    minute = {"schedule": '"* * * * *"'}
+    world.batch("often", **minute)
+    tomorrow = seconds_text(datetime.now(UTC) + timedelta(days=1))
+    later = seconds_text(datetime.now(UTC) + timedelta(days=2))
+    cases = [
+        (("once", _hour(2), _hour(1)), 1, "has no schedule"),
+        (("clicks", _hour(2).replace(":00:00Z", ":10:00Z"), _hour(2).replace(":00:00Z", ":20:00Z")), 1, "no slot"),
+        (("clicks", tomorrow, later), 1, "no slot in that time that is past"),
+        (("often", _hour(48), _hour(1)), 1, "more than 1000 slots"),
+        (("clicks", "2026-11-22T02:00", _hour(1)), 64, "zone"),
+        (("clicks", _hour(1), _hour(3)), 64, "--from is after --to"),
+    ]
+    for (name, first, last), code, said in cases:
+        done = world.run("backfill", name, "--from", first, "--to", last, "--yes")
+        assert done.code == code, done.err
+        assert said in done.err
+    assert _asked(world) == []
+
+
+def test_what_is_not_due_yet_is_left_out(world: World):
+    """A span that reaches into the future ends now."""
+    _hourly(world)
+    tomorrow = seconds_text(datetime.now(UTC) + timedelta(days=1))
+
+    done = world.run("backfill", "clicks", "--from", _hour(1), "--to", tomorrow, "--yes", "--format", "json")
+
+    assert done.code == 0
+    assert done.json["slots"] == [_hour(1), _hour(0)]
+    assert any("not due yet" in warning for warning in done.json["warnings"])
+
+
+def test_what_moved_since_it_was_shown_is_not_asked_for(world: World, monkeypatch: pytest.MonkeyPatch):
+    """While the person reads, somebody asks for the same slots: they are asked for once."""
+    from reconciler.cli import by_hand
+
+    _hourly(world)
+    asks = by_hand.agreed
+
+    def meanwhile(*_: object) -> bool:
+        monkeypatch.setattr(by_hand, "agreed", asks)
+        assert world.run("backfill", "clicks", "--from", _hour(2), "--to", _hour(2), "--yes").code == 0
+        return True
+
+    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    done = world.run("backfill", "clicks", "--from", _hour(2), "--to", _hour(2))
+
+    assert done.code == 1
+    assert "moved since it was shown" in done.err
+    assert len(_asked(world)) == 1
+
+
+def test_the_run_of_a_slot_is_cancelled_and_retried_by_its_slot(world: World):
+    """--slot picks it; the others go on."""
+    _hourly(world)
+    world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(2), "--yes")
+    world.run("apply", "--yes")
+
+    stopped = world.run("cancel", "clicks", "--slot", _hour(3), "--yes")
+    world.run("apply", "--yes")
+    retried = world.run("retry", "clicks", "--slot", _hour(3), "--yes")
+    applied = world.run("apply", "--yes", "--format", "json")
+
+    assert (stopped.code, retried.code) == (0, 0)
+    assert ("submitted", _hour(3), 2) in applied.actions("outcome", "slot", "attempt")
+    assert len(world.runs()) == 3
+
+
+def test_a_run_is_adopted_for_a_slot(world: World):
+    """A scheduled spec has no generation: --slot says what the run stands for, and the slot does not run again."""
+    _hourly(world)
+    run_id = submitted_by_others(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})
+
+    without = world.run("adopt", "clicks", run_id, "--yes")
+    wrong = world.run("adopt", "clicks", run_id, "--yes", "--slot", _hour(2).replace(":00:00Z", ":30:00Z"))
+    done = world.run("adopt", "clicks", run_id, "--yes", "--slot", _hour(2))
+    late = world.run("backfill", "clicks", "--from", _hour(2), "--to", _hour(2), "--yes")
+
+    assert (without.code, wrong.code, done.code, late.code) == (1, 1, 0, 1)
+    assert "--slot" in without.err
+    assert "is no slot" in wrong.err
+    assert [(e.slot, e.run_id) for e in world.events() if isinstance(e, Taken)] == [(_hour(2), run_id)]
+
+
+def test_a_lost_ledger_knows_the_slots_of_runs_again(world: World):
+    """Their tokens say which slot they stand for."""
+    _hourly(world)
+    world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(2), "--yes")
+    world.run("apply", "--yes")
+    for path in world.folder.glob("ledger.sqlite*"):
+        path.unlink()
+
+    done = world.run("fsck", "--adopt", "--yes")
+
+    assert done.code == 0, done.out
+    assert sorted(e.slot or "" for e in world.events() if isinstance(e, Taken)) == [_hour(3), _hour(2)]

@@ -1,0 +1,154 @@
+"""`cancel`: a person stops what is live, and what may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.recorded.events import CancelAccepted, CancelAsked
+from tests.cli.doubt import in_doubt
+from tests.cli.world import World
+
+
+def _asked(world: World) -> list[tuple[str | None, str]]:
+    return [(event.run_id, event.reason) for event in world.events() if isinstance(event, CancelAsked)]
+
+
+def _status(world: World, name: str) -> tuple[str, str]:
+    row = next(row for row in world.run("status", "--format", "json").json["specs"] if row["name"] == name)
+    return row["state"], row["reason"].partition(":")[0]
+
+
+@pytest.mark.parametrize("kind", ["batch", "spark"])
+def test_what_a_person_stops_is_not_held_as_cancelled_by_others(world: World, kind: str):
+    """AWS is asked, the ledger says who and why before that, and the spec is quiet: exit 0, nothing runs again."""
+    getattr(world, kind)("clicks")
+    world.run("apply", "--yes")
+    run_id = world.runs()[0].id
+
+    done = world.run("cancel", "clicks", "--yes", "--reason", "wrong input")
+    applied = world.run("apply", "--yes")
+
+    assert done.code == 0, done.err
+    assert _asked(world) == [(run_id, "wrong input")]
+    assert applied.code == 0
+    assert _status(world, "clicks") == ("cancelled", "in-sync")
+    assert len(world.runs()) == 1
+
+
+def test_json_names_the_runs(world: World):
+    """One value, with an outcome for each run."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    run_id = world.runs()[0].id
+
+    done = world.run("cancel", "clicks", "--yes", "--format", "json")
+
+    assert done.json["command"] == "cancel"
+    assert done.json["run_ids"] == [run_id]
+    assert [(each["outcome"], each["run_id"]) for each in done.json["results"]] == [("cancelled", run_id)]
+
+
+def test_all_live_runs_or_the_one_that_is_named(world: World):
+    """With `Allow` a spec has several; --run-id picks one, else all are stopped."""
+    for content in "ABC":
+        world.batch("clicks", content, concurrencyPolicy="Allow")
+        world.run("apply", "--yes")
+    first, second, third = (run.id for run in world.runs())
+
+    one = world.run("cancel", "clicks", "--yes", "--run-id", second)
+    rest = world.run("cancel", "clicks", "--yes")
+
+    assert (one.code, rest.code) == (0, 0)
+    assert [run_id for run_id, _ in _asked(world)] == [second, first, third]
+
+
+def test_what_is_unknown_is_stopped_once_it_is_found(world: World):
+    """Nothing is live yet: the wish is recorded, and the pass that adopts the run is followed by one that stops it."""
+    doubt = in_doubt(world, "clicks", hours=1 / 60)
+
+    done = world.run("cancel", "clicks", "--yes", "--reason", "not today")
+    run_id = doubt.arrive()
+    world.run("apply", "--yes")
+    world.run("apply", "--yes")
+    world.run("apply", "--yes")
+
+    assert done.code == 0, done.err
+    assert _asked(world)[0] == (None, "not today")
+    assert [event.run_id for event in world.events() if isinstance(event, CancelAccepted)] == [run_id]
+    assert _status(world, "clicks") == ("cancelled", "in-sync")
+    assert len(world.runs()) == 1
+
+
+def test_a_run_of_a_name_that_left_git_can_be_stopped(world: World):
+    """Its deletion policy was Orphan, so it goes on until somebody stops it."""
+    world.batch("clicks")
+    world.batch("other")
+    world.run("apply", "--yes")
+    (world.folder / "clicks.yaml").unlink()
+
+    done = world.run("cancel", "clicks", "--yes")
+
+    assert done.code == 0, done.err
+    assert len(_asked(world)) == 1
+
+
+def test_there_must_be_something_to_stop(world: World):
+    """Nothing submitted, an end already, a run that is not the spec's, a name that nobody knows."""
+    world.batch("clicks")
+    never = world.run("cancel", "clicks", "--yes")
+    world.run("apply", "--yes")
+    world.aws.finish(world.runs()[0].id, "succeeded")
+    ended = world.run("cancel", "clicks", "--yes")
+    other = world.run("cancel", "clicks", "--yes", "--run-id", "nobody")
+    unknown = world.run("cancel", "klicks", "--yes")
+
+    assert (never.code, ended.code, other.code, unknown.code) == (1, 1, 1, 64)
+    assert "was ever submitted" in never.err
+    assert "is succeeded" in ended.err
+    assert "has no run nobody" in other.err
+    assert _asked(world) == []
+
+
+def test_without_a_terminal_it_needs_yes(world: World):
+    """Where nobody can be asked nothing is stopped."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+
+    done = world.run("cancel", "clicks")
+
+    assert done.code == 1
+    assert "--yes" in done.err
+    assert _asked(world) == []
+
+
+def test_what_ended_meanwhile_is_told(world: World, monkeypatch: pytest.MonkeyPatch):
+    """While the person reads, the run ends and another pass records it: nothing is asked of AWS, exit 1."""
+    from reconciler.cli import by_hand
+
+    world.batch("clicks")
+    world.run("apply", "--yes")
+
+    def meanwhile(*_: object) -> bool:
+        world.aws.finish(world.runs()[0].id, "succeeded")
+        world.run("apply", "--yes")
+        return True
+
+    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    done = world.run("cancel", "clicks")
+
+    assert done.code == 1
+    assert "its run ended meanwhile" in done.out
+    assert _asked(world) == []
+
+
+def test_suspended_work_is_stopped_by_hand_all_the_same(world: World):
+    """A suspension stops what goes by itself; the person is told of it."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    world.batch("clicks", suspend="true")
+
+    done = world.run("cancel", "clicks", "--yes")
+
+    assert done.code == 0
+    assert "the spec is suspended" in done.out
+    assert len(_asked(world)) == 1
