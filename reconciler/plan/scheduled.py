@@ -16,9 +16,9 @@ from reconciler.plan.slots import next_slot
 from reconciler.plan.submits import first_attempt, next_attempt, stopped
 from reconciler.plan.unresolved import of_submission
 from reconciler.recorded.slots import MissedReason
-from reconciler.recorded.submission import Submission
+from reconciler.recorded.submission import Phase, RunState, Submission
 
-HELD = {ActionType.HOLD, ActionType.NONE}
+UNDONE = {Phase.UNSENT, Phase.SUPERSEDED}
 
 
 def decide_scheduled(case: Case) -> Sequence[Action]:
@@ -45,21 +45,36 @@ def _age(action: Action) -> tuple[str, int]:
 
 def _chains(case: Case) -> tuple[list[Action], list[Action]]:
     """How the slots that something was submitted for stand, and the further attempts that are due."""
-    by_slot: dict[str, list[Submission]] = {}
-    for submission in case.record.submissions:
-        if submission.slot is not None and not submission.unresolved:
-            by_slot.setdefault(submission.slot, []).append(submission)
+    record = case.record
     told: list[Action] = []
     attempts: list[Action] = []
-    for slot in sorted(by_slot):
-        chain = chain_of(by_slot[slot], by_slot[slot][0])
-        action = _chain_action(case, chain)
+    for last in _open(case):
+        action = _chain_action(case, chain_of([s for s in record.submissions if s.slot == last.slot], last))
         if action is not None:
             (attempts if action.action is ActionType.SUBMIT else told).append(action)
-    told += [
-        of_submission(run, case.record, ActionType.NONE, Reason.IN_SYNC) for run in case.record.live if run.slot is None
-    ]
+    told += [of_submission(run, record, ActionType.NONE, Reason.IN_SYNC) for run in record.live if run.slot is None]
     return told, attempts
+
+
+def _open(case: Case) -> list[Submission]:
+    """The newest attempts of the slots whose story may go on, oldest slot first: of all others there is nothing to say,
+    and there may be very many of them."""
+    last: dict[str, Submission] = {}
+    for submission in case.record.submissions:
+        if submission.slot is not None and not submission.unresolved:
+            known = last.get(submission.slot)
+            if known is None or known.attempt < submission.attempt:
+                last[submission.slot] = submission
+    newest = case.record.newest
+    return [
+        last[slot]
+        for slot in sorted(last)
+        if last[slot].live
+        or last[slot].retry_asked_at is not None
+        or last[slot].phase in UNDONE
+        or (newest is not None and slot == newest.slot)
+        or (last[slot].run_state is RunState.FAILED and last[slot].backoff_limit > 0)
+    ]
 
 
 def _chain_action(case: Case, chain: Chain) -> Action | None:
@@ -69,28 +84,22 @@ def _chain_action(case: Case, chain: Chain) -> Action | None:
     limit that was lower when the slot ran. What is held is held until the spec changes or the next slot is submitted.
     """
     last = last_of(chain)
-    if last.live:
+    if last.live or last.retry_asked_at is not None:
         return decide_chain(case, chain)
-    if last.retry_asked_at is None:
-        if not any(s.counts for s in chain):
-            return None  # nothing came of it yet: it is due, or missed
-        if last.digest != case.spec.digest:
-            return None
-        newest = case.record.newest is not None and case.record.newest.slot == last.slot
-        if not newest and _is_over(case, chain, last):
-            return None
-        action = decide_chain(case, chain)
-        return action if newest or action.action not in HELD else None
-    return decide_chain(case, chain)
+    if not any(s.counts for s in chain) or last.digest != case.spec.digest:
+        return None  # nothing came of it yet, so it is due or missed; or the spec is another one now
+    newest = case.record.newest is not None and case.record.newest.slot == last.slot
+    if not newest and _is_over(case, chain, last):
+        return None
+    action = decide_chain(case, chain)
+    return action if action.action is not ActionType.NONE and (newest or action.action is not ActionType.HOLD) else None
 
 
 def _is_over(case: Case, chain: Chain, last: Submission) -> bool:
     """Whether the attempts of an older slot have ended because a newer one was submitted after it."""
     policy = case.spec.policy
-    newer = any(
-        s.slot is not None and s.slot > (last.slot or "") and s.first_intent_at > last.first_intent_at
-        for s in case.record.submissions
-    )
+    top = max((s for s in case.record.submissions if s.slot is not None), key=lambda s: s.slot or "")
+    newer = (top.slot or "") > (last.slot or "") and top.first_intent_at > last.first_intent_at
     only_newest = policy.concurrencyPolicy == "Replace" or policy.restartPolicy == "Always"
     if newer and (only_newest or (policy.concurrencyPolicy == "Forbid" and not policy.catchup)):
         return True
@@ -210,11 +219,13 @@ def _suspended(case: Case, due: Due) -> Action:
 
 def _in_sync(case: Case) -> Action:
     """Nothing is due: the newest submission stands for the spec, if there is one."""
-    newest = case.record.newest
-    if newest is None or newest.slot is None:
+    record, newest = case.record, case.record.newest
+    if newest is None or newest.slot is None or newest.unresolved:
         return _bare(case, ActionType.NONE, Reason.IN_SYNC)
-    told = of_submission(newest, case.record, ActionType.NONE, Reason.IN_SYNC)
-    return replace(told, source=case.spec.source)
+    told = decide_chain(case, chain_of([s for s in record.submissions if s.slot == newest.slot], newest))
+    if told.action is ActionType.NONE:
+        return told
+    return replace(of_submission(newest, record, ActionType.NONE, Reason.IN_SYNC), source=case.spec.source)
 
 
 def _bare(case: Case, action: ActionType, reason: Reason) -> Action:

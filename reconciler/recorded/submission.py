@@ -120,7 +120,7 @@ class Submission:
     @property
     def unresolved(self) -> bool:
         """Whether a run may exist that the ledger does not know."""
-        return self.phase in {Phase.INTENDED, Phase.CONFLICTED}
+        return self.phase is Phase.INTENDED or self.phase is Phase.CONFLICTED
 
     @property
     def accepted(self) -> bool:
@@ -135,7 +135,8 @@ class Submission:
     @property
     def live(self) -> bool:
         """Whether it has a run that may still do work."""
-        return self.taken_by is None and self.run_state is not None and self.run_state.live
+        working = self.run_state is RunState.RUNNING or self.run_state is RunState.SUBMITTED
+        return working and self.taken_by is None
 
     @property
     def first_intent_at(self) -> str:

@@ -1,0 +1,227 @@
+"""Weeks in seconds: passes over a small AWS whose runs take as long and end as the test says, with the clock passed in.
+
+What a pass plans is carried out as apply carries it out: submits first, then everything else of a spec, each as events
+that are folded into the record. The world checks on the way what no plan may ever do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from reconciler.identity.instant import parse, seconds_text, text
+from reconciler.plan.action import Action, ActionType, Reason
+from reconciler.plan.begins import event_of
+from reconciler.plan.decide import plan
+from reconciler.plan.desired import Desired, DesiredSpec
+from reconciler.plan.value import Plan
+from reconciler.recorded import events as e
+from reconciler.recorded.fold import fold
+from reconciler.recorded.state import Recorded
+from tests.builders import PLACE, desired
+
+LIVE_STATES = {"submitted", "running"}
+
+
+@dataclass
+class Run:
+    """One run in AWS."""
+
+    run_id: str
+    name: str
+    token: str
+    generation: int | None
+    slot: str | None
+    attempt: int
+    started: datetime
+    ends: datetime | None
+    end: str
+    request: dict[str, Any]
+    known: bool = True
+    cancelled: bool = False
+
+    def state(self, now: datetime) -> str:
+        """How it stands."""
+        return "running" if self.ends is None or now < self.ends else self.end
+
+    def overlaps(self, other: Run) -> bool:
+        """Whether both did work at some moment."""
+        return (self.ends is None or other.started < self.ends) and (other.ends is None or self.started < other.ends)
+
+
+Fate = Callable[[Action, datetime], tuple[float | None, str]]
+"""How long the run of a submit takes, in seconds (`None`: until it is stopped), and how it ends."""
+
+
+def well(seconds: float = 60) -> Fate:
+    """Every run succeeds after some seconds."""
+    return lambda _action, _now: (seconds, "succeeded")
+
+
+@dataclass
+class World:
+    """A target with one ledger. `specs` may be changed between passes, as commits do."""
+
+    now: datetime
+    specs: list[DesiredSpec]
+    fate: Fate = field(default_factory=well)
+    stop_seconds: float = 30
+    refuse: Callable[[Action, datetime], bool] = lambda _action, _now: False
+    extra: dict[str, Any] = field(default_factory=dict)
+    known: Recorded = field(default_factory=Recorded)
+    runs: list[Run] = field(default_factory=list)
+    events: list[e.Event] = field(default_factory=list)
+    last: Plan | None = None
+    told: list[tuple[datetime, Action]] = field(default_factory=list)
+
+    def wanted(self) -> Desired:
+        """What git asks for."""
+        return desired(*self.specs, **self.extra)
+
+    def write(self, *events: e.Event) -> None:
+        """Appends one batch."""
+        self.events += events
+        fold(self.known, self.known.position + 1, events)
+
+    def every(self, seconds: float, until: datetime) -> None:
+        """Passes at regular times, up to a time."""
+        while self.now <= until:
+            self.reconcile()
+            self.now += timedelta(seconds=seconds)
+
+    def reconcile(self) -> Plan:
+        """One pass: observe, plan, apply."""
+        self.observe()
+        made = plan(self.wanted(), self.known, self.now)
+        self.last = made
+        for name in dict.fromkeys(action.name for action in made.actions):
+            mine = [action for action in made.actions if action.name == name]
+            for action in sorted(mine, key=lambda a: a.action is not ActionType.SUBMIT):
+                self.told.append((self.now, action))
+                self.do(action)
+        for begin in made.begins:
+            event = event_of(begin, self.known.spec(begin.name), self.now, "tests")
+            if event is not None:
+                self.write(event)
+        return made
+
+    def observe(self) -> None:
+        """Records the state of every live run."""
+        for submission in list(self.known.live()):
+            run = next(run for run in self.runs if run.run_id == submission.run_id)
+            state = run.state(self.now)
+            if run.known and state != submission.run_state:
+                ended = text(run.ends) if run.ends and state not in LIVE_STATES else None
+                self.write(
+                    e.Observed(
+                        at=text(self.now), name=run.name, token=run.token, run_id=run.run_id, state=state,
+                        aws_state=state.upper(), started_at=text(run.started), finished_at=ended,
+                    )
+                )  # fmt: skip
+
+    def do(self, action: Action) -> None:
+        """One action, as apply does it."""
+        match action.action:
+            case ActionType.SUBMIT:
+                self.submit(action)
+            case ActionType.REPLACE:
+                old = next(run for run in self.runs if run.run_id == action.replaces)
+                self.cancel(old, replacing=True)
+            case ActionType.CANCEL:
+                self.cancel(next(run for run in self.runs if run.run_id == action.run_id), replacing=None)
+            case ActionType.SKIP:
+                self.skip(action)
+            case _:
+                pass
+
+    def submit(self, action: Action) -> None:
+        """Intends, and has AWS accept it unless the test refuses."""
+        known = self.known.by_token.get(action.client_token or "")
+        record = self.known.spec(action.name)
+        if action.send == 1:
+            assert known is None, "a token used again"
+            key = (action.generation, action.slot, action.attempt)
+            assert all(s.key != key for s in record.submissions), "a submission intended twice"
+            assert action.beside or record.head == action.ledger_head, "moved by an earlier action of this plan"
+        assert action.request is not None
+        intent = e.Intended(
+            at=text(self.now), name=action.name, token=action.client_token or "", kind=action.kind,
+            generation=action.generation, slot=action.slot, attempt=action.attempt, send=action.send,
+            digest=action.digest or "", revision=action.revision, request=action.request, locate=dict(action.locate),
+            not_after=text(self.now + timedelta(seconds=30)), owner="o", reason=str(action.reason),
+            deletion_policy=action.deletion_policy, streaming=action.streaming, source={}, actor="tests",
+            tool_version="0", backoff_limit=action.backoff_limit or None, settled_slots=action.settled_slots,
+        )  # fmt: skip
+        of = {"at": text(self.now), "name": action.name, "token": intent.token}
+        if self.refuse(action, self.now):
+            self.write(intent)
+            self.write(e.Unsent(**of, send=action.send, code="Refused", message="not now", refused=True))
+            return
+        seconds, end = self.fate(action, self.now)
+        run = Run(
+            f"run-{len(self.runs) + 1}", action.name, intent.token, action.generation, action.slot, action.attempt,
+            self.now, None if seconds is None else self.now + timedelta(seconds=seconds), end, action.request,
+        )  # fmt: skip
+        self.runs.append(run)
+        self.write(intent)
+        self.write(e.Submitted(**of, send=action.send, run_id=run.run_id))
+
+    def cancel(self, run: Run, *, replacing: bool | None) -> None:
+        """Asks for the end of a run, which comes a little later."""
+        of = {"at": text(self.now), "name": run.name, "token": run.token, "run_id": run.run_id}
+        self.write(e.CancelAsked(**of, reason="tests", actor="tests", replacing=replacing))
+        self.end_soon(run, "cancelled")
+        run.cancelled = True
+        self.write(e.CancelAccepted(**of))
+
+    def end_soon(self, run: Run, end: str) -> None:
+        """A run that goes on is stopped."""
+        soon = self.now + timedelta(seconds=self.stop_seconds)
+        if run.ends is None or run.ends > soon:
+            run.ends, run.end = soon, end
+
+    def skip(self, action: Action) -> None:
+        """Slots that never run, in one batch."""
+        assert action.missed, "nothing is unresolved in this world"
+        self.write(
+            *(
+                e.Missed(
+                    at=text(self.now), name=action.name, first=missed.first, last=missed.last, count=missed.count,
+                    slots=missed.slots, reason=missed.reason,
+                    settled=action.settled_slots if missed is action.missed[-1] else None,
+                )
+                for missed in action.missed
+            )
+        )  # fmt: skip
+
+    def of(self, name: str) -> list[Run]:
+        """The runs of a spec, oldest first."""
+        return [run for run in self.runs if run.name == name]
+
+    def missed(self, name: str) -> list[e.Missed]:
+        """The missed slots of a spec, as they were recorded."""
+        return [event for event in self.events if isinstance(event, e.Missed) and event.name == name]
+
+    def missed_slots(self, name: str) -> list[str]:
+        """Every missed slot by name; a test that uses it has no long ranges."""
+        return [slot for event in self.missed(name) for slot in event.slots or ()]
+
+
+def slots_of(runs: Iterable[Run]) -> list[str]:
+    """The slots of runs, in the order in which they were submitted."""
+    return [run.slot or "" for run in runs]
+
+
+def moment(value: str) -> datetime:
+    """A time from text."""
+    return parse(value)
+
+
+def tick(value: datetime) -> str:
+    """A slot from a time."""
+    return seconds_text(value)
+
+
+__all__ = ["PLACE", "Reason", "Run", "World", "moment", "replace", "slots_of", "tick", "well"]
