@@ -11,8 +11,9 @@ import pytest
 
 from reconciler.identity.instant import parse
 from reconciler.plan.action import ActionType, Reason
+from reconciler.plan.desired import DesiredSpec, Suspension
 from reconciler.plan.slots import slots_between
-from reconciler.recorded.events import Intended
+from reconciler.recorded.events import CancelAsked, Intended
 from tests.builders import spec
 from tests.loop.world import World, slots_of, well
 
@@ -20,7 +21,7 @@ START = datetime(2026, 11, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def scheduled_spec(schedule: str = "*/15 * * * *", name: str = "orders", **policy: Any):
+def scheduled_spec(schedule: str = "*/15 * * * *", name: str = "orders", **policy: Any) -> DesiredSpec:
     """A spec with a schedule."""
     return spec("A", name, policy={"schedule": schedule, **policy})
 
@@ -32,7 +33,7 @@ def due(schedule: str, zone: str, after: datetime, until: datetime) -> list[str]
 
 def check(world: World, name: str, expected: list[str], *, forbid: bool = True) -> None:
     """Every slot that came due either ran, once for each attempt, or is recorded as missed, once; none did both."""
-    ran = [run.slot for run in world.of(name) if run.attempt == 1]
+    ran = [run.slot or "" for run in world.of(name) if run.attempt == 1]
     missed = world.missed_slots(name)
     assert sorted([*ran, *missed]) == expected
     assert not {slot for slot, number in Counter([(r.slot, r.attempt) for r in world.of(name)]).items() if number > 1}
@@ -123,13 +124,18 @@ def test_replace_never_runs_two() -> None:
     assert not [(a, b) for a, b in pairwise(runs) if a.overlaps(b)]
     assert slots_of(runs) == due("0 * * * *", "UTC", START, START + DAY - timedelta(minutes=1))
     assert all(run.cancelled for run in runs[:-1])
-    asked = [event.token for event in world.events if event.type == "cancel-asked"]
+    asked = [event.token for event in world.events if isinstance(event, CancelAsked)]
     assert len(asked) == len(set(asked))
 
 
 def test_late_slots_are_missed_once() -> None:
     """A slot later than startingDeadlineSeconds never runs; retries have no deadline."""
-    policy = {"startingDeadlineSeconds": 3600, "catchup": True, "backoffLimit": 1, "backoffSeconds": 3600}
+    policy: dict[str, Any] = {
+        "startingDeadlineSeconds": 3600,
+        "catchup": True,
+        "backoffLimit": 1,
+        "backoffSeconds": 3600,
+    }
     fate = lambda action, _now: (60, "failed" if action.attempt == 1 else "succeeded")  # noqa: E731
     world = World(START, [scheduled_spec("0 * * * *", **policy)], fate)
     world.every(300, START + timedelta(hours=6))
@@ -172,8 +178,6 @@ def test_a_changed_schedule_begins_anew() -> None:
 @pytest.mark.parametrize("level", ["spec", "project"])
 def test_a_suspension_runs_nothing_and_catches_up_nothing(level: str) -> None:
     """At its end the schedule begins anew, and what came due meanwhile is recorded as missed."""
-    from reconciler.plan.desired import Suspension
-
     running = scheduled_spec("0 * * * *", catchup=True)
     world = World(START, [running])
     world.every(300, START + timedelta(hours=3, minutes=30))
@@ -231,7 +235,12 @@ def test_failing_runs_back_off_to_a_hold_and_later_slots_run() -> None:
 @pytest.mark.parametrize("catchup", [False, True])
 def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catchup: bool) -> None:
     """Every slot is tried, and attempts stay within the limit."""
-    policy = {"backoffLimit": 2, "backoffSeconds": 60, "concurrencyPolicy": concurrency, "catchup": catchup}
+    policy: dict[str, Any] = {
+        "backoffLimit": 2,
+        "backoffSeconds": 60,
+        "concurrencyPolicy": concurrency,
+        "catchup": catchup,
+    }
     world = World(START, [scheduled_spec("*/15 * * * *", **policy)], lambda _action, _now: (100, "failed"))
     world.every(60, START + timedelta(hours=5))
     check(world, "orders", due("*/15 * * * *", "UTC", START, world.now), forbid=concurrency != "Allow")
