@@ -76,6 +76,12 @@ def code_of(error: BaseException) -> str:
     return type(error).__name__
 
 
+def from_aws(answer: Mapping[str, Any]) -> bool:
+    """Whether a success bears the request id that AWS gives: a 200 may be anybody's, and then it is no answer."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return any(headers.get(name) for name in REQUEST_IDS)
+
+
 def status_of(error: ClientError) -> int:
     """The HTTP status of AWS's answer, 0 where botocore kept none."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -118,7 +124,7 @@ def _proves(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return code_of(error) in NO_CREDENTIALS or isinstance(error, ParamValidationError | ValueError)
     status = status_of(error)
-    return (300 <= status < 500) and status not in NOT_PROVEN and any(_headers(error).get(name) for name in REQUEST_IDS)
+    return (300 <= status < 500) and status not in NOT_PROVEN and from_aws(error.response)
 
 
 def _unknown(error: Exception, code: str, said: str) -> str:
@@ -146,10 +152,6 @@ def _region_of(error: Exception) -> str:
     """The region in which a bucket really is, as S3 says when it is asked in another; empty where it does not."""
     if not isinstance(error, ClientError):
         return ""
-    found = error.response.get("Error", {}).get("Region") or _headers(error).get("x-amz-bucket-region")
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    found = error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
     return found if isinstance(found, str) else ""
-
-
-def _headers(error: ClientError) -> Mapping[str, Any]:
-    found = error.response.get("ResponseMetadata", {}).get("HTTPHeaders")
-    return found if isinstance(found, Mapping) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,12 +11,12 @@ from botocore.exceptions import ClientError
 from reconciler.errors import LedgerNoStore, LedgerUnfit
 from reconciler.identity.digest import Place
 from reconciler.ledger.aws import Clients
-from reconciler.ledger.aws_errors import Site, code_of, no_answer, translated
+from reconciler.ledger.aws_errors import Site, code_of, from_aws, no_answer, translated
 from reconciler.ledger.dynamodb_items import PARTITION, POSITION, Item, key
 
 NAMES = {"#partition": PARTITION, "#position": POSITION}
 SAYING = {"ReturnConsumedCapacity": "TOTAL"}
-"""Makes an answer say something even where there is nothing to say: an empty 200 may be anybody's."""
+"""Makes the answer to a write, which is empty otherwise, say something."""
 
 SENTENCES = {
     "ResourceNotFoundException": (
@@ -44,7 +44,7 @@ class Table:
         """Puts an item, whatever is there."""
         with translated(self.site, "dynamodb:PutItem", writing=True):
             answer = self.clients.writing.put_item(TableName=self.name, Item=entry, **SAYING)
-            if "ConsumedCapacity" not in answer:
+            if not _says_something(answer):
                 raise no_answer(self.site, "its reply says nothing")
 
     def put_if_none(self, entry: Item) -> Item:
@@ -65,7 +65,7 @@ class Table:
                     raise
                 held = error.response.get("Item")
             else:
-                if "ConsumedCapacity" in answer:
+                if _says_something(answer):
                     return entry
         held = held or self.get(entry[PARTITION]["S"], int(entry[POSITION]["N"]))
         if held is None:
@@ -73,13 +73,12 @@ class Table:
         return dict(held)
 
     def get(self, partition: str, position: int) -> Item | None:
-        """The item at these keys, `None` where there is none."""
+        """The item at these keys, `None` where there is none. Whether a ledger has begun only `query` can tell: this
+        answer is empty where an item is absent, and an empty answer may be anybody's."""
         with translated(self.site, "dynamodb:GetItem"):
             answer = self.clients.reading.get_item(
-                TableName=self.name, Key=key(partition, position), ConsistentRead=True, **SAYING
+                TableName=self.name, Key=key(partition, position), ConsistentRead=True
             )
-            if "Item" not in answer and "ConsumedCapacity" not in answer:
-                raise no_answer(self.site, "its reply says nothing")
             found: Item | None = answer.get("Item")
             return found
 
@@ -113,3 +112,8 @@ class Table:
     def close(self) -> None:
         """Closes the connections; the next call opens them again."""
         self.clients.close()
+
+
+def _says_something(answer: Mapping[str, Any]) -> bool:
+    """Whether the answer to a write is DynamoDB's: an empty 200 may be anybody's."""
+    return "ConsumedCapacity" in answer or from_aws(answer)

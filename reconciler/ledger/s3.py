@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerNoStore, LedgerUnfit
 from reconciler.identity.digest import Place
 from reconciler.ledger.aws import Clients
-from reconciler.ledger.aws_errors import Site, code_of, no_answer, status_of, translated
+from reconciler.ledger.aws_errors import Site, code_of, from_aws, no_answer, status_of, translated
 from reconciler.ledger.s3_keys import Keys
 
 PAGE = 1000
@@ -134,7 +134,7 @@ class S3Store:
                 if status_of(error) in {409, 412}:  # a write at the same time; taken
                     return False
                 raise
-        return "ETag" in answer  # what has none is no answer of S3: a look tells
+        return "ETag" in answer or from_aws(answer)  # else it is no answer of S3: a look tells
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class S3Store:
                     if code_of(error) == "NoSuchKey":
                         return None
                     raise
-                if "ETag" not in answer:
+                if "ETag" not in answer and not from_aws(answer):
                     raise no_answer(self.site, "its reply is no object")
                 try:
                     return answer["Body"].read(), answer.get("Metadata", {})
@@ -190,7 +190,7 @@ class S3Store:
             answer: dict[str, Any] = self.clients.reading.list_objects_v2(
                 Bucket=self.keys.bucket, Prefix=self.keys.log, Delimiter="/", **options
             )
-            if answer.get("Name") != self.keys.bucket or "IsTruncated" not in answer:
+            if answer.get("Name", self.keys.bucket) != self.keys.bucket or "IsTruncated" not in answer:
                 raise no_answer(self.site, "its reply is no listing of the bucket")
             return answer
 

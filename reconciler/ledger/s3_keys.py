@@ -16,6 +16,9 @@ DIGITS = 20
 LONGEST_KEY = 1024
 """Bytes of a key; docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
 
+DIRECTORY_BUCKET = "--x-s3"
+"""How names of S3 Express buckets end; docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -33,6 +36,8 @@ class Keys:
             raise LedgerError(
                 f"the ledger {url} is no address: write s3://BUCKET/PREFIX, without empty parts, . and .."
             )
+        if bucket.endswith(DIRECTORY_BUCKET):
+            raise LedgerError(f"the ledger {url} is in a directory bucket, whose listings have no order: use another")
         keys = cls(bucket, "/".join([*parts, place.project, place.target, ""]))
         if len(keys.at(1).encode()) > LONGEST_KEY:
             raise LedgerError(f"the ledger {url} has too long a prefix: S3's keys have at most {LONGEST_KEY} bytes")

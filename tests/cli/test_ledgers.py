@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 
 import pytest
 
@@ -221,3 +222,20 @@ def test_ledger_init_of_a_file_makes_nothing(world: World):
     assert done.code == 0
     assert "needs no preparation" in done.out
     assert world.files() == before
+
+
+def test_a_ledger_moves_from_store_to_store(world: World, aws: Server):
+    """A ledger copied from a file to S3 and on to DynamoDB is sound there, and the next apply knows what ran."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    addresses = [world.ledger, aws.address("s3"), aws.address("dynamodb")]
+
+    copies = [world.run("ledger", "copy", one, other) for one, other in pairwise(addresses)]
+    at(world, addresses[-1])
+    sound = world.run("ledger", "verify")
+    again = world.run("apply", "--yes", "--format", "json")
+
+    assert [done.code for done in copies] == [0, 0], [done.err for done in copies]
+    assert sound.code == 0, sound.out
+    assert again.actions("name", "reason") == [("clicks", "in-sync")]
+    assert len(world.runs()) == 1

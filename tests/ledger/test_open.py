@@ -64,6 +64,12 @@ def test_a_prefix_that_no_key_can_have(prefix: str, tmp_path: Path):
         open_store(f"s3://bucket/{prefix}", tmp_path, PLACE)
 
 
+def test_a_directory_bucket_is_refused(tmp_path: Path):
+    """S3 Express lists in no order."""
+    with pytest.raises(LedgerError, match="directory bucket"):
+        open_store("s3://acme--euw1-az1--x-s3/x", tmp_path, PLACE)
+
+
 def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Opening):
     """People write a folder with a slash and without: it is the same ledger."""
     url = aws.address("s3")

@@ -17,7 +17,9 @@ from reconciler.ledger.s3 import S3Store
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.ports import Snapshots, Store
 from tests.ledger.builders import PLACE, MemoryStore
+from tests.ledger.conftest import Opening
 from tests.ledger.racing import race
+from tests.ledger.server import Server
 
 
 @dataclass
@@ -176,3 +178,13 @@ def test_many_processes_have_one_winner_at_each_position(subject: Subject):
     stored = [batch for _, batch in subject.opened().read(0)]
     assert len(stored) == positions
     assert [stored] * racers == told
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
+def test_thousands_of_batches_are_read_whole_from_aws(scheme: str, aws: Server, opening: Opening):
+    """Reading goes on past the pages that S3 and DynamoDB make by themselves: 1,000 keys, 1 MB of items."""
+    store = opening(aws.address(scheme))
+    for position in range(1, 2502):
+        store.append(position, f"{position} ".encode() * 200)
+    assert list(range(1, 2502)) == [int(batch.split()[0]) for _, batch in store.read(0)]
