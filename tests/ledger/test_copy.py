@@ -13,11 +13,13 @@ from reconciler.identity.digest import Place
 from reconciler.ledger.batch import checksum
 from reconciler.ledger.copy import Copied, Move, copy
 from reconciler.ledger.log import Log
+from reconciler.ledger.open import open_store
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.ledger.verify import verify
 from reconciler.ports import Store
 from reconciler.recorded.events import Renamed
 from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
+from tests.ledger.server import Server
 
 NEW = Place("shop", "live", "111122223333", "us-east-1")
 MOVE = Move("ops", "0.1.0")
@@ -52,6 +54,17 @@ def test_a_copy_is_the_same_byte_for_byte(source: MemoryStore, tmp_path: Path):
     assert Copied(10, 0) == copied(file, back)
     assert source.batches == back.batches
     assert verify(file, PLACE).wrong() == set()
+
+
+def test_a_copy_goes_through_every_store(source: MemoryStore, tmp_path: Path, aws: Server):
+    """From store to store to store it stays the same ledger, and each of them is sound."""
+    last: Store = source
+    for url in (aws.address("s3"), aws.address("dynamodb"), "sqlite:///l.sqlite"):
+        following = open_store(url, tmp_path, PLACE)
+        assert Copied(10, 0) == copied(last, following)
+        assert verify(following, PLACE).wrong() == set()
+        last = following
+    assert source.batches == dict(last.read(0))
 
 
 def test_progress_is_told(source: MemoryStore):

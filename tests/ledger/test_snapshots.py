@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,13 @@ from reconciler.ledger import snapshot as snapshot_module
 from reconciler.ledger.batch import checksum
 from reconciler.ledger.cache import AT_THE_END, EVERY, SHARE
 from reconciler.ledger.log import Log
+from reconciler.ledger.open import open_store
 from reconciler.ledger.snapshot import pack, unpack
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.recorded.form import form_of
 from reconciler.recorded.state import Recorded
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
+from tests.ledger.server import Server
 
 ROUNDS = EVERY // 2 + 20
 """Submissions of the sample ledger, two positions each: enough for one snapshot and some positions after it."""
@@ -174,6 +177,22 @@ def test_a_sqlite_ledger_keeps_one(tmp_path: Path):
     assert found is not None
     assert found[0] == 2 * AT_THE_END
     assert log.recorded == log_over(opened).refresh()
+
+
+@pytest.mark.parametrize(("scheme", "most"), [("s3", 4), ("dynamodb", 4)])
+def test_a_read_in_aws_takes_a_few_requests(scheme: str, most: int, aws: Server, tmp_path: Path):
+    """The snapshot, the batches from its position on, and nothing for what came before."""
+    url = aws.address(scheme)
+    log = Log(open_store(url, tmp_path, PLACE), PLACE, "0.1.0", StandingClock())
+    write(log, AT_THE_END)
+    log.close()
+    store: Any = open_store(url, tmp_path, PLACE)
+    clients = store.clients if scheme == "s3" else store.table.clients
+    requests: list[str] = []
+    clients.reading.meta.events.register("before-send", lambda request, **_: requests.append(request.url))
+    assert log.recorded == Log(store, PLACE, "0.1.0", StandingClock()).refresh()
+    assert 0 < len(requests) <= most
+    store.close()
 
 
 # --- never the truth --------------------------------------------------------------------------------------------------
