@@ -22,6 +22,7 @@ from reconciler.wiring.session import place_of
 if TYPE_CHECKING:
     from reconciler.ledger.copy import Copied
     from reconciler.ledger.verdict import Verdict
+    from reconciler.model.project import Target
     from reconciler.ports import Store
 
 
@@ -31,6 +32,7 @@ class Site:
 
     root: Path
     place: Place
+    target: Target
     address: str
     environ: Mapping[str, str]
 
@@ -55,8 +57,9 @@ def ledger_site(choice: Choice) -> Site:
     root = find_root(choice.directory, Path.cwd())
     project = read_project(root).project
     name = target_name(choice, environ, project.spec.defaultTarget, project.spec.targets)
-    place, address = place_of(project.name, name, project.target(name))
-    return Site(root, place, address, environ)
+    target = project.target(name)
+    place, address = place_of(project.name, name, target)
+    return Site(root, place, target, address, environ)
 
 
 @contextmanager
@@ -85,8 +88,9 @@ def verified(site: Site, *, renew: bool) -> Verdict:
 def copied(
     site: Site, source: str, target: str, *, rename: bool, origin: Origin, progress: Callable[[int], None]
 ) -> tuple[Copied, Verdict]:
-    """Copies a ledger from one address to another and walks the result, which gets a snapshot. Raises `UsageError`, and
-    as `ledger.copy.copy` does."""
+    """Copies a ledger from one address to another and walks the result, which gets a snapshot. Raises `UsageError`,
+    `AccountMismatch` where a store in AWS is to be written with credentials of another account, and as
+    `ledger.copy.copy` does."""
     from reconciler.ledger.copy import Move, copy
     from reconciler.ledger.verify import verify
     from reconciler.specs.checkout import actor
@@ -95,6 +99,8 @@ def copied(
         raise UsageError("--from-project, --from-target and --from-region go with --rename")
     if source == target and origin.place(site.place) == site.place:
         raise UsageError(f"FROM and TO are both {source}")
+    if not target.startswith("sqlite:"):
+        _check_account(site)
     move = Move(actor(site.environ, site.root), __version__) if rename else None
     with (
         opened_store(site, source, origin.place(site.place)) as old,
@@ -104,6 +110,17 @@ def copied(
         verdict = verify(new, site.place)
         renew_snapshot(new, verdict)
     return done, verdict
+
+
+def _check_account(site: Site) -> None:
+    """The same table may be in several accounts: it must be the target's that is written to."""
+    from reconciler.wiring.access import Access
+
+    access = Access(site.root, site.place, site.target, SystemClock())
+    try:
+        access.check()
+    finally:
+        access.close()
 
 
 def renew_snapshot(store: Store, verdict: Verdict) -> None:

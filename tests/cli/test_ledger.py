@@ -9,10 +9,12 @@ import sys
 
 import pytest
 
+from reconciler.errors import LedgerMissing
 from reconciler.identity.digest import Place
 from reconciler.ledger.open import open_store
 from reconciler.recorded import events as e
 from tests.cli.world import ACCOUNT, REGION, World, project_text
+from tests.ledger.server import Server
 
 PLACE = Place("shop", "staging", ACCOUNT, REGION)
 
@@ -188,6 +190,32 @@ def test_a_renamed_project_keeps_its_history(used: World):
     assert (exported[0]["type"], exported[0]["project"]) == ("opened", "store")
     assert (exported[-1]["type"], exported[-1]["project"]) == ("renamed", "shop")
     assert len(used.runs()) == 2
+
+
+def test_copy_to_s3_and_on_from_there(used: World, aws: Server):
+    """A ledger that began as a file goes on in a bucket: nothing runs again, and what is wrong with neither is said."""
+    used.env |= aws.environment
+    address = aws.address("s3")
+    done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", address)
+    used.write("reconciler.yaml", project_text().replace("sqlite:///ledger.sqlite", address))
+    planned = used.run("plan", "--format", "json")
+
+    assert (done.code, done.err) == (0, "")
+    assert [("clicks", "none"), ("orders", "none")] == planned.actions("name", "action")
+    assert used.run("ledger", "verify").code == 0
+
+
+def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
+    """Nothing is written into a store in AWS before it is known whose account that is."""
+    used.env |= aws.environment
+    used.aws.configure(account="999999999999")
+    address = aws.address("dynamodb")
+    done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", address)
+
+    assert done.code == 1
+    assert "credentials at hand are of account 999999999999" in done.err
+    with pytest.raises(LedgerMissing):
+        open_store(address, used.folder, PLACE).read(0)
 
 
 @pytest.mark.parametrize(
