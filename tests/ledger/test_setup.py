@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,47 @@ def test_the_policies_of_a_bucket_are_about_this_ledger(aws: Server):
     assert bucket_policy[0]["Condition"]["Null"] == {"s3:if-none-match": "true"}
     assert bucket_policy[1]["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
     assert [statement["Action"] for statement in role_policy] == ["s3:ListBucket", ["s3:GetObject", "s3:PutObject"]]
+
+
+def test_the_bucket_policy_in_the_documents_is_what_init_prints(aws: Server):
+    """docs/ledger.md shows the policy for s3://acme-ledger/ledgers, word for word."""
+    aws.s3.create_bucket(Bucket="acme-ledger", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    text = (Path(__file__).parents[2] / "docs/ledger.md").read_text("utf-8")
+    (shown,) = [block for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "LedgerIsWrittenOnce" in block]
+    assert json.loads(shown) == found("s3://acme-ledger/ledgers")[1][0].document
+
+
+PERMISSIONS = {
+    "ListObjectsV2": "s3:ListBucket",
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "Query": "dynamodb:Query",
+    "GetItem": "dynamodb:GetItem",
+    "PutItem": "dynamodb:PutItem",
+}
+"""AWS's permission for each operation."""
+
+
+@pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
+def test_the_role_gets_what_a_store_uses_and_no_more(scheme: str, aws: Server, opening: Opening):
+    """The permissions that init prints are those of the operations that a store sends, whatever it is asked for."""
+    url = aws.address(scheme)
+    store, sent = opening(url), set[str]()
+    clients = store.clients if scheme == "s3" else store.table.clients
+    for client in (clients.reading, clients.writing):
+        client.meta.events.register("before-send", lambda event_name, **_: sent.add(event_name.rsplit(".", 1)[-1]))
+    store.append(1, bytes(1_000_000))
+    store.append(1, b"second")
+    store.keep_snapshot(1, b"snapshot")
+    assert store.newest_snapshot() == (1, b"snapshot")
+    assert len(list(store.read(0))) == 1
+    assert store.get(2) is None
+
+    (allowed,) = [policy.document["Statement"] for policy in found(url)[1] if "role needs" in policy.title]
+    actions = [statement["Action"] for statement in allowed if statement["Effect"] == "Allow"]
+    granted = {action for some in actions for action in ([some] if isinstance(some, str) else some)}
+    assert granted == {PERMISSIONS[operation] for operation in sent}
 
 
 # --- DynamoDB ---------------------------------------------------------------------------------------------------------
