@@ -39,10 +39,10 @@ def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld)
 
 def test_frozen_with_the_request_in_its_hands(world: CrashWorld):
     """It goes out long after others have sent again, since nothing checks the time now: AWS refuses its signature."""
-    world.aws.configure(signature_seconds=1.5)
     world.batch("clicks")
     frozen = world.freeze(Point("sending"))
     world.rest()
+    world.age_signatures()
     world.thaw(frozen)
 
     assert [event.send for event in world.events() if isinstance(event, Intended)] == [1, 2]

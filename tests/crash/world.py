@@ -24,7 +24,10 @@ HOOK = Path(__file__).parent / "hook"
 CLAIM_SECONDS, SETTLE_SECONDS = 1, 2
 """Short, as only a stand-in allows: what was sent must start within the first, and is given up after the second."""
 
-PATIENCE_SECONDS = 60.0
+SIGNATURE_SECONDS = 3
+"""How long AWS takes a signature, where a test says so; its time is cut to whole seconds, so one less is sure."""
+
+PATIENCE_SECONDS = 120.0
 """The longest that anything here may take; then it is stuck."""
 
 LIMITED = ("StartJobRun", "ListJobRuns", "GetJobRun", "CancelJobRun", "SubmitJob")
@@ -101,6 +104,11 @@ class CrashWorld(World):
     def wait_until_settled(self) -> None:
         """Waits until what was intended before counts as absent, if it is not found."""
         time.sleep(SETTLE_SECONDS + 0.1)
+
+    def age_signatures(self) -> None:
+        """Lets AWS refuse from now on what was signed before."""
+        time.sleep(SIGNATURE_SECONDS + 0.1)
+        self.aws.configure(signature_seconds=SIGNATURE_SECONDS)
 
     def move_ledger_away(self) -> Callable[[], None]:
         """Takes the SQLite ledger from its place; the answer puts it back."""
