@@ -4,6 +4,7 @@ and nothing else."""
 from __future__ import annotations
 
 import logging
+import sys
 
 from reconciler.errors import LedgerError
 from reconciler.identity.digest import Place
@@ -69,9 +70,11 @@ class Cache:
         """Hands a snapshot to the store."""
         if self._store is None:
             return
+        sys.audit("reconciler.snapshotting", position)
         try:
             self._store.keep_snapshot(position, content)
         except LedgerError as error:
             logger.debug("the snapshot of position %d was not kept: %s", position, error)
         else:
+            sys.audit("reconciler.snapshot-kept", position)
             logger.debug("kept a snapshot of position %d, %d bytes", position, len(content))

@@ -20,6 +20,8 @@ POINTS = (
     "observed",
     "cancelling",
     "cancelled",
+    "snapshotting",
+    "snapshot-kept",
 )
 """Every point; the first part of its name, ``reconciler.``, is left out."""
 

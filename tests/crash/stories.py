@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from reconciler.emulator.server import Plan
+from reconciler.ledger.cache import AT_THE_END
 from tests.crash.faults import LOST, PROCESSED, REFUSED, SLOW
 from tests.crash.points import WRITING, Point
 from tests.crash.world import SETTLE_SECONDS, CrashWorld
@@ -64,6 +65,13 @@ def cancelling(world: CrashWorld) -> Passes:
     world.batch("clicks")
     assert world.run("reconcile").code == 0
     path.unlink()
+    yield
+
+
+def snapshotting(world: CrashWorld) -> Passes:
+    """A pass appends so much that it leaves a snapshot at its end."""
+    for number in range(AT_THE_END // 2 + 1):
+        world.batch(f"clicks-{number}")
     yield
 
 
@@ -153,6 +161,7 @@ STORIES = (
         cancelling,
         ((*LOOK, *_writes("cancel-asked"), *_points("cancelling", "cancelled"), *_writes("cancel-accepted")),),
     ),
+    Story("snapshotting", snapshotting, (_points("snapshotting", "snapshot-kept"),)),
     Story("rejected", rejected, ((*_writes("intended"), *SEND, *_writes("rejected")),), held=("clicks",)),
     Story("unreachable", unreachable, ((*_writes("intended"), *SEND, *_writes("unsent")),)),
 )
