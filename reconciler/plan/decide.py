@@ -14,7 +14,7 @@ from reconciler.plan.case import Case
 from reconciler.plan.desired import Desired
 from reconciler.plan.limits import within
 from reconciler.plan.one_off import decide_one_off
-from reconciler.plan.remedy import adopt, remedy
+from reconciler.plan.remedy import adopt, remedy, retry
 from reconciler.plan.removed import decide_removed
 from reconciler.plan.scheduled import decide_scheduled
 from reconciler.plan.suspension import overdue
@@ -26,6 +26,9 @@ from reconciler.recorded.submission import Submission
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
 """Reasons of actions about which a person may know more than AWS tells."""
+
+ENDS = frozenset({Reason.RETRIES_EXHAUSTED, Reason.CANCELLED_OUTSIDE, Reason.LOST, Reason.REJECTED})
+"""Reasons of holds that `retry` ends."""
 
 
 def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
@@ -91,11 +94,14 @@ def _blocks(unresolved: Action, recorded: Recorded) -> bool:
 
 
 def _with_remedy(action: Action, desired: Desired, recorded: Recorded) -> Action:
-    """The action, with what a person can do about it where it is an unknown that a pass does not settle by itself."""
+    """The action, with what a person can do about it where a pass does not settle it by itself."""
+    target = desired.place.target
+    if action.action is ActionType.HOLD and action.reason in ENDS:
+        return replace(action, remedy=retry(action.name, action.slot, target))
     if action.effective or action.reason not in UNKNOWNS:
         return action
-    place, settle_seconds = desired.place, desired.settle_seconds
-    return replace(action, remedy=remedy(action.name, action.client_token, recorded, place.target, settle_seconds))
+    told = remedy(action.name, action.client_token, recorded, target, desired.settle_seconds)
+    return replace(action, remedy=told)
 
 
 def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:

@@ -55,6 +55,12 @@ def _commands(submission: Submission, runs: Sequence[str], target: str, token: s
         yield resolve(submission.name, "abandon", target, token)
 
 
+def retry(name: str, slot: str | None, target: str) -> Remedy:
+    """What a person can do about a run that ended badly and is held: have it run once more."""
+    which = ["--slot", slot] if slot is not None else []
+    return Remedy((join(["reconciler", "retry", name, *which, "-t", target]) + WHY,))
+
+
 def adopt(name: str, run_id: str, target: str) -> str:
     """The command that says which run it is."""
     return join(["reconciler", "adopt", name, run_id, "-t", target]) + WHY

@@ -193,14 +193,23 @@ def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt
     assert _resolved(world) == []
 
 
-def test_two_people_decide_once(world: World, doubt: Doubt):
-    """Two commands at the same moment: one decision is in the ledger, and the other command says that it moved."""
-    started = [world.start("resolve", "clicks", decision, "--yes") for decision in ("--submit", "--abandon")]
-    ended = [process.communicate(timeout=60) for process in started]
+def test_two_people_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
+    """While one reads, the other decides: that decision counts, and the first person is told."""
+    from reconciler.cli import by_hand
 
-    codes = sorted(process.returncode for process in started)
-    assert codes == [0, 1], ended
-    assert len(_resolved(world)) == 1
+    asks = by_hand.agreed
+
+    def meanwhile(*_: object) -> bool:
+        monkeypatch.setattr(by_hand, "agreed", asks)
+        assert world.run("resolve", "clicks", "--abandon", "--yes").code == 0
+        return True
+
+    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    done = world.run("resolve", "clicks", "--submit")
+
+    assert done.code == 1
+    assert "it was intended, and is abandoned now" in done.err
+    assert [event.decision for event in _resolved(world)] == ["abandon"]
 
 
 def test_history_tells_who_decided(world: World, doubt: Doubt):

@@ -66,6 +66,13 @@ def test_of_several_unresolved_each_is_named():
     ]
 
 
+def test_a_bad_end_can_be_retried():
+    """Held after it failed, was cancelled by others, or was rejected: the command that has it run once more."""
+    rejected = intended()
+    for events in (ran(end="failed"), ran(end="cancelled"), (rejected, outcome("rejected", rejected))):
+        assert _remedies(*events) == [Remedy(('reconciler retry orders -t prod --reason "..."',))]
+
+
 def test_what_is_known_needs_no_person():
     """In sync, to be adopted, to be submitted: nothing to decide."""
     assert _remedies(*ran()) == [None]

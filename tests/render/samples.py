@@ -10,7 +10,7 @@ from reconciler.model.kinds import kind_named
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.desired import Source
-from reconciler.plan.remedy import RUN_ID, Remedy, adopt, resolve
+from reconciler.plan.remedy import RUN_ID, Remedy, adopt, resolve, retry
 from reconciler.plan.value import Plan
 from reconciler.recorded import events as e
 from reconciler.recorded.fold import fold
@@ -165,7 +165,14 @@ def held_and_waiting() -> list[Action]:
             message="several runs carry its tag: 00f7fff, 00f7ggg",
             remedy=Remedy(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
         ),
-        action("failed", action=hold, reason=Reason.RETRIES_EXHAUSTED, attempt=3, message="run 00f7eee failed"),
+        action(
+            "failed",
+            action=hold,
+            reason=Reason.RETRIES_EXHAUSTED,
+            attempt=3,
+            message="run 00f7eee failed",
+            remedy=retry("failed", None, "prod"),
+        ),
         action(
             "vanished", action=hold, reason=Reason.LOST, message="run 00f7fff was live, and AWS does not know it now"
         ),

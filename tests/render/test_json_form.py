@@ -167,7 +167,7 @@ def test_an_unknown_in_json_says_what_decides_it():
     told = {entry["name"]: entry["remedy"] for entry in plan_json(made)["actions"] if "remedy" in entry}
     rowed = {entry["name"] for entry in status_json(rows(made, recorded()))["specs"] if "remedy" in entry}
 
-    assert set(told) == rowed == {"doubt", "settling", "twice"}
+    assert set(told) == rowed == {"doubt", "failed", "settling", "twice"}
     assert told["doubt"]["since"] == "2026-11-21T02:00:03Z"
     assert told["doubt"]["settles_at"] == "2026-11-21T02:25:03Z"
     assert told["doubt"]["commands"][1] == 'reconciler resolve doubt --submit -t prod --reason "..."'
