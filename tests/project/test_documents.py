@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.cli.program import COMMANDS, program
 from reconciler.errors import ReconcilerError
+from tests.crash.points import POINTS
 from tests.project.place import COMMAND, ROOT, git, project_copy, run
 from tests.project.transcript import blocks, output, plain, renewed
 
@@ -132,15 +133,35 @@ def test_every_exit_code_of_an_error_is_documented():
     assert codes <= table
 
 
-def test_claims_of_the_protocol_name_tests_that_exist():
-    """Each test that docs/protocol.md names as a witness is in the file it is said to be in."""
-    text = (ROOT / "docs/protocol.md").read_text("utf-8")
-    witnesses = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+def test_claims_name_tests_that_exist(path: Path):
+    """Each test that a document names as a witness is in the file it is said to be in."""
+    witnesses = _witnesses(path)
 
     missing = [(file, test) for file, test in witnesses if f"def {test}(" not in (ROOT / file).read_text("utf-8")]
 
-    assert len(witnesses) >= 10
     assert missing == []
+
+
+def _witnesses(path: Path) -> list[tuple[str, str]]:
+    return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", path.read_text("utf-8"))
+
+
+def test_every_rule_of_the_protocol_has_a_witness():
+    """docs/promise.md has a row with tests for each rule of docs/protocol.md."""
+    rules = set(re.findall(r"^\| (R\d+) \|", (ROOT / "docs/protocol.md").read_text("utf-8"), re.MULTILINE))
+    rows = re.findall(r"^\| (R\d[\d, R]*): .*`tests/", (ROOT / "docs/promise.md").read_text("utf-8"), re.MULTILINE)
+
+    assert len(rules) == 11
+    assert {rule for row in rows for rule in row.split(", ")} >= rules
+
+
+def test_every_point_to_stop_at_is_documented():
+    """docs/promise.md lists the named points of the code."""
+    text = (ROOT / "docs/promise.md").read_text("utf-8")
+    listed = re.findall(r"^\| (`[^|]+`) \|", text[text.index("## Where it can be stopped") :], re.MULTILINE)
+
+    assert set(POINTS) <= {name.strip("` ") for row in listed for name in row.split(",")}
 
 
 def test_examples_of_the_spec_reference_are_valid(tmp_path: Path):
