@@ -104,6 +104,8 @@ def _unsent(case: Case, last: Submission, attempt: int) -> Action:
 def _ended(case: Case, chain: Chain, last: Submission, attempt: int) -> Action:  # noqa: PLR0911 - one for each end
     """What follows the end of a run."""
     always = case.spec.policy.restartPolicy == "Always"
+    if last.taken_by is not None:
+        return _said(case, last, ActionType.NONE, Reason.IN_SYNC, f"its run was taken by {last.taken_by}")
     if last.cancel_asked_at is not None:
         return _said(case, last, ActionType.NONE, Reason.IN_SYNC, "its run was cancelled as asked")
     match last.run_state:

@@ -1,0 +1,367 @@
+"""Days of one-offs: changes, replacements, restarts, dependencies and limits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from reconciler.identity.instant import parse
+from reconciler.plan.action import ActionType, Reason
+from reconciler.plan.desired import DesiredSpec, Limits, Suspension
+from reconciler.recorded import events as e
+from tests.builders import spec
+from tests.loop.world import Fate, World, slots_of, well
+
+START = datetime(2026, 11, 2, tzinfo=UTC)
+Said = tuple[ActionType, Reason]
+
+
+def world(*specs: DesiredSpec, fate: Fate | None = None, **more: Any) -> World:
+    """A target of these specs."""
+    return World(START, list(specs), fate or well(), extra=more)
+
+
+def said(where: World, name: str = "orders") -> list[Said]:
+    """What the last plan says of a spec."""
+    assert where.last is not None
+    return [(action.action, action.reason) for action in where.last.actions if action.name == name]
+
+
+def minutes(where: World, number: float) -> None:
+    """Passes, one each minute."""
+    where.every(60, where.now + timedelta(minutes=number))
+
+
+def contents(where: World, name: str = "orders") -> list[str]:
+    """What ran, in order."""
+    return [run.request["containerOverrides"]["command"][1] for run in where.of(name)]
+
+
+class TestEndings:
+    """What follows a bad end."""
+
+    def test_a_failed_run_has_fresh_attempts_and_then_a_hold(self) -> None:
+        """Each attempt is another submission with another token; the wait doubles, to an hour."""
+        where = world(
+            spec(policy={"backoffLimit": 3, "backoffSeconds": 1500}), fate=lambda _action, _now: (60, "failed")
+        )
+        minutes(where, 60 * 4)
+        runs = where.of("orders")
+        assert [(run.generation, run.attempt) for run in runs] == [(1, 1), (1, 2), (1, 3), (1, 4)]
+        assert len({run.token for run in runs}) == 4
+        waits = [(later.started - (earlier.ends or START)).total_seconds() / 60 for earlier, later in pairwise(runs)]
+        assert waits == [25, 50, 60]
+        assert said(where) == [(ActionType.HOLD, Reason.RETRIES_EXHAUSTED)]
+
+    def test_a_change_supersedes_the_attempts_that_wait(self) -> None:
+        """The next generation runs at once, and begins to count anew."""
+        policy = {"backoffLimit": 1, "backoffSeconds": 3600}
+        where = world(spec("A", policy=policy), fate=lambda _action, _now: (60, "failed"))
+        minutes(where, 10)
+        assert said(where) == [(ActionType.WAIT, Reason.BACKOFF)]
+        where.specs = [spec("B", policy=policy)]
+        minutes(where, 70)
+        assert [(run.generation, run.attempt) for run in where.of("orders")] == [(1, 1), (2, 1), (2, 2)]
+
+    def test_a_retry_by_hand_is_one_more_attempt_with_a_new_budget(self) -> None:
+        """It does not wait, and what fails again is attempted as often as before."""
+        where = world(spec(policy={"backoffLimit": 1, "backoffSeconds": 60}), fate=lambda _action, _now: (30, "failed"))
+        minutes(where, 20)
+        assert len(where.of("orders")) == 2
+        last = where.known.spec("orders").submissions[-1]
+        where.write(e.RetryAsked(at="2026-11-02T00:30:00Z", name="orders", token=last.token, actor="tests"))
+        minutes(where, 20)
+        assert [run.attempt for run in where.of("orders")] == [1, 2, 3, 4]
+        assert said(where) == [(ActionType.HOLD, Reason.RETRIES_EXHAUSTED)]
+
+    @pytest.mark.parametrize("restart", ["OnFailure", "Always"])
+    def test_what_others_cancelled_is_held(self, restart: str) -> None:
+        """Nobody asked the reconciler for it, so it is not started again, whatever the policy."""
+        where = world(spec(policy={"restartPolicy": restart, "backoffLimit": 5}), fate=well(3600))
+        minutes(where, 5)
+        where.end_soon(where.runs[0], "cancelled")
+        minutes(where, 60)
+        assert len(where.runs) == 1
+        assert said(where) == [(ActionType.HOLD, Reason.CANCELLED_OUTSIDE)]
+
+    @pytest.mark.parametrize("end", ["cancelled", "failed", "succeeded"])
+    def test_what_we_cancelled_is_never_attempted_again(self, end: str) -> None:
+        """Whatever state it ends in: some services call a stopped run failed."""
+        where = world(spec(policy={"restartPolicy": "Always", "backoffLimit": 5}), fate=well(36000))
+        minutes(where, 5)
+        run = where.runs[0]
+        where.write(
+            e.CancelAsked(
+                at="2026-11-02T00:05:30Z", name="orders", token=run.token, run_id=run.run_id, reason="r", actor="tests"
+            )
+        )
+        minutes(where, 1)
+        assert where.runs[0].cancelled
+        where.runs[0].end = end
+        minutes(where, 60)
+        assert len(where.runs) == 1
+        assert said(where) == [(ActionType.NONE, Reason.IN_SYNC)]
+
+    def test_always_restarts_whatever_the_end_and_resets_after_a_long_run(self) -> None:
+        """Short runs back off, a run of ten minutes begins anew."""
+        ends = iter([(60, "failed"), (60, "succeeded"), (60, "failed"), (700, "failed"), (60, "succeeded")])
+        where = world(
+            spec(policy={"restartPolicy": "Always", "backoffSeconds": 60}),
+            fate=lambda _action, _now: next(ends, (None, "succeeded")),
+        )
+        where.every(20, START + timedelta(hours=2))
+        runs = where.of("orders")
+        waits = [round((b.started - (a.ends or START)).total_seconds() / 60, 1) for a, b in pairwise(runs)]
+        assert [int(wait) for wait in waits] == [1, 2, 4, 1, 2]
+        assert said(where) == [(ActionType.NONE, Reason.IN_SYNC)]
+
+    def test_an_end_by_hand_before_the_run_was_known(self) -> None:
+        """It is carried out once the run is there."""
+        where = world(spec(), fate=well(36000))
+        where.reconcile()
+        asked = e.CancelAsked(
+            at="2026-11-02T00:00:30Z", name="orders", token=where.runs[0].token, reason="wrong", actor="tests"
+        )
+        where.write(asked)
+        where.reconcile()
+        assert where.runs[0].cancelled
+        assert said(where) == [(ActionType.CANCEL, Reason.ASKED)]
+
+
+class TestReplace:
+    """A change while a run is live."""
+
+    def streaming(self, content: str, **policy: Any) -> DesiredSpec:
+        """A spec like a streaming job's."""
+        return spec(content, policy={"concurrencyPolicy": "Replace", "restartPolicy": "Always", **policy})
+
+    def test_the_old_run_ends_before_the_new_one_begins(self) -> None:
+        """The cancel is asked once, the submit waits for the end."""
+        where = world(self.streaming("A"), fate=well(360000))
+        minutes(where, 5)
+        where.specs = [self.streaming("B")]
+        where.reconcile()
+        assert said(where) == [(ActionType.REPLACE, Reason.SPEC_CHANGED)]
+        where.reconcile()
+        assert said(where) == [(ActionType.WAIT, Reason.REPLACING)]
+        minutes(where, 5)
+        assert contents(where) == ["A", "B"]
+        assert not where.runs[0].overlaps(where.runs[1])
+        assert len([event for event in where.events if isinstance(event, e.CancelAsked)]) == 1
+
+    def test_only_the_newest_content_is_submitted(self) -> None:
+        """B is overtaken by C while A ends."""
+        where = world(self.streaming("A"), fate=well(360000))
+        minutes(where, 5)
+        for content in ("B", "C"):
+            where.specs = [self.streaming(content)]
+            where.reconcile()
+        minutes(where, 5)
+        assert contents(where) == ["A", "C"]
+
+    def test_back_to_the_content_that_is_being_stopped(self) -> None:
+        """A was asked to stop for B; git says A again: A runs again, since it was our doing that it ended."""
+        where = world(self.streaming("A"), fate=well(360000))
+        minutes(where, 5)
+        where.specs = [self.streaming("B")]
+        where.reconcile()
+        where.specs = [self.streaming("A")]
+        minutes(where, 5)
+        assert contents(where) == ["A", "A"]
+        assert [run.generation for run in where.runs] == [1, 2]
+        assert said(where) == [(ActionType.NONE, Reason.IN_SYNC)]
+
+    @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
+    def test_any_end_releases_the_submit(self, end: str) -> None:
+        """Also one that comes by itself meanwhile."""
+        where = world(self.streaming("A"), fate=well(360000))
+        minutes(where, 5)
+        where.specs = [self.streaming("B")]
+        where.reconcile()
+        where.runs[0].end = end
+        minutes(where, 5)
+        assert contents(where) == ["A", "B"]
+
+    def test_a_suspended_spec_replaces_nothing(self) -> None:
+        """Suspension stops submissions and cancellations."""
+        where = world(self.streaming("A"), fate=well(360000))
+        minutes(where, 5)
+        where.specs = [self.streaming("B", suspend=True)]
+        minutes(where, 5)
+        assert [run.cancelled for run in where.runs] == [False]
+
+    def test_a_restart_never_replaces_a_newer_generation(self) -> None:
+        """The failed attempt of A is forgotten once B runs."""
+        ends = iter([(60, "failed")])
+        where = world(self.streaming("A", backoffSeconds=600), fate=lambda _a, _n: next(ends, (None, "succeeded")))
+        minutes(where, 5)
+        where.specs = [self.streaming("B", backoffSeconds=600)]
+        minutes(where, 120)
+        assert contents(where) == ["A", "B"]
+
+
+class TestDependencies:
+    """Gates between specs."""
+
+    def diamond(self, **late: Any) -> list[DesiredSpec]:
+        """extract → (clean, enrich) → report."""
+        on = lambda *names, **more: {"dependsOn": [{"name": name, **more} for name in names]}  # noqa: E731
+        return [
+            spec("A", "extract"),
+            spec("A", "clean", policy=on("extract")),
+            spec("A", "enrich", policy=on("extract")),
+            spec("A", "report", policy=on("clean", "enrich", **late)),
+        ]
+
+    def test_a_diamond_runs_in_order(self) -> None:
+        """Each after all that it depends on has succeeded."""
+        where = world(*self.diamond(), fate=well(200))
+        minutes(where, 30)
+        by_name = {run.name: run for run in where.runs}
+        assert len(where.runs) == 4
+        for earlier, later in (
+            ("extract", "clean"), ("extract", "enrich"), ("clean", "report"), ("enrich", "report"),
+        ):  # fmt: skip
+            assert (by_name[earlier].ends or START) <= by_name[later].started
+
+    def test_a_failed_dependency_is_named_and_never_passed(self) -> None:
+        """The wait says which run failed."""
+        fate: Fate = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
+        where = world(*self.diamond(), fate=fate)
+        minutes(where, 60)
+        assert {run.name for run in where.runs} == {"extract", "clean", "enrich"}
+        assert where.last is not None
+        (report,) = [action for action in where.last.actions if action.name == "report"]
+        assert (report.action, report.reason) == (ActionType.WAIT, Reason.DEPENDENCY)
+        assert report.message == f"run {where.of('clean')[0].run_id} of clean (generation 1) failed"
+
+    def test_completed_is_any_end_after_the_last_attempt(self) -> None:
+        """A dependency that will be attempted again has not completed."""
+        fate: Fate = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
+        where = world(*self.diamond(condition="Completed"), fate=fate)
+        where.specs[1] = spec(
+            "A", "clean", policy={"dependsOn": [{"name": "extract"}], "backoffLimit": 1, "backoffSeconds": 600}
+        )
+        minutes(where, 60)
+        (report,) = where.of("report")
+        assert report.started >= (where.of("clean")[1].ends or START)
+
+    def test_an_older_success_is_not_enough_and_a_change_reruns_no_dependent(self) -> None:
+        """Both change: the dependent waits for the new generation. Only the dependency changes: nothing else runs."""
+        on = {"dependsOn": [{"name": "extract"}]}
+        where = world(spec("A", "extract"), spec("A", "load", policy=on), fate=well(300))
+        minutes(where, 30)
+        where.specs = [spec("B", "extract"), spec("B", "load", policy=on)]
+        minutes(where, 30)
+        assert (contents(where, "extract"), contents(where, "load")) == (["A", "B"], ["A", "B"])
+        assert where.of("load")[1].started >= (where.of("extract")[1].ends or START)
+        where.specs = [spec("C", "extract"), spec("B", "load", policy=on)]
+        minutes(where, 30)
+        assert (contents(where, "extract"), contents(where, "load")) == (["A", "B", "C"], ["A", "B"])
+
+    def test_two_schedules_meet_at_the_same_slot(self) -> None:
+        """The dependent's slot waits for the run of that slot, not for an earlier one."""
+        on = {"schedule": "0 */2 * * *", "dependsOn": [{"name": "extract"}]}
+        where = world(
+            spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), fate=well(1500)
+        )
+        minutes(where, 60 * 9)
+        extracts = {run.slot: run for run in where.of("extract")}
+        assert slots_of(where.of("load")) == [f"2026-11-02T0{hour}:00:00Z" for hour in (2, 4, 6, 8)]
+        for run in where.of("load"):
+            assert run.started >= (extracts[run.slot].ends or START)
+
+    def test_a_missed_slot_makes_the_dependent_s_slot_missed(self) -> None:
+        """After an outage only the newest slots run, and the others are told of both."""
+        on = {"schedule": "0 * * * *", "catchup": True, "dependsOn": [{"name": "extract"}]}
+        where = world(
+            spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), fate=well(60)
+        )
+        minutes(where, 130)
+        where.now = START + timedelta(hours=6, minutes=5)
+        minutes(where, 30)
+        assert where.missed_slots("load") == [f"2026-11-02T0{hour}:00:00Z" for hour in (3, 4, 5)]
+        assert {event.reason for event in where.missed("load")} == {"dependency"}
+        assert slots_of(where.of("load"))[-1] == "2026-11-02T06:00:00Z"
+
+    def test_a_request_names_the_run_it_waits_for(self) -> None:
+        """In a Batch request the name of a spec becomes its job id, as soon as there is one."""
+        asked = {
+            "jobName": "load", "jobQueue": "etl", "jobDefinition": "load:1", "dependsOn": [{"spec": "extract"}],
+        }  # fmt: skip
+        load = spec("A", "load", request=asked)
+        where = world(spec("A", "extract"), load, fate=well(3600))
+        where.reconcile()
+        assert said(where, "load") == [(ActionType.WAIT, Reason.DEPENDENCY)]
+        where.reconcile()
+        assert where.of("load")[0].request["dependsOn"] == [{"jobId": where.of("extract")[0].run_id}]
+        minutes(where, 90)
+        assert len(where.of("load")) == 1
+
+
+class TestLimits:
+    """How much one pass may do."""
+
+    def test_slots_beyond_the_limit_wait_for_the_next_pass(self) -> None:
+        """The oldest slots go first; nothing is lost."""
+        specs = [spec("A", f"s{number}", policy={"schedule": "0 * * * *"}) for number in range(5)]
+        where = world(*specs, fate=well(60), limits=Limits(2))
+        where.reconcile()
+        where.now = START + timedelta(hours=1)
+        counts = []
+        for _ in range(3):
+            where.reconcile()
+            counts.append(len(where.runs))
+            assert (ActionType.WAIT, Reason.LIMIT) in said(where, "s4") or counts[-1] == 5
+        assert counts == [2, 4, 5]
+
+    def test_changes_beyond_the_limit_leave_no_room(self) -> None:
+        """What somebody asked for counts first; it is the plan as a whole that is refused."""
+        where = world(spec("A", "a"), spec("A", "z", policy={"schedule": "0 * * * *"}), fate=well(60), limits=Limits(1))
+        where.specs, one_off = where.specs[1:], where.specs[0]
+        where.reconcile()
+        where.now = START + timedelta(hours=1)
+        where.specs.append(one_off)
+        where.reconcile()
+        assert said(where, "z") == [(ActionType.WAIT, Reason.LIMIT)]
+        assert said(where, "a") == [(ActionType.SUBMIT, Reason.NEW)]
+
+
+class TestByHand:
+    """Backfill."""
+
+    def test_a_backfill_runs_in_order_once_more(self) -> None:
+        """One slot after the other with Forbid; a slot that ran is another attempt; regular slots go first."""
+        daily = spec("A", policy={"schedule": "0 2 * * *"})
+        where = world(daily, fate=well(1800))
+        where.every(600, START + timedelta(days=2))
+        asked = tuple(f"2026-11-0{day}T02:00:00Z" for day in (1, 2, 3))
+        where.write(e.BackfillAsked(at="2026-11-04T01:00:00Z", name="orders", slots=asked, actor="tests"))
+        where.every(600, START + timedelta(days=2, hours=6))
+        after = where.of("orders")[2:]
+        assert [(run.slot, run.attempt) for run in after] == [
+            ("2026-11-01T02:00:00Z", 1), ("2026-11-02T02:00:00Z", 2), ("2026-11-03T02:00:00Z", 2),
+            ("2026-11-04T02:00:00Z", 1),
+        ]  # fmt: skip
+        runs = where.of("orders")
+        assert not [(a, b) for a, b in pairwise(runs) if a.overlaps(b)]
+
+    def test_a_suspended_project_backfills_nothing(self) -> None:
+        """It waits for the end of the suspension."""
+        where = world(spec("A", policy={"schedule": "0 2 * * *"}), suspension=Suspension())
+        asked = e.BackfillAsked(at="2026-11-02T00:00:00Z", name="orders", slots=("2026-11-01T02:00:00Z",), actor="t")
+        where.write(asked)
+        minutes(where, 5)
+        assert where.runs == []
+
+
+def test_a_project_that_is_suspended_too_long_is_said() -> None:
+    """The plan as a whole needs a person, also where nothing waits."""
+    where = world(spec(), fate=well(60))
+    minutes(where, 5)
+    where.extra = {"suspension": Suspension(until="2026-11-02T00:00:00Z")}
+    assert where.reconcile().overdue
+    assert parse("2026-11-02T00:00:00Z") < where.now
