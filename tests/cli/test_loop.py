@@ -1,0 +1,214 @@
+"""The loop from the command line: schedules, attempts, replacements, dependencies and lost runs, by the real command."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reconciler.identity.instant import seconds_text, text
+from reconciler.recorded.events import CancelAsked, Intended, Missed, ScheduledSince, Unseen
+from tests.cli.world import World, project_text
+
+EVERY_MINUTE = '"* * * * *"'
+
+
+def reconcile(world: World, code: int = 0) -> list[tuple[str, ...]]:
+    """One pass: action, reason and outcome of each."""
+    done = world.run("reconcile", "--format", "json")
+    assert done.code == code, done.err
+    return done.actions("action", "reason", "outcome")
+
+
+def began(world: World, minutes: float, **more: str) -> datetime:
+    """Has the schedule of `orders` be in force since some minutes ago, as if a pass had written that then. Waits out
+    the end of a minute, so that the newest slot stays the newest during the test."""
+    now = datetime.now(UTC)
+    log = world.log()
+    event = ScheduledSince(
+        at=text(now),
+        name="orders",
+        kind="EmrServerlessJobRun",
+        since=text(now - timedelta(minutes=minutes)),
+        schedule="* * * * *",
+        time_zone=more.get("zone", "UTC"),
+    )
+    log.append([event], lambda _: None)
+    log.close()
+    return now
+
+
+def test_the_first_pass_writes_down_since_when(world: World):
+    """A new schedule runs nothing at once, says when it is due, and begins once."""
+    world.spark("orders", schedule='"0 2 29 2 *"')
+    plan = world.run("plan", "--format", "json")
+    assert [(a["action"], a["reason"], a["next_slot"]) for a in plan.json["actions"]] == [
+        ("none", "in-sync", "2028-02-29T02:00:00Z")
+    ]
+    assert [begin["name"] for begin in plan.json["schedules"]] == ["orders"]
+    assert reconcile(world) == reconcile(world) == [("none", "in-sync", "none")]
+    assert [event.schedule for event in world.events() if isinstance(event, ScheduledSince)] == ["0 2 29 2 *"]
+    assert world.run("plan", "--detailed-exitcode").code == 0
+    assert world.runs() == []
+
+
+def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
+    """The newest due slot is submitted, those before it are recorded as missed, and the slot is in what is sent."""
+    world.aws.configure(run_seconds=0)
+    world.spark("orders", "${run.slot:%Y-%m-%d}", schedule=EVERY_MINUTE, timeZone="Pacific/Kiritimati")
+    reconcile(world)
+    began(world, 5, zone="Pacific/Kiritimati")
+    assert reconcile(world) == [("skip", "missed", "recorded"), ("submit", "slot-due", "submitted")]
+
+    (sent,) = world.sent("orders")
+    (intent,) = [event for event in world.events() if isinstance(event, Intended)]
+    (missed,) = [event for event in world.events() if isinstance(event, Missed)]
+    local = datetime.fromisoformat(intent.slot or "").astimezone(UTC) + timedelta(hours=14)
+    assert sent["jobDriver"]["sparkSubmit"]["entryPointArguments"] == [f"{local:%Y-%m-%d}"]
+    assert (missed.count, missed.reason, missed.last < (intent.slot or "")) == (4, "passed-over", True)
+    history = world.run("history", "orders")
+    assert "4 slots from" in history.out
+    assert "scheduled-since" in history.out
+
+
+def test_a_plan_file_of_a_slot_is_applied_as_it_is(world: World):
+    """The rendered request of a slot is in the file, and an edited one is refused."""
+    world.spark("orders", "${run.slot}", schedule=EVERY_MINUTE)
+    reconcile(world)
+    began(world, 5)
+    planned = world.run("plan", "--out", "plan.json", "--format", "json")
+    assert planned.code == 0, planned.err
+    (submit,) = [action for action in planned.json["actions"] if action["action"] == "submit"]
+    assert submit["request"]["jobDriver"]["sparkSubmit"]["entryPointArguments"] == [submit["slot"]]
+    done = world.run("apply", "plan.json", "--yes", "--format", "json")
+    assert done.code == 0, done.err
+    assert [o for (o,) in done.actions("outcome")] == ["recorded", "submitted"]
+    assert len(world.runs()) == 1
+
+
+def test_catchup_runs_every_slot(world: World):
+    """Side by side where that is allowed."""
+    world.spark("orders", schedule=EVERY_MINUTE, catchup="true", concurrencyPolicy="Allow")
+    reconcile(world)
+    began(world, 4)
+    assert set(reconcile(world)) == {("submit", "slot-due", "submitted")}
+    slots = [event.slot for event in world.events() if isinstance(event, Intended)]
+    assert len(slots) == len(set(slots)) == len(world.runs()) == 4
+    assert slots == sorted(slots, key=str)
+
+
+def test_a_failing_job_is_attempted_again_and_then_held(world: World):
+    """Another attempt has another token; the last failure is held with exit code 3."""
+    world.aws.configure(run_seconds=0, outcome="failed")
+    world.spark("orders", backoffLimit="1", backoffSeconds="0")
+    assert reconcile(world) == [("submit", "new", "submitted")]
+    assert reconcile(world) == [("submit", "retry", "submitted")]
+    assert reconcile(world, 3) == [("hold", "retries-exhausted", "none")]
+    assert reconcile(world, 3) == [("hold", "retries-exhausted", "none")]
+    assert len({run.request["tags"]["reconciler:token"] for run in world.runs()}) == len(world.runs()) == 2
+    status = world.run("status", "--format", "json")
+    assert (status.code, status.json["specs"][0]["attempt"]) == (3, 2)
+
+
+@pytest.mark.parametrize("kind", ["spark", "batch"])
+def test_replace_ends_the_old_run_first(world: World, kind: str):
+    """The pass that sees a change stops the live run; a later one submits."""
+    write = getattr(world, kind)
+    write("orders", "A", concurrencyPolicy="Replace")
+    reconcile(world)
+    write("orders", "B", concurrencyPolicy="Replace")
+    assert reconcile(world) == [("replace", "spec-changed", "cancelled")]
+    assert reconcile(world) == [("submit", "spec-changed", "submitted")]
+    assert [event.replacing for event in world.events() if isinstance(event, CancelAsked)] == [True]
+    assert len(world.runs()) == 2
+    assert reconcile(world) == [("none", "in-sync", "none")]
+
+
+def test_a_plan_file_may_replace(world: World):
+    """It asks for the end of the live run; the submit is a later pass's."""
+    world.spark("orders", "A", concurrencyPolicy="Replace")
+    reconcile(world)
+    world.spark("orders", "B", concurrencyPolicy="Replace")
+    assert world.run("plan", "--out", "plan.json").code == 0
+    done = world.run("apply", "plan.json", "--yes", "--format", "json")
+    assert (done.code, done.actions("action", "outcome")) == (0, [("replace", "cancelled")])
+    assert reconcile(world) == [("submit", "spec-changed", "submitted")]
+
+
+def test_a_diamond_across_both_services(world: World):
+    """Each pass submits what the recorded ends allow."""
+    world.aws.configure(run_seconds=0)
+    world.spark("extract")
+    world.batch("clean", dependsOn="[{name: extract}]")
+    world.spark("enrich", dependsOn="[{name: extract}]")
+    world.batch("report", dependsOn="[{name: clean}, {name: enrich}]")
+    order = []
+    for _ in range(4):
+        done = world.run("reconcile", "--format", "json")
+        assert done.code == 0, done.err
+        order.append(sorted(name for name, outcome in done.actions("name", "outcome") if outcome == "submitted"))
+    assert order == [["extract"], ["clean", "enrich"], ["report"], []]
+
+
+def test_a_failed_dependency_is_named(world: World):
+    """The wait of the dependent says which run it is."""
+    world.aws.configure(run_seconds=0, outcome="failed")
+    world.spark("extract")
+    world.batch("load", dependsOn="[{name: extract}]")
+    reconcile(world)
+    done = world.run("reconcile", "--format", "json")
+    assert done.code == 3
+    assert done.actions("name", "action", "reason")[1] == ("load", "wait", "dependency")
+    run_id = done.json["actions"][0]["run_id"]
+    assert done.json["actions"][1]["message"] == f"run {run_id} of extract (generation 1) failed"
+
+
+def test_a_batch_request_names_a_job(world: World):
+    """The name of a spec in `dependsOn` of a request is its job id in what is sent, and stays a name for the digest."""
+    world.batch("extract")
+    path = world.batch("load")
+    path.write_text(path.read_text().replace("jobQueue:", "dependsOn: [{spec: extract}]\n    jobQueue:"))
+    reconcile(world)
+    assert reconcile(world)[1] == ("submit", "new", "submitted")
+    (extract,) = [run for run in world.runs() if run.request["jobName"] == "extract"]
+    assert world.sent("load")[0]["dependsOn"] == [{"jobId": extract.run_id}]
+    assert reconcile(world) == [("none", "in-sync", "none")] * 2
+
+
+def test_a_run_that_aws_does_not_know_is_lost_after_two_looks(world: World):
+    """One empty answer proves nothing; two that are far enough apart are recorded as lost, and held."""
+    world.write("reconciler.yaml", project_text(limits="\n      settleSeconds: 0"))
+    world.spark("orders")
+    reconcile(world)
+    world.aws.reset()
+    assert reconcile(world, 3) == [("none", "in-sync", "none")]
+    assert len([event for event in world.events() if isinstance(event, Unseen)]) == 1
+    assert reconcile(world, 3) == [("hold", "lost", "none")]
+    status = world.run("status", "--format", "json")
+    assert (status.code, status.json["specs"][0]["state"]) == (3, "lost")
+    assert world.runs() == []
+
+
+def test_a_suspended_schedule_runs_nothing(world: World):
+    """What came due meanwhile is recorded when it goes on."""
+    world.spark("orders", schedule=EVERY_MINUTE)
+    reconcile(world)
+    began(world, 3)
+    world.spark("orders", schedule=EVERY_MINUTE, suspend="true")
+    assert reconcile(world) == [("wait", "suspended", "none")]
+    world.spark("orders", schedule=EVERY_MINUTE)
+    assert reconcile(world) == [("skip", "missed", "recorded")]
+    (missed,) = [event for event in world.events() if isinstance(event, Missed)]
+    assert (missed.reason, missed.count) == ("suspended", 3)
+    assert missed.last <= seconds_text(datetime.now(UTC))
+    assert world.runs() == []
+
+
+def test_a_plan_as_of_another_time(world: World):
+    """`plan --at` shows what a pass would do then."""
+    world.spark("orders", schedule='"0 2 * * *"')
+    reconcile(world)
+    later = datetime.now(UTC).replace(hour=3) + timedelta(days=2)
+    plan = world.run("plan", "--format", "json", "--at", text(later))
+    assert plan.actions("action", "reason")[-1] == ("submit", "slot-due")
+    assert plan.json["actions"][-1]["slot"] == f"{later:%Y-%m-%d}T02:00:00Z"
