@@ -13,7 +13,7 @@ from reconciler.plan.value import Plan
 from reconciler.render.fields import field_blocks
 from reconciler.render.markup import cell_code, cell_prose, code, fenced, prose
 from reconciler.render.shown import count
-from reconciler.render.words import summary_line, symbol, what_happens
+from reconciler.render.words import next_slots, summary_line, symbol, what_happens
 
 FOLD_ABOVE = 12  # field lines; a longer diff is folded
 SMALLEST = 2_000  # bytes: room for the heading, the summary, the count of what is left out and the footer
@@ -47,6 +47,8 @@ def plan_markdown(plan: Plan, *, title: str | None = None, max_bytes: int = 60_0
     for item in items:
         item.fill(room)
     body = [line for section in sorted(sections, key=lambda section: section.place) for line in section.text()]
+    slots = _next_slots(plan)
+    body += slots if room.take(slots) else []
     note = _note(sections, len(plan.warnings) - len(warnings))
     return "\n".join([*top, *warnings, *([""] if warnings else []), *body, *note, *bottom])
 
@@ -185,6 +187,15 @@ def _sections(plan: Plan) -> list[_Section]:
         _Section(1, PERSON_HEADING, held),
         _Section(3, WAIT_HEADING, [_Item([_row(action)]) for action in waiting]),
     ]
+
+
+def _next_slots(plan: Plan) -> list[str]:
+    """When specs are due next, folded; nothing where none has a schedule."""
+    rows = [f"| {cell_code(name)} | {cell_prose(slot)} |" for name, slot in next_slots(plan).items()]
+    if not rows:
+        return []
+    title = f"<details><summary>{count(len(rows), 'next slot')}</summary>"
+    return [title, "", "| spec | due |", "|---|---|", *rows, "", "</details>", ""]
 
 
 def _paragraph(action: Action) -> list[str]:

@@ -33,7 +33,8 @@ class StatusRow:
     or waited for), else of the newest, `None` without one (then `digest` is what the spec asks for). `state` is
     ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or
     ``lost``. `in_sync`: a pass would do nothing about it, and nobody is needed. `reason` is the plan's reason, with its
-    message after a colon where there is one. `remedy` is what a person can do about an unknown.
+    message after a colon where there is one. `remedy` is what a person can do about an unknown. `next_slot` is when the
+    spec is due next, `None` without a schedule.
     """
 
     name: str
@@ -50,6 +51,7 @@ class StatusRow:
     in_sync: bool
     reason: str
     remedy: Remedy | None = None
+    next_slot: str | None = None
 
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
@@ -89,6 +91,7 @@ def _row(actions: Sequence[Action], told: Submission | None, now: datetime) -> S
         in_sync=all(each.action is ActionType.NONE for each in actions),
         reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, told)]),
         remedy=action.remedy,
+        next_slot=action.next_slot,
     )
 
 
@@ -127,15 +130,18 @@ HEADINGS = ("NAME", "RUN OF", "STATE", "AGE", "RUN ID", "")
 
 
 def status_text(rows: Sequence[StatusRow], now: datetime, color: bool = False) -> str:
-    """The rows as a table, without a line end: name, generation or slot, state, age, run id, and the reason where it is
-    more than in sync. The age is that of the end, or of the submission where the run has not ended.
+    """The rows as a table, without a line end: name, generation or slot, state, age, run id, the next slot where a spec
+    has a schedule, and the reason where it is more than in sync. The age is that of the end, or of the submission where
+    the run has not ended.
     """
     if not rows:
         return "No specs, and nothing recorded."
     style = Style(color)
-    table = [HEADINGS, *(_cells(row, now) for row in rows)]
-    widths = [max(len(cells[i]) for cells in table) for i in range(len(HEADINGS) - 1)]
-    lines = [style.bold(_joined(HEADINGS, widths))]
+    scheduled = any(row.next_slot for row in rows)
+    headings = HEADINGS if not scheduled else (*HEADINGS[:-1], "NEXT SLOT", HEADINGS[-1])
+    table = [headings, *(_cells(row, now, scheduled=scheduled) for row in rows)]
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(headings) - 1)]
+    lines = [style.bold(_joined(headings, widths))]
     for row, cells in zip(rows, table[1:], strict=True):
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False)]
         padded[2] = style.paint(padded[2], COLOURS[row.state])
@@ -155,11 +161,13 @@ def _joined(cells: Iterable[str], widths: Sequence[int]) -> str:
     return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False)).rstrip()
 
 
-def _cells(row: StatusRow, now: datetime) -> tuple[str, ...]:
+def _cells(row: StatusRow, now: datetime, *, scheduled: bool) -> tuple[str, ...]:
     which = row.slot or (f"#{row.generation}" if row.generation else "-")
     attempt = f"/{row.attempt}" if row.attempt and row.attempt > 1 else ""
     reason = "" if row.reason == Reason.IN_SYNC else sentence(row.reason)
-    return plain(row.name), plain(which) + attempt, row.state, _age(row, now), plain(row.run_id or "-"), reason
+    following = (plain(row.next_slot or "-"),) if scheduled else ()
+    run_id = plain(row.run_id or "-")
+    return plain(row.name), plain(which) + attempt, row.state, _age(row, now), run_id, *following, reason
 
 
 def _age(row: StatusRow, now: datetime) -> str:

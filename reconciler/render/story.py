@@ -58,7 +58,7 @@ def _entry(position: int, event: e.Event, intents: dict[str, e.Beginning]) -> En
         at=event.at,
         what=event.type,
         generation=intent.generation if intent else None,
-        slot=intent.slot if intent else None,
+        slot=intent.slot if intent else _slots(event),
         attempt=intent.attempt if intent else None,
         token=token,
         run_id=_run_id(event),
@@ -68,6 +68,19 @@ def _entry(position: int, event: e.Event, intents: dict[str, e.Beginning]) -> En
         reason=getattr(event, "reason", None),
         error=_error(event),
     )
+
+
+def _slots(event: e.Event) -> str | None:
+    """The slots that an event is about, of those that are about no submission."""
+    match event:
+        case e.Missed() if event.count == 1:
+            return event.first
+        case e.Missed():
+            return f"{'many' if event.count is None else event.count} slots from {event.first} to {event.last}"
+        case e.BackfillAsked():
+            return f"{len(event.slots)} slots from {event.slots[0]} to {event.slots[-1]}" if event.slots else None
+        case _:
+            return None
 
 
 def _run_id(event: e.Event) -> str | None:
@@ -83,6 +96,9 @@ def _error(event: e.Event) -> str | None:
             return f"{event.code}: {event.message}"
         case e.Observed():
             return event.detail
+        case e.ScheduledSince():
+            still = f", stands still: {event.stopped}" if event.stopped else ""
+            return f"{event.schedule} {event.time_zone}, since {event.since}{still}"
         case e.Resolved():
             return f"decided: {event.decision}" + (", before it had settled" if event.forced else "")
         case _:
@@ -115,7 +131,7 @@ def _details(entry: Entry) -> Iterator[str]:
 
 def _which(generation: int | None, slot: str | None, attempt: int | None) -> str:
     """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty where no run is meant."""
-    which = f"slot {slot}" if slot else f"generation {generation}" if generation else ""
+    which = (slot if " " in slot else f"slot {slot}") if slot else f"generation {generation}" if generation else ""
     return which + (f", attempt {attempt}" if which and attempt and attempt > 1 else "")
 
 

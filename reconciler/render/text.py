@@ -10,7 +10,15 @@ from reconciler.plan.value import Plan
 from reconciler.render.fields import field_blocks
 from reconciler.render.shown import lines_text, plain, sentence
 from reconciler.render.style import YELLOW, Style
-from reconciler.render.words import SYMBOL_COLOURS, remedy_lines, summary_line, symbol, symbol_word, what_happens
+from reconciler.render.words import (
+    SYMBOL_COLOURS,
+    next_slots,
+    remedy_lines,
+    summary_line,
+    symbol,
+    symbol_word,
+    what_happens,
+)
 
 FIELD_INDENT = " " * 6
 
@@ -26,10 +34,21 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
     lines = [place_line(plan.place), "", *_legend(shown, style)]
     for action in shown:
         lines += [*_action_lines(action, style, verbose=verbose), ""]
+    lines += _next_slots(plan)
     for warning in plan.warnings:
         lines += [style.paint("Warning: ", YELLOW) + sentence(warning), ""]
     lines.append(style.bold(summary_line(plan)))
     return lines_text(lines)
+
+
+def _next_slots(plan: Plan) -> Iterator[str]:
+    """When each spec with a schedule is due next; nothing where there is none."""
+    slots = next_slots(plan)
+    if slots:
+        width = max(len(plain(name)) for name in slots)
+        yield "Next slots:"
+        yield from (f"  {plain(name):<{width}}  {plain(slot)}" for name, slot in slots.items())
+        yield ""
 
 
 def place_line(place: Place) -> str:

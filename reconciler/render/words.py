@@ -111,4 +111,19 @@ def summary_line(plan: Plan) -> str:
     parts.append(f"{counts[ActionType.NONE] - retired} in sync")
     if retired:
         parts.append(f"{retired} retired")
-    return ("Plan: " if plan.pending else "No changes. ") + ", ".join(parts) + "."
+    for word, number in (("begin", _begins(plan, stop=False)), ("stop", _begins(plan, stop=True))):
+        if number:
+            parts.append(f"{number} {'schedule' if number == 1 else 'schedules'} to {word}")
+    return ("Plan: " if plan.pending or plan.begins else "No changes. ") + ", ".join(parts) + "."
+
+
+def _begins(plan: Plan, *, stop: bool) -> int:
+    return sum((begin.stopped is not None) == stop for begin in plan.begins)
+
+
+def next_slots(plan: Plan) -> dict[str, str]:
+    """When each spec with a schedule is due next, by name: the slot, and that its schedule is not in force before the
+    next apply where that is so."""
+    begin = {begin.name for begin in plan.begins if begin.stopped is None}
+    note = ", once an apply has begun its schedule"
+    return {a.name: a.next_slot + (note if a.name in begin else "") for a in plan.actions if a.next_slot is not None}

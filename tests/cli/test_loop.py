@@ -1,4 +1,4 @@
-"""The loop from the command line: schedules, attempts, replacements, dependencies and lost runs, by the real command."""
+"""The loop from the command line: schedules, attempts, replacements, dependencies and lost runs."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def test_a_plan_file_of_a_slot_is_applied_as_it_is(world: World):
     world.spark("orders", "${run.slot}", schedule=EVERY_MINUTE)
     reconcile(world)
     began(world, 5)
-    planned = world.run("plan", "--out", "plan.json", "--format", "json")
+    planned = world.run("plan", "--out", "kept.plan", "--format", "json")
     assert planned.code == 0, planned.err
     (submit,) = [action for action in planned.json["actions"] if action["action"] == "submit"]
     assert submit["request"]["jobDriver"]["sparkSubmit"]["entryPointArguments"] == [submit["slot"]]
-    done = world.run("apply", "plan.json", "--yes", "--format", "json")
+    done = world.run("apply", "kept.plan", "--yes", "--format", "json")
     assert done.code == 0, done.err
     assert [o for (o,) in done.actions("outcome")] == ["recorded", "submitted"]
     assert len(world.runs()) == 1
@@ -129,8 +129,8 @@ def test_a_plan_file_may_replace(world: World):
     world.spark("orders", "A", concurrencyPolicy="Replace")
     reconcile(world)
     world.spark("orders", "B", concurrencyPolicy="Replace")
-    assert world.run("plan", "--out", "plan.json").code == 0
-    done = world.run("apply", "plan.json", "--yes", "--format", "json")
+    assert world.run("plan", "--out", "kept.plan").code == 0
+    done = world.run("apply", "kept.plan", "--yes", "--format", "json")
     assert (done.code, done.actions("action", "outcome")) == (0, [("replace", "cancelled")])
     assert reconcile(world) == [("submit", "spec-changed", "submitted")]
 
@@ -171,7 +171,7 @@ def test_a_batch_request_names_a_job(world: World):
     reconcile(world)
     assert reconcile(world)[1] == ("submit", "new", "submitted")
     (extract,) = [run for run in world.runs() if run.request["jobName"] == "extract"]
-    assert world.sent("load")[0]["dependsOn"] == [{"jobId": extract.run_id}]
+    assert world.sent("load")[0]["dependsOn"] == [{"jobId": extract.id}]
     assert reconcile(world) == [("none", "in-sync", "none")] * 2
 
 

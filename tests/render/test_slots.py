@@ -1,0 +1,92 @@
+"""Schedules, slots and missed slots, as people and machines read them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from reconciler.plan.action import Action, ActionType, MissedSlots, Reason
+from reconciler.plan.begins import Begin
+from reconciler.recorded import events as e
+from reconciler.render.json_form import plan_from_json, plan_json
+from reconciler.render.markdown import plan_markdown
+from reconciler.render.status import rows, status_text
+from reconciler.render.story import history_text
+from reconciler.render.text import plan_text
+from tests.builders import NOW, at, recorded, scheduled
+from tests.render.samples import action, plan
+
+SLOT, NEXT = "2026-11-22T02:00:00Z", "2026-11-22T03:00:00Z"
+MISSED = MissedSlots("2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z", 2, None, "passed-over")
+
+
+def slot_action() -> Action:
+    """A due slot with everything that only slots have."""
+    return replace(
+        action("nightly", reason=Reason.SLOT_DUE, generation=None, slot=SLOT),
+        next_slot=NEXT,
+        template={"day": "${run.slot}"},
+        time_zone="Europe/Madrid",
+        run_ids={"extract": "job-1"},
+        backoff_limit=2,
+        settled_slots="2026-11-22T01:00:00Z",
+        beside=True,
+    )
+
+
+def skip() -> Action:
+    """Missed slots."""
+    return replace(
+        action("hourly", action=ActionType.SKIP, reason=Reason.MISSED, generation=None, slot=MISSED.last),
+        missed=(MISSED,),
+        next_slot=NEXT,
+        message="2 slots never run",
+    )
+
+
+BEGIN = Begin("nightly", "EmrServerlessJobRun", "0 * * * *", "Europe/Madrid")
+
+
+def test_a_plan_survives_its_file() -> None:
+    """Everything that a slot needs when the file is applied is in it."""
+    made = replace(plan(skip(), slot_action()), begins=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
+    assert plan_from_json(plan_json(made)) == made
+
+
+def test_a_plan_as_text_says_when_each_spec_is_due_next() -> None:
+    """Below the actions, with those whose schedule has not begun yet, and what an apply begins and stops."""
+    made = replace(plan(skip(), slot_action()), begins=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
+    text = plan_text(made)
+    assert f"  nightly  {NEXT}, once an apply has begun its schedule\n" in text
+    assert f"Next slots:\n  hourly   {NEXT}\n" in text
+    assert text.endswith("0 in sync, 1 schedule to begin, 1 schedule to stop.")
+
+
+def test_a_plan_as_markdown_has_the_next_slots_folded() -> None:
+    """They need no place where nobody looks."""
+    text = plan_markdown(plan(skip(), slot_action()))
+    assert "<details><summary>2 next slots</summary>\n\n| spec | due |" in text
+
+
+def test_the_status_has_a_column_where_a_spec_has_a_schedule() -> None:
+    """A spec without one has a dash there."""
+    table = rows(plan(slot_action(), action("orders")), recorded(scheduled("nightly")))
+    assert {row.name: row.next_slot for row in table} == {"nightly": NEXT, "orders": None}
+    assert "NEXT SLOT" in status_text(table, NOW)
+    assert "NEXT SLOT" not in status_text(table[1:], NOW)
+
+
+def test_a_history_tells_of_schedules_and_slots() -> None:
+    """Since when, what was missed and why, and what was asked for."""
+    of: dict[str, Any] = {"at": at(), "name": "orders"}
+    events: list[e.Event] = [
+        scheduled(stopped="suspended"),
+        e.Missed(**of, first=SLOT, last=NEXT, count=2, slots=(SLOT, NEXT), reason="deadline"),
+        e.Missed(**of, first=SLOT, last=NEXT, reason="deadline"),
+        e.BackfillAsked(**of, slots=(SLOT, NEXT), actor="ana", reason="late data"),
+    ]
+    text = history_text(list(enumerate(events, 1)))
+    assert "0 * * * * UTC, since 2026-11-22T00:00:00.000Z, stands still: suspended" in text
+    assert f"2 slots from {SLOT} to {NEXT}  deadline" in text
+    assert f"many slots from {SLOT} to {NEXT}  deadline" in text
+    assert f"2 slots from {SLOT} to {NEXT}  by ana  late data" in text
