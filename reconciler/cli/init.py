@@ -34,12 +34,15 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Makes the project and says what to do next."""
+    import shlex
+
+    from reconciler.render.shown import lines_text, plain
     from reconciler.specs.scaffold import init
 
     base = chosen(context, shared).directory or Path()
     root = base / (folder or Path())
     for made in init(Path.cwd() / root, name):
-        out(f"made {root / made.name}")
-    where = "" if root in {Path(), Path("specs")} else f" -C {root}"
+        out(lines_text([f"made {plain(str(root / made.name))}"]))
+    where = "" if root in {Path(), Path("specs")} else f" -C {plain(shlex.quote(str(root)))}"
     out(f"\nNext: reconciler{where} validate, then reconciler{where} plan")
     return 0

@@ -63,7 +63,7 @@ def command(
     if file is not None:
         _keep(found.plan, file)
         if form == "text":
-            out(f"\nKept in {file}. To carry out exactly this: reconciler apply {file}")
+            out(_kept(file))
     return after_plan(found.plan, found.recorded, detailed=detailed_exitcode)
 
 
@@ -83,6 +83,15 @@ def _rendered(plan: Plan, form: str) -> str:
     from reconciler.render.text import plan_text
 
     return plan_text(plan, color=coloured(sys.stdout))
+
+
+def _kept(file: Path) -> str:
+    import shlex
+
+    from reconciler.render.shown import inert, plain
+
+    named = plain(str(file))
+    return "\n" + inert(f"Kept in {named}. To carry out exactly this: reconciler apply {plain(shlex.quote(str(file)))}")
 
 
 def _keep(plan: Plan, file: Path) -> None:

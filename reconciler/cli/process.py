@@ -40,8 +40,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
         with interruptible():
             return _command(arguments)
     except click.ClickException as error:
-        with suppress(OSError):
-            error.show(sys.stderr)
+        _show(error)
         return USAGE if isinstance(error, click.UsageError) else ERROR
     except (click.Abort, KeyboardInterrupt):
         complain("Interrupted.")
@@ -54,6 +53,15 @@ def _ended(arguments: Sequence[str] | None) -> int:
             return _explained(OutputRefused(error))
         _internal(error, arguments)
     return ERROR
+
+
+def _show(error: click.ClickException) -> None:
+    """Prints click's own words, which quote the command line: an argument may be a file's name, or a secret."""
+    from io import StringIO
+
+    said = StringIO()
+    error.show(said)
+    complain(said.getvalue())
 
 
 def _command(arguments: Sequence[str] | None) -> int:

@@ -67,15 +67,18 @@ def _to_output() -> Iterator[None]:
 
 
 def complain(text: str) -> None:
-    """Prints a sentence to standard error, with what looks like a secret masked, control characters escaped, and
-    nothing in it that a CI runner takes for a command. Where standard error takes nothing, it is not said."""
-    from reconciler.mask.escape import escape
-    from reconciler.mask.text import mask_text
-    from reconciler.render.shown import lines_text
-
-    shown = escape(mask_text(text).rstrip("\n"), single_line=False)
+    """Prints a sentence, `harmless`, to standard error. Where that takes nothing, it is not said."""
     with suppress(OSError):
-        click.echo(lines_text(shown.split("\n")), err=True)
+        click.echo(harmless(text.rstrip("\n")), err=True)
+
+
+def harmless(text: str) -> str:
+    """`text` with what looks like a secret masked, control characters escaped, and nothing in it that a CI runner takes
+    for a command. Lines stay lines."""
+    from reconciler.mask.escape import escape, lines_text
+    from reconciler.mask.text import mask_text
+
+    return lines_text(escape(mask_text(text), single_line=False).split("\n"))
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

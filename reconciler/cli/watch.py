@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from reconciler.cli.status import text_of
-from reconciler.cli.terminal import coloured
+from reconciler.cli.terminal import coloured, harmless
 from reconciler.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def watch_status(choice: Choice, *, refresh: bool) -> int:
                     shown = table = _table(kept, refresh=refresh)
                 except ReconcilerError as error:
                     kept.close()
-                    shown = Text.assemble((f"Error: {error}\n\n", "red"), table)
+                    shown = Text.assemble((f"Error: {harmless(str(error))}\n\n", "red"), table)
     except KeyboardInterrupt:
         return 0
     finally:

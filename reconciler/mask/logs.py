@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from reconciler.mask.escape import escape
+from reconciler.mask.escape import escape, lines_text
 from reconciler.mask.text import mask_text
 
 
@@ -16,15 +16,19 @@ class MaskingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Replaces the record's message, and what would be printed after it."""
-        record.msg = escape(mask_text(_message(record)), single_line=False)
+        record.msg = _shown(_message(record))
         record.args = None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = escape(mask_text(record.exc_text), single_line=False)
+            record.exc_text = _shown(record.exc_text)
         if record.stack_info:
-            record.stack_info = escape(mask_text(record.stack_info), single_line=False)
+            record.stack_info = _shown(record.stack_info)
         return True
+
+
+def _shown(text: str) -> str:
+    return lines_text(escape(mask_text(text), single_line=False).split("\n"))
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__
-from reconciler.mask.escape import BLANK_LETTERS
+from reconciler.mask.escape import BLANK_LETTERS, without_hash_commands
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Action, MissedSlots
 from reconciler.plan.change import Change
@@ -25,9 +25,10 @@ __all__ = ["change_json", "dumps", "plan_from_json", "plan_json", "result_json",
 
 def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
     r"""`value` as indented JSON without a line end. Every character that is not plainly visible is a ``\u`` escape, so
-    that the text is safe on a terminal and can be encoded as UTF-8 whatever is in it; read back it is the same value.
+    that the text is safe on a terminal and can be encoded as UTF-8 whatever is in it, and nothing in it is a command to
+    a CI runner; read back it is the same value.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = without_hash_commands(json.dumps(value, indent=2, ensure_ascii=False))
     if text.replace("\n", "").isprintable() and BLANK_LETTERS.isdisjoint(text):
         return text
     return "".join(char if char == "\n" else _escaped(char) for char in text)

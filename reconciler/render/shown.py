@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from reconciler.mask.changes import SENSITIVE_CHANGED
-from reconciler.mask.escape import escape
+from reconciler.mask.escape import escape, inert, lines_text
 from reconciler.mask.text import SENSITIVE, mask_sentence
+
+__all__ = ["MARKS", "count", "inert", "lines_text", "plain", "sentence", "value_text"]
 
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
 
@@ -28,21 +29,6 @@ def plain(text: str) -> str:
 def sentence(text: str) -> str:
     """A message on one line: what AWS said may be in it, so secrets are masked."""
     return escape(mask_sentence(text))
-
-
-def lines_text(lines: Iterable[str]) -> str:
-    """Lines joined, each such that a CI runner takes no command from it.
-
-    GitHub's runner obeys ``::name::`` at the start of a line, white space or not, and ``##[name]`` anywhere.
-    """
-    return "\n".join(inert(line) for line in lines)
-
-
-def inert(line: str) -> str:
-    """One line as `lines_text` writes it."""
-    line = line.replace("##[", "#\\u0023[")
-    start = len(line) - len(line.lstrip())
-    return line[:start] + "\\u003a" + line[start + 1 :] if line.startswith("::", start) else line
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

@@ -14,6 +14,11 @@ from reconciler.plan.desired import Ancestry, Checkout
 TIMEOUT_SECONDS = 30
 NOT_A_REPOSITORY = "not a git repository"
 
+NO_PROGRAMS = (
+    "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.askPass=",
+    "-c", "protocol.ext.allow=never",
+)  # fmt: skip
+
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -28,20 +33,34 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     try:
         head = run_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except FileNotFoundError:
-        if any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+        if _repository(root) is not None:
             raise ReconcilerError(
                 f"{root} is in a git repository, and there is no git program to read it: whether this checkout is "
                 "older than what ran cannot be known. Install git, or work on a copy without .git"
             ) from None
         return Checkout()
     if head.returncode == 128 and NOT_A_REPOSITORY in head.stderr:
-        return Checkout()
+        if (found := _repository(root)) is None:
+            return Checkout()
+        raise ReconcilerError(
+            f"{found} is there and git does not take it for a repository: {head.stderr.strip()}. Whether this checkout "
+            "is older than what ran cannot be known. Repair it, or work on a copy without .git"
+        )
     if head.returncode not in {0, 1}:
         raise ReconcilerError(f"git cannot read the checkout in {root}: {head.stderr.strip()}")
     commit = head.stdout.strip()
     if not commit:
         return Checkout()
     return Checkout(commit, _ancestry(root, commit, set(commits)), uncommitted=_uncommitted(root))
+
+
+def _repository(root: Path) -> Path | None:
+    """The ``.git`` that a folder is under, whole or not: a file that names a repository, or a folder with content."""
+    for folder in (root.resolve(), *root.resolve().parents):
+        git = folder / ".git"
+        if git.is_file() or (git.is_dir() and any(git.iterdir())):
+            return git
+    return None
 
 
 def _uncommitted(root: Path) -> bool:
@@ -99,13 +118,23 @@ def run_git(
     root: Path, *arguments: str, given: str = "", timeout: float = TIMEOUT_SECONDS
 ) -> subprocess.CompletedProcess[str]:
     """Runs git in a folder. Raises `FileNotFoundError` without git, `ReconcilerError` where it does not come back."""
-    # Variables such as GIT_DIR, which hooks set, would make git speak of another repository than the one asked about.
+    # Variables such as GIT_DIR, which hooks set, would make git speak of another repository than the one asked about;
+    # and a checkout's own settings name programs for git to run: hooks, a file watcher, transports. None is run here.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
-    command = ["git", "--no-replace-objects", "-C", str(root), *arguments]
+    environment |= {"GIT_ASKPASS": "", "GCM_INTERACTIVE": "never"}
+    command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(root), *arguments]
     try:
-        return subprocess.run(
-            command, input=given, capture_output=True, text=True, env=environment, timeout=timeout, check=False
+        done = subprocess.run(
+            command,
+            input=given.encode(errors="replace"),
+            capture_output=True,
+            env=environment,
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise ReconcilerError(f"git {arguments[0]} in {root} did not answer within {timeout} s") from None
+    # Names of files and people are bytes to git, in whatever encoding they were written.
+    told = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, *told)

@@ -17,7 +17,7 @@ def pull(root: Path) -> str:
     from it: what is checked out stays as it was.
     """
     upstream = _said(root, "rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}")
-    _said(root, "fetch", "--quiet", upstream.partition("/")[0])
+    _said(root, "fetch", "--quiet", "--", upstream.partition("/")[0])
     _said(root, "merge", "--quiet", "--ff-only", "@{upstream}")
     return _said(root, "rev-parse", "--verify", "HEAD^{commit}")
 

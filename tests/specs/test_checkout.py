@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.errors import ReconcilerError
 from reconciler.plan.desired import Ancestry, Checkout
-from reconciler.specs.checkout import actor, read_checkout
+from reconciler.specs.checkout import actor, read_checkout, run_git
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -151,3 +151,85 @@ def test_who_does_this(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert "ops" == actor({"USER": "ops"}, tmp_path)
     assert "unknown" == actor({}, tmp_path)
+
+
+def test_programs_that_a_checkout_names_are_not_run(repository, tmp_path):
+    """A file watcher and hooks in the settings of a repository are for its own people: reading it runs none of them."""
+    one = commit(repository, "one")
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-$(basename $0)\n")
+    program.chmod(0o755)
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for hook in ("post-index-change", "reference-transaction", "post-merge", "post-checkout", "pre-auto-gc"):
+        (hooks / hook).symlink_to(program)
+    (repository / "a.yaml").write_text("x")
+    git(repository, "add", "a.yaml")
+    for key in ("core.fsmonitor", "core.pager", "core.askPass", "core.sshCommand", "diff.external"):
+        git(repository, "config", key, str(program))
+    git(repository, "config", "core.hooksPath", str(hooks))
+    # when, with the index out of date so that git looks at every file
+    os.utime(repository / "a.yaml", (1, 1))
+    checkout = read_checkout(repository, [one, "0" * 40])
+    # then
+    assert (one, True) == (checkout.commit, checkout.uncommitted)
+    assert [] == sorted(tmp_path.glob("ran-*"))
+    # and git itself does run one of them where it may
+    subprocess.run(["git", "-C", repository, "status"], check=True, capture_output=True)
+    assert [] != sorted(tmp_path.glob("ran-*"))
+
+
+def test_names_in_any_encoding(repository):
+    """File names and people whose bytes are no UTF-8 are no reason to stop."""
+    commit(repository, "one")
+    git(repository, "config", "core.quotePath", "false")
+    try:
+        (repository / os.fsdecode(b"caf\xe9.yaml")).write_text("x")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with (repository / ".git" / "config").open("ab") as config:
+        config.write(b"[user]\n\temail = caf\xe9@example.org\n")
+    assert read_checkout(repository, []).uncommitted
+    assert "caf\\xe9@example.org" == actor({}, repository)
+
+
+@pytest.mark.parametrize("damage", ["a worktree that was pruned", "no HEAD"])
+def test_a_repository_that_git_no_longer_knows_is_an_error(repository, damage):
+    """Where a check was possible before and is not now, nothing goes on as if there were no git."""
+    commit(repository, "one")
+    if damage == "no HEAD":
+        (repository / ".git" / "HEAD").unlink()
+    else:
+        (repository / ".git").rename(repository / "moved")
+        (repository / ".git").write_text("gitdir: /nowhere/at/all\n")
+    (repository / "jobs").mkdir()
+    for folder in (repository, repository / "jobs"):
+        with pytest.raises(ReconcilerError, match="does not take it for a repository"):
+            read_checkout(folder, [])
+
+
+def test_a_git_that_does_not_answer(repository, tmp_path, monkeypatch):
+    """A git that waits for something is ended, and that is said."""
+    commit(repository, "one")
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ReconcilerError, match="did not answer within"):
+        run_git(repository, "status", timeout=0.2)
+
+
+def test_git_asks_nobody(repository):
+    """A remote that wants a password gets none: nothing is asked, on no terminal and by no program."""
+    git(repository, "config", "core.askPass", "/bin/echo")
+    asked = run_git(repository, "credential", "fill", given="protocol=https\nhost=example.org\n\n")
+    assert 0 != asked.returncode
+    assert "terminal prompts disabled" in asked.stderr
+
+
+@pytest.mark.parametrize("reference", ["refs/heads/-x", "refs/heads/\u202ename", "refs/tags/HEAD", "refs/heads/HEAD"])
+def test_odd_references_change_nothing(repository, reference):
+    """What references are called has no meaning here."""
+    one, two = commit(repository, "one"), commit(repository, "two")
+    git(repository, "update-ref", reference, one)
+    checkout = read_checkout(repository, [one, two])
+    assert (two, {one: Ancestry.CONTAINED, two: Ancestry.CONTAINED}) == (checkout.commit, checkout.ancestry)
