@@ -18,3 +18,15 @@ class Strict(BaseModel):
     """A frozen model that converts nothing and accepts no field it does not know."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+def nests_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether mappings and lists stand inside each other on more than `levels` levels: what walks down a value would
+    end at Python's own limit, somewhere."""
+    layer = [value]
+    for _ in range(levels + 1):
+        inside = (each.values() if isinstance(each, dict) else each for each in layer if isinstance(each, dict | list))
+        layer = [inner for container in inside for inner in container]
+        if not layer:
+            return False
+    return True
