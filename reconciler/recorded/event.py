@@ -12,7 +12,12 @@ from functools import cache
 from typing import Any, ClassVar
 
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
+from reconciler.model.kinds import MODULES
 from reconciler.model.strict import JSON
+from reconciler.recorded.typed import misfit
+
+NO_KIND = ""  # of events that have none
+_KINDS = frozenset({*MODULES, NO_KIND})
 
 FORMAT = 1
 """Version of the event format, pinned by the first event; a higher one is refused."""
@@ -106,7 +111,7 @@ def decode(form: Mapping[str, Any]) -> Event:
     """The event that a JSON form stands for.
 
     Unknown optional fields of a known type are passed over. Raises `LedgerFormatNewer` for a type that is not known,
-    `LedgerCorrupt` for a missing field.
+    `LedgerCorrupt` for a missing field, and for a value that its field cannot hold.
     """
     event_type = event_types().get(form.get("type", ""))
     if event_type is None:
@@ -118,4 +123,12 @@ def decode(form: Mapping[str, Any]) -> Event:
     missing = [name for name, required in known if required and name not in form]
     if missing:
         raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger lacks {', '.join(missing)}")
+    wrong = misfit(event_type, form)
+    if wrong is not None:
+        raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger has {wrong}")
+    if form.get("kind", NO_KIND) not in _KINDS:
+        raise LedgerFormatNewer(
+            f"the ledger holds an event of kind {form['kind']!r}, which this version does not know: "
+            "it was written by a newer reconciler. Upgrade to that version."
+        )
     return event_type(**{name: form[name] for name, _ in known if name in form})

@@ -1,0 +1,173 @@
+"""Ledgers that no reconciler wrote: whatever a batch holds, reading it, planning from it and telling it end in a
+sentence or in an answer, and in nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.errors import LedgerError, ReconcilerError
+from reconciler.ledger.batch import checksum
+from reconciler.ledger.log import Log
+from reconciler.plan.decide import plan
+from reconciler.recorded import events as e
+from reconciler.render.status import rows, status_text
+from reconciler.render.story import history_text, why_text
+from reconciler.render.text import plan_text
+from reconciler.wiring import tale
+from tests.builders import NOW, PLACE, at, desired, spec
+from tests.hostile.values import ANYTHING
+from tests.ledger.builders import MemoryStore, StandingClock
+from tests.recorded.stories import possible, stories
+
+OPENED = e.Opened(
+    at=at(-9999),
+    project=PLACE.project,
+    target=PLACE.target,
+    account=PLACE.account,
+    region=PLACE.region,
+    format=e.FORMAT,
+    tool_version="0.1.0",
+)
+
+
+def chained(batches: list[Any]) -> MemoryStore:
+    """A store that holds these batches, with a chain of hashes that is right."""
+    store = MemoryStore()
+    before: str | None = None
+    for position, form in enumerate(batches, 1):
+        linked = {**form, "prev": before} if isinstance(form, dict) and "prev" in form else form
+        raw = json.dumps(linked).encode()
+        store.batches[position] = raw
+        before = checksum(raw)
+    return store
+
+
+def batch(*forms: Any) -> dict[str, Any]:
+    """One batch."""
+    return {"format": 1, "nonce": "n", "at": at(), "prev": None, "events": list(forms)}
+
+
+def told(store: MemoryStore) -> str:
+    """Everything that commands tell of a ledger, or the sentence that they end with."""
+    log = Log(store, PLACE, "0.1.0", StandingClock())
+    try:
+        recorded = log.refresh()
+        made = plan(desired(spec("B", "orders"), spec("A", "views")), recorded, NOW)
+        text = [plan_text(made, verbose=True), status_text(rows(made, recorded), NOW)]
+        text += [history_text(tale.history(log, name)) for name in sorted(recorded.specs)]
+        for token in sorted(recorded.by_token):
+            found = tale.tale(log, token)
+            text.append(why_text(found.events, found.changes, found.previous))
+    except ReconcilerError as error:
+        return str(error)
+    return "\n".join(text)
+
+
+SLOT = "2026-11-22T01:00:00Z"
+LIKELY = {
+    "schedule": "0 * * * *",
+    "time_zone": "UTC",
+    "reason": "new",
+    "kind": "BatchJob",
+    **dict.fromkeys(("first", "last", "settled", "settled_slots"), SLOT),
+    "slots": [SLOT],
+    "source": {"path": "a.yaml", "line": 1},
+}
+
+
+def likely(form: dict[str, Any]) -> dict[str, Any]:
+    """An event with plain values where a story has any word."""
+    return {key: LIKELY.get(key, value) if value is not None else None for key, value in form.items()}
+
+
+def mutated(draw: st.DrawFn, form: dict[str, Any]) -> dict[str, Any]:
+    """An event with one of its fields, or one of a field's, changed to anything."""
+    key = draw(st.sampled_from(sorted(form)))
+    if isinstance(form[key], dict) and form[key] and draw(st.booleans()):
+        inner = draw(st.sampled_from(sorted(form[key])))
+        return {**form, key: {**form[key], inner: draw(ANYTHING)}}
+    if draw(st.integers(0, 9)) == 0:
+        return {name: value for name, value in form.items() if name != key}
+    return {**form, key: draw(ANYTHING)}
+
+
+@st.composite
+def forgeries(draw: st.DrawFn) -> list[Any]:
+    """A history, each event a batch, with a few events changed, doubled, taken out or put elsewhere."""
+    forms = [likely(e.encode(event)) for event in possible(draw(stories(8)))]
+    for _ in range(draw(st.integers(1, 3))):
+        if not forms:
+            break
+        index = draw(st.integers(0, len(forms) - 1))
+        match draw(st.integers(0, 5)):
+            case 0:
+                forms.insert(draw(st.integers(0, len(forms))), forms[index])
+            case 1:
+                del forms[index]
+            case _:
+                forms[index] = mutated(draw, forms[index])
+    return [batch(e.encode(OPENED)), *map(batch, forms)]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(forgeries())
+def test_a_forged_event_ends_in_a_sentence_or_an_answer(batches):
+    """Whatever an event holds: nothing but an error that was raised on purpose comes out."""
+    assert told(chained(batches))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(batch())), ANYTHING)), max_size=3))
+def test_anything_for_a_batch_ends_in_a_sentence(batches):
+    """The same for what is no batch at all, with the chain of hashes right or not."""
+    assert told(chained([batch(e.encode(OPENED)), *batches]))
+    assert told(chained(batches))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.binary(max_size=60), st.data())
+def test_damaged_bytes_end_in_a_sentence(noise, data):
+    """A good ledger with some bytes of one of its batches changed."""
+    intent = e.encode(desired_intent())
+    store = chained([batch(e.encode(OPENED)), batch(intent)])
+    position = data.draw(st.integers(1, 2))
+    whole = store.batches[position]
+    cut = data.draw(st.integers(0, len(whole)))
+    store.batches[position] = whole[:cut] + noise + whole[cut + len(noise) :]
+    assert told(store)
+
+
+def desired_intent() -> e.Intended:
+    """An intent as a reconciler writes it."""
+    from tests.builders import intended
+
+    return intended()
+
+
+def test_a_deep_request_is_damage():
+    """JSON that can be read and is nested deeper than anything that walks it goes is told at its position."""
+    deep: Any = "x"
+    for _ in range(400):
+        deep = [deep]
+    form = {**e.encode(desired_intent()), "request": {"parameters": deep}}
+    said = told(chained([batch(e.encode(OPENED)), batch(form)]))
+    assert "position 2" in said
+    assert "request, which is not a mapping" in said
+
+
+def test_a_forged_ledger_is_a_ledger_error():
+    """A value of another type is damage, and the sentence names position, event and field."""
+    form = {**e.encode(desired_intent()), "attempt": "1"}
+    log = Log(chained([batch(e.encode(OPENED)), batch(form)]), PLACE, "0.1.0", StandingClock())
+    try:
+        log.refresh()
+    except LedgerError as error:
+        said = str(error)
+    assert said == (
+        "position 2 of memory://: a 'intended' event of the ledger has attempt, which is not a number that is possible "
+        "there"
+    )
