@@ -40,9 +40,10 @@ class Snapshot:
 
 
 def pack(recorded: Recorded, link: str) -> bytes | None:
-    """The bytes of a snapshot; `None` where the version of the fold cannot be told."""
+    """The bytes of a snapshot; `None` where the version of the fold cannot be told, and for a state that holds more
+    than the log does."""
     fold = fold_version()
-    if fold is None:
+    if fold is None or recorded.overlaid:
         return None
     with _uncollected():
         body = json.dumps(form_of(recorded), separators=(",", ":"), allow_nan=False).encode("ascii")

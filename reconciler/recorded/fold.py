@@ -31,6 +31,7 @@ def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
     """Adds what was observed and is not written down; positions and heads stay as they are."""
     for event in batch:
         if isinstance(event, e.SubmissionEvent):
+            recorded.overlaid = True
             _outcome(_submission(recorded, event), event)
 
 

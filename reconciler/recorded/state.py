@@ -99,6 +99,7 @@ class Recorded:
     complete and empty has an empty tuple, a token that was not looked for has no entry.
     `look_errors` holds, by token, why a look failed: an error is not absence.
     `observe_errors` holds, by token, why a live run's state is not known in this pass.
+    `overlaid` says that the specs hold what this pass saw and no event says: they are no fold any more.
     """
 
     position: int = 0
@@ -108,6 +109,7 @@ class Recorded:
     found: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     observe_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    overlaid: bool = field(default=False, metadata={OF_THE_PASS: True})
 
     def spec(self, name: str) -> SpecRecord:
         """What is recorded of a spec; an empty record where nothing is."""

@@ -22,9 +22,12 @@ from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.ledger.snapshot import pack, unpack
 from reconciler.ledger.sqlite import SqliteStore
+from reconciler.recorded.events import Observed
+from reconciler.recorded.fold import overlay
 from reconciler.recorded.form import form_of
 from reconciler.recorded.state import Recorded
-from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
+from reconciler.recorded.submission import RunState
+from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended, submitted
 from tests.ledger.server import Server
 
 ROUNDS = EVERY // 2 + 20
@@ -193,6 +196,17 @@ def test_a_read_in_aws_takes_a_few_requests(scheme: str, most: int, aws: Server,
     assert log.recorded == Log(store, PLACE, "0.1.0", StandingClock()).refresh()
     assert 0 < len(requests) <= most
     store.close()
+
+
+def test_what_was_only_seen_is_never_kept(store: CountingStore):
+    """A state with observations that are not written down is no fold: no snapshot is made of it."""
+    before = store.snapshot
+    log = log_over(store)
+    overlay(log.refresh(), [Observed(at=AT, name="job-0", token="r1-0", run_id="run-0", state="failed", aws_state="X")])
+    write(log, EVERY, ROUNDS)
+    log.close()
+    assert before == store.snapshot
+    assert log_over(store).refresh().by_token["r1-0"].run_state is RunState.SUBMITTED
 
 
 # --- never the truth --------------------------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ def test_what_the_pass_found_is_left_out() -> None:
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(state)
     kept = again(state)
     assert ({}, {}, {}) == (kept.found, kept.look_errors, kept.observe_errors)
-    assert {"found", "look_errors", "observe_errors"} == {f.name for f in fields(Recorded) if OF_THE_PASS in f.metadata}
+    left_out = {known.name for known in fields(Recorded) if OF_THE_PASS in known.metadata}
+    assert {"found", "look_errors", "observe_errors", "overlaid"} == left_out
 
 
 def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
