@@ -55,10 +55,12 @@ class Seen:
         return None
 
 
-def resolve(seen: Seen, decision: str, hand: Hand, *, forced: bool) -> Steps:
-    """Decides an unresolved submission: ``submit`` or ``abandon``."""
+def resolve(seen: Seen, decision: str, hand: Hand, *, slot: str | None, forced: bool) -> Steps:
+    """Decides an unresolved submission: ``submit`` or ``abandon``. A slot that is to be submitted is asked for as a
+    backfill too: it may not be due any more."""
+    at = yield from now()
     event = e.Resolved(
-        at=(yield from now()),
+        at=at,
         name=seen.name,
         token=seen.token or "",
         decision=decision,
@@ -67,7 +69,11 @@ def resolve(seen: Seen, decision: str, hand: Hand, *, forced: bool) -> Steps:
         actor=hand.actor,
         forced=forced or None,
     )
-    return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
+    events: list[e.Event] = [event]
+    if decision == "submit" and slot is not None:
+        why, actor = hand.reason, hand.actor
+        events.append(e.BackfillAsked(at=at, name=seen.name, slots=(slot,), reason=why, actor=actor))
+    return (yield from _written(events, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
 def adopt(seen: Seen, run_id: str, report: RunReport, hand: Hand, allowed: Valid) -> Steps:

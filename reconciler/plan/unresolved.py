@@ -56,9 +56,11 @@ def _absent(
 ) -> Action:
     """What to do about a submission that is proven absent."""
     if spec is None or not _asks(spec, submission, desired):
-        if stale := stale_message(record, desired):
+        asked = submission.cancel_asked_at is not None
+        if not asked and (stale := stale_message(record, desired)):
             return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
-        message = "it never reached AWS, and the spec no longer asks for it"
+        why = "its end was asked for" if asked else "the spec no longer asks for it"
+        message = f"it never reached AWS, and {why}"
         return of_submission(submission, record, ActionType.SKIP, Reason.SUPERSEDED, message)
     if desired.on_unknown == "Hold":
         message = f"{story}; AWS has no run with its tag, and onUnknown is Hold"
@@ -93,7 +95,9 @@ def _again(submission: Submission, spec: DesiredSpec, record: SpecRecord, messag
 
 
 def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
-    """Whether the spec still asks for this very submission, now."""
+    """Whether the spec still asks for this very submission, now, and nobody asked for its end."""
+    if submission.cancel_asked_at is not None:
+        return False
     suspended = desired.suspension is not None or spec.policy.suspend is not False
     return _same(spec, submission) and not suspended
 

@@ -214,7 +214,7 @@ def _doubt(submission: Submission, event: e.SubmissionEvent) -> None:
         case e.Resolved():
             _resolve(submission, event)
         case e.Superseded() if submission.phase is Phase.INTENDED:
-            submission.phase = Phase.SUPERSEDED
+            submission.phase = _given_up(submission, Phase.SUPERSEDED)
         case _:
             pass
 
@@ -252,7 +252,15 @@ def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) ->
     _close(submission, event.type, event.send)
     submission.error = f"{event.code}: {event.message}"
     if submission.phase is Phase.INTENDED and all(send.outcome is not None for send in submission.sends):
-        submission.phase = phase
+        submission.phase = _given_up(submission, phase)
+
+
+def _given_up(submission: Submission, phase: Phase) -> Phase:
+    """The phase of a submission that is known to have no run. Where a person asked for its end, that is the end of it:
+    it is not sent again, to be cancelled then."""
+    if phase in {Phase.UNSENT, Phase.SUPERSEDED} and submission.cancel_asked_at is not None:
+        return Phase.ABANDONED
+    return phase
 
 
 def _close(submission: Submission, outcome: str, number: int | None) -> None:

@@ -26,6 +26,11 @@ def resolution(sight: Sight, decision: str, *, token: str | None, force: bool, r
     was found, and, without `force`, where one may still appear."""
     submission = _unresolved(sight, token)
     check_no_run(sight, submission, decision)
+    if decision == "submit" and submission.cancel_asked_at is not None:
+        raise ReconcilerError(
+            f"the end of {which(submission)} was asked for at {submission.cancel_asked_at}: it is not sent again only "
+            "to be cancelled. Decide --abandon; to run it, raise spec.revision after that"
+        )
     early = unsettled(sight, submission)
     if early and not force:
         raise ReconcilerError(
@@ -57,7 +62,7 @@ def resolution(sight: Sight, decision: str, *, token: str | None, force: bool, r
                 "forced": bool(early),
             },
         ),
-        (resolve(seen, decision, mine, forced=bool(early)),),
+        (resolve(seen, decision, mine, slot=submission.slot, forced=bool(early)),),
     )
 
 
@@ -102,12 +107,14 @@ def unsettled(sight: Sight, submission: Submission) -> str | None:
 
 def _meaning(sight: Sight, submission: Submission, decision: str) -> str:
     run = which(submission).partition(", ")[2]
+    if decision == "abandon" and submission.slot is not None:
+        return f"abandon: {run} is never sent again, and counts as dealt with. Later slots run as ever."
     if decision == "abandon":
         return (
             f"abandon: {run} is never sent again. The spec stays as it is and runs nothing until its content or "
             "spec.revision changes."
         )
-    if sight.spec is not None and sight.spec.digest == submission.digest:
+    if sight.spec is not None and (submission.slot is not None or sight.spec.digest == submission.digest):
         return f"submit: what was sent of {run} counts as absent; the next apply or reconcile sends it again."
     return (
         f"submit: what was sent of {run} counts as absent. The spec no longer asks for it, so it is not sent again: "

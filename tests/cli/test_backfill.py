@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.identity.instant import seconds_text
+from reconciler.identity.digest import Place, client_token
+from reconciler.identity.instant import seconds_text, text
 from reconciler.recorded.events import BackfillAsked, Taken
-from tests.cli.doubt import submitted_by_others
-from tests.cli.world import World
+from tests.builders import intended
+from tests.cli.doubt import submitted_by_others, write
+from tests.cli.world import ACCOUNT, REGION, World
 
 
 def _hour(ago: int) -> str:
@@ -160,6 +163,34 @@ def test_a_run_is_adopted_for_a_slot(world: World):
     assert "--slot" in without.err
     assert "is no slot" in wrong.err
     assert [(e.slot, e.run_id) for e in world.events() if isinstance(e, Taken)] == [(_hour(2), run_id)]
+
+
+@pytest.mark.parametrize(("decision", "ran"), [("--submit", True), ("--abandon", False)])
+def test_an_unknown_slot_is_decided(world: World, decision: str, ran: bool):
+    """Held after a day, while later slots ran: --submit runs it although it is not due any more, --abandon never."""
+    _hourly(world)
+    slot, place = _hour(30), Place("shop", "staging", ACCOUNT, REGION)
+    planned = world.run("plan", "--format", "json").json["actions"][0]
+    token = client_token(place, "BatchJob", "clicks", None, slot, 1, planned["digest"])
+    sent = text(datetime.now(UTC) - timedelta(hours=30))
+    where = {"jobQueue": "nightly", "jobName": "clicks"}
+    intent = intended(at=sent, not_after=sent, locate=where, name="clicks", digest=planned["digest"])
+    write(world, replace(intent, generation=None, slot=slot, token=token))
+    held = world.run("apply", "--yes", "--format", "json")
+
+    done = world.run("resolve", "clicks", decision, "--yes")
+    world.run("apply", "--yes")
+    idle = world.run("apply", "--yes")
+
+    assert ("hold", "unknown") in held.actions("action", "reason")
+    assert done.code == 0, done.err
+    assert [_tagged(world, run.token) for run in world.runs()] == ([slot] if ran else [])
+    assert idle.code == 0
+
+
+def _tagged(world: World, token: str | None) -> str | None:
+    """The slot that a run stands for."""
+    return world.log().recorded.by_token[token or ""].slot
 
 
 def test_a_lost_ledger_knows_the_slots_of_runs_again(world: World):

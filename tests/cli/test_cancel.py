@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from reconciler.recorded.events import CancelAccepted, CancelAsked
-from tests.cli.doubt import in_doubt
+from reconciler.identity.instant import text
+from reconciler.recorded.events import Absent, CancelAccepted, CancelAsked
+from tests.cli.doubt import in_doubt, write
 from tests.cli.world import World
 
 
@@ -77,6 +80,25 @@ def test_what_is_unknown_is_stopped_once_it_is_found(world: World):
     assert [event.run_id for event in world.events() if isinstance(event, CancelAccepted)] == [run_id]
     assert _status(world, "clicks") == ("cancelled", "in-sync")
     assert len(world.runs()) == 1
+
+
+def test_what_is_to_be_stopped_is_not_sent_again(world: World):
+    """It never arrived, and its end was asked for: proven absent, it is given up, whatever the spec still says."""
+    doubt = in_doubt(world, "clicks")
+    looked = [text(datetime.now(UTC) - timedelta(minutes=ago)) for ago in (20, 10)]
+    write(world, *(Absent(at=at, name="clicks", token=doubt.token, looked_at=at) for at in looked))
+    world.run("cancel", "clicks", "--yes", "--reason", "not today")
+    again = world.run("resolve", "clicks", "--submit", "--yes")
+
+    given_up = world.run("apply", "--yes", "--format", "json")
+    idle = world.run("apply", "--yes", "--format", "json")
+
+    assert again.code == 1
+    assert "was asked for at" in again.err
+    assert given_up.actions("action", "outcome") == [("skip", "recorded")]
+    assert idle.actions("action", "reason") == [("none", "in-sync")]
+    assert idle.code == 0
+    assert world.runs() == []
 
 
 def test_a_run_of_a_name_that_left_git_can_be_stopped(world: World):
