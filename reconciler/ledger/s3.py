@@ -190,7 +190,8 @@ class S3Store:
             answer: dict[str, Any] = self.clients.reading.list_objects_v2(
                 Bucket=self.keys.bucket, Prefix=self.keys.log, Delimiter="/", **options
             )
-            if answer.get("Name", self.keys.bucket) != self.keys.bucket or "IsTruncated" not in answer:
+            ours = answer.get("Name", self.keys.bucket) == self.keys.bucket and "IsTruncated" in answer
+            if not ours or (answer["IsTruncated"] and not answer.get("NextContinuationToken")):
                 raise no_answer(self.site, "its reply is no listing of the bucket")
             return answer
 

@@ -304,10 +304,11 @@ def test_a_read_says_what_is_wrong_too(
         http(200, b"<html></html>"),
         http(200, b"<?xml version='1.0'?><ListBucketResult><Na", S3_ID),
         http(200, b"<ListBucketResult><Name>other</Name><IsTruncated>false</IsTruncated></ListBucketResult>", S3_ID),
+        http(200, b"<ListBucketResult><Name>bucket</Name><IsTruncated>true</IsTruncated></ListBucketResult>", S3_ID),
         http(404, b"not here"),
         http(503, b"busy"),
     ],
-    ids=["empty", "braces", "page", "cut short", "another bucket", "404", "503"],
+    ids=["empty", "braces", "page", "cut short", "another bucket", "no end", "404", "503"],
 )
 def test_an_answer_that_is_no_listing_is_no_empty_ledger(wired: Wired, raw: bytes, asked_once: None):
     """What would look like a ledger that has not begun, and so would run everything again, is an error."""
