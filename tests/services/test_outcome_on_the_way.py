@@ -121,7 +121,7 @@ def way(environment: Callable[[Stub], Mapping[str, str]], scheme: str | None = N
     with Stub(silence) as stub, pytest.MonkeyPatch.context() as patch:
         for name, value in environment(stub).items():
             patch.setenv(name, value)
-        aws = Aws("eu-west-1", scheme and stub.url.replace("http:", scheme), CREDENTIALS, timeouts=(0.5, 0.5))
+        aws = Aws("eu-west-1", scheme and stub.url.replace("http:", scheme), CREDENTIALS, timeouts=(5, 1.5))
         aws.sending("batch")  # in this environment
         yield Way(stub, aws)
         aws.close()
