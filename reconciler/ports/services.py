@@ -1,107 +1,14 @@
-"""The ports: what the effects of a pass need from the world, each one to four methods.
-
-What may live here: protocols and the values that cross them. What may not: implementations, and any AWS or storage
-library. Foreign errors never cross a port: they end, wrapped, in the package that met them.
-"""
+"""The services that run jobs, and what crosses to and from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from reconciler.model.strict import JSON
-from reconciler.recorded import events as e
-from reconciler.recorded.state import Recorded
-
-# --- ledger -----------------------------------------------------------------------------------------------------------
-
-
-class Store(Protocol):
-    """Where the batches of a ledger are kept. The one primitive is: append at a position, if nobody has."""
-
-    @property
-    def address(self) -> str:
-        """What to call it in messages, such as ``sqlite:///.reconciler/ledger.sqlite``."""
-        ...
-
-    def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` (1, 2, 3 …) if nothing is there, durably, in one transmission.
-
-        Returns what is at `position` afterwards: `batch` itself if this call won, else what somebody else had put
-        there. Raises `LedgerUnreachable` where the reply was lost: then it is there or not. Raises another
-        `LedgerError` where nothing was written for certain (read-only, full).
-        """
-        ...
-
-    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """The batches after a position, in order, as (position, batch). Creates nothing; raises `LedgerMissing`
-        where there is no ledger."""
-        ...
-
-    def get(self, position: int) -> bytes | None:
-        """The batch at one position, in one request; `None` where nothing is there. Raises as `read` does."""
-        ...
-
-
-@runtime_checkable
-class Snapshots(Protocol):
-    """What a store may offer beside `Store`: a place for what its batches add up to, so that few must be read.
-
-    Never the truth: it may be lost, old or mixed up, and who reads it checks it. A `LedgerError` costs only time.
-    """
-
-    def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """That of the highest position at hand, as (position, content); `None` without one. Creates nothing."""
-        ...
-
-    def keep_snapshot(self, position: int, content: bytes) -> None:
-        """Keeps the snapshot of a position. Older ones may be given up for it, a newer one should not be."""
-        ...
-
-
-Valid = Callable[[Recorded], str | None]
-"""Asked again whenever others have written first: `None` where an append still makes sense, else why not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """The events are in the ledger, at `position`."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Others wrote first and the events no longer make sense: nothing was written. `why` is a sentence."""
-
-    why: str
-
-
-class Ledger(Protocol):
-    """The log of one (project, target), read into a `Recorded` that follows every append. Safe for threads."""
-
-    @property
-    def recorded(self) -> Recorded:
-        """The fold of everything read or written so far."""
-        ...
-
-    def refresh(self) -> Recorded:
-        """Reads what others have written since, and returns the fold."""
-        ...
-
-    def append(self, events: Sequence[e.Event], valid: Valid) -> Appended | Moved:
-        """Appends one batch. `valid` is asked before every try. Raises `LedgerError`; after `LedgerUnreachable`
-        nobody knows whether the batch is there."""
-        ...
-
-    def batch(self, position: int) -> Sequence[e.Event]:
-        """The events at one position."""
-        ...
-
-
-# --- services ---------------------------------------------------------------------------------------------------------
+from reconciler.recorded.events import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +108,9 @@ class RunReport:
     finished_at: str | None = None
     usage: JSON | None = None
 
-    def event(self, name: str, ref: RunRef, at: str) -> e.Observed:
+    def event(self, name: str, ref: RunRef, at: str) -> Observed:
         """The event that records this report."""
-        return e.Observed(
+        return Observed(
             at=at,
             name=name,
             token=ref.token,
@@ -287,20 +194,4 @@ class Quota(Protocol):
 
     def release(self, operation: str) -> None:
         """Takes back one count of `acquire`: the call was not made."""
-        ...
-
-
-class Clock(Protocol):
-    """Where the time comes from."""
-
-    def now(self) -> float:
-        """Wall clock, seconds since the epoch."""
-        ...
-
-    def boot(self) -> float:
-        """Boot-time clock, seconds since some fixed moment."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
         ...
