@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from reconciler.identity.digest import Place
 from reconciler.model.strict import JSON
-from reconciler.plan.inspection import Finding, Listed, Numbered
+from reconciler.plan.inspection import Check, Finding, Listed, Numbered
 from reconciler.render.shown import count, lines_text, plain, sentence
 from reconciler.render.style import GREEN, RED, Style
 from reconciler.render.text import place_line
@@ -30,6 +30,8 @@ def fsck_text(
     for finding in found:
         lines.append(f"{bad} {sentence(finding.message)}")
         lines += [f"       {plain(command)}" for command in finding.commands]
+    if any(finding.check is Check.UNKNOWN_TOKEN for finding in found):
+        lines += ["", plain(f"To record what the ledger lacks: reconciler fsck --adopt -t {place.target}")]
     lines += ["", style.bold(f"{count(len(found), 'finding')}." if found else "No findings.")]
     return lines_text(lines)
 

@@ -59,8 +59,8 @@ def _nothing(sight: Sight, chosen: list[Submission], named: str | None) -> str:
     told = chosen[-1] if chosen else sight.record.newest
     if told is None:
         return f"nothing of {sight.name} was ever submitted"
-    stands = f"run {told.run_id} is {told.run_state}" if told.run_id else f"it is {told.phase}"
-    return f"nothing of {sight.name} is live: of {which(told)}, {stands}"
+    stands = f"{told.run_state}, run {told.run_id}" if told.run_id else str(told.phase)
+    return f"nothing of {sight.name} is live: {which(told)}, is {stands}"
 
 
 def _facts(live: list[Submission], unknown: list[Submission]) -> Iterator[tuple[str, str]]:

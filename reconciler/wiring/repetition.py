@@ -77,16 +77,14 @@ def _last(sight: Sight, spec: DesiredSpec, slot: str | None) -> Submission:
 
 def _not_to_retry(last: Submission) -> str | None:
     """Why there is nothing to retry; `None` where there is."""
+    again = "backfill --again" if last.slot else "raise spec.revision"
     reasons = (
         (last.unresolved, "its outcome is unknown. Say what it is first: resolve or adopt"),
         (last.conflict, "it has several runs. Say which one counts first: adopt"),
         (last.live, f"run {last.run_id} is {last.run_state}"),
         (last.phase is Phase.UNSENT, "it never reached AWS, and the next apply sends it"),
         (last.phase is Phase.ABANDONED, "it was abandoned by hand. To run it, raise spec.revision"),
-        (
-            last.run_state is RunState.SUCCEEDED,
-            f"run {last.run_id} succeeded. To run it again, raise spec.revision",
-        ),
+        (last.run_state is RunState.SUCCEEDED, f"run {last.run_id} succeeded. To run it again, {again}"),
     )
     return next((why for holds, why in reasons if holds), None)
 

@@ -126,7 +126,7 @@ def test_there_must_be_something_to_stop(world: World):
 
     assert (never.code, ended.code, other.code, unknown.code) == (1, 1, 1, 64)
     assert "was ever submitted" in never.err
-    assert "is succeeded" in ended.err
+    assert "clicks, generation 1, is succeeded" in ended.err
     assert "has no run nobody" in other.err
     assert _asked(world) == []
 

@@ -67,6 +67,7 @@ def test_a_lost_ledger_is_found_out_and_nothing_is_written(world: World):
     assert done.code == 3
     assert done.out.count("[NG]") == 3
     assert all(f"reconciler adopt clicks {run_id} -t staging" in done.out for run_id in runs[:2])
+    assert "reconciler fsck --adopt -t staging" in done.out
     assert "ledger.sqlite" not in world.files()
 
 
@@ -280,3 +281,16 @@ def test_what_moved_meanwhile_is_not_recorded(world: World, monkeypatch: pytest.
     assert done.code == 1
     assert "moved since it was shown" in done.err
     assert [name for name, _, _ in _taken(world)] == ["clicks"]
+
+
+def test_in_another_account_nothing_is_compared(world: World):
+    """Every run would look lost there: the guard refuses, with exit 1, and nothing is recorded."""
+    _two_generations(world)
+    before = world.events()
+    world.aws.configure(account="999988887777")
+
+    done = world.run("fsck", "--adopt", "--yes")
+
+    assert done.code == 1
+    assert "999988887777" in done.err
+    assert world.events() == before

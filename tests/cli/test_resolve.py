@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.recorded.events import Intended, Resolved, Unclear
-from tests.builders import at
+from tests.builders import at, intended
 from tests.cli.doubt import Doubt, in_doubt, write
 from tests.cli.test_apply import _at_a_terminal
-from tests.cli.world import World
+from tests.cli.world import World, all_finished
 
 
 @pytest.fixture
@@ -221,3 +223,43 @@ def test_history_tells_who_decided(world: World, doubt: Doubt):
     assert "resolved" in told
     assert "gone" in told
     assert "decided: submit" in told
+
+
+def test_of_several_unresolved_the_token_says_which(world: World, doubt: Doubt):
+    """Without it the newest is meant; its beginning is enough, and one that none has is an error that names them."""
+    log = world.log()
+    first = log.recorded.by_token[doubt.token]
+    second = replace(intended(), at=first.first_intent_at, name="clicks", token="r1-beef", digest=first.digest)
+    write(world, replace(second, generation=2, locate=first.locate, request=doubt.sent))
+    log.close()
+
+    wrong = world.run("resolve", "clicks", "--abandon", "--yes", "--token", "r1-none")
+    older = world.run("resolve", "clicks", "--abandon", "--yes", "--token", doubt.token[:12])
+    newer = world.run("resolve", "clicks", "--abandon", "--yes")
+
+    assert (wrong.code, older.code, newer.code) == (1, 0, 0)
+    assert "r1-beef" in wrong.err
+    assert [event.token for event in _resolved(world)] == [doubt.token, "r1-beef"]
+
+
+@pytest.mark.parametrize("command", [("resolve", "clicks", "--submit"), ("cancel", "clicks"), ("adopt", "clicks", "x")])
+def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, command: tuple[str, ...]):
+    """A look into another account finds nothing, and proves nothing: the guard refuses."""
+    before = world.events()
+    world.aws.configure(account="999988887777")
+
+    done = world.run(*command, "--yes", *(("--force",) if command[0] != "cancel" else ()))
+
+    assert done.code == 1
+    assert "999988887777" in done.err
+    assert world.events() == before
+
+
+@pytest.mark.soak
+def test_many_people_decide_once(world: World, doubt: Doubt):
+    """Eight commands at the same moment, as processes: one decision is in the ledger, the others say that it moved."""
+    decisions = ["--submit", "--abandon"] * 4
+    ended = all_finished([world.start("resolve", "clicks", decision, "--yes") for decision in decisions])
+
+    assert sorted(done.code for done in ended) == [0, *[1] * 7]
+    assert len(_resolved(world)) == 1
