@@ -257,9 +257,9 @@ def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, comma
 
 @pytest.mark.soak
 def test_many_people_decide_once(world: World, doubt: Doubt):
-    """Eight commands at the same moment, as processes: one decision is in the ledger, the others say that it moved."""
-    decisions = ["--submit", "--abandon"] * 4
+    """Four commands at the same moment, as processes: one decision is in the ledger, the others say that it moved."""
+    decisions = ["--submit", "--abandon"] * 2
     ended = all_finished([world.start("resolve", "clicks", decision, "--yes") for decision in decisions])
 
-    assert sorted(done.code for done in ended) == [0, *[1] * 7]
+    assert sorted(done.code for done in ended) == [0, 1, 1, 1]
     assert len(_resolved(world)) == 1
