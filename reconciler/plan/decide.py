@@ -67,7 +67,7 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> S
     cancels = [cancel_asked(run, record, spec, desired, now) for run in asked(record)]
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     rest: Sequence[Action] = ()
-    if not any(_blocks(action, recorded) for action in unresolved):
+    if not any(_blocks(action) for action in unresolved):
         if (
             spec is not None
             and record.newest is None
@@ -83,14 +83,10 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> S
     return [*cancels, *unresolved, *(a for a in rest if a.action is not ActionType.NONE or a.client_token not in told)]
 
 
-def _blocks(unresolved: Action, recorded: Recorded) -> bool:
-    """Whether nothing else of the spec is submitted until this is resolved. A slot that AWS has no run of, and that is
-    held for a person, is its own affair: later slots run."""
-    of_slot = unresolved.slot is not None and (unresolved.action, unresolved.reason) == (
-        ActionType.HOLD,
-        Reason.UNKNOWN,
-    )
-    return not of_slot or recorded.found.get(unresolved.client_token or "") != ()
+def _blocks(unresolved: Action) -> bool:
+    """Whether nothing else of the spec is submitted until this is resolved. A slot that is held for a person is its own
+    affair: later slots run."""
+    return unresolved.slot is None or unresolved.action is not ActionType.HOLD
 
 
 def _with_remedy(action: Action, desired: Desired, recorded: Recorded) -> Action:

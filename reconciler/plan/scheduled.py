@@ -45,36 +45,30 @@ def _age(action: Action) -> tuple[str, int]:
 
 def _chains(case: Case) -> tuple[list[Action], list[Action]]:
     """How the slots that something was submitted for stand, and the further attempts that are due."""
-    record = case.record
     told: list[Action] = []
     attempts: list[Action] = []
-    for last in _open(case):
-        action = _chain_action(case, chain_of([s for s in record.submissions if s.slot == last.slot], last))
+    for chain in _open(case):
+        action = _chain_action(case, chain)
         if action is not None:
             (attempts if action.action is ActionType.SUBMIT else told).append(action)
-    told += [of_submission(run, record, ActionType.NONE, Reason.IN_SYNC) for run in record.live if run.slot is None]
-    return told, attempts
+    one_offs = [run for run in case.record.live if run.slot is None]
+    return [*told, *(of_submission(s, case.record, ActionType.NONE, Reason.IN_SYNC) for s in one_offs)], attempts
 
 
-def _open(case: Case) -> list[Submission]:
-    """The newest attempts of the slots whose story may go on, oldest slot first: of all others there is nothing to say,
-    and there may be very many of them."""
-    last: dict[str, Submission] = {}
+def _open(case: Case) -> Iterator[Chain]:
+    """The slots whose story may go on, oldest first: of all others there is nothing to say, and there may be very many
+    of them."""
+    newest = case.record.newest
+    chains: dict[str, list[Submission]] = {}
     for submission in case.record.submissions:
         if submission.slot is not None and not submission.unresolved:
-            known = last.get(submission.slot)
-            if known is None or known.attempt < submission.attempt:
-                last[submission.slot] = submission
-    newest = case.record.newest
-    return [
-        last[slot]
-        for slot in sorted(last)
-        if last[slot].live
-        or last[slot].retry_asked_at is not None
-        or last[slot].phase in UNDONE
-        or (newest is not None and slot == newest.slot)
-        or (last[slot].run_state is RunState.FAILED and last[slot].backoff_limit > 0)
-    ]
+            chains.setdefault(submission.slot, []).append(submission)
+    for slot in sorted(chains):
+        last = max(chains[slot], key=lambda s: s.attempt)
+        failed = last.run_state is RunState.FAILED and last.attempt <= last.backoff_limit
+        asked = last.live or last.retry_asked_at is not None
+        if asked or failed or last.phase in UNDONE or (newest is not None and slot == newest.slot):
+            yield chain_of(chains[slot], last)
 
 
 def _chain_action(case: Case, chain: Chain) -> Action | None:

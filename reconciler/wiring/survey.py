@@ -73,13 +73,24 @@ def survey(
     recorded.forget_findings()
     selected = _selected(session, specs, recorded)
     if refresh:
-        recorded = _look(session, recorded, selected, record=record, lasting=lasting)
+        concerned = _concerned(specs, selected)
+        recorded = _look(session, recorded, concerned, record=record, lasting=lasting)
     desired = replace(_desired(session, specs, recorded, selected), may_repeat=not lasting)
     if refresh and record and not recorded.position:
         look_for_earlier(session, desired.specs.values(), recorded)
     made = plan(desired, recorded, now or session.now())
     made = replace(made, warnings=(*made.warnings, *pace(made, rates(session.target))))
     return Survey(explained(session, made) if explain else made, desired, recorded, specs, selected, desired.limits)
+
+
+def _concerned(specs: Mapping[str, DesiredSpec], selected: frozenset[str] | None) -> frozenset[str] | None:
+    """The selection and what it depends on: whether that has ended matters to this pass."""
+    if selected is None:
+        return None
+    mine = [spec for name, spec in specs.items() if name in selected]
+    gates = {dependency.name for spec in mine for dependency in spec.policy.dependsOn}
+    named = {name for spec in mine for name in kind_named(spec.kind).spec_dependencies(spec.request)}
+    return selected | gates | named
 
 
 def look_for_earlier(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
