@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from reconciler.ledger.finding import Finding, Grade, Policy
 from reconciler.ledger.open import prepare
 from tests.ledger.builders import PLACE
 from tests.ledger.conftest import Opening
-from tests.ledger.server import Server
+from tests.ledger.relay import dynamodb_error, s3_error, s3_object
+from tests.ledger.server import KEYS, Server
+from tests.services.stub import Act, Stub, answer, http, reply
 
 
 def found(url: str, root: Path = Path()) -> tuple[list[Finding], list[Policy]]:
@@ -150,6 +154,22 @@ def test_the_role_gets_what_a_store_uses_and_no_more(scheme: str, aws: Server, o
     assert granted == {PERMISSIONS[operation] for operation in sent}
 
 
+LISTING = b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+
+def test_a_bucket_that_takes_every_write_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """A server that ignores If-None-Match is found out; what may not be looked at is said, with the permission."""
+    denied = s3_error(403, "AccessDenied")
+    with stub_of_aws(monkeypatch, reply(http(200, LISTING)), s3_object(b""), s3_object(b""), denied):
+        findings, _ = found("s3://bucket/x")
+    (wrong,) = graded(findings, Grade.WRONG)
+    assert "in spite of If-None-Match" in wrong
+    assert [text.rpartition(" no ")[2] for text in graded(findings, Grade.ADVICE)] == [
+        "s3:GetBucketVersioning on bucket",
+        "s3:GetLifecycleConfiguration on bucket",
+    ]
+
+
 # --- DynamoDB ---------------------------------------------------------------------------------------------------------
 
 
@@ -204,3 +224,52 @@ def test_a_table_that_somebody_made_is_not_changed(aws: Server):
         "update-continuous-backups",
     ]
     assert not aws.dynamodb.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled")
+
+
+DESCRIBED = {
+    "Table": {
+        "TableName": "table",
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": name, "KeyType": role} for name, role, _ in KEYS],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": kind} for name, _, kind in KEYS],
+    }
+}
+NO_ITEMS: dict[str, Any] = {"Items": [], "Count": 0}
+
+
+def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPatch):
+    """What the credentials may not see is advice that names the permission, and no reason to refuse the table."""
+    denied = dynamodb_error(400, "AccessDeniedException")
+    with stub_of_aws(monkeypatch, answer(200, DESCRIBED), answer(200, NO_ITEMS), denied):
+        findings, _ = found("dynamodb://table")
+    assert graded(findings, Grade.WRONG) == []
+    assert [text.rpartition(" no ")[2] for text in graded(findings, Grade.ADVICE) if " no " in text] == [
+        "dynamodb:DescribeTimeToLive on table",
+        "dynamodb:DescribeContinuousBackups on table",
+    ]
+
+
+def test_a_table_that_another_init_is_just_making(monkeypatch: pytest.MonkeyPatch):
+    """Two inits at once both end well; recovery that cannot be turned on yet is advice."""
+    acts = [
+        dynamodb_error(400, "ResourceNotFoundException"),
+        dynamodb_error(400, "ResourceInUseException"),
+        answer(200, DESCRIBED),
+        dynamodb_error(400, "ContinuousBackupsUnavailableException"),
+        answer(200, DESCRIBED),
+        answer(200, NO_ITEMS),
+        answer(200, {}),
+    ]
+    with stub_of_aws(monkeypatch, *acts):
+        findings, _ = found("dynamodb://table")
+    assert graded(findings, Grade.WRONG) == []
+    assert any("could not be turned on" in text for text in graded(findings, Grade.ADVICE))
+
+
+@contextmanager
+def stub_of_aws(monkeypatch: pytest.MonkeyPatch, *acts: Act) -> Iterator[None]:
+    """An S3 and a DynamoDB that play these acts, one for each request."""
+    with Stub(*acts) as stub:
+        for name, value in Server(stub.url).environment.items():
+            monkeypatch.setenv(name, value)
+        yield

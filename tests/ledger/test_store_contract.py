@@ -188,3 +188,29 @@ def test_thousands_of_batches_are_read_whole_from_aws(scheme: str, aws: Server, 
     for position in range(1, 2502):
         store.append(position, f"{position} ".encode() * 200)
     assert list(range(1, 2502)) == [int(batch.split()[0]) for _, batch in store.read(0)]
+
+
+@pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
+def test_a_newer_snapshot_is_not_given_up_for_an_older_one(scheme: str, aws: Server, opening: Opening):
+    """A slow writer that comes with an older snapshot changes nothing."""
+    store = opening(aws.address(scheme))
+    store.keep_snapshot(5, b"newer")
+    store.keep_snapshot(3, b"older")
+    assert store.newest_snapshot() == (5, b"newer")
+    store.keep_snapshot(6, b"newest")
+    assert store.newest_snapshot() == (6, b"newest")
+
+
+def test_a_snapshot_in_pieces_of_two_writers_is_passed_over(aws: Server, opening: Opening):
+    """A DynamoDB snapshot whose pieces are not its own gives way to the one before it; without any there is none."""
+    url = aws.address("dynamodb")
+    store = opening(url)
+    assert store.newest_snapshot() is None
+    store.keep_snapshot(1, b"first")
+    store.keep_snapshot(2, b"second" * 100_000)
+    table, another = url.removeprefix("dynamodb://"), {"batch": {"B": b"another's"}}
+
+    for place, expected in (("1", (1, b"first")), ("0", None)):
+        keys = {"ledger": {"S": f"analytics/prod#snapshot/{place}"}, "position": {"N": "1"}}
+        aws.dynamodb.put_item(TableName=table, Item={**keys, **another})
+        assert store.newest_snapshot() == expected
