@@ -14,12 +14,16 @@ from tests.cli.world import COMMAND, batch_text, spark_text
 from tests.crash.faults import SENDS
 from tests.crash.world import CrashWorld, Verdict, verdict
 
-CLAIM_SECONDS, SIGNATURE_SECONDS, LATE_SECONDS, SETTLE_SECONDS = 1, 2, 1.0, 5
+CLAIM_SECONDS, SIGNATURE_SECONDS, LATE_SECONDS, SETTLE_SECONDS = 2, 3, 1.0, 6
 """The settling time is longer than the others together, as it is by default: what was sent cannot arrive after it."""
 
-STEP_SECONDS = 0.1
-FROZEN_SECONDS = 8.0
+STEP_SECONDS = 0.02
+FROZEN_SECONDS = 9.0
 """The longest that a reconciler is frozen: longer than everything settles."""
+LEAST = 2
+"""So often reconcilers are killed, and frozen, however slow the machine is."""
+EDIT_SHARE = 0.3
+"""In so many of the passes a spec changes."""
 
 FAULTS = Plan(
     (
@@ -36,6 +40,22 @@ FAULTS = Plan(
 
 
 @dataclass
+class Passing:
+    """One reconciler: what happens to it, and when, on the clock that goes on."""
+
+    process: subprocess.Popen[bytes]
+    began: float
+    fate: str
+    at: float
+    until: float = 0.0
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is frozen now."""
+        return self.until > 0.0
+
+
+@dataclass
 class KillLoop:
     """So many reconcilers and specs. Everything that is decided is decided by the seed; when it happens is not."""
 
@@ -48,24 +68,26 @@ class KillLoop:
 
     def __post_init__(self) -> None:
         self._random = Random(self.seed)
-        self._running: list[subprocess.Popen[bytes]] = []
-        self._frozen: dict[subprocess.Popen[bytes], float] = {}
+        self._running: list[Passing] = []
+        self._pass_seconds = 0.0  # what a pass takes, on this machine, now: fates are shares of it
 
     def run(self, seconds: float) -> Verdict:
-        """Goes on for so long; then nothing fails any more, and the world comes to rest and is judged."""
+        """Goes on for so long, and until something has happened; then nothing fails any more, and the world comes to
+        rest and is judged."""
         self.world.prepare(CLAIM_SECONDS, SETTLE_SECONDS)
         for number in range(self.specs):
             self._edit(number)
+        self._pass_seconds = self._measured()
         self.world.aws.inject(FAULTS)
         until = time.monotonic() + seconds
         try:
-            while time.monotonic() < until:
+            while time.monotonic() < until or min(self.counts["kills"], self.counts["freezes"]) < LEAST:
                 self._step()
-                time.sleep(STEP_SECONDS * self._random.random())
+                time.sleep(STEP_SECONDS)
         finally:
-            for process in self._running:
-                process.kill()
-                process.wait()
+            for passing in self._running:
+                passing.process.kill()
+                passing.process.wait()
         self.world.aws.inject(Plan())
         return verdict(self.world)
 
@@ -78,15 +100,47 @@ class KillLoop:
         """How often the content was run that was run most often: no two submissions of the loop have the same one."""
         return max(Counter(_content(run.request) for run in self.world.runs()).values())
 
+    def _measured(self) -> float:
+        """How long an undisturbed pass takes."""
+        began = time.monotonic()
+        self._started().wait()
+        return time.monotonic() - began
+
     def _step(self) -> None:
-        """One thing happens."""
-        self._thaw(time.monotonic())
-        self._running = [process for process in self._running if process.poll() is None]
+        """Lets happen what is due, and keeps so many reconcilers running."""
+        now = time.monotonic()
+        for passing in self._running:
+            if passing.process.poll() is None:
+                self._meet(passing, now)
+            elif passing.fate == "end":
+                self._pass_seconds += (now - passing.began - self._pass_seconds) / 8
+        self._running = [passing for passing in self._running if passing.process.poll() is None]
         while len(self._running) < self.reconcilers:
-            self._running.append(self._started())
-            self.counts["passes"] += 1
-        happens = self._random.choices([self._kill, self._freeze, self._change, self._nothing], [3, 3, 2, 4])[0]
-        happens()
+            self._running.append(self._passing(now))
+
+    def _passing(self, now: float) -> Passing:
+        """A reconciler with a fate, somewhere in what a pass takes."""
+        self.counts["passes"] += 1
+        if self._random.random() < EDIT_SHARE:
+            self._edit(self._random.randrange(self.specs))
+            self.counts["edits"] += 1
+        fate = self._random.choices(["kill", "freeze", "end"], [5, 3, 2])[0]
+        at = now + self._pass_seconds * self._random.uniform(0.2, 1.2)
+        return Passing(self._started(), now, fate, at)
+
+    def _meet(self, passing: Passing, now: float) -> None:
+        """What is due for one that runs or is frozen."""
+        if passing.frozen and now >= passing.until:
+            passing.process.send_signal(signal.SIGCONT)
+            passing.fate, passing.until = "woken", 0.0
+        elif passing.fate == "kill" and now >= passing.at:
+            passing.process.kill()
+            passing.process.wait()
+            self.counts["kills"] += passing.process.returncode == -signal.SIGKILL
+        elif passing.fate == "freeze" and now >= passing.at and not passing.frozen:
+            passing.process.send_signal(signal.SIGSTOP)
+            passing.until = now + FROZEN_SECONDS * self._random.random() ** 2
+            self.counts["freezes"] += 1
 
     def _started(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -97,32 +151,6 @@ class KillLoop:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-
-    def _kill(self) -> None:
-        process = self._random.choice(self._running)
-        process.kill()
-        process.wait()
-        self._frozen.pop(process, None)
-        self.counts["kills"] += process.returncode == -signal.SIGKILL
-
-    def _freeze(self) -> None:
-        process = self._random.choice(self._running)
-        if process not in self._frozen:
-            process.send_signal(signal.SIGSTOP)
-            self._frozen[process] = time.monotonic() + FROZEN_SECONDS * self._random.random() ** 3
-            self.counts["freezes"] += 1
-
-    def _thaw(self, now: float) -> None:
-        for process in [process for process, until in self._frozen.items() if until <= now]:
-            process.send_signal(signal.SIGCONT)
-            del self._frozen[process]
-
-    def _change(self) -> None:
-        self._edit(self._random.randrange(self.specs))
-        self.counts["edits"] += 1
-
-    def _nothing(self) -> None:
-        pass
 
     def _edit(self, number: int) -> None:
         """A new content, in one step: a reader sees the old file or the new one."""

@@ -24,7 +24,6 @@ def judged(loop: KillLoop, seconds: float, record: Record) -> None:
         "campaign",
         f"seed {loop.seed}, {loop.world.ledger.partition(':')[0]}: {happened}, {len(loop.world.runs())} runs",
     )
-    assert min(loop.counts["kills"], loop.counts["freezes"]) > 0
     assert loop.runs_of_wanted() == dict.fromkeys(loop.wanted, 1)
     assert loop.most_runs_of_any() == 1
 

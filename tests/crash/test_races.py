@@ -31,7 +31,11 @@ def race(world: CrashWorld, reconcilers: int, specs: int) -> Counter[int]:
         )
         for _ in range(reconcilers)
     ]
-    return Counter(process.wait() for process in racing)
+    try:
+        return Counter(process.wait() for process in racing)
+    finally:
+        for process in racing:
+            process.kill()
 
 
 def judged(world: CrashWorld, reconcilers: int, specs: int, record: Record) -> None:
