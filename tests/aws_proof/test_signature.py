@@ -52,21 +52,33 @@ def delivered(request: AWSPreparedRequest) -> AWSResponse:
         session.close()
 
 
-@pytest.mark.parametrize("service", ["emr", "batch"])
-def test_a_request_held_back_for_sixteen_minutes_is_refused(account: Account, find: Find, service: str):
-    """A process that was frozen with a signed request in its hands must not start a run when it is woken."""
-    mine, wait = token(), account.seconds("SIGNATURE_SECONDS", OLD_SECONDS)
-    if service == "emr":
-        request = signed(account.emr, "start_job_run", **account.run_request(mine))
-    else:
-        request = signed(account.batch, "submit_job", **account.job_request(mine, "reconciler-aws-proof-held"))
-    time.sleep(wait)
-    answer = delivered(request)
-    if answer.status_code < 300:  # it started one: stop it
-        started = json.loads(answer.content)
-        stop = account.stop_run if service == "emr" else account.stop_job
-        stop(started.get("jobRunId") or started["jobId"])
-    code = answer.headers.get("x-amzn-ErrorType", "no code").partition(":")[0]
-    find(f"{service}: HTTP {answer.status_code} {code} after {wait:.0f} s")
+def test_a_request_held_back_for_sixteen_minutes_is_refused(account: Account, find: Find):
+    """A process that was frozen with a signed request in its hands must not start a run when it is woken.
 
-    assert 400 <= answer.status_code < 500
+    Both services are asked, after one wait."""
+    wait = account.seconds("SIGNATURE_SECONDS", OLD_SECONDS)
+    held = {
+        "EMR Serverless": signed(account.emr, "start_job_run", **account.run_request(token())),
+        "Batch": signed(account.batch, "submit_job", **account.job_request(token(), "reconciler-aws-proof-held")),
+    }
+    time.sleep(wait)
+    answers = {name: delivered(request) for name, request in held.items()}
+    for answer in answers.values():
+        _stop_what_it_started(account, answer)
+    said = [
+        f"{name}: HTTP {answer.status_code} {answer.headers.get('x-amzn-ErrorType', 'no code').partition(':')[0]}"
+        for name, answer in answers.items()
+    ]
+    find(f"{', '.join(said)}, after {wait:.0f} s")
+
+    assert all(400 <= answer.status_code < 500 for answer in answers.values())
+
+
+def _stop_what_it_started(account: Account, answer: AWSResponse) -> None:
+    """A request that was accepted has a run, which nobody wants."""
+    if answer.status_code < 300:
+        started = json.loads(answer.content)
+        if "jobRunId" in started:
+            account.stop_run(started["jobRunId"])
+        else:
+            account.stop_job(started["jobId"])

@@ -27,7 +27,7 @@ def _once_each() -> list[Case]:
     return list({(case.point.name, case.point.about): case for case in reversed(CASES)}.values())
 
 
-KILLED = {"submitting-0-stored-intended", "submitting-0-answered", "superseding-1-stored-superseded"}
+KILLED = {"submitting-0-stored-intended", "submitting-0-answered"}
 KILLED_MEETING = {"batch-reply-lost-0-looked", "spark-html-0-recorded-intended-2"}
 
 

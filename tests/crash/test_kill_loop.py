@@ -30,7 +30,7 @@ def judged(loop: KillLoop, seconds: float, record: Record) -> None:
 
 def test_a_short_loop(world: CrashWorld, record_property: Record):
     """A few seconds, two reconcilers, four specs."""
-    judged(KillLoop(world, seed=7, reconcilers=2, specs=4), 8.0, record_property)
+    judged(KillLoop(world, seed=7, reconcilers=2, specs=4), 5.0, record_property)
 
 
 @pytest.mark.soak

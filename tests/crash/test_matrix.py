@@ -37,6 +37,7 @@ def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld)
     assert len(world.runs()) == 1
 
 
+@pytest.mark.soak
 def test_frozen_with_the_request_in_its_hands(world: CrashWorld):
     """It goes out long after others have sent again, since nothing checks the time now: AWS refuses its signature."""
     world.batch("clicks")
