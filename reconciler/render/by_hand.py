@@ -76,7 +76,7 @@ def decision_json(decision: Decision, results: Sequence[ActionResult], following
         "name": decision.name,
         "actor": decision.actor,
         "reason": decision.reason,
-        "saw": dict(decision.facts),
+        "saw": [{"what": what, "value": value} for what, value in decision.facts],
         "warnings": list(decision.warnings),
         **decision.form,
         "results": [{"outcome": str(r.outcome), "run_id": r.run_id, "error": r.error} for r in results],

@@ -98,9 +98,10 @@ def _row(actions: Sequence[Action], told: Submission | None, now: datetime) -> S
 def state(submission: Submission | None, now: datetime) -> str:
     """The state of a submission in one word. ``intended`` while a send may be under way; ``unknown`` once its
     outcome is unclear: an error, its deadline has passed, or there are several runs. What AWS
-    rejected or never received, or is known to be absent, has no run: ``none``.
+    rejected or never received, or is known to be absent, has no run: ``none``; nor has one whose run was given to
+    another.
     """
-    if submission is None:
+    if submission is None or submission.taken_by is not None:
         return NO_RUN
     match submission.phase:
         case Phase.SUBMITTED:

@@ -28,6 +28,8 @@ def cancellation(sight: Sight, *, run_id: str | None, slot: str | None, reason: 
     if not live and not unknown:
         raise ReconcilerError(_nothing(sight, chosen, run_id or slot))
     mine = hand(sight.session, reason)
+    stopping = [s for s in live if s.cancel_accepted_at is not None]
+    live = [s for s in live if s.cancel_accepted_at is None]
     runs = [f"run {s.run_id} of {which(s)}" for s in live]
     later = [f"the run of {which(s)}, once it is known" for s in unknown]
     return Proposal(
@@ -35,9 +37,11 @@ def cancellation(sight: Sight, *, run_id: str | None, slot: str | None, reason: 
             command="cancel",
             place=sight.session.place,
             name=sight.name,
-            about=f"{sight.name}: {len(live)} live, {len(unknown)} unknown",
-            facts=tuple(_facts(live, unknown)),
-            does=f"cancel: AWS is asked to stop {'; '.join([*runs, *later])}.",
+            about=f"{sight.name}: {len(live) + len(stopping)} live, {len(unknown)} unknown",
+            facts=tuple(_facts([*stopping, *live], unknown)),
+            does=f"cancel: AWS is asked to stop {'; '.join([*runs, *later])}."
+            if runs or later
+            else "cancel: AWS was asked before to stop what is live. Nothing to do.",
             actor=mine.actor,
             reason=mine.reason,
             warnings=tuple(_warnings(sight)),

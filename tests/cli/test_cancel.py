@@ -131,6 +131,20 @@ def test_there_must_be_something_to_stop(world: World):
     assert _asked(world) == []
 
 
+def test_asked_twice_it_is_asked_once(world: World):
+    """AWS has taken the first one and the run has not ended yet: nothing to do, exit 0."""
+    world.aws.configure(stop_seconds=3600)
+    world.batch("clicks")
+    world.run("apply", "--yes")
+
+    world.run("cancel", "clicks", "--yes")
+    again = world.run("cancel", "clicks")
+
+    assert again.code == 0, again.err
+    assert "was asked before" in again.out
+    assert len(_asked(world)) == 1
+
+
 def test_without_a_terminal_it_needs_yes(world: World):
     """Where nobody can be asked nothing is stopped."""
     world.batch("clicks")
