@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,16 +11,21 @@ import pytest
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Prints the table where campaigns were asked for."""
-    if config.option.markexpr != "soak":
-        return
-    campaigns: dict[str, list[Any]] = defaultdict(list)
-    for report in (report for reports in terminalreporter.stats.values() for report in reports):
-        if getattr(report, "when", None) == "call":
+    if config.option.markexpr == "soak":
+        terminalreporter.section("campaigns")
+        for line in table(report for reports in terminalreporter.stats.values() for report in reports):
+            terminalreporter.line(line)
+
+
+def table(reports: Iterable[Any]) -> list[str]:
+    """A line for each campaign, which is a test with all its cases; below it what its cases recorded as `campaign`."""
+    campaigns: dict[str, list[pytest.TestReport]] = defaultdict(list)
+    for report in reports:
+        if isinstance(report, pytest.TestReport) and report.when == "call":
             campaigns[report.nodeid.partition("[")[0]].append(report)
-    terminalreporter.section("campaigns")
-    for name, reports in sorted(campaigns.items()):
-        failed = sum(report.failed for report in reports)
-        seconds = sum(report.duration for report in reports)
-        terminalreporter.line(f"{name}: {len(reports)} cases, {failed} failed, {seconds:.0f} s")
-        for told in (value for report in reports for key, value in report.user_properties if key == "campaign"):
-            terminalreporter.line(f"    {told}")
+    lines = []
+    for name, cases in sorted(campaigns.items()):
+        failed, seconds = sum(case.failed for case in cases), sum(case.duration for case in cases)
+        lines.append(f"{name}: {len(cases)} cases, {failed} failed, {seconds:.0f} s")
+        lines += [f"    {told}" for case in cases for key, told in case.user_properties if key == "campaign"]
+    return lines
