@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.emulator.server import Emulator, Plan
 from tests.cli.world import ACCOUNT, REGION, aws_environment, standin
+from tests.ledger.server import Server
 from tests.project.place import ROOT, environment, run
 
 SUITE = "tests/aws_proof"
@@ -47,16 +48,19 @@ def test_nothing_is_asked_without_being_asked_for():
     assert "set RECONCILER_AWS_PROOF, RECONCILER_AWS_PROOF_REGION" in why
 
 
-def test_every_question_is_put_and_answered():
-    """Against the emulator, which answers as the promise needs it; afterwards nothing of it is left running."""
+def test_every_question_is_put_and_answered(server: Server):
+    """Against the emulator and the local stores, which answer as the promise needs it; afterwards nothing of it is left
+    running."""
+    ledgers = f"{server.address('s3')} {server.address('dynamodb')}"
     with standin(run_seconds=None) as aws:
         aws.inject(Plan(settings={"signature_seconds": 3}))
-        code, said = suite("-m", "aws", **asked(aws))
+        stores = {**server.environment, "RECONCILER_AWS_PROOF_LEDGERS": ledgers}
+        code, said = suite("-m", "aws", **{**asked(aws), **stores})
         live = [run for run in aws.runs() if not stopped(aws, run.id)]
 
     assert code == 0, said
     assert "[NO]" not in said
-    assert said.count("[OK]") == 14, said
+    assert said.count("[OK]") == 18, said
     assert "same token with another body: ConflictException, HTTP 409" in said
     assert live == []
 
