@@ -136,6 +136,28 @@ def test_names_that_left_git_are_recorded_too(world: World):
     assert planned.actions("name", "reason") == [("clicks", "in-sync"), ("orders", "retired"), ("other", "new")]
 
 
+def test_a_ledger_that_was_rolled_back_catches_up(world: World):
+    """A backup from before the newest run was put back: the run is recorded as what it is, and does not run again."""
+    world.batch("clicks", "A", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    kept = {path: path.read_bytes() for path in world.folder.glob("ledger.sqlite*")}
+    world.batch("clicks", "B", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    _lose_the_ledger(world)
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+    found = world.run("fsck", "--format", "json")
+    done = world.run("fsck", "--adopt", "--yes")
+    idle = world.run("apply", "--yes", "--format", "json")
+
+    assert _checks(found) == [("unknown-token", "clicks")]
+    assert done.code == 0, done.out
+    assert _taken(world) == [("clicks", 2, world.runs()[1].id)]
+    assert idle.actions("action", "generation") == [("none", 2)]
+    assert len(world.runs()) == 2
+
+
 def test_what_is_older_than_the_ledger_takes_no_place(world: World):
     """A ledger that began anew and went on: a run from before it is a finding, and never the newest generation."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
