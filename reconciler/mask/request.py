@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the models need pydantic, and everything that logs imports 
 NAME_KEYS = ("name", "Name", "key", "Key")
 VALUE_KEYS = ("value", "Value")
 LONGEST_EMBEDDED = 1_000_000
+SHORTEST = 3  # characters of a secret that is looked for elsewhere
 
 
 def masked(request: JSON) -> JSON:
@@ -35,6 +36,14 @@ def secret_places(request: JSON) -> list[Loc]:
     walk = _Walk(_has_key_id(request))
     walk.value(request, (), None)
     return walk.places
+
+
+def secrets_of(request: JSON) -> tuple[str, ...]:
+    """The secrets themselves, as they stand in the request, the longest first: what others say may repeat them where
+    nothing tells that they are secrets. Very short ones are left out, since they would be found everywhere."""
+    walk = _Walk(_has_key_id(request))
+    walk.value(request, (), None)
+    return tuple(sorted({text for text in walk.secrets if len(text) >= SHORTEST}, key=lambda text: (-len(text), text)))
 
 
 def masked_at(path_keys: Sequence[str | int], value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -88,10 +97,11 @@ def _texts(value: object) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk over a value. `beside_key_id`: an AWS access key id is somewhere in it. `places` fills as it goes."""
+    """One walk over a value, which fills `places` and `secrets`. `beside_key_id`: an AWS access key id is somewhere."""
 
     beside_key_id: bool
     places: list[Loc] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
 
     def value(self, value: Any, loc: Loc, governing: str | None) -> Any:  # noqa: ANN401 - any JSON value
         """The masked copy of `value`. `governing` is the secret-looking name it stands under, `None` without one."""
@@ -103,12 +113,13 @@ class _Walk:
             case str():
                 return self._text(value, loc, governing)
             case int() | float() if governing and not harmless(governing, value):
-                return self._hidden(loc)
+                return self._hidden(loc, value)
             case _:
                 return value
 
-    def _hidden(self, loc: Loc) -> str:
+    def _hidden(self, loc: Loc, value: object) -> str:
         self.places.append(loc)
+        self.secrets.append(str(value))
         return SENSITIVE
 
     def _mapping(self, value: JSON, loc: Loc, governing: str | None) -> JSON:
@@ -130,7 +141,7 @@ class _Walk:
         for index, entry in enumerate(value):
             place = (*loc, index)
             if _is_value_of(before, entry):
-                copy.append(self._hidden(place))
+                copy.append(self._hidden(place, entry))
             else:
                 copy.append(self.value(entry, place, governing))
             before = entry
@@ -138,10 +149,12 @@ class _Walk:
 
     def _text(self, value: str, loc: Loc, governing: str | None) -> str:
         if governing and not harmless(governing, value):
-            return self._hidden(loc)
+            return self._hidden(loc, value)
         text = self._embedded(value)
         if text is None:
-            text = replaced(value, secret_spans(value, beside_key_id=self.beside_key_id))
+            spans = secret_spans(value, beside_key_id=self.beside_key_id)
+            self.secrets += [value[start:end].strip("\\\"'") for start, end in spans]
+            text = replaced(value, spans)
         if text != value:
             self.places.append(loc)
         return text
@@ -152,9 +165,11 @@ class _Walk:
             return None
         try:
             inner = json.loads(value)
-            copy = _Walk(self.beside_key_id).value(inner, (), None)
+            walk = _Walk(self.beside_key_id)
+            copy = walk.value(inner, (), None)
         except (ValueError, RecursionError):
             return None
+        self.secrets += walk.secrets
         return None if copy == inner else json.dumps(copy, ensure_ascii=False)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reconciler.mask.repeated import without
+from reconciler.mask.request import secrets_of
 from reconciler.model.strict import JSON
 from reconciler.plan.change import Change
 from reconciler.recorded import events as e
@@ -66,8 +68,13 @@ def _entry(position: int, event: e.Event, intents: dict[str, e.Beginning]) -> En
         commit=getattr(event, "commit", None),
         actor=getattr(event, "actor", None),
         reason=getattr(event, "reason", None),
-        error=_error(event),
+        error=_without_secrets(_error(event), intent),
     )
+
+
+def _without_secrets(said: str | None, intent: e.Beginning | None) -> str | None:
+    """What AWS said about a run, without the secrets of its request: it may quote them where nothing tells so."""
+    return said if said is None or intent is None else without(said, secrets_of(intent.request))
 
 
 def _slots(event: e.Event) -> str | None:
@@ -239,4 +246,5 @@ def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, s
         ("sends", str(len(submission.sends)) if len(submission.sends) > 1 else None),
     ):
         if value:
-            yield label, sentence(value) if label in {"detail", "error"} else plain(str(value))
+            told = label in {"detail", "error"}
+            yield label, sentence(_without_secrets(value, intent) or "") if told else plain(str(value))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from reconciler.aws_words import clean
 from reconciler.errors import ServiceError
 from reconciler.identity import instant
 from reconciler.model.kind import TOKEN_TAG
@@ -181,7 +182,7 @@ def _report_of(job: Job) -> RunReport | str:
         known=True,
         state=state,
         aws_state=str(word),
-        detail=_detail(job),
+        detail=clean(_detail(job)) or None,
         started_at=_text(job.get("startedAt")),
         finished_at=None if state.live else _text(job.get("stoppedAt")),
         usage=_usage(job),

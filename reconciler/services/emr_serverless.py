@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
+from reconciler.aws_words import clean
 from reconciler.errors import ServiceError
 from reconciler.identity import instant
 from reconciler.model.kind import TOKEN_TAG
@@ -238,7 +239,7 @@ def _report_of(run: Run) -> RunReport | str:
         known=True,
         state=state,
         aws_state=str(word),
-        detail=run.get("stateDetails") or None,
+        detail=clean(run.get("stateDetails")) or None,
         started_at=_text(run.get("startedAt")),
         finished_at=_text(ended),
         usage=_usage(run),

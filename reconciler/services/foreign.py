@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,10 @@ from botocore.parsers import ResponseParserError
 
 from reconciler.aws_words import HINTS, clean
 from reconciler.errors import ServiceError
+from reconciler.mask.repeated import without
+from reconciler.mask.text import mask_sentence
 
+_CODE = re.compile(r"[\w.:#/-]{1,200}")
 _FAULT = re.compile(
     r"^(Invalid (?:type|length|range) for parameter [^,\n]{1,200}|Missing required parameter in [^\n]{1,200}"
     r"|Unknown parameter in [^,\n]{1,200}|Invalid number of parameters[^\n]{1,200})",
@@ -23,24 +26,32 @@ _FAULT = re.compile(
 def code_of(error: BaseException) -> str:
     """AWS's error code, or the exception's own name."""
     code = _field(error, "Error").get("Code") if isinstance(error, ClientError) else None
-    return code if isinstance(code, str) and code else type(error).__name__
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else type(error).__name__
 
 
-def message_of(error: BaseException) -> str:
+def message_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
     """The error in one printable line: AWS's own words, or botocore's, with a hint first where there is one.
 
-    botocore's complaints about a request quote its values: only the places are kept.
+    botocore's complaints about a request quote its values: only the places are kept. What AWS says may quote them too,
+    and what answers in its place all of them: there `secrets`, those of the request, are hidden.
     """
     if isinstance(error, ClientError):
-        said = clean(_field(error, "Error").get("Message"))
+        said = _without(_field(error, "Error").get("Message"), secrets)
     elif isinstance(error, ParamValidationError):
         said = "; ".join(_FAULT.findall(str(error))) or "the request is not one that botocore knows"
     elif isinstance(error, ResponseParserError):
         said = "the reply could not be read"  # botocore quotes it
     else:
-        said = clean(str(error))
+        said = _without(str(error), secrets)
     hint = HINTS.get(code_of(error))
     return f"{hint} ({said})" if hint and said else hint or said or "no message"
+
+
+def _without(text: object, secrets: Sequence[str]) -> str:
+    """A foreign text as it may be kept. What is hidden is hidden before the text is cut: half a secret is one too."""
+    if not isinstance(text, str):
+        return ""
+    return clean(without(mask_sentence(text), secrets))
 
 
 def service_error(operation: str, error: BaseException) -> ServiceError:

@@ -11,13 +11,14 @@ This holds only because a call is transmitted once: with retries, the last answe
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from reconciler.aws_words import CLOCK_SKEW, CREDENTIALS, THROTTLING, clean
+from reconciler.mask.request import secrets_of
 from reconciler.ports import Accepted, Ambiguous, Clock, Deadline, Declined, NotSent, Outcome, Refused
 from reconciler.services.foreign import code_of, message_of, request_id_of, status_of
 from reconciler.services.transmission import DeadlinePassed, Transmission, once
@@ -59,14 +60,14 @@ def transmit(
             answer = call(**request)
         except Exception as error:  # noqa: BLE001 - the list of what proves something is below; all else is unclear
             sys.audit("reconciler.answered", type(error).__name__)
-            return classify(error, transmission, reply)
+            return classify(error, transmission, reply, secrets_of(dict(request)))
     sys.audit("reconciler.answered")
     return accepted(answer, request, reply)
 
 
-def classify(error: Exception, transmission: Transmission, reply: Reply) -> Outcome:
-    """What an exception proves, for a call that was transmitted at most once."""
-    code, message = code_of(error), message_of(error)
+def classify(error: Exception, transmission: Transmission, reply: Reply, secrets: Sequence[str] = ()) -> Outcome:
+    """What an exception proves, for a call that was transmitted at most once; its message without `secrets`."""
+    code, message = code_of(error), message_of(error, secrets)
     if not transmission.sent:
         return NotSent("DeadlinePassed" if isinstance(error, DeadlinePassed) else code, message)
     if type(error) in {EndpointConnectionError, ConnectTimeoutError}:

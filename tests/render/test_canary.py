@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 
 from reconciler.diff.explain import explain
-from reconciler.mask.request import masked, secret_places
+from reconciler.mask.repeated import without
+from reconciler.mask.request import masked, secret_places, secrets_of
 from reconciler.model.kinds import kind_named
 from reconciler.model.strict import JSON
 from reconciler.plan.action import Reason
 from reconciler.render.json_form import dumps, plan_json
 from reconciler.render.markdown import plan_markdown
 from reconciler.render.text import plan_text
+from tests.model.contract import service_shapes
 from tests.render.samples import action, batch_request, changed, emr_request, plan
 
 Place = tuple[str | int, ...]
@@ -126,6 +131,77 @@ def test_real_requests_hold_no_secrets(file):
         request = json.loads(line)["request"]
         assert secret_places(request) == [], request
         assert masked(request) == request
+
+
+OPERATIONS = {
+    "BatchJob": ("batch", "2016-08-10", "SubmitJobRequest"),
+    "EmrServerlessJobRun": ("emr-serverless", "2021-07-13", "StartJobRunRequest"),
+}
+NO_SECRET = {"name", "jobName", "type", "clientToken"}  # names and identities
+
+
+def whole(shapes: Mapping[str, Any], name: str, text: Callable[[], str], depth: int = 0) -> Any:
+    """A value of an input shape with every member that there is; each string is made by `text`."""
+    shape = shapes[name]
+    match shape["type"]:
+        case "structure":
+            members = shape["members"].items()
+            return {
+                key: key if key in NO_SECRET else whole(shapes, member["shape"], text, depth + 1)
+                for key, member in members
+                if depth < 12
+            }
+        case "list":
+            return [whole(shapes, shape["member"]["shape"], text, depth + 1)]
+        case "map":
+            return {"plain": whole(shapes, shape["value"]["shape"], text, depth + 1)}
+        case "string":
+            return text()
+        case _:
+            return 1
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("number", [0, pytest.param(5, marks=pytest.mark.soak)])
+def test_a_secret_in_every_member_of_the_api_is_nowhere_to_be_read(kind, number):
+    """Every string that AWS's own description of the operation has holds a secret of its own; all are found at once."""
+    service, version, name = OPERATIONS[kind]
+    shapes, canaries = service_shapes(service, version), [f"{CANARY}-{place:04}" for place in range(1000)]
+    used = enumerate(canaries, number)
+
+    def text() -> str:
+        place, canary = next(used)
+        return planted(AS_TEXT[place % len(AS_TEXT)], canary)
+
+    request = whole(shapes, name, text)
+    places = list(leaves(request))
+    told = renderings(kind, {**request, "tags": {}}, request)
+    assert len(places) > 30
+    assert [] == [canary for canary in canaries if canary in told]
+    assert CANARY not in json.dumps(masked(request))
+    assert {canary for canary in canaries if canary in json.dumps(request)} <= set(
+        re.findall(rf"{CANARY}-\d{{4}}", " ".join(secrets_of(request)))
+    )
+
+
+def test_what_others_say_is_told_without_the_secrets_of_the_request():
+    """However they quote it."""
+    secret = 'a"b<c>&d é/ \\'
+    secrets = secrets_of(
+        {"parameters": {"password": secret, "x": "y"}, "containerOverrides": {"command": ["--pwd", "no"]}}
+    )
+    assert (secret,) == secrets
+    for quoted in (
+        secret,
+        json.dumps(secret),
+        repr(secret),
+        html.escape(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+    ):
+        said = without(f"1 validation error: Value {quoted} is not allowed", secrets)
+        assert "b<c" not in html.unescape(unquote_plus(said)), said
+        assert "is not allowed" in said
 
 
 def test_an_argument_that_only_its_neighbour_gives_away():
