@@ -41,7 +41,7 @@ VALUE = rf"(?:(?:{CLOSED})+(?:{BARE})*|{OPEN}|(?:{BARE})+)"
 ENTRY = rf"(?:{CLOSED}|{OPEN}|(?:\$\{{[^}}\s]*\}}|[^\s,}}\]\"'])+)"  # in a list or mapping on one line
 REST = r"\S[^\n]*"
 
-BLOCK_START = r"[|>][+-]?\d?|[&*!]\S+"
+BLOCK_START = r"[|>][+-]?\d?|\*+"  # not an anchor or a tag: a password may begin with & or ! too
 FLAG = r"--?[A-Za-z][\w-]*(?:=.*)?"
 
 

@@ -58,7 +58,8 @@ def _message(problem: Problem) -> str:
     message = mask_sentence(problem.message)
     line = problem.source_line or ""
     for start, end in secret_spans(line):
-        for secret in {line[start:end], line[start:end].strip("\"'")}:
+        written = line[start:end]
+        for secret in {written, written.strip("\"'"), written.lstrip("&*!")}:
             if len(secret) >= SHORTEST_SECRET:
                 message = message.replace(secret, SENSITIVE)
     return escape(message)

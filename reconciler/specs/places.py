@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from reconciler.mask.keys import secret_key
+from reconciler.mask.text import SENSITIVE
 from reconciler.model.kind import Loc
 from reconciler.specs.builder import Document
 
@@ -61,9 +63,15 @@ def in_scalar(text: str, found: Found, offset_in_value: int) -> int:
 def spelt(loc: Loc) -> str:
     """A path in people's words: ``spec.request.jobDriver.sparkSubmit.entryPointArguments[1]``, ``vars["a b"]``."""
     words = ""
+    before: object = None
     for element in loc:
+        is_odd = isinstance(element, str) and not _PLAIN_KEY.fullmatch(element)
+        hidden = is_odd and isinstance(before, str) and secret_key(before)  # a value that was taken for a mapping
+        before = element
         if isinstance(element, int):
             words += f"[{element}]"
+        elif hidden:
+            words += f'["{SENSITIVE}"]'
         elif _PLAIN_KEY.fullmatch(element):
             words += f".{element}" if words else element
         else:

@@ -96,7 +96,12 @@ def hidden_message(message: str, line: str, start: int, spans: Sequence[Span]) -
     """A message about the line that begins at offset `start`, where it repeats what is hidden in the line."""
     for begin, end in spans:
         value = line[max(begin - start, 0) : max(end - start, 0)]
-        parts = [value, value.strip("\"'"), *(value[first:last] for first, last in secret_spans(value))]
+        parts = [
+            value,
+            value.strip("\"'"),
+            value.lstrip("&*!"),
+            *(value[first:last] for first, last in secret_spans(value)),
+        ]
         for secret in parts:
             if len(secret) >= SHORTEST_SECRET:
                 message = message.replace(secret, SENSITIVE)

@@ -1,0 +1,56 @@
+"""A stand-in for AWS that says back what it was sent, in whatever answer is asked for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from reconciler.emulator.dispatch import dispatcher
+from reconciler.emulator.http import Server
+from reconciler.emulator.settings import Settings
+from reconciler.emulator.state import State
+from reconciler.emulator.wire import Call, Reply
+from tests.cli.world import ACCOUNT, REGION
+
+Says = Callable[[str], Reply]
+OWN = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555", "Content-Type": "application/json"}
+
+
+def says(status: int, code: str, *, own: bool = True, form: bool = True) -> Says:
+    """An error whose message is the request. `own`: with the request id that AWS's own answers
+    have; without `form` it is a page."""
+
+    def answer(body: str) -> Reply:
+        headers = {**(OWN if own else {}), "x-amzn-ErrorType": code}
+        if form:
+            return Reply(status, headers, json.dumps({"message": f"Value {body} is not valid"}).encode())
+        return Reply(status, {"Content-Type": "text/html"}, f"<html><body>{body}</body></html>".encode())
+
+    return answer
+
+
+def _sends(call: Call) -> bool:
+    return call.path.endswith("/v1/submitjob") or (call.method == "POST" and call.path.endswith("/jobruns"))
+
+
+@contextmanager
+def echoing(answer: Says) -> Iterator[str]:
+    """Serves at the address it gives: every submission is answered so, everything else as AWS would."""
+    state = State(None)
+    state.put_settings(Settings(account=ACCOUNT, region=REGION))
+    whole = dispatcher(state)
+
+    def handle(call: Call) -> Reply:
+        return answer(call.body.decode(errors="replace")) if _sends(call) else whole(call)
+
+    server = Server("127.0.0.1", 0, handle)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.stop()
+        thread.join()
+        state.close()

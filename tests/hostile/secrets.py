@@ -1,0 +1,171 @@
+"""Requests that hold a secret of its own in every place where one is usual, by name and by shape."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+
+class Canaries:
+    """Makes secrets, each different, and remembers them."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def word(self) -> str:
+        """A password that only its name gives away."""
+        return self._kept(f"q7Canary{len(self.made):03}x8Zw")
+
+    def jwt(self) -> str:
+        """A JSON Web Token."""
+        head = base64.urlsafe_b64encode(b'{"alg":"HS256"}').decode().rstrip("=")
+        return f"{head}.{head}.{self._kept(f'sigCanary{len(self.made):03}abcdefgh')}"
+
+    def key_pair(self) -> str:
+        """An AWS key id and its secret key."""
+        secret = self._kept(f"Canary{len(self.made):03}/abcdefghij0123456789ABCDEFGHIJK"[:40].ljust(40, "Z"))
+        return f"AKIAIOSFODNN7EXAMPLE {secret}"
+
+    def private_key(self) -> str:
+        """A private key, on lines of its own."""
+        body = self._kept(f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDCanary{len(self.made):03}")
+        return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"
+
+    def url(self) -> str:
+        """An address with a password."""
+        return f"postgresql://etl:{self.word()}@db.internal:5432/orders"
+
+    def _kept(self, secret: str) -> str:
+        self.made.append(secret)
+        return secret
+
+    def found_in(self, text: str) -> list[str]:
+        """Those that a text holds."""
+        return [secret for secret in self.made if secret in text]
+
+
+def environment(made: Canaries) -> list[dict[str, str]]:
+    """Environment variables with secrets, by name and by shape."""
+    values = {
+        "DB_PASSWORD": made.word(),
+        "API_KEY": made.word(),
+        "GITHUB_TOKEN": made.word(),
+        "DATABASE_URL": made.url(),
+        "SESSION": made.jwt(),
+        "PEM": made.private_key(),
+        "CREDENTIALS": json.dumps({"user": "etl", "password": made.word()}),
+        "AUTH": f"Authorization: Bearer {made.word()}",
+        "STAGE": "prod",
+    }
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def arguments(made: Canaries) -> list[str]:
+    """Arguments with secrets."""
+    return [
+        "--day", "2026-11-21", "--password", made.word(), f"--db-token={made.word()}", f"-Dapi.secret={made.word()}",
+        "--header", f"Authorization: Basic {made.word()}", "--url", made.url(), "--jwt", made.jwt(),
+        "--keys", made.key_pair(), f"mysql --password={made.word()} -h db", json.dumps({"client_secret": made.word()}),
+    ]  # fmt: skip
+
+
+def spark_request(made: Canaries) -> dict[str, Any]:
+    """A Spark run."""
+    conf = f"--conf spark.hadoop.fs.s3a.secret.key={made.word()} --conf spark.app.url={made.url()}"
+    properties = {
+        "spark.hadoop.javax.jdo.option.ConnectionPassword": made.word(),
+        "spark.emr-serverless.driverEnv.DB_PASSWORD": made.word(),
+        "spark.sql.catalog.x.url": made.url(),
+    }
+    nested = [{"classification": "hive-site", "properties": {"javax.jdo.option.ConnectionPassword": made.word()}}]
+    override = {"classification": "spark-defaults", "properties": properties, "configurations": nested}
+    return {
+        "applicationId": "00app0spark",
+        "executionRoleArn": "arn:aws:iam::111122223333:role/jobs",
+        "jobDriver": {
+            "sparkSubmit": {
+                "entryPoint": "s3://shop-jobs/a.py",
+                "entryPointArguments": arguments(made),
+                "sparkSubmitParameters": conf,
+            }
+        },
+        "configurationOverrides": {"applicationConfiguration": [override]},
+        "tags": {"db.password": made.word(), "team": "growth"},
+    }
+
+
+def hive_request(made: Canaries) -> dict[str, Any]:
+    """A Hive run."""
+    query = f"CREATE USER etl IDENTIFIED BY '{made.word()}'"
+    hive = {"query": query, "parameters": f"--hiveconf hive.server2.keystore.password={made.word()}"}
+    return {
+        "applicationId": "00app0hive",
+        "executionRoleArn": "arn:aws:iam::111122223333:role/jobs",
+        "jobDriver": {"hive": hive},
+    }
+
+
+def container_request(made: Canaries) -> dict[str, Any]:
+    """A job in one container."""
+    return {
+        "jobQueue": "nightly",
+        "jobDefinition": "worker:1",
+        "parameters": {"password": made.word(), "url": made.url(), "day": "2026-11-21"},
+        "containerOverrides": {"command": arguments(made), "environment": environment(made)},
+        "tags": {"api-key": made.word()},
+    }
+
+
+def nodes_request(made: Canaries) -> dict[str, Any]:
+    """A job on several nodes."""
+    override = {"command": arguments(made), "environment": environment(made)}
+    return {
+        "jobQueue": "nightly",
+        "jobDefinition": "nodes:1",
+        "nodeOverrides": {"nodePropertyOverrides": [{"targetNodes": "0:", "containerOverrides": override}]},
+    }
+
+
+def pod_request(made: Canaries) -> dict[str, Any]:
+    """A job in a pod."""
+    container = {"args": arguments(made), "env": environment(made)}
+    return {
+        "jobQueue": "nightly",
+        "jobDefinition": "pods:1",
+        "eksPropertiesOverride": {"podProperties": {"containers": [container]}},
+    }
+
+
+def task_request(made: Canaries) -> dict[str, Any]:
+    """A job of several containers."""
+    container = {"name": "main", "command": arguments(made), "environment": environment(made)}
+    return {
+        "jobQueue": "nightly",
+        "jobDefinition": "tasks:1",
+        "ecsPropertiesOverride": {"taskProperties": [{"containers": [container]}]},
+    }
+
+
+REQUESTS = {
+    "spark": ("EmrServerlessJobRun", spark_request),
+    "hive": ("EmrServerlessJobRun", hive_request),
+    "container": ("BatchJob", container_request),
+    "nodes": ("BatchJob", nodes_request),
+    "pod": ("BatchJob", pod_request),
+    "task": ("BatchJob", task_request),
+}
+"""Kind and maker of each."""
+
+
+def documents(made: Canaries, *, revision: int = 1) -> dict[str, dict[str, Any]]:
+    """A spec for each request, by name."""
+    return {
+        name: {
+            "apiVersion": "reconciler/v1",
+            "kind": kind,
+            "metadata": {"name": name, "labels": {"team": "growth"}},
+            "spec": {"revision": revision, "request": make(made)},
+        }
+        for name, (kind, make) in REQUESTS.items()
+    }
