@@ -164,10 +164,10 @@ class World:
 _PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}
 
 
-def finished(process: subprocess.Popen[str]) -> Done:
+def finished(process: subprocess.Popen[str], patience: float = 30.0) -> Done:
     """The end of a process; one that does not end is ended, and its threads' stacks are in the failure."""
     try:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
         out, err = process.communicate()

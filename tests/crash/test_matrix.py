@@ -56,7 +56,7 @@ def test_two_reconcilers_and_one_submission(world: CrashWorld):
     world.prepare(claim_seconds=30)
     world.batch("clicks")
     first = world.freeze(INTENDED)
-    second = world.process("reconcile")
+    second = world.run("reconcile")
     assert (second.code, world.runs()) == (3, [])
     assert world.thaw(first).code == 0
 

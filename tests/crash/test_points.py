@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.ledger.open import STORES
 from tests.crash.hook.sitecustomize import told_of
 from tests.crash.points import POINTS, ROOT_NAME
 from tests.crash.stories import CASES, FAULTY_CASES, MEETINGS, STORIES, Story
@@ -58,6 +59,13 @@ def test_every_point_in_the_code_is_listed():
     code = "\n".join(path.read_text("utf-8") for path in (ROOT / "reconciler").rglob("*.py"))
 
     assert set(re.findall(rf'sys\.audit\("{ROOT_NAME}([a-z-]+)"', code)) == set(POINTS)
+
+
+def test_every_store_says_when_it_has_a_batch():
+    """The point between a write and its reply is in each store that a target can name."""
+    for scheme, module in STORES.items():
+        source = (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
+        assert f'sys.audit("{ROOT_NAME}stored"' in source, scheme
 
 
 def test_every_point_is_stopped_at():

@@ -61,7 +61,7 @@ class CrashWorld(World):
     def crash(self, point: Point) -> Done:
         """Runs the installed command until it reaches the point, where it is killed. It must get there."""
         process, mark = self._armed(point, "kill")
-        done = finished(process)
+        done = finished(process, PATIENCE_SECONDS)
         assert (done.code, mark.exists()) == (-signal.SIGKILL, True), f"{point} was not reached:\n{done}"
         return done
 
@@ -75,7 +75,7 @@ class CrashWorld(World):
     def thaw(self, process: subprocess.Popen[str]) -> Done:
         """Lets a frozen command go on, to its end."""
         process.send_signal(signal.SIGCONT)
-        return finished(process)
+        return finished(process, PATIENCE_SECONDS)
 
     def _armed(self, point: Point, deed: str) -> tuple[subprocess.Popen[str], Path]:
         self.marks += 1
@@ -163,6 +163,8 @@ def unresolved(world: CrashWorld) -> list[str]:
 def verdict(world: CrashWorld) -> Verdict:
     """Brings the world to rest and judges it by AWS's runs and by the ledger, which is read whole and must be sound."""
     actions = world.rest()
+    sound = world.run("ledger", "verify")
+    assert sound.code == 0, sound
     log = world.log()
     try:
         submissions = list(log.recorded.by_token.values())
