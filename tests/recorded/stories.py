@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import MISSING, fields
@@ -11,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from reconciler.recorded import events as e
+from reconciler.recorded import typed
 from reconciler.recorded.fold import fold
 from reconciler.recorded.state import Recorded
 from reconciler.recorded.submission import RunState
@@ -22,12 +24,14 @@ INTENTS = tuple(intended("A", generation, name) for name in NAMES for generation
 TOKENS = {name: tuple(intent.token for intent in INTENTS if intent.name == name) for name in NAMES}
 
 POOLS: dict[str, st.SearchStrategy[Any]] = {
+    "source": st.sampled_from([{}, {"path": "moved.yaml", "line": 7}]),
+    "slots": st.lists(TIMES, max_size=2).map(tuple),
+    "kind": st.sampled_from(["BatchJob", "EmrServerlessJobRun"]),
     "state": st.sampled_from([str(state) for state in RunState]),
     "decision": st.sampled_from(["submit", "abandon"]),
     "format": st.just(e.FORMAT),
     "run_id": st.sampled_from(["run-1", "run-2"]),
     "send": st.integers(1, 3),
-    "slot": st.one_of(st.none(), TIMES),
     "generation": st.one_of(st.none(), st.integers(1, 3)),
 }
 
@@ -69,13 +73,15 @@ def stories(most: int = 12) -> st.SearchStrategy[list[e.Event]]:
 
 
 def possible(story: Sequence[e.Event]) -> list[e.Event]:
-    """The events of a story that can follow what came before them, after an intent for every submission."""
+    """The events of a story that can be read and can follow what came before them, after an intent for every
+    submission."""
     state, kept = Recorded(), list[e.Event]()
     for event in (*INTENTS, *story):
         tried = deepcopy(state)
         try:
+            e.decode(json.loads(json.dumps(e.encode(event))))
             fold(tried, len(kept) + 1, [event])
-        except Exception:  # noqa: BLE001 - whatever the fold refuses is no part of a story
+        except Exception:  # noqa: BLE001 - whatever is refused is no part of a story
             continue
         state = tried
         kept.append(event)
@@ -93,7 +99,7 @@ def folded(story: Sequence[e.Event], into: Recorded | None = None) -> Recorded:
 def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
     if name in POOLS:
         return POOLS[name]
-    if hint is str and (name == "at" or name.endswith(("_at", "_after", "since", "until"))):
+    if name in typed.TIMES | typed.SLOTS:
         return TIMES
     return _of_type(hint)
 

@@ -1,0 +1,106 @@
+"""Several logs over one store, whose snapshots are lost, brought back and damaged: a read is always the same."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.ledger import cache
+from reconciler.ledger.log import Log
+from reconciler.ledger.verify import verify
+from reconciler.ports import Appended
+from reconciler.recorded.events import Event
+from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
+from tests.recorded.stories import INTENTS, possible, stories
+
+LOGS = 3
+STEPS = st.one_of(
+    st.tuples(st.just("append"), st.integers(0, LOGS - 1)),
+    st.tuples(st.just("close"), st.integers(0, LOGS - 1)),
+    st.tuples(st.just("open"), st.integers(0, LOGS - 1)),
+    st.tuples(st.sampled_from(["lose", "bring back", "damage", "cut"]), st.integers(0, 20)),
+)
+
+
+def fresh(store: MemoryStore) -> Log:
+    """A log of the usual place."""
+    return Log(store, PLACE, "0.1.0", StandingClock())
+
+
+@pytest.fixture
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snapshots every few positions."""
+    monkeypatch.setattr(cache, "EVERY", 2)
+    monkeypatch.setattr(cache, "AT_THE_END", 1)
+
+
+@pytest.mark.usefixtures("_often")
+def test_a_read_is_what_the_batches_add_up_to():
+    """Whatever happened to the snapshots, a new log knows what a log without any knows; so do those that were open."""
+
+    @settings(max_examples=25)
+    @given(stories(10), st.lists(STEPS, max_size=25))
+    def check(story: list[Event], steps: list[tuple[str, int]]) -> None:
+        store = MemoryStore()
+        logs = [fresh(store) for _ in range(LOGS)]
+        events = iter(possible(story)[len(INTENTS) :])
+        logs[0].append(INTENTS, always)
+        kept: list[tuple[int, bytes]] = []
+        for what, number in steps:
+            _step(store, logs, kept, what, number, next(events, None) if what == "append" else None)
+            bare = MemoryStore()
+            bare.batches = dict(store.batches)
+            whole = fresh(bare).refresh()
+            assert whole == fresh(store).refresh()
+            assert all(whole == log.refresh() for log in logs)
+
+    check()
+
+
+def _step(
+    store: MemoryStore, logs: list[Log], kept: list[tuple[int, bytes]], what: str, number: int, event: Event | None
+) -> None:
+    if store.snapshot is not None and store.snapshot not in kept:
+        kept.append(store.snapshot)
+    position, content = store.snapshot or (1, b"")
+    match what:
+        case "append" if event is not None:
+            assert isinstance(logs[number].append([event], always), Appended)
+        case "close":
+            logs[number].close()
+        case "open":
+            logs[number] = fresh(store)
+        case "lose":
+            store.snapshot = None
+        case "bring back" if kept:
+            store.snapshot = kept[number % len(kept)]
+        case "damage" if content:
+            at = number * 37 % len(content)
+            store.snapshot = (position, content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        case "cut":
+            store.snapshot = (position, content[: -number - 1])
+        case _:
+            pass
+
+
+@pytest.mark.usefixtures("_often")
+def test_threads_that_keep_snapshots_all_the_time():
+    """Snapshots are made while others append, and each is of one moment."""
+    store, numbers = MemoryStore(), count()
+    log = fresh(store)
+    log.append([intended("first", "r1-f")], always)
+
+    def work(_: int) -> None:
+        number = next(numbers)
+        log.append([intended(f"job-{number}", f"r1-{number}")], always)
+        log.append([submitted(f"r1-{number}", f"run-{number}", f"job-{number}")], always)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(60)))
+    assert store.snapshot is not None
+    assert log.recorded == fresh(store).refresh()
+    assert verify(store, PLACE).wrong() == set()
