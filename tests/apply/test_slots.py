@@ -1,0 +1,91 @@
+"""Slots, replacements and schedules as a pass carries them out: events in the ledger and jobs in AWS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.apply.record import record_begins
+from reconciler.plan.action import ActionType
+from reconciler.plan.decide import plan
+from reconciler.plan.result import ActionOutcome
+from reconciler.recorded import events as e
+from tests.apply.world import World
+from tests.builders import NOW, at, desired, recorded, scheduled, spec
+
+ONE, TWO = "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z"
+
+
+def hourly(**policy: Any) -> Any:
+    """A spec that is due every full hour."""
+    return spec("A", policy={"schedule": "0 * * * *", **policy})
+
+
+def begun(*events: e.Event) -> World:
+    """A world whose ledger holds a schedule of two hours, and what else is given."""
+    world = World()
+    world.ledger().append([scheduled(), *events], lambda _: None)
+    return world
+
+
+def test_missed_slots_and_the_due_one_in_one_pass() -> None:
+    """The submit comes first, since it rests on the ledger as it was planned from; the skip is recorded after it."""
+    world = begun()
+    results = world.apply(desired(hourly()))
+    assert [result.outcome for result in results] == [ActionOutcome.RECORDED, ActionOutcome.SUBMITTED]
+    assert world.types() == ["scheduled-since", "intended", "submitted", "missed"]
+    assert plan(desired(hourly()), world.ledger().recorded, NOW).pending == ()
+
+
+def test_slots_side_by_side() -> None:
+    """Each moves the head of the other; both are submitted, once."""
+    world = begun()
+    wanted = desired(hourly(catchup=True, concurrencyPolicy="Allow"))
+    results = world.apply(wanted)
+    assert [result.outcome for result in results] == [ActionOutcome.SUBMITTED] * 2
+    assert len(world.aws.jobs) == 2
+
+
+def test_a_slot_that_another_pass_gave_up_is_not_submitted() -> None:
+    """What was recorded as missed after the plan was made never runs."""
+    world = begun()
+    made = plan(desired(hourly(catchup=True, concurrencyPolicy="Allow")), world.ledger().recorded, NOW)
+    gone = e.Missed(at=at(), name="orders", first=ONE, last=ONE, count=1, slots=(ONE,), reason="deadline")
+    world.ledger().append([gone], lambda _: None)
+    outcomes = [result.outcome for result in world.apply(made)]
+    assert outcomes == [ActionOutcome.NONE, ActionOutcome.SUBMITTED]
+    assert [s.slot for s in world.ledger().recorded.spec("orders").submissions] == [TWO]
+
+
+def test_missed_slots_are_recorded_once() -> None:
+    """A second pass with the same plan finds them written down."""
+    world = begun()
+    made = plan(desired(hourly()), world.ledger().recorded, NOW)
+    world.apply(made)
+    (skip, submit) = world.apply(made)
+    assert (skip.outcome, submit.outcome) == (ActionOutcome.NONE, ActionOutcome.NONE)
+    assert world.types().count("missed") == 1
+    assert len(world.aws.jobs) == 1
+
+
+def test_a_replacement_asks_for_the_end_of_the_old_run() -> None:
+    """Written down before AWS is asked, as one that makes room; nothing is submitted yet."""
+    world = World()
+    world.apply(desired(spec("A")))
+    wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
+    (result,) = world.apply(wanted)
+    assert (result.outcome, result.run_id) == (ActionOutcome.CANCELLED, "job-1")
+    assert world.types() == ["intended", "submitted", "cancel-asked", "cancel-accepted"]
+    assert world.ledger().recorded.spec("orders").submissions[0].replaced
+    assert world.aws.cancelled == ["job-1"]
+    assert len(world.aws.jobs) == 1
+    (action,) = plan(wanted, world.ledger().recorded, NOW).actions
+    assert action.action is ActionType.WAIT
+
+
+def test_a_schedule_is_written_down_once() -> None:
+    """Two passes that saw the same new schedule leave one beginning."""
+    world = World()
+    begins = plan(desired(hourly()), recorded(), NOW).begins
+    for _ in range(2):
+        record_begins(world.ledger(), begins, NOW, "tests")
+    assert world.types() == ["scheduled-since"]
