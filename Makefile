@@ -15,6 +15,7 @@ BIN    := $(VENV)/bin
 # Stamps of what is installed, remade when the pins, pyproject.toml or this file change.
 RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
+FUZZ   := $(VENV)/.installed-fuzz
 
 # The user's PYTHONPATH and pip options stay outside, except those that say where packages come from.
 PIP_SOURCES := PIP_CONFIG_FILE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT \
@@ -60,7 +61,7 @@ coverage: $(DEV) ## run every test and measure branch coverage, subprocesses inc
 	@$(PYTEST) -m "not soak and not bench and not aws" --cov --cov-report=term
 
 # Many cases wait for AWS or for time to pass: more of them at once than there are cores. Fails where nothing ran.
-soak: $(DEV) ## the long campaigns: kills, races, simulation, fuzzing; about an hour (docs/promise.md)
+soak: $(DEV) $(FUZZ) ## the long campaigns: kills, races, simulation, fuzzing; about an hour (docs/promise.md)
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m soak
 
 aws-proof: $(DEV) ## ask a real AWS account about the open points; see docs/promise.md for what it needs and costs
@@ -83,6 +84,11 @@ $(DEV): pyproject.toml $(PIN) Makefile | $(BIN)/python
 	@echo "Installing reconciler and the development tools into $(VENV) ..."
 	@$(INSTALL) '.[dev]'
 	@touch $(RUN) $@
+
+# Compiled, and only for some versions of Python: where there is none, its campaigns say so and are skipped.
+$(FUZZ): $(DEV)
+	@$(INSTALL) '.[dev,fuzz]' --only-binary atheris || echo "There is no atheris for this Python."
+	@touch $@
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) on PATH. Python 3.11 or newer is needed; say which with PYTHON=..." >&2; exit 1; }

@@ -1,0 +1,42 @@
+"""One target under atheris, for some seconds: `python -m tests.fuzz.harness TARGET SECONDS FOLDER`.
+
+FOLDER gets the seeds and what libFuzzer adds to them; an input that ends badly is put there too. The exit code is 0
+where none was found.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import atheris
+
+LONGEST_INPUT_SECONDS = 20
+MEBIBYTES = 2048
+
+with atheris.instrument_imports(include=["reconciler"]):
+    from tests.fuzz.targets import TARGETS, seeds
+
+
+def main(target: str, seconds: str, folder: Path) -> None:
+    """Fuzzes until the time is over or something is found; does not return."""
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(target)):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    arguments = [
+        sys.argv[0],
+        str(corpus),
+        f"-max_total_time={int(seconds)}",
+        f"-timeout={LONGEST_INPUT_SECONDS}",
+        f"-rss_limit_mb={MEBIBYTES}",
+        "-max_len=20000",
+        f"-artifact_prefix={folder}/found-",
+        "-print_final_stats=1",
+    ]
+    atheris.Setup(arguments, TARGETS[target])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
