@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,8 +24,8 @@ def reconcile(world: World, code: int = 0) -> list[tuple[str, ...]]:
 
 
 def began(world: World, minutes: float, **more: str) -> datetime:
-    """Has the schedule of `orders` be in force since some minutes ago, as if a pass had written that then. Waits out
-    the end of a minute, so that the newest slot stays the newest during the test."""
+    """Has the schedule of `orders` be in force since some minutes ago, as if a pass had written that then. A test
+    may take a minute longer than it should: one slot more is due then."""
     now = datetime.now(UTC)
     log = world.log()
     event = ScheduledSince(
@@ -65,9 +68,10 @@ def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
     (missed,) = [event for event in world.events() if isinstance(event, Missed)]
     local = datetime.fromisoformat(intent.slot or "").astimezone(UTC) + timedelta(hours=14)
     assert sent["jobDriver"]["sparkSubmit"]["entryPointArguments"] == [f"{local:%Y-%m-%d}"]
-    assert (missed.count, missed.reason, missed.last < (intent.slot or "")) == (4, "passed-over", True)
+    assert (missed.reason, missed.last < (intent.slot or "")) == ("passed-over", True)
+    assert missed.count in {4, 5}
     history = world.run("history", "orders")
-    assert "4 slots from" in history.out
+    assert f"{missed.count} slots from" in history.out
     assert "scheduled-since" in history.out
 
 
@@ -86,6 +90,31 @@ def test_a_plan_file_of_a_slot_is_applied_as_it_is(world: World):
     assert len(world.runs()) == 1
 
 
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (lambda a: a["request"]["jobDriver"]["sparkSubmit"].update(entryPointArguments=["2020-01-01"]), "request"),
+        (lambda a: a["template"]["jobDriver"]["sparkSubmit"].update(entryPointArguments=["${run.slot:%Y}"]), "request"),
+        (lambda a: a.update(slot="2020-01-01T00:00:00Z"), "request"),
+        (lambda a: a.update(attempt=2), "client token"),
+    ],
+)
+def test_an_edited_slot_is_refused(world: World, edit: Callable[[dict[str, Any]], object], what: str):
+    """The request of a slot is what its template gives, the digest that of the template, the token that of the slot."""
+    world.spark("orders", "${run.slot}", schedule=EVERY_MINUTE)
+    reconcile(world)
+    began(world, 5)
+    assert world.run("plan", "--out", "kept.plan").code == 0
+    form = json.loads((world.folder / "kept.plan").read_text())
+    del form["seal"]
+    edit(next(action for action in form["actions"] if action["action"] == "submit"))
+    (world.folder / "kept.plan").write_text(json.dumps(form))
+    done = world.run("apply", "kept.plan", "--yes")
+    assert done.code == 1
+    assert f"the {what} of orders is not what its content gives" in done.err
+    assert world.runs() == []
+
+
 def test_catchup_runs_every_slot(world: World):
     """Side by side where that is allowed."""
     world.spark("orders", schedule=EVERY_MINUTE, catchup="true", concurrencyPolicy="Allow")
@@ -93,7 +122,8 @@ def test_catchup_runs_every_slot(world: World):
     began(world, 4)
     assert set(reconcile(world)) == {("submit", "slot-due", "submitted")}
     slots = [event.slot for event in world.events() if isinstance(event, Intended)]
-    assert len(slots) == len(set(slots)) == len(world.runs()) == 4
+    assert len(slots) == len(set(slots)) == len(world.runs())
+    assert len(slots) in {4, 5}
     assert slots == sorted(slots, key=str)
 
 
@@ -199,7 +229,8 @@ def test_a_suspended_schedule_runs_nothing(world: World):
     world.spark("orders", schedule=EVERY_MINUTE)
     assert reconcile(world) == [("skip", "missed", "recorded")]
     (missed,) = [event for event in world.events() if isinstance(event, Missed)]
-    assert (missed.reason, missed.count) == ("suspended", 3)
+    assert missed.reason == "suspended"
+    assert missed.count in {3, 4}
     assert missed.last <= seconds_text(datetime.now(UTC))
     assert world.runs() == []
 
