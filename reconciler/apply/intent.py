@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reconciler.apply import protocol
@@ -48,6 +48,25 @@ def intent(action: Action, task: Task) -> protocol.Intent:
     request, locate = _bytes_to_send(action, token, task)
     earlier = task.world.ledger.recorded.by_token.get(token)
 
+    return protocol.Intent(
+        action=action,
+        token=token,
+        request=request,
+        operation=kind.operation,
+        claim_seconds=task.claim_seconds,
+        settle_seconds=task.settle_seconds,
+        idempotent=kind.token_field is not None,
+        began=earlier.first_intent_at if earlier else None,
+        repeats=earlier is not None and is_repeat(earlier, task.settle_seconds),
+        describe=_describing(action, task, token, request, locate),
+    )
+
+
+def _describing(
+    action: Action, task: Task, token: str, request: JSON, locate: Mapping[str, str]
+) -> Callable[[int, str, str, bool], Intended]:
+    """What makes the event of a send from its number, its time and deadline, and whether earlier ones are absent."""
+
     def describe(number: int, at: str, not_after: str, proven: bool) -> Intended:
         return Intended(
             at=at,
@@ -77,18 +96,7 @@ def intent(action: Action, task: Task) -> protocol.Intent:
             tool_version=task.provenance.tool_version,
         )
 
-    return protocol.Intent(
-        action=action,
-        token=token,
-        request=request,
-        operation=kind.operation,
-        claim_seconds=task.claim_seconds,
-        settle_seconds=task.settle_seconds,
-        idempotent=kind.token_field is not None,
-        began=earlier.first_intent_at if earlier else None,
-        repeats=earlier is not None and is_repeat(earlier, task.settle_seconds),
-        describe=describe,
-    )
+    return describe
 
 
 def _bytes_to_send(action: Action, token: str, task: Task) -> tuple[JSON, Mapping[str, str]]:

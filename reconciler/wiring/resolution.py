@@ -12,6 +12,7 @@ from reconciler.render.by_hand import Decision
 from reconciler.wiring.by_hand import Proposal, Sight, chosen_submission, doubt_facts, hand, which
 
 if TYPE_CHECKING:
+    from reconciler.apply.by_hand import Hand
     from reconciler.recorded.submission import Submission
 
 RISKS = {
@@ -25,12 +26,7 @@ def resolution(sight: Sight, decision: str, *, token: str | None, force: bool, r
     """The decision ``submit`` or ``abandon``. Raises `ReconcilerError` where there is nothing to decide, where a run
     was found, and, without `force`, where one may still appear."""
     submission = _unresolved(sight, token)
-    check_no_run(sight, submission, decision)
-    if decision == "submit" and submission.cancel_asked_at is not None:
-        raise ReconcilerError(
-            f"the end of {which(submission)} was asked for at {submission.cancel_asked_at}: it is not sent again only "
-            "to be cancelled. Decide --abandon; to run it, raise spec.revision after that"
-        )
+    check_open(sight, submission, decision)
     early = unsettled(sight, submission)
     if early and not force:
         raise ReconcilerError(
@@ -40,29 +36,31 @@ def resolution(sight: Sight, decision: str, *, token: str | None, force: bool, r
     from reconciler.apply.by_hand import Seen, resolve
 
     mine = hand(sight.session, reason)
+    told = _decision(sight, submission, decision, early, mine)
     seen = Seen.of(submission, sight.record.head)
-    return Proposal(
-        Decision(
-            command="resolve",
-            place=sight.session.place,
-            name=sight.name,
-            about=f"{which(submission)} ({submission.kind})",
-            facts=tuple(doubt_facts(submission, sight.recorded, sight.settle_seconds)),
-            does=_meaning(sight, submission, decision),
-            actor=mine.actor,
-            reason=mine.reason,
-            warnings=tuple(_warnings(sight, submission, decision, early)),
-            form={
-                "decision": decision,
-                "generation": submission.generation,
-                "slot": submission.slot,
-                "attempt": submission.attempt,
-                "client_token": submission.token,
-                "send": submission.newest_send.number,
-                "forced": bool(early),
-            },
-        ),
-        (resolve(seen, decision, mine, slot=submission.slot, forced=bool(early)),),
+    return Proposal(told, (resolve(seen, decision, mine, slot=submission.slot, forced=bool(early)),))
+
+
+def _decision(sight: Sight, submission: Submission, decision: str, early: str | None, mine: Hand) -> Decision:
+    return Decision(
+        command="resolve",
+        place=sight.session.place,
+        name=sight.name,
+        about=f"{which(submission)} ({submission.kind})",
+        facts=tuple(doubt_facts(submission, sight.recorded, sight.settle_seconds)),
+        does=_meaning(sight, submission, decision),
+        actor=mine.actor,
+        reason=mine.reason,
+        warnings=tuple(_warnings(sight, submission, decision, early)),
+        form={
+            "decision": decision,
+            "generation": submission.generation,
+            "slot": submission.slot,
+            "attempt": submission.attempt,
+            "client_token": submission.token,
+            "send": submission.newest_send.number,
+            "forced": bool(early),
+        },
     )
 
 
@@ -75,13 +73,19 @@ def _unresolved(sight: Sight, token: str | None) -> Submission:
     return chosen_submission(unresolved, token, f"unresolved submissions of {sight.name}")
 
 
-def check_no_run(sight: Sight, submission: Submission, decision: str) -> None:
-    """Raises `ReconcilerError` where a run of the submission is known: then it did run, and is to be adopted."""
+def check_open(sight: Sight, submission: Submission, decision: str) -> None:
+    """Raises `ReconcilerError` where a run of the submission is known: then it did run, and is to be adopted. Also
+    where its end was asked for, and it is to be sent again."""
     found = sight.recorded.found.get(submission.token, ())
     if len(found) == 1 and submission.phase is not Phase.CONFLICTED:
         raise ReconcilerError(
             f"{which(submission)} did run: AWS has run {found[0]} with its tag. The next pass adopts it by itself, or: "
             f"reconciler adopt {sight.name} {found[0]}"
+        )
+    if decision == "submit" and submission.cancel_asked_at is not None:
+        raise ReconcilerError(
+            f"the end of {which(submission)} was asked for at {submission.cancel_asked_at}: it is not sent again only "
+            "to be cancelled. Decide --abandon; to run it, raise spec.revision after that"
         )
     runs = tuple(dict.fromkeys((*found, *submission.conflict)))
     if runs and decision == "submit":
