@@ -22,12 +22,16 @@ WIDE_LIST = 80  # characters; a longer list has a line for each entry
 def field_blocks(action: Action) -> Iterator[list[str]]:
     """The field lines of an action, each as one block of lines that belong together; the first begins with its sign.
 
-    A new spec shows its whole request, a changed one its changes, everything else nothing.
+    A new spec and the first slot of one show their whole request, a changed one its changes, everything else nothing.
     """
     if action.changes:
         yield from (change_block(change) for change in action.changes)
-    elif action.reason is Reason.NEW and action.request is not None:
+    elif action.request is not None and (action.reason is Reason.NEW or _first_slot(action)):
         yield from (_new_block(path_text(path), value) for path, value in fields(masked(_display(action))))
+
+
+def _first_slot(action: Action) -> bool:
+    return action.slot is not None and action.compared_with is None and action.attempt == 1
 
 
 def _display(action: Action) -> JSON:

@@ -62,6 +62,12 @@ def test_a_plan_as_text_says_when_each_spec_is_due_next() -> None:
     assert text.endswith("0 in sync, 1 schedule to begin, 1 schedule to stop.")
 
 
+def test_the_first_slot_shows_its_whole_request() -> None:
+    """Nobody has seen it in a plan before; a later slot shows what differs from the one before."""
+    assert '+ applicationId: "' in plan_text(plan(slot_action()))
+    assert '+ applicationId: "' not in plan_text(plan(replace(slot_action(), compared_with=3)))
+
+
 def test_a_plan_as_markdown_has_the_next_slots_folded() -> None:
     """They need no place where nobody looks."""
     text = plan_markdown(plan(skip(), slot_action()))
