@@ -25,7 +25,8 @@ def _moment(value: str) -> str:
     """An ISO 8601 time with a zone, kept as it was written. Raises `ValueError`."""
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter at both ends of the calendar
         raise ValueError(f'{value!r} is not an ISO 8601 time, such as "2026-12-01T00:00:00Z"') from None
     if moment.tzinfo is None:
         raise ValueError(f'{value!r} has no time zone: add Z for UTC, as in "2026-12-01T00:00:00Z"')

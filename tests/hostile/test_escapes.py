@@ -1,0 +1,148 @@
+"""What users, AWS and git write is never a command to a terminal or to a CI runner, whichever command tells it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.apply import protocol
+from reconciler.emulator.wire import Reply
+from tests.cli.conftest import _own_logs, world
+from tests.cli.world import Done, World, aws_environment
+from tests.fuzz.targets import shown_safely
+from tests.hostile.echo import OWN, echoing, says
+
+__all__ = ["_own_logs", "world"]
+
+EVIL = (
+    "\x1b]0;title\x07\x1b[2J\x1b[1A\u202egnp.exe\u200b\u2066\x9b31m\r\x08\n::error file=x::shown\n"
+    "  ::set-output name=a::b\n"
+    "##[error]shown ##vso[task.setvariable]x\n| `a` ``b`` <details><img src=x> @team #1 [x](http://y.z) --> %0A"
+)
+PRINTABLE = "::error::a ##[error]b @team `c` <img src=x>"
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not clear is not waited for here."""
+    monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
+
+
+def run(world: World, *arguments: str | Path) -> Done:
+    """Runs a command; every line that it prints is harmless."""
+    done = world.run(*arguments)
+    shown_safely(done.out)
+    shown_safely(done.err)
+    assert "internal error" not in done.err, done.err
+    return done
+
+
+def document(name: str = "orders", argument: str = EVIL) -> str:
+    """A spec that says evil things wherever it may."""
+    request = {
+        "jobQueue": "nightly",
+        "jobDefinition": "worker:1",
+        "parameters": {EVIL: argument, "a": EVIL},
+        "containerOverrides": {"command": [argument, PRINTABLE], "environment": [{"name": EVIL, "value": argument}]},
+    }
+    labels = {"team": EVIL, PRINTABLE: "x"}
+    form = {"apiVersion": "reconciler/v1", "kind": "BatchJob", "metadata": {"name": name, "labels": labels}}
+    return json.dumps({**form, "spec": {"request": request}})
+
+
+def everything(world: World) -> None:
+    """Every command that tells something, for people and for machines."""
+    for form in ("text", "markdown", "json"):
+        run(world, "plan", "--format", form, "-vv")
+    for more in ((), ("--format", "json")):
+        run(world, "status", *more)
+        run(world, "history", "orders", *more)
+        run(world, "why", "orders", *more)
+
+
+def test_what_specs_say_is_no_command(world: World):
+    """In names, labels, arguments and file names; new, submitted and changed; with git's people just as evil."""
+    world.git("init", "--quiet", "--initial-branch", "main")
+    world.git("config", "user.email", EVIL.replace("\n", " ").replace("\x1b", "e").replace("\x08", "b"))
+    world.write(f"{PRINTABLE.replace('/', '')}.json", document())
+    world.commit(EVIL)
+    assert run(world, "validate", "-vv").code == 0
+    assert run(world, "plan", "-vv").code == 0
+    done = run(world, "apply", "--yes", "-vv")
+    assert done.code == 0, done.err
+    for accepted in world.runs():
+        world.aws.finish(accepted.id)
+    world.write(f"{PRINTABLE.replace('/', '')}.json", document(argument=EVIL + "changed"))
+    everything(world)
+    whole = world.run("plan", "--format", "json").json
+    assert whole["actions"][0]["request"]["parameters"]["a"] == EVIL
+
+
+def test_what_aws_says_is_no_command(world: World):
+    """Messages, codes and run ids that AWS, or what answers in its place, gives."""
+    world.write("orders.json", document())
+    for answer in (
+        says(400, "ValidationException"),
+        lambda _: Reply(400, OWN | {"x-amzn-ErrorType": "ClientException"}, json.dumps({"message": EVIL}).encode()),
+        lambda _: Reply(200, OWN, json.dumps({"jobId": EVIL, "jobName": "orders", "jobArn": EVIL}).encode()),
+    ):
+        with echoing(answer) as url:
+            world.env = aws_environment(url)
+            run(world, "apply", "--yes", "-vv")
+            everything(world)
+        (world.folder / "ledger.sqlite").unlink()
+
+
+def test_what_is_wrong_in_files_is_no_command(world: World):
+    """Problems quote keys, values, names and lines."""
+    spec = json.loads(document())
+    spec["spec"][EVIL] = EVIL
+    spec["spec"]["suspend"] = {"until": EVIL}
+    spec["spec"]["schedule"] = EVIL
+    spec["spec"]["timeZone"] = EVIL
+    spec["spec"]["targets"] = [EVIL]
+    spec["metadata"]["name"] = EVIL
+    spec["kind"] = PRINTABLE
+    world.write("a.json", json.dumps(spec))
+    world.write("b.json", json.dumps(spec, indent=1, ensure_ascii=False))
+    world.write("c.yaml", "::error::x: y\n##[error]: [\n")
+    world.write("d.yaml", f"a: '{PRINTABLE}'\n? {PRINTABLE}\n: x\n")
+    world.write("::e.yaml", "a: b\n")
+    done = run(world, "validate", "-vv")
+    assert done.code == 1
+    assert "u001b" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "--only", EVIL), ("plan", "-t", EVIL), ("plan", "-l", EVIL), ("plan", "-l", f"a={EVIL}"),
+        ("why", EVIL),
+        ("history", EVIL), (EVIL,), ("plan", EVIL), ("plan", "--format", EVIL), ("plan", "--at", EVIL),
+        ("plan", f"--{EVIL}"), ("apply", f"{EVIL.replace('/', '')}.plan"), ("validate", EVIL.replace("/", "")),
+        ("-C", EVIL.replace("/", ""), "plan"), ("init", "\n::error::x\x1b[31m"),
+        ("plan", "--out", "\n::error::x\x1b.plan"),
+        ("adopt", "orders", EVIL, "--reason", EVIL), ("schema", EVIL), ("completion", EVIL),
+        ("emulator", "--port", EVIL),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_the_command_line_says_is_no_command(world: World, arguments):
+    """Names of files and of branches come to a command line in CI: what quotes them quotes them harmlessly."""
+    world.batch("orders")
+    run(world, *arguments)
+
+
+def test_what_stops_a_project_is_no_command(world: World):
+    """Reasons and owners of suspensions."""
+    text = (world.folder / "reconciler.yaml").read_text()
+    reason = json.dumps(EVIL)
+    world.write(
+        "reconciler.yaml", text.replace("spec:\n", f"spec:\n  suspend: {{reason: {reason}, owner: {reason}}}\n", 1)
+    )
+    world.batch("orders")
+    run(world, "plan")
+    run(world, "apply", "--yes")
+    run(world, "status")
