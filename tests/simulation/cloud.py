@@ -1,0 +1,269 @@
+"""AWS as an automaton: it accepts, refuses, remembers tokens, lists late and forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
+
+from reconciler.model.kind import TOKEN_TAG
+from reconciler.model.strict import JSON
+from tests.simulation.oracle import Oracle
+from tests.simulation.timeline import EPOCH, Timeline
+from tests.simulation.weather import Weather
+from tests.simulation.wishes import EMR, NAME
+
+SIGNATURE = 900.0
+"""Seconds for which AWS takes a signature."""
+
+TOKEN_MEMORY = 1020.0
+"""Seconds for which EMR Serverless remembers a client token, at the least."""
+
+RUN_MEMORY = 86_400.0
+"""Seconds for which a run that ended is still told of, at the least."""
+
+READ_TIMEOUT = 15.0
+
+URL = "https://aws.example"
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A run that AWS accepted. Times are true seconds; `clone` says that somebody copied another one, tags and all."""
+
+    run_id: str
+    token: str | None
+    request: Mapping[str, Any]
+    accepted: float
+    shown: float
+    ends: float
+    failed: bool
+    forgotten: float
+    clone: bool = False
+    cancelled: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One transmission on its way: the request, its signature's time by AWS's clock, when it arrives at the latest, and
+    what the client gets: an exception, an answer, or nothing in time."""
+
+    request: JSON
+    token: str
+    signed: float
+    arrives: float = 0.0
+    landed: bool = False
+    answer: dict[str, Any] | None = None
+    error: Exception | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the client has something."""
+        return self.answer is not None or self.error is not None
+
+
+def client_error(status: int, code: str, *, own: bool = True) -> ClientError:
+    """An answer of AWS's own, with its request id, or of something on the way, without."""
+    headers = {"x-amzn-requestid": "id"} if own else {}
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": headers}
+    return ClientError({"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": metadata}, "Submit")
+
+
+_ERRORS: dict[str, Callable[[], Exception]] = {
+    "500": lambda: client_error(500, "InternalServerException"),
+    "proxy 403": lambda: client_error(403, "403", own=False),
+    "page 200": lambda: ResponseParserError("not JSON"),
+    "reset": lambda: ConnectionClosedError(endpoint_url=URL),
+    "throttled": lambda: client_error(429, "TooManyRequestsException"),
+    "credentials": lambda: client_error(403, "ExpiredTokenException"),
+    "unreachable": lambda: EndpointConnectionError(endpoint_url=URL),
+    "connect timeout": lambda: ConnectTimeoutError(endpoint_url=URL),
+    "timeout": lambda: ReadTimeoutError(endpoint_url=URL),
+    "expired": lambda: client_error(403, "RequestExpired"),
+    "conflict": lambda: client_error(409, "ConflictException"),
+}
+
+
+@dataclass(slots=True)
+class Cloud:
+    """One account. `runs` are all that were ever accepted, `declined` the tokens whose content was refused."""
+
+    timeline: Timeline
+    dice: Random
+    weather: Weather
+    oracle: Oracle
+    runs: list[Run] = field(default_factory=list)
+    glitch_until: float = 0.0
+    glitch_again: float = 0.0
+
+    # --- submitting ---------------------------------------------------------------------------------------------------
+
+    def take_off(self, request: JSON, signed: float) -> Flight:
+        """Sends a request on its way. `signed` is what the signature says, by the clock of the sender."""
+        flight = Flight(request, request["tags"][TOKEN_TAG], signed - EPOCH)
+        fate = self.dice.choice(self.weather.fates)
+        self.oracle.tale("fate", fate)
+        now = self.timeline.now
+        flight.arrives = now + 0.1
+        if fate in {"unreachable", "connect timeout"}:
+            flight.error, flight.landed = _ERRORS[fate](), True
+        elif fate == "request lost":
+            flight.landed = True
+        else:
+            if fate == "late":
+                flight.arrives = now + self._lateness(flight)
+            self.oracle.flights.append(flight)
+            self.timeline.at(flight.arrives, lambda: self._land(flight, fate))
+        return flight
+
+    def _lateness(self, flight: Flight) -> float:
+        left = flight.signed + SIGNATURE - self.timeline.now
+        if self.weather.edges and left > 0:
+            return left - 0.5
+        return self.dice.choice((5.0, 20.0, 70.0, 300.0, 850.0, 1000.0))
+
+    def _land(self, flight: Flight, fate: str) -> None:
+        flight.landed = True
+        if self.timeline.now - flight.signed > SIGNATURE:
+            self.oracle.tale("cloud", "a signature had expired")
+            flight.error = _ERRORS["expired"]()
+        elif fate in {"throttled", "credentials"}:
+            flight.error = _ERRORS[fate]()
+        elif fate == "declined":
+            code = "ValidationException" if self.weather.kind == EMR else "ClientException"
+            flight.error = client_error(400, code)
+            self.oracle.declined.add(flight.token)
+        elif fate == "500 before" or (
+            fate in {"proxy 403", "page 200", "reset", "empty 200"} and self.dice.random() < 0.4
+        ):
+            self._answer(flight, fate, None)
+        else:
+            self._answer(flight, fate, self._accept(flight, cloned=fate == "cloned"))
+
+    def _answer(self, flight: Flight, fate: str, run: Run | None) -> None:
+        """What goes back to the client once the request was processed, or not (`run` is `None`)."""
+        if fate in {"500 before", "500 after"}:
+            flight.error = _ERRORS["500"]()
+        elif fate in {"proxy 403", "page 200", "reset"}:
+            flight.error = _ERRORS[fate]()
+        elif fate == "empty 200":
+            flight.answer = {}
+        elif fate in {"reply lost", "cloned"}:
+            pass
+        elif run is None:
+            flight.error = _ERRORS["conflict"]()
+        elif self.weather.kind == EMR:
+            flight.answer = {"jobRunId": run.run_id, "arn": "arn", "applicationId": flight.request["applicationId"]}
+        else:
+            flight.answer = {"jobId": run.run_id, "jobArn": "arn", "jobName": flight.request["jobName"]}
+
+    def _accept(self, flight: Flight, *, cloned: bool) -> Run | None:
+        """A new run; for a client token that is remembered its run of before, or the answer that it was used (`None`)."""
+        if self.weather.kind == EMR and (known := self._remembered(flight.token)) is not None:
+            self.oracle.tale("cloud", "a token was remembered")
+            return known if self.dice.random() < 0.5 else None
+        run = self._run(flight.token, flight.request)
+        self.oracle.accepted(run)
+        if cloned:
+            copy = self._run(flight.token, flight.request)
+            copy.clone, copy.shown = True, self.timeline.now
+            copy.ends, copy.forgotten, run.shown = run.ends, run.forgotten, copy.shown
+            self.oracle.runs[flight.token].append(copy)
+            self.oracle.tale("cloud", "a run was cloned")
+        return run
+
+    def _remembered(self, token: str) -> Run | None:
+        now = self.timeline.now
+        found = [run for run in self.runs if run.token == token and not run.clone]
+        return next((run for run in found if now - run.accepted <= TOKEN_MEMORY), None)
+
+    def _run(self, token: str | None, request: Mapping[str, Any]) -> Run:
+        now, dice = self.timeline.now, self.dice
+        lag = self.weather.lag if self.weather.edges else self.weather.lag * dice.random()
+        ends = now + dice.choice((20.0, 600.0, 2000.0, 20_000.0))
+        kept = dice.choice((0.0, 0.0, 4000.0, 1e7))
+        run = Run(
+            f"run-{len(self.runs) + 1}",
+            token,
+            request,
+            now,
+            now + lag,
+            ends,
+            dice.random() < 0.15,
+            ends + RUN_MEMORY + kept,
+        )
+        self.runs.append(run)
+        return run
+
+    # --- what is told -------------------------------------------------------------------------------------------------
+
+    def foreign(self, request: Mapping[str, Any]) -> None:
+        """A run of somebody else's with the same name, which carries no tag of ours, or another's."""
+        self._run(None, request)
+
+    def listed(self) -> Iterator[Run]:
+        """The runs that a complete listing shows now."""
+        now = self.timeline.now
+        if self._glitches(now):
+            return iter(())
+        return (run for run in self.runs if self._shows(run, now))
+
+    def told(self, run_id: str) -> Run | None:
+        """One run by its id, where AWS knows of it now."""
+        now = self.timeline.now
+        return next((run for run in self.runs if run.run_id == run_id and self._shows(run, now)), None)
+
+    def state(self, run: Run) -> str:
+        """The service's word for the state of a run."""
+        emr, now = self.weather.kind == EMR, self.timeline.now
+        if run.cancelled:
+            return "CANCELLED" if emr else "FAILED"
+        if now < run.accepted + 5:
+            return "SUBMITTED"
+        if now < run.ends:
+            return "RUNNING"
+        if run.failed:
+            return "FAILED"
+        return "SUCCESS" if emr else "SUCCEEDED"
+
+    def cancel(self, run_id: str) -> None:
+        """Stops a run, where it goes on."""
+        run = next((run for run in self.runs if run.run_id == run_id), None)
+        if run is not None and self.timeline.now < run.ends:
+            run.cancelled, run.ends = True, self.timeline.now
+            run.forgotten = min(run.forgotten, run.ends + RUN_MEMORY)
+
+    def live(self) -> list[Run]:
+        """Our runs that go on now."""
+        return [run for run in self.runs if run.token is not None and self.timeline.now < run.ends]
+
+    def _shows(self, run: Run, now: float) -> bool:
+        if now >= run.forgotten:
+            return False
+        return now >= run.shown or (self.weather.flicker > 0 and self.dice.random() < self.weather.flicker)
+
+    def _glitches(self, now: float) -> bool:
+        """Whether listings leave out everything now: for less than a minute, and not again for an hour."""
+        if not self.weather.glitch:
+            return False
+        if now >= self.glitch_again and self.dice.random() < self.weather.glitch:
+            self.glitch_until, self.glitch_again = now + 5 + 45 * self.dice.random(), now + 3600
+            self.oracle.tale("cloud", "listings left out everything for a while")
+        return now < self.glitch_until
+
+
+def foreign_request(kind: str) -> dict[str, Any]:
+    """What somebody else asked for under the same name."""
+    if kind == EMR:
+        return {"name": NAME, "applicationId": "app", "tags": {}}
+    return {"jobName": NAME.upper(), "jobQueue": "etl", "tags": {}}

@@ -1,0 +1,240 @@
+"""One process: a reconciler that starts, looks, plans and applies, and can be stopped between any two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING
+
+from reconciler import guard
+from reconciler.apply import driver, effects, execute
+from reconciler.apply.protocol import Steps
+from reconciler.apply.record import record_observations
+from reconciler.errors import LedgerError, ReconcilerError
+from reconciler.ledger.log import Log
+from reconciler.observe.look import observe
+from reconciler.plan.decide import plan
+from reconciler.plan.desired import Desired
+from reconciler.plan.settling import absences
+from reconciler.plan.value import Plan
+from reconciler.ports import Service
+from reconciler.recorded.state import Recorded
+from reconciler.services import batch, emr_serverless
+from tests.builders import PLACE
+from tests.simulation.clients import SimulatedAws
+from tests.simulation.shelf import Shelf
+from tests.simulation.timeline import EPOCH
+from tests.simulation.weather import FREEZES
+from tests.simulation.wishes import EMR, Wish, desired
+
+if TYPE_CHECKING:
+    from tests.simulation.schedule import World
+
+CLAIM, SETTLE = 30, 1500
+CALLS = {"submit", "replace", "cancel"}
+
+
+class Killed(BaseException):
+    """The process is gone, as by SIGKILL. No `Exception`, so that nothing shipped can catch it."""
+
+
+class LocalClock:
+    """The clocks of one machine: the wall clock is some seconds off, the boot-time clock can stand still in a sleep."""
+
+    def __init__(self, command: Command, offset: float) -> None:
+        self._command, self._timeline = command, command.world.timeline
+        self.offset, self.asleep = offset, 0.0
+
+    def now(self) -> float:
+        """Wall clock."""
+        return EPOCH + self._timeline.now + self.offset
+
+    def boot(self) -> float:
+        """Boot-time clock."""
+        return self._timeline.now - self.asleep
+
+    def sleep(self, seconds: float) -> None:
+        """Waits, and others go on."""
+        self._command.away("waiting", seconds)
+
+
+class Command:
+    """One `reconcile`, of one pass or of several as with ``--every``; `wish` is what it read from git."""
+
+    def __init__(self, world: World, number: int, passes: int = 1) -> None:
+        self.world, self.who, self.owner = world, f"command {number}", f"host:{number}"
+        self.clock = LocalClock(self, world.offset())
+        self.wish: Wish = world.wish
+        self.made: Plan | None = None
+        self.stop = Event()
+        self.stopped_before_transmit = False
+        self._passes = passes
+        self._service: Service | None = None
+        self._life = self._run()
+
+    def start(self) -> None:
+        """Begins now."""
+        self.world.timeline.at(self.world.timeline.now, self._step)
+
+    # --- being stopped ------------------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        try:
+            delay = next(self._life)
+        except StopIteration:
+            self.world.oracle.tale(self.who, "ends")
+        except Killed as killed:
+            self.world.oracle.tale("killed", str(killed))
+        except ReconcilerError as error:
+            self.world.oracle.tale("failed", type(error).__name__)
+        else:
+            self.world.timeline.at(self.world.timeline.now + delay, self._step)
+
+    def pace(self, point: str) -> float:
+        """How long the step to this point takes; the process can be killed or frozen here."""
+        world = self.world
+        weather, roll = world.weather, world.dice.random()
+        if world.oracle.lines is not None:
+            world.oracle.tale(self.who, point)
+        aimed = point == weather.aim and roll < 0.5
+        if roll < weather.crash or (aimed and not weather.freezing):
+            raise Killed(point)
+        if roll < weather.crash + weather.freeze or aimed:
+            return self._frozen(point)
+        if weather.stopping and roll > 1 - weather.stopping:
+            self._asked_to_stop()
+        return roll * 0.4
+
+    def _frozen(self, point: str) -> float:
+        """Stopped, or the machine sleeps and its boot-time clock with it, or a virtual machine is paused and its wall
+        clock with it, which is set right again a while after."""
+        dice, timeline, clock = self.world.dice, self.world.timeline, self.clock
+        seconds = dice.choice(FREEZES)
+        self.world.oracle.tale("frozen", point)
+        roll = dice.random()
+        if roll < 0.3:
+            clock.asleep += seconds
+        if roll < 0.12:
+            clock.offset -= seconds
+            until = timeline.now + seconds + dice.choice((0.05, 1.0, 40.0, 5000.0))
+
+            def set_right() -> None:
+                clock.offset += seconds
+
+            timeline.at(until, set_right)
+        return seconds
+
+    def _asked_to_stop(self) -> None:
+        """SIGTERM: after some seconds of grace the process ends."""
+        if not self.stop.is_set():
+            self.world.oracle.tale("asked to stop", "")
+            self.stop.set()
+
+    def away(self, point: str, seconds: float = 0.0, until: Callable[[], bool] | None = None) -> None:
+        """Waits inside a call; the others go on."""
+        timeline = self.world.timeline
+        delay = self.pace(point)
+        if until is None:
+            timeline.advance(timeline.now + seconds + delay)
+        else:
+            timeline.await_answer(timeline.now + seconds, until)
+            if delay > 1:
+                timeline.advance(timeline.now + delay)
+
+    # --- one pass -----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> Generator[float, None, None]:
+        """The life of the process: as `wiring.survey` and `cli.passes` go about it."""
+        yield self.pace("start")
+        log = Log(Shelf(self.world.store, self), PLACE, "0", self.clock, self.world.nonce)
+        ahead = self.clock.offset + self.world.dice.random()  # AWS's `Date` has whole seconds; read once
+        for number in range(self._passes):
+            if number:
+                yield self.world.dice.choice((5.0, 61.0, 1500.0))
+            self.wish = self.world.wish
+            recorded = log.refresh()
+            yield self.pace("read")
+            if any(recorded.unresolved()) or any(recorded.live()):
+                yield from self._look(log, recorded, ahead)
+            wanted = desired(self.world.weather.kind, self.wish, self.world.weather.on_unknown)
+            yield from self._apply(log, wanted, ahead)
+
+    def _look(self, log: Log, recorded: Recorded, ahead: float) -> Generator[float, None, None]:
+        yield self.pace("look")
+        looked_at = self._now()
+        observed, sighting = observe(recorded, self.service, None, looked_at)
+        yield self.pace("looked")
+        sighting.lay_over(recorded)
+        absent = absences(recorded, looked_at, SETTLE)
+        if absent:
+            guard.check_clock(ahead)
+        record_observations(log, (*observed, *absent))
+        yield self.pace("recorded looks")
+
+    def _apply(self, log: Log, wanted: Desired, ahead: float) -> Generator[float, None, None]:
+        made = self.made = plan(wanted, log.recorded, self._now())
+        for action in made.actions:
+            self.world.oracle.tale("plan", f"{action.action} {action.reason}")
+        yield self.pace("planned")
+        if any(action.action in CALLS for action in made.actions):
+            guard.check_clock(ahead)
+        task = execute._Pass(
+            PLACE, driver.World(log, self.service, self.clock, self.stop), self._provenance(), CLAIM, SETTLE
+        )
+        for action in made.pending:
+            if not self.stop.is_set():
+                result = yield from self._drive(execute._steps(action, task), task.world)
+                self.world.oracle.tale("result", result)
+
+    def _drive(self, steps: Steps, world: driver.World) -> Generator[float, None, str]:
+        """`driver.drive`, with a stop before every effect where others go on."""
+        answer: object = None
+        failure: LedgerError | None = None
+        while True:
+            try:
+                effect = steps.send(answer) if failure is None else steps.throw(failure)
+            except StopIteration as stop:
+                return str(stop.value.outcome)
+            answer, failure = None, None
+            yield self.pace(_point(effect))
+            if isinstance(effect, effects.Pause):
+                yield effect.seconds
+                answer = not self.stop.is_set()
+                continue
+            self.stopped_before_transmit = self.stop.is_set()
+            try:
+                answer = driver._carry_out(effect, world)
+            except LedgerError as error:
+                failure = error
+
+    # --- what it is made of -------------------------------------------------------------------------------------------
+
+    def service(self, kind: str) -> Service:
+        """The shipped adapter of a kind, on this process's way to the cloud."""
+        if self._service is None:
+            aws = SimulatedAws(self)
+            self._service = emr_serverless.connect(aws) if kind == EMR else batch.connect(aws)
+        return self._service
+
+    def _provenance(self) -> execute.Provenance:
+        return execute.Provenance(None, "sim", "0", self.owner)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.now(), UTC)
+
+
+_POINTS = {
+    effects.ReadClock: "read clock",
+    effects.Transmit: "transmit",
+    effects.Look: "look again",
+    effects.Cancel: "cancel",
+    effects.Pause: "pause",
+}
+
+
+def _point(effect: effects.Effect) -> str:
+    """The name of the point before an effect."""
+    if isinstance(effect, effects.Append):
+        return f"append {effect.events[0].type}"
+    return _POINTS.get(type(effect)) or type(effect).__name__.lower()

@@ -1,0 +1,191 @@
+"""The judge: what must never happen, and what must be so in the end, by what really happened.
+
+It reads the ledger's events by itself and knows what AWS accepted; it never asks the shipped fold or plan what is true.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reconciler.identity.instant import parse
+from reconciler.recorded import events as e
+from tests.simulation.timeline import EPOCH, Timeline
+from tests.simulation.weather import Weather
+from tests.simulation.wishes import content_of
+
+if TYPE_CHECKING:
+    from tests.simulation.cloud import Flight, Run
+    from tests.simulation.command import Command
+
+
+class Violation(BaseException):
+    """A promise was broken. No `Exception`, so that nothing shipped can catch it."""
+
+
+@dataclass(slots=True)
+class Oracle:
+    """What is known of one story. `told` counts what happened, by (where, what); `lines` is the tale, where one is
+    asked for; `flights` are all transmissions that may still arrive or have."""
+
+    timeline: Timeline
+    weather: Weather
+    told: Counter[tuple[str, str]]
+    lines: list[str] | None = None
+    flights: list[Flight] = field(default_factory=list)
+    signed: list[tuple[str, float]] = field(default_factory=list)
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    declined: set[str] = field(default_factory=set)
+    intents: dict[str, list[e.Intended]] = field(default_factory=dict)
+    keys: dict[object, str] = field(default_factory=dict)
+    outcomes: dict[str, list[e.SubmissionEvent]] = field(default_factory=dict)
+    intent_times: list[float] = field(default_factory=list)
+    look_times: list[float] = field(default_factory=list)
+
+    # --- telling ------------------------------------------------------------------------------------------------------
+
+    def tale(self, where: str, what: str) -> None:
+        """Counts something that happened, and writes it down where somebody reads."""
+        self.told[where, what] += 1
+        if self.lines is not None:
+            self.lines.append(f"{_time(self.timeline.now)}  {where}: {what}")
+
+    def broken(self, promise: str) -> None:
+        """Ends the story."""
+        if self.lines is not None:
+            self.lines.append(f"{_time(self.timeline.now)}  BROKEN: {promise}")
+        raise Violation(promise)
+
+    # --- at every step ------------------------------------------------------------------------------------------------
+
+    def written(self, command: Command, position: int, events: Sequence[e.Event]) -> None:
+        """A batch is in the ledger now."""
+        for event in events:
+            if not isinstance(event, e.SubmissionEvent):
+                continue
+            self.told["event", event.type] += 1
+            if self.lines is not None:
+                self.lines.append(f"{_time(self.timeline.now)}  {command.who}: ledger {position}: {_said(event)}")
+            self._check_event(event)
+
+    def _check_event(self, event: e.SubmissionEvent) -> None:
+        match event:
+            case e.Intended():
+                self._check_intent(event)
+                self.intents.setdefault(event.token, []).append(event)
+                self.intent_times.append(self.timeline.now)
+                return
+            case e.Superseded():
+                if self.may_still_run(event.token):
+                    self.broken(f"superseded, and a run of it exists or can still come: {event.token[:9]}")
+            case e.Submitted() | e.Adopted():
+                self._check_run(event)
+            case e.Absent():
+                self.look_times.append(self.timeline.now)
+            case _:
+                pass
+        self.outcomes.setdefault(event.token, []).append(event)
+
+    def _check_intent(self, event: e.Intended) -> None:
+        key = (event.name, event.generation, event.slot, event.attempt)
+        if self.keys.setdefault(key, event.token) != event.token:
+            self.broken(f"a second intent for generation {event.generation} with another token")
+        if any(earlier.send == event.send for earlier in self.intents.get(event.token, ())):
+            self.broken(f"send {event.send} of {event.token[:9]} was intended twice")
+        for token in self.intents:
+            if token != event.token and self.may_still_run(token):
+                self.broken(f"a new intent while {token[:9]} has a run nobody recorded, or can still have one")
+
+    def _check_run(self, event: e.Submitted | e.Adopted) -> None:
+        mine = self.runs.get(event.token, [])
+        if event.run_id not in {run.run_id for run in mine}:
+            self.broken(f"{event.type} with run {event.run_id}, which is not a run of this submission")
+        if isinstance(event, e.Adopted) and event.by == "tag" and len(mine) > 1:
+            self.broken("one of two runs with the tag was adopted, and nobody was asked")
+
+    def transmitted(self, command: Command, request: Mapping[str, Any], token: str) -> None:
+        """A request is let out: its own intent must be durable, its bytes those of the first, its content wanted."""
+        intents = self.intents.get(token, [])
+        if not any(intent.owner == command.owner for intent in intents):
+            self.broken(f"{command.who} transmits {token[:9]} without an intent of its own in the ledger")
+        if intents[0].request != request:
+            self.broken(f"{command.who} transmits other bytes for {token[:9]} than its first intent holds")
+        if command.wish.asks != content_of(request):
+            self.broken(
+                f"{command.who} transmits {content_of(request)}, and the spec it read asks for {command.wish.asks}"
+            )
+        if command.stopped_before_transmit:
+            self.broken(f"{command.who} transmits after it was asked to stop")
+        if self.weather.on_unknown == "Hold" and self._unclear(token):
+            self.broken(f"{command.who} sends {token[:9]} again, and onUnknown is Hold")
+
+    def _unclear(self, token: str) -> bool:
+        """Whether an earlier send of a submission has no recorded end."""
+        ended = {o.send for o in self.outcomes.get(token, ()) if isinstance(o, e.Unsent | e.Rejected)}
+        return any(intent.send not in ended for intent in self.intents[token][:-1])
+
+    def accepted(self, run: Run) -> None:
+        """AWS accepted a run, which nobody copied."""
+        token = run.token or ""
+        mine = self.runs.setdefault(token, [])
+        mine.append(run)
+        self.tale("cloud", f"accepted {run.run_id}" if self.lines is not None else "accepted")
+        if sum(not other.clone for other in mine) > 1:
+            self.broken(f"two runs of one submission ({token[:9]}): {', '.join(r.run_id for r in mine)}")
+
+    def cancelling(self, command: Command, run_id: str) -> None:
+        """AWS is asked to stop a run: that must be written down before."""
+        events = [o for outcomes in self.outcomes.values() for o in outcomes]
+        if not any(isinstance(o, e.CancelAsked) and o.run_id == run_id for o in events):
+            self.broken(f"{command.who} cancels {run_id} and nobody wrote that down")
+
+    # --- what is true -------------------------------------------------------------------------------------------------
+
+    def may_still_run(self, token: str) -> bool:
+        """Whether a submission has a run that the ledger does not tell of, or a request of it can still be accepted."""
+        known = self.known(token)
+        if any(run.run_id not in known for run in self.runs.get(token, ()) if not run.clone):
+            return True
+        now = self.timeline.now
+        if known:
+            return False
+        return any(f.token == token and not f.landed and f.arrives - f.signed <= 900 for f in self.flights) or any(
+            token == other and now - signed <= 900 for other, signed in self.signed
+        )
+
+    def first_intent(self, token: str) -> float:
+        """When a submission was first intended, as the clock of its process had it."""
+        return parse(self.intents[token][0].at).timestamp() - EPOCH
+
+    def known(self, token: str) -> set[str]:
+        """The runs that the ledger tells of for a submission."""
+        found: set[str] = set()
+        for outcome in self.outcomes.get(token, ()):
+            if isinstance(outcome, e.Submitted | e.Adopted):
+                found.add(outcome.run_id)
+            elif isinstance(outcome, e.Conflicted):
+                found.update(outcome.run_ids)
+        return found
+
+
+def _time(now: float) -> str:
+    hours, rest = divmod(now, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{int(hours):3d}:{int(minutes):02d}:{seconds:06.3f}"
+
+
+def _said(event: e.SubmissionEvent) -> str:
+    """An event in a few words."""
+    shown = {
+        "generation": getattr(event, "generation", None),
+        "send": getattr(event, "send", None),
+        "run": getattr(event, "run_id", None),
+        "state": getattr(event, "state", None),
+        "code": getattr(event, "code", None),
+        "looked": getattr(event, "looked_at", None),
+    }
+    words = ", ".join(f"{name} {value}" for name, value in shown.items() if value is not None)
+    content = f", content {content_of(event.request)}" if isinstance(event, e.Intended) else ""
+    return f"{event.type} {event.token[:9]} ({words}{content})"

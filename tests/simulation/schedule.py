@@ -1,0 +1,136 @@
+"""One story from one seed: trouble first, then quiet passes, and in the end the verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+
+from tests.ledger.builders import MemoryStore
+from tests.simulation.cloud import Cloud, foreign_request
+from tests.simulation.command import SETTLE, Command
+from tests.simulation.ending import judge, settled
+from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.timeline import Timeline
+from tests.simulation.weather import drawn
+from tests.simulation.wishes import Wish, edited
+
+QUIET_PASSES = 10
+"""Undisturbed passes after which nothing may be pending any more."""
+
+
+class World:
+    """Everything in one story."""
+
+    def __init__(self, seed: int, told: Counter[tuple[str, str]], lines: list[str] | None) -> None:
+        self.dice = dice = Random(seed)
+        self.timeline = Timeline()
+        self.weather = drawn(dice)
+        self.oracle = Oracle(self.timeline, self.weather, told, lines)
+        self.cloud = Cloud(self.timeline, dice, self.weather, self.oracle)
+        self.store = MemoryStore()
+        self.wish = Wish(
+            deletion="Cancel" if dice.random() < 0.3 else "Orphan",
+            concurrency="Allow" if dice.random() < 0.5 else "Forbid",
+        )
+        self._commands = self._nonces = 0
+
+    def nonce(self) -> str:
+        """One for each append."""
+        self._nonces += 1
+        return f"{self._nonces:032x}"
+
+    def offset(self) -> float:
+        """How far the clock of the next machine is off."""
+        weather, dice = self.weather, self.dice
+        if weather.wrong and dice.random() < weather.wrong:
+            return dice.choice((-90_000.0, -1800.0, -70.0, 70.0, 1800.0, 90_000.0))
+        if not weather.clocks:
+            return 0.0
+        if weather.edges:
+            return weather.clocks * dice.choice((-0.98, 0.98))
+        return weather.clocks * (2 * dice.random() - 1)
+
+    def command(self, passes: int = 1) -> Command:
+        """A process that starts now."""
+        self._commands += 1
+        command = Command(self, self._commands, passes)
+        command.start()
+        return command
+
+    # --- trouble ------------------------------------------------------------------------------------------------------
+
+    def trouble(self) -> None:
+        """Some passes, started one after another and side by side, while the spec is edited and things go wrong."""
+        if self.weather.paging or self.dice.random() < 0.1:
+            self.cloud.foreign(foreign_request(self.weather.kind))
+        self._launch(self.dice.choice((2, 3, 3, 4, 5)))
+        self.timeline.drain()
+
+    def _launch(self, left: int) -> None:
+        dice = self.dice
+        if dice.random() < 0.3:
+            self.edit()
+        self.command(2 if dice.random() < 0.15 else 1)
+        if dice.random() < 0.1:
+            self.timeline.at(self.timeline.now + dice.random() * 2, self.edit)
+        if left > 1:
+            self.timeline.at(self.timeline.now + self._gap(), lambda: self._launch(left - 1))
+
+    def edit(self) -> None:
+        """The next commit."""
+        self.wish = edited(self.wish, self.dice)
+        self.oracle.tale("git", f"asks for {self.wish}" if self.oracle.lines is not None else "an edit")
+
+    def _gap(self) -> float:
+        """Seconds to the next start: at once, soon, right when a submission settles, or days later."""
+        dice, now = self.dice, self.timeline.now
+        roll = dice.random()
+        if roll < 0.25:
+            return 1.5 * dice.random()
+        if roll < 0.4:
+            return dice.choice((8.0, 25.0, 55.0, 70.0))
+        if roll < 0.9 and self.oracle.intent_times:
+            settles = self.oracle.intent_times[-1] + SETTLE
+            if now < settles - 130:
+                return settles - now + dice.choice((-120.0, -61.0, -1.0, 1.0, 61.0))
+            return dice.choice((1.0, 30.0, 61.0, 122.0))
+        return dice.choice((400.0, 1000.0, 1600.0, 100_000.0))
+
+    # --- quiet --------------------------------------------------------------------------------------------------------
+
+    def quiet(self) -> None:
+        """Undisturbed passes until nothing is pending; then the end is judged."""
+        self.weather.calm()
+        for _ in range(QUIET_PASSES):
+            command = self.command()
+            self.timeline.drain()
+            if command.made is not None and settled(self, command.made):
+                judge(self, command.made)
+                return
+            self.timeline.now = max([self.timeline.now + SETTLE + 65, *(run.ends for run in self.cloud.live())])
+        self.oracle.broken("after many quiet passes something is still pending")
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """How one story ended: `broken` is the promise that was broken, `None` where all were kept."""
+
+    seed: int
+    broken: str | None
+    lines: tuple[str, ...] = ()
+
+
+def play(seed: int, told: Counter[tuple[str, str]] | None = None, *, tell: bool = False) -> Story:
+    """Plays the story of a seed; the same every time. `told` counts what happened, with `tell` it is written down."""
+    lines: list[str] | None = [] if tell else None
+    world = World(seed, told if told is not None else Counter(), lines)
+    if lines is not None:
+        lines.append(str(world.weather))
+    broken = None
+    try:
+        world.trouble()
+        world.quiet()
+    except Violation as violation:
+        broken = str(violation)
+    return Story(seed, broken, tuple(lines or ()))

@@ -1,0 +1,123 @@
+"""What goes wrong in one story: each seed has its own few faults, often, rather than all of them seldom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from tests.simulation.wishes import BATCH, EMR
+
+FATES = (
+    "request lost",
+    "late",
+    "reply lost",
+    "500 before",
+    "500 after",
+    "empty 200",
+    "page 200",
+    "proxy 403",
+    "reset",
+    "throttled",
+    "declined",
+    "credentials",
+    "unreachable",
+    "connect timeout",
+    "cloned",
+)
+"""What can happen to a transmission besides being accepted and answered. In those that leave it open, such as a reset,
+the request was accepted or not by another throw."""
+
+FREEZES = (9.0, 36.0, 200.0, 880.0, 1500.0, 1700.0, 5000.0, 100_000.0)
+"""Seconds for which a process stands still."""
+
+POINTS = (
+    "start",
+    "read",
+    "look",
+    "looked",
+    "planned",
+    "append intended",
+    "ledger: before the write",
+    "ledger: written",
+    "transmit",
+    "connecting",
+    "signed",
+    "checked",
+    "in flight",
+    "answered",
+    "append submitted",
+    "append unsent",
+    "append rejected",
+    "append unclear",
+    "append adopted",
+    "append superseded",
+    "append cancel-asked",
+    "cancel",
+    "append cancel-accepted",
+)
+"""Where a process can be killed or frozen; each is one that a story can aim at."""
+
+
+@dataclass(slots=True)
+class Weather:
+    """The faults of one story. Numbers below one are chances, each time; times are seconds.
+
+    `aim` is one point where a process is stopped nearly every time it comes there, `freezing` says how. `fates` is what
+    a transmission draws from. `lag` is how late a listing shows a run, `flicker` the chance that it shows it earlier,
+    `glitch` that a listing leaves out everything for less than a minute; `edges` makes times as unlucky as they may be.
+    `clocks` is how far clocks are off at most, `wrong` the chance of one that is off by hours.
+    """
+
+    kind: str
+    on_unknown: str
+    fates: tuple[str, ...]
+    crash: float = 0.0
+    freeze: float = 0.0
+    aim: str | None = None
+    freezing: bool = False
+    lag: float = 0.0
+    flicker: float = 0.0
+    glitch: float = 0.0
+    edges: bool = False
+    clocks: float = 0.0
+    wrong: float = 0.0
+    read_faults: float = 0.0
+    ledger_faults: float = 0.0
+    paging: bool = False
+    stopping: float = 0.0
+    outsiders: float = 0.0
+
+    def calm(self) -> None:
+        """No more faults from here on; what happened before goes on having happened."""
+        self.fates = ("accepted",)
+        self.aim = None
+        self.crash = self.freeze = self.flicker = self.glitch = self.lag = self.clocks = self.wrong = 0.0
+        self.read_faults = self.ledger_faults = self.stopping = self.outsiders = 0.0
+
+
+def drawn(dice: Random) -> Weather:
+    """The weather of a story."""
+    roll = dice.random
+    some = dice.sample(FATES, dice.choice((0, 1, 1, 2, 3)))
+    glitch = 0.5 if roll() < 0.15 else 0.0
+    edges = roll() < 0.4
+    return Weather(
+        kind=BATCH if roll() < 0.55 else EMR,
+        on_unknown="Hold" if roll() < 0.1 else "Resubmit",
+        fates=("accepted", *some) if roll() < 0.6 else tuple(some) or ("accepted",),
+        crash=dice.choice((0.0, 0.0, 0.01, 0.05)),
+        freeze=dice.choice((0.0, 0.0, 0.01, 0.04)),
+        aim=dice.choice(POINTS) if roll() < 0.5 else None,
+        freezing=roll() < 0.6,
+        lag=dice.choice((0.0, 60.0, 300.0)),
+        flicker=dice.choice((0.0, 0.3)),
+        glitch=glitch,
+        edges=edges,
+        clocks=1.0 if glitch else dice.choice((0.0, 20.0, 60.0)),
+        wrong=0.5 if roll() < 0.06 else 0.0,
+        read_faults=0.3 if roll() < 0.15 else 0.0,
+        ledger_faults=dice.choice((0.0, 0.0, 0.1, 0.4)),
+        paging=roll() < 0.2,
+        stopping=0.05 if roll() < 0.08 else 0.0,
+        outsiders=0.2 if roll() < 0.1 else 0.0,
+    )

@@ -1,0 +1,105 @@
+"""What git asks for: one spec, edited, removed, suspended and brought back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from random import Random
+from typing import Any
+
+from reconciler.identity.digest import digest
+from reconciler.model.spec import Policy
+from reconciler.model.strict import JSON
+from reconciler.plan.desired import Desired, DesiredSpec, Source
+from tests.builders import PLACE
+
+NAME = "orders"
+BATCH, EMR = "BatchJob", "EmrServerlessJobRun"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The spec as one commit has it. `content` decides what runs, `None`: the spec is not there; `tag` is content that
+    runs nothing. `seen` says whether the project file suspends it all."""
+
+    content: str | None = "A"
+    suspended: bool = False
+    tag: str = "1"
+    deletion: str = "Orphan"
+    concurrency: str = "Forbid"
+
+    @property
+    def asks(self) -> str | None:
+        """The content that is to run, `None` where nothing is."""
+        return None if self.suspended else self.content
+
+
+def edited(wish: Wish, dice: Random) -> Wish:
+    """The next commit: mostly other content, sometimes removed, suspended, or another tag."""
+    roll = dice.random()
+    if wish.content is None or wish.suspended:
+        return replace(wish, content=dice.choice("AB"), suspended=False)
+    if roll < 0.5:
+        return replace(wish, content="B" if wish.content == "A" else "A")
+    if roll < 0.65:
+        return replace(wish, content=None)
+    if roll < 0.8:
+        return replace(wish, suspended=True)
+    return replace(wish, tag="2" if wish.tag == "1" else "1")
+
+
+@cache
+def desired(kind: str, wish: Wish, on_unknown: str) -> Desired:
+    """What the plan is given for a wish. Another spec exists and is not selected, so that a project is never empty."""
+    spec = _spec(kind, wish)
+    return Desired(
+        place=PLACE,
+        specs={NAME: spec} if spec is not None else {},
+        names=frozenset({NAME, "other"} if spec is not None else {"other"}),
+        selected=frozenset({NAME}),
+        on_unknown=on_unknown,
+    )
+
+
+def content_of(request: JSON) -> str:
+    """The content of a request as sent."""
+    if "jobDriver" in request:
+        return str(request["jobDriver"]["sparkSubmit"]["entryPoint"][-1])
+    return str(request["containerOverrides"]["command"][0])
+
+
+def _spec(kind: str, wish: Wish) -> DesiredSpec | None:
+    if wish.content is None:
+        return None
+    policy = Policy(suspend=wish.suspended, deletionPolicy=wish.deletion, concurrencyPolicy=wish.concurrency)
+    request, locate = _request(kind, wish.content, wish.tag)
+    return DesiredSpec(
+        name=NAME,
+        kind=kind,
+        digest=digest(kind, policy.revision, request),
+        request=request,
+        policy=policy,
+        source=Source("orders.yaml", 1),
+        labels={},
+        locate=locate,
+    )
+
+
+def _request(kind: str, content: str, tag: str) -> tuple[dict[str, Any], dict[str, str]]:
+    if kind == BATCH:
+        request = {
+            "jobName": NAME,
+            "jobQueue": "etl",
+            "jobDefinition": "orders:1",
+            "containerOverrides": {"command": [content]},
+            "tags": {"v": tag},
+        }
+        return request, {"jobQueue": "etl", "jobName": NAME}
+    request = {
+        "name": NAME,
+        "applicationId": "app",
+        "executionRoleArn": "arn:aws:iam::444455556666:role/jobs",
+        "jobDriver": {"sparkSubmit": {"entryPoint": f"s3://jobs/{content}"}},
+        "tags": {"v": tag},
+    }
+    return request, {"applicationId": "app"}
