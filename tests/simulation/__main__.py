@@ -1,14 +1,34 @@
-"""``python -m tests.simulation SEED``: the story of one seed, told."""
+"""``python -m tests.simulation SEED [MUTANT]`` tells the story of one seed, by shipped code or with one rule broken.
+
+``python -m tests.simulation mutants`` prints the table of docs/simulation.md anew.
+"""
 
 from __future__ import annotations
 
 import sys
 
+from tests.simulation.campaign import hunt
 from tests.simulation.light import threadless
+from tests.simulation.mutants import BY_NAME, MUTANTS
+from tests.simulation.patches import all_applied
 from tests.simulation.schedule import play
 
-if __name__ == "__main__":
-    with threadless():
-        story = play(int(sys.argv[1]), tell=True)
+
+def _tell(seed: int, mutants: list[str]) -> int:
+    with threadless(), all_applied(tuple(patch for name in mutants for patch in BY_NAME[name].patches)):
+        story = play(seed, tell=True)
     print("\n".join(story.lines))
-    sys.exit(story.broken is not None)
+    return int(story.broken is not None)
+
+
+def _table() -> int:
+    print("| mutant | rule | what the patched code does | stories until caught |\n|---|---|---|---:|")
+    for mutant in MUTANTS:
+        caught = hunt(mutant, range(200_000))
+        found = str(caught.stories) if caught else "not caught"
+        print(f"| `{mutant.name}` | {mutant.rule} | {mutant.says} | {found} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_table() if sys.argv[1:2] == ["mutants"] else _tell(int(sys.argv[1]), sys.argv[2:]))

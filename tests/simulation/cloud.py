@@ -39,7 +39,8 @@ URL = "https://aws.example"
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A run that AWS accepted. Times are true seconds; `clone` says that somebody copied another one, tags and all."""
+    """A run that AWS accepted. Times are true seconds, `memory` is how long its token is remembered; `clone` says that
+    somebody copied another one, tags and all."""
 
     run_id: str
     token: str | None
@@ -49,6 +50,7 @@ class Run:
     ends: float
     failed: bool
     forgotten: float
+    memory: float
     clone: bool = False
     cancelled: bool = False
 
@@ -104,7 +106,6 @@ class Cloud:
     oracle: Oracle
     runs: list[Run] = field(default_factory=list)
     glitch_until: float = 0.0
-    glitch_again: float = 0.0
 
     # --- submitting ---------------------------------------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ class Cloud:
             flight.answer = {"jobId": run.run_id, "jobArn": "arn", "jobName": flight.request["jobName"]}
 
     def _accept(self, flight: Flight, *, cloned: bool) -> Run | None:
-        """A new run; for a client token that is remembered its run of before, or the answer that it was used (`None`)."""
+        """A new run; for a token that is remembered the run of before, or the answer that it was used (`None`)."""
         if self.weather.kind == EMR and (known := self._remembered(flight.token)) is not None:
             self.oracle.tale("cloud", "a token was remembered")
             return known if self.dice.random() < 0.5 else None
@@ -185,12 +186,12 @@ class Cloud:
     def _remembered(self, token: str) -> Run | None:
         now = self.timeline.now
         found = [run for run in self.runs if run.token == token and not run.clone]
-        return next((run for run in found if now - run.accepted <= TOKEN_MEMORY), None)
+        return next((run for run in found if now - run.accepted <= run.memory), None)
 
     def _run(self, token: str | None, request: Mapping[str, Any]) -> Run:
         now, dice = self.timeline.now, self.dice
         lag = self.weather.lag if self.weather.edges else self.weather.lag * dice.random()
-        ends = now + dice.choice((20.0, 600.0, 2000.0, 20_000.0))
+        ends = now + dice.choice((20.0, 600.0, 20_000.0, 20_000.0))
         kept = dice.choice((0.0, 0.0, 4000.0, 1e7))
         run = Run(
             f"run-{len(self.runs) + 1}",
@@ -201,6 +202,7 @@ class Cloud:
             ends,
             dice.random() < 0.15,
             ends + RUN_MEMORY + kept,
+            TOKEN_MEMORY + kept,
         )
         self.runs.append(run)
         return run
@@ -253,11 +255,12 @@ class Cloud:
         return now >= run.shown or (self.weather.flicker > 0 and self.dice.random() < self.weather.flicker)
 
     def _glitches(self, now: float) -> bool:
-        """Whether listings leave out everything now: for less than a minute, and not again for an hour."""
+        """Whether listings leave out everything now: once in a story, for less than a minute."""
         if not self.weather.glitch:
             return False
-        if now >= self.glitch_again and self.dice.random() < self.weather.glitch:
-            self.glitch_until, self.glitch_again = now + 5 + 45 * self.dice.random(), now + 3600
+        intents = self.oracle.intent_times
+        if not self.glitch_until and intents and now > intents[-1] + 1300 and self.dice.random() < self.weather.glitch:
+            self.glitch_until = now + 5 + 45 * self.dice.random()
             self.oracle.tale("cloud", "listings left out everything for a while")
         return now < self.glitch_until
 

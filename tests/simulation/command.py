@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 
 from reconciler import guard
 from reconciler.apply import driver, effects, execute
-from reconciler.apply.protocol import Steps
+from reconciler.apply.intent import Provenance, Task
 from reconciler.apply.record import record_observations
+from reconciler.apply.steps import Steps
 from reconciler.errors import LedgerError, ReconcilerError
 from reconciler.ledger.log import Log
+from reconciler.observe.earlier import look_for_earlier
 from reconciler.observe.look import observe
 from reconciler.plan.decide import plan
 from reconciler.plan.desired import Desired
-from reconciler.plan.settling import absences
+from reconciler.plan.settling import absences, conflicts
 from reconciler.plan.value import Plan
-from reconciler.ports import Service
+from reconciler.ports import Moved, Service
 from reconciler.recorded.state import Recorded
 from reconciler.services import batch, emr_serverless
+from reconciler.services.quota import Buckets
 from tests.builders import PLACE
 from tests.simulation.clients import SimulatedAws
 from tests.simulation.shelf import Shelf
@@ -157,6 +160,10 @@ class Command:
             yield self.pace("read")
             if any(recorded.unresolved()) or any(recorded.live()):
                 yield from self._look(log, recorded, ahead)
+            elif not recorded.position:
+                yield self.pace("look")
+                specs = desired(self.world.weather.kind, self.wish, self.world.weather.on_unknown).specs.values()
+                look_for_earlier(specs, PLACE, self.service, self._now()).lay_over(recorded)
             wanted = desired(self.world.weather.kind, self.wish, self.world.weather.on_unknown)
             yield from self._apply(log, wanted, ahead)
 
@@ -169,7 +176,7 @@ class Command:
         absent = absences(recorded, looked_at, SETTLE)
         if absent:
             guard.check_clock(ahead)
-        record_observations(log, (*observed, *absent))
+        record_observations(log, (*observed, *conflicts(recorded, looked_at), *absent))
         yield self.pace("recorded looks")
 
     def _apply(self, log: Log, wanted: Desired, ahead: float) -> Generator[float, None, None]:
@@ -179,9 +186,9 @@ class Command:
         yield self.pace("planned")
         if any(action.action in CALLS for action in made.actions):
             guard.check_clock(ahead)
-        task = execute._Pass(
-            PLACE, driver.World(log, self.service, self.clock, self.stop), self._provenance(), CLAIM, SETTLE
-        )
+        quota = Buckets(self.world.weather.rates, self.clock)
+        world = driver.World(log, self.service, self.clock, quota, self.stop)
+        task = Task(PLACE, world, Provenance(None, "sim", "0", self.owner), CLAIM, SETTLE)
         for action in made.pending:
             if not self.stop.is_set():
                 result = yield from self._drive(execute._steps(action, task), task.world)
@@ -207,6 +214,8 @@ class Command:
                 answer = driver._carry_out(effect, world)
             except LedgerError as error:
                 failure = error
+            if isinstance(answer, Moved) and _point(effect) == "append intended":
+                self.world.oracle.tale("lost", "the race for an intent")
 
     # --- what it is made of -------------------------------------------------------------------------------------------
 
@@ -217,14 +226,12 @@ class Command:
             self._service = emr_serverless.connect(aws) if kind == EMR else batch.connect(aws)
         return self._service
 
-    def _provenance(self) -> execute.Provenance:
-        return execute.Provenance(None, "sim", "0", self.owner)
-
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now(), UTC)
 
 
 _POINTS = {
+    effects.Acquire: "quota",
     effects.ReadClock: "read clock",
     effects.Transmit: "transmit",
     effects.Look: "look again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reconciler.plan.action import Action, ActionType, Reason
@@ -100,7 +101,7 @@ def _nothing_missing(world: World, made: Plan) -> None:
 def _no_content_twice(oracle: Oracle) -> None:
     """The same content runs again only after other content ran: nobody asked for more."""
     contents = [content_of(run.request) for run in _accepted(oracle)]
-    for before, after in zip(contents, contents[1:], strict=False):
+    for before, after in pairwise(contents):
         if before == after:
             oracle.broken(f"content {after} ran again though nothing else ran in between")
 

@@ -1,9 +1,8 @@
-"""What makes a campaign quick, and changes nothing that is decided: `test_simulation` compares stories with and without.
+"""What makes a campaign quick, and changes nothing that is decided: a test compares stories with it and without.
 
-A batch that was decoded once is not decoded again (its events are frozen), settings of botocore's are made once, a copy
-of a submission is made field by field instead of by `copy.deepcopy`, and what shipped code does side by side in threads
-is done one after the other.
-Threads are never used in a story: nothing may depend on which of them is first.
+A batch that was decoded once is not decoded again (its events are frozen), settings of botocore's and tokens are made
+once, and a copy of a submission is made field by field instead of by `copy.deepcopy`. What shipped code does side by
+side in threads is always done one after the other: nothing may depend on which thread is first.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from functools import lru_cache
 from gc import collect, disable, enable, isenabled
 from typing import Any
 from unittest.mock import patch
@@ -19,7 +19,9 @@ from botocore.config import Config
 
 from reconciler.ledger import batch, log
 from reconciler.observe import look
+from reconciler.plan import one_off, unknown_ledger
 from reconciler.recorded.submission import Send, Submission
+from reconciler.services import batch as batch_service
 from reconciler.services import emr_serverless, session
 
 KEPT = 20_000
@@ -36,9 +38,9 @@ class OneAfterTheOther:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    def map(self, call: Callable[..., Any], *items: Iterable[Any]) -> list[Any]:
         """As `Executor.map`."""
-        return [call(item) for item in items]
+        return list(map(call, *items))
 
     def shutdown(self, *, cancel_futures: bool) -> None:
         """Nothing goes on."""
@@ -49,6 +51,7 @@ def threadless() -> Iterator[None]:
     """Inside the block nothing shipped that a story uses starts a thread."""
     with (
         patch.object(look, "ThreadPoolExecutor", OneAfterTheOther),
+        patch.object(batch_service, "ThreadPoolExecutor", OneAfterTheOther),
         patch.object(emr_serverless, "ThreadPoolExecutor", OneAfterTheOther),
     ):
         yield
@@ -73,6 +76,8 @@ def light() -> Iterator[None]:
         patched.enter_context(patch.object(batch, "decode", decoded))
         patched.enter_context(patch.object(log, "decode", decoded))
         patched.enter_context(patch.object(log, "deepcopy", _copied))
+        for module in (one_off, unknown_ledger):
+            patched.enter_context(patch.object(module, "client_token", lru_cache(5000)(module.client_token)))
         patched.enter_context(patch.object(session, "Config", _configs()))
         disable()
         try:

@@ -42,7 +42,6 @@ class Oracle:
     keys: dict[object, str] = field(default_factory=dict)
     outcomes: dict[str, list[e.SubmissionEvent]] = field(default_factory=dict)
     intent_times: list[float] = field(default_factory=list)
-    look_times: list[float] = field(default_factory=list)
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
@@ -74,16 +73,18 @@ class Oracle:
         match event:
             case e.Intended():
                 self._check_intent(event)
+                if event.send > 1:
+                    self.tale("sent again", self._why_again(event))
                 self.intents.setdefault(event.token, []).append(event)
                 self.intent_times.append(self.timeline.now)
                 return
             case e.Superseded():
                 if self.may_still_run(event.token):
                     self.broken(f"superseded, and a run of it exists or can still come: {event.token[:9]}")
-            case e.Submitted() | e.Adopted():
+            case e.Submitted() | e.Adopted() | e.Taken():
                 self._check_run(event)
-            case e.Absent():
-                self.look_times.append(self.timeline.now)
+            case e.Unsent() if event.code == "DeadlinePassed":
+                self.tale("deadline", "passed")
             case _:
                 pass
         self.outcomes.setdefault(event.token, []).append(event)
@@ -98,7 +99,13 @@ class Oracle:
             if token != event.token and self.may_still_run(token):
                 self.broken(f"a new intent while {token[:9]} has a run nobody recorded, or can still have one")
 
-    def _check_run(self, event: e.Submitted | e.Adopted) -> None:
+    def _why_again(self, event: e.Intended) -> str:
+        """What a further send rests on."""
+        if not event.proven:
+            return "at once, with the token"
+        return "after proof of absence" if self._unclear(event) else "after a refusal"
+
+    def _check_run(self, event: e.Submitted | e.Adopted | e.Taken) -> None:
         mine = self.runs.get(event.token, [])
         if event.run_id not in {run.run_id for run in mine}:
             self.broken(f"{event.type} with run {event.run_id}, which is not a run of this submission")
@@ -108,8 +115,10 @@ class Oracle:
     def transmitted(self, command: Command, request: Mapping[str, Any], token: str) -> None:
         """A request is let out: its own intent must be durable, its bytes those of the first, its content wanted."""
         intents = self.intents.get(token, [])
-        if not any(intent.owner == command.owner for intent in intents):
+        own = next((intent for intent in reversed(intents) if intent.owner == command.owner), None)
+        if own is None:
             self.broken(f"{command.who} transmits {token[:9]} without an intent of its own in the ledger")
+            return
         if intents[0].request != request:
             self.broken(f"{command.who} transmits other bytes for {token[:9]} than its first intent holds")
         if command.wish.asks != content_of(request):
@@ -118,13 +127,15 @@ class Oracle:
             )
         if command.stopped_before_transmit:
             self.broken(f"{command.who} transmits after it was asked to stop")
-        if self.weather.on_unknown == "Hold" and self._unclear(token):
+        if self.weather.on_unknown == "Hold" and own.proven and self._unclear(own):
             self.broken(f"{command.who} sends {token[:9]} again, and onUnknown is Hold")
 
-    def _unclear(self, token: str) -> bool:
-        """Whether an earlier send of a submission has no recorded end."""
-        ended = {o.send for o in self.outcomes.get(token, ()) if isinstance(o, e.Unsent | e.Rejected)}
-        return any(intent.send not in ended for intent in self.intents[token][:-1])
+    def _unclear(self, send: e.Intended) -> bool:
+        """Whether a send before this one has no recorded end."""
+        ended = {o.send for o in self.outcomes.get(send.token, ()) if isinstance(o, e.Unsent | e.Rejected)}
+        return any(
+            earlier.send not in ended for earlier in self.intents.get(send.token, ()) if earlier.send < send.send
+        )
 
     def accepted(self, run: Run) -> None:
         """AWS accepted a run, which nobody copied."""
@@ -163,7 +174,7 @@ class Oracle:
         """The runs that the ledger tells of for a submission."""
         found: set[str] = set()
         for outcome in self.outcomes.get(token, ()):
-            if isinstance(outcome, e.Submitted | e.Adopted):
+            if isinstance(outcome, e.Submitted | e.Adopted | e.Taken):
                 found.add(outcome.run_id)
             elif isinstance(outcome, e.Conflicted):
                 found.update(outcome.run_ids)

@@ -26,21 +26,22 @@ class Patch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """In the source of one function, `old` (exactly once) becomes `new`. `where` is ``module:function`` or
-    ``module:Class.method``, below ``reconciler``."""
+    """In the source of one function each `old` (exactly once) becomes `new`, one after the other. `where` is
+    ``module:function`` or ``module:Class.method``, below ``reconciler``."""
 
     where: str
-    old: str
-    new: str
+    edits: tuple[tuple[str, str], ...]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """See `Patch`."""
         module, owner, name, original = _found(self.where)
-        source = dedent(inspect.getsource(original.fget if isinstance(original, property) else original))
-        if source.count(self.old) != 1:
-            raise PatchedTextMissing(f"{self.where} holds {source.count(self.old)} times: {self.old!r}")
-        code = compile("from __future__ import annotations\n" + source.replace(self.old, self.new), self.where, "exec")
+        source = dedent(inspect.getsource(_function(original)))
+        for old, new in self.edits:
+            if source.count(old) != 1:
+                raise PatchedTextMissing(f"{self.where} holds {source.count(old)} times: {old!r}")
+            source = source.replace(old, new)
+        code = compile("from __future__ import annotations\n" + source, self.where, "exec")
         made: dict[str, Any] = {}
         exec(code, vars(module), made)
         with _replaced(owner, name, original, made[name]):
@@ -73,6 +74,11 @@ def all_applied(patches: tuple[Patch, ...]) -> Iterator[None]:
         for patch in patches:
             stack.enter_context(patch.applied())
         yield
+
+
+def _function(original: Any) -> Any:
+    """The function itself, of a property too."""
+    return original.fget if isinstance(original, property) else original
 
 
 def _found(where: str) -> tuple[Any, Any, str, Any]:

@@ -18,6 +18,9 @@ from tests.simulation.wishes import Wish, edited
 QUIET_PASSES = 10
 """Undisturbed passes after which nothing may be pending any more."""
 
+AROUND = (-120.0, -61.0, -1.0, 1.0, 61.0)
+"""Seconds from the moment at which a submission settles by right clocks."""
+
 
 class World:
     """Everything in one story."""
@@ -30,7 +33,7 @@ class World:
         self.cloud = Cloud(self.timeline, dice, self.weather, self.oracle)
         self.store = MemoryStore()
         self.wish = Wish(
-            deletion="Cancel" if dice.random() < 0.3 else "Orphan",
+            deletion="Cancel" if dice.random() < 0.5 else "Orphan",
             concurrency="Allow" if dice.random() < 0.5 else "Forbid",
         )
         self._commands = self._nonces = 0
@@ -91,10 +94,11 @@ class World:
         if roll < 0.4:
             return dice.choice((8.0, 25.0, 55.0, 70.0))
         if roll < 0.9 and self.oracle.intent_times:
-            settles = self.oracle.intent_times[-1] + SETTLE
-            if now < settles - 130:
-                return settles - now + dice.choice((-120.0, -61.0, -1.0, 1.0, 61.0))
-            return dice.choice((1.0, 30.0, 61.0, 122.0))
+            since = now - self.oracle.intent_times[-1]
+            if since < SETTLE - 130:
+                early = dice.random() < 0.3  # a look that must not count
+                return dice.random() * (SETTLE - since) if early else SETTLE - since + dice.choice(AROUND)
+            return dice.choice((1.0, 20.0, 61.0) if self.weather.glitch else (1.0, 61.0, 61.0, 122.0))
         return dice.choice((400.0, 1000.0, 1600.0, 100_000.0))
 
     # --- quiet --------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class Shelf:
             command.world.oracle.tale("ledger", "a write was lost on the way")
             if command.world.dice.random() < 0.3:
                 late = command.world.timeline.now + 4 * command.world.dice.random()
-                command.world.timeline.at(late, lambda: self._put(position, raw, "a write came late"))
+                command.world.timeline.at(late, lambda: self._come_late(position, raw))
             raise LedgerUnreachable("the request was lost")
         held = self._put(position, raw)
         command.away("ledger: written")
@@ -51,6 +51,9 @@ class Shelf:
     def get(self, position: int) -> bytes | None:
         """As `ports.Store`."""
         return self._store.get(position)
+
+    def _come_late(self, position: int, raw: bytes) -> None:
+        self._put(position, raw, "a write came late")
 
     def _put(self, position: int, raw: bytes, tale: str = "") -> bytes:
         if position > len(self._store.batches) + 1:

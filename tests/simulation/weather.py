@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from random import Random
 
+from reconciler.model.kind import Rate
 from tests.simulation.wishes import BATCH, EMR
 
 FATES = (
@@ -27,7 +29,13 @@ FATES = (
 """What can happen to a transmission besides being accepted and answered. In those that leave it open, such as a reset,
 the request was accepted or not by another throw."""
 
-FREEZES = (9.0, 36.0, 200.0, 880.0, 1500.0, 1700.0, 5000.0, 100_000.0)
+REFUSALS = {"throttled", "credentials"}
+"""Fates after which a send is repeated many times: some other one must be possible too."""
+
+SLOW = {operation: Rate(0.02, 1) for operation in ("StartJobRun", "SubmitJob")}
+"""Quotas that make a second send of a process wait for most of a minute."""
+
+FREEZES = (9.0, 36.0, 200.0, 880.0, 1700.0, 5000.0, 5000.0, 100_000.0)
 """Seconds for which a process stands still."""
 
 POINTS = (
@@ -36,6 +44,7 @@ POINTS = (
     "look",
     "looked",
     "planned",
+    "quota",
     "append intended",
     "ledger: before the write",
     "ledger: written",
@@ -57,6 +66,9 @@ POINTS = (
 )
 """Where a process can be killed or frozen; each is one that a story can aim at."""
 
+DANGEROUS = ("ledger: written", "connecting", "signed", "checked", "in flight", "answered", "append unsent")
+"""Those of them at which most can go wrong."""
+
 
 @dataclass(slots=True)
 class Weather:
@@ -65,7 +77,8 @@ class Weather:
     `aim` is one point where a process is stopped nearly every time it comes there, `freezing` says how. `fates` is what
     a transmission draws from. `lag` is how late a listing shows a run, `flicker` the chance that it shows it earlier,
     `glitch` that a listing leaves out everything for less than a minute; `edges` makes times as unlucky as they may be.
-    `clocks` is how far clocks are off at most, `wrong` the chance of one that is off by hours.
+    `rates` are the client's own quotas. `clocks` is how far clocks are off at most, `wrong` the chance of one that is
+    off by hours.
     """
 
     kind: str
@@ -85,14 +98,14 @@ class Weather:
     ledger_faults: float = 0.0
     paging: bool = False
     stopping: float = 0.0
-    outsiders: float = 0.0
+    rates: Mapping[str, Rate] = field(default_factory=dict)
 
     def calm(self) -> None:
         """No more faults from here on; what happened before goes on having happened."""
         self.fates = ("accepted",)
         self.aim = None
         self.crash = self.freeze = self.flicker = self.glitch = self.lag = self.clocks = self.wrong = 0.0
-        self.read_faults = self.ledger_faults = self.stopping = self.outsiders = 0.0
+        self.read_faults = self.ledger_faults = self.stopping = 0.0
 
 
 def drawn(dice: Random) -> Weather:
@@ -101,23 +114,25 @@ def drawn(dice: Random) -> Weather:
     some = dice.sample(FATES, dice.choice((0, 1, 1, 2, 3)))
     glitch = 0.5 if roll() < 0.15 else 0.0
     edges = roll() < 0.4
+    if edges and "late" not in some and roll() < 0.4:
+        some.append("late")
     return Weather(
         kind=BATCH if roll() < 0.55 else EMR,
         on_unknown="Hold" if roll() < 0.1 else "Resubmit",
-        fates=("accepted", *some) if roll() < 0.6 else tuple(some) or ("accepted",),
+        fates=("accepted", *some) if roll() < 0.6 or set(some) & REFUSALS else tuple(some) or ("accepted",),
         crash=dice.choice((0.0, 0.0, 0.01, 0.05)),
         freeze=dice.choice((0.0, 0.0, 0.01, 0.04)),
-        aim=dice.choice(POINTS) if roll() < 0.5 else None,
+        aim=dice.choice(POINTS if roll() < 0.6 else DANGEROUS) if roll() < 0.6 else None,
         freezing=roll() < 0.6,
-        lag=dice.choice((0.0, 60.0, 300.0)),
+        lag=dice.choice((0.0, 300.0, 300.0) if edges else (0.0, 60.0, 300.0)),
         flicker=dice.choice((0.0, 0.3)),
         glitch=glitch,
         edges=edges,
-        clocks=1.0 if glitch else dice.choice((0.0, 20.0, 60.0)),
+        clocks=1.0 if glitch else dice.choice((0.0, 60.0, 60.0) if edges else (0.0, 20.0, 60.0)),
         wrong=0.5 if roll() < 0.06 else 0.0,
         read_faults=0.3 if roll() < 0.15 else 0.0,
         ledger_faults=dice.choice((0.0, 0.0, 0.1, 0.4)),
         paging=roll() < 0.2,
         stopping=0.05 if roll() < 0.08 else 0.0,
-        outsiders=0.2 if roll() < 0.1 else 0.0,
+        rates=SLOW if roll() < 0.1 else {},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
@@ -9,7 +10,6 @@ from typing import Any
 
 from reconciler.identity.digest import digest
 from reconciler.model.spec import Policy
-from reconciler.model.strict import JSON
 from reconciler.plan.desired import Desired, DesiredSpec, Source
 from tests.builders import PLACE
 
@@ -20,7 +20,7 @@ BATCH, EMR = "BatchJob", "EmrServerlessJobRun"
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The spec as one commit has it. `content` decides what runs, `None`: the spec is not there; `tag` is content that
-    runs nothing. `seen` says whether the project file suspends it all."""
+    runs nothing."""
 
     content: str | None = "A"
     suspended: bool = False
@@ -39,11 +39,11 @@ def edited(wish: Wish, dice: Random) -> Wish:
     roll = dice.random()
     if wish.content is None or wish.suspended:
         return replace(wish, content=dice.choice("AB"), suspended=False)
-    if roll < 0.5:
+    if roll < 0.45:
         return replace(wish, content="B" if wish.content == "A" else "A")
-    if roll < 0.65:
+    if roll < 0.7:
         return replace(wish, content=None)
-    if roll < 0.8:
+    if roll < 0.85:
         return replace(wish, suspended=True)
     return replace(wish, tag="2" if wish.tag == "1" else "1")
 
@@ -61,7 +61,7 @@ def desired(kind: str, wish: Wish, on_unknown: str) -> Desired:
     )
 
 
-def content_of(request: JSON) -> str:
+def content_of(request: Mapping[str, Any]) -> str:
     """The content of a request as sent."""
     if "jobDriver" in request:
         return str(request["jobDriver"]["sparkSubmit"]["entryPoint"][-1])
@@ -71,7 +71,9 @@ def content_of(request: JSON) -> str:
 def _spec(kind: str, wish: Wish) -> DesiredSpec | None:
     if wish.content is None:
         return None
-    policy = Policy(suspend=wish.suspended, deletionPolicy=wish.deletion, concurrencyPolicy=wish.concurrency)
+    policy = Policy.model_validate(
+        {"suspend": wish.suspended, "deletionPolicy": wish.deletion, "concurrencyPolicy": wish.concurrency}
+    )
     request, locate = _request(kind, wish.content, wish.tag)
     return DesiredSpec(
         name=NAME,

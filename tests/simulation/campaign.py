@@ -1,0 +1,58 @@
+"""Many stories, one after another: what happened in them, and which of them broke a promise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from time import process_time
+
+from tests.simulation.light import light, threadless
+from tests.simulation.mutant import Mutant
+from tests.simulation.patches import all_applied
+from tests.simulation.schedule import Story, play
+
+
+@dataclass(slots=True)
+class Campaign:
+    """How a campaign went: `told` counts what happened in it, `broken` are the stories that broke a promise."""
+
+    stories: int = 0
+    told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    broken: list[Story] = field(default_factory=list)
+
+
+def run(seeds: Iterable[int]) -> Campaign:
+    """Plays the story of each seed."""
+    campaign = Campaign()
+    with threadless(), light():
+        for seed in seeds:
+            story = play(seed, campaign.told)
+            campaign.stories += 1
+            if story.broken is not None:
+                campaign.broken.append(story)
+    return campaign
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """By which story a mutant was caught, after how many, and in how many seconds of the processor."""
+
+    seed: int
+    stories: int
+    seconds: float
+    broken: str
+
+
+def hunt(mutant: Mutant, seeds: Iterable[int], seconds: float = 60.0) -> Caught | None:
+    """Plays stories with the patched code until one breaks a promise; `None` where none did in time."""
+    begin = process_time()
+    told: Counter[tuple[str, str]] = Counter()
+    with threadless(), light(), all_applied(mutant.patches):
+        for stories, seed in enumerate(seeds, 1):
+            story = play(seed, told)
+            if story.broken is not None:
+                return Caught(seed, stories, process_time() - begin, story.broken)
+            if process_time() - begin > seconds:
+                break
+    return None

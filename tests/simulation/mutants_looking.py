@@ -1,0 +1,143 @@
+"""Broken rules about what is looked for, and when it is known not to exist: R4 to R6."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.simulation.mutant import PROTOCOL, SETTLING, UNRESOLVED, mutant, text
+from tests.simulation.patches import Value
+
+DAY = timedelta(hours=24)
+
+LOOKS = (
+    mutant(
+        "listing-error-is-absence",
+        "R4",
+        "takes a listing that failed for an empty one",
+        text(
+            "services.batch:Batch._found",
+            ("{want.token: str(error) for want in wanted}", "{want.token: () for want in wanted}"),
+        ),
+        text(
+            "services.emr_serverless:EmrServerless.find",
+            ("{want.token: str(error) for want in mine}", "{want.token: () for want in mine}"),
+        ),
+    ),
+    mutant(
+        "unread-tags-are-absence",
+        "R4",
+        "passes over jobs that are listed and whose tags could not be read",
+        text(
+            "services.batch:Batch._tagged",
+            ("if job_id not in jobs:\n", "if job_id not in jobs:\n                continue\n"),
+        ),
+    ),
+    mutant(
+        "first-page-only",
+        "R4",
+        "reads one page of a listing",
+        text("services.batch:_listed", ('if not answer.get("nextToken"):', "if True:")),
+        text("services.emr_serverless:_pages", ('if not answer.get("nextToken"):', "if True:")),
+    ),
+    mutant(
+        "name-is-enough",
+        "R4",
+        "adopts a run by its name, whatever its tag",
+        text(
+            "services.batch:Batch._found",
+            ("tagged.get(want.token, ())", "[job for jobs in tagged.values() for job in jobs]"),
+        ),
+        text("services.batch:Batch._tagged", ("if token is not None:", "if True:")),
+    ),
+    mutant(
+        "first-of-two",
+        "R4",
+        "adopts the first of two runs that carry the tag",
+        text(f"{UNRESOLVED}:decide_unresolved", ("submission.phase is Phase.CONFLICTED or len(found) > 1", "False")),
+        text(f"{PROTOCOL}:_find_out", ("len(found) == 1", "len(found) > 0")),
+    ),
+)
+
+SETTLES = "return parse(submission.newest_send.at) + timedelta(seconds=settle_seconds)"
+
+ABSENCE = (
+    mutant(
+        "no-settling",
+        "R5",
+        "waits for nothing",
+        text(f"{SETTLING}:settles_at", (SETTLES, "return parse(submission.newest_send.at)")),
+    ),
+    mutant(
+        "settling-without-lag",
+        "R5",
+        "does not wait for the lag of listings, nor with room",
+        text(f"{SETTLING}:settles_at", ("seconds=settle_seconds", "seconds=settle_seconds - 300 - 210")),
+    ),
+    mutant(
+        "settling-from-the-first-send",
+        "R5",
+        "counts from the first send, not the newest",
+        text(f"{SETTLING}:settles_at", ("submission.newest_send.at", "submission.first_intent_at")),
+    ),
+    mutant(
+        "one-look",
+        "R5",
+        "one empty look suffices",
+        text(
+            f"{SETTLING}:proven_absent",
+            ("len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)", "len(looks) > 0"),
+        ),
+    ),
+    mutant(
+        "looks-together",
+        "R5",
+        "two looks at the same moment suffice",
+        text(f"{SETTLING}:_apart", ("seconds=settle_seconds / LOOKS_APART", "seconds=0")),
+    ),
+    mutant(
+        "early-looks-count",
+        "R5",
+        "counts looks from before settling",
+        text(f"{SETTLING}:proving_looks", (" if moment >= settled", "")),
+        text(
+            f"{SETTLING}:_counts", ("settled = looked_at >= settles_at(submission, settle_seconds)", "settled = True")
+        ),
+    ),
+    mutant(
+        "no-24-hours", "R5", "trusts AWS's memory for ever", Value(f"{SETTLING}:MEMORY", DAY, timedelta(days=10_000))
+    ),
+    mutant(
+        "hold-is-resubmit",
+        "R5",
+        "sends again although onUnknown is Hold",
+        text(f"{UNRESOLVED}:_absent", ('desired.on_unknown == "Hold"', "False")),
+    ),
+    mutant(
+        "hold-nothing-resolves",
+        "R5",
+        "holds whatever is unknown, for ever",
+        text(f"{UNRESOLVED}:_absent", ('desired.on_unknown == "Hold"', "True")),
+    ),
+)
+
+REPEATS = (
+    mutant(
+        "repeats-for-an-hour",
+        "R6",
+        "repeats the same token long after the first minute",
+        Value(f"{SETTLING}:REPEAT_SECONDS", 60.0, 3600.0),
+    ),
+    mutant(
+        "batch-repeats",
+        "R6",
+        "repeats where AWS takes no token",
+        text(f"{UNRESOLVED}:_may_repeat", ("kind_named(submission.kind).token_field is not None", "True")),
+        text("apply.intent:intent", ("idempotent=kind.token_field is not None", "idempotent=True")),
+    ),
+    mutant(
+        "repeat-counts-as-proven",
+        "R6",
+        "takes a repeated send for proof that the earlier ones did not arrive",
+        text(f"{PROTOCOL}:_send", ("proven = number > 1 and not repeats", "proven = number > 1")),
+    ),
+)

@@ -1,0 +1,159 @@
+"""Broken rules about what is written down, clocks, signals and changes of a spec: R7 to R11."""
+
+from __future__ import annotations
+
+from tests.simulation.mutant import DECIDE, DECIDED, LOG, PROTOCOL, UNRESOLVED, mutant, text
+
+ENDS = (
+    mutant(
+        "failed-runs-again",
+        "R7",
+        "runs a spec again whose run failed",
+        text(
+            "recorded.state:SpecRecord.baseline",
+            ("if s.accepted or s.unresolved", 'if (s.accepted and s.run_state != "failed") or s.unresolved'),
+        ),
+    ),
+    mutant(
+        "finished-runs-again",
+        "R7",
+        "runs a spec again whose run has ended",
+        text("recorded.state:SpecRecord.baseline", ("if s.accepted or s.unresolved", "if s.live or s.unresolved")),
+    ),
+    mutant(
+        "cancel-before-it-is-written",
+        "R7",
+        "cancels first and writes that down afterwards",
+        text(
+            f"{DECIDED}:cancel",
+            ("    failure = yield Cancel(action.kind, token, run_id, reason)\n", ""),
+            ("    try:\n", "    failure = yield Cancel(action.kind, token, run_id, reason)\n    try:\n"),
+        ),
+    ),
+)
+
+WRITES = (
+    mutant(
+        "lost-reply-is-won",
+        "R8",
+        "takes a write whose reply was lost for done",
+        text(f"{LOG}:Log._write", ("unclear = error\n", "return raw\n")),
+    ),
+    mutant(
+        "nonce-no-matter",
+        "R8",
+        "takes whatever is at the position for its own",
+        text(f"{LOG}:Log._won", ("held != raw and decode(held, position, self.address).nonce != batch.nonce", "False")),
+    ),
+    mutant(
+        "lost-reply-is-lost",
+        "R8",
+        "takes a write whose reply was lost for not done, and writes the same at the next position",
+        text(
+            f"{LOG}:Log.append",
+            (
+                "if self._won(position, batch):",
+                "try:\n                won = self._won(position, batch)\n            except LedgerUnreachable:\n"
+                "                self._follow()\n                return self.append(events, lambda _: None)\n"
+                "            if won:",
+            ),
+        ),
+        text(f"{LOG}:Log._write", ("unclear = error\n", "raise\n")),
+    ),
+    mutant(
+        "validity-asked-once",
+        "R8",
+        "does not ask again whether an event makes sense after others have written",
+        text(
+            f"{LOG}:Log.append",
+            ("why = valid(self._recorded) or", "why = (None if asked else valid(self._recorded)) or"),
+            ("while True:\n", "asked = False\n        while True:\n"),
+            (
+                "return Appended(position)\n            self._follow()\n",
+                "return Appended(position)\n            self._follow()\n            asked = True\n",
+            ),
+        ),
+    ),
+)
+
+CLOCKS = (
+    mutant(
+        "clocks-no-matter",
+        "R9",
+        "acts with a clock that is off by hours",
+        text("guard:check_clock", ("abs(ahead) > CLOCK_ERROR_SECONDS", "False")),
+    ),
+)
+
+STOPPING = (
+    mutant(
+        "sends-after-a-signal",
+        "R10",
+        "sends after it was asked to stop",
+        text("apply.driver:_transmit", ("if world.stop.is_set():", "if False:")),
+    ),
+)
+
+CHANGES = (
+    mutant(
+        "edited-no-matter",
+        "R11",
+        "sends again although the spec asks for something else",
+        text(f"{UNRESOLVED}:_asks", ("spec.digest == submission.digest and ", "")),
+    ),
+    mutant(
+        "suspended-no-matter",
+        "R11",
+        "sends again although the spec is suspended",
+        text(f"{UNRESOLVED}:_asks", (" and not suspended", "")),
+    ),
+    mutant(
+        "bytes-rendered-anew",
+        "R11",
+        "sends the spec's bytes of now instead of those of the first intent",
+        text("apply.intent:_bytes_to_send", ("if action.send == 1:", "if True:")),
+    ),
+    mutant(
+        "resend-with-another-token",
+        "R11",
+        "gives a further send a token of its own",
+        text(
+            f"{UNRESOLVED}:_again",
+            ("return replace(again, ", 'return replace(again, client_token=submission.token[:-1] + "x", '),
+        ),
+        text("apply.intent:_bytes_to_send", ("if action.send == 1:", "if True:")),
+        text(
+            f"{PROTOCOL}:_may_intend",
+            ("return None if again and known.newest is submission else what_moved(action, recorded)", "return None"),
+        ),
+        text(f"{LOG}:Log._intended_before", ("submission.key == key and", "False and")),
+    ),
+    mutant(
+        "new-generation-meanwhile",
+        "R11",
+        "submits new content while the old is unresolved",
+        text(f"{DECIDE}:_decide", ("if record.unresolved:", "if record.unresolved and spec is None:")),
+        text("recorded.state:SpecRecord.baseline", ("s.accepted or s.unresolved", "s.accepted")),
+        text(f"{PROTOCOL}:_may_intend", (" or known.unresolved", "")),
+    ),
+    mutant(
+        "superseded-at-once",
+        "R11",
+        "gives up a submission that the spec no longer asks for before it has settled",
+        text(
+            f"{UNRESOLVED}:decide_unresolved",
+            (
+                "if not proven_absent(submission, desired.settle_seconds):",
+                "asked = spec is not None and _asks(spec, submission, desired)\n"
+                "    if asked and not proven_absent(submission, desired.settle_seconds):",
+            ),
+        ),
+        text(f"{DECIDED}:supersede", ("return None if proven else what_moved(action, recorded)", "return None")),
+    ),
+    mutant(
+        "superseded-unproven-by-now",
+        "R11",
+        "gives up a submission that somebody sent again meanwhile",
+        text(f"{DECIDED}:supersede", ("return None if proven else what_moved(action, recorded)", "return None")),
+    ),
+)

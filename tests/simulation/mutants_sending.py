@@ -1,0 +1,173 @@
+"""Broken rules about what is sent, and what an answer proves: R1 to R3."""
+
+from __future__ import annotations
+
+from tests.simulation.mutant import FOLD, OUTCOME, PROTOCOL, TRANSMISSION, mutant, text
+
+ALWAYS_SENT = "    if self.sent:\n"
+NEVER_SENT = "    if False:\n"
+CHECK = "self.clock.now() > self.deadline.wall or self.clock.boot() > self.deadline.boot"
+TRANSMIT = "    outcome = _outcome((yield Transmit(intent.action.kind, intent.request, deadline)))\n"
+DEADLINE = "    deadline = Deadline(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)\n"
+
+INTENT = (
+    mutant(
+        "intent-after-call",
+        "R1",
+        "calls first and writes the intent afterwards",
+        text(
+            f"{PROTOCOL}:_send", (TRANSMIT, ""), ("    try:\n        appended", TRANSMIT + "    try:\n        appended")
+        ),
+    ),
+    mutant(
+        "no-intent-no-matter",
+        "R1",
+        "calls although the intent could not be written",
+        text(
+            f"{PROTOCOL}:_send",
+            (
+                'return _Sent(ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"))',
+                "appended = None",
+            ),
+        ),
+    ),
+    mutant(
+        "moved-no-matter",
+        "R1",
+        "calls although somebody else has the submission",
+        text(f"{PROTOCOL}:_send", ("return _Sent(moved(appended))", "pass")),
+    ),
+    mutant(
+        "deadline-from-after-the-append",
+        "R1",
+        "counts the deadline from when the intent was confirmed",
+        text(
+            f"{PROTOCOL}:_send",
+            (TRANSMIT, "    reading = yield from read_clock()\n" + DEADLINE + TRANSMIT),
+        ),
+    ),
+    mutant(
+        "intent-of-what-moved",
+        "R1",
+        "asks nobody whether a first intent still makes sense",
+        text(
+            f"{PROTOCOL}:_may_intend",
+            ("if known.head != action.ledger_head or submission is not None or known.unresolved:", "if False:"),
+            (
+                "return what_moved(action, recorded) if any(s.key == key for s in known.submissions) else None",
+                "return None",
+            ),
+        ),
+    ),
+    mutant(
+        "further-send-unasked",
+        "R1",
+        "asks nobody whether a further send still makes sense",
+        text(
+            f"{PROTOCOL}:_may_intend",
+            ("return None if again and known.newest is submission else what_moved(action, recorded)", "return None"),
+        ),
+    ),
+)
+
+TRANSMISSIONS = (
+    mutant(
+        "no-deadline", "R2", "never checks the deadline", text(f"{TRANSMISSION}:Transmission.pass_on", (CHECK, "False"))
+    ),
+    mutant(
+        "deadline-before-signing",
+        "R2",
+        "checks the deadline before the request is signed",
+        text(f"{TRANSMISSION}:guard", ('"before-send"', '"before-call"')),
+    ),
+    mutant(
+        "boot-clock-only",
+        "R2",
+        "checks the deadline by the boot-time clock alone, which a sleeping machine may hold back",
+        text(f"{TRANSMISSION}:Transmission.pass_on", (CHECK, "self.clock.boot() > self.deadline.boot")),
+    ),
+    mutant(
+        "sdk-retries",
+        "R2",
+        "lets the SDK transmit again",
+        text(f"{TRANSMISSION}:Transmission.pass_on", (ALWAYS_SENT, NEVER_SENT)),
+        text("services.session:Aws.sending", ('"total_max_attempts": 1', '"total_max_attempts": 3')),
+    ),
+)
+
+AMBIGUOUS_5XX = 'return Ambiguous(code, clean(f"HTTP {status}: {message}"), conflict=status == CONFLICT)'
+
+OUTCOMES = (
+    mutant(
+        "unclear-is-rejected",
+        "R3",
+        "takes what is unclear for a no",
+        text(f"{OUTCOME}:classify", ("return Ambiguous(code, message)", "return Declined(code, message)")),
+    ),
+    mutant(
+        "timeout-is-unsent",
+        "R3",
+        "takes a reply that never came for a request that never went",
+        text(f"{OUTCOME}:classify", ("return Ambiguous(code, message)", "return NotSent(code, message)")),
+    ),
+    mutant(
+        "5xx-is-refused",
+        "R3",
+        "sends again after a 5xx",
+        text(f"{OUTCOME}:_answered_no", (AMBIGUOUS_5XX, "return Refused(code, message)")),
+    ),
+    mutant(
+        "5xx-is-unsent",
+        "R3",
+        "takes a 5xx for nothing sent",
+        text(f"{OUTCOME}:_answered_no", (AMBIGUOUS_5XX, "return NotSent(code, message)")),
+    ),
+    mutant(
+        "empty-200-is-accepted",
+        "R3",
+        "takes a 200 without a run id for a run",
+        text(
+            f"{OUTCOME}:accepted",
+            (
+                'return Ambiguous("UnexpectedReply", f"the reply was a success without {reply.run_id}")',
+                'return Accepted("")',
+            ),
+        ),
+    ),
+    mutant(
+        "empty-200-is-unsent",
+        "R3",
+        "takes a 200 without a run id for nothing sent",
+        text(
+            f"{OUTCOME}:accepted",
+            (
+                'return Ambiguous("UnexpectedReply", f"the reply was a success without {reply.run_id}")',
+                'return NotSent("UnexpectedReply", "no id")',
+            ),
+        ),
+    ),
+    mutant(
+        "proxy-is-aws",
+        "R3",
+        "takes a 4xx of whoever stands between for AWS's",
+        text(
+            f"{OUTCOME}:_answered_no",
+            (
+                'return Ambiguous(code, f"HTTP {status} without a request id: not an answer of AWS\'s own")',
+                "return Declined(code, message)",
+            ),
+        ),
+    ),
+    mutant(
+        "refusal-closes-earlier-sends",
+        "R3",
+        "takes a no to one send for a no to those before, which are unresolved",
+        text(f"{FOLD}:_fail", (" and all(send.outcome is not None for send in submission.sends)", "")),
+    ),
+    mutant(
+        "late-refusal-undoes-a-run",
+        "R3",
+        "lets a no that was written late undo a run that is known",
+        text(f"{FOLD}:_fail", ("submission.phase is Phase.INTENDED and ", "")),
+    ),
+)

@@ -1,0 +1,76 @@
+"""Each rule of the protocol, broken on purpose in the shipped code, is found out by the stories."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from reconciler.plan import settling
+from tests.simulation.campaign import hunt
+from tests.simulation.mutants import BY_NAME, MUTANTS
+from tests.simulation.patches import PatchedTextMissing, Text, Value, all_applied
+
+PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
+ROW = re.compile(r"^\| `(?P<name>[a-z0-9-]+)` \| (?P<rule>R\d+) \|.*\| (?P<stories>\d+) \|$", re.MULTILINE)
+
+SECONDS = 60.0
+
+
+def _documented() -> dict[str, tuple[str, int]]:
+    """The table of the page: rule, and the seed of the story that found the mutant out."""
+    return {row["name"]: (row["rule"], int(row["stories"]) - 1) for row in ROW.finditer(PAGE.read_text())}
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_a_broken_rule_is_found_out(name: str) -> None:
+    """Each mutant is caught: by the story that the page names, or, where the code has moved on, by another one."""
+    _, seed = _documented()[name]
+    assert hunt(BY_NAME[name], chain([seed], range(200_000)), SECONDS) is not None
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_a_broken_rule_is_found_out_by_any_stories(name: str) -> None:
+    """Each mutant is caught within a minute by stories that nobody chose."""
+    assert hunt(BY_NAME[name], range(5_000_000, 6_000_000), SECONDS) is not None
+
+
+def test_the_page_has_every_mutant() -> None:
+    """The table of docs/simulation.md holds each mutant with its rule, and no other."""
+    assert {mutant.name: mutant.rule for mutant in MUTANTS} == {n: rule for n, (rule, _) in _documented().items()}
+
+
+def test_every_rule_is_broken_by_some_mutant() -> None:
+    """There is a mutant of each of the rules R1 to R11."""
+    assert {f"R{number}" for number in range(1, 12)} == {mutant.rule for mutant in MUTANTS}
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_patches_come_off_again(name: str) -> None:
+    """After a mutant everything shipped is what it was."""
+    before = _shipped(name)
+    with all_applied(BY_NAME[name].patches):
+        assert before != _shipped(name)
+    assert before == _shipped(name)
+
+
+def _shipped(name: str) -> list[object]:
+    from tests.simulation.patches import _found
+
+    return [_found(patch.where)[3] for patch in BY_NAME[name].patches if isinstance(patch, Text | Value)]
+
+
+def test_a_patch_of_code_that_has_changed_is_an_error() -> None:
+    """A mutant that would change nothing is no mutant."""
+    absent = Text("plan.settling:settles_at", (("this is not there", "nor this"),))
+    other = Value("plan.settling:LOOKS_APART", 24, 1)
+    gone = Text("plan.settling:no_such_function", (("a", "b"),))
+    for patch in (absent, other, gone):
+        with pytest.raises(PatchedTextMissing), patch.applied():
+            pass
+    assert settling.LOOKS_APART == 25
+    assert "this is not there" not in inspect.getsource(settling)
