@@ -20,7 +20,7 @@
 #endif
 #define SETTLE (D+V+L+C)
 #ifndef MEMORY
-#define MEMORY (SETTLE+3)  /* AWS tells of a run this long after it was accepted, at the least */
+#define MEMORY (SETTLE+2)  /* AWS tells of a run this long after it was accepted, at the least */
 #endif
 #ifndef MAXT
 #define MAXT (MEMORY+2)
@@ -53,6 +53,12 @@ bool accepted = false;
 byte accepted_at = 0;
 byte accepted_send = 0;
 
+#ifdef LATE_LOOKS
+#define REMEMBERS true
+#else
+#define REMEMBERS (k < oldest+MEMORY-C)     /* a look that counts is from before AWS may have forgotten a run */
+#endif
+
 #ifdef NO_SIGNATURE_AGE
 #define FRESH(n) true
 #else
@@ -63,6 +69,16 @@ byte accepted_send = 0;
 #define ANY_OPEN (open[1] || open[2] || open[3])
 #else
 #define ANY_OPEN (open[1] || open[2])
+#endif
+
+/* Whether an intent still makes sense: asked in the step that appends it. */
+#ifdef VALID_UNASKED
+#define VALID (sends < n)
+#else
+#define FIRST_VALID (n == 1 && phase == none)
+#define AGAIN_VALID (again && sends == n-1 && (phase == unsent || (phase == intended && (proven || SETTLED))))
+#define REPEAT_VALID (repeats && sends == n-1 && phase == intended && REPEAT_TIME)
+#define VALID (FIRST_VALID || AGAIN_VALID || REPEAT_VALID)
 #endif
 
 /* What an intent does to the fold. */
@@ -114,7 +130,8 @@ inline deliver(n) {
             assert(n < 2);
 #endif
             if :: reply[n] = 1 :: reply[n] = 3 fi           /* the reply arrives, or is lost, or is a 5xx */
-        fi }
+        fi;
+        stamp[n] = 0 }
 }
 
 proctype Network() {
@@ -155,7 +172,7 @@ pass:
 #ifdef EARLY_LOOKS
             :: phase == intended ->
 #else
-            :: phase == intended && k >= newest+SETTLE ->
+            :: phase == intended && k >= newest+SETTLE && REMEMBERS ->
 #endif
 #ifdef ONE_LOOK
                 proven = true
@@ -173,11 +190,11 @@ pass:
             :: else
             fi }
         fi
-    :: else -> k = CLOCK
+    :: else
     fi;
     /* the plan */
     atomic {
-        n = sends+1;
+        n = sends+1; k = CLOCK;
         if
         :: phase == intended && (proven || SETTLED) ->
             if
@@ -201,18 +218,11 @@ pass:
             fi
         fi
     };
-    t = CLOCK;                                              /* read before the append begins */
+    d_step { t = CLOCK; wants = false; k = 0 };             /* read before the append begins */
 #ifndef CALL_FIRST
     atomic {
         if
-#ifdef VALID_UNASKED
-        :: true
-#else
-        :: n == 1 && phase == none
-        :: again && sends == n-1 && (phase == unsent || (phase == intended && (proven || SETTLED)))
-        :: repeats && sends == n-1 && phase == intended && REPEAT_TIME
-#endif
-        -> fold_intent(n, t, again)
+        :: VALID -> fold_intent(n, t, again)
 #ifdef REPEAT_PROVES
            ; if :: repeats -> open[1] = false; if :: n > 2 -> open[2] = false :: else fi; oldest = t :: else fi
 #endif
@@ -227,21 +237,21 @@ pass:
 #ifdef CHECK_BEFORE_SIGNING
     if :: CLOCK <= t+D -> skip :: else -> d_step { fold_unsent(n) }; goto pass fi;
 #endif
-    m = CLOCK;                                              /* signed */
+    m = CLOCK;                                              /* signed, and checked at once: a pause between would only age it */
 #ifndef NO_DEADLINE
 #ifndef CHECK_BEFORE_SIGNING
-    if :: CLOCK <= t+D -> skip :: else -> d_step { fold_unsent(n) }; goto pass fi;
+    if :: m <= t+D -> skip :: else -> d_step { fold_unsent(n) }; goto pass fi;
 #endif
 #endif
     if :: true :: goto pass fi;                             /* killed, or frozen between the check and the send */
-    d_step { flying[n] = true; stamp[n] = m; reply[n] = 0 };
+    d_step { flying[n] = true; stamp[n] = m; reply[n] = 0; m = 0 };
 #ifdef CALL_FIRST
     d_step { if :: sends < n -> fold_intent(n, t, again) :: else fi };
 #endif
     do
     :: reply[n] == 0 && now < MAXT -> goto pass             /* killed, or no reply in time: unclear */
     :: reply[n] == 1 -> d_step { phase = submitted }; goto stop
-    :: reply[n] == 2 -> d_step { fold_unsent(n) }; goto pass
+    :: reply[n] == 2 -> d_step { fold_unsent(n); reply[n] = 0 }; goto pass
     :: reply[n] == 3 ->
 #ifdef UNCLEAR_IS_REFUSED
         d_step { fold_unsent(n) };

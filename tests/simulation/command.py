@@ -20,6 +20,7 @@ from reconciler.plan.decide import plan
 from reconciler.plan.desired import Desired
 from reconciler.plan.settling import absences, conflicts
 from reconciler.plan.value import Plan
+from reconciler.plan.vanished import vanished
 from reconciler.ports import Moved, Service
 from reconciler.recorded.state import Recorded
 from reconciler.services import batch, emr_serverless
@@ -157,6 +158,7 @@ class Command:
                 yield self.world.dice.choice((5.0, 61.0, 1500.0))
             self.wish = self.world.wish
             recorded = log.refresh()
+            recorded.forget_findings()
             yield self.pace("read")
             if any(recorded.unresolved()) or any(recorded.live()):
                 yield from self._look(log, recorded, ahead)
@@ -174,9 +176,10 @@ class Command:
         yield self.pace("looked")
         sighting.lay_over(recorded)
         absent = absences(recorded, looked_at, SETTLE)
-        if absent:
+        gone = vanished(recorded, sighting.unseen, looked_at, SETTLE)
+        if absent or gone:
             guard.check_clock(ahead)
-        record_observations(log, (*observed, *conflicts(recorded, looked_at), *absent))
+        record_observations(log, (*observed, *conflicts(recorded, looked_at), *absent, *gone))
         yield self.pace("recorded looks")
 
     def _apply(self, log: Log, wanted: Desired, ahead: float) -> Generator[float, None, None]:
@@ -189,9 +192,10 @@ class Command:
         quota = Buckets(self.world.weather.rates, self.clock)
         world = driver.World(log, self.service, self.clock, quota, self.stop)
         task = Task(PLACE, world, Provenance(None, "sim", "0", self.owner), CLAIM, SETTLE)
-        for action in made.pending:
+        pending = {index for index, action in enumerate(made.actions) if action.effective}
+        for index in (index for indexes in execute._by_name(made, pending) for index in indexes):
             if not self.stop.is_set():
-                result = yield from self._drive(execute._steps(action, task), task.world)
+                result = yield from self._drive(execute._steps(made.actions[index], task), task.world)
                 self.world.oracle.tale("result", result)
 
     def _drive(self, steps: Steps, world: driver.World) -> Generator[float, None, str]:

@@ -20,16 +20,10 @@ CLOCKS = 130.0
 """How far two clocks can be from each other, and room."""
 
 
-def settled(world: World, made: Plan) -> bool:
+def settled(made: Plan) -> bool:
     """Whether a plan has nothing to do, and waits for nothing that time and undisturbed passes would bring about."""
     waits = [action for action in made.actions if action.action is ActionType.WAIT]
-    return not made.pending and all(_lasting(world, action) for action in waits)
-
-
-def _lasting(world: World, action: Action) -> bool:
-    return action.reason is Reason.SUSPENDED or (
-        action.reason is Reason.CONCURRENCY and _forgotten(world, action.run_id)
-    )
+    return not made.pending and all(action.reason is Reason.SUSPENDED for action in waits)
 
 
 def judge(world: World, made: Plan) -> None:
@@ -61,7 +55,7 @@ def _justified(world: World, action: Action) -> bool:
             return any(run.cancelled for run in runs) and not _asked(oracle, token)
         case Reason.UNKNOWN:
             return world.weather.on_unknown == "Hold" or world.timeline.now - oracle.first_intent(token) > DAY - CLOCKS
-        case Reason.CONCURRENCY:
+        case Reason.LOST:
             return _forgotten(world, action.run_id)
         case _:
             return False

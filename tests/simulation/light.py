@@ -17,9 +17,9 @@ from unittest.mock import patch
 
 from botocore.config import Config
 
-from reconciler.ledger import batch, log
+from reconciler.ledger import batch, chain, log, rehearsal
 from reconciler.observe import look
-from reconciler.plan import one_off, unknown_ledger
+from reconciler.plan import submits, unknown_ledger
 from reconciler.recorded.submission import Send, Submission
 from reconciler.services import batch as batch_service
 from reconciler.services import emr_serverless, session
@@ -75,8 +75,9 @@ def light() -> Iterator[None]:
     with ExitStack() as patched:
         patched.enter_context(patch.object(batch, "decode", decoded))
         patched.enter_context(patch.object(log, "decode", decoded))
-        patched.enter_context(patch.object(log, "deepcopy", _copied))
-        for module in (one_off, unknown_ledger):
+        patched.enter_context(patch.object(chain, "decode", decoded))
+        patched.enter_context(patch.object(rehearsal, "deepcopy", _copied))
+        for module in (submits, unknown_ledger):
             patched.enter_context(patch.object(module, "client_token", lru_cache(5000)(module.client_token)))
         patched.enter_context(patch.object(session, "Config", _configs()))
         disable()

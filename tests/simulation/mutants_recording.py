@@ -37,7 +37,7 @@ WRITES = (
         "lost-reply-is-won",
         "R8",
         "takes a write whose reply was lost for done",
-        text(f"{LOG}:Log._write", ("unclear = error\n", "return raw\n")),
+        text("ledger.writing:put", ("unclear = error\n", "return raw\n")),
     ),
     mutant(
         "nonce-no-matter",
@@ -50,27 +50,27 @@ WRITES = (
         "R8",
         "takes a write whose reply was lost for not done, and writes the same at the next position",
         text(
-            f"{LOG}:Log.append",
+            f"{LOG}:Log._append",
             (
                 "if self._won(position, batch):",
-                "try:\n                won = self._won(position, batch)\n            except LedgerUnreachable:\n"
-                "                self._follow()\n                return self.append(events, lambda _: None)\n"
-                "            if won:",
+                "try:\n            won = self._won(position, batch)\n        except LedgerError:\n"
+                "            self._follow()\n            return self._append(events, lambda _: None)\n"
+                "        if won:",
             ),
         ),
-        text(f"{LOG}:Log._write", ("unclear = error\n", "raise\n")),
+        text("ledger.writing:put", ("unclear = error\n", "raise\n")),
     ),
     mutant(
         "validity-asked-once",
         "R8",
         "does not ask again whether an event makes sense after others have written",
         text(
-            f"{LOG}:Log.append",
+            f"{LOG}:Log._append",
             ("why = valid(self._recorded) or", "why = (None if asked else valid(self._recorded)) or"),
-            ("while True:\n", "asked = False\n        while True:\n"),
+            ("while True:\n", "asked = False\n    while True:\n"),
             (
-                "return Appended(position)\n            self._follow()\n",
-                "return Appended(position)\n            self._follow()\n            asked = True\n",
+                "return Appended(position)\n        self._follow()\n",
+                "return Appended(position)\n        self._follow()\n        asked = True\n",
             ),
         ),
     ),
@@ -99,7 +99,7 @@ CHANGES = (
         "edited-no-matter",
         "R11",
         "sends again although the spec asks for something else",
-        text(f"{UNRESOLVED}:_asks", ("spec.digest == submission.digest and ", "")),
+        text(f"{UNRESOLVED}:_same", ("return spec.digest == submission.digest", "return True")),
     ),
     mutant(
         "suspended-no-matter",
@@ -124,17 +124,17 @@ CHANGES = (
         text("apply.intent:_bytes_to_send", ("if action.send == 1:", "if True:")),
         text(
             f"{PROTOCOL}:_may_intend",
-            ("return None if again and known.newest is submission else what_moved(action, recorded)", "return None"),
+            ("return None if again and newest else what_moved(action, recorded)", "return None"),
         ),
-        text(f"{LOG}:Log._intended_before", ("submission.key == key and", "False and")),
+        text("ledger.rehearsal:intended_before", ("submission.key == key and", "False and")),
     ),
     mutant(
         "new-generation-meanwhile",
         "R11",
         "submits new content while the old is unresolved",
-        text(f"{DECIDE}:_decide", ("if record.unresolved:", "if record.unresolved and spec is None:")),
+        text(f"{DECIDE}:_decide", ("if not any(_blocks(action, recorded) for action in unresolved):", "if True:")),
         text("recorded.state:SpecRecord.baseline", ("s.accepted or s.unresolved", "s.accepted")),
-        text(f"{PROTOCOL}:_may_intend", (" or known.unresolved", "")),
+        text(f"{PROTOCOL}:_hindered", ("return bool(known.unresolved)", "return False")),
     ),
     mutant(
         "superseded-at-once",

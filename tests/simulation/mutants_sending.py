@@ -52,7 +52,8 @@ INTENT = (
         "asks nobody whether a first intent still makes sense",
         text(
             f"{PROTOCOL}:_may_intend",
-            ("if known.head != action.ledger_head or submission is not None or known.unresolved:", "if False:"),
+            ("if submission is not None or (known.head != action.ledger_head and not action.beside):", "if False:"),
+            ("if _hindered(action, known):", "if False:"),
             (
                 "return what_moved(action, recorded) if any(s.key == key for s in known.submissions) else None",
                 "return None",
@@ -65,7 +66,7 @@ INTENT = (
         "asks nobody whether a further send still makes sense",
         text(
             f"{PROTOCOL}:_may_intend",
-            ("return None if again and known.newest is submission else what_moved(action, recorded)", "return None"),
+            ("return None if again and newest else what_moved(action, recorded)", "return None"),
         ),
     ),
 )

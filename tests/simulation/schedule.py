@@ -109,7 +109,7 @@ class World:
         for _ in range(QUIET_PASSES):
             command = self.command()
             self.timeline.drain()
-            if command.made is not None and settled(self, command.made):
+            if command.made is not None and settled(command.made):
                 judge(self, command.made)
                 return
             self.timeline.now = max([self.timeline.now + SETTLE + 65, *(run.ends for run in self.cloud.live())])
