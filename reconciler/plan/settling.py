@@ -38,9 +38,11 @@ def settles_at(submission: Submission, settle_seconds: int) -> datetime:
 
 
 def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datetime]:
-    """The recorded empty looks that count, oldest first: those begun after the submission had settled."""
+    """The recorded empty looks that count, oldest first: those begun after the submission had settled, and before AWS
+    may have forgotten a run of it."""
     settled = settles_at(submission, settle_seconds)
-    return [moment for moment in map(parse, submission.looked) if moment >= settled]
+    looks = map(parse, submission.looked)
+    return [moment for moment in looks if moment >= settled and not forgotten(submission, moment)]
 
 
 def proven_absent(submission: Submission, settle_seconds: int) -> bool:
@@ -81,7 +83,7 @@ def conflicts(recorded: Recorded, looked_at: datetime) -> tuple[Conflicted, ...]
 def _counts(submission: Submission, looked_at: datetime, settle_seconds: int) -> bool:
     looks = proving_looks(submission, settle_seconds)
     fresh = not looks or looked_at - looks[-1] >= _apart(settle_seconds)
-    settled = looked_at >= settles_at(submission, settle_seconds)
+    settled = looked_at >= settles_at(submission, settle_seconds) and not forgotten(submission, looked_at)
     return submission.phase is Phase.INTENDED and settled and fresh and not proven_absent(submission, settle_seconds)
 
 

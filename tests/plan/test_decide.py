@@ -12,7 +12,7 @@ from reconciler.plan.action import Action, ActionType, Reason
 from reconciler.plan.change import Change
 from reconciler.plan.decide import changed_names, plan
 from reconciler.plan.desired import Ancestry, Checkout, Limits, Suspension
-from reconciler.plan.settling import absences
+from reconciler.plan.settling import absences, proving_looks
 from reconciler.recorded.events import Unclear
 from reconciler.recorded.state import Recorded, Sighting
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, spec, token
@@ -312,6 +312,11 @@ class TestProvenAbsent:
         action = decide(desired(spec("A")), self.absent(100, 40, age=86_401))
         assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
 
+    def test_a_look_from_after_a_day_proves_nothing(self) -> None:
+        """AWS may have forgotten the run by then: who planned to give it up before, and slept on it, must not do so."""
+        (submission,) = self.absent(58, 0, age=86_460).unresolved()
+        assert [] == [str(look) for look in proving_looks(submission, 1500)]
+
     def test_a_run_that_shows_up_after_all_is_adopted(self) -> None:
         """What is found counts more than what was not."""
         known = self.absent(100, 40)
@@ -329,6 +334,8 @@ class TestProvenAbsent:
             ((59,), 3600, (), 0),
             ((60,), 3600, (), 1),
             ((200, 100), 3600, (), 0),
+            ((), 86_400, (), 1),
+            ((), 86_401, (), 0),
         ],
     )
     def test_which_looks_are_recorded(

@@ -141,6 +141,7 @@ class BatchClient(_Client):
         told = [run for job in jobs if (run := self._cloud.told(job)) is not None]
         if self._command.world.weather.read_faults and self._dice.random() < 0.3:
             self._command.world.oracle.tale("cloud", "tags were unread")
+            self._cloud.left_out.update(run.run_id for run in told[-1:])
             told = told[:-1]
         return {"jobs": [self._job(run) for run in told]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -98,13 +99,15 @@ _ERRORS: dict[str, Callable[[], Exception]] = {
 
 @dataclass(slots=True)
 class Cloud:
-    """One account. `runs` are all that were ever accepted, `declined` the tokens whose content was refused."""
+    """One account. `runs` are all that were ever accepted, `left_out` how often a
+    description left each of them out."""
 
     timeline: Timeline
     dice: Random
     weather: Weather
     oracle: Oracle
     runs: list[Run] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     glitch_until: float = 0.0
 
     # --- submitting ---------------------------------------------------------------------------------------------------

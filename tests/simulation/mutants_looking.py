@@ -98,9 +98,9 @@ ABSENCE = (
         "early-looks-count",
         "R5",
         "counts looks from before settling",
-        text(f"{SETTLING}:proving_looks", (" if moment >= settled", "")),
+        text(f"{SETTLING}:proving_looks", ("moment >= settled and ", "")),
         text(
-            f"{SETTLING}:_counts", ("settled = looked_at >= settles_at(submission, settle_seconds)", "settled = True")
+            f"{SETTLING}:_counts", ("settled = looked_at >= settles_at(submission, settle_seconds) and ", "settled = ")
         ),
     ),
     mutant(

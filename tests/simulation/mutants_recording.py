@@ -132,7 +132,7 @@ CHANGES = (
         "new-generation-meanwhile",
         "R11",
         "submits new content while the old is unresolved",
-        text(f"{DECIDE}:_decide", ("if not any(_blocks(action, recorded) for action in unresolved):", "if True:")),
+        text(f"{DECIDE}:_decide", ("if not any(_blocks(action) for action in unresolved):", "if True:")),
         text("recorded.state:SpecRecord.baseline", ("s.accepted or s.unresolved", "s.accepted")),
         text(f"{PROTOCOL}:_hindered", ("return bool(known.unresolved)", "return False")),
     ),
