@@ -20,6 +20,7 @@ from reconciler.plan.slots import is_slot
 from reconciler.recorded.state import SpecRecord
 from reconciler.recorded.submission import Phase, RunState, Submission
 
+SUSPENDED = "suspended"
 GIVEN_UP = {Phase.SUPERSEDED, Phase.ABANDONED}
 
 
@@ -98,15 +99,21 @@ def _run_of(case: Case, name: str, slot: str | None) -> Chain | Unmet:
     record = case.recorded.spec(name)
     if other.policy.schedule is None:
         return _current(other, record)
-    if slot is not None:
-        same = [s for s in record.submissions if s.slot == slot]
-        if same:
-            return chain_of(same, same[0])
-        if record.is_missed(slot):
-            return Unmet(f"slot {slot} of {name} was missed", missed=True)
-        if _has(other, record, slot):
-            return Unmet(f"slot {slot} of {name} has not been submitted")
+    if slot is not None and (found := _of_slot(other, record, slot)) is not None:
+        return found
     return _newest(other, record, any_content=slot is not None)
+
+
+def _of_slot(other: DesiredSpec, record: SpecRecord, slot: str) -> Chain | Unmet | None:
+    """The attempts of the same slot of another spec; `None` where that has no such slot."""
+    same = [s for s in record.submissions if s.slot == slot]
+    if same:
+        return chain_of(same, same[0])
+    if slot in record.backfill:
+        return Unmet(f"slot {slot} of {other.name} is to be backfilled")
+    if _never_runs(record, slot):
+        return Unmet(f"slot {slot} of {other.name} was missed", missed=True)
+    return Unmet(f"slot {slot} of {other.name} has not been submitted") if _has(other, record, slot) else None
 
 
 def _current(other: DesiredSpec, record: SpecRecord) -> Chain | Unmet:
@@ -130,9 +137,23 @@ def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Cha
     return Unmet(f"{other.name} as it is now has not run yet")
 
 
+def _never_runs(record: SpecRecord, slot: str) -> bool:
+    """Whether it is recorded that a slot of another spec never runs: by its name, or as one of its schedule in a range
+    or a time that is dealt with."""
+    if any(slot in (missed.slots or ()) for missed in record.missed):
+        return True
+    return _ticks(record, slot) and (record.is_missed(slot) or any(slot in missed for missed in record.missed))
+
+
 def _has(other: DesiredSpec, record: SpecRecord, slot: str) -> bool:
-    """Whether a slot is one of the schedule of another spec, as it is in force."""
+    """Whether a slot is still to be dealt with by another spec, whose schedule is in force or suspended."""
     schedule = record.schedule
-    if schedule is None or not in_force(record, other.policy) or parse(slot) <= parse(schedule.since):
+    if schedule is None or parse(slot) <= parse(schedule.since):
         return False
-    return is_slot(schedule.schedule, schedule.time_zone, slot)
+    return (schedule.stopped == SUSPENDED or in_force(record, other.policy)) and _ticks(record, slot)
+
+
+def _ticks(record: SpecRecord, slot: str) -> bool:
+    """Whether a slot is one of the recorded schedule."""
+    schedule = record.schedule
+    return schedule is not None and is_slot(schedule.schedule, schedule.time_zone, slot)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from reconciler.recorded import events as e
-from reconciler.recorded.slots import Schedule, SlotRange
+from reconciler.recorded.slots import MissedReason, Schedule, SlotRange
 from reconciler.recorded.state import Pin, Recorded, SpecRecord
 from reconciler.recorded.submission import Phase, RunState, Send, Submission
 
@@ -75,7 +75,6 @@ def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
     match event:
         case e.ScheduledSince():
             record.schedule = Schedule(event.since, event.schedule, event.time_zone, event.kind, event.stopped)
-            record.missed.clear()  # slots before `since` are not due any more
         case e.Missed():
             slots = frozenset(event.slots) if event.slots is not None else None
             record.missed.append(SlotRange(event.first, event.last, event.reason, slots))
@@ -88,12 +87,17 @@ def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
             pass
 
 
+OF_BEGINS = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
+"""Reasons of slots that are told when a schedule begins anew."""
+
+
 def _settle(record: SpecRecord, slot: str | None) -> None:
-    """Up to `slot` all slots are dealt with: what was missed before needs no place of its own any more."""
+    """Up to `slot` all slots are dealt with: what was missed before needs no place of its own any more, but for what a
+    suspension or another schedule ended, which a schedule that begins later says nothing about."""
     if slot is None or slot <= (record.settled or ""):
         return
     record.settled = slot
-    record.missed[:] = [missed for missed in record.missed if missed.last > slot]
+    record.missed[:] = [missed for missed in record.missed if missed.last > slot or missed.reason in OF_BEGINS]
 
 
 def _submission(recorded: Recorded, event: e.SubmissionEvent) -> Submission:

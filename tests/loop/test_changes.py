@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.identity.instant import parse
+from reconciler.identity.instant import parse, text
 from reconciler.plan.action import ActionType, Reason
 from reconciler.plan.desired import DesiredSpec, Limits, Suspension
 from reconciler.recorded import events as e
@@ -286,6 +286,63 @@ class TestDependencies:
         assert where.missed_slots("load") == [f"2026-11-02T0{hour}:00:00Z" for hour in (3, 4, 5)]
         assert {event.reason for event in where.missed("load")} == {"dependency"}
         assert slots_of(where.of("load"))[-1] == "2026-11-02T06:00:00Z"
+
+    def test_a_slot_that_the_other_does_not_have_waits_for_its_newest_run(self) -> None:
+        """What is dealt with of the other schedule says nothing about a time that is none of its slots."""
+        ends = iter(["failed"])
+        fate: Fate = lambda _action, _now: (60, next(ends, "succeeded"))  # noqa: E731
+        on = {"schedule": "30 1 * * *", "dependsOn": [{"name": "extract"}]}
+        where = world(spec("A", "extract", policy={"schedule": "0 1,2 * * *"}), spec("A", "load", policy=on), fate=fate)
+        minutes(where, 60 * 5)
+        assert slots_of(where.of("extract")) == ["2026-11-02T01:00:00Z", "2026-11-02T02:00:00Z"]
+        assert slots_of(where.of("load")) == ["2026-11-02T01:30:00Z"]
+        assert where.missed("load") == []
+
+    def test_a_missed_slot_may_be_backfilled_together_with_its_dependent(self) -> None:
+        """Both were missed in an outage; asked for at once, they run in order."""
+        hourly = {"schedule": "0 * * * *"}
+        load = spec("A", "load", policy={**hourly, "dependsOn": [{"name": "extract"}]})
+        where = world(spec("A", "extract", policy=hourly), load)
+        where.reconcile()
+        where.now = START + timedelta(hours=2, minutes=5)
+        minutes(where, 10)
+        for name in ("load", "extract"):
+            asked = e.BackfillAsked(at=text(where.now), name=name, slots=("2026-11-02T01:00:00Z",), actor="tests")
+            where.write(asked)
+        minutes(where, 10)
+        backfilled = [run.name for run in where.runs if run.slot == "2026-11-02T01:00:00Z"]
+        assert backfilled == ["extract", "load"]
+
+    @pytest.mark.parametrize("catchup", [False, True])
+    def test_a_suspended_dependency_is_not_met_by_an_older_slot(self, catchup: bool) -> None:
+        """Its slots come to nothing, and so do those that wait for them: in the end they are recorded as missed."""
+        hourly: dict[str, Any] = {"schedule": "0 * * * *"}
+        load = spec("A", "load", policy={**hourly, "catchup": catchup, "dependsOn": [{"name": "extract"}]})
+        where = world(spec("A", "extract", policy=hourly), load)
+        minutes(where, 90)
+        where.specs = [spec("A", "extract", policy={**hourly, "suspend": True}), load]
+        minutes(where, 120)
+        assert slots_of(where.of("load")) == ["2026-11-02T01:00:00Z"]
+        where.specs = [spec("A", "extract", policy=hourly), load]
+        minutes(where, 60)
+        assert slots_of(where.of("load")) == ["2026-11-02T01:00:00Z", "2026-11-02T04:00:00Z"]
+        assert where.missed_slots("load") == ["2026-11-02T02:00:00Z", "2026-11-02T03:00:00Z"]
+
+    def test_a_slot_missed_with_its_dependency_is_told_once(self) -> None:
+        """A suspension afterwards does not tell it again."""
+        hourly: dict[str, Any] = {"schedule": "0 * * * *", "catchup": True}
+        on = {**hourly, "dependsOn": [{"name": "extract"}]}
+        extract = spec("A", "extract", policy={"schedule": "0 * * * *"})
+        where = world(extract, spec("A", "load", policy=on), fate=well(1800))
+        where.reconcile()
+        where.now = START + timedelta(hours=2, minutes=5)
+        minutes(where, 1)
+        assert where.missed_slots("load") == ["2026-11-02T01:00:00Z"]
+        where.specs = [extract, spec("A", "load", policy={**on, "suspend": True})]
+        minutes(where, 10)
+        where.specs = [extract, spec("A", "load", policy=on)]
+        minutes(where, 10)
+        assert where.missed_slots("load") == ["2026-11-02T01:00:00Z", "2026-11-02T02:00:00Z"]
 
     def test_a_request_names_the_run_it_waits_for(self) -> None:
         """In a Batch request the name of a spec becomes its job id, as soon as there is one."""
