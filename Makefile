@@ -61,7 +61,7 @@ coverage: $(DEV) ## run every test and measure branch coverage, subprocesses inc
 	@$(PYTEST) -m "not soak and not bench and not aws" --cov --cov-report=term
 
 # Many cases wait for AWS or for time to pass: more of them at once than there are cores. Fails where nothing ran.
-soak: $(DEV) $(FUZZ) ## the long campaigns: kills, races, simulation, fuzzing; about an hour (docs/promise.md)
+soak: $(DEV) $(FUZZ) ## the long campaigns: kills, races, simulation, fuzzing; hours, see docs/promise.md
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m soak
 
 aws-proof: $(DEV) ## ask a real AWS account about the open points; see docs/promise.md for what it needs and costs
