@@ -22,7 +22,9 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
     """Every slot after a time, oldest first; ends where the schedule has none in the next fifty years."""
     zone: tzinfo = UTC if time_zone == "UTC" else ZoneInfo(time_zone)
     for moment in CronSim(schedule, after.astimezone(zone)):
-        yield moment.astimezone(UTC)
+        slot = moment.astimezone(UTC)
+        if slot > after:  # begun within an hour that comes twice, cronsim also gives the slot of its first time
+            yield slot
 
 
 def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:

@@ -57,6 +57,12 @@ class TestTime:
         far = newest_slot("0 2 29 2 *", "UTC", datetime(2020, 1, 1, tzinfo=UTC), until)
         assert far == "2028-02-29T02:00:00Z"
 
+    def test_no_slot_is_in_the_past_within_the_hour_that_comes_twice(self) -> None:
+        """02:30 ran at its first time; asked during the second, the next is that of the next day."""
+        second = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
+        assert next_slot("30 2 * * *", "Europe/Madrid", second) == "2026-10-26T01:30:00Z"
+        assert newest_slot("30 2 * * *", "Europe/Madrid", second, second + timedelta(hours=1)) is None
+
     def test_a_schedule_that_is_never_due(self) -> None:
         """The thirtieth of February does not come."""
         assert is_slot("0 * * * *", "UTC", TWO)
