@@ -66,7 +66,7 @@ def asked(url: str, method: str, path: str, body: bytes) -> int:
             return error.code
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(PATHS), st.one_of(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4), ANYTHING))
 def test_any_body_is_answered_in_order(url, where, body):
     """The emulator says yes or no; it never fails, whatever it is sent."""
@@ -129,7 +129,7 @@ def spoilt_plans(draw: st.DrawFn) -> Any:
     return form
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.one_of(spoilt_plans(), ANYTHING))
 def test_a_spoilt_plan_is_refused_or_shown(form):
     """Whatever a plan file holds, it is refused in one sentence, or is a plan that can be shown."""

@@ -56,7 +56,12 @@ def everything(world: World) -> None:
     """Every command that tells something, for people and for machines."""
     for form in ("text", "markdown", "json"):
         run(world, "plan", "--format", form, "-vv")
-    for more in ((), ("--format", "json")):
+    what_ran(world, (), ("--format", "json"))
+
+
+def what_ran(world: World, *forms: tuple[str, ...]) -> None:
+    """Every command that tells of runs."""
+    for more in forms:
         run(world, "status", *more)
         run(world, "history", "orders", *more)
         run(world, "why", "orders", *more)
@@ -91,7 +96,7 @@ def test_what_aws_says_is_no_command(world: World):
         with echoing(answer) as url:
             world.env = aws_environment(url)
             run(world, "apply", "--yes", "-vv")
-            everything(world)
+            what_ran(world, ())
         (world.folder / "ledger.sqlite").unlink()
 
 

@@ -113,14 +113,14 @@ def forgeries(draw: st.DrawFn) -> list[Any]:
     return [batch(e.encode(OPENED)), *map(batch, forms)]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=35, deadline=None, derandomize=True)
 @given(forgeries())
 def test_a_forged_event_ends_in_a_sentence_or_an_answer(batches):
     """Whatever an event holds: nothing but an error that was raised on purpose comes out."""
     assert told(chained(batches))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=35, deadline=None, derandomize=True)
 @given(st.lists(st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(batch())), ANYTHING)), max_size=3))
 def test_anything_for_a_batch_ends_in_a_sentence(batches):
     """The same for what is no batch at all, with the chain of hashes right or not."""
@@ -128,7 +128,7 @@ def test_anything_for_a_batch_ends_in_a_sentence(batches):
     assert told(chained(batches))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=35, deadline=None, derandomize=True)
 @given(st.binary(max_size=60), st.data())
 def test_damaged_bytes_end_in_a_sentence(noise, data):
     """A good ledger with some bytes of one of its batches changed."""
