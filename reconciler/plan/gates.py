@@ -43,7 +43,7 @@ def ready(action: Action, case: Case, *, may_replace: bool = True) -> Action:
 
 def depended(action: Action, case: Case) -> Action:
     """A submit behind its dependencies: a wait that names what is missing, or, for a slot that waits for one that never
-    comes, a skip."""
+    comes, a skip. What a person asked for is no such slot: they may ask for the other one too."""
     if action.action is not ActionType.SUBMIT:
         return action
     found = dependencies(case, action.slot)
@@ -51,9 +51,10 @@ def depended(action: Action, case: Case) -> Action:
         return with_run_ids(action, case.spec, found.run_ids) if action.send == 1 else action
     if action.reason in LATER_ATTEMPTS and not case_names_runs(case):
         return action
-    if found.missed and action.slot is not None:
+    if found.missed and action.slot is not None and action.reason is not Reason.BACKFILL:
         return _missed(action, found)
-    return stopped(action, ActionType.WAIT, Reason.DEPENDENCY, found.message)
+    hint = "; backfill that too" if found.missed and action.reason is Reason.BACKFILL else ""
+    return stopped(action, ActionType.WAIT, Reason.DEPENDENCY, found.message + hint)
 
 
 def case_names_runs(case: Case) -> bool:

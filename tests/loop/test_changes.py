@@ -313,6 +313,23 @@ class TestDependencies:
         backfilled = [run.name for run in where.runs if run.slot == "2026-11-02T01:00:00Z"]
         assert backfilled == ["extract", "load"]
 
+    def test_a_backfill_waits_for_a_slot_that_its_dependency_missed(self) -> None:
+        """It says so, and runs once that is backfilled too."""
+        hourly = {"schedule": "0 * * * *"}
+        load = spec("A", "load", policy={**hourly, "dependsOn": [{"name": "extract"}]})
+        where = world(spec("A", "extract", policy=hourly), load)
+        where.reconcile()
+        where.now = START + timedelta(hours=2, minutes=5)
+        minutes(where, 10)
+        for name in ("load", "extract"):
+            asked = e.BackfillAsked(at=text(where.now), name=name, slots=("2026-11-02T01:00:00Z",), actor="tests")
+            where.write(asked)
+            where.reconcile()
+            assert (ActionType.WAIT, Reason.DEPENDENCY) in said(where, "load")
+            assert where.missed_slots("load") == ["2026-11-02T01:00:00Z"]
+        minutes(where, 10)
+        assert slots_of(where.of("load")) == ["2026-11-02T02:00:00Z", "2026-11-02T01:00:00Z"]
+
     @pytest.mark.parametrize("catchup", [False, True])
     def test_a_suspended_dependency_is_not_met_by_an_older_slot(self, catchup: bool) -> None:
         """Its slots come to nothing, and so do those that wait for them: in the end they are recorded as missed."""
