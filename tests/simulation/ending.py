@@ -56,7 +56,7 @@ def _justified(world: World, action: Action) -> bool:
         case Reason.UNKNOWN:
             return world.weather.on_unknown == "Hold" or world.timeline.now - oracle.first_intent(token) > DAY - CLOCKS
         case Reason.LOST:
-            return _forgotten(world, action.run_id) or world.cloud.left_out[action.run_id or ""] > 1
+            return _forgotten(world, action.run_id) or world.cloud.left_out[action.run_id or ""] > 0
         case _:
             return False
 
