@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from reconciler.model.strict import JSON, Strict
@@ -68,7 +68,7 @@ class Kind:
     warn: Callable[[JSON], Sequence[Remark]]
     is_streaming: Callable[[JSON], bool]
     spec_dependencies: Callable[[JSON], Sequence[str]]
-    rates: Mapping[str, Rate]
+    rates: Mapping[str, Rate] = field(hash=False)
     with_runs: Callable[[JSON, Mapping[str, str]], JSON]
 
     def as_sent(self, request: Mapping[str, Any], token: str, owner: str) -> JSON:
