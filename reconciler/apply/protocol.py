@@ -124,7 +124,9 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Steps:
         case Declined():
             return (yield from record(_said(e.Rejected, event, at, outcome), _failed(ActionOutcome.REJECTED, outcome)))
         case Ambiguous():
-            return (yield from record(_said(e.Unclear, event, at, outcome), _failed(ActionOutcome.UNKNOWN, outcome)))
+            more = {"conflict": True} if outcome.conflict else {}
+            unclear = _said(e.Unclear, event, at, outcome, **more)
+            return (yield from record(unclear, _failed(ActionOutcome.UNKNOWN, outcome)))
         case _:
             assert_never(outcome)
 
@@ -224,7 +226,8 @@ def _hindered(action: Action, known: SpecRecord) -> bool:
 
 
 def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:
-    """A repeated send makes sense while the first one's minute lasts and nobody knows its run."""
+    """A repeated send makes sense while the first one's minute lasts, nobody knows its run, and AWS did not say that it
+    knows the token."""
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:
@@ -233,6 +236,7 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
             submission is not None
             and submission.phase is Phase.INTENDED
             and submission.newest_send.number == number - 1
+            and not submission.token_known
             and may_repeat_at(submission.first_intent_at, wall)
         )
         return None if fine else what_moved(action, recorded)

@@ -44,7 +44,7 @@ def decide_unresolved(  # noqa: PLR0917 - the three things a plan is made from, 
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
     if not proven_absent(submission, desired.settle_seconds):
         if spec is not None and _may_repeat(submission, spec, desired, now):
-            message = f"{story}; AWS knows its token: the same send is repeated"
+            message = f"{story}; AWS takes a token for it: the same send is repeated"
             return _again(submission, spec, record, message)
         message = f"{story}; {_until(submission, desired.settle_seconds, now)}"
         return of_submission(submission, record, ActionType.WAIT, Reason.SETTLING, message)
@@ -71,13 +71,14 @@ def _absent(
 
 def _may_repeat(submission: Submission, spec: DesiredSpec, desired: Desired, now: datetime) -> bool:
     """Whether the same token may go again at once (R6): AWS takes it, its first minute lasts, and whoever sent it last
-    is done with it: it said that the outcome is unclear, or its deadline has passed."""
+    is done with it: it said that the outcome is unclear, or its deadline has passed. A 409 on the token ends it."""
     last = submission.newest_send
     done = submission.error is not None or now > parse(last.not_after)
     return (
         desired.may_repeat
         and kind_named(submission.kind).token_field is not None
         and done
+        and not submission.token_known
         and _asks(spec, submission, desired)
         and may_repeat_at(submission.first_intent_at, now.timestamp())
     )

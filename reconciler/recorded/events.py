@@ -116,12 +116,14 @@ class Rejected(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unclear(SubmissionEvent):
-    """The outcome of a send is not known. Changes nothing but what people are told: the intent stays unresolved."""
+    """The outcome of a send is not known: the intent stays unresolved. `conflict`: AWS answered that it has seen the
+    token, which ends repeats of the send."""
 
     type: ClassVar[str] = "unclear"
     send: int
     code: str
     message: str
+    conflict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

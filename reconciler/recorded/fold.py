@@ -212,6 +212,7 @@ def _doubt(submission: Submission, event: e.SubmissionEvent) -> None:
     match event:
         case e.Unclear():
             submission.error = f"{event.code}: {event.message}"
+            submission.token_known = submission.token_known or event.conflict is True
         case e.Conflicted():
             submission.phase = Phase.CONFLICTED
             submission.conflict = tuple(event.run_ids)

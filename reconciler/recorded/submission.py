@@ -69,6 +69,7 @@ class Submission:
     `run_id`          `None` until AWS accepted it.
     `taken_by`        the spec that was given this run by hand: since then it is no longer this submission's to follow.
     `conflict`        the runs that claim to be this submission's, where there are several.
+    `token_known`     whether AWS answered that it knows the token: then only a look can tell by which run.
     `usage`           what else the service said of its run; `None` where it said nothing.
     `error`           what AWS or the client said last, ``CODE: message``; `None` where nothing went wrong.
     """
@@ -102,6 +103,7 @@ class Submission:
     usage: Mapping[str, object] | None = None
     error: str | None = None
     conflict: tuple[str, ...] = ()
+    token_known: bool = False
     taken_by: str | None = None
     positions: list[int] = field(default_factory=list)
     reason: str = ""

@@ -90,6 +90,29 @@ def test_after_a_conflict_it_only_looks() -> None:
     assert (result.outcome, len(here.aws.sent)) == ("adopted", 1)  # type: ignore[attr-defined]
 
 
+def test_after_a_conflict_a_later_pass_only_looks_too() -> None:
+    """The ledger keeps that AWS answered 409: another pass within the minute plans to wait, and sends nothing."""
+    here = world(before={"orders": [conflict]}, hidden=True)
+    here.apply(desired(spark()))
+    log = here.ledger()
+    (action,) = plan(desired(spark()), log.recorded, NOW.fromtimestamp(here.clock.now(), NOW.tzinfo)).actions
+    assert (action.action, action.reason) == ("wait", "settling")
+
+
+def test_a_conflict_that_another_pass_met_ends_repeats() -> None:
+    """A plan to repeat that was made before another pass was answered 409 sends nothing."""
+    here = world(before={"orders": [unclear] * 5}, hidden=True)
+    here.apply(desired(spark()))
+    log = here.ledger()
+    made = plan(desired(spark()), log.recorded, NOW.fromtimestamp(here.clock.now(), NOW.tzinfo))
+    assert made.actions[0].send == 6
+    last = log.batch(log.recorded.position)[-1]
+    assert isinstance(last, e.Unclear)
+    log.append([replace(last, conflict=True)], lambda _: None)
+    (result,) = here.apply(made, log)
+    assert (result.outcome, len(here.aws.sent)) == ("none", 5)  # type: ignore[attr-defined]
+
+
 def test_a_no_to_a_repeated_send_closes_nothing_else() -> None:
     """Throttled or unsent, it says nothing about the send before it, which stays unresolved."""
     here = world(before={"orders": [unclear, throttled, unsent, unclear, unclear]})
