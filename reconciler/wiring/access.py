@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+FRESH_SECONDS = 60.0
+"""How long AWS's word about account and time is good for the next send."""
+
+
 class Access:
     """Services by kind, each connected once, when it is first asked for. Safe for threads.
 
@@ -41,6 +45,7 @@ class Access:
         self._services: dict[str, Service] = {}
         self._aws: Aws | None = None
         self._emulator: Emulator | None = None
+        self._heard = (0.0, 0.0)  # both clocks, when AWS said last whose credentials these are
 
     def name_runs(self, run_names: Mapping[str, str]) -> None:
         """What the specs call their runs, where not like themselves: the emulator's settings are by spec."""
@@ -68,12 +73,16 @@ class Access:
         return cast("Inventory", self.service(kind))
 
     def check(self) -> None:
-        """Connects, and so asks AWS once whose credentials these are. Raises as `service` does."""
+        """Connects, and so asks AWS whose credentials these are and what time it is; again where that was long ago.
+        Raises as `service` does."""
         with self._lock:
-            self._connected()
+            aws = self._connected()
+            if not self._target.is_emulator and self._is_old():
+                self._identify(aws)
 
     def check_clock(self) -> None:
-        """Raises `ClockOff` where AWS's clock, as it was heard when connecting, is too far from this machine's."""
+        """Raises `ClockOff` where AWS's clock, as it was heard last, is too far from this machine's."""
+        self.check()
         with self._lock:
             guard.check_clock(self._connected().clock_ahead)
 
@@ -101,9 +110,19 @@ class Access:
         aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
         if self._target.settling_problem(overridden=False):  # where AWS really is takes clients of every service to say
             guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
-        guard.check_account(self._place.target, self._place.account, aws.account())
+        self._identify(aws)
         logger.info("account %s, region %s", self._place.account, self._place.region)
         return aws
+
+    def _identify(self, aws: Aws) -> None:
+        """Asks AWS whose credentials these are, and so what time it is. Raises `AccountMismatch`, `ServiceError`."""
+        guard.check_account(self._place.target, self._place.account, aws.account())
+        self._heard = (self._clock.now(), self._clock.boot())
+
+    def _is_old(self) -> bool:
+        """Whether what AWS said was long ago, by either clock: a service lives for months, and clocks are set."""
+        wall, boot = self._heard
+        return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
 
     def _embedded(self) -> Aws:
         from reconciler.services.session import Aws

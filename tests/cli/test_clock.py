@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
-from reconciler.errors import ClockOff
+from reconciler.errors import AccountMismatch, ClockOff
 from reconciler.guard import check_clock
+from reconciler.identity.digest import Place
 from reconciler.identity.instant import text
+from reconciler.model.project import Target
 from reconciler.recorded.events import Absent
+from reconciler.wiring.access import Access
 from tests.builders import intended
-from tests.cli.world import ACCOUNT, World
-from tests.ledger.builders import always
+from tests.cli.world import ACCOUNT, REGION, World, aws_environment
+from tests.ledger.builders import StandingClock, always
 from tests.services.stub import REQUEST_ID, Stub, http, reply
 from tests.services.test_session import IDENTITY
 
@@ -66,3 +70,27 @@ def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: 
         done = world.run("reconcile")
     assert code == done.code, done.err
     assert looks == sum(isinstance(event, Absent) for event in world.events())
+
+
+def test_a_service_hears_the_time_and_the_account_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Passes of one service are a long time apart: what AWS said at the first says nothing about the hundredth."""
+    clock = StandingClock(time.time())
+    target = Target(account=ACCOUNT, region=REGION, ledger="sqlite:///ledger.sqlite")
+    ours, other = (IDENTITY.replace(b"123456789012", account) for account in (ACCOUNT.encode(), b"999999999999"))
+    with Stub(
+        reply(http(200, ours, REQUEST_ID | {"Date": formatdate(clock.now(), usegmt=True)})),
+        reply(http(200, ours, REQUEST_ID | {"Date": formatdate(clock.now() - 3600, usegmt=True)})),
+        reply(http(200, other, REQUEST_ID)),
+    ) as sts:
+        for name, value in aws_environment(sts.url).items():
+            monkeypatch.setenv(name, value)
+        access = Access(tmp_path, Place("shop", "staging", ACCOUNT, REGION), target, clock)
+        access.check_clock()
+        access.check_clock()
+        clock.sleep(61)
+        with pytest.raises(ClockOff):
+            access.check_clock()
+        clock.sleep(61)
+        with pytest.raises(AccountMismatch):
+            access.check()
+        access.close()
