@@ -68,7 +68,8 @@ def command(
     if verdict.wrong():
         return 1
     if target_address != site.address:
-        out(plain(f"\nNow write ledger: {target_address} for target {site.place.target} in reconciler.yaml."))
+        out("")
+        out(plain(f"Now write ledger: {target_address} for target {site.place.target} in reconciler.yaml."))
     out(plain(f"{source} is as it was: see that nothing writes to it any more."))
     return 0
 

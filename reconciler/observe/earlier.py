@@ -1,4 +1,4 @@
-"""A look for runs that an earlier ledger knew, before the first intent of one that holds nothing."""
+"""A look for runs that an earlier ledger knew, before the first intent of one that holds none."""
 
 from __future__ import annotations
 

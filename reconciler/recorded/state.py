@@ -115,6 +115,12 @@ class Recorded:
         """What is recorded of a spec; an empty record where nothing is."""
         return self.specs.get(name) or SpecRecord(name)
 
+    @property
+    def intends(self) -> bool:
+        """Whether anything was ever intended to be sent. While nothing was, an earlier ledger may have been lost: what
+        is recorded may be the first of its runs that are adopted again."""
+        return any(send.number for submission in self.by_token.values() for send in submission.sends)
+
     def become(self, other: Recorded) -> None:
         """Takes over what another fold added up to; what this pass observed stays."""
         for known in fields(self):

@@ -61,20 +61,20 @@ def check_heads(plan: Plan, recorded: Recorded) -> None:
 
 
 def check_earlier(session: Session, plan: Plan, recorded: Recorded) -> None:
-    """Before the first intent of a ledger that holds nothing: raises `PlanFileError` where AWS has a run of what the
+    """Before the first intent of a ledger: raises `PlanFileError` where AWS has a run of what the
     plan would submit, which a fresh plan would adopt."""
     from reconciler.observe.earlier import look_for_tokens
 
     sends = [action for action in plan.actions if action.action in SENDS]
-    if recorded.position or not sends:
+    if recorded.intends or not sends:
         return
     session.access.check()
     found = look_for_tokens(sends, session.access.service, session.now()).found
     ran = [action.name for action in sends if found.get(action.client_token or "")]
     if ran:
         raise PlanFileError(
-            f"the ledger holds nothing, and AWS has runs of {', '.join(ran)} as planned: nothing was sent. Plan again: "
-            "they are adopted"
+            f"the ledger holds no submission yet, and AWS has runs of {', '.join(ran)} as planned: nothing was sent. "
+            "Plan again: they are adopted"
         )
 
 

@@ -76,7 +76,7 @@ def survey(
         concerned = _concerned(specs, selected)
         recorded = _look(session, recorded, concerned, record=record, lasting=lasting)
     desired = replace(_desired(session, specs, recorded, selected), may_repeat=not lasting)
-    if refresh and record and not recorded.position:
+    if refresh and record and not recorded.intends:
         look_for_earlier(session, desired.specs.values(), recorded)
     made = plan(desired, recorded, now or session.now())
     made = replace(made, warnings=(*made.warnings, *pace(made, rates(session.target))))
@@ -94,13 +94,16 @@ def _concerned(specs: Mapping[str, DesiredSpec], selected: frozenset[str] | None
 
 
 def look_for_earlier(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
-    """Before the first intent of a ledger that holds nothing: the runs that AWS has of these very specs are laid over
-    `recorded`, for the plan to adopt. The ledger may be new; it may also have been lost. A look that fails is laid over
-    too, and the plan says so."""
+    """Before the first intent of a ledger: the runs that AWS has of these very specs are laid over `recorded`, for the
+    plan to adopt. The ledger may be new; it may also have been lost. A look that fails is laid over too, and the plan
+    says so."""
     from reconciler.observe import earlier
 
+    unknown = [spec for spec in specs if recorded.spec(spec.name).newest is None]
+    if not unknown:
+        return
     session.access.check()
-    earlier.look_for_earlier(specs, session.place, session.access.service, session.now()).lay_over(recorded)
+    earlier.look_for_earlier(unknown, session.place, session.access.service, session.now()).lay_over(recorded)
 
 
 def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:

@@ -139,7 +139,9 @@ def test_copy_puts_the_ledger_elsewhere(used: World):
     assert (done.code, done.err) == (0, "")
     assert f"{count} positions of sqlite:///ledger.sqlite are in sqlite:///kept/other.sqlite." in done.out
     assert "[NG]" not in done.out
-    assert "Now write ledger: sqlite:///kept/other.sqlite for target staging in reconciler.yaml." in done.out
+    assert (
+        "Now write ledger: sqlite:///kept/other.sqlite for target staging in reconciler.yaml." in done.out.splitlines()
+    )
     assert f", of which {count} were there before." in again.out
     assert stored(used, "ledger.sqlite") == stored(used, "kept/other.sqlite")
 

@@ -44,6 +44,20 @@ def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World
     assert {action for (action,) in again.actions("action")} == {"none"}
 
 
+def test_a_recovery_that_adopted_only_some_is_gone_on_with(world: World):
+    """Until something is sent the others are still looked for: a selection, or a kill, starts nothing twice."""
+    world.batch("orders")
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    lose(world)
+
+    assert world.run("apply", "--yes", "--only", "clicks").code == 0
+    done = world.run("apply", "--yes", "--format", "json")
+
+    assert done.actions("name", "action", "outcome") == [("clicks", "none", "none"), ("orders", "adopt", "adopted")]
+    assert len(world.runs()) == 2
+
+
 def test_the_generation_is_the_one_that_ran(world: World):
     """What ran as generation 2 is generation 2 again, so that a change is the third and nothing has its token."""
     world.batch("clicks", "A")
