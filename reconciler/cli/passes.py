@@ -55,7 +55,10 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
     """
     from reconciler.wiring.performance import check_account, perform
 
-    if not manner.machine:
+    if manner.machine:
+        for warning in plan.warnings:  # a person may be reading standard error, while a machine reads the JSON
+            complain(f"Warning: {warning}")
+    else:
         show(plan)
     if limits is not None:
         plan.check(limits)

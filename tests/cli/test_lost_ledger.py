@@ -80,6 +80,9 @@ def test_a_look_that_fails_is_said_and_stops_nothing(world: World):
     done = world.run("apply", "--yes")
     assert "whether AWS has a run of clicks from before this ledger is not known" in done.out
     assert done.code == 3  # AWS rejects a job for a queue that it does not have
+    lose(world)
+    told = world.run("apply", "--yes", "--format", "json")
+    assert "Warning: whether AWS has a run of clicks from before this ledger is not known" in told.err
 
 
 def test_a_plan_file_that_did_not_see_the_runs_is_stale(world: World):
