@@ -50,7 +50,7 @@ def hunt(mutant: Mutant, seeds: Iterable[int], seconds: float = 60.0) -> Caught 
     told: Counter[tuple[str, str]] = Counter()
     with threadless(), light(), all_applied(mutant.patches):
         for stories, seed in enumerate(seeds, 1):
-            story = play(seed, told)
+            story = play(seed, told, weather=mutant.weather)
             if story.broken is not None:
                 return Caught(seed, stories, process_time() - begin, story.broken)
             if process_time() - begin > seconds:

@@ -1,8 +1,10 @@
 """What makes a campaign quick, and changes nothing that is decided: a test compares stories with it and without.
 
-A batch that was decoded once is not decoded again (its events are frozen), settings of botocore's and tokens are made
-once, and a copy of a submission is made field by field instead of by `copy.deepcopy`. What shipped code does side by
-side in threads is always done one after the other: nothing may depend on which thread is first.
+A batch that was encoded or decoded once is not decoded again (its events are frozen). Settings of botocore's, tokens
+and the secrets of a request are made once. Nobody asks whether the store keeps snapshots; a lost ledger is looked for
+in fewer generations; what can be asked to stop has no lock; a copy of a submission is made field by field instead of by
+`copy.deepcopy`. What shipped code does side by side in threads is always done one after the other: nothing may depend
+on which thread is first.
 """
 
 from __future__ import annotations
@@ -11,21 +13,28 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from functools import lru_cache
-from gc import collect, disable, enable, isenabled
+from gc import freeze, get_threshold, set_threshold, unfreeze
 from typing import Any
 from unittest.mock import patch
 
 from botocore.config import Config
 
-from reconciler.ledger import batch, chain, log, rehearsal
+from reconciler.ledger import batch, cache, chain, log, rehearsal
 from reconciler.observe import look
 from reconciler.plan import submits, unknown_ledger
 from reconciler.recorded.submission import Send, Submission
 from reconciler.services import batch as batch_service
-from reconciler.services import emr_serverless, session
+from reconciler.services import emr_serverless, outcome, session
+from tests.simulation import command
 
-KEPT = 20_000
-"""Decoded batches that are kept at most."""
+KEPT = 500
+"""Batches that are kept at most: more than one story has."""
+
+GENERATIONS = 4
+"""Generations that are looked for where a ledger holds nothing: enough for a story."""
+
+GARBAGE = (50_000, 1, 1)
+"""When what stories leave behind is collected: seldom, and without what was there before them."""
 
 
 class OneAfterTheOther:
@@ -59,34 +68,74 @@ def threadless() -> Iterator[None]:
 
 @contextmanager
 def light() -> Iterator[None]:
-    """Inside the block stories are quick. Reference counts free what they leave behind, so nothing is collected."""
+    """Inside the block stories are quick."""
     kept: dict[bytes, batch.Batch] = {}
-    decode = batch.decode
+    decode, encode = batch.decode, batch.encode
 
     def decoded(raw: bytes, position: int, address: str) -> batch.Batch:
         found = kept.get(raw)
         if found is None:
-            if len(kept) > KEPT:
-                kept.clear()
             found = kept[raw] = decode(raw, position, address)
         return found
 
-    collecting = isenabled()
+    def encoded(one: batch.Batch) -> bytes:
+        if len(kept) > KEPT:
+            kept.clear()
+        raw = encode(one)
+        kept[raw] = one
+        return raw
+
+    threshold = get_threshold()
     with ExitStack() as patched:
         patched.enter_context(patch.object(batch, "decode", decoded))
         patched.enter_context(patch.object(log, "decode", decoded))
         patched.enter_context(patch.object(chain, "decode", decoded))
+        patched.enter_context(patch.object(log, "encode", encoded))
+        patched.enter_context(patch.object(cache, "Snapshots", _NoStore))
+        patched.enter_context(patch.object(unknown_ledger, "GENERATIONS", GENERATIONS))
+        patched.enter_context(patch.object(command, "Event", _Flag))
+        patched.enter_context(patch.object(outcome, "secrets_of", _remembered(outcome.secrets_of)))
         patched.enter_context(patch.object(rehearsal, "deepcopy", _copied))
         for module in (submits, unknown_ledger):
             patched.enter_context(patch.object(module, "client_token", lru_cache(5000)(module.client_token)))
         patched.enter_context(patch.object(session, "Config", _configs()))
-        disable()
+        freeze()
+        set_threshold(*GARBAGE)
         try:
             yield
         finally:
-            if collecting:
-                enable()
-                collect()
+            set_threshold(*threshold)
+            unfreeze()
+
+
+class _Flag:
+    """`threading.Event`, as far as one thread needs it."""
+
+    def __init__(self) -> None:
+        self._on = False
+
+    def is_set(self) -> bool:
+        return self._on
+
+    def set(self) -> None:
+        self._on = True
+
+
+class _NoStore:
+    """`ports.Snapshots`, of which no store of a story is one: asking a protocol takes long."""
+
+
+def _remembered(secrets_of: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+    """`secrets_of`, asked once for each request."""
+    known: dict[str, tuple[str, ...]] = {}
+
+    def secrets(request: Any) -> tuple[str, ...]:
+        key = repr(request)
+        if key not in known:
+            known[key] = secrets_of(request)
+        return known[key]
+
+    return secrets
 
 
 def _configs() -> Callable[..., Config]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from tests.simulation.patches import Patch, Text
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One broken rule. `says` is what the patched code does instead."""
+    """One broken rule. `says` is what the patched code does instead; `weather` are fields of `Weather` that every story
+    of it has, where only stories that are rare would find it out."""
 
     name: str
     rule: str
     says: str
     patches: tuple[Patch, ...]
+    weather: Mapping[str, Any] = field(default_factory=dict)
 
 
 def text(where: str, *edits: tuple[str, str]) -> Patch:
@@ -22,9 +26,9 @@ def text(where: str, *edits: tuple[str, str]) -> Patch:
     return Text(where, edits)
 
 
-def mutant(name: str, rule: str, says: str, *patches: Patch) -> Mutant:
+def mutant(name: str, rule: str, says: str, *patches: Patch, **weather: Any) -> Mutant:
     """A `Mutant`."""
-    return Mutant(name, rule, says, patches)
+    return Mutant(name, rule, says, patches, weather)
 
 
 PROTOCOL, DECIDED = "apply.protocol", "apply.decided"

@@ -60,6 +60,9 @@ LOOKS = (
 
 SETTLES = "return parse(submission.newest_send.at) + timedelta(seconds=settle_seconds)"
 
+BLIND = {"fates": ("reply lost",), "on_unknown": "Resubmit", "glitch": 0.5, "clocks": 1.0, "lag": 0.0}
+"""Every reply is lost, and listings leave out everything for a while."""
+
 ABSENCE = (
     mutant(
         "no-settling",
@@ -93,6 +96,7 @@ ABSENCE = (
         "R5",
         "two looks at the same moment suffice",
         text(f"{SETTLING}:_apart", ("seconds=settle_seconds / LOOKS_APART", "seconds=0")),
+        **BLIND,
     ),
     mutant(
         "early-looks-count",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.mutant import DECIDE, DECIDED, LOG, PROTOCOL, UNRESOLVED, mutant, text
+from tests.simulation.wishes import BATCH
 
 ENDS = (
     mutant(
@@ -94,6 +95,12 @@ STOPPING = (
     ),
 )
 
+TAKEN_BACK = {
+    "kind": BATCH, "on_unknown": "Resubmit", "fates": ("request lost", "reply lost"), "lag": 300.0,
+    "aim": "append superseded", "freezing": True, "crash": 0.0, "freeze": 0.0, "ledger_faults": 0.0,
+}  # fmt: skip
+"""Nothing is answered, and who is about to give a submission up is frozen."""
+
 CHANGES = (
     mutant(
         "edited-no-matter",
@@ -155,5 +162,6 @@ CHANGES = (
         "R11",
         "gives up a submission that somebody sent again meanwhile",
         text(f"{DECIDED}:supersede", ("return None if proven else what_moved(action, recorded)", "return None")),
+        **TAKEN_BACK,
     ),
 )

@@ -86,6 +86,8 @@ TRANSMISSIONS = (
         "R2",
         "checks the deadline by the boot-time clock alone, which a sleeping machine may hold back",
         text(f"{TRANSMISSION}:Transmission.pass_on", (CHECK, "self.clock.boot() > self.deadline.boot")),
+        aim="connecting",
+        freezing=True,
     ),
     mutant(
         "sdk-retries",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from tests.ledger.builders import MemoryStore
 from tests.simulation.cloud import Cloud, foreign_request
@@ -25,10 +27,12 @@ AROUND = (-120.0, -61.0, -1.0, 1.0, 61.0)
 class World:
     """Everything in one story."""
 
-    def __init__(self, seed: int, told: Counter[tuple[str, str]], lines: list[str] | None) -> None:
+    def __init__(
+        self, seed: int, told: Counter[tuple[str, str]], lines: list[str] | None, weather: Mapping[str, Any]
+    ) -> None:
         self.dice = dice = Random(seed)
         self.timeline = Timeline()
-        self.weather = drawn(dice)
+        self.weather = replace(drawn(dice), **weather)
         self.oracle = Oracle(self.timeline, self.weather, told, lines)
         self.cloud = Cloud(self.timeline, dice, self.weather, self.oracle)
         self.store = MemoryStore()
@@ -125,10 +129,17 @@ class Story:
     lines: tuple[str, ...] = ()
 
 
-def play(seed: int, told: Counter[tuple[str, str]] | None = None, *, tell: bool = False) -> Story:
-    """Plays the story of a seed; the same every time. `told` counts what happened, with `tell` it is written down."""
+def play(
+    seed: int,
+    told: Counter[tuple[str, str]] | None = None,
+    *,
+    tell: bool = False,
+    weather: Mapping[str, Any] | None = None,
+) -> Story:
+    """Plays the story of a seed; the same every time. `told` counts what happened, with `tell` it is written down.
+    `weather` are fields of `Weather` in place of those that were drawn."""
     lines: list[str] | None = [] if tell else None
-    world = World(seed, told if told is not None else Counter(), lines)
+    world = World(seed, told if told is not None else Counter(), lines, weather or {})
     if lines is not None:
         lines.append(str(world.weather))
     broken = None
