@@ -20,6 +20,7 @@ from unittest.mock import patch
 from botocore.config import Config
 
 from reconciler.ledger import batch, cache, chain, log, rehearsal
+from reconciler.mask.request import secrets_of
 from reconciler.observe import look
 from reconciler.plan import submits, unknown_ledger
 from reconciler.recorded.submission import Send, Submission
@@ -94,7 +95,7 @@ def light() -> Iterator[None]:
         patched.enter_context(patch.object(cache, "Snapshots", _NoStore))
         patched.enter_context(patch.object(unknown_ledger, "GENERATIONS", GENERATIONS))
         patched.enter_context(patch.object(command, "Event", _Flag))
-        patched.enter_context(patch.object(outcome, "secrets_of", _remembered(outcome.secrets_of)))
+        patched.enter_context(patch.object(outcome, "secrets_of", _remembered(secrets_of)))
         patched.enter_context(patch.object(rehearsal, "deepcopy", _copied))
         for module in (submits, unknown_ledger):
             patched.enter_context(patch.object(module, "client_token", lru_cache(5000)(module.client_token)))
@@ -125,14 +126,14 @@ class _NoStore:
     """`ports.Snapshots`, of which no store of a story is one: asking a protocol takes long."""
 
 
-def _remembered(secrets_of: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
-    """`secrets_of`, asked once for each request."""
+def _remembered(asked: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+    """An answer about a request, asked for once."""
     known: dict[str, tuple[str, ...]] = {}
 
     def secrets(request: Any) -> tuple[str, ...]:
         key = repr(request)
         if key not in known:
-            known[key] = secrets_of(request)
+            known[key] = asked(request)
         return known[key]
 
     return secrets
