@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from dataclasses import fields
 from functools import lru_cache
 from gc import freeze, get_threshold, set_threshold, unfreeze
+from operator import attrgetter
 from typing import Any
 from unittest.mock import patch
 
@@ -156,12 +158,12 @@ def _copied(value: Any) -> Any:
     """A copy that shares with the original only what nobody changes."""
     if type(value) is not Submission:
         return deepcopy(value)
-    copied = object.__new__(Submission)
-    for name in _FIELDS:
-        held = getattr(value, name)
-        setattr(copied, name, list(held) if type(held) is list else held)
+    copied = Submission(*_fields_of(value))
+    for name in _LISTS:
+        setattr(copied, name, list(getattr(value, name)))
     copied.sends = [Send(send.number, send.at, send.not_after, send.outcome) for send in value.sends]
     return copied
 
 
-_FIELDS = tuple(Submission.__slots__)
+_fields_of = attrgetter(*(held.name for held in fields(Submission)))
+_LISTS = tuple(held.name for held in fields(Submission) if held.default_factory is list)
