@@ -30,7 +30,7 @@ PYTEST = $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test check lint types layers coverage soak aws-proof bench clean
+.PHONY: help setup setup-dev demo test check lint types layers coverage soak aws-proof bench model clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ aws-proof: $(DEV) ## ask a real AWS account about the open points; see docs/prom
 bench: $(DEV) ## measure whole commands against a bare read of the same specs, and reads of a large ledger
 	@$(BIN)/python tests/bench/whole_process.py
 	@$(BIN)/python tests/bench/ledger_reading.py
+
+model: ## check the models of the protocol with spin, which must be installed; about five minutes, see docs/models
+	@$(PYTHON) -m tests.models
 
 clean: ## remove what make and the tools made
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

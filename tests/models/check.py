@@ -1,0 +1,122 @@
+"""One check: a model with one flag, searched exhaustively by spin, and what that gave."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+MODELS = Path(__file__).resolve().parents[2] / "docs/models"
+
+HOLDS = "holds"
+"""Every state was visited, and no assertion failed in any."""
+
+COUNTEREXAMPLE = "counterexample"
+"""An assertion failed."""
+
+BROKEN = (
+    "NO_INTENT",
+    "UNASKED",
+    "NO_DEADLINE",
+    "DEADLINE_AFTER_INTENT",
+    "DEADLINE_BEFORE_SIGNING",
+    "SDK_RETRY",
+    "NO_SIGNATURE_AGE",
+    "UNCLEAR_IS_REFUSED",
+    "TIMEOUT_IS_UNSENT",
+    "REFUSAL_CLOSES_ALL",
+    "LATE_REFUSAL_UNDOES",
+    "NO_SETTLING",
+    "SHORT_SETTLING",
+    "SETTLED_BY_FIRST",
+    "NO_LOOKS",
+    "ONE_LOOK",
+    "LOOKS_TOGETHER",
+    "NO_MEMORY_BOUND",
+    "LATE_LOOKS",
+    "SUPERSEDED_AT_ONCE",
+    "SUPERSEDED_UNASKED",
+)
+"""Each takes one rule away, or breaks one condition, in both models."""
+
+BROKEN_BATCH = ("COMES_TWICE",)
+BROKEN_EMR = (
+    "FRESH_TOKEN",
+    "SHORT_TOKEN",
+    "REPEATS_FOR_EVER",
+    "REPEAT_PROVES",
+    "REFUSED_COMES_TWICE",
+    "SECOND_ANSWER",
+)
+REACHES = ("REACHES_ADOPTION", "REACHES_RESEND", "REACHES_HOLD", "REACHES_GIVING_UP")
+"""Each says that something good never happens: a model in which that is true would show nothing."""
+
+REACHES_EMR = ("REACHES_SAME_RUN",)
+
+SECONDS = 300
+"""What one search may take; one that is not done by then counts as not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A model, the flag it is compiled with (empty: as built), and what must come of it."""
+
+    model: str
+    flag: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search gave: `HOLDS`, `COUNTEREXAMPLE`, or why it gave nothing."""
+
+    result: str
+    states: int
+    seconds: float
+
+
+def _checks(model: str, flags: tuple[str, ...]) -> tuple[Check, ...]:
+    return (Check(model, "", HOLDS), *(Check(model, flag, COUNTEREXAMPLE) for flag in flags))
+
+
+CHECKS = _checks("batch", BROKEN + BROKEN_BATCH + REACHES) + _checks("emr", BROKEN + BROKEN_EMR + REACHES + REACHES_EMR)
+
+
+def run_check(check: Check) -> Found:
+    """Compiles the model and searches it, in a folder of its own.
+
+    Raises `subprocess.CalledProcessError` where spin or gcc refuse it.
+    """
+    flags = [f"-D{check.flag}"] if check.flag else []
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        for file in MODELS.glob("*.pml"):
+            shutil.copy(file, folder)
+        _tool(folder, "spin", *flags, "-a", f"{check.model}.pml")
+        _tool(folder, "gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c")
+        try:
+            said = _tool(folder, "./pan", "-m100000", "-n")
+        except subprocess.TimeoutExpired:
+            return Found("out of time", 0, time.monotonic() - started)
+    states = re.search(r"(\d+) states, stored", said)
+    return Found(verdict(said), int(states[1]) if states else 0, time.monotonic() - started)
+
+
+def verdict(said: str) -> str:
+    """What the output of a search means. One that was cut off at any bound shows nothing unless it found something."""
+    if "assertion violated" in said:
+        return COUNTEREXAMPLE
+    if "max search depth too small" in said or "Search not completed" in said or "out of memory" in said:
+        return "cut off"
+    return HOLDS if re.search(r"errors: 0$", said, re.MULTILINE) else "another error"
+
+
+def _tool(folder: str, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+    if command[0] != "./pan":  # what a search's exit code means is in what it says
+        done.check_returncode()
+    return done.stdout + done.stderr

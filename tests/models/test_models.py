@@ -1,0 +1,76 @@
+"""The models in docs/models: their flags are known everywhere, and spin finds what it should."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.models.__main__ import main
+from tests.models.check import CHECKS, COUNTEREXAMPLE, HOLDS, MODELS, verdict
+from tests.project.place import ROOT, environment, run
+
+SIZES = {"NP", "SENDS", "SETTLE", "MAXT"}
+"""What a model is built with and anybody may set."""
+
+
+def flags_in(name: str) -> set[str]:
+    """The names that a model file asks the preprocessor for."""
+    text = (MODELS / name).read_text("utf-8")
+    return set(re.findall(r"(?:#ifn?def\s+|defined\()(\w+)", text)) - SIZES
+
+
+@pytest.mark.parametrize("model", ["batch", "emr"])
+def test_every_flag_of_a_model_is_checked(model: str):
+    """What a model and the file it includes can be told to leave out is exactly what the script tries with it."""
+    flags = flags_in(f"{model}.pml") | flags_in("protocol.pml")
+    tried = {check.flag for check in CHECKS if check.model == model} - {""}
+
+    only_emr = {"REACHES_SAME_RUN", "SECOND_ANSWER"} if model == "batch" else set()
+    assert flags - only_emr - {"NO_HOLD"} == tried
+
+
+def test_the_document_has_every_check():
+    """docs/models/README.md has a row for each flag, with a figure for each model that is checked with it."""
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\S*) \| (\S*) \|$", (MODELS / "README.md").read_text("utf-8"), re.MULTILINE)
+    documented = {
+        (model, row[0]) for row in rows for model, figure in zip(("batch", "emr"), row[1:], strict=True) if figure
+    }
+
+    assert documented == {(check.model, check.flag) for check in CHECKS if check.flag}
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("State-vector 72 byte, depth reached 9, errors: 0\n", HOLDS),
+        ("pan:1: assertion violated (accepted==0)\nState-vector 72 byte, errors: 1\n", COUNTEREXAMPLE),
+        ("error: max search depth too small\nState-vector 72 byte, errors: 0\n", "cut off"),
+        ("pan: reached -DMEMLIM bound\nWarning: Search not completed\nerrors: 0\n", "cut off"),
+        ("pan:1: invalid end state (at depth 9)\nerrors: 1\n", "another error"),
+        ("", "another error"),
+    ],
+)
+def test_a_search_that_was_cut_off_shows_nothing(said: str, means: str):
+    """Only a whole search without an error holds, and only a failed assertion is a counterexample."""
+    assert verdict(said) == means
+
+
+def test_without_spin_it_fails_and_says_what_to_install(tmp_path: Path):
+    """A check that did not run is no success."""
+    done = run([sys.executable, "-m", "tests.models"], ROOT, environment(PATH=str(tmp_path)))
+
+    assert done.returncode == 1
+    assert "apt-get install spin" in done.stderr
+
+
+@pytest.mark.soak
+def test_the_protocol_holds_and_each_flag_breaks_it():
+    """The whole of `make model`; skipped where there is no spin."""
+    if shutil.which("spin") is None:
+        pytest.skip("spin is not installed")
+
+    assert main() == 0
