@@ -38,6 +38,7 @@ def _check(campaign: Campaign, stories: int, wanted: tuple[tuple[str, str], ...]
     assert [] == unmet(campaign.told, wanted)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_every_promise_is_kept(shard: int) -> None:
     """In 20,000 stories, in which everything that may go wrong does, no promise is broken."""
