@@ -149,4 +149,4 @@ def test_long_texts_are_masked_in_linear_time(piece):
     text = piece * (30_000 // len(piece))
     started = time.process_time()
     mask_text(text)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 2

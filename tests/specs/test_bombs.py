@@ -15,7 +15,7 @@ from tests.specs.builders import PROJECT, batch, problems, write
 
 SPEC = batch("a")
 SMALL, WHOLE = MOST_BYTES // 8, MOST_BYTES  # what is quadratic takes minutes for the one, and hours for the other
-SECONDS = {SMALL: 15.0, WHOLE: 60.0}  # of processor time, traced by coverage on a busy machine; a guard takes a tenth
+SECONDS = {SMALL: 3.0, WHOLE: 20.0}  # of processor time, reading and printing; with a guard each takes a tenth
 MEBIBYTES = 400
 SIZES = [pytest.param(SMALL, id="small"), pytest.param(WHOLE, id="whole", marks=pytest.mark.soak)]
 
@@ -49,7 +49,7 @@ def test_aliases_are_counted_in_every_spelling(tmp_path, name):
     """A few hundred characters that stand for 10 to the power of 30 nodes are a problem at once."""
     began = time.process_time()
     assert problems(write(tmp_path, {"a.yaml": ALIASES[name]}))
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 1
 
 
 YAML = {
@@ -139,7 +139,7 @@ def test_a_pattern_is_matched_without_trying_everything():
     """Many depths in one pattern take no longer than one."""
     began = time.process_time()
     assert not matches(("**", "a") * 20 + ("x",), ("a",) * 60)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 1
     assert [("**", "a")] == expanded("**/**/**/a")
 
 
