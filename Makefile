@@ -57,7 +57,7 @@ types: $(DEV) ## mypy --strict
 layers: $(DEV) ## import-linter: arrows point down only
 	@$(BIN)/lint-imports --no-logo
 
-coverage: $(DEV) ## run the tests, without the 20,000 stories, and measure branch coverage, subprocesses included
+coverage: $(DEV) ## run the tests, without campaigns, and measure branch coverage, subprocesses included
 	@$(PYTEST) -m "not soak and not bench and not aws and not campaign" --cov --cov-report=term
 
 # Many cases wait for AWS or for time to pass: more of them at once than there are cores. Fails where nothing ran.

@@ -44,6 +44,7 @@ ALIASES = {
 }
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", ALIASES)
 def test_aliases_are_counted_in_every_spelling(tmp_path, name):
     """A few hundred characters that stand for 10 to the power of 30 nodes are a problem at once."""
@@ -96,6 +97,7 @@ FILES = {
 }
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", FILES)
 def test_a_bomb_is_a_problem_soon(tmp_path, name, size):
@@ -135,6 +137,7 @@ def test_the_project_file_is_read_as_strictly(tmp_path):
     )
 
 
+@pytest.mark.campaign
 def test_a_pattern_is_matched_without_trying_everything():
     """Many depths in one pattern take no longer than one."""
     began = time.process_time()
@@ -143,6 +146,7 @@ def test_a_pattern_is_matched_without_trying_everything():
     assert [("**", "a")] == expanded("**/**/**/a")
 
 
+@pytest.mark.campaign
 def test_links_between_folders_are_counted(tmp_path, monkeypatch):
     """Ten folders that link to each other are three million paths: they are counted and not walked."""
     root = write(tmp_path, {f"d{i}/x.txt": "" for i in range(10)})
