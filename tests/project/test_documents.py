@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from reconciler.cli.program import COMMANDS, program
 from reconciler.errors import ReconcilerError
@@ -15,7 +16,8 @@ from tests.crash.points import POINTS
 from tests.project.place import COMMAND, ROOT, git, project_copy, run
 from tests.project.transcript import blocks, output, plain, renewed
 
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+DOCUMENTS = sorted([*(ROOT / name for name in PAGES), *(ROOT / "docs").rglob("*.md")])
 WITH_COMMANDS = [path for path in DOCUMENTS if "```console\n" in path.read_text("utf-8")]
 ABSENT = {"--every"}
 """Options that documents name in order to say that this release does not have them."""
@@ -176,3 +178,14 @@ def test_examples_of_the_spec_reference_are_valid(tmp_path: Path):
 
     assert sorted(names) == ["orders-rollup.yaml", "reconciler.yaml"]
     assert (done.returncode, done.stdout) == (0, "1 spec valid\n")
+
+
+@pytest.mark.parametrize("name", ["bug_report.yml", "feature_request.yml"])
+def test_issue_forms_are_valid(name: str):
+    """Each issue form has a name, a description and fields with unique ids."""
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE" / name).read_text("utf-8"))
+    ids = [field["id"] for field in form["body"] if field["type"] != "markdown"]
+
+    assert form["name"]
+    assert form["description"]
+    assert len(ids) == len(set(ids)) > 0

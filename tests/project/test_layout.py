@@ -10,7 +10,7 @@ import pytest
 
 from tests.project.place import BIN, ROOT, git, run
 
-FILES = {"pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", "LICENSE"}
+FILES = {"pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
 FOLDERS = {"reconciler", "specs", "tests", "docs"}
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 40

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from tests.project.place import ROOT, environment
 
+DISTRIBUTION = "job-reconciler"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -49,13 +50,13 @@ def _closure(name: str, extra: str) -> set[str]:
 
 def test_every_dependency_is_pinned_to_one_version():
     """The constraints name an exact version for all that the program and its development tools need."""
-    assert _closure("reconciler", "dev") <= set(_pins())
+    assert _closure(DISTRIBUTION, "dev") <= set(_pins())
     assert all(re.fullmatch(r"[0-9]+(\.[0-9A-Za-z]+)+", number) for number in _pins().values())
 
 
 def test_tests_run_with_the_pinned_versions():
     """What is imported here is what the constraints name, so a passing run says something about the pins."""
-    needed = sorted(_closure("reconciler", "dev"))
+    needed = sorted(_closure(DISTRIBUTION, "dev"))
 
     assert {name: _pins()[name] for name in needed} == {name: version(name) for name in needed}
 
@@ -63,7 +64,7 @@ def test_tests_run_with_the_pinned_versions():
 @pytest.mark.parametrize("python", PYTHONS)
 def test_pins_are_meant_for_every_supported_python(python: str):
     """No pinned distribution that is installed here excludes one of the Python versions of the CI matrix."""
-    needed = sorted({*_closure("reconciler", "dev"), "reconciler"})
+    needed = sorted({*_closure(DISTRIBUTION, "dev"), DISTRIBUTION})
     ranges = {name: ",".join(distribution(name).metadata.get_all("Requires-Python") or ()) for name in needed}
 
     assert [name for name, wanted in ranges.items() if f"{python}.99" not in SpecifierSet(wanted)] == []
@@ -87,7 +88,7 @@ def test_version_is_said_once():
     """The package's version is that of pyproject.toml and has a section in the changelog."""
     number = _project()["project"]["version"]
 
-    assert number == version("reconciler")
+    assert number == version(DISTRIBUTION)
     assert f"## [{number}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
