@@ -23,7 +23,7 @@ def _tell(seed: int, mutants: list[str]) -> int:
 
 
 def _table() -> int:
-    print("| mutant | rule | what the patched code does | stories until caught |\n|---|---|---|---:|")
+    print("| mutant | rule | what the patched code does | scenarios until caught |\n|---|---|---|---:|")
     for mutant in MUTANTS:
         caught = hunt(mutant, range(200_000))
         found = str(caught.stories) if caught else "not caught"

@@ -13,7 +13,7 @@ LOOKS = (
     mutant(
         "listing-error-is-absence",
         "R4",
-        "takes a listing that failed for an empty one",
+        "treats a failed listing as an empty one",
         text(
             "services.batch:Batch._found",
             ("{want.token: str(error) for want in wanted}", "{want.token: () for want in wanted}"),
@@ -26,7 +26,7 @@ LOOKS = (
     mutant(
         "unread-tags-are-absence",
         "R4",
-        "passes over jobs that are listed and whose tags could not be read",
+        "ignores listed jobs whose tags could not be read",
         text(
             "services.batch:Batch._tagged",
             ("if job_id not in jobs:\n", "if job_id not in jobs:\n                continue\n"),
@@ -67,25 +67,25 @@ ABSENCE = (
     mutant(
         "no-settling",
         "R5",
-        "waits for nothing",
+        "does not wait for settling",
         text(f"{SETTLING}:settles_at", (SETTLES, "return parse(submission.newest_send.at)")),
     ),
     mutant(
         "settling-without-lag",
         "R5",
-        "does not wait for the lag of listings, nor with room",
+        "leaves out the listing lag and the margin from the settling time",
         text(f"{SETTLING}:settles_at", ("seconds=settle_seconds", "seconds=settle_seconds - 300 - 210")),
     ),
     mutant(
         "settling-from-the-first-send",
         "R5",
-        "counts from the first send, not the newest",
+        "counts settling from the first send, not the newest",
         text(f"{SETTLING}:settles_at", ("submission.newest_send.at", "submission.first_intent_at")),
     ),
     mutant(
         "one-look",
         "R5",
-        "one empty look suffices",
+        "accepts one empty lookup as proof",
         text(
             f"{SETTLING}:proven_absent",
             ("len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)", "len(looks) > 0"),
@@ -94,21 +94,24 @@ ABSENCE = (
     mutant(
         "looks-together",
         "R5",
-        "two looks at the same moment suffice",
+        "accepts two lookups at the same moment as proof",
         text(f"{SETTLING}:_apart", ("seconds=settle_seconds / LOOKS_APART", "seconds=0")),
         **BLIND,
     ),
     mutant(
         "early-looks-count",
         "R5",
-        "counts looks from before settling",
+        "counts lookups from before settling",
         text(f"{SETTLING}:proving_looks", ("moment >= settled and ", "")),
         text(
             f"{SETTLING}:_counts", ("settled = looked_at >= settles_at(submission, settle_seconds) and ", "settled = ")
         ),
     ),
     mutant(
-        "no-24-hours", "R5", "trusts AWS's memory for ever", Value(f"{SETTLING}:MEMORY", DAY, timedelta(days=10_000))
+        "no-24-hours",
+        "R5",
+        "trusts AWS to remember runs for ever",
+        Value(f"{SETTLING}:MEMORY", DAY, timedelta(days=10_000)),
     ),
     mutant(
         "hold-is-resubmit",
@@ -119,7 +122,7 @@ ABSENCE = (
     mutant(
         "hold-nothing-resolves",
         "R5",
-        "holds whatever is unknown, for ever",
+        "puts every unknown submission on hold for ever",
         text(f"{UNRESOLVED}:_absent", ('desired.on_unknown == "Hold"', "True")),
     ),
 )
@@ -134,14 +137,14 @@ REPEATS = (
     mutant(
         "batch-repeats",
         "R6",
-        "repeats where AWS takes no token",
+        "repeats a request although the service takes no token",
         text(f"{UNRESOLVED}:_may_repeat", ("kind_named(submission.kind).token_field is not None", "True")),
         text("apply.intent:intent", ("idempotent=kind.token_field is not None", "idempotent=True")),
     ),
     mutant(
         "repeat-counts-as-proven",
         "R6",
-        "takes a repeated send for proof that the earlier ones did not arrive",
+        "treats a repeated send as proof that earlier sends did not arrive",
         text(f"{PROTOCOL}:_send", ("proven = number > 1 and not repeats", "proven = number > 1")),
     ),
 )

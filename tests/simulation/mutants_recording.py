@@ -9,7 +9,7 @@ ENDS = (
     mutant(
         "failed-runs-again",
         "R7",
-        "runs a spec again whose run failed",
+        "runs a spec again after its run failed",
         text(
             "recorded.state:SpecRecord.baseline",
             ("if s.accepted or s.unresolved", 'if (s.accepted and s.run_state != "failed") or s.unresolved'),
@@ -18,13 +18,13 @@ ENDS = (
     mutant(
         "finished-runs-again",
         "R7",
-        "runs a spec again whose run has ended",
+        "runs a spec again after its run ended",
         text("recorded.state:SpecRecord.baseline", ("if s.accepted or s.unresolved", "if s.live or s.unresolved")),
     ),
     mutant(
         "cancel-before-it-is-written",
         "R7",
-        "cancels first and writes that down afterwards",
+        "cancels first and records the cancellation afterwards",
         text(
             f"{DECIDED}:cancel",
             ("    failure = yield Cancel(action.kind, token, run_id, reason)\n", ""),
@@ -37,19 +37,19 @@ WRITES = (
     mutant(
         "lost-reply-is-won",
         "R8",
-        "takes a write whose reply was lost for done",
+        "treats a write with a lost reply as done",
         text("ledger.writing:put", ("unclear = error\n", "return raw\n")),
     ),
     mutant(
         "nonce-no-matter",
         "R8",
-        "takes whatever is at the position for its own",
+        "treats any batch at the position as its own",
         text(f"{LOG}:Log._won", ("held != raw and decode(held, position, self.address).nonce != batch.nonce", "False")),
     ),
     mutant(
         "lost-reply-is-lost",
         "R8",
-        "takes a write whose reply was lost for not done, and writes the same at the next position",
+        "treats a write with a lost reply as not done, and writes the same batch at the next position",
         text(
             f"{LOG}:Log._append",
             (
@@ -64,7 +64,7 @@ WRITES = (
     mutant(
         "validity-asked-once",
         "R8",
-        "does not ask again whether an event makes sense after others have written",
+        "does not check again whether an event is valid after others have written",
         text(
             f"{LOG}:Log._append",
             ("why = valid(self._recorded) or", "why = (None if asked else valid(self._recorded)) or"),
@@ -90,7 +90,7 @@ STOPPING = (
     mutant(
         "sends-after-a-signal",
         "R10",
-        "sends after it was asked to stop",
+        "sends after a stop signal",
         text("apply.driver:_transmit", ("if world.stop.is_set():", "if False:")),
     ),
 )
@@ -105,7 +105,7 @@ CHANGES = (
     mutant(
         "edited-no-matter",
         "R11",
-        "sends again although the spec asks for something else",
+        "sends again although the spec has other content now",
         text(f"{UNRESOLVED}:_same", ("return spec.digest == submission.digest", "return True")),
     ),
     mutant(
@@ -117,13 +117,13 @@ CHANGES = (
     mutant(
         "bytes-rendered-anew",
         "R11",
-        "sends the spec's bytes of now instead of those of the first intent",
+        "sends the spec's current bytes instead of those of the first intent",
         text("apply.intent:_bytes_to_send", ("if action.send == 1:", "if True:")),
     ),
     mutant(
         "resend-with-another-token",
         "R11",
-        "gives a further send a token of its own",
+        "gives a further send its own token",
         text(
             f"{UNRESOLVED}:_again",
             ("return replace(again, ", 'return replace(again, client_token=submission.token[:-1] + "x", '),
@@ -138,7 +138,7 @@ CHANGES = (
     mutant(
         "new-generation-meanwhile",
         "R11",
-        "submits new content while the old is unresolved",
+        "submits new content while the old submission is unresolved",
         text(f"{DECIDE}:_decide", ("if not any(_blocks(action) for action in unresolved):", "if True:")),
         text("recorded.state:SpecRecord.baseline", ("s.accepted or s.unresolved", "s.accepted")),
         text(f"{PROTOCOL}:_hindered", ("return bool(known.unresolved)", "return False")),
@@ -146,7 +146,7 @@ CHANGES = (
     mutant(
         "superseded-at-once",
         "R11",
-        "gives up a submission that the spec no longer asks for before it has settled",
+        "gives up a submission that the spec no longer requires before it has settled",
         text(
             f"{UNRESOLVED}:decide_unresolved",
             (
@@ -160,7 +160,7 @@ CHANGES = (
     mutant(
         "superseded-unproven-by-now",
         "R11",
-        "gives up a submission that somebody sent again meanwhile",
+        "gives up a submission although another process has sent it again meanwhile",
         text(f"{DECIDED}:supersede", ("return None if proven else what_moved(action, recorded)", "return None")),
         **TAKEN_BACK,
     ),

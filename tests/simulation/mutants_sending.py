@@ -14,7 +14,7 @@ INTENT = (
     mutant(
         "intent-after-call",
         "R1",
-        "calls first and writes the intent afterwards",
+        "calls AWS first and writes the intent afterwards",
         text(
             f"{PROTOCOL}:_send", (TRANSMIT, ""), ("    try:\n        appended", TRANSMIT + "    try:\n        appended")
         ),
@@ -22,7 +22,7 @@ INTENT = (
     mutant(
         "no-intent-no-matter",
         "R1",
-        "calls although the intent could not be written",
+        "calls AWS although the intent could not be written",
         text(
             f"{PROTOCOL}:_send",
             (
@@ -34,7 +34,7 @@ INTENT = (
     mutant(
         "moved-no-matter",
         "R1",
-        "calls although somebody else has the submission",
+        "calls AWS although another process owns the submission",
         text(f"{PROTOCOL}:_send", ("return _Sent(moved(appended))", "pass")),
     ),
     mutant(
@@ -49,7 +49,7 @@ INTENT = (
     mutant(
         "intent-of-what-moved",
         "R1",
-        "asks nobody whether a first intent still makes sense",
+        "does not check whether a first intent is still valid",
         text(
             f"{PROTOCOL}:_may_intend",
             ("if submission is not None or (known.head != action.ledger_head and not action.beside):", "if False:"),
@@ -63,7 +63,7 @@ INTENT = (
     mutant(
         "further-send-unasked",
         "R1",
-        "asks nobody whether a further send still makes sense",
+        "does not check whether a further send is still valid",
         text(
             f"{PROTOCOL}:_may_intend",
             ("return None if again and newest else what_moved(action, recorded)", "return None"),
@@ -84,7 +84,7 @@ TRANSMISSIONS = (
     mutant(
         "boot-clock-only",
         "R2",
-        "checks the deadline by the boot-time clock alone, which a sleeping machine may hold back",
+        "checks the deadline by the boot-time clock alone, which may stop while a machine sleeps",
         text(f"{TRANSMISSION}:Transmission.pass_on", (CHECK, "self.clock.boot() > self.deadline.boot")),
         aim="connecting",
         freezing=True,
@@ -104,13 +104,13 @@ OUTCOMES = (
     mutant(
         "unclear-is-rejected",
         "R3",
-        "takes what is unclear for a no",
+        "treats an unclear answer as a rejection",
         text(f"{OUTCOME}:classify", ("return Ambiguous(code, message)", "return Declined(code, message)")),
     ),
     mutant(
         "timeout-is-unsent",
         "R3",
-        "takes a reply that never came for a request that never went",
+        "treats a missing reply as a request that was never sent",
         text(f"{OUTCOME}:classify", ("return Ambiguous(code, message)", "return NotSent(code, message)")),
     ),
     mutant(
@@ -122,13 +122,13 @@ OUTCOMES = (
     mutant(
         "5xx-is-unsent",
         "R3",
-        "takes a 5xx for nothing sent",
+        "treats a 5xx as a request that was never sent",
         text(f"{OUTCOME}:_answered_no", (AMBIGUOUS_5XX, "return NotSent(code, message)")),
     ),
     mutant(
         "empty-200-is-accepted",
         "R3",
-        "takes a 200 without a run id for a run",
+        "treats a 200 without a run id as a run",
         text(
             f"{OUTCOME}:accepted",
             (
@@ -140,7 +140,7 @@ OUTCOMES = (
     mutant(
         "empty-200-is-unsent",
         "R3",
-        "takes a 200 without a run id for nothing sent",
+        "treats a 200 without a run id as a request that was never sent",
         text(
             f"{OUTCOME}:accepted",
             (
@@ -152,7 +152,7 @@ OUTCOMES = (
     mutant(
         "proxy-is-aws",
         "R3",
-        "takes a 4xx of whoever stands between for AWS's",
+        "treats a 4xx from a proxy as an answer from AWS",
         text(
             f"{OUTCOME}:_answered_no",
             (
@@ -164,13 +164,13 @@ OUTCOMES = (
     mutant(
         "refusal-closes-earlier-sends",
         "R3",
-        "takes a no to one send for a no to those before, which are unresolved",
+        "treats a refusal of one send as a refusal of earlier, unresolved sends",
         text(f"{FOLD}:_fail", (" and all(send.outcome is not None for send in submission.sends)", "")),
     ),
     mutant(
         "late-refusal-undoes-a-run",
         "R3",
-        "lets a no that was written late undo a run that is known",
+        "lets a refusal that is recorded late undo a recorded run",
         text(f"{FOLD}:_fail", ("submission.phase is Phase.INTENDED and ", "")),
     ),
 )
