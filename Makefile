@@ -1,28 +1,28 @@
-# Everything a developer and CI run. Needed: Python 3.11 or newer, git and make; the rest is set up in .venv.
+# The commands for developers and CI. You need Python 3.11 or newer, git and make; everything else is installed in .venv.
 #
-#   make demo    the whole story on the embedded emulator
-#   make test    every test
-#   make soak    the long campaigns
-#   make check   what CI runs: lint, format, types, layers, tests with branch coverage
+#   make demo    show the whole workflow on the embedded emulator
+#   make test    run the everyday tests
+#   make soak    run the long campaigns
+#   make check   run what CI runs: lint, format, types, layers, tests with branch coverage
 #
-# The first run installs from the package index that pip is configured for; after that nothing needs a network.
+# The first run installs packages from the index that pip is configured for. After that, no network is needed.
 
 PYTHON ?= python3
 SHELL  := /bin/bash
 VENV   := .venv
 PIN    := .ci/constraints.txt
 BIN    := $(VENV)/bin
-# Stamps of what is installed, remade when the pins, pyproject.toml or this file change.
+# Marker files: make installs again if the pins, pyproject.toml or this file change.
 RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 FUZZ   := $(VENV)/.installed-fuzz
 
-# The user's PYTHONPATH and pip options stay outside, except those that say where packages come from.
+# The user's PYTHONPATH and pip options are ignored, except those that name the source of packages.
 PIP_SOURCES := PIP_CONFIG_FILE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT \
                PIP_CLIENT_CERT PIP_PROXY PIP_RETRIES PIP_DEFAULT_TIMEOUT PIP_TIMEOUT PIP_CACHE_DIR
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV $(filter-out $(PIP_SOURCES),$(filter PIP_%,$(.VARIABLES)))
 
-# The pins hold for the build backend too: pip passes these two on to its isolated build, -c it would not.
+# The pins apply to the build backend too: pip passes these two variables on to its isolated build, but not -c.
 INSTALL = PIP_CONSTRAINT=$(PIN) PIP_BUILD_CONSTRAINT=$(PIN) PIP_USER=0 \
           $(BIN)/python -I -m pip install -qq --disable-pip-version-check --no-input -e
 
@@ -32,49 +32,49 @@ PYTEST = $(BIN)/python -m pytest -q -n auto --dist worksteal
 .NOTPARALLEL:
 .PHONY: help setup setup-dev demo test check lint types layers coverage soak aws-proof bench model clean
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(RUN) ## install the program into .venv
 
 setup-dev: $(DEV) ## install the program and the development tools into .venv
 
-demo: $(RUN) ## plan, apply, edit, plan, apply, status, why: on the embedded emulator
+demo: $(RUN) ## show plan, apply, edit, plan, apply, status and why on the embedded emulator
 	@.ci/demo.sh
 
-test: $(DEV) ## run every test
+test: $(DEV) ## run the everyday tests
 	@$(PYTEST) -m "not soak and not bench and not aws"
 
-check: lint types layers coverage ## what CI runs
+check: lint types layers coverage ## run what CI runs
 
-lint: $(DEV) ## ruff: rules and format
+lint: $(DEV) ## run ruff: rules and format
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format" >&2; exit 1; }
 
-types: $(DEV) ## mypy --strict
+types: $(DEV) ## run mypy --strict
 	@$(BIN)/mypy
 
-layers: $(DEV) ## import-linter: arrows point down only
+layers: $(DEV) ## run import-linter: imports point down only
 	@$(BIN)/lint-imports --no-logo
 
-coverage: $(DEV) ## run the tests, without campaigns, and measure branch coverage, subprocesses included
+coverage: $(DEV) ## run the tests without campaigns and measure branch coverage, including subprocesses
 	@$(PYTEST) -m "not soak and not bench and not aws and not campaign" --cov --cov-report=term
 
-# Many cases wait for AWS or for time to pass: more of them at once than there are cores. Fails where nothing ran.
-soak: $(DEV) $(FUZZ) ## the long campaigns: kills, races, simulation, fuzzing; hours, see docs/promise.md
+# Many cases wait for AWS or for time to pass, so more of them run at once than there are cores. Fails if nothing ran.
+soak: $(DEV) $(FUZZ) ## run the long campaigns: kills, races, simulation, fuzzing; takes hours, see docs/promise.md
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m soak
 
-aws-proof: $(DEV) ## ask a real AWS account about the open points; see docs/promise.md for what it needs and costs
+aws-proof: $(DEV) ## test the open points in a real AWS account; docs/promise.md says what it needs and costs
 	@$(BIN)/python -m pytest -q --force-enable-socket -m aws tests/aws_proof
 
-bench: $(DEV) ## measure whole commands against a bare read of the same specs, and reads of a large ledger
+bench: $(DEV) ## measure whole commands against a plain read of the same specs, and reads of a large ledger
 	@$(BIN)/python tests/bench/whole_process.py
 	@$(BIN)/python tests/bench/ledger_reading.py
 
-model: ## check the models of the protocol with spin, which must be installed; about five minutes, see docs/models
+model: ## check the models of the protocol with spin, which must be installed; takes about five minutes, see docs/models
 	@$(PYTHON) -m tests.models
 
-clean: ## remove what make and the tools made
+clean: ## remove everything that make and the tools created
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
 	@find reconciler tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -88,14 +88,14 @@ $(DEV): pyproject.toml $(PIN) Makefile | $(BIN)/python
 	@$(INSTALL) '.[dev]'
 	@touch $(RUN) $@
 
-# Compiled, and only for some versions of Python: where there is none, its campaigns say so and are skipped.
+# atheris is compiled and supports only some versions of Python. If there is none, its campaigns are skipped.
 $(FUZZ): $(DEV)
-	@$(INSTALL) '.[dev,fuzz]' --only-binary atheris || echo "There is no atheris for this Python."
+	@$(INSTALL) '.[dev,fuzz]' --only-binary atheris || echo "atheris is not available for this Python version."
 	@touch $@
 
 $(BIN)/python:
-	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) on PATH. Python 3.11 or newer is needed; say which with PYTHON=..." >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) on PATH. Python 3.11 or newer is needed; choose one with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "make: $(PYTHON) is $$($(PYTHON) -I -V 2>&1). Python 3.11 or newer is needed; say which with PYTHON=..." >&2; exit 1; }
+	    echo "make: $(PYTHON) is $$($(PYTHON) -I -V 2>&1). Python 3.11 or newer is needed; choose one with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -I -m venv --clear $(VENV) || { \
-	    echo "make: $(PYTHON) cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)." >&2; rm -rf $(VENV); exit 1; }
+	    echo "make: $(PYTHON) cannot create a virtual environment (on Debian and Ubuntu: apt install python3-venv)." >&2; rm -rf $(VENV); exit 1; }

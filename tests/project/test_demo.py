@@ -32,4 +32,4 @@ def test_demo_stops_at_the_first_thing_that_is_not_as_it_should_be(tmp_path: Pat
     done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(broken.parent), TMPDIR=str(tmp_path)))
 
     assert done.returncode == 1
-    assert 'demo: "reconciler validate" ended with exit code 1, not 0' in done.stderr
+    assert 'demo: "reconciler validate" exited with code 1 instead of 0' in done.stderr
