@@ -1,4 +1,5 @@
-/* AWS Batch: SubmitJob takes no token. AWS never knows a request again, so nothing is repeated while a send is open. */
+/* AWS Batch: SubmitJob has no idempotency token. AWS cannot recognise a repeated request, so nothing is repeated while a
+   send is open. */
 
 #ifndef SENDS
 #define SENDS 2

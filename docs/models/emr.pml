@@ -1,5 +1,5 @@
-/* EMR Serverless: StartJobRun takes a token, which AWS remembers for a while. Within WINDOW of the first intent the same
-   token goes again at once, each time under an intent of its own (R6); after that everything is as with Batch. */
+/* EMR Serverless: StartJobRun takes a token, which AWS remembers for some time. Within WINDOW of the first intent the same
+   token is sent again at once, each time under a new intent (R6). After that, the protocol is the same as for Batch. */
 
 #ifndef SENDS
 #define SENDS 2
@@ -11,7 +11,7 @@
 #ifdef SHORT_TOKEN
 #define TOKEN (WINDOW+D+V-1)
 #else
-#define TOKEN (WINDOW+D+V)      /* AWS remembers a token this long after it accepted a run for it, at the least */
+#define TOKEN (WINDOW+D+V)      /* AWS remembers a token for at least this long after it accepted a run for it */
 #endif
 #ifdef FRESH_TOKEN
 #define REMEMBERS_TOKEN false
@@ -33,6 +33,6 @@
 #else
 #define CLOSES again
 #endif
-#define KEEP_FIRST skip         /* the window begins with it */
+#define KEEP_FIRST skip         /* the window starts at the first intent */
 
 #include "protocol.pml"

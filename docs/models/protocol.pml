@@ -1,16 +1,16 @@
-/* The submission protocol as built, for one submission: a ledger, AWS, a network, and NP processes that are killed,
-   started again and frozen anywhere. batch.pml and emr.pml say what differs and include this file. README.md says what
-   is in the model, what is not, and what each flag takes away.
+/* The submission protocol as implemented, for one submission: a ledger, AWS, a network, and NP processes that can be
+   killed, restarted and frozen at any point. batch.pml and emr.pml define the differences and include this file.
+   README.md describes what is in the model, what is not, and what each flag removes.
 
-   Whatever stands in one atomic or d_step block happens at once; between any two blocks everything else may happen.
-   Time is whole units from 1 to MAXT, the same for everybody; 0 is "no time". A value that nobody will read again is
-   set to 0, so that states which cannot be told apart are one. */
+   Everything in one atomic or d_step block happens at once. Between any two blocks, anything else can happen. Time is in
+   whole units from 1 to MAXT, the same for all processes; 0 means "no time". A value that is never read again is set to
+   0, so that spin treats equivalent states as one. */
 
 #ifndef NP
 #define NP 2                    /* processes; each is any number of commands, one after another */
 #endif
-#define D 1                     /* claimSeconds: from the reading before the intent until the send must have started */
-#define V 1                     /* how long a signature lives */
+#define D 1                     /* claimSeconds: from the clock reading before the intent to the deadline for starting the send */
+#define V 1                     /* the lifetime of a signature */
 #define L 1                     /* the lag of listings */
 #ifndef SETTLE
 #ifdef NO_SETTLING
@@ -23,28 +23,28 @@
 #endif
 #endif
 #endif
-#define APART 1                 /* between two looks that prove absence, at the least */
-#define MEMORY 4                /* AWS tells of a run this long after accepting it, at the least */
+#define APART 1                 /* the minimum time between two lookups that prove absence */
+#define MEMORY 4                /* AWS remembers a run for at least this long after accepting it */
 
 mtype = { none, intended, unsent, superseded, submitted };
 mtype = { silent, yes, no, unclear, unheard };
 
 byte now = 1;
 
-/* the ledger, folded */
+/* the folded state of the ledger */
 mtype phase = none;
 byte sends = 0;                 /* the number of the newest send */
 byte at[4];                     /* when each send was intended */
-bool open[4];                   /* sends without a known end */
-byte first_look = 0;            /* the first recorded empty look that counts */
-bool proven = false;            /* two of them, apart */
+bool open[4];                   /* sends without a known outcome */
+byte first_look = 0;            /* the first recorded empty lookup that counts */
+bool proven = false;            /* two of them were recorded, far enough apart */
 
 /* the network and AWS */
-bool flying[4];                 /* a request that may still arrive; one that is lost flies for ever */
+bool flying[4];                 /* a request that may still arrive; a lost request flies for ever */
 byte stamp[4];                  /* when it was signed */
-mtype reply[4] = silent;        /* what its sender hears; unheard: it no longer listens */
+mtype reply[4] = silent;        /* the reply to the sender; unheard: the sender no longer waits */
 byte accepted = 0;              /* when AWS accepted a run */
-byte blind = 0;                 /* a moment, one at most, at which a listing may leave out everything; 255: it is over */
+byte blind = 0;                 /* the one moment at which a listing may leave out everything; 255: it has passed */
 
 #define OVER (phase == submitted || phase == superseded)
 #define NEWEST at[sends]
@@ -81,7 +81,7 @@ byte blind = 0;                 /* a moment, one at most, at which a listing may
 #define FRESH(n) (now <= stamp[n]+V)
 #endif
 
-/* Whether an intent, or a giving up, still makes sense: asked in the step that appends it. */
+/* Whether an intent, or giving up, is still valid; checked in the step that appends it. */
 #ifdef UNASKED
 #define MAY_INTEND (sends < SENDS)
 #else
@@ -96,12 +96,12 @@ byte blind = 0;                 /* a moment, one at most, at which a listing may
 #define MAY_GIVE_UP (phase == none || phase == unsent || (phase == intended && ABSENT))
 #endif
 
-/* Nobody reads these once the submission has its run or was given up. */
+/* These are not read any more once the submission has its run or was given up. */
 inline forget() {
     at[1] = 0; at[2] = 0; at[3] = 0; open[1] = false; open[2] = false; open[3] = false; first_look = 0; proven = false
 }
 
-/* An intent. One that is no repeat says that all sends before it are known not to have arrived. */
+/* Records an intent. Unless it is a repeat, all earlier sends are known not to have arrived. */
 inline fold_intent(n, t, closes) {
     if
     :: closes -> open[1] = false; open[2] = false; open[3] = false; at[2] = 0; KEEP_FIRST
@@ -110,7 +110,7 @@ inline fold_intent(n, t, closes) {
     sends = n; at[n] = t; open[n] = true; phase = intended; first_look = 0; proven = false
 }
 
-/* A send that AWS refused or that never went: nothing runs only where no other send is open. */
+/* Records a send that AWS refused or that was never sent. This proves that nothing runs only if no other send is open. */
 inline fold_unsent(n) {
     open[n] = false;
     if
@@ -128,7 +128,7 @@ inline fold_unsent(n) {
     if :: phase == unsent -> first_look = 0; proven = false :: else fi
 }
 
-/* An empty look that was made at k, recorded now. */
+/* Records an empty lookup that was made at k. */
 inline fold_look(k) {
     if
     :: COUNTS(k) ->
@@ -150,7 +150,7 @@ inline fold_look(k) {
     fi
 }
 
-/* A complete listing of this moment. It may be late by L, may have forgotten after MEMORY, and may be blind once. */
+/* Makes a complete listing. It may be late by L, forget runs after MEMORY, and be empty by mistake once. */
 inline list(found) {
     found = false;
     if
@@ -161,7 +161,7 @@ inline list(found) {
     fi
 }
 
-/* AWS takes one run for a submission, and none of one that was given up: new content may be running. */
+/* AWS must accept only one run of a submission, and none after it was given up, because new content may be running. */
 inline accept(n) {
     assert(accepted == 0);
     assert(phase != superseded);
@@ -171,14 +171,14 @@ inline accept(n) {
     accepted = now
 }
 
-/* Of a request that somebody on the way repeats, the sender hears the first answer. */
+/* If an intermediary repeats a request, the sender receives the first answer. */
 #ifdef SECOND_ANSWER
 #define UNHEARD_COPY false
 #else
 #define UNHEARD_COPY (reply[n] != silent)
 #endif
 
-/* A request arrives. A lost one never does; a lost reply is one for which nobody listens any more. */
+/* A request arrives. A lost request never arrives. A lost reply is one that nobody waits for any more. */
 inline arrive(n) {
     atomic {
         flying[n] ->
@@ -190,7 +190,7 @@ inline arrive(n) {
         :: !REMEMBERS_TOKEN && FRESH(n) -> accept(n); answer = yes
         :: true -> answer = no                  /* too old, or throttled */
         fi;
-        if                                      /* somebody on the way may repeat it */
+        if                                      /* an intermediary may repeat it */
         :: flying[n] = false
         :: MAY_COME_TWICE -> skip
         fi;
@@ -206,7 +206,7 @@ inline arrive(n) {
     }
 }
 
-/* What is too old to be accepted, and unheard, makes no difference any more. */
+/* A request that is too old to be accepted, and whose sender no longer waits, has no effect any more. */
 inline expire(n) {
     if :: flying[n] && !FRESH(n) && reply[n] == unheard -> flying[n] = false; stamp[n] = 0 :: else fi
 }
@@ -227,12 +227,12 @@ active proctype World() {
     od
 }
 
-/* Each pass: look, record, plan; then either an intent and one send, or a giving up. Being killed is a jump to the next
-   pass; being frozen is not being chosen for a while. What the spec asks for is anything, at each pass. */
+/* Each pass looks, records and plans; then it makes an intent and one send, or gives up. A kill is a jump to the next
+   pass. A freeze means that spin does not schedule the process for a while. The spec can have any content at each pass. */
 proctype Command() {
-    byte t = 0;                                 /* the moment of a look, of the reading before an intent, of a signature */
+    byte t = 0;                                 /* the time of a lookup, of the reading before an intent, or of a signature */
     byte n = 0;                                 /* the send that is planned */
-    bool again = false;                         /* earlier sends are known not to have arrived: it is no repeat */
+    bool again = false;                         /* earlier sends are known not to have arrived, so this is not a repeat */
     bool found = false;
 pass:
     atomic {
@@ -269,7 +269,7 @@ plan:
 #ifdef REACHES_HOLD
             assert(false);
 #endif
-            goto pass                           /* for a person to decide */
+            goto pass                           /* on hold, for an operator to decide */
         :: phase == intended && ABSENT && !FORGOTTEN && n <= SENDS -> again = true
         :: phase == intended && ABSENT && !FORGOTTEN -> goto give_up
         :: phase == intended && !ABSENT && now <= REPEATS_UNTIL && n <= SENDS
@@ -280,7 +280,7 @@ plan:
         :: OVER -> goto pass
         fi
     };
-    t = now;                                    /* the reading; the append may take any time after it */
+    t = now;                                    /* the clock reading; the append may happen at any later time */
 #ifndef NO_INTENT
     atomic {
         if
@@ -289,7 +289,7 @@ plan:
 #else
         :: MAY_INTEND -> fold_intent(n, t, (CLOSES))
 #endif
-        :: else -> goto pass                    /* somebody was faster */
+        :: else -> goto pass                    /* another process was faster */
         fi
     };
 #endif
@@ -309,7 +309,7 @@ plan:
     t = now;
 #else
     if
-    :: atomic { IN_TIME -> t = now }            /* signed, then checked: a pause between would only age the signature */
+    :: atomic { IN_TIME -> t = now }            /* signed, then checked; a pause between the two would only age the signature */
     :: atomic { !IN_TIME -> fold_unsent(n); goto pass }
     :: goto pass                                /* killed */
     fi;
@@ -333,11 +333,11 @@ plan:
 #ifdef TIMEOUT_IS_UNSENT
     :: d_step { reply[n] == silent -> reply[n] = unheard; fold_unsent(n) }
 #endif
-    :: reply[n] = unheard                       /* no reply, an unclear one, or killed: it stays as it is */
+    :: reply[n] = unheard                       /* no reply, an unclear reply, or killed: nothing is recorded */
     fi;
     goto pass;
 give_up:
-    atomic {                                    /* superseded; from here on new content may run */
+    atomic {                                    /* superseded; from now on new content may run */
         n = 0;
         if
         :: MAY_GIVE_UP ->
