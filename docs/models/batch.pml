@@ -1,5 +1,5 @@
-/* AWS Batch: SubmitJob has no idempotency token. AWS cannot recognise a repeated request, so nothing is repeated while a
-   send is open. */
+/* AWS Batch: SubmitJob has no idempotency token. AWS cannot recognise a repeated request, so nothing is repeated while
+   a send is open. */
 
 #ifndef SENDS
 #define SENDS 2

@@ -1,5 +1,5 @@
-/* EMR Serverless: StartJobRun takes a token, which AWS remembers for some time. Within WINDOW of the first intent the same
-   token is sent again at once, each time under a new intent (R6). After that, the protocol is the same as for Batch. */
+/* EMR Serverless: StartJobRun takes a token, which AWS remembers for some time. Within WINDOW of the first intent the
+   same token is sent again at once, each time under a new intent (R6). After that, it is as for Batch. */
 
 #ifndef SENDS
 #define SENDS 2

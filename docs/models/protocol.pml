@@ -2,14 +2,14 @@
    killed, restarted and frozen at any point. batch.pml and emr.pml define the differences and include this file.
    README.md describes what is in the model, what is not, and what each flag removes.
 
-   Everything in one atomic or d_step block happens at once. Between any two blocks, anything else can happen. Time is in
-   whole units from 1 to MAXT, the same for all processes; 0 means "no time". A value that is never read again is set to
-   0, so that spin treats equivalent states as one. */
+   Everything in one atomic or d_step block happens at once. Between any two blocks, anything else can happen. Time is
+   in whole units from 1 to MAXT, the same for all processes; 0 means "no time". A value that is never read again is set
+   to 0, so that spin treats equivalent states as one. */
 
 #ifndef NP
 #define NP 2                    /* processes; each is any number of commands, one after another */
 #endif
-#define D 1                     /* claimSeconds: from the clock reading before the intent to the deadline for starting the send */
+#define D 1                     /* claimSeconds: from the reading before the intent to the deadline of the send */
 #define V 1                     /* the lifetime of a signature */
 #define L 1                     /* the lag of listings */
 #ifndef SETTLE
@@ -110,7 +110,7 @@ inline fold_intent(n, t, closes) {
     sends = n; at[n] = t; open[n] = true; phase = intended; first_look = 0; proven = false
 }
 
-/* Records a send that AWS refused or that was never sent. This proves that nothing runs only if no other send is open. */
+/* Records a send that AWS refused or that was never sent. It proves that nothing runs only if no other send is open. */
 inline fold_unsent(n) {
     open[n] = false;
     if
@@ -228,11 +228,11 @@ active proctype World() {
 }
 
 /* Each pass looks, records and plans; then it makes an intent and one send, or gives up. A kill is a jump to the next
-   pass. A freeze means that spin does not schedule the process for a while. The spec can have any content at each pass. */
+   pass. A freeze means that the process is not scheduled for a while. The spec can have any content at each pass. */
 proctype Command() {
-    byte t = 0;                                 /* the time of a lookup, of the reading before an intent, or of a signature */
+    byte t = 0;                                 /* the time of a lookup, a clock reading or a signature */
     byte n = 0;                                 /* the send that is planned */
-    bool again = false;                         /* earlier sends are known not to have arrived, so this is not a repeat */
+    bool again = false;                         /* earlier sends are known not to have arrived: this is no repeat */
     bool found = false;
 pass:
     atomic {
@@ -309,7 +309,7 @@ plan:
     t = now;
 #else
     if
-    :: atomic { IN_TIME -> t = now }            /* signed, then checked; a pause between the two would only age the signature */
+    :: atomic { IN_TIME -> t = now }            /* signed, then checked: a pause would only age the signature */
     :: atomic { !IN_TIME -> fold_unsent(n); goto pass }
     :: goto pass                                /* killed */
     fi;

@@ -146,7 +146,7 @@ CHANGES = (
     mutant(
         "superseded-at-once",
         "R11",
-        "gives up a submission that the spec no longer requires before it has settled",
+        "does not wait for settling before it gives up a submission that the spec no longer requires",
         text(
             f"{UNRESOLVED}:decide_unresolved",
             (
