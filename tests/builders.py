@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reconciler.identity.digest import Place, client_token, digest
-from reconciler.identity.instant import text
+from reconciler.core import events as e
+from reconciler.core.desired import Desired, DesiredSpec, Source
+from reconciler.core.fold import fold
+from reconciler.core.identity import Place, client_token, digest
+from reconciler.core.state import Recorded
+from reconciler.core.times import time_text
 from reconciler.model.spec import Policy
-from reconciler.plan.desired import Desired, DesiredSpec, Source
-from reconciler.recorded import events as e
-from reconciler.recorded.fold import fold
-from reconciler.recorded.state import Recorded
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
 PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
@@ -21,7 +21,7 @@ PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
 
 def at(seconds: float = 0) -> str:
     """The time `seconds` after NOW, as the ledger writes it."""
-    return text(NOW + timedelta(seconds=seconds))
+    return time_text(NOW + timedelta(seconds=seconds))
 
 
 def request(content: str = "A", **more: Any) -> dict[str, Any]:

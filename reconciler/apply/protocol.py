@@ -10,18 +10,31 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
-from reconciler.apply.decided import adopt
-from reconciler.apply.effects import Acquire, Append, Effect, Look, Pause, Release, Transmit
-from reconciler.apply.steps import Steps, moment, moved, now, read_clock, record, what_moved
+from reconciler.apply.actions import adopt
+from reconciler.apply.effects import (
+    Acquire,
+    Append,
+    Effect,
+    Look,
+    Pause,
+    Release,
+    Steps,
+    Transmit,
+    moment,
+    moved,
+    now,
+    read_clock,
+    record,
+    what_moved,
+)
+from reconciler.core import events as e
+from reconciler.core.absence import may_repeat_at, proven_absent
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
+from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, Moved, NotSent, Outcome, Refused, Wanted
+from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.submission import Phase, Submission
 from reconciler.errors import LedgerError
-from reconciler.model.strict import JSON
-from reconciler.plan.action import Action, Reason
-from reconciler.plan.result import ActionOutcome, ActionResult
-from reconciler.plan.settling import may_repeat_at, proven_absent
-from reconciler.ports import Accepted, Ambiguous, Deadline, Declined, Moved, NotSent, Outcome, Refused, Wanted
-from reconciler.recorded import events as e
-from reconciler.recorded.state import Recorded, SpecRecord
-from reconciler.recorded.submission import Phase, Submission
+from reconciler.model.base import JSON
 
 Said = TypeVar("Said", e.Unsent, e.Rejected, e.Unclear)
 

@@ -46,10 +46,10 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Asks AWS about the run, shows it, and records it as the spec's."""
-    from reconciler.wiring.adoption import adoption
-    from reconciler.wiring.by_hand import look
-    from reconciler.wiring.repetition import slot_text
-    from reconciler.wiring.session import opened
+    from reconciler.app.adopt import adoption
+    from reconciler.app.decisions import look
+    from reconciler.app.rerun import slot_text
+    from reconciler.app.session import opened
 
     with opened(chosen(context, shared)) as session:
         sight = look(session, name)

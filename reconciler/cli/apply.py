@@ -10,8 +10,8 @@ import click
 from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, ledger_options, pass_options, selection_options
 
 if TYPE_CHECKING:
+    from reconciler.app.options import Choice
     from reconciler.cli.passes import Manner
-    from reconciler.wiring.choice import Choice
 
 HELP = """Plan, show, ask, do: submit what git asks for and has not run yet.
 
@@ -46,10 +46,10 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Carries out a fresh plan, or the one in a file."""
+    from reconciler.app.notifications import tell
+    from reconciler.app.reconcile import survey
+    from reconciler.app.session import opened
     from reconciler.cli.passes import Manner, carry_out
-    from reconciler.wiring.notification import tell
-    from reconciler.wiring.session import opened
-    from reconciler.wiring.survey import survey
 
     choice = chosen(context, shared)
     if plan_file is not None:
@@ -63,11 +63,11 @@ def command(
 
 def _approved(file: Path, choice: Choice, manner: Manner) -> int:
     """Carries out the plan in a file. Specs are not read: what was approved is what is done."""
+    from reconciler.app.plan_file import check_earlier, check_file, check_heads, check_suspension
+    from reconciler.app.session import opened
     from reconciler.cli.passes import carry_out
     from reconciler.cli.plan_file import read
-    from reconciler.plan.suspension import suspension
-    from reconciler.wiring.approved import check_earlier, check_file, check_heads, check_suspension
-    from reconciler.wiring.session import opened
+    from reconciler.core.desired import suspension
 
     if choice.only or choice.labels or choice.allow_rollback:
         raise click.UsageError("a plan file is applied whole: --only, -l and --allow-rollback belong to `plan --out`")

@@ -44,9 +44,9 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Shows the slots, asks, and records the wish."""
-    from reconciler.wiring.by_hand import look
-    from reconciler.wiring.repetition import late_runs
-    from reconciler.wiring.session import opened
+    from reconciler.app.decisions import look
+    from reconciler.app.rerun import late_runs
+    from reconciler.app.session import opened
 
     with opened(chosen(context, shared)) as session:
         sight = look(session, name)

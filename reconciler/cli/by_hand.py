@@ -14,7 +14,7 @@ from reconciler.cli.terminal import coloured, complain, confirmed, out
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from reconciler.wiring.by_hand import Proposal, Sight
+    from reconciler.app.decisions import Proposal, Sight
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,9 +35,9 @@ def decide(sight: Sight, proposal: Proposal, *, yes: bool, form: str) -> int:
 
     Raises `ReconcilerError` where it would have to ask and cannot, and where what was shown moved meanwhile.
     """
-    from reconciler.render.by_hand import decision_json, decision_text, done_text
-    from reconciler.render.json_form import dumps
-    from reconciler.wiring.by_hand import carried_out, following
+    from reconciler.app.decisions import carried_out, following
+    from reconciler.render.decisions import decision_json, decision_text, done_text
+    from reconciler.render.plan_json import dumps
 
     decision = proposal.decision
     if form == "text":

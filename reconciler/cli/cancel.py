@@ -41,10 +41,10 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Shows what is live, asks, and asks AWS to stop it."""
-    from reconciler.wiring.by_hand import look
-    from reconciler.wiring.cancellation import cancellation
-    from reconciler.wiring.repetition import slot_text
-    from reconciler.wiring.session import opened
+    from reconciler.app.cancel import cancellation
+    from reconciler.app.decisions import look
+    from reconciler.app.rerun import slot_text
+    from reconciler.app.session import opened
 
     with opened(chosen(context, shared)) as session:
         sight = look(session, name)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from reconciler.plan.inspection import Finding, Numbered
-    from reconciler.wiring.inspection import Inspection
+    from reconciler.app.fsck import Inspection
+    from reconciler.core.fsck import Finding, Numbered
 
 HELP = """Hold the ledger against AWS: runs with our tags that it does not know, runs that it knows and AWS does not,
 two runs of one submission. Writes nothing.
@@ -52,12 +52,12 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Compares, and records again what can be."""
-    from reconciler.identity.instant import text
-    from reconciler.wiring.inspection import inspect, record
-    from reconciler.wiring.session import opened
+    from reconciler.app.fsck import inspect, record
+    from reconciler.app.session import opened
+    from reconciler.core.times import time_text
 
     with opened(chosen(context, shared)) as session:
-        inspection = inspect(session, None if since is None else text(since))
+        inspection = inspect(session, None if since is None else time_text(since))
         if form == "text":
             out(_found(inspection, color=coloured(sys.stdout)))
         made = inspection.rebuilt() if adopt else []
@@ -74,7 +74,7 @@ def command(
 
 
 def _found(inspection: Inspection, color: bool = False) -> str:
-    from reconciler.render.fsck import fsck_text
+    from reconciler.render.findings import fsck_text
 
     session, recorded = inspection.session, inspection.recorded
     ledger = f"ledger {session.ledger.address}: {recorded.position} positions, {len(recorded.by_token)} submissions"
@@ -82,15 +82,15 @@ def _found(inspection: Inspection, color: bool = False) -> str:
 
 
 def _rebuilding(made: Sequence[Numbered]) -> str:
-    from reconciler.render.fsck import rebuilt_lines
+    from reconciler.render.findings import rebuilt_lines
 
     return "\n".join(["To be recorded, and not run again:", *(f"  {line}" for line in rebuilt_lines(made))])
 
 
 def _tell(inspection: Inspection, made: Sequence[Numbered], left: Sequence[Finding], form: str) -> None:
-    from reconciler.render.fsck import fsck_json
-    from reconciler.render.json_form import dumps
-    from reconciler.render.shown import count
+    from reconciler.render.findings import fsck_json
+    from reconciler.render.plan_json import dumps
+    from reconciler.render.text import count
 
     place, stock = inspection.session.place, inspection.stock
     if form == "json":
@@ -101,7 +101,7 @@ def _tell(inspection: Inspection, made: Sequence[Numbered], left: Sequence[Findi
 
 
 def _code(left: Sequence[Finding]) -> int:
-    from reconciler.plan.inspection import Check
+    from reconciler.core.fsck import Check
 
     if any(finding.check is Check.UNREADABLE for finding in left):
         return ERROR

@@ -29,11 +29,10 @@ def command(context: click.Context, /, *, form: str, **shared: Any) -> int:  # n
     """Reads the specs of one target and prints their dependencies; with a selection, those of the selected ones."""
     import os
 
+    from reconciler.app.options import selected_names, target_name
     from reconciler.render.graph import FORMS, edges
     from reconciler.specs.load import load
-    from reconciler.specs.project_file import read_project
-    from reconciler.specs.root import find_root
-    from reconciler.wiring.choice import selected_names, target_name
+    from reconciler.specs.project import find_root, read_project
 
     choice = chosen(context, shared)
     root = find_root(choice.directory, Path.cwd())

@@ -32,10 +32,10 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Reads the ledger and prints the spec's events."""
-    from reconciler.render.json_form import dumps
-    from reconciler.render.story import history_json, history_text
-    from reconciler.wiring.session import opened
-    from reconciler.wiring.tale import history
+    from reconciler.app.history import history
+    from reconciler.app.session import opened
+    from reconciler.render.history import history_json, history_text
+    from reconciler.render.plan_json import dumps
 
     with opened(chosen(context, shared)) as session:
         events = history(session.ledger, name)

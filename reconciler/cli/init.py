@@ -36,7 +36,7 @@ def command(
     """Makes the project and says what to do next."""
     import shlex
 
-    from reconciler.render.shown import lines_text, plain
+    from reconciler.render.text import lines_text, plain
     from reconciler.specs.scaffold import init
 
     base = chosen(context, shared).directory or Path()

@@ -50,9 +50,9 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Copies, verifies the copy, and says what to do next."""
+    from reconciler.app.ledgers import Origin, copied, ledger_site
     from reconciler.cli.ledger_verify import verdict_text
-    from reconciler.render.shown import plain
-    from reconciler.wiring.ledgers import Origin, copied, ledger_site
+    from reconciler.render.text import plain
 
     site = ledger_site(chosen(context, shared))
     origin = Origin(from_project, from_target, from_region)

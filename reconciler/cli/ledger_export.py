@@ -34,9 +34,9 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Reads the ledger and prints its events as they come."""
-    from reconciler.ledger.chain import walk
-    from reconciler.recorded.events import encode
-    from reconciler.wiring.ledgers import ledger_site, opened_store
+    from reconciler.app.ledgers import ledger_site, opened_store
+    from reconciler.core.events import encode
+    from reconciler.ledger.codec import walk
 
     site = ledger_site(chosen(context, shared))
     with opened_store(site) as store:

@@ -12,8 +12,8 @@ from reconciler.cli.terminal import complain, out
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.ledger.finding import Finding, Policy
-    from reconciler.wiring.session import Session
+    from reconciler.app.session import Session
+    from reconciler.ledger.open import Finding, Policy
 
 HELP = """Make the store of a target's ledger ready, and say what to turn on.
 
@@ -37,8 +37,8 @@ Exit code 1 when something would harm a ledger there.
 @click.pass_context
 def command(context: click.Context, /, **shared: Any) -> int:  # noqa: ANN401 - click's own values
     """Prints what is found, as it is found."""
-    from reconciler.ledger.finding import Grade, Policy
-    from reconciler.wiring.session import opened
+    from reconciler.app.session import opened
+    from reconciler.ledger.open import Grade, Policy
 
     wrong, policies = 0, []
     with opened(chosen(context, shared)) as session:

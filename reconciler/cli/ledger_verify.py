@@ -11,8 +11,8 @@ from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, place_options
 from reconciler.cli.terminal import coloured, out
 
 if TYPE_CHECKING:
-    from reconciler.ledger.verdict import Finding, Verdict
-    from reconciler.model.strict import JSON
+    from reconciler.ledger.verify import Finding, Verdict
+    from reconciler.model.base import JSON
 
 HELP = """Walk the whole log of the target's ledger, without trusting a snapshot: gaps, the chain of checksums, events
 that cannot be read or cannot follow each other, whose ledger it is, and whether the snapshot is right.
@@ -40,8 +40,8 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Walks the ledger and prints what was found."""
-    from reconciler.render.json_form import dumps
-    from reconciler.wiring.ledgers import ledger_site, verified
+    from reconciler.app.ledgers import ledger_site, verified
+    from reconciler.render.plan_json import dumps
 
     verdict = verified(ledger_site(chosen(context, shared)), renew=new_snapshot)
     out(dumps(verdict_json(verdict)) if form == "json" else verdict_text(verdict, color=coloured(sys.stdout)))
@@ -50,8 +50,7 @@ def command(
 
 def verdict_text(verdict: Verdict, color: bool = False) -> str:
     """One line for each finding, ``[OK]``, ``[NG]`` or ``[SKIP]``, with what to do below, and a summary."""
-    from reconciler.render.shown import lines_text, plain
-    from reconciler.render.style import GREEN, RED, YELLOW, Style
+    from reconciler.render.text import GREEN, RED, YELLOW, Style, lines_text, plain
 
     style = Style(color)
     paints = {"OK": GREEN, "NG": RED, "SKIP": YELLOW}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reconciler.app.options import Choice
 from reconciler.cli.logs import start_logging
-from reconciler.wiring.choice import Choice
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -123,10 +123,10 @@ pass_options = _adding(_PASS)
 
 def moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
     """A time given as an option; a usage error for one that is no time, or has no zone."""
-    from reconciler.identity.instant import parse
+    from reconciler.core.times import parse_time
 
     try:
-        return None if value is None else parse(value)
+        return None if value is None else parse_time(value)
     except ValueError as error:
         raise click.BadParameter(f"{error}; write a time with its zone, as in 2026-12-01T00:00:00Z") from None
 

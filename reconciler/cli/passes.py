@@ -16,11 +16,10 @@ from reconciler.errors import ReconcilerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.plan.desired import Limits
-    from reconciler.plan.result import ActionResult
-    from reconciler.plan.value import Plan
-    from reconciler.recorded.state import Recorded
-    from reconciler.wiring.session import Session
+    from reconciler.app.session import Session
+    from reconciler.core.desired import Limits
+    from reconciler.core.plan import ActionResult, Plan
+    from reconciler.core.state import Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Manner:
 
 def show(plan: Plan) -> None:
     """Prints a plan as text."""
-    from reconciler.render.text import plan_text
+    from reconciler.render.plan_text import plan_text
 
     out(plan_text(plan, color=coloured(sys.stdout)))
 
@@ -53,7 +52,7 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
     Raises `LimitExceeded` before asking where the plan is more than `limits` (`None`: whatever it holds),
     `AccountMismatch` before anything is sent, and `ReconcilerError` where it would have to ask and cannot.
     """
-    from reconciler.wiring.performance import check_account, perform
+    from reconciler.app.reconcile import check_account, perform
 
     if manner.machine:
         for warning in plan.warnings:  # a person may be reading standard error, while a machine reads the JSON
@@ -89,7 +88,7 @@ def _agreed(plan: Plan, manner: Manner) -> bool:
             "apply asks before it acts, and there is no terminal to ask on. Nothing was sent; --yes does not ask"
         )
     if manner.machine:
-        from reconciler.render.text import plan_text
+        from reconciler.render.plan_text import plan_text
 
         complain(plan_text(plan, color=False))
     return confirmed(f"Do you want to perform these actions in target {plan.place.target}?")
@@ -99,8 +98,8 @@ def _with_remedies(session: Session, plan: Plan, results: Sequence[ActionResult]
     """The plan with what a person can do about each submission that has become unknown."""
     from dataclasses import replace
 
-    from reconciler.plan.remedy import remedy
-    from reconciler.plan.result import ActionOutcome
+    from reconciler.core.plan import ActionOutcome
+    from reconciler.core.suggested_commands import remedy
 
     recorded, target, seconds = session.ledger.recorded, plan.place.target, session.target.settleSeconds
     actions = [
@@ -115,7 +114,7 @@ def _with_remedies(session: Session, plan: Plan, results: Sequence[ActionResult]
 def _tell(plan: Plan, results: Sequence[ActionResult], manner: Manner) -> None:
     """Prints what became of the plan."""
     if manner.machine:
-        from reconciler.render.json_form import dumps, result_json
+        from reconciler.render.plan_json import dumps, result_json
 
         out(dumps(result_json(plan, results)))
     elif plan.pending:
@@ -126,7 +125,7 @@ def _tell(plan: Plan, results: Sequence[ActionResult], manner: Manner) -> None:
 
 def summary(name: str, plan: Plan, results: Sequence[ActionResult], position: int, *, as_json: bool) -> str:
     """What the pass came to, in one line."""
-    from reconciler.render.pass_line import pass_json, pass_line
+    from reconciler.render.results import pass_json, pass_line
 
     line = pass_line(name, plan, results, position)
     return line_json(line, {"event": "pass", **pass_json(plan, results, position)}) if as_json else line

@@ -13,7 +13,7 @@ from reconciler.cli.terminal import out
 from reconciler.cli.verdict import after_plan
 
 if TYPE_CHECKING:
-    from reconciler.plan.value import Plan
+    from reconciler.core.plan import Plan
 
 HELP = """Show what an apply would do, and write nothing.
 
@@ -53,8 +53,8 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Plans, prints, and keeps the plan if a file is named."""
-    from reconciler.wiring.session import opened
-    from reconciler.wiring.survey import survey
+    from reconciler.app.reconcile import survey
+    from reconciler.app.session import opened
 
     with opened(chosen(context, shared)) as session:
         found = survey(session, refresh=not no_refresh, record=False, lasting=file is not None, now=at)
@@ -73,14 +73,14 @@ def _rendered(plan: Plan, form: str) -> str:
     from reconciler.cli.terminal import coloured
 
     if form == "json":
-        from reconciler.render.json_form import dumps, plan_json
+        from reconciler.render.plan_json import dumps, plan_json
 
         return dumps(plan_json(plan))
     if form == "markdown":
-        from reconciler.render.markdown import plan_markdown
+        from reconciler.render.plan_markdown import plan_markdown
 
         return plan_markdown(plan)
-    from reconciler.render.text import plan_text
+    from reconciler.render.plan_text import plan_text
 
     return plan_text(plan, color=coloured(sys.stdout))
 
@@ -88,7 +88,7 @@ def _rendered(plan: Plan, form: str) -> str:
 def _kept(file: Path) -> str:
     import shlex
 
-    from reconciler.render.shown import inert, plain
+    from reconciler.render.text import inert, plain
 
     named = plain(str(file))
     return "\n" + inert(f"Kept in {named}. To carry out exactly this: reconciler apply {plain(shlex.quote(str(file)))}")

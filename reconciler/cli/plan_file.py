@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import PlanFileError
 
 if TYPE_CHECKING:
-    from reconciler.model.strict import JSON
-    from reconciler.plan.value import Plan
+    from reconciler.core.plan import Plan
+    from reconciler.model.base import JSON
 
 MOST_BYTES = 256 * 1024 * 1024  # tens of thousands of specs that all change
 DEEPEST = 100  # levels; a request has at most 64
@@ -24,7 +24,7 @@ SEAL = "seal"
 def write(file: Path, plan: Plan) -> None:
     """Puts the plan into `file`, replacing what was there, in one step. Only its owner can read it: requests may hold
     what others must not see. Raises `PlanFileError`."""
-    from reconciler.render.json_form import dumps, plan_json
+    from reconciler.render.plan_json import dumps, plan_json
 
     form = plan_json(plan)
     content = dumps({**form, SEAL: _seal(form)}).encode()
@@ -45,7 +45,7 @@ def write(file: Path, plan: Plan) -> None:
 
 def read(file: Path) -> Plan:
     """The plan in `file`. Raises `PlanFileError` for what cannot be read or is no plan of a version known here."""
-    from reconciler.render.json_form import plan_from_json
+    from reconciler.render.plan_json import plan_from_json
 
     form, seal = _form(file)
     if isinstance(form, dict) and SEAL in form and form.pop(SEAL) != seal:
@@ -55,7 +55,7 @@ def read(file: Path) -> Plan:
 
 def _form(file: Path) -> tuple[Any, str]:
     """What the file holds, and what the seal of it should be."""
-    from reconciler.model.strict import nests_deeper
+    from reconciler.model.base import nests_deeper
 
     try:
         form = json.loads(_content(file))
@@ -87,6 +87,6 @@ def _seal(form: JSON) -> str:
     """What the whole of a plan comes to: it finds accidents and edits, and is no signature."""
     from hashlib import sha256
 
-    from reconciler.identity.canonical import canonical
+    from reconciler.core.identity import canonical
 
     return "sha256:" + sha256(canonical(form)).hexdigest()

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reconciler.plan.action import Action
-    from reconciler.plan.result import ActionResult
+    from reconciler.core.plan import Action, ActionResult
 
 Progress = Callable[["Action", "ActionResult"], None]
 
@@ -25,7 +24,7 @@ def progress(total: int) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bar
     from rich.text import Text
 
-    from reconciler.mask.escape import escape
+    from reconciler.redact.escape import escape
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:

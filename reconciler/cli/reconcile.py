@@ -10,7 +10,7 @@ import click
 from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, ledger_options, pass_options, selection_options
 
 if TYPE_CHECKING:
-    from reconciler.wiring.choice import Choice
+    from reconciler.app.options import Choice
 
 HELP = """One pass without asking, within the limits: what a schedule or a merge runs. With --every it goes on, pass
 after pass, until SIGTERM or SIGINT: then what is under way is recorded, and it ends with 0.
@@ -68,11 +68,11 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Observes, plans and applies, once or again and again."""
+    from reconciler.app.notifications import tell
+    from reconciler.app.reconcile import survey
+    from reconciler.app.session import opened
     from reconciler.cli.logs import log_as_json
     from reconciler.cli.passes import Manner, carry_out
-    from reconciler.wiring.notification import tell
-    from reconciler.wiring.session import opened
-    from reconciler.wiring.survey import survey
 
     choice = chosen(context, shared)
     as_json = log_format == "json"
@@ -102,7 +102,7 @@ def _pull(choice: Choice) -> None:
     from pathlib import Path
 
     from reconciler.cli.terminal import complain
-    from reconciler.specs.pull import pull
-    from reconciler.specs.root import find_root
+    from reconciler.specs.git import pull
+    from reconciler.specs.project import find_root
 
     complain(f"checkout at {pull(find_root(choice.directory, Path.cwd()))[:12]}")

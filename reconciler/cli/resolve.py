@@ -44,9 +44,9 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Looks once more, shows what is unknown, and records the decision."""
-    from reconciler.wiring.by_hand import look
-    from reconciler.wiring.resolution import resolution
-    from reconciler.wiring.session import opened
+    from reconciler.app.decisions import look
+    from reconciler.app.resolve import resolution
+    from reconciler.app.session import opened
 
     if decision is None:
         raise click.UsageError("say what it is: --submit, to send it again, or --abandon, never to")

@@ -41,9 +41,9 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Shows how the submission ended, asks, and records the wish."""
-    from reconciler.wiring.by_hand import look
-    from reconciler.wiring.repetition import repetition, slot_text
-    from reconciler.wiring.session import opened
+    from reconciler.app.decisions import look
+    from reconciler.app.rerun import repetition, slot_text
+    from reconciler.app.session import opened
 
     with opened(chosen(context, shared)) as session:
         sight = look(session, name)

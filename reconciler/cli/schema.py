@@ -30,7 +30,7 @@ def command(context: click.Context, /, **shared: Any) -> int:  # noqa: ANN401 - 
     chosen(context, shared)
     import json
 
-    from reconciler.specs.json_schema import schema
+    from reconciler.specs.schema import schema
 
     out(json.dumps(schema(), indent=2, ensure_ascii=False))
     return 0

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from threading import Event
 
-    from reconciler.plan.result import ActionResult
-    from reconciler.ports import Clock
-    from reconciler.wiring.choice import Choice
-    from reconciler.wiring.kept import KeptSession
-    from reconciler.wiring.metrics import Metrics
-    from reconciler.wiring.survey import Survey
+    from reconciler.app.metrics import Metrics
+    from reconciler.app.options import Choice
+    from reconciler.app.reconcile import Survey
+    from reconciler.app.session import KeptSession
+    from reconciler.core.plan import ActionResult
+    from reconciler.core.ports import Clock
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,8 @@ class _World:
 def serve(choice: Choice, service: Service) -> int:
     """Passes until a signal comes; then what is under way is recorded, and the code is 0. Raises `ReconcilerError` for
     what is wrong from the start: no project, no such target, a port that is taken."""
-    from reconciler.services.clock import SystemClock
-    from reconciler.wiring.cadence import Cadence, repeat
-    from reconciler.wiring.kept import KeptSession
+    from reconciler.app.cadence import Cadence, repeat
+    from reconciler.app.session import KeptSession, SystemClock
 
     clock, kept = SystemClock(), KeptSession(choice)
     with ExitStack() as stack, serving(_stopping) as stop:
@@ -73,7 +72,7 @@ def _stopping() -> None:
 def _metrics(service: Service, clock: Clock, stack: ExitStack) -> Metrics | None:
     if service.metrics_at is None:
         return None
-    from reconciler.wiring.metrics import Endpoint, Metrics
+    from reconciler.app.metrics import Endpoint, Metrics
 
     metrics = Metrics(clock, service.every)
     endpoint = Endpoint(metrics, *service.metrics_at)
@@ -101,9 +100,8 @@ def _pass(world: _World) -> bool:
 
 
 def _observe_plan_apply(world: _World) -> bool:
-    from reconciler.wiring.notification import tell
-    from reconciler.wiring.performance import perform
-    from reconciler.wiring.survey import survey
+    from reconciler.app.notifications import tell
+    from reconciler.app.reconcile import perform, survey
 
     if world.service.git_pull:
         _pull(world.kept)
@@ -121,7 +119,7 @@ def _observe_plan_apply(world: _World) -> bool:
 
 def _pull(kept: KeptSession) -> None:
     """Brings the checkout up to date. Where that fails, the pass goes on with what is checked out, and says so."""
-    from reconciler.specs.pull import pull
+    from reconciler.specs.git import pull
 
     try:
         log.info("checkout at %s", pull(kept.root)[:12])
@@ -131,7 +129,7 @@ def _pull(kept: KeptSession) -> None:
 
 def _tell(world: _World, found: Survey, results: Sequence[ActionResult]) -> None:
     """One line for the pass; more of it with -v; the metrics."""
-    from reconciler.render.pass_line import action_line
+    from reconciler.render.results import action_line
 
     plan = found.plan
     for action, result in zip(plan.actions, results, strict=True):

@@ -13,7 +13,7 @@ from reconciler.cli.terminal import coloured, out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.plan.value import Plan
+    from reconciler.core.plan import Plan
     from reconciler.render.status import StatusRow
 
 HELP = """Each spec: what is asked for, its last run, how that stands, since when. Writes nothing.
@@ -45,11 +45,11 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Observes, plans, and prints how each spec stands."""
+    from reconciler.app.reconcile import survey
+    from reconciler.app.session import opened
     from reconciler.cli.verdict import after_look
-    from reconciler.render.json_form import dumps, status_json
+    from reconciler.render.plan_json import dumps, status_json
     from reconciler.render.status import rows
-    from reconciler.wiring.session import opened
-    from reconciler.wiring.survey import survey
 
     choice = chosen(context, shared)
     if watch:
@@ -67,7 +67,7 @@ def command(
 
 def text_of(plan: Plan, table: Sequence[StatusRow], *, color: bool) -> str:
     """The table, as of the time of the plan."""
-    from reconciler.identity.instant import parse
+    from reconciler.core.times import parse_time
     from reconciler.render.status import status_text
 
-    return status_text(table, parse(plan.created_at), color=color)
+    return status_text(table, parse_time(plan.created_at), color=color)

@@ -75,8 +75,8 @@ def complain(text: str) -> None:
 def harmless(text: str) -> str:
     """`text` with what looks like a secret masked, control characters escaped, and nothing in it that a CI runner takes
     for a command. Lines stay lines."""
-    from reconciler.mask.escape import escape, lines_text
-    from reconciler.mask.text import mask_text
+    from reconciler.redact.escape import escape, lines_text
+    from reconciler.redact.text import mask_text
 
     return lines_text(escape(mask_text(text), single_line=False).split("\n"))
 

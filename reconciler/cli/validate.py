@@ -27,10 +27,9 @@ Examples:
 @click.pass_context
 def command(context: click.Context, /, *, paths: tuple[Path, ...], **shared: Any) -> int:  # noqa: ANN401 - click's own values
     """Reads everything and prints what is wrong, or how many specs there are."""
+    from reconciler.app.options import target_name
     from reconciler.specs.load import load
-    from reconciler.specs.project_file import read_project
-    from reconciler.specs.root import find_root
-    from reconciler.wiring.choice import target_name
+    from reconciler.specs.project import find_root, read_project
 
     choice = chosen(context, shared)
     root = find_root(choice.directory, Path.cwd())

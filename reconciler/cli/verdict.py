@@ -6,16 +6,13 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.cli.process import CHANGES, DONE, ERROR, PERSON
-from reconciler.plan.action import ActionType
-from reconciler.plan.result import ActionOutcome
-from reconciler.recorded.submission import Phase
+from reconciler.core.plan import ActionOutcome, ActionType
+from reconciler.core.submission import Phase
 
 if TYPE_CHECKING:
-    from reconciler.plan.action import Action
-    from reconciler.plan.result import ActionResult
-    from reconciler.plan.value import Plan
-    from reconciler.recorded.state import Recorded
-    from reconciler.recorded.submission import Submission
+    from reconciler.core.plan import Action, ActionResult, Plan
+    from reconciler.core.state import Recorded
+    from reconciler.core.submission import Submission
 
 
 def in_doubt(plan: Plan, recorded: Recorded) -> bool:

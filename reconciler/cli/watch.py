@@ -12,8 +12,8 @@ from reconciler.errors import ReconcilerError, UsageError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from reconciler.wiring.choice import Choice
-    from reconciler.wiring.kept import KeptSession
+    from reconciler.app.options import Choice
+    from reconciler.app.session import KeptSession
 
 PAUSE_SECONDS = 5.0
 
@@ -29,7 +29,7 @@ def watch_status(choice: Choice, *, refresh: bool) -> int:
     from rich.live import Live
     from rich.text import Text
 
-    from reconciler.wiring.kept import KeptSession
+    from reconciler.app.session import KeptSession
 
     kept = KeptSession(choice)
     try:
@@ -53,8 +53,8 @@ def _table(kept: KeptSession, *, refresh: bool) -> Text:
     """The table now, with the time it is of."""
     from rich.text import Text
 
+    from reconciler.app.reconcile import survey
     from reconciler.render.status import rows
-    from reconciler.wiring.survey import survey
 
     found = survey(kept.session(), refresh=refresh, record=False, explain=False)
     told = text_of(found.plan, rows(found.plan, found.recorded), color=coloured(sys.stdout))

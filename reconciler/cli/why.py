@@ -36,10 +36,10 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Finds the submission in the ledger and prints its story."""
-    from reconciler.render.json_form import dumps
-    from reconciler.render.story import why_json, why_text
-    from reconciler.wiring.session import opened
-    from reconciler.wiring.tale import tale
+    from reconciler.app.history import tale
+    from reconciler.app.session import opened
+    from reconciler.render.history import why_json, why_text
+    from reconciler.render.plan_json import dumps
 
     with opened(chosen(context, shared)) as session:
         found = tale(session.ledger, what)

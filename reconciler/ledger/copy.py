@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from reconciler.core.events import Renamed
+from reconciler.core.identity import Place
+from reconciler.core.ports import Clock, Store
+from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, LedgerMissing
-from reconciler.identity import instant
-from reconciler.identity.digest import Place
-from reconciler.ledger.batch import Batch, checksum, corrupt, decode, encode
-from reconciler.ledger.chain import pin_of, walk
-from reconciler.ledger.verdict import Judgement, Verdict
-from reconciler.ledger.verify import verify
-from reconciler.ledger.writing import put
-from reconciler.ports import Clock, Store
-from reconciler.recorded.events import Renamed
+from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pin_of, walk
+from reconciler.ledger.log import put
+from reconciler.ledger.verify import Judgement, Verdict, verify
 
 NAMED = 3
 """Specs that a message names at most."""
@@ -111,7 +109,7 @@ def _rewritten(position: int, raw: bytes, link: str | None, place: Place) -> byt
 
 def _renamed(verdict: Verdict, origin: Place, move: Move, clock: Clock) -> Renamed:
     return Renamed(
-        at=instant.text(datetime.fromtimestamp(clock.now(), UTC)),
+        at=time_text(datetime.fromtimestamp(clock.now(), UTC)),
         project=origin.project,
         target=origin.target,
         account=origin.account,

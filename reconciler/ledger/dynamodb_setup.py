@@ -11,14 +11,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from reconciler.aws.clients import arn_partition
+from reconciler.aws.errors import ledger_code_of, translated
+from reconciler.core.identity import Place
 from reconciler.errors import LedgerDenied, LedgerError, LedgerNoStore
-from reconciler.identity.digest import Place
-from reconciler.ledger.aws import arn_partition
-from reconciler.ledger.aws_errors import code_of, translated
-from reconciler.ledger.dynamodb import DynamoStore
-from reconciler.ledger.dynamodb_items import PARTITION, POSITION
-from reconciler.ledger.dynamodb_table import Table
-from reconciler.ledger.finding import Finding, Grade, Policy, standing, statements
+from reconciler.ledger.dynamodb import PARTITION, POSITION, DynamoStore, Table
+from reconciler.ledger.open import Finding, Grade, Policy, standing, statements
 
 KEYS = [(PARTITION, "HASH", "S"), (POSITION, "RANGE", "N")]
 """Name, role and type of each key."""
@@ -72,7 +70,7 @@ def _make(table: Table) -> None:
                 KeySchema=[{"AttributeName": name, "KeyType": role} for name, role, _ in KEYS],
             )
         except ClientError as error:
-            if code_of(error) != "ResourceInUseException":
+            if ledger_code_of(error) != "ResourceInUseException":
                 raise
         table.clients.reading.get_waiter("table_exists").wait(TableName=table.name, WaiterConfig=WAIT)
 

@@ -1,8 +1,4 @@
-"""The log of one (project, target): read into memory, followed, and appended to, over any store.
-
-Correctness rests on one thing only: a store takes a batch at a position if nobody has. A writer that comes second
-reads what is new, asks whether its own events still make sense, and tries the next position.
-"""
+"""One batch at one position of a store whose replies may be lost."""
 
 from __future__ import annotations
 
@@ -10,28 +6,80 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
 
+from reconciler.core import events as e
+from reconciler.core.fold import fold
+from reconciler.core.identity import Place
+from reconciler.core.ports import Appended, Clock, Moved, Store, Valid
+from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.times import time_text
 from reconciler.errors import (
     LedgerCorrupt,
     LedgerError,
     LedgerFormatNewer,
     LedgerMissing,
     LedgerPinned,
+    LedgerUnreachable,
 )
-from reconciler.identity import instant
-from reconciler.identity.digest import Place
-from reconciler.ledger.batch import Batch, corrupt, decode, encode
-from reconciler.ledger.cache import Cache
-from reconciler.ledger.chain import Chain
-from reconciler.ledger.rehearsal import intended_before, rehearse
-from reconciler.ledger.writing import put
-from reconciler.ports import Appended, Clock, Moved, Store, Valid
-from reconciler.recorded import events as e
-from reconciler.recorded.fold import fold
-from reconciler.recorded.state import Recorded
+from reconciler.ledger.codec import Batch, Chain, corrupt, decode, encode
+from reconciler.ledger.snapshot import Cache
+
+WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between the tries of one write whose reply was lost: six tries, about three seconds."""
+
+
+def put(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
+    """Puts a batch at a position, again and again until something is there: a write whose reply was lost is neither
+    won nor lost until it is read (R8 of docs/protocol.md). Returns what is there.
+
+    Raises `LedgerUnreachable` where that was not learnt, another `LedgerError` where nothing was written for certain.
+    """
+    unclear: LedgerUnreachable | None = None
+    for pause in (*WRITE_PAUSES, None):
+        try:
+            return store.append(position, raw)
+        except LedgerUnreachable as error:
+            unclear = error
+        except LedgerError as error:
+            if unclear is None:
+                raise
+            raise LedgerUnreachable(f"{unclear} Then: {error}") from error
+        if pause is not None:
+            clock.sleep(pause)
+    raise LedgerUnreachable(
+        f"the ledger {store.address} did not confirm a write at position {position} in {len(WRITE_PAUSES) + 1} "
+        f"tries; it is there or not, and the next read tells. Last: {unclear}"
+    ) from unclear
+
+
+def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None:
+    """Why a second intent for a submission under another token is refused, whatever its writer thinks of it; `None`
+    where there is none."""
+    for event in events:
+        if isinstance(event, e.Intended):
+            key = (event.generation, event.slot, event.attempt)
+            for submission in recorded.spec(event.name).submissions:
+                if submission.key == key and submission.token != event.token:
+                    return f"this submission of {event.name} was intended before, with token {submission.token}"
+    return None
+
+
+def rehearse(recorded: Recorded, events: Sequence[e.Event]) -> None:
+    """Folds the events over copies of what they touch: what could never be read again is never written. Raises as
+    `fold` does."""
+    scratch = Recorded()
+    for event in events:
+        if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
+            continue
+        if (submission := recorded.by_token.get(event.token)) is not None:
+            scratch.by_token[event.token] = copied = deepcopy(submission)
+            scratch.specs.setdefault(copied.name, SpecRecord(copied.name)).submissions.append(copied)
+    fold(scratch, recorded.position + 1, events)
+
 
 DENSE = 4
 """At most how many positions are read for each one that is wanted, rather than got one by one."""
@@ -163,7 +211,7 @@ class Log:
             self._follow()
 
     def _batch(self, nonce: str, events: Sequence[e.Event]) -> Batch:
-        at = instant.text(datetime.fromtimestamp(self._clock.now(), UTC))
+        at = time_text(datetime.fromtimestamp(self._clock.now(), UTC))
         pinned = () if self.exists else (self._opened(at),)
         return Batch(nonce, at, self._chain.link, (*pinned, *events))
 

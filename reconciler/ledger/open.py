@@ -1,26 +1,74 @@
-"""From the address in a project file to a log: the registry of stores."""
+"""What a look at a bucket or a table finds before a ledger is kept there, and the policies that protect it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from reconciler.errors import LedgerError
-from reconciler.identity.digest import Place
-from reconciler.ledger.finding import Finding, Policy
+from reconciler.core.identity import Place
+from reconciler.core.ports import Clock, Store
+from reconciler.errors import LedgerError, LedgerMissing
 from reconciler.ledger.log import Log
-from reconciler.ports import Clock, Store
+
+
+class Grade(Enum):
+    """How a finding is meant: fine, better otherwise, or a reason not to keep a ledger there."""
+
+    OK = "OK"
+    ADVICE = "ADVICE"
+    WRONG = "NG"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, as a sentence."""
+
+    grade: Grade
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy to add by hand: what it is for, and the document as AWS takes it."""
+
+    title: str
+    document: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The document as JSON."""
+        return json.dumps(self.document, indent=2)
+
+
+def statements(*given: dict[str, Any]) -> dict[str, Any]:
+    """A policy document."""
+    return {"Version": "2012-10-17", "Statement": list(given)}
+
+
+def standing(store: Store) -> Finding:
+    """Whether a ledger has begun. Raises `LedgerError` where it cannot be read."""
+    try:
+        begun = any(True for _ in store.read(0))
+    except LedgerMissing:
+        begun = False
+    if begun:
+        return Finding(Grade.OK, "it holds a ledger of this project and target, which can be read")
+    return Finding(Grade.OK, "it holds no ledger of this project and target yet: the first write begins it")
+
 
 STORES = {
-    "sqlite": "reconciler.ledger.sqlite",
-    "s3": "reconciler.ledger.s3",
-    "dynamodb": "reconciler.ledger.dynamodb",
+    "sqlite": ("reconciler.ledger.sqlite", "reconciler.ledger.sqlite"),
+    "s3": ("reconciler.ledger.s3", "reconciler.ledger.s3_setup"),
+    "dynamodb": ("reconciler.ledger.dynamodb", "reconciler.ledger.dynamodb_setup"),
 }
-"""The module of each scheme, which exports ``open_store(address, root, place) -> Store``; its neighbour with ``_setup``
-at the end of the name exports ``prepare``. They are imported when they are first used: those in AWS import boto3, which
-takes longer than a whole command without it."""
+"""For each scheme the module that exports ``open_store(address, root, place) -> Store`` and the one that exports
+``prepare``. They are imported on first use: those in AWS import boto3, which takes longer than a whole command without
+it."""
 
 
 def open_ledger(url: str, root: Path, place: Place, tool_version: str, clock: Clock) -> Log:
@@ -35,7 +83,7 @@ def open_ledger(url: str, root: Path, place: Place, tool_version: str, clock: Cl
 
 def open_store(url: str, root: Path, place: Place) -> Store:
     """The store at `url`, as `open_ledger` takes it."""
-    return cast("Store", import_module(_module(url)).open_store(url, root, place))
+    return cast("Store", import_module(_modules(url)[0]).open_store(url, root, place))
 
 
 def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
@@ -43,10 +91,10 @@ def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
 
     Raises `LedgerError` where the store cannot be used at all.
     """
-    return cast("Iterator[Finding | Policy]", import_module(f"{_module(url)}_setup").prepare(url, root, place))
+    return cast("Iterator[Finding | Policy]", import_module(_modules(url)[1]).prepare(url, root, place))
 
 
-def _module(url: str) -> str:
+def _modules(url: str) -> tuple[str, str]:
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in STORES:
         known = ", ".join(f"{name}://" for name in STORES)

@@ -1,6 +1,7 @@
-"""A ledger in S3: one object for each position, which S3 creates only if there is none (``If-None-Match: *``).
+"""Where the objects of one ledger are in its bucket.
 
-Listing and reading are strongly consistent in S3: a reader sees every batch whose write has been answered.
+Keys hold prefix, project and target, so that no two ledgers meet whatever the prefixes are, and end in the position,
+padded with zeros, so that a listing is in order.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
@@ -16,11 +18,61 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerNoStore, LedgerUnfit
-from reconciler.identity.digest import Place
-from reconciler.ledger.aws import Clients
-from reconciler.ledger.aws_errors import Site, code_of, from_aws, no_answer, status_of, translated
-from reconciler.ledger.s3_keys import Keys
+from reconciler.aws.clients import LedgerClients
+from reconciler.aws.errors import Site, from_aws, ledger_code_of, ledger_status_of, no_answer, translated
+from reconciler.core.identity import Place
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerNoStore, LedgerUnfit
+
+DIGITS = 20
+LONGEST_KEY = 1024
+"""Bytes of a key; docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+
+DIRECTORY_BUCKET = "--x-s3"
+"""How names of S3 Express buckets end; docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Where things are in the bucket: `folder` is ``PREFIX/PROJECT/TARGET/``."""
+
+    bucket: str
+    folder: str
+
+    @classmethod
+    def of(cls, url: str, place: Place) -> Keys:
+        """The keys of a ledger. Raises `LedgerError` for an address that is none."""
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        parts = prefix.rstrip("/").split("/") if prefix.rstrip("/") else []
+        if not bucket or not {"", ".", ".."}.isdisjoint(parts):
+            raise LedgerError(
+                f"the ledger {url} is no address: write s3://BUCKET/PREFIX, without empty parts, . and .."
+            )
+        if bucket.endswith(DIRECTORY_BUCKET):
+            raise LedgerError(f"the ledger {url} is in a directory bucket, whose listings have no order: use another")
+        keys = cls(bucket, "/".join([*parts, place.project, place.target, ""]))
+        if len(keys.at(1).encode()) > LONGEST_KEY:
+            raise LedgerError(f"the ledger {url} has too long a prefix: S3's keys have at most {LONGEST_KEY} bytes")
+        return keys
+
+    @property
+    def log(self) -> str:
+        """What the keys of all batches begin with."""
+        return f"{self.folder}log/"
+
+    @property
+    def snapshot(self) -> str:
+        """The key of the newest snapshot."""
+        return f"{self.folder}snapshot"
+
+    def at(self, position: int) -> str:
+        """The key of a batch."""
+        return f"{self.log}{position:0{DIGITS}}"
+
+    def position(self, key: str) -> int | None:
+        """The position whose key this is, `None` for a foreign object."""
+        match = re.fullmatch(rf"[0-9]{{{DIGITS}}}", key.removeprefix(self.log))
+        return int(match.group()) if match else None
+
 
 PAGE = 1000
 """Most keys that S3 lists at once."""
@@ -73,7 +125,7 @@ class S3Store:
     ) -> None:
         self.keys = Keys.of(url, place)
         self.site = Site(url, self.keys.bucket, place.region, place.target, SENTENCES)
-        self.clients = Clients("s3", place.region, *([timeouts] if timeouts else []))
+        self.clients = LedgerClients("s3", place.region, *([timeouts] if timeouts else []))
         self._page = page
 
     @property
@@ -131,7 +183,7 @@ class S3Store:
                     Bucket=self.keys.bucket, Key=key, Body=content, IfNoneMatch="*"
                 )
             except ClientError as error:
-                if status_of(error) in {409, 412}:  # a write at the same time; taken
+                if ledger_status_of(error) in {409, 412}:  # a write at the same time; taken
                     return False
                 raise
         return "ETag" in answer or from_aws(answer)  # else it is no answer of S3: a look tells
@@ -151,7 +203,7 @@ class S3Store:
                 try:
                     answer = self.clients.reading.get_object(Bucket=self.keys.bucket, Key=key)
                 except ClientError as error:
-                    if code_of(error) == "NoSuchKey":
+                    if ledger_code_of(error) == "NoSuchKey":
                         return None
                     raise
                 if "ETag" not in answer and not from_aws(answer):
@@ -168,7 +220,7 @@ class S3Store:
             try:
                 answer = self.clients.reading.head_object(Bucket=self.keys.bucket, Key=self.keys.snapshot)
             except ClientError as error:
-                if status_of(error) == HTTPStatus.NOT_FOUND:
+                if ledger_status_of(error) == HTTPStatus.NOT_FOUND:
                     return 0
                 raise
         return _position_of(answer.get("Metadata", {})) or 0

@@ -11,11 +11,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from reconciler.aws.clients import arn_partition
+from reconciler.aws.errors import ledger_code_of, translated
+from reconciler.core.identity import Place
 from reconciler.errors import LedgerDenied
-from reconciler.identity.digest import Place
-from reconciler.ledger.aws import arn_partition
-from reconciler.ledger.aws_errors import code_of, translated
-from reconciler.ledger.finding import Finding, Grade, Policy, standing, statements
+from reconciler.ledger.open import Finding, Grade, Policy, standing, statements
 from reconciler.ledger.s3 import S3Store
 
 PROBE = b"This object shows that the bucket refuses a second write. It means nothing to the ledger.\n"
@@ -88,7 +88,7 @@ def _rules(store: S3Store) -> list[Mapping[str, Any]]:
     try:
         answer = store.clients.reading.get_bucket_lifecycle_configuration(Bucket=store.keys.bucket)
     except ClientError as error:
-        if code_of(error) == "NoSuchLifecycleConfiguration":
+        if ledger_code_of(error) == "NoSuchLifecycleConfiguration":
             return []
         raise
     rules: list[Mapping[str, Any]] = answer.get("Rules", [])

@@ -18,12 +18,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
-from reconciler.identity.digest import Place
-from reconciler.ledger.sqlite_errors import allowed, translated
-from reconciler.ledger.sqlite_file import check_identity, connect, create
-from reconciler.ledger.sqlite_snapshot import find_snapshot, put_snapshot
-from reconciler.ledger.sqlite_still import read_still
+from reconciler.core.identity import Place
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly, LedgerUnreachable
+from reconciler.ledger.open import Finding, Grade, Policy, standing
+from reconciler.ledger.sqlite_file import allowed, check_identity, connect, create, translated
 
 BUSY_SECONDS = 5.0
 """How long a call waits for another process to finish its transaction; each one takes milliseconds."""
@@ -214,3 +212,85 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 def _writable(path: Path) -> bool:
     """SQLite needs to write the file and to put its side files next to it."""
     return allowed(path, os.W_OK) and allowed(path.parent, os.W_OK)
+
+
+TABLE = "CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, content BLOB NOT NULL)"
+NEWEST = "SELECT position, content FROM snapshots ORDER BY position DESC LIMIT 1"
+KEEP = "INSERT OR REPLACE INTO snapshots (position, content) VALUES (?, ?)"
+GIVE_UP = "DELETE FROM snapshots WHERE position < ?"
+
+
+def find_snapshot(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
+    """The snapshot of the highest position, `None` where there is none. Raises `sqlite3.Error`."""
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'snapshots'").fetchone()
+    row = connection.execute(NEWEST).fetchone() if known is not None else None
+    return None if row is None or not isinstance(row[1], bytes) else (int(row[0]), row[1])
+
+
+def put_snapshot(connection: sqlite3.Connection, position: int, content: bytes) -> None:
+    """Keeps a snapshot and gives up older ones, in one transaction. Raises `sqlite3.Error`."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(TABLE)
+        connection.execute(KEEP, (position, content))
+        connection.execute(GIVE_UP, (position,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
+
+
+TRIES = 3
+READONLY_BUSY_SECONDS = 5.0
+
+ReadResult = TypeVar("ReadResult")
+Stamp = tuple[int, int, int]
+
+
+def read_still(path: Path, address: str, query: Callable[[sqlite3.Connection], ReadResult]) -> ReadResult:
+    """What `query` gives, for a file that cannot be written here.
+
+    Where nothing waits in the write-ahead log the file alone is the ledger, and it is read without locks; it must not
+    change meanwhile, since others may be allowed to write it. Else it can only be read through the side files that
+    are there. Raises `LedgerReadOnly` where they cannot be used, `LedgerUnreachable` where the file kept changing.
+    """
+    for _ in range(TRIES):
+        before = _stamp(path)
+        if before is None:
+            return _read_through(path, address, query)
+        with closing(connect(path, "mode=ro&immutable=1", 0)) as connection:
+            result = query(connection)
+        if _stamp(path) == before:
+            return result
+    raise LedgerUnreachable(f"the ledger {address} is being written while it is read without locks: {path}.")
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """What changes when the file is written; `None` where its write-ahead log holds something."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        return None
+    status = path.stat()
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _read_through(path: Path, address: str, query: Callable[[sqlite3.Connection], ReadResult]) -> ReadResult:
+    try:
+        with closing(connect(path, "mode=ro", READONLY_BUSY_SECONDS)) as connection:
+            return query(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            raise
+        raise LedgerReadOnly(
+            f"the ledger {address} has writes that were not merged yet, in {path.name}-wal, and they cannot be read "
+            "from a read-only place: copy both files to a folder that can be written."
+        ) from error
+
+
+def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
+    """Creates nothing. Raises `LedgerError` for a file that is no ledger."""
+    store = open_store(url, root, place)
+    yield standing(store)
+    yield Finding(Grade.OK, "a file needs no preparation; keep it on a local disk that stays")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple, cast
 
-from reconciler.model.strict import JSON, Strict
+from reconciler.model.base import JSON, Remark, Strict
 
 TOKEN_TAG = "reconciler:token"
 SPEC_TAG = "reconciler:spec"
@@ -20,26 +22,13 @@ class Rate(NamedTuple):
     burst: int
 
 
-Loc = tuple[str | int, ...]
-"""A place inside a request: field names and list indexes, as in ``("jobDriver", "sparkSubmit", "entryPoint")``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Something said about one place of a request. `rule` is a stable identifier such as ``batch-share-identifier``."""
-
-    loc: Loc
-    message: str
-    rule: str
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of spec: its request model and what differs between the APIs.
 
     `name`            as in `kind:` of a spec, ``BatchJob``.
     `operation`       the AWS operation a spec stands for, ``SubmitJob``.
-    `service`         dotted path of the adapter's module below ``reconciler.services``, imported only when it is used.
+    `service`         dotted path of the adapter's module below ``reconciler.aws``, imported only when it is used.
     `model`           the pydantic model of the operation's input, validated on the request *as sent*.
     `name_field`      the request's own name: ``name`` or ``jobName``; defaults to ``metadata.name``.
     `token_field`     where AWS takes an idempotency token, ``None`` where it takes none.
@@ -89,3 +78,15 @@ class RequestProblems(ValueError):
     def __init__(self, remarks: Sequence[Remark]) -> None:
         self.remarks = tuple(remarks)
         super().__init__("; ".join(remark.message for remark in self.remarks))
+
+
+MODULES = {
+    "EmrServerlessJobRun": "reconciler.model.emr_serverless",
+    "BatchJob": "reconciler.model.batch",
+}
+
+
+@cache
+def kind_named(name: str) -> Kind:
+    """The kind called `name`. Raises `KeyError` where there is none: `MODULES` holds the names."""
+    return cast("Kind", import_module(MODULES[name]).KIND)

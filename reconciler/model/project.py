@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from reconciler.model.scalar import source_text
+from reconciler.model.base import Strict, source_text
 from reconciler.model.spec import Name, Suspended
-from reconciler.model.strict import Strict
 
 EMULATOR_ACCOUNT = "000000000000"
 EMULATOR_REGION = "us-east-1"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from reconciler.model.strict import JSON, Strict
+from reconciler.model.base import JSON, Strict
 
 API_VERSION = "reconciler/v1"
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from reconciler.model.hints import TAG_KEY, TAG_VALUE
-from reconciler.model.kind import RESERVED_TAG_PREFIX, Remark
-from reconciler.model.request import part
-from reconciler.model.strict import JSON
+from reconciler.model.base import JSON, Remark, part
+from reconciler.model.kind import RESERVED_TAG_PREFIX
+from reconciler.model.patterns import TAG_KEY, TAG_VALUE
 
 TAGS_MAX = 50  # AWS's own limit for a resource of either service
 OUR_TAGS = 2  # the token and the owner, added to every request as it is sent

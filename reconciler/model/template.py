@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from reconciler.model.strict import JSON
+from reconciler.model.base import JSON
 
 OPENING, ESCAPED = "${", "$${"
 SLOT = "run.slot"

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.model.kinds import kind_named
-from reconciler.plan.desired import DesiredSpec
-from reconciler.render.shown import lines_text, plain
+from reconciler.core.desired import DesiredSpec
+from reconciler.model.kind import kind_named
+from reconciler.render.text import lines_text, plain
 
 
 @dataclass(frozen=True, slots=True)

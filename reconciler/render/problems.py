@@ -6,10 +6,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from reconciler.errors import Problem
-from reconciler.mask.escape import escape, visible
-from reconciler.mask.text import SENSITIVE, mask_sentence, replaced, secret_spans
-from reconciler.render.shown import count, lines_text, plain
-from reconciler.render.style import BOLD, CYAN, RED, YELLOW, Style
+from reconciler.redact.escape import escape, visible
+from reconciler.redact.text import SENSITIVE, mask_sentence, replaced, secret_spans
+from reconciler.render.text import BOLD, CYAN, RED, YELLOW, Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown
 LEAD = 60  # at most so many of them before the column

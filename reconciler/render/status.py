@@ -6,15 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.identity.instant import parse
-from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.remedy import Remedy
-from reconciler.plan.value import Plan
-from reconciler.recorded.state import Recorded
-from reconciler.recorded.submission import Phase, Submission
-from reconciler.render.shown import lines_text, plain, sentence
-from reconciler.render.style import CYAN, DIM, GREEN, RED, YELLOW, Style
-from reconciler.render.words import remedy_lines
+from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.state import Recorded
+from reconciler.core.submission import Phase, Submission
+from reconciler.core.suggested_commands import Remedy
+from reconciler.core.times import parse_time
+from reconciler.render.text import CYAN, DIM, GREEN, RED, YELLOW, Style, lines_text, plain, remedy_lines, sentence
 
 NO_RUN = "none"
 NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABANDONED})
@@ -59,7 +56,7 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
         by_name.setdefault(action.name, []).append(action)
-    now = parse(plan.created_at)
+    now = parse_time(plan.created_at)
     ordered = sorted(by_name, key=lambda name: (_is_retired(by_name[name]), name))
     return tuple(_row(by_name[name], _told(by_name[name][-1], recorded), now) for name in ordered)
 
@@ -107,7 +104,7 @@ def state(submission: Submission | None, now: datetime) -> str:
         case Phase.SUBMITTED:
             return str(submission.run_state or "submitted")
         case Phase.INTENDED:
-            under_way = submission.error is None and now <= parse(submission.newest_send.not_after)
+            under_way = submission.error is None and now <= parse_time(submission.newest_send.not_after)
             return "intended" if under_way else "unknown"
         case Phase.CONFLICTED:
             return "unknown"
@@ -174,7 +171,7 @@ def _cells(row: StatusRow, now: datetime, *, scheduled: bool) -> tuple[str, ...]
 def _age(row: StatusRow, now: datetime) -> str:
     """``2h`` since the end, or the submission; ``-`` without either."""
     since = row.finished_at or row.submitted_at
-    return age_text((now - parse(since)).total_seconds()) if since else "-"
+    return age_text((now - parse_time(since)).total_seconds()) if since else "-"
 
 
 def age_text(seconds: float) -> str:

@@ -1,111 +1,180 @@
-"""The plan for people at a terminal, in Terraform's look."""
+"""Words, signs and colours that all text output shares."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, assert_never
 
-from reconciler.identity.digest import Place
-from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.value import Plan
-from reconciler.render.fields import field_blocks
-from reconciler.render.shown import lines_text, plain, sentence
-from reconciler.render.style import YELLOW, Style
-from reconciler.render.words import (
-    SYMBOL_COLOURS,
-    next_slots,
-    remedy_lines,
-    summary_line,
-    symbol,
-    symbol_word,
-    what_happens,
-)
+from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.suggested_commands import Remedy
+from reconciler.redact.escape import escape, inert, lines_text
+from reconciler.redact.request import SENSITIVE_CHANGED
+from reconciler.redact.text import SENSITIVE, mask_sentence
 
-FIELD_INDENT = " " * 6
+BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
 
-def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
-    """The plan, without a line end: where it is for, a legend of the signs in use, a block for each action that is more
-    than in sync, the warnings, the summary.
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Paints text with ANSI colours where `color` is true, and leaves it as it is where it is not."""
 
-    Secrets are masked and control characters escaped. `verbose` adds tokens and digests, and what is in sync.
-    """
-    style = Style(color)
-    shown = [a for a in plan.actions if verbose or a.action is not ActionType.NONE]
-    lines = [place_line(plan.place), "", *_legend(shown, style)]
-    for action in shown:
-        lines += [*_action_lines(action, style, verbose=verbose), ""]
-    lines += _next_slots(plan)
-    for warning in plan.warnings:
-        lines += [style.paint("Warning: ", YELLOW) + sentence(warning), ""]
-    lines.append(style.bold(summary_line(plan)))
-    return lines_text(lines)
+    color: bool = False
 
+    def paint(self, text: str, *codes: str) -> str:
+        """`text` in the colours of `codes`."""
+        return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self.color and codes and text else text
 
-def _next_slots(plan: Plan) -> Iterator[str]:
-    """When each spec with a schedule is due next; nothing where there is none."""
-    slots = next_slots(plan)
-    if slots:
-        width = max(len(plain(name)) for name in slots)
-        yield "Next slots:"
-        yield from (f"  {plain(name):<{width}}  {plain(slot)}" for name, slot in slots.items())
-        yield ""
+    def bold(self, text: str) -> str:
+        """For what is read first."""
+        return self.paint(text, BOLD)
+
+    def dim(self, text: str) -> str:
+        """For what may be passed over."""
+        return self.paint(text, DIM)
 
 
-def place_line(place: Place) -> str:
-    """``Project analytics, target prod (account 444455556666, region eu-west-1)``."""
-    return plain(f"Project {place.project}, target {place.target} (account {place.account}, region {place.region})")
+__all__ = ["MARKS", "count", "inert", "lines_text", "plain", "sentence", "value_text"]
+
+MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
 
 
-def _legend(shown: Sequence[Action], style: Style) -> Iterator[str]:
-    """The signs that stand in front of actions, and ``~`` where a field changes."""
-    signs = {symbol(action): symbol_word(symbol(action)) for action in shown}
-    if any(_changes_a_field(action) for action in shown):
-        signs["~"] = "changed field"
-    if signs:
-        yield "Signs used below:"
-        for sign in sorted(signs, key=list(SYMBOL_COLOURS).index):
-            yield f"  {style.paint(f'{sign:>2}', SYMBOL_COLOURS[sign])} {signs[sign]}"
-        yield ""
+def value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A JSON value on one line. The marks that stand for secrets are bare words, strings are quoted."""
+    if isinstance(value, str) and value in MARKS:
+        return value
+    return escape(json.dumps(value, ensure_ascii=False))
 
 
-def _changes_a_field(action: Action) -> bool:
-    return _revised(action) or any(change.op in {"change", "reorder"} for change in action.changes)
+def plain(text: str) -> str:
+    """A name, path or id on one line, escaped."""
+    return escape(text)
 
 
-def _revised(action: Action) -> bool:
-    """Whether it runs again for its revision alone, which is no field of the request."""
-    return action.action is ActionType.SUBMIT and action.reason is Reason.REVISION_CHANGED
+def sentence(text: str) -> str:
+    """A message on one line: what AWS said may be in it, so secrets are masked."""
+    return escape(mask_sentence(text))
 
 
-def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[str]:
-    """The reason in words, the sign with the name, the fields."""
-    sign = symbol(action)
-    yield style.bold(f"  # {plain(action.name)} {sentence(what_happens(action))}")
-    if action.message:
-        yield f"  #   {sentence(action.message)}"
-    if action.remedy:
-        yield from (f"  #   {line}" for line in remedy_lines(action.remedy))
-    where = f", {action.source.path}:{action.source.line}" if action.source else ""
-    yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {plain(f'{action.name} ({action.kind}{where})')}"
-    if _revised(action):
-        changed = f" revision: changed to {action.revision} (the request is the same)"
-        yield FIELD_INDENT + style.paint("~", SYMBOL_COLOURS["~"]) + changed
-    for block in field_blocks(action):
-        mark, rest = block[0][0], block[0][1:]
-        yield FIELD_INDENT + style.paint(mark, SYMBOL_COLOURS[mark]) + rest
-        yield from (FIELD_INDENT + line for line in block[1:])
-    if verbose:
-        yield from (FIELD_INDENT + style.dim(line) for line in _identity(action))
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``1 spec``, ``2 specs``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def _identity(action: Action) -> Iterator[str]:
-    """What the action is known by, for those who look into the ledger or AWS."""
-    for label, value in (
-        ("digest", action.digest),
-        ("client token", action.client_token),
-        ("run", action.run_id),
-        ("ledger head", str(action.ledger_head)),
-        ("compared with the intent at", None if action.compared_with is None else str(action.compared_with)),
-    ):
-        if value is not None:
-            yield f"{label} {plain(value)}"
+UNKNOWN_REASONS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.LOST, Reason.CONFLICT})
+UNKNOWN_SYMBOL = "?"
+SYMBOLS = {
+    ActionType.SUBMIT: "+",
+    ActionType.REPLACE: "±",
+    ActionType.ADOPT: "<=",
+    ActionType.CANCEL: "-",
+    ActionType.SKIP: "/",
+    ActionType.WAIT: "…",
+    ActionType.HOLD: "!",
+    ActionType.NONE: "=",
+}
+SYMBOL_COLOURS = {
+    "+": GREEN, "±": YELLOW, "<=": CYAN, "-": RED, "/": DIM, "…": DIM, "!": RED, "=": DIM, "?": YELLOW, "~": YELLOW,
+}  # fmt: skip
+
+
+def symbol(action: Action) -> str:
+    """The sign in front of an action; ``?`` where it is not known whether, or how, something ran."""
+    return UNKNOWN_SYMBOL if action.reason in UNKNOWN_REASONS and not action.effective else SYMBOLS[action.action]
+
+
+def symbol_word(sign: str) -> str:
+    """What a sign stands for, as the legend says it."""
+    return "unknown" if sign == UNKNOWN_SYMBOL else next(str(kind) for kind, s in SYMBOLS.items() if s == sign)
+
+
+def reason_words(reason: Reason) -> str:
+    """``spec-changed`` → ``spec changed``."""
+    return str(reason).replace("-", " ")
+
+
+def which_run(action: Action) -> str:
+    """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty where no run is meant."""
+    if action.slot is not None:
+        which = f"slot {action.slot}"
+    elif action.generation is not None:
+        which = f"generation {action.generation}"
+    else:
+        return ""
+    return which + (f", attempt {action.attempt}" if action.attempt > 1 else "")
+
+
+def what_happens(action: Action) -> str:
+    """``will be submitted: spec changed (generation 3)``."""
+    run = f"run {action.run_id}" if action.action in {ActionType.ADOPT, ActionType.CANCEL} else ""
+    told = ", ".join(part for part in (run, which_run(action)) if part)
+    return f"{_verb(action)}: {reason_words(action.reason)}" + (f" ({told})" if told else "")
+
+
+def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
+    match action.action:
+        case ActionType.SUBMIT:
+            return "will be submitted" if action.send == 1 else "will be sent again"
+        case ActionType.REPLACE:
+            return f"will replace run {action.replaces}" if action.replaces else "will replace its run"
+        case ActionType.ADOPT:
+            return "will be adopted"
+        case ActionType.CANCEL:
+            return "will be cancelled"
+        case ActionType.SKIP:
+            return "will be skipped"
+        case ActionType.WAIT:
+            return "waits"
+        case ActionType.HOLD:
+            return "is held"
+        case ActionType.NONE:
+            return "needs nothing"
+        case _ as never:
+            assert_never(never)
+
+
+def remedy_lines(remedy: Remedy) -> Iterator[str]:
+    """What a person can do: when, in words, then one command a line, ready to be pasted."""
+    if remedy.since and remedy.settles_at:
+        yield plain(f"Unknown since {remedy.since}, settles at {remedy.settles_at}. To decide it by hand:")
+    else:
+        yield "To decide it by hand:"
+    yield from (f"  {plain(command)}" for command in remedy.commands)
+
+
+COUNTED = {
+    ActionType.SUBMIT: "to submit",
+    ActionType.REPLACE: "to replace",
+    ActionType.ADOPT: "to adopt",
+    ActionType.CANCEL: "to cancel",
+    ActionType.SKIP: "to skip",
+    ActionType.WAIT: "waiting",
+    ActionType.HOLD: "held",
+}
+
+
+def summary_line(plan: Plan) -> str:
+    """``Plan: 2 to submit, 1 to cancel, 57 in sync.``, or ``No changes. 57 in sync.`` where nothing would be done."""
+    counts = plan.summary()
+    retired = sum(action.reason is Reason.RETIRED for action in plan.actions)
+    parts = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind]]
+    parts.append(f"{counts[ActionType.NONE] - retired} in sync")
+    if retired:
+        parts.append(f"{retired} retired")
+    for word, number in (("begin", _begins(plan, stop=False)), ("stop", _begins(plan, stop=True))):
+        if number:
+            parts.append(f"{number} {'schedule' if number == 1 else 'schedules'} to {word}")
+    return ("Plan: " if plan.pending or plan.begins else "No changes. ") + ", ".join(parts) + "."
+
+
+def _begins(plan: Plan, *, stop: bool) -> int:
+    return sum((begin.stopped is not None) == stop for begin in plan.begins)
+
+
+def next_slots(plan: Plan) -> dict[str, str]:
+    """When each spec with a schedule is due next, by name: the slot, and that its schedule is not in force before the
+    next apply where that is so."""
+    begin = {begin.name for begin in plan.begins if begin.stopped is None}
+    note = ", once an apply has begun its schedule"
+    return {a.name: a.next_slot + (note if a.name in begin else "") for a in plan.actions if a.next_slot is not None}

@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.core.desired import DesiredSpec
 from reconciler.errors import Problem, SpecErrors, UsageError
 from reconciler.model.project import Project
-from reconciler.plan.desired import DesiredSpec
-from reconciler.specs.builder import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
-from reconciler.specs.documents import ReadSpec, SpecChecker
 from reconciler.specs.files import Chosen, NotText, chosen_files, find_files, read_text
-from reconciler.specs.graph import dependency_problems, duplicates
-from reconciler.specs.json_text import json_documents
+from reconciler.specs.json_reader import json_documents
+from reconciler.specs.locations import SourceText
+from reconciler.specs.messages import near
 from reconciler.specs.problems import TooMany, View, at, unreadable
-from reconciler.specs.project_file import read_project
-from reconciler.specs.reader import yaml_documents
-from reconciler.specs.source import SourceText
-from reconciler.specs.wording import near
+from reconciler.specs.project import read_project
+from reconciler.specs.references import dependency_problems, duplicates
+from reconciler.specs.spec import ReadSpec, SpecChecker
+from reconciler.specs.yaml_reader import MOST_PROBLEMS, TOO_MANY, Document, Unreadable, yaml_documents
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from reconciler.model.kind import Loc
+from reconciler.model.base import Loc
 from reconciler.model.template import ESCAPED, OPENING, SLOT, PlaceholderProblem, pieces
-from reconciler.specs.builder import MOST_CHARACTERS
+from reconciler.specs.yaml_reader import MOST_CHARACTERS
 
 
 class TooLarge(PlaceholderProblem):

@@ -10,17 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
-from reconciler.mask.request import is_secret_at
-from reconciler.mask.text import SENSITIVE
-from reconciler.model.kind import Loc, Remark
-from reconciler.model.scalar import Unquoted, source_text
-from reconciler.model.strict import Strict
-from reconciler.specs.builder import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
-from reconciler.specs.fields import known_fields
-from reconciler.specs.places import Found, find, in_scalar, spelt
+from reconciler.model.base import Loc, Remark, Strict, Unquoted, source_text
+from reconciler.redact.request import is_secret_at
+from reconciler.redact.text import SENSITIVE
+from reconciler.specs.locations import Found, SourceText, find, in_scalar, spelt
+from reconciler.specs.messages import known_fields, near, said
 from reconciler.specs.secret_lines import Span, hidden_line, hidden_message, secret_spans_in, written
-from reconciler.specs.source import SourceText
-from reconciler.specs.wording import near, said
+from reconciler.specs.yaml_reader import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 
 _LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # these show no value
 KEY = "[key]"  # what pydantic adds to the path of a mapping's key

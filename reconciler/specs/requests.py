@@ -9,17 +9,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reconciler.core.identity import TOKEN_HEX_DIGITS, TOKEN_PREFIX
 from reconciler.errors import Problem
-from reconciler.identity.digest import TOKEN_HEX_DIGITS, TOKEN_PREFIX
-from reconciler.mask.request import secret_places
-from reconciler.model.kind import Kind, Loc, Remark, RequestProblems
+from reconciler.model.base import JSON, Loc, Remark
+from reconciler.model.kind import Kind, RequestProblems
 from reconciler.model.spec import Policy
-from reconciler.model.strict import JSON
 from reconciler.model.tags import user_tag_problems
 from reconciler.model.template import OPENING, PlaceholderProblem, mapped, render_slot
-from reconciler.specs.builder import MOST_CHARACTERS
+from reconciler.redact.request import secret_places
 from reconciler.specs.placeholders import Scope, TooLarge, keys, render, strings
 from reconciler.specs.problems import View
+from reconciler.specs.yaml_reader import MOST_CHARACTERS
 
 REQUEST: Loc = ("spec", "request")
 RECONCILERS_OWN = "clientToken"

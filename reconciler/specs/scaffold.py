@@ -11,8 +11,8 @@ from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.project import STATE_FOLDER
 from reconciler.model.spec import NAME_PATTERN
 from reconciler.specs.files import PROJECT_FILE
-from reconciler.specs.json_schema import schema
-from reconciler.specs.wording import HINTS
+from reconciler.specs.messages import HINTS
+from reconciler.specs.schema import schema
 
 _NAME = re.compile(NAME_PATTERN)
 SCHEMA_FILE = ".schema.json"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from reconciler.model.scalar import SourceFloat, Unquoted
+from reconciler.model.base import SourceFloat, Unquoted
 
 Scalar = str | int | bool | SourceFloat | Unquoted
 

@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from reconciler.mask.keys import NOT_SECRET, harmless, secret_key, words
-from reconciler.mask.request import NAME_KEYS, VALUE_KEYS, secret_places
-from reconciler.mask.text import SENSITIVE, secret_spans
-from reconciler.model.kind import Loc
-from reconciler.model.scalar import source_text
-from reconciler.specs.builder import Document
-from reconciler.specs.places import find
-from reconciler.specs.source import SourceText
+from reconciler.model.base import Loc, source_text
+from reconciler.redact.keys import NOT_SECRET, harmless, secret_key, words
+from reconciler.redact.request import NAME_KEYS, VALUE_KEYS, secret_places
+from reconciler.redact.text import SENSITIVE, secret_spans
+from reconciler.specs.locations import SourceText, find
+from reconciler.specs.yaml_reader import Document
 
 Span = tuple[int, int]
 

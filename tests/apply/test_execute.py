@@ -7,19 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.apply.execute import execute
-from reconciler.apply.intent import Provenance
-from reconciler.apply.record import BATCH_EVENTS, record_observations
+from reconciler.apply.executor import BATCH_EVENTS, execute, record_observations
+from reconciler.apply.intents import Provenance
+from reconciler.core.decide import plan
+from reconciler.core.events import Intended, Observed
+from reconciler.core.plan import ActionOutcome, ActionResult, ActionType
+from reconciler.core.ports import Accepted, Declined, NotSent, Outcome, Refused
+from reconciler.core.state import Sighting
+from reconciler.core.submission import Phase
 from reconciler.errors import GuardError, LedgerFull, LedgerUnreachable, ServiceError
 from reconciler.ledger.log import Log
-from reconciler.model.strict import JSON
-from reconciler.plan.action import ActionType
-from reconciler.plan.decide import plan
-from reconciler.plan.result import ActionOutcome, ActionResult
-from reconciler.ports import Accepted, Declined, NotSent, Outcome, Refused
-from reconciler.recorded.events import Intended, Observed
-from reconciler.recorded.state import Sighting
-from reconciler.recorded.submission import Phase
+from reconciler.model.base import JSON
 from tests.apply.world import Aws, World, unclear, unsent
 from tests.builders import NOW, PLACE, desired, intended, outcome, spec, token
 from tests.ledger.builders import MemoryStore
@@ -404,8 +402,8 @@ class TestStop:
 
     def test_a_call_that_hangs_is_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """After the grace the command stops; the intent tells the next pass."""
-        monkeypatch.setattr("reconciler.apply.execute.GRACE_SECONDS", 0.2)
-        monkeypatch.setattr("reconciler.apply.execute.POLL_SECONDS", 0.05)
+        monkeypatch.setattr("reconciler.apply.executor.GRACE_SECONDS", 0.2)
+        monkeypatch.setattr("reconciler.apply.executor.POLL_SECONDS", 0.05)
 
         def hanging(request: JSON) -> Outcome:
             world.stop.set()

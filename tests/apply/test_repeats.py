@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from reconciler.aws.quota import Buckets
+from reconciler.core import events as e
+from reconciler.core.decide import plan
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.ports import Accepted, Ambiguous, Deadline, Outcome, Refused
+from reconciler.model.base import JSON
 from reconciler.model.kind import Rate
-from reconciler.model.strict import JSON
-from reconciler.plan.decide import plan
-from reconciler.plan.desired import DesiredSpec
-from reconciler.ports import Accepted, Ambiguous, Deadline, Outcome, Refused
-from reconciler.recorded import events as e
-from reconciler.services.quota import Buckets
 from tests.apply.world import Aws, World, unclear, unsent
 from tests.builders import NOW, desired, spec
 

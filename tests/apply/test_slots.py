@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.apply.record import record_begins
-from reconciler.plan.action import ActionType
-from reconciler.plan.decide import plan
-from reconciler.plan.result import ActionOutcome
-from reconciler.recorded import events as e
+from reconciler.apply.executor import record_begins
+from reconciler.core import events as e
+from reconciler.core.decide import plan
+from reconciler.core.plan import ActionOutcome, ActionType
 from tests.apply.world import World
 from tests.builders import NOW, at, desired, recorded, scheduled, spec
 

@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
-from reconciler.apply.execute import execute
-from reconciler.apply.intent import Provenance
+from reconciler.apply.executor import execute
+from reconciler.apply.intents import Provenance
+from reconciler.core.decide import plan
+from reconciler.core.desired import Desired
+from reconciler.core.plan import ActionResult, Plan
+from reconciler.core.ports import Accepted, Ambiguous, Deadline, NotSent, Outcome, Quota, RunRef, RunReport, Wanted
 from reconciler.errors import ServiceError
 from reconciler.ledger.log import Log
+from reconciler.model.base import JSON
 from reconciler.model.kind import TOKEN_TAG
-from reconciler.model.strict import JSON
-from reconciler.plan.decide import plan
-from reconciler.plan.desired import Desired
-from reconciler.plan.result import ActionResult
-from reconciler.plan.value import Plan
-from reconciler.ports import Accepted, Ambiguous, Deadline, NotSent, Outcome, Quota, RunRef, RunReport, Wanted
 from tests.builders import NOW, PLACE
 from tests.ledger.builders import MemoryStore, StandingClock
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 import boto3
 import pytest
 
+from reconciler.core.identity import Place
 from reconciler.errors import LedgerMissing, LedgerNoStore
-from reconciler.identity.digest import Place
 from reconciler.ledger.open import open_store
 from tests.aws_proof.account import PREFIX
 from tests.aws_proof.conftest import Find

@@ -18,12 +18,12 @@ from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
 
-from reconciler.identity.digest import Place
+from reconciler.app.session import SystemClock
+from reconciler.core import events as e
+from reconciler.core.identity import Place
+from reconciler.core.state import Recorded
 from reconciler.ledger.log import Log
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.recorded import events as e
-from reconciler.recorded.state import Recorded
-from reconciler.services.clock import SystemClock
 
 DEFAULT_EVENTS = 100_000
 SPECS = 10_000

@@ -10,8 +10,8 @@ from typing import Any
 
 import boto3
 
-from reconciler.identity.instant import text
-from reconciler.recorded.events import Event, Intended
+from reconciler.core.events import Event, Intended
+from reconciler.core.times import time_text
 from tests.builders import intended
 from tests.cli.world import World
 from tests.ledger.builders import always
@@ -49,7 +49,7 @@ def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") 
 
 def _intent(planned: dict[str, Any], hours: float) -> Intended:
     """The intent of an action of a plan, some hours old."""
-    sent = text(datetime.now(UTC) - timedelta(hours=hours))
+    sent = time_text(datetime.now(UTC) - timedelta(hours=hours))
     same = ("name", "kind", "generation", "digest", "request", "locate", "revision")
     more = {key: planned[key] for key in same}
     return intended(at=sent, not_after=sent, token=planned["client_token"], **more)

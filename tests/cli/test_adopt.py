@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.recorded.events import Adopted, CancelAsked, Conflicted, Event, Intended, Taken
+from reconciler.core.events import Adopted, CancelAsked, Conflicted, Event, Intended, Taken
 from tests.builders import at
 from tests.cli.doubt import Doubt, in_doubt, submitted_by_others, write
 from tests.cli.world import World

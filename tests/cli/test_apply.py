@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from reconciler.recorded.events import CancelAsked, Intended, Observed, Rejected, Submitted
+from reconciler.core.events import CancelAsked, Intended, Observed, Rejected, Submitted
 from tests.cli.world import COMMAND, World, batch_text, finished, project_text
 
 

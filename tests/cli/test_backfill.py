@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.identity.digest import Place, client_token
-from reconciler.identity.instant import seconds_text, text
-from reconciler.recorded.events import BackfillAsked, Taken
+from reconciler.core.events import BackfillAsked, Taken
+from reconciler.core.identity import Place, client_token
+from reconciler.core.times import seconds_text, time_text
 from tests.builders import intended
 from tests.cli.doubt import submitted_by_others, write
 from tests.cli.world import ACCOUNT, REGION, World
@@ -172,7 +172,7 @@ def test_an_unknown_slot_is_decided(world: World, decision: str, ran: bool):
     slot, place = _hour(30), Place("shop", "staging", ACCOUNT, REGION)
     planned = world.run("plan", "--format", "json").json["actions"][0]
     token = client_token(place, "BatchJob", "clicks", None, slot, 1, planned["digest"])
-    sent = text(datetime.now(UTC) - timedelta(hours=30))
+    sent = time_text(datetime.now(UTC) - timedelta(hours=30))
     where = {"jobQueue": "nightly", "jobName": "clicks"}
     intent = intended(at=sent, not_after=sent, locate=where, name="clicks", digest=planned["digest"])
     write(world, replace(intent, generation=None, slot=slot, token=token))

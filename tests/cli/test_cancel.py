@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.identity.instant import text
-from reconciler.recorded.events import Absent, CancelAccepted, CancelAsked
+from reconciler.core.events import Absent, CancelAccepted, CancelAsked
+from reconciler.core.times import time_text
 from tests.cli.doubt import in_doubt, write
 from tests.cli.world import World
 
@@ -85,7 +85,7 @@ def test_what_is_unknown_is_stopped_once_it_is_found(world: World):
 def test_what_is_to_be_stopped_is_not_sent_again(world: World):
     """It never arrived, and its end was asked for: proven absent, it is given up, whatever the spec still says."""
     doubt = in_doubt(world, "clicks")
-    looked = [text(datetime.now(UTC) - timedelta(minutes=ago)) for ago in (20, 10)]
+    looked = [time_text(datetime.now(UTC) - timedelta(minutes=ago)) for ago in (20, 10)]
     write(world, *(Absent(at=at, name="clicks", token=doubt.token, looked_at=at) for at in looked))
     world.run("cancel", "clicks", "--yes", "--reason", "not today")
     again = world.run("resolve", "clicks", "--submit", "--yes")

@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import pytest
 
+from reconciler.app.options import Choice, selected_names, target_name
+from reconciler.core.desired import DesiredSpec, Limits, Source
 from reconciler.errors import UsageError
 from reconciler.model.spec import Policy
-from reconciler.plan.desired import DesiredSpec, Limits, Source
-from reconciler.wiring.choice import Choice, selected_names, target_name
 
 
 def _spec(name: str, **labels: str) -> DesiredSpec:

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.app.connections import Access
+from reconciler.core.events import Absent
+from reconciler.core.guard import check_clock
+from reconciler.core.identity import Place
+from reconciler.core.times import time_text
 from reconciler.errors import AccountMismatch, ClockOff
-from reconciler.guard import check_clock
-from reconciler.identity.digest import Place
-from reconciler.identity.instant import text
 from reconciler.model.project import Target
-from reconciler.recorded.events import Absent
-from reconciler.wiring.access import Access
+from tests.aws.stub import REQUEST_ID, Stub, http, reply
+from tests.aws.test_clients import IDENTITY
 from tests.builders import intended
 from tests.cli.world import ACCOUNT, REGION, World, aws_environment
 from tests.ledger.builders import StandingClock, always
-from tests.services.stub import REQUEST_ID, Stub, http, reply
-from tests.services.test_session import IDENTITY
 
 
 @pytest.mark.parametrize("ahead", [None, 0.0, 60.0, -60.0])
@@ -51,7 +51,7 @@ def test_nothing_is_sent_by_a_machine_whose_clock_is_off(world: World):
 
 def _unresolved(world: World) -> None:
     """An intent of an hour ago, without an outcome and without a run."""
-    an_hour_ago = text(datetime.now(UTC) - timedelta(hours=1))
+    an_hour_ago = time_text(datetime.now(UTC) - timedelta(hours=1))
     log = world.log()
     where = {"jobQueue": "nightly", "jobName": "a"}
     log.append((intended(name="a", at=an_hour_ago, not_after=an_hour_ago, locate=where),), always)

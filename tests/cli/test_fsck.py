@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.recorded.events import Taken
+from reconciler.core.events import Taken
 from tests.cli.doubt import in_doubt, submitted_by_others
 from tests.cli.world import Done, World
 

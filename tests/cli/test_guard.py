@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler import guard
+from reconciler.core import guard
 from reconciler.errors import AccountMismatch, GuardError, LocalLedgerInCI
 
 LOCAL, SHARED = "sqlite:///ledger.sqlite", "s3://bucket/prefix"

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
+from reconciler.core import events as e
+from reconciler.core.identity import Place
 from reconciler.errors import LedgerMissing
-from reconciler.identity.digest import Place
 from reconciler.ledger.open import open_store
-from reconciler.recorded import events as e
 from tests.cli.world import ACCOUNT, REGION, World, project_text
 from tests.ledger.server import Server
 

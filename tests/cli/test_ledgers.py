@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from reconciler.recorded.events import Submitted
+from reconciler.core.events import Submitted
+from tests.aws.stub import Act, Stub
 from tests.cli.world import ACCOUNT, REGION, World, all_finished, project_text
 from tests.ledger.relay import dynamodb_error, s3_error
 from tests.ledger.server import KEYS, Server
-from tests.services.stub import Act, Stub
 
 COMMANDS = (["plan"], ["apply", "--yes"], ["reconcile"], ["status"], ["why", "clicks"], ["history", "clicks"])
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.identity.instant import seconds_text, text
-from reconciler.recorded.events import CancelAsked, Intended, Missed, ScheduledSince, Unseen
+from reconciler.core.events import CancelAsked, Intended, Missed, ScheduledSince, Unseen
+from reconciler.core.times import seconds_text, time_text
 from tests.cli.world import World, project_text
 
 EVERY_MINUTE = '"* * * * *"'
@@ -29,10 +29,10 @@ def began(world: World, minutes: float, **more: str) -> datetime:
     now = datetime.now(UTC)
     log = world.log()
     event = ScheduledSince(
-        at=text(now),
+        at=time_text(now),
         name="orders",
         kind="EmrServerlessJobRun",
-        since=text(now - timedelta(minutes=minutes)),
+        since=time_text(now - timedelta(minutes=minutes)),
         schedule="* * * * *",
         time_zone=more.get("zone", "UTC"),
     )
@@ -240,6 +240,6 @@ def test_a_plan_as_of_another_time(world: World):
     world.spark("orders", schedule='"0 2 * * *"')
     reconcile(world)
     later = datetime.now(UTC).replace(hour=3) + timedelta(days=2)
-    plan = world.run("plan", "--format", "json", "--at", text(later))
+    plan = world.run("plan", "--format", "json", "--at", time_text(later))
     assert plan.actions("action", "reason")[-1] == ("submit", "slot-due")
     assert plan.json["actions"][-1]["slot"] == f"{later:%Y-%m-%d}T02:00:00Z"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import boto3
 
-from reconciler.recorded.events import Conflicted, Taken
+from reconciler.core.events import Conflicted, Taken
 from tests.cli.world import REGION, World
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.app.webhook_receiver import hook
 from tests.cli.world import World, project_text
-from tests.notify.hook import hook
 
 
 def with_hooks(*lines: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.recorded.events import Intended, Rejected, Submitted
+from reconciler.core.events import Intended, Rejected, Submitted
 from tests.cli.world import World, all_finished, project_text
 
 

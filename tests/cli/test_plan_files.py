@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.recorded.events import Intended
+from reconciler.core.events import Intended
 from tests.cli.world import World, project_text
 
 

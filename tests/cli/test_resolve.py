@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.recorded.events import Intended, Resolved, Unclear
+from reconciler.core.events import Intended, Resolved, Unclear
 from tests.builders import at, intended
 from tests.cli.doubt import Doubt, in_doubt, write
 from tests.cli.test_apply import _at_a_terminal

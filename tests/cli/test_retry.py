@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.recorded.events import RetryAsked
+from reconciler.core.events import RetryAsked
 from tests.cli.doubt import in_doubt, terminated_by_others
 from tests.cli.world import World, batch_text
 

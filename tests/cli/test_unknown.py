@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.apply import protocol
+from reconciler.core.events import Adopted, Resolved
+from reconciler.core.times import parse_time
 from reconciler.emulator.server import Plan, Rule
-from reconciler.identity.instant import parse
-from reconciler.recorded.events import Adopted, Resolved
 from tests.cli.doubt import Doubt, in_doubt
 from tests.cli.world import Done, World
 
@@ -68,7 +68,7 @@ def test_an_apply_that_ends_unknown_says_what_to_do(world: World, monkeypatch: p
     (remedy,) = [action["remedy"] for action in form.json["actions"]]
     assert (told.code, form.code) == (3, 3)
     assert form.actions("outcome") == [("unknown",)]
-    assert parse(remedy["since"]) < datetime.now(UTC) < parse(remedy["settles_at"])
+    assert parse_time(remedy["since"]) < datetime.now(UTC) < parse_time(remedy["settles_at"])
     assert [shlex.split(command)[1:] for command in remedy["commands"]] == [
         [word.replace("clicks", "orders") for word in command] for command in _commands(told)
     ]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from reconciler.cli.verdict import after_look, after_plan, after_results
-from reconciler.identity.digest import Place
-from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.result import ActionResult
-from reconciler.plan.value import Plan
-from reconciler.recorded.events import Intended, Submitted, Superseded
-from reconciler.recorded.fold import fold
-from reconciler.recorded.state import Recorded
+from reconciler.core.events import Intended, Submitted, Superseded
+from reconciler.core.fold import fold
+from reconciler.core.identity import Place
+from reconciler.core.plan import Action, ActionResult, ActionType, Plan, Reason
+from reconciler.core.state import Recorded
 
 TOKEN = "r1-a"
 AT = "2026-11-22T02:00:00.000Z"

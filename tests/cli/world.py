@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reconciler.app.session import SystemClock
 from reconciler.cli import main
+from reconciler.core.events import Event
+from reconciler.core.identity import Place
 from reconciler.emulator.server import AcceptedRun, Emulator
 from reconciler.emulator.settings import Settings
-from reconciler.identity.digest import Place
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
-from reconciler.recorded.events import Event
-from reconciler.services.clock import SystemClock
 
 COMMAND = Path(sys.executable).parent / "reconciler"
 ACCOUNT, REGION = "111122223333", "eu-west-1"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from reconciler.emulator.server import Plan
-from reconciler.ledger.cache import AT_THE_END
+from reconciler.ledger.snapshot import AT_THE_END
 from tests.crash.faults import LOST, PROCESSED, REFUSED, SLOW
 from tests.crash.points import WRITING, Point
 from tests.crash.world import SETTLE_SECONDS, CrashWorld

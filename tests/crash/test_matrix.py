@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.core.events import Adopted, Intended, Unsent
+from reconciler.core.times import time_text
 from reconciler.emulator.server import Plan, Rule
-from reconciler.identity.instant import text
-from reconciler.recorded.events import Adopted, Intended, Unsent
 from tests.builders import intended
 from tests.cli.world import ACCOUNT
 from tests.crash.faults import SENDS
@@ -105,7 +105,7 @@ def test_the_credentials_of_another_account_prove_nothing(world: CrashWorld):
 
 def test_finished_and_forgotten_before_it_was_adopted(world: CrashWorld):
     """A day after its intent nobody can say whether it ran: held for a person, for ever, and not sent again."""
-    long_ago = text(datetime.now(UTC) - timedelta(hours=25))
+    long_ago = time_text(datetime.now(UTC) - timedelta(hours=25))
     where = {"jobQueue": "nightly", "jobName": "clicks"}
     world.batch("clicks")
     log = world.log()

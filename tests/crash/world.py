@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.identity.digest import Place
+from reconciler.app.session import SystemClock
+from reconciler.core.identity import Place
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
-from reconciler.services.clock import SystemClock
 from tests.cli.world import ACCOUNT, REGION, Done, World, finished, project_text
 from tests.crash.points import ROOT_NAME, Point
 

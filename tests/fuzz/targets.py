@@ -14,29 +14,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reconciler.app.plan_file import check_file
+from reconciler.core.decide import plan
 from reconciler.errors import PlanFileError, Problem, ReconcilerError
-from reconciler.mask.request import masked
-from reconciler.mask.text import mask_sentence, mask_text
 from reconciler.model.emr_serverless.spark_parameters import settings
 from reconciler.model.project import Project
 from reconciler.model.spec import Policy
 from reconciler.model.template import PlaceholderProblem
-from reconciler.plan.decide import plan
-from reconciler.render.json_form import dumps, plan_json
-from reconciler.render.markdown import plan_markdown
-from reconciler.render.markup import cell_code, code, prose
-from reconciler.render.plan_file import plan_from_json
+from reconciler.redact.request import masked
+from reconciler.redact.text import mask_sentence, mask_text
+from reconciler.render.plan_json import dumps, plan_from_json, plan_json
+from reconciler.render.plan_markdown import cell_code, code, plan_markdown, prose
+from reconciler.render.plan_text import plan_text
 from reconciler.render.problems import problems_text
-from reconciler.render.text import plan_text
-from reconciler.specs.builder import Unreadable
-from reconciler.specs.documents import SpecChecker
 from reconciler.specs.load import documents
+from reconciler.specs.locations import SourceText
 from reconciler.specs.placeholders import Scope, render
 from reconciler.specs.problems import TooMany, View, unreadable
-from reconciler.specs.project_file import _project
-from reconciler.specs.reader import yaml_documents
-from reconciler.specs.source import SourceText
-from reconciler.wiring.approved import check_file
+from reconciler.specs.project import _project
+from reconciler.specs.spec import SpecChecker
+from reconciler.specs.yaml_reader import Unreadable, yaml_documents
 from tests.builders import NOW, PLACE, desired, spec
 from tests.specs.builders import PROJECT
 
@@ -118,7 +115,7 @@ def plan_file(content: bytes) -> None:
 
 def ledger_batch(content: bytes) -> None:
     """A ledger whose second batch is this."""
-    from reconciler.recorded import events as e
+    from reconciler.core import events as e
     from tests.hostile.test_forged_ledgers import OPENED, batch, chained, told
 
     try:
@@ -193,13 +190,13 @@ def seeds(target: str) -> list[bytes]:
 
 
 def _nothing() -> Any:
-    from reconciler.recorded.state import Recorded
+    from reconciler.core.state import Recorded
 
     return Recorded()
 
 
 def _batches() -> list[bytes]:
-    from reconciler.recorded import events as e
+    from reconciler.core import events as e
     from tests.builders import at, intended
     from tests.hostile.test_forged_ledgers import batch
 

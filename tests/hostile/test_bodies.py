@@ -12,14 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.app.plan_file import check_file
+from reconciler.core.decide import plan
+from reconciler.core.state import Recorded
 from reconciler.errors import PlanFileError
-from reconciler.plan.decide import plan
-from reconciler.recorded.state import Recorded
-from reconciler.render.json_form import plan_json
-from reconciler.render.markdown import plan_markdown
-from reconciler.render.plan_file import plan_from_json
-from reconciler.render.text import plan_text
-from reconciler.wiring.approved import check_file
+from reconciler.render.plan_json import plan_from_json, plan_json
+from reconciler.render.plan_markdown import plan_markdown
+from reconciler.render.plan_text import plan_text
 from tests.builders import NOW, PLACE, desired, spec
 from tests.cli.conftest import _own_logs, world
 from tests.cli.world import standin

@@ -191,7 +191,7 @@ def test_an_internal_error_tells_no_secret(told: Told, monkeypatch: pytest.Monke
     def failing(*_: object, **__: object) -> None:
         raise KeyError(json.dumps(request), request)
 
-    monkeypatch.setattr("reconciler.wiring.survey.plan", failing)
+    monkeypatch.setattr("reconciler.app.reconcile.plan", failing)
     for loud in ((), ("-vv",), ("-vvv",)):
         done = told.run("plan", *loud)
         assert 1 == done.code

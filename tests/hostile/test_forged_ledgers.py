@@ -9,19 +9,19 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.app import history as tale
+from reconciler.core import events as e
+from reconciler.core.decide import plan
 from reconciler.errors import LedgerError, ReconcilerError
-from reconciler.ledger.batch import checksum
+from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
-from reconciler.plan.decide import plan
-from reconciler.recorded import events as e
+from reconciler.render.history import history_text, why_text
+from reconciler.render.plan_text import plan_text
 from reconciler.render.status import rows, status_text
-from reconciler.render.story import history_text, why_text
-from reconciler.render.text import plan_text
-from reconciler.wiring import tale
 from tests.builders import NOW, PLACE, at, desired, spec
+from tests.core.histories import possible, stories
 from tests.hostile.values import ANYTHING
 from tests.ledger.builders import MemoryStore, StandingClock
-from tests.recorded.stories import possible, stories
 
 OPENED = e.Opened(
     at=at(-9999),

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 
+from reconciler.core.events import Event, Intended, Submitted
+from reconciler.core.identity import Place
+from reconciler.core.ports import Store
+from reconciler.core.state import Recorded
 from reconciler.errors import LedgerMissing, LedgerUnreachable
-from reconciler.identity.digest import Place
-from reconciler.ports import Store
-from reconciler.recorded.events import Event, Intended, Submitted
-from reconciler.recorded.state import Recorded
 
 PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
 AT = "2026-11-22T02:00:00.000Z"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.identity.digest import Place
+from reconciler.core.identity import Place
 from reconciler.ledger.open import open_store
 from tests.ledger.builders import PLACE
 

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from reconciler.app.session import SystemClock
+from reconciler.core.ports import Store
 from reconciler.ledger.log import Log
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ports import Store
-from reconciler.services.clock import SystemClock
 from tests.ledger.builders import PLACE, always, intended
 
 

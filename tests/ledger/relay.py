@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.services.stub import Act, Stub, http, reply
+from tests.aws.stub import Act, Stub, http, reply
 
 S3_ID = {"x-amz-request-id": "4442587FB7D0A2F9", "Content-Type": "application/xml"}
 DYNAMODB_ID = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555"}

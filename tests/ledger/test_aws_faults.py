@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from reconciler.aws import clients
+from reconciler.core.ports import Appended
 from reconciler.errors import (
     LedgerCorrupt,
     LedgerDenied,
@@ -18,11 +20,10 @@ from reconciler.errors import (
     LedgerUnfit,
     LedgerUnreachable,
 )
-from reconciler.ledger import aws as clients
 from reconciler.ledger.dynamodb import DynamoStore
 from reconciler.ledger.log import Log
 from reconciler.ledger.s3 import S3Store
-from reconciler.ports import Appended
+from tests.aws.stub import Act, Stub, close_after_reading, http, reply, reset_unread, silence
 from tests.ledger.builders import PLACE, StandingClock, always, intended
 from tests.ledger.relay import (
     DYNAMODB_ID,
@@ -36,7 +37,6 @@ from tests.ledger.relay import (
     s3_said,
 )
 from tests.ledger.server import Server
-from tests.services.stub import Act, Stub, close_after_reading, http, reply, reset_unread, silence
 
 TIMEOUTS = (0.5, 0.5)
 KINDS = ["s3", "dynamodb"]

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.events import Renamed
+from reconciler.core.identity import Place
+from reconciler.core.ports import Store
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerUnreachable
-from reconciler.identity.digest import Place
-from reconciler.ledger.batch import checksum
+from reconciler.ledger.codec import checksum
 from reconciler.ledger.copy import Copied, Move, copy
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.ledger.sqlite import SqliteStore
 from reconciler.ledger.verify import verify
-from reconciler.ports import Store
-from reconciler.recorded.events import Renamed
 from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
 from tests.ledger.server import Server
 

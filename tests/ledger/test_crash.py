@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from reconciler.app.session import SystemClock
 from reconciler.ledger.log import Log
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.services.clock import SystemClock
 from tests.ledger.builders import PLACE, always, intended
 
 ROOT = Path(__file__).parents[2]

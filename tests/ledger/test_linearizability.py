@@ -16,8 +16,8 @@ from threading import Barrier
 import pytest
 from botocore.exceptions import ClientError
 
+from reconciler.core.ports import Store
 from reconciler.ledger.open import open_store
-from reconciler.ports import Store
 from tests.ledger.builders import PLACE
 from tests.ledger.conftest import Opening
 from tests.ledger.server import Server

@@ -9,6 +9,11 @@ from itertools import count
 
 import pytest
 
+from reconciler.core.events import Conflicted, Event, Observed, Opened
+from reconciler.core.identity import Place
+from reconciler.core.ports import Appended, Moved, Store
+from reconciler.core.state import Pin, Recorded
+from reconciler.core.submission import Phase
 from reconciler.errors import (
     LedgerCorrupt,
     LedgerError,
@@ -18,14 +23,8 @@ from reconciler.errors import (
     LedgerReadOnly,
     LedgerUnreachable,
 )
-from reconciler.identity.digest import Place
-from reconciler.ledger.batch import Batch, checksum, decode, encode
-from reconciler.ledger.log import Log
-from reconciler.ledger.writing import WRITE_PAUSES
-from reconciler.ports import Appended, Moved, Store
-from reconciler.recorded.events import Conflicted, Event, Observed, Opened
-from reconciler.recorded.state import Pin, Recorded
-from reconciler.recorded.submission import Phase
+from reconciler.ledger.codec import Batch, checksum, decode, encode
+from reconciler.ledger.log import WRITE_PAUSES, Log
 from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
 
 

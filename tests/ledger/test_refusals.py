@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.ports import Appended, Store
+from reconciler.core.state import Recorded
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerFormatNewer, LedgerPinned
 from reconciler.ledger.log import Log
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ports import Appended, Store
-from reconciler.recorded.state import Recorded
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
 
 LAST = 4

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from reconciler.errors import LedgerMissing, LedgerNoStore
-from reconciler.ledger.finding import Finding, Grade, Policy
-from reconciler.ledger.open import prepare
+from reconciler.ledger.open import Finding, Grade, Policy, prepare
+from tests.aws.stub import Act, Stub, answer, http, reply
 from tests.ledger.builders import PLACE
 from tests.ledger.conftest import Opening
 from tests.ledger.relay import dynamodb_error, s3_error, s3_object
 from tests.ledger.server import KEYS, Server
-from tests.services.stub import Act, Stub, answer, http, reply
 
 
 def found(url: str, root: Path = Path()) -> tuple[list[Finding], list[Policy]]:

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.ledger import cache
+from reconciler.core.events import Event
+from reconciler.core.ports import Appended
+from reconciler.ledger import snapshot as cache
 from reconciler.ledger.log import Log
 from reconciler.ledger.verify import verify
-from reconciler.ports import Appended
-from reconciler.recorded.events import Event
+from tests.core.histories import INTENTS, possible, stories
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
-from tests.recorded.stories import INTENTS, possible, stories
 
 LOGS = 3
 STEPS = st.one_of(

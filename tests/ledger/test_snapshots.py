@@ -13,20 +13,18 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.events import Observed
+from reconciler.core.fold import overlay
+from reconciler.core.identity import Place
+from reconciler.core.state import Recorded
+from reconciler.core.submission import RunState
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerPinned
-from reconciler.identity.digest import Place
 from reconciler.ledger import snapshot as snapshot_module
-from reconciler.ledger.batch import checksum
-from reconciler.ledger.cache import AT_THE_END, EVERY, SHARE
+from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
-from reconciler.ledger.snapshot import pack, unpack
+from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, form_of, pack, unpack
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.recorded.events import Observed
-from reconciler.recorded.fold import overlay
-from reconciler.recorded.form import form_of
-from reconciler.recorded.state import Recorded
-from reconciler.recorded.submission import RunState
 from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended, submitted
 from tests.ledger.server import Server
 

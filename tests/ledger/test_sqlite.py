@@ -23,10 +23,8 @@ from reconciler.errors import (
     LedgerReadOnly,
     LedgerUnreachable,
 )
-from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ledger.sqlite_errors import translated
-from reconciler.ledger.sqlite_file import create
-from reconciler.ledger.sqlite_still import read_still
+from reconciler.ledger.sqlite import SqliteStore, read_still
+from reconciler.ledger.sqlite_file import create, translated
 
 ADDRESS = "sqlite:///l.sqlite"
 ROOT = Path(__file__).parents[2]

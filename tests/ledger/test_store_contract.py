@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.ports import Snapshots, Store
 from reconciler.errors import LedgerMissing
 from reconciler.ledger.dynamodb import DynamoStore
 from reconciler.ledger.s3 import S3Store
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ports import Snapshots, Store
 from tests.ledger.builders import PLACE, MemoryStore
 from tests.ledger.conftest import Opening
 from tests.ledger.racing import race

@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.ports import Store
 from reconciler.errors import LedgerMissing, LedgerUnreachable
-from reconciler.ledger.batch import checksum, encode
-from reconciler.ledger.batch import decode as decode_batch
+from reconciler.ledger.codec import checksum, encode
+from reconciler.ledger.codec import decode as decode_batch
 from reconciler.ledger.log import Log
 from reconciler.ledger.snapshot import pack
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ledger.verdict import Judgement, Subject, Verdict
-from reconciler.ledger.verify import verify
-from reconciler.ports import Store
+from reconciler.ledger.verify import Judgement, Subject, Verdict, verify
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
 
 LAST = 12

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.plan.action import ActionType
-from reconciler.plan.desired import Limits
-from reconciler.plan.slots import slots_between
-from reconciler.recorded.events import CancelAsked
+from reconciler.core.desired import Limits
+from reconciler.core.events import CancelAsked
+from reconciler.core.plan import ActionType
+from reconciler.core.times import slots_between
 from tests.builders import spec
 from tests.loop.world import World
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.identity.instant import parse, text
-from reconciler.plan.action import ActionType, Reason
-from reconciler.plan.desired import DesiredSpec, Limits, Suspension
-from reconciler.recorded import events as e
+from reconciler.core import events as e
+from reconciler.core.desired import DesiredSpec, Limits, Suspension
+from reconciler.core.plan import ActionType, Reason
+from reconciler.core.times import parse_time, time_text
 from tests.builders import spec
 from tests.loop.world import Fate, World, slots_of, well
 
@@ -307,7 +307,7 @@ class TestDependencies:
         where.now = START + timedelta(hours=2, minutes=5)
         minutes(where, 10)
         for name in ("load", "extract"):
-            asked = e.BackfillAsked(at=text(where.now), name=name, slots=("2026-11-02T01:00:00Z",), actor="tests")
+            asked = e.BackfillAsked(at=time_text(where.now), name=name, slots=("2026-11-02T01:00:00Z",), actor="tests")
             where.write(asked)
         minutes(where, 10)
         backfilled = [run.name for run in where.runs if run.slot == "2026-11-02T01:00:00Z"]
@@ -322,7 +322,7 @@ class TestDependencies:
         where.now = START + timedelta(hours=2, minutes=5)
         minutes(where, 10)
         for name in ("load", "extract"):
-            asked = e.BackfillAsked(at=text(where.now), name=name, slots=("2026-11-02T01:00:00Z",), actor="tests")
+            asked = e.BackfillAsked(at=time_text(where.now), name=name, slots=("2026-11-02T01:00:00Z",), actor="tests")
             where.write(asked)
             where.reconcile()
             assert (ActionType.WAIT, Reason.DEPENDENCY) in said(where, "load")
@@ -438,4 +438,4 @@ def test_a_project_that_is_suspended_too_long_is_said() -> None:
     minutes(where, 5)
     where.extra = {"suspension": Suspension(until="2026-11-02T00:00:00Z")}
     assert where.reconcile().overdue
-    assert parse("2026-11-02T00:00:00Z") < where.now
+    assert parse_time("2026-11-02T00:00:00Z") < where.now

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.identity.instant import parse
-from reconciler.plan.action import ActionType, Reason
-from reconciler.plan.desired import DesiredSpec, Suspension
-from reconciler.plan.slots import slots_between
-from reconciler.recorded.events import CancelAsked, Intended
+from reconciler.core.desired import DesiredSpec, Suspension
+from reconciler.core.events import CancelAsked, Intended
+from reconciler.core.plan import ActionType, Reason
+from reconciler.core.times import parse_time, slots_between
 from tests.builders import spec
 from tests.loop.world import World, slots_of, well
 
@@ -61,7 +60,7 @@ def test_a_week_with_an_outage_of_a_day(catchup: bool, concurrency: str) -> None
         assert len(world.missed_slots("orders")) == 95
         assert [event.reason for event in world.missed("orders")] == ["passed-over"]
     late = world.of("orders")[-1]
-    assert world.now - parse(late.slot or "") < timedelta(minutes=31)
+    assert world.now - parse_time(late.slot or "") < timedelta(minutes=31)
 
 
 def test_a_spec_added_today_does_not_run_yesterday_s_slots() -> None:
@@ -92,7 +91,7 @@ def test_every_half_hour_through_daylight_saving() -> None:
     first = datetime(2026, 10, 24, 20, tzinfo=UTC)
     world = World(first, [scheduled_spec("*/30 * * * *", timeZone="Europe/Madrid")])
     world.every(300, first + DAY)
-    slots = [parse(slot) for slot in slots_of(world.of("orders"))]
+    slots = [parse_time(slot) for slot in slots_of(world.of("orders"))]
     assert {b - a for a, b in pairwise(slots)} == {timedelta(minutes=30)}
     assert len(slots) == 48
 
@@ -172,7 +171,7 @@ def test_a_changed_schedule_begins_anew() -> None:
         ("rescheduled", ("2026-11-02T02:00:00Z",))
     ]
     world.every(60, START + timedelta(hours=5))
-    assert all(parse(slot) > START + timedelta(hours=2, minutes=30) for slot in slots_of(world.of("orders"))[1:])
+    assert all(parse_time(slot) > START + timedelta(hours=2, minutes=30) for slot in slots_of(world.of("orders"))[1:])
 
 
 @pytest.mark.parametrize("level", ["spec", "project"])
@@ -203,7 +202,7 @@ def test_a_spec_that_was_away_does_not_catch_up() -> None:
     world.every(300, START + timedelta(hours=8, minutes=30))
     world.specs = [running, other]
     world.every(300, START + timedelta(hours=10, minutes=30))
-    hours = [parse(slot).hour for slot in slots_of(world.of("orders"))]
+    hours = [parse_time(slot).hour for slot in slots_of(world.of("orders"))]
     assert hours == [1, 2, 3, 9, 10]
 
 

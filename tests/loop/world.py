@@ -11,15 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciler.identity.instant import parse, seconds_text, text
-from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.begins import event_of
-from reconciler.plan.decide import plan
-from reconciler.plan.desired import Desired, DesiredSpec
-from reconciler.plan.value import Plan
-from reconciler.recorded import events as e
-from reconciler.recorded.fold import fold
-from reconciler.recorded.state import Recorded
+from reconciler.core import events as e
+from reconciler.core.decide import plan
+from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.fold import fold
+from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.schedule import event_of
+from reconciler.core.state import Recorded
+from reconciler.core.times import parse_time, seconds_text, time_text
 from tests.builders import PLACE, desired
 
 LIVE_STATES = {"submitted", "running"}
@@ -113,11 +112,11 @@ class World:
             run = next(run for run in self.runs if run.run_id == submission.run_id)
             state = run.state(self.now)
             if run.known and state != submission.run_state:
-                ended = text(run.ends) if run.ends and state not in LIVE_STATES else None
+                ended = time_text(run.ends) if run.ends and state not in LIVE_STATES else None
                 self.write(
                     e.Observed(
-                        at=text(self.now), name=run.name, token=run.token, run_id=run.run_id, state=state,
-                        aws_state=state.upper(), started_at=text(run.started), finished_at=ended,
+                        at=time_text(self.now), name=run.name, token=run.token, run_id=run.run_id, state=state,
+                        aws_state=state.upper(), started_at=time_text(run.started), finished_at=ended,
                     )
                 )  # fmt: skip
 
@@ -147,14 +146,14 @@ class World:
             assert action.beside or record.head == action.ledger_head, "moved by an earlier action of this plan"
         assert action.request is not None
         intent = e.Intended(
-            at=text(self.now), name=action.name, token=action.client_token or "", kind=action.kind,
+            at=time_text(self.now), name=action.name, token=action.client_token or "", kind=action.kind,
             generation=action.generation, slot=action.slot, attempt=action.attempt, send=action.send,
             digest=action.digest or "", revision=action.revision, request=action.request, locate=dict(action.locate),
-            not_after=text(self.now + timedelta(seconds=30)), owner="o", reason=str(action.reason),
+            not_after=time_text(self.now + timedelta(seconds=30)), owner="o", reason=str(action.reason),
             deletion_policy=action.deletion_policy, streaming=action.streaming, source={}, actor="tests",
             tool_version="0", backoff_limit=action.backoff_limit or None, settled_slots=action.settled_slots,
         )  # fmt: skip
-        of = {"at": text(self.now), "name": action.name, "token": intent.token}
+        of = {"at": time_text(self.now), "name": action.name, "token": intent.token}
         if self.refuse(action, self.now):
             self.write(intent)
             self.write(e.Unsent(**of, send=action.send, code="Refused", message="not now", refused=True))
@@ -170,7 +169,7 @@ class World:
 
     def cancel(self, run: Run, *, replacing: bool | None) -> None:
         """Asks for the end of a run, which comes a little later."""
-        of = {"at": text(self.now), "name": run.name, "token": run.token, "run_id": run.run_id}
+        of = {"at": time_text(self.now), "name": run.name, "token": run.token, "run_id": run.run_id}
         self.write(e.CancelAsked(**of, reason="tests", actor="tests", replacing=replacing))
         self.end_soon(run, "cancelled")
         run.cancelled = True
@@ -188,7 +187,7 @@ class World:
         self.write(
             *(
                 e.Missed(
-                    at=text(self.now), name=action.name, first=missed.first, last=missed.last, count=missed.count,
+                    at=time_text(self.now), name=action.name, first=missed.first, last=missed.last, count=missed.count,
                     slots=missed.slots, reason=missed.reason,
                     settled=action.settled_slots if missed is action.missed[-1] else None,
                 )
@@ -216,7 +215,7 @@ def slots_of(runs: Iterable[Run]) -> list[str]:
 
 def moment(value: str) -> datetime:
     """A time from text."""
-    return parse(value)
+    return parse_time(value)
 
 
 def tick(value: datetime) -> str:

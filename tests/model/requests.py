@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from reconciler.model.kind import Kind, Loc
-from reconciler.model.kinds import kind_named
+from reconciler.model.base import Loc
+from reconciler.model.kind import Kind, kind_named
 
 EMR = kind_named("EmrServerlessJobRun")
 BATCH = kind_named("BatchJob")

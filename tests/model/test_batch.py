@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model.batch.dependencies import resolved
+from reconciler.model.batch.submit_job import resolved
 from tests.model.jobs import (
     ARN,
     ID,

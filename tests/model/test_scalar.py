@@ -8,7 +8,7 @@ import pickle
 import pytest
 from pydantic import ValidationError
 
-from reconciler.model.scalar import SourceFloat, Unquoted, source_text
+from reconciler.model.base import SourceFloat, Unquoted, source_text
 from tests.model.requests import BATCH, batch, sent
 
 

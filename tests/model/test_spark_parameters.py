@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.model.base import SourceFloat, Unquoted
 from reconciler.model.emr_serverless.spark_parameters import OPTIONS
 from reconciler.model.emr_serverless.spark_parameters import settings as taken_apart
 from reconciler.model.kind import RequestProblems
-from reconciler.model.scalar import SourceFloat, Unquoted
 from tests.model.requests import EMR, emr, spark
 
 PARAMETERS = ("jobDriver", "sparkSubmit", "sparkSubmitParameters")

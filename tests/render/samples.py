@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.diff.explain import explain
-from reconciler.identity.digest import Place
-from reconciler.model.kinds import kind_named
-from reconciler.model.strict import JSON
-from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.desired import Source
-from reconciler.plan.remedy import RUN_ID, Remedy, adopt, resolve, retry
-from reconciler.plan.value import Plan
-from reconciler.recorded import events as e
-from reconciler.recorded.fold import fold
-from reconciler.recorded.state import Recorded
+from reconciler.core import events as e
+from reconciler.core.desired import Source
+from reconciler.core.fold import fold
+from reconciler.core.identity import Place
+from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.state import Recorded
+from reconciler.core.suggested_commands import RUN_ID, Remedy, adopt, resolve, retry
+from reconciler.model.base import JSON
+from reconciler.model.kind import kind_named
+from reconciler.render.diff import explain
 
 PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
 NOW = "2026-11-22T02:00:03Z"

@@ -13,15 +13,15 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 
-from reconciler.diff.explain import explain
-from reconciler.mask.repeated import without
-from reconciler.mask.request import masked, secret_places, secrets_of
-from reconciler.model.kinds import kind_named
-from reconciler.model.strict import JSON
-from reconciler.plan.action import Reason
-from reconciler.render.json_form import dumps, plan_json
-from reconciler.render.markdown import plan_markdown
-from reconciler.render.text import plan_text
+from reconciler.core.plan import Reason
+from reconciler.model.base import JSON
+from reconciler.model.kind import kind_named
+from reconciler.redact.request import masked, secret_places, secrets_of
+from reconciler.redact.text import without
+from reconciler.render.diff import explain
+from reconciler.render.plan_json import dumps, plan_json
+from reconciler.render.plan_markdown import plan_markdown
+from reconciler.render.plan_text import plan_text
 from tests.model.contract import service_shapes
 from tests.render.samples import action, batch_request, changed, emr_request, plan
 

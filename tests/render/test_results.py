@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from reconciler.plan.action import ActionType, Reason
-from reconciler.plan.result import ActionOutcome, ActionResult
+from reconciler.core.plan import ActionOutcome, ActionResult, ActionType, Reason
 from reconciler.render.results import results_text
 from tests.render.golden_files import check
 from tests.render.samples import action, plan

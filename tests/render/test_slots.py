@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reconciler.plan.action import Action, ActionType, MissedSlots, Reason
-from reconciler.plan.begins import Begin
-from reconciler.recorded import events as e
-from reconciler.render.json_form import plan_from_json, plan_json
-from reconciler.render.markdown import plan_markdown
+from reconciler.core import events as e
+from reconciler.core.plan import Action, ActionType, Begin, MissedSlots, Reason
+from reconciler.render.history import history_text
+from reconciler.render.plan_json import plan_from_json, plan_json
+from reconciler.render.plan_markdown import plan_markdown
+from reconciler.render.plan_text import plan_text
 from reconciler.render.status import rows, status_text
-from reconciler.render.story import history_text
-from reconciler.render.text import plan_text
 from tests.builders import NOW, at, recorded, scheduled
 from tests.render.samples import action, plan
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.identity.instant import parse
-from reconciler.plan.action import ActionType, Reason
-from reconciler.recorded import events as e
+from reconciler.core import events as e
+from reconciler.core.plan import ActionType, Reason
+from reconciler.core.times import parse_time
 from reconciler.render.status import StatusRow, age_text, rows, status_text
 from tests.render.golden_files import check
 from tests.render.samples import NOW, action, every_kind_of_action, intended, observed, plan, recorded, submitted, token
@@ -142,20 +142,20 @@ def test_the_table_reads_well():
         intended("failed"), rejected("failed"), intended("settling"), intended("old"), submitted("old"),
         intended("late", generation=None, slot="2026-11-21T02:00:00Z", attempt=2),
     )  # fmt: skip
-    check("status.txt", status_text(rows(every_kind_of_action(), history), parse(NOW)))
+    check("status.txt", status_text(rows(every_kind_of_action(), history), parse_time(NOW)))
 
 
 def test_colour_adds_nothing_but_colour():
     """Without its colour codes, the coloured table is the plain one."""
     table = rows(every_kind_of_action(), recorded(intended(), submitted()))
-    painted = status_text(table, parse(NOW), color=True)
-    assert painted != status_text(table, parse(NOW))
-    assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == status_text(table, parse(NOW))
+    painted = status_text(table, parse_time(NOW), color=True)
+    assert painted != status_text(table, parse_time(NOW))
+    assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == status_text(table, parse_time(NOW))
 
 
 def test_an_empty_project_is_said():
     """A table without rows would say nothing."""
-    assert status_text((), parse(NOW)) == "No specs, and nothing recorded."
+    assert status_text((), parse_time(NOW)) == "No specs, and nothing recorded."
 
 
 @pytest.mark.parametrize(

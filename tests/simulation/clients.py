@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
+from reconciler.aws.clients import Aws, Client
 from reconciler.model.kind import TOKEN_TAG
-from reconciler.services.session import Aws, Client
 from tests.simulation.cloud import READ_TIMEOUT, URL, Run, client_error, foreign_request
 from tests.simulation.timeline import EPOCH
 

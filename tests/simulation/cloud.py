@@ -17,8 +17,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from reconciler.model.base import JSON
 from reconciler.model.kind import TOKEN_TAG
-from reconciler.model.strict import JSON
 from tests.simulation.oracle import Oracle
 from tests.simulation.timeline import EPOCH, Timeline
 from tests.simulation.weather import Weather

@@ -7,24 +7,24 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
 
-from reconciler import guard
-from reconciler.apply import driver, effects, execute
-from reconciler.apply.intent import Provenance, Task
-from reconciler.apply.record import record_observations
-from reconciler.apply.steps import Steps
+from reconciler.apply import effects
+from reconciler.apply import executor as execute
+from reconciler.apply import interpreter as driver
+from reconciler.apply.effects import Steps
+from reconciler.apply.executor import record_observations
+from reconciler.apply.intents import Provenance, Task
+from reconciler.aws import batch, emr_serverless
+from reconciler.aws.observe import look_for_earlier, observe
+from reconciler.aws.quota import Buckets
+from reconciler.core import guard
+from reconciler.core.absence import absences, conflicts, vanished
+from reconciler.core.decide import plan
+from reconciler.core.desired import Desired
+from reconciler.core.plan import Plan
+from reconciler.core.ports import Moved, Service
+from reconciler.core.state import Recorded
 from reconciler.errors import LedgerError, ReconcilerError
 from reconciler.ledger.log import Log
-from reconciler.observe.earlier import look_for_earlier
-from reconciler.observe.look import observe
-from reconciler.plan.decide import plan
-from reconciler.plan.desired import Desired
-from reconciler.plan.settling import absences, conflicts
-from reconciler.plan.value import Plan
-from reconciler.plan.vanished import vanished
-from reconciler.ports import Moved, Service
-from reconciler.recorded.state import Recorded
-from reconciler.services import batch, emr_serverless
-from reconciler.services.quota import Buckets
 from tests.builders import PLACE
 from tests.simulation.clients import SimulatedAws
 from tests.simulation.shelf import Shelf

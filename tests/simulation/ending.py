@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from reconciler.plan.action import Action, ActionType, Reason
-from reconciler.plan.value import Plan
-from reconciler.recorded import events as e
+from reconciler.core import events as e
+from reconciler.core.plan import Action, ActionType, Plan, Reason
 from tests.simulation.wishes import content_of
 
 if TYPE_CHECKING:

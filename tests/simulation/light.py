@@ -21,13 +21,19 @@ from unittest.mock import patch
 
 from botocore.config import Config
 
-from reconciler.ledger import batch, cache, chain, log, rehearsal
-from reconciler.mask.request import secrets_of
-from reconciler.observe import look
-from reconciler.plan import submits, unknown_ledger
-from reconciler.recorded.submission import Send, Submission
-from reconciler.services import batch as batch_service
-from reconciler.services import emr_serverless, outcome, session
+from reconciler.aws import batch as batch_service
+from reconciler.aws import clients as session
+from reconciler.aws import emr_serverless, outcome
+from reconciler.aws import observe as look
+from reconciler.core import submits
+from reconciler.core import unresolved as unknown_ledger
+from reconciler.core.submission import Send, Submission
+from reconciler.ledger import codec as batch
+from reconciler.ledger import codec as chain
+from reconciler.ledger import log
+from reconciler.ledger import log as rehearsal
+from reconciler.ledger import snapshot as cache
+from reconciler.redact.request import secrets_of
 from tests.simulation import command
 
 KEPT = 500

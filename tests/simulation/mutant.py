@@ -31,7 +31,7 @@ def mutant(name: str, rule: str, says: str, *patches: Patch, **weather: Any) -> 
     return Mutant(name, rule, says, patches, weather)
 
 
-PROTOCOL, DECIDED = "apply.protocol", "apply.decided"
-SETTLING, UNRESOLVED, DECIDE = "plan.settling", "plan.unresolved", "plan.decide"
-OUTCOME, TRANSMISSION, LOG, FOLD = "services.outcome", "services.transmission", "ledger.log", "recorded.fold"
+PROTOCOL, DECIDED = "apply.protocol", "apply.actions"
+SETTLING, UNRESOLVED, DECIDE = "core.absence", "core.unresolved", "core.decide"
+OUTCOME, TRANSMISSION, LOG, FOLD = "aws.outcome", "aws.transmission", "ledger.log", "core.fold"
 """Shipped modules, below ``reconciler``."""

@@ -15,11 +15,11 @@ LOOKS = (
         "R4",
         "treats a failed listing as an empty one",
         text(
-            "services.batch:Batch._found",
+            "aws.batch:Batch._found",
             ("{want.token: str(error) for want in wanted}", "{want.token: () for want in wanted}"),
         ),
         text(
-            "services.emr_serverless:EmrServerless.find",
+            "aws.emr_serverless:EmrServerless.find",
             ("{want.token: str(error) for want in mine}", "{want.token: () for want in mine}"),
         ),
     ),
@@ -28,7 +28,7 @@ LOOKS = (
         "R4",
         "ignores listed jobs whose tags could not be read",
         text(
-            "services.batch:Batch._tagged",
+            "aws.batch:Batch._tagged",
             ("if job_id not in jobs:\n", "if job_id not in jobs:\n                continue\n"),
         ),
     ),
@@ -36,18 +36,18 @@ LOOKS = (
         "first-page-only",
         "R4",
         "reads one page of a listing",
-        text("services.batch:_listed", ('if not answer.get("nextToken"):', "if True:")),
-        text("services.emr_serverless:_pages", ('if not answer.get("nextToken"):', "if True:")),
+        text("aws.batch:_listed", ('if not answer.get("nextToken"):', "if True:")),
+        text("aws.emr_serverless:_pages", ('if not answer.get("nextToken"):', "if True:")),
     ),
     mutant(
         "name-is-enough",
         "R4",
         "adopts a run by its name, whatever its tag",
         text(
-            "services.batch:Batch._found",
+            "aws.batch:Batch._found",
             ("tagged.get(want.token, ())", "[job for jobs in tagged.values() for job in jobs]"),
         ),
-        text("services.batch:Batch._tagged", ("if token is not None:", "if True:")),
+        text("aws.batch:Batch._tagged", ("if token is not None:", "if True:")),
     ),
     mutant(
         "first-of-two",
@@ -58,7 +58,7 @@ LOOKS = (
     ),
 )
 
-SETTLES = "return parse(submission.newest_send.at) + timedelta(seconds=settle_seconds)"
+SETTLES = "return parse_time(submission.newest_send.at) + timedelta(seconds=settle_seconds)"
 
 BLIND = {"fates": ("reply lost",), "on_unknown": "Resubmit", "glitch": 0.5, "clocks": 1.0, "lag": 0.0}
 """Every reply is lost, and listings leave out everything for a while."""
@@ -68,7 +68,7 @@ ABSENCE = (
         "no-settling",
         "R5",
         "does not wait for settling",
-        text(f"{SETTLING}:settles_at", (SETTLES, "return parse(submission.newest_send.at)")),
+        text(f"{SETTLING}:settles_at", (SETTLES, "return parse_time(submission.newest_send.at)")),
     ),
     mutant(
         "settling-without-lag",
@@ -139,7 +139,7 @@ REPEATS = (
         "R6",
         "repeats a request although the service takes no token",
         text(f"{UNRESOLVED}:_may_repeat", ("kind_named(submission.kind).token_field is not None", "True")),
-        text("apply.intent:intent", ("idempotent=kind.token_field is not None", "idempotent=True")),
+        text("apply.intents:intent", ("idempotent=kind.token_field is not None", "idempotent=True")),
     ),
     mutant(
         "repeat-counts-as-proven",

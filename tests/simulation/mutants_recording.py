@@ -11,7 +11,7 @@ ENDS = (
         "R7",
         "runs a spec again after its run failed",
         text(
-            "recorded.state:SpecRecord.baseline",
+            "core.state:SpecRecord.baseline",
             ("if s.accepted or s.unresolved", 'if (s.accepted and s.run_state != "failed") or s.unresolved'),
         ),
     ),
@@ -19,7 +19,7 @@ ENDS = (
         "finished-runs-again",
         "R7",
         "runs a spec again after its run ended",
-        text("recorded.state:SpecRecord.baseline", ("if s.accepted or s.unresolved", "if s.live or s.unresolved")),
+        text("core.state:SpecRecord.baseline", ("if s.accepted or s.unresolved", "if s.live or s.unresolved")),
     ),
     mutant(
         "cancel-before-it-is-written",
@@ -38,7 +38,7 @@ WRITES = (
         "lost-reply-is-won",
         "R8",
         "treats a write with a lost reply as done",
-        text("ledger.writing:put", ("unclear = error\n", "return raw\n")),
+        text("ledger.log:put", ("unclear = error\n", "return raw\n")),
     ),
     mutant(
         "nonce-no-matter",
@@ -59,7 +59,7 @@ WRITES = (
                 "        if won:",
             ),
         ),
-        text("ledger.writing:put", ("unclear = error\n", "raise\n")),
+        text("ledger.log:put", ("unclear = error\n", "raise\n")),
     ),
     mutant(
         "validity-asked-once",
@@ -82,7 +82,7 @@ CLOCKS = (
         "clocks-no-matter",
         "R9",
         "acts with a clock that is off by hours",
-        text("guard:check_clock", ("abs(ahead) > CLOCK_ERROR_SECONDS", "False")),
+        text("core.guard:check_clock", ("abs(ahead) > CLOCK_ERROR_SECONDS", "False")),
     ),
 )
 
@@ -91,7 +91,7 @@ STOPPING = (
         "sends-after-a-signal",
         "R10",
         "sends after a stop signal",
-        text("apply.driver:_transmit", ("if world.stop.is_set():", "if False:")),
+        text("apply.interpreter:_transmit", ("if world.stop.is_set():", "if False:")),
     ),
 )
 
@@ -118,7 +118,7 @@ CHANGES = (
         "bytes-rendered-anew",
         "R11",
         "sends the spec's current bytes instead of those of the first intent",
-        text("apply.intent:_bytes_to_send", ("if action.send == 1:", "if True:")),
+        text("apply.intents:_bytes_to_send", ("if action.send == 1:", "if True:")),
     ),
     mutant(
         "resend-with-another-token",
@@ -128,19 +128,19 @@ CHANGES = (
             f"{UNRESOLVED}:_again",
             ("return replace(again, ", 'return replace(again, client_token=submission.token[:-1] + "x", '),
         ),
-        text("apply.intent:_bytes_to_send", ("if action.send == 1:", "if True:")),
+        text("apply.intents:_bytes_to_send", ("if action.send == 1:", "if True:")),
         text(
             f"{PROTOCOL}:_may_intend",
             ("return None if again and newest else what_moved(action, recorded)", "return None"),
         ),
-        text("ledger.rehearsal:intended_before", ("submission.key == key and", "False and")),
+        text("ledger.log:intended_before", ("submission.key == key and", "False and")),
     ),
     mutant(
         "new-generation-meanwhile",
         "R11",
         "submits new content while the old submission is unresolved",
         text(f"{DECIDE}:_decide", ("if not any(_blocks(action) for action in unresolved):", "if True:")),
-        text("recorded.state:SpecRecord.baseline", ("s.accepted or s.unresolved", "s.accepted")),
+        text("core.state:SpecRecord.baseline", ("s.accepted or s.unresolved", "s.accepted")),
         text(f"{PROTOCOL}:_hindered", ("return bool(known.unresolved)", "return False")),
     ),
     mutant(

@@ -94,7 +94,7 @@ TRANSMISSIONS = (
         "R2",
         "lets the SDK transmit again",
         text(f"{TRANSMISSION}:Transmission.pass_on", (ALWAYS_SENT, NEVER_SENT)),
-        text("services.session:Aws.sending", ('"total_max_attempts": 1', '"total_max_attempts": 3')),
+        text("aws.clients:Aws.sending", ('"total_max_attempts": 1', '"total_max_attempts": 3')),
     ),
 )
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reconciler.identity.instant import parse
-from reconciler.recorded import events as e
+from reconciler.core import events as e
+from reconciler.core.times import parse_time
 from tests.simulation.timeline import EPOCH, Timeline
 from tests.simulation.weather import Weather
 from tests.simulation.wishes import content_of
@@ -168,7 +168,7 @@ class Oracle:
 
     def first_intent(self, token: str) -> float:
         """When a submission was first intended, as the clock of its process had it."""
-        return parse(self.intents[token][0].at).timestamp() - EPOCH
+        return parse_time(self.intents[token][0].at).timestamp() - EPOCH
 
     def known(self, token: str) -> set[str]:
         """The runs that the ledger tells of for a submission."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.plan import settling
+from reconciler.core import absence as settling
 from tests.simulation.campaign import hunt
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutants import BY_NAME, MUTANTS
@@ -74,9 +74,9 @@ def _shipped(name: str) -> list[object]:
 
 def test_a_patch_of_code_that_has_changed_is_an_error() -> None:
     """A mutant that would change nothing is no mutant."""
-    absent = Text("plan.settling:settles_at", (("this is not there", "nor this"),))
-    other = Value("plan.settling:LOOKS_APART", 24, 1)
-    gone = Text("plan.settling:no_such_function", (("a", "b"),))
+    absent = Text("core.absence:settles_at", (("this is not there", "nor this"),))
+    other = Value("core.absence:LOOKS_APART", 24, 1)
+    gone = Text("core.absence:no_such_function", (("a", "b"),))
     for patch in (absent, other, gone):
         with pytest.raises(PatchedTextMissing), patch.applied():
             pass

@@ -8,9 +8,9 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from reconciler.identity.digest import digest
+from reconciler.core.desired import Desired, DesiredSpec, Source
+from reconciler.core.identity import digest
 from reconciler.model.spec import Policy
-from reconciler.plan.desired import Desired, DesiredSpec, Source
 from tests.builders import PLACE
 
 NAME = "orders"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.desired import DesiredSpec
 from reconciler.errors import SpecErrors
-from reconciler.plan.desired import DesiredSpec
 from reconciler.specs.load import load
 
 PROJECT = """\

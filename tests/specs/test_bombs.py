@@ -7,10 +7,9 @@ import pytest
 
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
-from reconciler.specs.builder import MOST_PROBLEMS
-from reconciler.specs.files import MOST_BYTES
-from reconciler.specs.globs import expanded, matches
+from reconciler.specs.files import MOST_BYTES, expanded, matches
 from reconciler.specs.load import load
+from reconciler.specs.yaml_reader import MOST_PROBLEMS
 from tests.specs.builders import PROJECT, batch, problems, write
 
 SPEC = batch("a")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError
-from reconciler.plan.desired import Ancestry, Checkout
-from reconciler.specs.checkout import actor, read_checkout, run_git
+from reconciler.specs.git import actor, read_checkout, run_git
 
 
 def git(folder: Path, *arguments: str) -> str:

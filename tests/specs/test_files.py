@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.specs.files import MOST_BYTES
-from reconciler.specs.globs import expanded, matches, may_hold
+from reconciler.specs.files import MOST_BYTES, expanded, matches, may_hold
 from reconciler.specs.load import load
-from reconciler.specs.root import find_root
+from reconciler.specs.project import find_root
 from tests.specs.builders import PROJECT, batch, problems, write
 
 NOBODY = 65534

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.desired import Source
 from reconciler.errors import SpecErrors, UsageError
-from reconciler.plan.desired import Source
 from reconciler.specs.load import load
 from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, problems, warnings, wrapped, write
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.model.project import Target
-from reconciler.specs.project_file import read_project
+from reconciler.specs.project import read_project
 from tests.specs.builders import PROJECT, batch, problems, warnings, write
 
 HEAD = "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: p}\n"

@@ -6,12 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.scalar import Unquoted
-from reconciler.specs.builder import MOST_EXPANDED, Document, Unreadable
-from reconciler.specs.json_text import json_documents
-from reconciler.specs.places import find, spelt
-from reconciler.specs.reader import yaml_documents
-from reconciler.specs.source import SourceText
+from reconciler.model.base import Unquoted
+from reconciler.specs.json_reader import json_documents
+from reconciler.specs.locations import SourceText, find, spelt
+from reconciler.specs.yaml_reader import MOST_EXPANDED, Document, Unreadable, yaml_documents
 
 Read = Callable[[str], Iterator[Document]]
 

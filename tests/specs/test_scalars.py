@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.model.scalar import SourceFloat, Unquoted
+from reconciler.model.base import SourceFloat, Unquoted
 from reconciler.specs.scalars import meaning, plain
 
 TEXT = [

@@ -6,9 +6,8 @@ What may not: clients, and anything about another service.
 
 from __future__ import annotations
 
-from reconciler.model.batch.dependencies import resolved, spec_dependencies
 from reconciler.model.batch.rules import check, warn
-from reconciler.model.batch.submit_job import SubmitJobRequest
+from reconciler.model.batch.submit_job import SubmitJobRequest, resolved, spec_dependencies
 from reconciler.model.kind import Kind, Rate
 
 KIND = Kind(

@@ -1,8 +1,8 @@
 """What AWS documents about SubmitJob that no single field can state.
 
-Sources: the API reference of SubmitJob and of the structures in it, the Batch user guide's pages on array jobs,
+Sources: the API reference of SubmitJob and of the structures in it, the Batch user guide pages on array jobs,
 dependencies, retries and tags, and the service quotas. Every function takes a request that may have any shape, and
-says nothing about shapes.
+reports nothing about shapes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,17 @@ from collections.abc import Iterator, Sequence
 
 from pydantic_core import to_json
 
-from reconciler.model.batch import container_rules, node_rules, pod_rules
+from reconciler.model.base import JSON, Loc, Remark, Rule, applied, entries, part, text
+from reconciler.model.batch.container_rules import (
+    check_containers,
+    check_nodes,
+    check_pods,
+    ranges,
+    warn_containers,
+    warn_nodes,
+    warn_pods,
+)
 from reconciler.model.batch.submit_job import DEPENDENCY_TYPES, RETRY_ACTIONS, SHARE_IDENTIFIER_MAX
-from reconciler.model.kind import Loc, Remark
-from reconciler.model.request import Rule, applied, entries, part, text
-from reconciler.model.strict import JSON
 from reconciler.model.tags import aws_tag_problems
 
 REQUEST_MAX = 30 * 1024  # bytes; Batch service quotas, "SubmitJob payload size"
@@ -87,7 +93,7 @@ def _share(request: JSON) -> Iterator[Remark]:
 
 def _platforms(request: JSON) -> Iterator[Remark]:
     """A job runs on ECS or on EKS, and each node range, too."""
-    for loc, holder in [((), request), *node_rules.ranges(request)]:
+    for loc, holder in [((), request), *ranges(request)]:
         if holder.get("eksPropertiesOverride") and holder.get("ecsPropertiesOverride"):
             yield Remark(
                 (*loc, "ecsPropertiesOverride"),
@@ -128,7 +134,7 @@ def _ignored_overrides(request: JSON) -> Iterator[Remark]:
             )
 
 
-NODES = ("nodeOverrides",)
+NODE_OVERRIDES = ("nodeOverrides",)
 CONTAINERS = ("containerOverrides", "ecsPropertiesOverride", "nodeOverrides")
 PODS = ("eksPropertiesOverride", "nodeOverrides")
 
@@ -138,18 +144,18 @@ CHECKS: tuple[Rule, ...] = (
     (("retryStrategy",), _retries),
     (("shareIdentifier",), _share),
     (PODS, _platforms),
-    (NODES, node_rules.check),
-    (CONTAINERS, container_rules.check),
-    (PODS, pod_rules.check),
+    (NODE_OVERRIDES, check_nodes),
+    (CONTAINERS, check_containers),
+    (PODS, check_pods),
     (("tags",), aws_tag_problems),
 )
 WARNINGS: tuple[Rule, ...] = (
     (("dependsOn", "retryStrategy"), _letter_cases),
     (("shareIdentifier",), _share_form),
     (("containerOverrides",), _ignored_overrides),
-    (NODES, node_rules.warn),
-    (CONTAINERS, container_rules.warn),
-    (PODS, pod_rules.warn),
+    (NODE_OVERRIDES, warn_nodes),
+    (CONTAINERS, warn_containers),
+    (PODS, warn_pods),
 )
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
-from reconciler.model.batch.containers import ConsumableResourceProperties, ContainerOverrides
-from reconciler.model.batch.ecs import EcsPropertiesOverride
-from reconciler.model.batch.eks import EksPropertiesOverride
-from reconciler.model.batch.nodes import NodeOverrides
-from reconciler.model.hints import (
+from reconciler.model.base import INTEGER_MAX, JSON, Shape, entries, optional, required, text
+from reconciler.model.batch.overrides import (
+    ConsumableResourceProperties,
+    ContainerOverrides,
+    EcsPropertiesOverride,
+    EksPropertiesOverride,
+    NodeOverrides,
+)
+from reconciler.model.patterns import (
     DEPENDENCY_TYPE,
     EXIT_CODE_GLOB,
     JOB_DEFINITION,
@@ -20,7 +25,6 @@ from reconciler.model.hints import (
     RETRY_ACTION,
     SHARE_IDENTIFIER,
 )
-from reconciler.model.request import INTEGER_MAX, Shape, optional, required
 from reconciler.model.tags import BatchTags
 
 DEPENDENCY_TYPES = ("N_TO_N", "SEQUENTIAL")
@@ -113,3 +117,23 @@ class SubmitJobRequest(Shape):
     consumableResourcePropertiesOverride: ConsumableResourceProperties = optional(
         "The consumable resources the job takes, such as licences."
     )
+
+
+def spec_dependencies(request: JSON) -> Sequence[str]:
+    """The names of the other specs that the request depends on, in order."""
+    return [name for _, entry in entries(request, "dependsOn") if (name := text(entry, "spec")) is not None]
+
+
+def resolved(request: JSON, job_ids: Mapping[str, str]) -> JSON:
+    """The request with the job ids of `job_ids`, by name of spec, where it names specs. The input stays as it is.
+
+    Raises `KeyError` for a name without a job id.
+    """
+    if not spec_dependencies(request):
+        return request
+    return {**request, "dependsOn": [_with_job_id(entry, job_ids) for entry in request["dependsOn"]]}
+
+
+def _with_job_id(entry: JSON, job_ids: Mapping[str, str]) -> JSON:
+    """The entry with `jobId` in the place of `spec`, so that the order of its fields stays."""
+    return dict(("jobId", job_ids[value]) if key == "spec" else (key, value) for key, value in entry.items())

@@ -6,8 +6,8 @@ What may not: clients, and anything about another service.
 
 from __future__ import annotations
 
-from reconciler.model.emr_serverless.forms import for_display, from_spec
 from reconciler.model.emr_serverless.rules import check, is_streaming, warn
+from reconciler.model.emr_serverless.spark_parameters import for_display, from_spec
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
 from reconciler.model.kind import Kind, Rate
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from reconciler.model.kind import Loc, Remark
-from reconciler.model.request import Rule, applied, integer, part, text
-from reconciler.model.strict import JSON
+from reconciler.model.base import JSON, Loc, Remark, Rule, applied, integer, part, text
 from reconciler.model.tags import aws_tag_problems
 
 BATCH_TIMEOUT_MIN = 5  # minutes

@@ -12,9 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from reconciler.model.kind import Loc, Remark, RequestProblems
-from reconciler.model.scalar import SourceFloat, Unquoted, source_text
-from reconciler.model.strict import JSON
+from reconciler.model.base import JSON, Loc, Remark, SourceFloat, Unquoted, part, source_text
+from reconciler.model.kind import RequestProblems
 
 CONF = "conf"
 LISTS = frozenset({"archives", "exclude-packages", "files", "jars", "packages", "py-files", "repositories"})
@@ -208,3 +207,48 @@ def string_or_mapping(schema: JSON) -> None:
     properties |= dict.fromkeys(VALUES, text) | dict.fromkeys(LISTS, listed) | dict.fromkeys(FLAGS, flag)
     mapping = {"type": "object", "additionalProperties": False, "properties": dict(sorted(properties.items()))}
     schema["anyOf"] = [kept, mapping]
+
+
+SPARK: Loc = ("jobDriver", "sparkSubmit")
+PARAMETERS = "sparkSubmitParameters"
+
+
+def from_spec(request: JSON) -> JSON:
+    """The request with its Spark parameters as the string AWS takes. The input stays as it is.
+
+    Raises `RequestProblems` for a mapping that cannot be rendered.
+    """
+    spark = part(request, "jobDriver", "sparkSubmit")
+    parameters = spark.get(PARAMETERS)
+    if not isinstance(parameters, dict):
+        return request
+    return _with_spark(request, {**spark, PARAMETERS: rendered(parameters, (*SPARK, PARAMETERS))})
+
+
+def for_display(request: JSON) -> JSON:
+    """The request with single settings where its Spark parameters were: `conf` by key, and `parameters` by option.
+
+    A string that is no list of options stays as it is.
+    """
+    spark = part(request, "jobDriver", "sparkSubmit")
+    parameters = spark.get(PARAMETERS)
+    if not isinstance(parameters, str):
+        return request
+    try:
+        conf, options = settings(parameters)
+    except ValueError:
+        return request
+    shown: JSON = {}
+    for key, value in spark.items():
+        if key != PARAMETERS:
+            shown[key] = value
+            continue
+        if conf:
+            shown["conf"] = conf
+        if options:
+            shown["parameters"] = options
+    return _with_spark(request, shown)
+
+
+def _with_spark(request: JSON, spark: JSON) -> JSON:
+    return {**request, "jobDriver": {**request["jobDriver"], "sparkSubmit": spark}}

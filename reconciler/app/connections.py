@@ -1,0 +1,192 @@
+"""Connects to the services that run jobs, AWS or the embedded emulator, on first use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, cast
+
+from reconciler.core import guard
+from reconciler.model.kind import MODULES, Rate, kind_named
+from reconciler.model.project import STATE_FOLDER
+
+if TYPE_CHECKING:
+    from reconciler.aws.clients import Aws, OnCall
+    from reconciler.core.identity import Place
+    from reconciler.core.ports import Clock, Inventory, Quota, Service
+    from reconciler.emulator.server import Emulator
+    from reconciler.emulator.settings import Settings
+    from reconciler.model.project import Target
+
+CREDENTIALS = ("emulator", "emulator")
+"""Access key id and secret key for the emulator, which looks at neither."""
+
+QUEUED_PART = 0.25
+"""How much of a run's time it waits to start, so that every state can be seen in a short one."""
+
+
+def state_file(root: Path, target: str) -> Path:
+    """Where the emulator of a target keeps what it accepted, from one command to the next."""
+    return root / STATE_FOLDER / f"emulator-{target}.sqlite"
+
+
+def started(root: Path, place: Place, target: Target, run_names: Mapping[str, str]) -> Emulator:
+    """The target's emulator, serving on a free port of loopback. The caller stops it. `run_names`: see `settings`."""
+    from reconciler.emulator.server import Emulator
+
+    state = state_file(root, place.target)
+    state.parent.mkdir(parents=True, exist_ok=True)
+    emulator = Emulator(state, settings(place, target, run_names))
+    emulator.start()
+    return emulator
+
+
+def settings(place: Place, target: Target, run_names: Mapping[str, str]) -> Settings:
+    """The emulator's settings from what the project file says under ``emulator:``.
+
+    The file gives outcomes by the names of specs, the emulator knows runs by theirs: `run_names` has the run's name
+    of each spec that calls it something else.
+    """
+    from reconciler.emulator.settings import Settings
+
+    given = target.emulator_settings
+    return Settings(
+        account=place.account,
+        region=place.region,
+        start_seconds=given.runSeconds * QUEUED_PART,
+        run_seconds=given.runSeconds * (1 - QUEUED_PART),
+        stop_seconds=given.runSeconds * QUEUED_PART,
+        outcomes={
+            run_names.get(spec, spec): "failed" if outcome == "Failed" else "succeeded"
+            for spec, outcome in given.outcomes.items()
+        },
+    )
+
+
+logger = logging.getLogger(__name__)
+
+
+FRESH_SECONDS = 60.0
+"""How long AWS's word about account and time is good for the next send."""
+
+
+class Access:
+    """Services by kind, each connected once, when it is first asked for. Safe for threads.
+
+    No service is handed out before the account guard has passed: a look into another account would take every run
+    for lost, so reading needs the guard as much as sending does. `on_call`, set before the first of them is connected,
+    is told of every call.
+    """
+
+    def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
+        self._root, self._place, self._target, self._clock = root, place, target, clock
+        self._run_names: dict[str, str] = {}
+        self.on_call: OnCall | None = None
+        self._lock = RLock()
+        self._services: dict[str, Service] = {}
+        self._aws: Aws | None = None
+        self._emulator: Emulator | None = None
+        self._heard = (0.0, 0.0)  # both clocks, when AWS said last whose credentials these are
+
+    def name_runs(self, run_names: Mapping[str, str]) -> None:
+        """What the specs call their runs, where not like themselves: the emulator's settings are by spec."""
+        self._run_names.update(run_names)
+
+    def service(self, kind: str) -> Service:
+        """The service of a kind. Raises `GuardError` where the credentials are of another account, `ServiceError`
+        where that cannot be learnt."""
+        with self._lock:
+            if kind not in self._services:
+                aws = self._connected()
+                module = import_module(f"reconciler.aws.{kind_named(kind).service}")
+                self._services[kind] = cast("Service", module.connect(aws))
+            return self._services[kind]
+
+    @cached_property
+    def quota(self) -> Quota:
+        """The quotas of this target: AWS's defaults with the target's own laid over; of the emulator only its own."""
+        from reconciler.aws.quota import Buckets
+
+        return Buckets(rates(self._target), self._clock)
+
+    def inventory(self, kind: str) -> Inventory:
+        """What is in AWS of a kind. Raises as `service` does."""
+        return cast("Inventory", self.service(kind))
+
+    def check(self) -> None:
+        """Connects, and so asks AWS whose credentials these are and what time it is; again where that was long ago.
+        Raises as `service` does."""
+        with self._lock:
+            aws = self._connected()
+            if not self._target.is_emulator and self._is_old():
+                self._identify(aws)
+
+    def check_clock(self) -> None:
+        """Raises `ClockOff` where AWS's clock, as it was heard last, is too far from this machine's."""
+        self.check()
+        with self._lock:
+            guard.check_clock(self._connected().clock_ahead)
+
+    def close(self) -> None:
+        """Stops the emulator, if it was started."""
+        with self._lock:
+            self._services.clear()
+            if self._aws is not None:
+                self._aws.close()
+                self._aws = None
+            if self._emulator is not None:
+                self._emulator.stop()
+                self._emulator = None
+
+    def _connected(self) -> Aws:
+        if self._aws is None:
+            aws = self._embedded() if self._target.is_emulator else self._real()
+            self._aws = aws
+        return self._aws
+
+    def _real(self) -> Aws:
+        """AWS as boto3 finds it, endpoints of the environment included: never overridden here."""
+        from reconciler.aws.clients import Aws
+
+        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
+        if self._target.settling_problem(overridden=False):  # where AWS really is takes clients of every service to say
+            guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
+        self._identify(aws)
+        logger.info("account %s, region %s", self._place.account, self._place.region)
+        return aws
+
+    def _identify(self, aws: Aws) -> None:
+        """Asks AWS whose credentials these are, and so what time it is. Raises `AccountMismatch`, `ServiceError`."""
+        guard.check_account(self._place.target, self._place.account, aws.account())
+        self._heard = (self._clock.now(), self._clock.boot())
+
+    def _is_old(self) -> bool:
+        """Whether what AWS said was long ago, by either clock: a service lives for months, and clocks are set."""
+        wall, boot = self._heard
+        return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
+
+    def _embedded(self) -> Aws:
+        from reconciler.aws.clients import Aws
+
+        self._emulator = started(self._root, self._place, self._target, self._run_names)
+        logger.info("emulator at %s", self._emulator.url)
+        return Aws(
+            region=self._place.region,
+            endpoint_url=self._emulator.url,
+            credentials=CREDENTIALS,
+            clock=self._clock,
+            quota=self.quota,
+            on_call=self.on_call,
+        )
+
+
+def rates(target: Target) -> dict[str, Rate]:
+    """The quota of each operation that has one."""
+    given = {operation: Rate(rate.perSecond, rate.burst) for operation, rate in target.rates.items()}
+    if target.is_emulator:
+        return given
+    return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | given

@@ -1,0 +1,197 @@
+"""`fsck`: the ledger held against AWS, and what of a lost one is recorded again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Event
+from typing import TYPE_CHECKING
+
+from reconciler import __version__
+from reconciler.app.reconcile import run_names
+from reconciler.core.events import Adopted, Observed, Taken
+from reconciler.core.fsck import UNKNOWN_DIGEST, Finding, Identity, Numbered, Stock, findings, numbered, rebuildable
+from reconciler.core.identity import client_token
+from reconciler.core.submission import RunState
+from reconciler.core.times import parse_time, slots_between
+from reconciler.errors import ReconcilerError
+from reconciler.specs.git import actor, read_checkout
+from reconciler.specs.load import load
+
+if TYPE_CHECKING:
+    from reconciler.app.decisions import Hand
+    from reconciler.app.session import Session
+    from reconciler.core.desired import DesiredSpec
+    from reconciler.core.events import SubmissionEvent
+    from reconciler.core.fsck import Present
+    from reconciler.core.state import Recorded
+
+GENERATIONS = 500
+"""How many generations of a spec's content are tried for a token."""
+
+RETRIES = 10
+"""How many attempts of each are tried, beyond those that the spec allows."""
+
+SLOT_AGE = timedelta(days=2)
+"""How much older than its run a slot may be, to be tried for its token."""
+
+MOST_SLOTS = 5000
+"""How many slots of a spec are tried."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was read: the specs, the ledger, and what AWS has."""
+
+    session: Session
+    specs: Mapping[str, DesiredSpec]
+    recorded: Recorded
+    stock: Stock
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is not as it should be, as the ledger is now."""
+        return findings(self.recorded, self.stock, self.session.place)
+
+    def rebuilt(self) -> list[Numbered]:
+        """The runs that can be recorded again, with the numbers they get, by name and age."""
+        names = sorted({run.name for run in self.stock.present})
+        return [made for name in names for made in self._rebuilt(name)]
+
+    def _rebuilt(self, name: str) -> Sequence[Numbered]:
+        newer, _ = rebuildable(name, self.recorded, self.stock)
+        record, spec = self.recorded.spec(name), self.specs.get(name)
+        used = {submission.key for submission in record.submissions}
+        identities = {} if spec is None else _identities(spec, self.session, newer)
+        free = {token: identity for token, identity in identities.items() if identity not in used}
+        first: dict[str | None, Present] = {}
+        for run in newer:
+            first.setdefault(run.token, run)
+        return numbered(list(first.values()), free, record.next_generation)
+
+
+def inspect(session: Session, since: str | None) -> Inspection:
+    """Reads specs, ledger and AWS; writes nothing. Raises `SpecErrors`, `LedgerError`, `GuardError`, `ServiceError`."""
+    from reconciler.aws.observe import take_stock
+
+    specs = load(session.root, targets=[session.place.target], warn=False).specs[session.place.target]
+    session.access.name_runs(run_names(specs))
+    recorded = session.ledger.refresh()
+    wheres = [(spec.kind, spec.locate) for spec in specs.values()]
+    session.access.check()
+    return Inspection(
+        session, specs, recorded, take_stock(recorded, wheres, session.place, session.access.inventory, since)
+    )
+
+
+def _identities(spec: DesiredSpec, session: Session, runs: Sequence[Present]) -> dict[str, Identity]:
+    """Which of the runs' tokens are those of what the spec asks for now, and as which submission."""
+    found: dict[str, Identity] = {}
+    left = {run.token for run in runs if run.token is not None}
+    for generation, slot in _candidates(spec, runs):
+        for attempt in range(1, spec.policy.backoffLimit + RETRIES + 1):
+            if not left:
+                return found
+            token = client_token(session.place, spec.kind, spec.name, generation, slot, attempt, spec.digest)
+            if token in left:
+                found[token] = (generation, slot, attempt)
+                left.discard(token)
+    return found
+
+
+def _candidates(spec: DesiredSpec, runs: Sequence[Present]) -> Iterator[tuple[int | None, str | None]]:
+    """The generations and slots that runs may be of: any of the first generations, and slots of the days before."""
+    policy, created = spec.policy, [parse_time(run.created_at) for run in runs]
+    if policy.schedule is not None and created:
+        found = slots_between(policy.schedule, policy.timeZone, min(created) - SLOT_AGE, max(created), MOST_SLOTS)
+        yield from ((None, slot) for slot in found)
+    yield from ((generation, None) for generation in range(1, GENERATIONS + 1))
+
+
+def record(inspection: Inspection, made: Sequence[Numbered], reason: str | None) -> None:
+    """Records runs again, spec by spec, each whole or not at all. Raises `ReconcilerError` where a spec has moved."""
+    from reconciler.app.decisions import Hand, Seen, rebuild
+    from reconciler.apply.interpreter import World, drive
+
+    session = inspection.session
+    mine = Hand(actor(session.environ, session.root), (reason or "").strip() or None)
+    commit = read_checkout(session.root, ()).commit
+    world = World(session.ledger, session.access.service, session.clock, session.access.quota, Event())
+    for name in dict.fromkeys(each.run.name for each in made):
+        some = [each for each in made if each.run.name == name]
+        seen = Seen(name, inspection.recorded.spec(name).head)
+        result = drive(rebuild(seen, _events(inspection, some, mine, commit)), world)
+        if result.error is not None:
+            raise ReconcilerError(f"{result.error}. What was recorded before stays; run fsck again")
+
+
+def _events(
+    inspection: Inspection, made: Sequence[Numbered], mine: Hand, commit: str | None
+) -> Callable[[str], Sequence[SubmissionEvent]]:
+    """The events of the runs of one spec, from the time they are written."""
+
+    def at(moment: str) -> Sequence[SubmissionEvent]:
+        return [
+            event
+            for each in made
+            for event in (
+                _taken(inspection, each, mine, commit, moment),
+                *_state(each.run, moment),
+                *_further(inspection, each.run, moment),
+            )
+        ]
+
+    return at
+
+
+def _taken(inspection: Inspection, made: Numbered, mine: Hand, commit: str | None, at: str) -> Taken:
+    """A run recorded again: as what the spec asks for now where its token proves it, else without its content."""
+    run, place = made.run, inspection.session.place
+    spec = inspection.specs.get(run.name)
+    content = spec if made.known else None
+    return Taken(
+        at=at,
+        name=run.name,
+        token=run.token or "",
+        kind=run.kind,
+        generation=made.generation,
+        slot=made.slot,
+        attempt=made.attempt,
+        digest=content.digest if content else UNKNOWN_DIGEST,
+        revision=content.policy.revision if content else 0,
+        request=dict(content.request) if content else {},
+        locate=dict(run.locate),
+        run_id=run.run_id,
+        owner=place.owner(run.name),
+        reason=mine.reason or "rebuilt from tags",
+        deletion_policy=spec.policy.deletionPolicy if spec else "Orphan",
+        streaming=spec.streaming if spec else False,
+        source={"path": spec.source.path, "line": spec.source.line} if spec else {},
+        commit=commit if content else None,
+        actor=mine.actor,
+        tool_version=__version__,
+    )
+
+
+def _state(run: Present, at: str) -> Iterator[Observed]:
+    """How the run stands, where that is a word of ours."""
+    if run.state in set(RunState):
+        yield Observed(
+            at=at,
+            name=run.name,
+            token=run.token or "",
+            run_id=run.run_id,
+            state=run.state,
+            aws_state=run.aws_state,
+            detail=run.detail,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+        )
+
+
+def _further(inspection: Inspection, first: Present, at: str) -> Iterator[Adopted]:
+    """Further runs with the same token: recorded too, so that a person decides which one counts."""
+    for run in inspection.stock.present:
+        if run.token == first.token and run.run_id != first.run_id:
+            yield Adopted(at=at, name=first.name, token=first.token or "", run_id=run.run_id)

@@ -1,0 +1,126 @@
+"""Steps that carry out what a look at AWS led to: a run adopted, a submission given up, a run cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.apply.effects import Append, Cancel, Steps, moved, now, record, what_moved
+from reconciler.core import events as e
+from reconciler.core.absence import proven_absent
+from reconciler.core.plan import Action, ActionOutcome, ActionResult
+from reconciler.core.ports import Moved
+from reconciler.core.state import Recorded
+from reconciler.core.submission import Phase
+from reconciler.errors import LedgerError
+
+
+def adopt(action: Action, run_id: str) -> Steps:
+    """Records a run that carries the submission's tag as its run; always safe."""
+    at = yield from now()
+    token = action.client_token or ""
+    event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
+    return (yield from record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
+
+
+def take(event: e.Taken, action: Action) -> Steps:
+    """Records a run that no intent stands for as the spec's current submission, if nothing moved meanwhile."""
+
+    def valid(recorded: Recorded) -> str | None:
+        known = recorded.spec(action.name)
+        fresh = known.head == action.ledger_head and event.token not in recorded.by_token and not known.unresolved
+        return None if fresh else what_moved(action, recorded)
+
+    try:
+        appended = yield Append((event,), valid)
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, event.run_id, f"could not be recorded ({event.type}): {error}")
+    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.ADOPTED, event.run_id)
+
+
+def supersede(action: Action, settle_seconds: int) -> Steps:
+    """Records that a submission which is proven absent is not asked for any more."""
+    token = action.client_token or ""
+
+    def valid(recorded: Recorded) -> str | None:
+        submission = recorded.by_token.get(token)
+        absent = submission is not None and submission.phase is Phase.INTENDED
+        proven = submission is not None and absent and proven_absent(submission, settle_seconds)
+        return None if proven else what_moved(action, recorded)
+
+    event = e.Superseded(at=(yield from now()), name=action.name, token=token)
+    try:
+        appended = yield Append((event,), valid)
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded ({event.type}): {error}")
+    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
+
+
+def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Steps:
+    """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours. `replacing` says
+    that it makes room for a newer run of its spec."""
+    at = yield from now()
+    token, run_id = action.client_token or "", action.run_id or ""
+    asked = e.CancelAsked(
+        at=at, name=action.name, token=token, run_id=run_id, reason=reason, actor=actor, replacing=replacing or None
+    )
+    try:
+        appended = yield Append((asked,), _may_cancel(action))
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNSENT, run_id, f"nothing was cancelled: {error}")
+    if isinstance(appended, Moved):
+        return moved(appended)
+    failure = yield Cancel(action.kind, token, run_id, reason)
+    if isinstance(failure, str):
+        return ActionResult(ActionOutcome.UNSENT, run_id, failure)
+    taken = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
+    return (yield from record(taken, ActionResult(ActionOutcome.CANCELLED, run_id)))
+
+
+def miss(action: Action) -> Steps:
+    """Records slots that never run, all in one batch, each once."""
+    at = yield from now()
+    events = [
+        e.Missed(
+            at=at,
+            name=action.name,
+            first=missed.first,
+            last=missed.last,
+            count=missed.count,
+            slots=missed.slots,
+            reason=missed.reason,
+            settled=action.settled_slots if missed is action.missed[-1] else None,
+        )
+        for missed in action.missed
+    ]
+    try:
+        appended = yield Append(tuple(events), _may_miss(action))
+    except LedgerError as error:
+        return ActionResult(ActionOutcome.UNKNOWN, error=f"could not be recorded (missed): {error}")
+    return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
+
+
+def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
+    """Slots are missed while nothing was submitted for them, and nobody wrote it down before."""
+
+    def valid(recorded: Recorded) -> str | None:
+        known = recorded.spec(action.name)
+        ran = {s.slot for s in known.submissions if s.counts and s.intent_position > action.ledger_head}
+        for missed in action.missed:
+            slots = missed.slots or (missed.first, missed.last)
+            if ran.intersection(slots):
+                return f"a slot of {action.name} was submitted meanwhile: plan again"
+            if all(known.is_missed(slot) for slot in slots):
+                return f"another pass recorded the missed slots of {action.name}"
+        return None
+
+    return valid
+
+
+def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
+    def valid(recorded: Recorded) -> str | None:
+        submission = recorded.by_token.get(action.client_token or "")
+        if submission is None or not submission.live:
+            return "its run ended meanwhile"
+        return "another pass cancelled it" if submission.cancel_accepted_at else None
+
+    return valid

@@ -1,0 +1,274 @@
+"""One look at AWS for one pass: live runs asked for their state, unresolved submissions looked for by their tag."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.events import Observed
+from reconciler.core.fsck import Listed, Present, Stock
+from reconciler.core.identity import Place
+from reconciler.core.plan import Action
+from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Service, Services, Wanted
+from reconciler.core.state import Recorded, Sighting
+from reconciler.core.submission import RunState, Submission
+from reconciler.core.times import time_text
+from reconciler.core.unresolved import tokens
+from reconciler.errors import ReconcilerError, ServiceError
+from reconciler.model.base import JSON
+from reconciler.model.kind import SPEC_TAG, TOKEN_TAG, kind_named
+
+UNKNOWN_RUN = "AWS does not know this run now"
+
+
+@dataclass(slots=True)
+class _Questions:
+    """What one service is asked."""
+
+    live: list[Submission] = field(default_factory=list)
+    unresolved: list[Submission] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What it said, by token; a string says why there is no answer."""
+
+    reports: Mapping[str, RunReport | str]
+    found: Mapping[str, Sequence[str] | str]
+
+
+def observe(
+    recorded: Recorded, services: Services, names: Container[str] | None, now: datetime
+) -> tuple[tuple[Observed, ...], Sighting]:
+    """Asks AWS about the live runs of the selected names (`None`: all) and looks for every unresolved submission.
+
+    Returns the states that are new, in order of name, and what was found. Runs that have ended are never asked for
+    again. A service that fails leaves a sentence for each of its tokens in the sighting; nothing is raised. A run that
+    AWS does not know is such a sentence too, never an end.
+    """
+    questions = _questions(recorded, names)
+    sys.audit("reconciler.observing", *questions)
+    with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services answer independently: ask them at once
+        answers = pool.map(lambda kind: _ask(kind, questions[kind], services), questions)
+        said = dict(zip(questions, answers, strict=True))
+    sys.audit("reconciler.observed", *questions)
+    return _told(questions, said, now)
+
+
+def _questions(recorded: Recorded, names: Container[str] | None) -> dict[str, _Questions]:
+    asked: dict[str, _Questions] = {}
+    for submission in recorded.live():
+        if names is None or submission.name in names:
+            asked.setdefault(submission.kind, _Questions()).live.append(submission)
+    for submission in recorded.unresolved():
+        if names is None or submission.name in names:
+            asked.setdefault(submission.kind, _Questions()).unresolved.append(submission)
+    return asked
+
+
+def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
+    refs = [RunRef(s.token, s.run_id, s.locate) for s in questions.live if s.run_id is not None]
+    wanted = [Wanted(s.token, s.locate, s.first_intent_at) for s in questions.unresolved]
+    try:
+        service = services(kind)
+    except Exception as error:  # noqa: BLE001 - one service's failure is told for its runs and stops no other
+        return _Answers(
+            dict.fromkeys((r.token for r in refs), _why(error)), dict.fromkeys((w.token for w in wanted), _why(error))
+        )
+    return _Answers(_observed(service, refs), _found(service, wanted))
+
+
+def found_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
+    """The runs that carry each token's tag; a string where that is not known, saying why. Nothing is raised."""
+    try:
+        return _found(services(kind), wanted)
+    except Exception as error:  # noqa: BLE001 - as above
+        return dict.fromkeys((want.token for want in wanted), _why(error))
+
+
+def _observed(service: Service, refs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
+    try:
+        return service.observe(refs) if refs else {}
+    except Exception as error:  # noqa: BLE001 - as above
+        return dict.fromkeys((ref.token for ref in refs), _why(error))
+
+
+def _found(service: Service, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
+    try:
+        return service.find(wanted) if wanted else {}
+    except Exception as error:  # noqa: BLE001 - as above
+        return dict.fromkeys((want.token for want in wanted), _why(error))
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, ReconcilerError) else f"{type(error).__name__}: {error}"
+
+
+def _told(
+    questions: Mapping[str, _Questions], answers: Mapping[str, _Answers], now: datetime
+) -> tuple[tuple[Observed, ...], Sighting]:
+    events: list[Observed] = []
+    found: dict[str, Sequence[str]] = {}
+    look_errors: dict[str, str] = {}
+    observe_errors: dict[str, str] = {}
+    unseen: set[str] = set()
+    for kind, asked in questions.items():
+        for submission in asked.live:
+            report = answers[kind].reports.get(submission.token, "the service gave no answer for this run")
+            if isinstance(why := _trouble(report), str):
+                observe_errors[submission.token] = why
+                unseen.update({submission.token} if why is UNKNOWN_RUN else ())
+            elif isinstance(report, RunReport) and _new(submission, report):
+                events.append(_event(submission, report, now))
+        for submission in asked.unresolved:
+            sighted = answers[kind].found.get(submission.token, "the service gave no answer for this submission")
+            if isinstance(sighted, str):
+                look_errors[submission.token] = sighted
+            else:
+                found[submission.token] = tuple(sighted)
+    events.sort(key=lambda event: event.name)  # the order of the ledger's batch, whichever service answered first
+    return tuple(events), Sighting(found, look_errors, observe_errors, frozenset(unseen))
+
+
+def _trouble(report: RunReport | str) -> str | None:
+    """Why a report tells no state; `None` where it does."""
+    if isinstance(report, str):
+        return report
+    if not report.known:
+        return UNKNOWN_RUN
+    return None if report.state in set(RunState) else f"the service gave the state {report.state!r}"
+
+
+def _new(submission: Submission, report: RunReport) -> bool:
+    """Whether a report says more than the ledger does: another state, or that a run is known again."""
+    return bool(submission.unseen) or (submission.run_state, submission.aws_state) != (report.state, report.aws_state)
+
+
+def _event(submission: Submission, report: RunReport, now: datetime) -> Observed:
+    ref = RunRef(submission.token, submission.run_id or "", submission.locate)
+    return report.event(submission.name, ref, time_text(now))
+
+
+REMEMBERED = timedelta(days=7)
+"""How far back AWS is asked: Batch keeps ended jobs for a day at least, and for a week as newer guides say."""
+
+
+def look_for_earlier(specs: Iterable[DesiredSpec], place: Place, services: Services, now: datetime) -> Sighting:
+    """The runs that carry a token which one of the specs has, as any of its first generations. Nothing is raised: a
+    service that fails leaves a sentence for each token."""
+    return _look(
+        now,
+        services,
+        ((spec.kind, token, spec.locate, spec.request) for spec in specs for _, token in tokens(spec, place)),
+    )
+
+
+def look_for_tokens(actions: Iterable[Action], services: Services, now: datetime) -> Sighting:
+    """The runs that carry the tokens of these submits. Nothing is raised, as above."""
+    return _look(now, services, ((a.kind, a.client_token or "", a.locate, a.request or {}) for a in actions))
+
+
+def _look(now: datetime, services: Services, runs: Iterable[tuple[str, str, Mapping[str, str], JSON]]) -> Sighting:
+    """One look for runs given as kind, token, place and request."""
+    since = time_text(now - REMEMBERED)
+    wanted: dict[str, list[Wanted]] = {}
+    for kind, token, locate, request in runs:
+        name = request.get(kind_named(kind).name_field)
+        wanted.setdefault(kind, []).append(Wanted(token, locate, since, name))
+    found: dict[str, tuple[str, ...]] = {}
+    errors: dict[str, str] = {}
+    for kind, looked_for in wanted.items():
+        for token, answer in found_by_tag(kind, looked_for, services).items():
+            if isinstance(answer, str):
+                errors[token] = answer
+            else:
+                found[token] = tuple(answer)
+    return Sighting(found, errors)
+
+
+Inventories = Callable[[str], Inventory]
+"""The inventory of a kind, by the kind's name."""
+
+Where = tuple[str, Mapping[str, str]]
+"""A kind, and where a run of it is (`Submission.locate`)."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """One place to list, with the submissions that are in it."""
+
+    kind: str
+    words: str
+    locate: Mapping[str, str]
+    live: set[str] = field(default_factory=set)
+
+
+def take_stock(
+    recorded: Recorded, specs: Iterable[Where], place: Place, inventories: Inventories, since: str | None
+) -> Stock:
+    """Lists every place of the recorded submissions and of `specs`. Runs whose id the ledger knows are not described:
+    their tags are known. A place that cannot be read is told in words; a guard that refuses raises."""
+    known = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
+    places: list[Listed] = []
+    present: list[Present] = []
+    gone: set[str] = set()
+    for each in _places(recorded, specs, inventories):
+        inventory = inventories(each.kind)
+        try:
+            run_ids = inventory.listed(each.locate, since)
+            described = inventory.described(each.locate, [run_id for run_id in run_ids if run_id not in known])
+            unseen = sorted(each.live - set(run_ids))
+            gone |= set(unseen) - set(inventory.described(each.locate, unseen) if unseen else ())
+        except ServiceError as error:
+            places.append(Listed(each.kind, each.words, error=str(error)))
+            continue
+        ours = [run for facts in described.values() if (run := _ours(facts, each, place)) is not None]
+        present += ours
+        places.append(Listed(each.kind, each.words, len(run_ids), len(ours) + sum(i in known for i in run_ids)))
+    return Stock(tuple(places), tuple(sorted(present, key=lambda run: run.created_at)), frozenset(gone))
+
+
+def _places(recorded: Recorded, specs: Iterable[Where], inventories: Inventories) -> Sequence[_Place]:
+    """Each place once, by its words, with the live runs that should be in it."""
+    found: dict[tuple[str, str], _Place] = {}
+    submissions = list(recorded.by_token.values())
+    wheres = [*((s.kind, s.locate, s.run_id if s.live else None) for s in submissions), *((*w, None) for w in specs)]
+    for kind, locate, live in wheres:
+        words = inventories(kind).place(locate)
+        place = found.setdefault((kind, words), _Place(kind, words, locate))
+        if live is not None:
+            place.live.add(live)
+    return [found[key] for key in sorted(found)]
+
+
+def _ours(facts: RunFacts, where: _Place, place: Place) -> Present | None:
+    """A run that our tag says is this project's and target's; `None` for any other."""
+    owner, _, name = facts.tags.get(SPEC_TAG, "").rpartition("/")
+    if owner != place.owner("").removesuffix("/") or not name:
+        return None
+    report = facts.report
+    told = report if isinstance(report, RunReport) else RunReport(known=True, state="unknown", detail=report)
+    return Present(
+        name=name,
+        run_id=facts.run_id,
+        token=facts.tags.get(TOKEN_TAG),
+        kind=where.kind,
+        locate=_locate(where, facts),
+        created_at=facts.created_at,
+        state=told.state,
+        aws_state=told.aws_state,
+        detail=told.detail,
+        started_at=told.started_at,
+        finished_at=told.finished_at,
+    )
+
+
+def _locate(where: _Place, facts: RunFacts) -> Mapping[str, str]:
+    """Where the run is found again: in this place, and under its own name where that is a part of it."""
+    field_of_name = kind_named(where.kind).name_field
+    named = field_of_name in where.locate and facts.name is not None
+    return {**where.locate, **({field_of_name: facts.name} if named and facts.name else {})}

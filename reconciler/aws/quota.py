@@ -1,0 +1,84 @@
+"""AWS's request quotas: token buckets that slow calls down before AWS has to.
+
+Each operation of an account and region has its own bucket; processes do not share them, so several at once can still be
+throttled, which is an answer that says no and costs a pause.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+from reconciler.core.plan import ActionType
+from reconciler.core.ports import Clock
+from reconciler.model.kind import Rate, kind_named
+
+if TYPE_CHECKING:
+    from reconciler.core.plan import Plan
+
+STEP_SECONDS = 0.2
+"""How often a wait looks whether it was asked to stop."""
+
+
+class Buckets:
+    """`ports.Quota`: a bucket for each operation that has a rate; others are not limited. Safe for threads.
+
+    A caller reserves its place and then waits for it, so places are given in the order of asking.
+    """
+
+    def __init__(self, rates: Mapping[str, Rate], clock: Clock) -> None:
+        self._rates, self._clock = dict(rates), clock
+        self._lock = Lock()
+        self._left = {operation: float(rate.burst) for operation, rate in rates.items()}
+        self._seen = dict.fromkeys(rates, clock.boot())
+
+    def acquire(self, operation: str, stop: Event | None = None) -> bool:
+        """As `ports.Quota` says."""
+        left = self._reserve(operation)
+        while left > 0:
+            if stop is not None and stop.is_set():
+                self.release(operation)
+                return False
+            self._clock.sleep(min(left, STEP_SECONDS))
+            left -= STEP_SECONDS
+        return True
+
+    def release(self, operation: str) -> None:
+        """As `ports.Quota` says."""
+        with self._lock:
+            if operation in self._left:
+                self._left[operation] += 1
+
+    def _reserve(self, operation: str) -> float:
+        """Takes a place and says how many seconds it is away."""
+        rate = self._rates.get(operation)
+        if rate is None:
+            return 0.0
+        with self._lock:
+            now = self._clock.boot()
+            refilled = self._left[operation] + max(0.0, now - self._seen[operation]) * rate.per_second
+            self._left[operation] = min(float(rate.burst), refilled) - 1
+            self._seen[operation] = now
+            return max(0.0, -self._left[operation] / rate.per_second)
+
+
+LONG_SECONDS = 60.0
+"""From here on it is worth a sentence."""
+
+
+def seconds_needed(rate: Rate, calls: int) -> float:
+    """How long so many calls take at their quota, from a full bucket."""
+    return max(0.0, (calls - rate.burst) / rate.per_second)
+
+
+def pace(plan: Plan, rates: Mapping[str, Rate]) -> tuple[str, ...]:
+    """A sentence for each operation whose quota makes the plan's submissions take a minute or more."""
+    calls = Counter(kind_named(a.kind).operation for a in plan.actions if a.action is ActionType.SUBMIT)
+    return tuple(
+        f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.per_second:g} a second "
+        f"after the first {rate.burst}"
+        for operation, count in sorted(calls.items())
+        if (rate := rates.get(operation)) is not None and (seconds := seconds_needed(rate, count)) >= LONG_SECONDS
+    )

@@ -1,0 +1,198 @@
+"""What the ledger says held against what is in AWS: a pure comparison, and what of a lost ledger can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.core.identity import Place
+from reconciler.core.state import Recorded
+from reconciler.core.submission import Submission
+from reconciler.core.suggested_commands import adopt, resolve
+from reconciler.core.times import parse_time
+
+
+class Check(StrEnum):
+    """What can be wrong between the ledger and AWS."""
+
+    UNKNOWN_TOKEN = "unknown-token"  # AWS has a run of ours that the ledger does not know
+    SECOND_RUN = "second-run"  # a run carries the tag of a submission that has another run
+    NOT_ADOPTED = "not-adopted"  # the run of an unresolved submission: the next pass adopts it
+    NEVER_RAN = "never-ran"  # the ledger says that the submission has no run, and AWS has one
+    LOST = "lost"  # the ledger says that it is live, and AWS does not know it
+    UNRESOLVED = "unresolved"  # it may run, and AWS shows no run of it
+    UNREADABLE = "unreadable"  # a place could not be listed
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One run of this project and target as AWS has it: what its tags say, where it is, and how it stands.
+
+    `name` is that of the spec; `token` is `None` without its tag. Times are ISO 8601 text.
+    """
+
+    name: str
+    run_id: str
+    token: str | None
+    kind: str
+    locate: Mapping[str, str]
+    created_at: str
+    state: str
+    aws_state: str
+    detail: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One place that was listed, in words: how many runs there are, and how many of this project and target.
+
+    `error` says why it could not be; then the numbers are 0.
+    """
+
+    kind: str
+    place: str
+    runs: int = 0
+    ours: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Everything that AWS was asked for: the places; `present`, the runs with our tags that the ledger does not know by
+    their ids, oldest first; and `gone`, the ids of live runs that AWS does not know."""
+
+    places: tuple[Listed, ...] = ()
+    present: tuple[Present, ...] = ()
+    gone: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be, in one sentence, with the commands that a person may use."""
+
+    check: Check
+    message: str
+    name: str | None = None
+    run_id: str | None = None
+    token: str | None = None
+    commands: tuple[str, ...] = ()
+
+
+def findings(recorded: Recorded, stock: Stock, place: Place) -> tuple[Finding, ...]:
+    """Everything that is wrong, by name: what could not be read comes first."""
+    unread = [
+        Finding(Check.UNREADABLE, f"{listed.kind}, {listed.place}: {listed.error}")
+        for listed in stock.places
+        if listed.error
+    ]
+    found = [
+        *(finding for run in stock.present if (finding := _of_run(run, recorded, place)) is not None),
+        *_of_ledger(recorded, stock, place),
+    ]
+    return (*unread, *sorted(found, key=lambda finding: finding.name or ""))
+
+
+def _of_run(run: Present, recorded: Recorded, place: Place) -> Finding | None:
+    """What is wrong with a run; `None` where it is the run of its submission."""
+    submission = recorded.by_token.get(run.token or "")
+    if submission is None:
+        which = f"token {run.token}" if run.token else "no token"
+        said = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, and the ledger does not know it"
+        return _finding(Check.UNKNOWN_TOKEN, run, said, (adopt(run.name, run.run_id, place.target),))
+    said = f"run {run.run_id}, {run.state}, carries the tag of {_which(submission)}"
+    if submission.unresolved:
+        said += ", whose outcome is unknown: the next pass adopts it"
+        return _finding(Check.NOT_ADOPTED, run, said, (adopt(run.name, run.run_id, place.target),))
+    if submission.accepted:
+        said += f", whose run is {submission.run_id}: there are two"
+        ways = tuple(adopt(run.name, run_id, place.target) for run_id in submission.conflict)
+        return None if run.run_id == submission.run_id else _finding(Check.SECOND_RUN, run, said, ways)
+    said += f", which the ledger calls {submission.phase}"
+    return _finding(Check.NEVER_RAN, run, said, (adopt(run.name, run.run_id, place.target),))
+
+
+def _finding(check: Check, run: Present, message: str, commands: tuple[str, ...] = ()) -> Finding:
+    return Finding(check, message, run.name, run.run_id, run.token, commands)
+
+
+def _of_ledger(recorded: Recorded, stock: Stock, place: Place) -> Iterator[Finding]:
+    """Submissions that AWS does not bear out."""
+    tokens = {run.token for run in stock.present}
+    for submission in recorded.by_token.values():
+        name, token = submission.name, submission.token
+        if submission.live and submission.run_id in stock.gone:
+            run_id, state = submission.run_id, submission.run_state
+            said = f"run {run_id} of {_which(submission)} was {state}, and AWS does not know it"
+            yield Finding(Check.LOST, said, name, run_id, token)
+        elif submission.unresolved and token not in tokens:
+            said = f"the outcome of {_which(submission)} is unknown, and AWS shows no run with its tag"
+            ways = tuple(resolve(name, decision, place.target, token) for decision in ("submit", "abandon"))
+            yield Finding(Check.UNRESOLVED, said, name, None, token, ways)
+
+
+def _which(submission: Submission) -> str:
+    run = f"slot {submission.slot}" if submission.slot else f"generation {submission.generation}"
+    return f"{submission.name}, {run}" + (f", attempt {submission.attempt}" if submission.attempt > 1 else "")
+
+
+# --- a ledger made again ----------------------------------------------------------------------------------------------
+
+UNKNOWN_DIGEST = "unknown"
+"""The digest of a run whose content nobody knows any more: equal to no spec's."""
+
+GIVEN_ATTEMPTS = 1000
+"""Attempts above this number are made up, to keep runs apart whose true number cannot be learnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A run with the number it gets in the ledger. `known`: its token proves that number, and that it ran what the spec
+    asks for now; else the number keeps its place between the others, and its content is unknown."""
+
+    run: Present
+    generation: int | None
+    slot: str | None
+    attempt: int
+    known: bool
+
+
+Identity = tuple[int | None, str | None, int]
+"""Generation, slot and attempt."""
+
+
+def numbered(runs: Sequence[Present], identities: Mapping[str, Identity], next_generation: int) -> list[Numbered]:
+    """Numbers for the runs of one spec, oldest first, such that the next generation is above all of them.
+
+    `identities` are those that the spec's own content gives, by token. A run that is none of them gets the next
+    generation, or where a later one of them has that, an attempt of its own.
+    """
+    made: list[Numbered] = []
+    last = next_generation - 1
+    for index, run in enumerate(runs):
+        identity = identities.get(run.token or "")
+        if identity is not None:
+            generation, slot, attempt = identity
+            last = max(last, generation or 0)
+            made.append(Numbered(run, generation, slot, attempt, known=True))
+            continue
+        later = [found[0] or 0 for r in runs[index + 1 :] if (found := identities.get(r.token or "")) is not None]
+        if last + 1 < min(later, default=last + 2):
+            last += 1
+            made.append(Numbered(run, last, None, 1, known=False))
+        else:
+            made.append(Numbered(run, max(last, 1), None, GIVEN_ATTEMPTS + index + 1, known=False))
+    return made
+
+
+def rebuildable(name: str, recorded: Recorded, stock: Stock) -> tuple[list[Present], list[Present]]:
+    """The runs of one spec that the ledger lacks, oldest first: those that may be recorded as its newest, and those
+    that are older than what the ledger holds. These would take the place of what is newer, and are left alone."""
+    mine = [run for run in stock.present if run.name == name and run.token and run.token not in recorded.by_token]
+    newest = recorded.spec(name).newest
+    if newest is None:
+        return mine, []
+    since = parse_time(newest.first_intent_at)
+    return [r for r in mine if parse_time(r.created_at) > since], [r for r in mine if parse_time(r.created_at) <= since]

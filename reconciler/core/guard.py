@@ -1,0 +1,63 @@
+"""Checks that refuse to go on, as pure functions: each returns nothing or raises a `GuardError`, before any send.
+
+What may live here: checks of what a command is about to do with the world, given as plain values. What may not:
+reading the environment, asking AWS, opening a ledger: `wiring` does that and passes in what it found. The brakes that
+count a plan's actions are methods of the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.errors import AccountMismatch, ClockOff, GuardError, LocalLedgerInCI
+from reconciler.model.kind import MODULES
+
+ENDPOINT = "AWS_ENDPOINT_URL"
+
+
+CLOCK_ERROR_SECONDS = 60.0
+"""How far this machine's clock may be from AWS's: what the settling time has room for."""
+
+
+def endpoint_overridden(environ: Mapping[str, str]) -> bool:
+    """Whether the environment sends the calls that run jobs to something other than AWS.
+
+    The variables are those that AWS's SDKs read by themselves: one for everything, one for each service. An endpoint
+    for another service, such as a ledger's store or STS, says nothing about where the jobs go.
+    """
+    services = (module.rpartition(".")[2] for module in MODULES.values())  # called as the variables call them
+    return any(environ.get(name) for name in (ENDPOINT, *(f"{ENDPOINT}_{service.upper()}" for service in services)))
+
+
+def in_ci(environ: Mapping[str, str]) -> bool:
+    """Whether this is a runner of a CI service, which says so with ``CI=true``."""
+    return environ.get("CI", "").strip().lower() in {"true", "1"}
+
+
+def check_ledger(address: str, *, emulated: bool, kept: bool, environ: Mapping[str, str]) -> None:
+    """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner, which forgets it.
+
+    `kept`: the user says that the file outlives the runner. `emulated`: the target is the emulator, where nothing is
+    lost.
+    """
+    if address.startswith("sqlite:") and in_ci(environ) and not (emulated or kept or endpoint_overridden(environ)):
+        raise LocalLedgerInCI(address)
+
+
+def check_account(target: str, expected: str, actual: str) -> None:
+    """Raises `AccountMismatch` where the credentials are of another account than the target's."""
+    if actual != expected:
+        raise AccountMismatch(target, expected, actual)
+
+
+def check_clock(ahead: float | None) -> None:
+    """Raises `ClockOff` where this machine's clock is too many seconds ahead of AWS's, or behind. `None`: AWS did not
+    say what time it is, which stops nothing."""
+    if ahead is not None and abs(ahead) > CLOCK_ERROR_SECONDS:
+        raise ClockOff(ahead, CLOCK_ERROR_SECONDS)
+
+
+def check_settling(problem: str | None) -> None:
+    """Raises `GuardError` with the target's own sentence about a settling time that is too short to be safe."""
+    if problem is not None:
+        raise GuardError(problem)

@@ -1,0 +1,133 @@
+"""What people should be told of after a pass: bad ends, and what needs a person. Each thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.state import Recorded
+from reconciler.core.submission import RunState, Submission
+from reconciler.core.times import parse_time
+
+
+class NoticeKind(StrEnum):
+    """What happened; the words of `notify: [{events: …}]`."""
+
+    FAILED = "failed"
+    HELD = "held"
+    UNKNOWN = "unknown"
+    LOST = "lost"
+
+
+MORE = {
+    Reason.UNKNOWN: NoticeKind.UNKNOWN,
+    Reason.LOST: NoticeKind.LOST,
+    Reason.RETRIES_EXHAUSTED: NoticeKind.FAILED,
+}
+"""What a held spec is beside held."""
+
+RECENT = timedelta(hours=24)
+"""How long after its end a failed run is news: whoever turns notifications on is not told of all that ever failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to tell. `key` stands for it for ever; `kinds` are all that it is. The rest is what people ask first:
+    which run, why; `None` where there is none."""
+
+    key: str
+    kinds: frozenset[NoticeKind]
+    name: str
+    reason: str
+    message: str
+    generation: int | None
+    slot: str | None
+    attempt: int | None
+    run_id: str | None
+    client_token: str | None
+    commit: str | None
+
+
+def notices(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notice, ...]:
+    """What this pass found that nobody was told of yet, by name. `recorded` is as after the pass, `plan` before it."""
+    told = {name: set(record.notified) for name, record in recorded.specs.items()}
+    found = {notice.key: notice for notice in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}
+    fresh = [notice for notice in found.values() if notice.key not in told.get(notice.name, ())]
+    return tuple(sorted(fresh, key=lambda notice: (notice.name, notice.key)))
+
+
+def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notice]:
+    for action in plan.actions:
+        kinds = _kinds(action, recorded, now)
+        if kinds:
+            what = action.client_token or action.digest or action.name
+            yield _notice(f"{action.reason}:{what}", kinds, action, recorded)
+
+
+def _kinds(action: Action, recorded: Recorded, now: datetime) -> frozenset[NoticeKind]:
+    if action.reason is Reason.SETTLING:
+        return frozenset({NoticeKind.UNKNOWN} if _unclear(action, recorded, now) else ())
+    if action.action is not ActionType.HOLD:
+        return frozenset()
+    return frozenset({NoticeKind.HELD, MORE.get(action.reason, NoticeKind.HELD)})
+
+
+def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
+    """Whether a submission is more than on its way: whoever sent it said so, or is past its deadline."""
+    submission = recorded.by_token.get(action.client_token or "")
+    if submission is None or not submission.unresolved:
+        return False
+    return submission.error is not None or now > parse_time(submission.newest_send.not_after)
+
+
+def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notice]:
+    """Runs that failed and are not held because of it: they are tried again, or another one has come since."""
+    held = {action.client_token for action in plan.actions if action.action is ActionType.HOLD}
+    for name in dict.fromkeys(action.name for action in plan.actions):
+        record = recorded.spec(name)
+        told = " ".join(record.notified)
+        for submission in record.submissions:
+            failed = submission.run_state is RunState.FAILED and submission.token not in held
+            if failed and submission.token not in told and _is_news(submission, now):
+                yield _of_submission(submission)
+
+
+def _is_news(submission: Submission, now: datetime) -> bool:
+    ended = submission.finished_at or submission.submitted_at
+    return ended is not None and now - parse_time(ended) < RECENT
+
+
+def _of_submission(submission: Submission) -> Notice:
+    return Notice(
+        key=f"failed:{submission.token}",
+        kinds=frozenset({NoticeKind.FAILED}),
+        name=submission.name,
+        reason="failed",
+        message=submission.detail or f"run {submission.run_id} failed",
+        generation=submission.generation,
+        slot=submission.slot,
+        attempt=submission.attempt,
+        run_id=submission.run_id,
+        client_token=submission.token,
+        commit=submission.commit,
+    )
+
+
+def _notice(key: str, kinds: frozenset[NoticeKind], action: Action, recorded: Recorded) -> Notice:
+    submission = recorded.by_token.get(action.client_token or "")
+    return Notice(
+        key=key,
+        kinds=kinds,
+        name=action.name,
+        reason=str(action.reason),
+        message=action.message,
+        generation=action.generation,
+        slot=action.slot,
+        attempt=action.attempt,
+        run_id=action.run_id,
+        client_token=action.client_token,
+        commit=submission.commit if submission is not None else None,
+    )

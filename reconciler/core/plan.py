@@ -1,0 +1,279 @@
+"""The plan as a value: actions, changes, limits and results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from reconciler.core.desired import (
+    Limits,
+    Source,
+)
+from reconciler.core.identity import Place
+from reconciler.core.suggested_commands import Remedy
+from reconciler.errors import LimitExceeded
+from reconciler.model.base import JSON
+
+Op = Literal["add", "remove", "change", "reorder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`path` in AWS's words, as in ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
+    addition, `after` for a removal. ``reorder``: the same entries in another order; `before` and `after` name them.
+    Values are whole: masking is for those who print. `sensitive`: one of them is a secret that only its neighbours
+    tell, such as the argument after ``--password``; what tells by itself is found when printing.
+    """
+
+    path: str
+    op: Op
+    before: Any
+    after: Any
+    sensitive: bool = False
+
+
+class ActionType(StrEnum):
+    """What is done. The order is that of the summary."""
+
+    SUBMIT = "submit"
+    REPLACE = "replace"
+    ADOPT = "adopt"
+    CANCEL = "cancel"
+    SKIP = "skip"
+    WAIT = "wait"
+    HOLD = "hold"
+    NONE = "none"
+
+
+class Reason(StrEnum):
+    """Why."""
+
+    NEW = "new"
+    SPEC_CHANGED = "spec-changed"
+    REVISION_CHANGED = "revision-changed"
+    SLOT_DUE = "slot-due"
+    RETRY = "retry"
+    RESTART = "restart"
+    BACKFILL = "backfill"
+    FOUND = "found"
+    SPEC_REMOVED = "spec-removed"
+    ASKED = "asked"
+    MISSED = "missed"
+    SUPERSEDED = "superseded"
+    DEPENDENCY = "dependency"
+    CONCURRENCY = "concurrency"
+    BACKOFF = "backoff"
+    SETTLING = "settling"
+    REPLACING = "replacing"
+    SUSPENDED = "suspended"
+    QUOTA = "quota"
+    LIMIT = "limit"
+    RETRIES_EXHAUSTED = "retries-exhausted"
+    UNKNOWN = "unknown"
+    LOST = "lost"
+    REJECTED = "rejected"
+    CONFLICT = "conflict"
+    CANCELLED_OUTSIDE = "cancelled-outside"
+    STALE_CHECKOUT = "stale-checkout"
+    IN_SYNC = "in-sync"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class MissedSlots:
+    """Slots that came due and never run, for one `MissedReason`.
+
+    `slots` names them; `None` where they are too many, and every slot from `first` to `last` that was not submitted is
+    meant. `count` is their number, `None` where there are too many to count.
+    """
+
+    first: str
+    last: str
+    count: int | None
+    slots: tuple[str, ...] | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing a pass does, or does not do, about one submission.
+
+    `generation` and `slot`: which run; both `None` where no run is meant. `client_token` and `digest` are `None` only
+    for a name without any submission and without a spec. `ledger_head` is the position of the newest event about the
+    spec when this was planned. `run_id` is the run adopted, cancelled or waited for. `replaces` is the run that a
+    replacement cancels. `request` is the rendered request of a submit or replace, else `None`. `compared_with` is the
+    ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
+    submit is. `overdue` marks a wait that should have ended by now and needs a person. `message` is one sentence for
+    people, without secrets; `remedy` is what they can do about an unknown.
+
+    `template` is the request as the digest counts it, where that is not `request`: with ``${run.slot}``, which stands
+    in `time_zone`, and with the names of specs in the place of `run_ids`. `missed` are the slots that a skip records,
+    `settled_slots` the last slot up to which every one is dealt with once the action is done. `beside` says that
+    other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next.
+    """
+
+    name: str
+    kind: str
+    action: ActionType
+    reason: Reason
+    generation: int | None = None
+    slot: str | None = None
+    attempt: int = 1
+    digest: str | None = None
+    client_token: str | None = None
+    ledger_head: int = 0
+    run_id: str | None = None
+    replaces: str | None = None
+    source: Source | None = None
+    changes: tuple[Change, ...] = ()
+    request: JSON | None = None
+    message: str = ""
+    compared_with: int | None = None
+    send: int = 1
+    revision: int = 1
+    deletion_policy: str = "Orphan"
+    streaming: bool = False
+    locate: Mapping[str, str] = field(default_factory=dict)
+    overdue: bool = False
+    remedy: Remedy | None = None
+    template: JSON | None = None
+    time_zone: str = "UTC"
+    run_ids: Mapping[str, str] = field(default_factory=dict)
+    backoff_limit: int = 0
+    missed: tuple[MissedSlots, ...] = ()
+    settled_slots: str | None = None
+    beside: bool = False
+    next_slot: str | None = None
+
+    @property
+    def effective(self) -> bool:
+        """Whether this action does something: it calls AWS or writes to the ledger."""
+        return self.action not in {ActionType.WAIT, ActionType.HOLD, ActionType.NONE}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pass would do. `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply
+    all rely on that order. `ledger_position` is the last position read. `created_at` is ISO 8601 text to the second.
+    `warnings` are sentences for people about the plan as a whole. `commit` is what the specs were read from, with
+    changes that it does not hold where `uncommitted` says so. `begins` are schedules that begin or stop with it.
+    `overdue`: the project is suspended for longer than was meant.
+    """
+
+    place: Place
+    created_at: str
+    ledger_position: int
+    actions: tuple[Action, ...]
+    commit: str | None = None
+    warnings: tuple[str, ...] = ()
+    uncommitted: bool = False
+    begins: tuple[Begin, ...] = ()
+    overdue: bool = False
+
+    def summary(self) -> dict[str, int]:
+        """How many actions there are of each type; every type appears."""
+        counts = Counter(action.action for action in self.actions)
+        return {str(kind): counts[kind] for kind in ActionType}
+
+    @property
+    def pending(self) -> tuple[Action, ...]:
+        """The actions that do something."""
+        return tuple(action for action in self.actions if action.effective)
+
+    @property
+    def held(self) -> tuple[Action, ...]:
+        """The actions that need a person or an answer: held, settling, or a wait that should have ended."""
+        return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING or a.overdue)
+
+    def check(self, limits: Limits) -> None:
+        """Raises `LimitExceeded`, with the numbers, where the plan is more than one pass may do."""
+        submissions = sum(
+            a.reason in COUNTED for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
+        )
+        cancellations = sum(a.action is ActionType.CANCEL for a in self.actions)
+        if limits.max_submissions is not None and submissions > limits.max_submissions:
+            raise LimitExceeded("maxSubmissions", limits.max_submissions, submissions, "--max-submissions")
+        if limits.max_cancellations is not None and cancellations > limits.max_cancellations:
+            raise LimitExceeded("maxCancellations", limits.max_cancellations, cancellations, "--max-cancellations")
+
+    def with_changes(self, changes: dict[str, tuple[Change, ...]]) -> Plan:
+        """The same plan with field differences laid in, by client token."""
+        return replace(
+            self,
+            actions=tuple(
+                replace(action, changes=changes[action.client_token]) if action.client_token in changes else action
+                for action in self.actions
+            ),
+        )
+
+
+COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
+"""Submissions that somebody asked for with a change: more than the limit refuse the whole plan."""
+
+DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
+"""Submissions that come by themselves: those beyond the limit wait."""
+
+SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
+
+
+def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
+    """The actions with those beyond `maxSubmissions` waiting: the oldest slots go first, then by name."""
+    most = limits.max_submissions
+    if most is None:
+        return list(actions)
+    counted = sum(a.action in SENDS and a.reason in COUNTED for a in actions)
+    deferred = [(a.slot or "", a.name, index) for index, a in enumerate(actions) if _waits(a)]
+    late = {index for _, _, index in sorted(deferred)[max(0, most - counted) :]}
+    message = f"maxSubmissions is {most}: it waits for the next pass"
+    return [
+        stopped(a, ActionType.WAIT, Reason.LIMIT, message) if index in late else a for index, a in enumerate(actions)
+    ]
+
+
+def _waits(action: Action) -> bool:
+    return action.action in SENDS and action.reason in DEFERRED
+
+
+class ActionOutcome(StrEnum):
+    """How an action ended. The order is that of the summary after an apply."""
+
+    SUBMITTED = "submitted"  # AWS accepted it: it has a run id
+    ADOPTED = "adopted"  # a run that carries its tag was found and recorded
+    CANCELLED = "cancelled"  # AWS was asked to stop the run
+    RECORDED = "recorded"  # the ledger says it now; nothing was asked of AWS
+    UNKNOWN = "unknown"  # sent, and no answer that tells: the next look resolves it
+    REJECTED = "rejected"  # AWS said no to its content
+    UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a passing reason
+    NONE = "none"  # nothing was to be done
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """How one action ended. `outcome` is an `ActionOutcome` value.
+
+    `run_id` is the run that was submitted, adopted or cancelled, `None` where there is none. `error` is what went
+    wrong, as ``CODE: message``, `None` where nothing did.
+    """
+
+    outcome: str
+    run_id: str | None = None
+    error: str | None = None
+
+
+def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> Action:
+    """The same submission, which is not submitted now."""
+    return replace(action, action=kind, reason=reason, message=message, request=None, template=None, run_ids={})
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A schedule that is in force from the next apply on; with `stopped` one that stands still from then on."""
+
+    name: str
+    kind: str
+    schedule: str
+    time_zone: str
+    stopped: str | None = None

@@ -1,0 +1,158 @@
+"""The state that the ledger's events add up to, and this pass's observations on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+from reconciler.core.submission import Submission
+from reconciler.core.times import Schedule, SlotRange, parse_time
+
+OF_THE_PASS = "of the pass"
+"""Marks a field, in its metadata, that holds what this pass observed: no sum of events, and never kept."""
+
+
+@dataclass(slots=True)
+class SpecRecord:
+    """Everything recorded of one spec.
+
+    `head` is the position of the newest event about it that matters to plans, 0 where there is none: a plan made at
+    another head is stale.
+    `positions` are those of the events about it that are about none of its submissions, which have their own.
+    `submissions` are in the order of their first intents; there may be none, where only a schedule has begun.
+    `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run, `settled`
+    the last slot up to which all are dealt with, `backfill` the slots that a person asked for and that are not
+    intended yet, in that order. `notified` are the keys of what people were told.
+    """
+
+    name: str
+    head: int = 0
+    positions: list[int] = field(default_factory=list)
+    submissions: list[Submission] = field(default_factory=list)
+    schedule: Schedule | None = None
+    missed: list[SlotRange] = field(default_factory=list)
+    settled: str | None = None
+    backfill: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
+
+    def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
+        """Notes that an event at `position` is about this spec, or about one submission of it. It moves the head unless
+        it makes no plan stale."""
+        self.head = max(self.head, position if moves else 0)
+        positions = self.positions if submission is None else submission.positions
+        if position not in positions[-1:]:
+            positions.append(position)
+
+    def is_missed(self, slot: str) -> bool:
+        """Whether a slot of the schedule in force was recorded as one that never runs."""
+        if self.schedule is None or parse_time(slot) <= parse_time(self.schedule.since):
+            return False
+        if any(slot in missed for missed in reversed(self.missed)):
+            return True
+        return slot <= (self.settled or "") and not any(s.slot == slot and s.counts for s in self.submissions)
+
+    @property
+    def newest(self) -> Submission | None:
+        """The submission whose first intent is newest."""
+        return self.submissions[-1] if self.submissions else None
+
+    @property
+    def baseline(self) -> Submission | None:
+        """The newest submission that was accepted or is unresolved: what the spec's content is compared with.
+
+        Rejected and never-sent submissions do not count: nothing of them ran.
+        """
+        return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved), None)
+
+    @property
+    def unresolved(self) -> list[Submission]:
+        """Submissions that may have a run nobody knows of."""
+        return [s for s in self.submissions if s.unresolved]
+
+    @property
+    def live(self) -> list[Submission]:
+        """Submissions with a run that may still do work."""
+        return [s for s in self.submissions if s.live]
+
+    @property
+    def next_generation(self) -> int:
+        """One more than the highest generation ever intended."""
+        return 1 + max((s.generation or 0 for s in self.submissions), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What a ledger belongs to, from its first event."""
+
+    project: str
+    target: str
+    account: str
+    region: str
+
+
+@dataclass(slots=True)
+class Recorded:
+    """The fold of a ledger up to `position`, with what this pass observed.
+
+    `found` holds, by token, the runs that carry the tag of an unresolved submission; a token whose listing was
+    complete and empty has an empty tuple, a token that was not looked for has no entry.
+    `look_errors` holds, by token, why a look failed: an error is not absence.
+    `observe_errors` holds, by token, why a live run's state is not known in this pass.
+    `overlaid` says that the specs hold what this pass saw and no event says: they are no fold any more.
+    """
+
+    position: int = 0
+    pin: Pin | None = None
+    specs: dict[str, SpecRecord] = field(default_factory=dict)
+    by_token: dict[str, Submission] = field(default_factory=dict)
+    found: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    observe_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    overlaid: bool = field(default=False, metadata={OF_THE_PASS: True})
+
+    def spec(self, name: str) -> SpecRecord:
+        """What is recorded of a spec; an empty record where nothing is."""
+        return self.specs.get(name) or SpecRecord(name)
+
+    @property
+    def intends(self) -> bool:
+        """Whether anything was ever intended to be sent. While nothing was, an earlier ledger may have been lost: what
+        is recorded may be the first of its runs that are adopted again."""
+        return any(send.number for submission in self.by_token.values() for send in submission.sends)
+
+    def become(self, other: Recorded) -> None:
+        """Takes over what another fold added up to; what this pass observed stays."""
+        for known in fields(self):
+            if OF_THE_PASS not in known.metadata:
+                setattr(self, known.name, getattr(other, known.name))
+
+    def forget_findings(self) -> None:
+        """Drops what an earlier pass found: findings are of the pass that looked, and of no other."""
+        self.found.clear()
+        self.look_errors.clear()
+        self.observe_errors.clear()
+
+    def unresolved(self) -> Iterator[Submission]:
+        """All submissions that may have a run nobody knows of, in order of name."""
+        return (s for name in sorted(self.specs) for s in self.specs[name].unresolved)
+
+    def live(self) -> Iterator[Submission]:
+        """All submissions with a live run, in order of name."""
+        return (s for name in sorted(self.specs) for s in self.specs[name].live)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one look at AWS found, ready to lay over the recorded state. Fields as in `Recorded`; `unseen` are the
+    tokens of live runs that AWS said it does not know."""
+
+    found: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    look_errors: Mapping[str, str] = field(default_factory=dict)
+    observe_errors: Mapping[str, str] = field(default_factory=dict)
+    unseen: frozenset[str] = frozenset()
+
+    def lay_over(self, recorded: Recorded) -> None:
+        """Adds this pass's findings to `recorded`, in memory."""
+        recorded.found.update({token: tuple(ids) for token, ids in self.found.items()})
+        recorded.look_errors.update(self.look_errors)
+        recorded.observe_errors.update(self.observe_errors)

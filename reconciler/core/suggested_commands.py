@@ -1,0 +1,76 @@
+"""What a person is told of what only a person can decide: since when, until when, and the commands that decide it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from shlex import join
+
+from reconciler.core.absence import settles_at
+from reconciler.core.state import Recorded
+from reconciler.core.submission import Phase, Submission
+from reconciler.core.times import parse_time, seconds_text
+
+RUN_ID = "RUN_ID"
+"""What stands for a run that the person is to find."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """The commands by which a person decides, ready to be pasted into a shell.
+
+    Of an unknown submission `since` is when it was first sent, and `settles_at` when nothing of it can arrive any more:
+    before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, `None` of anything else.
+    """
+
+    commands: tuple[str, ...]
+    since: str | None = None
+    settles_at: str | None = None
+
+
+def remedy(name: str, token: str | None, recorded: Recorded, target: str, settle_seconds: int) -> Remedy | None:
+    """What to tell of a submission of a spec; `None` where nothing about it is unknown."""
+    submission = recorded.by_token.get(token or "")
+    found = recorded.found.get(token or "", ())
+    if submission is None:
+        return Remedy(tuple(adopt(name, run_id, target) for run_id in found)) if len(found) > 1 else None
+    if not submission.unresolved:
+        runs = submission.conflict
+        return Remedy(tuple(adopt(name, run_id, target) for run_id in runs)) if runs else None
+    several = len(recorded.spec(name).unresolved) > 1
+    runs = tuple(dict.fromkeys((*found, *submission.conflict)))
+    return Remedy(
+        tuple(_commands(submission, runs, target, token if several else None)),
+        seconds_text(parse_time(submission.first_intent_at)),
+        seconds_text(settles_at(submission, settle_seconds)),
+    )
+
+
+def _commands(submission: Submission, runs: Sequence[str], target: str, token: str | None) -> Iterator[str]:
+    for run_id in runs or (RUN_ID,):
+        yield adopt(submission.name, run_id, target)
+    if not runs and submission.phase is Phase.INTENDED:
+        yield resolve(submission.name, "submit", target, token)
+    if len(runs) != 1:
+        yield resolve(submission.name, "abandon", target, token)
+
+
+def retry(name: str, slot: str | None, target: str) -> Remedy:
+    """What a person can do about a run that ended badly and is held: have it run once more."""
+    which = ["--slot", slot] if slot is not None else []
+    return Remedy((join(["reconciler", "retry", name, *which, "-t", target]) + WHY,))
+
+
+def adopt(name: str, run_id: str, target: str) -> str:
+    """The command that says which run it is."""
+    return join(["reconciler", "adopt", name, run_id, "-t", target]) + WHY
+
+
+def resolve(name: str, decision: str, target: str, token: str | None = None) -> str:
+    """The command that decides an unresolved submission: ``submit`` or ``abandon``; `token` where there are several."""
+    which = ["--token", token] if token is not None else []
+    return join(["reconciler", "resolve", name, f"--{decision}", *which, "-t", target]) + WHY
+
+
+WHY = ' --reason "..."'
+"""For the person to fill in."""

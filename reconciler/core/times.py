@@ -1,0 +1,125 @@
+"""Times as text, schedules and their slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+
+def time_text(moment: datetime) -> str:
+    """``2026-11-22T02:00:03.123Z``: the form of every time in the ledger."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds_text(moment: datetime) -> str:
+    """``2026-11-22T02:00:03Z``: the form of times that people read, and of slots."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def parse_time(value: str) -> datetime:
+    """A time with a zone, from ISO 8601 text. Raises `ValueError` for anything else, a time without zone included."""
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone: add Z for UTC")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value!r} is no time in UTC") from None
+
+
+class MissedReason(StrEnum):
+    """Why a slot never runs."""
+
+    DEADLINE = "deadline"  # it was later than startingDeadlineSeconds
+    PASSED_OVER = "passed-over"  # without catch-up only the newest due slot runs
+    DEPENDENCY = "dependency"  # the slot of a spec it depends on was missed
+    SUSPENDED = "suspended"  # it came due while the spec or the project was suspended
+    RESCHEDULED = "rescheduled"  # the schedule changed before it ran
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule in force since a time, ISO 8601 text; with `stopped` it stands still since then, and that says why."""
+
+    since: str
+    schedule: str
+    time_zone: str
+    kind: str
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRange:
+    """Slots that never run, from `first` to `last`: those in `slots`, or all between where that is `None`.
+
+    Slots are UTC text of one length, so that text sorts as time does.
+    """
+
+    first: str
+    last: str
+    reason: str
+    slots: frozenset[str] | None = None
+
+    def __contains__(self, slot: str) -> bool:
+        return self.first <= slot <= self.last and (self.slots is None or slot in self.slots)
+
+
+WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 8, 40, 400, 4000, 40_000))
+"""How far back the newest slot is looked for, near first: the longest outlasts any schedule there is."""
+
+
+def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
+    """Every slot after a time, oldest first; ends where the schedule has none in the next fifty years."""
+    zone: tzinfo = UTC if time_zone == "UTC" else ZoneInfo(time_zone)
+    for moment in CronSim(schedule, after.astimezone(zone)):
+        slot = moment.astimezone(UTC)
+        if slot > after:  # begun within an hour that comes twice, cronsim also gives the slot of its first time
+            yield slot
+
+
+def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:
+    """The first slot after a time, ``2026-11-22T02:00:00Z``; `None` where there is none."""
+    found = next(slots(schedule, time_zone, after), None)
+    return None if found is None else seconds_text(found)
+
+
+def newest_slot(schedule: str, time_zone: str, after: datetime, until: datetime) -> str | None:
+    """The newest slot after a time and not after another; `None` where there is none between them."""
+    for window in WINDOWS:
+        start = max(after, until - window)
+        newest = None
+        for moment in slots(schedule, time_zone, start):
+            if moment > until:
+                break
+            newest = moment
+        if newest is not None:
+            return seconds_text(newest)
+        if start == after:
+            break
+    return None
+
+
+def is_slot(schedule: str, time_zone: str, slot: str) -> bool:
+    """Whether a time is a slot of a schedule."""
+    return next_slot(schedule, time_zone, parse_time(slot) - timedelta(seconds=1)) == slot
+
+
+def slots_between(schedule: str, time_zone: str, first: datetime, last: datetime, most: int) -> tuple[str, ...]:
+    """The slots from one time to another, both included, oldest first: at most `most` of them."""
+    found: list[str] = []
+    for moment in slots(schedule, time_zone, first - timedelta(seconds=1)):
+        if moment > last or len(found) == most:
+            break
+        if moment >= first:
+            found.append(seconds_text(moment))
+    return tuple(found)
+
+
+def before(slot: str) -> str:
+    """The last moment before a slot, to the second."""
+    return seconds_text(parse_time(slot) - timedelta(seconds=1))

@@ -1,0 +1,184 @@
+"""A batch of events as bytes, and the chain of checksums through them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from reconciler.core import events
+from reconciler.core import events as e
+from reconciler.core.events import Event
+from reconciler.core.identity import Place
+from reconciler.core.ports import Store
+from reconciler.core.state import Pin
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerFormatNewer, LedgerPinned
+
+FORMAT = 1
+"""Version of the batch form; a higher one is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one writer put at one position. `at` is its clock's time, ISO 8601; `prev` is `None` for position 1."""
+
+    nonce: str
+    at: str
+    prev: str | None
+    events: tuple[Event, ...]
+
+
+def checksum(raw: bytes) -> str:
+    """What the next batch carries as `prev`: sha256 of a batch's bytes, in hex."""
+    return sha256(raw).hexdigest()
+
+
+def encode(batch: Batch) -> bytes:
+    """The bytes of a batch: ASCII JSON without white space. Raises `ValueError` for what JSON cannot say."""
+    form = {
+        "format": FORMAT,
+        "nonce": batch.nonce,
+        "at": batch.at,
+        "prev": batch.prev,
+        "events": [events.encode(event) for event in batch.events],
+    }
+    return json.dumps(form, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def decode(raw: bytes, position: int, address: str) -> Batch:
+    """The batch that `raw` holds; `position` and `address` are for the messages.
+
+    Raises `LedgerFormatNewer` for a batch or an event that a newer reconciler wrote, `LedgerCorrupt` for what no
+    reconciler wrote.
+    """
+    form = _object(raw, position, address)
+    if form["format"] > FORMAT:
+        raise LedgerFormatNewer(
+            f"position {position} of the ledger {address} has format {form['format']}, this version reads {FORMAT}: "
+            "it was written by a newer reconciler. Upgrade to that version."
+        )
+    if not _well_formed(form):
+        raise corrupt(position, address, "its fields are not those of a batch")
+    try:
+        decoded = tuple(events.decode(event) for event in form["events"])
+    except LedgerError as error:
+        raise type(error)(f"position {position} of {address}: {error}") from error
+    return Batch(form["nonce"], form["at"], form["prev"], decoded)
+
+
+def corrupt(position: int, address: str, why: str) -> LedgerCorrupt:
+    """The error for a position that cannot be what a reconciler wrote there."""
+    return LedgerCorrupt(
+        f"the ledger {address} is damaged at position {position}: {why}. Nothing was changed. "
+        "Restore it from a copy; never go on with a new, empty one: everything would run again."
+    )
+
+
+def _object(raw: bytes, position: int, address: str) -> dict[str, Any]:
+    try:
+        form = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise corrupt(position, address, "it is not JSON") from error
+    if not isinstance(form, dict) or type(form.get("format")) is not int or form["format"] < 1:
+        raise corrupt(position, address, "it is not a batch")
+    return form
+
+
+def _well_formed(form: dict[str, Any]) -> bool:
+    listed: Sequence[object] | None = form.get("events") if isinstance(form.get("events"), list) else None
+    return (
+        isinstance(form.get("nonce"), str)
+        and isinstance(form.get("at"), str)
+        and "prev" in form
+        and isinstance(form["prev"], str | None)
+        and listed is not None
+        and all(isinstance(event, dict) and isinstance(event.get("type"), str) for event in listed)
+    )
+
+
+@dataclass(slots=True)
+class Chain:
+    """How far a log has been followed: `head` is what is at `position`, `None` at 0. `place` is whose it must be."""
+
+    address: str
+    place: Place
+    position: int = 0
+    head: bytes | None = None
+
+    @property
+    def link(self) -> str | None:
+        """What the next batch must carry as `prev`."""
+        return None if self.head is None else checksum(self.head)
+
+    def accept(self, position: int, raw: bytes) -> Batch:
+        """The next batch, if it is that: nothing moves before `move`.
+
+        Raises `LedgerCorrupt` for a gap, a broken chain or what is no batch, `LedgerPinned` for a ledger of another
+        place, `LedgerFormatNewer` as `decode` does.
+        """
+        self.check_gap(position)
+        batch = decode(raw, position, self.address)
+        self.check_link(position, batch.prev)
+        if position == 1:
+            self.check_pin(batch)
+        return batch
+
+    def move(self, position: int, raw: bytes) -> None:
+        """Goes on to a batch that was accepted, or that this process appended."""
+        self.position, self.head = position, raw
+
+    def check_gap(self, position: int) -> None:
+        """Raises `LedgerCorrupt` where `position` is not the next one."""
+        if position != self.position + 1:
+            raise corrupt(self.position + 1, self.address, f"it is missing, and position {position} is there")
+
+    def check_link(self, position: int, prev: object) -> None:
+        """Raises `LedgerCorrupt` where a batch that carries `prev` does not follow the head."""
+        if prev != self.link:
+            raise corrupt(position, self.address, "it does not follow the batch before it (the hash chain is broken)")
+
+    def check_pin(self, first: Batch) -> None:
+        """Raises `LedgerPinned` where the first batch is of another place, `LedgerCorrupt` where it says nothing."""
+        theirs = pin_of(first)
+        if theirs is None:
+            raise corrupt(1, self.address, "it does not begin by saying what the ledger belongs to")
+        ours = pin_at(self.place)
+        if ours != theirs:
+            raise LedgerPinned(
+                f"the ledger {self.address} belongs to {described(theirs)}, and this is {described(ours)}: "
+                "nothing was read or written. Use another ledger, or the project and target it belongs to."
+            )
+
+
+def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, bytes, Batch]]:
+    """Every batch after a position with its bytes, checked as `Chain.accept` does, and nothing taken from a snapshot.
+
+    Raises what it raises, and `LedgerMissing`. The chain is checked from `after` on, the batch there included.
+    """
+    chain = Chain(store.address, place, max(after - 1, 0))
+    for position, raw in store.read(chain.position):
+        if position == after:
+            chain.check_gap(position)
+        else:
+            yield position, raw, chain.accept(position, raw)
+        chain.move(position, raw)
+
+
+def pin_at(place: Place) -> Pin:
+    """What a ledger of this place is pinned to."""
+    return Pin(place.project, place.target, place.account, place.region)
+
+
+def pin_of(first: Batch) -> Pin | None:
+    """What the batch at position 1 says that the ledger belongs to; `None` where it says nothing."""
+    opened = first.events[0] if first.events else None
+    if not isinstance(opened, e.Opened):
+        return None
+    return Pin(opened.project, opened.target, opened.account, opened.region)
+
+
+def described(pin: Pin) -> str:
+    """A pin in words."""
+    return f"project {pin.project}, target {pin.target}, account {pin.account}, region {pin.region}"

@@ -1,0 +1,252 @@
+"""Secrets inside requests, and inside any other JSON value: a copy without them, and their places."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from reconciler.redact.keys import harmless, secret_key
+from reconciler.redact.shapes import has_access_key_id
+from reconciler.redact.text import SENSITIVE, is_option_value, is_secret_option, replaced, secret_spans
+
+if TYPE_CHECKING:
+    from reconciler.core.plan import Change
+    from reconciler.model.base import JSON, Loc
+
+NAME_KEYS = ("name", "Name", "key", "Key")
+VALUE_KEYS = ("value", "Value")
+LONGEST_EMBEDDED = 1_000_000
+SHORTEST = 3  # characters of a secret that is looked for elsewhere
+
+
+def masked(request: JSON) -> JSON:
+    """A copy of `request` in which secret values, and the secret parts of strings, are ``(sensitive)``.
+
+    Known by the name of their field, map key, environment variable or option (the argument before), or by their shape.
+    Also inside command strings, parameter strings and JSON embedded in strings. Keys, order and everything else stay.
+    """
+    copy: JSON = _Walk(_has_key_id(request)).value(request, (), None)
+    return copy
+
+
+def secret_places(request: JSON) -> list[Loc]:
+    """The places of all values that `masked` would change, in the order of the request."""
+    walk = _Walk(_has_key_id(request))
+    walk.value(request, (), None)
+    return walk.places
+
+
+def secrets_of(request: JSON) -> tuple[str, ...]:
+    """The secrets themselves, as they stand in the request, the longest first: what others say may repeat them where
+    nothing tells that they are secrets. Very short ones are left out, since they would be found everywhere."""
+    walk = _Walk(_has_key_id(request))
+    walk.value(request, (), None)
+    return tuple(sorted({text for text in walk.secrets if len(text) >= SHORTEST}, key=lambda text: (-len(text), text)))
+
+
+def masked_at(path_keys: Sequence[str | int], value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """`value`, masked as `masked` does, as far as its own place tells: arguments before it are not known here.
+
+    `path_keys` are the field names, map keys and indexes from the request down to it. An entry of a list may stand
+    under its name instead of its index, as in ``("containerOverrides", "environment", "DB_PASSWORD", "value")``.
+    """
+    return _Walk(_has_key_id(value)).value(value, tuple(path_keys), _governing(path_keys, value))
+
+
+def is_secret_at(path_keys: Sequence[str | int], value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether `value`, at that place, is a secret or holds one. Places as for `masked_at`."""
+    walk = _Walk(_has_key_id(value))
+    walk.value(value, tuple(path_keys), _governing(path_keys, value))
+    return bool(walk.places)
+
+
+def _governing(path_keys: Sequence[str | int], value: object) -> str | None:
+    """The name that says what the value is: the last one, passing over indexes and the ``value`` of a named entry."""
+    names = [key for key in path_keys if isinstance(key, str)]
+    if len(names) > 1 and path_keys[-1] in VALUE_KEYS:
+        names.pop()
+    if not names or not secret_key(names[-1]):
+        return None
+    entry = isinstance(value, dict) and names[-1] in {value.get(key) for key in NAME_KEYS if _is_text(value.get(key))}
+    return None if entry else names[-1]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _has_key_id(value: object) -> bool:
+    return any(has_access_key_id(text) for text in _texts(value))
+
+
+def _texts(value: object) -> Iterator[str]:
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case str() as text:
+                yield text
+            case dict() as mapping:
+                pending.extend(mapping.values())
+            case list() as entries:
+                pending.extend(entries)
+            case _:
+                pass
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk over a value, which fills `places` and `secrets`. `beside_key_id`: an AWS access key id is somewhere."""
+
+    beside_key_id: bool
+    places: list[Loc] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+
+    def value(self, value: Any, loc: Loc, governing: str | None) -> Any:  # noqa: ANN401 - any JSON value
+        """The masked copy of `value`. `governing` is the secret-looking name it stands under, `None` without one."""
+        match value:
+            case dict():
+                return self._mapping(value, loc, governing)
+            case list():
+                return self._entries(value, loc, governing)
+            case str():
+                return self._text(value, loc, governing)
+            case int() | float() if governing and not harmless(governing, value):
+                return self._hidden(loc, value)
+            case _:
+                return value
+
+    def _hidden(self, loc: Loc, value: object) -> str:
+        self.places.append(loc)
+        self.secrets.append(str(value))
+        return SENSITIVE
+
+    def _mapping(self, value: JSON, loc: Loc, governing: str | None) -> JSON:
+        named = next((value[key] for key in NAME_KEYS if _is_text(value.get(key))), None)
+        copy: JSON = {}
+        for key, entry in value.items():
+            if named is not None and key in NAME_KEYS:
+                name = None
+            elif named is not None and key in VALUE_KEYS:
+                name = _joined(governing, named)
+            else:
+                name = _joined(governing, str(key))
+            copy[key] = self.value(entry, (*loc, key), name)
+        return copy
+
+    def _entries(self, value: list[Any], loc: Loc, governing: str | None) -> list[Any]:
+        copy: list[Any] = []
+        before: object = None
+        for index, entry in enumerate(value):
+            place = (*loc, index)
+            if _is_value_of(before, entry):
+                copy.append(self._hidden(place, entry))
+            else:
+                copy.append(self.value(entry, place, governing))
+            before = entry
+        return copy
+
+    def _text(self, value: str, loc: Loc, governing: str | None) -> str:
+        if governing and not harmless(governing, value):
+            return self._hidden(loc, value)
+        text = self._embedded(value)
+        if text is None:
+            spans = secret_spans(value, beside_key_id=self.beside_key_id)
+            self.secrets += [value[start:end].strip("\\\"'") for start, end in spans]
+            text = replaced(value, spans)
+        if text != value:
+            self.places.append(loc)
+        return text
+
+    def _embedded(self, value: str) -> str | None:
+        """A JSON text without its secrets; `None` where `value` is no JSON text or holds none that JSON tells."""
+        if not value.lstrip().startswith(("{", "[")) or len(value) > LONGEST_EMBEDDED:
+            return None
+        try:
+            inner = json.loads(value)
+            walk = _Walk(self.beside_key_id)
+            copy = walk.value(inner, (), None)
+        except (ValueError, RecursionError):
+            return None
+        self.secrets += walk.secrets
+        return None if copy == inner else json.dumps(copy, ensure_ascii=False)
+
+
+def _joined(governing: str | None, name: str) -> str | None:
+    """The name that governs what is under `name`, itself under a secret-looking one or not."""
+    if governing:
+        return f"{governing}.{name}"
+    return name if secret_key(name) else None
+
+
+def _is_value_of(before: object, entry: object) -> bool:
+    """Whether the argument `before` is an option whose value, a secret, is `entry`."""
+    if not isinstance(before, str) or not isinstance(entry, str | int | float):
+        return False
+    return is_secret_option(before) and is_option_value(before, str(entry))
+
+
+SENSITIVE_CHANGED = "(sensitive, changed)"
+
+
+@cache
+def _steps() -> re.Pattern[str]:
+    """The parts of a path: an index, a quoted key, a field name."""
+    return re.compile(r"\[(?P<index>\d+)\]|\[(?P<quoted>\"(?:[^\"\\]|\\.)*\")\]|\.?(?P<plain>[A-Za-z_][A-Za-z0-9_]*)")
+
+
+def path_keys(path: str) -> tuple[str | int, ...]:
+    """The keys of a path such as ``containerOverrides.environment["STAGE"].value``; names of entries come as text.
+
+    What is no such path is one key: a plan file may hold anything.
+    """
+    keys: list[str | int] = []
+    position = 0
+    while position < len(path):
+        step = _steps().match(path, position)
+        if step is None:
+            return (path,)
+        keys.append(_key(step))
+        position = step.end()
+    return tuple(keys)
+
+
+def _key(step: re.Match[str]) -> str | int:
+    if step["index"] is not None:
+        return int(step["index"])
+    if step["quoted"] is None:
+        return step["plain"]
+    try:
+        return str(json.loads(step["quoted"]))
+    except ValueError:
+        return step["quoted"]
+
+
+def masked_change(change: Change) -> tuple[Any, Any]:
+    """`before` and `after` of a change as they may be shown.
+
+    Where either is a secret, or they differ in nothing but one, what is there becomes ``(sensitive, changed)``; a side
+    that is not there (the `before` of an addition) stays `None`, and the other is ``(sensitive)``. Where only a part is
+    a secret, the rest is shown.
+    """
+    keys = path_keys(change.path)
+    before, after = masked_at(keys, change.before), masked_at(keys, change.after)
+    hidden = change.sensitive or SENSITIVE in {_text(before), _text(after)}
+    if change.op == "add":
+        return None, SENSITIVE if change.sensitive else after
+    if change.op == "remove":
+        return SENSITIVE if change.sensitive else before, None
+    if hidden or _same(before, after):
+        return SENSITIVE_CHANGED, SENSITIVE_CHANGED
+    return before, after
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _same(before: object, after: object) -> bool:
+    return json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True)

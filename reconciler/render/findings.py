@@ -1,0 +1,71 @@
+"""What `fsck` found, and what it recorded: as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from reconciler.core.fsck import Check, Finding, Listed, Numbered
+from reconciler.core.identity import Place
+from reconciler.model.base import JSON
+from reconciler.render.plan_text import place_line
+from reconciler.render.text import GREEN, RED, Style, count, lines_text, plain, sentence
+
+
+def fsck_text(
+    place: Place, ledger: str, places: Sequence[Listed], found: Sequence[Finding], color: bool = False
+) -> str:
+    """One line for what is as it should be, ``[OK]``, and for each finding, ``[NG]``, with commands below it. `ledger`
+    says in words what was read. Without a line end."""
+    style = Style(color)
+    good, bad = style.paint("[OK]", GREEN), style.paint("[NG]", RED)
+    lines = [place_line(place), "", f"{good} {plain(ledger)}"]
+    for listed in places:
+        if listed.error is None:
+            told = (
+                f"{listed.kind}, {listed.place}: {count(listed.runs, 'run')}, {listed.ours} of this project and target"
+            )
+            lines.append(f"{good} {plain(told)}")
+    for finding in found:
+        lines.append(f"{bad} {sentence(finding.message)}")
+        lines += [f"       {plain(command)}" for command in finding.commands]
+    if any(finding.check is Check.UNKNOWN_TOKEN for finding in found):
+        lines += ["", plain(f"To record what the ledger lacks: reconciler fsck --adopt -t {place.target}")]
+    lines += ["", style.bold(f"{count(len(found), 'finding')}." if found else "No findings.")]
+    return lines_text(lines)
+
+
+def rebuilt_lines(made: Sequence[Numbered]) -> list[str]:
+    """What is recorded of each run, in words."""
+    return [plain(f"{each.run.name}: run {each.run.run_id}, {each.run.state}, {_as(each)}") for each in made]
+
+
+def _as(numbered: Numbered) -> str:
+    which = f"slot {numbered.slot}" if numbered.slot else f"generation {numbered.generation}"
+    which += f", attempt {numbered.attempt}" if numbered.attempt > 1 else ""
+    return f"as {which}: " + ("what the spec asks for now" if numbered.known else "its content is not known")
+
+
+def fsck_json(
+    place: Place, position: int, places: Sequence[Listed], found: Sequence[Finding], adopted: Sequence[Numbered]
+) -> JSON:
+    """One value: the places, the findings that are left, what was adopted. Nothing is masked."""
+    return {
+        **asdict(place),
+        "ledger_position": position,
+        "places": [asdict(listed) for listed in places],
+        "findings": [{**asdict(finding), "check": str(finding.check)} for finding in found],
+        "adopted": [
+            {
+                "name": numbered.run.name,
+                "run_id": numbered.run.run_id,
+                "client_token": numbered.run.token,
+                "generation": numbered.generation,
+                "slot": numbered.slot,
+                "attempt": numbered.attempt,
+                "content_known": numbered.known,
+            }
+            for numbered in adopted
+        ],
+        "ok": not found,
+    }

@@ -1,0 +1,126 @@
+"""Finds the project folder and reads reconciler.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from reconciler.errors import Problem, SpecErrors, UsageError
+from reconciler.model.base import Loc
+from reconciler.model.project import Project
+from reconciler.model.spec import API_VERSION
+from reconciler.specs.files import MOST_ALTERNATIVES, PROJECT_FILE, NotText, Segments, expanded, matches, read_text
+from reconciler.specs.locations import SourceText
+from reconciler.specs.messages import near
+from reconciler.specs.problems import TooMany, View, at, unreadable
+from reconciler.specs.yaml_reader import Document, Unreadable, yaml_documents
+
+SPECS_FOLDER = "specs"
+
+
+def find_root(chosen: Path | None, cwd: Path) -> Path:
+    """The project folder: `chosen` (``-C DIR``, relative to `cwd`), else `cwd` or its ``specs`` folder, whichever holds
+    ``reconciler.yaml``. Raises `UsageError` where none does."""
+    if chosen is not None:
+        folder = cwd / chosen
+        if not _is_project(folder):
+            raise UsageError(f"{chosen} holds no {PROJECT_FILE}. To start a project there: reconciler -C {chosen} init")
+        return folder
+    for folder in (cwd, cwd / SPECS_FOLDER):
+        if _is_project(folder):
+            return folder
+    raise UsageError(
+        f"no {PROJECT_FILE} here or in ./{SPECS_FOLDER}: name the project folder with -C DIR, or start one with "
+        "reconciler init"
+    )
+
+
+def _is_project(folder: Path) -> bool:
+    # lexists: a project file that cannot be used is an error of its own, never "no project".
+    return (folder / PROJECT_FILE).exists() or (folder / PROJECT_FILE).is_symlink()
+
+
+DEFAULT_TARGET = ("spec", "defaultTarget")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFile:
+    """The project, and the document it was read from."""
+
+    project: Project
+    view: View
+
+    @property
+    def patterns(self) -> list[Segments]:
+        """Where the project's specs are."""
+        return [segments for pattern in self.project.spec.specs for segments in expanded(pattern)]
+
+    def unused(self, paths: Sequence[str]) -> Iterator[Problem]:
+        """A warning for each pattern that names no file: most often a folder that moved."""
+        for index, pattern in enumerate(self.project.spec.specs):
+            if not any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern) for path in paths):
+                loc = ("spec", "specs", index)
+                yield self.view.problem(loc, f"no file matches {pattern}", "no-files", "warning")
+
+
+def read_project(root: Path) -> ProjectFile:
+    """The project file of a folder. Raises `SpecErrors` with everything wrong in it: without it nothing else has a
+    meaning, so nothing else is read then."""
+    try:
+        source = read_text(root.resolve(), PROJECT_FILE)
+    except NotText as error:
+        raise SpecErrors([error.problem]) from None
+    try:
+        documents = list(yaml_documents(source.text))
+    except Unreadable as error:
+        raise SpecErrors(list(unreadable(source, error))) from None
+    try:
+        return _project(source, documents)
+    except TooMany as error:
+        raise SpecErrors(error.problems) from None
+
+
+def _project(source: SourceText, documents: list[Document]) -> ProjectFile:
+    if len(documents) != 1:
+        offset = documents[1].offset if documents else 0
+        raise SpecErrors([at(source, offset, f"one document is due here, not {len(documents)}", "project")])
+    view = View(source, documents[0])
+    problems = list(view.flaws())
+    project = None
+    if not isinstance(view.document.value, dict) or "apiVersion" not in view.document.value:
+        problems.append(view.problem((), f"a project file begins with apiVersion: {API_VERSION}", "api-version"))
+    else:
+        try:
+            project = Project.model_validate(view.document.value)
+        except ValidationError as error:
+            problems += view.refused(error, Project)
+    if project is not None:
+        problems += _rules(view, project)
+    if problems or project is None:
+        raise SpecErrors(problems)
+    return ProjectFile(project, view)
+
+
+def _rules(view: View, project: Project) -> Iterator[Problem]:
+    """What no single field of the project file can state."""
+    default = project.spec.defaultTarget
+    if default is not None and default not in project.spec.targets:
+        hint = near(default, tuple(project.spec.targets)) or f"; there are {', '.join(project.spec.targets)}"
+        yield view.problem(DEFAULT_TARGET, f"no target is called {default}{hint}", "unknown-target")
+    for name, target in project.spec.targets.items():
+        loc: Loc = ("spec", "targets", name)
+        for field in target.missing():
+            yield view.problem((*loc, field), "is missing: only emulator targets go without", "missing")
+        if target.is_emulator and target.ledger is not None and not target.ledger.startswith("sqlite:"):
+            yield view.problem((*loc, "ledger"), "the emulator's ledger is a local file: sqlite:///PATH", "ledger")
+    total = 0
+    for index, pattern in enumerate(project.spec.specs):
+        try:
+            total += len(expanded(pattern))
+        except ValueError as error:
+            yield view.problem(("spec", "specs", index), f"{pattern}: {error}", "glob")
+    if total > MOST_ALTERNATIVES:
+        yield view.problem(("spec", "specs"), f"stands for more than {MOST_ALTERNATIVES} patterns", "glob")

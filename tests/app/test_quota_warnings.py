@@ -1,0 +1,28 @@
+"""How long the submissions of a plan take at AWS's quotas."""
+
+from __future__ import annotations
+
+from reconciler.aws.quota import pace
+from reconciler.core.decide import plan
+from reconciler.model.kind import Rate
+from tests.builders import NOW, desired, recorded, spec
+from tests.cli.world import World, project_text
+
+
+def test_a_long_wait_is_said_with_its_numbers() -> None:
+    """What a burst takes is not worth a word; 325 calls at one a second are."""
+    few = plan(desired(*(spec(name=f"job-{n}") for n in range(25))), recorded(), NOW)
+    many = plan(desired(*(spec(name=f"job-{n}") for n in range(325))), recorded(), NOW)
+    rates = {"SubmitJob": Rate(1, 25)}
+    assert pace(few, rates) == ()
+    assert pace(many, rates) == ("325 SubmitJob calls take about 5 min: AWS's quota is 1 a second after the first 25",)
+    assert pace(many, {}) == ()
+
+
+def test_the_plan_says_it(world: World) -> None:
+    """With the quota of the target where it gives one; the defaults are AWS's."""
+    limits = "\n      rates: {SubmitJob: {perSecond: 0.01, burst: 1}}"
+    world.write("reconciler.yaml", project_text(limits=limits))
+    world.batch("one")
+    world.batch("two")
+    assert "2 SubmitJob calls take about 2 min" in world.run("plan").out

@@ -1,0 +1,189 @@
+"""Credentials, endpoints, clients."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reconciler.app.session import SystemClock
+from reconciler.aws.clients import Aws
+from reconciler.errors import ServiceError
+from tests.aws.conftest import CREDENTIALS, Connect
+from tests.aws.stub import REQUEST_ID, Stub, error, http, reply
+from tests.ledger.builders import StandingClock
+
+IDENTITY = (
+    b'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    b"<Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
+
+
+def refusal(code: str) -> bytes:
+    """One of STS's typed errors."""
+    body = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+    return http(403, body.encode(), REQUEST_ID)
+
+
+def test_the_account(aws: Connect):
+    """STS says whose credentials these are."""
+    with Stub(reply(http(200, IDENTITY, REQUEST_ID))) as stub:
+        assert aws(stub.url).account() == "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Sun, 22 Nov 2026 02:00:00 GMT", 3.5),
+        ("Sun, 22 Nov 2026 02:02:00 GMT", -116.5),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_the_clock_is_compared_on_the_way(date: str | None, ahead: float | None):
+    """The reply's Date header is AWS's time; without one nothing is known."""
+    headers = REQUEST_ID | ({"Date": date} if date else {})
+    clock = StandingClock(datetime(2026, 11, 22, 2, 0, 3, 500_000, tzinfo=UTC).timestamp())
+    with Stub(reply(http(200, IDENTITY, headers))) as stub:
+        aws = Aws("eu-west-1", stub.url, CREDENTIALS, clock=clock)
+        aws.account()
+        assert aws.clock_ahead == ahead
+        aws.close()
+
+
+def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """boto3's own settings count where no endpoint is given."""
+    with Stub(reply(http(200, IDENTITY, REQUEST_ID))) as stub:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", stub.url)
+        assert aws(None).account() == "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ExpiredToken", "credentials have expired"),
+        ("InvalidClientTokenId", "does not know these credentials"),
+        ("SignatureDoesNotMatch", "secret key is wrong"),
+        ("SomethingElse", "SomethingElse: no"),
+    ],
+)
+def test_credentials_that_sts_refuses(code: str, said: str, aws: Connect):
+    """The sentence says what to do about it."""
+    with Stub(reply(refusal(code))) as stub, pytest.raises(ServiceError, match=said) as caught:
+        aws(stub.url).account()
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("body", [b"", b"<html></html>", b"not xml at all", IDENTITY.replace(b"123456789012", b"")])
+def test_an_answer_without_an_account(body: bytes, aws: Connect):
+    """No account is not somebody's account."""
+    with Stub(reply(http(200, body, REQUEST_ID))) as stub, pytest.raises(ServiceError, match="GetCallerIdentity"):
+        aws(stub.url).account()
+
+
+def test_no_credentials():
+    """What is missing is said."""
+    with pytest.raises(ServiceError, match="no AWS credentials were found"):
+        Aws("eu-west-1", "http://127.0.0.1:1", clock=SystemClock()).account()
+
+
+@pytest.mark.parametrize("endpoint", ["not a url", "http://"])
+def test_an_endpoint_that_is_no_url(endpoint: str, aws: Connect):
+    """A wrong endpoint is told, not raised as somebody else's error."""
+    with pytest.raises(ServiceError):
+        aws(endpoint).account()
+
+
+def test_a_client_is_made_once(aws: Connect):
+    """Threads share one client for each use of each service."""
+    connected = aws("http://127.0.0.1:1")
+    with ThreadPoolExecutor(8) as pool:
+        clients = list(pool.map(lambda _: (connected.asking("batch"), connected.sending("batch")), range(8)))
+    assert len({id(asking) for asking, _ in clients}) == 1
+    assert len({id(sending) for _, sending in clients}) == 1
+
+
+def test_clients_for_sending_and_for_asking(aws: Connect):
+    """One transmission and short waits where something is submitted, standard retries where something is read."""
+    connected = Aws("eu-west-1", "http://127.0.0.1:1", CREDENTIALS, clock=SystemClock())
+    sending, asking = connected.sending("batch").meta.config, connected.asking("batch").meta.config
+    assert sending.retries == {"total_max_attempts": 1, "mode": "standard"}
+    assert asking.retries == {"total_max_attempts": 5, "mode": "standard"}
+    assert (sending.connect_timeout, sending.read_timeout) == (3, 15)
+    assert sending.user_agent_extra.startswith("reconciler/")
+    connected.close()
+
+
+def test_reads_are_tried_again(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """A read that fails in passing is asked again by botocore."""
+    with Stub(error(500, "ServerException"), reply(http(200, b'{"jobs": []}', REQUEST_ID))) as stub:
+        assert aws(stub.url).asking("batch").describe_jobs(jobs=["a"])["jobs"] == []
+        assert stub.transmissions == 2
+
+
+# --- whether it is AWS at all -----------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_for_the_emulator_is_not_aws(aws: Connect):
+    """What is given is not looked at further."""
+    assert aws("http://127.0.0.1:1").overridden()
+
+
+def test_without_settings_it_is_aws(aws: Connect):
+    """The usual answer makes no client."""
+    connected = aws(None)
+    assert not connected.overridden()
+    assert connected._clients == {}
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BATCH", "AWS_ENDPOINT_URL_EMR_SERVERLESS"])
+def test_an_endpoint_of_the_environment(name: str, aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """A stand-in for one of the services is enough."""
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert aws(None).overridden()
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_where_nothing_runs(name: str, aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """What does not run jobs does not make the jobs' services another."""
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert not aws(None).overridden()
+
+
+def test_an_interface_endpoint_of_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """A private way to AWS leads to AWS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://vpce-1.batch.eu-west-1.vpce.amazonaws.com")
+    assert not aws(None).overridden()
+
+
+def test_an_endpoint_that_only_looks_like_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """The end of the name decides, at a dot."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.notamazonaws.com")
+    assert aws(None).overridden()
+
+
+def test_endpoints_that_are_to_be_ignored(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """botocore's own switch counts."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert not aws(None).overridden()
+
+
+def test_an_endpoint_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Profiles are read as boto3 reads them."""
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile plain]\nregion = eu-west-1\n[profile all]\nendpoint_url = http://127.0.0.1:1\n"
+        "[profile one]\nservices = stand-in\n[services stand-in]\nbatch =\n  endpoint_url = http://127.0.0.1:1\n"
+        "[profile broken]\nservices = missing\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    assert not Aws("eu-west-1", profile="plain", clock=SystemClock()).overridden()
+    assert Aws("eu-west-1", profile="all", clock=SystemClock()).overridden()
+    assert Aws("eu-west-1", profile="one", clock=SystemClock()).overridden()
+    with pytest.raises(ServiceError):
+        Aws("eu-west-1", profile="broken", clock=SystemClock()).overridden()
+    with pytest.raises(ServiceError, match="profile does not exist"):
+        Aws("eu-west-1", profile="nobody", clock=SystemClock()).overridden()

@@ -1,0 +1,365 @@
+"""Every row of the table of outcomes, against sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError
+
+from reconciler import __version__
+from reconciler.app.session import SystemClock
+from reconciler.aws.batch import REPLY
+from reconciler.aws.clients import Aws
+from reconciler.aws.outcome import REFUSED, classify
+from reconciler.aws.transmission import Transmission
+from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, NotSent, Outcome, Refused
+from tests.aws.conftest import Connect, Wired
+from tests.aws.requests import BATCH, EMR, Submit, in_a_minute
+from tests.aws.stub import (
+    REQUEST_ID,
+    Act,
+    Stub,
+    answer,
+    close_after_reading,
+    error,
+    http,
+    reply,
+    reset_after,
+    reset_unread,
+    silence,
+)
+
+HTML = b"<html><body>Welcome to the proxy</body></html>"
+BOTH = pytest.mark.parametrize("submit", [EMR, BATCH], ids=["emr", "batch"])
+
+
+def outcome_of(act: Act, submit: Submit, wired: Wired) -> Outcome:
+    """What one submit to a server that acts like this leads to; exactly one transmission reaches it."""
+    wired.stub.play(act)
+    outcome = submit.connect(wired.aws).submit(submit.request, in_a_minute())
+    assert wired.stub.transmissions == 1
+    assert "hunter2" not in repr(outcome)
+    return outcome
+
+
+@BOTH
+def test_accepted(submit: Submit, wired: Wired):
+    """A success with a run id and our own words is a run."""
+    outcome = outcome_of(answer(200, submit.accepted), submit, wired)
+    arn = submit.accepted.get("arn") or submit.accepted.get("jobArn")
+    assert Accepted(submit.run_id, arn) == outcome
+
+
+@BOTH
+def test_accepted_without_an_arn(submit: Submit, wired: Wired):
+    """The arn is a convenience; the run id is what counts."""
+    form = {name: value for name, value in submit.accepted.items() if not name.endswith(("arn", "Arn"))}
+    assert Accepted(submit.run_id) == outcome_of(answer(200, form), submit, wired)
+
+
+@BOTH
+def test_what_is_sent_is_the_request(submit: Submit, wired: Wired):
+    """The body holds the request as it is, and the user agent our version."""
+    outcome_of(answer(200, submit.accepted), submit, wired)
+    in_the_path = {"applicationId"}
+    sent = json.loads(wired.stub.bodies[0])
+    assert {name: value for name, value in submit.request.items() if name not in in_the_path} == sent
+    assert f"reconciler/{__version__}".encode() in wired.stub.heads[0]
+
+
+UNCLEAR_REPLIES = {
+    "empty 200": reply(http(200)),
+    "empty 200 with request id": reply(http(200, b"", REQUEST_ID)),
+    "empty object": answer(200, {}),
+    "html 200": reply(http(200, HTML, {"Content-Type": "text/html"})),
+    "list": answer(200, []),
+    "string": answer(200, "accepted"),
+    "null id": answer(200, {"jobRunId": None, "jobId": None, "applicationId": "00f1abcdefg", "jobName": "orders"}),
+    "empty id": answer(200, {"jobRunId": "", "jobId": "", "applicationId": "00f1abcdefg", "jobName": "orders"}),
+    "no id": answer(200, {"applicationId": "00f1abcdefg", "jobName": "orders"}),
+    "no echo": answer(200, {"jobRunId": "00run", "jobId": "job-1"}),
+    "another's echo": answer(
+        200, {"jobRunId": "00run", "jobId": "job-1", "applicationId": "other", "jobName": "Orders"}
+    ),
+    "short body": reply(http(200, b'{"jobName":"orders","jobI', REQUEST_ID, length=200)),
+    "no body of many bytes": reply(http(200, b"", REQUEST_ID, length=200)),
+    "not utf-8": reply(http(200, b"\xff\xfe\x00", REQUEST_ID)),
+    "garbage": reply(b"\x00\x01 garbage, no http at all\r\n\r\n"),
+    "chunks cut short": reply(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"jobName":'),
+    "chunks of no length": reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}"),
+    "said to be gzip": reply(http(200, b"\x1f\x8b nothing packed", {"Content-Encoding": "gzip", **REQUEST_ID})),
+    "half a body and a reset": reset_after(http(200, b'{"jobName":"orders","jobI', REQUEST_ID, length=200)),
+    "100 and no more": reply(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a status that is no number": reply(b"HTTP/1.1 OK\r\n\r\n"),
+    "status 999": reply(b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
+    "an endless header": reply(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"),
+    "very many headers": reply(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"),
+    "a list nested too deep": reply(http(200, b"[" * 100_000, REQUEST_ID)),
+    "half a header": reply(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "reset before reading": reset_unread,
+    "closed after reading": close_after_reading,
+    "201 without id": answer(201, {}),
+    "204": reply(http(204, b"", REQUEST_ID)),
+    "301": reply(http(301, b"", {"Location": "http://127.0.0.1:9/", **REQUEST_ID})),
+    "302 to itself": reply(http(302, b"", {"Location": "/", **REQUEST_ID})),
+    "307": reply(http(307, b"", {"Location": "/v1/submitjob", **REQUEST_ID})),
+    "308 typed": error(308, "ValidationException"),
+    "400 without request id": error(400, "ValidationException", request_id=False),
+    "403 without request id": error(403, "AccessDeniedException", request_id=False),
+    "403 html": reply(http(403, HTML, {"Content-Type": "text/html"})),
+    "404 html": reply(http(404, HTML, {"Content-Type": "text/html"})),
+    "407": reply(http(407, HTML, {"Proxy-Authenticate": "Basic"})),
+    "408": error(408, "RequestTimeout"),
+    "408 listed code": error(408, "ThrottlingException"),
+    "409": error(409, "ConflictException"),
+    "409 listed code": error(409, "ValidationException"),
+    "429 without request id": error(429, "TooManyRequestsException", request_id=False),
+    "429 untyped": reply(http(429, b"slow down", REQUEST_ID)),
+    "400 unlisted": error(400, "SerializationException"),
+    "402 quota": error(402, "ServiceQuotaExceededException"),
+    "400 untyped": answer(400, {"message": "no"}),
+    "400 list": answer(400, ["no"]),
+    "500 typed": error(500, "InternalServerException"),
+    "500 Batch": error(500, "ServerException"),
+    "500 throttling": error(500, "ThrottlingException"),
+    "502 html": reply(http(502, HTML, {"Content-Type": "text/html"})),
+    "503 typed": error(503, "ServiceUnavailable"),
+    "503 html with retry-after": reply(http(503, HTML, {"Retry-After": "0"})),
+    "503 slow down": error(503, "SlowDown"),
+    "504 empty": reply(http(504)),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("act", UNCLEAR_REPLIES.values(), ids=UNCLEAR_REPLIES.keys())
+def test_what_proves_nothing_is_ambiguous(act: Act, submit: Submit, wired: Wired):
+    """Whatever is not on the list may have come after AWS accepted the request."""
+    assert isinstance(outcome_of(act, submit, wired), Ambiguous)
+
+
+@BOTH
+def test_read_and_never_answered(submit: Submit, aws: Connect):
+    """A timeout while waiting for the answer proves nothing."""
+    with Stub(silence) as stub:
+        outcome = submit.connect(aws(stub.url, read_seconds=0.1)).submit(submit.request, in_a_minute())
+        assert stub.transmissions == 1
+    assert isinstance(outcome, Ambiguous)
+    assert outcome.code == "ReadTimeoutError"
+
+
+@BOTH
+@pytest.mark.parametrize("code", sorted(REFUSED))
+def test_refused_for_a_passing_reason(code: str, submit: Submit, wired: Wired):
+    """Throttling, credentials and clocks: AWS said no, and not to the content."""
+    status = 429 if "Thrott" in code or "TooMany" in code else 403
+    assert isinstance(outcome_of(error(status, code), submit, wired), Refused)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "ValidationException"),
+        (404, "ResourceNotFoundException"),
+        (403, "AccessDeniedException"),
+        (403, "AccessDenied"),
+    ],
+)
+def test_declined_for_the_content(status: int, code: str, submit: Submit, wired: Wired):
+    """AWS said no to what was asked."""
+    outcome = outcome_of(error(status, code, "your\nrequest"), submit, wired)
+    assert Declined(code, "your request") == outcome
+
+
+def test_a_code_in_the_body(wired: Wired):
+    """AWS's code is taken from header or body, with its namespace cut off."""
+    body = b'{"__type":"com.amazonaws.batch#ValidationException","message":"no"}'
+    assert Declined("ValidationException", "no") == outcome_of(reply(http(400, body, REQUEST_ID)), BATCH, wired)
+
+
+def test_a_client_exception_is_of_batch_only(wired: Wired):
+    """Batch says ClientException to content; from another service it would prove nothing."""
+    assert isinstance(outcome_of(error(400, "ClientException"), BATCH, wired), Declined)
+    assert isinstance(outcome_of(error(400, "ClientException"), EMR, wired), Ambiguous)
+
+
+def test_messages_are_one_line_and_not_endless(wired: Wired):
+    """What AWS says is kept in one printable line of bounded length."""
+    outcome = outcome_of(error(400, "ValidationException", "a\x1b[31m\r\n" + "x" * 5000), BATCH, wired)
+    assert isinstance(outcome, Declined)
+    assert outcome.message.isprintable()
+    assert len(outcome.message) == 1000
+
+
+# --- nothing reached AWS ----------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_nobody_listens(submit: Submit, aws: Connect):
+    """A refused connection carried nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    outcome = submit.connect(aws(f"http://127.0.0.1:{port}")).submit(submit.request, in_a_minute())
+    assert isinstance(outcome, NotSent)
+    assert outcome.code == "EndpointConnectionError"
+
+
+@BOTH
+def test_no_such_host(submit: Submit, aws: Connect):
+    """A name that does not resolve carried nothing."""
+    outcome = submit.connect(aws("http://nowhere.invalid")).submit(submit.request, in_a_minute())
+    assert isinstance(outcome, NotSent)
+    assert outcome.code == "EndpointConnectionError"
+
+
+@contextmanager
+def full_server() -> Iterator[int]:
+    """A port whose queue of connections is full, so that a new one is neither taken nor refused."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_nobody_takes_the_connection(aws: Connect):
+    """A connection that is never made carried nothing."""
+    with full_server() as port:
+        outcome = BATCH.connect(aws(f"http://127.0.0.1:{port}")).submit(BATCH.request, in_a_minute())
+    assert isinstance(outcome, NotSent)
+    assert outcome.code == "ConnectTimeoutError"
+
+
+@pytest.mark.parametrize(
+    ("request_", "place"),
+    [
+        ({"jobName": 5, "jobQueue": "q", "jobDefinition": "d"}, "jobName"),
+        ({"jobName": "hunter2-canary"}, "jobQueue"),
+        ({"jobName": "n", "jobQueue": "q", "jobDefinition": "d", "hunter2": "hunter2-canary"}, "Unknown parameter"),
+        (
+            {"jobName": "n", "jobQueue": "q", "jobDefinition": "d", "parameters": "hunter2-canary, type\nhunter2"},
+            "parameters",
+        ),
+    ],
+)
+def test_a_request_that_botocore_refuses(request_: dict[str, object], place: str, aws: Connect):
+    """What botocore's own check refuses was not sent; its message keeps the place and not the value."""
+    with Stub(answer(200, {})) as stub:
+        outcome = BATCH.connect(aws(stub.url)).submit(request_, in_a_minute())
+        assert stub.transmissions == 0
+    assert isinstance(outcome, NotSent)
+    assert outcome.code == "ParamValidationError"
+    assert place in outcome.message
+    assert "hunter2-canary" not in outcome.message
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch):
+    """Without credentials nothing is signed, so nothing is sent."""
+    with Stub(answer(200, {})) as stub:
+        outcome = BATCH.connect(Aws("eu-west-1", stub.url, clock=SystemClock())).submit(BATCH.request, in_a_minute())
+        assert stub.transmissions == 0
+    assert isinstance(outcome, NotSent)
+    assert outcome.code == "NoCredentialsError"
+    assert "no AWS credentials were found" in outcome.message
+
+
+def test_a_profile_that_does_not_exist():
+    """A client that cannot be made sends nothing."""
+    for submit in (EMR, BATCH):
+        outcome = submit.connect(Aws("eu-west-1", profile="nobody", clock=SystemClock())).submit(
+            submit.request, in_a_minute()
+        )
+        assert isinstance(outcome, NotSent)
+        assert outcome.code == "ProfileNotFound"
+
+
+# --- proxies and TLS: errors that can come after delivery -------------------------------------------------------------
+
+
+def test_a_proxy_that_is_not_there(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """An error of the way to a proxy is not on the list, so it proves nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
+    outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
+    assert isinstance(outcome, Ambiguous)
+    assert outcome.code == "ProxyConnectionError"
+    assert "hunter2" not in outcome.message
+
+
+def test_a_proxy_that_answers_for_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """A proxy's own page proves nothing."""
+    with Stub(reply(http(502, HTML))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
+        assert proxy.transmissions == 1
+    assert isinstance(outcome, Ambiguous)
+
+
+def test_a_proxy_that_passes_aws_answer_on(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """Through a proxy an acceptance is one."""
+    with Stub(answer(200, BATCH.accepted)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
+    assert Accepted("job-1", "arn:aws:batch:job") == outcome
+
+
+def test_a_proxy_that_refuses_the_tunnel(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """A refused tunnel is a proxy's error too."""
+    with Stub(reply(http(403, HTML))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.invalid")
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        outcome = BATCH.connect(aws(None)).submit(BATCH.request, in_a_minute())
+    assert isinstance(outcome, Ambiguous)
+
+
+def test_the_emulator_is_never_behind_a_proxy(aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """What is on this machine is asked directly, whatever the environment says about the way out."""
+    with Stub(reply(http(502, HTML))) as proxy, Stub(answer(200, BATCH.accepted)) as stub:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        outcome = BATCH.connect(aws(stub.url)).submit(BATCH.request, in_a_minute())
+        assert (proxy.transmissions, stub.transmissions) == (0, 1)
+    assert isinstance(outcome, Accepted)
+
+
+def test_a_server_that_does_not_speak_tls(aws: Connect):
+    """An error of TLS is not on the list."""
+    with Stub(lambda connection, _: connection.sendall(http(400))) as stub:
+        outcome = BATCH.connect(aws(stub.url.replace("http:", "https:"))).submit(BATCH.request, in_a_minute())
+    assert isinstance(outcome, Ambiguous)
+    assert outcome.code == "SSLError"
+
+
+def _sent() -> Transmission:
+    return Transmission(Deadline(0, 0), SystemClock(), sent=1)
+
+
+class _Relative(EndpointConnectionError):  # type: ignore[misc]
+    pass
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (EndpointConnectionError(endpoint_url="u", error="e"), NotSent),
+        (ConnectTimeoutError(endpoint_url="u", error="e"), NotSent),
+        (_Relative(endpoint_url="u", error="e"), Ambiguous),
+        (SSLError(endpoint_url="u", error="e"), Ambiguous),
+        (ProxyConnectionError(proxy_url="u", error="e"), Ambiguous),
+        (RuntimeError("anything"), Ambiguous),
+    ],
+)
+def test_exactly_two_connection_errors_prove_that_nothing_was_sent(raised: Exception, expected: type):
+    """Their relatives do not."""
+    assert expected is type(classify(raised, _sent(), REPLY))

@@ -1,0 +1,274 @@
+"""Rows of the table of outcomes on the way: TLS that breaks after delivery, proxies before and after CONNECT."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from reconciler.app.session import SystemClock
+from reconciler.aws.clients import Aws
+from reconciler.core.ports import Accepted, Ambiguous, Outcome
+from tests.aws.conftest import CREDENTIALS
+from tests.aws.requests import BATCH, in_a_minute
+from tests.aws.stub import REQUEST_ID, Act, Stub, close_after_reading, http, reply, reset_unread, silence
+
+ACCEPTED = http(200, json.dumps(BATCH.accepted).encode(), {"Content-Type": "application/json", **REQUEST_ID})
+HOST = "batch.invalid"
+HTML = b"<html>no</html>"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for loopback and for `HOST`, signed by itself, and its key."""
+
+    path: Path
+    server: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Made by openssl, for this run of the tests only."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    path, key = folder / "certificate.pem", folder / "key.pem"
+    names = f"subjectAltName=IP:127.0.0.1,DNS:{HOST}"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    files = ["-keyout", str(key), "-out", str(path), "-subj", "/CN=test", "-addext", names]
+    subprocess.run(["openssl", "req", "-x509", *curve, *files], check=True, capture_output=True)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path, key)
+    return Certificate(path, server)
+
+
+Encrypted = Callable[[ssl.SSLSocket, socket.socket, Stub], None]
+"""What happens on a connection once TLS stands: the encrypted side, and the socket below it."""
+
+
+def over_tls(certificate: Certificate, then: Encrypted) -> Act:
+    """An act behind TLS."""
+
+    def act(connection: socket.socket, stub: Stub) -> None:
+        below = socket.socket(fileno=connection.dup().detach())
+        with below, suppress(ssl.SSLError), certificate.server.wrap_socket(connection, server_side=True) as encrypted:
+            then(encrypted, below, stub)
+
+    return act
+
+
+def answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
+    """The job is accepted."""
+    stub.take(encrypted)
+    encrypted.sendall(ACCEPTED)
+
+
+def ends_without_goodbye(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
+    """The connection below is gone after the request was read."""
+    stub.take(encrypted)
+
+
+def breaks(encrypted: ssl.SSLSocket, below: socket.socket, stub: Stub) -> None:
+    """After the request was read, something comes that is not TLS."""
+    stub.take(encrypted)
+    below.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+
+
+def resets(encrypted: ssl.SSLSocket, below: socket.socket, stub: Stub) -> None:
+    """After the request was read, the connection ends hard."""
+    stub.take(encrypted)
+    below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def half_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
+    """Half of an acceptance."""
+    stub.take(encrypted)
+    encrypted.sendall(ACCEPTED[:-20])
+
+
+def never_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
+    """Nothing comes, until the client gives up."""
+    stub.take(encrypted)
+    while encrypted.recv(1):
+        pass
+
+
+@dataclass(frozen=True)
+class Way:
+    """A stub at the other end, or in the middle, and a client that goes that way. Making one takes botocore longer than
+    any call, so there is one of each for the module."""
+
+    stub: Stub
+    aws: Aws
+
+    def outcome(self, act: Act) -> Outcome:
+        """What a submission leads to."""
+        self.stub.play(act)
+        return BATCH.connect(self.aws).submit(BATCH.request, in_a_minute())
+
+
+@contextmanager
+def way(environment: Callable[[Stub], Mapping[str, str]], scheme: str | None = None) -> Iterator[Way]:
+    """A way to a new stub in an environment; directly by its URL of a scheme, or as the environment says."""
+    with Stub(silence) as stub, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(stub).items():
+            patch.setenv(name, value)
+        aws = Aws(
+            "eu-west-1",
+            scheme and stub.url.replace("http:", scheme),
+            CREDENTIALS,
+            timeouts=(5, 1.5),
+            clock=SystemClock(),
+        )
+        aws.sending("batch")  # in this environment
+        yield Way(stub, aws)
+        aws.close()
+
+
+@pytest.fixture(scope="module")
+def direct(certificate: Certificate) -> Iterator[Way]:
+    """TLS to the other end."""
+    with way(lambda _: {"AWS_CA_BUNDLE": str(certificate.path)}, "https:") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def tunnelled(certificate: Certificate) -> Iterator[Way]:
+    """TLS through a proxy's tunnel; the stub is the proxy and what is behind it."""
+    ends = {"AWS_CA_BUNDLE": str(certificate.path), "AWS_ENDPOINT_URL_BATCH": f"https://{HOST}"}
+    with way(lambda stub: {**ends, "HTTPS_PROXY": stub.url}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def proxied() -> Iterator[Way]:
+    """HTTP through a proxy that reads it."""
+    with way(lambda stub: {"AWS_ENDPOINT_URL_BATCH": f"http://{HOST}", "HTTP_PROXY": stub.url}) as made:
+        yield made
+
+
+def test_an_acceptance_over_tls(direct: Way, certificate: Certificate) -> None:
+    """The way is fine as such."""
+    assert isinstance(direct.outcome(over_tls(certificate, answers)), Accepted)
+    assert direct.stub.transmissions == 1
+
+
+AFTER_DELIVERY = [ends_without_goodbye, breaks, resets, half_answers, never_answers]
+EACH = pytest.mark.parametrize("then", AFTER_DELIVERY, ids=lambda then: then.__name__)
+
+
+@EACH
+def test_tls_that_fails_after_delivery_is_ambiguous(then: Encrypted, direct: Way, certificate: Certificate) -> None:
+    """AWS has read the whole request, whatever the error is called."""
+    assert isinstance(direct.outcome(over_tls(certificate, then)), Ambiguous)
+    assert direct.stub.transmissions == 1
+
+
+def test_an_error_of_tls_says_nothing_of_when(direct: Way, certificate: Certificate) -> None:
+    """After delivery it is called as it is where nothing was sent, for a certificate that nobody trusts."""
+    after = direct.outcome(over_tls(certificate, breaks))
+    delivered = direct.stub.transmissions
+    with way(lambda _: {}, "https:") as mistrusted:
+        before = mistrusted.outcome(over_tls(certificate, answers))
+        assert (delivered, mistrusted.stub.transmissions) == (1, 0)
+
+    assert isinstance(after, Ambiguous)
+    assert isinstance(before, Ambiguous)
+    assert (after.code, before.code) == ("SSLError", "SSLError")
+
+
+# --- forward proxies --------------------------------------------------------------------------------------------------
+
+
+def tunnel(then: Act) -> Act:
+    """A proxy that opens the tunnel; what follows is between the client and the other end."""
+
+    def act(connection: socket.socket, stub: Stub) -> None:
+        stub.take(connection)
+        stub.transmissions -= 1  # CONNECT is not the request
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        then(connection, stub)
+
+    return act
+
+
+def close(_: socket.socket, __: Stub) -> None:
+    """Ends the connection at once."""
+
+
+def nothing(connection: socket.socket, _: Stub) -> None:
+    """Says nothing, until the client gives up."""
+    while connection.recv(65536):
+        pass
+
+
+def unanswered(connection: socket.socket, stub: Stub) -> None:
+    """Reads the request, and then says nothing."""
+    stub.take(connection)
+    nothing(connection, stub)
+
+
+def garbage(connection: socket.socket, _: Stub) -> None:
+    """Something that is not TLS."""
+    connection.recv(1)
+    connection.sendall(b"\x00\x01 no handshake\r\n")
+
+
+BEFORE_CONNECT = {
+    "closed": close_after_reading,
+    "reset": reset_unread,
+    "silent": unanswered,
+    "407": reply(http(407, HTML, {"Proxy-Authenticate": "Basic"})),
+    "502": reply(http(502, HTML)),
+    "garbage": reply(b"\x00 no http\r\n\r\n"),
+    "open and closed": tunnel(close),
+    "open and garbage": tunnel(garbage),
+    "open and silent": tunnel(nothing),
+}
+
+
+@pytest.mark.parametrize("act", BEFORE_CONNECT.values(), ids=BEFORE_CONNECT.keys())
+def test_a_proxy_that_fails_before_the_request(act: Act, tunnelled: Way) -> None:
+    """Nothing was delivered, and the client cannot know: its errors are those that can come later too."""
+    assert isinstance(tunnelled.outcome(act), Ambiguous)
+
+
+def test_an_acceptance_through_a_tunnel(tunnelled: Way, certificate: Certificate) -> None:
+    """The way is fine as such."""
+    assert isinstance(tunnelled.outcome(tunnel(over_tls(certificate, answers))), Accepted)
+    assert tunnelled.stub.transmissions == 1
+
+
+@EACH
+def test_a_tunnel_that_fails_after_delivery_is_ambiguous(
+    then: Encrypted, tunnelled: Way, certificate: Certificate
+) -> None:
+    """AWS has read the request at the other end."""
+    assert isinstance(tunnelled.outcome(tunnel(over_tls(certificate, then))), Ambiguous)
+    assert tunnelled.stub.transmissions == 1
+
+
+PLAIN = {
+    "closed": close_after_reading,
+    "reset": reset_unread,
+    "silent": unanswered,
+    "504": reply(http(504, HTML)),
+    "half": reply(ACCEPTED[:-20]),
+    "404 html": reply(http(404, HTML)),
+}
+
+
+@pytest.mark.parametrize("act", PLAIN.values(), ids=PLAIN.keys())
+def test_a_proxy_that_fails_after_it_has_the_request(act: Act, proxied: Way) -> None:
+    """It may have passed it on."""
+    assert isinstance(proxied.outcome(act), Ambiguous)
+    assert proxied.stub.transmissions == 1

@@ -1,0 +1,589 @@
+"""What a pass decides, case by case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.core.absence import absences, proving_looks
+from reconciler.core.decide import changed_names, plan
+from reconciler.core.desired import Ancestry, Checkout, Limits, Suspension
+from reconciler.core.events import Unclear
+from reconciler.core.plan import Action, ActionType, Change, Reason
+from reconciler.core.state import Recorded, Sighting
+from reconciler.errors import LimitExceeded
+from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, spec, token
+
+
+def decide(wanted: Any, known: Recorded) -> Action:
+    """The only action of the plan."""
+    (action,) = plan(wanted, known, NOW).actions
+    return action
+
+
+def said(action: Action) -> tuple[ActionType, Reason]:
+    """Action and reason, as the table of the design pairs them."""
+    return (action.action, action.reason)
+
+
+def test_a_new_spec_is_submitted_as_generation_one() -> None:
+    """A name without any record runs once."""
+    action = decide(desired(spec("A")), recorded())
+    assert said(action) == (ActionType.SUBMIT, Reason.NEW)
+    assert (action.generation, action.attempt, action.send, action.ledger_head) == (1, 1, 1, 0)
+    assert action.client_token == token("A", 1)
+    assert action.request == spec("A").request
+
+
+@pytest.mark.parametrize("end", [None, "running", "succeeded"])
+def test_what_ran_is_in_sync(end: str | None) -> None:
+    """The same content as the newest accepted submission does nothing, while it runs and after it ended well."""
+    action = decide(desired(spec("A")), recorded(*ran("A", end=end)))
+    assert said(action) == (ActionType.NONE, Reason.IN_SYNC)
+    assert action.run_id == "run-1"
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("failed", Reason.RETRIES_EXHAUSTED),
+        ("cancelled", Reason.CANCELLED_OUTSIDE),
+        ("lost", Reason.LOST),
+    ],
+)
+def test_a_bad_end_is_held(end: str, reason: Reason) -> None:
+    """A run that ended badly is never a reason to submit the same content again."""
+    assert said(decide(desired(spec("A")), recorded(*ran("A", end=end)))) == (ActionType.HOLD, reason)
+
+
+def test_a_spec_that_never_ran_and_is_gone_is_retired() -> None:
+    """Only its schedule had begun."""
+    action = decide(desired(), recorded(scheduled()))
+    assert (said(action), action.kind, action.client_token) == ((ActionType.NONE, Reason.RETIRED), "BatchJob", None)
+
+
+def test_an_end_that_we_asked_for_is_not_held() -> None:
+    """A run cancelled after our own request needs nobody."""
+    intent = intended("A")
+    events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent), outcome("cancelled", intent)]
+    assert said(decide(desired(spec("A")), recorded(*events))) == (ActionType.NONE, Reason.IN_SYNC)
+
+
+def test_two_runs_of_one_submission_are_shown() -> None:
+    """It must not happen; if it does, somebody is told."""
+    intent = intended("A")
+    known = recorded(intent, outcome("submitted", intent, run_id="a"), outcome("adopted", intent, run_id="b"))
+    action = decide(desired(spec("A")), known)
+    assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
+    assert "a, b" in action.message
+
+
+def test_changed_content_is_the_next_generation() -> None:
+    """A changed spec runs again, compared with the intent that ran last."""
+    action = decide(desired(spec("B")), recorded(*ran("A")))
+    assert said(action) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
+    assert (action.generation, action.compared_with, action.ledger_head) == (2, 1, 3)
+
+
+def test_a_changed_revision_is_named() -> None:
+    """The same request under another revision runs again, and the plan says why."""
+    action = decide(desired(spec("A", policy={"revision": 2})), recorded(*ran("A")))
+    assert said(action) == (ActionType.SUBMIT, Reason.REVISION_CHANGED)
+
+
+def test_a_return_to_old_content_runs_again_and_says_so() -> None:
+    """A, B, A runs three times."""
+    action = decide(desired(spec("A")), recorded(*ran("A", 1), *ran("B", 2)))
+    assert said(action) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
+    assert (action.generation, action.client_token) == (3, token("A", 3))
+    assert "a return to generation 1" in action.message
+
+
+def test_a_rejected_generation_does_not_count() -> None:
+    """A, B refused by AWS, A runs once: nothing of B ran."""
+    refused = intended("B", 2)
+    known = recorded(*ran("A"), refused, outcome("rejected", refused))
+    assert said(decide(desired(spec("A")), known)) == (ActionType.NONE, Reason.IN_SYNC)
+
+
+def test_rejected_content_is_held_until_it_changes() -> None:
+    """What AWS rejected is not asked again, with what AWS said."""
+    refused = intended("A")
+    action = decide(desired(spec("A")), recorded(refused, outcome("rejected", refused)))
+    assert said(action) == (ActionType.HOLD, Reason.REJECTED)
+    assert action.message == (
+        "AWS rejected generation 1: ClientException: no such queue. "
+        "After mending what AWS says, raise spec.revision, or change the spec"
+    )
+
+
+def test_after_a_rejection_another_content_takes_a_fresh_generation() -> None:
+    """A generation number is never intended twice with different content."""
+    refused = intended("A")
+    action = decide(desired(spec("B")), recorded(refused, outcome("rejected", refused)))
+    assert said(action) == (ActionType.SUBMIT, Reason.NEW)
+    assert action.generation == 2
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_what_never_arrived_is_sent_again_as_the_same_submission(refused: bool) -> None:
+    """An unsent submission keeps generation and token; only the send is counted."""
+    intent = intended("A")
+    action = decide(desired(spec("A")), recorded(intent, outcome("unsent", intent, refused=refused)))
+    assert said(action) == (ActionType.SUBMIT, Reason.NEW)
+    assert (action.generation, action.client_token, action.send) == (1, intent.token, 2)
+
+
+def test_what_never_arrived_is_dropped_when_the_spec_changes() -> None:
+    """An unsent submission that the spec no longer asks for is not sent."""
+    intent = intended("A")
+    action = decide(desired(spec("B")), recorded(intent, outcome("unsent", intent)))
+    assert (action.generation, action.client_token, action.send) == (2, token("B", 2), 1)
+
+
+class TestUnresolved:
+    """A submission whose outcome is not known."""
+
+    def test_found_by_tag_it_is_adopted(self) -> None:
+        """One run with the tag is its run, at any time."""
+        intent = intended("A")
+        known = recorded(intent)
+        Sighting(found={intent.token: ["run-9"]}).lay_over(known)
+        action = decide(desired(spec("A")), known)
+        assert (said(action), action.run_id) == ((ActionType.ADOPT, Reason.FOUND), "run-9")
+
+    def test_two_runs_with_its_tag_are_a_conflict(self) -> None:
+        """Which one counts is not guessed."""
+        intent = intended("A")
+        known = recorded(intent)
+        Sighting(found={intent.token: ["run-8", "run-9"]}).lay_over(known)
+        action = decide(desired(spec("A")), known)
+        assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
+        assert "run-8, run-9" in action.message
+
+    def test_a_recorded_conflict_stays_one(self) -> None:
+        """What a person must decide is not forgotten by a listing that shows one run."""
+        intent = intended("A")
+        action = decide(desired(spec("A")), recorded(intent, outcome("conflicted", intent)))
+        assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
+
+    @pytest.mark.parametrize(
+        ("age", "expected"),
+        [
+            (0, (ActionType.WAIT, Reason.SETTLING)),
+            (1499, (ActionType.WAIT, Reason.SETTLING)),
+            (1500, (ActionType.WAIT, Reason.SETTLING)),
+            (86_401, (ActionType.HOLD, Reason.UNKNOWN)),
+        ],
+    )
+    def test_it_settles_and_is_held_after_a_day(self, age: int, expected: tuple[ActionType, Reason]) -> None:
+        """Until it is proven absent it waits; after a day, when AWS may have forgotten, a person is asked."""
+        intent = intended("A", seconds=-age)
+        assert said(decide(desired(spec("A")), recorded(intent))) == expected
+
+    def test_the_message_says_why_and_until_when(self) -> None:
+        """What is not known is shown as unknown, since when and until when."""
+        intent = intended("A", seconds=-60)
+        action = decide(desired(spec("A")), recorded(intent, outcome("unclear", intent)))
+        assert action.message == (
+            "ReadTimeoutError: no reply; sent 2026-11-22T01:59:00Z; settles at 2026-11-22T02:24:00Z"
+        )
+
+    def test_a_sentence_of_aws_ends_once(self) -> None:
+        """What follows an error is joined to it without its full stop."""
+        intent = intended("A", seconds=-60)
+        unclear = outcome("unclear", intent)
+        assert isinstance(unclear, Unclear)
+        action = decide(desired(spec("A")), recorded(intent, replace(unclear, message='no answer from "/jobruns".')))
+        assert action.message.startswith('ReadTimeoutError: no answer from "/jobruns"; sent ')
+
+    def test_a_send_may_be_under_way(self) -> None:
+        """Within its deadline an intent may belong to a live process."""
+        action = decide(desired(spec("A")), recorded(intended("A", seconds=-10)))
+        assert action.message.startswith("a send may be under way")
+
+    def test_a_crashed_pass_is_named(self) -> None:
+        """After its deadline, without an outcome, the sender is gone."""
+        action = decide(desired(spec("A")), recorded(intended("A", seconds=-60)))
+        assert action.message.startswith("the pass that sent it did not record an outcome")
+
+    def test_a_failed_listing_is_not_absence(self) -> None:
+        """Looking that failed is said, and nothing is concluded from it."""
+        intent = intended("A", seconds=-60)
+        known = recorded(intent)
+        Sighting(look_errors={intent.token: "ListJobs: AccessDenied: no"}).lay_over(known)
+        action = decide(desired(spec("A")), known)
+        assert said(action) == (ActionType.WAIT, Reason.SETTLING)
+        assert "looking for its run failed (ListJobs: AccessDenied: no)" in action.message
+
+    @pytest.mark.parametrize("policy", ["Forbid", "Allow"])
+    def test_nothing_new_is_submitted_meanwhile(self, policy: str) -> None:
+        """A changed spec waits for the doubt about the old content to end, also under Allow."""
+        wanted = desired(spec("B", policy={"concurrencyPolicy": policy}))
+        action = decide(wanted, recorded(intended("A", seconds=-60)))
+        assert (said(action), action.generation) == ((ActionType.WAIT, Reason.SETTLING), 1)
+
+    def test_a_removed_spec_is_still_looked_for(self) -> None:
+        """Leaving git does not make an unknown run known."""
+        wanted = desired(spec("A", "other"), names=frozenset({"other"}), selected=frozenset({"orders"}))
+        assert said(decide(wanted, recorded(intended("A")))) == (ActionType.WAIT, Reason.SETTLING)
+
+
+class TestProvenAbsent:
+    """An unresolved submission that two complete listings, begun after settling and a minute apart, did not show."""
+
+    def absent(self, *looks: int, age: int = 3600, content: str = "A") -> Recorded:
+        """An intent `age` seconds old with empty looks so many seconds ago."""
+        intent = intended(content, seconds=-age)
+        return recorded(intent, *(outcome("absent", intent, seconds=-look) for look in looks))
+
+    @pytest.mark.parametrize(
+        ("looks", "proven"),
+        [
+            ((), False),
+            ((100,), False),
+            ((100, 41), False),
+            ((100, 40), True),
+            ((100, 70, 0), True),
+            ((2101, 40), False),
+            ((2100, 40), True),
+        ],
+    )
+    def test_two_looks_after_settling_and_apart(self, looks: tuple[int, ...], proven: bool) -> None:
+        """One look, two too close to each other, and looks from before it settled prove nothing."""
+        action = decide(desired(spec("A")), self.absent(*looks))
+        assert (action.action is ActionType.SUBMIT) is proven
+        assert proven or said(action) == (ActionType.WAIT, Reason.SETTLING)
+
+    def test_one_look_proves_nothing_however_short_the_settling(self) -> None:
+        """Where a target settles at once, as on an emulator, two looks are two looks all the same."""
+        action = decide(desired(spec("A"), settle_seconds=0), self.absent(100))
+        assert said(action) == (ActionType.WAIT, Reason.SETTLING)
+
+    def test_it_is_sent_again_as_the_same_submission(self) -> None:
+        """Same generation, same token, the next send."""
+        action = decide(desired(spec("A")), self.absent(100, 40))
+        assert (action.generation, action.client_token, action.send) == (1, token("A"), 2)
+        assert action.request == spec("A").request
+
+    def test_the_wait_says_how_far_the_proof_is(self) -> None:
+        """A person sees what is still missing."""
+        action = decide(desired(spec("A")), self.absent(100))
+        assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty looks recorded")
+
+    def test_hold_leaves_it_to_a_person(self) -> None:
+        """onUnknown: Hold never sends again by itself."""
+        action = decide(desired(spec("A"), on_unknown="Hold"), self.absent(100, 40))
+        assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            desired(spec("B")),
+            desired(spec("A", policy={"suspend": True})),
+            desired(spec("A"), suspension=Suspension()),
+            desired(spec("A", "other"), selected=frozenset({"orders"})),
+        ],
+        ids=["changed", "suspended", "project suspended", "removed"],
+    )
+    def test_what_is_not_asked_for_any_more_is_superseded(self, wanted: Any) -> None:
+        """Only what the spec still asks for is sent again."""
+        assert said(decide(wanted, self.absent(100, 40))) == (ActionType.SKIP, Reason.SUPERSEDED)
+
+    def test_an_old_checkout_supersedes_nothing(self) -> None:
+        """What a newer commit asked for is not given up by an older one."""
+        intent = intended("A", commit="new")
+        known = recorded(intent, *(outcome("absent", intent, seconds=-look) for look in (100, 40)))
+        wanted = desired(spec("B"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
+        assert said(decide(wanted, known)) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
+        assert [record.name for record in changed_names(desired(spec("A")), known)] == ["orders"]
+
+    def test_after_superseding_the_new_content_runs(self) -> None:
+        """Nothing of the old content ran: the next generation is its own."""
+        intent = intended("A")
+        action = decide(desired(spec("B")), recorded(intent, outcome("superseded", intent)))
+        assert (said(action), action.generation) == ((ActionType.SUBMIT, Reason.NEW), 2)
+
+    def test_a_day_later_it_is_held_whatever_the_looks_say(self) -> None:
+        """AWS may have forgotten a run that ended."""
+        action = decide(desired(spec("A")), self.absent(100, 40, age=86_401))
+        assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
+
+    def test_a_look_from_after_a_day_proves_nothing(self) -> None:
+        """AWS may have forgotten the run by then: who planned to give it up before, and slept on it, must not do so."""
+        (submission,) = self.absent(58, 0, age=86_460).unresolved()
+        assert [] == [str(look) for look in proving_looks(submission, 1500)]
+
+    def test_a_run_that_shows_up_after_all_is_adopted(self) -> None:
+        """What is found counts more than what was not."""
+        known = self.absent(100, 40)
+        Sighting(found={token("A"): ["run-9"]}).lay_over(known)
+        assert decide(desired(spec("A")), known).action is ActionType.ADOPT
+
+    @pytest.mark.parametrize(
+        ("looks", "age", "found", "count"),
+        [
+            ((), 3600, (), 1),
+            ((), 1500, (), 1),
+            ((), 1499, (), 0),
+            ((), 3600, ("run-9",), 0),
+            ((), 3600, None, 0),
+            ((59,), 3600, (), 0),
+            ((60,), 3600, (), 1),
+            ((200, 100), 3600, (), 0),
+            ((), 86_400, (), 1),
+            ((), 86_401, (), 0),
+        ],
+    )
+    def test_which_looks_are_recorded(
+        self, looks: tuple[int, ...], age: int, found: tuple[str, ...] | None, count: int
+    ) -> None:
+        """A complete empty look, after settling, a minute after the last, until there are enough."""
+        known = self.absent(*looks, age=age)
+        if found is not None:
+            Sighting(found={token("A"): found}).lay_over(known)
+        assert len(absences(known, NOW, 1500)) == count
+
+
+class TestGates:
+    """What keeps a submit from happening now."""
+
+    def test_forbid_waits_for_the_live_run(self) -> None:
+        """The default policy never overlaps."""
+        action = decide(desired(spec("B")), recorded(*ran("A", end="running")))
+        assert (said(action), action.run_id) == ((ActionType.WAIT, Reason.CONCURRENCY), "run-1")
+        assert action.request is None
+
+    def test_forbid_waits_where_the_state_is_not_known(self) -> None:
+        """A run that could not be asked about counts as live."""
+        known = recorded(*ran("A", end=None))
+        Sighting(observe_errors={token("A", 1): "no answer"}).lay_over(known)
+        action = decide(desired(spec("B")), known)
+        assert said(action) == (ActionType.WAIT, Reason.CONCURRENCY)
+        assert "as far as is known (no answer)" in action.message
+
+    def test_allow_overlaps(self) -> None:
+        """Allow submits beside the live run."""
+        wanted = desired(spec("B", policy={"concurrencyPolicy": "Allow"}))
+        assert said(decide(wanted, recorded(*ran("A", end="running")))) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
+
+    def test_replace_makes_room(self) -> None:
+        """Replace asks for the end of the live run, and shows what will be submitted then."""
+        wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
+        action = decide(wanted, recorded(*ran("A", end="running")))
+        assert said(action) == (ActionType.REPLACE, Reason.SPEC_CHANGED)
+        assert (action.replaces, action.generation, action.request) == ("run-1", 2, spec("B").request)
+
+    @pytest.mark.parametrize(
+        ("suspend", "message"),
+        [
+            (True, "the spec is suspended"),
+            (
+                {"reason": "quarter end", "owner": "data", "until": "2026-12-01T00:00:00Z"},
+                "the spec is suspended (quarter end, by data, until 2026-12-01T00:00:00Z)",
+            ),
+            (
+                {"until": "2026-11-22T02:00:00Z"},
+                "the spec is suspended (until 2026-11-22T02:00:00Z, which is over: take it out, or give another time)",
+            ),
+        ],
+    )
+    def test_a_suspended_spec_waits(self, suspend: Any, message: str) -> None:
+        """A suspension says why, who and until when."""
+        action = decide(desired(spec("A", policy={"suspend": suspend})), recorded())
+        assert (said(action), action.message) == ((ActionType.WAIT, Reason.SUSPENDED), message)
+
+    @pytest.mark.parametrize(("until", "held"), [("2026-11-22T02:00:00Z", 1), ("2026-11-22T02:00:01Z", 0)])
+    def test_an_overdue_suspension_needs_a_person(self, until: str, held: int) -> None:
+        """Paused and forgotten: it goes on, and is counted among what is held."""
+        stopped = plan(desired(spec("A", policy={"suspend": {"until": until}})), recorded(), NOW)
+        assert (len(stopped.pending), len(stopped.held)) == (0, held)
+        live = recorded(*ran("A", end="running", deletion_policy="Cancel"))
+        project = plan(desired(spec("A", "z"), suspension=Suspension(until=until)), live, NOW)
+        assert (len(project.pending), len(project.held)) == (0, 2 * held)
+
+    def test_a_suspended_project_waits(self) -> None:
+        """Project level suspension stops submissions."""
+        action = decide(desired(spec("A"), suspension=Suspension("audit")), recorded())
+        assert (said(action), action.message) == (
+            (ActionType.WAIT, Reason.SUSPENDED),
+            "the project is suspended (audit)",
+        )
+
+    @pytest.mark.parametrize(
+        ("commit", "ancestry", "held"),
+        [
+            ("head", {}, False),
+            ("older", {"older": Ancestry.CONTAINED}, False),
+            ("newer", {"newer": Ancestry.NEWER}, True),
+            ("other", {"other": Ancestry.UNKNOWN}, True),
+            ("never-asked", {}, True),
+            (None, {}, False),
+        ],
+    )
+    def test_an_old_checkout_never_undoes_a_new_one(self, commit: str | None, ancestry: Any, held: bool) -> None:
+        """A change from a checkout that may lack the newest intent's commit is held."""
+        known = recorded(*ran("A", commit=commit))
+        action = decide(desired(spec("B"), checkout=Checkout("head", ancestry)), known)
+        assert (action.reason is Reason.STALE_CHECKOUT) is held
+        overridden = decide(desired(spec("B"), checkout=Checkout("head", ancestry), allow_rollback=True), known)
+        assert overridden.action is ActionType.SUBMIT
+
+    def test_an_intent_made_outside_git_takes_nothing_back(self) -> None:
+        """The newest intent that names a commit counts."""
+        known = recorded(*ran("A", 1, commit="newer"), *ran("C", 2))
+        action = decide(desired(spec("B"), checkout=Checkout("head", {"newer": Ancestry.NEWER})), known)
+        assert action.reason is Reason.STALE_CHECKOUT
+
+    def test_outside_git_nothing_is_checked(self) -> None:
+        """Without a checkout there is no age to compare."""
+        assert decide(desired(spec("B")), recorded(*ran("A", commit="c"))).action is ActionType.SUBMIT
+
+
+class TestRemoved:
+    """Names that git no longer asks for."""
+
+    def live(self, policy: str, **more: Any) -> Recorded:
+        """A live run of `orders`, recorded with a deletion policy."""
+        return recorded(*ran("A", end="running", deletion_policy=policy, **more))
+
+    def test_orphan_leaves_the_run_alone(self) -> None:
+        """The default: the run goes on, and the name is retired."""
+        retired, _ = plan(desired(spec("A", "other")), self.live("Orphan"), NOW).actions
+        assert retired.name == "orders"
+        assert retired.message == "no longer in the project; its run goes on"
+        assert said(retired) == (ActionType.NONE, Reason.RETIRED)
+
+    def test_cancel_as_recorded_with_the_submission(self) -> None:
+        """The recorded policy counts: the spec is not there any more to ask."""
+        cancel, _ = plan(desired(spec("A", "other")), self.live("Cancel"), NOW).actions
+        assert (said(cancel), cancel.run_id) == ((ActionType.CANCEL, Reason.SPEC_REMOVED), "run-1")
+
+    def test_a_cancel_is_asked_once(self) -> None:
+        """After AWS took it, the run is left to end."""
+        intent = intended("A", deletion_policy="Cancel")
+        events = [intent, *(outcome(k, intent) for k in ("submitted", "cancel-asked", "cancel-accepted"))]
+        retired, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
+        assert said(retired) == (ActionType.NONE, Reason.RETIRED)
+        assert retired.message == "no longer in the project; its run was asked to stop at 2026-11-22T01:00:10Z"
+
+    def test_a_cancel_that_aws_did_not_take_is_asked_again(self) -> None:
+        """Asking twice is harmless, and a run that nobody stops is not."""
+        intent = intended("A", deletion_policy="Cancel")
+        events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent)]
+        cancel, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
+        assert cancel.action is ActionType.CANCEL
+
+    def test_an_empty_project_cancels_nothing(self) -> None:
+        """No spec at all is a mistake more often than a wish."""
+        made = plan(desired(), self.live("Cancel"), NOW)
+        assert [said(a) for a in made.actions] == [(ActionType.NONE, Reason.RETIRED)]
+        assert made.warnings == ("the project holds no spec for this target: nothing is cancelled because of that",)
+
+    def test_a_suspended_project_cancels_nothing(self) -> None:
+        """Suspension stops cancellations too."""
+        wait, _ = plan(desired(spec("A", "other"), suspension=Suspension()), self.live("Cancel"), NOW).actions
+        assert said(wait) == (ActionType.WAIT, Reason.SUSPENDED)
+
+    def test_an_old_checkout_cancels_nothing(self) -> None:
+        """A checkout from before the spec was added does not ask for its end."""
+        wanted = desired(spec("A", "other"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
+        hold, _ = plan(wanted, self.live("Cancel", commit="new"), NOW).actions
+        assert said(hold) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
+
+    def test_a_spec_that_is_not_selected_is_not_removed(self) -> None:
+        """Selection narrows the pass and removes nothing."""
+        wanted = desired(spec("A", "other"), names=frozenset({"other", "orders"}), selected=frozenset({"other"}))
+        assert [a.name for a in plan(wanted, self.live("Cancel"), NOW).actions] == ["other"]
+
+    def test_added_again_unchanged_it_is_in_sync(self) -> None:
+        """A spec that left and came back does not run."""
+        assert said(decide(desired(spec("A")), recorded(*ran("A")))) == (ActionType.NONE, Reason.IN_SYNC)
+
+    def test_a_state_that_is_not_known_is_said(self) -> None:
+        """A refresh that failed for a run is never passed over in silence."""
+        known = recorded(*ran("A", end="running"))
+        Sighting(observe_errors={token("A"): "GetJobRun: AccessDenied: no"}).lay_over(known)
+        assert plan(desired(spec("A")), known, NOW).warnings == (
+            "the state of run run-1 of orders is not known now: GetJobRun: AccessDenied: no",
+        )
+
+    @pytest.mark.parametrize(("content", "count"), [("A", 0), ("B", 1)])
+    def test_uncommitted_changes_are_said_where_something_runs(self, content: str, count: int) -> None:
+        """What is submitted from a dirty checkout is not in the commit that is recorded."""
+        wanted = desired(spec(content), checkout=Checkout("c0ffee", uncommitted=True))
+        made = plan(wanted, recorded(*ran("A")), NOW)
+        assert (len(made.warnings), made.uncommitted) == (count, True)
+
+    def test_a_rename_is_suspected(self) -> None:
+        """A new spec equal to a removed one will run again, and the plan says so."""
+        renamed = spec("A", "purchases", digest=spec("A").digest)
+        (warning,) = plan(desired(renamed), recorded(*ran("A")), NOW).warnings
+        assert warning.startswith("purchases is new and equal to orders, which is gone. Renamed?")
+
+
+class TestPlanValue:
+    """The plan as a value."""
+
+    def test_actions_are_sorted_by_name(self) -> None:
+        """Every output relies on this order."""
+        made = plan(desired(spec("A", "b"), spec("A", "a"), spec("A", "c")), recorded(), NOW)
+        assert [a.name for a in made.actions] == ["a", "b", "c"]
+
+    def test_the_summary_counts_every_type(self) -> None:
+        """A type without actions is there with zero."""
+        made = plan(desired(spec("A"), spec("A", "b")), recorded(*ran("A")), NOW)
+        assert made.summary() == {
+            "submit": 1, "replace": 0, "adopt": 0, "cancel": 0, "skip": 0, "wait": 0, "hold": 0, "none": 1,
+        }  # fmt: skip
+
+    def test_too_many_submissions_are_refused_with_the_numbers(self) -> None:
+        """maxSubmissions refuses the whole plan."""
+        made = plan(desired(spec("A"), spec("A", "b")), recorded(), NOW)
+        with pytest.raises(LimitExceeded, match="maxSubmissions is 1, and this plan holds 2"):
+            made.check(Limits(max_submissions=1))
+        made.check(Limits(max_submissions=2))
+
+    def test_too_many_cancellations_are_refused(self) -> None:
+        """A typo that empties a folder does not stop everything."""
+        events = [event for n in "abc" for event in ran("A", name=n, end="running", deletion_policy="Cancel")]
+        made = plan(desired(spec("A", "z")), recorded(*events), NOW)
+        with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan holds 3"):
+            made.check(Limits(max_cancellations=2))
+        made.check(Limits(max_cancellations=None))
+
+    def test_pending_and_held_actions(self) -> None:
+        """What does something, and what needs a person or an answer."""
+        unknown = intended("A", name="b", seconds=-60)
+        made = plan(desired(spec("A"), spec("A", "b"), spec("A", "c")), recorded(*ran("A", end="failed"), unknown), NOW)
+        assert [a.name for a in made.pending] == ["c"]
+        assert [a.name for a in made.held] == ["b", "orders"]
+
+    def test_changes_are_laid_in_by_token(self) -> None:
+        """Field differences are explained after the decision, and never change it."""
+        made = plan(desired(spec("B")), recorded(*ran("A")), NOW)
+        change = Change("containerOverrides.command[1]", "change", "A", "B")
+        (action,) = made.with_changes({token("B", 2): (change,)}).actions
+        assert action.changes == (change,)
+        assert made.with_changes({}) == made
+
+    def test_the_checkout_matters_for_changed_and_removed_names(self) -> None:
+        """Ancestry is asked only where it can hold something."""
+        known = recorded(*ran("A"), *ran("A", name="same"), *ran("A", name="gone"))
+        wanted = desired(spec("B"), spec("A", "same"), spec("A", "new"))
+        assert [record.name for record in changed_names(wanted, known)] == ["gone", "orders"]
+
+    def test_one_action_for_each_open_submission(self) -> None:
+        """Two unresolved submissions of one spec are two lines."""
+        first, second = intended("A", 1), intended("B", 2, seconds=-60)
+        made = plan(desired(spec("B")), recorded(first, second), NOW)
+        assert [a.generation for a in made.actions] == [1, 2]
+
+
+def test_the_time_of_the_plan_is_given() -> None:
+    """created_at is the time that was handed in."""
+    made = plan(desired(), recorded(), NOW)
+    assert (made.created_at, made.ledger_position) == ("2026-11-22T02:00:00Z", 0)
+    assert at(0).startswith("2026-11-22T02:00:00")

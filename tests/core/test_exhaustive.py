@@ -1,0 +1,159 @@
+"""Something bad never happens: the plan over every short history, spec, policy and look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+from reconciler.core import events as e
+from reconciler.core.absence import proven_absent
+from reconciler.core.decide import plan
+from reconciler.core.desired import Ancestry, Checkout, Desired
+from reconciler.core.plan import Action, ActionType, Reason
+from reconciler.core.state import Recorded, Sighting
+from tests.builders import NOW, desired, intended, outcome, recorded, spec
+
+# One submission's story: the events after its intent.
+STORIES: Sequence[tuple[str, ...]] = (
+    (),
+    ("unclear",),
+    ("unclear", "proven"),
+    ("unclear", "proven", "superseded"),
+    ("unsent",),
+    ("rejected",),
+    ("conflicted",),
+    ("submitted",),
+    ("submitted", "running"),
+    ("submitted", "succeeded"),
+    ("submitted", "failed"),
+    ("submitted", "cancelled"),
+    ("adopted", "cancel-asked", "cancelled"),
+)
+CONTENTS = ("A", "B")
+LOOKS = ("not-looked", "absent", "found", "two", "error")
+
+
+def histories() -> Iterator[tuple[e.Event, ...]]:
+    """Every history of up to two generations, each with any content and any story, one or forty minutes old."""
+    yield ()
+    for content, story, age in product(CONTENTS, STORIES, (-60, -2400)):
+        first = _told(content, 1, story, age)
+        yield first
+        if story and story[-1] not in {"unclear", "conflicted", "proven"}:
+            for content2, story2 in product(CONTENTS, STORIES):
+                yield (*first, *_told(content2, 2, story2, age))
+
+
+def _told(content: str, generation: int, story: Sequence[str], age: int) -> tuple[e.Event, ...]:
+    intent = intended(content, generation, seconds=age, deletion_policy="Cancel", commit="c")
+    events: list[e.Event] = [intent]
+    for kind in story:
+        if kind == "proven":
+            events += [outcome("absent", intent, seconds=look) for look in (-100, -30)]
+        else:
+            events.append(outcome(kind, intent, seconds=age))
+    return tuple(events)
+
+
+def wishes() -> Iterator[Desired]:
+    """Every wish: removed, or content × policy × suspension × checkout."""
+    other = spec("A", "other")
+    yield desired(other, selected=frozenset({"orders"}))
+    yield desired()
+    for content, policy, suspend, ancestry in product(
+        CONTENTS, ("Forbid", "Allow", "Replace"), (False, True), (Ancestry.CONTAINED, Ancestry.NEWER)
+    ):
+        wanted = spec(content, policy={"concurrencyPolicy": policy, "suspend": suspend})
+        yield desired(wanted, checkout=Checkout("head", {"c": ancestry}))
+
+
+def looked(history: Sequence[e.Event], look: str) -> Recorded:
+    """The fold of a history, with what one look at its unresolved submissions gave."""
+    known = recorded(*history)
+    for submission in list(known.unresolved()):
+        found: dict[str, Any] = {"absent": [], "found": ["run-x"], "two": ["run-x", "run-y"]}
+        if look in found:
+            Sighting(found={submission.token: found[look]}).lay_over(known)
+        elif look == "error":
+            Sighting(look_errors={submission.token: "AccessDenied"}).lay_over(known)
+    return known
+
+
+def check(action: Action, wanted: Desired, known: Recorded) -> None:
+    """What must hold for every single action."""
+    record = known.spec(action.name)
+    wish = wanted.specs.get(action.name)
+    match action.action:
+        case ActionType.SUBMIT:
+            assert wish is not None
+            others = [s for s in record.unresolved if s.token != action.client_token]
+            assert not others, "a submit beside an unresolved submission"
+            again = record.baseline is not None and record.baseline.digest == wish.digest
+            assert not again or record.baseline is record.unresolved[0], "the same content again"
+            assert not record.live or record.unresolved or wish.policy.concurrencyPolicy == "Allow", "overlap"
+            assert wish.policy.suspend is False
+            assert action.request == wish.request
+            known_submission = known.by_token.get(action.client_token or "")
+            if action.send == 1:
+                assert known_submission is None, "a token used again"
+                assert all(s.generation != action.generation for s in record.submissions), "a generation used again"
+            else:
+                assert known_submission is not None
+                proven = proven_absent(known_submission, 1500) and known_submission.phase == "intended"
+                assert known_submission.phase == "unsent" or proven, "sent again without proof of absence"
+                assert not known.found.get(known_submission.token), "sent again though a run was found"
+        case ActionType.SKIP:
+            assert proven_absent(known.by_token[action.client_token or ""], 1500), "superseded without proof"
+        case ActionType.ADOPT:
+            assert known.found[action.client_token or ""] == (action.run_id,)
+        case ActionType.CANCEL:
+            assert wish is None
+            assert wanted.names, "an empty project cancels"
+            assert record.live
+        case ActionType.REPLACE:
+            assert wish is not None
+            assert not record.unresolved, "a replacement beside an unresolved submission"
+            assert wish.policy.concurrencyPolicy == "Replace"
+            assert action.replaces in {run.run_id for run in record.live if run.cancel_asked_at is None}
+            assert action.request == wish.request
+        case _:
+            assert action.request is None, "a request where nothing is submitted"
+    assert action.ledger_head == record.head
+
+
+def test_every_short_history() -> None:
+    """Whatever happened and whatever is asked: the plan is total, and no action breaks a promise."""
+    count = 0
+    asked = list(wishes())
+    for history, look in product(histories(), LOOKS):
+        known = looked(history, look)
+        if look != "not-looked" and not any(known.unresolved()):
+            continue  # nothing to look for: the look changes nothing
+        for wanted in asked:
+            made = plan(wanted, known, NOW)
+            names = {a.name for a in made.actions}
+            assert names >= set(wanted.specs if wanted.selected is None else ())
+            assert names >= ({"orders"} if history else set())
+            assert list(made.actions) == sorted(made.actions, key=lambda a: a.name)
+            for action in made.actions:
+                check(action, wanted, known)
+            count += 1
+    assert count > 20_000
+
+
+def test_a_plan_carried_out_is_in_sync() -> None:
+    """After what a plan submits is accepted and ends well, planning again does nothing."""
+    asked = list(wishes())
+    for history in histories():
+        known = recorded(*history)
+        for wanted in asked:
+            made = plan(wanted, known, NOW)
+            for action in made.actions:
+                if action.action is not ActionType.SUBMIT or action.generation is None:
+                    continue
+                content = wanted.specs[action.name].request["containerOverrides"]["command"][1]
+                intent = intended(content, action.generation, send=action.send)
+                done = [intent, outcome("submitted", intent, send=action.send), outcome("succeeded", intent)]
+                (after,) = plan(wanted, recorded(*history, *done), NOW).actions
+                assert (after.action, after.reason) == (ActionType.NONE, Reason.IN_SYNC)

@@ -1,0 +1,281 @@
+"""Events and their fold: what the ledger says adds up to one state."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core import events as e
+from reconciler.core.fold import fold, overlay
+from reconciler.core.state import Pin, Recorded, Sighting, SpecRecord
+from reconciler.core.submission import Phase, RunState
+from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
+from tests.builders import at, intended, outcome, ran, recorded, taken
+
+KINDS = [
+    "submitted", "adopted", "unsent", "rejected", "unclear", "conflicted", "absent", "superseded",
+    "cancel-asked", "cancel-accepted", "running", "succeeded", "failed", "cancelled", "lost", "unseen", "retry-asked",
+]  # fmt: skip
+OPENED = e.Opened(
+    at=at(), project="analytics", target="prod", account="4", region="r", format=e.FORMAT, tool_version="0.1.0"
+)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [OPENED, intended(), taken(), outcome("resolved", intended()), *(outcome(kind, intended()) for kind in KINDS)],
+    ids=lambda x: x.type,
+)
+def test_events_survive_their_json_form(event: e.Event) -> None:
+    """Decoding what was encoded gives the event back; what is not known is not written."""
+    form = e.encode(event)
+    assert None not in form.values()
+    again = e.decode({**form, "run_ids": tuple(form["run_ids"])} if "run_ids" in form else form)
+    assert again == event
+
+
+def test_an_unknown_type_is_a_newer_format() -> None:
+    """A ledger written by a newer reconciler is refused, not half read."""
+    with pytest.raises(LedgerFormatNewer, match="'paused'"):
+        e.decode({"type": "paused", "at": at()})
+
+
+def test_a_missing_field_is_corruption() -> None:
+    """An event that lacks what it must have names it."""
+    with pytest.raises(LedgerCorrupt, match="lacks run_id"):
+        e.decode({"type": "submitted", "at": at(), "name": "orders", "token": "t", "send": 1})
+
+
+def test_an_unknown_optional_field_is_passed_over() -> None:
+    """A minor addition of a newer version does not stop an older one."""
+    event = outcome("absent", intended())
+    assert e.decode({**e.encode(event), "mood": "good"}) == event
+
+
+def test_the_intent_of_a_spec_among_others() -> None:
+    """Found by the spec's name; a batch without one is corruption."""
+    mine, other = intended(name="mine"), intended(name="other")
+    assert e.intent_of([OPENED, other, mine], "mine") is mine
+    with pytest.raises(LedgerCorrupt, match="no intent of gone"):
+        e.intent_of([OPENED, other, mine], "gone")
+
+
+def test_the_first_event_pins_the_ledger() -> None:
+    """Project, target, account and region."""
+    assert recorded(OPENED).pin == Pin("analytics", "prod", "4", "r")
+
+
+def test_a_newer_format_is_refused() -> None:
+    """The pinned format says what the rest may hold."""
+    newer = e.Opened(at=at(), project="p", target="t", account="4", region="r", format=2, tool_version="9")
+    with pytest.raises(LedgerFormatNewer, match="format 2, this version writes 1"):
+        recorded(newer)
+
+
+def test_an_outcome_without_an_intent_is_corruption() -> None:
+    """Nothing can have come of what was never intended."""
+    with pytest.raises(LedgerCorrupt, match="without an intent"):
+        recorded(outcome("submitted", intended()))
+
+
+@pytest.mark.parametrize(
+    ("story", "phase", "state"),
+    [
+        ((), Phase.INTENDED, None),
+        (("unclear",), Phase.INTENDED, None),
+        (("absent",), Phase.INTENDED, None),
+        (("unsent",), Phase.UNSENT, None),
+        (("rejected",), Phase.REJECTED, None),
+        (("conflicted",), Phase.CONFLICTED, None),
+        (("superseded",), Phase.SUPERSEDED, None),
+        (("superseded", "adopted"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("submitted", "superseded"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("submitted",), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("adopted", "running"), Phase.SUBMITTED, RunState.RUNNING),
+        (("submitted", "succeeded"), Phase.SUBMITTED, RunState.SUCCEEDED),
+        (("submitted", "succeeded", "running"), Phase.SUBMITTED, RunState.SUCCEEDED),
+        (("submitted", "lost", "running"), Phase.SUBMITTED, RunState.RUNNING),
+        (("submitted", "unsent"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("submitted", "rejected"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("submitted", "conflicted", "unclear"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("conflicted", "adopted"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("resolved",), Phase.UNSENT, None),
+        (("conflicted", "resolved"), Phase.UNSENT, None),
+        (("submitted", "resolved"), Phase.SUBMITTED, RunState.SUBMITTED),
+        (("rejected", "resolved"), Phase.REJECTED, None),
+        (("resolved", "submitted"), Phase.SUBMITTED, RunState.SUBMITTED),
+    ],
+)
+def test_a_submission_s_story(story: tuple[str, ...], phase: Phase, state: RunState | None) -> None:
+    """Once submitted, always submitted; a terminal state is the last word."""
+    intent = intended()
+    submission = recorded(intent, *(outcome(kind, intent) for kind in story)).by_token[intent.token]
+    assert (submission.phase, submission.run_state) == (phase, state)
+
+
+def test_a_rejection_proves_absence_only_without_an_earlier_open_send() -> None:
+    """A second send that is refused says nothing about the first, which may have arrived."""
+    first = intended()
+    second = intended(send=2)
+    submission = recorded(first, second, outcome("rejected", second, send=2)).by_token[first.token]
+    assert submission.phase is Phase.INTENDED
+    assert [send.outcome for send in submission.sends] == [None, "rejected"]
+
+
+def test_all_sends_closed_prove_absence() -> None:
+    """When every send is known not to have arrived, nothing runs."""
+    first, second = intended(), intended(send=2)
+    events = [first, outcome("unsent", first), second, outcome("rejected", second, send=2)]
+    assert recorded(*events).by_token[first.token].phase is Phase.REJECTED
+
+
+def test_a_send_after_empty_looks_closes_the_earlier_ones() -> None:
+    """The intent of a further send is written only after the earlier ones were proven absent."""
+    first, second = intended(), intended(send=2, proven=True)
+    events = [first, outcome("unclear", first), outcome("absent", first), second, outcome("rejected", second, send=2)]
+    submission = recorded(*events).by_token[first.token]
+    assert submission.phase is Phase.REJECTED
+    assert [send.outcome for send in submission.sends] == ["absent", "rejected"]
+
+
+def test_an_observation_of_another_run_changes_nothing() -> None:
+    """Only the recorded run's state counts."""
+    intent = intended()
+    known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, run_id="other"))
+    assert known.by_token[intent.token].run_state is RunState.SUBMITTED
+
+
+@pytest.mark.parametrize(("other", "conflict"), [("a", ()), ("b", ("a", "b"))])
+def test_the_first_record_of_a_run_stays(other: str, conflict: tuple[str, ...]) -> None:
+    """Two passes that find the same run agree; another run is not lost, since somebody must be told."""
+    intent = intended()
+    known = recorded(intent, outcome("adopted", intent, run_id="a"), outcome("submitted", intent, run_id=other))
+    assert known.by_token[intent.token].run_id == "a"
+    assert known.by_token[intent.token].conflict == conflict
+
+
+def test_a_state_of_a_newer_version_is_refused() -> None:
+    """A word that this version does not know is no damage, and no guess."""
+    intent = intended()
+    with pytest.raises(LedgerFormatNewer, match="'paused'"):
+        recorded(intent, outcome("submitted", intent), outcome("paused", intent))
+
+
+def test_head_is_the_newest_event_about_the_spec() -> None:
+    """Unrelated progress does not move it."""
+    known = recorded(*ran("A", name="one"), *ran("A", name="two"))
+    assert (known.spec("one").head, known.spec("two").head, known.position) == (3, 6, 6)
+
+
+def test_each_submission_knows_where_its_events_are() -> None:
+    """The positions of a submission's events, each once, whatever else is between them."""
+    one, two = intended("A", name="one"), intended("A", name="two")
+    known = recorded(one, two, outcome("submitted", two), outcome("submitted", one))
+    fold(known, 5, [outcome("running", one), outcome("succeeded", one)])
+    assert [1, 4, 5] == known.by_token[one.token].positions
+    assert [2, 3] == known.by_token[two.token].positions
+    assert [] == known.spec("one").positions
+
+
+def test_baseline_skips_what_never_ran() -> None:
+    """The newest accepted or unresolved submission is what the spec is compared with."""
+    rejected, unsent = intended("B", 2), intended("C", 3)
+    known = recorded(*ran("A"), rejected, outcome("rejected", rejected), unsent, outcome("unsent", unsent))
+    record = known.spec("orders")
+    assert (record.baseline and record.baseline.generation, record.newest and record.newest.generation) == (1, 3)
+    assert record.next_generation == 4
+
+
+def test_an_empty_record() -> None:
+    """A name without events has no newest, no baseline, and generation one ahead."""
+    record = recorded().spec("orders")
+    assert (record, record.newest, record.baseline, record.next_generation) == (SpecRecord("orders"), None, None, 1)
+
+
+def test_live_and_unresolved_are_listed_by_name() -> None:
+    """What a pass asks AWS about."""
+    known = recorded(
+        *ran("A", name="b", end="running"), *ran("A", name="a", end=None), intended(name="d"), intended(name="c")
+    )
+    assert [s.name for s in known.live()] == ["a", "b"]
+    assert [s.name for s in known.unresolved()] == ["c", "d"]
+
+
+def test_an_overlay_moves_nothing() -> None:
+    """Observations that are not written change states, and neither heads nor positions."""
+    known = recorded(*ran("A", end=None))
+    overlay(known, [outcome("succeeded", intended())])
+    assert known.spec("orders").submissions[0].run_state is RunState.SUCCEEDED
+    assert (known.position, known.spec("orders").head) == (2, 2)
+
+
+def test_a_sighting_is_laid_over() -> None:
+    """What was found, what failed, by token."""
+    known = Recorded()
+    Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(known)
+    assert (known.found, known.look_errors, known.observe_errors) == (
+        {"t": ("r",)},
+        {"u": "denied"},
+        {"v": "no answer"},
+    )
+
+
+@given(st.lists(st.sampled_from(KINDS), max_size=8))
+def test_once_submitted_always_submitted(story: list[str]) -> None:
+    """No later event takes a run id back, and a finished run stays finished."""
+    intent = intended()
+    known = recorded(intent)
+    submission = known.by_token[intent.token]
+    for position, kind in enumerate(story, start=2):
+        before = deepcopy(submission)
+        fold(known, position, [outcome(kind, intent)])
+        if before.accepted:
+            assert submission.accepted
+            assert submission.run_id == before.run_id
+        if before.run_state in {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}:
+            assert submission.run_state is before.run_state
+
+
+@given(st.lists(st.sampled_from(KINDS), max_size=8))
+def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
+    """How events were batched does not change what they add up to."""
+    intent = intended()
+    events = [intent, *(outcome(kind, intent) for kind in story)]
+    one = recorded(*events)
+    two = Recorded()
+    fold(two, len(events), events)
+    left, right = one.by_token[intent.token], two.by_token[intent.token]
+    left.intent_position, left.positions = right.intent_position, right.positions
+    assert left == right
+
+
+def test_a_submission_is_of_its_newest_intent() -> None:
+    """Commit, actor and place in the files follow the send that was intended last: they say which checkout is newer."""
+    first = intended(commit="old", actor="one")
+    again = intended(commit="new", actor="two", send=2, source={"path": "moved.yaml", "line": 7})
+    submission = recorded(first, outcome("unsent", first), again).by_token[first.token]
+    assert ("new", "two") == (submission.commit, submission.actor)
+    assert {"path": "moved.yaml", "line": 7} == submission.source
+
+
+def test_what_a_person_abandoned_is_not_sent_again() -> None:
+    """It is no longer unresolved, counts as nothing that ran, and says who decided."""
+    intent = intended()
+    decided = outcome("resolved", intent, decision="abandon", reason="seen in the console")
+    state = recorded(intent, decided)
+    submission = state.by_token[intent.token]
+    assert (submission.phase, submission.error) == (Phase.ABANDONED, "tests decided: abandon (seen in the console)")
+    assert [send.outcome for send in submission.sends] == ["abandoned"]
+    assert (state.spec("orders").baseline, state.spec("orders").next_generation) == (None, 2)
+
+
+def test_a_run_taken_by_hand_is_the_spec_s_current_submission() -> None:
+    """Nothing was sent, and it counts as what ran; a second one under the same token changes nothing."""
+    state = recorded(taken(), taken(run_id="run-9"))
+    (submission,) = state.spec("orders").submissions
+    assert (submission.phase, submission.run_id, submission.live) == (Phase.SUBMITTED, "run-1", True)
+    assert state.spec("orders").baseline is submission
+    assert state.spec("orders").head == 2

@@ -1,0 +1,53 @@
+"""What of a lost ledger can be made again: the numbers that runs get."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.fsck import Present, numbered
+
+
+def _run(number: int, token: str | None = None) -> Present:
+    """A run; those with higher numbers are younger."""
+    return Present(
+        name="orders",
+        run_id=f"run-{number}",
+        token=token or f"r1-{number}",
+        kind="BatchJob",
+        locate={},
+        created_at=f"2026-11-22T02:00:{number:02}.000Z",
+        state="succeeded",
+        aws_state="SUCCEEDED",
+    )
+
+
+def _numbers(*generations: int | None, floor: int = 1) -> list[tuple[int | None, int]]:
+    """Generation and attempt of runs, oldest first; `None` is a run whose content is not what the spec asks for now."""
+    runs = [_run(index) for index in range(len(generations))]
+    known = {f"r1-{i}": (g, None, 1) for i, g in enumerate(generations) if g is not None}
+    return [(each.generation, each.attempt) for each in numbered(runs, known, floor)]
+
+
+def test_unknown_runs_fill_the_numbers_between():
+    """They keep their order; a known one has its own number."""
+    assert _numbers(None, None, 3, None) == [(1, 1), (2, 1), (3, 1), (4, 1)]
+    assert _numbers(None, 1) == [(1, 1001), (1, 1)]
+    assert _numbers(5, None, None) == [(5, 1), (6, 1), (7, 1)]
+
+
+def test_numbers_go_on_after_what_is_recorded():
+    """The ledger holds generations up to 3: what it lacks comes after."""
+    assert _numbers(None, None, floor=4) == [(4, 1), (5, 1)]
+
+
+@given(st.lists(st.none() | st.integers(1, 8), max_size=8), st.integers(1, 4))
+def test_no_number_is_given_twice_to_unknown_runs(generations: list[int | None], floor: int):
+    """Whatever is known, unknown runs get numbers of their own, and known ones theirs."""
+    distinct = [g if g is None or g not in generations[:i] else None for i, g in enumerate(generations)]
+    given_numbers = _numbers(*distinct, floor=floor)
+
+    assert len(set(given_numbers)) == len(given_numbers)
+    assert [n for n, g in zip(given_numbers, distinct, strict=True) if g is not None] == [
+        (g, 1) for g in distinct if g is not None
+    ]

@@ -1,0 +1,158 @@
+"""Digests and tokens: pinned by golden values, and by what may and may not change them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.identity import COSMETIC_FIELDS, Place, canonical, client_token, digest
+from reconciler.core.times import parse_time, seconds_text, time_text
+
+PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
+REQUEST = {
+    "applicationId": "00f1abcdefg",
+    "executionRoleArn": "arn:aws:iam::444455556666:role/emr-jobs",
+    "jobDriver": {
+        "sparkSubmit": {"entryPoint": "s3://acme-jobs/jobs/orders.py", "entryPointArguments": ["--day", "ñ"]}
+    },
+    "tags": {"team": "growth"},
+    "name": "orders-daily",
+}
+GOLDEN_DIGEST = "sha256:b88db5f8fca9f82f2b66308edda20c473bb76ff98f6f34fa1a5739266260df99"
+GOLDEN_TOKEN = "r1-84ee7c89c6d1d2f8ce3354c409c4aab4b42506d445d1f557"
+GOLDEN_SLOT_TOKEN = "r1-aa6c54784d9266dddf6c41054a5499f2ef5ade32d2f7b742"
+
+json_values = st.recursive(
+    st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+    ),
+    max_leaves=12,
+)
+requests = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_values, max_size=5)
+
+
+def shuffled(value: Any) -> Any:
+    """The same value with the keys of every object in reverse order."""
+    if isinstance(value, dict):
+        return {key: shuffled(value[key]) for key in reversed(value)}
+    return [shuffled(item) for item in value] if isinstance(value, list) else value
+
+
+def test_canonical_form() -> None:
+    """Keys are sorted at every depth, lists stay in order, and nothing is escaped that UTF-8 can carry."""
+    assert canonical({"b": [2, 1], "a": {"ñ": True, "n": "\n"}}) == '{"a":{"n":"\\n","ñ":true},"b":[2,1]}'.encode()
+
+
+@pytest.mark.parametrize("other", [1.0, "1", True, None, [1], {}])
+def test_values_that_look_alike_differ(other: Any) -> None:
+    """A number, its text, a fraction, true, null and a missing key are different content."""
+    assert canonical({"a": 1}) != canonical({"a": other})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_canonical_form_for_what_json_cannot_say(value: float) -> None:
+    """NaN and infinities have no JSON form and are refused."""
+    with pytest.raises(ValueError, match="JSON"):
+        canonical({"a": value})
+
+
+def test_golden_digest() -> None:
+    """The digest of an unchanged spec never changes, whatever is upgraded."""
+    assert digest("EmrServerlessJobRun", 1, REQUEST) == GOLDEN_DIGEST
+
+
+def test_golden_token_of_a_generation() -> None:
+    """The token of a generation never changes, whatever is upgraded."""
+    made = client_token(PLACE, "EmrServerlessJobRun", "orders-daily", 3, None, 1, GOLDEN_DIGEST)
+    assert made == GOLDEN_TOKEN
+
+
+def test_golden_token_of_a_slot() -> None:
+    """The token of a slot never changes, whatever is upgraded."""
+    made = client_token(PLACE, "EmrServerlessJobRun", "orders-daily", None, "2026-11-22T02:00:00Z", 2, GOLDEN_DIGEST)
+    assert made == GOLDEN_SLOT_TOKEN
+
+
+def test_a_token_fits_emr_serverless() -> None:
+    """A token is 51 characters of the alphabet that StartJobRun takes."""
+    assert len(GOLDEN_TOKEN) == 51
+    assert set(GOLDEN_TOKEN) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+@given(requests)
+def test_key_order_never_changes_a_digest(request: dict[str, Any]) -> None:
+    """A request with its keys in another order is the same content."""
+    assert digest("BatchJob", 1, shuffled(request)) == digest("BatchJob", 1, request)
+
+
+@given(requests, st.sampled_from(COSMETIC_FIELDS), json_values)
+def test_cosmetic_fields_never_change_a_digest(request: dict[str, Any], field: str, value: Any) -> None:
+    """Tags and names are not content."""
+    bare = {key: item for key, item in request.items() if key != field}
+    assert digest("BatchJob", 1, {**bare, field: value}) == digest("BatchJob", 1, bare)
+
+
+@given(requests, requests)
+def test_different_content_has_different_digests(one: dict[str, Any], two: dict[str, Any]) -> None:
+    """Digests are equal exactly where the canonical content is."""
+    same = canonical({k: v for k, v in one.items() if k not in COSMETIC_FIELDS}) == canonical(
+        {k: v for k, v in two.items() if k not in COSMETIC_FIELDS}
+    )
+    assert (digest("BatchJob", 1, one) == digest("BatchJob", 1, two)) is same
+
+
+def test_kind_and_revision_are_content() -> None:
+    """The same request under another kind or revision runs again."""
+    digests = {digest(kind, revision, REQUEST) for kind in ("a", "b") for revision in (1, 2)}
+    assert len(digests) == 4
+
+
+def test_every_part_of_an_identity_changes_the_token() -> None:
+    """Two submissions that differ in anything have different tokens."""
+    base: dict[str, Any] = {"place": PLACE, "kind": "k", "name": "n", "generation": 1, "slot": None, "attempt": 1}
+    others: list[dict[str, Any]] = [
+        {},
+        {"place": Place("x", "prod", "444455556666", "eu-west-1")},
+        {"place": Place("analytics", "x", "444455556666", "eu-west-1")},
+        {"place": Place("analytics", "prod", "x", "eu-west-1")},
+        {"place": Place("analytics", "prod", "444455556666", "x")},
+        {"kind": "x"},
+        {"name": "x"},
+        {"generation": 2},
+        {"generation": None, "slot": "2026-11-22T02:00:00Z"},
+        {"attempt": 2},
+        {"content_digest": "x"},
+    ]
+    tokens = {client_token(**{**base, "content_digest": "d", **other}) for other in others}
+    assert len(tokens) == len(others)
+
+
+@pytest.mark.parametrize(("generation", "slot"), [(None, None), (1, "2026-11-22T02:00:00Z")])
+def test_a_submission_has_a_generation_or_a_slot(generation: int | None, slot: str | None) -> None:
+    """Neither, or both, is no identity."""
+    with pytest.raises(ValueError, match="generation or a slot"):
+        client_token(PLACE, "k", "n", generation, slot, 1, "d")
+
+
+def test_the_owner_tag_names_project_target_and_spec() -> None:
+    """The tag by which people find a run's spec."""
+    assert PLACE.owner("orders-daily") == "analytics/prod/orders-daily"
+
+
+def test_times_are_utc_with_a_z() -> None:
+    """Ledger times carry milliseconds, shown times do not; both are UTC."""
+    moment = datetime(2026, 11, 22, 3, 0, 3, 123456, tzinfo=timezone(timedelta(hours=1)))
+    assert time_text(moment) == "2026-11-22T02:00:03.123Z"
+    assert seconds_text(moment) == "2026-11-22T02:00:03Z"
+    assert parse_time(time_text(moment)) == datetime(2026, 11, 22, 2, 0, 3, 123000, tzinfo=UTC)
+
+
+def test_a_time_without_zone_is_refused() -> None:
+    """Nobody has to guess which zone a time is in."""
+    with pytest.raises(ValueError, match="no time zone"):
+        parse_time("2026-11-22T02:00:03")

@@ -1,0 +1,68 @@
+"""What people are told of after a pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.core.decide import plan
+from reconciler.core.events import Notified
+from reconciler.core.notifications import Notice, notices
+from reconciler.core.state import Recorded
+from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec
+
+
+def found(wanted: Any, known: Recorded) -> list[tuple[str, list[str]]]:
+    """Key, without the token, and kinds of each notice."""
+    return [(notice.key.partition(":")[0], sorted(notice.kinds)) for notice in told(wanted, known)]
+
+
+def told(wanted: Any, known: Recorded) -> tuple[Notice, ...]:
+    """The notices of a pass that found this."""
+    return notices(plan(wanted, known, NOW), known, NOW)
+
+
+def test_good_news_is_no_news() -> None:
+    """Running and succeeded runs, and what was just sent, are told to nobody."""
+    for known in (recorded(*ran("A")), recorded(*ran("A", end="running")), recorded(intended("A", seconds=0))):
+        assert found(desired(spec("A")), known) == []
+
+
+def test_a_failed_run_that_holds_its_spec_is_told_once_as_both() -> None:
+    """One notice, for those who want failures and for those who want holds; not again under another name later."""
+    intent = intended("A")
+    known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(-60)))
+    (notice,) = told(desired(spec("A")), known)
+    assert sorted(notice.kinds) == ["failed", "held"]
+    after = recorded(
+        intent,
+        outcome("submitted", intent),
+        outcome("failed", intent, finished_at=at(-60)),
+        Notified(at=at(), name="orders", key=notice.key, kinds=("failed", "held")),
+    )
+    assert found(desired(spec("A")), after) == []
+    assert found(desired(spec("B")), after) == []
+
+
+def test_a_failed_run_that_was_replaced_by_a_change_is_still_told() -> None:
+    """For a day; what failed before notifications were turned on is old."""
+    intent = intended("A")
+    for ended, expected in ((-60, [("failed", ["failed"])]), (-90_000, [])):
+        known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(ended)))
+        assert found(desired(spec("B")), known) == expected
+
+
+def test_an_unknown_is_told_once_its_sender_is_done_with_it() -> None:
+    """Not while it may be under way: early notifications are noise."""
+    under_way = intended("A", seconds=-10)
+    assert found(desired(spec("A")), recorded(under_way)) == []
+    assert found(desired(spec("A")), recorded(under_way, outcome("unclear", under_way))) == [("settling", ["unknown"])]
+    assert found(desired(spec("A")), recorded(intended("A", seconds=-60))) == [("settling", ["unknown"])]
+
+
+def test_holds_are_told_by_their_kind() -> None:
+    """Rejected, lost, conflict: held, and lost as such too."""
+    intent = intended("A")
+    assert found(desired(spec("A")), recorded(intent, outcome("rejected", intent))) == [("rejected", ["held"])]
+    lost = recorded(intent, outcome("submitted", intent), outcome("lost", intent))
+    assert found(desired(spec("A")), lost) == [("lost", ["held", "lost"])]
+    assert found(desired(spec("A")), recorded(intent, outcome("conflicted", intent))) == [("conflict", ["held"])]

@@ -1,0 +1,45 @@
+"""What a pass makes of decisions that a person took."""
+
+from __future__ import annotations
+
+from reconciler.core.decide import plan
+from reconciler.core.plan import ActionType, Reason
+from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec, taken, token
+
+
+def test_what_was_decided_to_go_again_is_the_next_send_of_the_same_submission() -> None:
+    """The token and the generation stay, so that at most one run can carry them."""
+    intent = intended("A")
+    (action,) = plan(desired(spec("A")), recorded(intent, outcome("resolved", intent)), NOW).actions
+    assert (action.action, action.reason) == (ActionType.SUBMIT, Reason.NEW)
+    assert (action.client_token, action.generation, action.send) == (token("A", 1), 1, 2)
+
+
+def test_what_was_abandoned_is_quiet_for_the_same_content() -> None:
+    """The decision stands: nothing runs, nobody is asked again, and the plan says how to change that."""
+    intent = intended("A")
+    known = recorded(intent, outcome("resolved", intent, decision="abandon"))
+    made = plan(desired(spec("A")), known, NOW)
+    (action,) = made.actions
+    assert (action.action, action.reason, made.held) == (ActionType.NONE, Reason.IN_SYNC, ())
+    assert action.message == "generation 1 was abandoned by hand; to run it, raise spec.revision"
+
+
+def test_other_content_after_an_abandoned_generation_is_the_next_one() -> None:
+    """Its number is not given again; what ran before is what the new content is compared with."""
+    intent = intended("B", 2)
+    known = recorded(*ran("A", 1), intent, outcome("resolved", intent, decision="abandon"))
+    (changed,) = plan(desired(spec("C")), known, NOW).actions
+    assert (changed.action, changed.reason, changed.generation) == (ActionType.SUBMIT, Reason.SPEC_CHANGED, 3)
+    (back,) = plan(desired(spec("A")), known, NOW).actions
+    assert (back.action, back.reason, back.generation) == (ActionType.NONE, Reason.IN_SYNC, 1)
+
+
+def test_a_run_taken_by_hand_is_in_sync() -> None:
+    """The spec has a current submission, and nothing is submitted for it; a change is the next generation."""
+    known = recorded(taken("A"))
+    (same,) = plan(desired(spec("A")), known, NOW).actions
+    assert (same.action, same.reason, same.run_id) == (ActionType.NONE, Reason.IN_SYNC, "run-1")
+    known = recorded(taken("A"), outcome("succeeded", intended("A")))
+    (changed,) = plan(desired(spec("B")), known, NOW).actions
+    assert (changed.action, changed.reason, changed.generation) == (ActionType.SUBMIT, Reason.SPEC_CHANGED, 2)

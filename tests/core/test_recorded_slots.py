@@ -1,0 +1,94 @@
+"""What the ledger says about schedules and slots, and its fold."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.core import events as e
+from tests.builders import at, intended, outcome, recorded, scheduled, slot_intended
+
+ONE, TWO, THREE = "2026-11-22T00:30:00Z", "2026-11-22T01:00:00Z", "2026-11-22T01:30:00Z"
+
+
+def missed(*slots: str, settled: str | None = None) -> e.Missed:
+    """These slots never run."""
+    return e.Missed(
+        at=at(), name="orders", first=slots[0], last=slots[-1], count=len(slots), slots=slots, reason="deadline",
+        settled=settled,
+    )  # fmt: skip
+
+
+EVENTS = [
+    scheduled(),
+    scheduled(stopped="suspended", actor="tests"),
+    missed(ONE, TWO, settled=TWO),
+    e.Missed(at=at(), name="orders", first=ONE, last=THREE, reason="passed-over"),
+    e.BackfillAsked(at=at(), name="orders", slots=(ONE,), actor="tests"),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.type)
+def test_events_survive_their_json_form(event: e.Event) -> None:
+    """Decoding what was encoded gives the event back; a list stands for a tuple."""
+    form = e.encode(event)
+    assert e.decode({**form, "slots": tuple(form["slots"])} if "slots" in form else form) == event
+
+
+def test_a_spec_may_have_a_schedule_and_no_submission() -> None:
+    """Its record says since when the schedule is in force."""
+    record = recorded(scheduled()).spec("orders")
+    assert (record.newest, record.baseline, record.live, record.unresolved, record.head) == (None, None, [], [], 0)
+    assert record.schedule is not None
+    assert (record.schedule.since, record.schedule.schedule, record.schedule.stopped) == (at(-7200), "0 * * * *", None)
+
+
+def test_slots_are_missed_one_by_one() -> None:
+    """Those that are named, and no others between them."""
+    record = recorded(scheduled(), missed(ONE, THREE)).spec("orders")
+    assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, False, True]
+
+
+def test_slots_are_missed_as_a_range() -> None:
+    """Where there were too many to name, all of the range are."""
+    event = e.Missed(at=at(), name="orders", first=ONE, last=TWO, reason="deadline")
+    record = recorded(scheduled(), event).spec("orders")
+    assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, True, False]
+
+
+def test_what_is_dealt_with_and_did_not_run_was_missed() -> None:
+    """Past the settled slot nothing has to be kept: what has no submission there never runs."""
+    intent = slot_intended(TWO)
+    record = recorded(scheduled(), intent, outcome("submitted", intent), missed(ONE, settled=TWO)).spec("orders")
+    assert record.missed == []
+    assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, False, False]
+
+
+def test_slots_before_a_schedule_are_nobody_s() -> None:
+    """A schedule that begins anew has no earlier slots, missed or not."""
+    record = recorded(scheduled(), missed(ONE, settled=ONE), scheduled(seconds=-60)).spec("orders")
+    assert not record.is_missed(ONE)
+
+
+def test_a_backfill_is_over_slot_by_slot() -> None:
+    """A slot that was asked for is no longer waiting once it is intended."""
+    asked = e.BackfillAsked(at=at(), name="orders", slots=(ONE, TWO), actor="tests")
+    intent = slot_intended(ONE)
+    assert recorded(scheduled(), asked, asked, intent).spec("orders").backfill == [TWO]
+
+
+def test_a_run_that_aws_did_not_know_is_seen_again() -> None:
+    """Looks without an answer count from the last one that had one; those at another run do not count."""
+    intent = intended()
+    unseen = outcome("unseen", intent)
+    known = recorded(intent, outcome("submitted", intent), unseen, outcome("unseen", intent, run_id="other"))
+    assert known.by_token[intent.token].unseen == [at(-3590)]
+    known = recorded(intent, outcome("submitted", intent), unseen, outcome("running", intent))
+    assert known.by_token[intent.token].unseen == []
+
+
+def test_a_cancel_may_be_asked_before_the_run_is_known() -> None:
+    """It is kept until the run is adopted."""
+    intent = intended()
+    asked = e.CancelAsked(at=at(), name="orders", token=intent.token, reason="wrong day", actor="tests")
+    submission = recorded(intent, asked, outcome("adopted", intent)).by_token[intent.token]
+    assert (submission.live, submission.cancel_asked_at, submission.replaced) == (True, at(), False)

@@ -1,0 +1,80 @@
+"""What a person is told of an unknown: since when, until when, and the commands that decide it."""
+
+from __future__ import annotations
+
+from reconciler.core.decide import plan
+from reconciler.core.events import Event
+from reconciler.core.suggested_commands import Remedy
+from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec, token
+
+
+def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str = "A") -> list[Remedy | None]:
+    """Of each action of the plan of one spec; `found` are the runs that carry its newest token."""
+    state = recorded(*events)
+    newest = state.spec("orders").newest
+    if found is not None and newest is not None:
+        state.found[newest.token] = found
+    return [action.remedy for action in plan(desired(spec(content)), state, NOW).actions]
+
+
+def test_an_unknown_without_a_run_has_three_ways():
+    """The run that the person finds, sending it again, or giving it up; with the target, ready to be pasted."""
+    assert _remedies(intended(seconds=-60)) == [
+        Remedy(
+            (
+                'reconciler adopt orders RUN_ID -t prod --reason "..."',
+                'reconciler resolve orders --submit -t prod --reason "..."',
+                'reconciler resolve orders --abandon -t prod --reason "..."',
+            ),
+            "2026-11-22T01:59:00Z",
+            "2026-11-22T02:24:00Z",
+        )
+    ]
+
+
+def test_a_conflict_names_its_runs():
+    """One of them is adopted, or none; sending it again is no way."""
+    assert [remedy.commands for remedy in _remedies(intended(), found=("run-8", "run-9")) if remedy] == [
+        (
+            'reconciler adopt orders run-8 -t prod --reason "..."',
+            'reconciler adopt orders run-9 -t prod --reason "..."',
+            'reconciler resolve orders --abandon -t prod --reason "..."',
+        )
+    ]
+
+
+def test_a_submission_with_a_second_run_names_both():
+    """It has a run, and was found to have another: it can only be said which one counts."""
+    intent = intended()
+    events = [intent, outcome("submitted", intent), outcome("adopted", intent, run_id="run-9")]
+
+    assert [remedy.commands for remedy in _remedies(*events) if remedy] == [
+        (
+            'reconciler adopt orders run-1 -t prod --reason "..."',
+            'reconciler adopt orders run-9 -t prod --reason "..."',
+        )
+    ]
+
+
+def test_of_several_unresolved_each_is_named():
+    """Two submissions of one spec: `resolve` needs the token to tell them apart."""
+    told = _remedies(intended("A", 1), intended("B", 2, seconds=-60), found=None, content="B")
+
+    assert [remedy.commands[1] for remedy in told if remedy] == [
+        f'reconciler resolve orders --submit --token {token(content, number)} -t prod --reason "..."'
+        for content, number in (("A", 1), ("B", 2))
+    ]
+
+
+def test_a_bad_end_can_be_retried():
+    """Held after it failed, was cancelled by others, or was rejected: the command that has it run once more."""
+    rejected = intended()
+    for events in (ran(end="failed"), ran(end="cancelled"), (rejected, outcome("rejected", rejected))):
+        assert _remedies(*events) == [Remedy(('reconciler retry orders -t prod --reason "..."',))]
+
+
+def test_what_is_known_needs_no_person():
+    """In sync, to be adopted, to be submitted: nothing to decide."""
+    assert _remedies(*ran()) == [None]
+    assert _remedies(intended(), found=("run-1",)) == [None]
+    assert _remedies() == [None]

@@ -1,0 +1,146 @@
+"""The recorded state as JSON and back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import reconciler.core
+from reconciler.core import events as e
+from reconciler.core.state import OF_THE_PASS, Recorded, Sighting
+from reconciler.ledger import snapshot as form
+from reconciler.ledger.snapshot import fold_version, form_of, recorded_of
+from tests.core.histories import event_types, events_of, folded, possible, stories
+
+
+def again(recorded: Recorded) -> Recorded:
+    """The state after a way through JSON text."""
+    return recorded_of(json.loads(json.dumps(form_of(recorded))))
+
+
+@pytest.mark.parametrize("kind", event_types(), ids=lambda kind: kind.type)
+def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
+    """What events add up to is the same, all at once or from the form of any beginning of them."""
+
+    @settings(max_examples=5)
+    @given(stories(), events_of(kind), stories(4), st.data())
+    def check(before: list[e.Event], event: e.Event, after: list[e.Event], data: st.DataObject) -> None:
+        story = possible([*before, event, *after])
+        cut = data.draw(st.integers(0, len(story)))
+        whole, resumed = folded(story), folded(story[cut:], again(folded(story[:cut])))
+        assert whole == resumed
+        assert list(whole.by_token) == list(resumed.by_token)
+
+    check()
+
+
+@pytest.mark.parametrize("kind", event_types(), ids=lambda kind: kind.type)
+def test_stories_hold_every_type(kind: type[e.Event]) -> None:
+    """Each type of event can follow an intent, so that the stories are about all of them."""
+
+    @settings(max_examples=3)
+    @given(events_of(kind))
+    def check(event: e.Event) -> None:
+        assert event in possible([event])
+
+    check()
+
+
+def test_a_submission_stays_one_object() -> None:
+    """What the fold changes through the token is what the spec holds."""
+    state = again(folded(possible([])))
+    held = [submission for record in state.specs.values() for submission in record.submissions]
+    assert {id(submission) for submission in held} == {id(submission) for submission in state.by_token.values()}
+
+
+def test_what_the_pass_found_is_left_out() -> None:
+    """Found runs and errors are of one pass, and never kept."""
+    state = folded(possible([]))
+    Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(state)
+    kept = again(state)
+    assert ({}, {}, {}) == (kept.found, kept.look_errors, kept.observe_errors)
+    left_out = {known.name for known in fields(Recorded) if OF_THE_PASS in known.metadata}
+    assert {"found", "look_errors", "observe_errors", "overlaid"} == left_out
+
+
+def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
+    """The object is the same and its findings stay, all else is the other's."""
+    state, other = Recorded(), folded(possible([]))
+    Sighting({"t": ["r"]}).lay_over(state)
+    state.become(other)
+    assert (other.position, other.specs, {"t": ("r",)}) == (state.position, state.specs, state.found)
+
+
+class Colour(StrEnum):
+    """Some words."""
+
+    RED = "red"
+
+
+@dataclass
+class Inner:
+    """An object in an object."""
+
+    number: int
+
+
+@dataclass(kw_only=True)
+class Sample:
+    """One field of every type that the form can hold."""
+
+    text: str = "a"
+    maybe: str | None = None
+    colour: Colour | None = Colour.RED
+    inner: Inner = field(default_factory=lambda: Inner(1))
+    inners: list[Inner] = field(default_factory=lambda: [Inner(2), Inner(3)])
+    words: tuple[str, ...] = ("x", "y")
+    colours: frozenset[Colour] = frozenset({Colour.RED})
+    by_name: dict[str, Inner] = field(default_factory=lambda: {"n": Inner(4)})
+    by_pair: dict[tuple[str, ...], int] = field(default_factory=lambda: {("a", "b"): 1})
+    anything: dict[str, object] = field(default_factory=lambda: {"k": [1, None, {"deep": True}]})
+
+
+def test_every_type_that_a_field_may_have() -> None:
+    """Objects, words, sets, tuples and mappings come back as what they were."""
+    to, back = form._whole(Sample, None)
+    sample = Sample()
+    assert sample == back(json.loads(json.dumps(to(sample))))
+
+
+@pytest.mark.parametrize("hint", [bytes, Inner | Colour, tuple[str, Inner], type[Inner]])
+def test_a_type_that_cannot_be_held_is_told(hint: Any) -> None:
+    """A field of another type is an error where it is written, not a loss where it is read."""
+    with pytest.raises(TypeError, match="form of the recorded state"):
+        form._coder(hint, None)
+
+
+def test_another_number_of_fields_is_refused() -> None:
+    """A list that is too short or too long stands for no object."""
+    _, back = form._whole(Inner, None)
+    with pytest.raises(ValueError, match="Inner has 1 fields, the form 2"):
+        back([1, 2])
+
+
+def test_the_version_follows_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any change of events, fold or state makes another version; without the source there is none."""
+    source = tmp_path / "core"
+    shutil.copytree(Path(reconciler.core.__file__).parent, source)
+    monkeypatch.setattr(form, "files", lambda _: source)
+    version = fold_version.__wrapped__
+    assert fold_version() == version()
+    fold = source / "fold.py"
+    fold.write_text(fold.read_text().replace("max(recorded.position, position)", "position"))
+    changed = version()
+    assert changed not in {fold_version(), None}
+    fold.rename(source / "fold2.py")
+    assert version() not in {changed, None}
+    shutil.rmtree(source)
+    assert version() is None

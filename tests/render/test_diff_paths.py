@@ -1,0 +1,53 @@
+"""How places in a request are written."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.redact.request import path_keys
+from reconciler.render.diff import EntryName, entry_names, fields, path_text
+
+
+def test_paths_are_in_awss_words():
+    """Plain names are joined by dots; indexes, names of entries and other keys stand in brackets."""
+    assert (
+        path_text(("jobDriver", "sparkSubmit", "entryPointArguments", 1))
+        == "jobDriver.sparkSubmit.entryPointArguments[1]"
+    )
+    assert path_text(("conf", "spark.executor.memory")) == 'conf["spark.executor.memory"]'
+    assert path_text(("environment", EntryName("STAGE"), "value")) == 'environment["STAGE"].value'
+    assert path_text(('say "hi"\n',)) == '["say \\"hi\\"\\n"]'
+
+
+@given(st.lists(st.one_of(st.text(), st.integers(0, 10_000)), min_size=1))
+def test_paths_can_be_read_back(keys):
+    """What masking reads from a path is what the comparison wrote into it, whatever the keys are."""
+    assert path_keys(path_text(keys)) == tuple(keys)
+
+
+def test_entries_are_known_by_unique_names():
+    """Names count only where every entry has one and no two share it."""
+    assert entry_names([{"name": "A"}, {"name": "B"}]) == ["A", "B"]
+    assert entry_names([{"name": "A"}, {"name": "A"}]) is None
+    assert entry_names([{"name": "A"}, {"value": "B"}]) is None
+    assert entry_names([{"name": "A"}, "B"]) is None
+
+
+def test_every_field_of_a_request_is_listed():
+    """Lists of plain values are one field, named entries are entered by name, others by index, empty ones are there."""
+    request = {
+        "a": {"b": 1, "empty": {}, "none": []},
+        "command": ["x", "y"],
+        "environment": [{"name": "A", "value": "1"}],
+        "rules": [{"action": "EXIT"}, {"action": "RETRY"}],
+    }
+    assert [(path_text(path), value) for path, value in fields(request)] == [
+        ("a.b", 1),
+        ("a.empty", {}),
+        ("a.none", []),
+        ("command", ["x", "y"]),
+        ('environment["A"].value', "1"),
+        ("rules[0].action", "EXIT"),
+        ("rules[1].action", "RETRY"),
+    ]

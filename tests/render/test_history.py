@@ -1,0 +1,97 @@
+"""The story of a spec, and of one run."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from reconciler.core import events as e
+from reconciler.render.history import history_json, history_text, why_json, why_text
+from reconciler.render.plan_json import dumps
+from tests.render.golden_files import check
+from tests.render.samples import changed, intended, observed, recorded, submitted, token
+
+AT = "2026-11-22T01:00:05.000Z"
+
+
+def events() -> list[tuple[int, e.SubmissionEvent]]:
+    """A spec whose first send was unclear and adopted, whose second was cancelled, and whose third has two runs."""
+    of: dict[str, Any] = {"name": "orders-daily", "at": AT}
+    return list(
+        enumerate(
+            [
+                intended(),
+                e.Unclear(**of, token=token(), send=1, code="ReadTimeoutError", message="no answer, password=hunter2"),
+                e.Absent(**of, token=token(), looked_at=AT),
+                e.Adopted(**of, token=token(), run_id="00f7run1"),
+                observed(detail="done\x1b[2J"),
+                intended(number=2, reason="spec-changed", commit=None),
+                e.Unsent(**of, token=token(number=2), send=1, code="EndpointConnectionError", message="no route"),
+                intended(number=2, send=2, reason="spec-changed"),
+                submitted(number=2, send=2),
+                e.CancelAsked(**of, token=token(number=2), run_id="00f7run2", reason="asked", actor="ben"),
+                intended(number=3, attempt=2),
+                e.Rejected(**of, token=token(number=3), send=1, code="ValidationException", message="no"),
+                intended(number=4, generation=None, slot="2026-11-22T02:00:00Z"),
+                e.Conflicted(**of, token=token(number=4), run_ids=("a", "b")),
+            ],
+            start=4,
+        )
+    )
+
+
+def of(number: int) -> list[tuple[int, e.SubmissionEvent]]:
+    """The events of one generation."""
+    return [(position, event) for position, event in events() if event.token == token(number=number)]
+
+
+def test_a_history_reads_well():
+    """Every event of a spec, one line each, masked and escaped."""
+    check("history.txt", history_text(events()))
+
+
+def test_a_history_in_json_is_the_ledgers():
+    """The events as they are stored, with their positions, whole."""
+    form = history_json(events())
+    assert [each["position"] for each in form["events"]] == list(range(4, 18))
+    assert form["events"][1] == {"position": 5, **e.encode(events()[1][1])}
+    assert e.decode(json.loads(dumps(form))["events"][0]) == events()[0][1]
+
+
+def test_nothing_recorded_is_said():
+    """An empty history is a sentence, not an empty line."""
+    assert history_text([]) == "Nothing is recorded."
+
+
+def test_why_reads_well():
+    """One run: what, from where, who, when, and what changed since the one before."""
+    previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
+    check("why.txt", why_text(of(2), changed().changes, previous))
+    check("why.json", dumps(why_json(of(2), changed().changes, previous)))
+
+
+def test_why_of_a_first_run_compares_with_nothing():
+    """Without a run before there is nothing to compare; an equal one is said to be equal."""
+    assert "compared with" not in why_text(of(1))
+    assert why_json(of(1))["previous"] is None
+    previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
+    assert why_text(of(2), (), previous).endswith("the same request")
+
+
+def test_a_run_is_found_again_by_its_slot():
+    """A submission for a slot, with several runs, tells both."""
+    text = why_text(of(4))
+    assert "slot 2026-11-22T02:00:00Z" in text
+    assert why_json(of(4))["state"] == "conflicted"
+    assert "run a, b" in history_text(of(4))
+
+
+def test_colour_adds_nothing_but_colour():
+    """Without its colour codes, a coloured story is the plain one."""
+    for plain, painted in [
+        (history_text(events()), history_text(events(), color=True)),
+        (why_text(of(1)), why_text(of(1), color=True)),
+    ]:
+        assert plain != painted
+        assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == plain

@@ -1,0 +1,199 @@
+"""The plan for machines, and back."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.plan import ActionOutcome, ActionResult, ActionType, Change, Reason
+from reconciler.errors import PlanFileError
+from reconciler.model.base import JSON
+from reconciler.render.plan_json import dumps, plan_from_json, plan_json, result_json, status_json
+from reconciler.render.status import rows
+from tests.render.golden_files import check
+from tests.render.samples import action, changed, every_kind_of_action, held_and_waiting, intended, plan, recorded
+
+DOCUMENTED = [
+    "name", "kind", "action", "reason", "generation", "slot", "attempt", "digest", "client_token", "ledger_head",
+    "run_id", "replaces", "source", "changes", "request", "message",
+]  # fmt: skip
+
+
+def test_every_kind_of_action_in_json():
+    """One plan with everything in it, as machines read it."""
+    check("plan.json", dumps(plan_json(every_kind_of_action())))
+
+
+def test_the_documented_keys_come_first_and_in_order():
+    """The keys of the documented form, in its order; what was added follows."""
+    form = plan_json(plan(changed()))
+    assert list(form)[:8] == [
+        "format_version", "tool_version", "project", "target", "account", "region", "created_at", "ledger_position",
+    ]  # fmt: skip
+    assert list(form)[-2:] == ["actions", "summary"]
+    assert list(form["actions"][0])[: len(DOCUMENTED)] == DOCUMENTED
+    assert list(form["actions"][0]["changes"][0]) == ["path", "op", "before", "after"]
+    assert list(form["summary"]) == [str(kind) for kind in ActionType]
+
+
+def test_the_json_is_whole():
+    """Nothing is masked: requests and changes are what they are."""
+    form = dumps(plan_json(every_kind_of_action()))
+    assert all(secret in form for secret in ("hunter2", "hunter3", "verysecret", "othersecret"))
+
+
+def test_a_plan_survives_its_file():
+    """What is read back is what was planned, field for field."""
+    made = every_kind_of_action()
+    assert plan_from_json(json.loads(dumps(plan_json(made)))) == made
+
+
+def test_additions_of_a_newer_minor_version_are_passed_over():
+    """A newer reconciler of the same major format can be read."""
+    form = plan_json(every_kind_of_action())
+    form["format_version"] = "1.7"
+    form["new"] = form["actions"][0]["new"] = form["actions"][-3]["source"]["new"] = 1
+    assert plan_from_json(form) == every_kind_of_action()
+
+
+def _changed(path: list[Any], value: Any) -> JSON:
+    """A plan's JSON with one value replaced, or taken out where `value` is `...`."""
+    form = copy.deepcopy(plan_json(plan(changed())))
+    *outer, last = path
+    target: Any = form
+    for key in outer:
+        target = target[key]
+    if value is ...:
+        del target[last]
+    else:
+        target[last] = value
+    return form
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (["format_version"], "2.0", "format_version 2.0, this version reads 1.x"),
+        (["format_version"], 1.0, "the plan file: format_version must be a string"),
+        (["format_version"], ..., "the plan file lacks format_version"),
+        (["actions"], ..., "the plan file lacks actions"),
+        (["actions"], {}, "actions must be a list"),
+        (["actions", 0], 1, "actions must be a list of objects"),
+        (["actions", 0, "client_token"], ..., "the plan file, actions[0] lacks client_token"),
+        (["actions", 0, "name"], None, "actions[0]: name must be a string"),
+        (["actions", 0, "action"], "explode", "actions[0]: action must be an action or reason that this version knows"),
+        (["actions", 0, "reason"], "why-not", "not 'why-not'"),
+        (["actions", 0, "attempt"], True, "attempt must be a whole number"),
+        (["actions", 0, "attempt"], "1", "attempt must be a whole number"),
+        (["actions", 0, "streaming"], 0, "streaming must be true or false"),
+        (["actions", 0, "request"], [], "request must be an object"),
+        (["actions", 0, "source"], "x:1", "source must be an object"),
+        (["actions", 0, "source", "line"], ..., "actions[0], source lacks line"),
+        (["actions", 0, "changes", 0, "op"], "swap", "op must be one of add, remove, change, reorder"),
+        (["actions", 0, "changes", 0, "after"], ..., "actions[0], changes[0] lacks after"),
+        (["actions", 0, "locate"], {"applicationId": 1}, "locate must be an object of strings"),
+        (["warnings"], [1], "warnings must be a list of strings"),
+        (["ledger_position"], None, "ledger_position must be a whole number"),
+        (["summary"], {"submit": 9}, "summary does not count its actions"),
+    ],
+)
+def test_a_plan_file_that_is_not_one_is_refused_by_name(path, value, words):
+    """What is applied must be what was approved: a file with anything missing or wrong is no plan."""
+    with pytest.raises(PlanFileError) as raised:
+        plan_from_json(_changed(path, value))
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("data", [None, [], "plan", 1])
+def test_other_json_is_no_plan(data):
+    """A file of any other JSON is refused in words."""
+    with pytest.raises(PlanFileError, match="not a JSON object"):
+        plan_from_json(data)
+
+
+def test_a_marked_change_keeps_its_mark():
+    """What only its neighbours tell to be a secret is still known to be one in a saved plan."""
+    made = plan(changed(changes=(Change("args[1]", "change", "x", "y", sensitive=True),)))
+    form = plan_json(made)
+    assert form["actions"][0]["changes"][0]["sensitive"] is True
+    assert plan_from_json(form) == made
+
+
+def test_results_are_laid_over_the_plan():
+    """An apply gives the plan with outcome, run id and error on each action."""
+    found = action("found", action=ActionType.ADOPT, reason=Reason.FOUND, run_id="00found")
+    made = plan(action("a"), action("b"), found)
+    results = [
+        ActionResult(ActionOutcome.SUBMITTED, "00new"),
+        ActionResult(ActionOutcome.REJECTED, error="ValidationException: no"),
+        ActionResult(ActionOutcome.ADOPTED),
+    ]
+    form = result_json(made, results)
+    assert [(a["outcome"], a["run_id"], a["error"]) for a in form["actions"]] == [
+        ("submitted", "00new", None),
+        ("rejected", None, "ValidationException: no"),
+        ("adopted", "00found", None),
+    ]
+    assert form["summary"] == made.summary()
+
+
+def test_results_that_do_not_fit_their_plan_are_refused():
+    """There is one result for each action, in its order: anything else is a mistake of the caller."""
+    with pytest.raises(ValueError, match="shorter"):
+        result_json(plan(action()), [])
+
+
+def test_the_status_in_json():
+    """One object for each spec, with the documented fields."""
+    made = plan(action(action=ActionType.NONE, reason=Reason.IN_SYNC))
+    form = status_json(rows(made, recorded(intended())))
+    assert list(form["specs"][0]) == [
+        "name", "kind", "generation", "slot", "attempt", "state", "run_id", "client_token", "digest", "submitted_at",
+        "finished_at", "in_sync", "reason", "next_slot",
+    ]  # fmt: skip
+
+
+def test_an_unknown_in_json_says_what_decides_it():
+    """Since when, until when, and the commands, in the plan as in the status; else the key is not there."""
+    made = plan(*held_and_waiting())
+    told = {entry["name"]: entry["remedy"] for entry in plan_json(made)["actions"] if "remedy" in entry}
+    rowed = {entry["name"] for entry in status_json(rows(made, recorded()))["specs"] if "remedy" in entry}
+
+    assert set(told) == rowed == {"doubt", "failed", "settling", "twice"}
+    assert told["doubt"]["since"] == "2026-11-21T02:00:03Z"
+    assert told["doubt"]["settles_at"] == "2026-11-21T02:25:03Z"
+    assert told["doubt"]["commands"][1] == 'reconciler resolve doubt --submit -t prod --reason "..."'
+
+
+TEXTS = st.text(alphabet=st.characters(exclude_categories=[]))
+
+
+@given(
+    st.recursive(TEXTS | st.integers() | st.none() | st.booleans(), lambda v: st.lists(v) | st.dictionaries(TEXTS, v))
+)
+def test_dumped_json_is_safe_and_the_same(value):
+    """Any value, lone surrogates and control characters included, is printable UTF-8 and reads back as itself."""
+    text = dumps(value)
+    text.encode()
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text) == value or json.dumps(json.loads(text)) == json.dumps(value)
+
+
+def test_blank_letters_are_visible_in_json():
+    """Letters that look like nothing are written out."""
+    assert dumps("a\u3164\x7f") == '"a\\u3164\\u007f"'
+
+
+def test_the_documentation_names_every_key():
+    """docs/plan-format.md has each key of a plan, an action and a change, each reason and each outcome."""
+    text = (Path(__file__).parents[2] / "docs" / "plan-format.md").read_text()
+    form = result_json(plan(changed()), [ActionResult(ActionOutcome.NONE)])
+    change = {**form["actions"][0]["changes"][0], "sensitive": True}
+    words = [*form, *form["actions"][0], *change, *ActionType, *Reason, *ActionOutcome]
+    assert [word for word in words if f"`{word}`" not in text] == []

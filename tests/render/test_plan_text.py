@@ -1,0 +1,115 @@
+"""The plan at a terminal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from reconciler.core.plan import ActionType, Change, Reason
+from reconciler.render.plan_text import plan_text
+from tests.render.golden_files import check
+from tests.render.samples import PLACE, action, changed, every_kind_of_action, plan
+
+
+def test_every_kind_of_action_reads_well():
+    """One plan with everything in it, as people see it."""
+    check("plan.txt", plan_text(every_kind_of_action()))
+
+
+def test_a_verbose_plan_tells_identities():
+    """With more words: tokens, digests, and what is in sync."""
+    check(
+        "plan-verbose.txt",
+        plan_text(plan(changed(), action("same", action=ActionType.NONE, reason=Reason.IN_SYNC)), verbose=True),
+    )
+
+
+def test_colour_adds_nothing_but_colour():
+    """Without its colour codes, a coloured plan is the plain one."""
+    painted = plan_text(every_kind_of_action(), color=True)
+    assert "\x1b[" in painted
+    assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == plan_text(every_kind_of_action())
+    assert "\x1b" not in plan_text(every_kind_of_action())
+
+
+def test_nothing_to_do_is_said_in_one_line():
+    """In sync: no legend, no actions, and the words people look for."""
+    same = [action(f"same-{number}", action=ActionType.NONE, reason=Reason.IN_SYNC) for number in range(57)]
+    text = plan_text(plan(*same))
+    assert text.splitlines()[-1] == "No changes. 57 in sync."
+    assert "Signs" not in text
+    assert "same-1" not in text
+
+
+def test_the_summary_counts_what_there_is():
+    """Types without actions are not counted; what is in sync always is."""
+    submits = [action(f"job-{number}") for number in range(2)]
+    gone = action("gone", action=ActionType.CANCEL, reason=Reason.SPEC_REMOVED, run_id="00f")
+    assert plan_text(plan(*submits, gone)).splitlines()[-1] == "Plan: 2 to submit, 1 to cancel, 0 in sync."
+
+
+def test_holds_alone_are_no_changes():
+    """What only waits or is held changes nothing, and is still counted."""
+    held = action(action=ActionType.HOLD, reason=Reason.LOST)
+    assert plan_text(plan(held)).splitlines()[-1] == "No changes. 1 held, 0 in sync."
+
+
+def test_a_field_is_one_line():
+    """The form that reviews rely on: sign, path, before, after."""
+    lines = plan_text(plan(changed())).splitlines()
+    assert '      ~ jobDriver.sparkSubmit.conf["spark.executor.memory"]: "4g" -> "8g"' in lines
+
+
+def test_an_order_is_shown_on_both_sides():
+    """A change of nothing but order shows both orders."""
+    shown = plan_text(plan(changed(changes=(Change("environment", "reorder", ["A", "B"], ["B", "A"]),))))
+    assert '      ~ environment: other order\n          ["A", "B"]\n       -> ["B", "A"]' in shown
+
+
+@pytest.mark.parametrize("place", ["name", "message", "value", "path", "source", "warning", "run"])
+def test_nothing_of_users_reaches_the_terminal_raw(place):
+    """Escapes, overrides, line ends and runner commands are written out wherever users and AWS can put them."""
+    evil = "x\x1b[2J\u202e\n::error::boom ##[error]"
+    from reconciler.core.desired import Source
+
+    given = {
+        "name": lambda: plan(action(evil)),
+        "message": lambda: plan(action(message=f"{evil}")),
+        "value": lambda: plan(changed(changes=(Change("a", "change", evil, [evil]),))),
+        "path": lambda: plan(changed(changes=(Change(f'a["{evil}"]', "add", None, 1),))),
+        "source": lambda: plan(action(source=Source(evil, 1))),
+        "warning": lambda: plan(warnings=(evil,)),
+        "run": lambda: plan(action(action=ActionType.REPLACE, replaces=evil)),
+    }
+    for verbose in (False, True):
+        text = plan_text(given[place](), verbose=verbose)
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert not any(line.lstrip().startswith("::") for line in text.split("\n"))
+        assert "##[" not in text
+        assert "\\u001b[2J\\u202e" in text
+
+
+def test_the_place_is_named_first():
+    """People see at once which target a plan is for."""
+    first = plan_text(plan()).splitlines()[0]
+    assert first == f"Project {PLACE.project}, target {PLACE.target} (account {PLACE.account}, region {PLACE.region})"
+
+
+def test_an_unknown_kind_is_shown_as_it_is_sent():
+    """A plan file may name a kind that this version does not have: its request is shown all the same."""
+    assert '+ applicationId: "00f1abcdefg"' in plan_text(plan(action(kind="NewKind")))
+
+
+def test_a_revision_alone_is_shown_as_what_changed():
+    """The request is the same, so no field of it is shown; the sign that is used is explained."""
+    revised = action(reason=Reason.REVISION_CHANGED, generation=2, revision=7)
+    lines = plan_text(plan(revised)).splitlines()
+    assert "      ~ revision: changed to 7 (the request is the same)" in lines
+    assert "   ~ changed field" in lines
+
+
+@pytest.mark.parametrize("reason", [Reason.NEW, Reason.SPEC_CHANGED])
+def test_a_revision_is_not_shown_beside_a_change(reason):
+    """Where the request changed, its fields say so."""
+    assert "revision" not in plan_text(plan(action(reason=reason, generation=2, revision=7)))
