@@ -5,7 +5,7 @@
     ├── SpecErrors                 problems in files, all of a run together
     ├── GuardError                 a check refused to go on; nothing was sent
     │   ├── AccountMismatch        credentials of another account
-    │   ├── ClockOff               this machine's clock and AWS's differ too much
+    │   ├── ClockSkew              this machine's clock and AWS's differ too much
     │   ├── LimitExceeded          maxSubmissions, maxCancellations
     │   └── LocalLedgerInCI        a SQLite ledger on a runner that forgets it
     ├── PlanFileError              a plan file that cannot be read, or is of another project
@@ -18,10 +18,10 @@
     │   ├── LedgerFormatNewer      written by a newer reconciler
     │   ├── LedgerPinned           it belongs to another project, target, account or region
     │   ├── LedgerDenied           credentials are missing, wrong, or may not do what is needed
-    │   ├── LedgerNoStore          there is no bucket or table of that name
-    │   ├── LedgerUnfit            the bucket or table cannot hold a ledger as it is
+    │   ├── LedgerStoreMissing     there is no bucket or table of that name
+    │   ├── LedgerStoreInvalid     the bucket or table cannot hold a ledger as it is
     │   └── LedgerUnreachable      no answer; what was written is not known
-    ├── NotTold                    a webhook did not take what it was told
+    ├── NotificationFailed         a webhook did not accept a notification
     └── ServiceError               AWS answered a read with an error, or not at all
 
 What may live here: exception types, their fields and their wording. What may not: anything that raises them.
@@ -96,7 +96,7 @@ class AccountMismatch(GuardError):
         )
 
 
-class ClockOff(GuardError):
+class ClockSkew(GuardError):
     """This machine's clock and AWS's differ by more than is allowed for; `seconds` is how far ours is ahead."""
 
     def __init__(self, seconds: float, allowed: float) -> None:
@@ -176,11 +176,11 @@ class LedgerDenied(LedgerError):
     """There are no credentials for the ledger, or they may not do what is needed. Nothing was written."""
 
 
-class LedgerNoStore(LedgerError):
+class LedgerStoreMissing(LedgerError):
     """The bucket or table that should hold the ledger does not exist: not the same as an empty one."""
 
 
-class LedgerUnfit(LedgerError):
+class LedgerStoreInvalid(LedgerError):
     """The bucket or table cannot hold a ledger as it is: another region, other keys, items that expire."""
 
 
@@ -188,7 +188,7 @@ class LedgerUnreachable(LedgerError):
     """The ledger did not answer; what was being written is there or not, and only a later read can tell."""
 
 
-class NotTold(ReconcilerError):
+class NotificationFailed(ReconcilerError):
     """A webhook did not take what it was told."""
 
 

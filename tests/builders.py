@@ -101,7 +101,7 @@ def intended(
 
 def taken(
     content: str = "A", generation: int = 1, name: str = "orders", *, seconds: float = -3600, **more: Any
-) -> e.Taken:
+) -> e.ManuallyAdopted:
     """A run that was made the spec's by hand, an hour ago."""
     asked = request(content, jobName=name)
     fields: dict[str, Any] = {
@@ -120,7 +120,7 @@ def taken(
         "actor": "tests",
         "tool_version": "0.1.0",
     }
-    return e.Taken(**{**fields, **more})
+    return e.ManuallyAdopted(**{**fields, **more})
 
 
 def slot_intended(slot: str, content: str = "A", name: str = "orders", *, attempt: int = 1, **more: Any) -> e.Intended:

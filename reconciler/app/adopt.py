@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.app.decisions import Proposal, Sight, chosen_submission, doubt_facts, hand, which
+from reconciler.app.decisions import Decision, SpecView, chosen_submission, doubt_facts, hand, which
 from reconciler.app.resolve import unsettled
 from reconciler.core.desired import Desired
-from reconciler.core.events import Taken
+from reconciler.core.events import ManuallyAdopted
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.ports import RunReport
-from reconciler.core.submits import Case, first_attempt, next_attempt
+from reconciler.core.submits import SpecContext, first_attempt, next_attempt
 from reconciler.core.times import is_slot, parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
-from reconciler.render.decisions import Decision
+from reconciler.render.decisions import DecisionSummary
 from reconciler.render.text import which_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.app.decisions import Hand
+    from reconciler.app.decisions import Operator
     from reconciler.core.desired import DesiredSpec
-    from reconciler.core.ports import RunFacts, Valid
+    from reconciler.core.ports import Precondition, RunFacts
     from reconciler.core.state import Recorded
     from reconciler.core.submission import Submission
 
@@ -62,7 +62,7 @@ def check_id(run_id: str) -> None:
         raise ReconcilerError(f"{run_id} is an ARN: give the run's id, its last part")
 
 
-def described(sight: Sight, run_id: str, waiting: Submission | None) -> Claimed:
+def described(sight: SpecView, run_id: str, waiting: Submission | None) -> Claimed:
     """Asks AWS for the run, where its submission, the ledger or the spec says that it is."""
     known = next((s for s in sight.recorded.by_token.values() if s.run_id == run_id), None)
     at: Submission | DesiredSpec | None = waiting or known or sight.spec
@@ -80,7 +80,7 @@ def described(sight: Sight, run_id: str, waiting: Submission | None) -> Claimed:
     return Claimed(facts, facts.report, at.locate)
 
 
-def allowed_to(sight: Sight, run: Claimed, *, force: bool) -> Valid:
+def allowed_to(sight: SpecView, run: Claimed, *, force: bool) -> Precondition:
     """Whether the run may be taken: not from a spec that is in git, by its tag or by the ledger."""
     place, name, names, run_id = sight.session.place, sight.name, frozenset(sight.found.specs), run.facts.run_id
     ours, _, owner = (run.owner or "").rpartition("/")
@@ -95,7 +95,7 @@ def allowed_to(sight: Sight, run: Claimed, *, force: bool) -> Valid:
 
     def free(recorded: Recorded) -> str | None:
         for other in recorded.by_token.values():
-            mine = other.name == name or other.taken_by is not None or other.name not in names
+            mine = other.name == name or other.reassigned_to is not None or other.name not in names
             if other.run_id == run_id and not mine:
                 return f"run {run_id} is the run of {which(other)}, which is in this project: it stays its run"
         return None
@@ -116,8 +116,8 @@ def run_facts(run: Claimed) -> tuple[tuple[str, str], ...]:
 
 
 def adoption(
-    sight: Sight, run_id: str, *, slot: str | None, token: str | None, force: bool, reason: str | None
-) -> Proposal:
+    sight: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool, reason: str | None
+) -> Decision:
     """The decision that a run is this spec's, and of a scheduled spec that of its `slot`.
 
     Raises `ReconcilerError` where it is not to be had: unknown to AWS, a child of an array, another spec's; and,
@@ -127,7 +127,7 @@ def adoption(
     mine = hand(sight.session, reason)
     waiting = _waiting(sight, run_id, token)
     if waiting is None and _is_current(sight, run_id):
-        return Proposal(_decision(sight, run_id, mine, does=f"run {run_id} is the spec's run already: nothing to do."))
+        return Decision(_decision(sight, run_id, mine, does=f"run {run_id} is the spec's run already: nothing to do."))
     run = described(sight, run_id, waiting)
     allowed = allowed_to(sight, run, force=force)
     if why := allowed(sight.recorded):
@@ -137,7 +137,7 @@ def adoption(
     return _as_current(sight, run, slot, mine, allowed)
 
 
-def _waiting(sight: Sight, run_id: str, token: str | None) -> Submission | None:
+def _waiting(sight: SpecView, run_id: str, token: str | None) -> Submission | None:
     """The submission that lacks a run and would get this one: unresolved, or with several; `None` where there is
     none."""
     open_ones = [s for s in sight.record.submissions if s.unresolved or s.conflict]
@@ -151,16 +151,16 @@ def _waiting(sight: Sight, run_id: str, token: str | None) -> Submission | None:
     return chosen_submission(open_ones, token, f"unresolved submissions of {sight.name}")
 
 
-def _is_current(sight: Sight, run_id: str) -> bool:
+def _is_current(sight: SpecView, run_id: str) -> bool:
     baseline, spec = sight.record.baseline, sight.spec
     return baseline is not None and baseline.run_id == run_id and (spec is None or spec.digest == baseline.digest)
 
 
 def _for_submission(
-    sight: Sight, waiting: Submission, run: Claimed, mine: Hand, allowed: Valid, *, force: bool
-) -> Proposal:
+    sight: SpecView, waiting: Submission, run: Claimed, mine: Operator, allowed: Precondition, *, force: bool
+) -> Decision:
     """Adopts for a submission that lacks a run."""
-    from reconciler.app.decisions import Seen, adopt
+    from reconciler.app.decisions import ExpectedState, adopt
 
     tagged = run.token == waiting.token
     early = None if tagged or not waiting.unresolved else unsettled(sight, waiting)
@@ -187,13 +187,13 @@ def _for_submission(
         generation=waiting.generation,
         slot=waiting.slot,
     )
-    seen = Seen.of(waiting, sight.record.head)
-    return Proposal(decision, (adopt(seen, run.facts.run_id, run.report, mine, allowed),))
+    seen = ExpectedState.of(waiting, sight.record.head)
+    return Decision(decision, (adopt(seen, run.facts.run_id, run.report, mine, allowed),))
 
 
-def _as_current(sight: Sight, run: Claimed, slot: str | None, mine: Hand, allowed: Valid) -> Proposal:
+def _as_current(sight: SpecView, run: Claimed, slot: str | None, mine: Operator, allowed: Precondition) -> Decision:
     """Records the run as a new submission of what the spec asks for now."""
-    from reconciler.app.decisions import Seen, take
+    from reconciler.app.decisions import ExpectedState, take
 
     spec = sight.spec
     if spec is None:
@@ -220,16 +220,16 @@ def _as_current(sight: Sight, run: Claimed, slot: str | None, mine: Hand, allowe
         generation=counted.generation,
         slot=slot,
     )
-    seen = Seen(sight.name, sight.record.head)
-    return Proposal(decision, (take(seen, _taken(sight, counted, run, mine), run.report, allowed),))
+    seen = ExpectedState(sight.name, sight.record.head)
+    return Decision(decision, (take(seen, _taken(sight, counted, run, mine), run.report, allowed),))
 
 
-def _counted(sight: Sight, spec: DesiredSpec, slot: str | None) -> Action:
+def _counted(sight: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
     """The submission that the run counts as, told as the submit that is not made. Raises `ReconcilerError` for a slot
     that is none of the spec's, and for a scheduled spec without one."""
     session, policy = sight.session, spec.policy
     desired = Desired(session.place, {spec.name: spec}, frozenset({spec.name}))
-    case = Case(spec, sight.record, sight.recorded, desired, session.now())
+    case = SpecContext(spec, sight.record, sight.recorded, desired, session.now())
     if policy.schedule is None:
         if slot is not None:
             raise ReconcilerError(f"{spec.name} has no schedule, and so no slots: leave --slot out")
@@ -244,11 +244,11 @@ def _counted(sight: Sight, spec: DesiredSpec, slot: str | None) -> Action:
     return next_attempt(case, earlier[-1], 1 + max(s.attempt for s in earlier), Reason.SLOT_DUE)
 
 
-def _taken(sight: Sight, counted: Action, run: Claimed, mine: Hand) -> Callable[[str], Taken]:
+def _taken(sight: SpecView, counted: Action, run: Claimed, mine: Operator) -> Callable[[str], ManuallyAdopted]:
     plan = sight.found.plan
 
-    def event(at: str) -> Taken:
-        return Taken(
+    def event(at: str) -> ManuallyAdopted:
+        return ManuallyAdopted(
             at=at,
             name=counted.name,
             token=counted.client_token or "",
@@ -276,18 +276,18 @@ def _taken(sight: Sight, counted: Action, run: Claimed, mine: Hand) -> Callable[
 
 
 def _decision(
-    sight: Sight,
+    sight: SpecView,
     run_id: str,
-    mine: Hand,
+    mine: Operator,
     *,
     does: str,
     facts: tuple[tuple[str, str], ...] = (),
     warnings: Iterable[str] = (),
     generation: int | None = None,
     slot: str | None = None,
-) -> Decision:
+) -> DecisionSummary:
     about = sight.name + (f", generation {generation}" if generation else "") + (f", slot {slot}" if slot else "")
-    return Decision(
+    return DecisionSummary(
         command="adopt",
         place=sight.session.place,
         name=sight.name,

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.app.decisions import Proposal, Sight, hand, which
+from reconciler.app.decisions import Decision, SpecView, hand, which
 from reconciler.core.desired import sentence, suspension
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.unresolved import of_submission
 from reconciler.errors import ReconcilerError
-from reconciler.render.decisions import Decision
+from reconciler.render.decisions import DecisionSummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.app.decisions import Hand
+    from reconciler.app.decisions import Operator
     from reconciler.apply.effects import Steps
     from reconciler.core.submission import Submission
 
 
-def cancellation(sight: Sight, *, run_id: str | None, slot: str | None, reason: str | None) -> Proposal:
+def cancellation(sight: SpecView, *, run_id: str | None, slot: str | None, reason: str | None) -> Decision:
     """Stops the live runs of a spec, or the one that is named, and those that are found of what is unknown. Raises
     `ReconcilerError` where there is none."""
     chosen = [s for s in sight.record.submissions if _meant(s, run_id, slot)]
@@ -32,8 +32,8 @@ def cancellation(sight: Sight, *, run_id: str | None, slot: str | None, reason: 
     live = [s for s in live if s.cancel_accepted_at is None]
     runs = [f"run {s.run_id} of {which(s)}" for s in live]
     later = [f"the run of {which(s)}, once it is known" for s in unknown]
-    return Proposal(
-        Decision(
+    return Decision(
+        DecisionSummary(
             command="cancel",
             place=sight.session.place,
             name=sight.name,
@@ -56,7 +56,7 @@ def _meant(submission: Submission, run_id: str | None, slot: str | None) -> bool
     return run_id in {None, submission.run_id} and slot in {None, submission.slot}
 
 
-def _nothing(sight: Sight, chosen: list[Submission], named: str | None) -> str:
+def _nothing(sight: SpecView, chosen: list[Submission], named: str | None) -> str:
     """Why there is nothing to stop, in words."""
     if named is not None and not chosen:
         return f"{sight.name} has no run {named} in the ledger"
@@ -75,7 +75,7 @@ def _facts(live: list[Submission], unknown: list[Submission]) -> Iterator[tuple[
         yield "not known", f"{which(submission)}: sent {submission.newest_send.at}"
 
 
-def _warnings(sight: Sight) -> Iterator[str]:
+def _warnings(sight: SpecView) -> Iterator[str]:
     spec, now = sight.spec, sight.session.now()
     own = suspension(spec.policy.suspend) if spec is not None else None
     for what, stopped in (("the project", suspension(sight.session.project.spec.suspend)), ("the spec", own)):
@@ -85,8 +85,8 @@ def _warnings(sight: Sight) -> Iterator[str]:
         yield "what is cancelled by hand is not restarted by itself; retry starts it again."
 
 
-def _steps(sight: Sight, live: list[Submission], unknown: list[Submission], mine: Hand) -> Iterator[Steps]:
-    from reconciler.app.decisions import Seen, cancel_once_adopted
+def _steps(sight: SpecView, live: list[Submission], unknown: list[Submission], mine: Operator) -> Iterator[Steps]:
+    from reconciler.app.decisions import ExpectedState, cancel_once_adopted
     from reconciler.apply.actions import cancel
 
     for run in live:
@@ -94,4 +94,4 @@ def _steps(sight: Sight, live: list[Submission], unknown: list[Submission], mine
         why = mine.reason or f"reconciler: asked by {mine.actor}"
         yield cancel(action, why, mine.actor)
     for submission in unknown:
-        yield cancel_once_adopted(Seen.of(submission, sight.record.head), mine)
+        yield cancel_once_adopted(ExpectedState.of(submission, sight.record.head), mine)

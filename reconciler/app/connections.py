@@ -74,7 +74,7 @@ FRESH_SECONDS = 60.0
 """How long AWS's word about account and time is good for the next send."""
 
 
-class Access:
+class AwsConnections:
     """Services by kind, each connected once, when it is first asked for. Safe for threads.
 
     No service is handed out before the account guard has passed: a look into another account would take every run
@@ -126,7 +126,7 @@ class Access:
                 self._identify(aws)
 
     def check_clock(self) -> None:
-        """Raises `ClockOff` where AWS's clock, as it was heard last, is too far from this machine's."""
+        """Raises `ClockSkew` where AWS's clock, as it was heard last, is too far from this machine's."""
         self.check()
         with self._lock:
             guard.check_clock(self._connected().clock_ahead)

@@ -16,12 +16,12 @@ from reconciler.apply.interpreter import World, drive
 from reconciler.core import events as e
 from reconciler.core.absence import settles_at
 from reconciler.core.plan import ActionOutcome, ActionResult
-from reconciler.core.ports import Moved, RunReport, Valid
+from reconciler.core.ports import Moved, Precondition, RunReport
 from reconciler.core.state import Recorded
 from reconciler.core.submission import Submission
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
-from reconciler.render.decisions import Decision
+from reconciler.render.decisions import DecisionSummary
 from reconciler.specs.git import actor
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class Operator:
     """Whose decision it is, and why (`None`: not said)."""
 
     actor: str
@@ -41,7 +41,7 @@ class Hand:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ExpectedState:
     """What the decision rests on: the spec's newest event, and the submission decided about as it was, if there is one:
     its token, how far it had come and its newest send."""
 
@@ -52,7 +52,7 @@ class Seen:
     send: int | None = None
 
     @classmethod
-    def of(cls, submission: Submission, head: int) -> Seen:
+    def of(cls, submission: Submission, head: int) -> ExpectedState:
         """A submission as it is recorded now."""
         return cls(submission.name, head, submission.token, submission.phase, submission.newest_send.number)
 
@@ -70,7 +70,7 @@ class Seen:
         return None
 
 
-def resolve(seen: Seen, decision: str, hand: Hand, *, slot: str | None, forced: bool) -> Steps:
+def resolve(seen: ExpectedState, decision: str, hand: Operator, *, slot: str | None, forced: bool) -> Steps:
     """Decides an unresolved submission: ``submit`` or ``abandon``. A slot that is to be submitted is asked for as a
     backfill too: it may not be due any more."""
     at = yield from now()
@@ -91,7 +91,7 @@ def resolve(seen: Seen, decision: str, hand: Hand, *, slot: str | None, forced: 
     return (yield from _written(events, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def adopt(seen: Seen, run_id: str, report: RunReport, hand: Hand, allowed: Valid) -> Steps:
+def adopt(seen: ExpectedState, run_id: str, report: RunReport, hand: Operator, allowed: Precondition) -> Steps:
     """Makes a run that of a recorded submission. `allowed` says whether it may be taken, asked as `valid` is."""
     at = yield from now()
     token = seen.token or ""
@@ -103,7 +103,9 @@ def adopt(seen: Seen, run_id: str, report: RunReport, hand: Hand, allowed: Valid
     return (yield from _written(events, _both(seen.unmoved, allowed), result))
 
 
-def take(seen: Seen, taken: Callable[[str], e.Taken], report: RunReport, allowed: Valid) -> Steps:
+def take(
+    seen: ExpectedState, taken: Callable[[str], e.ManuallyAdopted], report: RunReport, allowed: Precondition
+) -> Steps:
     """Makes a run that no intent stands for a spec's current submission; `taken` makes the event from its time."""
     at = yield from now()
     event = taken(at)
@@ -117,28 +119,28 @@ def take(seen: Seen, taken: Callable[[str], e.Taken], report: RunReport, allowed
     return (yield from _written(events, _both(_both(seen.unmoved, free), allowed), result))
 
 
-def cancel_once_adopted(seen: Seen, hand: Hand) -> Steps:
+def cancel_once_adopted(seen: ExpectedState, hand: Operator) -> Steps:
     """Asks for the end of a run that nobody knows yet: it is cancelled when it is adopted."""
     why = hand.reason or "asked for by hand"
     event = e.CancelAsked(at=(yield from now()), name=seen.name, token=seen.token or "", reason=why, actor=hand.actor)
     return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def retry(seen: Seen, hand: Hand) -> Steps:
+def retry(seen: ExpectedState, hand: Operator) -> Steps:
     """Asks for one more attempt of what a submission stands for."""
     at = yield from now()
     event = e.RetryAsked(at=at, name=seen.name, token=seen.token or "", reason=hand.reason, actor=hand.actor)
     return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def backfill(seen: Seen, slots: Sequence[str], hand: Hand) -> Steps:
+def backfill(seen: ExpectedState, slots: Sequence[str], hand: Operator) -> Steps:
     """Asks for runs of past slots, in this order."""
     at = yield from now()
     event = e.BackfillAsked(at=at, name=seen.name, slots=tuple(slots), reason=hand.reason, actor=hand.actor)
     return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def rebuild(seen: Seen, events: Callable[[str], Sequence[e.Event]]) -> Steps:
+def rebuild(seen: ExpectedState, events: Callable[[str], Sequence[e.Event]]) -> Steps:
     """Records again what a lost ledger knew of one spec, all of it or nothing; `events` makes it from the time."""
     made = events((yield from now()))
     return (yield from _written(made, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
@@ -159,30 +161,30 @@ def state_of(name: str, token: str, run_id: str, report: RunReport, at: str) -> 
     )
 
 
-def _written(events: Sequence[e.Event], valid: Valid, result: ActionResult) -> Steps:
+def _written(events: Sequence[e.Event], valid: Precondition, result: ActionResult) -> Steps:
     """Appends a decision, whole. Raises `LedgerError`: a person is told, and decides again."""
     appended = yield Append(events, valid)
     return moved(appended) if isinstance(appended, Moved) else result
 
 
-def _both(first: Valid, second: Valid) -> Valid:
+def _both(first: Precondition, second: Precondition) -> Precondition:
     return lambda recorded: first(recorded) or second(recorded)
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Decision:
     """A decision and the steps that write it down; without steps there is nothing to do.
 
     `whole`: what moved, or failed, is an error of the command. Else each of the steps is told by itself.
     """
 
-    decision: Decision
+    decision: DecisionSummary
     steps: tuple[Steps, ...] = ()
     whole: bool = True
 
 
 @dataclass(frozen=True)
-class Sight:
+class SpecView:
     """One spec as git asks for it (`spec` is `None` for one that is only recorded) and as it is recorded, with what AWS
     says of it now written down."""
 
@@ -211,18 +213,18 @@ class Sight:
         return self.session.target.settleSeconds
 
 
-def look(session: Session, name: str) -> Sight:
+def look(session: Session, name: str) -> SpecView:
     """Observes one spec as a pass would, and records it. Raises as `survey` does, `UsageError` for an unknown name."""
     session = replace(session, choice=replace(session.choice, only=(name,), labels=()))
-    return Sight(session, name, survey(session, refresh=True, record=True, explain=False))
+    return SpecView(session, name, survey(session, refresh=True, record=True, explain=False))
 
 
-def following(sight: Sight) -> tuple[Action, ...]:
+def following(sight: SpecView) -> tuple[Action, ...]:
     """What a pass would do about the spec now, from what is recorded."""
     return survey(sight.session, refresh=False, record=False, explain=False).plan.actions
 
 
-def carried_out(session: Session, proposal: Proposal) -> tuple[ActionResult, ...]:
+def carried_out(session: Session, proposal: Decision) -> tuple[ActionResult, ...]:
     """Writes a decision down. Raises `ReconcilerError` where what it rests on moved since it was shown, of a decision
     that is a whole."""
     world = World(session.ledger, session.access.service, session.clock, session.access.quota, Event())
@@ -233,10 +235,10 @@ def carried_out(session: Session, proposal: Proposal) -> tuple[ActionResult, ...
     return results
 
 
-def hand(session: Session, reason: str | None) -> Hand:
+def hand(session: Session, reason: str | None) -> Operator:
     """Who decides, and why."""
 
-    return Hand(actor(session.environ, session.root), (reason or "").strip() or None)
+    return Operator(actor(session.environ, session.root), (reason or "").strip() or None)
 
 
 def which(submission: Submission) -> str:

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.app.reconcile import run_names
-from reconciler.core.events import Adopted, Observed, Taken
-from reconciler.core.fsck import UNKNOWN_DIGEST, Finding, Identity, Numbered, Stock, findings, numbered, rebuildable
+from reconciler.core.events import Adopted, ManuallyAdopted, Observed
+from reconciler.core.fsck import (
+    UNKNOWN_DIGEST,
+    AwsInventory,
+    Finding,
+    Identity,
+    RebuiltSubmission,
+    findings,
+    numbered,
+    rebuildable,
+)
 from reconciler.core.identity import client_token
 from reconciler.core.submission import RunState
 from reconciler.core.times import parse_time, slots_between
@@ -20,11 +29,11 @@ from reconciler.specs.git import actor, read_checkout
 from reconciler.specs.load import load
 
 if TYPE_CHECKING:
-    from reconciler.app.decisions import Hand
+    from reconciler.app.decisions import Operator
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
     from reconciler.core.events import SubmissionEvent
-    from reconciler.core.fsck import Present
+    from reconciler.core.fsck import ListedRun
     from reconciler.core.state import Recorded
 
 GENERATIONS = 500
@@ -47,25 +56,25 @@ class Inspection:
     session: Session
     specs: Mapping[str, DesiredSpec]
     recorded: Recorded
-    stock: Stock
+    stock: AwsInventory
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that is not as it should be, as the ledger is now."""
         return findings(self.recorded, self.stock, self.session.place)
 
-    def rebuilt(self) -> list[Numbered]:
+    def rebuilt(self) -> list[RebuiltSubmission]:
         """The runs that can be recorded again, with the numbers they get, by name and age."""
         names = sorted({run.name for run in self.stock.present})
         return [made for name in names for made in self._rebuilt(name)]
 
-    def _rebuilt(self, name: str) -> Sequence[Numbered]:
+    def _rebuilt(self, name: str) -> Sequence[RebuiltSubmission]:
         newer, _ = rebuildable(name, self.recorded, self.stock)
         record, spec = self.recorded.spec(name), self.specs.get(name)
         used = {submission.key for submission in record.submissions}
         identities = {} if spec is None else _identities(spec, self.session, newer)
         free = {token: identity for token, identity in identities.items() if identity not in used}
-        first: dict[str | None, Present] = {}
+        first: dict[str | None, ListedRun] = {}
         for run in newer:
             first.setdefault(run.token, run)
         return numbered(list(first.values()), free, record.next_generation)
@@ -85,7 +94,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
     )
 
 
-def _identities(spec: DesiredSpec, session: Session, runs: Sequence[Present]) -> dict[str, Identity]:
+def _identities(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dict[str, Identity]:
     """Which of the runs' tokens are those of what the spec asks for now, and as which submission."""
     found: dict[str, Identity] = {}
     left = {run.token for run in runs if run.token is not None}
@@ -100,7 +109,7 @@ def _identities(spec: DesiredSpec, session: Session, runs: Sequence[Present]) ->
     return found
 
 
-def _candidates(spec: DesiredSpec, runs: Sequence[Present]) -> Iterator[tuple[int | None, str | None]]:
+def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[tuple[int | None, str | None]]:
     """The generations and slots that runs may be of: any of the first generations, and slots of the days before."""
     policy, created = spec.policy, [parse_time(run.created_at) for run in runs]
     if policy.schedule is not None and created:
@@ -109,25 +118,25 @@ def _candidates(spec: DesiredSpec, runs: Sequence[Present]) -> Iterator[tuple[in
     yield from ((generation, None) for generation in range(1, GENERATIONS + 1))
 
 
-def record(inspection: Inspection, made: Sequence[Numbered], reason: str | None) -> None:
+def record(inspection: Inspection, made: Sequence[RebuiltSubmission], reason: str | None) -> None:
     """Records runs again, spec by spec, each whole or not at all. Raises `ReconcilerError` where a spec has moved."""
-    from reconciler.app.decisions import Hand, Seen, rebuild
+    from reconciler.app.decisions import ExpectedState, Operator, rebuild
     from reconciler.apply.interpreter import World, drive
 
     session = inspection.session
-    mine = Hand(actor(session.environ, session.root), (reason or "").strip() or None)
+    mine = Operator(actor(session.environ, session.root), (reason or "").strip() or None)
     commit = read_checkout(session.root, ()).commit
     world = World(session.ledger, session.access.service, session.clock, session.access.quota, Event())
     for name in dict.fromkeys(each.run.name for each in made):
         some = [each for each in made if each.run.name == name]
-        seen = Seen(name, inspection.recorded.spec(name).head)
+        seen = ExpectedState(name, inspection.recorded.spec(name).head)
         result = drive(rebuild(seen, _events(inspection, some, mine, commit)), world)
         if result.error is not None:
             raise ReconcilerError(f"{result.error}. What was recorded before stays; run fsck again")
 
 
 def _events(
-    inspection: Inspection, made: Sequence[Numbered], mine: Hand, commit: str | None
+    inspection: Inspection, made: Sequence[RebuiltSubmission], mine: Operator, commit: str | None
 ) -> Callable[[str], Sequence[SubmissionEvent]]:
     """The events of the runs of one spec, from the time they are written."""
 
@@ -145,12 +154,14 @@ def _events(
     return at
 
 
-def _taken(inspection: Inspection, made: Numbered, mine: Hand, commit: str | None, at: str) -> Taken:
+def _taken(
+    inspection: Inspection, made: RebuiltSubmission, mine: Operator, commit: str | None, at: str
+) -> ManuallyAdopted:
     """A run recorded again: as what the spec asks for now where its token proves it, else without its content."""
     run, place = made.run, inspection.session.place
     spec = inspection.specs.get(run.name)
     content = spec if made.known else None
-    return Taken(
+    return ManuallyAdopted(
         at=at,
         name=run.name,
         token=run.token or "",
@@ -174,7 +185,7 @@ def _taken(inspection: Inspection, made: Numbered, mine: Hand, commit: str | Non
     )
 
 
-def _state(run: Present, at: str) -> Iterator[Observed]:
+def _state(run: ListedRun, at: str) -> Iterator[Observed]:
     """How the run stands, where that is a word of ours."""
     if run.state in set(RunState):
         yield Observed(
@@ -190,7 +201,7 @@ def _state(run: Present, at: str) -> Iterator[Observed]:
         )
 
 
-def _further(inspection: Inspection, first: Present, at: str) -> Iterator[Adopted]:
+def _further(inspection: Inspection, first: ListedRun, at: str) -> Iterator[Adopted]:
     """Further runs with the same token: recorded too, so that a person decides which one counts."""
     for run in inspection.stock.present:
         if run.token == first.token and run.run_id != first.run_id:

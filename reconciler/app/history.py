@@ -26,7 +26,7 @@ Placed = tuple[int, Event]
 
 
 @dataclass(frozen=True, slots=True)
-class Tale:
+class SubmissionHistory:
     """One submission: its events, oldest first, and what its request differs in from that of the one accepted before
     it, `previous` (`None`: there is none)."""
 
@@ -45,7 +45,7 @@ def history(ledger: Log, name: str) -> list[Placed]:
     return list(_events(ledger, positions, lambda event: event.name == name))
 
 
-def tale(ledger: Log, what: str) -> Tale:
+def tale(ledger: Log, what: str) -> SubmissionHistory:
     """The story of the submission that `what` stands for. Raises `ReconcilerError` where it stands for none, or for
     several."""
     recorded = ledger.refresh()
@@ -56,7 +56,7 @@ def tale(ledger: Log, what: str) -> Tale:
 
     events = list(_events(ledger, submission.positions, wanted))
     previous = _previous(recorded, submission)
-    return Tale(events, () if previous is None else _changes(ledger, previous, submission), previous)
+    return SubmissionHistory(events, () if previous is None else _changes(ledger, previous, submission), previous)
 
 
 def find(recorded: Recorded, what: str) -> Submission:
@@ -69,7 +69,7 @@ def find(recorded: Recorded, what: str) -> Submission:
     if record is not None and record.newest is not None:
         return record.newest
     run_id = what.partition(":")[0].partition("#")[0]
-    found = [s for s in recorded.by_token.values() if s.run_id == run_id and s.taken_by is None]
+    found = [s for s in recorded.by_token.values() if s.run_id == run_id and s.reassigned_to is None]
     if not found and len(what.removeprefix(TOKEN_PREFIX)) >= SHORTEST_PREFIX:
         found = [s for s in recorded.by_token.values() if s.token.removeprefix(TOKEN_PREFIX).startswith(_digits(what))]
     if len(found) > 1:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.app.options import Choice, target_name
+from reconciler.app.options import CommandOptions, target_name
 from reconciler.app.session import SystemClock, place_of
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerError, UsageError
@@ -49,7 +49,7 @@ class Origin:
         return replace(place, **{name: value for name, value in given.items() if value is not None})
 
 
-def ledger_site(choice: Choice) -> Site:
+def ledger_site(choice: CommandOptions) -> Site:
     """The site of the chosen target. Nothing is opened. Raises `UsageError`, and `SpecErrors` for the project file."""
     environ = dict(os.environ)
     root = find_root(choice.directory, Path.cwd())
@@ -112,9 +112,9 @@ def copied(
 
 def _check_account(site: Site) -> None:
     """The same table may be in several accounts: it must be the target's that is written to."""
-    from reconciler.app.connections import Access
+    from reconciler.app.connections import AwsConnections
 
-    access = Access(site.root, site.place, site.target, SystemClock())
+    access = AwsConnections(site.root, site.place, site.target, SystemClock())
     try:
         access.check()
     finally:

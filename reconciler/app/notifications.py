@@ -16,10 +16,10 @@ from reconciler import __version__
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified
 from reconciler.core.identity import Place
-from reconciler.core.notifications import Notice, notices
+from reconciler.core.notifications import Notification, notices
 from reconciler.core.ports import Moved
 from reconciler.core.times import time_text
-from reconciler.errors import LedgerError, NotTold
+from reconciler.errors import LedgerError, NotificationFailed
 from reconciler.model.base import JSON
 from reconciler.render.text import plain, sentence
 
@@ -38,7 +38,10 @@ PASSING = (408, 429, 500, 502, 503, 504)
 
 def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> None:
     """Posts `document` as JSON; up to `RETRIES` times more where the connection fails or the answer is one of
-    `PASSING`. Raises `NotTold`, which names the host and never the rest of the address: it may be a secret."""
+    `PASSING`.
+
+    Raises `NotificationFailed`, which names the host only: the rest of the address may be a secret.
+    """
     host = urlsplit(url).hostname or "?"
     retry = Retry(RETRIES, redirect=0, status_forcelist=PASSING, allowed_methods=None, backoff_factor=PAUSE_SECONDS)
     sent = {"Content-Type": "application/json", "User-Agent": f"reconciler/{__version__}", **(headers or {})}
@@ -47,9 +50,9 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
             body = json.dumps(document).encode()
             answer = pool.request("POST", url, body=body, headers=sent, retries=retry, timeout=TIMEOUT)
     except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise NotTold(f"the webhook at {host} was not reached: {type(error).__name__}") from None
+        raise NotificationFailed(f"the webhook at {host} was not reached: {type(error).__name__}") from None
     if not 200 <= answer.status < 300:
-        raise NotTold(f"the webhook at {host} answered {answer.status}")
+        raise NotificationFailed(f"the webhook at {host} answered {answer.status}")
 
 
 def _pool(url: str) -> urllib3.PoolManager:
@@ -61,7 +64,7 @@ def _pool(url: str) -> urllib3.PoolManager:
     return urllib3.PoolManager()
 
 
-def notice_json(notice: Notice, place: Place, at: str) -> JSON:
+def notice_json(notice: Notification, place: Place, at: str) -> JSON:
     """The document that a webhook gets; ``text`` is what Slack and its like show. Masked, as all that people read."""
     return {
         "text": notice_text(notice, place),
@@ -81,7 +84,7 @@ def notice_json(notice: Notice, place: Place, at: str) -> JSON:
     }
 
 
-def notice_text(notice: Notice, place: Place) -> str:
+def notice_text(notice: Notification, place: Place) -> str:
     """``analytics/prod: orders-daily: retries-exhausted: run 00f1 failed (generation 3, commit 1a2b3c4d5e6f)``."""
     which = f"slot {notice.slot}" if notice.slot else f"generation {notice.generation}" if notice.generation else ""
     more = [
@@ -114,7 +117,7 @@ def tell(session: Session, found: Survey) -> None:
                 _post(webhook, document, session.environ)
 
 
-def _is_ours(session: Session, notice: Notice, at: str) -> bool:
+def _is_ours(session: Session, notice: Notification, at: str) -> bool:
     """Whether this process is the one that tells."""
 
     def valid(recorded: Recorded) -> str | None:
@@ -135,12 +138,12 @@ def _post(webhook: Webhook, document: Mapping[str, object], environ: Mapping[str
         url = webhook.url or _variable(webhook.urlEnv or "", environ)
         headers = {name: _variable(variable, environ) for name, variable in webhook.headersEnv.items()}
         post(url, dict(document), headers)
-    except NotTold as error:
+    except NotificationFailed as error:
         log.warning("%s of %s was not told: %s", document["reason"], document["spec"], error)
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
     value = environ.get(name, "")
     if not value:
-        raise NotTold(f"the environment variable {name} is not set")
+        raise NotificationFailed(f"the environment variable {name} is not set")
     return value

@@ -17,7 +17,7 @@ TARGET_VARIABLE = "RECONCILER_TARGET"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class CommandOptions:
     """The options that decide what a command is about; `None` and empty: not given.
 
     `only` are names of specs, `labels` selectors such as ``team=growth``. `local_ledger` accepts a local file in CI.
@@ -42,7 +42,7 @@ class Choice:
         return limits
 
 
-def target_name(choice: Choice, environ: Mapping[str, str], default: str | None, targets: Iterable[str]) -> str:
+def target_name(choice: CommandOptions, environ: Mapping[str, str], default: str | None, targets: Iterable[str]) -> str:
     """The target to work on. Raises `UsageError` where none is chosen or there is none of that name."""
     names = sorted(targets)
     chosen = choice.target or environ.get(TARGET_VARIABLE) or default
@@ -57,7 +57,10 @@ def target_name(choice: Choice, environ: Mapping[str, str], default: str | None,
 
 
 def selected_names(
-    choice: Choice, specs: Mapping[str, DesiredSpec], recorded: Iterable[str], elsewhere: Mapping[str, Iterable[str]]
+    choice: CommandOptions,
+    specs: Mapping[str, DesiredSpec],
+    recorded: Iterable[str],
+    elsewhere: Mapping[str, Iterable[str]],
 ) -> frozenset[str] | None:
     """The names that this command is about, `None` where nothing narrows it down: then it is about all.
 

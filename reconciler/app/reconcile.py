@@ -81,7 +81,7 @@ def survey(
         recorded = _look(session, recorded, concerned, record=record, lasting=lasting)
     desired = replace(_desired(session, specs, recorded, selected), may_repeat=not lasting)
     if refresh and record and not recorded.intends:
-        look_for_earlier(session, desired.specs.values(), recorded)
+        find_previous_runs(session, desired.specs.values(), recorded)
     made = plan(desired, recorded, now or session.now())
     made = replace(made, warnings=(*made.warnings, *pace(made, rates(session.target))))
     return Survey(explained(session, made) if explain else made, desired, recorded, specs, selected, desired.limits)
@@ -97,7 +97,7 @@ def _concerned(specs: Mapping[str, DesiredSpec], selected: frozenset[str] | None
     return selected | gates | named
 
 
-def look_for_earlier(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
+def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
     """Before the first intent of a ledger: the runs that AWS has of these very specs are laid over `recorded`, for the
     plan to adopt. The ledger may be new; it may also have been lost. A look that fails is laid over too, and the plan
     says so."""
@@ -107,7 +107,7 @@ def look_for_earlier(session: Session, specs: Iterable[DesiredSpec], recorded: R
     if not unknown:
         return
     session.access.check()
-    earlier.look_for_earlier(unknown, session.place, session.access.service, session.now()).lay_over(recorded)
+    earlier.find_previous_runs(unknown, session.place, session.access.service, session.now()).lay_over(recorded)
 
 
 def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
@@ -210,7 +210,7 @@ CALLS = {ActionType.SUBMIT, ActionType.REPLACE, ActionType.CANCEL}
 
 def check_account(session: Session, plan: Plan) -> None:
     """Asks AWS whose credentials these are and what time it is, if the plan has anything to send; the emulator has no
-    others. Raises `AccountMismatch`, `ClockOff`, `ServiceError`."""
+    others. Raises `AccountMismatch`, `ClockSkew`, `ServiceError`."""
     if not session.target.is_emulator and any(action.action in CALLS for action in plan.actions):
         session.access.check()
         session.access.check_clock()

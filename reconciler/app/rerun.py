@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reconciler.app.decisions import Proposal, Sight, hand, which
-from reconciler.core.retries import chain_of, last_of
+from reconciler.app.decisions import Decision, SpecView, hand, which
+from reconciler.core.retries import attempts_of, last_of
 from reconciler.core.submission import Phase, RunState
 from reconciler.core.times import parse_time, seconds_text, slots_between
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.render.decisions import Decision
+from reconciler.render.decisions import DecisionSummary
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,31 +25,31 @@ SHOWN = 20
 """Slots that are listed one by one before it is asked."""
 
 
-def repetition(sight: Sight, *, slot: str | None, reason: str | None) -> Proposal:
+def repetition(sight: SpecView, *, slot: str | None, reason: str | None) -> Decision:
     """One more attempt of what was held or failed last. Raises `ReconcilerError` where there is nothing to retry."""
-    from reconciler.app.decisions import Seen, retry
+    from reconciler.app.decisions import ExpectedState, retry
 
     spec = _spec(sight, "retry")
     last = _last(sight, spec, slot)
     mine = hand(sight.session, reason)
     if last.retry_asked_at is not None:
-        return Proposal(
+        return Decision(
             _retry(sight, last, mine.actor, mine.reason, f"a retry was asked for at {last.retry_asked_at}.")
         )
     if why := _not_to_retry(last):
         raise ReconcilerError(f"{which(last)} is not retried: {why}")
     does = f"retry: the next apply or reconcile submits one more attempt of {which(last).partition(', ')[2]}."
     decision = _retry(sight, last, mine.actor, mine.reason, does)
-    return Proposal(decision, (retry(Seen.of(last, sight.record.head), mine),))
+    return Decision(decision, (retry(ExpectedState.of(last, sight.record.head), mine),))
 
 
-def _spec(sight: Sight, command: str) -> DesiredSpec:
+def _spec(sight: SpecView, command: str) -> DesiredSpec:
     if sight.spec is None:
         raise ReconcilerError(f"{sight.name} is not in the project any more: there is nothing to {command}")
     return sight.spec
 
 
-def _last(sight: Sight, spec: DesiredSpec, slot: str | None) -> Submission:
+def _last(sight: SpecView, spec: DesiredSpec, slot: str | None) -> Submission:
     """The submission that a retry is a further attempt of: the newest attempt of the slot that is named, or of the
     newest slot or generation."""
     record = sight.record
@@ -63,14 +63,14 @@ def _last(sight: Sight, spec: DesiredSpec, slot: str | None) -> Submission:
     if not mine:
         raise ReconcilerError(f"nothing of {sight.name} was submitted yet: the next apply does")
     if spec.policy.schedule is not None and slot is None:
-        ends = [last_of(chain_of(mine, one)) for one in sorted(mine, key=lambda s: s.slot or "")]
+        ends = [last_of(attempts_of(mine, one)) for one in sorted(mine, key=lambda s: s.slot or "")]
         return next((s for s in reversed(ends) if _not_to_retry(s) is None), ends[-1])
-    last = last_of(chain_of(mine, mine[-1]))
+    last = last_of(attempts_of(mine, mine[-1]))
     baseline = record.baseline
     if slot is None and last.digest != spec.digest:
         if baseline is None or baseline.digest != spec.digest:
             raise ReconcilerError(f"{sight.name} asks for something else by now: the next apply submits that")
-        last = last_of(chain_of(mine, baseline))
+        last = last_of(attempts_of(mine, baseline))
     return last
 
 
@@ -88,11 +88,11 @@ def _not_to_retry(last: Submission) -> str | None:
     return next((why for holds, why in reasons if holds), None)
 
 
-def _retry(sight: Sight, last: Submission, actor: str, reason: str | None, does: str) -> Decision:
+def _retry(sight: SpecView, last: Submission, actor: str, reason: str | None, does: str) -> DecisionSummary:
     stands = str(last.run_state or last.phase) + (", as asked" if last.cancel_asked_at and last.run_id else "")
     facts = [("stands", stands), ("run", last.run_id or "-"), ("why", last.detail or last.error or "-")]
     warnings = ["AWS does not know its run any more: whether it goes on cannot be seen."] if stands == "lost" else []
-    return Decision(
+    return DecisionSummary(
         command="retry",
         place=sight.session.place,
         name=sight.name,
@@ -106,9 +106,9 @@ def _retry(sight: Sight, last: Submission, actor: str, reason: str | None, does:
     )
 
 
-def late_runs(sight: Sight, first: datetime, last: datetime, *, again: bool, reason: str | None) -> Proposal:
+def late_runs(sight: SpecView, first: datetime, last: datetime, *, again: bool, reason: str | None) -> Decision:
     """Runs of past slots, oldest first. Raises `ReconcilerError` where there are none."""
-    from reconciler.app.decisions import Seen, backfill
+    from reconciler.app.decisions import ExpectedState, backfill
 
     spec = _spec(sight, "backfill")
     schedule, now = spec.policy.schedule, sight.session.now()
@@ -128,7 +128,7 @@ def late_runs(sight: Sight, first: datetime, last: datetime, *, again: bool, rea
     warnings = [f"{left} of {len(found)} slots ran, or were asked for, before: they are left out."] if left else []
     if last > now:
         warnings.append(f"slots after {seconds_text(now)} are not due yet: they are left out.")
-    decision = Decision(
+    decision = DecisionSummary(
         command="backfill",
         place=sight.session.place,
         name=sight.name,
@@ -140,10 +140,10 @@ def late_runs(sight: Sight, first: datetime, last: datetime, *, again: bool, rea
         warnings=tuple(warnings),
         form={"slots": asked},
     )
-    return Proposal(decision, (backfill(Seen(sight.name, sight.record.head), asked, mine),))
+    return Decision(decision, (backfill(ExpectedState(sight.name, sight.record.head), asked, mine),))
 
 
-def _no_slots(sight: Sight, found: Sequence[str], ran: Collection[str], schedule: str) -> str:
+def _no_slots(sight: SpecView, found: Sequence[str], ran: Collection[str], schedule: str) -> str:
     if not found:
         return f"{schedule!r} of {sight.name} has no slot in that time that is past"
     if set(found) <= set(ran):

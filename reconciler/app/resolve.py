@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.app.decisions import Proposal, Sight, chosen_submission, doubt_facts, hand, which
+from reconciler.app.decisions import Decision, SpecView, chosen_submission, doubt_facts, hand, which
 from reconciler.core.absence import forgotten, settles_at
 from reconciler.core.submission import Phase
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
-from reconciler.render.decisions import Decision
+from reconciler.render.decisions import DecisionSummary
 
 if TYPE_CHECKING:
-    from reconciler.app.decisions import Hand
+    from reconciler.app.decisions import Operator
     from reconciler.core.submission import Submission
 
 RISKS = {
@@ -22,7 +22,7 @@ RISKS = {
 """What goes wrong if a run appears after the decision."""
 
 
-def resolution(sight: Sight, decision: str, *, token: str | None, force: bool, reason: str | None) -> Proposal:
+def resolution(sight: SpecView, decision: str, *, token: str | None, force: bool, reason: str | None) -> Decision:
     """The decision ``submit`` or ``abandon``. Raises `ReconcilerError` where there is nothing to decide, where a run
     was found, and, without `force`, where one may still appear."""
     submission = _unresolved(sight, token)
@@ -33,16 +33,18 @@ def resolution(sight: Sight, decision: str, *, token: str | None, force: bool, r
             f"{which(submission)} cannot be decided yet: {early}. If it ran after all, {RISKS[decision]}. "
             "Wait, or decide now with --force"
         )
-    from reconciler.app.decisions import Seen, resolve
+    from reconciler.app.decisions import ExpectedState, resolve
 
     mine = hand(sight.session, reason)
     told = _decision(sight, submission, decision, early, mine)
-    seen = Seen.of(submission, sight.record.head)
-    return Proposal(told, (resolve(seen, decision, mine, slot=submission.slot, forced=bool(early)),))
+    seen = ExpectedState.of(submission, sight.record.head)
+    return Decision(told, (resolve(seen, decision, mine, slot=submission.slot, forced=bool(early)),))
 
 
-def _decision(sight: Sight, submission: Submission, decision: str, early: str | None, mine: Hand) -> Decision:
-    return Decision(
+def _decision(
+    sight: SpecView, submission: Submission, decision: str, early: str | None, mine: Operator
+) -> DecisionSummary:
+    return DecisionSummary(
         command="resolve",
         place=sight.session.place,
         name=sight.name,
@@ -64,7 +66,7 @@ def _decision(sight: Sight, submission: Submission, decision: str, early: str | 
     )
 
 
-def _unresolved(sight: Sight, token: str | None) -> Submission:
+def _unresolved(sight: SpecView, token: str | None) -> Submission:
     unresolved = sight.record.unresolved
     if not unresolved:
         newest = sight.record.newest
@@ -73,7 +75,7 @@ def _unresolved(sight: Sight, token: str | None) -> Submission:
     return chosen_submission(unresolved, token, f"unresolved submissions of {sight.name}")
 
 
-def check_open(sight: Sight, submission: Submission, decision: str) -> None:
+def check_open(sight: SpecView, submission: Submission, decision: str) -> None:
     """Raises `ReconcilerError` where a run of the submission is known: then it did run, and is to be adopted. Also
     where its end was asked for, and it is to be sent again."""
     found = sight.recorded.found.get(submission.token, ())
@@ -95,9 +97,9 @@ def check_open(sight: Sight, submission: Submission, decision: str) -> None:
         )
 
 
-def unsettled(sight: Sight, submission: Submission) -> str | None:
+def unsettled(sight: SpecView, submission: Submission) -> str | None:
     """Why a run of the submission may still appear; `None` where nothing sent can arrive any more, and a complete look
-    just now found nothing. Raises `ClockOff` for a machine whose clock proves nothing."""
+    just now found nothing. Raises `ClockSkew` for a machine whose clock proves nothing."""
     now = sight.session.now()
     settles = settles_at(submission, sight.settle_seconds)
     if now < settles:
@@ -109,7 +111,7 @@ def unsettled(sight: Sight, submission: Submission) -> str | None:
     return None
 
 
-def _meaning(sight: Sight, submission: Submission, decision: str) -> str:
+def _meaning(sight: SpecView, submission: Submission, decision: str) -> str:
     run = which(submission).partition(", ")[2]
     if decision == "abandon" and submission.slot is not None:
         return f"abandon: {run} is never sent again, and counts as dealt with. Later slots run as ever."
@@ -126,7 +128,7 @@ def _meaning(sight: Sight, submission: Submission, decision: str) -> str:
     )
 
 
-def _warnings(sight: Sight, submission: Submission, decision: str, early: str | None) -> list[str]:
+def _warnings(sight: SpecView, submission: Submission, decision: str, early: str | None) -> list[str]:
     said = []
     if early:
         said.append(f"{early}. If it ran after all, {RISKS[decision]}.")

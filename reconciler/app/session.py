@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.app.connections import Access
-from reconciler.app.options import Choice, target_name
+from reconciler.app.connections import AwsConnections
+from reconciler.app.options import CommandOptions, target_name
 from reconciler.core import guard
 from reconciler.core.identity import Place
 from reconciler.ledger.open import open_ledger
@@ -46,13 +46,13 @@ class SystemClock:
 class Session:
     """What a command works with. Nothing in it has read the ledger, reached AWS or created a file yet."""
 
-    choice: Choice
+    choice: CommandOptions
     root: Path
     project: Project
     target: Target
     place: Place
     ledger: Log
-    access: Access
+    access: AwsConnections
     clock: SystemClock
     environ: Mapping[str, str]
 
@@ -62,7 +62,7 @@ class Session:
 
 
 @contextmanager
-def opened(choice: Choice, *, fallback_target: str | None = None) -> Iterator[Session]:
+def opened(choice: CommandOptions, *, fallback_target: str | None = None) -> Iterator[Session]:
     """The session of one command, taken apart at its end.
 
     `fallback_target` is used where the command line and the environment name none, before the project's default.
@@ -78,7 +78,7 @@ def opened(choice: Choice, *, fallback_target: str | None = None) -> Iterator[Se
     guard.check_ledger(address, emulated=target.is_emulator, kept=choice.local_ledger, environ=environ)
     clock = SystemClock()
     ledger = open_ledger(address, root, place, __version__, clock)
-    access = Access(root, place, target, clock)
+    access = AwsConnections(root, place, target, clock)
     try:
         yield Session(choice, root, project, target, place, ledger, access, clock, environ)
     finally:
@@ -93,11 +93,11 @@ def place_of(project: str, name: str, target: Target) -> tuple[Place, str]:
     return Place(project, name, target.account, target.region), target.ledger
 
 
-class KeptSession:
+class ReusableSession:
     """Gives the session of each pass. The project file is read anew; while the target stays what it was, ledger and
     services are those of the pass before."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: CommandOptions) -> None:
         self._choice = choice
         self._stack = ExitStack()
         self._session: Session | None = None

@@ -22,7 +22,7 @@ def adopt(action: Action, run_id: str) -> Steps:
     return (yield from record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
 
 
-def take(event: e.Taken, action: Action) -> Steps:
+def take(event: e.ManuallyAdopted, action: Action) -> Steps:
     """Records a run that no intent stands for as the spec's current submission, if nothing moved meanwhile."""
 
     def valid(recorded: Recorded) -> str | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from reconciler.core import events as e
 from reconciler.core.events import Event
 from reconciler.core.plan import Action, ActionOutcome, ActionResult
-from reconciler.core.ports import Deadline, Moved, Valid, Wanted
+from reconciler.core.ports import Deadline, Moved, Precondition, Wanted
 from reconciler.core.state import Recorded
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError
@@ -48,7 +48,7 @@ class Append:
     """Append events if they still make sense: `Appended` or `Moved`. A `LedgerError` is thrown into the protocol."""
 
     events: Sequence[Event]
-    valid: Valid
+    valid: Precondition
 
 
 @dataclass(frozen=True, slots=True)

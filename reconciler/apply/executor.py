@@ -15,7 +15,7 @@ from reconciler.apply.effects import Steps
 from reconciler.apply.intents import Provenance, Task, intent, taken
 from reconciler.apply.interpreter import World, drive
 from reconciler.core.events import SubmissionEvent
-from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Begin, Plan
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, ScheduleChange
 from reconciler.core.ports import Clock, Ledger, Quota, Services
 from reconciler.core.schedule import event_of
 from reconciler.core.state import Recorded
@@ -178,7 +178,7 @@ def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> 
         ledger.append(observed[start : start + BATCH_EVENTS], _always)
 
 
-def record_begins(ledger: Ledger, begins: Sequence[Begin], now: datetime, actor: str) -> None:
+def record_begins(ledger: Ledger, begins: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
     """Appends since when schedules are in force, or stand still; what another pass has written down already stays as
     it is. Raises `LedgerError`."""
     for start in range(0, len(begins), BATCH_EVENTS):
@@ -186,7 +186,7 @@ def record_begins(ledger: Ledger, begins: Sequence[Begin], now: datetime, actor:
         made = ((begin, event_of(begin, ledger.recorded.spec(begin.name), now, actor)) for begin in chosen)
         events = {begin: event for begin, event in made if event is not None}
 
-        def valid(recorded: Recorded, wanted: Sequence[Begin] = tuple(events)) -> str | None:
+        def valid(recorded: Recorded, wanted: Sequence[ScheduleChange] = tuple(events)) -> str | None:
             taken = [begin.name for begin in wanted if event_of(begin, recorded.spec(begin.name), now, actor) is None]
             return f"another pass wrote down the schedule of {', '.join(taken)}" if taken else None
 

@@ -9,7 +9,7 @@ from reconciler.apply import protocol
 from reconciler.apply.effects import moment
 from reconciler.apply.interpreter import World
 from reconciler.core.absence import is_repeat
-from reconciler.core.events import Intended, Taken, intent_of
+from reconciler.core.events import Intended, ManuallyAdopted, intent_of
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action
 from reconciler.model.base import JSON
@@ -110,11 +110,11 @@ def _bytes_to_send(action: Action, token: str, task: Task) -> tuple[JSON, Mappin
     return intent.request, recorded.locate
 
 
-def taken(action: Action, task: Task) -> Taken:
+def taken(action: Action, task: Task) -> ManuallyAdopted:
     """The event of a run that no intent stands for: what the spec asks for now is what it counts as."""
     if not action.client_token or action.request is None or action.run_id is None:
         raise ValueError("a run to be taken without a token, a request or a run id")
-    return Taken(
+    return ManuallyAdopted(
         at=moment(task.world.clock.now()),
         name=action.name,
         token=action.client_token,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Observed
-from reconciler.core.fsck import Listed, Present, Stock
+from reconciler.core.fsck import AwsInventory, ListedQueue, ListedRun
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action
 from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Service, Services, Wanted
@@ -157,7 +157,7 @@ REMEMBERED = timedelta(days=7)
 """How far back AWS is asked: Batch keeps ended jobs for a day at least, and for a week as newer guides say."""
 
 
-def look_for_earlier(specs: Iterable[DesiredSpec], place: Place, services: Services, now: datetime) -> Sighting:
+def find_previous_runs(specs: Iterable[DesiredSpec], place: Place, services: Services, now: datetime) -> Sighting:
     """The runs that carry a token which one of the specs has, as any of its first generations. Nothing is raised: a
     service that fails leaves a sentence for each token."""
     return _look(
@@ -209,12 +209,12 @@ class _Place:
 
 def take_stock(
     recorded: Recorded, specs: Iterable[Where], place: Place, inventories: Inventories, since: str | None
-) -> Stock:
+) -> AwsInventory:
     """Lists every place of the recorded submissions and of `specs`. Runs whose id the ledger knows are not described:
     their tags are known. A place that cannot be read is told in words; a guard that refuses raises."""
     known = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
-    places: list[Listed] = []
-    present: list[Present] = []
+    places: list[ListedQueue] = []
+    present: list[ListedRun] = []
     gone: set[str] = set()
     for each in _places(recorded, specs, inventories):
         inventory = inventories(each.kind)
@@ -224,12 +224,12 @@ def take_stock(
             unseen = sorted(each.live - set(run_ids))
             gone |= set(unseen) - set(inventory.described(each.locate, unseen) if unseen else ())
         except ServiceError as error:
-            places.append(Listed(each.kind, each.words, error=str(error)))
+            places.append(ListedQueue(each.kind, each.words, error=str(error)))
             continue
         ours = [run for facts in described.values() if (run := _ours(facts, each, place)) is not None]
         present += ours
-        places.append(Listed(each.kind, each.words, len(run_ids), len(ours) + sum(i in known for i in run_ids)))
-    return Stock(tuple(places), tuple(sorted(present, key=lambda run: run.created_at)), frozenset(gone))
+        places.append(ListedQueue(each.kind, each.words, len(run_ids), len(ours) + sum(i in known for i in run_ids)))
+    return AwsInventory(tuple(places), tuple(sorted(present, key=lambda run: run.created_at)), frozenset(gone))
 
 
 def _places(recorded: Recorded, specs: Iterable[Where], inventories: Inventories) -> Sequence[_Place]:
@@ -245,14 +245,14 @@ def _places(recorded: Recorded, specs: Iterable[Where], inventories: Inventories
     return [found[key] for key in sorted(found)]
 
 
-def _ours(facts: RunFacts, where: _Place, place: Place) -> Present | None:
+def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
     """A run that our tag says is this project's and target's; `None` for any other."""
     owner, _, name = facts.tags.get(SPEC_TAG, "").rpartition("/")
     if owner != place.owner("").removesuffix("/") or not name:
         return None
     report = facts.report
     told = report if isinstance(report, RunReport) else RunReport(known=True, state="unknown", detail=report)
-    return Present(
+    return ListedRun(
         name=name,
         run_id=facts.run_id,
         token=facts.tags.get(TOKEN_TAG),

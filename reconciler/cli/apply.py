@@ -10,8 +10,8 @@ import click
 from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, ledger_options, pass_options, selection_options
 
 if TYPE_CHECKING:
-    from reconciler.app.options import Choice
-    from reconciler.cli.passes import Manner
+    from reconciler.app.options import CommandOptions
+    from reconciler.cli.passes import ApplyOptions
 
 HELP = """Plan, show, ask, do: submit what git asks for and has not run yet.
 
@@ -49,19 +49,19 @@ def command(
     from reconciler.app.notifications import tell
     from reconciler.app.reconcile import survey
     from reconciler.app.session import opened
-    from reconciler.cli.passes import Manner, carry_out
+    from reconciler.cli.passes import ApplyOptions, carry_out
 
     choice = chosen(context, shared)
     if plan_file is not None:
-        return _approved(plan_file, choice, Manner(ask=not yes, form=form, exactly=True))
+        return _approved(plan_file, choice, ApplyOptions(ask=not yes, form=form, exactly=True))
     with opened(choice) as session:
         found = survey(session, refresh=True, record=True)
-        code = carry_out(session, found.plan, found.recorded, found.limits, Manner(ask=not yes, form=form))
+        code = carry_out(session, found.plan, found.recorded, found.limits, ApplyOptions(ask=not yes, form=form))
         tell(session, found)
         return code
 
 
-def _approved(file: Path, choice: Choice, manner: Manner) -> int:
+def _approved(file: Path, choice: CommandOptions, manner: ApplyOptions) -> int:
     """Carries out the plan in a file. Specs are not read: what was approved is what is done."""
     from reconciler.app.plan_file import check_earlier, check_file, check_heads, check_suspension
     from reconciler.app.session import opened

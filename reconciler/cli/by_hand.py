@@ -10,11 +10,11 @@ import click
 
 from reconciler.cli.options import FORMAT_TEXT_JSON, ledger_options
 from reconciler.cli.process import DONE, ERROR
-from reconciler.cli.terminal import coloured, complain, confirmed, out
+from reconciler.cli.terminal import coloured, confirmed, echo_error, out
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from reconciler.app.decisions import Proposal, Sight
+    from reconciler.app.decisions import Decision, SpecView
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,7 +30,7 @@ def deciding_options(command: Command) -> Command:
     return ledger_options(command)
 
 
-def decide(sight: Sight, proposal: Proposal, *, yes: bool, form: str) -> int:
+def decide(sight: SpecView, proposal: Decision, *, yes: bool, form: str) -> int:
     """Shows a decision, asks unless `yes`, writes it down, and says what the next pass does. Returns the exit code.
 
     Raises `ReconcilerError` where it would have to ask and cannot, and where what was shown moved meanwhile.
@@ -58,8 +58,8 @@ def agreed(command: str, shown: str, form: str) -> bool:
             "--yes does not ask"
         )
     if form == "json":
-        complain(shown)
+        echo_error(shown)
     if confirmed("Do you want to record this decision?"):
         return True
-    complain(f"{command} cancelled: nothing was recorded.")
+    echo_error(f"{command} cancelled: nothing was recorded.")
     return False

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.app.fsck import Inspection
-    from reconciler.core.fsck import Finding, Numbered
+    from reconciler.core.fsck import Finding, RebuiltSubmission
 
 HELP = """Hold the ledger against AWS: runs with our tags that it does not know, runs that it knows and AWS does not,
 two runs of one submission. Writes nothing.
@@ -81,13 +81,13 @@ def _found(inspection: Inspection, color: bool = False) -> str:
     return fsck_text(session.place, ledger, inspection.stock.places, inspection.findings, color=color)
 
 
-def _rebuilding(made: Sequence[Numbered]) -> str:
+def _rebuilding(made: Sequence[RebuiltSubmission]) -> str:
     from reconciler.render.findings import rebuilt_lines
 
     return "\n".join(["To be recorded, and not run again:", *(f"  {line}" for line in rebuilt_lines(made))])
 
 
-def _tell(inspection: Inspection, made: Sequence[Numbered], left: Sequence[Finding], form: str) -> None:
+def _tell(inspection: Inspection, made: Sequence[RebuiltSubmission], left: Sequence[Finding], form: str) -> None:
     from reconciler.render.findings import fsck_json
     from reconciler.render.plan_json import dumps
     from reconciler.render.text import count

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reconciler.cli.options import chosen, place_options
-from reconciler.cli.terminal import coloured, complain, out
+from reconciler.cli.terminal import coloured, echo_error, out
 
 EVERY = 1000
 """Positions from one line of progress to the next."""
@@ -76,4 +76,4 @@ def command(
 
 def _progress(position: int) -> None:
     if position % EVERY == 0 and sys.stderr.isatty():
-        complain(f"position {position} …")
+        echo_error(f"position {position} …")

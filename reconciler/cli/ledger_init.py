@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.options import chosen, ledger_options
-from reconciler.cli.terminal import complain, out
+from reconciler.cli.terminal import echo_error, out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def command(context: click.Context, /, **shared: Any) -> int:  # noqa: ANN401 - 
     for policy in policies:
         out(f"\n{policy.title}\n\n{policy.text}")
     if wrong:
-        complain(f"Error: the ledger {session.ledger.address} is not safe there: see what is marked [NG].")
+        echo_error(f"Error: the ledger {session.ledger.address} is not safe there: see what is marked [NG].")
     return 1 if wrong else 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.app.options import Choice
+from reconciler.app.options import CommandOptions
 from reconciler.cli.logs import start_logging
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def given_here(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def chosen(context: click.Context, given: Mapping[str, Any]) -> Choice:
+def chosen(context: click.Context, given: Mapping[str, Any]) -> CommandOptions:
     """The choice of one command, from what was given before and after its name; starts the logs on the way.
 
     Raises a usage error for an option that was given before the name of a command that has no use for it.
@@ -158,8 +158,8 @@ def chosen(context: click.Context, given: Mapping[str, Any]) -> Choice:
             raise click.UsageError(f"{context.info_name} takes no {_spelling(name)}", context)
     merged = given_here(before, given)
     start_logging(merged.pop("verbose", 0))
-    known = {field.name for field in fields(Choice)}
-    return Choice(**{name: value for name, value in merged.items() if name in known and value is not None})
+    known = {field.name for field in fields(CommandOptions)}
+    return CommandOptions(**{name: value for name, value in merged.items() if name in known and value is not None})
 
 
 def _spelling(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.logs import line_json
 from reconciler.cli.progress import progress
 from reconciler.cli.stopping import stop_on_signals
-from reconciler.cli.terminal import coloured, complain, confirmed, out
+from reconciler.cli.terminal import coloured, confirmed, echo_error, out
 from reconciler.cli.verdict import after_results
 from reconciler.errors import ReconcilerError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ApplyOptions:
     """How a plan is carried out: whether to ask first, what to print, whether the plan is to be done exactly, and under
     which name one line of summary goes to standard error (`None`: none), as JSON with `json_log`."""
 
@@ -46,7 +46,7 @@ def show(plan: Plan) -> None:
     out(plan_text(plan, color=coloured(sys.stdout)))
 
 
-def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits | None, manner: Manner) -> int:
+def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits | None, manner: ApplyOptions) -> int:
     """Shows the plan, asks if need be, does it, and returns the exit code.
 
     Raises `LimitExceeded` before asking where the plan is more than `limits` (`None`: whatever it holds),
@@ -56,32 +56,32 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
 
     if manner.machine:
         for warning in plan.warnings:  # a person may be reading standard error, while a machine reads the JSON
-            complain(f"Warning: {warning}")
+            echo_error(f"Warning: {warning}")
     else:
         show(plan)
     if limits is not None:
         plan.check(limits)
     check_account(session, plan)
     if plan.pending and manner.ask and not _agreed(plan, manner):
-        complain("Apply cancelled: nothing was sent.")
+        echo_error("Apply cancelled: nothing was sent.")
         return 1
     with stop_on_signals(_stopping) as stop, progress(len(plan.pending)) as shown:
         results = perform(session, plan, shown, stop)
     _tell(_with_remedies(session, plan, results), results, manner)
     if manner.log is not None:
-        complain(summary(manner.log, plan, results, recorded.position, as_json=manner.json_log))
+        echo_error(summary(manner.log, plan, results, recorded.position, as_json=manner.json_log))
     if stop.is_set():
-        complain("Interrupted. What was under way and has no outcome is in the ledger; the next pass resolves it.")
+        echo_error("Interrupted. What was under way and has no outcome is in the ledger; the next pass resolves it.")
     if not stop.is_set():
         recorded = session.ledger.refresh()  # another pass may have ended what it took over
     return after_results(plan, results, recorded, stopped=stop.is_set(), exactly=manner.exactly)
 
 
 def _stopping() -> None:
-    complain("Stopping: nothing new is sent, and what is under way gets a few seconds to be recorded.")
+    echo_error("Stopping: nothing new is sent, and what is under way gets a few seconds to be recorded.")
 
 
-def _agreed(plan: Plan, manner: Manner) -> bool:
+def _agreed(plan: Plan, manner: ApplyOptions) -> bool:
     """Whether a person says yes to the plan."""
     if not sys.stdin.isatty():
         raise ReconcilerError(
@@ -90,7 +90,7 @@ def _agreed(plan: Plan, manner: Manner) -> bool:
     if manner.machine:
         from reconciler.render.plan_text import plan_text
 
-        complain(plan_text(plan, color=False))
+        echo_error(plan_text(plan, color=False))
     return confirmed(f"Do you want to perform these actions in target {plan.place.target}?")
 
 
@@ -111,7 +111,7 @@ def _with_remedies(session: Session, plan: Plan, results: Sequence[ActionResult]
     return replace(plan, actions=tuple(actions))
 
 
-def _tell(plan: Plan, results: Sequence[ActionResult], manner: Manner) -> None:
+def _tell(plan: Plan, results: Sequence[ActionResult], manner: ApplyOptions) -> None:
     """Prints what became of the plan."""
     if manner.machine:
         from reconciler.render.plan_json import dumps, result_json

@@ -33,7 +33,9 @@ something is held or not known.
 
 @click.command("plan", help=HELP)
 @click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Keep the plan.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+)
 @click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: plan from what is recorded.")
 @click.option("--detailed-exitcode", is_flag=True, help="2 when changes are pending, 3 when something needs a person.")
 @click.option("--at", callback=moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone).")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from reconciler.cli.stopping import interruptible
-from reconciler.cli.terminal import OutputRefused, complain, flush, standard_streams
+from reconciler.cli.terminal import OutputRefused, echo_error, flush, standard_streams
 from reconciler.errors import ReconcilerError, SpecErrors, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
         _show(error)
         return USAGE if isinstance(error, click.UsageError) else ERROR
     except (click.Abort, KeyboardInterrupt):
-        complain("Interrupted.")
+        echo_error("Interrupted.")
     except ReconcilerError as error:
         return _explained(error)
     except (BrokenPipeError, SystemExit):  # click leaves by the latter when the reader of a pipe has gone
@@ -61,7 +61,7 @@ def _show(error: click.ClickException) -> None:
 
     said = StringIO()
     error.show(said)
-    complain(said.getvalue())
+    echo_error(said.getvalue())
 
 
 def _command(arguments: Sequence[str] | None) -> int:
@@ -80,11 +80,11 @@ def _explained(error: ReconcilerError) -> int:
 
         print_problems(error.problems)
     else:
-        complain(f"Error: {error}")
+        echo_error(f"Error: {error}")
         if isinstance(error, OutputRefused):
             _drop(sys.stdout)
         if isinstance(error, UsageError):
-            complain("See: reconciler --help")
+            echo_error("See: reconciler --help")
     return error.exit_code
 
 
@@ -96,13 +96,13 @@ def _met_printing(error: OSError) -> bool:
 
 
 def _internal(error: Exception, arguments: Sequence[str] | None) -> None:
-    complain(f"internal error: {type(error).__name__}: {error}")
+    echo_error(f"internal error: {type(error).__name__}: {error}")
     if _loud(sys.argv[1:] if arguments is None else arguments):
         import traceback
 
-        complain("".join(traceback.format_exception(error)))
+        echo_error("".join(traceback.format_exception(error)))
     else:
-        complain("This is a fault of the reconciler, not of your files. Run again with -vv for its traceback.")
+        echo_error("This is a fault of the reconciler, not of your files. Run again with -vv for its traceback.")
 
 
 def _loud(arguments: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ import click
 from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, ledger_options, pass_options, selection_options
 
 if TYPE_CHECKING:
-    from reconciler.app.options import Choice
+    from reconciler.app.options import CommandOptions
 
 HELP = """One pass without asking, within the limits: what a schedule or a merge runs. With --every it goes on, pass
 after pass, until SIGTERM or SIGINT: then what is under way is recorded, and it ends with 0.
@@ -72,7 +72,7 @@ def command(
     from reconciler.app.reconcile import survey
     from reconciler.app.session import opened
     from reconciler.cli.logs import log_as_json
-    from reconciler.cli.passes import Manner, carry_out
+    from reconciler.cli.passes import ApplyOptions, carry_out
 
     choice = chosen(context, shared)
     as_json = log_format == "json"
@@ -91,18 +91,18 @@ def command(
         _pull(choice)
     with opened(choice) as session:
         found = survey(session, refresh=True, record=True)
-        manner = Manner(ask=False, form=form, log="reconcile", json_log=as_json)
+        manner = ApplyOptions(ask=False, form=form, log="reconcile", json_log=as_json)
         code = carry_out(session, found.plan, found.recorded, found.limits, manner)
         tell(session, found)
         return code
 
 
-def _pull(choice: Choice) -> None:
+def _pull(choice: CommandOptions) -> None:
     """Brings the checkout up to date before its one pass; an error ends the command."""
     from pathlib import Path
 
-    from reconciler.cli.terminal import complain
+    from reconciler.cli.terminal import echo_error
     from reconciler.specs.git import pull
     from reconciler.specs.project import find_root
 
-    complain(f"checkout at {pull(find_root(choice.directory, Path.cwd()))[:12]}")
+    echo_error(f"checkout at {pull(find_root(choice.directory, Path.cwd()))[:12]}")

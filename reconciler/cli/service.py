@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.passes import summary
 from reconciler.cli.stopping import serving
-from reconciler.cli.terminal import complain
+from reconciler.cli.terminal import echo_error
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from threading import Event
 
     from reconciler.app.metrics import Metrics
-    from reconciler.app.options import Choice
+    from reconciler.app.options import CommandOptions
     from reconciler.app.reconcile import Survey
-    from reconciler.app.session import KeptSession
+    from reconciler.app.session import ReusableSession
     from reconciler.core.plan import ActionResult
     from reconciler.core.ports import Clock
 
@@ -43,19 +43,19 @@ class _World:
     """What all passes share."""
 
     service: Service
-    kept: KeptSession
+    kept: ReusableSession
     clock: Clock
     metrics: Metrics | None
     stop: Event
 
 
-def serve(choice: Choice, service: Service) -> int:
+def serve(choice: CommandOptions, service: Service) -> int:
     """Passes until a signal comes; then what is under way is recorded, and the code is 0. Raises `ReconcilerError` for
     what is wrong from the start: no project, no such target, a port that is taken."""
     from reconciler.app.cadence import Cadence, repeat
-    from reconciler.app.session import KeptSession, SystemClock
+    from reconciler.app.session import ReusableSession, SystemClock
 
-    clock, kept = SystemClock(), KeptSession(choice)
+    clock, kept = SystemClock(), ReusableSession(choice)
     with ExitStack() as stack, serving(_stopping) as stop:
         stack.callback(kept.close)
         kept.session()
@@ -66,7 +66,7 @@ def serve(choice: Choice, service: Service) -> int:
 
 
 def _stopping() -> None:
-    complain("Stopping: nothing new is sent, and what is under way gets a few seconds to be recorded.")
+    echo_error("Stopping: nothing new is sent, and what is under way gets a few seconds to be recorded.")
 
 
 def _metrics(service: Service, clock: Clock, stack: ExitStack) -> Metrics | None:
@@ -117,7 +117,7 @@ def _observe_plan_apply(world: _World) -> bool:
     return True
 
 
-def _pull(kept: KeptSession) -> None:
+def _pull(kept: ReusableSession) -> None:
     """Brings the checkout up to date. Where that fails, the pass goes on with what is checked out, and says so."""
     from reconciler.specs.git import pull
 
@@ -135,6 +135,6 @@ def _tell(world: _World, found: Survey, results: Sequence[ActionResult]) -> None
     for action, result in zip(plan.actions, results, strict=True):
         if action.effective:
             log.info("%s", action_line(action, result))
-    complain(summary("reconcile", plan, results, found.recorded.position, as_json=world.service.json))
+    echo_error(summary("reconcile", plan, results, found.recorded.position, as_json=world.service.json))
     if world.metrics is not None:
         world.metrics.told(plan, results, found.recorded)

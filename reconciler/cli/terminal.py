@@ -66,7 +66,7 @@ def _to_output() -> Iterator[None]:
         raise OutputRefused(error) from error
 
 
-def complain(text: str) -> None:
+def echo_error(text: str) -> None:
     """Prints a sentence, `harmless`, to standard error. Where that takes nothing, it is not said."""
     with suppress(OSError):
         click.echo(harmless(text.rstrip("\n")), err=True)

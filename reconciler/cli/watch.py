@@ -12,13 +12,13 @@ from reconciler.errors import ReconcilerError, UsageError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from reconciler.app.options import Choice
-    from reconciler.app.session import KeptSession
+    from reconciler.app.options import CommandOptions
+    from reconciler.app.session import ReusableSession
 
 PAUSE_SECONDS = 5.0
 
 
-def watch_status(choice: Choice, *, refresh: bool) -> int:
+def watch_status(choice: CommandOptions, *, refresh: bool) -> int:
     """Shows the table until it is interrupted, which is how it ends: with 0. What goes wrong meanwhile stands above the
     last table. Raises `UsageError` where there is no terminal, `ReconcilerError` for what is wrong from the start."""
     if not sys.stdout.isatty():
@@ -29,9 +29,9 @@ def watch_status(choice: Choice, *, refresh: bool) -> int:
     from rich.live import Live
     from rich.text import Text
 
-    from reconciler.app.session import KeptSession
+    from reconciler.app.session import ReusableSession
 
-    kept = KeptSession(choice)
+    kept = ReusableSession(choice)
     try:
         shown = table = _table(kept, refresh=refresh)
         with Live(shown, console=Console(), auto_refresh=False, screen=True) as live:
@@ -49,7 +49,7 @@ def watch_status(choice: Choice, *, refresh: bool) -> int:
         kept.close()
 
 
-def _table(kept: KeptSession, *, refresh: bool) -> Text:
+def _table(kept: ReusableSession, *, refresh: bool) -> Text:
     """The table now, with the time it is of."""
     from rich.text import Text
 

@@ -14,10 +14,10 @@ from reconciler.core.schedule import begins
 from reconciler.core.scheduled import decide_scheduled
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Submission
-from reconciler.core.submits import Case
+from reconciler.core.submits import SpecContext
 from reconciler.core.suggested_commands import adopt, remedy, retry
 from reconciler.core.times import seconds_text
-from reconciler.core.unresolved import decide_unknown, decide_unresolved
+from reconciler.core.unresolved import decide_previous_runs, decide_unresolved
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
 """Reasons of actions about which a person may know more than AWS tells."""
@@ -66,11 +66,11 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> S
         if (
             spec is not None
             and record.newest is None
-            and (known := decide_unknown(spec, recorded, desired)) is not None
+            and (known := decide_previous_runs(spec, recorded, desired)) is not None
         ):
             rest = [known]
         elif spec is not None:
-            case = Case(spec, record, recorded, desired, now)
+            case = SpecContext(spec, record, recorded, desired, now)
             rest = [decide_one_off(case)] if spec.policy.schedule is None else decide_scheduled(case)
         elif not unresolved:
             rest = decide_removed(record, desired, now)

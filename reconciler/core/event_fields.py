@@ -24,7 +24,7 @@ SLOTS = frozenset({"slot", "first", "last", "settled", "settled_slots"})
 FEW = frozenset({"attempt", "send", "backoff_limit"})
 
 
-def misfit(event_type: type, form: Mapping[str, Any]) -> str | None:
+def invalid_field(event_type: type, form: Mapping[str, Any]) -> str | None:
     """The first field of a JSON form whose value no reconciler wrote, with what is due there; `None` where
     all fit. `event_type` is the dataclass of the event, and has `form`'s fields."""
     for name, optional, check, due in _checks(event_type):

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar
 
-from reconciler.core.event_fields import misfit
+from reconciler.core.event_fields import invalid_field
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES
@@ -119,7 +119,7 @@ def decode(form: Mapping[str, Any]) -> Event:
     missing = [name for name, required in known if required and name not in form]
     if missing:
         raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger lacks {', '.join(missing)}")
-    wrong = misfit(event_type, form)
+    wrong = invalid_field(event_type, form)
     if wrong is not None:
         raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger has {wrong}")
     if form.get("kind", NO_KIND) not in _KINDS:
@@ -179,7 +179,7 @@ class BackfillAsked(SpecEvent):
 class Notified(SpecEvent):
     """People are told of something that happened: written before it is sent, so that it is told at most once.
 
-    `key` stands for what happened, such as ``rejected:TOKEN``; `kinds` are those of `plan.notice.NoticeKind`.
+    `key` stands for what happened, such as ``rejected:TOKEN``; `kinds` are those of `plan.notice.NotificationKind`.
     """
 
     type: ClassVar[str] = "notified"
@@ -302,7 +302,7 @@ class Adopted(SubmissionEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken(SubmissionEvent):
+class ManuallyAdopted(SubmissionEvent):
     """A run that no intent stands for was made a spec's current submission by hand: nothing was sent.
 
     `request` is what the spec asked for at the time, `digest` its digest, `owner` the spec whose tag the run carries,
@@ -429,7 +429,7 @@ class RetryAsked(SubmissionEvent):
     actor: str
 
 
-Beginning = Intended | Taken
+Beginning = Intended | ManuallyAdopted
 """What begins a submission, and holds its request."""
 
 

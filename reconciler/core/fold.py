@@ -47,7 +47,7 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
         case e.Intended():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
             _intend(recorded, record, position, event)
-        case e.Taken():
+        case e.ManuallyAdopted():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
             _take(recorded, record, position, event)
         case e.SubmissionEvent():
@@ -125,7 +125,7 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
         record.backfill.remove(event.slot)
 
 
-def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.Taken) -> None:
+def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.ManuallyAdopted) -> None:
     """A run that was made this spec's by hand. The first one counts: a token stands for one submission."""
     if event.token in recorded.by_token:
         return
@@ -135,11 +135,11 @@ def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.Taken)
     _accept(submission, event)
 
 
-def _give(recorded: Recorded, event: e.Adopted | e.Taken) -> None:
+def _give(recorded: Recorded, event: e.Adopted | e.ManuallyAdopted) -> None:
     """A run that a person gives to a submission is no longer that of another: one alone follows and cancels it."""
     for other in recorded.by_token.values():
         if other.run_id == event.run_id and other.token != event.token:
-            other.taken_by = event.name
+            other.reassigned_to = event.name
 
 
 def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Beginning) -> Submission:
@@ -185,7 +185,7 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
                 _doubt(submission, event)
 
 
-def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.Taken) -> None:
+def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> None:
     if submission.phase is Phase.SUBMITTED and not _chosen(event):
         if event.run_id != submission.run_id:  # two passes can find the same run; another run must not be lost
             submission.conflict = (*(submission.conflict or (str(submission.run_id),)), event.run_id)
@@ -202,7 +202,7 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.Taken) ->
     _close(submission, "submitted", event.send if isinstance(event, e.Submitted) else None)
 
 
-def _chosen(event: e.Submitted | e.Adopted | e.Taken) -> bool:
+def _chosen(event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> bool:
     """Whether a person said that this run counts: of several, then, the others do not."""
     return isinstance(event, e.Adopted) and event.by == e.BY_HAND
 

@@ -26,7 +26,7 @@ class Check(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class ListedRun:
     """One run of this project and target as AWS has it: what its tags say, where it is, and how it stands.
 
     `name` is that of the spec; `token` is `None` without its tag. Times are ISO 8601 text.
@@ -46,7 +46,7 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedQueue:
     """One place that was listed, in words: how many runs there are, and how many of this project and target.
 
     `error` says why it could not be; then the numbers are 0.
@@ -60,12 +60,12 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
+class AwsInventory:
     """Everything that AWS was asked for: the places; `present`, the runs with our tags that the ledger does not know by
     their ids, oldest first; and `gone`, the ids of live runs that AWS does not know."""
 
-    places: tuple[Listed, ...] = ()
-    present: tuple[Present, ...] = ()
+    places: tuple[ListedQueue, ...] = ()
+    present: tuple[ListedRun, ...] = ()
     gone: frozenset[str] = frozenset()
 
 
@@ -81,7 +81,7 @@ class Finding:
     commands: tuple[str, ...] = ()
 
 
-def findings(recorded: Recorded, stock: Stock, place: Place) -> tuple[Finding, ...]:
+def findings(recorded: Recorded, stock: AwsInventory, place: Place) -> tuple[Finding, ...]:
     """Everything that is wrong, by name: what could not be read comes first."""
     unread = [
         Finding(Check.UNREADABLE, f"{listed.kind}, {listed.place}: {listed.error}")
@@ -95,7 +95,7 @@ def findings(recorded: Recorded, stock: Stock, place: Place) -> tuple[Finding, .
     return (*unread, *sorted(found, key=lambda finding: finding.name or ""))
 
 
-def _of_run(run: Present, recorded: Recorded, place: Place) -> Finding | None:
+def _of_run(run: ListedRun, recorded: Recorded, place: Place) -> Finding | None:
     """What is wrong with a run; `None` where it is the run of its submission."""
     submission = recorded.by_token.get(run.token or "")
     if submission is None:
@@ -114,11 +114,11 @@ def _of_run(run: Present, recorded: Recorded, place: Place) -> Finding | None:
     return _finding(Check.NEVER_RAN, run, said, (adopt(run.name, run.run_id, place.target),))
 
 
-def _finding(check: Check, run: Present, message: str, commands: tuple[str, ...] = ()) -> Finding:
+def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ...] = ()) -> Finding:
     return Finding(check, message, run.name, run.run_id, run.token, commands)
 
 
-def _of_ledger(recorded: Recorded, stock: Stock, place: Place) -> Iterator[Finding]:
+def _of_ledger(recorded: Recorded, stock: AwsInventory, place: Place) -> Iterator[Finding]:
     """Submissions that AWS does not bear out."""
     tokens = {run.token for run in stock.present}
     for submission in recorded.by_token.values():
@@ -148,11 +148,11 @@ GIVEN_ATTEMPTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class RebuiltSubmission:
     """A run with the number it gets in the ledger. `known`: its token proves that number, and that it ran what the spec
     asks for now; else the number keeps its place between the others, and its content is unknown."""
 
-    run: Present
+    run: ListedRun
     generation: int | None
     slot: str | None
     attempt: int
@@ -163,31 +163,33 @@ Identity = tuple[int | None, str | None, int]
 """Generation, slot and attempt."""
 
 
-def numbered(runs: Sequence[Present], identities: Mapping[str, Identity], next_generation: int) -> list[Numbered]:
+def numbered(
+    runs: Sequence[ListedRun], identities: Mapping[str, Identity], next_generation: int
+) -> list[RebuiltSubmission]:
     """Numbers for the runs of one spec, oldest first, such that the next generation is above all of them.
 
     `identities` are those that the spec's own content gives, by token. A run that is none of them gets the next
     generation, or where a later one of them has that, an attempt of its own.
     """
-    made: list[Numbered] = []
+    made: list[RebuiltSubmission] = []
     last = next_generation - 1
     for index, run in enumerate(runs):
         identity = identities.get(run.token or "")
         if identity is not None:
             generation, slot, attempt = identity
             last = max(last, generation or 0)
-            made.append(Numbered(run, generation, slot, attempt, known=True))
+            made.append(RebuiltSubmission(run, generation, slot, attempt, known=True))
             continue
         later = [found[0] or 0 for r in runs[index + 1 :] if (found := identities.get(r.token or "")) is not None]
         if last + 1 < min(later, default=last + 2):
             last += 1
-            made.append(Numbered(run, last, None, 1, known=False))
+            made.append(RebuiltSubmission(run, last, None, 1, known=False))
         else:
-            made.append(Numbered(run, max(last, 1), None, GIVEN_ATTEMPTS + index + 1, known=False))
+            made.append(RebuiltSubmission(run, max(last, 1), None, GIVEN_ATTEMPTS + index + 1, known=False))
     return made
 
 
-def rebuildable(name: str, recorded: Recorded, stock: Stock) -> tuple[list[Present], list[Present]]:
+def rebuildable(name: str, recorded: Recorded, stock: AwsInventory) -> tuple[list[ListedRun], list[ListedRun]]:
     """The runs of one spec that the ledger lacks, oldest first: those that may be recorded as its newest, and those
     that are older than what the ledger holds. These would take the place of what is newer, and are left alone."""
     mine = [run for run in stock.present if run.name == name and run.token and run.token not in recorded.by_token]

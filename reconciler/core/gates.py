@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.desired import DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
-from reconciler.core.retries import Chain, chain_of, last_of, will_retry
+from reconciler.core.retries import Attempts, attempts_of, last_of, will_retry
 from reconciler.core.schedule import in_force
 from reconciler.core.state import SpecRecord
 from reconciler.core.submission import Phase, RunState, Submission
-from reconciler.core.submits import Case, with_run_ids
+from reconciler.core.submits import SpecContext, with_run_ids
 from reconciler.core.times import MissedReason, is_slot, parse_time, seconds_text
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import Dependency
@@ -20,7 +20,7 @@ LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
 """Their dependencies were met when the first attempt was submitted."""
 
 
-def suspended(action: Action, case: Case) -> Action | None:
+def suspended(action: Action, case: SpecContext) -> Action | None:
     """The wait for the end of a suspension; `None` where nothing is suspended."""
     if case.stopped is None:
         return None
@@ -29,7 +29,7 @@ def suspended(action: Action, case: Case) -> Action | None:
     return replace(wait, overdue=overdue(how, case.now))
 
 
-def changed(action: Action, case: Case) -> Action:
+def changed(action: Action, case: SpecContext) -> Action:
     """A submit that runs because the spec says something new, behind every gate."""
     if (wait := suspended(action, case)) is not None:
         return wait
@@ -38,13 +38,13 @@ def changed(action: Action, case: Case) -> Action:
     return ready(action, case)
 
 
-def ready(action: Action, case: Case, *, may_replace: bool = True) -> Action:
+def ready(action: Action, case: SpecContext, *, may_replace: bool = True) -> Action:
     """A submit behind its dependencies and the live runs of its spec."""
     met = depended(action, case)
     return placed(met, case, may_replace=may_replace) if met.action is ActionType.SUBMIT else met
 
 
-def depended(action: Action, case: Case) -> Action:
+def depended(action: Action, case: SpecContext) -> Action:
     """A submit behind its dependencies: a wait that names what is missing, or, for a slot that waits for one that never
     comes, a skip. What a person asked for is no such slot: they may ask for the other one too."""
     if action.action is not ActionType.SUBMIT:
@@ -60,7 +60,7 @@ def depended(action: Action, case: Case) -> Action:
     return stopped(action, ActionType.WAIT, Reason.DEPENDENCY, found.message + hint)
 
 
-def case_names_runs(case: Case) -> bool:
+def case_names_runs(case: SpecContext) -> bool:
     """Whether the request itself names the runs of other specs, which every attempt needs."""
     return "dependsOn" in case.spec.request
 
@@ -71,7 +71,7 @@ def _missed(action: Action, unmet: Unmet) -> Action:
     return replace(stopped(action, ActionType.SKIP, Reason.MISSED, unmet.message), missed=(stretch,))
 
 
-def placed(action: Action, case: Case, *, may_replace: bool = True) -> Action:
+def placed(action: Action, case: SpecContext, *, may_replace: bool = True) -> Action:
     """The submit itself where the spec has no live run or allows several; else what `concurrencyPolicy` says.
 
     A replacement asks for the end of the newest run that was not asked yet; while those that were asked go on, it
@@ -102,7 +102,7 @@ def replacing(action: Action, run: Submission) -> Action:
     return replace(stopped(action, ActionType.WAIT, Reason.REPLACING, message), run_id=run.run_id)
 
 
-def _waiting(action: Action, case: Case, run: Submission) -> Action:
+def _waiting(action: Action, case: SpecContext, run: Submission) -> Action:
     doubt = case.recorded.observe_errors.get(run.token)
     message = f"run {run.run_id} of {which(run)} is live" + (f", as far as is known ({doubt})" if doubt else "")
     return replace(stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message), run_id=run.run_id)
@@ -132,7 +132,7 @@ class Met:
     run_ids: dict[str, str]
 
 
-def dependencies(case: Case, slot: str | None) -> Met | Unmet:
+def dependencies(case: SpecContext, slot: str | None) -> Met | Unmet:
     """Whether everything that the spec depends on has come far enough for one submit; the first that has not tells."""
     for dependency in case.spec.policy.dependsOn:
         found = _run_of(case, dependency.name, slot)
@@ -142,7 +142,7 @@ def dependencies(case: Case, slot: str | None) -> Met | Unmet:
     return _named_runs(case, slot)
 
 
-def _named_runs(case: Case, slot: str | None) -> Met | Unmet:
+def _named_runs(case: SpecContext, slot: str | None) -> Met | Unmet:
     """The runs of the specs that the request names: accepted is enough, AWS waits for their end."""
     run_ids: dict[str, str] = {}
     for name in kind_named(case.spec.kind).spec_dependencies(case.spec.request):
@@ -156,7 +156,7 @@ def _named_runs(case: Case, slot: str | None) -> Met | Unmet:
     return Met(run_ids)
 
 
-def _gate(case: Case, dependency: Dependency, chain: Chain) -> Unmet | None:
+def _gate(case: SpecContext, dependency: Dependency, chain: Attempts) -> Unmet | None:
     last = last_of(chain)
     other = case.desired.spec(dependency.name)
     retried = other is not None and other.policy.restartPolicy != "Always" and will_retry(other.policy, chain)
@@ -184,7 +184,7 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
     return Unmet(f"run {last.run_id} of {name} ({which(last)}) {words}")
 
 
-def _run_of(case: Case, name: str, slot: str | None) -> Chain | Unmet:
+def _run_of(case: SpecContext, name: str, slot: str | None) -> Attempts | Unmet:
     """The attempts of the run of another spec that counts for one submit of this one."""
     other = case.desired.spec(name)
     if other is None:
@@ -197,11 +197,11 @@ def _run_of(case: Case, name: str, slot: str | None) -> Chain | Unmet:
     return _newest(other, record, any_content=slot is not None)
 
 
-def _of_slot(other: DesiredSpec, record: SpecRecord, slot: str) -> Chain | Unmet | None:
+def _of_slot(other: DesiredSpec, record: SpecRecord, slot: str) -> Attempts | Unmet | None:
     """The attempts of the same slot of another spec; `None` where that has no such slot."""
     same = [s for s in record.submissions if s.slot == slot]
     if same:
-        return chain_of(same, same[0])
+        return attempts_of(same, same[0])
     if slot in record.backfill:
         return Unmet(f"slot {slot} of {other.name} is to be backfilled")
     if _never_runs(record, slot):
@@ -209,23 +209,23 @@ def _of_slot(other: DesiredSpec, record: SpecRecord, slot: str) -> Chain | Unmet
     return Unmet(f"slot {slot} of {other.name} has not been submitted") if _has(other, record, slot) else None
 
 
-def _current(other: DesiredSpec, record: SpecRecord) -> Chain | Unmet:
+def _current(other: DesiredSpec, record: SpecRecord) -> Attempts | Unmet:
     """The generation that git asks for now."""
     newest = next((s for s in reversed(record.submissions) if s.digest == other.digest), None)
     baseline = record.baseline
     if baseline is not None and baseline.digest == other.digest and not baseline.replaced:
-        return chain_of(record.submissions, baseline)
+        return attempts_of(record.submissions, baseline)
     if newest is not None and newest is record.newest:  # rejected, unsent or given up: it has no run
-        return chain_of(record.submissions, newest)
+        return attempts_of(record.submissions, newest)
     return Unmet(f"{other.name} as it is now has not been submitted")
 
 
-def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Chain | Unmet:
+def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Attempts | Unmet:
     """The newest run of a spec with a schedule; for a one-off that of its content as it is now."""
     for submission in reversed(record.submissions):
         if submission.accepted or submission.unresolved:
             if any_content or submission.digest == other.digest:
-                return chain_of(record.submissions, submission)
+                return attempts_of(record.submissions, submission)
             break
     return Unmet(f"{other.name} as it is now has not run yet")
 

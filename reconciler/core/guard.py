@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.errors import AccountMismatch, ClockOff, GuardError, LocalLedgerInCI
+from reconciler.errors import AccountMismatch, ClockSkew, GuardError, LocalLedgerInCI
 from reconciler.model.kind import MODULES
 
 ENDPOINT = "AWS_ENDPOINT_URL"
@@ -51,10 +51,10 @@ def check_account(target: str, expected: str, actual: str) -> None:
 
 
 def check_clock(ahead: float | None) -> None:
-    """Raises `ClockOff` where this machine's clock is too many seconds ahead of AWS's, or behind. `None`: AWS did not
+    """Raises `ClockSkew` where this machine's clock is too many seconds ahead of AWS's, or behind. `None`: AWS did not
     say what time it is, which stops nothing."""
     if ahead is not None and abs(ahead) > CLOCK_ERROR_SECONDS:
-        raise ClockOff(ahead, CLOCK_ERROR_SECONDS)
+        raise ClockSkew(ahead, CLOCK_ERROR_SECONDS)
 
 
 def check_settling(problem: str | None) -> None:

@@ -13,7 +13,7 @@ from reconciler.core.submission import RunState, Submission
 from reconciler.core.times import parse_time
 
 
-class NoticeKind(StrEnum):
+class NotificationKind(StrEnum):
     """What happened; the words of `notify: [{events: …}]`."""
 
     FAILED = "failed"
@@ -23,9 +23,9 @@ class NoticeKind(StrEnum):
 
 
 MORE = {
-    Reason.UNKNOWN: NoticeKind.UNKNOWN,
-    Reason.LOST: NoticeKind.LOST,
-    Reason.RETRIES_EXHAUSTED: NoticeKind.FAILED,
+    Reason.UNKNOWN: NotificationKind.UNKNOWN,
+    Reason.LOST: NotificationKind.LOST,
+    Reason.RETRIES_EXHAUSTED: NotificationKind.FAILED,
 }
 """What a held spec is beside held."""
 
@@ -34,12 +34,12 @@ RECENT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """One thing to tell. `key` stands for it for ever; `kinds` are all that it is. The rest is what people ask first:
     which run, why; `None` where there is none."""
 
     key: str
-    kinds: frozenset[NoticeKind]
+    kinds: frozenset[NotificationKind]
     name: str
     reason: str
     message: str
@@ -51,7 +51,7 @@ class Notice:
     commit: str | None
 
 
-def notices(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notice, ...]:
+def notices(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
     """What this pass found that nobody was told of yet, by name. `recorded` is as after the pass, `plan` before it."""
     told = {name: set(record.notified) for name, record in recorded.specs.items()}
     found = {notice.key: notice for notice in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}
@@ -59,7 +59,7 @@ def notices(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notice, ...]
     return tuple(sorted(fresh, key=lambda notice: (notice.name, notice.key)))
 
 
-def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notice]:
+def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
     for action in plan.actions:
         kinds = _kinds(action, recorded, now)
         if kinds:
@@ -67,12 +67,12 @@ def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notic
             yield _notice(f"{action.reason}:{what}", kinds, action, recorded)
 
 
-def _kinds(action: Action, recorded: Recorded, now: datetime) -> frozenset[NoticeKind]:
+def _kinds(action: Action, recorded: Recorded, now: datetime) -> frozenset[NotificationKind]:
     if action.reason is Reason.SETTLING:
-        return frozenset({NoticeKind.UNKNOWN} if _unclear(action, recorded, now) else ())
+        return frozenset({NotificationKind.UNKNOWN} if _unclear(action, recorded, now) else ())
     if action.action is not ActionType.HOLD:
         return frozenset()
-    return frozenset({NoticeKind.HELD, MORE.get(action.reason, NoticeKind.HELD)})
+    return frozenset({NotificationKind.HELD, MORE.get(action.reason, NotificationKind.HELD)})
 
 
 def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
@@ -83,7 +83,7 @@ def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
     return submission.error is not None or now > parse_time(submission.newest_send.not_after)
 
 
-def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notice]:
+def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
     """Runs that failed and are not held because of it: they are tried again, or another one has come since."""
     held = {action.client_token for action in plan.actions if action.action is ActionType.HOLD}
     for name in dict.fromkeys(action.name for action in plan.actions):
@@ -100,10 +100,10 @@ def _is_news(submission: Submission, now: datetime) -> bool:
     return ended is not None and now - parse_time(ended) < RECENT
 
 
-def _of_submission(submission: Submission) -> Notice:
-    return Notice(
+def _of_submission(submission: Submission) -> Notification:
+    return Notification(
         key=f"failed:{submission.token}",
-        kinds=frozenset({NoticeKind.FAILED}),
+        kinds=frozenset({NotificationKind.FAILED}),
         name=submission.name,
         reason="failed",
         message=submission.detail or f"run {submission.run_id} failed",
@@ -116,9 +116,9 @@ def _of_submission(submission: Submission) -> Notice:
     )
 
 
-def _notice(key: str, kinds: frozenset[NoticeKind], action: Action, recorded: Recorded) -> Notice:
+def _notice(key: str, kinds: frozenset[NotificationKind], action: Action, recorded: Recorded) -> Notification:
     submission = recorded.by_token.get(action.client_token or "")
-    return Notice(
+    return Notification(
         key=key,
         kinds=kinds,
         name=action.name,

@@ -8,30 +8,30 @@ from reconciler.core.desired import DesiredSpec, overdue, sentence
 from reconciler.core.gates import changed, depended, placed, replacing, suspended
 from reconciler.core.identity import digest
 from reconciler.core.plan import Action, ActionType, Reason
-from reconciler.core.retries import chain_of, decide_chain
+from reconciler.core.retries import attempts_of, decide_attempts
 from reconciler.core.state import SpecRecord
 from reconciler.core.submission import Phase, Submission
-from reconciler.core.submits import Case, another_send, first_attempt
+from reconciler.core.submits import SpecContext, another_send, first_attempt
 
 DECIDED = {Phase.REJECTED, Phase.ABANDONED}
 
 
-def decide_one_off(case: Case) -> Action:
+def decide_one_off(case: SpecContext) -> Action:
     """One action: submit what differs from the newest submission that AWS accepted, or another attempt of that one,
     else say how it stands."""
     spec, record = case.spec, case.record
     baseline, newest = record.baseline, record.newest
     if baseline is not None and baseline.digest == spec.digest and not baseline.replaced:
-        return _attempted(case, decide_chain(case, chain_of(record.submissions, baseline)))
+        return _attempted(case, decide_attempts(case, attempts_of(record.submissions, baseline)))
     if newest is not None and newest.phase in DECIDED and newest.digest == spec.digest:
-        return _attempted(case, decide_chain(case, chain_of(record.submissions, newest)))
+        return _attempted(case, decide_attempts(case, attempts_of(record.submissions, newest)))
     action = _submission(case)
     if baseline is not None and baseline.replaced and baseline.live:
         return suspended(action, case) or replacing(action, baseline)
     return changed(action, case)
 
 
-def _attempted(case: Case, action: Action) -> Action:
+def _attempted(case: SpecContext, action: Action) -> Action:
     """Another attempt, if nothing keeps it; how the spec stands, if there is none."""
     if action.action is ActionType.SUBMIT:
         wait = suspended(action, case)
@@ -45,7 +45,7 @@ def _attempted(case: Case, action: Action) -> Action:
     return action
 
 
-def _submission(case: Case) -> Action:
+def _submission(case: SpecContext) -> Action:
     """The submit that the spec asks for: a new generation, or another send of one that never reached AWS."""
     spec, record = case.spec, case.record
     newest = record.newest

@@ -13,7 +13,7 @@ from reconciler.core.desired import (
     Source,
 )
 from reconciler.core.identity import Place
-from reconciler.core.suggested_commands import Remedy
+from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import LimitExceeded
 from reconciler.model.base import JSON
 
@@ -138,7 +138,7 @@ class Action:
     streaming: bool = False
     locate: Mapping[str, str] = field(default_factory=dict)
     overdue: bool = False
-    remedy: Remedy | None = None
+    remedy: SuggestedCommands | None = None
     template: JSON | None = None
     time_zone: str = "UTC"
     run_ids: Mapping[str, str] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class Plan:
     commit: str | None = None
     warnings: tuple[str, ...] = ()
     uncommitted: bool = False
-    begins: tuple[Begin, ...] = ()
+    begins: tuple[ScheduleChange, ...] = ()
     overdue: bool = False
 
     def summary(self) -> dict[str, int]:
@@ -269,7 +269,7 @@ def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> A
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class ScheduleChange:
     """A schedule that is in force from the next apply on; with `stopped` one that stands still from then on."""
 
     name: str

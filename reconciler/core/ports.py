@@ -72,7 +72,7 @@ class Snapshots(Protocol):
         ...
 
 
-Valid = Callable[[Recorded], str | None]
+Precondition = Callable[[Recorded], str | None]
 """Asked again whenever others have written first: `None` where an append still makes sense, else why not."""
 
 
@@ -102,7 +102,7 @@ class Ledger(Protocol):
         """Reads what others have written since, and returns the fold."""
         ...
 
-    def append(self, events: Sequence[e.Event], valid: Valid) -> Appended | Moved:
+    def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
         """Appends one batch. `valid` is asked before every try. Raises `LedgerError`; after `LedgerUnreachable`
         nobody knows whether the batch is there."""
         ...

@@ -27,8 +27,8 @@ def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Seque
     if newest is None:
         kind = record.schedule.kind if record.schedule else ""
         return [Action(record.name, kind, ActionType.NONE, Reason.RETIRED, ledger_head=record.head, message=message)]
-    if newest.taken_by is not None:
-        message += f"; run {newest.run_id} was given to {newest.taken_by} by hand"
+    if newest.reassigned_to is not None:
+        message += f"; run {newest.run_id} was given to {newest.reassigned_to} by hand"
     return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, message)]
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.submission import Phase, RunState, Submission
-from reconciler.core.submits import Case, another_send, next_attempt
+from reconciler.core.submits import SpecContext, another_send, next_attempt
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import of_submission
 from reconciler.model.spec import Policy
@@ -21,21 +21,21 @@ LONGEST_BACKOFF = timedelta(hours=1)
 LONG_RUN = timedelta(minutes=10)
 """A run that lasted this long ends the doubling of the wait before a restart."""
 
-Chain = Sequence[Submission]
+Attempts = Sequence[Submission]
 
 
-def chain_of(submissions: Sequence[Submission], one: Submission) -> Chain:
+def attempts_of(submissions: Sequence[Submission], one: Submission) -> Attempts:
     """The attempts of the generation or slot that a submission is one of, oldest first."""
     same = [s for s in submissions if (s.generation, s.slot) == (one.generation, one.slot)]
     return sorted(same, key=lambda s: s.attempt)
 
 
-def last_of(chain: Chain) -> Submission:
+def last_of(chain: Attempts) -> Submission:
     """The newest attempt that means something: superseded ones never were."""
     return next((s for s in reversed(chain) if s.phase is not Phase.SUPERSEDED), chain[-1])
 
 
-def decide_chain(case: Case, chain: Chain) -> Action:  # noqa: PLR0911 - one case for each way to stand
+def decide_attempts(case: SpecContext, chain: Attempts) -> Action:  # noqa: PLR0911 - one case for each way to stand
     """One action for a chain none of whose attempts is unresolved.
 
     An attempt that is due is a `submit`, whatever else may keep it from being sent.
@@ -60,7 +60,7 @@ def decide_chain(case: Case, chain: Chain) -> Action:  # noqa: PLR0911 - one cas
             return _said(case, last, ActionType.NONE, Reason.IN_SYNC, _abandoned(last))
 
 
-def will_retry(policy: Policy, chain: Chain) -> bool:
+def will_retry(policy: Policy, chain: Attempts) -> bool:
     """Whether a failed run is followed by another attempt on its own."""
     last = last_of(chain)
     if last.cancel_asked_at is not None or last.run_state is not RunState.FAILED:
@@ -85,13 +85,13 @@ def _abandoned(last: Submission) -> str:
     return f"{_which(last)} was abandoned by hand; to run it, raise spec.revision"
 
 
-def _live(case: Case, last: Submission) -> Action:
+def _live(case: SpecContext, last: Submission) -> Action:
     error = case.recorded.observe_errors.get(last.token)
     message = f"the state of run {last.run_id} is not known now: {error}" if error else ""
     return _said(case, last, ActionType.NONE, Reason.IN_SYNC, message)
 
 
-def _unsent(case: Case, last: Submission, attempt: int) -> Action:
+def _unsent(case: SpecContext, last: Submission, attempt: int) -> Action:
     """What never arrived goes again; with another content it is another submission."""
     message = f"nothing reached AWS the last time ({last.error})"
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
@@ -100,11 +100,11 @@ def _unsent(case: Case, last: Submission, attempt: int) -> Action:
     return another_send(case, last, reason, message)
 
 
-def _ended(case: Case, chain: Chain, last: Submission, attempt: int) -> Action:  # noqa: PLR0911 - one for each end
+def _ended(case: SpecContext, chain: Attempts, last: Submission, attempt: int) -> Action:  # noqa: PLR0911 - one for each end
     """What follows the end of a run."""
     always = case.spec.policy.restartPolicy == "Always"
-    if last.taken_by is not None:
-        return _said(case, last, ActionType.NONE, Reason.IN_SYNC, f"its run was taken by {last.taken_by}")
+    if last.reassigned_to is not None:
+        return _said(case, last, ActionType.NONE, Reason.IN_SYNC, f"its run was taken by {last.reassigned_to}")
     if last.cancel_asked_at is not None:
         return _said(case, last, ActionType.NONE, Reason.IN_SYNC, "its run was cancelled as asked")
     match last.run_state:
@@ -124,13 +124,13 @@ def _ended(case: Case, chain: Chain, last: Submission, attempt: int) -> Action: 
             return _said(case, last, ActionType.NONE, Reason.IN_SYNC, "")
 
 
-def _exhausted(chain: Chain, last: Submission) -> str:
+def _exhausted(chain: Attempts, last: Submission) -> str:
     number = len([s for s in chain if s.accepted])
     tried = f", the last of {number} attempts" if number > 1 else ""
     return f"run {last.run_id} failed{tried}{_detail(last)}"
 
 
-def _again(case: Case, chain: Chain, last: Submission, attempt: int, reason: Reason) -> Action:
+def _again(case: SpecContext, chain: Attempts, last: Submission, attempt: int, reason: Reason) -> Action:
     """The next attempt, or the wait before it."""
     word = "ended" if reason is Reason.RESTART else "failed"
     action = next_attempt(case, last, attempt, reason, f"run {last.run_id} {word}{_detail(last)}")
@@ -141,13 +141,13 @@ def _again(case: Case, chain: Chain, last: Submission, attempt: int, reason: Rea
     return stopped(action, ActionType.WAIT, Reason.BACKOFF, message)
 
 
-def _backoff(policy: Policy, chain: Chain) -> timedelta:
+def _backoff(policy: Policy, chain: Attempts) -> timedelta:
     """The wait before the next attempt: doubled each time, at most an hour."""
     doublings = min(_tries(chain, always=policy.restartPolicy == "Always") - 1, 12)
     return min(LONGEST_BACKOFF, timedelta(seconds=policy.backoffSeconds * 2**doublings))
 
 
-def _tries(chain: Chain, *, always: bool) -> int:
+def _tries(chain: Attempts, *, always: bool) -> int:
     """How many runs in a row ended, the last one included. A retry that a person asked for begins anew, and so does,
     where a run is always restarted, one that lasted long."""
     number = 0
@@ -175,5 +175,5 @@ def _detail(last: Submission) -> str:
     return f": {last.detail}" if last.detail else ""
 
 
-def _said(case: Case, last: Submission, action: ActionType, reason: Reason, message: str) -> Action:
+def _said(case: SpecContext, last: Submission, action: ActionType, reason: Reason, message: str) -> Action:
     return replace(of_submission(last, case.record, action, reason, message), source=case.spec.source)

@@ -9,7 +9,7 @@ from itertools import islice
 
 from reconciler.core.desired import Ancestry, Desired, DesiredSpec, newest_commit, suspension
 from reconciler.core.events import ScheduledSince
-from reconciler.core.plan import Begin, MissedSlots
+from reconciler.core.plan import MissedSlots, ScheduleChange
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.times import (
     MissedReason,
@@ -145,7 +145,7 @@ def _undealt(record: SpecRecord, schedule: Schedule, after: datetime, until: dat
                 yield slot
 
 
-def begins(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterator[Begin]:
+def begins(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterator[ScheduleChange]:
     """The schedules of some specs that are not in force yet, or any more.
 
     A schedule begins when the spec is new, when it or its time zone changes, and when a suspension ends; it stops with
@@ -158,19 +158,19 @@ def begins(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterat
             yield found
 
 
-def _begin(name: str, spec: DesiredSpec | None, record: SpecRecord, desired: Desired) -> Begin | None:
+def _begin(name: str, spec: DesiredSpec | None, record: SpecRecord, desired: Desired) -> ScheduleChange | None:
     recorded = record.schedule
     if spec is not None and spec.policy.schedule is not None:
         stopped = desired.suspension is not None or suspension(spec.policy.suspend) is not None
         if not stopped:
             due = None if in_force(record, spec.policy) else spec.policy
-            return Begin(name, spec.kind, due.schedule or "", due.timeZone) if due else None
+            return ScheduleChange(name, spec.kind, due.schedule or "", due.timeZone) if due else None
         why = "suspended"
     else:
         why = "unscheduled" if spec is not None else "removed"
     if recorded is None or recorded.stopped is not None or not desired.names:
         return None
-    return Begin(name, recorded.kind, recorded.schedule, recorded.time_zone, why)
+    return ScheduleChange(name, recorded.kind, recorded.schedule, recorded.time_zone, why)
 
 
 def _old_checkout(record: SpecRecord, desired: Desired) -> bool:
@@ -182,7 +182,7 @@ def _old_checkout(record: SpecRecord, desired: Desired) -> bool:
     )  # fmt: skip
 
 
-def event_of(begin: Begin, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:
+def event_of(begin: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:
     """The event that writes it down; `None` where that was done meanwhile.
 
     A schedule that stops keeps its beginning: what came due before it stopped is told when it begins anew.

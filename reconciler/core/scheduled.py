@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from reconciler.core.gates import depended, placed, suspended
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
-from reconciler.core.retries import Chain, chain_of, decide_chain, last_of
+from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
 from reconciler.core.schedule import Due, due_slots, in_force, overdue_slots
 from reconciler.core.submission import Phase, RunState, Submission
-from reconciler.core.submits import Case, first_attempt, next_attempt
+from reconciler.core.submits import SpecContext, first_attempt, next_attempt
 from reconciler.core.times import MissedReason, next_slot, parse_time
 from reconciler.core.unresolved import of_submission
 
 UNDONE = {Phase.UNSENT, Phase.SUPERSEDED}
 
 
-def decide_scheduled(case: Case) -> Sequence[Action]:
+def decide_scheduled(case: SpecContext) -> Sequence[Action]:
     """The actions of one spec, oldest slot first: how its open runs stand, attempts that follow a bad end, slots that
     are due, and one that says which slots are missed."""
     told, attempts = _chains(case)
@@ -39,7 +39,7 @@ def _age(action: Action) -> tuple[str, int]:
     return (action.slot or "", action.attempt)
 
 
-def _chains(case: Case) -> tuple[list[Action], list[Action]]:
+def _chains(case: SpecContext) -> tuple[list[Action], list[Action]]:
     """How the slots that something was submitted for stand, and the further attempts that are due."""
     told: list[Action] = []
     attempts: list[Action] = []
@@ -51,7 +51,7 @@ def _chains(case: Case) -> tuple[list[Action], list[Action]]:
     return [*told, *(of_submission(s, case.record, ActionType.NONE, Reason.IN_SYNC) for s in one_offs)], attempts
 
 
-def _open(case: Case) -> Iterator[Chain]:
+def _open(case: SpecContext) -> Iterator[Attempts]:
     """The slots whose story may go on, oldest first: of all others there is nothing to say, and there may be very many
     of them."""
     newest = case.record.newest
@@ -64,10 +64,10 @@ def _open(case: Case) -> Iterator[Chain]:
         failed = last.run_state is RunState.FAILED and last.attempt <= last.backoff_limit
         asked = last.live or last.retry_asked_at is not None
         if asked or failed or last.phase in UNDONE or (newest is not None and slot == newest.slot):
-            yield chain_of(chains[slot], last)
+            yield attempts_of(chains[slot], last)
 
 
-def _chain_action(case: Case, chain: Chain) -> Action | None:
+def _chain_action(case: SpecContext, chain: Attempts) -> Action | None:
     """What there is to say or to do about one slot; `None` where its story is over.
 
     Attempts by themselves end with a change of the spec, with a newer slot where only the newest counts, and with a
@@ -75,17 +75,17 @@ def _chain_action(case: Case, chain: Chain) -> Action | None:
     """
     last = last_of(chain)
     if last.live or last.retry_asked_at is not None:
-        return decide_chain(case, chain)
+        return decide_attempts(case, chain)
     if not any(s.counts for s in chain) or last.digest != case.spec.digest:
         return None  # nothing came of it yet, so it is due or missed; or the spec is another one now
     newest = case.record.newest is not None and case.record.newest.slot == last.slot
     if not newest and _is_over(case, chain, last):
         return None
-    action = decide_chain(case, chain)
+    action = decide_attempts(case, chain)
     return action if action.action is not ActionType.NONE and (newest or action.action is not ActionType.HOLD) else None
 
 
-def _is_over(case: Case, chain: Chain, last: Submission) -> bool:
+def _is_over(case: SpecContext, chain: Attempts, last: Submission) -> bool:
     """Whether the attempts of an older slot have ended because a newer one was submitted after it."""
     policy = case.spec.policy
     top = max((s for s in case.record.submissions if s.slot is not None), key=lambda s: s.slot or "")
@@ -96,14 +96,14 @@ def _is_over(case: Case, chain: Chain, last: Submission) -> bool:
     return len([s for s in chain if s.accepted]) > last.backoff_limit
 
 
-def _due_submits(case: Case, due: Due) -> Iterator[Action]:
+def _due_submits(case: SpecContext, due: Due) -> Iterator[Action]:
     """A submit for each due slot, the first of a slot or, after one that never arrived, the next."""
     for slot in due.waiting:
         earlier = [s for s in case.record.submissions if s.slot == slot]
         if not earlier:
             yield first_attempt(case, Reason.SLOT_DUE, slot=slot)
             continue
-        action = decide_chain(case, chain_of(earlier, earlier[0]))
+        action = decide_attempts(case, attempts_of(earlier, earlier[0]))
         if action.action is ActionType.SUBMIT:
             yield action
         else:  # superseded: it was given up for a change, and the slot is still due
@@ -111,7 +111,7 @@ def _due_submits(case: Case, due: Due) -> Iterator[Action]:
             yield next_attempt(case, last, last.attempt + 1, Reason.SLOT_DUE)
 
 
-def _backfill(case: Case, due: Due) -> Iterator[Action]:
+def _backfill(case: SpecContext, due: Due) -> Iterator[Action]:
     """A submit for each slot that a person asked for, after whatever was submitted for it before."""
     for slot in case.record.backfill:
         earlier = [s for s in case.record.submissions if s.slot == slot]
@@ -122,7 +122,7 @@ def _backfill(case: Case, due: Due) -> Iterator[Action]:
         yield next_attempt(case, earlier[-1], attempt, Reason.BACKFILL) if earlier else action
 
 
-def _in_turn(submits: Iterable[Action], case: Case) -> Iterator[Action]:
+def _in_turn(submits: Iterable[Action], case: SpecContext) -> Iterator[Action]:
     """The submits as far as they may go now: all of them with Allow, else one, and the others wait for it."""
     policy = case.spec.policy
     allow = policy.concurrencyPolicy == "Allow"
@@ -165,7 +165,7 @@ def _shortened(actions: Iterable[Action], due: Due) -> list[Action]:
     return kept
 
 
-def _left_behind(case: Case) -> tuple[MissedSlots, ...]:
+def _left_behind(case: SpecContext) -> tuple[MissedSlots, ...]:
     """The slots of a schedule that stood still or was another one, when the one of the spec begins."""
     found = case.record.schedule
     if found is None or in_force(case.record, case.spec.policy):
@@ -175,7 +175,7 @@ def _left_behind(case: Case) -> tuple[MissedSlots, ...]:
     return overdue_slots(case.record, case.now, MissedReason.RESCHEDULED) if found.stopped is None else ()
 
 
-def _skip(case: Case, missed: Sequence[MissedSlots], settled: str | None) -> Iterator[Action]:
+def _skip(case: SpecContext, missed: Sequence[MissedSlots], settled: str | None) -> Iterator[Action]:
     """One action that records all slots which never run."""
     if not missed:
         return
@@ -199,7 +199,7 @@ def missed_words(missed: MissedSlots) -> str:
     return f"{number} slots from {missed.first} to {missed.last} never run: {why}"
 
 
-def _suspended(case: Case, due: Due) -> Action:
+def _suspended(case: SpecContext, due: Due) -> Action:
     """The wait of a whole spec, with the oldest slot that is due."""
     slot = due.waiting[0] if due.waiting else None
     bare = _bare(case, ActionType.WAIT, Reason.SUSPENDED)
@@ -207,18 +207,18 @@ def _suspended(case: Case, due: Due) -> Action:
     return suspended(action, case) or action
 
 
-def _in_sync(case: Case) -> Action:
+def _in_sync(case: SpecContext) -> Action:
     """Nothing is due: the newest submission stands for the spec, if there is one."""
     record, newest = case.record, case.record.newest
     if newest is None or newest.slot is None or newest.unresolved:
         return _bare(case, ActionType.NONE, Reason.IN_SYNC)
-    told = decide_chain(case, chain_of([s for s in record.submissions if s.slot == newest.slot], newest))
+    told = decide_attempts(case, attempts_of([s for s in record.submissions if s.slot == newest.slot], newest))
     if told.action is ActionType.NONE:
         return told
     return replace(of_submission(newest, record, ActionType.NONE, Reason.IN_SYNC), source=case.spec.source)
 
 
-def _bare(case: Case, action: ActionType, reason: Reason) -> Action:
+def _bare(case: SpecContext, action: ActionType, reason: Reason) -> Action:
     """An action about no slot at all."""
     spec = case.spec
     head = case.record.head

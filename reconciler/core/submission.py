@@ -67,7 +67,7 @@ class Submission:
     `replaced`        whether its run was asked to end to make room for a newer one of its spec.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.
-    `taken_by`        the spec that was given this run by hand: since then it is no longer this submission's to follow.
+    `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
     `conflict`        the runs that claim to be this submission's, where there are several.
     `token_known`     whether AWS answered that it knows the token: then only a look can tell by which run.
     `usage`           what else the service said of its run; `None` where it said nothing.
@@ -104,7 +104,7 @@ class Submission:
     error: str | None = None
     conflict: tuple[str, ...] = ()
     token_known: bool = False
-    taken_by: str | None = None
+    reassigned_to: str | None = None
     positions: list[int] = field(default_factory=list)
     reason: str = ""
     backoff_limit: int = 0
@@ -138,7 +138,7 @@ class Submission:
     def live(self) -> bool:
         """Whether it has a run that may still do work."""
         working = self.run_state is RunState.RUNNING or self.run_state is RunState.SUBMITTED
-        return working and self.taken_by is None
+        return working and self.reassigned_to is None
 
     @property
     def first_intent_at(self) -> str:

@@ -17,7 +17,7 @@ from reconciler.model.template import render_slot
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SpecContext:
     """What git asks for, what is recorded of it, everything else that is known, and the time."""
 
     spec: DesiredSpec
@@ -38,17 +38,19 @@ class Case:
         return None
 
 
-def first_attempt(case: Case, reason: Reason, *, generation: int | None = None, slot: str | None = None) -> Action:
+def first_attempt(
+    case: SpecContext, reason: Reason, *, generation: int | None = None, slot: str | None = None
+) -> Action:
     """The submit of a generation or a slot that nothing was sent for."""
     return _submit(case, reason, generation, slot, 1)
 
 
-def next_attempt(case: Case, last: Submission, attempt: int, reason: Reason, message: str = "") -> Action:
+def next_attempt(case: SpecContext, last: Submission, attempt: int, reason: Reason, message: str = "") -> Action:
     """The submit of a fresh attempt of what `last` stands for: another submission, so another token."""
     return replace(_submit(case, reason, last.generation, last.slot, attempt), message=message)
 
 
-def another_send(case: Case, last: Submission, reason: Reason, message: str = "") -> Action:
+def another_send(case: SpecContext, last: Submission, reason: Reason, message: str = "") -> Action:
     """The submit that sends a submission which never reached AWS once more: the same token and the same bytes."""
     action = _submit(case, reason, last.generation, last.slot, last.attempt)
     return replace(
@@ -78,7 +80,7 @@ def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) 
     return replace(action, request=request, run_ids=run_ids, template=spec.request)
 
 
-def _submit(case: Case, reason: Reason, generation: int | None, slot: str | None, attempt: int) -> Action:
+def _submit(case: SpecContext, reason: Reason, generation: int | None, slot: str | None, attempt: int) -> Action:
     spec, record = case.spec, case.record
     baseline = record.baseline
     request = rendered(spec, slot, {})

@@ -16,7 +16,7 @@ RUN_ID = "RUN_ID"
 
 
 @dataclass(frozen=True, slots=True)
-class Remedy:
+class SuggestedCommands:
     """The commands by which a person decides, ready to be pasted into a shell.
 
     Of an unknown submission `since` is when it was first sent, and `settles_at` when nothing of it can arrive any more:
@@ -28,18 +28,20 @@ class Remedy:
     settles_at: str | None = None
 
 
-def remedy(name: str, token: str | None, recorded: Recorded, target: str, settle_seconds: int) -> Remedy | None:
+def remedy(
+    name: str, token: str | None, recorded: Recorded, target: str, settle_seconds: int
+) -> SuggestedCommands | None:
     """What to tell of a submission of a spec; `None` where nothing about it is unknown."""
     submission = recorded.by_token.get(token or "")
     found = recorded.found.get(token or "", ())
     if submission is None:
-        return Remedy(tuple(adopt(name, run_id, target) for run_id in found)) if len(found) > 1 else None
+        return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in found)) if len(found) > 1 else None
     if not submission.unresolved:
         runs = submission.conflict
-        return Remedy(tuple(adopt(name, run_id, target) for run_id in runs)) if runs else None
+        return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in runs)) if runs else None
     several = len(recorded.spec(name).unresolved) > 1
     runs = tuple(dict.fromkeys((*found, *submission.conflict)))
-    return Remedy(
+    return SuggestedCommands(
         tuple(_commands(submission, runs, target, token if several else None)),
         seconds_text(parse_time(submission.first_intent_at)),
         seconds_text(settles_at(submission, settle_seconds)),
@@ -55,10 +57,10 @@ def _commands(submission: Submission, runs: Sequence[str], target: str, token: s
         yield resolve(submission.name, "abandon", target, token)
 
 
-def retry(name: str, slot: str | None, target: str) -> Remedy:
+def retry(name: str, slot: str | None, target: str) -> SuggestedCommands:
     """What a person can do about a run that ended badly and is held: have it run once more."""
     which = ["--slot", slot] if slot is not None else []
-    return Remedy((join(["reconciler", "retry", name, *which, "-t", target]) + WHY,))
+    return SuggestedCommands((join(["reconciler", "retry", name, *which, "-t", target]) + WHY,))
 
 
 def adopt(name: str, run_id: str, target: str) -> str:

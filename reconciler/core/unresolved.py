@@ -175,7 +175,7 @@ def tokens(spec: DesiredSpec, place: Place) -> Iterator[tuple[int, str]]:
         yield generation, client_token(place, spec.kind, spec.name, generation, None, 1, spec.digest)
 
 
-def decide_unknown(spec: DesiredSpec, recorded: Recorded, desired: Desired) -> Action | None:
+def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired) -> Action | None:
     """The action for a spec of which nothing is recorded and whose run AWS has all the same: adopted, as the newest
     generation that has one. `None` where there is none."""
     if not any(recorded.found.values()):

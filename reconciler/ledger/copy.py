@@ -17,7 +17,7 @@ from reconciler.core.ports import Clock, Store
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, LedgerMissing
 from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pin_of, walk
-from reconciler.ledger.log import put
+from reconciler.ledger.log import append_with_retries
 from reconciler.ledger.verify import Judgement, Verdict, verify
 
 NAMED = 3
@@ -140,7 +140,7 @@ class _Copier:
         """Puts a batch at a position, or finds it there. Raises `LedgerError` where something else is there."""
         found = self._next()
         if found is None:
-            found = (position, put(self._target, self._clock, position, raw))
+            found = (position, append_with_retries(self._target, self._clock, position, raw))
         else:
             self.already += 1
         if found != (position, raw):
@@ -153,7 +153,7 @@ class _Copier:
         batch = Batch(event.head[:32], event.at, self.link, (event,))
         found = self._next()
         if found is None:
-            found = (position, put(self._target, self._clock, position, encode(batch)))
+            found = (position, append_with_retries(self._target, self._clock, position, encode(batch)))
         else:
             self.already += 1
         held = decode(found[1], found[0], self._target.address)

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from reconciler.aws.clients import LedgerClients
 from reconciler.aws.errors import Site, from_aws, ledger_code_of, no_answer, translated
 from reconciler.core.identity import Place
-from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerNoStore, LedgerUnfit
+from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerStoreInvalid, LedgerStoreMissing
 
 PAGES = (8, 100, 1000)
 """Items asked for at once: who wants one batch does not wait for a thousand."""
@@ -221,12 +221,12 @@ SAYING = {"ReturnConsumedCapacity": "TOTAL"}
 
 SENTENCES = {
     "ResourceNotFoundException": (
-        LedgerNoStore,
+        LedgerStoreMissing,
         "there is no table {name} in {region}, or it is not ready yet. Correct the ledger of target {target}, or "
         "make the table: reconciler ledger init -t {target}",
     ),
     "ValidationException": (
-        LedgerUnfit,
+        LedgerStoreInvalid,
         f"the table {{name}} cannot hold a ledger: its partition key must be {PARTITION} (String) and its sort key "
         f"{POSITION} (Number). Use another name, and make the table: reconciler ledger init -t {{target}}",
     ),

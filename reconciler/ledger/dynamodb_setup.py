@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from reconciler.aws.clients import arn_partition
 from reconciler.aws.errors import ledger_code_of, translated
 from reconciler.core.identity import Place
-from reconciler.errors import LedgerDenied, LedgerError, LedgerNoStore
+from reconciler.errors import LedgerDenied, LedgerError, LedgerStoreMissing
 from reconciler.ledger.dynamodb import PARTITION, POSITION, DynamoStore, Table
 from reconciler.ledger.open import Finding, Grade, Policy, standing, statements
 
@@ -54,7 +54,7 @@ def _described(table: Table) -> Mapping[str, Any] | None:
         with translated(table.site, "dynamodb:DescribeTable"):
             described: Mapping[str, Any] = table.clients.reading.describe_table(TableName=table.name)["Table"]
             return described
-    except LedgerNoStore:
+    except LedgerStoreMissing:
         return None
 
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 from reconciler.core import events as e
 from reconciler.core.fold import fold
 from reconciler.core.identity import Place
-from reconciler.core.ports import Appended, Clock, Moved, Store, Valid
+from reconciler.core.ports import Appended, Clock, Moved, Precondition, Store
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.times import time_text
 from reconciler.errors import (
@@ -32,7 +32,7 @@ WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the tries of one write whose reply was lost: six tries, about three seconds."""
 
 
-def put(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
+def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
     """Puts a batch at a position, again and again until something is there: a write whose reply was lost is neither
     won nor lost until it is read (R8 of docs/protocol.md). Returns what is there.
 
@@ -68,7 +68,7 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None
     return None
 
 
-def rehearse(recorded: Recorded, events: Sequence[e.Event]) -> None:
+def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
     """Folds the events over copies of what they touch: what could never be read again is never written. Raises as
     `fold` does."""
     scratch = Recorded()
@@ -137,7 +137,7 @@ class Log:
             self._follow()
             return self._recorded
 
-    def append(self, events: Sequence[e.Event], valid: Valid) -> Appended | Moved:
+    def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
         """Appends one batch at the next free position, or says why its events no longer make sense.
 
         `valid` is asked before every try, under the log's lock. Raises `LedgerError`; after `LedgerUnreachable`
@@ -195,7 +195,7 @@ class Log:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _append(self, events: Sequence[e.Event], valid: Valid) -> Appended | Moved:
+    def _append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
         if not self.exists:
             self._follow()
         nonce = self._nonces()
@@ -204,7 +204,7 @@ class Log:
             if why is not None:
                 return Moved(why)
             batch = self._batch(nonce, events)
-            rehearse(self._recorded, batch.events)
+            check_appendable(self._recorded, batch.events)
             position = self._recorded.position + 1
             if self._won(position, batch):
                 return Appended(position)
@@ -230,7 +230,7 @@ class Log:
     def _won(self, position: int, batch: Batch) -> bool:
         raw, types = encode(batch), [event.type for event in batch.events]
         sys.audit("reconciler.recording", *types)
-        held = put(self._store, self._clock, position, raw)
+        held = append_with_retries(self._store, self._clock, position, raw)
         if held != raw and decode(held, position, self.address).nonce != batch.nonce:
             return False
         fold(self._recorded, position, batch.events)

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from reconciler.aws.clients import LedgerClients
 from reconciler.aws.errors import Site, from_aws, ledger_code_of, ledger_status_of, no_answer, translated
 from reconciler.core.identity import Place
-from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerNoStore, LedgerUnfit
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerStoreInvalid, LedgerStoreMissing
 
 DIGITS = 20
 LONGEST_KEY = 1024
@@ -84,16 +84,16 @@ BODY_TRIES = 3
 """A body that is cut short is asked for again: the SDK's own retries end with the headers."""
 
 _ANOTHER_REGION = (
-    LedgerUnfit,
+    LedgerStoreInvalid,
     "the bucket {name} is in another region{found}, and target {target} is in {region}: its ledger must be there too.",
 )
 SENTENCES = {
     "NoSuchBucket": (
-        LedgerNoStore,
+        LedgerStoreMissing,
         "there is no bucket {name}. Create it in {region}, or correct the ledger of target {target}; then run: "
         "reconciler ledger init -t {target}",
     ),
-    "InvalidBucketName": (LedgerNoStore, "{name} is no name that a bucket can have."),
+    "InvalidBucketName": (LedgerStoreMissing, "{name} is no name that a bucket can have."),
     "PermanentRedirect": _ANOTHER_REGION,
     "TemporaryRedirect": _ANOTHER_REGION,
     "AuthorizationHeaderMalformed": _ANOTHER_REGION,
@@ -101,7 +101,7 @@ SENTENCES = {
     "301": _ANOTHER_REGION,
     "307": _ANOTHER_REGION,
     "InvalidObjectState": (
-        LedgerUnfit,
+        LedgerStoreInvalid,
         "objects of the ledger were moved to an archive. Restore them, and end the lifecycle rule that moves them.",
     ),
 }

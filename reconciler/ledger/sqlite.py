@@ -127,7 +127,7 @@ class SqliteStore:
     def _look(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
         """Opened for writing where that is allowed: only then does SQLite clear its side files away on closing."""
         if not _writable(self._path):
-            return read_still(self._path, self._address, lambda connection: query(self._checked(connection)))
+            return read_readonly(self._path, self._address, lambda connection: query(self._checked(connection)))
         with closing(self._connect()) as connection:
             connection.execute("PRAGMA query_only = ON")
             return query(self._checked(connection))
@@ -249,7 +249,7 @@ ReadResult = TypeVar("ReadResult")
 Stamp = tuple[int, int, int]
 
 
-def read_still(path: Path, address: str, query: Callable[[sqlite3.Connection], ReadResult]) -> ReadResult:
+def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection], ReadResult]) -> ReadResult:
     """What `query` gives, for a file that cannot be written here.
 
     Where nothing waits in the write-ahead log the file alone is the ledger, and it is read without locks; it must not

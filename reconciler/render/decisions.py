@@ -13,7 +13,7 @@ from reconciler.render.text import YELLOW, Style, lines_text, plain, sentence, w
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DecisionSummary:
     """What a command by hand would write down, and what it rests on.
 
     `about` is the spec with the run that is meant, in words; `facts` what was seen, as label and value; `does` one
@@ -33,7 +33,7 @@ class Decision:
     form: Mapping[str, object] = field(default_factory=dict)
 
 
-def decision_text(decision: Decision, color: bool = False) -> str:
+def decision_text(decision: DecisionSummary, color: bool = False) -> str:
     """What is decided and what was seen, to be shown before the question. Without a line end."""
     style = Style(color)
     width = max((len(label) for label, _ in decision.facts), default=0)
@@ -50,7 +50,7 @@ def decision_text(decision: Decision, color: bool = False) -> str:
     )
 
 
-def done_text(decision: Decision, results: Sequence[ActionResult], following: Iterable[Action]) -> str:
+def done_text(decision: DecisionSummary, results: Sequence[ActionResult], following: Iterable[Action]) -> str:
     """What was recorded, by whom and why, and what the next pass does. Without a line end."""
     why = f": {decision.reason}" if decision.reason else ", without a reason"
     outcomes = ", ".join(dict.fromkeys(str(result.outcome) for result in results)) or "nothing to do"
@@ -65,7 +65,7 @@ def _next(following: Iterable[Action]) -> Iterator[str]:
         yield f"Next pass: {sentence(told)}"
 
 
-def decision_json(decision: Decision, results: Sequence[ActionResult], following: Iterable[Action]) -> JSON:
+def decision_json(decision: DecisionSummary, results: Sequence[ActionResult], following: Iterable[Action]) -> JSON:
     """One value: what was decided, by whom and why, what became of it, and what the next pass does."""
     return {
         "command": decision.command,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from reconciler.core.fsck import Check, Finding, Listed, Numbered
+from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission
 from reconciler.core.identity import Place
 from reconciler.model.base import JSON
 from reconciler.render.plan_text import place_line
@@ -13,7 +13,7 @@ from reconciler.render.text import GREEN, RED, Style, count, lines_text, plain, 
 
 
 def fsck_text(
-    place: Place, ledger: str, places: Sequence[Listed], found: Sequence[Finding], color: bool = False
+    place: Place, ledger: str, places: Sequence[ListedQueue], found: Sequence[Finding], color: bool = False
 ) -> str:
     """One line for what is as it should be, ``[OK]``, and for each finding, ``[NG]``, with commands below it. `ledger`
     says in words what was read. Without a line end."""
@@ -35,19 +35,23 @@ def fsck_text(
     return lines_text(lines)
 
 
-def rebuilt_lines(made: Sequence[Numbered]) -> list[str]:
+def rebuilt_lines(made: Sequence[RebuiltSubmission]) -> list[str]:
     """What is recorded of each run, in words."""
     return [plain(f"{each.run.name}: run {each.run.run_id}, {each.run.state}, {_as(each)}") for each in made]
 
 
-def _as(numbered: Numbered) -> str:
+def _as(numbered: RebuiltSubmission) -> str:
     which = f"slot {numbered.slot}" if numbered.slot else f"generation {numbered.generation}"
     which += f", attempt {numbered.attempt}" if numbered.attempt > 1 else ""
     return f"as {which}: " + ("what the spec asks for now" if numbered.known else "its content is not known")
 
 
 def fsck_json(
-    place: Place, position: int, places: Sequence[Listed], found: Sequence[Finding], adopted: Sequence[Numbered]
+    place: Place,
+    position: int,
+    places: Sequence[ListedQueue],
+    found: Sequence[Finding],
+    adopted: Sequence[RebuiltSubmission],
 ) -> JSON:
     """One value: the places, the findings that are left, what was adopted. Nothing is masked."""
     return {

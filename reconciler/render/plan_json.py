@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from reconciler import __version__
 from reconciler.core.desired import Source
 from reconciler.core.identity import Place
-from reconciler.core.plan import Action, ActionResult, ActionType, Begin, Change, MissedSlots, Op, Plan, Reason
-from reconciler.core.suggested_commands import Remedy
+from reconciler.core.plan import Action, ActionResult, ActionType, Change, MissedSlots, Op, Plan, Reason, ScheduleChange
+from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
 from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
@@ -110,7 +110,7 @@ def _scheduling(action: Action) -> JSON:
     }
 
 
-def remedy_json(remedy: Remedy) -> JSON:
+def remedy_json(remedy: SuggestedCommands) -> JSON:
     """What a person can do: ``{"since", "settles_at", "commands"}``."""
     return {"since": remedy.since, "settles_at": remedy.settles_at, "commands": list(remedy.commands)}
 
@@ -223,8 +223,8 @@ def _missed(fields: _Fields) -> MissedSlots:
     )
 
 
-def _begin(fields: _Fields) -> Begin:
-    return Begin(
+def _begin(fields: _Fields) -> ScheduleChange:
+    return ScheduleChange(
         name=fields.text("name"),
         kind=fields.text("kind"),
         schedule=fields.text("schedule"),
@@ -233,9 +233,9 @@ def _begin(fields: _Fields) -> Begin:
     )
 
 
-def _remedy(fields: _Fields) -> Remedy:
+def _remedy(fields: _Fields) -> SuggestedCommands:
     since, settles_at = fields.maybe("since", fields.text), fields.maybe("settles_at", fields.text)
-    return Remedy(fields.texts("commands"), since, settles_at)
+    return SuggestedCommands(fields.texts("commands"), since, settles_at)
 
 
 def _source(fields: _Fields) -> Source:

@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.state import Recorded
 from reconciler.core.submission import Phase, Submission
-from reconciler.core.suggested_commands import Remedy
+from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.core.times import parse_time
 from reconciler.render.text import CYAN, DIM, GREEN, RED, YELLOW, Style, lines_text, plain, remedy_lines, sentence
 
@@ -47,7 +47,7 @@ class StatusRow:
     finished_at: str | None
     in_sync: bool
     reason: str
-    remedy: Remedy | None = None
+    remedy: SuggestedCommands | None = None
     next_slot: str | None = None
 
 
@@ -98,7 +98,7 @@ def state(submission: Submission | None, now: datetime) -> str:
     rejected or never received, or is known to be absent, has no run: ``none``; nor has one whose run was given to
     another.
     """
-    if submission is None or submission.taken_by is not None:
+    if submission is None or submission.reassigned_to is not None:
         return NO_RUN
     match submission.phase:
         case Phase.SUBMITTED:

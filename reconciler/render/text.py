@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from reconciler.core.plan import Action, ActionType, Plan, Reason
-from reconciler.core.suggested_commands import Remedy
+from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.redact.escape import escape, inert, lines_text
 from reconciler.redact.request import SENSITIVE_CHANGED
 from reconciler.redact.text import SENSITIVE, mask_sentence
@@ -134,7 +134,7 @@ def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
             assert_never(never)
 
 
-def remedy_lines(remedy: Remedy) -> Iterator[str]:
+def remedy_lines(remedy: SuggestedCommands) -> Iterator[str]:
     """What a person can do: when, in words, then one command a line, ready to be pasted."""
     if remedy.since and remedy.settles_at:
         yield plain(f"Unknown since {remedy.since}, settles at {remedy.settles_at}. To decide it by hand:")

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.app import notifications as webhook
 from reconciler.app.notifications import post
-from reconciler.errors import NotTold
+from reconciler.errors import NotificationFailed
 from tests.app.webhook_receiver import hook
 
 
@@ -34,7 +34,7 @@ def test_passing_trouble_is_tried_again() -> None:
 @pytest.mark.parametrize(("answers", "tries"), [((404,), 1), ((302,), 1), ((500,) * 9, 4)])
 def test_a_no_is_an_error_without_the_address(answers: tuple[int, ...], tries: int) -> None:
     """What more tries do not mend is not tried again; redirections are not followed; the path may be a secret."""
-    with hook(*answers) as there, pytest.raises(NotTold) as said:
+    with hook(*answers) as there, pytest.raises(NotificationFailed) as said:
         post(there.url, {"text": "x"})
     assert len(there.told) == tries
     assert "127.0.0.1" in str(said.value)
@@ -45,5 +45,5 @@ def test_an_address_where_nobody_listens_is_an_error() -> None:
     """With the host, and no traceback of a library."""
     with hook() as there:
         url = there.url
-    with pytest.raises(NotTold, match=r"the webhook at 127\.0\.0\.1 was not reached"):
+    with pytest.raises(NotificationFailed, match=r"the webhook at 127\.0\.0\.1 was not reached"):
         post(url, {"text": "x"})

@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from reconciler.core.identity import Place
-from reconciler.errors import LedgerMissing, LedgerNoStore
+from reconciler.errors import LedgerMissing, LedgerStoreMissing
 from reconciler.ledger.open import open_store
 from tests.aws_proof.account import PREFIX
 from tests.aws_proof.conftest import Find
@@ -70,8 +70,8 @@ def test_a_position_has_one_winner(stores: list[Any], find: Find):
 def test_what_is_not_there_is_told_from_what_is_empty(scheme: str, place: Place, find: Find):
     """A bucket or table that nobody has is an error of its own, for reads and for writes."""
     with closing(open_store(f"{scheme}://reconciler-proof-{uuid4().hex}", Path(), place)) as store:  # type: ignore[type-var]
-        with pytest.raises(LedgerNoStore) as reading:
+        with pytest.raises(LedgerStoreMissing) as reading:
             store.read(0)
-        with pytest.raises(LedgerNoStore):
+        with pytest.raises(LedgerStoreMissing):
             store.append(1, b"batch")
     find(str(reading.value))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.events import Adopted, CancelAsked, Conflicted, Event, Intended, Taken
+from reconciler.core.events import Adopted, CancelAsked, Conflicted, Event, Intended, ManuallyAdopted
 from tests.builders import at
 from tests.cli.doubt import Doubt, in_doubt, submitted_by_others, write
 from tests.cli.world import World
@@ -49,7 +49,7 @@ def test_after_a_rename_the_new_name_goes_on_with_the_old_run(world: World):
     row = status.json["specs"][0]
     assert (row["name"], row["run_id"], row["state"]) == ("new", run_id, "running")
     assert (status.json["specs"][1]["state"], "given to new" in status.json["specs"][1]["reason"]) == ("none", True)
-    assert [(event.name, event.run_id, event.reason) for event in _of_type(world, Taken)] == [
+    assert [(event.name, event.run_id, event.reason) for event in _of_type(world, ManuallyAdopted)] == [
         ("new", run_id, "renamed")
     ]
 
@@ -120,7 +120,7 @@ def test_the_run_of_a_spec_that_is_in_git_stays_its_own(world: World):
     assert (by_ledger.code, by_tag.code) == (1, 1)
     assert "is in this project" in by_ledger.err
     assert "yours's, by its tag" in by_tag.err
-    assert _of_type(world, Taken, Adopted) == []
+    assert _of_type(world, ManuallyAdopted, Adopted) == []
 
 
 def test_a_run_of_another_project_needs_force(world: World):
@@ -251,7 +251,7 @@ def test_what_moved_since_it_was_shown_is_not_adopted(world: World, monkeypatch:
 
     assert done.code == 1
     assert "moved since it was shown" in done.err
-    assert _of_type(world, Taken) == []
+    assert _of_type(world, ManuallyAdopted) == []
     assert len(_of_type(world, Intended)) == 1
 
 

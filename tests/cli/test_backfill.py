@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.core.events import BackfillAsked, Taken
+from reconciler.core.events import BackfillAsked, ManuallyAdopted
 from reconciler.core.identity import Place, client_token
 from reconciler.core.times import seconds_text, time_text
 from tests.builders import intended
@@ -162,7 +162,7 @@ def test_a_run_is_adopted_for_a_slot(world: World):
     assert (without.code, wrong.code, done.code, late.code) == (1, 1, 0, 1)
     assert "--slot" in without.err
     assert "is no slot" in wrong.err
-    assert [(e.slot, e.run_id) for e in world.events() if isinstance(e, Taken)] == [(_hour(2), run_id)]
+    assert [(e.slot, e.run_id) for e in world.events() if isinstance(e, ManuallyAdopted)] == [(_hour(2), run_id)]
 
 
 @pytest.mark.parametrize(("decision", "ran"), [("--submit", True), ("--abandon", False)])
@@ -204,4 +204,4 @@ def test_a_lost_ledger_knows_the_slots_of_runs_again(world: World):
     done = world.run("fsck", "--adopt", "--yes")
 
     assert done.code == 0, done.out
-    assert sorted(e.slot or "" for e in world.events() if isinstance(e, Taken)) == [_hour(3), _hour(2)]
+    assert sorted(e.slot or "" for e in world.events() if isinstance(e, ManuallyAdopted)) == [_hour(3), _hour(2)]

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from reconciler.app.options import Choice, selected_names, target_name
+from reconciler.app.options import CommandOptions, selected_names, target_name
 from reconciler.core.desired import DesiredSpec, Limits, Source
 from reconciler.errors import UsageError
 from reconciler.model.spec import Policy
@@ -32,24 +32,24 @@ SPECS = {
 }
 
 
-def _selected(choice: Choice, recorded: tuple[str, ...] = ()) -> frozenset[str] | None:
+def _selected(choice: CommandOptions, recorded: tuple[str, ...] = ()) -> frozenset[str] | None:
     return selected_names(choice, SPECS, recorded, {"prod": ["rates"]})
 
 
 @pytest.mark.parametrize(
     ("choice", "names"),
     [
-        (Choice(), None),
-        (Choice(only=("orders",)), {"orders"}),
-        (Choice(only=("orders", "bills")), {"orders", "bills"}),
-        (Choice(only=("gone",)), {"gone"}),
-        (Choice(labels=("team=growth",)), {"orders", "clicks"}),
-        (Choice(labels=("team=growth,tier=gold",)), {"orders"}),
-        (Choice(labels=("team=growth", "tier=gold")), {"orders"}),
-        (Choice(only=("orders", "bills"), labels=("team=growth",)), {"orders"}),
+        (CommandOptions(), None),
+        (CommandOptions(only=("orders",)), {"orders"}),
+        (CommandOptions(only=("orders", "bills")), {"orders", "bills"}),
+        (CommandOptions(only=("gone",)), {"gone"}),
+        (CommandOptions(labels=("team=growth",)), {"orders", "clicks"}),
+        (CommandOptions(labels=("team=growth,tier=gold",)), {"orders"}),
+        (CommandOptions(labels=("team=growth", "tier=gold")), {"orders"}),
+        (CommandOptions(only=("orders", "bills"), labels=("team=growth",)), {"orders"}),
     ],
 )
-def test_selection(choice: Choice, names: set[str] | None):
+def test_selection(choice: CommandOptions, names: set[str] | None):
     """Names add up, labels narrow down, and both together must hold; nothing given is everything."""
     assert names == _selected(choice, recorded=("gone",))
 
@@ -57,15 +57,15 @@ def test_selection(choice: Choice, names: set[str] | None):
 @pytest.mark.parametrize(
     ("choice", "says"),
     [
-        (Choice(only=("order",)), "Did you mean orders"),
-        (Choice(only=("rates",)), "It is in: prod"),
-        (Choice(labels=("team=sales",)), "There are: team=finance, team=growth, tier=gold"),
-        (Choice(only=("bills",), labels=("team=growth",)), "no spec of this target has the label"),
-        (Choice(labels=("team",)), "LABEL=VALUE"),
-        (Choice(labels=("=x",)), "LABEL=VALUE"),
+        (CommandOptions(only=("order",)), "Did you mean orders"),
+        (CommandOptions(only=("rates",)), "It is in: prod"),
+        (CommandOptions(labels=("team=sales",)), "There are: team=finance, team=growth, tier=gold"),
+        (CommandOptions(only=("bills",), labels=("team=growth",)), "no spec of this target has the label"),
+        (CommandOptions(labels=("team",)), "LABEL=VALUE"),
+        (CommandOptions(labels=("=x",)), "LABEL=VALUE"),
     ],
 )
-def test_a_selection_of_nothing_is_wrong_usage(choice: Choice, says: str):
+def test_a_selection_of_nothing_is_wrong_usage(choice: CommandOptions, says: str):
     """A typing error never ends as nothing to do."""
     with pytest.raises(UsageError, match=says):
         _selected(choice)
@@ -74,7 +74,7 @@ def test_a_selection_of_nothing_is_wrong_usage(choice: Choice, says: str):
 def test_labels_where_no_spec_has_any():
     """The message says so where there is no label to suggest."""
     with pytest.raises(UsageError, match="No spec has any"):
-        selected_names(Choice(labels=("a=b",)), {"orders": _spec("orders")}, (), {})
+        selected_names(CommandOptions(labels=("a=b",)), {"orders": _spec("orders")}, (), {})
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_labels_where_no_spec_has_any():
 )
 def test_target(given: str | None, environ: dict[str, str], default: str | None, expected: str):
     """The option counts before the variable, the variable before the project's default."""
-    assert expected == target_name(Choice(target=given), environ, default, ["prod", "staging", "local"])
+    assert expected == target_name(CommandOptions(target=given), environ, default, ["prod", "staging", "local"])
 
 
 def test_no_target_and_an_unknown_one():
     """The message names the targets that there are."""
     with pytest.raises(UsageError, match="This project has: prod, staging"):
-        target_name(Choice(), {}, None, ["staging", "prod"])
+        target_name(CommandOptions(), {}, None, ["staging", "prod"])
     with pytest.raises(UsageError, match="Did you mean staging"):
-        target_name(Choice(target="stagging"), {}, None, ["staging", "prod"])
+        target_name(CommandOptions(target="stagging"), {}, None, ["staging", "prod"])
 
 
 def test_limits():
     """A limit that is given replaces the target's, the other stays; zero is a limit."""
     target = Limits(max_submissions=5, max_cancellations=6)
 
-    assert target == Choice().limits(target)
-    assert Limits(0, 6) == Choice(max_submissions=0).limits(target)
-    assert Limits(5, 1) == Choice(max_cancellations=1).limits(target)
+    assert target == CommandOptions().limits(target)
+    assert Limits(0, 6) == CommandOptions(max_submissions=0).limits(target)
+    assert Limits(5, 1) == CommandOptions(max_cancellations=1).limits(target)

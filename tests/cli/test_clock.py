@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.app.connections import Access
+from reconciler.app.connections import AwsConnections
 from reconciler.core.events import Absent
 from reconciler.core.guard import check_clock
 from reconciler.core.identity import Place
 from reconciler.core.times import time_text
-from reconciler.errors import AccountMismatch, ClockOff
+from reconciler.errors import AccountMismatch, ClockSkew
 from reconciler.model.project import Target
 from tests.aws.stub import REQUEST_ID, Stub, http, reply
 from tests.aws.test_clients import IDENTITY
@@ -32,7 +32,7 @@ def test_a_clock_within_a_minute_passes(ahead: float | None):
 @pytest.mark.parametrize(("ahead", "said"), [(61.0, "61 s ahead of AWS's"), (-3600.0, "3600 s behind AWS's")])
 def test_a_clock_that_is_off_is_refused(ahead: float, said: str):
     """The sentence says how far, and which way."""
-    with pytest.raises(ClockOff, match=said):
+    with pytest.raises(ClockSkew, match=said):
         check_clock(ahead)
 
 
@@ -84,11 +84,11 @@ def test_a_service_hears_the_time_and_the_account_again(tmp_path: Path, monkeypa
     ) as sts:
         for name, value in aws_environment(sts.url).items():
             monkeypatch.setenv(name, value)
-        access = Access(tmp_path, Place("shop", "staging", ACCOUNT, REGION), target, clock)
+        access = AwsConnections(tmp_path, Place("shop", "staging", ACCOUNT, REGION), target, clock)
         access.check_clock()
         access.check_clock()
         clock.sleep(61)
-        with pytest.raises(ClockOff):
+        with pytest.raises(ClockSkew):
             access.check_clock()
         clock.sleep(61)
         with pytest.raises(AccountMismatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.events import Taken
+from reconciler.core.events import ManuallyAdopted
 from tests.cli.doubt import in_doubt, submitted_by_others
 from tests.cli.world import Done, World
 
@@ -21,7 +21,9 @@ def _checks(done: Done) -> list[tuple[str, str | None]]:
 
 
 def _taken(world: World) -> list[tuple[str, int | None, str]]:
-    return [(event.name, event.generation, event.run_id) for event in world.events() if isinstance(event, Taken)]
+    return [
+        (event.name, event.generation, event.run_id) for event in world.events() if isinstance(event, ManuallyAdopted)
+    ]
 
 
 def _two_generations(world: World) -> list[str]:

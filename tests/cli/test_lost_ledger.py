@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import boto3
 
-from reconciler.core.events import Conflicted, Taken
+from reconciler.core.events import Conflicted, ManuallyAdopted
 from tests.cli.world import REGION, World
 
 
@@ -39,7 +39,7 @@ def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World
         ("orders", "adopt", "found", "adopted"),
     ]
     assert len(world.runs()) == 3
-    assert {event.name for event in world.events() if isinstance(event, Taken)} == {"clicks", "orders"}
+    assert {event.name for event in world.events() if isinstance(event, ManuallyAdopted)} == {"clicks", "orders"}
     again = world.run("apply", "--yes", "--format", "json")
     assert {action for (action,) in again.actions("action")} == {"none"}
 

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.cli.process import run
 from reconciler.cli.stopping import stop_on_signals
-from reconciler.cli.terminal import OutputRefused, complain, confirmed, out, print_problems
+from reconciler.cli.terminal import OutputRefused, confirmed, echo_error, out, print_problems
 from reconciler.errors import Problem
 
 COMMAND = [sys.executable, "-m", "reconciler"]
@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-m", "reconciler"]
 
 def test_an_error_is_no_command_to_a_runner(capsys: pytest.CaptureFixture[str]):
     """Lines of a message that a CI runner would obey are shown, and are not what it obeys."""
-    complain("Error: no such file: a\n  ::error::b.yaml ##[group]c")
+    echo_error("Error: no such file: a\n  ::error::b.yaml ##[group]c")
     lines = capsys.readouterr().err.splitlines()
     assert ["Error: no such file: a", "  \\u003a:error::b.yaml #\\u0023[group]c"] == lines
 
@@ -133,7 +133,7 @@ def test_a_full_standard_error_is_forgone(monkeypatch: pytest.MonkeyPatch):
     """There is no better place for the sentence: the exit code says it."""
     monkeypatch.setattr(sys, "stderr", Full(kept=True))
     assert 64 == run(["nonsense"])
-    complain("Error: unheard")
+    echo_error("Error: unheard")
     print_problems([Problem("a.yaml", 1, 1, "unheard")])
     assert not confirmed("Apply?")
 

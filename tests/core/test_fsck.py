@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.fsck import Present, numbered
+from reconciler.core.fsck import ListedRun, numbered
 
 
-def _run(number: int, token: str | None = None) -> Present:
+def _run(number: int, token: str | None = None) -> ListedRun:
     """A run; those with higher numbers are younger."""
-    return Present(
+    return ListedRun(
         name="orders",
         run_id=f"run-{number}",
         token=token or f"r1-{number}",

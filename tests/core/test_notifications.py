@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified
-from reconciler.core.notifications import Notice, notices
+from reconciler.core.notifications import Notification, notices
 from reconciler.core.state import Recorded
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec
 
@@ -16,7 +16,7 @@ def found(wanted: Any, known: Recorded) -> list[tuple[str, list[str]]]:
     return [(notice.key.partition(":")[0], sorted(notice.kinds)) for notice in told(wanted, known)]
 
 
-def told(wanted: Any, known: Recorded) -> tuple[Notice, ...]:
+def told(wanted: Any, known: Recorded) -> tuple[Notification, ...]:
     """The notices of a pass that found this."""
     return notices(plan(wanted, known, NOW), known, NOW)
 

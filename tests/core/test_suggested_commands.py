@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from reconciler.core.decide import plan
 from reconciler.core.events import Event
-from reconciler.core.suggested_commands import Remedy
+from reconciler.core.suggested_commands import SuggestedCommands
 from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec, token
 
 
-def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str = "A") -> list[Remedy | None]:
+def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str = "A") -> list[SuggestedCommands | None]:
     """Of each action of the plan of one spec; `found` are the runs that carry its newest token."""
     state = recorded(*events)
     newest = state.spec("orders").newest
@@ -20,7 +20,7 @@ def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str =
 def test_an_unknown_without_a_run_has_three_ways():
     """The run that the person finds, sending it again, or giving it up; with the target, ready to be pasted."""
     assert _remedies(intended(seconds=-60)) == [
-        Remedy(
+        SuggestedCommands(
             (
                 'reconciler adopt orders RUN_ID -t prod --reason "..."',
                 'reconciler resolve orders --submit -t prod --reason "..."',
@@ -70,7 +70,7 @@ def test_a_bad_end_can_be_retried():
     """Held after it failed, was cancelled by others, or was rejected: the command that has it run once more."""
     rejected = intended()
     for events in (ran(end="failed"), ran(end="cancelled"), (rejected, outcome("rejected", rejected))):
-        assert _remedies(*events) == [Remedy(('reconciler retry orders -t prod --reason "..."',))]
+        assert _remedies(*events) == [SuggestedCommands(('reconciler retry orders -t prod --reason "..."',))]
 
 
 def test_what_is_known_needs_no_person():

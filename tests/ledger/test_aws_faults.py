@@ -16,8 +16,8 @@ from reconciler.errors import (
     LedgerDenied,
     LedgerError,
     LedgerMissing,
-    LedgerNoStore,
-    LedgerUnfit,
+    LedgerStoreInvalid,
+    LedgerStoreMissing,
     LedgerUnreachable,
 )
 from reconciler.ledger.dynamodb import DynamoStore
@@ -237,20 +237,30 @@ CERTAIN = [
     ("s3", s3_error(403, "SignatureDoesNotMatch"), LedgerDenied, "the secret key is wrong"),
     ("s3", s3_error(400, "ExpiredToken"), LedgerDenied, "the AWS credentials have expired"),
     ("s3", s3_error(403, "RequestTimeTooSkewed"), LedgerDenied, "this machine's clock is wrong"),
-    ("s3", s3_error(404, "NoSuchBucket"), LedgerNoStore, "there is no bucket bucket. Create it in eu-west-1"),
-    ("s3", s3_error(301, "PermanentRedirect", headers=ELSEWHERE), LedgerUnfit, "in another region, us-east-1, and"),
-    ("s3", s3_error(307, "TemporaryRedirect"), LedgerUnfit, "in another region, and target prod is in eu-west-1"),
+    ("s3", s3_error(404, "NoSuchBucket"), LedgerStoreMissing, "there is no bucket bucket. Create it in eu-west-1"),
+    (
+        "s3",
+        s3_error(301, "PermanentRedirect", headers=ELSEWHERE),
+        LedgerStoreInvalid,
+        "in another region, us-east-1, and",
+    ),
+    (
+        "s3",
+        s3_error(307, "TemporaryRedirect"),
+        LedgerStoreInvalid,
+        "in another region, and target prod is in eu-west-1",
+    ),
     (
         "s3",
         s3_error(400, "AuthorizationHeaderMalformed", detail="<Region>us-east-1</Region>"),
-        LedgerUnfit,
+        LedgerStoreInvalid,
         "in another region, us-east-1",
     ),
     ("dynamodb", dynamodb_error(400, "AccessDeniedException"), LedgerDenied, "need dynamodb:PutItem on table"),
     ("dynamodb", dynamodb_error(400, "UnrecognizedClientException"), LedgerDenied, "AWS does not know"),
     ("dynamodb", dynamodb_error(400, "ExpiredTokenException"), LedgerDenied, "the AWS credentials have expired"),
-    ("dynamodb", dynamodb_error(400, "ResourceNotFoundException"), LedgerNoStore, "ledger init -t prod"),
-    ("dynamodb", dynamodb_error(400, "ValidationException"), LedgerUnfit, "its partition key must be ledger"),
+    ("dynamodb", dynamodb_error(400, "ResourceNotFoundException"), LedgerStoreMissing, "ledger init -t prod"),
+    ("dynamodb", dynamodb_error(400, "ValidationException"), LedgerStoreInvalid, "its partition key must be ledger"),
 ]
 
 

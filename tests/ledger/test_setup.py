@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import LedgerMissing, LedgerNoStore
+from reconciler.errors import LedgerMissing, LedgerStoreMissing
 from reconciler.ledger.open import Finding, Grade, Policy, prepare
 from tests.aws.stub import Act, Stub, answer, http, reply
 from tests.ledger.builders import PLACE
@@ -65,7 +65,7 @@ def test_a_bucket_without_versioning_is_told_how(aws: Server):
 
 def test_a_bucket_that_is_not_there(aws: Server):
     """The error says where to create it."""
-    with pytest.raises(LedgerNoStore, match="Create it in eu-west-1"):
+    with pytest.raises(LedgerStoreMissing, match="Create it in eu-west-1"):
         found("s3://nobody-made-this/x")
 
 

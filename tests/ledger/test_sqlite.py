@@ -23,7 +23,7 @@ from reconciler.errors import (
     LedgerReadOnly,
     LedgerUnreachable,
 )
-from reconciler.ledger.sqlite import SqliteStore, read_still
+from reconciler.ledger.sqlite import SqliteStore, read_readonly
 from reconciler.ledger.sqlite_file import create, translated
 
 ADDRESS = "sqlite:///l.sqlite"
@@ -459,7 +459,7 @@ def test_a_file_that_changes_while_it_is_read_without_locks(store: SqliteStore, 
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
 
     with pytest.raises(LedgerUnreachable, match="is being written"):
-        read_still(path, ADDRESS, touch)
+        read_readonly(path, ADDRESS, touch)
 
 
 def test_a_forked_child_uses_a_connection_of_its_own(store: SqliteStore, path: Path):

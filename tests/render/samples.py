@@ -10,7 +10,7 @@ from reconciler.core.fold import fold
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.state import Recorded
-from reconciler.core.suggested_commands import RUN_ID, Remedy, adopt, resolve, retry
+from reconciler.core.suggested_commands import RUN_ID, SuggestedCommands, adopt, resolve, retry
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 from reconciler.render.diff import explain
@@ -131,10 +131,10 @@ def every_kind_of_action() -> Plan:
     )
 
 
-def undecided(name: str, since: str, settles_at: str) -> Remedy:
+def undecided(name: str, since: str, settles_at: str) -> SuggestedCommands:
     """What a person can do about a submission without any run."""
     decisions = (resolve(name, "submit", "prod"), resolve(name, "abandon", "prod"))
-    return Remedy((adopt(name, RUN_ID, "prod"), *decisions), since, settles_at)
+    return SuggestedCommands((adopt(name, RUN_ID, "prod"), *decisions), since, settles_at)
 
 
 def held_and_waiting() -> list[Action]:
@@ -162,7 +162,7 @@ def held_and_waiting() -> list[Action]:
             action=hold,
             reason=Reason.CONFLICT,
             message="several runs carry its tag: 00f7fff, 00f7ggg",
-            remedy=Remedy(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
+            remedy=SuggestedCommands(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
         ),
         action(
             "failed",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.core import events as e
-from reconciler.core.plan import Action, ActionType, Begin, MissedSlots, Reason
+from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, ScheduleChange
 from reconciler.render.history import history_text
 from reconciler.render.plan_json import plan_from_json, plan_json
 from reconciler.render.plan_markdown import plan_markdown
@@ -43,7 +43,7 @@ def skip() -> Action:
     )
 
 
-BEGIN = Begin("nightly", "EmrServerlessJobRun", "0 * * * *", "Europe/Madrid")
+BEGIN = ScheduleChange("nightly", "EmrServerlessJobRun", "0 * * * *", "Europe/Madrid")
 
 
 def test_a_plan_survives_its_file() -> None:

@@ -14,7 +14,7 @@ from reconciler.apply.effects import Steps
 from reconciler.apply.executor import record_observations
 from reconciler.apply.intents import Provenance, Task
 from reconciler.aws import batch, emr_serverless
-from reconciler.aws.observe import look_for_earlier, observe
+from reconciler.aws.observe import find_previous_runs, observe
 from reconciler.aws.quota import Buckets
 from reconciler.core import guard
 from reconciler.core.absence import absences, conflicts, vanished
@@ -165,7 +165,7 @@ class Command:
             elif not recorded.position:
                 yield self.pace("look")
                 specs = desired(self.world.weather.kind, self.wish, self.world.weather.on_unknown).specs.values()
-                look_for_earlier(specs, PLACE, self.service, self._now()).lay_over(recorded)
+                find_previous_runs(specs, PLACE, self.service, self._now()).lay_over(recorded)
             wanted = desired(self.world.weather.kind, self.wish, self.world.weather.on_unknown)
             yield from self._apply(log, wanted, ahead)
 

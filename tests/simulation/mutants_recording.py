@@ -38,7 +38,7 @@ WRITES = (
         "lost-reply-is-won",
         "R8",
         "treats a write with a lost reply as done",
-        text("ledger.log:put", ("unclear = error\n", "return raw\n")),
+        text("ledger.log:append_with_retries", ("unclear = error\n", "return raw\n")),
     ),
     mutant(
         "nonce-no-matter",
@@ -59,7 +59,7 @@ WRITES = (
                 "        if won:",
             ),
         ),
-        text("ledger.log:put", ("unclear = error\n", "raise\n")),
+        text("ledger.log:append_with_retries", ("unclear = error\n", "raise\n")),
     ),
     mutant(
         "validity-asked-once",

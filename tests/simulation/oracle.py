@@ -81,7 +81,7 @@ class Oracle:
             case e.Superseded():
                 if self.may_still_run(event.token):
                     self.broken(f"superseded, and a run of it exists or can still come: {event.token[:9]}")
-            case e.Submitted() | e.Adopted() | e.Taken():
+            case e.Submitted() | e.Adopted() | e.ManuallyAdopted():
                 self._check_run(event)
             case e.Unsent() if event.code == "DeadlinePassed":
                 self.tale("deadline", "passed")
@@ -105,7 +105,7 @@ class Oracle:
             return "at once, with the token"
         return "after proof of absence" if self._unclear(event) else "after a refusal"
 
-    def _check_run(self, event: e.Submitted | e.Adopted | e.Taken) -> None:
+    def _check_run(self, event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> None:
         mine = self.runs.get(event.token, [])
         if event.run_id not in {run.run_id for run in mine}:
             self.broken(f"{event.type} with run {event.run_id}, which is not a run of this submission")
@@ -174,7 +174,7 @@ class Oracle:
         """The runs that the ledger tells of for a submission."""
         found: set[str] = set()
         for outcome in self.outcomes.get(token, ()):
-            if isinstance(outcome, e.Submitted | e.Adopted | e.Taken):
+            if isinstance(outcome, e.Submitted | e.Adopted | e.ManuallyAdopted):
                 found.add(outcome.run_id)
             elif isinstance(outcome, e.Conflicted):
                 found.update(outcome.run_ids)
