@@ -22,7 +22,7 @@ OFTEN: tuple[tuple[str, str], ...] = (
     ),
     *(("cloud", what) for what in ("a signature had expired", "a token was remembered", "a run was cloned")),
     *(("cloud", what) for what in ("a read failed", "tags were unread", "accepted")),
-    ("failed", "ClockOff"),
+    ("failed", "ClockSkew"),
     ("asked to stop", ""),
     ("sent again", "after proof of absence"),
     ("sent again", "at once, with the token"),
