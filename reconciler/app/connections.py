@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from reconciler.aws.clients import Aws, OnCall
     from reconciler.core.identity import Place
     from reconciler.core.ports import Clock, Inventory, Quota, Service
-    from reconciler.emulator.server import Emulator
-    from reconciler.emulator.settings import Settings
+    from reconciler.emulator import Emulator, Settings
     from reconciler.model.project import Target
 
 CREDENTIALS = ("emulator", "emulator")
@@ -36,7 +35,7 @@ def state_file(root: Path, target: str) -> Path:
 
 def started(root: Path, place: Place, target: Target, run_names: Mapping[str, str]) -> Emulator:
     """The target's emulator, serving on a free port of loopback. The caller stops it. `run_names`: see `settings`."""
-    from reconciler.emulator.server import Emulator
+    from reconciler.emulator import Emulator
 
     state = state_file(root, place.target)
     state.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +50,7 @@ def settings(place: Place, target: Target, run_names: Mapping[str, str]) -> Sett
     The file gives outcomes by the names of specs, the emulator knows runs by theirs: `run_names` has the run's name
     of each spec that calls it something else.
     """
-    from reconciler.emulator.settings import Settings
+    from reconciler.emulator import Settings
 
     given = target.emulator_settings
     return Settings(

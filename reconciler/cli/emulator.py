@@ -57,16 +57,15 @@ def command(
 ) -> int:
     """Serves until SIGINT or SIGTERM."""
     from reconciler.cli.stopping import stop_on_signals
-    from reconciler.emulator.faults.file import plan_in
-    from reconciler.emulator.server import serve
-    from reconciler.emulator.settings import Settings
+    from reconciler.emulator import Emulator, Settings, read_plan
 
     chosen(context, shared)
     given = {"account": account, "region": region, "run_seconds": run_seconds, "outcome": outcome}
     settings = Settings().changed({name: value for name, value in given.items() if value is not None})
-    plan = None if faults is None else plan_in(faults)
-    with stop_on_signals() as stop:
-        serve(state, settings, port=port, faults=plan, announce=_announce, until=stop)
+    plan = None if faults is None else read_plan(faults)
+    with stop_on_signals() as stop, Emulator(state, settings, port=port, faults=plan) as emulator:
+        _announce(emulator.url)
+        stop.wait()
     return 0
 
 

@@ -1,15 +1,11 @@
 """The embedded AWS: EMR Serverless, AWS Batch and STS on loopback, for real boto3 clients.
 
-What may live here: the HTTP server, the state behind it, and AWS's own rules as the services document them. What may
-not: anything of the reconciler's own (specs, plans, ledgers), so that the emulator can prove the reconciler wrong.
-Nothing else imports this package at start-up. Modules:
-
-    server      lifecycle: start, stop, configure, look at what was accepted
-    http        HTTP/1.1 on loopback, on werkzeug
-    dispatch    one call in, one reply out: the seam where faults go
-    faults      what goes wrong with calls, as a plan says
-    protocol    botocore's service models: routes, request parsing, reply shapes
-    validation  botocore's shapes as rules: types, required, ranges, enums, patterns, unions
-    state       the SQLite file
-    lifecycle   states over time, as pure functions of stored facts and now
+What may live here: the HTTP server, the state behind it, AWS's own rules as the services document them, and faults.
+What may not: anything of the reconciler's own (specs, plans, ledgers), so that the emulator can prove the reconciler
+wrong. The rest of the program imports this package and nothing below it, and only when it starts an emulator.
 """
+
+from reconciler.emulator.fault_plan import read_plan
+from reconciler.emulator.server import AcceptedRun, Emulator, Plan, Rule, Settings
+
+__all__ = ["AcceptedRun", "Emulator", "Plan", "Rule", "Settings", "read_plan"]

@@ -1,6 +1,6 @@
-"""The control endpoint, ``/_emulator/…``: settings, what was accepted, ending runs by hand, starting afresh.
+"""The control endpoint, ``/_emulator/…``: settings, accepted runs, ending runs, starting afresh, faults.
 
-It is for people and their tests, so it speaks plain JSON and says no with ``{"error": …}``.
+It is for people and their tests, so it speaks plain JSON and reports errors as ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -8,50 +8,98 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any
 
-from reconciler.emulator.batch_jobs import settle
-from reconciler.emulator.faults.injector import Injector
-from reconciler.emulator.faults.plan import Plan
+from reconciler.emulator.batch_jobs import stop_run
+from reconciler.emulator.dispatch import dispatcher, failure
+from reconciler.emulator.fault_delivery import Injector
+from reconciler.emulator.fault_plan import Plan
+from reconciler.emulator.http import Call, Handler, Reply
 from reconciler.emulator.lifecycle import Stop
 from reconciler.emulator.records import Run
-from reconciler.emulator.settings import Outcome, Settings
+from reconciler.emulator.settings import OUTCOMES, Outcome, Settings
 from reconciler.emulator.state import State
-from reconciler.emulator.wire import CONTROL_PREFIX, Call, Reply
 from reconciler.errors import UsageError
 
+PREFIX = "/_emulator/"
+"""No path of AWS begins with it."""
 TOKEN_TAG = "reconciler:token"
 
 
 @dataclass(frozen=True, slots=True)
-class Controlled:
-    """What the control endpoint works on."""
-
-    state: State
-    faults: Injector
-
-
-@dataclass(frozen=True, slots=True)
 class AcceptedRun:
-    """One run that the emulator accepted.
+    """One run that the emulator accepted."""
 
-    `service` is ``emr-serverless`` or ``batch``; `name` is empty where the request has none; `token` is the value of
-    the tag ``reconciler:token``, `None` without it; `request` is the input as received; `accepted_at` is seconds since
-    the epoch.
-    """
-
-    service: str
+    service: str  # emr-serverless or batch
     id: str
-    name: str
-    token: str | None
-    request: Mapping[str, Any]
-    accepted_at: float
+    name: str  # empty if the request has none
+    token: str | None  # the value of the tag reconciler:token
+    request: Mapping[str, Any]  # the input as received
+    accepted_at: float  # seconds since the epoch
 
 
-def accepted_runs(state: State) -> list[AcceptedRun]:
-    """Every run accepted since the last reset, in the order of acceptance, forgotten ones too."""
-    with state.reading() as records:
-        return [_accepted(run) for run in records.accepted()]
+class Control:
+    """What can be seen and changed of an emulator, from Python and over HTTP. Wrong arguments raise `UsageError`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._faults = Injector(state)
+
+    @property
+    def settings(self) -> Settings:
+        """The current settings."""
+        with self._state.reading() as records:
+            return records.settings
+
+    def configure(self, /, **changes: Any) -> Settings:  # noqa: ANN401 - the fields of `Settings`
+        """Changes settings by name, for runs accepted from now on, and returns all of them."""
+        return self._state.change_settings(lambda settings: settings.changed(changes))
+
+    def runs(self) -> list[AcceptedRun]:
+        """Returns every run accepted since the last reset, in the order of acceptance, forgotten ones too."""
+        with self._state.reading() as records:
+            return [_accepted(run) for run in records.accepted()]
+
+    def finish(self, run_id: str, outcome: Outcome = "succeeded") -> None:
+        """Ends a run now, in whatever state it is; one that has ended stays as it is."""
+        if outcome not in OUTCOMES:
+            raise UsageError(f"outcome must be one of {', '.join(OUTCOMES)}")
+        with self._state.writing() as records:
+            run = records.run(run_id, None)
+            if run is None:
+                raise UsageError(f"no run {run_id}")
+            stop_run(records, run, Stop("finish", records.now, succeeded=outcome == "succeeded"))
+
+    def reset(self) -> None:
+        """Removes every run and tag, and drops late requests; the settings and the fault plan stay."""
+        self._faults.late.drop()
+        with self._state.writing() as records:
+            records.clear()
+
+    def inject(self, faults: Plan) -> None:
+        """Replaces the fault plan, and counts from 0. `Plan()` ends all faults."""
+        self._faults.put(faults)
+
+    def faults(self) -> dict[str, Any]:
+        """Returns the current fault plan with its counts, as ``GET /_emulator/faults`` does."""
+        return self._faults.report()
+
+    def handler(self) -> Handler:
+        """Returns the handler of every call: of the control endpoint, and of AWS with the faults around it."""
+        aws = self._faults.around(dispatcher(self._state))
+        # The control endpoint is outermost, so that faults never reach it.
+        return lambda call: self._answer(call) if call.path.startswith(PREFIX) else aws(call)
+
+    def _answer(self, call: Call) -> Reply:
+        action = _ACTIONS.get((call.method, call.path.removeprefix(PREFIX)))
+        if action is None:
+            return _json(404, {"error": f"no {call.method} {call.path}; available: {', '.join(NAMES)}"})
+        try:
+            return _json(200, action(self, _object(call.body)))
+        except UsageError as error:
+            return _json(400, {"error": str(error)})
+        except Exception:  # noqa: BLE001 - clients must get an answer, whatever fails
+            return failure(call, self._state)
 
 
 def _accepted(run: Run) -> AcceptedRun:
@@ -59,43 +107,9 @@ def _accepted(run: Run) -> AcceptedRun:
     return AcceptedRun(run.service, run.id, run.name, token, run.request, run.facts.accepted_at)
 
 
-def change_settings(state: State, changes: Mapping[str, Any]) -> Settings:
-    """Changes settings by name and returns all of them. Raises `UsageError`."""
-    return state.change_settings(lambda settings: settings.changed(changes))
-
-
-def finish_run(state: State, run_id: str, outcome: Outcome) -> None:
-    """Ends a run now, whatever it was doing; nothing happens to one that has ended. Raises `UsageError`."""
-    if outcome not in get_args(Outcome):
-        raise UsageError(f"outcome must be one of {', '.join(get_args(Outcome))}")
-    with state.writing() as records:
-        run = records.run(run_id, None)
-        if run is None:
-            raise UsageError(f"no run {run_id}")
-        stop = Stop("finish", records.now, succeeded=outcome == "succeeded")
-        settle(records, records.change(run, facts=run.facts.stopped(stop)))
-
-
-def reset(state: State) -> None:
-    """Forgets every run and tag; the settings stay."""
-    with state.writing() as records:
-        records.forget()
-
-
-def answer(call: Call, state: State, faults: Injector) -> Reply:
-    """The reply of the control endpoint."""
-    action = _ACTIONS.get((call.method, call.path.removeprefix(CONTROL_PREFIX)))
-    if action is None:
-        return _json(404, {"error": f"no {call.method} {call.path}; there are {', '.join(NAMES)}"})
-    try:
-        return _json(200, action(Controlled(state, faults), _object(call.body)))
-    except UsageError as error:
-        return _json(400, {"error": str(error)})
-
-
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body or b"{}", object_pairs_hook=_once)
+        value = json.loads(body or b"{}", object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise UsageError("the body is not JSON") from error
     if not isinstance(value, dict):
@@ -103,63 +117,42 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(members)
-    if len(value) < len(members):
-        names = [name for name, _ in members]
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Builds an object, and refuses a key that appears twice: it is a mistake, and Python would keep the last."""
+    names = [name for name, _ in members]
+    if len(set(names)) < len(names):
         raise UsageError(f"the body has {next(name for name in names if names.count(name) > 1)} twice")
-    return value
+    return dict(members)
 
 
 def _json(status: int, value: object) -> Reply:
     return Reply(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
 
 
-def _get_settings(world: Controlled, _body: dict[str, Any]) -> object:
-    return change_settings(world.state, {}).plain()
-
-
-def _put_settings(world: Controlled, body: dict[str, Any]) -> object:
-    return change_settings(world.state, body).plain()
-
-
-def _get_runs(world: Controlled, _body: dict[str, Any]) -> object:
-    return {"runs": [asdict(run) for run in accepted_runs(world.state)]}
-
-
-def _post_finish(world: Controlled, body: dict[str, Any]) -> object:
-    finish_run(world.state, str(body.get("id", "")), body.get("outcome", "succeeded"))
+def _finish(control: Control, body: dict[str, Any]) -> object:
+    control.finish(str(body.get("id", "")), body.get("outcome", "succeeded"))
     return {}
 
 
-def _post_reset(world: Controlled, _body: dict[str, Any]) -> object:
-    world.faults.forget()
-    reset(world.state)
+def _reset(control: Control, _body: dict[str, Any]) -> object:
+    control.reset()
     return {}
 
 
-def _get_faults(world: Controlled, _body: dict[str, Any]) -> object:
-    return world.faults.report()
+def _put_faults(control: Control, body: dict[str, Any]) -> object:
+    control.inject(Plan.from_json(body))
+    return control.faults()
 
 
-def _put_faults(world: Controlled, body: dict[str, Any]) -> object:
-    world.faults.put(Plan.of(body))
-    return world.faults.report()
-
-
-def _delete_faults(world: Controlled, _body: dict[str, Any]) -> object:
-    return _put_faults(world, {})
-
-
-_ACTIONS: Mapping[tuple[str, str], Callable[[Controlled, dict[str, Any]], object]] = {
-    ("GET", "settings"): _get_settings,
-    ("PUT", "settings"): _put_settings,
-    ("GET", "runs"): _get_runs,
-    ("POST", "finish"): _post_finish,
-    ("POST", "reset"): _post_reset,
-    ("GET", "faults"): _get_faults,
+_ACTIONS: Mapping[tuple[str, str], Callable[[Control, dict[str, Any]], object]] = {
+    ("GET", "settings"): lambda control, _: control.settings.to_json(),
+    ("PUT", "settings"): lambda control, body: control.configure(**body).to_json(),
+    ("GET", "runs"): lambda control, _: {"runs": [asdict(run) for run in control.runs()]},
+    ("POST", "finish"): _finish,
+    ("POST", "reset"): _reset,
+    ("GET", "faults"): lambda control, _: control.faults(),
     ("PUT", "faults"): _put_faults,
-    ("DELETE", "faults"): _delete_faults,
+    ("DELETE", "faults"): lambda control, _: _put_faults(control, {}),
 }
-NAMES = [f"{method} {CONTROL_PREFIX}{name}" for method, name in _ACTIONS]
+NAMES = [f"{method} {PREFIX}{name}" for method, name in _ACTIONS]
 """What there is, as ``GET /_emulator/settings``."""

@@ -1,7 +1,7 @@
-"""One call in, one reply out: its service and operation, validation, the transaction, errors in AWS's form.
+"""Answers calls as AWS does: finds service and operation, validates, runs the transaction, writes errors in AWS's form.
 
-This is the seam. `dispatcher` makes a `Handler`; what is to happen to calls and replies on their way (a lost reply, a
-late one, a throttled one) is another `Handler` around it, in `faults`; `http` neither knows nor cares which it serves.
+`dispatcher` returns a `Handler`. Other handlers go around it: the faults (`fault_delivery`) and the control endpoint
+(`control`). `http` serves any of them.
 """
 
 from __future__ import annotations
@@ -9,120 +9,187 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from email.utils import formatdate
 
-from reconciler.emulator import batch, control, emr_serverless, sts
-from reconciler.emulator.faults.injector import Injector
-from reconciler.emulator.operations import Context, Operation, Params, Service
-from reconciler.emulator.protocol import parse, route, written
-from reconciler.emulator.signature import require_fresh
+from reconciler.emulator import batch_describe, batch_jobs, batch_submit, emr_job_runs, resources, sts
+from reconciler.emulator.http import Call, Handler, Reply
+from reconciler.emulator.operations import AwsError, Conflict, Context, Invalid, Missing, Operation, Rejected, Service
+from reconciler.emulator.protocol import parse, problems, route, shaped
+from reconciler.emulator.records import BATCH, EMR
+from reconciler.emulator.settings import Settings
 from reconciler.emulator.state import State
-from reconciler.emulator.validation import problems
-from reconciler.emulator.wire import CONTROL_PREFIX, AwsError, Call, Conflict, Handler, Invalid, Missing, Reply
 
 log = logging.getLogger(__name__)
 
-_BATCH_PATHS = "/v1/"
-_MOST_PROBLEMS = 20
-_FAILED = "the emulator failed, see its log"
+_TAG_OPERATIONS = {
+    "TagResource": Operation(resources.tag_resource, writes=True),
+    "UntagResource": Operation(resources.untag_resource, writes=True),
+    "ListTagsForResource": Operation(resources.list_tags),
+}
+EMR_SERVERLESS = Service(
+    name=EMR,
+    operations={
+        "StartJobRun": Operation(emr_job_runs.start_job_run, writes=True, rules=emr_job_runs.start_job_run_problems),
+        "GetJobRun": Operation(emr_job_runs.get_job_run),
+        "ListJobRuns": Operation(emr_job_runs.list_job_runs),
+        "ListJobRunAttempts": Operation(emr_job_runs.list_job_run_attempts),
+        "CancelJobRun": Operation(emr_job_runs.cancel_job_run, writes=True),
+        "GetApplication": Operation(resources.get_application),
+        "ListApplications": Operation(resources.list_applications),
+        **_TAG_OPERATIONS,
+    },
+    errors={
+        Invalid: ("ValidationException", 400),
+        Missing: ("ResourceNotFoundException", 404),
+        Conflict: ("ConflictException", 409),
+        Exception: ("InternalServerException", 500),
+    },
+    strict_enums=True,
+)
+AWS_BATCH = Service(
+    name=BATCH,
+    operations={
+        "SubmitJob": Operation(batch_submit.submit_job, writes=True, rules=batch_submit.submit_job_problems),
+        "DescribeJobs": Operation(batch_describe.describe_jobs),
+        "ListJobs": Operation(batch_describe.list_jobs),
+        "CancelJob": Operation(batch_jobs.cancel_job, writes=True),
+        "TerminateJob": Operation(batch_jobs.terminate_job, writes=True),
+        "DescribeJobQueues": Operation(resources.describe_job_queues),
+        "DescribeJobDefinitions": Operation(resources.describe_job_definitions),
+        **_TAG_OPERATIONS,
+    },
+    errors={
+        Invalid: ("ClientException", 400),
+        Missing: ("ClientException", 400),
+        Exception: ("ServerException", 500),
+    },
+    strict_enums=False,
+)
+OPERATIONS: Mapping[str, Iterable[str]] = {
+    EMR: EMR_SERVERLESS.operations,
+    BATCH: AWS_BATCH.operations,
+    sts.NAME: (sts.OPERATION,),
+}
+"""The name of every operation, by service."""
+
+_MAX_SHOWN_PROBLEMS = 20
+_FAILURE = "the emulator failed, see its log"
+_DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
-def dispatcher(state: State, faults: Injector | None = None) -> Handler:
-    """The handler of every call, over one state. `faults` are those that the control endpoint sets."""
-    injector = faults or Injector(state)
+def dispatcher(state: State) -> Handler:
+    """Returns the handler that answers calls to the services, over one state."""
 
     def handle(call: Call) -> Reply:
-        request_id = str(uuid.uuid4())
+        service = service_of(call)
         try:
-            return _reply(call, state, injector, request_id)
-        except Exception:
-            log.exception("the emulator failed on %s %s", call.method, call.path)
-            headers = {**_headers(request_id, state.now()), "Content-Type": "application/json"}
-            return Reply(500, headers, json.dumps({"message": _FAILED, "error": _FAILED}).encode())
+            return _answer_sts(call, state) if service is None else _answer_rest_json(service, call, state)
+        except Exception:  # noqa: BLE001 - clients must get an answer, whatever fails
+            return failure(call, state)
 
     return handle
 
 
-def _reply(call: Call, state: State, faults: Injector, request_id: str) -> Reply:
-    if call.path.startswith(CONTROL_PREFIX):
-        return control.answer(call, state, faults)
+def service_of(call: Call) -> Service | None:
+    """Returns the service that a path belongs to; `None` for STS."""
     if call.path in ("", "/"):
-        return _sts(call, state, request_id)
-    service = batch.SERVICE if call.path.startswith(_BATCH_PATHS) else emr_serverless.SERVICE
-    return _rest_json(service, call, state, request_id)
+        return None
+    return AWS_BATCH if call.path.startswith("/v1/") else EMR_SERVERLESS
 
 
-def _rest_json(service: Service, call: Call, state: State, request_id: str) -> Reply:
-    headers = {"Content-Type": "application/json"}
+def failure(call: Call, state: State) -> Reply:
+    """Logs the current exception and returns a 500, in a form that neither service has."""
+    log.exception("the emulator failed on %s %s", call.method, call.path)
+    body = json.dumps({"message": _FAILURE, "error": _FAILURE}).encode()
+    return Reply(500, _headers(state, "application/json"), body)
+
+
+def _headers(state: State, content_type: str, request_id: str = "") -> dict[str, str]:
+    return {
+        "Content-Type": content_type,
+        "x-amzn-RequestId": request_id or str(uuid.uuid4()),
+        "Date": formatdate(state.now(), usegmt=True),
+    }
+
+
+def _answer_rest_json(service: Service, call: Call, state: State) -> Reply:
+    error_type = {}
     try:
-        status, body = _answer(service, call, state)
+        status, body = _run(service, call, state)
     except AwsError as error:
-        body, status = {"message": error.message}, error.status
-        headers["x-amzn-ErrorType"] = error.code
-    headers |= _headers(request_id, state.now())
-    return Reply(status, headers, json.dumps(body).encode())
+        status, body, error_type = error.status, {"message": error.message}, {"x-amzn-ErrorType": error.code}
+    return Reply(status, {**error_type, **_headers(state, "application/json")}, json.dumps(body).encode())
 
 
-def _answer(service: Service, call: Call, state: State) -> tuple[int, Params]:
-    """Status and body. Raises `AwsError`, whatever goes wrong."""
+def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, object]]:
+    """Returns status and body. Raises `AwsError`, whatever goes wrong."""
     try:
-        _look_at_signature(call, state)
+        # Like AWS, before anything else. In a transaction, since another process may have changed the settings.
+        if state.settings.signature_seconds is not None:
+            with state.reading() as records:
+                require_fresh(call, records.settings, records.now)
         model, labels = route(service.name, call)
         operation = service.operations.get(model.name)
         if operation is None:
             raise AwsError("NotImplementedException", f"the emulator does not provide {model.name}", 501)
         params = parse(model, labels, call)
-        _check(service, operation, params, problems(model.input_shape, params, strict_enums=service.strict_enums))
-        output = _run(operation, params, call, state)
-        return model.http.get("responseCode", 200), written(model.output_shape, output)
+        # The service's own rules read members without checking their types: they need a request that fits its model.
+        by_model = problems(model.input_shape, params, strict_enums=service.strict_enums)
+        _require_none(by_model or list(operation.rules(params)))
+        with state.writing() if operation.writes else state.reading() as records:
+            now = records.now
+            require_fresh(call, records.settings, now)  # again: the transaction may have waited for others
+            output = operation.run(params, Context(records, now))
+        return model.http.get("responseCode", 200), shaped(model.output_shape, output)
     except AwsError:
         raise
-    except Invalid as error:
-        raise AwsError(service.invalid[0], str(error), service.invalid[1]) from error
-    except Missing as error:
-        raise AwsError(service.missing[0], str(error), service.missing[1]) from error
-    except Conflict as error:
-        raise AwsError(service.conflict[0], str(error), service.conflict[1]) from error
-    except Exception as error:  # AWS never drops a connection because of its own mistake, so neither does this
+    except Rejected as error:
+        code, status = service.errors[type(error)]
+        raise AwsError(code, str(error), status) from error
+    except Exception as error:  # a bug here must look like a server error of AWS, which never drops the connection
         log.exception("the emulator failed on %s %s", call.method, call.path)
-        raise AwsError(service.internal[0], _FAILED, service.internal[1]) from error
+        code, status = service.errors[Exception]
+        raise AwsError(code, _FAILURE, status) from error
 
 
-def _look_at_signature(call: Call, state: State) -> None:
-    """AWS looks at the signature before anything else. Costs a transaction where signatures are looked at at all, since
-    settings that were seen earlier may have changed."""
-    if state.settings.signature_seconds is not None:
-        with state.reading() as records:
-            require_fresh(call, records.settings, records.now)
+def _require_none(wrong: list[str]) -> None:
+    """Raises `Invalid` with all problems of a request, up to a limit."""
+    if wrong:
+        more = f"; and {len(wrong) - _MAX_SHOWN_PROBLEMS} more" if len(wrong) > _MAX_SHOWN_PROBLEMS else ""
+        count = f"{len(wrong)} validation error{'s' if len(wrong) > 1 else ''} detected"
+        raise Invalid(f"{count}: {'; '.join(wrong[:_MAX_SHOWN_PROBLEMS])}{more}")
 
 
-def _check(service: Service, operation: Operation, params: Params, found: list[str]) -> None:
-    """Raises `Invalid` with everything wrong. The service's own rules are asked about well-formed requests only."""
-    found = found or list(operation.rules(params))
-    if found:
-        more = f"; and {len(found) - _MOST_PROBLEMS} more" if len(found) > _MOST_PROBLEMS else ""
-        count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected"
-        raise Invalid(f"{count}: {'; '.join(found[:_MOST_PROBLEMS])}{more}")
-
-
-def _run(operation: Operation, params: Params, call: Call, state: State) -> Params:
-    transaction = state.writing() if operation.writes else state.reading()
-    with transaction as records:
-        now = records.now
-        require_fresh(call, records.settings, now)  # again: a transaction may have had to wait
-        return operation.run(params, Context(records, now))
-
-
-def _sts(call: Call, state: State, request_id: str) -> Reply:
+def _answer_sts(call: Call, state: State) -> Reply:
+    request_id = str(uuid.uuid4())  # in the body, too
     try:
         with state.reading() as records:
             settings, now = records.settings, records.now
         require_fresh(call, settings, now, "SignatureDoesNotMatch")
         status, body = 200, sts.answer(call, settings, request_id)
     except AwsError as error:
-        status, body = error.status, sts.refusal(error, request_id)
-    return Reply(status, {**_headers(request_id, state.now()), "Content-Type": "text/xml"}, body.encode())
+        status, body = error.status, sts.error_document(error, request_id)
+    return Reply(status, _headers(state, "text/xml", request_id), body.encode())
 
 
-def _headers(request_id: str, now: float) -> dict[str, str]:
-    return {"x-amzn-RequestId": request_id, "Date": formatdate(now, usegmt=True)}
+def require_fresh(call: Call, settings: Settings, now: float, code: str = "InvalidSignatureException") -> None:
+    """Raises `AwsError` 403 if X-Amz-Date is missing or more than `signature_seconds` from `now`; the age is all that
+    is checked of a signature. Does nothing without that setting."""
+    allowed = settings.signature_seconds
+    if allowed is None:
+        return
+    text = call.headers.get("X-Amz-Date", "")
+    try:
+        signed_at = datetime.strptime(text, _DATE_FORMAT).replace(tzinfo=UTC).timestamp()
+    except ValueError as error:
+        raise AwsError("MissingAuthenticationTokenException", "Missing Authentication Token", 403) from error
+    if now - signed_at > allowed:
+        raise AwsError(code, f"Signature expired: {text} is now earlier than {_date(now - allowed)}", 403)
+    if signed_at - now > allowed:
+        raise AwsError(code, f"Signature not yet current: {text} is still later than {_date(now + allowed)}", 403)
+
+
+def _date(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime(_DATE_FORMAT)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on loopback: werkzeug's threaded server, with connections that stay open and end when the server does."""
+"""HTTP/1.1 on loopback: werkzeug's threaded server, with connections that stay open until the server stops."""
 
 from __future__ import annotations
 
@@ -8,114 +8,130 @@ import logging
 import socket
 import struct
 import threading
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
-from reconciler.emulator.wire import Call, Cut, Handler
 from reconciler.errors import UsageError
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Far above anything AWS accepts: the services say no to the rest in their own words."""
+"""Far above anything that AWS accepts: the services reject smaller bodies with errors of their own."""
 
 _STOP_SECONDS = 5.0
 _RESET = struct.pack("ii", 1, 0)
-"""Linger for no time: the connection ends by RST."""
+"""SO_LINGER with a timeout of 0: closing the socket sends RST."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request as received. `path` is still percent-encoded, `query` is decoded; the names of `headers` ignore
+    case."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]] = field(default_factory=dict)
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP response. `headers` are all but the content length."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Handler = Callable[[Call], Reply]
+"""Answers one call. It raises nothing but `ConnectionError`, which closes the connection without an answer."""
+
+
+class Disconnect(ConnectionError):
+    """Ends the connection without a whole answer, after sending the bytes `raw` as they are.
+
+    `end`: ``close`` closes it normally, ``reset`` sends RST, ``hang`` waits until the client closes it.
+    """
+
+    def __init__(self, raw: bytes = b"", end: Literal["close", "reset", "hang"] = "close") -> None:
+        self.raw, self.end = raw, end
+        super().__init__("disconnected on purpose")
 
 
 def require_loopback(host: str) -> None:
-    """Raises `UsageError` for a host that others could reach: whatever listens here believes everybody."""
-    if host == "localhost":
-        return
-    try:
-        fine = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        fine = False
-    if not fine:
+    """Raises `UsageError` for a host that other machines could reach: the emulator checks no credentials."""
+    is_loopback = host == "localhost"
+    with contextlib.suppress(ValueError):
+        is_loopback = is_loopback or ipaddress.ip_address(host).is_loopback
+    if not is_loopback:
         raise UsageError(f"the emulator listens on loopback only (127.0.0.1, ::1, localhost), not on {host}")
 
 
-def application(handler: Handler) -> Any:  # noqa: ANN401 - a WSGI application
-    """The WSGI application around a handler."""
-
-    def respond(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - WSGI
-        request = Request(environ)
-        request.max_content_length = MAX_BODY_BYTES
-        try:
-            reply = handler(_call(request, environ))
-        except HTTPException as error:
-            return error.get_response(environ)(environ, start_response)
-        return Response(reply.body, reply.status, dict(reply.headers))(environ, start_response)
-
-    return respond
-
-
-def _call(request: Request, environ: dict[str, Any]) -> Call:
-    return Call(
-        method=request.method,
-        path=environ["RAW_URI"].partition("?")[0],
-        query=request.args.to_dict(flat=False),
-        headers=request.headers,
-        body=request.get_data(),
-    )
-
-
 class _Connection(WSGIRequestHandler):
-    """One connection. werkzeug's own would close it after each reply; SDKs keep theirs, so this one stays."""
+    """Serves one connection. werkzeug's own handler closes it after each reply; AWS SDKs expect it to stay open."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
 
     def run_wsgi(self) -> None:
-        """Answers one request. A `ConnectionError` of the application closes the connection without an answer, a `Cut`
-        as it says."""
+        """Answers one request. A `Disconnect` from the handler ends the connection as it says."""
         try:
             self._answer()
-        except Cut as cut:
+        except Disconnect as disconnect:
             self.close_connection = True
-            self.wfile.write(cut.raw)
+            self.wfile.write(disconnect.raw)
             self.wfile.flush()
-            if cut.end == "hang":
-                while self.connection.recv(4096):  # ends when the client gives up, or the server does
+            if disconnect.end == "hang":
+                while self.connection.recv(4096):  # returns nothing once the client closes or the server stops
                     pass
-            if cut.end == "reset":
+            if disconnect.end == "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def _answer(self) -> None:
-        self.environ = environ = self.make_environ()
-        head: list[Any] = []
-
-        def start_response(status: str, headers: list[tuple[str, str]], _exc: object = None) -> None:
-            head[:] = [status, headers]
-
-        body = b"".join(self.server.app(environ, start_response))  # type: ignore[arg-type]
-        code, _, reason = head[0].partition(" ")
+        self.environ = self.make_environ()
+        body, status, headers = self._response(self.environ).get_wsgi_response(self.environ)
+        code, _, reason = status.partition(" ")
         self.send_response_only(int(code), reason)
-        for name, value in head[1]:
+        for name, value in headers:
             self.send_header(name, value)
-        if int(code) == 413:
+        if int(code) == 413:  # the body was not read, so the next request cannot be read either
             self.close_connection = True
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(b"".join(body))
         self.wfile.flush()
 
+    def _response(self, environ: dict[str, Any]) -> Response:
+        request = Request(environ)
+        request.max_content_length = MAX_BODY_BYTES
+        # RAW_URI and not PATH_INFO: ARNs in paths carry encoded slashes, which routing must not see decoded.
+        path = environ["RAW_URI"].partition("?")[0]
+        try:
+            query, body = request.args.to_dict(flat=False), request.get_data()
+            reply = cast("Server", self.server).handler(Call(request.method, path, query, request.headers, body))
+        except HTTPException as error:
+            return error.get_response(environ)
+        return Response(reply.body, reply.status, dict(reply.headers))
+
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - the name in werkzeug
-        """To this module's log, quietly."""
+        """Writes to this module's log, at debug level."""
         log.debug(message, *args)
 
 
 class Server(ThreadedWSGIServer):
-    """The listening server; `stop` ends every connection with it."""
+    """The listening server. `stop` also ends every open connection."""
 
     def __init__(self, host: str, port: int, handler: Handler) -> None:
-        """Listens at once. Raises `UsageError` where the host is not loopback or the port is taken."""
+        """Listens at once. Raises `UsageError` if the host is not loopback or the port is taken."""
+        self.handler = handler
         require_loopback(host)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -123,12 +139,12 @@ class Server(ThreadedWSGIServer):
         except OSError as error:
             raise UsageError(f"the emulator cannot listen on {host}:{port}: {error.strerror}") from error
         with listening:
-            super().__init__(host, port, application(handler), _Connection, fd=listening.fileno())
+            super().__init__(host, port, Response(), _Connection, fd=listening.fileno())
         self._open: set[socket.socket] = set()
         self._changed = threading.Condition()
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Hands a new connection to a thread of its own."""
+        """Starts a thread for a new connection."""
         with self._changed:
             self._open.add(request)
         super().process_request(request, client_address)
@@ -143,18 +159,18 @@ class Server(ThreadedWSGIServer):
                 self._changed.notify_all()
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Ends a connection: in good order, or hard where that was asked for."""
+        """Ends a connection. A reset one is closed without a shutdown, which would send FIN first."""
         if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) == _RESET:
             self.close_request(request)
         else:
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """A broken connection is its client's matter."""
+        """Logs a broken connection at debug level: clients may disconnect at any time."""
         log.debug("connection of %s ended", client_address, exc_info=True)
 
     def stop(self) -> None:
-        """Stops listening, lets calls under way be answered, and ends every connection."""
+        """Stops listening, waits for calls in progress to be answered, and ends every connection."""
         self.shutdown()
         with self._changed:
             for connection in self._open:

@@ -1,22 +1,25 @@
-"""What a service of the emulator is: its operations as functions, and how it says no."""
+"""Defines what the operations of a service are written with: their input, their context, their errors, and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from reconciler.emulator.records import Records
 from reconciler.emulator.settings import Settings
 
+Item = TypeVar("Item")
 Params = dict[str, Any]
-"""The validated input of an operation, by member name."""
+"""The validated input of an operation, or its output, by member name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an operation works with: the state inside its transaction, and the time (seconds since the epoch), which
-    is read once per call."""
+    """The state inside an operation's transaction, and the time (seconds since the epoch), read once per call."""
 
     records: Records
     now: float
@@ -27,30 +30,88 @@ class Context:
         return self.records.settings
 
 
-def _no_rules(_params: Params) -> Sequence[str]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `run` returns the output's members, and raises `Invalid`, `Missing` or `Conflict`.
+    """One operation. `run` returns the members of the output, and raises `Invalid`, `Missing` or `Conflict`.
 
-    `writes`: it needs a write transaction. `rules`: what the service documents beyond its model, as problems found.
+    `writes`: it needs a write transaction. `rules`: describes what breaks the limits documented beside the model.
     """
 
     run: Callable[[Params, Context], Params]
     writes: bool = False
-    rules: Callable[[Params], Sequence[str]] = _no_rules
+    rules: Callable[[Params], Iterable[str]] = lambda _params: ()
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service: its name in botocore, its operations, and its error codes with their HTTP status."""
+    """One service: its name in botocore, its operations, and the code and HTTP status of each kind of error.
+
+    `strict_enums` false: enum values are accepted in any case.
+    """
 
     name: str
     operations: Mapping[str, Operation]
-    invalid: tuple[str, int]
-    missing: tuple[str, int]
-    internal: tuple[str, int]
+    errors: Mapping[type[Exception], tuple[str, int]]
     strict_enums: bool
-    conflict: tuple[str, int] = ("ConflictException", 409)
+
+
+class AwsError(Exception):
+    """An error as AWS returns it: code (``ValidationException``), message, HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        self.code, self.message, self.status = code, message, status
+        super().__init__(f"{code}: {message}")
+
+
+class Rejected(Exception):
+    """The service rejects the request. Each service has its own error code for each of the subclasses."""
+
+
+class Invalid(Rejected):
+    """The request breaks a rule of the service."""
+
+
+class Missing(Rejected):
+    """The request names something that does not exist."""
+
+
+class Conflict(Rejected):
+    """The request uses the client token of an earlier one with another body."""
+
+
+def next_token(position: int) -> str:
+    """Encodes a position as an opaque token, of characters that both services allow."""
+    return base64.urlsafe_b64encode(f"after:{position}".encode()).decode()
+
+
+def position_after(params: Params) -> int | None:
+    """Decodes the position in the request's `nextToken`; `None` for the first page. Raises `Invalid` for a token that
+    `next_token` did not make."""
+    token = params.get("nextToken")
+    if token is None:
+        return None
+    try:
+        word, _, number = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
+        position = int(number)
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("nextToken: is not a token of this listing") from error
+    if word != "after":
+        raise Invalid("nextToken: is not a token of this listing")
+    return position
+
+
+def page(items: Iterable[Item], size: int, position_of: Callable[[Item], int]) -> tuple[list[Item], str | None]:
+    """Returns the first `size` items, and the token of the next page; `None` if nothing is left.
+
+    `position_of` returns the position after which the next page starts, if this item is the last of its page.
+    """
+    taken = list(islice(items, size + 1))  # one more, to see whether another page follows
+    if len(taken) <= size:
+        return taken, None
+    return taken[:size], next_token(position_of(taken[size - 1]))
+
+
+def page_of(items: Sequence[Item], size: int, params: Params) -> tuple[Sequence[Item], str | None]:
+    """Returns the page of a whole list that the request's `nextToken` asks for, and the token of the next page."""
+    start = position_after(params) or 0
+    return items[start : start + size], next_token(start + size) if start + size < len(items) else None

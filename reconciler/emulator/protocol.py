@@ -1,6 +1,8 @@
-"""botocore's service models, read as a server reads them: routes, where each input member is, how a reply is written.
+"""Reads calls and writes replies by botocore's service models: routes, input members, validation, output shapes.
 
-Nothing about a single operation is written here by hand: a new botocore brings its new members along.
+Nothing here is about a single operation, so a new botocore brings its new members along. botocore's own
+`ParamValidator` checks only types, required members and minima, since the services check the rest; `problems` checks
+all of it in one walk. No message repeats a value, because messages end up in logs.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -18,12 +20,13 @@ from botocore.model import OperationModel, ServiceModel, Shape
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, MapAdapter, Rule
 
-from reconciler.emulator.wire import AwsError, Call, Invalid
+from reconciler.emulator.http import Call
+from reconciler.emulator.operations import AwsError, Invalid
 
 
 @functools.cache
 def service_model(service: str) -> ServiceModel:
-    """The newest model of a service that the installed botocore has. Read once a process: it takes up to 60 ms."""
+    """Returns the newest model of a service in the installed botocore. Cached: reading it takes up to 60 ms."""
     return ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
 
@@ -38,31 +41,34 @@ def _routes(service: str) -> MapAdapter:
 
 
 def route(service: str, call: Call) -> tuple[OperationModel, Mapping[str, str]]:
-    """The operation that a call asks for, and the members that its path carries.
+    """Returns the operation that a call asks for, and the members that its path carries.
 
-    Matched on the path as it was sent, since an ARN in it has encoded slashes. Raises `AwsError` 404 as AWS does
-    for a path that no operation has.
+    Matches the path as it was sent, since ARNs in it have encoded slashes. Raises `AwsError` 404, as AWS does, for a
+    path that no operation has.
     """
     try:
         name, labels = _match(service, call.method, call.path)
     except HTTPException as error:
-        why = f"no operation of {service} has this method and path"
-        raise AwsError("UnknownOperationException", why, 404) from error
+        message = f"no operation of {service} has this method and path"
+        raise AwsError("UnknownOperationException", message, 404) from error
     return service_model(service).operation_model(name), labels
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=512)  # most calls use the few paths that start runs
 def _match(service: str, method: str, path: str) -> tuple[str, Mapping[str, str]]:
-    """Most calls go to the few paths that start runs."""
     name, labels = _routes(service).match(path, method=method)
     return name, {label: unquote(value) for label, value in labels.items()}
 
 
-def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> dict[str, Any]:
-    """The input of an operation, from path, query and JSON body; neither service has any in headers. `null` members
-    count as absent, as in AWS.
+# --- input ------------------------------------------------------------------------------------------------------------
 
-    Raises `Invalid` for a body that is not a JSON object. What cannot be converted stays text, for validation to name.
+
+def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> dict[str, Any]:
+    """Reads the input of an operation from path, query and JSON body; neither service has any in headers. As in AWS,
+    `null` members count as absent.
+
+    Raises `Invalid` for a body that is not a JSON object. Values that cannot be converted stay text, so that `problems`
+    reports them.
     """
     members = operation.input_shape.members if operation.input_shape else {}
     params = _body(call.body)
@@ -74,7 +80,9 @@ def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> d
         if location == "uri":
             params[name] = labels[wire_name]
         elif location == "querystring" and wire_name in call.query:
-            params[name] = _from_query(shape, call.query[wire_name])
+            values = call.query[wire_name]
+            is_list = shape.type_name == "list"
+            params[name] = [_value(shape.member, text) for text in values] if is_list else _value(shape, values[-1])
     return params
 
 
@@ -90,44 +98,133 @@ def _body(body: bytes) -> dict[str, Any]:
     return {name: member for name, member in value.items() if member is not None}
 
 
-def _from_query(shape: Shape, values: list[str]) -> Any:  # noqa: ANN401 - any JSON value
-    if shape.type_name == "list":
-        return [_from_text(shape.member, value) for value in values]
-    return _from_text(shape, values[-1])
-
-
-def _from_text(shape: Shape, text: str) -> Any:  # noqa: ANN401 - any JSON value
+def _value(shape: Shape, text: str) -> Any:  # noqa: ANN401 - any JSON value
     if shape.type_name in ("integer", "long") and re.fullmatch(r"-?[0-9]{1,19}", text):
         return int(text)
-    if shape.type_name == "timestamp":
-        return _moment(text)
+    if shape.type_name == "timestamp":  # rest-json writes times in a query as ISO 8601
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return text
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return text
 
 
-def _moment(text: str) -> datetime | str:
-    """ISO 8601 is how rest-json writes times in a query."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+# --- validation -------------------------------------------------------------------------------------------------------
+
+ShapeCheck = Callable[[Shape, Any, str, bool], Iterator[str]]
+"""Yields the problems of a value, given its shape, its location in the request, and whether enums are strict."""
 
 
-def written(shape: Shape | None, value: Mapping[str, Any]) -> dict[str, Any]:
-    """A reply as its output shape has it: members that are `None` are left out, structures to any depth.
+def problems(shape: Shape | None, value: Mapping[str, Any], *, strict_enums: bool = True) -> list[str]:
+    """Describes everything wrong in a request, each as ``location: what is required``; empty for a valid one.
 
-    Raises `KeyError` for a member that the shape does not have: then the emulator is wrong, not its caller.
+    `strict_enums` false accepts enum values in any case, as AWS Batch does.
+    """
+    return [] if shape is None else list(_problems(shape, value, "", strict_enums))
+
+
+def _problems(shape: Shape, value: Any, location: str, strict: bool) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    check, types, type_name = _CHECKS[shape.type_name]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        yield f"{location or 'request'}: must be {type_name}"
+        return
+    yield from check(shape, value, location, strict)
+
+
+def _structure(shape: Shape, value: Mapping[str, Any], location: str, strict: bool) -> Iterator[str]:
+    prefix = f"{location}." if location else ""
+    for name in shape.required_members:
+        if name not in value:
+            yield f"{prefix}{name}: is required"
+    for name, member in value.items():
+        if name not in shape.members:
+            yield f"{prefix}{name}: is not a member of {shape.name}"
+        else:
+            yield from _problems(shape.members[name], member, prefix + name, strict)
+    if shape.metadata.get("union") and len(value) != 1:
+        yield f"{location}: exactly one of {', '.join(shape.members)} must be set"
+
+
+def _list(shape: Shape, value: list[Any], location: str, strict: bool) -> Iterator[str]:
+    yield from _bounds(shape, len(value), f"{location}: must have", " items")
+    for index, item in enumerate(value):
+        yield from _problems(shape.member, item, f"{location}[{index}]", strict)
+
+
+def _map(shape: Shape, value: Mapping[str, Any], location: str, strict: bool) -> Iterator[str]:
+    yield from _bounds(shape, len(value), f"{location}: must have", " entries")
+    for key, item in value.items():
+        yield from _problems(shape.key, key, f"{location} (key)", strict)
+        yield from _problems(shape.value, item, f"{location}.{key}", strict)
+
+
+def _string(shape: Shape, value: str, location: str, strict: bool) -> Iterator[str]:
+    yield from _bounds(shape, len(value), f"{location}: must have", " characters")
+    is_in_enum = value in shape.enum or (not strict and value.lower() in {each.lower() for each in shape.enum})
+    if shape.enum and not is_in_enum:
+        yield f"{location}: must be one of {', '.join(shape.enum)}"
+    pattern = shape.metadata.get("pattern")
+    if pattern and not _pattern(pattern).fullmatch(value):
+        yield f"{location}: does not match {pattern}"
+
+
+def _number(shape: Shape, value: float, location: str, _: bool) -> Iterator[str]:
+    yield from _bounds(shape, value, f"{location}: must be")
+
+
+def _anything(*_: object) -> Iterator[str]:
+    return iter(())
+
+
+def _bounds(shape: Shape, number: float, subject: str, unit: str = "") -> Iterator[str]:
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    if low is not None and number < low:
+        yield f"{subject} at least {low}{unit}"
+    if high is not None and number > high:
+        yield f"{subject} at most {high}{unit}"
+
+
+@functools.cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """Compiles a model's pattern. They are Java's: ASCII classes, and they match the whole value, line breaks too."""
+    return re.compile(pattern, re.ASCII | re.DOTALL)
+
+
+_CHECKS: Mapping[str, tuple[ShapeCheck, tuple[type, ...], str]] = {
+    "structure": (_structure, (dict,), "an object"),
+    "list": (_list, (list,), "a list"),
+    "map": (_map, (dict,), "an object"),
+    "string": (_string, (str,), "a string"),
+    "integer": (_number, (int,), "an integer"),
+    "long": (_number, (int,), "an integer"),
+    "float": (_number, (int, float), "a number"),
+    "double": (_number, (int, float), "a number"),
+    "boolean": (_anything, (bool,), "true or false"),
+    "timestamp": (_anything, (datetime,), "a time"),
+}
+"""By type in the model: the check, the Python types, and the type in words."""
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def shaped(shape: Shape | None, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a reply in the form of its output shape: members that are `None` are left out, at any depth.
+
+    Raises `KeyError` for a member that the shape does not have: that is a bug in the emulator, and clients would ignore
+    it silently.
     """
     if shape is None:
         return {}
-    return {name: _written(shape.members[name], member) for name, member in value.items() if member is not None}
+    return {name: _shaped(shape.members[name], member) for name, member in value.items() if member is not None}
 
 
-def _written(shape: Shape, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _shaped(shape: Shape, value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if shape.type_name == "structure":
-        return written(shape, value)
+        return shaped(shape, value)
     if shape.type_name == "list" and shape.member.type_name in ("structure", "list", "map"):
-        return [_written(shape.member, item) for item in value]
+        return [_shaped(shape.member, item) for item in value]
     if shape.type_name == "map" and shape.value.type_name in ("structure", "list", "map"):
-        return {key: _written(shape.value, item) for key, item in value.items()}
+        return {key: _shaped(shape.value, item) for key, item in value.items()}
     return value

@@ -1,35 +1,31 @@
-"""The emulator's lifecycle: start, look, change, stop."""
+"""Starts and stops an emulator."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from reconciler.emulator import control
-from reconciler.emulator.control import AcceptedRun
-from reconciler.emulator.dispatch import dispatcher
-from reconciler.emulator.faults.injector import Injector
-from reconciler.emulator.faults.plan import Plan, Rule
+from reconciler.emulator.control import AcceptedRun, Control
+from reconciler.emulator.fault_plan import Plan
+from reconciler.emulator.fault_rules import Rule
 from reconciler.emulator.http import Server, require_loopback
-from reconciler.emulator.settings import Outcome, Settings
+from reconciler.emulator.settings import Settings
 from reconciler.emulator.state import State
 
-__all__ = ["AcceptedRun", "Emulator", "Plan", "Rule", "Settings", "serve"]
+__all__ = ["AcceptedRun", "Emulator", "Plan", "Rule", "Settings"]
 
 _POLL_SECONDS = 0.05
-"""How soon a stop is noticed."""
+"""How soon the server notices a stop."""
 
 
-class Emulator:
-    """An AWS on loopback, for as long as it runs; its state outlives it in a file.
+class Emulator(Control):
+    """An AWS on loopback. Its state stays in a file after it stops.
 
-    `state` is the SQLite file (made where there is none, shared with other processes), `None` for memory. `settings`
-    replace the ones in the file; `None` leaves them. `faults` are a plan from the start; `None`: no rules, and the
-    settings as they are. `port` 0 takes a free one. Raises `UsageError` for a host that is
-    not loopback, `StateUnusable` for a bad file; `start` raises `UsageError` where the port is taken.
+    `state` is the SQLite file (created if missing, shared with other processes), or `None` for memory. `settings`
+    replace the ones in the file; `None` leaves them. `faults` is the fault plan from the start; `None`: no rules, and
+    the settings as they are. `port` 0 takes a free one. Raises `UsageError` for a host that is not loopback,
+    `StateUnusable` for a bad file; `start` raises `UsageError` if the port is taken.
     """
 
     def __init__(
@@ -41,18 +37,23 @@ class Emulator:
         faults: Plan | None = None,
     ) -> None:
         require_loopback(host)
+        super().__init__(State(state))
         self._host, self._port = host, port
-        self._state = State(state)
-        self._faults = Injector(self._state)
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
-        self._give(settings, faults)
+        try:
+            if settings is not None:
+                self._state.put_settings(settings)
+            if faults is not None:
+                self.inject(faults)
+        except BaseException:
+            self._state.close()
+            raise
 
     def start(self) -> Emulator:
         """Listens, and answers on a thread of its own from now on."""
         try:
-            handler = self._faults.around(dispatcher(self._state, self._faults))
-            self._server = Server(self._host, self._port, handler)
+            self._server = Server(self._host, self._port, self.handler())
         except BaseException:
             self._state.close()
             raise
@@ -62,19 +63,9 @@ class Emulator:
         self._thread.start()
         return self
 
-    def _give(self, settings: Settings | None, faults: Plan | None) -> None:
-        try:
-            if settings is not None:
-                self._state.put_settings(settings)
-            if faults is not None:
-                self._faults.put(faults)
-        except BaseException:
-            self._state.close()
-            raise
-
     def stop(self) -> None:
-        """Ends every connection and closes the state. Doing it again does nothing."""
-        self._faults.close()
+        """Ends every connection and closes the state. Repeatable."""
+        self._faults.late.close()
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()
@@ -97,52 +88,3 @@ class Emulator:
             raise RuntimeError("the emulator is not running")
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._server.port}"
-
-    @property
-    def settings(self) -> Settings:
-        """The settings now."""
-        return control.change_settings(self._state, {})
-
-    def runs(self) -> list[AcceptedRun]:
-        """Every run accepted since the last reset, in the order of acceptance."""
-        return control.accepted_runs(self._state)
-
-    def configure(self, **changes: Any) -> Settings:  # noqa: ANN401 - the fields of `Settings`
-        """Changes settings by name, for runs accepted from now on. Raises `UsageError`."""
-        return control.change_settings(self._state, changes)
-
-    def finish(self, run_id: str, outcome: Outcome = "succeeded") -> None:
-        """Ends a run now. Raises `UsageError` where there is no such run."""
-        control.finish_run(self._state, run_id, outcome)
-
-    def reset(self) -> None:
-        """Forgets every run and tag, and requests on their way; the settings and the fault plan stay."""
-        self._faults.forget()
-        control.reset(self._state)
-
-    def inject(self, faults: Plan) -> None:
-        """Replaces the fault plan, `Plan()` ends it; counts start at 0."""
-        self._faults.put(faults)
-
-    def faults(self) -> dict[str, Any]:
-        """The fault plan in force with its counts, as ``GET /_emulator/faults`` has it."""
-        return self._faults.report()
-
-
-def serve(
-    state: Path | None,
-    settings: Settings | None = None,
-    host: str = "127.0.0.1",
-    port: int = 4566,
-    *,
-    faults: Plan | None = None,
-    announce: Callable[[str], object],
-    until: threading.Event,
-) -> None:
-    """Serves until `until` is set or the process is interrupted; `announce` gets the URL once it listens.
-
-    Raises what `Emulator` raises.
-    """
-    with Emulator(state, settings, host, port, faults) as emulator:
-        announce(emulator.url)
-        until.wait()

@@ -1,4 +1,4 @@
-"""What the embedded AWS remembers, in one SQLite file that several processes may use at once."""
+"""Keeps what the emulator remembers in one SQLite file that several processes may use at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.errors import ReconcilerError, UsageError
 
 FORMAT = 1
 BUSY_SECONDS = 30.0
-"""How long one process waits for another's transaction before it gives up."""
+"""How long one process waits for another's transaction before it fails."""
 
 _SCHEMA = (
     "CREATE TABLE settings (only INTEGER PRIMARY KEY CHECK (only = 1), text TEXT NOT NULL)",
@@ -38,17 +38,17 @@ _SCHEMA = (
 
 
 class StateUnusable(ReconcilerError):
-    """The state file cannot be opened, is not one, or was written by a newer version."""
+    """The state file cannot be opened or written, is something else, or was written by a newer version."""
 
 
 class State:
-    """The state file, or memory where `path` is `None`. Safe for threads: one connection behind one lock."""
+    """The state file, or memory if `path` is `None`. Safe for threads: one connection behind one lock."""
 
     def __init__(self, path: Path | None) -> None:
-        """Opens the file and makes it where there is none, its folder too. Raises `StateUnusable`."""
+        """Opens the file, and creates it and its folder if they are missing. Raises `StateUnusable`."""
         self.path = path
         self._lock = threading.Lock()
-        self._settings = ("", Settings())
+        self._settings = ("", Settings())  # as text and as a value: parsed again only when the text has changed
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,25 +67,21 @@ class State:
             raise StateUnusable(f"emulator state {path}: {error}") from error
 
     def close(self) -> None:
-        """Closes the file; nothing is lost, every change was committed."""
+        """Closes the file. Every change was committed."""
         with self._lock:
             self._connection.close()
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Records]:
-        """One consistent look at the state."""
-        with self._transaction("BEGIN") as records:
-            yield records
+    def reading(self) -> contextlib.AbstractContextManager[Records]:
+        """Opens a read transaction: one consistent view of the state."""
+        return self._transaction("BEGIN")
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Records]:
-        """One transaction: all of it happens, or (where the block raises) nothing."""
-        with self._transaction("BEGIN IMMEDIATE") as records:
-            yield records
+    def writing(self) -> contextlib.AbstractContextManager[Records]:
+        """Opens a write transaction, which is undone if the block raises."""
+        return self._transaction("BEGIN IMMEDIATE")
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Records]:
-        """Raises `StateUnusable` where SQLite fails: no room, a file that cannot be written, one that is closed."""
+        """Raises `StateUnusable` if SQLite fails: no room, a file that is read-only or closed."""
         with self._lock:
             try:
                 self._connection.execute(begin)
@@ -105,23 +101,23 @@ class State:
 
     @property
     def settings(self) -> Settings:
-        """The settings that a transaction of this process last saw."""
+        """The settings as the last transaction of this process saw them."""
         return self._settings[1]
 
     def now(self) -> float:
-        """The service's clock in seconds since the epoch, by the settings that were last seen: cheap, since every reply
-        asks for it."""
+        """Returns the service's clock in seconds since the epoch, by the settings last seen. Every reply needs it, so
+        it opens no transaction."""
         return time.time() + self.settings.clock_offset_seconds
 
     def put_settings(self, settings: Settings) -> None:
         """Replaces the settings, for every process that uses this file."""
         self.change_settings(lambda _: settings)
 
-    def change_settings(self, changed: Callable[[Settings], Settings]) -> Settings:
-        """Replaces the settings by what `changed` makes of them, in one transaction, and returns them."""
+    def change_settings(self, change: Callable[[Settings], Settings]) -> Settings:
+        """Replaces the settings by the result of `change`, in one transaction, and returns them."""
         with self.writing() as records:
-            settings = changed(records.settings)
-            records.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", [settings.text()])
+            text = json.dumps(change(records.settings).to_json(), sort_keys=True)
+            records.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", [text])
         with self.reading() as records:
             return records.settings
 
@@ -132,18 +128,18 @@ class State:
         return self._settings[1]
 
     def _prepare(self) -> None:
-        # Tables and format are made in one transaction, so the format is read after the tables were seen: somebody
-        # may be making them right now.
+        # Another process may be creating the file right now. It makes tables and format in one transaction, so the
+        # format must be read after the tables were counted.
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        found = self._format()
-        if found > FORMAT:
-            raise StateUnusable(f"it has format {found}, this version reads up to {FORMAT}")
-        if found == 0 and tables:
+        file_format = self._format()
+        if file_format > FORMAT:
+            raise StateUnusable(f"it has format {file_format}, this version reads up to {FORMAT}")
+        if file_format == 0 and tables:
             raise StateUnusable("it is a database of something else")
         if self.path is not None:
             self._use_wal()
         self._connection.execute("PRAGMA synchronous=NORMAL")
-        if found == 0:
+        if file_format == 0:
             self._create()
         try:
             self._current_settings()
@@ -154,22 +150,23 @@ class State:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _create(self) -> None:
-        """Makes the tables, unless somebody who opened the file at the same time has."""
+        """Creates the tables, unless another process did so in the meantime."""
         self._connection.execute("BEGIN IMMEDIATE")
         if self._format() == 0:
             for statement in _SCHEMA:
                 self._connection.execute(statement)
-            self._connection.execute("INSERT INTO settings VALUES (1, ?)", [Settings().text()])
+            text = json.dumps(Settings().to_json(), sort_keys=True)
+            self._connection.execute("INSERT INTO settings VALUES (1, ?)", [text])
             self._connection.execute(f"PRAGMA user_version={FORMAT}")
         self._connection.execute("COMMIT")
 
     def _use_wal(self) -> None:
-        """Switching to WAL is the one step for which SQLite does not wait by itself while others open the file."""
-        for patience in range(100):
+        """Switches to WAL. It is the one step for which SQLite itself does not wait while others open the file."""
+        for attempt in range(100):
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or patience == 99:
+                if "locked" not in str(error) or attempt == 99:
                     raise
                 time.sleep(0.02)
             else:

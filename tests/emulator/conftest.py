@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.validate import ParamValidator
 
-from reconciler.emulator.server import Emulator
+from reconciler.emulator import Emulator
 
 NOON = 1795348800.0
 """2026-11-22T12:00:00Z."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.server import Emulator
+from reconciler.emulator import Emulator
 from tests.emulator.conftest import NOON, Clock, job_request
 
 Submit = Callable[..., str]

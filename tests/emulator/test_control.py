@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.server import AcceptedRun, Emulator, Settings
+from reconciler.emulator import AcceptedRun, Emulator, Settings
 from reconciler.errors import UsageError
 from tests.emulator.conftest import APPLICATION, NOON, Clock, job_request
 
@@ -35,7 +35,7 @@ def test_settings_are_read_and_changed(emulator: Emulator) -> None:
     status, before = ask(emulator, "GET", "settings")
     _, after = ask(emulator, "PUT", "settings", {"run_seconds": None, "outcomes": {"bad": "failed"}})
 
-    assert (200, Settings().plain()) == (status, json.loads(json.dumps(before), object_hook=_tuples))
+    assert (200, Settings().to_json()) == (status, json.loads(json.dumps(before), object_hook=_tuples))
     assert (None, {"bad": "failed"}, before["start_seconds"]) == (
         after["run_seconds"],
         after["outcomes"],

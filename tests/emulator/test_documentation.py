@@ -11,10 +11,9 @@ from typing import get_args
 
 import pytest
 
-from reconciler.emulator import batch, control, emr_serverless, sts
-from reconciler.emulator.faults.checks import Answer, Request
-from reconciler.emulator.faults.file import plan_in
-from reconciler.emulator.server import Rule, Settings
+from reconciler.emulator import Rule, Settings, control, read_plan
+from reconciler.emulator.dispatch import OPERATIONS
+from reconciler.emulator.fault_rules import Answer, Request
 
 TEXT = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text("utf-8")
 
@@ -41,7 +40,7 @@ def test_the_fault_plan_shown_is_one(tmp_path: Path) -> None:
     (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "faults.yaml").write_text(shown)
 
-    plan = plan_in(tmp_path / "faults.yaml")
+    plan = read_plan(tmp_path / "faults.yaml")
 
     assert [rule.answer for rule in plan.rules] == ["closed", "error", "never"]
     assert dict(plan.settings) == {"listing_lag_seconds": 30, "token_seconds": 600}
@@ -59,9 +58,8 @@ def test_every_field_of_a_fault_rule_is_listed_with_every_value() -> None:
 def test_every_operation_is_listed_and_no_other() -> None:
     """By service."""
     rows = {name.strip(): set(re.findall(r"\w+", text)) for _, name, text, _ in _rows("What it answers")}
-    assert rows["EMR Serverless"] == set(emr_serverless.SERVICE.operations)
-    assert rows["AWS Batch"] == set(batch.SERVICE.operations)
-    assert rows["STS"] == {sts.OPERATION}
+    services = {"EMR Serverless": "emr-serverless", "AWS Batch": "batch", "STS": "sts"}
+    assert rows == {name: set(OPERATIONS[service]) for name, service in services.items()}
 
 
 def test_every_setting_is_listed_with_its_default() -> None:
@@ -70,7 +68,7 @@ def test_every_setting_is_listed_with_its_default() -> None:
     for _, names, defaults, _, _ in _rows("Settings"):
         listed, values = re.findall(r"`(\w+)`", names), [value.strip(" `") for value in defaults.split(",")]
         shown.update(zip(listed, values if len(values) == len(listed) else values * len(listed), strict=True))
-    assert shown == {name: _default(value) for name, value in Settings().plain().items()}
+    assert shown == {name: _default(value) for name, value in Settings().to_json().items()}
 
 
 def _default(value: object) -> str:

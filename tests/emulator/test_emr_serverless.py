@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.server import Emulator
+from reconciler.emulator import Emulator
 from tests.emulator.conftest import APPLICATION, NOON, ROLE, Clock, run_request
 
 Start = Callable[..., str]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator import batch as batch_service
+from reconciler.emulator import Emulator
+from reconciler.emulator.dispatch import AWS_BATCH
 from reconciler.emulator.operations import Operation
-from reconciler.emulator.server import Emulator
 from tests.emulator.conftest import APPLICATION, job_request, run_request
 
 Submit = Callable[..., str]
@@ -131,10 +131,10 @@ def test_a_mistake_of_the_emulator_is_a_500_and_logged(
         real.run(params, context)
         raise ZeroDivisionError
 
-    real = batch_service.SERVICE.operations["SubmitJob"]
-    operations = {**batch_service.SERVICE.operations, "SubmitJob": Operation(broken, writes=True)}
+    real = AWS_BATCH.operations["SubmitJob"]
+    operations = {**AWS_BATCH.operations, "SubmitJob": Operation(broken, writes=True)}
     with monkeypatch.context() as patched, caplog.at_level(logging.ERROR, "reconciler.emulator"):
-        patched.setattr(type(batch_service.SERVICE), "operations", operations)
+        patched.setattr(type(AWS_BATCH), "operations", operations)
         with pytest.raises(batch.exceptions.ServerException) as caught:
             submit()
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.emulator.faults.checks import OWN, Answer, FaultProblems, Request
-from reconciler.emulator.faults.file import MAX_BYTES, plan_in
-from reconciler.emulator.server import Emulator, Plan, Rule
+from reconciler.emulator import Emulator, Plan, Rule
+from reconciler.emulator.fault_plan import MAX_BYTES, read_plan
+from reconciler.emulator.fault_rules import MADE_FROM_AWS, Answer, FaultProblems, Request
 from tests.emulator.conftest import ROLE, Clock
 from tests.emulator.test_control import ask
 
@@ -29,7 +29,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**LOSSY, "answer": None}, "answer must be one of"),
     ({**LOSSY, "service": "s3"}, "service must be one of emr-serverless, batch, sts"),
     ({**LOSSY, "operation": "SubmitJobs"}, "there is no operation SubmitJobs; did you mean SubmitJob?"),
-    ({**LOSSY, "service": "sts"}, "there is no operation SubmitJob of sts; there are GetCallerIdentity"),
+    ({**LOSSY, "service": "sts"}, "there is no operation SubmitJob of sts; expected one of GetCallerIdentity"),
     ({**LOSSY, "operation": []}, "operation must be the name of an operation"),
     ({**LOSSY, "operation": [1]}, "operation must be the name of an operation"),
     ({**LOSSY, "name": ""}, "name must be a pattern"),
@@ -51,12 +51,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**LOSSY, "answer": "html", "request_id": "no"}, "request_id must be true or false"),
     ({**LOSSY, "answer": "error"}, "answer: error needs code, or a status that has a usual one"),
     ({**LOSSY, "answer": "error", "status": 418}, "answer: error needs code"),
-    ({**LOSSY, "answer": "error", "code": "Odd"}, "code Odd has no usual status; say status too"),
+    ({**LOSSY, "answer": "error", "code": "Odd"}, "code Odd has no usual status; set status too"),
     ({**LOSSY, "answer": "error", "code": "Odd", "status": 200}, "status of an error must be from 300 to 599"),
-    ({**LOSSY, "answer": "html", "status": 204}, "an answer with status 204 has no body; say answer: empty"),
-    ({"request": "lost"}, "a lost request has no answer of its own to be given"),
-    ({"request": "lost", "answer": "truncated"}, "a lost request has no answer of its own to be truncated"),
-    ({"request": "processed"}, "it does nothing"),
+    ({**LOSSY, "answer": "html", "status": 204}, "an answer with status 204 has no body; use answer: empty"),
+    ({"request": "lost"}, "a lost request has no answer of AWS to be given"),
+    ({"request": "lost", "answer": "truncated"}, "a lost request has no answer of AWS to be truncated"),
+    ({"request": "processed"}, "the rule has no effect"),
 ]
 
 
@@ -64,7 +64,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any], problem: str) -> None:
     """In Python and in a plan alike, with what would be right."""
     with pytest.raises(FaultProblems) as caught:
-        Plan.of({"rules": [LOSSY, rule]})
+        Plan.from_json({"rules": [LOSSY, rule]})
     assert [problem] == [told.removeprefix("rules[1]: ")[: len(problem)] for told in caught.value.problems]
     with pytest.raises(FaultProblems, match="fault rule: "):
         Rule(**{"request": None, **rule})
@@ -79,7 +79,7 @@ def test_every_problem_of_a_plan_is_told_at_once() -> None:
     }
 
     with pytest.raises(FaultProblems) as caught:
-        Plan.of(plan)
+        Plan.from_json(plan)
 
     assert str(caught.value).splitlines() == [
         "fault plan:",
@@ -87,9 +87,9 @@ def test_every_problem_of_a_plan_is_told_at_once() -> None:
         "  rules[0]: unknown field 'nht'; did you mean nth?",
         "  rules[0]: request must be one of processed, lost, late, twice",
         "  rules[1]: must be a mapping",
-        "  rules[2]: a lost request has no answer of its own to be given; say another answer, such as closed",
+        "  rules[2]: a lost request has no answer of AWS to be given; set another answer, such as closed",
         "  settings: unknown field 'token_second'; did you mean token_seconds?",
-        "  settings: unknown field 'account'; there are listing_lag_seconds, describe_lag_seconds, "
+        "  settings: unknown field 'account'; expected one of listing_lag_seconds, describe_lag_seconds, "
         "listing_retention_seconds, describe_retention_seconds, token_seconds, token_mismatch, signature_seconds, "
         "clock_offset_seconds",
         "  settings: listing_lag_seconds must be seconds, 0 or more",
@@ -104,7 +104,7 @@ def test_every_problem_of_a_plan_is_told_at_once() -> None:
 def test_what_is_no_plan_is_refused(form: object) -> None:
     """Whatever else it is."""
     with pytest.raises(FaultProblems, match="must be a"):
-        Plan.of(form)
+        Plan.from_json(form)
 
 
 JSON = st.recursive(
@@ -129,7 +129,7 @@ def test_whatever_is_given_is_a_plan_or_a_list_of_problems(form: object) -> None
     read = plan_or_problems(form)
 
     if isinstance(read, Plan):
-        again = {"rules": [rule.given() for rule in read.rules], "settings": dict(read.settings)}
+        again = {"rules": [rule.to_json() for rule in read.rules], "settings": dict(read.settings)}
         assert read == plan_or_problems(json.loads(json.dumps(again)))
     else:
         assert read
@@ -139,7 +139,7 @@ def test_whatever_is_given_is_a_plan_or_a_list_of_problems(form: object) -> None
 def plan_or_problems(form: object) -> Plan | tuple[str, ...]:
     """What reading gives."""
     try:
-        return Plan.of(form)
+        return Plan.from_json(form)
     except FaultProblems as error:
         return error.problems
 
@@ -152,11 +152,11 @@ def test_each_request_goes_with_each_answer(request_: str, answer: str) -> None:
     status = {"status": 500} if answer == "error" else {}
     form = {"rules": [{"request": request_, "answer": answer, "delay_seconds": 1, **late, **status}]}
 
-    if request_ == "lost" and answer in OWN:
-        with pytest.raises(FaultProblems, match="no answer of its own"):
-            Plan.of(form)
+    if request_ == "lost" and answer in MADE_FROM_AWS:
+        with pytest.raises(FaultProblems, match="no answer of AWS"):
+            Plan.from_json(form)
     else:
-        assert [(request_, answer)] == [(rule.request, rule.answer) for rule in Plan.of(form).rules]
+        assert [(request_, answer)] == [(rule.request, rule.answer) for rule in Plan.from_json(form).rules]
 
 
 YAML = """\
@@ -174,11 +174,11 @@ EXPECTED = Plan([Rule("processed", "closed", operation="SubmitJob", nth=2)], {"t
 def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
     """The same plan."""
     (tmp_path / "plan.yaml").write_text(YAML)
-    form = {"settings": {"token_seconds": 60}, "rules": [EXPECTED.rules[0].given()]}
+    form = {"settings": {"token_seconds": 60}, "rules": [EXPECTED.rules[0].to_json()]}
     (tmp_path / "plan.json").write_text(json.dumps(form, indent="\t").replace("\t", "  "))
 
-    assert EXPECTED == plan_in(tmp_path / "plan.yaml")
-    assert EXPECTED == plan_in(tmp_path / "plan.json")
+    assert EXPECTED == read_plan(tmp_path / "plan.yaml")
+    assert EXPECTED == read_plan(tmp_path / "plan.json")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
         (b"", "it must be a mapping"),
         (b"rules: [", "line 1, column 9: "),
         (b"rules: []\nrules: []\n", "line 2, column 1: rules is there twice"),
-        (b"rules: [&a {request: twice}, *a]", "line 1, column 30: aliases are not read here"),
+        (b"rules: [&a {request: twice}, *a]", "line 1, column 30: aliases are not supported here"),
         (b"<<: {rules: []}", "line 1, column 1: a key must be a name"),
         (b"? [1]\n: 2", "line 1, column 3: a key must be a name"),
         (b"rules: !!python/object:os.system x", "line 1, column 8: could not determine a constructor"),
@@ -205,7 +205,7 @@ def test_a_file_that_is_no_plan_is_refused(text: bytes, problem: str, tmp_path: 
     path.write_bytes(text)
 
     with pytest.raises(FaultProblems) as caught:
-        plan_in(path)
+        read_plan(path)
 
     assert str(caught.value).startswith(f"fault plan {path}: ")
     assert problem in str(caught.value)
@@ -215,7 +215,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """And a folder."""
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(FaultProblems, match="it cannot be read: "):
-            plan_in(path)
+            read_plan(path)
 
 
 def test_the_control_endpoint_puts_shows_and_ends_a_plan(emulator: Emulator) -> None:

@@ -14,12 +14,12 @@ import pytest
 from botocore.exceptions import ClientError
 from werkzeug.datastructures import Headers
 
-from reconciler.emulator.control import accepted_runs
+from reconciler.emulator import Emulator, Plan, Rule, Settings
+from reconciler.emulator.control import Control
 from reconciler.emulator.dispatch import dispatcher
+from reconciler.emulator.http import Call
 from reconciler.emulator.records import Records
-from reconciler.emulator.server import Emulator, Plan, Rule, Settings
 from reconciler.emulator.state import State
-from reconciler.emulator.wire import Call
 from tests.emulator.conftest import APPLICATION, NOON, Clock, client, run_request
 from tests.emulator.test_faults import eventually
 
@@ -245,7 +245,7 @@ def test_a_signature_that_grows_old_while_others_write_is_refused(clock: Clock) 
     reply = dispatcher(state)(Call("POST", "/v1/submitjob", headers=Headers({"X-Amz-Date": date}), body=body))
 
     assert (reply.status, reply.headers["x-amzn-ErrorType"]) == (403, "InvalidSignatureException")
-    assert accepted_runs(state) == []
+    assert Control(state).runs() == []
     state.close()
 
 

@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
-from reconciler.emulator.server import Emulator, Plan, Rule
+from reconciler.emulator import Emulator, Plan, Rule
 from tests.emulator.conftest import APPLICATION, Clock, job_request, run_request
 from tests.emulator.test_control import ask
 

@@ -188,4 +188,4 @@ def test_a_run_that_has_ended_stays_as_it_ended(facts: Facts, later: float) -> N
 @given(FACTS_OF_ANY_RUN)
 def test_facts_survive_being_stored(facts: Facts) -> None:
     """What comes back from the state file is what went in."""
-    assert facts == Facts.of(facts.plain())
+    assert facts == Facts.from_json(facts.to_json())

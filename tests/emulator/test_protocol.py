@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.emulator import batch, emr_serverless
+from reconciler.emulator.dispatch import AWS_BATCH, EMR_SERVERLESS
 from reconciler.emulator.operations import Service
-from reconciler.emulator.protocol import service_model, written
+from reconciler.emulator.protocol import service_model, shaped
 
-SERVICES = pytest.mark.parametrize("service", [batch.SERVICE, emr_serverless.SERVICE], ids=lambda each: each.name)
+SERVICES = pytest.mark.parametrize("service", [AWS_BATCH, EMR_SERVERLESS], ids=lambda each: each.name)
 
 
 @SERVICES
@@ -32,14 +32,14 @@ def test_input_is_in_path_query_and_body_only(service: Service) -> None:
 def test_error_codes_are_the_documented_ones(service: Service) -> None:
     """With the status that the model gives them."""
     model = service_model(service.name)
-    for code, status in (service.invalid, service.missing, service.internal):
+    for code, status in service.errors.values():
         assert model.shape_for(code).metadata["error"]["httpStatusCode"] == status
 
 
 def test_a_reply_with_an_unknown_member_is_a_mistake_of_the_emulator() -> None:
     """It never reaches a client, which would ignore it silently."""
     shape = service_model("batch").operation_model("SubmitJob").output_shape
-    assert written(shape, {"jobId": "x", "jobArn": None}) == {"jobId": "x"}
+    assert shaped(shape, {"jobId": "x", "jobArn": None}) == {"jobId": "x"}
     with pytest.raises(KeyError):
-        written(shape, {"jobID": "x"})
-    assert written(None, {}) == {}
+        shaped(shape, {"jobID": "x"})
+    assert shaped(None, {}) == {}

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.emulator import Emulator
+from reconciler.emulator.control import Control
 from reconciler.emulator.dispatch import dispatcher
-from reconciler.emulator.http import Server
-from reconciler.emulator.server import Emulator, serve
+from reconciler.emulator.http import Call, Reply, Server
 from reconciler.emulator.state import State
-from reconciler.emulator.wire import Call, Reply
 from reconciler.errors import UsageError
 from tests.emulator.conftest import client, job_request
 
@@ -132,21 +132,6 @@ def test_a_handler_may_drop_the_connection() -> None:
     state.close()
 
 
-def test_serving_alone_until_told_to_stop(tmp_path: Path) -> None:
-    """The URL is announced once it listens."""
-    until, announced = threading.Event(), []
-
-    def look(url: str) -> None:
-        batch = client("batch", url)
-        announced.append(batch.submit_job(**job_request())["jobName"])
-        batch.close()
-        until.set()
-
-    serve(tmp_path / "aws.sqlite", port=0, announce=look, until=until)
-
-    assert announced == ["orders"]
-
-
 def test_a_broken_connection_is_survived(emulator: Emulator) -> None:
     """Garbage, and a client that leaves in the middle of its request."""
     host, _, port = emulator.url.removeprefix("http://").partition(":")
@@ -159,7 +144,7 @@ def test_a_broken_connection_is_survived(emulator: Emulator) -> None:
 def test_a_state_that_fails_is_a_500_everywhere(emulator: Emulator, tmp_path: Path) -> None:
     """For the control endpoint and for STS as well as for the services."""
     state = State(tmp_path / "aws.sqlite")
-    dispatch = dispatcher(state)
+    dispatch = Control(state).handler()
     state.close()
 
     for call in (
@@ -174,7 +159,7 @@ def test_starting_reads_no_service_model_and_no_client_library() -> None:
     """What start-up costs: models are read when a service is first called, and boto3 and pydantic are not needed."""
     script = (
         "import sys\n"
-        "from reconciler.emulator.server import Emulator\n"
+        "from reconciler.emulator import Emulator\n"
         "from reconciler.emulator.protocol import service_model\n"
         "with Emulator(None):\n"
         "    print(service_model.cache_info().currsize, 'boto3' in sys.modules, 'pydantic' in sys.modules)\n"

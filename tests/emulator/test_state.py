@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from reconciler.emulator.server import Emulator, Settings
+from reconciler.emulator import Emulator, Settings
 from reconciler.emulator.state import FORMAT, State, StateUnusable
 from tests.emulator.conftest import client, job_request, run_request
 
 SUBMITTER = """
 import sys
 from pathlib import Path
-from reconciler.emulator.server import Emulator
+from reconciler.emulator import Emulator
 from tests.emulator.conftest import client, job_request, run_request
 with Emulator(Path(sys.argv[1])) as emulator:
     emr, batch = client("emr-serverless", emulator.url), client("batch", emulator.url)

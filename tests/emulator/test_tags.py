@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from reconciler.emulator.server import Emulator
+from reconciler.emulator import Emulator
 from tests.emulator.conftest import APPLICATION, client, run_request
 
 Submit = Callable[..., str]

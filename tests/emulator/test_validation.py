@@ -12,10 +12,9 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.emulator import batch, emr_serverless
-from reconciler.emulator.protocol import service_model
-from reconciler.emulator.server import Emulator
-from reconciler.emulator.validation import problems
+from reconciler.emulator import Emulator
+from reconciler.emulator.dispatch import AWS_BATCH, EMR_SERVERLESS
+from reconciler.emulator.protocol import problems, service_model
 from tests.emulator.conftest import client, job_request, run_request
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
@@ -25,7 +24,7 @@ ALLOWED = {
 }
 """Requests that the corpus calls invalid on grounds that the emulator need not share."""
 OPERATIONS = {"emr_serverless": ("emr-serverless", "StartJobRun"), "batch": ("batch", "SubmitJob")}
-SERVICES = {"emr_serverless": emr_serverless.SERVICE, "batch": batch.SERVICE}
+SERVICES = {"emr_serverless": EMR_SERVERLESS, "batch": AWS_BATCH}
 
 
 def corpus(name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,270 @@
+"""AWS Batch: DescribeJobs and ListJobs, in AWS's words rather than the request's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from reconciler.emulator import resources
+from reconciler.emulator.batch_jobs import Job, count_nodes, find_job, require_job
+from reconciler.emulator.lifecycle import BATCH_ENDED, EXIT_FAILED, EXIT_TIMEOUT, Step, children, current, steps_until
+from reconciler.emulator.operations import Context, Invalid, Params, page, position_after
+from reconciler.emulator.records import BATCH, Run, Search
+
+MAX_DESCRIBED = 100
+"""Ids in one DescribeJobs; from the API reference."""
+MAX_PAGE = 1000
+MAX_FILTERED_PAGE = 100
+"""The most that ListJobs returns at once, without and with a filter; from the API reference."""
+DEFAULT_STATUS = "RUNNING"
+_LISTED_BY = ("jobQueue", "arrayJobId", "multiNodeJobId")
+_STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+_IMAGE = "emulator/no-image"
+_EMPTY_LISTS = ("volumes", "mountPoints", "ulimits", "networkInterfaces", "secrets")
+_EXIT_KILLED = 137
+
+
+def describe_jobs(params: Params, context: Context) -> Params:
+    """Describes the jobs, children and nodes with these ids; unknown ids are absent from the reply."""
+    if len(params["jobs"]) > MAX_DESCRIBED:
+        raise Invalid(f"jobs: must have at most {MAX_DESCRIBED} items")
+    jobs = [find_job(context.records, job_id, context.now) for job_id in dict.fromkeys(params["jobs"])]
+    return {"jobs": [_detail(job, context) for job in jobs if job is not None]}
+
+
+def _detail(job: Job, context: Context) -> Params:
+    run, request = job.run, job.run.request
+    steps = steps_until(job.timeline, context.now)
+    return {
+        "jobArn": resources.job_arn(context.settings, job.id),
+        "jobName": run.name,
+        "jobId": job.id,
+        "jobQueue": resources.queue_arn(context.settings, request["jobQueue"]),
+        "jobDefinition": resources.definition_arn(context.settings, request["jobDefinition"]),
+        "shareIdentifier": request.get("shareIdentifier"),
+        "schedulingPriority": request.get("schedulingPriorityOverride"),
+        "dependsOn": request.get("dependsOn", []),
+        "parameters": request.get("parameters", {}),
+        "tags": run.tags if job.child is None and job.node is None else {},
+        "propagateTags": request.get("propagateTags", False),
+        "platformCapabilities": [],
+        "retryStrategy": _retry_strategy(request),
+        "timeout": request.get("timeout"),
+        "attempts": _attempts(steps),
+        "eksAttempts": [],
+        "arrayProperties": _array_properties(job, context.now),
+        "consumableResourceProperties": request.get("consumableResourcePropertiesOverride"),
+        **_progress(job, steps),
+        **_workload(job, steps),
+    }
+
+
+def _progress(job: Job, steps: Sequence[Step]) -> Params:
+    """Returns state and times, as DescribeJobs and ListJobs both have them."""
+    last = steps[-1]
+    started = [step.at for step in steps if step.state == "RUNNING"]
+    return {
+        "createdAt": _milliseconds(job.run.facts.accepted_at),
+        "startedAt": _milliseconds(started[-1]) if started else None,
+        "stoppedAt": _milliseconds(last.at) if last.state in BATCH_ENDED else None,
+        "status": last.state,
+        "statusReason": last.detail or None,
+        "isCancelled": last.by == "cancel",
+        "isTerminated": last.by == "terminate",
+    }
+
+
+def _array_properties(job: Job, now: float) -> Params | None:
+    """Returns the size of a parent and the number of its children in each state; of a child, its index."""
+    facts = job.run.facts
+    if job.child is not None:
+        return {"index": job.child}
+    if not facts.array:
+        return None
+    counts: Counter[str] = Counter()
+    for count, timeline in children(facts):
+        counts[current(timeline, now).state] += count
+    return {
+        "size": facts.array,
+        "statusSummary": {state: counts[state] for state in _STATES},
+        "statusSummaryLastUpdatedAt": _milliseconds(current(job.timeline, now).at),
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)  # the unit of Batch's times
+
+
+def _retry_strategy(request: Params) -> Params:
+    retry = request.get("retryStrategy", {})
+    # AWS Batch returns actions in lower case, however they were sent.
+    rules = [{**rule, "action": rule["action"].lower()} for rule in retry.get("evaluateOnExit", [])]
+    return {"attempts": retry.get("attempts", 1), "evaluateOnExit": rules}
+
+
+def _attempts(steps: Sequence[Step]) -> list[Params]:
+    """Returns the attempts that are over: one for each time the job reached RUNNING and left it."""
+    attempts = []
+    for step, after in pairwise(steps):
+        if step.state == "RUNNING":
+            container = {"exitCode": _exit_code(after), "networkInterfaces": []}
+            times = {"startedAt": _milliseconds(step.at), "stoppedAt": _milliseconds(after.at)}
+            attempts.append({"container": container, **times, "statusReason": after.detail or EXIT_FAILED})
+    return attempts
+
+
+def _exit_code(after: Step) -> int:
+    if after.state == "SUCCEEDED":
+        return 0
+    return _EXIT_KILLED if after.by or after.detail == EXIT_TIMEOUT else 1
+
+
+def _workload(job: Job, steps: Sequence[Step]) -> Params:
+    """Returns what runs: on several nodes, on EKS, as an ECS task, or (by default) one container."""
+    request = job.run.request
+    if count_nodes(job.run):
+        return _multi_node(job, steps)
+    if "eksPropertiesOverride" in request:
+        return {"eksProperties": request["eksPropertiesOverride"]}
+    if "ecsPropertiesOverride" in request:
+        return {"ecsProperties": request["ecsPropertiesOverride"]}
+    return {"container": _container(request.get("containerOverrides", {}), steps)}
+
+
+def _container(overrides: Params, steps: Sequence[Step]) -> Params:
+    has_run = steps[-1].state in BATCH_ENDED and any(step.state == "RUNNING" for step in steps)
+    return {
+        "image": _IMAGE,
+        "command": [],
+        "environment": [],
+        "resourceRequirements": [],
+        **{name: [] for name in _EMPTY_LISTS},
+        **overrides,
+        "exitCode": _exit_code(steps[-1]) if has_run else None,
+    }
+
+
+def _multi_node(job: Job, steps: Sequence[Step]) -> Params:
+    if job.node is None:
+        return {"nodeProperties": _node_properties(job.run)}
+    overrides = job.run.request["nodeOverrides"].get("nodePropertyOverrides", [])
+    own: Params = next((each for each in overrides if _targets(each["targetNodes"], job.node)), {})
+    node = {"nodeIndex": job.node, "isMainNode": job.node == 0}
+    return {"nodeDetails": node, "container": _container(own.get("containerOverrides", {}), steps)}
+
+
+def _targets(target: str, node: int) -> bool:
+    """Whether ``3``, ``0:3``, ``:3`` or ``2:`` contains a node. People also write ``0,n``."""
+    first, separator, last = target.replace(",", ":").partition(":")
+    if not separator:
+        return first == str(node)
+    return (int(first) if first.isdigit() else 0) <= node and (not last.isdigit() or node <= int(last))
+
+
+def _node_properties(run: Run) -> Params:
+    ranges = []
+    for node in run.request["nodeOverrides"].get("nodePropertyOverrides", []):
+        container = {"image": _IMAGE, **node.get("containerOverrides", {})}
+        instances = node.get("instanceTypes")
+        ranges.append({"targetNodes": node["targetNodes"], "instanceTypes": instances, "container": container})
+    return {"numNodes": count_nodes(run), "mainNode": 0, "nodeRangeProperties": ranges}
+
+
+# --- ListJobs ---------------------------------------------------------------------------------------------------------
+
+
+def list_jobs(params: Params, context: Context) -> Params:
+    """Returns a page of summaries without tags: of a queue newest first, without array children; of an array or a
+    multi-node job in order of the index."""
+    listed_by = [name for name in _LISTED_BY if params.get(name)]
+    if len(listed_by) != 1:
+        raise Invalid(f"exactly one of {', '.join(_LISTED_BY)} must be given")
+    if params.get("maxResults", 1) < 1:
+        raise Invalid("maxResults: must be at least 1")
+    if listed_by == ["jobQueue"]:
+        return _list_queue(params, context)
+    if params.get("filters"):
+        raise Invalid("filters: go with jobQueue only")
+    return _list_parts(params, context)
+
+
+def _list_queue(params: Params, context: Context) -> Params:
+    queue = resources.short_name(params["jobQueue"])
+    resources.require_queue(queue, context.settings)
+    restriction = _restriction(params.get("filters", []))
+    # Every filter but SHARE_IDENTIFIER returns jobs of any status, whatever jobStatus says.
+    status = _status(params) if not restriction or "share" in restriction else ""
+    states = frozenset({status} if status else ())
+    search = Search(service=BATCH, scope=queue, states=states, before=position_after(params), **restriction)
+    jobs = (Job(run) for run in context.records.search(search, context.now))
+    matching = (job for job in jobs if not status or current(job.timeline, context.now).state == status)
+    limit = MAX_FILTERED_PAGE if restriction else MAX_PAGE
+    selected, token = page(matching, min(params.get("maxResults", limit), limit), lambda job: job.run.seq)
+    return {"jobSummaryList": [_summary(job, context) for job in selected], "nextToken": token}
+
+
+def _list_parts(params: Params, context: Context) -> Params:
+    """Lists the children of an array, or the nodes of a multi-node job."""
+    by_array = bool(params.get("arrayJobId"))
+    parent = require_job(params["arrayJobId" if by_array else "multiNodeJobId"], context)
+    after = position_after(params)
+    indexes = range(0 if after is None else after + 1, parent.run.facts.array if by_array else count_nodes(parent.run))
+    parts: Iterator[Job] = (
+        Job(parent.run, child=index) if by_array else Job(parent.run, node=index) for index in indexes
+    )
+    matching = (job for job in parts if current(job.timeline, context.now).state == _status(params))
+    limit = min(params.get("maxResults", MAX_PAGE), MAX_PAGE)
+    selected, token = page(matching, limit, lambda job: (job.child if by_array else job.node) or 0)
+    return {"jobSummaryList": [_summary(job, context) for job in selected], "nextToken": token}
+
+
+def _status(params: Params) -> str:
+    return str(params.get("jobStatus", DEFAULT_STATUS)).upper()
+
+
+def _restriction(filters: list[Params]) -> Params:
+    """Translates the one filter into fields of a `Search`; empty for none."""
+    if not filters:
+        return {}
+    if len(filters) > 1:
+        raise Invalid("filters: only one filter can be used at a time")
+    name, values = filters[0].get("name", ""), filters[0].get("values", [])
+    if name not in _FILTERS:
+        raise Invalid(f"filters[0].name: must be one of {', '.join(_FILTERS)}")
+    if len(values) != 1 or not values[0]:
+        raise Invalid("filters[0].values: must be one value")
+    return _FILTERS[name](values[0])
+
+
+def _seconds(value: str) -> float:
+    if not value.isdecimal():
+        raise Invalid("filters[0].values: must be a time in milliseconds since 1970-01-01")
+    return int(value) / 1000
+
+
+_FILTERS: Mapping[str, Callable[[str], Params]] = {
+    "JOB_NAME": lambda value: {"name": value.removesuffix("*"), "name_prefix": value.endswith("*")},
+    "JOB_DEFINITION": lambda value: {"definition": resources.short_name(value)},
+    "BEFORE_CREATED_AT": lambda value: {"accepted_before": _seconds(value)},
+    "AFTER_CREATED_AT": lambda value: {"accepted_after": _seconds(value)},
+    "SHARE_IDENTIFIER": lambda value: {"share": value},
+}
+
+
+def _summary(job: Job, context: Context) -> Params:
+    nodes = count_nodes(job.run)
+    summary = {
+        "jobArn": resources.job_arn(context.settings, job.id),
+        "jobId": job.id,
+        "jobName": job.run.name,
+        "jobDefinition": resources.definition_arn(context.settings, job.run.request["jobDefinition"]),
+        "shareIdentifier": job.run.request.get("shareIdentifier"),
+        "arrayProperties": _array_properties(job, context.now),
+        **_progress(job, steps_until(job.timeline, context.now)),
+    }
+    if nodes:
+        summary["nodeProperties"] = {"numNodes": nodes, "isMainNode": job.node == 0, "nodeIndex": job.node}
+    if summary["status"] in BATCH_ENDED and summary["startedAt"] is not None:
+        summary["container"] = {"exitCode": 0 if summary["status"] == "SUCCEEDED" else 1}
+    return summary

@@ -1,0 +1,211 @@
+"""Fault rules: which calls, what happens to the request, what the client gets; and what is wrong in a rule."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from reconciler.emulator.dispatch import OPERATIONS
+from reconciler.emulator.settings import is_seconds
+from reconciler.errors import UsageError
+
+Request = Literal["processed", "lost", "late", "twice"]
+Answer = Literal["given", "closed", "reset", "never", "error", "html", "empty", "truncated", "garbage"]
+MADE_FROM_AWS = ("given", "truncated")
+"""Answers made from the one that AWS gives; a lost request has none."""
+_MADE_UP = ("error", "html", "empty")
+_STATUSES_WITHOUT_BODY = (204, 205, 304)
+
+USUAL_CODES: Mapping[int, str] = {
+    403: "AccessDeniedException",
+    408: "RequestTimeout",
+    409: "ConflictException",
+    429: "TooManyRequestsException",
+    500: "InternalServerException",
+    503: "ServiceUnavailable",
+}
+"""The usual error code of a status. AWS Batch's for 500 is ServerException."""
+
+USUAL_STATUSES: Mapping[str, int] = {
+    **{code: status for status, code in USUAL_CODES.items()},
+    "ClientException": 400,
+    "ExpiredTokenException": 403,
+    "InvalidSignatureException": 403,
+    "RequestExpired": 400,
+    "ResourceNotFoundException": 404,
+    "ServerException": 500,
+    "ServiceQuotaExceededException": 402,
+    "SignatureDoesNotMatch": 403,
+    "Throttling": 400,
+    "ThrottlingException": 400,
+    "UnrecognizedClientException": 403,
+    "ValidationException": 400,
+}
+
+
+class FaultProblems(UsageError):
+    """A fault rule, plan or file is invalid. `problems` has one sentence for each problem."""
+
+    def __init__(self, subject: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"{subject}:{lines}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What happens to some calls. Raises `FaultProblems` with every problem."""
+
+    # What happens to the request: it is processed as usual; is lost, without effect; is late, and takes effect
+    # `late_seconds` from now even if the client has disconnected; or is processed twice.
+    request: Request
+    # What the client gets. given: AWS's own answer (of a late request, when it is processed; of a doubled one, the
+    # first). closed, reset: none, the connection ends normally or by RST. never: none, until the client disconnects.
+    # error: an AWS error of `code` and `status`. html, empty: a page or an empty body, with `status` (200). truncated:
+    # the first half of AWS's own, with the length of the whole. garbage: bytes that are not HTTP.
+    answer: Answer = "given"
+    # Which calls; every condition must hold:
+    service: str | None = None  # as AWS names it
+    operation: str | Sequence[str] | None = None  # one or several, as AWS names them
+    name: str | None = None  # a pattern (orders-*) for the name of the run that the call starts or names by its id
+    nth: int | Sequence[int] | None = None  # the nth matching call, from 1, or several such numbers
+    every: int | None = None  # every k-th matching call
+    probability: float | None = None  # each matching call with this probability
+    seed: int | None = None  # of `probability`: the same calls for the same seed
+    count: int | None = None  # at most so many times
+    # Details:
+    late_seconds: float | None = None
+    delay_seconds: float = 0.0  # how much later than usual the client gets its answer
+    status: int | None = None  # follows from `code`, and `code` from `status`, if there is a usual one
+    code: str | None = None
+    request_id: bool | None = None  # of a made-up answer; by default errors have one, pages and empty bodies do not
+
+    def __post_init__(self) -> None:
+        problems = rule_problems(self.to_json())
+        if problems:
+            raise FaultProblems("fault rule", problems)
+        for name in ("operation", "nth"):
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the rule as a JSON object, without fields at their default."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+
+RULE_FIELDS = tuple(field.name for field in dataclasses.fields(Rule))
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a field of a rule
+    """Returns a field that holds nothing, one value or several as a tuple."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def unknown_fields(names: Iterable[Any], allowed: Sequence[str]) -> Iterator[str]:
+    """Describes each name that is not allowed, with the one that may be meant."""
+    for name in names:
+        if name not in allowed:
+            yield f"unknown field {name!r}; {_suggestion(str(name), allowed)}"
+
+
+def _suggestion(name: str, allowed: Sequence[str]) -> str:
+    close = get_close_matches(name, allowed, 1)
+    return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(allowed)}"
+
+
+def rule_problems(fields: Mapping[str, Any]) -> list[str]:
+    """Describes each invalid field of a rule; if all are valid, what does not go together."""
+    rule = {**_DEFAULTS, **fields}
+    present = [name for name in _CHECKS if rule[name] is not None or _DEFAULTS[name] is not None]
+    invalid = [f"{name} must be {_CHECKS[name][1]}" for name in present if not _CHECKS[name][0](rule[name])]
+    return invalid or [*_contradictions(rule), *_answer_problems(rule), *_operation_problems(rule)]
+
+
+def _contradictions(rule: Mapping[str, Any]) -> Iterator[str]:
+    chosen = [name for name in ("nth", "every", "probability") if rule[name] is not None]
+    if len(chosen) > 1:
+        yield f"{' and '.join(chosen)} do not go together; use one of them"
+    if rule["seed"] is not None and rule["probability"] is None:
+        yield "seed goes with probability"
+    if (rule["request"] == "late") != (rule["late_seconds"] is not None):
+        yield "request: late and late_seconds go together"
+    if rule["request"] == "lost" and rule["answer"] in MADE_FROM_AWS:
+        yield f"a lost request has no answer of AWS to be {rule['answer']}; set another answer, such as closed"
+    if rule["request"] == "processed" and rule["answer"] == "given" and not rule["delay_seconds"]:
+        yield "the rule has no effect; set another request, another answer or delay_seconds"
+
+
+def _answer_problems(rule: Mapping[str, Any]) -> Iterator[str]:
+    code, status, answer = rule["code"], rule["status"], rule["answer"]
+    if code is not None and answer != "error":
+        yield "code goes with answer: error"
+    if (status is not None or rule["request_id"] is not None) and answer not in _MADE_UP:
+        yield f"status and request_id go with the answers {', '.join(_MADE_UP)}"
+    if status in _STATUSES_WITHOUT_BODY and answer != "empty":
+        yield f"an answer with status {status} has no body; use answer: empty"
+    if answer != "error":
+        return
+    if code is None and status not in USUAL_CODES:
+        yield f"answer: error needs code, or a status that has a usual one ({', '.join(map(str, USUAL_CODES))})"
+    if code is not None and status is None and code not in USUAL_STATUSES:
+        yield f"code {code} has no usual status; set status too"
+    if status is not None and status < 300:
+        yield "status of an error must be from 300 to 599"
+
+
+def _operation_problems(rule: Mapping[str, Any]) -> Iterator[str]:
+    services = [rule["service"]] if rule["service"] else list(OPERATIONS)
+    operations = sorted({name for service in services for name in OPERATIONS[service]})
+    for name in as_tuple(rule["operation"]):
+        if name not in operations:
+            owner = f" of {rule['service']}" if rule["service"] else ""
+            yield f"there is no operation {name}{owner}; {_suggestion(name, operations)}"
+
+
+def _all(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: as_tuple(value) != () and all(map(is_valid, as_tuple(value)))
+
+
+def _one_of(allowed: Iterable[str]) -> tuple[Callable[[object], bool], str]:
+    return lambda value: isinstance(value, str) and value in allowed, f"one of {', '.join(allowed)}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and value != ""
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_positive(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return _is_integer(value) and value >= 1
+
+
+_SECONDS = (is_seconds, "seconds, 0 or more")
+_COUNT = (_is_positive, "a number from 1")
+_CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "request": _one_of(get_args(Request)),
+    "answer": _one_of(get_args(Answer)),
+    "service": _one_of(OPERATIONS),
+    "operation": (_all(_is_text), "the name of an operation, or a list of names"),
+    "name": (_is_text, "a pattern such as orders-*"),
+    "nth": (_all(_is_positive), "a number from 1, or a list of them"),
+    "every": _COUNT,
+    "probability": (lambda value: is_seconds(value) and value <= 1, "a number from 0 to 1"),
+    "seed": (_is_integer, "a whole number"),
+    "count": _COUNT,
+    "late_seconds": _SECONDS,
+    "delay_seconds": _SECONDS,
+    "status": (lambda value: _is_integer(value) and 200 <= value <= 599, "a number from 200 to 599"),
+    "code": (_is_text, "an error code such as ThrottlingException"),
+    "request_id": (lambda value: isinstance(value, bool), "true or false"),
+}
+_DEFAULTS: Mapping[str, Any] = {**dict.fromkeys(_CHECKS), "request": "", "answer": "given", "delay_seconds": 0.0}
