@@ -13,6 +13,7 @@ from reconciler.emulator.http import Server, require_loopback
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.state import State
 
+# Release 0.1.0 documented these names here; `reconciler.emulator` has them now.
 __all__ = ["AcceptedRun", "Emulator", "Plan", "Rule", "Settings"]
 
 _POLL_SECONDS = 0.05

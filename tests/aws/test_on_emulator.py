@@ -15,8 +15,7 @@ from reconciler.aws.clients import Aws
 from reconciler.aws.emr_serverless import connect as connect_emr
 from reconciler.core.ports import Accepted, Ambiguous, Declined, Inventory, RunRef, RunReport, Service, Wanted
 from reconciler.core.times import parse_time, time_text
-from reconciler.emulator.server import Emulator
-from reconciler.emulator.settings import Settings
+from reconciler.emulator import Emulator, Settings
 from tests.aws.conftest import CREDENTIALS
 from tests.aws.requests import in_a_minute
 

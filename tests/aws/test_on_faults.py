@@ -13,7 +13,7 @@ from reconciler.app.session import SystemClock
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import Accepted, Ambiguous, Declined, NotSent, Outcome, Refused, RunRef, RunReport, Wanted
 from reconciler.core.times import time_text
-from reconciler.emulator.server import Emulator, Plan, Rule, Settings
+from reconciler.emulator import Emulator, Plan, Rule, Settings
 from tests.aws.conftest import CREDENTIALS
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute
 from tests.aws.test_outcome import BOTH

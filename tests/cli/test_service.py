@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
-from reconciler.emulator.server import Plan, Rule
+from reconciler.emulator import Plan, Rule
 from tests.cli.world import World
 
 PATIENCE = 30.0

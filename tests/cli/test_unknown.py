@@ -10,7 +10,7 @@ import pytest
 from reconciler.apply import protocol
 from reconciler.core.events import Adopted, Resolved
 from reconciler.core.times import parse_time
-from reconciler.emulator.server import Plan, Rule
+from reconciler.emulator import Plan, Rule
 from tests.cli.doubt import Doubt, in_doubt
 from tests.cli.world import Done, World
 

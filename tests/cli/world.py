@@ -18,8 +18,7 @@ from reconciler.app.session import SystemClock
 from reconciler.cli import main
 from reconciler.core.events import Event
 from reconciler.core.identity import Place
-from reconciler.emulator.server import AcceptedRun, Emulator
-from reconciler.emulator.settings import Settings
+from reconciler.emulator import AcceptedRun, Emulator, Settings
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.emulator.server import Plan, Rule
+from reconciler.emulator import Plan, Rule
 
 SENDS = ("StartJobRun", "SubmitJob")
 

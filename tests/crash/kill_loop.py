@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from reconciler.emulator.server import Plan, Rule
+from reconciler.emulator import Plan, Rule
 from tests.cli.world import COMMAND, batch_text, spark_text
 from tests.crash.faults import SENDS
 from tests.crash.world import CrashWorld, Verdict, verdict

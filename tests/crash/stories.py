@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from reconciler.emulator.server import Plan
+from reconciler.emulator import Plan
 from reconciler.ledger.snapshot import AT_THE_END
 from tests.crash.faults import LOST, PROCESSED, REFUSED, SLOW
 from tests.crash.points import WRITING, Point

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.core.events import Adopted, Intended, Unsent
 from reconciler.core.times import time_text
-from reconciler.emulator.server import Plan, Rule
+from reconciler.emulator import Plan, Rule
 from tests.builders import intended
 from tests.cli.world import ACCOUNT
 from tests.crash.faults import SENDS

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from reconciler.emulator import Settings
 from reconciler.emulator.dispatch import dispatcher
-from reconciler.emulator.http import Server
-from reconciler.emulator.settings import Settings
+from reconciler.emulator.http import Call, Reply, Server
 from reconciler.emulator.state import State
-from reconciler.emulator.wire import Call, Reply
 from tests.cli.world import ACCOUNT, REGION
 
 Says = Callable[[str], Reply]

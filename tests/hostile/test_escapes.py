@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import protocol
-from reconciler.emulator.wire import Reply
+from reconciler.emulator.http import Reply
 from tests.cli.conftest import _own_logs, world
 from tests.cli.world import Done, World, aws_environment
 from tests.fuzz.targets import shown_safely

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from reconciler.emulator.server import Emulator, Plan
+from reconciler.emulator import Emulator, Plan
 from tests.cli.world import ACCOUNT, REGION, aws_environment, standin
 from tests.ledger.server import Server
 from tests.project.place import ROOT, environment, run
