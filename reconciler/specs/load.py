@@ -14,7 +14,7 @@ from reconciler.specs.json_reader import json_documents
 from reconciler.specs.locations import SourceText
 from reconciler.specs.messages import near
 from reconciler.specs.problems import TooMany, View, at, unreadable
-from reconciler.specs.project import read_project
+from reconciler.specs.project import ProjectFile, read_project
 from reconciler.specs.references import dependency_problems, duplicates
 from reconciler.specs.spec import ReadSpec, SpecChecker
 from reconciler.specs.yaml_reader import MOST_PROBLEMS, TOO_MANY, Document, Unreadable, yaml_documents
@@ -36,20 +36,22 @@ class Loaded:
 
 
 def load(
-    root: Path,
+    project: Path | ProjectFile,
     targets: Sequence[str] | None = None,
     only_paths: Sequence[Path] | None = None,
     *,
     warn: bool = True,
 ) -> Loaded:
-    """Reads the project in a folder for some of its targets (`None`: all of them), without `warn` for its specs only.
+    """Reads the specs of a project for some of its targets (`None`: all of them); `warn` looks for warnings too.
 
+    `project` is the project file as `read_project` returned it, or the folder to read it from.
     With `only_paths` the whole project is read, and problems, warnings and the count are those of these files, and of
     all files below these folders. Raises `SpecErrors` with everything that is wrong, `UsageError` for targets and paths
     that the project does not have.
     """
+    root = project if isinstance(project, Path) else project.root
     chosen = chosen_files(root, only_paths) if only_paths is not None else None
-    file = read_project(root)
+    file = read_project(root) if isinstance(project, Path) else project
     names = _targets(file.project, targets)
     real_root = root.resolve()  # a link to the project that is turned meanwhile changes nothing of this reading
     found = find_files(real_root, file.patterns)

@@ -48,8 +48,9 @@ DEFAULT_TARGET = ("spec", "defaultTarget")
 
 @dataclass(frozen=True, slots=True)
 class ProjectFile:
-    """The project, and the document it was read from."""
+    """The project in the folder `root`, and the document it was read from."""
 
+    root: Path
     project: Project
     view: View
 
@@ -78,12 +79,12 @@ def read_project(root: Path) -> ProjectFile:
     except Unreadable as error:
         raise SpecErrors(list(unreadable(source, error))) from None
     try:
-        return _project(source, documents)
+        return _project(root, source, documents)
     except TooMany as error:
         raise SpecErrors(error.problems) from None
 
 
-def _project(source: SourceText, documents: list[Document]) -> ProjectFile:
+def _project(root: Path, source: SourceText, documents: list[Document]) -> ProjectFile:
     if len(documents) != 1:
         offset = documents[1].offset if documents else 0
         raise SpecErrors([at(source, offset, f"one document is due here, not {len(documents)}", "project")])
@@ -101,7 +102,7 @@ def _project(source: SourceText, documents: list[Document]) -> ProjectFile:
         problems += _rules(view, project)
     if problems or project is None:
         raise SpecErrors(problems)
-    return ProjectFile(project, view)
+    return ProjectFile(root, project, view)
 
 
 def _rules(view: View, project: Project) -> Iterator[Problem]:
