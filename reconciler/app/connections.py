@@ -185,7 +185,6 @@ class AwsConnections:
 
 def rates(target: Target) -> dict[str, Rate]:
     """The quota of each operation that has one."""
-    given = {operation: Rate(rate.perSecond, rate.burst) for operation, rate in target.rates.items()}
     if target.is_emulator:
-        return given
-    return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | given
+        return target.rates
+    return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates

@@ -58,10 +58,10 @@ class Buckets:
             return 0.0
         with self._lock:
             now = self._clock.boot()
-            refilled = self._left[operation] + max(0.0, now - self._seen[operation]) * rate.per_second
+            refilled = self._left[operation] + max(0.0, now - self._seen[operation]) * rate.perSecond
             self._left[operation] = min(float(rate.burst), refilled) - 1
             self._seen[operation] = now
-            return max(0.0, -self._left[operation] / rate.per_second)
+            return max(0.0, -self._left[operation] / rate.perSecond)
 
 
 LONG_SECONDS = 60.0
@@ -70,14 +70,14 @@ LONG_SECONDS = 60.0
 
 def seconds_needed(rate: Rate, calls: int) -> float:
     """How long so many calls take at their quota, from a full bucket."""
-    return max(0.0, (calls - rate.burst) / rate.per_second)
+    return max(0.0, (calls - rate.burst) / rate.perSecond)
 
 
 def pace(plan: Plan, rates: Mapping[str, Rate]) -> tuple[str, ...]:
     """A sentence for each operation whose quota makes the plan's submissions take a minute or more."""
     calls = Counter(kind_named(a.kind).operation for a in plan.actions if a.action is ActionType.SUBMIT)
     return tuple(
-        f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.per_second:g} a second "
+        f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.perSecond:g} a second "
         f"after the first {rate.burst}"
         for operation, count in sorted(calls.items())
         if (rate := rates.get(operation)) is not None and (seconds := seconds_needed(rate, count)) >= LONG_SECONDS

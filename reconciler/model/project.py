@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from reconciler.model.base import Strict, source_text
+from reconciler.model.kind import Rate
 from reconciler.model.spec import Name, Suspended
 
 EMULATOR_ACCOUNT = "000000000000"
@@ -69,13 +70,6 @@ class Limits(Strict):
         description="New and changed specs that one pass may submit; more refuses the plan. Absent: no limit.",
     )
     maxCancellations: int = Field(10, ge=0, description="Runs that one pass may cancel; more refuses the plan.")
-
-
-class Rate(Strict):
-    """An AWS request quota."""
-
-    perSecond: float = Field(gt=0, description="Requests a second.")
-    burst: int = Field(ge=1, description="Requests that may come at once.")
 
 
 Told = Literal["failed", "held", "unknown", "lost"]

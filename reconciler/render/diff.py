@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
-from reconciler.core.identity import COSMETIC_FIELDS, content
 from reconciler.core.plan import Change, Op
 from reconciler.model.base import JSON
-from reconciler.model.kind import RESERVED_TAG_PREFIX, Kind
+from reconciler.model.kind import Kind
 from reconciler.redact.request import masked, masked_at
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -159,23 +158,15 @@ def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
     beside others, with which they take effect. The order of arguments counts, ``"2"`` is not ``2``, null is not a
     missing field.
     """
-    old, new = _own(kind, before), _own(kind, after)
-    if form(content(old)) == form(content(new)):
+    old, new = kind.as_written(before), kind.as_written(after)
+    if form(kind.content(old)) == form(kind.content(new)):
         return ()
     found = _compare(kind.for_display(old), kind.for_display(new))
-    if all(_is_cosmetic(path) for path, _ in found):
+    if all(path[0] in kind.cosmetic_fields for path, _ in found):
         found = _compare(old, new)
-    if all(_is_cosmetic(path) for path, _ in found):
-        found += _by_field(content(old), content(new))
+    if all(path[0] in kind.cosmetic_fields for path, _ in found):
+        found += _by_field(kind.content(old), kind.content(new))
     return tuple(change for _, change in sorted(found, key=_order))
-
-
-def _own(kind: Kind, request: JSON) -> JSON:
-    """The request without what the reconciler adds to it when sending."""
-    own = {key: value for key, value in request.items() if key != kind.token_field}
-    tags = own.pop("tags", None) or {}
-    kept = {key: value for key, value in tags.items() if not key.startswith(RESERVED_TAG_PREFIX)}
-    return {**own, "tags": kept} if kept else own
 
 
 def _compare(before: JSON, after: JSON) -> list[Placed]:
@@ -236,10 +227,6 @@ def _by_field(before: JSON, after: JSON) -> list[Placed]:
         for key in before.keys() | after.keys()
         if form(before.get(key)) != form(after.get(key))
     ]
-
-
-def _is_cosmetic(path: Path) -> bool:
-    return path[0] in COSMETIC_FIELDS
 
 
 def _order(placed: Placed) -> tuple[Iterable[tuple[bool, int, str]], int]:

@@ -28,9 +28,8 @@ def edges(specs: Mapping[str, DesiredSpec]) -> tuple[Edge, ...]:
 def _of(spec: DesiredSpec) -> Iterable[Edge]:
     for dependency in spec.policy.dependsOn:
         yield Edge(spec.name, dependency.name, dependency.condition)
-    entries = {entry.get("spec"): entry.get("type") for entry in spec.request.get("dependsOn", ())}
-    for name in kind_named(spec.kind).spec_dependencies(spec.request):
-        yield Edge(spec.name, name, str(entries.get(name) or "job"))
+    for reference in kind_named(spec.kind).references(spec.request):
+        yield Edge(spec.name, reference.name, reference.condition)
 
 
 def graph_text(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:

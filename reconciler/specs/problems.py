@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
 from reconciler.model.base import Loc, Remark, Strict, Unquoted, source_text
+from reconciler.model.kind import RESERVED_FIELD
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.locations import Found, SourceText, find, in_scalar, spelt
@@ -20,7 +21,6 @@ from reconciler.specs.yaml_reader import MOST_PROBLEMS, TOO_MANY, Document, Unre
 
 _LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # these show no value
 KEY = "[key]"  # what pydantic adds to the path of a mapping's key
-NEVER_SUGGESTED = frozenset({"clientToken"})  # a field of the API that is not for specs
 PLACE = "place"  # the rule of problems that are made to hold a place
 MISSING, UNKNOWN = "missing", "extra_forbidden"
 
@@ -120,7 +120,7 @@ class View:
             return self.problem((*found.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:
             known = known_fields(model, tuple(detail["loc"][:-1]))
-            return self._unknown(loc, [name for name in known if name not in NEVER_SUGGESTED])
+            return self._unknown(loc, [name for name in known if name != RESERVED_FIELD])
         if isinstance(found.value, Unquoted) and any(flaw.offset == found.offset for flaw in self.document.flaws):
             return None  # a null, or another flaw of the text, already said there
         value = self._value(detail, found)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from reconciler.core.identity import TOKEN_HEX_DIGITS, TOKEN_PREFIX
 from reconciler.errors import Problem
 from reconciler.model.base import JSON, Loc, Remark
-from reconciler.model.kind import Kind, RequestProblems
+from reconciler.model.kind import RESERVED_FIELD, TAGS, Kind, RequestProblems
 from reconciler.model.spec import Policy
 from reconciler.model.tags import user_tag_problems
 from reconciler.model.template import OPENING, PlaceholderProblem, mapped, render_slot
@@ -22,7 +22,6 @@ from reconciler.specs.problems import View
 from reconciler.specs.yaml_reader import MOST_CHARACTERS
 
 REQUEST: Loc = ("spec", "request")
-RECONCILERS_OWN = "clientToken"
 SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS
 STAND_IN = "x"  # for a string whose placeholder is wrong
 SAMPLE_SLOT = "2026-11-22T02:00:00Z"
@@ -44,9 +43,9 @@ class Asked:
 
 def written_problems(view: View, request: JSON) -> Iterator[Problem]:
     """What is wrong with a request whatever the target."""
-    if RECONCILERS_OWN in request:
+    if RESERVED_FIELD in request:
         message = "is the reconciler's: it makes one for each submission. Remove it; spec.revision runs a request again"
-        yield view.problem((*REQUEST, RECONCILERS_OWN), message, "client-token", on_key=True)
+        yield view.problem((*REQUEST, RESERVED_FIELD), message, "client-token", on_key=True)
     if OPENING in view.source.text:
         for loc in keys(request):
             yield view.problem(
@@ -190,8 +189,8 @@ def _sample(asked: Asked, request: JSON, owner: str) -> JSON:
     """The request as it would be sent, for the first slot that comes to mind where the spec has slots."""
     if asked.policy.schedule is not None:
         request = render_slot(request, SAMPLE_SLOT, asked.policy.timeZone)
-    tags = request.get("tags", {})
+    tags = request.get(TAGS, {})
     if isinstance(tags, dict):
         return asked.kind.as_sent(request, SAMPLE_TOKEN, owner)
     # Tags that are no mapping cannot take ours; the model says so.
-    return {**asked.kind.as_sent({**request, "tags": {}}, SAMPLE_TOKEN, owner), "tags": tags}
+    return {**asked.kind.as_sent({**request, TAGS: {}}, SAMPLE_TOKEN, owner), TAGS: tags}

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.model.base import JSON
-from reconciler.model.kind import MODULES, Kind, kind_named
+from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import SpecDocument
-from reconciler.specs.requests import RECONCILERS_OWN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PLACEHOLDER: JSON = {"type": "string", "pattern": r"\$\{"}
@@ -67,8 +66,8 @@ def _kind(kind: Kind) -> JSON:
     document["description"] = f"One desired job: a call of {kind.operation}."
     document["properties"]["kind"] = {"const": kind.name, "description": document["properties"]["kind"]["description"]}
     request = kind.model.model_json_schema()
-    request["properties"].pop(RECONCILERS_OWN, None)
-    not_asked = {kind.name_field, RECONCILERS_OWN}
+    request["properties"].pop(RESERVED_FIELD, None)
+    not_asked = {kind.name_field, RESERVED_FIELD}
     request["required"] = [name for name in request.get("required", []) if name not in not_asked]
     parts = _definitions(_changed(request, _or_placeholder), f"{kind.name}.request")
     definitions[f"{kind.name}.Spec"]["properties"]["request"] = {"$ref": f"#/$defs/{kind.name}.request"}

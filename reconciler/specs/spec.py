@@ -13,14 +13,13 @@ from reconciler.core.desired import DesiredSpec, Source
 from reconciler.core.identity import Place, digest
 from reconciler.errors import Problem
 from reconciler.model.base import JSON, Loc, Unquoted
-from reconciler.model.kind import MODULES, Kind, kind_named
+from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
 from reconciler.specs.messages import near
 from reconciler.specs.placeholders import Scope
 from reconciler.specs.problems import View, merged
 from reconciler.specs.requests import (
-    RECONCILERS_OWN,
     REQUEST,
     Asked,
     Checked,
@@ -107,8 +106,8 @@ class SpecChecker:
         view, kind, request = asked.view, asked.kind, asked.request
         read.kind = kind.name
         read.problems += written_problems(view, request)
-        if RECONCILERS_OWN in request:
-            request = {key: value for key, value in request.items() if key != RECONCILERS_OWN}
+        if RESERVED_FIELD in request:
+            request = {key: value for key, value in request.items() if key != RESERVED_FIELD}
             asked = Asked(view, kind, asked.name, asked.policy, request)
         targets = self._targets(view, asked.policy, read)
         if document is not None:
@@ -248,21 +247,13 @@ def _mentions(asked: Asked) -> Iterator[Mention]:
     """The other specs that a spec names, in its policy and in its request."""
     for index, dependency in enumerate(asked.policy.dependsOn):
         yield _mention(asked.view, dependency.name, ("spec", "dependsOn", index, "name"))
-    for name in dict.fromkeys(asked.kind.spec_dependencies(asked.request)):
-        yield _mention(asked.view, name, _loc_of_spec(asked.request, name), asked.kind.name)
+    references = {reference.name: reference for reference in reversed(asked.kind.references(asked.request))}
+    for reference in reversed(references.values()):
+        yield _mention(asked.view, reference.name, (*REQUEST, *reference.loc), asked.kind.name)
 
 
 def _mention(view: View, name: str, loc: Loc, needs_kind: str | None = None) -> Mention:
     return Mention(name, loc, view.problem(loc, "", "place"), needs_kind)
-
-
-def _loc_of_spec(request: JSON, name: str) -> Loc:
-    """Where a request names another spec: ``dependsOn: [{spec: name}]``."""
-    entries = request.get("dependsOn")
-    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if isinstance(entry, dict) and entry.get("spec") == name:
-            return (*REQUEST, "dependsOn", index, "spec")
-    return REQUEST
 
 
 def _place(project: Project, name: str) -> Place:

@@ -13,7 +13,7 @@ def test_a_long_wait_is_said_with_its_numbers() -> None:
     """What a burst takes is not worth a word; 325 calls at one a second are."""
     few = plan(desired(*(spec(name=f"job-{n}") for n in range(25))), recorded(), NOW)
     many = plan(desired(*(spec(name=f"job-{n}") for n in range(325))), recorded(), NOW)
-    rates = {"SubmitJob": Rate(1, 25)}
+    rates = {"SubmitJob": Rate(perSecond=1, burst=25)}
     assert pace(few, rates) == ()
     assert pace(many, rates) == ("325 SubmitJob calls take about 5 min: AWS's quota is 1 a second after the first 25",)
     assert pace(many, {}) == ()

@@ -168,7 +168,7 @@ def test_a_pass_that_comes_second_spends_no_quota() -> None:
     """Two passes with one plan: the second one's places are free again, and it is done at once."""
     here = world()
     made = plan(desired(spark()), here.ledger().recorded, NOW)
-    quota = Buckets({"StartJobRun": Rate(0.001, 1)}, here.clock)
+    quota = Buckets({"StartJobRun": Rate(perSecond=0.001, burst=1)}, here.clock)
     first, second = here.ledger(), here.ledger()
     for log in (first, second, second):
         here.apply(made, log, quota=quota)

@@ -36,7 +36,7 @@ class Time:
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
     """25 StartJobRun at once, then one a second."""
     clock = Time()
-    buckets = Buckets({"StartJobRun": Rate(1, 25)}, clock)
+    buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=25)}, clock)
     times = []
     for _ in range(30):
         assert buckets.acquire("StartJobRun")
@@ -47,7 +47,7 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
 def test_a_pause_fills_the_bucket_up_to_its_burst() -> None:
     """After an hour 25 go at once again, and not 3,600."""
     clock = Time()
-    buckets = Buckets({"StartJobRun": Rate(1, 25)}, clock)
+    buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=25)}, clock)
     for _ in range(25):
         buckets.acquire("StartJobRun")
     clock.at += 3600
@@ -62,7 +62,7 @@ def test_a_pause_fills_the_bucket_up_to_its_burst() -> None:
 def test_an_operation_without_a_rate_is_not_limited() -> None:
     """Batch documents none for ListJobs."""
     clock = Time()
-    buckets = Buckets({"SubmitJob": Rate(50, 50)}, clock)
+    buckets = Buckets({"SubmitJob": Rate(perSecond=50, burst=50)}, clock)
     assert all(buckets.acquire("ListJobs") for _ in range(1000))
     assert clock.slept == []
 
@@ -70,7 +70,7 @@ def test_an_operation_without_a_rate_is_not_limited() -> None:
 def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
     """The place it had reserved is free again."""
     clock, stop = Time(), Event()
-    buckets = Buckets({"StartJobRun": Rate(1, 1)}, clock)
+    buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=1)}, clock)
     buckets.acquire("StartJobRun")
     stop.set()
     assert not buckets.acquire("StartJobRun", stop)
@@ -82,7 +82,7 @@ def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
 def test_a_call_that_is_not_made_leaves_its_place_to_the_next() -> None:
     """Another pass was quicker: its quota is not spent here."""
     clock = Time()
-    buckets = Buckets({"StartJobRun": Rate(1, 2)}, clock)
+    buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=2)}, clock)
     for _ in range(50):
         buckets.acquire("StartJobRun")
         buckets.release("StartJobRun")
@@ -94,7 +94,7 @@ def test_a_call_that_is_not_made_leaves_its_place_to_the_next() -> None:
 def test_never_more_than_burst_and_rate_allow(gaps: list[float], burst: int, per_second: float) -> None:
     """In any span of time no more calls go than the burst and what the rate adds in it."""
     clock = Time()
-    buckets = Buckets({"x": Rate(per_second, burst)}, clock)
+    buckets = Buckets({"x": Rate(perSecond=per_second, burst=burst)}, clock)
     went = []
     for gap in gaps:
         clock.at += gap

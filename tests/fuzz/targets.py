@@ -52,7 +52,7 @@ def shown_safely(text: str) -> None:
 @cache
 def _checker() -> SpecChecker:
     source = SourceText("reconciler.yaml", PROJECT)
-    project = _project(source, list(yaml_documents(source.text))).project
+    project = _project(Path(), source, list(yaml_documents(source.text))).project
     return SpecChecker(project, tuple(project.spec.targets), warn=True)
 
 
@@ -84,7 +84,7 @@ def project_file(content: bytes) -> None:
     """The project file."""
     source = SourceText("reconciler.yaml", content.decode(errors="replace"))
     try:
-        made: Project = _project(source, list(yaml_documents(source.text))).project
+        made: Project = _project(Path(), source, list(yaml_documents(source.text))).project
         assert made.spec.targets
     except Unreadable as error:
         shown_safely(problems_text(list(unreadable(source, error))))

@@ -32,7 +32,7 @@ the request was accepted or not by another throw."""
 REFUSALS = {"throttled", "credentials"}
 """Fates after which a send is repeated many times: some other one must be possible too."""
 
-SLOW = {operation: Rate(0.02, 1) for operation in ("StartJobRun", "SubmitJob")}
+SLOW = {operation: Rate(perSecond=0.02, burst=1) for operation in ("StartJobRun", "SubmitJob")}
 """Quotas that make a second send of a process wait for most of a minute."""
 
 FREEZES = (9.0, 36.0, 200.0, 880.0, 1700.0, 5000.0, 5000.0, 100_000.0)

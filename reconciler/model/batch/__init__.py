@@ -7,7 +7,7 @@ What may not: clients, and anything about another service.
 from __future__ import annotations
 
 from reconciler.model.batch.rules import check, warn
-from reconciler.model.batch.submit_job import SubmitJobRequest, resolved, spec_dependencies
+from reconciler.model.batch.submit_job import SubmitJobRequest, references, resolved
 from reconciler.model.kind import Kind, Rate
 
 KIND = Kind(
@@ -23,7 +23,7 @@ KIND = Kind(
     check=check,
     warn=warn,
     is_streaming=lambda _request: False,
-    spec_dependencies=spec_dependencies,
-    rates={"SubmitJob": Rate(50, 50)},  # AWS Batch service quotas: transactions a second of SubmitJob
+    references=references,
+    rates={"SubmitJob": Rate(perSecond=50, burst=50)},  # AWS Batch service quotas: transactions a second of SubmitJob
     with_runs=resolved,
 )

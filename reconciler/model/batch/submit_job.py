@@ -15,6 +15,7 @@ from reconciler.model.batch.overrides import (
     EksPropertiesOverride,
     NodeOverrides,
 )
+from reconciler.model.kind import SpecReference
 from reconciler.model.patterns import (
     DEPENDENCY_TYPE,
     EXIT_CODE_GLOB,
@@ -119,9 +120,13 @@ class SubmitJobRequest(Shape):
     )
 
 
-def spec_dependencies(request: JSON) -> Sequence[str]:
-    """The names of the other specs that the request depends on, in order."""
-    return [name for _, entry in entries(request, "dependsOn") if (name := text(entry, "spec")) is not None]
+def references(request: JSON) -> Sequence[SpecReference]:
+    """The other specs that the request depends on, in order."""
+    return [
+        SpecReference(name, (*loc, "spec"), text(entry, "type") or "job")
+        for loc, entry in entries(request, "dependsOn")
+        if (name := text(entry, "spec")) is not None
+    ]
 
 
 def resolved(request: JSON, job_ids: Mapping[str, str]) -> JSON:
@@ -129,7 +134,7 @@ def resolved(request: JSON, job_ids: Mapping[str, str]) -> JSON:
 
     Raises `KeyError` for a name without a job id.
     """
-    if not spec_dependencies(request):
+    if not references(request):
         return request
     return {**request, "dependsOn": [_with_job_id(entry, job_ids) for entry in request["dependsOn"]]}
 

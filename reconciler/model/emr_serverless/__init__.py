@@ -24,13 +24,13 @@ KIND = Kind(
     check=check,
     warn=warn,
     is_streaming=is_streaming,
-    spec_dependencies=lambda _request: (),
+    references=lambda _request: (),
     # "Endpoints and quotas" of EMR Serverless: API rate limits of an account in a region
     rates={
-        "StartJobRun": Rate(1, 25),
-        "ListJobRuns": Rate(1, 25),
-        "CancelJobRun": Rate(1, 25),
-        "GetJobRun": Rate(10, 50),
+        "StartJobRun": Rate(perSecond=1, burst=25),
+        "ListJobRuns": Rate(perSecond=1, burst=25),
+        "CancelJobRun": Rate(perSecond=1, burst=25),
+        "GetJobRun": Rate(perSecond=10, burst=50),
     },
     with_runs=lambda request, _: request,
 )
