@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.app.decisions import Decision, SpecView, hand, which
-from reconciler.core.desired import sentence, suspension
+from reconciler.core.desired import sentence
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.unresolved import of_submission
 from reconciler.errors import ReconcilerError
+from reconciler.model.spec import suspension
 from reconciler.render.decisions import DecisionSummary
 
 if TYPE_CHECKING:

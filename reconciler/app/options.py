@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from reconciler.core.desired import DesiredSpec, Limits
+    from reconciler.core.desired import DesiredSpec
+    from reconciler.model.project import Limits
 
 TARGET_VARIABLE = "RECONCILER_TARGET"
 
@@ -35,11 +36,8 @@ class CommandOptions:
 
     def limits(self, limits: Limits) -> Limits:
         """The target's limits with those that were given laid over."""
-        if self.max_submissions is not None:
-            limits = replace(limits, max_submissions=self.max_submissions)
-        if self.max_cancellations is not None:
-            limits = replace(limits, max_cancellations=self.max_cancellations)
-        return limits
+        given = {"maxSubmissions": self.max_submissions, "maxCancellations": self.max_cancellations}
+        return limits.model_copy(update={name: limit for name, limit in given.items() if limit is not None})
 
 
 def target_name(choice: CommandOptions, environ: Mapping[str, str], default: str | None, targets: Iterable[str]) -> str:

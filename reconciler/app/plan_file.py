@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.app.session import Session
-    from reconciler.core.desired import Suspension
     from reconciler.core.identity import Place
     from reconciler.core.plan import Action, Plan
     from reconciler.core.state import Recorded
     from reconciler.model.base import JSON
+    from reconciler.model.spec import Suspension
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 

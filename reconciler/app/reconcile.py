@@ -19,12 +19,14 @@ from reconciler.apply.intents import Provenance
 from reconciler.aws.quota import pace
 from reconciler.core.absence import absences, conflicts, vanished
 from reconciler.core.decide import changed_names, plan
-from reconciler.core.desired import Desired, Limits, newest_commit, suspension
+from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.events import Absent, Observed, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.plan import ActionOutcome, ActionType
 from reconciler.errors import UsageError
 from reconciler.model.kind import kind_named
+from reconciler.model.project import Limits
+from reconciler.model.spec import suspension
 from reconciler.specs.git import actor, read_checkout
 from reconciler.specs.load import load
 
@@ -169,7 +171,7 @@ def _desired(
         selected=selected,
         others={name: spec for name, spec in specs.items() if selected is not None and name not in selected},
         suspension=suspension(session.project.spec.suspend),
-        limits=choice.limits(Limits(target.limits.maxSubmissions, target.limits.maxCancellations)),
+        limits=choice.limits(target.limits),
         settle_seconds=target.settleSeconds,
         on_unknown=target.onUnknown,
         allow_rollback=choice.allow_rollback,

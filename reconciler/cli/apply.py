@@ -67,7 +67,7 @@ def _approved(file: Path, choice: CommandOptions, manner: ApplyOptions) -> int:
     from reconciler.app.session import opened
     from reconciler.cli.passes import carry_out
     from reconciler.cli.plan_file import read
-    from reconciler.core.desired import suspension
+    from reconciler.model.spec import suspension
 
     if choice.only or choice.labels or choice.allow_rollback:
         raise click.UsageError("a plan file is applied whole: --only, -l and --allow-rollback belong to `plan --out`")

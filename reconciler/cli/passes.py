@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.app.session import Session
-    from reconciler.core.desired import Limits
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.state import Recorded
+    from reconciler.model.project import Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from reconciler.core.identity import Place
 from reconciler.core.state import SpecRecord
 from reconciler.core.times import parse_time
 from reconciler.model.base import JSON
-from reconciler.model.spec import Policy, Suspend
+from reconciler.model.project import Limits
+from reconciler.model.spec import Policy, Suspension
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +65,6 @@ class Checkout:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspension:
-    """Somebody stopped the work: why, who, until when (ISO 8601 text); `None` where it is not said."""
-
-    reason: str | None = None
-    owner: str | None = None
-    until: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much one pass may do; `None`: no limit."""
-
-    max_submissions: int | None = None
-    max_cancellations: int | None = 10
-
-
-@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that one target of a project asks for.
 
@@ -96,7 +80,7 @@ class Desired:
     selected: frozenset[str] | None = None
     checkout: Checkout = Checkout()
     suspension: Suspension | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     settle_seconds: int = 1500
     on_unknown: str = "Resubmit"
     allow_rollback: bool = False
@@ -106,17 +90,6 @@ class Desired:
     def spec(self, name: str) -> DesiredSpec | None:
         """A spec of this target, selected or not; `None` where there is none so called."""
         return self.specs.get(name) or self.others.get(name)
-
-
-def suspension(given: bool | Suspend) -> Suspension | None:
-    """What a `suspend:` of a file means; `None` where nothing is suspended."""
-    match given:
-        case False:
-            return None
-        case True:
-            return Suspension()
-        case Suspend():
-            return Suspension(given.reason, given.owner, given.until)
 
 
 def overdue(stopped: Suspension, now: datetime) -> bool:

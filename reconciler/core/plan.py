@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from reconciler.core.desired import (
-    Limits,
-    Source,
-)
+from reconciler.core.desired import Source
 from reconciler.core.identity import Place
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import LimitExceeded
 from reconciler.model.base import JSON
+from reconciler.model.project import Limits
 
 Op = Literal["add", "remove", "change", "reorder"]
 
@@ -194,10 +192,10 @@ class Plan:
             a.reason in COUNTED for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
         )
         cancellations = sum(a.action is ActionType.CANCEL for a in self.actions)
-        if limits.max_submissions is not None and submissions > limits.max_submissions:
-            raise LimitExceeded("maxSubmissions", limits.max_submissions, submissions, "--max-submissions")
-        if limits.max_cancellations is not None and cancellations > limits.max_cancellations:
-            raise LimitExceeded("maxCancellations", limits.max_cancellations, cancellations, "--max-cancellations")
+        if limits.maxSubmissions is not None and submissions > limits.maxSubmissions:
+            raise LimitExceeded("maxSubmissions", limits.maxSubmissions, submissions, "--max-submissions")
+        if cancellations > limits.maxCancellations:
+            raise LimitExceeded("maxCancellations", limits.maxCancellations, cancellations, "--max-cancellations")
 
     def with_changes(self, changes: dict[str, tuple[Change, ...]]) -> Plan:
         """The same plan with field differences laid in, by client token."""
@@ -221,7 +219,7 @@ SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 
 def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
     """The actions with those beyond `maxSubmissions` waiting: the oldest slots go first, then by name."""
-    most = limits.max_submissions
+    most = limits.maxSubmissions
     if most is None:
         return list(actions)
     counted = sum(a.action in SENDS and a.reason in COUNTED for a in actions)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message, suspension
+from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import SpecRecord
 from reconciler.core.submission import Submission
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import of_submission
+from reconciler.model.spec import suspension
 
 
 def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reconciler.core.desired import Ancestry, Desired, DesiredSpec, newest_commit, suspension
+from reconciler.core.desired import Ancestry, Desired, DesiredSpec, newest_commit
 from reconciler.core.events import ScheduledSince
 from reconciler.core.plan import MissedSlots, ScheduleChange
 from reconciler.core.state import Recorded, SpecRecord
@@ -21,7 +21,7 @@ from reconciler.core.times import (
     slots,
     time_text,
 )
-from reconciler.model.spec import Policy
+from reconciler.model.spec import Policy, suspension
 
 MOST_NAMED = 200
 """Missed slots that one event names one by one; more are a range."""

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.core.desired import Desired, DesiredSpec, Suspension, suspension
+from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.identity import client_token
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Submission
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
+from reconciler.model.spec import Suspension, suspension
 from reconciler.model.template import render_slot
 
 

@@ -70,8 +70,8 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-class Suspend(Strict):
-    """Why the work is stopped, who stopped it, and until when."""
+class Suspension(Strict):
+    """Why submissions and cancellations are stopped, who stopped them, and until when."""
 
     reason: str | None = Field(None, min_length=1, description="Why; shown in plans and in status.")
     owner: str | None = Field(None, min_length=1, description="Who to ask.")
@@ -83,12 +83,17 @@ class Suspend(Strict):
 
 
 def _suspend_form(value: Any) -> str:  # noqa: ANN401 - whatever the file holds there
-    return "mapping" if isinstance(value, (dict, Suspend)) else "boolean"
+    return "mapping" if isinstance(value, (dict, Suspension)) else "boolean"
 
 
 Suspended = Annotated[
-    Annotated[bool, Tag("boolean")] | Annotated[Suspend, Tag("mapping")], Discriminator(_suspend_form)
+    Annotated[bool, Tag("boolean")] | Annotated[Suspension, Tag("mapping")], Discriminator(_suspend_form)
 ]
+
+
+def suspension(given: bool | Suspension) -> Suspension | None:
+    """The suspension that a `suspend:` field declares; `None` if it is false."""
+    return Suspension() if given is True else given or None
 
 
 class Dependency(Strict):

@@ -7,8 +7,9 @@ from types import MappingProxyType
 import pytest
 
 from reconciler.app.options import CommandOptions, selected_names, target_name
-from reconciler.core.desired import DesiredSpec, Limits, Source
+from reconciler.core.desired import DesiredSpec, Source
 from reconciler.errors import UsageError
+from reconciler.model.project import Limits
 from reconciler.model.spec import Policy
 
 
@@ -101,8 +102,8 @@ def test_no_target_and_an_unknown_one():
 
 def test_limits():
     """A limit that is given replaces the target's, the other stays; zero is a limit."""
-    target = Limits(max_submissions=5, max_cancellations=6)
+    target = Limits(maxSubmissions=5, maxCancellations=6)
 
     assert target == CommandOptions().limits(target)
-    assert Limits(0, 6) == CommandOptions(max_submissions=0).limits(target)
-    assert Limits(5, 1) == CommandOptions(max_cancellations=1).limits(target)
+    assert Limits(maxSubmissions=0, maxCancellations=6) == CommandOptions(max_submissions=0).limits(target)
+    assert Limits(maxSubmissions=5, maxCancellations=1) == CommandOptions(max_cancellations=1).limits(target)

@@ -9,11 +9,13 @@ import pytest
 
 from reconciler.core.absence import absences, proving_looks
 from reconciler.core.decide import changed_names, plan
-from reconciler.core.desired import Ancestry, Checkout, Limits, Suspension
+from reconciler.core.desired import Ancestry, Checkout
 from reconciler.core.events import Unclear
 from reconciler.core.plan import Action, ActionType, Change, Reason
 from reconciler.core.state import Recorded, Sighting
 from reconciler.errors import LimitExceeded
+from reconciler.model.project import Limits
+from reconciler.model.spec import Suspension
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, spec, token
 
 
@@ -406,7 +408,7 @@ class TestGates:
 
     def test_a_suspended_project_waits(self) -> None:
         """Project level suspension stops submissions."""
-        action = decide(desired(spec("A"), suspension=Suspension("audit")), recorded())
+        action = decide(desired(spec("A"), suspension=Suspension(reason="audit")), recorded())
         assert (said(action), action.message) == (
             (ActionType.WAIT, Reason.SUSPENDED),
             "the project is suspended (audit)",
@@ -543,16 +545,16 @@ class TestPlanValue:
         """maxSubmissions refuses the whole plan."""
         made = plan(desired(spec("A"), spec("A", "b")), recorded(), NOW)
         with pytest.raises(LimitExceeded, match="maxSubmissions is 1, and this plan holds 2"):
-            made.check(Limits(max_submissions=1))
-        made.check(Limits(max_submissions=2))
+            made.check(Limits(maxSubmissions=1))
+        made.check(Limits(maxSubmissions=2))
 
     def test_too_many_cancellations_are_refused(self) -> None:
         """A typo that empties a folder does not stop everything."""
         events = [event for n in "abc" for event in ran("A", name=n, end="running", deletion_policy="Cancel")]
         made = plan(desired(spec("A", "z")), recorded(*events), NOW)
         with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan holds 3"):
-            made.check(Limits(max_cancellations=2))
-        made.check(Limits(max_cancellations=None))
+            made.check(Limits(maxCancellations=2))
+        made.check(Limits(maxCancellations=3))
 
     def test_pending_and_held_actions(self) -> None:
         """What does something, and what needs a person or an answer."""

@@ -13,12 +13,12 @@ import pytest
 from reconciler.core import events as e
 from reconciler.core.absence import vanished
 from reconciler.core.decide import plan
-from reconciler.core.desired import Ancestry, Checkout, Desired, Suspension
+from reconciler.core.desired import Ancestry, Checkout, Desired
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.schedule import due_slots, event_of
 from reconciler.core.state import Recorded, Sighting
 from reconciler.core.times import before, is_slot, newest_slot, next_slot, slots_between
-from reconciler.model.spec import Policy
+from reconciler.model.spec import Policy, Suspension
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, slot_intended, spec
 
 ONE, TWO, THREE = "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z", "2026-11-22T03:00:00Z"

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.desired import Limits
 from reconciler.core.events import CancelAsked
 from reconciler.core.plan import ActionType
 from reconciler.core.times import slots_between
+from reconciler.model.project import Limits
 from tests.builders import spec
 from tests.loop.world import World
 
@@ -47,7 +47,7 @@ def test_no_slot_twice_and_none_dropped(
     never overlaps, Replace never runs two; what was held or cancelled is never submitted again."""
     world = World(START, [spec("A", policy=policy)], lambda _a, _n: runs[len(world.runs) % len(runs)])
     world.refuse = lambda _action, _now: len(world.events) % 25 in refusals
-    world.extra = {"limits": Limits(limit)}
+    world.extra = {"limits": Limits(maxSubmissions=limit)}
     away = dict(outages)
     for step in range(110):
         world.reconcile()

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
-from reconciler.core.desired import DesiredSpec, Limits, Suspension
+from reconciler.core.desired import DesiredSpec
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import parse_time, time_text
+from reconciler.model.project import Limits
+from reconciler.model.spec import Suspension
 from tests.builders import spec
 from tests.loop.world import Fate, World, slots_of, well
 
@@ -382,7 +384,7 @@ class TestLimits:
     def test_slots_beyond_the_limit_wait_for_the_next_pass(self) -> None:
         """The oldest slots go first; nothing is lost."""
         specs = [spec("A", f"s{number}", policy={"schedule": "0 * * * *"}) for number in range(5)]
-        where = world(*specs, fate=well(60), limits=Limits(2))
+        where = world(*specs, fate=well(60), limits=Limits(maxSubmissions=2))
         where.reconcile()
         where.now = START + timedelta(hours=1)
         counts = []
@@ -394,7 +396,12 @@ class TestLimits:
 
     def test_changes_beyond_the_limit_leave_no_room(self) -> None:
         """What somebody asked for counts first; it is the plan as a whole that is refused."""
-        where = world(spec("A", "a"), spec("A", "z", policy={"schedule": "0 * * * *"}), fate=well(60), limits=Limits(1))
+        where = world(
+            spec("A", "a"),
+            spec("A", "z", policy={"schedule": "0 * * * *"}),
+            fate=well(60),
+            limits=Limits(maxSubmissions=1),
+        )
         where.specs, one_off = where.specs[1:], where.specs[0]
         where.reconcile()
         where.now = START + timedelta(hours=1)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.desired import DesiredSpec, Suspension
+from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import CancelAsked, Intended
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import parse_time, slots_between
+from reconciler.model.spec import Suspension
 from tests.builders import spec
 from tests.loop.world import World, slots_of, well
 
