@@ -38,7 +38,7 @@ def log_as_json() -> None:
 
 def start_logging(verbose: int) -> None:
     """Sends log lines to standard error: warnings of ours at 0, INFO at 1, DEBUG at 2, libraries too at 3."""
-    from reconciler.redact.text import MaskingFilter
+    from reconciler.redact.logs import MaskingFilter
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

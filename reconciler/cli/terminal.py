@@ -75,10 +75,9 @@ def echo_error(text: str) -> None:
 def harmless(text: str) -> str:
     """`text` with what looks like a secret masked, control characters escaped, and nothing in it that a CI runner takes
     for a command. Lines stay lines."""
-    from reconciler.redact.escape import escape, lines_text
-    from reconciler.redact.text import mask_text
+    from reconciler.redact.logs import masked_lines
 
-    return lines_text(escape(mask_text(text), single_line=False).split("\n"))
+    return masked_lines(text)
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

@@ -1,7 +1,7 @@
-"""Which names say that their value is a secret, and which values of such names are none all the same.
+"""Decides by its name whether a value is a secret.
 
-A name that hides too much is a danger as well: what is masked is not reviewed. So a match on the name is taken back
-where the value is plainly something else: a reference to a secret, a class name, a count, a path.
+Masking too much is a risk too, since nobody reviews what is masked. So a value under a secret-looking name is shown if
+it is clearly something else: a reference to a secret, a class name, a count, a path.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import re
 from functools import cache, lru_cache
 
 NOT_SECRET = frozenset({"clienttoken", "reconciler:token"})
-"""Tokens that are identities, not secrets: the reconciler's own, which people look runs up by."""
+"""The reconciler's own tokens. They identify runs and are not secrets."""
 
-MAX_KEY = 300  # longer names are not names
+MAX_KEY = 300  # characters of a name that are looked at
 
 
 @cache
 def _secret_words() -> re.Pattern[str]:
-    """Over a name split into lower-case words. Spark's own redaction pattern (secret, password, token, access.key) and
-    the names that other tools use."""
+    """Matches a name split into lower-case words: Spark's own redaction pattern (secret, password, token, access.key)
+    and the names that other tools use."""
     return re.compile(
         r"secret|passw(?:or)?d|passphrase|passcode|credential|userinfo"
         r"|(?:^| )[a-z0-9]*tokens?(?: |$)"
@@ -30,7 +30,7 @@ def _secret_words() -> re.Pattern[str]:
 
 @cache
 def _boundaries() -> re.Pattern[str]:
-    """Where one word of a name ends and the next begins: separators, ``aB``, ``ABc``."""
+    """Matches where one word of a name ends and the next begins: separators, ``aB``, ``ABc``."""
     return re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -48,8 +48,9 @@ def secret_key(key: str) -> bool:
 
 @cache
 def _reference() -> re.Pattern[str]:
-    """Values that name a secret instead of holding it: Secrets Manager and Parameter Store ARNs, EMR Serverless's
-    ``EMR.secret@NAME``, Batch's ``Ref::name``, CloudFormation's ``{{resolve:…}}``, placeholders, shell variables."""
+    """Matches values that name a secret instead of holding it: Secrets Manager and Parameter Store ARNs, EMR
+    Serverless's ``EMR.secret@NAME``, Batch's ``Ref::name``, CloudFormation's ``{{resolve:…}}``, placeholders, shell
+    variables."""
     return re.compile(
         r"arn:aws[a-z-]*:(?:secretsmanager|ssm|kms|iam):\S*"
         r"|EMR\.secret@\S+|Ref::[A-Za-z_]\w*|\{\{resolve:[^}]*\}\}"
@@ -83,11 +84,11 @@ PLAIN_BY_LAST_WORD = {
     "type": r"[A-Za-z_-]{1,24}",
     "version": r"\d{1,4}(?:\.\d{1,4})*|AWSCURRENT|AWSPREVIOUS",
 }
-"""What the value of a name with this last word looks like where it is what the name says: ``credentials.provider`` is a
-class. Such a value is still searched for secrets by shape."""
+"""The pattern of a harmless value, by the last word of its name: ``credentials.provider`` is a class. Such a value is
+still searched for secrets by shape."""
 
 SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm", "token"})
-"""Words before a credential in an Authorization header, which are none themselves."""
+"""Words before the credential in an Authorization header."""
 
 COUNTS = frozenset({
     "max", "min", "num", "number", "count", "limit", "length", "size", "retries", "tokens",
@@ -103,7 +104,7 @@ def _plain(last_word: str) -> re.Pattern[str] | None:
 
 
 def harmless(key: str, value: object) -> bool:
-    """Whether a value under a secret-looking name is plainly no secret: nothing, a switch, a reference to a secret, a
+    """Whether a value under a secret-looking name is clearly not a secret: empty, a boolean, a reference to a secret, a
     count under a name that counts, or what the last word of the name says (a class, a path, a name)."""
     text = str(value).strip()
     if isinstance(value, bool) or text.lower() in {"", "none", "null", "true", "false", "yes", "no"}:

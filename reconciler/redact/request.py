@@ -1,4 +1,4 @@
-"""Secrets inside requests, and inside any other JSON value: a copy without them, and their places."""
+"""Masks secrets in requests and other JSON values, and says where they are."""
 
 from __future__ import annotations
 
@@ -20,52 +20,54 @@ if TYPE_CHECKING:
 NAME_KEYS = ("name", "Name", "key", "Key")
 VALUE_KEYS = ("value", "Value")
 LONGEST_EMBEDDED = 1_000_000
-SHORTEST = 3  # characters of a secret that is looked for elsewhere
+SHORTEST = 3  # characters; a shorter secret would match almost any text
 
 
 def masked(request: JSON) -> JSON:
     """A copy of `request` in which secret values, and the secret parts of strings, are ``(sensitive)``.
 
-    Known by the name of their field, map key, environment variable or option (the argument before), or by their shape.
-    Also inside command strings, parameter strings and JSON embedded in strings. Keys, order and everything else stay.
+    A value is a secret because of the name of its field, map key, environment variable or option (the argument before
+    it), or because of its shape. Command strings, parameter strings and JSON embedded in strings are searched too.
+    Keys, order and everything else stay.
     """
-    copy: JSON = _Walk(_has_key_id(request)).value(request, (), None)
+    copy: JSON = _walked(request)[0]
     return copy
 
 
 def secret_places(request: JSON) -> list[Loc]:
     """The places of all values that `masked` would change, in the order of the request."""
-    walk = _Walk(_has_key_id(request))
-    walk.value(request, (), None)
-    return walk.places
+    return _walked(request)[1].places
 
 
 def secrets_of(request: JSON) -> tuple[str, ...]:
-    """The secrets themselves, as they stand in the request, the longest first: what others say may repeat them where
-    nothing tells that they are secrets. Very short ones are left out, since they would be found everywhere."""
-    walk = _Walk(_has_key_id(request))
-    walk.value(request, (), None)
-    return tuple(sorted({text for text in walk.secrets if len(text) >= SHORTEST}, key=lambda text: (-len(text), text)))
+    """The secrets of a request as written, the longest first. An AWS error message may quote them without a name beside
+    them. Secrets under three characters are left out."""
+    secrets = {text for text in _walked(request)[1].secrets if len(text) >= SHORTEST}
+    return tuple(sorted(secrets, key=lambda text: (-len(text), text)))
 
 
 def masked_at(path_keys: Sequence[str | int], value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """`value`, masked as `masked` does, as far as its own place tells: arguments before it are not known here.
+    """`value`, masked as `masked` would mask it at that path, but without looking at the arguments before it.
 
-    `path_keys` are the field names, map keys and indexes from the request down to it. An entry of a list may stand
-    under its name instead of its index, as in ``("containerOverrides", "environment", "DB_PASSWORD", "value")``.
+    `path_keys` are the field names, map keys and indexes from the request down to it. An entry of a list may be
+    given by its name instead of its index, as in ``("containerOverrides", "environment", "DB_PASSWORD", "value")``.
     """
-    return _Walk(_has_key_id(value)).value(value, tuple(path_keys), _governing(path_keys, value))
+    return _walked(value, path_keys)[0]
 
 
 def is_secret_at(path_keys: Sequence[str | int], value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether `value`, at that place, is a secret or holds one. Places as for `masked_at`."""
-    walk = _Walk(_has_key_id(value))
-    walk.value(value, tuple(path_keys), _governing(path_keys, value))
-    return bool(walk.places)
+    """Whether `value` at that path is a secret or holds one. Paths as for `masked_at`."""
+    return bool(_walked(value, path_keys)[1].places)
+
+
+def _walked(value: Any, path_keys: Sequence[str | int] = ()) -> tuple[Any, _Walk]:  # noqa: ANN401 - any JSON value
+    """The masked copy of `value`, and the walk that made it."""
+    walk = _Walk(any(has_access_key_id(text) for text in _texts(value)))
+    return walk.value(value, tuple(path_keys), _governing(path_keys, value)), walk
 
 
 def _governing(path_keys: Sequence[str | int], value: object) -> str | None:
-    """The name that says what the value is: the last one, passing over indexes and the ``value`` of a named entry."""
+    """The secret-looking name that the value is under: the last one, without indexes and the ``value`` of an entry."""
     names = [key for key in path_keys if isinstance(key, str)]
     if len(names) > 1 and path_keys[-1] in VALUE_KEYS:
         names.pop()
@@ -77,10 +79,6 @@ def _governing(path_keys: Sequence[str | int], value: object) -> str | None:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
-
-
-def _has_key_id(value: object) -> bool:
-    return any(has_access_key_id(text) for text in _texts(value))
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -99,7 +97,8 @@ def _texts(value: object) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk over a value, which fills `places` and `secrets`. `beside_key_id`: an AWS access key id is somewhere."""
+    """Copies a value without its secrets, and collects `places` and `secrets`. `beside_key_id`: the value holds an AWS
+    access key id, so its secret key may be near."""
 
     beside_key_id: bool
     places: list[Loc] = field(default_factory=list)
@@ -162,7 +161,7 @@ class _Walk:
         return text
 
     def _embedded(self, value: str) -> str | None:
-        """A JSON text without its secrets; `None` where `value` is no JSON text or holds none that JSON tells."""
+        """A JSON text without its secrets; `None` if `value` is not JSON, or has no secrets by the names in it."""
         if not value.lstrip().startswith(("{", "[")) or len(value) > LONGEST_EMBEDDED:
             return None
         try:
@@ -176,14 +175,14 @@ class _Walk:
 
 
 def _joined(governing: str | None, name: str) -> str | None:
-    """The name that governs what is under `name`, itself under a secret-looking one or not."""
+    """The secret-looking name for what is under `name`, which may itself be under one."""
     if governing:
         return f"{governing}.{name}"
     return name if secret_key(name) else None
 
 
 def _is_value_of(before: object, entry: object) -> bool:
-    """Whether the argument `before` is an option whose value, a secret, is `entry`."""
+    """Whether `entry` is the secret value of the option `before`."""
     if not isinstance(before, str) or not isinstance(entry, str | int | float):
         return False
     return is_secret_option(before) and is_option_value(before, str(entry))
@@ -194,14 +193,14 @@ SENSITIVE_CHANGED = "(sensitive, changed)"
 
 @cache
 def _steps() -> re.Pattern[str]:
-    """The parts of a path: an index, a quoted key, a field name."""
+    """One step of a path: an index, a quoted key or a field name."""
     return re.compile(r"\[(?P<index>\d+)\]|\[(?P<quoted>\"(?:[^\"\\]|\\.)*\")\]|\.?(?P<plain>[A-Za-z_][A-Za-z0-9_]*)")
 
 
 def path_keys(path: str) -> tuple[str | int, ...]:
-    """The keys of a path such as ``containerOverrides.environment["STAGE"].value``; names of entries come as text.
+    """The keys of a path such as ``containerOverrides.environment["STAGE"].value``; names of entries are strings.
 
-    What is no such path is one key: a plan file may hold anything.
+    Any other text is one key: a plan file may hold anything.
     """
     keys: list[str | int] = []
     position = 0
@@ -226,11 +225,10 @@ def _key(step: re.Match[str]) -> str | int:
 
 
 def masked_change(change: Change) -> tuple[Any, Any]:
-    """`before` and `after` of a change as they may be shown.
+    """`before` and `after` of a change, masked.
 
-    Where either is a secret, or they differ in nothing but one, what is there becomes ``(sensitive, changed)``; a side
-    that is not there (the `before` of an addition) stays `None`, and the other is ``(sensitive)``. Where only a part is
-    a secret, the rest is shown.
+    If either is a secret, or they differ only in a secret, both become ``(sensitive, changed)``. The missing side of an
+    addition or removal stays `None`, and the other is ``(sensitive)``. If only a part is a secret, the rest is shown.
     """
     keys = path_keys(change.path)
     before, after = masked_at(keys, change.before), masked_at(keys, change.after)

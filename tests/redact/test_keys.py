@@ -92,7 +92,7 @@ def test_words_of_a_name():
 
 def test_the_package_is_cheap_to_import():
     """Everything that logs imports it: neither pydantic nor deepdiff come with it."""
-    modules = ["escape", "keys", "request", "shapes", "text"]
+    modules = ["escape", "keys", "logs", "request", "shapes", "text"]
     program = f"import sys, {', '.join(f'reconciler.redact.{module}' for module in modules)}\n"
     program += "sys.exit(any(name in sys.modules for name in ('pydantic', 'deepdiff', 'yaml', 'click')))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from reconciler.redact.text import MaskingFilter
+from reconciler.redact.logs import MaskingFilter
 
 
 @pytest.fixture
