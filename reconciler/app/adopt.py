@@ -71,10 +71,12 @@ def described(sight: SpecView, run_id: str, waiting: Submission | None) -> Claim
     kind = sight.spec.kind if sight.spec is not None and waiting is None else at.kind
     if kind != at.kind:
         raise ReconcilerError(f"run {run_id} is a {at.kind}, and {sight.name} is a {kind}")
-    facts = sight.session.access.inventory(kind).described(at.locate, [run_id]).get(run_id)
+    inventory = sight.session.access.inventory(kind)
+    if inventory is None:
+        raise ReconcilerError(f"run {run_id} cannot be adopted: the service of {kind} does not describe runs by id")
+    facts = inventory.described(at.locate, [run_id]).get(run_id)
     if facts is None:
-        place = sight.session.access.inventory(kind).place(at.locate)
-        raise ReconcilerError(f"AWS knows no run {run_id} ({kind}, {place}): nothing was recorded")
+        raise ReconcilerError(f"AWS knows no run {run_id} ({kind}, {inventory.place(at.locate)}): nothing was recorded")
     if not isinstance(facts.report, RunReport):
         raise ReconcilerError(f"run {run_id}: {facts.report}")
     return Claimed(facts, facts.report, at.locate)

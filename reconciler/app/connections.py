@@ -112,9 +112,12 @@ class AwsConnections:
 
         return Buckets(rates(self._target), self._clock)
 
-    def inventory(self, kind: str) -> Inventory:
-        """What is in AWS of a kind. Raises as `service` does."""
-        return cast("Inventory", self.service(kind))
+    def inventory(self, kind: str) -> Inventory | None:
+        """The inventory of a kind, `None` if its service offers none. Raises as `service` does."""
+        from reconciler.core.ports import Inventory
+
+        service = self.service(kind)
+        return service if isinstance(service, Inventory) else None
 
     def check(self) -> None:
         """Connects, and so asks AWS whose credentials these are and what time it is; again where that was long ago.

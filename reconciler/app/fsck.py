@@ -14,7 +14,6 @@ from reconciler.core.events import Adopted, ManuallyAdopted, Observed
 from reconciler.core.fsck import (
     UNKNOWN_DIGEST,
     AwsInventory,
-    Finding,
     Identity,
     RebuiltSubmission,
     findings,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
     from reconciler.core.events import SubmissionEvent
+    from reconciler.core.findings import Finding
     from reconciler.core.fsck import ListedRun
     from reconciler.core.state import Recorded
 

@@ -20,7 +20,7 @@ from reconciler.specs.project import find_root, read_project
 if TYPE_CHECKING:
     from reconciler.core.ports import Store
     from reconciler.ledger.copy import Copied
-    from reconciler.ledger.verify import Verdict
+    from reconciler.ledger.verify import Report
     from reconciler.model.project import Target
 
 
@@ -72,7 +72,7 @@ def opened_store(site: Site, address: str | None = None, place: Place | None = N
             close()
 
 
-def verified(site: Site, *, renew: bool) -> Verdict:
+def verified(site: Site, *, renew: bool) -> Report:
     """Walks the site's ledger; with `renew` a fresh snapshot is kept of one that is sound. Raises as `verify` does."""
     from reconciler.ledger.verify import verify
 
@@ -85,7 +85,7 @@ def verified(site: Site, *, renew: bool) -> Verdict:
 
 def copied(
     site: Site, source: str, target: str, *, rename: bool, origin: Origin, progress: Callable[[int], None]
-) -> tuple[Copied, Verdict]:
+) -> tuple[Copied, Report]:
     """Copies a ledger from one address to another and walks the result, which gets a snapshot. Raises `UsageError`,
     `AccountMismatch` where a store in AWS is to be written with credentials of another account, and as
     `ledger.copy.copy` does."""
@@ -121,7 +121,7 @@ def _check_account(site: Site) -> None:
         access.close()
 
 
-def renew_snapshot(store: Store, verdict: Verdict) -> None:
+def renew_snapshot(store: Store, verdict: Report) -> None:
     """Keeps a snapshot of what was walked, if nothing but an old snapshot is wrong and the store keeps any."""
     from reconciler.core.ports import Snapshots
     from reconciler.ledger.snapshot import pack

@@ -190,8 +190,8 @@ def _look(now: datetime, services: Services, runs: Iterable[tuple[str, str, Mapp
     return Sighting(found, errors)
 
 
-Inventories = Callable[[str], Inventory]
-"""The inventory of a kind, by the kind's name."""
+Inventories = Callable[[str], Inventory | None]
+"""The inventory of a kind, by the kind's name; `None` if its service offers none."""
 
 Where = tuple[str, Mapping[str, str]]
 """A kind, and where a run of it is (`Submission.locate`)."""
@@ -204,6 +204,7 @@ class _Place:
     kind: str
     words: str
     locate: Mapping[str, str]
+    inventory: Inventory
     live: set[str] = field(default_factory=set)
 
 
@@ -211,13 +212,14 @@ def take_stock(
     recorded: Recorded, specs: Iterable[Where], place: Place, inventories: Inventories, since: str | None
 ) -> AwsInventory:
     """Lists every place of the recorded submissions and of `specs`. Runs whose id the ledger knows are not described:
-    their tags are known. A place that cannot be read is told in words; a guard that refuses raises."""
+    their tags are known. A place that cannot be read leaves its error; a guard that refuses raises."""
     known = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
     places: list[ListedQueue] = []
     present: list[ListedRun] = []
     gone: set[str] = set()
-    for each in _places(recorded, specs, inventories):
-        inventory = inventories(each.kind)
+    listed, unlisted = _places(recorded, specs, inventories)
+    for each in listed:
+        inventory = each.inventory
         try:
             run_ids = inventory.listed(each.locate, since)
             described = inventory.described(each.locate, [run_id for run_id in run_ids if run_id not in known])
@@ -229,20 +231,29 @@ def take_stock(
         ours = [run for facts in described.values() if (run := _ours(facts, each, place)) is not None]
         present += ours
         places.append(ListedQueue(each.kind, each.words, len(run_ids), len(ours) + sum(i in known for i in run_ids)))
-    return AwsInventory(tuple(places), tuple(sorted(present, key=lambda run: run.created_at)), frozenset(gone))
+    return AwsInventory(
+        tuple(places), tuple(sorted(present, key=lambda run: run.created_at)), frozenset(gone), unlisted
+    )
 
 
-def _places(recorded: Recorded, specs: Iterable[Where], inventories: Inventories) -> Sequence[_Place]:
-    """Each place once, by its words, with the live runs that should be in it."""
+def _places(
+    recorded: Recorded, specs: Iterable[Where], inventories: Inventories
+) -> tuple[Sequence[_Place], tuple[str, ...]]:
+    """Each place once, by its description, with the live runs that should be in it; and the kinds without inventory."""
     found: dict[tuple[str, str], _Place] = {}
+    unlisted: set[str] = set()
     submissions = list(recorded.by_token.values())
     wheres = [*((s.kind, s.locate, s.run_id if s.live else None) for s in submissions), *((*w, None) for w in specs)]
     for kind, locate, live in wheres:
-        words = inventories(kind).place(locate)
-        place = found.setdefault((kind, words), _Place(kind, words, locate))
+        inventory = inventories(kind)
+        if inventory is None:
+            unlisted.add(kind)
+            continue
+        words = inventory.place(locate)
+        place = found.setdefault((kind, words), _Place(kind, words, locate, inventory))
         if live is not None:
             place.live.add(live)
-    return [found[key] for key in sorted(found)]
+    return [found[key] for key in sorted(found)], tuple(sorted(unlisted))
 
 
 def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.app.fsck import Inspection
-    from reconciler.core.fsck import Finding, RebuiltSubmission
+    from reconciler.core.findings import Finding
+    from reconciler.core.fsck import RebuiltSubmission
 
 HELP = """Hold the ledger against AWS: runs with our tags that it does not know, runs that it knows and AWS does not,
 two runs of one submission. Writes nothing.
@@ -101,8 +102,9 @@ def _tell(inspection: Inspection, made: Sequence[RebuiltSubmission], left: Seque
 
 
 def _code(left: Sequence[Finding]) -> int:
+    from reconciler.core.findings import failures
     from reconciler.core.fsck import Check
 
     if any(finding.check is Check.UNREADABLE for finding in left):
         return ERROR
-    return PERSON if left else DONE
+    return PERSON if failures(left) else DONE

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.app.session import Session
-    from reconciler.ledger.open import Finding, Policy
+    from reconciler.core.findings import Finding
+    from reconciler.ledger.open import Policy
+
+MARKS = {"OK": "OK", "WARN": "ADVICE", "FAIL": "NG"}
+"""How a severity is printed."""
 
 HELP = """Make the store of a target's ledger ready, and say what to turn on.
 
@@ -38,7 +42,8 @@ Exit code 1 when something would harm a ledger there.
 def command(context: click.Context, /, **shared: Any) -> int:  # noqa: ANN401 - click's own values
     """Prints what is found, as it is found."""
     from reconciler.app.session import opened
-    from reconciler.ledger.open import Grade, Policy
+    from reconciler.core.findings import Severity
+    from reconciler.ledger.open import Policy
 
     wrong, policies = 0, []
     with opened(chosen(context, shared)) as session:
@@ -49,8 +54,8 @@ def command(context: click.Context, /, **shared: Any) -> int:  # noqa: ANN401 - 
             if isinstance(found, Policy):
                 policies.append(found)
             else:
-                wrong += found.grade is Grade.WRONG
-                out(f"{f'[{found.grade.value}]':9}{found.text}.")
+                wrong += found.severity is Severity.FAIL
+                out(f"{f'[{MARKS[found.severity]}]':9}{found.message}.")
     for policy in policies:
         out(f"\n{policy.title}\n\n{policy.text}")
     if wrong:

@@ -11,8 +11,12 @@ from reconciler.cli.options import FORMAT_TEXT_JSON, chosen, place_options
 from reconciler.cli.terminal import coloured, out
 
 if TYPE_CHECKING:
-    from reconciler.ledger.verify import Finding, Verdict
+    from reconciler.core.findings import Finding
+    from reconciler.ledger.verify import Report
     from reconciler.model.base import JSON
+
+RESULTS = {"OK": "OK", "WARN": "SKIP", "FAIL": "NG"}
+"""How a severity is printed, in text and in JSON."""
 
 HELP = """Walk the whole log of the target's ledger, without trusting a snapshot: gaps, the chain of checksums, events
 that cannot be read or cannot follow each other, whose ledger it is, and whether the snapshot is right.
@@ -48,21 +52,21 @@ def command(
     return 1 if verdict.wrong() else 0
 
 
-def verdict_text(verdict: Verdict, color: bool = False) -> str:
+def verdict_text(verdict: Report, color: bool = False) -> str:
     """One line for each finding, ``[OK]``, ``[NG]`` or ``[SKIP]``, with what to do below, and a summary."""
     from reconciler.render.text import GREEN, RED, YELLOW, Style, lines_text, plain
 
     style = Style(color)
-    paints = {"OK": GREEN, "NG": RED, "SKIP": YELLOW}
+    paints = {"OK": GREEN, "FAIL": RED, "WARN": YELLOW}
     lines = []
     for finding in verdict.findings:
-        mark = style.paint(f"[{finding.judgement}]", paints[finding.judgement])
-        lines.append(f"{mark} {finding.subject}: {plain(_placed(finding))}")
+        mark = style.paint(f"[{RESULTS[finding.severity]}]", paints[finding.severity])
+        lines.append(f"{mark} {finding.check}: {plain(_placed(finding))}")
         lines += [f"     {plain(finding.advice)}"] if finding.advice else []
     counts = f"{verdict.positions} positions, {verdict.events} events"
     wrong = len(verdict.wrong())
     end = (
-        f"{wrong} of {len({finding.subject for finding in verdict.findings})} checks failed."
+        f"{wrong} of {len({finding.check for finding in verdict.findings})} checks failed."
         if wrong
         else "nothing is wrong."
     )
@@ -73,7 +77,7 @@ def _placed(finding: Finding) -> str:
     return finding.message if finding.position is None else f"position {finding.position}: {finding.message}"
 
 
-def verdict_json(verdict: Verdict) -> JSON:
+def verdict_json(verdict: Report) -> JSON:
     """``{"ledger", "ok", "positions", "events", "head", "checks": [{"check", "result", "position", …}]}``."""
     return {
         "ledger": verdict.address,
@@ -83,8 +87,8 @@ def verdict_json(verdict: Verdict) -> JSON:
         "head": verdict.head,
         "checks": [
             {
-                "check": str(finding.subject),
-                "result": str(finding.judgement),
+                "check": str(finding.check),
+                "result": RESULTS[finding.severity],
                 "position": finding.position,
                 "message": finding.message,
                 "advice": finding.advice,

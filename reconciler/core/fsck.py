@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.core.findings import Finding, Severity
 from reconciler.core.identity import Place
 from reconciler.core.state import Recorded
 from reconciler.core.submission import Submission
@@ -23,6 +24,7 @@ class Check(StrEnum):
     LOST = "lost"  # the ledger says that it is live, and AWS does not know it
     UNRESOLVED = "unresolved"  # it may run, and AWS shows no run of it
     UNREADABLE = "unreadable"  # a place could not be listed
+    NOT_COMPARED = "not-compared"  # the service of a kind has no inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +64,25 @@ class ListedQueue:
 @dataclass(frozen=True, slots=True)
 class AwsInventory:
     """Everything that AWS was asked for: the places; `present`, the runs with our tags that the ledger does not know by
-    their ids, oldest first; and `gone`, the ids of live runs that AWS does not know."""
+    their ids, oldest first; `gone`, the ids of live runs that AWS does not know; and `unlisted`, the kinds whose
+    service offers no `ports.Inventory`."""
 
     places: tuple[ListedQueue, ...] = ()
     present: tuple[ListedRun, ...] = ()
     gone: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be, in one sentence, with the commands that a person may use."""
-
-    check: Check
-    message: str
-    name: str | None = None
-    run_id: str | None = None
-    token: str | None = None
-    commands: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
 
 def findings(recorded: Recorded, stock: AwsInventory, place: Place) -> tuple[Finding, ...]:
     """Everything that is wrong, by name: what could not be read comes first."""
     unread = [
-        Finding(Check.UNREADABLE, f"{listed.kind}, {listed.place}: {listed.error}")
+        Finding(Severity.FAIL, f"{listed.kind}, {listed.place}: {listed.error}", Check.UNREADABLE)
         for listed in stock.places
         if listed.error
+    ]
+    unread += [
+        Finding(Severity.WARN, f"{kind} cannot be compared: its service does not list runs", Check.NOT_COMPARED)
+        for kind in stock.unlisted
     ]
     found = [
         *(finding for run in stock.present if (finding := _of_run(run, recorded, place)) is not None),
@@ -115,7 +111,7 @@ def _of_run(run: ListedRun, recorded: Recorded, place: Place) -> Finding | None:
 
 
 def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ...] = ()) -> Finding:
-    return Finding(check, message, run.name, run.run_id, run.token, commands)
+    return Finding(Severity.FAIL, message, check, name=run.name, run_id=run.run_id, token=run.token, commands=commands)
 
 
 def _of_ledger(recorded: Recorded, stock: AwsInventory, place: Place) -> Iterator[Finding]:
@@ -126,11 +122,11 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, place: Place) -> Iterato
         if submission.live and submission.run_id in stock.gone:
             run_id, state = submission.run_id, submission.run_state
             said = f"run {run_id} of {_which(submission)} was {state}, and AWS does not know it"
-            yield Finding(Check.LOST, said, name, run_id, token)
+            yield Finding(Severity.FAIL, said, Check.LOST, name=name, run_id=run_id, token=token)
         elif submission.unresolved and token not in tokens:
             said = f"the outcome of {_which(submission)} is unknown, and AWS shows no run with its tag"
             ways = tuple(resolve(name, decision, place.target, token) for decision in ("submit", "abandon"))
-            yield Finding(Check.UNRESOLVED, said, name, None, token, ways)
+            yield Finding(Severity.FAIL, said, Check.UNRESOLVED, name=name, token=token, commands=ways)
 
 
 def _which(submission: Submission) -> str:

@@ -261,8 +261,13 @@ class RunFacts:
     report: RunReport | str
 
 
+@runtime_checkable
 class Inventory(Protocol):
-    """What is in AWS, whoever started it: for people's commands, not for a pass. Services offer it beside `Service`."""
+    """Lists what is in AWS, whoever started it. An adapter may implement it beside `Service`.
+
+    `fsck` and `adopt` need it and passes do not: without it a kind still plans and applies, `fsck` reports that it
+    cannot compare that kind, and `adopt` refuses.
+    """
 
     def place(self, locate: Mapping[str, str]) -> str:
         """Where runs with this `locate` are listed, in words: ``application 00f…``, ``queue etl``. Equal words, one

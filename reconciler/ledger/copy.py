@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from reconciler.core.events import Renamed
+from reconciler.core.findings import failures
 from reconciler.core.identity import Place
 from reconciler.core.ports import Clock, Store
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, LedgerMissing
 from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pin_of, walk
 from reconciler.ledger.log import append_with_retries
-from reconciler.ledger.verify import Judgement, Verdict, verify
+from reconciler.ledger.verify import Report, verify
 
 NAMED = 3
 """Specs that a message names at most."""
@@ -78,9 +79,9 @@ def _origin(source: Store, place: Place) -> Place:
     return origin
 
 
-def _check(verdict: Verdict, *, moved: bool) -> None:
+def _check(verdict: Report, *, moved: bool) -> None:
     """Raises `LedgerError` for a ledger that is damaged, or that has something open that only its place can close."""
-    wrong = [finding for finding in verdict.findings if finding.judgement is Judgement.NG]
+    wrong = failures(verdict.findings)
     if wrong:
         raise LedgerError(f"the ledger {verdict.address} is not copied: {wrong[0].message}. {wrong[0].advice}")
     unresolved = sorted({submission.name for submission in verdict.recorded.unresolved()})
@@ -107,7 +108,7 @@ def _rewritten(position: int, raw: bytes, link: str | None, place: Place) -> byt
     return json.dumps(form, separators=(",", ":")).encode("ascii")
 
 
-def _renamed(verdict: Verdict, origin: Place, move: Move, clock: Clock) -> Renamed:
+def _renamed(verdict: Report, origin: Place, move: Move, clock: Clock) -> Renamed:
     return Renamed(
         at=time_text(datetime.fromtimestamp(clock.now(), UTC)),
         project=origin.project,

@@ -13,10 +13,11 @@ from botocore.exceptions import ClientError
 
 from reconciler.aws.clients import arn_partition
 from reconciler.aws.errors import ledger_code_of, translated
+from reconciler.core.findings import Finding, fail, ok, warn
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerDenied, LedgerError, LedgerStoreMissing
 from reconciler.ledger.dynamodb import PARTITION, POSITION, DynamoStore, Table
-from reconciler.ledger.open import Finding, Grade, Policy, standing, statements
+from reconciler.ledger.open import Policy, standing, statements
 
 KEYS = [(PARTITION, "HASH", "S"), (POSITION, "RANGE", "N")]
 """Name, role and type of each key."""
@@ -32,12 +33,12 @@ def prepare(url: str, _root: Path, place: Place) -> Iterator[Finding | Policy]:
         described = _described(table)
         if described is None:
             _make(table)
-            yield Finding(Grade.OK, f"the table {table.name} was made in {place.region}, paid by request")
+            yield ok(f"the table {table.name} was made in {place.region}, paid by request")
             yield _recovery_on(table)
             described = _described(table) or {}
         keys = _keys(described)
         if keys != KEYS:
-            yield Finding(Grade.WRONG, f"the table {table.name} has other keys than a ledger's: {_words(keys)}")
+            yield fail(f"the table {table.name} has other keys than a ledger's: {_words(keys)}")
             return
         yield standing(store)
         yield _expiry(table)
@@ -83,8 +84,8 @@ def _recovery_on(table: Table) -> Finding:
                 TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
             )
     except LedgerError as error:
-        return Finding(Grade.ADVICE, f"point-in-time recovery could not be turned on: {error}")
-    return Finding(Grade.OK, "point-in-time recovery was turned on")
+        return warn(f"point-in-time recovery could not be turned on: {error}")
+    return ok("point-in-time recovery was turned on")
 
 
 def _keys(described: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -106,18 +107,16 @@ def _expiry(table: Table) -> Finding:
     except LedgerDenied:
         return _unseen(table, "time to live", "dynamodb:DescribeTimeToLive")
     if answer.get("TimeToLiveDescription", {}).get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
-        return Finding(
-            Grade.WRONG,
+        return fail(
             f"time to live is on for {table.name}: a ledger must not expire. Turn it off, or use another table",
         )
-    return Finding(Grade.OK, "time to live is off: nothing expires")
+    return ok("time to live is off: nothing expires")
 
 
 def _protection(table: Table, described: Mapping[str, Any]) -> Finding:
     if described.get("DeletionProtectionEnabled"):
-        return Finding(Grade.OK, "the table is protected against deletion")
-    return Finding(
-        Grade.ADVICE,
+        return ok("the table is protected against deletion")
+    return warn(
         "the table is not protected against deletion. Turn it on: "
         f"aws dynamodb update-table --table-name {table.name} --deletion-protection-enabled",
     )
@@ -131,16 +130,15 @@ def _recovery(table: Table) -> Finding:
         return _unseen(table, "point-in-time recovery", "dynamodb:DescribeContinuousBackups")
     found = answer.get("ContinuousBackupsDescription", {}).get("PointInTimeRecoveryDescription", {})
     if found.get("PointInTimeRecoveryStatus") == "ENABLED":
-        return Finding(Grade.OK, "point-in-time recovery is on: a damaged table can be restored under another name")
-    return Finding(
-        Grade.ADVICE,
+        return ok("point-in-time recovery is on: a damaged table can be restored under another name")
+    return warn(
         "point-in-time recovery is off. Turn it on: aws dynamodb update-continuous-backups "
         f"--table-name {table.name} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
     )
 
 
 def _unseen(table: Table, what: str, action: str) -> Finding:
-    return Finding(Grade.ADVICE, f"{what} could not be looked at: these credentials have no {action} on {table.name}")
+    return warn(f"{what} could not be looked at: these credentials have no {action} on {table.name}")
 
 
 def _policy(store: DynamoStore, place: Place) -> Policy:

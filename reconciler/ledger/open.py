@@ -5,31 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from reconciler.core.findings import Finding, ok
 from reconciler.core.identity import Place
 from reconciler.core.ports import Clock, Store
 from reconciler.errors import LedgerError, LedgerMissing
 from reconciler.ledger.log import Log
-
-
-class Grade(Enum):
-    """How a finding is meant: fine, better otherwise, or a reason not to keep a ledger there."""
-
-    OK = "OK"
-    ADVICE = "ADVICE"
-    WRONG = "NG"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at, as a sentence."""
-
-    grade: Grade
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +41,8 @@ def standing(store: Store) -> Finding:
     except LedgerMissing:
         begun = False
     if begun:
-        return Finding(Grade.OK, "it holds a ledger of this project and target, which can be read")
-    return Finding(Grade.OK, "it holds no ledger of this project and target yet: the first write begins it")
+        return ok("it holds a ledger of this project and target, which can be read")
+    return ok("it holds no ledger of this project and target yet: the first write begins it")
 
 
 STORES = {

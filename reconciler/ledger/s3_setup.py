@@ -13,9 +13,10 @@ from botocore.exceptions import ClientError
 
 from reconciler.aws.clients import arn_partition
 from reconciler.aws.errors import ledger_code_of, translated
+from reconciler.core.findings import Finding, fail, ok, warn
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerDenied
-from reconciler.ledger.open import Finding, Grade, Policy, standing, statements
+from reconciler.ledger.open import Policy, standing, statements
 from reconciler.ledger.s3 import S3Store
 
 PROBE = b"This object shows that the bucket refuses a second write. It means nothing to the ledger.\n"
@@ -41,12 +42,11 @@ def _conditional(store: S3Store) -> Finding:
     key = f"{store.keys.folder}probe"
     store.put_if_none(key, PROBE)
     if store.put_if_none(key, PROBE):
-        return Finding(
-            Grade.WRONG,
+        return fail(
             f"{store.keys.bucket} takes a second write of the same key in spite of If-None-Match: two reconcilers "
             "would overwrite each other. Use a bucket of Amazon S3 itself",
         )
-    return Finding(Grade.OK, "a second write of the same key is refused: conditional writes work")
+    return ok("a second write of the same key is refused: conditional writes work")
 
 
 def _versioning(store: S3Store) -> Finding:
@@ -57,9 +57,8 @@ def _versioning(store: S3Store) -> Finding:
     except LedgerDenied:
         return _unseen("versioning", "s3:GetBucketVersioning", bucket)
     if on:
-        return Finding(Grade.OK, "versioning is on: what is deleted by mistake can be restored")
-    return Finding(
-        Grade.ADVICE,
+        return ok("versioning is on: what is deleted by mistake can be restored")
+    return warn(
         "versioning is off: what is deleted by mistake is lost. Turn it on: aws s3api put-bucket-versioning "
         f"--bucket {bucket} --versioning-configuration Status=Enabled",
     )
@@ -75,13 +74,12 @@ def _lifecycle(store: S3Store) -> Iterator[Finding]:
         return
     harmful = [(rule.get("ID") or "without a name", what) for rule in rules if (what := _harm(rule, store.keys.log))]
     for name, what in harmful:
-        yield Finding(
-            Grade.WRONG,
+        yield fail(
             f"the lifecycle rule {name} {what} objects under {store.keys.log}: the ledger would come apart, and what "
             "it held would run again. Leave this prefix out of the rule",
         )
     if not harmful:
-        yield Finding(Grade.OK, f"no lifecycle rule expires or archives objects under {store.keys.log}")
+        yield ok(f"no lifecycle rule expires or archives objects under {store.keys.log}")
 
 
 def _rules(store: S3Store) -> list[Mapping[str, Any]]:
@@ -116,7 +114,7 @@ def _covers(rule: Mapping[str, Any], log: str) -> bool:
 
 
 def _unseen(what: str, action: str, bucket: str) -> Finding:
-    return Finding(Grade.ADVICE, f"{what} could not be looked at: these credentials have no {action} on {bucket}")
+    return warn(f"{what} could not be looked at: these credentials have no {action} on {bucket}")
 
 
 def _policies(store: S3Store, place: Place) -> Iterator[Policy]:

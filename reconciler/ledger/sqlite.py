@@ -18,9 +18,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+from reconciler.core.findings import Finding, ok
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly, LedgerUnreachable
-from reconciler.ledger.open import Finding, Grade, Policy, standing
+from reconciler.ledger.open import Policy, standing
 from reconciler.ledger.sqlite_file import allowed, check_identity, connect, create, translated
 
 BUSY_SECONDS = 5.0
@@ -293,4 +294,4 @@ def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
     """Creates nothing. Raises `LedgerError` for a file that is no ledger."""
     store = open_store(url, root, place)
     yield standing(store)
-    yield Finding(Grade.OK, "a file needs no preparation; keep it on a local disk that stays")
+    yield ok("a file needs no preparation; keep it on a local disk that stays")

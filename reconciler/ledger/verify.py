@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.core import events as e
+from reconciler.core.findings import Finding, Severity, failures
 from reconciler.core.fold import fold
 from reconciler.core.identity import Place
 from reconciler.core.ports import Snapshots, Store
@@ -29,28 +30,9 @@ class Subject(StrEnum):
     SNAPSHOT = "snapshot"  # adds up to what the batches do
 
 
-class Judgement(StrEnum):
-    """How something was found."""
-
-    OK = "OK"
-    NG = "NG"
-    SKIP = "SKIP"  # there is nothing to look at, or damage hides it
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of a verdict: a sentence, the position where something is wrong, and what to do about it."""
-
-    subject: Subject
-    judgement: Judgement
-    message: str
-    position: int | None = None
-    advice: str | None = None
-
-
 @dataclass(slots=True)
-class Verdict:
-    """What a walk found. `head` is the checksum of the batch at the last position, `recorded` what the events add up
+class Report:
+    """The result of a walk. `head` is the checksum of the batch at the last position, `recorded` what the events add up
     to: both mean something only where nothing is wrong."""
 
     address: str
@@ -62,7 +44,7 @@ class Verdict:
 
     def wrong(self) -> set[Subject]:
         """What something is wrong with."""
-        return {finding.subject for finding in self.findings if finding.judgement is Judgement.NG}
+        return {Subject(finding.check) for finding in failures(self.findings)}
 
 
 RESTORE = "Restore the ledger from a copy; never go on with a new, empty one: everything would run again."
@@ -72,7 +54,7 @@ BLINDING = {Subject.STORE, Subject.POSITIONS, Subject.BATCHES, Subject.EVENTS}
 PASSED_OVER = "Nothing rests on it: it is passed over, and replaced as the ledger grows."
 
 
-def verify(store: Store, place: Place) -> Verdict:
+def verify(store: Store, place: Place) -> Report:
     """Walks the ledger of a place. Raises `LedgerMissing` where there is none, `LedgerUnreachable` where it did not
     answer, and any other `LedgerError` that says nothing about what is stored."""
     content = _content(store)
@@ -100,7 +82,7 @@ class _Walk:
 
     def __init__(self, address: str, place: Place, snapshot: Snapshot | None) -> None:
         self.chain = Chain(address, place)
-        self._verdict = Verdict(address)
+        self._verdict = Report(address)
         self._place, self._snapshot = place, snapshot
         self._blind = False
         self._linked = True  # whether the batch before is known
@@ -127,7 +109,7 @@ class _Walk:
 
     def wrong(self, subject: Subject, position: int | None, message: str, advice: str) -> None:
         """Notes something that is wrong."""
-        self._verdict.findings.append(Finding(subject, Judgement.NG, message, position, advice))
+        self._verdict.findings.append(Finding(Severity.FAIL, message, subject, position, advice=advice))
         self._blind = self._blind or subject in BLINDING
 
     def _gap(self, position: int) -> None:
@@ -192,10 +174,10 @@ class _Walk:
                 "Replace it now: reconciler ledger verify --new-snapshot",
             )  # fmt: skip
 
-    def verdict(self, content: tuple[int, Snapshot | None] | None) -> Verdict:
+    def verdict(self, content: tuple[int, Snapshot | None] | None) -> Report:
         """The end of the walk: what was not found wrong is right, where it could be seen."""
         verdict = self._verdict
-        told = {finding.subject for finding in verdict.findings}
+        told = {finding.check for finding in verdict.findings}
         beyond = self._snapshot is not None and self._snapshot.recorded.position > verdict.positions
         if beyond and Subject.STORE not in told and content is not None:
             self.wrong(
@@ -205,7 +187,7 @@ class _Walk:
             )  # fmt: skip
             told.add(Subject.SNAPSHOT)
         verdict.findings += [self._silent(subject, content) for subject in Subject if subject not in told]
-        verdict.findings.sort(key=lambda finding: (list(Subject).index(finding.subject), finding.position or 0))
+        verdict.findings.sort(key=lambda finding: (list(Subject).index(Subject(finding.check)), finding.position or 0))
         return verdict
 
     def _silent(self, subject: Subject, content: tuple[int, Snapshot | None] | None) -> Finding:
@@ -215,7 +197,7 @@ class _Walk:
             return self._snapshot_finding(content)
         if subject is Subject.EVENTS and self._blind:
             message = f"events are judged up to position {verdict.recorded.position}: what comes then hides the rest"
-            return Finding(subject, Judgement.SKIP, message)
+            return Finding(Severity.WARN, message, subject)
         message = {
             Subject.STORE: "everything could be read",
             Subject.POSITIONS: f"1 to {last}, none missing",
@@ -224,18 +206,18 @@ class _Walk:
             Subject.PIN: described(pin_at(self._place)),
             Subject.EVENTS: f"all {verdict.events} can follow what came before them",
         }[subject]
-        return Finding(subject, Judgement.OK, message)
+        return Finding(Severity.OK, message, subject)
 
     def _snapshot_finding(self, content: tuple[int, Snapshot | None] | None) -> Finding:
         if content is None:
-            return Finding(Subject.SNAPSHOT, Judgement.SKIP, "there is none")
+            return Finding(Severity.WARN, "there is none", Subject.SNAPSHOT)
         position, snapshot = content
         if snapshot is None:
             message = f"that of position {position} is damaged or of another version. {PASSED_OVER}"
-            return Finding(Subject.SNAPSHOT, Judgement.SKIP, message)
+            return Finding(Severity.WARN, message, Subject.SNAPSHOT)
         if self._blind:
-            return Finding(Subject.SNAPSHOT, Judgement.SKIP, f"that of position {position} cannot be judged")
-        return Finding(Subject.SNAPSHOT, Judgement.OK, f"that of position {position} is what the batches add up to")
+            return Finding(Severity.WARN, f"that of position {position} cannot be judged", Subject.SNAPSHOT)
+        return Finding(Severity.OK, f"that of position {position} is what the batches add up to", Subject.SNAPSHOT)
 
 
 def _prev(batch: Batch | None, raw: bytes, unknown: str | None) -> object:

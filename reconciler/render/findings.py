@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission
+from reconciler.core.findings import Finding, Severity, failures
+from reconciler.core.fsck import Check, ListedQueue, RebuiltSubmission
 from reconciler.core.identity import Place
 from reconciler.model.base import JSON
 from reconciler.render.plan_text import place_line
-from reconciler.render.text import GREEN, RED, Style, count, lines_text, plain, sentence
+from reconciler.render.text import GREEN, RED, YELLOW, Style, count, lines_text, plain, sentence
 
 
 def fsck_text(
     place: Place, ledger: str, places: Sequence[ListedQueue], found: Sequence[Finding], color: bool = False
 ) -> str:
-    """One line for what is as it should be, ``[OK]``, and for each finding, ``[NG]``, with commands below it. `ledger`
-    says in words what was read. Without a line end."""
+    """One line for each place that was read, ``[OK]``, and for each finding, ``[NG]`` or ``[SKIP]`` by its severity,
+    with commands below it. `ledger` describes what was read. Without a line end."""
     style = Style(color)
-    good, bad = style.paint("[OK]", GREEN), style.paint("[NG]", RED)
+    good = style.paint("[OK]", GREEN)
+    marks = {Severity.FAIL: style.paint("[NG]", RED), Severity.WARN: style.paint("[SKIP]", YELLOW)}
     lines = [place_line(place), "", f"{good} {plain(ledger)}"]
     for listed in places:
         if listed.error is None:
@@ -27,11 +29,12 @@ def fsck_text(
             )
             lines.append(f"{good} {plain(told)}")
     for finding in found:
-        lines.append(f"{bad} {sentence(finding.message)}")
+        lines.append(f"{marks[finding.severity]} {sentence(finding.message)}")
         lines += [f"       {plain(command)}" for command in finding.commands]
     if any(finding.check is Check.UNKNOWN_TOKEN for finding in found):
         lines += ["", plain(f"To record what the ledger lacks: reconciler fsck --adopt -t {place.target}")]
-    lines += ["", style.bold(f"{count(len(found), 'finding')}." if found else "No findings.")]
+    failed = len(failures(found))
+    lines += ["", style.bold(f"{count(failed, 'finding')}." if failed else "No findings.")]
     return lines_text(lines)
 
 
@@ -58,7 +61,7 @@ def fsck_json(
         **asdict(place),
         "ledger_position": position,
         "places": [asdict(listed) for listed in places],
-        "findings": [{**asdict(finding), "check": str(finding.check)} for finding in found],
+        "findings": [_finding_json(finding) for finding in found],
         "adopted": [
             {
                 "name": numbered.run.name,
@@ -71,5 +74,16 @@ def fsck_json(
             }
             for numbered in adopted
         ],
-        "ok": not found,
+        "ok": not failures(found),
+    }
+
+
+def _finding_json(finding: Finding) -> JSON:
+    return {
+        "check": str(finding.check),
+        "message": finding.message,
+        "name": finding.name,
+        "run_id": finding.run_id,
+        "token": finding.token,
+        "commands": finding.commands,
     }

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.findings import Finding, Severity
 from reconciler.errors import LedgerMissing, LedgerStoreMissing
-from reconciler.ledger.open import Finding, Grade, Policy, prepare
+from reconciler.ledger.open import Policy, prepare
 from tests.aws.stub import Act, Stub, answer, http, reply
 from tests.ledger.builders import PLACE
 from tests.ledger.conftest import Opening
@@ -27,15 +28,15 @@ def found(url: str, root: Path = Path()) -> tuple[list[Finding], list[Policy]]:
     return findings, [one for one in everything if isinstance(one, Policy)]
 
 
-def graded(findings: list[Finding], grade: Grade) -> list[str]:
-    """The sentences of one grade."""
-    return [finding.text for finding in findings if finding.grade is grade]
+def graded(findings: list[Finding], severity: Severity) -> list[str]:
+    """The sentences of one severity."""
+    return [finding.message for finding in findings if finding.severity is severity]
 
 
 def test_a_file_needs_nothing(tmp_path: Path):
     """For SQLite nothing is made, and that is said."""
     findings, policies = found("sqlite:///ledger.sqlite", tmp_path)
-    assert {finding.grade for finding in findings} == {Grade.OK}
+    assert {finding.severity for finding in findings} == {Severity.OK}
     assert policies == []
     assert list(tmp_path.iterdir()) == []
 
@@ -50,7 +51,7 @@ def test_a_good_bucket(aws: Server, opening: Opening):
     aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     for _ in range(2):
         findings, _policies = found(url)
-        assert {finding.grade for finding in findings} == {Grade.OK}, findings
+        assert {finding.severity for finding in findings} == {Severity.OK}, findings
         with pytest.raises(LedgerMissing):
             opening(url).read(0)
     keys = [item["Key"] for item in aws.s3.list_objects_v2(Bucket=bucket)["Contents"]]
@@ -59,7 +60,7 @@ def test_a_good_bucket(aws: Server, opening: Opening):
 
 def test_a_bucket_without_versioning_is_told_how(aws: Server):
     """Versioning that is off is advice, with the command that turns it on."""
-    (advice,) = graded(found(aws.address("s3"))[0], Grade.ADVICE)
+    (advice,) = graded(found(aws.address("s3"))[0], Severity.WARN)
     assert "aws s3api put-bucket-versioning --bucket ledger-" in advice
 
 
@@ -96,7 +97,7 @@ def test_a_lifecycle_rule_that_reaches_the_ledger_is_refused(rule: dict[str, Any
     rules = {"Rules": [{"ID": "tidy", "Status": "Enabled", **rule}]}
     aws.s3.put_bucket_lifecycle_configuration(Bucket=url.split("/")[2], LifecycleConfiguration=rules)
 
-    findings = graded(found(url)[0], Grade.WRONG)
+    findings = graded(found(url)[0], Severity.FAIL)
 
     assert len(findings) == wrong
     assert all("lifecycle rule tidy" in text and "ledgers/analytics/prod/log/" in text for text in findings)
@@ -161,9 +162,9 @@ def test_a_bucket_that_takes_every_write_is_refused(monkeypatch: pytest.MonkeyPa
     denied = s3_error(403, "AccessDenied")
     with stub_of_aws(monkeypatch, reply(http(200, LISTING)), s3_object(b""), s3_object(b""), denied):
         findings, _ = found("s3://bucket/x")
-    (wrong,) = graded(findings, Grade.WRONG)
+    (wrong,) = graded(findings, Severity.FAIL)
     assert "in spite of If-None-Match" in wrong
-    assert [text.rpartition(" no ")[2] for text in graded(findings, Grade.ADVICE)] == [
+    assert [text.rpartition(" no ")[2] for text in graded(findings, Severity.WARN)] == [
         "s3:GetBucketVersioning on bucket",
         "s3:GetLifecycleConfiguration on bucket",
     ]
@@ -179,9 +180,9 @@ def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
     second, policies = found(url)
 
     described = aws.dynamodb.describe_table(TableName="made-by-init")["Table"]
-    assert {finding.grade for finding in first + second} == {Grade.OK}, first + second
-    assert any("was made" in finding.text for finding in first)
-    assert not any("was made" in finding.text for finding in second)
+    assert {finding.severity for finding in first + second} == {Severity.OK}, first + second
+    assert any("was made" in finding.message for finding in first)
+    assert not any("was made" in finding.message for finding in second)
     assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert described["DeletionProtectionEnabled"]
     store = opening(url)
@@ -200,7 +201,7 @@ def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
 )
 def test_a_table_with_other_keys_is_refused(keys: list[tuple[str, str, str]], aws: Server):
     """Somebody else's table is named as such and left as it is."""
-    (wrong,) = graded(found(f"dynamodb://{aws.table(keys)}")[0], Grade.WRONG)
+    (wrong,) = graded(found(f"dynamodb://{aws.table(keys)}")[0], Severity.FAIL)
     assert "other keys than a ledger's: " + ", ".join(f"{name} ({kind})" for name, _, kind in keys) in wrong
 
 
@@ -210,14 +211,14 @@ def test_a_table_whose_items_expire_is_refused(aws: Server):
     aws.dynamodb.update_time_to_live(
         TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"}
     )
-    (wrong,) = graded(found(f"dynamodb://{table}")[0], Grade.WRONG)
+    (wrong,) = graded(found(f"dynamodb://{table}")[0], Severity.FAIL)
     assert "time to live is on" in wrong
 
 
 def test_a_table_that_somebody_made_is_not_changed(aws: Server):
     """Protection and recovery that are off are advice, with the commands that turn them on."""
     table = aws.table()
-    advice = graded(found(f"dynamodb://{table}")[0], Grade.ADVICE)
+    advice = graded(found(f"dynamodb://{table}")[0], Severity.WARN)
     assert [text.split("aws dynamodb ")[1].split()[0] for text in advice] == [
         "update-table",
         "update-continuous-backups",
@@ -241,8 +242,8 @@ def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPat
     denied = dynamodb_error(400, "AccessDeniedException")
     with stub_of_aws(monkeypatch, answer(200, DESCRIBED), answer(200, NO_ITEMS), denied):
         findings, _ = found("dynamodb://table")
-    assert graded(findings, Grade.WRONG) == []
-    assert [text.rpartition(" no ")[2] for text in graded(findings, Grade.ADVICE) if " no " in text] == [
+    assert graded(findings, Severity.FAIL) == []
+    assert [text.rpartition(" no ")[2] for text in graded(findings, Severity.WARN) if " no " in text] == [
         "dynamodb:DescribeTimeToLive on table",
         "dynamodb:DescribeContinuousBackups on table",
     ]
@@ -261,8 +262,8 @@ def test_a_table_that_another_init_is_just_making(monkeypatch: pytest.MonkeyPatc
     ]
     with stub_of_aws(monkeypatch, *acts):
         findings, _ = found("dynamodb://table")
-    assert graded(findings, Grade.WRONG) == []
-    assert any("could not be turned on" in text for text in graded(findings, Grade.ADVICE))
+    assert graded(findings, Severity.FAIL) == []
+    assert any("could not be turned on" in text for text in graded(findings, Severity.WARN))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.findings import Severity, failures
 from reconciler.core.ports import Store
 from reconciler.errors import LedgerMissing, LedgerUnreachable
 from reconciler.ledger.codec import checksum, encode
@@ -17,7 +18,7 @@ from reconciler.ledger.codec import decode as decode_batch
 from reconciler.ledger.log import Log
 from reconciler.ledger.snapshot import pack
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ledger.verify import Judgement, Subject, Verdict, verify
+from reconciler.ledger.verify import Report, Subject, verify
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
 
 LAST = 12
@@ -46,18 +47,16 @@ def store() -> MemoryStore:
     return made
 
 
-def wrong(verdict: Verdict) -> list[tuple[str, int | None]]:
+def wrong(verdict: Report) -> list[tuple[str, int | None]]:
     """What is wrong, and where."""
-    return [
-        (str(finding.subject), finding.position) for finding in verdict.findings if finding.judgement is Judgement.NG
-    ]
+    return [(str(finding.check), finding.position) for finding in failures(verdict.findings)]
 
 
 def test_a_sound_ledger(store: MemoryStore):
     """Every check is told once, and nothing is wrong."""
     verdict = verify(store, PLACE)
-    assert list(Subject) == [finding.subject for finding in verdict.findings]
-    assert {Judgement.OK} == {finding.judgement for finding in verdict.findings}
+    assert list(Subject) == [finding.check for finding in verdict.findings]
+    assert {Severity.OK} == {finding.severity for finding in verdict.findings}
     assert (LAST, LAST + 1, checksum(store.batches[LAST])) == (verdict.positions, verdict.events, verdict.head)
     assert Log(store, PLACE, "0", StandingClock()).refresh() == verdict.recorded
 
@@ -68,7 +67,7 @@ def test_a_sound_ledger_in_a_file(tmp_path: Path):
     written(store)
     verdict = verify(store, PLACE)
     assert verdict.wrong() == set()
-    assert Judgement.SKIP is verdict.findings[-1].judgement
+    assert Severity.WARN is verdict.findings[-1].severity
     assert verdict.positions == LAST
 
 
@@ -191,8 +190,8 @@ def test_damage_is_found_where_it_is(
     damage(store)
     verdict = verify(store, PLACE)
     assert found == wrong(verdict)
-    assert all(finding.advice for finding in verdict.findings if finding.judgement is Judgement.NG)
-    assert set(Subject) == {finding.subject for finding in verdict.findings}
+    assert all(finding.advice for finding in failures(verdict.findings))
+    assert set(Subject) == {finding.check for finding in verdict.findings}
 
 
 def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
@@ -209,7 +208,7 @@ def test_a_ledger_of_another_place(store: MemoryStore, field: str):
     """Both places are named, and the rest is judged all the same."""
     verdict = verify(store, replace(PLACE, **{field: "other"}))
     assert [("pin", 1)] == wrong(verdict)
-    message = next(finding.message for finding in verdict.findings if finding.subject is Subject.PIN)
+    message = next(finding.message for finding in verdict.findings if finding.check is Subject.PIN)
     assert "other" in message
     assert "project analytics, target prod, account 444455556666, region eu-west-1" in message
 
@@ -254,4 +253,4 @@ def test_a_snapshot_of_no_use_is_no_damage(store: MemoryStore):
     store.snapshot = (10, b"x")
     verdict = verify(store, PLACE)
     assert wrong(verdict) == []
-    assert Judgement.SKIP is verdict.findings[-1].judgement
+    assert Severity.WARN is verdict.findings[-1].severity
