@@ -1,0 +1,101 @@
+"""Runs the installed `reconciler` at other times: a process that has everything imported, and forks for each command.
+
+It reads one JSON object a line, ``{"arguments", "folder", "environ", "now", "out", "err"}``, and answers with the exit
+code. In a command `now` is the time at which it starts; waits are cut to a hundredth, and its clock goes on as if they
+had been whole. The host is called `runner`, so that nothing of this machine gets into a ledger.
+
+A script of its own, to be run and not to be imported.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pkgutil
+import runpy
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import boto3  # noqa: F401 - imported once for all commands
+
+import reconciler
+
+SPEED = 100
+PATIENCE_SECONDS = 60
+COMMAND = str(Path(sys.executable).parent / "reconciler")
+
+
+def preload() -> None:
+    """Imports all of the program, whatever its modules are called."""
+    for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    gc.freeze()  # else the first collection of each command copies all of it
+
+
+def move_clock(now: str) -> None:
+    """Makes it `now`, for everything that asks `time.time`."""
+    real_time, real_sleep = time.time, time.sleep
+    ahead = [datetime.fromisoformat(now).timestamp() - real_time()]
+
+    def sleep(seconds: Any) -> None:
+        real_sleep(seconds / SPEED)
+        ahead.append(seconds - seconds / SPEED)
+
+    time.time, time.sleep = lambda: real_time() + sum(ahead), sleep
+
+
+def run(arguments: list[str], folder: str, environ: dict[str, str], now: str, out: str, err: str) -> None:
+    """Becomes the command."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for path, descriptor in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    signal.alarm(PATIENCE_SECONDS)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    move_clock(now)
+    socket.gethostname = lambda: "runner"
+    sys.argv = [COMMAND, *arguments]
+    runpy.run_path(COMMAND, run_name="__main__")
+
+
+def serve() -> None:
+    """Answers until standard input ends."""
+    while line := sys.stdin.readline():
+        request: dict[str, Any] = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            end(run, request)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def end(command: Callable[..., None], request: dict[str, Any]) -> NoReturn:
+    """Runs a command and ends the process without taking apart all that was imported, which takes longest."""
+    code = 0
+    try:
+        command(**request)
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except Exception:  # noqa: BLE001 - the interpreter would do the same
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    preload()
+    serve()

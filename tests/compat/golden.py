@@ -1,0 +1,95 @@
+"""The comparison of what 0.1.0 wrote with what this version writes.
+
+Of objects the golden one must be a part: later versions may add keys. Sentences for people, times of the run and ids of
+new runs are not compared, but that they are there is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).with_name("data")
+DUMPS = (DATA / "ledger-0.1.0.jsonl", DATA / "renamed-0.1.0.jsonl")
+
+SENTENCES = {"message", "warnings", "error", "advice", "commands", "saw"}
+"""Keys of text for people. Their values may be reworded, and are only compared as to whether there is one."""
+
+VARYING = {
+    "tool_version", "created_at", "at", "not_after", "looked_at", "started_at", "finished_at", "since", "intended_at",
+    "submitted_at", "owner", "usage", "commit", "position", "head", "seal", "detail",
+}  # fmt: skip
+"""Keys whose values are of one run of the command."""
+
+RUN_ID = re.compile(r"\b00[a-z0-9]{14}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+
+
+def differences(golden: Any, actual: Any, path: str = "$") -> Iterator[str]:
+    """The places where `actual` lacks something of `golden`, or has something else."""
+    if isinstance(golden, dict) and isinstance(actual, dict):
+        for key, value in golden.items():
+            if key not in actual:
+                yield f"{path}.{key} is missing"
+            else:
+                yield from differences(value, actual[key], f"{path}.{key}")
+    elif isinstance(golden, list) and isinstance(actual, list) and len(golden) == len(actual):
+        for index, (one, other) in enumerate(zip(golden, actual, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+    elif golden != actual or type(golden) is not type(actual):
+        yield f"{path} is {actual!r}, and was {golden!r}"
+
+
+def comparable(value: Any, *, fixed: bool = False) -> Any:
+    """A JSON value without what is not compared. `fixed`: it is only read from the ledger, so that its times stay."""
+    if isinstance(value, dict):
+        of_version = {"result"} if value.get("check") == "snapshot" else set()  # another version's is passed over
+        return {key: _comparable(key, each, fixed=fixed) for key, each in value.items() if key not in of_version}
+    if isinstance(value, list):
+        return [comparable(each, fixed=fixed) for each in value]
+    return RUN_ID.sub(_old_run, value) if isinstance(value, str) else value
+
+
+def _comparable(key: str, value: Any, *, fixed: bool) -> Any:
+    if value is None:
+        return None
+    if key in SENTENCES:
+        return "(a sentence)"
+    if key == "format_version":
+        return value.split(".")[0]
+    if key in {"tool_version", "created_at", "seal"} or (key in VARYING and not fixed):
+        return f"({key})"
+    if key == "reason" and isinstance(value, str):
+        return value.split(":")[0]  # status adds the message to it
+    return comparable(value, fixed=fixed)
+
+
+def _old_run(match: re.Match[str]) -> str:
+    return match[0] if match[0] in _old_runs() else "(a new run)"
+
+
+@cache
+def _old_runs() -> frozenset[str]:
+    return frozenset(RUN_ID.findall("".join(path.read_text() for path in DUMPS)))
+
+
+def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Events by spec, comparable: what passes do about several specs at once has no order between them."""
+    forms: dict[str, list[Any]] = {}
+    for event in events:
+        forms.setdefault(event.get("name", ""), []).append(comparable(event))
+    return forms
+
+
+def without_runs(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Events with the same word for every run id."""
+    whole: list[dict[str, Any]] = json.loads(RUN_ID.sub("(a run)", json.dumps(events)))
+    return whole
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The values of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text().splitlines()]

@@ -1,0 +1,196 @@
+"""A project folder, an emulator process beside it, and the installed command run against both at a given time.
+
+Only what users see is used here: the command, the emulator's control endpoint, AWS's API. Nothing is imported from the
+program, so that this goes on working whatever moves inside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+COMMAND = Path(sys.executable).parent / "reconciler"
+AT_TIME = Path(__file__).with_name("at_time.py")
+ACCOUNT, REGION = "111122223333", "eu-west-1"
+PATIENCE = 60.0
+"""Seconds after which a process counts as hanging."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The JSON value of standard output."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An emulator process."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its endpoint."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, what: str, body: object = None) -> Any:
+        """The answer of a control endpoint."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, f"/_emulator/{what}", None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        assert answer.status == 200, text
+        return json.loads(text)
+
+    def configure(self, **settings: Any) -> None:
+        """Changes settings."""
+        self.ask("PUT", "settings", settings)
+
+    def set_clock(self, now: str) -> None:
+        """Makes it `now` there."""
+        self.configure(clock_offset_seconds=datetime.fromisoformat(now).timestamp() - time.time())
+
+    def inject(self, *rules: Mapping[str, Any]) -> None:
+        """Replaces the fault plan; without rules there are no faults."""
+        self.ask("PUT", "faults", {"rules": list(rules)})
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run that was accepted, oldest first."""
+        runs: list[dict[str, Any]] = self.ask("GET", "runs")["runs"]
+        return runs
+
+    def submit_job(self, **request: Any) -> str:
+        """Starts a Batch job as somebody else; its id."""
+        with self._batch() as batch:
+            job_id: str = batch.submit_job(**request)["jobId"]
+        return job_id
+
+    def terminate_job(self, job_id: str) -> None:
+        """Stops a Batch job as somebody else."""
+        with self._batch() as batch:
+            batch.terminate_job(jobId=job_id, reason="in the way")
+
+    @contextmanager
+    def _batch(self) -> Iterator[Any]:
+        keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "else"}
+        batch = boto3.client("batch", endpoint_url=self.url, region_name=REGION, **keys)
+        try:
+            yield batch
+        finally:
+            batch.close()
+
+
+@contextmanager
+def emulator(state: Path) -> Iterator[Aws]:
+    """An emulator on a state file; runs take five minutes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    options = ["--port", str(port), "--state", str(state), "--account", ACCOUNT, "--region", REGION]
+    process = subprocess.Popen(
+        [COMMAND, "emulator", *options, "--run-seconds", "300"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port, process)
+        yield Aws(port)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        assert process.poll() is None, "the emulator ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert time.monotonic() < until, "the emulator does not answer"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@dataclass
+class Sandbox:
+    """A project folder, at a time. Without `aws` every call to AWS fails."""
+
+    folder: Path
+    now: str
+    aws: Aws | None = None
+
+    def run(self, *arguments: str | Path, at: str | None = None, **environ: str) -> Done:
+        """Runs the command at `at`, or `now`."""
+        now = at or self.now
+        if self.aws is not None:
+            self.aws.set_clock(now)
+        out, err = (self.folder.with_name(f"{self.folder.name}.{name}") for name in ("out", "err"))
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "folder": str(self.folder),
+            "environ": {**_environment(self.folder, self.aws), **environ},
+            "now": now,
+            "out": str(out),
+            "err": str(err),
+        }
+        code = _answer(json.dumps(request))
+        return Done(code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def _answer(request: str) -> int:
+    """Has a command run by the process that runs all of them."""
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(request + "\n")
+    server.stdin.flush()
+    return int(server.stdout.readline())
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    """The process that runs commands. It ends with this one, which holds its standard input."""
+    return subprocess.Popen([sys.executable, AT_TIME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _environment(folder: Path, aws: Aws | None) -> dict[str, str]:
+    """What a command sees of the environment: nothing of the developer's AWS, git or CI settings."""
+    ours = ("AWS_", "RECONCILER_", "GIT_", "GITHUB_", "CI")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {
+        **kept,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9" if aws is None else aws.url,
+        "NO_PROXY": "127.0.0.1",
+        "GITHUB_ACTOR": "team",
+        "GIT_CEILING_DIRECTORIES": str(folder.parent),
+    }
