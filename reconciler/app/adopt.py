@@ -71,7 +71,7 @@ def described(sight: SpecView, run_id: str, waiting: Submission | None) -> Claim
     kind = sight.spec.kind if sight.spec is not None and waiting is None else at.kind
     if kind != at.kind:
         raise ReconcilerError(f"run {run_id} is a {at.kind}, and {sight.name} is a {kind}")
-    inventory = sight.session.access.inventory(kind)
+    inventory = sight.session.aws.inventory(kind)
     if inventory is None:
         raise ReconcilerError(f"run {run_id} cannot be adopted: the service of {kind} does not describe runs by id")
     facts = inventory.described(at.locate, [run_id]).get(run_id)
@@ -84,7 +84,7 @@ def described(sight: SpecView, run_id: str, waiting: Submission | None) -> Claim
 
 def allowed_to(sight: SpecView, run: Claimed, *, force: bool) -> Precondition:
     """Whether the run may be taken: not from a spec that is in git, by its tag or by the ledger."""
-    place, name, names, run_id = sight.session.place, sight.name, frozenset(sight.found.specs), run.facts.run_id
+    place, name, names, run_id = sight.session.place, sight.name, frozenset(sight.inputs.specs), run.facts.run_id
     ours, _, owner = (run.owner or "").rpartition("/")
     if ours == f"{place.project}/{place.target}":
         if owner != name and owner in names:
@@ -200,7 +200,7 @@ def _as_current(sight: SpecView, run: Claimed, slot: str | None, mine: Operator,
     spec = sight.spec
     if spec is None:
         raise ReconcilerError(f"{sight.name} is not in the project any more: there is no spec to adopt a run for")
-    for action in sight.found.plan.actions:
+    for action in sight.plan.actions:
         if action.action is ActionType.HOLD and action.reason is Reason.STALE_CHECKOUT:
             raise ReconcilerError(f"{sight.name}: {action.message}")
     counted = _counted(sight, spec, slot)
@@ -247,7 +247,7 @@ def _counted(sight: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
 
 
 def _taken(sight: SpecView, counted: Action, run: Claimed, mine: Operator) -> Callable[[str], ManuallyAdopted]:
-    plan = sight.found.plan
+    plan = sight.plan
 
     def event(at: str) -> ManuallyAdopted:
         return ManuallyAdopted(

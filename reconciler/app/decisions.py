@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
-from reconciler.app.reconcile import survey
+from reconciler.app.reconcile import PassInputs, make_plan, observe, read, record
 from reconciler.apply.effects import Append, Steps, moved, now
 from reconciler.apply.interpreter import World, drive
 from reconciler.core import events as e
@@ -25,10 +25,9 @@ from reconciler.render.decisions import DecisionSummary
 from reconciler.specs.git import actor
 
 if TYPE_CHECKING:
-    from reconciler.app.reconcile import Survey
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
-    from reconciler.core.plan import Action
+    from reconciler.core.plan import Action, Plan
     from reconciler.core.state import SpecRecord
 
 
@@ -190,22 +189,23 @@ class SpecView:
 
     session: Session
     name: str
-    found: Survey
+    inputs: PassInputs
+    plan: Plan
 
     @property
     def recorded(self) -> Recorded:
         """Everything recorded."""
-        return self.found.recorded
+        return self.inputs.recorded
 
     @property
     def record(self) -> SpecRecord:
         """What is recorded of this spec."""
-        return self.found.recorded.spec(self.name)
+        return self.inputs.recorded.spec(self.name)
 
     @property
     def spec(self) -> DesiredSpec | None:
         """What git asks for."""
-        return self.found.specs.get(self.name)
+        return self.inputs.specs.get(self.name)
 
     @property
     def settle_seconds(self) -> int:
@@ -214,20 +214,25 @@ class SpecView:
 
 
 def look(session: Session, name: str) -> SpecView:
-    """Observes one spec as a pass would, and records it. Raises as `survey` does, `UsageError` for an unknown name."""
-    session = replace(session, choice=replace(session.choice, only=(name,), labels=()))
-    return SpecView(session, name, survey(session, refresh=True, record=True, explain=False))
+    """Observes one spec as a pass would, and records what AWS said.
+
+    Raises `UsageError` for an unknown name, and as `read`, `observe` and `record` do.
+    """
+    session = replace(session, options=replace(session.options, only=(name,), labels=()))
+    inputs = read(session)
+    record(session, inputs, observe(session, inputs))
+    return SpecView(session, name, inputs, make_plan(session, inputs))
 
 
 def following(sight: SpecView) -> tuple[Action, ...]:
-    """What a pass would do about the spec now, from what is recorded."""
-    return survey(sight.session, refresh=False, record=False, explain=False).plan.actions
+    """Returns what a pass would do about the spec now, from what is recorded."""
+    return make_plan(sight.session, read(sight.session)).actions
 
 
 def carried_out(session: Session, proposal: Decision) -> tuple[ActionResult, ...]:
     """Writes a decision down. Raises `ReconcilerError` where what it rests on moved since it was shown, of a decision
     that is a whole."""
-    world = World(session.ledger, session.access.service, session.clock, session.access.quota, Event())
+    world = World(session.ledger, session.aws.service, session.clock, session.aws.quota, Event())
     results = tuple(drive(steps, world) for steps in proposal.steps)
     for result in results:
         if proposal.whole and result.error is not None:

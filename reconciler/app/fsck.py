@@ -84,13 +84,13 @@ def inspect(session: Session, since: str | None) -> Inspection:
     """Reads specs, ledger and AWS; writes nothing. Raises `SpecErrors`, `LedgerError`, `GuardError`, `ServiceError`."""
     from reconciler.aws.observe import take_stock
 
-    specs = load(session.root, targets=[session.place.target], warn=False).specs[session.place.target]
-    session.access.name_runs(run_names(specs))
+    specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
+    session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
     wheres = [(spec.kind, spec.locate) for spec in specs.values()]
-    session.access.check()
+    session.aws.check()
     return Inspection(
-        session, specs, recorded, take_stock(recorded, wheres, session.place, session.access.inventory, since)
+        session, specs, recorded, take_stock(recorded, wheres, session.place, session.aws.inventory, since)
     )
 
 
@@ -126,7 +126,7 @@ def record(inspection: Inspection, made: Sequence[RebuiltSubmission], reason: st
     session = inspection.session
     mine = Operator(actor(session.environ, session.root), (reason or "").strip() or None)
     commit = read_checkout(session.root, ()).commit
-    world = World(session.ledger, session.access.service, session.clock, session.access.quota, Event())
+    world = World(session.ledger, session.aws.service, session.clock, session.aws.quota, Event())
     for name in dict.fromkeys(each.run.name for each in made):
         some = [each for each in made if each.run.name == name]
         seen = ExpectedState(name, inspection.recorded.spec(name).head)

@@ -1,10 +1,10 @@
-"""One document to one webhook, over HTTP."""
+"""Notifications: what a pass led to, posted to webhooks, each event at most once."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -13,10 +13,9 @@ import urllib3
 from urllib3.util import Retry, Timeout
 
 from reconciler import __version__
-from reconciler.core.decide import plan
 from reconciler.core.events import Notified
 from reconciler.core.identity import Place
-from reconciler.core.notifications import Notification, notices
+from reconciler.core.notifications import Notification, after_results, notices
 from reconciler.core.ports import Moved
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
@@ -24,8 +23,8 @@ from reconciler.model.base import JSON
 from reconciler.render.text import plain, sentence
 
 if TYPE_CHECKING:
-    from reconciler.app.reconcile import Survey
     from reconciler.app.session import Session
+    from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.state import Recorded
     from reconciler.model.project import Webhook
 
@@ -101,15 +100,17 @@ def notice_text(notice: Notification, place: Place) -> str:
 log = logging.getLogger(__name__)
 
 
-def tell(session: Session, found: Survey) -> None:
-    """Tells of what the pass led to. Each thing is told at most once, whoever finds it: the ledger says so first. A
-    webhook that cannot be reached is logged and stops nothing."""
+def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
+    """Posts what the pass led to to the target's webhooks.
+
+    Each event is posted at most once, whichever pass finds it: the ledger records it first. A webhook that cannot be
+    reached is logged and stops nothing.
+    """
     webhooks = session.target.notify
     if not webhooks:
         return
-    now = session.now()
-    after = plan(found.desired, session.ledger.recorded, now)
-    for notice in notices(after, session.ledger.recorded, now):
+    now, recorded = session.now(), session.ledger.recorded
+    for notice in notices(after_results(plan, results, recorded) if results else plan, recorded, now):
         wanted = [webhook for webhook in webhooks if notice.kinds & set(webhook.events)]
         if wanted and _is_ours(session, notice, time_text(now)):
             document = notice_json(notice, session.place, time_text(now))

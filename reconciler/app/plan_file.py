@@ -67,8 +67,8 @@ def check_earlier(session: Session, plan: Plan, recorded: Recorded) -> None:
     sends = [action for action in plan.actions if action.action in SENDS]
     if recorded.intends or not sends:
         return
-    session.access.check()
-    found = look_for_tokens(sends, session.access.service, session.now()).found
+    session.aws.check()
+    found = look_for_tokens(sends, session.aws.service, session.now()).found
     ran = [action.name for action in sends if found.get(action.client_token or "")]
     if ran:
         raise PlanFileError(

@@ -1,189 +1,179 @@
-"""The loop: read, observe, plan, apply, notify."""
+"""The loop of every pass: read, observe, plan, apply, notify.
+
+```text
+inputs = read(session)                                    # specs from files, submissions from the ledger
+record(session, inputs, observe(session, inputs))         # what AWS says of open runs and submissions
+plan = make_plan(session, inputs)                         # pure; writes nothing
+results = apply_plan(session, plan, progress, stop)       # intents, calls, outcomes
+notify(session, plan, results)                            # each event once
+```
+
+`reconcile` runs these five for a service; `apply` shows the plan and confirms it before `apply_plan`. A dry run stops
+after `make_plan` and lays the observation over in memory (`assume`) instead of recording it.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from reconciler import __version__
 from reconciler.app.connections import rates
+from reconciler.app.notifications import notify
 from reconciler.app.options import selected_names
-from reconciler.apply.executor import execute
-from reconciler.apply.intents import Provenance
-from reconciler.aws.quota import pace
+from reconciler.aws.quota import quota_warnings
 from reconciler.core.absence import absences, conflicts, vanished
 from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Desired, newest_commit
-from reconciler.core.events import Absent, Observed, intent_of
+from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.plan import ActionOutcome, ActionType
+from reconciler.core.submission import RunState
 from reconciler.errors import UsageError
 from reconciler.model.kind import kind_named
-from reconciler.model.project import Limits
 from reconciler.model.spec import suspension
 from reconciler.specs.git import actor, read_checkout
 from reconciler.specs.load import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import threading
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
-    from reconciler.core.events import Event
+    from reconciler.core.events import Event, SubmissionEvent
     from reconciler.core.plan import Action, ActionResult, Change, Plan
     from reconciler.core.state import Recorded
     from reconciler.model.base import JSON
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What a pass knows before it acts.
+class PassInputs:
+    """What a pass reads before it asks AWS.
 
-    `specs` are all of the target's, selected or not; `selected` narrows a command down, `None`: all. `limits` are
-    those of this pass. `desired` is what the plan was made from.
+    `specs` are all specs of the target by name, selected or not. `selected` are the names that the command is about,
+    `None` for all. `recorded` is the fold of the ledger; observations change it in place.
     """
 
-    plan: Plan
-    desired: Desired
-    recorded: Recorded
     specs: Mapping[str, DesiredSpec]
     selected: frozenset[str] | None
-    limits: Limits
+    recorded: Recorded
 
 
-def survey(
-    session: Session,
-    *,
-    refresh: bool,
-    record: bool,
-    explain: bool = True,
-    lasting: bool = False,
-    now: datetime | None = None,
-) -> Survey:
-    """Reads, looks and plans. With `record` what was seen is written to the ledger before planning, otherwise it is
-    laid over in memory and nothing is written anywhere. Without `refresh` AWS is not asked; without `explain`
-    the plan tells no field differences. A `lasting` plan, which is carried out later and elsewhere, rests only on
-    absence that the ledger holds.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass that was carried out: `results` are in the order of the plan's actions."""
 
-    Raises `SpecErrors`, `UsageError` for a selection of nothing, `LedgerError`, `GuardError`, `ServiceError`.
+    plan: Plan
+    results: tuple[ActionResult, ...]
+    recorded: Recorded
+
+
+def reconcile(session: Session, stop: threading.Event) -> Pass | None:
+    """Runs one pass without confirmation. Returns `None` if `stop` was set before anything was sent.
+
+    Raises `LimitExceeded` if the plan exceeds the limits of the target, and as the five steps do.
     """
-    specs = load(session.root, targets=[session.place.target], warn=False).specs[session.place.target]
-    session.access.name_runs(run_names(specs))
+    inputs = read(session)
+    record(session, inputs, observe(session, inputs))
+    made = make_plan(session, inputs)
+    made.check(session.limits)
+    if stop.is_set():
+        return None
+    results = apply_plan(session, made, None, stop)
+    notify(session, made, results)
+    return Pass(made, results, inputs.recorded)
+
+
+def read(session: Session) -> PassInputs:
+    """Reads the specs and the ledger, and applies the selection of the command line.
+
+    Raises `SpecErrors`, `LedgerError`, and `UsageError` if the selection names nothing.
+    """
+    specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
+    session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
     recorded.forget_findings()
-    selected = _selected(session, specs, recorded)
-    if refresh:
-        concerned = _concerned(specs, selected)
-        recorded = _look(session, recorded, concerned, record=record, lasting=lasting)
-    desired = replace(_desired(session, specs, recorded, selected), may_repeat=not lasting)
-    if refresh and record and not recorded.intends:
-        find_previous_runs(session, desired.specs.values(), recorded)
-    made = plan(desired, recorded, now or session.now())
-    made = replace(made, warnings=(*made.warnings, *pace(made, rates(session.target))))
-    return Survey(explained(session, made) if explain else made, desired, recorded, specs, selected, desired.limits)
+    return PassInputs(specs, _selected(session, specs, recorded), recorded)
 
 
-def _concerned(specs: Mapping[str, DesiredSpec], selected: frozenset[str] | None) -> frozenset[str] | None:
-    """The selection and what it depends on: whether that has ended matters to this pass."""
-    if selected is None:
-        return None
-    mine = [spec for name, spec in specs.items() if name in selected]
-    gates = {dependency.name for spec in mine for dependency in spec.policy.dependsOn}
-    named = {name for spec in mine for name in kind_named(spec.kind).spec_dependencies(spec.request)}
-    return selected | gates | named
+def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
+    """Asks AWS about live runs and unresolved submissions, and returns what is new as events.
 
+    What no event can hold (runs found by tag, failed look-ups) is laid over `inputs.recorded`. If nothing is open, AWS
+    is not even connected to. Raises `GuardError` and `ServiceError` if the account cannot be confirmed.
+    """
+    recorded, settle_seconds = inputs.recorded, session.target.settleSeconds
+    names = _concerned(inputs)
+    open_names = {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
+    if not (open_names if names is None else open_names & names):
+        return ()
+    from reconciler.aws.observe import observe as look
 
-def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
-    """Before the first intent of a ledger: the runs that AWS has of these very specs are laid over `recorded`, for the
-    plan to adopt. The ledger may be new; it may also have been lost. A look that fails is laid over too, and the plan
-    says so."""
-    from reconciler.aws import observe as earlier
-
-    unknown = [spec for spec in specs if recorded.spec(spec.name).newest is None]
-    if not unknown:
-        return
-    session.access.check()
-    earlier.find_previous_runs(unknown, session.place, session.access.service, session.now()).lay_over(recorded)
-
-
-def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
-    """What the specs call their runs, by the specs' own names."""
-    return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
-
-
-def _selected(session: Session, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> frozenset[str] | None:
-    """The selection, with an eye on other targets only where a name is not found in this one."""
-    try:
-        return selected_names(session.choice, specs, recorded.specs, {})
-    except UsageError:
-        elsewhere = load(session.root, warn=False).specs
-        return selected_names(session.choice, specs, recorded.specs, elsewhere)
-
-
-def _look(
-    session: Session, recorded: Recorded, selected: frozenset[str] | None, *, record: bool, lasting: bool
-) -> Recorded:
-    """Asks AWS about every run that may still change and every submission that may have one; about none, AWS is not
-    even connected to."""
-    open_names = {s.name for s in (*recorded.live(), *recorded.unresolved())}
-    if not (open_names if selected is None else open_names & selected):
-        return recorded
-    from reconciler.aws.observe import observe
-
-    session.access.check()
-    looked_at = session.now()
-    observed, sighting = observe(recorded, session.access.service, selected, looked_at)
+    session.aws.check()
+    now = session.now()
+    states, sighting = look(recorded, session.aws.service, names, now)
     sighting.lay_over(recorded)
-    absent = absences(recorded, looked_at, session.target.settleSeconds)
-    gone = vanished(recorded, sighting.unseen, looked_at, session.target.settleSeconds)
-    events = (*observed, *conflicts(recorded, looked_at), *absent, *gone)
-    for lost in gone:
-        if isinstance(lost, Observed):  # that is known now
-            recorded.observe_errors.pop(lost.token, None)
-    if record:
-        if (
-            absent or gone
-        ):  # they prove something by their time, to every other pass too: a clock that is off would lie to them
-            session.access.check_clock()
-        from reconciler.apply.executor import record_observations
-
-        record_observations(session.ledger, events)
-    else:
-        overlay(recorded, [event for event in events if not lasting or not isinstance(event, Absent)])
-    return recorded
+    lost = vanished(recorded, sighting.unseen, now, settle_seconds)
+    for event in lost:
+        if isinstance(event, Observed):  # the run counts as lost, so its state is no longer unclear
+            recorded.observe_errors.pop(event.token, None)
+    return (*states, *conflicts(recorded, now), *absences(recorded, now, settle_seconds), *lost)
 
 
-def _desired(
-    session: Session, specs: Mapping[str, DesiredSpec], recorded: Recorded, selected: frozenset[str] | None
-) -> Desired:
-    """What git asks for, with the age of the checkout relative to the commits that matter to this plan."""
-    choice, target = session.choice, session.target
-    desired = Desired(
-        place=session.place,
-        specs={name: spec for name, spec in specs.items() if selected is None or name in selected},
-        names=frozenset(specs),
-        selected=selected,
-        others={name: spec for name, spec in specs.items() if selected is not None and name not in selected},
-        suspension=suspension(session.project.spec.suspend),
-        limits=choice.limits(target.limits),
-        settle_seconds=target.settleSeconds,
-        on_unknown=target.onUnknown,
-        allow_rollback=choice.allow_rollback,
-    )
-    commits = {commit for record in changed_names(desired, recorded) if (commit := newest_commit(record))}
-    return replace(desired, checkout=read_checkout(session.root, sorted(commits)))
+def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:
+    """Writes an observation to the ledger; before the first intent of a ledger, also looks for runs of a lost one.
+
+    Raises `LedgerError`, and `ClockSkew` before an event whose time proves something to other passes is written.
+    """
+    from reconciler.apply.executor import record_observations
+
+    if any(_proves_by_its_time(event) for event in events):
+        session.aws.check_clock()
+    record_observations(session.ledger, events)
+    if not inputs.recorded.intends:
+        find_previous_runs(session, _chosen(inputs).values(), inputs.recorded)
 
 
-def explained(session: Session, made: Plan) -> Plan:
-    """The plan with field differences laid in: each request that changed against the one that was sent before it.
+def _proves_by_its_time(event: SubmissionEvent) -> bool:
+    """Whether other passes conclude from the time of this event that a submission is absent, or a run lost."""
+    return isinstance(event, Absent | Unseen) or (isinstance(event, Observed) and event.state == RunState.LOST)
 
-    Only those two requests are read and compared: whether there is a difference was decided by the digests.
+
+def assume(inputs: PassInputs, events: Sequence[SubmissionEvent], *, absence: bool = True) -> None:
+    """Lays an observation over `inputs.recorded` in memory and writes nothing.
+
+    Without `absence`, an empty look at AWS does not count: a plan that is applied later must rest on recorded looks.
+    """
+    overlay(inputs.recorded, [event for event in events if absence or not isinstance(event, Absent)])
+
+
+def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = None, may_repeat: bool = True) -> Plan:
+    """Plans from what was read and observed. With `may_repeat` the plan is applied at once (R6 of docs/protocol.md).
+
+    Raises `UsageError` if git cannot be asked about the checkout.
+    """
+    desired = _desired(session, inputs, may_repeat=may_repeat)
+    made = plan(desired, inputs.recorded, now or session.now())
+    return replace(made, warnings=(*made.warnings, *quota_warnings(made, rates(session.target))))
+
+
+def preview(session: Session, *, refresh: bool) -> tuple[PassInputs, Plan]:
+    """Reads and plans without writing anything, for commands that show state; asks AWS only with `refresh`."""
+    inputs = read(session)
+    if refresh:
+        assume(inputs, observe(session, inputs))
+    return inputs, make_plan(session, inputs)
+
+
+def explain(session: Session, made: Plan) -> Plan:
+    """Adds field differences to a plan: each changed request against the request that was sent before it.
+
+    Reads and compares only those two requests. The digests decided that there is a difference.
     """
     compared = [
         (action.client_token, action.compared_with, action.request, action)
@@ -198,68 +188,135 @@ def explained(session: Session, made: Plan) -> Plan:
     )
 
 
-def _changes(action: Action, request: JSON, compared_with: Sequence[Event]) -> tuple[Change, ...]:
-    from reconciler.render.diff import explain
+def check_account(session: Session, made: Plan) -> None:
+    """Asks AWS for account and time if the plan sends or cancels anything.
 
-    intent = intent_of(compared_with, action.name)
-    if not intent.request:  # of a run that was recorded again, and whose content nobody knows
-        return ()
-    return explain(kind_named(action.kind), intent.request, request)
-
-
-CALLS = {ActionType.SUBMIT, ActionType.REPLACE, ActionType.CANCEL}
-
-
-def check_account(session: Session, plan: Plan) -> None:
-    """Asks AWS whose credentials these are and what time it is, if the plan has anything to send; the emulator has no
-    others. Raises `AccountMismatch`, `ClockSkew`, `ServiceError`."""
-    if not session.target.is_emulator and any(action.action in CALLS for action in plan.actions):
-        session.access.check()
-        session.access.check_clock()
+    Raises `AccountMismatch`, `ClockSkew`, `ServiceError`. The emulator has no other accounts and no other clock.
+    """
+    calls = {ActionType.SUBMIT, ActionType.REPLACE, ActionType.CANCEL}
+    if not session.target.is_emulator and any(action.action in calls for action in made.actions):
+        session.aws.check()
+        session.aws.check_clock()
 
 
-def perform(
-    session: Session, plan: Plan, progress: Callable[[Action, ActionResult], None] | None, stop: threading.Event
+def apply_plan(
+    session: Session, made: Plan, progress: Callable[[Action, ActionResult], None] | None, stop: threading.Event
 ) -> tuple[ActionResult, ...]:
-    """Carries out the plan; results are in the order of its actions. The commit that each intent records is the one
-    that the plan was made from."""
-    check_account(session, plan)
+    """Carries out the plan and returns results in the order of its actions.
+
+    Each intent records the commit that the plan was made from. Raises as `check_account` does, before anything is sent.
+    """
+    from reconciler.apply.executor import execute
+    from reconciler.apply.intents import Provenance
+
+    check_account(session, made)
     provenance = Provenance(
-        commit=plan.commit,
-        uncommitted=plan.uncommitted,
+        commit=made.commit,
+        uncommitted=made.uncommitted,
         actor=actor(session.environ, session.root),
         tool_version=__version__,
         owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
     )
     results = execute(
-        plan,
+        made,
         ledger=session.ledger,
-        services=session.access.service,
+        services=session.aws.service,
         clock=session.clock,
         provenance=provenance,
         claim_seconds=session.target.claimSeconds,
         settle_seconds=session.target.settleSeconds,
-        quota=session.access.quota,
+        quota=session.aws.quota,
         progress=progress,
         stop=stop,
     )
     if not stop.is_set():
-        _write_down_begins(session, plan, results, provenance.actor)
+        _record_schedule_changes(session, made, results, provenance.actor)
     return results
 
 
-def _write_down_begins(session: Session, plan: Plan, results: Sequence[ActionResult], actor: str) -> None:
-    """Records the schedules that begin or stop with this plan, after its actions: those rest on the schedule as it was.
+def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
+    """Looks in AWS for runs of specs that the ledger has no submission of, so that the plan adopts them.
 
-    One whose missed slots could not be recorded is left to the next pass. Raises `LedgerError`.
+    The ledger may be new, or it may have been lost. A failed look is kept too, and the plan warns about it.
+    """
+    from reconciler.aws import observe as aws_observe
+
+    unknown = [spec for spec in specs if recorded.spec(spec.name).newest is None]
+    if unknown:
+        session.aws.check()
+        aws_observe.find_previous_runs(unknown, session.place, session.aws.service, session.now()).lay_over(recorded)
+
+
+def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
+    """The names that the specs give their runs, by spec name."""
+    return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
+
+
+def _selected(session: Session, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> frozenset[str] | None:
+    """The selected names. Other targets are read only if a name is missing in this one, to say where it is."""
+    try:
+        return selected_names(session.options, specs, recorded.specs, {})
+    except UsageError:
+        elsewhere = load(session.project_file, warn=False).specs
+        return selected_names(session.options, specs, recorded.specs, elsewhere)
+
+
+def _chosen(inputs: PassInputs) -> dict[str, DesiredSpec]:
+    return {name: spec for name, spec in inputs.specs.items() if inputs.selected is None or name in inputs.selected}
+
+
+def _concerned(inputs: PassInputs) -> frozenset[str] | None:
+    """The selected names and their dependencies: whether those have ended matters to this pass."""
+    if inputs.selected is None:
+        return None
+    chosen = _chosen(inputs).values()
+    gates = {dependency.name for spec in chosen for dependency in spec.policy.dependsOn}
+    named = {name for spec in chosen for name in kind_named(spec.kind).spec_dependencies(spec.request)}
+    return inputs.selected | gates | named
+
+
+def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desired:
+    """What git asks for, with the checkout's age relative to the commits that matter to this plan."""
+    chosen, target = _chosen(inputs), session.target
+    desired = Desired(
+        place=session.place,
+        specs=chosen,
+        names=frozenset(inputs.specs),
+        selected=inputs.selected,
+        others={name: spec for name, spec in inputs.specs.items() if name not in chosen},
+        suspension=suspension(session.project.spec.suspend),
+        limits=session.limits,
+        settle_seconds=target.settleSeconds,
+        on_unknown=target.onUnknown,
+        allow_rollback=session.options.allow_rollback,
+        may_repeat=may_repeat,
+    )
+    commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
+    return replace(desired, checkout=read_checkout(session.root, sorted(commits)))
+
+
+def _changes(action: Action, request: JSON, compared_with: Sequence[Event]) -> tuple[Change, ...]:
+    from reconciler.render.diff import explain as compare
+
+    intent = intent_of(compared_with, action.name)
+    if not intent.request:  # a run recorded again after its ledger was lost: its request is not known
+        return ()
+    return compare(kind_named(action.kind), intent.request, request)
+
+
+def _record_schedule_changes(session: Session, made: Plan, results: Sequence[ActionResult], actor_name: str) -> None:
+    """Records the schedules that begin or stop with this plan. Raises `LedgerError`.
+
+    Runs after the actions, which rest on the schedule as it was. A schedule whose missed slots could not be recorded is
+    left to the next pass: with its new beginning recorded, those slots would be forgotten.
     """
     from reconciler.apply.executor import record_begins
 
     undone = {
         action.name
-        for action, result in zip(plan.actions, results, strict=True)
+        for action, result in zip(made.actions, results, strict=True)
         if action.missed and result.outcome not in {ActionOutcome.RECORDED, ActionOutcome.NONE}
     }
-    begins = [begin for begin in plan.begins if begin.name not in undone]
-    if begins:
-        record_begins(session.ledger, begins, session.now(), actor)
+    changes = [change for change in made.begins if change.name not in undone]
+    if changes:
+        record_begins(session.ledger, changes, session.now(), actor_name)

@@ -105,7 +105,7 @@ def unsettled(sight: SpecView, submission: Submission) -> str | None:
     if now < settles:
         sent = seconds_text(parse_time(submission.newest_send.at))
         return f"it was sent {sent}, and what was sent may still arrive until {seconds_text(settles)}"
-    sight.session.access.check_clock()
+    sight.session.aws.check_clock()
     if error := sight.recorded.look_errors.get(submission.token):
         return f"looking for its run failed ({error.removesuffix('.')})"
     return None

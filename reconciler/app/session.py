@@ -21,7 +21,8 @@ from reconciler.specs.project import find_root, read_project
 
 if TYPE_CHECKING:
     from reconciler.ledger.log import Log
-    from reconciler.model.project import Project, Target
+    from reconciler.model.project import Limits, Project, Target
+    from reconciler.specs.project import ProjectFile
 
 
 class SystemClock:
@@ -46,19 +47,29 @@ class SystemClock:
 class Session:
     """What a command works with. Nothing in it has read the ledger, reached AWS or created a file yet."""
 
-    choice: CommandOptions
+    options: CommandOptions
     root: Path
-    project: Project
+    project_file: ProjectFile
     target: Target
     place: Place
     ledger: Log
-    access: AwsConnections
+    aws: AwsConnections
     clock: SystemClock
     environ: Mapping[str, str]
 
+    @property
+    def project(self) -> Project:
+        """What the project file says."""
+        return self.project_file.project
+
     def now(self) -> datetime:
-        """The time now, UTC."""
+        """Returns the time now, in UTC."""
         return datetime.fromtimestamp(self.clock.now(), UTC)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of this command: those of the target, unless the command line overrides them."""
+        return self.options.limits(self.target.limits)
 
 
 @contextmanager
@@ -71,7 +82,8 @@ def opened(choice: CommandOptions, *, fallback_target: str | None = None) -> Ite
     """
     environ = dict(os.environ)
     root = find_root(choice.directory, Path.cwd())
-    project = read_project(root).project
+    project_file = read_project(root)
+    project = project_file.project
     name = target_name(choice, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
     target = project.target(name)
     place, address = place_of(project.name, name, target)
@@ -80,7 +92,7 @@ def opened(choice: CommandOptions, *, fallback_target: str | None = None) -> Ite
     ledger = open_ledger(address, root, place, __version__, clock)
     access = AwsConnections(root, place, target, clock)
     try:
-        yield Session(choice, root, project, target, place, ledger, access, clock, environ)
+        yield Session(choice, root, project_file, target, place, ledger, access, clock, environ)
     finally:
         access.close()
         ledger.close()
@@ -112,12 +124,13 @@ class ReusableSession:
         """The session of the next pass. Raises as `opened` does."""
         kept = self._session
         if kept is not None:
-            project = read_project(kept.root).project
+            project_file = read_project(kept.root)
+            project = project_file.project
             name = kept.place.target
             if project.name == kept.place.project and name in project.spec.targets:
                 target = project.target(name)
                 if target == kept.target:
-                    self._session = replace(kept, project=project)
+                    self._session = replace(kept, project_file=project_file)
                     return self._session
             self.close()
         self._session = self._stack.enter_context(opened(self._choice))

@@ -64,7 +64,7 @@ class Buckets:
             return max(0.0, -self._left[operation] / rate.perSecond)
 
 
-LONG_SECONDS = 60.0
+WARN_ABOVE_SECONDS = 60.0
 """From here on it is worth a sentence."""
 
 
@@ -73,12 +73,12 @@ def seconds_needed(rate: Rate, calls: int) -> float:
     return max(0.0, (calls - rate.burst) / rate.perSecond)
 
 
-def pace(plan: Plan, rates: Mapping[str, Rate]) -> tuple[str, ...]:
+def quota_warnings(plan: Plan, rates: Mapping[str, Rate]) -> tuple[str, ...]:
     """A sentence for each operation whose quota makes the plan's submissions take a minute or more."""
     calls = Counter(kind_named(a.kind).operation for a in plan.actions if a.action is ActionType.SUBMIT)
     return tuple(
         f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.perSecond:g} a second "
         f"after the first {rate.burst}"
         for operation, count in sorted(calls.items())
-        if (rate := rates.get(operation)) is not None and (seconds := seconds_needed(rate, count)) >= LONG_SECONDS
+        if (rate := rates.get(operation)) is not None and (seconds := seconds_needed(rate, count)) >= WARN_ABOVE_SECONDS
     )

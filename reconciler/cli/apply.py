@@ -46,8 +46,8 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Carries out a fresh plan, or the one in a file."""
-    from reconciler.app.notifications import tell
-    from reconciler.app.reconcile import survey
+    from reconciler.app.notifications import notify
+    from reconciler.app.reconcile import explain, make_plan, observe, read, record
     from reconciler.app.session import opened
     from reconciler.cli.passes import ApplyOptions, carry_out
 
@@ -55,9 +55,11 @@ def command(
     if plan_file is not None:
         return _approved(plan_file, choice, ApplyOptions(ask=not yes, form=form, exactly=True))
     with opened(choice) as session:
-        found = survey(session, refresh=True, record=True)
-        code = carry_out(session, found.plan, found.recorded, found.limits, ApplyOptions(ask=not yes, form=form))
-        tell(session, found)
+        inputs = read(session)
+        record(session, inputs, observe(session, inputs))
+        plan = explain(session, make_plan(session, inputs))
+        results, code = carry_out(session, plan, session.limits, ApplyOptions(ask=not yes, form=form))
+        notify(session, plan, results)
         return code
 
 
@@ -78,4 +80,4 @@ def _approved(file: Path, choice: CommandOptions, manner: ApplyOptions) -> int:
         recorded = session.ledger.refresh()
         check_heads(plan, recorded)
         check_earlier(session, plan, recorded)
-        return carry_out(session, plan, recorded, None, manner)
+        return carry_out(session, plan, None, manner)[1]

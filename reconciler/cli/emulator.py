@@ -31,9 +31,7 @@ Examples:
 @click.option("--account", metavar="ID", help="Account of every ARN.  [default: 000000000000]")
 @click.option("--region", metavar="NAME", help="Region of every ARN.  [default: us-east-1]")
 @click.option("--run-seconds", type=click.FloatRange(min=0), metavar="S", help="How long runs take.  [default: 20]")
-@click.option(
-    "--outcome", type=click.Choice(["succeeded", "failed"]), help="How runs end.  [default: succeeded]"
-)
+@click.option("--outcome", type=click.Choice(["succeeded", "failed"]), help="How runs end.  [default: succeeded]")
 @click.option(
     "--faults",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -21,9 +21,7 @@ Examples:
 
 
 @click.command("graph", help=HELP)
-@click.option(
-    "--format", "form", type=click.Choice(["text", "mermaid", "dot"]), default="text", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["text", "mermaid", "dot"]), default="text", show_default=True)
 @selection_options
 @place_options
 @click.pass_context

@@ -68,5 +68,5 @@ def _found(session: Session) -> Iterator[Finding | Policy]:
     from reconciler.ledger.open import prepare
 
     if not session.ledger.address.startswith("sqlite:"):
-        session.access.check()
+        session.aws.check()
     return prepare(session.ledger.address, session.root, session.place)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.cli.logs import line_json
+from reconciler.cli.process import ERROR
 from reconciler.cli.progress import progress
 from reconciler.cli.stopping import stop_on_signals
 from reconciler.cli.terminal import coloured, confirmed, echo_error, out
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from reconciler.app.session import Session
     from reconciler.core.plan import ActionResult, Plan
-    from reconciler.core.state import Recorded
     from reconciler.model.project import Limits
 
 
@@ -46,13 +46,16 @@ def show(plan: Plan) -> None:
     out(plan_text(plan, color=coloured(sys.stdout)))
 
 
-def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits | None, manner: ApplyOptions) -> int:
-    """Shows the plan, asks if need be, does it, and returns the exit code.
+def carry_out(
+    session: Session, plan: Plan, limits: Limits | None, manner: ApplyOptions
+) -> tuple[tuple[ActionResult, ...], int]:
+    """Shows the plan, confirms it if need be, and applies it. Returns the results, empty if the operator said no, and
+    the exit code.
 
     Raises `LimitExceeded` before asking where the plan is more than `limits` (`None`: whatever it holds),
     `AccountMismatch` before anything is sent, and `ReconcilerError` where it would have to ask and cannot.
     """
-    from reconciler.app.reconcile import check_account, perform
+    from reconciler.app.reconcile import apply_plan, check_account
 
     if manner.machine:
         for warning in plan.warnings:  # a person may be reading standard error, while a machine reads the JSON
@@ -61,20 +64,22 @@ def carry_out(session: Session, plan: Plan, recorded: Recorded, limits: Limits |
         show(plan)
     if limits is not None:
         plan.check(limits)
-    check_account(session, plan)
-    if plan.pending and manner.ask and not _agreed(plan, manner):
-        echo_error("Apply cancelled: nothing was sent.")
-        return 1
+    if plan.pending and manner.ask:
+        check_account(session, plan)  # before the question: the wrong account is worth knowing before a yes
+        if not _agreed(plan, manner):
+            echo_error("Apply cancelled: nothing was sent.")
+            return (), ERROR
     with stop_on_signals(_stopping) as stop, progress(len(plan.pending)) as shown:
-        results = perform(session, plan, shown, stop)
+        results = apply_plan(session, plan, shown, stop)
     _tell(_with_remedies(session, plan, results), results, manner)
     if manner.log is not None:
-        echo_error(summary(manner.log, plan, results, recorded.position, as_json=manner.json_log))
+        echo_error(summary(manner.log, plan, results, session.ledger.recorded.position, as_json=manner.json_log))
     if stop.is_set():
         echo_error("Interrupted. What was under way and has no outcome is in the ledger; the next pass resolves it.")
-    if not stop.is_set():
-        recorded = session.ledger.refresh()  # another pass may have ended what it took over
-    return after_results(plan, results, recorded, stopped=stop.is_set(), exactly=manner.exactly)
+    else:
+        session.ledger.refresh()  # another pass may have ended what it took over
+    recorded = session.ledger.recorded
+    return results, after_results(plan, results, recorded, stopped=stop.is_set(), exactly=manner.exactly)
 
 
 def _stopping() -> None:

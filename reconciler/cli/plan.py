@@ -33,9 +33,7 @@ something is held or not known.
 
 @click.command("plan", help=HELP)
 @click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Keep the plan.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: plan from what is recorded.")
 @click.option("--detailed-exitcode", is_flag=True, help="2 when changes are pending, 3 when something needs a person.")
 @click.option("--at", callback=moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone).")
@@ -55,18 +53,22 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Plans, prints, and keeps the plan if a file is named."""
-    from reconciler.app.reconcile import survey
+    from reconciler.app.reconcile import assume, explain, make_plan, observe, read
     from reconciler.app.session import opened
 
     with opened(chosen(context, shared)) as session:
-        found = survey(session, refresh=not no_refresh, record=False, lasting=file is not None, now=at)
-    out(_rendered(found.plan, form))
-    found.plan.check(found.limits)
+        inputs, applied_later = read(session), file is not None
+        if not no_refresh:
+            assume(inputs, observe(session, inputs), absence=not applied_later)
+        plan = explain(session, make_plan(session, inputs, now=at, may_repeat=not applied_later))
+        limits = session.limits
+    out(_rendered(plan, form))
+    plan.check(limits)
     if file is not None:
-        _keep(found.plan, file)
+        _keep(plan, file)
         if form == "text":
             out(_kept(file))
-    return after_plan(found.plan, found.recorded, detailed=detailed_exitcode)
+    return after_plan(plan, inputs.recorded, detailed=detailed_exitcode)
 
 
 def _rendered(plan: Plan, form: str) -> str:

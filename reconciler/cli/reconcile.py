@@ -68,8 +68,8 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Observes, plans and applies, once or again and again."""
-    from reconciler.app.notifications import tell
-    from reconciler.app.reconcile import survey
+    from reconciler.app.notifications import notify
+    from reconciler.app.reconcile import explain, make_plan, observe, read, record
     from reconciler.app.session import opened
     from reconciler.cli.logs import log_as_json
     from reconciler.cli.passes import ApplyOptions, carry_out
@@ -90,10 +90,12 @@ def command(
     if git_pull:
         _pull(choice)
     with opened(choice) as session:
-        found = survey(session, refresh=True, record=True)
+        inputs = read(session)
+        record(session, inputs, observe(session, inputs))
+        plan = explain(session, make_plan(session, inputs))
         manner = ApplyOptions(ask=False, form=form, log="reconcile", json_log=as_json)
-        code = carry_out(session, found.plan, found.recorded, found.limits, manner)
-        tell(session, found)
+        results, code = carry_out(session, plan, session.limits, manner)
+        notify(session, plan, results)
         return code
 
 

@@ -14,14 +14,12 @@ from reconciler.cli.terminal import echo_error
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from threading import Event
 
     from reconciler.app.metrics import Metrics
     from reconciler.app.options import CommandOptions
-    from reconciler.app.reconcile import Survey
+    from reconciler.app.reconcile import Pass
     from reconciler.app.session import ReusableSession
-    from reconciler.core.plan import ActionResult
     from reconciler.core.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -100,20 +98,16 @@ def _pass(world: _World) -> bool:
 
 
 def _observe_plan_apply(world: _World) -> bool:
-    from reconciler.app.notifications import tell
-    from reconciler.app.reconcile import perform, survey
+    from reconciler.app.reconcile import reconcile
 
     if world.service.git_pull:
         _pull(world.kept)
     session = world.kept.session()
     if world.metrics is not None:
-        session.access.on_call = world.metrics.called
-    found = survey(session, refresh=True, record=True, explain=False)
-    found.plan.check(found.limits)
-    if not world.stop.is_set():
-        results = perform(session, found.plan, None, world.stop)
-        _tell(world, found, results)
-        tell(session, found)
+        session.aws.on_call = world.metrics.called
+    done = reconcile(session, world.stop)
+    if done is not None:
+        _report(world, done)
     return True
 
 
@@ -127,14 +121,14 @@ def _pull(kept: ReusableSession) -> None:
         log.error("the checkout is not up to date: %s", error)
 
 
-def _tell(world: _World, found: Survey, results: Sequence[ActionResult]) -> None:
+def _report(world: _World, done: Pass) -> None:
     """One line for the pass; more of it with -v; the metrics."""
     from reconciler.render.results import action_line
 
-    plan = found.plan
+    plan, results, recorded = done.plan, done.results, done.recorded
     for action, result in zip(plan.actions, results, strict=True):
         if action.effective:
             log.info("%s", action_line(action, result))
-    echo_error(summary("reconcile", plan, results, found.recorded.position, as_json=world.service.json))
+    echo_error(summary("reconcile", plan, results, recorded.position, as_json=world.service.json))
     if world.metrics is not None:
-        world.metrics.told(plan, results, found.recorded)
+        world.metrics.told(plan, results, recorded)

@@ -45,7 +45,7 @@ def command(
     **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
     """Observes, plans, and prints how each spec stands."""
-    from reconciler.app.reconcile import survey
+    from reconciler.app.reconcile import preview
     from reconciler.app.session import opened
     from reconciler.cli.verdict import after_look
     from reconciler.render.plan_json import dumps, status_json
@@ -59,10 +59,10 @@ def command(
             raise click.UsageError("--watch is for people, and --format json for machines: they do not go together")
         return watch_status(choice, refresh=not no_refresh)
     with opened(choice) as session:
-        found = survey(session, refresh=not no_refresh, record=False, explain=False)
-    table = rows(found.plan, found.recorded)
-    out(dumps(status_json(table)) if form == "json" else text_of(found.plan, table, color=coloured(sys.stdout)))
-    return after_look(found.plan, found.recorded, [row.state for row in table])
+        inputs, plan = preview(session, refresh=not no_refresh)
+    table = rows(plan, inputs.recorded)
+    out(dumps(status_json(table)) if form == "json" else text_of(plan, table, color=coloured(sys.stdout)))
+    return after_look(plan, inputs.recorded, [row.state for row in table])
 
 
 def text_of(plan: Plan, table: Sequence[StatusRow], *, color: bool) -> str:

@@ -53,9 +53,9 @@ def _table(kept: ReusableSession, *, refresh: bool) -> Text:
     """The table now, with the time it is of."""
     from rich.text import Text
 
-    from reconciler.app.reconcile import survey
+    from reconciler.app.reconcile import preview
     from reconciler.render.status import rows
 
-    found = survey(kept.session(), refresh=refresh, record=False, explain=False)
-    told = text_of(found.plan, rows(found.plan, found.recorded), color=coloured(sys.stdout))
-    return Text.from_ansi(f"{found.plan.created_at}  (Ctrl-C ends)\n\n{told}")
+    inputs, plan = preview(kept.session(), refresh=refresh)
+    told = text_of(plan, rows(plan, inputs.recorded), color=coloured(sys.stdout))
+    return Text.from_ansi(f"{plan.created_at}  (Ctrl-C ends)\n\n{told}")

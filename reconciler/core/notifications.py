@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason, stopped
+from reconciler.core.retries import rejected_message
 from reconciler.core.state import Recorded
-from reconciler.core.submission import RunState, Submission
+from reconciler.core.submission import Phase, RunState, Submission
 from reconciler.core.times import parse_time
 
 
@@ -49,6 +50,32 @@ class Notification:
     run_id: str | None
     client_token: str | None
     commit: str | None
+
+
+def after_results(plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> Plan:
+    """Returns the plan with its actions as their results left them: rejected, in conflict or not known yet.
+
+    A fresh plan would say the same, and cost a second reading of specs and git. `recorded` is as after the pass.
+    """
+    actions = tuple(
+        _after(action, recorded) if result.outcome is not ActionOutcome.NONE else action
+        for action, result in zip(plan.actions, results, strict=True)
+    )
+    return replace(plan, actions=actions)
+
+
+def _after(action: Action, recorded: Recorded) -> Action:
+    submission = recorded.by_token.get(action.client_token or "")
+    if submission is None:
+        return action
+    if submission.phase is Phase.REJECTED:
+        return stopped(action, ActionType.HOLD, Reason.REJECTED, rejected_message(submission))
+    if submission.phase is Phase.CONFLICTED:
+        return stopped(action, ActionType.HOLD, Reason.CONFLICT, f"runs {', '.join(submission.conflict)} carry its tag")
+    if submission.unresolved:
+        message = f"its outcome is not known ({submission.error})" if submission.error else ""
+        return stopped(action, ActionType.WAIT, Reason.SETTLING, message)
+    return action
 
 
 def notices(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
