@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
-from reconciler.app.reconcile import PassInputs, make_plan, observe, read, record
+from reconciler.app.reconcile import PassInputs, make_plan, prepare, read
 from reconciler.apply.effects import Append, Steps, moved, now
 from reconciler.apply.interpreter import World, drive
 from reconciler.core import events as e
@@ -216,12 +216,10 @@ class SpecView:
 def look(session: Session, name: str) -> SpecView:
     """Observes one spec as a pass would, and records what AWS said.
 
-    Raises `UsageError` for an unknown name, and as `read`, `observe` and `record` do.
+    Raises `UsageError` for an unknown name, and as `prepare` does.
     """
     session = replace(session, options=replace(session.options, only=(name,), labels=()))
-    inputs = read(session)
-    record(session, inputs, observe(session, inputs))
-    return SpecView(session, name, inputs, make_plan(session, inputs))
+    return SpecView(session, name, *prepare(session))
 
 
 def following(sight: SpecView) -> tuple[Action, ...]:

@@ -78,15 +78,20 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
 
     Raises `LimitExceeded` if the plan exceeds the limits of the target, and as the five steps do.
     """
-    inputs = read(session)
-    record(session, inputs, observe(session, inputs))
-    made = make_plan(session, inputs)
+    inputs, made = prepare(session)
     made.check(session.limits)
     if stop.is_set():
         return None
     results = apply_plan(session, made, None, stop)
     notify(session, made, results)
     return Pass(made, results, inputs.recorded)
+
+
+def prepare(session: Session) -> tuple[PassInputs, Plan]:
+    """Does the first half of a pass that acts: reads, observes, records and plans."""
+    inputs = read(session)
+    record(session, inputs, observe(session, inputs))
+    return inputs, make_plan(session, inputs)
 
 
 def read(session: Session) -> PassInputs:

@@ -47,7 +47,7 @@ def command(
 ) -> int:
     """Carries out a fresh plan, or the one in a file."""
     from reconciler.app.notifications import notify
-    from reconciler.app.reconcile import explain, make_plan, observe, read, record
+    from reconciler.app.reconcile import explain, prepare
     from reconciler.app.session import opened
     from reconciler.cli.passes import ApplyOptions, carry_out
 
@@ -55,9 +55,7 @@ def command(
     if plan_file is not None:
         return _approved(plan_file, choice, ApplyOptions(ask=not yes, form=form, exactly=True))
     with opened(choice) as session:
-        inputs = read(session)
-        record(session, inputs, observe(session, inputs))
-        plan = explain(session, make_plan(session, inputs))
+        plan = explain(session, prepare(session)[1])
         results, code = carry_out(session, plan, session.limits, ApplyOptions(ask=not yes, form=form))
         notify(session, plan, results)
         return code

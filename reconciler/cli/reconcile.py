@@ -69,7 +69,7 @@ def command(
 ) -> int:
     """Observes, plans and applies, once or again and again."""
     from reconciler.app.notifications import notify
-    from reconciler.app.reconcile import explain, make_plan, observe, read, record
+    from reconciler.app.reconcile import explain, prepare
     from reconciler.app.session import opened
     from reconciler.cli.logs import log_as_json
     from reconciler.cli.passes import ApplyOptions, carry_out
@@ -90,9 +90,7 @@ def command(
     if git_pull:
         _pull(choice)
     with opened(choice) as session:
-        inputs = read(session)
-        record(session, inputs, observe(session, inputs))
-        plan = explain(session, make_plan(session, inputs))
+        plan = explain(session, prepare(session)[1])
         manner = ApplyOptions(ask=False, form=form, log="reconcile", json_log=as_json)
         results, code = carry_out(session, plan, session.limits, manner)
         notify(session, plan, results)
