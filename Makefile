@@ -30,7 +30,7 @@ PYTEST = $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test check lint types layers coverage soak aws-proof bench model clean
+.PHONY: help setup setup-dev demo test check lint types layers coverage soak aws-proof bench figures model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ aws-proof: $(DEV) ## test the open points in a real AWS account; docs/promise.md
 bench: $(DEV) ## measure whole commands against a plain read of the same specs, and reads of a large ledger
 	@$(BIN)/python tests/bench/whole_process.py
 	@$(BIN)/python tests/bench/ledger_reading.py
+
+figures: $(DEV) ## print sizes of the code, and what a plan and an apply pass through
+	@$(BIN)/python -m tests.project.figures
 
 model: ## check the models of the protocol with spin, which must be installed; takes about five minutes, see docs/models
 	@$(PYTHON) -m tests.models
