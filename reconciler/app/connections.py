@@ -21,20 +21,22 @@ if TYPE_CHECKING:
     from reconciler.emulator import Emulator, Settings
     from reconciler.model.project import Target
 
+logger = logging.getLogger(__name__)
+
 CREDENTIALS = ("emulator", "emulator")
-"""Access key id and secret key for the emulator, which looks at neither."""
+"""Access key id and secret key for the emulator, which checks neither."""
 
 QUEUED_PART = 0.25
-"""How much of a run's time it waits to start, so that every state can be seen in a short one."""
+"""The share of a run's time that it waits to start, so that even a short run passes through every state."""
 
 
 def state_file(root: Path, target: str) -> Path:
-    """Where the emulator of a target keeps what it accepted, from one command to the next."""
+    """Returns the file in which the emulator of a target keeps accepted runs between commands."""
     return root / STATE_FOLDER / f"emulator-{target}.sqlite"
 
 
 def started(root: Path, place: Place, target: Target, run_names: Mapping[str, str]) -> Emulator:
-    """The target's emulator, serving on a free port of loopback. The caller stops it. `run_names`: see `settings`."""
+    """Starts the target's emulator on a free loopback port. The caller stops it. `run_names`: see `settings`."""
     from reconciler.emulator import Emulator
 
     state = state_file(root, place.target)
@@ -45,10 +47,9 @@ def started(root: Path, place: Place, target: Target, run_names: Mapping[str, st
 
 
 def settings(place: Place, target: Target, run_names: Mapping[str, str]) -> Settings:
-    """The emulator's settings from what the project file says under ``emulator:``.
+    """Returns the emulator's settings from ``emulator:`` in the project file.
 
-    The file gives outcomes by the names of specs, the emulator knows runs by theirs: `run_names` has the run's name
-    of each spec that calls it something else.
+    The file gives outcomes by spec name and the emulator looks runs up by run name: `run_names` maps one to the other.
     """
     from reconciler.emulator import Settings
 
@@ -66,19 +67,15 @@ def settings(place: Place, target: Target, run_names: Mapping[str, str]) -> Sett
     )
 
 
-logger = logging.getLogger(__name__)
-
-
 FRESH_SECONDS = 60.0
-"""How long AWS's word about account and time is good for the next send."""
+"""How long an answer of AWS about account and time stays valid for the next send (R9 of docs/protocol.md)."""
 
 
 class AwsConnections:
-    """Services by kind, each connected once, when it is first asked for. Safe for threads.
+    """Connects to each service once, on first use. Safe for threads.
 
-    No service is handed out before the account guard has passed: a look into another account would take every run
-    for lost, so reading needs the guard as much as sending does. `on_call`, set before the first of them is connected,
-    is told of every call.
+    No service is returned before the account was confirmed: in another account every run would look lost, so reads
+    need that check as much as sends do. `on_call` is called with every AWS call; set it before the first connection.
     """
 
     def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
@@ -89,15 +86,15 @@ class AwsConnections:
         self._services: dict[str, Service] = {}
         self._aws: Aws | None = None
         self._emulator: Emulator | None = None
-        self._heard = (0.0, 0.0)  # both clocks, when AWS said last whose credentials these are
+        self._heard = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
 
     def name_runs(self, run_names: Mapping[str, str]) -> None:
-        """What the specs call their runs, where not like themselves: the emulator's settings are by spec."""
+        """Sets the run name of each spec, since the emulator's settings are by spec."""
         self._run_names.update(run_names)
 
     def service(self, kind: str) -> Service:
-        """The service of a kind. Raises `GuardError` where the credentials are of another account, `ServiceError`
-        where that cannot be learnt."""
+        """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, and
+        `ServiceError` if AWS does not say to which."""
         with self._lock:
             if kind not in self._services:
                 aws = self._connected()
@@ -107,7 +104,7 @@ class AwsConnections:
 
     @cached_property
     def quota(self) -> Quota:
-        """The quotas of this target: AWS's defaults with the target's own laid over; of the emulator only its own."""
+        """AWS's default quotas, overridden by the target's `rates`; on the emulator only `rates`."""
         from reconciler.aws.quota import Buckets
 
         return Buckets(rates(self._target), self._clock)
@@ -120,21 +117,20 @@ class AwsConnections:
         return service if isinstance(service, Inventory) else None
 
     def check(self) -> None:
-        """Connects, and so asks AWS whose credentials these are and what time it is; again where that was long ago.
-        Raises as `service` does."""
+        """Asks AWS for account and time, unless its last answer is fresh. Raises as `service` does."""
         with self._lock:
             aws = self._connected()
             if not self._target.is_emulator and self._is_old():
                 self._identify(aws)
 
     def check_clock(self) -> None:
-        """Raises `ClockSkew` where AWS's clock, as it was heard last, is too far from this machine's."""
+        """Raises `ClockSkew` if AWS's clock, as of its last answer, differs too much from this machine's."""
         self.check()
         with self._lock:
             guard.check_clock(self._connected().clock_ahead)
 
     def close(self) -> None:
-        """Stops the emulator, if it was started."""
+        """Closes the connections and stops the emulator."""
         with self._lock:
             self._services.clear()
             if self._aws is not None:
@@ -151,23 +147,23 @@ class AwsConnections:
         return self._aws
 
     def _real(self) -> Aws:
-        """AWS as boto3 finds it, endpoints of the environment included: never overridden here."""
+        """Connects to AWS as boto3 finds it, with profiles, variables and endpoints of the environment."""
         from reconciler.aws.clients import Aws
 
         aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
-        if self._target.settling_problem(overridden=False):  # where AWS really is takes clients of every service to say
+        if self._target.settling_problem(overridden=False):  # else no need to make a client of every service
             guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
         self._identify(aws)
         logger.info("account %s, region %s", self._place.account, self._place.region)
         return aws
 
     def _identify(self, aws: Aws) -> None:
-        """Asks AWS whose credentials these are, and so what time it is. Raises `AccountMismatch`, `ServiceError`."""
+        """Asks AWS for the account; its reply carries the time. Raises `AccountMismatch`, `ServiceError`."""
         guard.check_account(self._place.target, self._place.account, aws.account())
         self._heard = (self._clock.now(), self._clock.boot())
 
     def _is_old(self) -> bool:
-        """Whether what AWS said was long ago, by either clock: a service lives for months, and clocks are set."""
+        """Whether the last answer is old by either clock: a service runs for months, and wall clocks are set."""
         wall, boot = self._heard
         return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
 
@@ -187,7 +183,7 @@ class AwsConnections:
 
 
 def rates(target: Target) -> dict[str, Rate]:
-    """The quota of each operation that has one."""
+    """Returns the quota of each operation that has one."""
     if target.is_emulator:
         return target.rates
     return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates

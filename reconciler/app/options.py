@@ -1,4 +1,4 @@
-"""What the command line chose: project folder, target, specs, and what is allowed this once."""
+"""The options that all commands share, and the target and specs that they select."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TARGET_VARIABLE = "RECONCILER_TARGET"
 
 @dataclass(frozen=True, slots=True)
 class CommandOptions:
-    """The options that decide what a command is about; `None` and empty: not given.
+    """The shared options of one command; `None` and empty mean that an option was not given.
 
-    `only` are names of specs, `labels` selectors such as ``team=growth``. `local_ledger` accepts a local file in CI.
-    The rest overrides, for this command, what the target allows.
+    `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` accepts a SQLite ledger in CI.
+    The others override limits and checks of the target for this command.
     """
 
     directory: Path | None = None
@@ -35,54 +35,58 @@ class CommandOptions:
     max_cancellations: int | None = None
 
     def limits(self, limits: Limits) -> Limits:
-        """The target's limits with those that were given laid over."""
+        """Returns the target's limits, overridden by those of the command line."""
         given = {"maxSubmissions": self.max_submissions, "maxCancellations": self.max_cancellations}
         return limits.model_copy(update={name: limit for name, limit in given.items() if limit is not None})
 
 
-def target_name(choice: CommandOptions, environ: Mapping[str, str], default: str | None, targets: Iterable[str]) -> str:
-    """The target to work on. Raises `UsageError` where none is chosen or there is none of that name."""
+def target_name(
+    options: CommandOptions, environ: Mapping[str, str], default: str | None, targets: Iterable[str]
+) -> str:
+    """Returns the target to work on. Raises `UsageError` if none is selected or it does not exist."""
     names = sorted(targets)
-    chosen = choice.target or environ.get(TARGET_VARIABLE) or default
+    chosen = options.target or environ.get(TARGET_VARIABLE) or default
     if not chosen:
         raise UsageError(
-            f"which target? Give -t NAME, set {TARGET_VARIABLE}, or write defaultTarget in reconciler.yaml. "
-            f"This project has: {', '.join(names)}"
+            f"no target selected. Use -t NAME, set {TARGET_VARIABLE}, or set defaultTarget in reconciler.yaml. "
+            f"Targets of this project: {', '.join(names)}"
         )
     if chosen not in names:
-        raise UsageError(f"there is no target {chosen!r}.{_hint(chosen, names)} This project has: {', '.join(names)}")
+        raise UsageError(
+            f"unknown target {chosen!r}.{_hint(chosen, names)} Targets of this project: {', '.join(names)}"
+        )
     return chosen
 
 
 def selected_names(
-    choice: CommandOptions,
+    options: CommandOptions,
     specs: Mapping[str, DesiredSpec],
     recorded: Iterable[str],
     elsewhere: Mapping[str, Iterable[str]],
 ) -> frozenset[str] | None:
-    """The names that this command is about, `None` where nothing narrows it down: then it is about all.
+    """Returns the selected names, or `None` if nothing is selected: then the command is about all.
 
-    A name that is only in the ledger can be chosen by name, never by label. `elsewhere` holds the specs of other
-    targets, for the message. Raises `UsageError` for a name or a label that nothing has: a typing error must not end
-    as "nothing to do".
+    A name that is only in the ledger can be selected by name, never by label. `elsewhere` holds the specs of other
+    targets, for the message. Raises `UsageError` for a name or label that nothing has, so that a typo does not end as
+    "nothing to do".
     """
-    if not choice.only and not choice.labels:
+    if not options.only and not options.labels:
         return None
     known = specs.keys() | set(recorded)
-    for name in choice.only:
+    for name in options.only:
         if name not in known:
-            raise UsageError(f"there is no spec {name!r} in this target.{_where(name, known, elsewhere)}")
-    chosen = frozenset(choice.only) if choice.only else frozenset(known)
-    if choice.labels:
-        terms = [term for text in choice.labels for term in _terms(text)]
+            raise UsageError(f"unknown spec {name!r} in this target.{_where(name, known, elsewhere)}")
+    chosen = frozenset(options.only) if options.only else frozenset(known)
+    if options.labels:
+        terms = [term for text in options.labels for term in _terms(text)]
         chosen &= {name for name, spec in specs.items() if all(_has(spec.labels, *term) for term in terms)}
         if not chosen:
-            raise UsageError(f"no spec of this target has the label {', '.join(choice.labels)}.{_labels(specs)}")
+            raise UsageError(f"no spec of this target has the label {', '.join(options.labels)}.{_labels(specs)}")
     return chosen
 
 
 def _terms(text: str) -> list[tuple[str, str]]:
-    """``a=x,b=y`` as pairs. Raises `UsageError` for another form."""
+    """Splits ``a=x,b=y`` into pairs. Raises `UsageError` for any other form."""
     terms = []
     for part in text.split(","):
         key, equals, value = part.partition("=")
@@ -98,13 +102,15 @@ def _has(labels: Mapping[str, str], key: str, value: str) -> bool:
 
 def _labels(specs: Mapping[str, DesiredSpec]) -> str:
     pairs = sorted({f"{key}={value}" for spec in specs.values() for key, value in spec.labels.items()})
-    return f" There are: {', '.join(pairs[:10])}{' …' if len(pairs) > 10 else ''}" if pairs else " No spec has any."
+    if not pairs:
+        return " No spec has a label."
+    return f" Labels in use: {', '.join(pairs[:10])}{' …' if len(pairs) > 10 else ''}"
 
 
 def _where(name: str, known: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
-    """What may have been meant: the same spec in another target, or a name that is nearly this one."""
+    """Suggests the same spec in another target, or a similar name."""
     others = sorted(target for target, names in elsewhere.items() if name in names)
-    return f" It is in: {', '.join(others)}" if others else _hint(name, known)
+    return f" It exists in: {', '.join(others)}" if others else _hint(name, known)
 
 
 def _hint(name: str, names: Iterable[str]) -> str:

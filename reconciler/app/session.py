@@ -1,4 +1,4 @@
-"""One command's world: project, target, ledger, clock and the way to AWS."""
+"""The session of a command: project, target, ledger, clock and connections to AWS."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 
 class SystemClock:
-    """`ports.Clock` on this machine's clocks."""
+    """Reads this machine's clocks (`ports.Clock`)."""
 
     def now(self) -> float:
-        """Wall clock, seconds since the epoch."""
+        """Returns the wall clock, in seconds since the epoch."""
         return time.time()
 
     def boot(self) -> float:
-        """Seconds since the machine started, suspension included where the system counts it (Linux), else monotonic."""
+        """Returns seconds since boot, with suspension if the system counts it (Linux), else monotonic time."""
         boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
         return time.monotonic() if boot_clock is None else time.clock_gettime(boot_clock)
 
     def sleep(self, seconds: float) -> None:
-        """Waits; no time at all for zero and less."""
+        """Waits; returns at once for zero and less."""
         if seconds > 0:
             time.sleep(seconds)
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a command works with. Nothing in it has read the ledger, reached AWS or created a file yet."""
+    """What a command works with. Opening it reads only the project file; ledger and AWS are reached on first use."""
 
     options: CommandOptions
     root: Path
@@ -73,55 +73,57 @@ class Session:
 
 
 @contextmanager
-def opened(choice: CommandOptions, *, fallback_target: str | None = None) -> Iterator[Session]:
-    """The session of one command, taken apart at its end.
+def opened(options: CommandOptions, *, fallback_target: str | None = None) -> Iterator[Session]:
+    """Opens the session of one command, and closes it at the end.
 
-    `fallback_target` is used where the command line and the environment name none, before the project's default.
-    Raises `UsageError`, `SpecErrors` for the project file, `GuardError`, and `LedgerError` for an address that is
-    no ledger.
+    `fallback_target` is used if neither the command line nor the environment names a target, before the project's
+    default. Raises `UsageError`, `SpecErrors` for the project file, `GuardError`, and `LedgerError` for an unknown
+    ledger address.
     """
     environ = dict(os.environ)
-    root = find_root(choice.directory, Path.cwd())
+    root = find_root(options.directory, Path.cwd())
     project_file = read_project(root)
     project = project_file.project
-    name = target_name(choice, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
+    name = target_name(options, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
     target = project.target(name)
     place, address = place_of(project.name, name, target)
-    guard.check_ledger(address, emulated=target.is_emulator, kept=choice.local_ledger, environ=environ)
+    guard.check_ledger(address, emulated=target.is_emulator, kept=options.local_ledger, environ=environ)
     clock = SystemClock()
     ledger = open_ledger(address, root, place, __version__, clock)
     access = AwsConnections(root, place, target, clock)
     try:
-        yield Session(choice, root, project_file, target, place, ledger, access, clock, environ)
+        yield Session(options, root, project_file, target, place, ledger, access, clock, environ)
     finally:
         access.close()
         ledger.close()
 
 
 def place_of(project: str, name: str, target: Target) -> tuple[Place, str]:
-    """The place of a target and its ledger's address, which a target that was read completely always has."""
+    """Returns the place of a target and the address of its ledger. A validated target has all of them."""
     if target.account is None or target.region is None or target.ledger is None:
         raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")
     return Place(project, name, target.account, target.region), target.ledger
 
 
 class ReusableSession:
-    """Gives the session of each pass. The project file is read anew; while the target stays what it was, ledger and
-    services are those of the pass before."""
+    """Opens a session once and reuses it between passes.
 
-    def __init__(self, choice: CommandOptions) -> None:
-        self._choice = choice
+    Each pass reads the project file again. Ledger and connections are kept while the target is unchanged.
+    """
+
+    def __init__(self, options: CommandOptions) -> None:
+        self._options = options
         self._stack = ExitStack()
         self._session: Session | None = None
         self._root: Path | None = None
 
     @property
     def root(self) -> Path:
-        """The project folder. Known from the first pass on."""
+        """The project folder."""
         return self._root or self.session().root
 
     def session(self) -> Session:
-        """The session of the next pass. Raises as `opened` does."""
+        """Returns the session of the next pass. Raises as `opened` does."""
         kept = self._session
         if kept is not None:
             project_file = read_project(kept.root)
@@ -133,12 +135,12 @@ class ReusableSession:
                     self._session = replace(kept, project_file=project_file)
                     return self._session
             self.close()
-        self._session = self._stack.enter_context(opened(self._choice))
+        self._session = self._stack.enter_context(opened(self._options))
         self._root = self._session.root
         return self._session
 
     def close(self) -> None:
-        """Lets go of everything: after a pass that failed the next one starts from nothing."""
+        """Closes everything, so that the pass after a failed one starts from nothing."""
         self._session = None
         self._stack.close()
         self._stack = ExitStack()

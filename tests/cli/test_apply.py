@@ -221,7 +221,7 @@ def test_a_spec_of_another_target_is_named_as_such(world: World):
     done = world.run("plan", "--only", "clicks")
 
     assert done.code == 64
-    assert "It is in: local" in done.err
+    assert "It exists in: local" in done.err
 
 
 @contextmanager

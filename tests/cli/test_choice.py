@@ -59,8 +59,8 @@ def test_selection(choice: CommandOptions, names: set[str] | None):
     ("choice", "says"),
     [
         (CommandOptions(only=("order",)), "Did you mean orders"),
-        (CommandOptions(only=("rates",)), "It is in: prod"),
-        (CommandOptions(labels=("team=sales",)), "There are: team=finance, team=growth, tier=gold"),
+        (CommandOptions(only=("rates",)), "It exists in: prod"),
+        (CommandOptions(labels=("team=sales",)), "Labels in use: team=finance, team=growth, tier=gold"),
         (CommandOptions(only=("bills",), labels=("team=growth",)), "no spec of this target has the label"),
         (CommandOptions(labels=("team",)), "LABEL=VALUE"),
         (CommandOptions(labels=("=x",)), "LABEL=VALUE"),
@@ -74,7 +74,7 @@ def test_a_selection_of_nothing_is_wrong_usage(choice: CommandOptions, says: str
 
 def test_labels_where_no_spec_has_any():
     """The message says so where there is no label to suggest."""
-    with pytest.raises(UsageError, match="No spec has any"):
+    with pytest.raises(UsageError, match="No spec has a label"):
         selected_names(CommandOptions(labels=("a=b",)), {"orders": _spec("orders")}, (), {})
 
 
@@ -94,7 +94,7 @@ def test_target(given: str | None, environ: dict[str, str], default: str | None,
 
 def test_no_target_and_an_unknown_one():
     """The message names the targets that there are."""
-    with pytest.raises(UsageError, match="This project has: prod, staging"):
+    with pytest.raises(UsageError, match="Targets of this project: prod, staging"):
         target_name(CommandOptions(), {}, None, ["staging", "prod"])
     with pytest.raises(UsageError, match="Did you mean staging"):
         target_name(CommandOptions(target="stagging"), {}, None, ["staging", "prod"])
