@@ -1,6 +1,5 @@
-"""Values of the program as text: for terminals, for pull requests, for machines.
+"""Renders plans, results, statuses and histories as text, Markdown and JSON.
 
-What may live here: pure functions from a plan, its results, a status or a story to a string or a JSON value. All of
-them mask secrets and escape control characters, except the JSON, which is whole. What may not: files, clocks, printing,
-and decisions.
+What may live here: pure functions from such a value to a string or a JSON value. Text and Markdown have secrets masked
+and control characters escaped; JSON is complete. What may not: files, clocks, printing, and decisions.
 """

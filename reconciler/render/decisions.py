@@ -1,4 +1,4 @@
-"""A decision that a person is about to make, and what became of it: as text and as JSON."""
+"""Renders an operator's decision, before and after it is recorded, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from dataclasses import asdict, dataclass, field
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionResult
 from reconciler.model.base import JSON
-from reconciler.render.plan_text import place_line
-from reconciler.render.text import YELLOW, Style, lines_text, plain, sentence, what_happens
+from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, what_happens
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionSummary:
-    """What a command by hand would write down, and what it rests on.
+    """What a command such as `cancel` or `adopt` would record, and why.
 
-    `about` is the spec with the run that is meant, in words; `facts` what was seen, as label and value; `does` one
-    sentence on what is recorded and what follows; `warnings` what a person should know before saying yes. `form` holds
-    the command's own fields of the JSON form.
+    `about` names the spec and its run; `facts` are labels and values read from the ledger and AWS; `does` is a sentence
+    on what is recorded and what follows; `warnings` are what to read before confirming. `form` has the command's own
+    fields of the JSON form.
     """
 
     command: str
@@ -34,39 +33,38 @@ class DecisionSummary:
 
 
 def decision_text(decision: DecisionSummary, color: bool = False) -> str:
-    """What is decided and what was seen, to be shown before the question. Without a line end."""
+    """The decision and its facts, to be shown before the question. Without a line end."""
     style = Style(color)
-    width = max((len(label) for label, _ in decision.facts), default=0)
     return lines_text(
         [
             place_line(decision.place),
             "",
             style.bold(plain(decision.about)),
-            *(f"  {label:<{width}}  {sentence(value)}" for label, value in decision.facts),
+            *(f"  {line}" for line in columns([(label, sentence(value)) for label, value in decision.facts])),
             "",
             sentence(decision.does),
-            *(style.paint("Warning: ", YELLOW) + sentence(warning) for warning in decision.warnings),
+            *(style.paint("Warning: ", "yellow") + sentence(warning) for warning in decision.warnings),
         ]
     )
 
 
 def done_text(decision: DecisionSummary, results: Sequence[ActionResult], following: Iterable[Action]) -> str:
-    """What was recorded, by whom and why, and what the next pass does. Without a line end."""
-    why = f": {decision.reason}" if decision.reason else ", without a reason"
+    """What was recorded, by whom and why, and what the next pass will do. Without a line end."""
+    why = f": {decision.reason}" if decision.reason else ", no reason given"
     outcomes = ", ".join(dict.fromkeys(str(result.outcome) for result in results)) or "nothing to do"
     lines = [sentence(f"{decision.command} {decision.name}: {outcomes} (by {decision.actor}{why}).")]
-    wrong = [sentence(f"  {result.run_id}: {result.error}") for result in results if result.error is not None]
-    return lines_text([*lines, *wrong, *_next(following)])
+    errors = [sentence(f"  {result.run_id}: {result.error}") for result in results if result.error is not None]
+    return lines_text([*lines, *errors, *_next(following)])
 
 
 def _next(following: Iterable[Action]) -> Iterator[str]:
     for action in following:
-        told = f"{action.name} {what_happens(action)}" + (f"; {action.message}" if action.message else "")
-        yield f"Next pass: {sentence(told)}"
+        message = f"; {action.message}" if action.message else ""
+        yield f"Next pass: {sentence(f'{action.name} {what_happens(action)}{message}')}"
 
 
 def decision_json(decision: DecisionSummary, results: Sequence[ActionResult], following: Iterable[Action]) -> JSON:
-    """One value: what was decided, by whom and why, what became of it, and what the next pass does."""
+    """The decision, its results, and what the next pass will do."""
     return {
         "command": decision.command,
         **asdict(decision.place),

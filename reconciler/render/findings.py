@@ -9,8 +9,7 @@ from reconciler.core.findings import Finding, Severity, failures
 from reconciler.core.fsck import Check, ListedQueue, RebuiltSubmission
 from reconciler.core.identity import Place
 from reconciler.model.base import JSON
-from reconciler.render.plan_text import place_line
-from reconciler.render.text import GREEN, RED, YELLOW, Style, count, lines_text, plain, sentence
+from reconciler.render.text import Style, count, lines_text, place_line, plain, sentence
 
 
 def fsck_text(
@@ -19,8 +18,8 @@ def fsck_text(
     """One line for each place that was read, ``[OK]``, and for each finding, ``[NG]`` or ``[SKIP]`` by its severity,
     with commands below it. `ledger` describes what was read. Without a line end."""
     style = Style(color)
-    good = style.paint("[OK]", GREEN)
-    marks = {Severity.FAIL: style.paint("[NG]", RED), Severity.WARN: style.paint("[SKIP]", YELLOW)}
+    good = style.paint("[OK]", "green")
+    marks = {Severity.FAIL: style.paint("[NG]", "red"), Severity.WARN: style.paint("[SKIP]", "yellow")}
     lines = [place_line(place), "", f"{good} {plain(ledger)}"]
     for listed in places:
         if listed.error is None:

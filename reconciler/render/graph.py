@@ -1,4 +1,4 @@
-"""Which spec waits for which: as text, Mermaid and DOT."""
+"""Renders the dependencies between specs as text, Mermaid and DOT."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _of(spec: DesiredSpec) -> Iterable[Edge]:
         yield Edge(spec.name, reference.name, reference.condition)
 
 
-def graph_text(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:
-    """Each spec with what it waits for below it; what comes first comes first. Without a line end."""
+def graph_text(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
+    """Each spec with its dependencies below it, in the order they can run. Without a line end."""
     needs: dict[str, list[Edge]] = {name: [] for name in specs}
-    for edge in found:
+    for edge in edges:
         needs[edge.name].append(edge)
     lines = []
     for name in sorted(specs, key=lambda name: (len(_all_before(name, needs)), name)):
@@ -44,23 +44,23 @@ def graph_text(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:
     return lines_text(lines) or "No specs."
 
 
-def graph_mermaid(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:
-    """A Mermaid flowchart, from what runs first to what waits for it."""
+def graph_mermaid(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
+    """A Mermaid flowchart; arrows lead from a dependency to its dependents."""
     number = {name: f"s{at}" for at, name in enumerate(sorted(specs))}
     nodes = [f'  {number[name]}["{plain(name)}"]' for name in sorted(specs)]
-    arrows = [f"  {number[edge.needs]} -->|{plain(edge.how)}| {number[edge.name]}" for edge in found]
+    arrows = [f"  {number[edge.needs]} -->|{plain(edge.how)}| {number[edge.name]}" for edge in edges]
     return lines_text(["flowchart LR", *nodes, *arrows])
 
 
-def graph_dot(specs: Mapping[str, DesiredSpec], found: Sequence[Edge]) -> str:
+def graph_dot(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
     """A digraph for Graphviz."""
     nodes = [f"  {json.dumps(name)};" for name in sorted(specs)]
-    arrows = [f"  {json.dumps(e.needs)} -> {json.dumps(e.name)} [label={json.dumps(e.how)}];" for e in found]
+    arrows = [f"  {json.dumps(e.needs)} -> {json.dumps(e.name)} [label={json.dumps(e.how)}];" for e in edges]
     return lines_text(["digraph specs {", "  rankdir=LR;", *nodes, *arrows, "}"])
 
 
 def _all_before(name: str, needs: Mapping[str, Sequence[Edge]]) -> set[str]:
-    """Everything that a spec waits for, directly or not."""
+    """All direct and indirect dependencies of a spec."""
     before: set[str] = set()
     pending = [name]
     while pending:

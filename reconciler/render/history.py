@@ -15,14 +15,14 @@ from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
 from reconciler.render.plan_json import change_json
 from reconciler.render.plan_text import change_block
-from reconciler.render.text import CYAN, GREEN, RED, YELLOW, Style, lines_text, plain, sentence, value_text
+from reconciler.render.text import Style, lines_text, plain, sentence, value_text
 
 Placed = tuple[int, e.Event]
 """An event with its position in the ledger."""
 
 WHAT_COLOURS = {
-    "submitted": GREEN, "adopted": CYAN, "rejected": RED, "unsent": YELLOW, "unclear": YELLOW, "conflicted": RED,
-    "cancel-asked": YELLOW, "taken": CYAN, "resolved": CYAN,
+    "submitted": "green", "adopted": "cyan", "rejected": "red", "unsent": "yellow", "unclear": "yellow",
+    "conflicted": "red", "cancel-asked": "yellow", "taken": "cyan", "resolved": "cyan",
 }  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Text of users inside Markdown: never markup, never a mention, a reference or a link."""
+"""Renders a plan as Markdown for a pull request comment of limited size.
+
+Nothing that users or AWS wrote becomes markup, a mention, a reference or a link.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,23 @@ from reconciler.render.plan_text import field_blocks
 from reconciler.render.text import count, inert, next_slots, summary_line, symbol, what_happens
 
 PLAIN = re.compile(r"[A-Za-z0-9 ,.;()'/:-]*")
-MEANT = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
+MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
 
 
 def prose(text: str) -> str:
-    """A phrase as it is where no character of it means anything to Markdown or its hosts, else as code.
+    """`text` unchanged if Markdown and its hosts give no meaning to any of it, else as code.
 
-    Hosts turn ``@name``, ``#1`` and web addresses into links after the markup is rendered: only code is left alone.
+    Hosts turn ``@name``, ``#1`` and web addresses into links after the markup is rendered, except in code.
     """
-    return text if PLAIN.fullmatch(text) and not MEANT.search(text) else code(text)
+    return text if _is_plain(text) else code(text)
+
+
+def _is_plain(text: str) -> bool:
+    return PLAIN.fullmatch(text) is not None and not MARKUP.search(text)
 
 
 def code(text: str) -> str:
-    """A code span that shows `text`, escaped to one line. Not for table cells: see `cell_code`."""
+    """A code span with `text`, escaped to one line. For table cells see `cell_code`."""
     shown = inert(escape(text)) or " "
     fence = "`" * (_longest_run(shown) + 1)
     pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
@@ -35,7 +42,7 @@ def code(text: str) -> str:
 
 
 def cell_code(text: str) -> str:
-    """A code span for a table cell, where a bar would end the cell even between backticks."""
+    """A code span for a table cell, in which a bar would end the cell even between backticks."""
     shown = inert(escape(text))
     if "|" not in shown:
         return code(text)
@@ -43,8 +50,8 @@ def cell_code(text: str) -> str:
 
 
 def cell_prose(text: str) -> str:
-    """A phrase for a table cell, as `prose`."""
-    return text if PLAIN.fullmatch(text) and not MEANT.search(text) else cell_code(text)
+    """`prose` for a table cell."""
+    return text if _is_plain(text) else cell_code(text)
 
 
 def fenced(lines: Sequence[str]) -> list[str]:
@@ -58,24 +65,24 @@ def _longest_run(text: str) -> int:
 
 
 FOLD_ABOVE = 12  # field lines; a longer diff is folded
-SMALLEST = 2_000  # bytes: room for the heading, the summary, the count of what is left out and the footer
+SMALLEST = 2_000  # bytes: enough for the heading, the summary, the note on omissions and the footer
 NOTE_ROOM = 200
 LONGEST_TITLE = 120  # characters
 LONGEST_MESSAGE = 400
 
 TABLE_HEAD = ["| | spec | why | |", "|---|---|---|---|"]
-PERSON_HEADING = ["#### Needs a person, or an answer", "", *TABLE_HEAD]
-ACTION_HEADING = ["#### What this does", ""]
-WAIT_HEADING = ["#### Waits", "", *TABLE_HEAD]
+HELD_HEADING = ["#### Action required, or outcome unknown", "", *TABLE_HEAD]
+ACTION_HEADING = ["#### Actions", ""]
+WAIT_HEADING = ["#### Waiting", "", *TABLE_HEAD]
 
 
 def plan_markdown(plan: Plan, *, title: str | None = None, max_bytes: int = 60_000) -> str:
     """The plan as Markdown of at most `max_bytes` UTF-8 bytes, without a line end.
 
-    First a hidden marker by which a sticky comment is found, then the summary, what needs a person, what is done with
-    its field changes, what waits. What does something has the first call on the room; then what is held, what waits,
-    and field changes, the shortest first. What does not fit is left out whole, a row, a field at a time, and counted.
-    Secrets are masked; nothing that users wrote is markup. Raises `ValueError` where `max_bytes` is under 2,000.
+    First a hidden marker, to find the comment again, then the summary, what needs an operator, the actions with their
+    field changes, and what is waiting. If not all fits, actions are kept first, then what is on hold, what is waiting,
+    and field changes, the shortest first. The rest is left out by whole rows and fields, and counted. Secrets are
+    masked. Raises `ValueError` if `max_bytes` is under 2,000.
     """
     if max_bytes < SMALLEST:
         raise ValueError(f"max_bytes is {max_bytes}; a plan needs at least {SMALLEST}")
@@ -88,7 +95,7 @@ def plan_markdown(plan: Plan, *, title: str | None = None, max_bytes: int = 60_0
     items = sorted((item for section in sections for item in section.shown), key=lambda item: _size(item.lines))
     for item in items:
         item.fill(room)
-    body = [line for section in sorted(sections, key=lambda section: section.place) for line in section.text()]
+    body = [line for section in sorted(sections, key=lambda section: section.order) for line in section.text()]
     slots = _next_slots(plan)
     body += slots if room.take(slots) else []
     note = _note(sections, len(plan.warnings) - len(warnings))
@@ -102,7 +109,7 @@ def _top(plan: Plan, title: str | None) -> list[str]:
 
 
 def marker(plan: Plan) -> str:
-    """The first line: a comment that no reader sees, the same for every plan of a project and target."""
+    """The first line: a hidden comment, the same for every plan of a project and target."""
     place = f"{plan.place.project}/{plan.place.target}"
     safe = "".join(char if char.isascii() and (char.isalnum() or char in "/._-") else "-" for char in place)
     return f"<!-- reconciler:plan {safe} -->"
@@ -126,16 +133,16 @@ def _shortened(message: str) -> str:
 
 
 def _note(sections: Iterable[_Section], warnings: int) -> list[str]:
-    """What is not there, in exact numbers; nothing where all is."""
+    """How much is left out; nothing if everything is shown."""
     actions = sum(len(section.items) for section in sections)
     shown = [item for section in sections for item in section.shown]
-    left = [
+    omitted = [
         (actions - len(shown), f"of {count(actions, 'action')}"),
         (sum(len(item.blocks) - item.filled for item in shown), f"of their {_fields(shown)}"),
         (warnings, "warnings" if warnings > 1 else "warning"),
     ]
-    told = [f"{number} {what} {'is' if number == 1 else 'are'} not shown here." for number, what in left if number]
-    return [f"**{' '.join(told)}**", ""] if told else []
+    note = [f"{number} {what} {'is' if number == 1 else 'are'} not shown here." for number, what in omitted if number]
+    return [f"**{' '.join(note)}**", ""] if note else []
 
 
 def _fields(shown: Iterable[_Item]) -> str:
@@ -143,22 +150,22 @@ def _fields(shown: Iterable[_Item]) -> str:
 
 
 class _Room:
-    """How many bytes are left. Every line is counted with its line end."""
+    """The bytes that are left. Every line counts with its line end."""
 
     def __init__(self, size: int) -> None:
         self.left = size
 
     def take(self, lines: Iterable[str], at_least: int = 0) -> bool:
-        """Takes the room for some lines where that leaves `at_least`; else takes nothing and says so."""
-        lines = list(lines)
-        if not self.fits(lines, at_least):
+        """Takes the room for some lines if that leaves `at_least`; else takes nothing and returns `False`."""
+        size = _size(lines)
+        if self.left - size < at_least:
             return False
-        self.left -= _size(lines)
+        self.left -= size
         return True
 
-    def fits(self, lines: Iterable[str], at_least: int = 0) -> bool:
-        """Whether there is room for some lines, and `at_least` beyond them."""
-        return self.left - _size(lines) >= at_least
+    def fits(self, lines: Iterable[str]) -> bool:
+        """Whether there is room for some lines."""
+        return self.left >= _size(lines)
 
 
 def _size(lines: Iterable[str]) -> int:
@@ -167,7 +174,7 @@ def _size(lines: Iterable[str]) -> int:
 
 @dataclass(slots=True)
 class _Item:
-    """One action: the lines that are shown or left out together, and its fields. `filled` of them are shown."""
+    """One action: its heading, shown or left out as a whole, and its fields, of which the first `filled` are shown."""
 
     head: list[str]
     blocks: list[list[str]] = field(default_factory=list)
@@ -189,7 +196,7 @@ class _Item:
         return [*self.head, *(self._diff(self.filled) if self.filled else [])]
 
     def _diff(self, number: int) -> list[str]:
-        """The first fields as a block, folded where it is long; a last line says how many are missing."""
+        """The first fields as a block, folded if it is long, with a last line for the number of missing ones."""
         lines = [line for block in self.blocks[:number] for line in block]
         missing = len(self.blocks) - number
         rest = [f"… {missing} of {count(len(self.blocks), 'field')} not shown here"] if missing else []
@@ -201,9 +208,9 @@ class _Item:
 
 @dataclass(slots=True)
 class _Section:
-    """Actions of one sort under a heading. `place` is its position on the page; sections come in order of priority."""
+    """Similar actions under a heading. `order` is its position on the page; the list of sections is by priority."""
 
-    place: int
+    order: int
     heading: list[str]
     items: list[_Item]
     shown: list[_Item] = field(default_factory=list)
@@ -226,13 +233,13 @@ def _sections(plan: Plan) -> list[_Section]:
     waiting = [a for a in plan.actions if a.action is ActionType.WAIT and a.reason is not Reason.SETTLING]
     return [
         _Section(2, ACTION_HEADING, doing),
-        _Section(1, PERSON_HEADING, held),
+        _Section(1, HELD_HEADING, held),
         _Section(3, WAIT_HEADING, [_Item([_row(action)]) for action in waiting]),
     ]
 
 
 def _next_slots(plan: Plan) -> list[str]:
-    """When specs are due next, folded; nothing where none has a schedule."""
+    """When specs are due next, folded; nothing if no spec has a schedule."""
     rows = [f"| {cell_code(name)} | {cell_prose(slot)} |" for name, slot in next_slots(plan).items()]
     if not rows:
         return []
@@ -249,5 +256,5 @@ def _paragraph(action: Action) -> list[str]:
 def _row(action: Action) -> str:
     why, message = mask_sentence(what_happens(action)), _shortened(mask_sentence(action.message))
     commands = action.remedy.commands if action.remedy else ()
-    told = " ".join(cell_code(line) for line in ([message] if message else []) + list(commands))
-    return f"| {cell_code(symbol(action))} | {cell_code(action.name)} | {cell_prose(why)} | {told} |"
+    details = " ".join(cell_code(line) for line in (*([message] if message else []), *commands))
+    return f"| {cell_code(symbol(action))} | {cell_code(action.name)} | {cell_prose(why)} | {details} |"

@@ -1,11 +1,10 @@
-"""The fields of an action, one line or block each: what changed, or everything of something new."""
+"""Renders a plan as text: the actions with their fields, warnings and a summary."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, kind_named
@@ -14,13 +13,14 @@ from reconciler.redact.text import mask_sentence
 from reconciler.render.diff import fields, path_text
 from reconciler.render.text import (
     SYMBOL_COLOURS,
-    YELLOW,
     Style,
+    columns,
     lines_text,
     next_slots,
+    place_line,
     plain,
-    remedy_lines,
     sentence,
+    suggested_lines,
     summary_line,
     symbol,
     symbol_word,
@@ -33,9 +33,9 @@ WIDE_LIST = 80  # characters; a longer list has a line for each entry
 
 
 def field_blocks(action: Action) -> Iterator[list[str]]:
-    """The field lines of an action, each as one block of lines that belong together; the first begins with its sign.
+    """The fields of an action as blocks of lines; the first line of a block begins with its sign.
 
-    A new spec and the first slot of one show their whole request, a changed one its changes, everything else nothing.
+    A changed spec has its changes, a new spec and the first slot of a spec the whole request, any other action nothing.
     """
     if action.changes:
         yield from (change_block(change) for change in action.changes)
@@ -48,13 +48,13 @@ def _first_slot(action: Action) -> bool:
 
 
 def _display(action: Action) -> JSON:
-    """The request as people compare it; a kind that is not known here is shown as it is sent."""
+    """The request in the form that people compare; of a kind that this version does not have, as it is sent."""
     request = action.request or {}
     return kind_named(action.kind).for_display(request) if action.kind in MODULES else request
 
 
 def change_block(change: Change) -> list[str]:
-    """One change as lines, its values masked; the first begins with its sign."""
+    """One change as lines, with secrets masked; the first begins with its sign."""
     before, after = masked_change(change)
     path = _path(change.path)
     sign = OP_SIGNS[change.op]
@@ -68,7 +68,7 @@ def change_block(change: Change) -> list[str]:
         case "change":
             return [f"{sign} {path}: {value_text(before)} -> {value_text(after)}"]
         case "reorder":
-            return [f"{sign} {path}: other order", f"    {value_text(before)}", f" -> {value_text(after)}"]
+            return [f"{sign} {path}: order changed", f"    {value_text(before)}", f" -> {value_text(after)}"]
 
 
 def _new_block(path: str, value: object) -> list[str]:
@@ -76,7 +76,7 @@ def _new_block(path: str, value: object) -> list[str]:
 
 
 def _path(path: str) -> str:
-    """A path may hold what somebody wrote as a key."""
+    # Users choose some of the keys in a path
     return plain(mask_sentence(path))
 
 
@@ -91,10 +91,10 @@ FIELD_INDENT = " " * 6
 
 
 def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
-    """The plan, without a line end: where it is for, a legend of the signs in use, a block for each action that is more
-    than in sync, the warnings, the summary.
+    """The plan without a line end: its place, a legend of the signs, a block for each action that is not in sync, the
+    warnings, the summary.
 
-    Secrets are masked and control characters escaped. `verbose` adds tokens and digests, and what is in sync.
+    Secrets are masked and control characters escaped. `verbose` adds tokens, digests and the specs in sync.
     """
     style = Style(color)
     shown = [a for a in plan.actions if verbose or a.action is not ActionType.NONE]
@@ -103,33 +103,27 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
         lines += [*_action_lines(action, style, verbose=verbose), ""]
     lines += _next_slots(plan)
     for warning in plan.warnings:
-        lines += [style.paint("Warning: ", YELLOW) + sentence(warning), ""]
+        lines += [style.paint("Warning: ", "yellow") + sentence(warning), ""]
     lines.append(style.bold(summary_line(plan)))
     return lines_text(lines)
 
 
 def _next_slots(plan: Plan) -> Iterator[str]:
-    """When each spec with a schedule is due next; nothing where there is none."""
-    slots = next_slots(plan)
+    """When each spec with a schedule is due next; nothing if no spec has one."""
+    slots = [(plain(name), plain(slot)) for name, slot in next_slots(plan).items()]
     if slots:
-        width = max(len(plain(name)) for name in slots)
         yield "Next slots:"
-        yield from (f"  {plain(name):<{width}}  {plain(slot)}" for name, slot in slots.items())
+        yield from (f"  {line}" for line in columns(slots))
         yield ""
 
 
-def place_line(place: Place) -> str:
-    """``Project analytics, target prod (account 444455556666, region eu-west-1)``."""
-    return plain(f"Project {place.project}, target {place.target} (account {place.account}, region {place.region})")
-
-
 def _legend(shown: Sequence[Action], style: Style) -> Iterator[str]:
-    """The signs that stand in front of actions, and ``~`` where a field changes."""
+    """The signs in use: those of actions, and ``~`` if a field changes."""
     signs = {symbol(action): symbol_word(symbol(action)) for action in shown}
     if any(_changes_a_field(action) for action in shown):
         signs["~"] = "changed field"
     if signs:
-        yield "Signs used below:"
+        yield "Symbols:"
         for sign in sorted(signs, key=list(SYMBOL_COLOURS).index):
             yield f"  {style.paint(f'{sign:>2}', SYMBOL_COLOURS[sign])} {signs[sign]}"
         yield ""
@@ -140,7 +134,7 @@ def _changes_a_field(action: Action) -> bool:
 
 
 def _revised(action: Action) -> bool:
-    """Whether it runs again for its revision alone, which is no field of the request."""
+    """Whether only the revision, which is not a field of the request, makes the spec run again."""
     return action.action is ActionType.SUBMIT and action.reason is Reason.REVISION_CHANGED
 
 
@@ -151,7 +145,7 @@ def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[st
     if action.message:
         yield f"  #   {sentence(action.message)}"
     if action.remedy:
-        yield from (f"  #   {line}" for line in remedy_lines(action.remedy))
+        yield from (f"  #   {line}" for line in suggested_lines(action.remedy))
     where = f", {action.source.path}:{action.source.line}" if action.source else ""
     yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {plain(f'{action.name} ({action.kind}{where})')}"
     if _revised(action):
@@ -166,7 +160,7 @@ def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[st
 
 
 def _identity(action: Action) -> Iterator[str]:
-    """What the action is known by, for those who look into the ledger or AWS."""
+    """The identifiers of an action, for looking it up in the ledger or in AWS."""
     for label, value in (
         ("digest", action.digest),
         ("client token", action.client_token),

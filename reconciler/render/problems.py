@@ -1,4 +1,4 @@
-"""Problems in files: where, what, and the line itself."""
+"""Renders problems in files: where, what, and the line with a caret."""
 
 from __future__ import annotations
 
@@ -8,52 +8,50 @@ from collections.abc import Iterator, Sequence
 from reconciler.errors import Problem
 from reconciler.redact.escape import escape, visible
 from reconciler.redact.text import SENSITIVE, mask_sentence, replaced, secret_spans
-from reconciler.render.text import BOLD, CYAN, RED, YELLOW, Style, count, lines_text, plain
+from reconciler.render.text import Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown
 LEAD = 60  # at most so many of them before the column
-SHORTEST_SECRET = 3  # shorter ones are not looked for in messages: they would be found everywhere
+SHORTEST_SECRET = 3  # characters; a shorter secret would match almost any message
 
 
 def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
-    """Each problem as ``path:line:col: error: message``, the line it is in with a caret under the column, and how many
-    there are; empty where there are none. Without a line end.
+    """Each problem as ``path:line:col: error: message``, its line with a caret under the column, and the number of
+    problems; empty if there are none. Without a line end.
 
-    Secrets in the line are masked, and wherever the message repeats them; control characters are escaped; a long line
-    is shortened around the column.
+    Secrets are masked in the line and where the message repeats them, control characters are escaped, and a long line
+    is cut around the column.
     """
     if not problems:
         return ""
     style = Style(color)
-    lines = [line for problem in sorted(problems, key=_place) for line in (*_problem(problem, style), "")]
+    lines = [line for problem in sorted(problems, key=_location) for line in (*_problem(problem, style), "")]
     return lines_text([*lines, style.bold(_count(problems))])
 
 
-def _place(problem: Problem) -> tuple[str, int, int, str]:
+def _location(problem: Problem) -> tuple[str, int, int, str]:
     return problem.path, problem.line, problem.col, problem.message
 
 
 def _count(problems: Sequence[Problem]) -> str:
     errors = sum(problem.severity == "error" for problem in problems)
-    told = [count(errors, "error")] if errors else []
-    if len(problems) > errors:
-        told.append(count(len(problems) - errors, "warning"))
-    return ", ".join(told)
+    counts = {"error": errors, "warning": len(problems) - errors}
+    return ", ".join(count(number, severity) for severity, number in counts.items() if number)
 
 
 def _problem(problem: Problem, style: Style) -> Iterator[str]:
-    colour = RED if problem.severity == "error" else YELLOW
-    place = f"{plain(problem.path)}:{problem.line}:{problem.col}:"
-    yield f"{style.bold(place)} {style.paint(f'{problem.severity}:', colour, BOLD)} {_message(problem)}"
+    colour = "red" if problem.severity == "error" else "yellow"
+    location = f"{plain(problem.path)}:{problem.line}:{problem.col}:"
+    yield f"{style.bold(location)} {style.paint(f'{problem.severity}:', colour, 'bold')} {_message(problem)}"
     if problem.source_line is not None:
         text, column = _window(*_shown_line(problem.source_line.rstrip("\r\n"), problem.col - 1))
         number = str(problem.line)
-        yield f"  {style.paint(f'{number} |', CYAN)} {text}"
-        yield f"  {style.paint(' ' * len(number) + ' |', CYAN)} {' ' * column}{style.paint('^', colour)}"
+        yield f"  {style.paint(f'{number} |', 'cyan')} {text}"
+        yield f"  {style.paint(' ' * len(number) + ' |', 'cyan')} {' ' * column}{style.paint('^', colour)}"
 
 
 def _message(problem: Problem) -> str:
-    """The message, masked, also where it quotes a secret of the line."""
+    """The message, with secrets masked, also those that it quotes from the line."""
     message = mask_sentence(problem.message)
     line = problem.source_line or ""
     for start, end in secret_spans(line):
@@ -65,7 +63,7 @@ def _message(problem: Problem) -> str:
 
 
 def _shown_line(line: str, column: int) -> tuple[str, int]:
-    """The line masked and escaped, and the index in it of the character at `column` of the line as written."""
+    """The line, masked and escaped, and the index in it of the character at `column` of the original line."""
     spans = secret_spans(line)
     before = [span for span in spans if span[1] <= column]
     around = next((span for span in spans if span[0] < column < span[1]), None)
@@ -75,7 +73,7 @@ def _shown_line(line: str, column: int) -> tuple[str, int]:
 
 
 def _window(text: str, column: int) -> tuple[str, int]:
-    """At most `WIDTH` characters of the text around the column, and how many cells the column is from their start."""
+    """At most `WIDTH` characters of the text around the column, and the column's distance in cells from their start."""
     first = max(0, column - LEAD) if len(text) > WIDTH else 0
     shown = text[first : first + WIDTH]
     head, tail = "…" if first else "", "…" if first + WIDTH < len(text) else ""
@@ -83,7 +81,7 @@ def _window(text: str, column: int) -> tuple[str, int]:
 
 
 def _cells(char: str) -> int:
-    """How many cells of a terminal a character takes: two for wide ones, none for marks on the one before."""
+    """How many terminal cells a character takes: two if it is wide, none if it combines with the one before."""
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else len(visible(char))

@@ -1,4 +1,4 @@
-"""What an apply did, for people."""
+"""Renders the results of an apply: a line for each action, and one line for a whole pass."""
 
 from __future__ import annotations
 
@@ -7,34 +7,22 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.model.base import JSON
-from reconciler.render.text import (
-    CYAN,
-    DIM,
-    GREEN,
-    RED,
-    YELLOW,
-    Style,
-    lines_text,
-    plain,
-    remedy_lines,
-    sentence,
-    which_run,
-)
+from reconciler.render.text import Style, columns, lines_text, plain, sentence, suggested_lines, which_run
 
 COLOURS = {
-    ActionOutcome.SUBMITTED: GREEN,
-    ActionOutcome.ADOPTED: CYAN,
-    ActionOutcome.CANCELLED: YELLOW,
-    ActionOutcome.RECORDED: DIM,
-    ActionOutcome.UNKNOWN: YELLOW,
-    ActionOutcome.REJECTED: RED,
-    ActionOutcome.UNSENT: RED,
-    ActionOutcome.NONE: DIM,
+    ActionOutcome.SUBMITTED: "green",
+    ActionOutcome.ADOPTED: "cyan",
+    ActionOutcome.CANCELLED: "yellow",
+    ActionOutcome.RECORDED: "dim",
+    ActionOutcome.UNKNOWN: "yellow",
+    ActionOutcome.REJECTED: "red",
+    ActionOutcome.UNSENT: "red",
+    ActionOutcome.NONE: "dim",
 }
 
 
 def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = False) -> str:
-    """One line for each action that did something or was to, what went wrong below it, and ``Apply complete: …`` with
+    """One line for each action that did something or should have, its error below it, and ``Apply complete: …`` with
     every outcome counted. `results` are in the order of the plan's actions. Without a line end.
     """
     style = Style(color)
@@ -43,40 +31,39 @@ def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = Fals
         for action, result in zip(plan.actions, results, strict=True)
         if action.effective or result.outcome != ActionOutcome.NONE
     ]
-    width = max((len(plain(action.name)) for action, _ in done), default=0)
-    lines = [line for action, result in done for line in _lines(action, result, width, style)]
+    heads = columns([_cells(action, result, style) for action, result in done])
+    blocks = [[head, *_details(*pair, style)] for head, pair in zip(heads, done, strict=True)]
+    lines = [line for block in blocks for line in block]
     return lines_text([*lines, *([""] if lines else []), _summary([result for _, result in done], style)])
 
 
-def _lines(action: Action, result: ActionResult, width: int, style: Style) -> Iterator[str]:
-    outcome = ActionOutcome(result.outcome)
-    which = which_run(action)
-    parts = [
-        f"{plain(action.name):<{width}}",
-        style.paint(f"{outcome:<9}", COLOURS[outcome]),
-        plain(result.run_id or ""),
-        f"({plain(which)})" if which else "",
-    ]
-    yield "  ".join(part for part in parts if part).rstrip()
+def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str, str]:
+    outcome, which = ActionOutcome(result.outcome), which_run(action)
+    run = "  ".join(part for part in (plain(result.run_id or ""), f"({plain(which)})" if which else "") if part)
+    return plain(action.name), style.paint(outcome, COLOURS[outcome]), run
+
+
+def _details(action: Action, result: ActionResult, style: Style) -> Iterator[str]:
+    """The error of an action, and the commands that resolve it."""
     if result.error:
-        yield f"    {style.paint('error:', RED)} {sentence(result.error)}"
+        yield f"    {style.paint('error:', 'red')} {sentence(result.error)}"
     if action.remedy:
-        yield from (f"    {line}" for line in remedy_lines(action.remedy))
+        yield from (f"    {line}" for line in suggested_lines(action.remedy))
 
 
 def _summary(results: Sequence[ActionResult], style: Style) -> str:
     counts = Counter(str(result.outcome) for result in results)
-    told = [f"{counts[outcome]} {outcome}" for outcome in ActionOutcome if outcome != "none" and counts[outcome]]
+    parts = [f"{counts[outcome]} {outcome}" for outcome in ActionOutcome if outcome != "none" and counts[outcome]]
     if counts["none"]:
-        told.append(f"{counts['none']} not done")
-    return style.bold(f"Apply complete: {', '.join(told) or 'nothing to do'}.")
+        parts.append(f"{counts['none']} not done")
+    return style.bold(f"Apply complete: {', '.join(parts) or 'nothing to do'}.")
 
 
 def pass_line(name: str, plan: Plan, results: Sequence[ActionResult], position: int) -> str:
     """``2026-11-22T02:00:03Z reconcile analytics/prod: 2 submitted, 1 held, 57 in sync; ledger position 61``."""
-    told = ", ".join(f"{count} {word}" for word, count in _counts(plan, results).items()) or "no specs"
+    counts = ", ".join(f"{count} {word}" for word, count in _counts(plan, results).items()) or "no specs"
     place = f"{plan.place.project}/{plan.place.target}"
-    return f"{plan.created_at} {name} {place}: {told}; ledger position {position}"
+    return f"{plan.created_at} {name} {place}: {counts}; ledger position {position}"
 
 
 def pass_json(plan: Plan, results: Sequence[ActionResult], position: int) -> JSON:
@@ -103,7 +90,7 @@ def _counts(plan: Plan, results: Sequence[ActionResult]) -> Counter[str]:
 
 
 def _word(action: Action, result: ActionResult) -> str:
-    """What became of an action, or how what needs none stands, in one or two words."""
+    """The outcome of an action, or the state of a spec without an effective action, in one or two words."""
     if result.outcome != ActionOutcome.NONE:
         return str(result.outcome)
     if action.effective:

@@ -53,7 +53,7 @@ def test_summary_then_what_needs_a_person_then_what_is_done():
     """Reviewers read from the top: the numbers, the holds, the changes, the rest."""
     text = plan_markdown(every_kind_of_action())
     places = [
-        text.index(part) for part in ("**Plan: ", "#### Needs a person", "#### What this does", "#### Waits", "---\n3 ")
+        text.index(part) for part in ("**Plan: ", "#### Action required", "#### Actions", "#### Waiting", "---\n3 ")
     ]
     assert places == sorted(places)
 

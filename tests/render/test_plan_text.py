@@ -38,7 +38,7 @@ def test_nothing_to_do_is_said_in_one_line():
     same = [action(f"same-{number}", action=ActionType.NONE, reason=Reason.IN_SYNC) for number in range(57)]
     text = plan_text(plan(*same))
     assert text.splitlines()[-1] == "No changes. 57 in sync."
-    assert "Signs" not in text
+    assert "Symbols" not in text
     assert "same-1" not in text
 
 
@@ -64,7 +64,7 @@ def test_a_field_is_one_line():
 def test_an_order_is_shown_on_both_sides():
     """A change of nothing but order shows both orders."""
     shown = plan_text(plan(changed(changes=(Change("environment", "reorder", ["A", "B"], ["B", "A"]),))))
-    assert '      ~ environment: other order\n          ["A", "B"]\n       -> ["B", "A"]' in shown
+    assert '      ~ environment: order changed\n          ["A", "B"]\n       -> ["B", "A"]' in shown
 
 
 @pytest.mark.parametrize("place", ["name", "message", "value", "path", "source", "warning", "run"])

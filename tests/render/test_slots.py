@@ -56,9 +56,9 @@ def test_a_plan_as_text_says_when_each_spec_is_due_next() -> None:
     """Below the actions, with those whose schedule has not begun yet, and what an apply begins and stops."""
     made = replace(plan(skip(), slot_action()), begins=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     text = plan_text(made)
-    assert f"  nightly  {NEXT}, once an apply has begun its schedule\n" in text
+    assert f"  nightly  {NEXT}, after an apply has started its schedule\n" in text
     assert f"Next slots:\n  hourly   {NEXT}\n" in text
-    assert text.endswith("0 in sync, 1 schedule to begin, 1 schedule to stop.")
+    assert text.endswith("0 in sync, 1 schedule to start, 1 schedule to stop.")
 
 
 def test_the_first_slot_shows_its_whole_request() -> None:
