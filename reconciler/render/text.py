@@ -21,6 +21,7 @@ __all__ = ["MARKS", "columns", "count", "inert", "lines_text", "plain", "sentenc
 COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 RED, GREEN, YELLOW = "red", "green", "yellow"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+LEAST_SENTENCE = 20  # characters that folding leaves to the last column before it folds the others
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
 
 
@@ -52,7 +53,7 @@ def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str
     widths = [max(map(_visible_length, cells)) for cells in zip(*rows, strict=True)]
     # Only rows that do not fit need rich, which takes 0.3 s to import and 1 ms a row.
     if width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
-        return _folded(rows, width)
+        return _folded(rows, widths, width)
     return ["  ".join(map(_padded, row, widths)).rstrip() for row in rows]
 
 
@@ -64,14 +65,17 @@ def _padded(cell: str, width: int) -> str:
     return cell + " " * (width - _visible_length(cell))
 
 
-def _folded(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+def _folded(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> list[str]:
     from rich.console import Console  # noqa: PLC0415 - see `columns`
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for _ in rows[0]:
-        table.add_column(overflow="fold")
+    names = widths[:-1]
+    narrow = width - sum(names) - 2 * len(names) < LEAST_SENTENCE
+    for natural in names:
+        table.add_column(overflow="fold", width=None if narrow else natural)  # a name is not cut if a sentence can be
+    table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*map(Text.from_ansi, row))  # as Text, so that "[bold]" in a name is not markup
     # The environment is empty because the caller has decided on colours and width.
