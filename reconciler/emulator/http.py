@@ -171,6 +171,8 @@ class Server(ThreadedWSGIServer):
 
     def stop(self) -> None:
         """Stops listening, waits for calls in progress to be answered, and ends every connection."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread at once, rather than at its next poll
         self.shutdown()
         with self._changed:
             for connection in self._open:

@@ -1,9 +1,11 @@
-"""An emulator on a clock that stands still until a test moves it, and real clients that check every reply's shape."""
+"""Provides an emulator on a clock that only the test moves, and real clients that check the shape of every reply."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 import boto3
@@ -20,23 +22,23 @@ APPLICATION = "00f1abcdefg"
 
 
 class Clock:
-    """What `time.time` says while a test runs."""
+    """Replaces `time.time` while a test runs."""
 
     def __init__(self) -> None:
         self.now = NOON
 
     def __call__(self) -> float:
-        """Seconds since the epoch."""
+        """Returns seconds since the epoch."""
         return self.now
 
     def tick(self, seconds: float) -> None:
-        """Lets time pass."""
+        """Advances the clock."""
         self.now += seconds
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of everything that calls `time.time`."""
+    """Replaces the clock of everything that calls `time.time`."""
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     return clock
@@ -44,13 +46,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def emulator(clock: Clock) -> Iterator[Emulator]:
-    """An emulator in memory with the default settings: 2 s to start, 20 s running, success."""
+    """Runs an emulator in memory with the default settings: 2 s to start, 20 s running, success."""
     with Emulator(None) as emulator:
         yield emulator
 
 
 def client(service: str, url: str) -> Any:
-    """A real boto3 client that transmits once, and fails on a reply that is not of its operation's shape."""
+    """Makes a real boto3 client that sends once, and fails on a reply that does not have its operation's shape."""
     made = boto3.client(
         service,
         endpoint_url=url,
@@ -68,15 +70,15 @@ def _check_shape(http_response: Any, parsed: dict[str, Any], model: Any, **_: An
         return
     members = {name: value for name, value in parsed.items() if name != "ResponseMetadata"}
     report = ParamValidator().validate(members, model.output_shape).generate_report()
-    # Batch's model calls startedAt required, and the service leaves it out until a job starts; an empty stateDetails
-    # is what EMR Serverless gives for a run with nothing to say.
-    surprises = [line for line in report.splitlines() if "startedAt" not in line and "stateDetails" not in line]
-    assert surprises == []
+    # Batch's model requires startedAt, but the service leaves it out until a job starts. EMR Serverless returns an
+    # empty stateDetails for a run without details.
+    unexpected = [line for line in report.splitlines() if "startedAt" not in line and "stateDetails" not in line]
+    assert unexpected == []
 
 
 @pytest.fixture
 def emr(emulator: Emulator) -> Iterator[Any]:
-    """A client of EMR Serverless."""
+    """Makes a client of EMR Serverless."""
     made = client("emr-serverless", emulator.url)
     yield made
     made.close()
@@ -84,7 +86,7 @@ def emr(emulator: Emulator) -> Iterator[Any]:
 
 @pytest.fixture
 def batch(emulator: Emulator) -> Iterator[Any]:
-    """A client of AWS Batch."""
+    """Makes a client of AWS Batch."""
     made = client("batch", emulator.url)
     yield made
     made.close()
@@ -92,7 +94,7 @@ def batch(emulator: Emulator) -> Iterator[Any]:
 
 @pytest.fixture
 def start(emr: Any) -> Callable[..., str]:
-    """Starts a run with one obvious default for everything, and returns its id."""
+    """Starts a run, with a default for every required member, and returns its id."""
 
     def start(**changes: Any) -> str:
         return str(emr.start_job_run(**run_request(**changes))["jobRunId"])
@@ -102,7 +104,7 @@ def start(emr: Any) -> Callable[..., str]:
 
 @pytest.fixture
 def submit(batch: Any) -> Callable[..., str]:
-    """Submits a job with one obvious default for everything, and returns its id."""
+    """Submits a job, with a default for every required member, and returns its id."""
 
     def submit(**changes: Any) -> str:
         return str(batch.submit_job(**job_request(**changes))["jobId"])
@@ -112,18 +114,18 @@ def submit(batch: Any) -> Callable[..., str]:
 
 @pytest.fixture
 def job(batch: Any) -> Callable[[str], dict[str, Any]]:
-    """What DescribeJobs says about one id."""
+    """Returns what DescribeJobs answers for one id."""
 
     def job(job_id: str) -> dict[str, Any]:
-        (found,) = batch.describe_jobs(jobs=[job_id])["jobs"]
-        return dict(found)
+        (described,) = batch.describe_jobs(jobs=[job_id])["jobs"]
+        return dict(described)
 
     return job
 
 
 @pytest.fixture
 def run(emr: Any) -> Callable[[str], dict[str, Any]]:
-    """What GetJobRun says about one id."""
+    """Returns what GetJobRun answers for one id."""
 
     def run(run_id: str) -> dict[str, Any]:
         return dict(emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id)["jobRun"])
@@ -132,12 +134,33 @@ def run(emr: Any) -> Callable[[str], dict[str, Any]]:
 
 
 def run_request(**changes: Any) -> dict[str, Any]:
-    """A StartJobRun request."""
+    """Returns a StartJobRun request."""
     driver = {"sparkSubmit": {"entryPoint": "s3://bucket/job.py", "entryPointArguments": ["--day", "1"]}}
     request = {"applicationId": APPLICATION, "executionRoleArn": ROLE, "name": "orders", "jobDriver": driver}
     return {**request, **changes}
 
 
 def job_request(**changes: Any) -> dict[str, Any]:
-    """A SubmitJob request."""
+    """Returns a SubmitJob request."""
     return {"jobName": "orders", "jobQueue": "main", "jobDefinition": "etl", **changes}
+
+
+def send(
+    emulator: Emulator, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+) -> tuple[HTTPResponse, bytes]:
+    """Sends one raw request, which no client checks first. `body` is text, bytes, or an object to send as JSON."""
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+    try:
+        connection.request(
+            method, path, body if isinstance(body, str | bytes | None) else json.dumps(body), dict(headers or {})
+        )
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def ask_control(emulator: Emulator, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    """Sends one request to the control endpoint, and returns status and JSON."""
+    response, text = send(emulator, method, f"/_emulator/{path}", body)
+    return response.status, json.loads(text)

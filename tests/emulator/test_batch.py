@@ -1,4 +1,4 @@
-"""AWS Batch through a real client: submitting, describing, stopping, waiting."""
+"""AWS Batch, called by a real client: submitting, describing, stopping, dependencies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Submit = Callable[..., str]
 Get = Callable[[str], dict[str, Any]]
 
 
-def test_the_reply_names_the_job(batch: Any) -> None:
-    """SubmitJob answers with ARN, name and id."""
+def test_submit_returns_the_job(batch: Any) -> None:
+    """SubmitJob returns ARN, name and id."""
     reply = batch.submit_job(**job_request())
 
     assert reply["jobName"] == "orders"
@@ -23,13 +23,13 @@ def test_the_reply_names_the_job(batch: Any) -> None:
 
 
 def test_every_accepted_call_is_a_new_job(submit: Submit, emulator: Emulator) -> None:
-    """Batch has no client token: the same request twice is two jobs."""
+    """Batch has no client token: the same request sent twice is two jobs."""
     assert submit() != submit()
     assert len(emulator.runs()) == 2
 
 
 def test_a_job_is_described_in_aws_words(submit: Submit, job: Get) -> None:
-    """ARNs for names, a revision, empty lists, lower-case actions, the container that runs."""
+    """It has ARNs for names, a revision, empty lists, lower-case actions and the container."""
     rules = [{"onExitCode": "1*", "action": "RETRY"}, {"onReason": "*", "action": "EXIT"}]
     job_id = submit(
         containerOverrides={"command": ["run"], "environment": [{"name": "A", "value": "1"}]},
@@ -40,60 +40,62 @@ def test_a_job_is_described_in_aws_words(submit: Submit, job: Get) -> None:
         schedulingPriorityOverride=7,
     )
 
-    found = job(job_id)
+    described = job(job_id)
 
-    assert found["jobQueue"] == "arn:aws:batch:us-east-1:000000000000:job-queue/main"
-    assert found["jobDefinition"] == "arn:aws:batch:us-east-1:000000000000:job-definition/etl:1"
-    assert (found["dependsOn"], found["parameters"], found["attempts"]) == ([], {}, [])
-    assert [rule["action"] for rule in found["retryStrategy"]["evaluateOnExit"]] == ["retry", "exit"]
+    assert described["jobQueue"] == "arn:aws:batch:us-east-1:000000000000:job-queue/main"
+    assert described["jobDefinition"] == "arn:aws:batch:us-east-1:000000000000:job-definition/etl:1"
+    assert (described["dependsOn"], described["parameters"], described["attempts"]) == ([], {}, [])
+    assert [rule["action"] for rule in described["retryStrategy"]["evaluateOnExit"]] == ["retry", "exit"]
     assert (
-        found["container"]["command"],
-        found["container"]["environment"],
+        described["container"]["command"],
+        described["container"]["environment"],
     ) == (["run"], [{"name": "A", "value": "1"}])
     assert (
-        found["tags"],
-        found["shareIdentifier"],
-        found["schedulingPriority"],
+        described["tags"],
+        described["shareIdentifier"],
+        described["schedulingPriority"],
     ) == ({"reconciler:token": "r1-x"}, "team/a", 7)
     assert (round(NOON * 1000), "SUBMITTED", False, False) == tuple(
-        found[name] for name in ("createdAt", "status", "isCancelled", "isTerminated")
+        described[name] for name in ("createdAt", "status", "isCancelled", "isTerminated")
     )
 
 
-def test_names_and_arns_stay_what_they_are(submit: Submit, job: Get) -> None:
-    """A queue's ARN is shown as given; a definition's gets the revision it lacks."""
+def test_arns_in_a_request_are_returned_as_they_were_sent(submit: Submit, job: Get) -> None:
+    """A definition's ARN without a revision gets one."""
     prefix = "arn:aws:batch:eu-west-1:111122223333"
-    given = submit(jobQueue=f"{prefix}:job-queue/q", jobDefinition=f"{prefix}:job-definition/d")
+    sent = submit(jobQueue=f"{prefix}:job-queue/q", jobDefinition=f"{prefix}:job-definition/d")
     pinned = submit(jobDefinition=f"{prefix}:job-definition/d:7")
 
     assert (f"{prefix}:job-queue/q", f"{prefix}:job-definition/d:1") == (
-        job(given)["jobQueue"],
-        job(given)["jobDefinition"],
+        job(sent)["jobQueue"],
+        job(sent)["jobDefinition"],
     )
     assert f"{prefix}:job-definition/d:7" == job(pinned)["jobDefinition"]
 
 
 def test_a_job_moves_with_the_clock(submit: Submit, job: Get, clock: Clock) -> None:
-    """Through all seven states but one, and then it has an attempt with times and an exit code."""
+    """It passes through all states to SUCCEEDED, and then has an attempt with times and an exit code."""
     job_id = submit()
 
-    seen = []
+    states = []
     for _ in range(5):
-        seen.append(job(job_id)["status"])
+        states.append(job(job_id)["status"])
         clock.tick(0.5)
     clock.tick(20)
-    found = job(job_id)
+    described = job(job_id)
 
-    assert seen == ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING"]
-    assert (found["status"], found["container"]["exitCode"]) == ("SUCCEEDED", 0)
-    assert (round(NOON + 2) * 1000, round(NOON + 22) * 1000) == (found["startedAt"], found["stoppedAt"])
-    assert [(found["startedAt"], found["stoppedAt"], 0)] == [
-        (attempt["startedAt"], attempt["stoppedAt"], attempt["container"]["exitCode"]) for attempt in found["attempts"]
-    ]
+    assert states == ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING"]
+    assert (described["status"], described["container"]["exitCode"]) == ("SUCCEEDED", 0)
+    assert (round(NOON + 2) * 1000, round(NOON + 22) * 1000) == (described["startedAt"], described["stoppedAt"])
+    (attempt,) = described["attempts"]
+    assert (described["startedAt"], described["stoppedAt"]) == (attempt["startedAt"], attempt["stoppedAt"])
+    assert attempt["container"]["exitCode"] == 0
 
 
-def test_a_failing_job_is_tried_as_often_as_it_asks(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:
-    """Rules that say EXIT for the emulator's exit code 1 end it after the first attempt."""
+def test_a_failing_job_is_retried_as_its_strategy_says(
+    submit: Submit, job: Get, emulator: Emulator, clock: Clock
+) -> None:
+    """A rule with EXIT for exit code 1, which failed runs have, ends it after the first attempt."""
     emulator.configure(outcome="failed")
     plain = submit(retryStrategy={"attempts": 2})
     rule = {"onExitCode": "1", "onStatusReason": "Essential*", "action": "exit"}
@@ -109,8 +111,8 @@ def test_a_failing_job_is_tried_as_often_as_it_asks(submit: Submit, job: Get, em
     assert (job(exits)["status"], len(job(exits)["attempts"])) == ("FAILED", 1)
 
 
-def test_cancel_stops_what_has_not_started_only(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """CancelJob succeeds on a running job and does nothing to it."""
+def test_cancel_stops_only_jobs_that_have_not_started(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
+    """CancelJob on a running job succeeds and has no effect."""
     waiting = submit()
     clock.tick(0.6)
     batch.cancel_job(jobId=waiting, reason="not needed")
@@ -118,8 +120,8 @@ def test_cancel_stops_what_has_not_started_only(submit: Submit, job: Get, batch:
     clock.tick(2.1)
     batch.cancel_job(jobId=running, reason="not needed")
 
-    found = job(waiting)
-    assert tuple(found[name] for name in ("status", "statusReason", "isCancelled", "isTerminated")) == (
+    described = job(waiting)
+    assert tuple(described[name] for name in ("status", "statusReason", "isCancelled", "isTerminated")) == (
         "FAILED",
         "not needed",
         True,
@@ -129,27 +131,27 @@ def test_cancel_stops_what_has_not_started_only(submit: Submit, job: Get, batch:
 
 
 def test_terminate_stops_a_running_job(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """It takes a moment; asking again, or asking an ended job, changes nothing."""
+    """It takes `stop_seconds`; terminating it again changes nothing."""
     job_id = submit()
     clock.tick(5)
     batch.terminate_job(jobId=job_id, reason="replaced")
-    asked = job(job_id)["status"]
+    at_once = job(job_id)["status"]
     clock.tick(1)
     batch.terminate_job(jobId=job_id, reason="again")
 
-    found = job(job_id)
-    assert asked == "RUNNING"
-    assert tuple(found[name] for name in ("status", "statusReason", "isTerminated", "isCancelled")) == (
+    described = job(job_id)
+    assert at_once == "RUNNING"
+    assert tuple(described[name] for name in ("status", "statusReason", "isTerminated", "isCancelled")) == (
         "FAILED",
         "replaced",
         True,
         False,
     )
-    assert found["container"]["exitCode"] == 137
+    assert described["container"]["exitCode"] == 137
 
 
 def test_stopping_an_unknown_job_is_an_error(batch: Any) -> None:
-    """And so is a reason of more than 1024 characters."""
+    """A reason of more than 1024 characters is an error, too."""
     for operation in (batch.cancel_job, batch.terminate_job):
         with pytest.raises(batch.exceptions.ClientException, match="does not exist"):
             operation(jobId="nothing", reason="x")
@@ -158,7 +160,7 @@ def test_stopping_an_unknown_job_is_an_error(batch: Any) -> None:
 
 
 def test_a_job_waits_for_its_dependencies(submit: Submit, job: Get, clock: Clock) -> None:
-    """It is pending until the last of them succeeds; one that nobody knows holds nobody up."""
+    """It is PENDING until the last of them succeeds; an unknown id blocks nothing."""
     first = submit()
     clock.tick(10)
     second = submit()
@@ -172,10 +174,10 @@ def test_a_job_waits_for_its_dependencies(submit: Submit, job: Get, clock: Clock
     assert job(last)["status"] == "RUNNABLE"
 
 
-def test_a_failed_dependency_fails_the_job_and_those_behind_it(
+def test_a_failed_dependency_fails_the_jobs_that_wait_for_it(
     submit: Submit, job: Get, batch: Any, clock: Clock
 ) -> None:
-    """Whether it fails by itself or is terminated by somebody."""
+    """Jobs that wait for those jobs fail, too."""
     first = submit()
     middle = submit(dependsOn=[{"jobId": first}])
     last = submit(dependsOn=[{"jobId": middle}])
@@ -191,16 +193,16 @@ def test_a_failed_dependency_fails_the_job_and_those_behind_it(
     assert "exitCode" not in job(last)["container"]
 
 
-def test_a_dependency_that_has_failed_fails_the_job_at_once(submit: Submit, job: Get, emulator: Emulator) -> None:
-    """There is nothing left to wait for."""
+def test_a_job_whose_dependency_has_failed_fails_at_once(submit: Submit, job: Get, emulator: Emulator) -> None:
+    """It fails as soon as it is submitted."""
     first = submit()
     emulator.finish(first, "failed")
 
     assert job(submit(dependsOn=[{"jobId": first}]))["status"] == "FAILED"
 
 
-def test_an_endless_dependency_is_waited_for(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:
-    """Until somebody finishes it."""
+def test_a_job_waits_for_an_endless_dependency(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:
+    """It is PENDING until the dependency is finished by hand."""
     emulator.configure(durations={"endless": None})
     first = submit(jobName="endless")
     last = submit(dependsOn=[{"jobId": first}])
@@ -213,20 +215,20 @@ def test_an_endless_dependency_is_waited_for(submit: Submit, job: Get, emulator:
     assert (job(first)["status"], job(last)["status"]) == ("SUCCEEDED", "SUCCEEDED")
 
 
-def test_describe_takes_a_hundred_ids_and_leaves_out_unknown_ones(submit: Submit, batch: Any) -> None:
-    """An unknown, malformed or repeated id is no error."""
+def test_describe_accepts_a_hundred_ids_and_omits_unknown_ones(submit: Submit, batch: Any) -> None:
+    """Unknown, malformed and repeated ids are no error."""
     job_id = submit()
 
-    found = batch.describe_jobs(jobs=["nothing", job_id, f"{job_id}:0", f"{job_id}#0", "a:b:c", job_id])["jobs"]
+    described = batch.describe_jobs(jobs=["nothing", job_id, f"{job_id}:0", f"{job_id}#0", "a:b:c", job_id])["jobs"]
 
-    assert [job_id] == [each["jobId"] for each in found]
+    assert [job_id] == [each["jobId"] for each in described]
     assert len(batch.describe_jobs(jobs=[job_id, *map(str, range(99))])["jobs"]) == 1
     with pytest.raises(batch.exceptions.ClientException, match="100"):
         batch.describe_jobs(jobs=[str(number) for number in range(101)])
 
 
-def test_workloads_other_than_a_container(submit: Submit, job: Get) -> None:
-    """Overrides for EKS and ECS come back in their own places."""
+def test_eks_and_ecs_workloads_are_described(submit: Submit, job: Get) -> None:
+    """Their overrides are returned in `eksProperties` and `ecsProperties`."""
     pod = {"podProperties": {"containers": [{"name": "main", "command": ["run"]}]}}
     task = {"taskProperties": [{"containers": [{"name": "main", "command": ["run"]}]}]}
 
@@ -238,21 +240,21 @@ def test_workloads_other_than_a_container(submit: Submit, job: Get) -> None:
 
 
 def test_queues_and_definitions_exist_once_named(submit: Submit, batch: Any) -> None:
-    """Any name can be described; without names, the ones that jobs have named come."""
+    """Any name can be described; without names, the reply has the ones that jobs have named."""
     submit(jobQueue="main", jobDefinition="etl:4")
 
-    assert [found["jobQueueName"] for found in batch.describe_job_queues(jobQueues=["any"])["jobQueues"]] == ["any"]
-    assert [found["jobQueueName"] for found in batch.describe_job_queues()["jobQueues"]] == ["main"]
+    assert [each["jobQueueName"] for each in batch.describe_job_queues(jobQueues=["any"])["jobQueues"]] == ["any"]
+    assert [each["jobQueueName"] for each in batch.describe_job_queues()["jobQueues"]] == ["main"]
     named = batch.describe_job_definitions(jobDefinitionName="other")["jobDefinitions"]
-    assert [(found["jobDefinitionName"], found["revision"]) for found in named] == [("other", 1)]
+    assert [(each["jobDefinitionName"], each["revision"]) for each in named] == [("other", 1)]
     assert [
-        (found["jobDefinitionName"], found["revision"]) for found in batch.describe_job_definitions()["jobDefinitions"]
+        (each["jobDefinitionName"], each["revision"]) for each in batch.describe_job_definitions()["jobDefinitions"]
     ] == [("etl", 4)]
     assert batch.describe_job_definitions(status="INACTIVE")["jobDefinitions"] == []
 
 
-def test_known_queues_and_definitions_are_the_only_ones(submit: Submit, batch: Any, emulator: Emulator) -> None:
-    """A definition known without a revision has every revision; one known with it is found without."""
+def test_settings_can_restrict_queues_and_definitions(submit: Submit, batch: Any, emulator: Emulator) -> None:
+    """A definition listed without a revision has every revision; one with a revision is found without it, too."""
     emulator.configure(queues=["main", "spare"], definitions=["etl", "report:3"])
 
     assert all(submit(jobDefinition=name) for name in ("etl", "etl:9", "report", "report:3"))
@@ -265,11 +267,11 @@ def test_known_queues_and_definitions_are_the_only_ones(submit: Submit, batch: A
     assert [queue["jobQueueName"] for page in pages for queue in page["jobQueues"]] == ["main", "spare"]
     assert batch.describe_job_queues(jobQueues=["other"])["jobQueues"] == []
     definitions = batch.describe_job_definitions(jobDefinitions=["report:3", "other"])["jobDefinitions"]
-    assert [(found["jobDefinitionName"], found["revision"]) for found in definitions] == [("report", 3)]
+    assert [(each["jobDefinitionName"], each["revision"]) for each in definitions] == [("report", 3)]
 
 
 def test_resource_listings_check_their_arguments(batch: Any) -> None:
-    """A page of 1 to 100, and revisions that are numbers."""
+    """Pages have 1 to 100 items, and revisions are numbers."""
     for size in (0, 101):
         with pytest.raises(batch.exceptions.ClientException, match="maxResults"):
             batch.describe_job_queues(maxResults=size)

@@ -1,4 +1,4 @@
-"""AWS Batch: arrays with their children, multi-node jobs with their nodes."""
+"""AWS Batch: array jobs with their children, multi-node jobs with their nodes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Submit = Callable[..., str]
 Get = Callable[[str], dict[str, Any]]
 
 
-def test_a_parent_counts_its_children(submit: Submit, job: Get, clock: Clock) -> None:
-    """It is pending while they run, and succeeds when they have."""
+def test_a_parent_shows_how_many_children_are_in_each_state(submit: Submit, job: Get, clock: Clock) -> None:
+    """It is PENDING while they run, and succeeds when all have."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
     running = job(parent)
@@ -28,13 +28,13 @@ def test_a_parent_counts_its_children(submit: Submit, job: Get, clock: Clock) ->
 
 
 def test_children_are_described_and_listed(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """By ``id:index``, in the order of the index, without tags; a child that does not exist is absent."""
+    """Their ids are ``id:index``, listed in order; they have no tags, and a child that does not exist is absent."""
     parent = submit(arrayProperties={"size": 3}, tags={"a": "b"})
     clock.tick(5)
 
     child = job(f"{parent}:2")
     pages = batch.get_paginator("list_jobs").paginate(arrayJobId=parent, PaginationConfig={"PageSize": 2})
-    listed = [found["jobId"] for page in pages for found in page["jobSummaryList"]]
+    listed = [each["jobId"] for page in pages for each in page["jobSummaryList"]]
 
     assert (f"{parent}:2", {"index": 2}, "RUNNING", {}) == (
         child["jobId"],
@@ -49,7 +49,7 @@ def test_children_are_described_and_listed(submit: Submit, job: Get, batch: Any,
 
 
 def test_a_queue_lists_no_children(submit: Submit, batch: Any, clock: Clock) -> None:
-    """Only the parent, which is pending while they run."""
+    """It lists only the parent, which is PENDING while they run."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
 
@@ -59,21 +59,21 @@ def test_a_queue_lists_no_children(submit: Submit, batch: Any, clock: Clock) -> 
 
 
 def test_terminating_a_child_fails_the_parent_at_the_end(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """The others go on."""
+    """The other children keep running."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
     batch.terminate_job(jobId=f"{parent}:1", reason="bad input")
     clock.tick(2)
-    between = job(parent)["arrayProperties"]["statusSummary"]
+    meanwhile = job(parent)["arrayProperties"]["statusSummary"]
     clock.tick(20)
 
-    assert (between["RUNNING"], between["FAILED"]) == (2, 1)
+    assert (meanwhile["RUNNING"], meanwhile["FAILED"]) == (2, 1)
     assert [job(f"{parent}:{index}")["status"] for index in range(3)] == ["SUCCEEDED", "FAILED", "SUCCEEDED"]
     assert job(parent)["status"] == "FAILED"
 
 
 def test_terminating_the_parent_stops_every_child(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """A cancellation does nothing to children that run already, a termination does."""
+    """Cancelling has no effect on running children; terminating stops them."""
     parent = submit(arrayProperties={"size": 3})
     clock.tick(5)
     batch.cancel_job(jobId=parent, reason="too late")
@@ -84,8 +84,8 @@ def test_terminating_the_parent_stops_every_child(submit: Submit, job: Get, batc
     assert (job(f"{parent}:0")["status"], job(f"{parent}:0")["isTerminated"]) == ("FAILED", True)
 
 
-def test_sequential_children_and_dependants_of_a_child(submit: Submit, job: Get, clock: Clock) -> None:
-    """Child 1 waits for child 0; a job that waits for child 0 does not wait for the array."""
+def test_a_job_can_wait_for_one_child(submit: Submit, job: Get, clock: Clock) -> None:
+    """In a sequential array child 1 waits for child 0; a job that waits for child 0 does not wait for the others."""
     parent = submit(arrayProperties={"size": 2}, dependsOn=[{"type": "SEQUENTIAL"}])
     behind_child = submit(dependsOn=[{"jobId": f"{parent}:0"}])
     behind_array = submit(dependsOn=[{"jobId": parent, "type": "N_TO_N"}], arrayProperties={"size": 2})
@@ -97,7 +97,7 @@ def test_sequential_children_and_dependants_of_a_child(submit: Submit, job: Get,
 
 
 def test_failing_children_fail_the_parent(submit: Submit, job: Get, emulator: Emulator, clock: Clock) -> None:
-    """And the parent says that they did."""
+    """The parent's reason names the children."""
     emulator.configure(outcomes={"orders": "failed"})
     parent = submit(arrayProperties={"size": 2})
     clock.tick(60)
@@ -106,7 +106,7 @@ def test_failing_children_fail_the_parent(submit: Submit, job: Get, emulator: Em
 
 
 def test_a_multi_node_job_has_nodes(submit: Submit, job: Get, batch: Any, clock: Clock) -> None:
-    """``id#0`` is the main node; the parent has the node ranges."""
+    """``id#0`` is the main node; the parent shows the node ranges."""
     overrides = {"nodePropertyOverrides": [{"targetNodes": "0:3", "containerOverrides": {"command": ["mpi"]}}]}
     parent = submit(nodeOverrides=overrides)
     clock.tick(5)
@@ -116,14 +116,14 @@ def test_a_multi_node_job_has_nodes(submit: Submit, job: Get, batch: Any, clock:
 
     assert (whole["nodeProperties"]["numNodes"], whole["status"]) == (4, "RUNNING")
     assert (main["container"]["command"], main["nodeDetails"]) == (["mpi"], {"nodeIndex": 0, "isMainNode": True})
-    assert [f"{parent}#{index}" for index in range(4)] == [found["jobId"] for found in listed]
-    assert [found["nodeProperties"]["isMainNode"] for found in listed] == [True, False, False, False]
+    assert [f"{parent}#{index}" for index in range(4)] == [each["jobId"] for each in listed]
+    assert [each["nodeProperties"]["isMainNode"] for each in listed] == [True, False, False, False]
 
 
 def test_each_node_has_the_overrides_of_its_range(submit: Submit, job: Get, batch: Any) -> None:
-    """Ranges may be open at either end; a node that no range names has none. Nodes are in their parent's state."""
+    """Ranges may be open at either end; a node in no range has no overrides. Nodes have their parent's state."""
     ranges = {"0": ["main"], "1:2": ["low"], "4:": ["high"]}
-    overrides = [{"targetNodes": name, "containerOverrides": {"command": said}} for name, said in ranges.items()]
+    overrides = [{"targetNodes": name, "containerOverrides": {"command": command}} for name, command in ranges.items()]
     parent = submit(nodeOverrides={"numNodes": 6, "nodePropertyOverrides": overrides})
 
     commands = [job(f"{parent}#{index}")["container"]["command"] for index in range(6)]
@@ -133,21 +133,21 @@ def test_each_node_has_the_overrides_of_its_range(submit: Submit, job: Get, batc
 
 
 def test_the_largest_sequential_array_is_listed_in_time(submit: Submit, batch: Any, clock: Clock) -> None:
-    """Ten thousand children, each waiting for the one before."""
+    """It has ten thousand children, each of which waits for the one before."""
     parent = submit(arrayProperties={"size": 10_000}, dependsOn=[{"type": "SEQUENTIAL"}])
     clock.tick(22 + 9_998 * 21 + 10)
 
     running = batch.list_jobs(arrayJobId=parent)["jobSummaryList"]
-    assert [found["jobId"] for found in running] == [f"{parent}:9999"]
+    assert [each["jobId"] for each in running] == [f"{parent}:9999"]
 
 
-def test_the_number_of_nodes_can_be_given(submit: Submit, job: Get) -> None:
-    """`numNodes` decides; with nothing said, there are two."""
+def test_the_number_of_nodes_can_be_set(submit: Submit, job: Get) -> None:
+    """`numNodes` decides; without it there are two."""
     assert job(submit(nodeOverrides={"numNodes": 5}))["nodeProperties"]["numNodes"] == 5
     assert job(submit(nodeOverrides={}))["nodeProperties"]["numNodes"] == 2
 
 
-def test_children_of_what_is_no_array(batch: Any) -> None:
-    """An unknown parent is an error."""
+def test_listing_the_children_of_an_unknown_job_is_an_error(batch: Any) -> None:
+    """The error is the one for a job that does not exist."""
     with pytest.raises(batch.exceptions.ClientException, match="does not exist"):
         batch.list_jobs(arrayJobId="nothing")

@@ -13,13 +13,13 @@ Submit = Callable[..., str]
 
 
 def names(batch: Any, filter_name: str, value: str, **more: Any) -> list[str]:
-    """The names that a filter finds."""
+    """Returns the names of the jobs that a filter selects."""
     reply = batch.list_jobs(jobQueue="main", filters=[{"name": filter_name, "values": [value]}], **more)
     return [summary["jobName"] for summary in reply["jobSummaryList"]]
 
 
-def test_without_a_status_only_running_jobs_come(submit: Submit, batch: Any, clock: Clock) -> None:
-    """With one, those of that status."""
+def test_without_a_status_only_running_jobs_are_listed(submit: Submit, batch: Any, clock: Clock) -> None:
+    """With a status, the jobs in it are listed."""
     ended = submit()
     clock.tick(20)
     running = submit()
@@ -34,7 +34,7 @@ def test_without_a_status_only_running_jobs_come(submit: Submit, batch: Any, clo
 
 
 def test_names_ignore_case_and_may_end_in_a_star(submit: Submit, batch: Any, clock: Clock) -> None:
-    """Jobs of any status come, newest first, whatever status is asked for."""
+    """The filter lists jobs of every status, newest first, and ignores jobStatus."""
     for name in ("Orders", "orders-eu", "ORDERS", "other"):
         submit(jobName=name)
         clock.tick(100)
@@ -44,8 +44,8 @@ def test_names_ignore_case_and_may_end_in_a_star(submit: Submit, batch: Any, clo
     assert names(batch, "JOB_NAME", "order") == []
 
 
-def test_the_other_filters(submit: Submit, batch: Any, clock: Clock) -> None:
-    """Definition with and without revision, times in milliseconds, share identifier with a status."""
+def test_jobs_can_be_filtered_by_definition_time_and_share(submit: Submit, batch: Any, clock: Clock) -> None:
+    """Definitions may lack the revision, times are in milliseconds, and SHARE_IDENTIFIER respects the status."""
     submit(jobName="a", jobDefinition="etl", shareIdentifier="x")
     clock.tick(10)
     submit(jobName="b", jobDefinition="etl:2")
@@ -62,8 +62,8 @@ def test_the_other_filters(submit: Submit, batch: Any, clock: Clock) -> None:
     assert names(batch, "SHARE_IDENTIFIER", "x", jobStatus="FAILED") == []
 
 
-def test_a_filtered_page_holds_a_hundred(submit: Submit, batch: Any) -> None:
-    """The pages together hold every job once; summaries carry no tags."""
+def test_a_filtered_page_has_at_most_a_hundred_jobs(submit: Submit, batch: Any) -> None:
+    """All pages together have every job once; summaries have no tags."""
     ids = [submit(tags={"reconciler:token": "t"}) for _ in range(101)]
 
     pages = list(
@@ -78,8 +78,8 @@ def test_a_filtered_page_holds_a_hundred(submit: Submit, batch: Any) -> None:
     assert len(batch.list_jobs(jobQueue="main", jobStatus="SUBMITTED")["jobSummaryList"]) == 101
 
 
-def test_another_queue_is_another_listing(submit: Submit, batch: Any) -> None:
-    """A queue's ARN and its name are the same queue."""
+def test_a_listing_is_of_one_queue(submit: Submit, batch: Any) -> None:
+    """A queue can be named by its ARN or its name."""
     submit(jobQueue="arn:aws:batch:us-east-1:000000000000:job-queue/main")
 
     assert names(batch, "JOB_NAME", "orders") == ["orders"]
@@ -87,7 +87,7 @@ def test_another_queue_is_another_listing(submit: Submit, batch: Any) -> None:
 
 
 def test_ended_jobs_have_an_exit_code_in_the_listing(submit: Submit, batch: Any, clock: Clock) -> None:
-    """Jobs that never started have none."""
+    """Jobs that never started have no exit code."""
     submit()
     never = submit()
     batch.cancel_job(jobId=never, reason="x")
@@ -101,7 +101,7 @@ def test_ended_jobs_have_an_exit_code_in_the_listing(submit: Submit, batch: Any,
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({}, "exactly one"),
         ({"jobQueue": "main", "arrayJobId": "x"}, "exactly one"),
@@ -115,7 +115,7 @@ def test_ended_jobs_have_an_exit_code_in_the_listing(submit: Submit, batch: Any,
         ({"jobQueue": "main", "jobStatus": "DONE"}, "jobStatus"),
     ],
 )
-def test_wrong_listings_are_refused(batch: Any, wrong: dict[str, Any], said: str) -> None:
-    """With a ClientException that says what is wrong."""
-    with pytest.raises(batch.exceptions.ClientException, match=said):
+def test_invalid_listings_are_refused(batch: Any, wrong: dict[str, Any], message: str) -> None:
+    """The error is a ClientException that names the problem."""
+    with pytest.raises(batch.exceptions.ClientException, match=message):
         batch.list_jobs(**wrong)

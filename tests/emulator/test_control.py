@@ -1,10 +1,8 @@
-"""The control endpoint over HTTP, and the same from Python."""
+"""The control endpoint over HTTP, and the same methods in Python."""
 
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -12,28 +10,16 @@ import pytest
 
 from reconciler.emulator import AcceptedRun, Emulator, Settings
 from reconciler.errors import UsageError
-from tests.emulator.conftest import APPLICATION, NOON, Clock, job_request
+from tests.emulator.conftest import APPLICATION, NOON, Clock, ask_control, job_request
 
 Submit = Callable[..., str]
 Get = Callable[[str], dict[str, Any]]
 
 
-def ask(emulator: Emulator, method: str, path: str, body: object = None) -> tuple[int, Any]:
-    """One request to the control endpoint: status and JSON."""
-    data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{emulator.url}/_emulator/{path}", data, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
-def test_settings_are_read_and_changed(emulator: Emulator) -> None:
-    """PUT changes what it names and leaves the rest."""
-    status, before = ask(emulator, "GET", "settings")
-    _, after = ask(emulator, "PUT", "settings", {"run_seconds": None, "outcomes": {"bad": "failed"}})
+def test_settings_can_be_read_and_changed(emulator: Emulator) -> None:
+    """PUT changes the settings in the body and leaves the others."""
+    status, before = ask_control(emulator, "GET", "settings")
+    _, after = ask_control(emulator, "PUT", "settings", {"run_seconds": None, "outcomes": {"bad": "failed"}})
 
     assert (200, Settings().to_json()) == (status, json.loads(json.dumps(before), object_hook=_tuples))
     assert (None, {"bad": "failed"}, before["start_seconds"]) == (
@@ -76,37 +62,37 @@ def _tuples(value: dict[str, Any]) -> dict[str, Any]:
         {"definitions": {}},
     ],
 )
-def test_impossible_settings_are_refused(emulator: Emulator, wrong: dict[str, Any]) -> None:
-    """By both ways in, naming the setting, and nothing changes."""
+def test_invalid_settings_are_refused(emulator: Emulator, wrong: dict[str, Any]) -> None:
+    """Python and HTTP both name the wrong setting, and nothing changes."""
     with pytest.raises(UsageError, match=next(iter(wrong))):
         emulator.configure(**wrong)
-    status, said = ask(emulator, "PUT", "settings", wrong)
+    status, reply = ask_control(emulator, "PUT", "settings", wrong)
 
-    assert (status, next(iter(wrong)) in said["error"]) == (400, True)
+    assert (status, next(iter(wrong)) in reply["error"]) == (400, True)
     assert Settings() == emulator.settings
 
 
-def test_bad_bodies_and_paths_are_refused(emulator: Emulator) -> None:
-    """In plain JSON, with the paths that there are."""
-    assert ask(emulator, "PUT", "settings", b"{") == (400, {"error": "the body is not JSON"})
-    assert ask(emulator, "PUT", "settings", [1]) == (400, {"error": "the body is not a JSON object"})
-    assert ask(emulator, "PUT", "settings", b"[" * 100_000) == (400, {"error": "the body is not JSON"})
+def test_invalid_bodies_and_paths_are_refused(emulator: Emulator) -> None:
+    """The error is plain JSON; for an unknown path it lists the available ones."""
+    assert ask_control(emulator, "PUT", "settings", b"{") == (400, {"error": "the body is not JSON"})
+    assert ask_control(emulator, "PUT", "settings", [1]) == (400, {"error": "the body is not a JSON object"})
+    assert ask_control(emulator, "PUT", "settings", b"[" * 100_000) == (400, {"error": "the body is not JSON"})
     twice = b'{"run_seconds": 1, "run_seconds": 2}'
-    assert ask(emulator, "PUT", "settings", twice) == (400, {"error": "the body has run_seconds twice"})
-    status, said = ask(emulator, "GET", "nothing")
-    assert (status, "GET /_emulator/runs" in said["error"]) == (404, True)
+    assert ask_control(emulator, "PUT", "settings", twice) == (400, {"error": "the body has run_seconds twice"})
+    status, reply = ask_control(emulator, "GET", "nothing")
+    assert (status, "GET /_emulator/runs" in reply["error"]) == (404, True)
 
 
 def test_accepted_runs_are_listed_with_their_requests(
     emulator: Emulator, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """In the order of acceptance, as they were received, with the token tag where there is one."""
+    """Runs are in the order of acceptance, with the request as received and the token tag if there is one."""
     job_id = submit(tags={"reconciler:token": "r1-x"})
     clock.tick(1)
     run_id = start(clientToken="t")
 
     first, second = emulator.runs()
-    status, listed = ask(emulator, "GET", "runs")
+    status, listed = ask_control(emulator, "GET", "runs")
 
     request = job_request(tags={"reconciler:token": "r1-x"})
     assert AcceptedRun("batch", job_id, "orders", "r1-x", request, NOON) == first
@@ -115,25 +101,25 @@ def test_accepted_runs_are_listed_with_their_requests(
     assert (200, [job_id, run_id]) == (status, [run["id"] for run in listed["runs"]])
 
 
-def test_a_run_is_finished_by_hand(emulator: Emulator, start: Submit, submit: Submit, run: Get, job: Get) -> None:
-    """At once, with either outcome; an ended one stays as it is, an unknown one is an error."""
+def test_finish_ends_a_run_at_once(emulator: Emulator, start: Submit, submit: Submit, run: Get, job: Get) -> None:
+    """Either outcome is possible; an ended run stays as it is, an unknown one is an error."""
     run_id, job_id = start(), submit()
 
-    assert ask(emulator, "POST", "finish", {"id": run_id, "outcome": "failed"}) == (200, {})
-    assert ask(emulator, "POST", "finish", {"id": job_id}) == (200, {})
+    assert ask_control(emulator, "POST", "finish", {"id": run_id, "outcome": "failed"}) == (200, {})
+    assert ask_control(emulator, "POST", "finish", {"id": job_id}) == (200, {})
     emulator.finish(run_id, "succeeded")
 
     assert (run(run_id)["state"], job(job_id)["status"]) == ("FAILED", "SUCCEEDED")
-    assert ask(emulator, "POST", "finish", {"id": "nothing"}) == (400, {"error": "no run nothing"})
-    assert ask(emulator, "POST", "finish", {"id": run_id, "outcome": "SUCCESS"})[0] == 400
+    assert ask_control(emulator, "POST", "finish", {"id": "nothing"}) == (400, {"error": "no run nothing"})
+    assert ask_control(emulator, "POST", "finish", {"id": run_id, "outcome": "SUCCESS"})[0] == 400
 
 
-def test_reset_forgets_runs_and_keeps_settings(emulator: Emulator, submit: Submit, batch: Any) -> None:
-    """Afterwards nothing is known of what was accepted."""
+def test_reset_removes_runs_and_keeps_settings(emulator: Emulator, submit: Submit, batch: Any) -> None:
+    """After a reset neither the control endpoint nor AWS's operations return the runs."""
     emulator.configure(run_seconds=5)
     job_id = submit()
 
-    assert ask(emulator, "POST", "reset") == (200, {})
+    assert ask_control(emulator, "POST", "reset") == (200, {})
 
     assert (emulator.runs(), emulator.settings.run_seconds) == ([], 5)
     assert batch.describe_jobs(jobs=[job_id])["jobs"] == []

@@ -1,4 +1,4 @@
-"""docs/emulator.md says what there is."""
+"""docs/emulator.md lists every operation, setting, control request and fault field, and its examples run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text("utf-8")
 
 
 def section(title: str) -> str:
-    """The text below one heading."""
+    """Returns the text below one heading."""
     return TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
@@ -28,15 +28,15 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n+```\n(.*?)```", TEXT, re.DOTALL)
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["a job", "a lost reply"])
 def test_the_examples_print_what_is_shown(code: str, output: str) -> None:
-    """Each Python block runs, and the block after it is its output."""
+    """The block after each Python block is its output."""
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(code, {})
     assert printed.getvalue() == output
 
 
-def test_the_fault_plan_shown_is_one(tmp_path: Path) -> None:
-    """It is read, and holds what the text around it says."""
+def test_the_fault_plan_in_the_page_is_valid(tmp_path: Path) -> None:
+    """It has the rules and settings that the text describes."""
     (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "faults.yaml").write_text(shown)
 
@@ -46,8 +46,8 @@ def test_the_fault_plan_shown_is_one(tmp_path: Path) -> None:
     assert dict(plan.settings) == {"listing_lag_seconds": 30, "token_seconds": 600}
 
 
-def test_every_field_of_a_fault_rule_is_listed_with_every_value() -> None:
-    """Fields of rules in the table, requests and answers by name."""
+def test_every_field_and_value_of_a_fault_rule_is_listed() -> None:
+    """The tables have the fields of rules, the requests and the answers."""
     text = section("Faults")
     listed = set(re.findall(r"^\| (`\w+`(?:, `\w+`)*)", text, re.MULTILINE))
     names = {name for row in listed for name in re.findall(r"\w+", row)}
@@ -55,15 +55,15 @@ def test_every_field_of_a_fault_rule_is_listed_with_every_value() -> None:
     assert {field.name for field in dataclasses.fields(Rule)} | {*get_args(Request), *get_args(Answer)} == names
 
 
-def test_every_operation_is_listed_and_no_other() -> None:
-    """By service."""
+def test_exactly_the_operations_that_exist_are_listed() -> None:
+    """The table has a row for each service."""
     rows = {name.strip(): set(re.findall(r"\w+", text)) for _, name, text, _ in _rows("What it answers")}
     services = {"EMR Serverless": "emr-serverless", "AWS Batch": "batch", "STS": "sts"}
     assert rows == {name: set(OPERATIONS[service]) for name, service in services.items()}
 
 
 def test_every_setting_is_listed_with_its_default() -> None:
-    """Several that belong together share a row."""
+    """Settings that belong together share a row."""
     shown: dict[str, str] = {}
     for _, names, defaults, _, _ in _rows("Settings"):
         listed, values = re.findall(r"`(\w+)`", names), [value.strip(" `") for value in defaults.split(",")]
@@ -78,7 +78,7 @@ def _default(value: object) -> str:
 
 
 def test_every_control_request_is_listed() -> None:
-    """With method and path."""
+    """The table has method and path."""
     listed = re.findall(r"^\| `(\w+ /_emulator/\w+)`", section("Control endpoint"), re.MULTILINE)
     assert listed == list(control.NAMES)
 

@@ -1,4 +1,4 @@
-"""EMR Serverless through a real client."""
+"""EMR Serverless, called by a real client."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def test_a_run_is_described_in_aws_words(start: Start, run: Get) -> None:
-    """What comes back is not what was sent: executionRole, an ARN, createdBy, the application's release."""
+    """GetJobRun returns executionRole, an ARN, createdBy and the application's release, which were not sent so."""
     run_id = start(tags={"team": "growth"}, configurationOverrides={})
 
-    found = run(run_id)
+    described = run(run_id)
 
-    assert f"arn:aws:emr-serverless:us-east-1:000000000000:/applications/{APPLICATION}/jobruns/{run_id}" == found["arn"]
-    assert (found["executionRole"], found["createdBy"]) == (ROLE, "arn:aws:iam::000000000000:user/emulator")
-    assert tuple(found[name] for name in ("state", "mode", "attempt", "executionTimeoutMinutes")) == (
+    assert (
+        f"arn:aws:emr-serverless:us-east-1:000000000000:/applications/{APPLICATION}/jobruns/{run_id}"
+        == described["arn"]
+    )
+    assert (described["executionRole"], described["createdBy"]) == (ROLE, "arn:aws:iam::000000000000:user/emulator")
+    assert tuple(described[name] for name in ("state", "mode", "attempt", "executionTimeoutMinutes")) == (
         "SUBMITTED",
         "BATCH",
         1,
         720,
     )
-    assert (found["tags"], found["configurationOverrides"]) == ({"team": "growth"}, {})
-    assert run_request()["jobDriver"] == found["jobDriver"]
-    assert found["createdAt"].timestamp() == NOON
-    assert {"executionRoleArn", "clientToken", "endedAt", "startedAt"}.isdisjoint(found)
+    assert (described["tags"], described["configurationOverrides"]) == ({"team": "growth"}, {})
+    assert run_request()["jobDriver"] == described["jobDriver"]
+    assert described["createdAt"].timestamp() == NOON
+    assert {"executionRoleArn", "clientToken", "endedAt", "startedAt"}.isdisjoint(described)
 
 
-def test_overrides_come_back_as_they_were_sent(start: Start, run: Get) -> None:
-    """Maps of lists and recursive configurations included."""
+def test_overrides_are_returned_as_they_were_sent(start: Start, run: Get) -> None:
+    """This includes maps of lists and recursive configurations."""
     logs = {"enabled": True, "logTypes": {"SPARK_DRIVER": ["stdout", "stderr"]}}
     inner = {"classification": "export", "properties": {"A": "1"}}
     overrides = {
@@ -47,8 +50,8 @@ def test_overrides_come_back_as_they_were_sent(start: Start, run: Get) -> None:
     assert run(start(configurationOverrides=overrides))["configurationOverrides"] == overrides
 
 
-def test_nothing_is_forgotten_without_retention(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
-    """For as long as the file is there."""
+def test_without_retention_runs_are_kept_forever(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
+    """An ended run can be described after many years."""
     emulator.configure(retention_seconds=None)
     run_id = start()
     clock.tick(10**9)
@@ -57,24 +60,24 @@ def test_nothing_is_forgotten_without_retention(start: Start, run: Get, emulator
 
 
 def test_a_run_moves_with_the_clock(start: Start, run: Get, clock: Clock) -> None:
-    """It starts in 2 s, runs for 20 s, and says afterwards what it used."""
+    """It starts in 2 s, runs for 20 s, and then has its duration and utilization."""
     run_id = start()
 
-    seen = []
+    states = []
     for _ in range(4):
-        seen.append(run(run_id)["state"])
+        states.append(run(run_id)["state"])
         clock.tick(0.7)
     clock.tick(20)
-    found = run(run_id)
+    described = run(run_id)
 
-    assert seen == ["SUBMITTED", "PENDING", "SCHEDULED", "RUNNING"]
-    assert (found["state"], found["totalExecutionDurationSeconds"]) == ("SUCCESS", 20)
-    assert (found["startedAt"].timestamp(), found["endedAt"].timestamp()) == (NOON + 2, NOON + 22)
-    assert found["billedResourceUtilization"]["vCPUHour"] > found["totalResourceUtilization"]["vCPUHour"] > 0
+    assert states == ["SUBMITTED", "PENDING", "SCHEDULED", "RUNNING"]
+    assert (described["state"], described["totalExecutionDurationSeconds"]) == ("SUCCESS", 20)
+    assert (described["startedAt"].timestamp(), described["endedAt"].timestamp()) == (NOON + 2, NOON + 22)
+    assert described["billedResourceUtilization"]["vCPUHour"] > described["totalResourceUtilization"]["vCPUHour"] > 0
 
 
 def test_a_streaming_run_runs_until_it_is_cancelled(start: Start, run: Get, emr: Any, clock: Clock) -> None:
-    """It has no timeout and no end of its own."""
+    """It has no timeout and never ends by itself."""
     run_id = start(mode="STREAMING")
     clock.tick(10 * 24 * 3600)
     before = run(run_id)
@@ -88,7 +91,7 @@ def test_a_streaming_run_runs_until_it_is_cancelled(start: Start, run: Get, emr:
 
 
 def test_a_batch_run_is_cancelled_by_its_timeout(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
-    """Five minutes for a run that needs six."""
+    """The run needs six minutes and its timeout is five."""
     emulator.configure(run_seconds=360)
     run_id = start(executionTimeoutMinutes=5)
 
@@ -101,8 +104,8 @@ def test_a_batch_run_is_cancelled_by_its_timeout(start: Start, run: Get, emulato
     assert run(run_id)["state"] == "CANCELLED"
 
 
-def test_outcomes_and_durations_are_set_by_name(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
-    """Only the runs of that name follow them, and only the ones accepted afterwards."""
+def test_outcomes_and_durations_can_be_set_by_name(start: Start, run: Get, emulator: Emulator, clock: Clock) -> None:
+    """They apply to runs of that name that are accepted afterwards."""
     early = start(name="bad")
     emulator.configure(outcomes={"bad": "failed"}, durations={"slow": 100})
     failed, slow, plain = start(name="bad"), start(name="slow"), start(name="plain")
@@ -113,7 +116,7 @@ def test_outcomes_and_durations_are_set_by_name(start: Start, run: Get, emulator
 
 
 def test_the_same_token_and_body_give_the_same_run(start: Start, emulator: Emulator, clock: Clock) -> None:
-    """However often and however late it is sent."""
+    """It does not matter how often or how late it is sent."""
     first = start(clientToken="r1-abc", tags={"a": "b"})
     clock.tick(3600)
 
@@ -122,7 +125,7 @@ def test_the_same_token_and_body_give_the_same_run(start: Start, emulator: Emula
 
 
 def test_the_same_token_with_another_body_is_a_conflict(start: Start, emr: Any, emulator: Emulator) -> None:
-    """A different tag is another body, too."""
+    """A changed tag is another body, too."""
     start(clientToken="r1-abc", tags={"a": "b"})
 
     with pytest.raises(emr.exceptions.ConflictException) as caught:
@@ -133,13 +136,13 @@ def test_the_same_token_with_another_body_is_a_conflict(start: Start, emr: Any, 
 
 
 def test_a_token_belongs_to_an_application(start: Start, emulator: Emulator) -> None:
-    """Two applications may see the same token."""
+    """The same token in two applications starts two runs."""
     assert start(clientToken="t") != start(clientToken="t", applicationId="00other")
     assert len(emulator.runs()) == 2
 
 
 def test_cancelling_an_ended_run_is_refused(start: Start, emr: Any, clock: Clock) -> None:
-    """AWS says that the run is not in a cancellable state; a run being cancelled may be asked again."""
+    """AWS answers that it is not in a cancellable state; a CANCELLING run can be cancelled again."""
     run_id = start()
     clock.tick(5)
     for _ in range(2):
@@ -151,15 +154,15 @@ def test_cancelling_an_ended_run_is_refused(start: Start, emr: Any, clock: Clock
 
 
 def test_unknown_runs_are_not_found(start: Start, emr: Any) -> None:
-    """Neither a made-up id nor the run of another application."""
+    """The id does not exist, or it belongs to another application."""
     run_id = start()
     for application, asked in ((APPLICATION, "00nothing"), ("00other", run_id)):
         with pytest.raises(emr.exceptions.ResourceNotFoundException):
             emr.get_job_run(applicationId=application, jobRunId=asked)
 
 
-def test_listing_pages_through_everything_newest_first(start: Start, emr: Any, clock: Clock) -> None:
-    """Fifty a page at most, without gaps and repetitions, although runs are added meanwhile."""
+def test_pages_list_every_run_once_newest_first(start: Start, emr: Any, clock: Clock) -> None:
+    """Runs that are added meanwhile cause no gaps and no repetitions."""
     ids = []
     for number in range(51):
         ids.append(start(name=f"run-{number}"))
@@ -174,14 +177,14 @@ def test_listing_pages_through_everything_newest_first(start: Start, emr: Any, c
     assert ids[::-1] == [run_id for page in pages for run_id in page]
 
 
-def test_a_page_holds_fifty_at_most(emr: Any) -> None:
-    """More than the model's maximum is refused, whatever the client lets through."""
+def test_a_page_has_at_most_fifty_runs(emr: Any) -> None:
+    """A larger page is refused: it exceeds the model's maximum, which the client does not check."""
     with pytest.raises(emr.exceptions.ValidationException, match="maxResults"):
         emr.list_job_runs(applicationId=APPLICATION, maxResults=51)
 
 
-def test_listing_filters(start: Start, emr: Any, clock: Clock) -> None:
-    """By state, mode and time of creation; summaries have the name and neither tags nor token."""
+def test_listings_can_be_filtered(start: Start, emr: Any, clock: Clock) -> None:
+    """The filters are state, mode and time of creation; summaries have no tags and no token."""
     old = start(name="old", clientToken="t", tags={"a": "b"})
     clock.tick(100)
     new, stream = start(name="new"), start(name="stream", mode="STREAMING")
@@ -202,15 +205,17 @@ def test_listing_filters(start: Start, emr: Any, clock: Clock) -> None:
     assert {"tags", "clientToken"}.isdisjoint(summary)
 
 
-def test_a_made_up_page_token_is_refused(emr: Any) -> None:
-    """Tokens come from an earlier page."""
+def test_an_invalid_page_token_is_refused(emr: Any) -> None:
+    """Only tokens of an earlier page are valid."""
     for token in ("nonsense", "bm9uc2Vuc2U6MQ=="):
         with pytest.raises(emr.exceptions.ValidationException, match="nextToken"):
             emr.list_job_runs(applicationId=APPLICATION, nextToken=token)
 
 
-def test_attempts_of_a_retried_run(start: Start, run: Get, emr: Any, emulator: Emulator, clock: Clock) -> None:
-    """Each failed attempt is listed and can be asked for; one that has not been cannot."""
+def test_the_attempts_of_a_retried_run_are_listed(
+    start: Start, run: Get, emr: Any, emulator: Emulator, clock: Clock
+) -> None:
+    """Each attempt can be described by its number; one that has not begun is not found."""
     emulator.configure(outcome="failed")
     run_id = start(retryPolicy={"maxAttempts": 3})
     clock.tick(22 + 10)
@@ -220,8 +225,8 @@ def test_attempts_of_a_retried_run(start: Start, run: Get, emr: Any, emulator: E
     )
     attempts = [attempt for page in pages for attempt in page["jobRunAttempts"]]
 
-    assert [(found["attempt"], found["state"]) for found in attempts] == [(1, "FAILED"), (2, "RUNNING")]
-    assert [found["createdAt"].timestamp() for found in attempts] == [NOON, NOON + 22]
+    assert [(each["attempt"], each["state"]) for each in attempts] == [(1, "FAILED"), (2, "RUNNING")]
+    assert [each["createdAt"].timestamp() for each in attempts] == [NOON, NOON + 22]
     assert run(run_id)["attempt"] == 2
     first = emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id, attempt=1)["jobRun"]
     assert first["attempt"] == 1
@@ -232,24 +237,24 @@ def test_attempts_of_a_retried_run(start: Start, run: Get, emr: Any, emulator: E
 
 
 def test_applications_exist_once_named(start: Start, emr: Any) -> None:
-    """Any id can be described; the ones that runs have named are listed."""
+    """Any id can be described; listings have the ones that runs have named."""
     start()
 
-    found = emr.get_application(applicationId="00any")["application"]
+    described = emr.get_application(applicationId="00any")["application"]
     listed = emr.list_applications(maxResults=1)["applications"]
 
-    assert (found["state"], found["applicationId"]) == ("STARTED", "00any")
+    assert (described["state"], described["applicationId"]) == ("STARTED", "00any")
     assert [application["id"] for application in listed] == [APPLICATION]
     assert emr.list_applications(states=["STOPPED"])["applications"] == []
 
 
-def test_known_applications_are_the_only_ones(start: Start, emr: Any, emulator: Emulator) -> None:
-    """Every operation on another one finds nothing."""
+def test_settings_can_restrict_the_applications(start: Start, emr: Any, emulator: Emulator) -> None:
+    """Every operation on another application is an error."""
     emulator.configure(applications=["00one", "00two"])
 
     assert start(applicationId="00one")
     pages = emr.get_paginator("list_applications").paginate(PaginationConfig={"PageSize": 1})
-    assert [found["id"] for page in pages for found in page["applications"]] == ["00one", "00two"]
+    assert [each["id"] for page in pages for each in page["applications"]] == ["00one", "00two"]
     for call in (
         start,
         lambda: emr.list_job_runs(applicationId=APPLICATION),
@@ -259,8 +264,8 @@ def test_known_applications_are_the_only_ones(start: Start, emr: Any, emulator: 
             call()
 
 
-def test_ended_runs_are_forgotten_after_retention(start: Start, emr: Any, emulator: Emulator, clock: Clock) -> None:
-    """They are neither found nor listed, but their token still answers with them; live ones stay."""
+def test_ended_runs_expire_after_retention(start: Start, emr: Any, emulator: Emulator, clock: Clock) -> None:
+    """They can be neither described nor listed, but their token still returns them; live runs stay."""
     emulator.configure(retention_seconds=3600)
     run_id, stream = start(clientToken="t"), start(mode="STREAMING")
     clock.tick(22 + 3601)

@@ -1,4 +1,4 @@
-"""Fault plans as files, over the control endpoint and in Python: read strictly, every problem told at once."""
+"""Fault plans as files, over the control endpoint and in Python: strict, with every problem in one error."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from reconciler.emulator import Emulator, Plan, Rule
 from reconciler.emulator.fault_plan import MAX_BYTES, read_plan
 from reconciler.emulator.fault_rules import MADE_FROM_AWS, Answer, FaultProblems, Request
-from tests.emulator.conftest import ROLE, Clock
-from tests.emulator.test_control import ask
+from tests.emulator.conftest import ROLE, Clock, ask_control
 
 LOSSY = {"request": "processed", "answer": "closed", "operation": "SubmitJob", "nth": [1, 3]}
 
@@ -61,17 +60,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("rule", "problem"), WRONG, ids=[problem for _, problem in WRONG])
-def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any], problem: str) -> None:
-    """In Python and in a plan alike, with what would be right."""
+def test_an_invalid_rule_is_refused(rule: dict[str, Any], problem: str) -> None:
+    """A rule in Python and a rule in a plan give the same problem, with what is allowed."""
     with pytest.raises(FaultProblems) as caught:
         Plan.from_json({"rules": [LOSSY, rule]})
-    assert [problem] == [told.removeprefix("rules[1]: ")[: len(problem)] for told in caught.value.problems]
+    assert [problem] == [each.removeprefix("rules[1]: ")[: len(problem)] for each in caught.value.problems]
     with pytest.raises(FaultProblems, match="fault rule: "):
         Rule(**{"request": None, **rule})
 
 
-def test_every_problem_of_a_plan_is_told_at_once() -> None:
-    """Each with its place and on its own line."""
+def test_one_error_has_every_problem_of_a_plan() -> None:
+    """Each problem has its location and its own line."""
     plan = {
         "rule": [],
         "rules": [{"request": "lots", "nht": 1}, 5, {"request": "lost"}],
@@ -101,8 +100,8 @@ def test_every_problem_of_a_plan_is_told_at_once() -> None:
     "form",
     [None, [], "rules", {"rules": {}}, {"rules": "lost"}, {"rules": None}, {"settings": None}, {"settings": [1]}],
 )
-def test_what_is_no_plan_is_refused(form: object) -> None:
-    """Whatever else it is."""
+def test_a_form_that_is_not_a_plan_is_refused(form: object) -> None:
+    """The problem names the type that it must have."""
     with pytest.raises(FaultProblems, match="must be a"):
         Plan.from_json(form)
 
@@ -124,20 +123,20 @@ FORMS = st.fixed_dictionaries({}, optional={"rules": st.lists(RULES, max_size=3)
 
 @given(form=FORMS)
 @settings(max_examples=100, deadline=None)
-def test_whatever_is_given_is_a_plan_or_a_list_of_problems(form: object) -> None:
-    """Never another error; and what is a plan comes back from its own JSON form."""
-    read = plan_or_problems(form)
+def test_any_form_is_a_plan_or_gives_problems(form: object) -> None:
+    """There is no other exception, and a plan equals what is read from its own JSON."""
+    result = plan_or_problems(form)
 
-    if isinstance(read, Plan):
-        again = {"rules": [rule.to_json() for rule in read.rules], "settings": dict(read.settings)}
-        assert read == plan_or_problems(json.loads(json.dumps(again)))
+    if isinstance(result, Plan):
+        again = {"rules": [rule.to_json() for rule in result.rules], "settings": dict(result.settings)}
+        assert result == plan_or_problems(json.loads(json.dumps(again)))
     else:
-        assert read
-        assert all(problem and "\n" not in problem for problem in read)
+        assert result
+        assert all(problem and "\n" not in problem for problem in result)
 
 
 def plan_or_problems(form: object) -> Plan | tuple[str, ...]:
-    """What reading gives."""
+    """Returns the plan, or the problems if it is invalid."""
     try:
         return Plan.from_json(form)
     except FaultProblems as error:
@@ -147,7 +146,7 @@ def plan_or_problems(form: object) -> Plan | tuple[str, ...]:
 @pytest.mark.parametrize("answer", get_args(Answer))
 @pytest.mark.parametrize("request_", get_args(Request))
 def test_each_request_goes_with_each_answer(request_: str, answer: str) -> None:
-    """But for a lost one, which has no answer of its own."""
+    """The exception is a lost request, for which AWS has no answer."""
     late = {"late_seconds": 5} if request_ == "late" else {}
     status = {"status": 500} if answer == "error" else {}
     form = {"rules": [{"request": request_, "answer": answer, "delay_seconds": 1, **late, **status}]}
@@ -162,7 +161,7 @@ def test_each_request_goes_with_each_answer(request_: str, answer: str) -> None:
 YAML = """\
 settings: {token_seconds: 60}
 rules:
-  # the second submission is accepted, and nobody hears of it
+  # the second submission is accepted, and its reply is lost
   - operation: SubmitJob
     nth: 2
     request: processed
@@ -172,7 +171,7 @@ EXPECTED = Plan([Rule("processed", "closed", operation="SubmitJob", nth=2)], {"t
 
 
 def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
-    """The same plan."""
+    """Both files give the same plan."""
     (tmp_path / "plan.yaml").write_text(YAML)
     form = {"settings": {"token_seconds": 60}, "rules": [EXPECTED.rules[0].to_json()]}
     (tmp_path / "plan.json").write_text(json.dumps(form, indent="\t").replace("\t", "  "))
@@ -199,8 +198,8 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path: Path) -> None:
         (b"rules: [{request: lost, answer: closed, nth: 1.5}]", "rules[0]: nth must be a number from 1"),
     ],
 )
-def test_a_file_that_is_no_plan_is_refused(text: bytes, problem: str, tmp_path: Path) -> None:
-    """With its name, the place where there is one, and no traceback."""
+def test_a_file_that_is_not_a_plan_is_refused(text: bytes, problem: str, tmp_path: Path) -> None:
+    """The error has the file's name, and the line if there is one."""
     path = tmp_path / "plan.yaml"
     path.write_bytes(text)
 
@@ -211,20 +210,20 @@ def test_a_file_that_is_no_plan_is_refused(text: bytes, problem: str, tmp_path: 
     assert problem in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """And a folder."""
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A folder is refused, too."""
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(FaultProblems, match="it cannot be read: "):
             read_plan(path)
 
 
-def test_the_control_endpoint_puts_shows_and_ends_a_plan(emulator: Emulator) -> None:
-    """A new plan replaces the old one with its counts; settings not named go back to their defaults."""
-    _, before = ask(emulator, "GET", "faults")
-    status, put = ask(emulator, "PUT", "faults", {"rules": [LOSSY], "settings": {"token_seconds": 60}})
-    _, shown = ask(emulator, "GET", "faults")
-    _, replaced = ask(emulator, "PUT", "faults", {"settings": {"listing_lag_seconds": 5}})
-    _, ended = ask(emulator, "DELETE", "faults")
+def test_the_control_endpoint_sets_shows_and_ends_a_plan(emulator: Emulator) -> None:
+    """A new plan replaces the old one and its counts; settings that it does not name get their defaults."""
+    _, before = ask_control(emulator, "GET", "faults")
+    status, put = ask_control(emulator, "PUT", "faults", {"rules": [LOSSY], "settings": {"token_seconds": 60}})
+    _, shown = ask_control(emulator, "GET", "faults")
+    _, replaced = ask_control(emulator, "PUT", "faults", {"settings": {"listing_lag_seconds": 5}})
+    _, ended = ask_control(emulator, "DELETE", "faults")
 
     assert (before["rules"], before["on_the_way"]) == ([], 0)
     assert (status, put["rules"]) == (200, [{**LOSSY, "matched": 0, "fired": 0}])
@@ -234,22 +233,22 @@ def test_the_control_endpoint_puts_shows_and_ends_a_plan(emulator: Emulator) -> 
     assert ended == before
 
 
-def test_a_bad_plan_changes_nothing(emulator: Emulator) -> None:
-    """The control endpoint tells the problems, and the plan in force stays."""
+def test_an_invalid_plan_changes_nothing(emulator: Emulator) -> None:
+    """The control endpoint answers with the problems, and the current plan stays."""
     emulator.inject(EXPECTED)
 
-    status, said = ask(emulator, "PUT", "faults", {"rules": [{"request": "lost"}]})
+    status, reply = ask_control(emulator, "PUT", "faults", {"rules": [{"request": "lost"}]})
 
-    assert (status, said["error"].startswith("fault plan: rules[0]: a lost request")) == (400, True)
+    assert (status, reply["error"].startswith("fault plan: rules[0]: a lost request")) == (400, True)
     assert [rule["nth"] for rule in emulator.faults()["rules"]] == [2]
 
 
 def test_the_control_endpoint_has_no_faults(emulator: Emulator) -> None:
-    """A plan about everything can be taken away again."""
+    """A plan that fails every call can be removed again."""
     emulator.inject(Plan([Rule("lost", "closed")]))
 
-    assert ask(emulator, "GET", "runs") == (200, {"runs": []})
-    assert ask(emulator, "DELETE", "faults")[1]["rules"] == []
+    assert ask_control(emulator, "GET", "runs") == (200, {"runs": []})
+    assert ask_control(emulator, "DELETE", "faults")[1]["rules"] == []
 
 
 CONVERSATION: list[tuple[str, str, object]] = [
@@ -264,12 +263,12 @@ CONVERSATION: list[tuple[str, str, object]] = [
     ("GET", "/_emulator/settings", None),
 ]
 _SOME_ID = re.compile(r"[0-9a-f]+(-[0-9a-f]+){4}|\b00[0-9a-z]{14}\b")
-NOWHERE = Rule("lost", "closed", operation="CancelJob"), Rule("lost", "closed", operation="SubmitJob", nth=1000)
+NEVER = Rule("lost", "closed", operation="CancelJob"), Rule("lost", "closed", operation="SubmitJob", nth=1000)
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan(NOWHERE)], ids=["empty", "of calls that do not come"])
-def test_a_plan_without_a_turn_changes_nothing(plan: Plan, clock: Clock) -> None:
-    """Every kind of call gets the answer that it gets without a plan, header for header."""
+@pytest.mark.parametrize("plan", [Plan(), Plan(NEVER)], ids=["empty", "of calls that are not made"])
+def test_rules_that_do_not_apply_change_nothing(plan: Plan, clock: Clock) -> None:
+    """Every kind of call gets the same answer as without a plan, and the same headers."""
     with Emulator(None) as plain, Emulator(None, faults=plan) as planned:
         expected, answers = answered(plain), answered(planned)
 
@@ -278,20 +277,20 @@ def test_a_plan_without_a_turn_changes_nothing(plan: Plan, clock: Clock) -> None
 
 
 def answered(emulator: Emulator) -> list[tuple[int, str, str]]:
-    """The answers to the conversation, ids and the names of emulators aside."""
+    """Returns the answers to the conversation, with ids replaced."""
     connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=5)
     answers = []
     for method, path, body in CONVERSATION:
         connection.request(method, path, body if isinstance(body, str) else json.dumps(body) if body else None)
         reply = connection.getresponse()
-        headers, text = (_SOME_ID.sub("ID", said) for said in (str(reply.headers), reply.read().decode()))
+        headers, text = (_SOME_ID.sub("ID", part) for part in (str(reply.headers), reply.read().decode()))
         answers.append((reply.status, headers, text))
     connection.close()
     return answers
 
 
-def test_a_plan_from_the_start(tmp_path: Path) -> None:
-    """Its settings are for every emulator on the same state; its rules, and their counts, are of this one."""
+def test_an_emulator_can_start_with_a_plan(tmp_path: Path) -> None:
+    """The plan's settings apply to every emulator on the same file, its rules only to this one."""
     with Emulator(tmp_path / "aws.sqlite", faults=EXPECTED) as emulator, Emulator(tmp_path / "aws.sqlite") as other:
         assert emulator.settings == other.settings
         assert emulator.settings.token_seconds == 60

@@ -1,4 +1,4 @@
-"""Faults of the world: lags, forgetting, old signatures, another clock, as settings or as part of a plan."""
+"""Faults of the stored world: lags, retention, tokens, signatures and clocks, by settings or by a fault plan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +19,32 @@ from reconciler.emulator.dispatch import dispatcher
 from reconciler.emulator.http import Call
 from reconciler.emulator.records import Records
 from reconciler.emulator.state import State
-from tests.emulator.conftest import APPLICATION, NOON, Clock, client, run_request
+from tests.emulator.conftest import APPLICATION, NOON, Clock, client, run_request, send
 from tests.emulator.test_faults import eventually
 
 Submit = Callable[..., str]
 
 
 def listed(emr: Any, batch: Any) -> set[str]:
-    """The ids that listings have, of both services."""
+    """Returns the ids in the listings of both services."""
     runs = [run["id"] for run in emr.list_job_runs(applicationId=APPLICATION)["jobRuns"]]
     jobs = batch.list_jobs(jobQueue="main", filters=[{"name": "JOB_NAME", "values": ["*"]}])["jobSummaryList"]
     return {*runs, *(job["jobId"] for job in jobs)}
 
 
 def described(emr: Any, batch: Any, ids: set[str]) -> set[str]:
-    """Which of these ids are known by themselves, to either service."""
-    found = {job["jobId"] for job in batch.describe_jobs(jobs=sorted(ids))["jobs"]}
+    """Returns which of these ids can be described, in either service."""
+    described_ids = {job["jobId"] for job in batch.describe_jobs(jobs=sorted(ids))["jobs"]}
     for run_id in (run_id for run_id in ids if "-" not in run_id):
         with suppress(emr.exceptions.ResourceNotFoundException):
-            found.add(emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id)["jobRun"]["jobRunId"])
-    return found
+            described_ids.add(emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id)["jobRun"]["jobRunId"])
+    return described_ids
 
 
-def test_runs_appear_in_listings_late(
+def test_listings_can_lag(
     emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """By their ids they are known at once."""
+    """Runs can be described by their ids at once."""
     emulator.configure(listing_lag_seconds=60)
     accepted = {start(), submit()}
 
@@ -55,10 +54,10 @@ def test_runs_appear_in_listings_late(
     assert listed(emr, batch) == accepted
 
 
-def test_runs_are_known_by_their_ids_late(
+def test_descriptions_can_lag(
     emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """Listings have them at once; until then nothing can be done to them, except by the control endpoint."""
+    """Listings have the runs at once, but only the control endpoint can change them."""
     emulator.configure(describe_lag_seconds=60)
     run_id, job_id = start(), submit()
 
@@ -74,24 +73,24 @@ def test_runs_are_known_by_their_ids_late(
     assert emr.get_job_run(applicationId=APPLICATION, jobRunId=run_id)["jobRun"]["state"] == "FAILED"
 
 
-@pytest.mark.parametrize("where", ["listing", "describe"])
-def test_ended_runs_vanish_early_from_one_place(
-    where: str, emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
+@pytest.mark.parametrize("retention", ["listing", "describe"])
+def test_listings_and_descriptions_can_have_their_own_retention(
+    retention: str, emulator: Emulator, emr: Any, batch: Any, start: Submit, submit: Submit, clock: Clock
 ) -> None:
-    """The other place keeps them, and what lives is never forgotten."""
-    emulator.configure(**{f"{where}_retention_seconds": 100}, durations={"long": None})
+    """Ended runs disappear early from one of the two, live runs from neither."""
+    emulator.configure(**{f"{retention}_retention_seconds": 100}, durations={"long": None})
     ended, living = {start(), submit()}, {start(name="long"), submit(jobName="long")}
 
     clock.tick(22 + 99)
     both = ended | living
     assert (listed(emr, batch), described(emr, batch, both)) == (both, both)
     clock.tick(2)
-    gone = (living, both) if where == "listing" else (both, living)
+    gone = (living, both) if retention == "listing" else (both, living)
     assert (listed(emr, batch), described(emr, batch, both)) == gone
 
 
-def test_a_forgotten_token_starts_a_second_run(emulator: Emulator, emr: Any, start: Submit, clock: Clock) -> None:
-    """Within its time it gives the first, and the second has it from then on."""
+def test_an_expired_token_starts_a_second_run(emulator: Emulator, emr: Any, start: Submit, clock: Clock) -> None:
+    """Until it expires it returns the first run; from then on it belongs to the second."""
     emulator.configure(token_seconds=600)
     first = start(clientToken="t")
     clock.tick(600)
@@ -107,8 +106,8 @@ def test_a_forgotten_token_starts_a_second_run(emulator: Emulator, emr: Any, sta
     assert ["t", "t"] == [run.request["clientToken"] for run in emulator.runs()]
 
 
-def test_a_token_with_another_body_conflicts_or_gives_the_first(emulator: Emulator, start: Submit) -> None:
-    """As the settings say."""
+def test_a_token_with_another_body_is_a_conflict_or_returns_the_first_run(emulator: Emulator, start: Submit) -> None:
+    """The setting `token_mismatch` decides."""
     first = start(clientToken="t")
     with pytest.raises(ClientError, match="ConflictException"):
         start(clientToken="t", name="other")
@@ -123,17 +122,14 @@ def test_a_token_with_another_body_conflicts_or_gives_the_first(emulator: Emulat
 
 
 def signed(emulator: Emulator, age: float | None, path: str = "/v1/submitjob") -> tuple[int, str, dict[str, str]]:
-    """A submission whose signature is so many seconds old by the test's clock: status, error code, headers."""
+    """Submits with a signature of this age by the test's clock, and returns status, error code and headers."""
     headers = {}
     if age is not None:
         headers["X-Amz-Date"] = datetime.fromtimestamp(NOON - age, UTC).strftime("%Y%m%dT%H%M%SZ")
     body = b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}'
-    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=5)
-    connection.request("POST", path, b"Action=GetCallerIdentity&Version=2011-06-15" if path == "/" else body, headers)
-    reply = connection.getresponse()
-    text = reply.read().decode()
-    connection.close()
-    code = reply.headers.get("x-amzn-ErrorType", text.partition("<Code>")[2].partition("</Code>")[0])
+    form = b"Action=GetCallerIdentity&Version=2011-06-15"
+    reply, text = send(emulator, "POST", path, form if path == "/" else body, headers)
+    code = reply.headers.get("x-amzn-ErrorType", text.decode().partition("<Code>")[2].partition("</Code>")[0])
     return reply.status, code, dict(reply.headers)
 
 
@@ -148,8 +144,10 @@ def signed(emulator: Emulator, age: float | None, path: str = "/v1/submitjob") -
         (None, (403, "MissingAuthenticationTokenException")),
     ],
 )
-def test_old_signatures_are_refused(age: float | None, expected: tuple[int, str], emulator: Emulator) -> None:
-    """More than 15 minutes off, either way, or none at all: 403 with a request id, and no run."""
+def test_signatures_too_old_or_too_new_are_refused(
+    age: float | None, expected: tuple[int, str], emulator: Emulator
+) -> None:
+    """More than 15 minutes either way, or no date at all, is a 403 with a request id, and no run."""
     emulator.configure(signature_seconds=900)
 
     status, code, headers = signed(emulator, age)
@@ -159,13 +157,13 @@ def test_old_signatures_are_refused(age: float | None, expected: tuple[int, str]
     assert len(emulator.runs()) == (1 if status == 200 else 0)
 
 
-def test_signatures_are_not_looked_at_by_default(emulator: Emulator) -> None:
-    """Nor missed."""
+def test_by_default_signatures_are_not_checked(emulator: Emulator) -> None:
+    """Very old signatures and missing ones are accepted."""
     assert [200, 200] == [signed(emulator, 10_000)[0], signed(emulator, None)[0]]
 
 
-def test_sts_refuses_old_signatures_in_its_own_words(emulator: Emulator) -> None:
-    """SignatureDoesNotMatch."""
+def test_sts_has_its_own_code_for_old_signatures(emulator: Emulator) -> None:
+    """The code is SignatureDoesNotMatch."""
     emulator.configure(signature_seconds=900)
 
     assert signed(emulator, 901, "/")[:2] == (403, "SignatureDoesNotMatch")
@@ -176,7 +174,7 @@ def test_sts_refuses_old_signatures_in_its_own_words(emulator: Emulator) -> None
 def test_a_late_request_is_refused_when_its_signature_is_too_old(
     late: float, runs: int, emulator: Emulator, clock: Clock
 ) -> None:
-    """The age counts when the request is processed: beyond it nothing takes effect."""
+    """The age counts when the request is processed; one that is too old has no effect."""
     rule = Rule("late", "error", status=500, late_seconds=late)
     emulator.inject(Plan([rule], {"signature_seconds": 900}))
     assert signed(emulator, 0)[0] == 500
@@ -187,8 +185,8 @@ def test_a_late_request_is_refused_when_its_signature_is_too_old(
     assert runs == len(emulator.runs())
 
 
-def test_a_real_client_is_fresh_until_the_clocks_part() -> None:
-    """boto3 signs with this machine's clock."""
+def test_a_real_client_is_refused_if_the_clocks_differ() -> None:
+    """boto3 signs with this machine's clock, which the service's clock may be ahead of."""
     with Emulator(None, faults=Plan(settings={"signature_seconds": 900})) as emulator:
         emr = client("emr-serverless", emulator.url)
         emr.start_job_run(**run_request())
@@ -202,8 +200,8 @@ def test_a_real_client_is_fresh_until_the_clocks_part() -> None:
 
 
 @pytest.mark.parametrize("offset", [120.0, -120.0])
-def test_the_service_may_have_another_clock(offset: float, emulator: Emulator, emr: Any, submit: Submit) -> None:
-    """In its Date, of every service and of errors, and in what it says about runs."""
+def test_the_service_can_have_another_clock(offset: float, emulator: Emulator, emr: Any, submit: Submit) -> None:
+    """The offset applies to the Date of every service, of errors too, and to the times of runs."""
     emulator.configure(clock_offset_seconds=offset)
     submit()
     started = emr.start_job_run(**run_request())
@@ -217,19 +215,19 @@ def test_the_service_may_have_another_clock(offset: float, emulator: Emulator, e
     assert {NOON + offset} == {run.accepted_at for run in emulator.runs()}
 
 
-def test_a_signature_is_looked_at_before_the_request(emulator: Emulator) -> None:
-    """As in AWS: an old one hides what else is wrong."""
+def test_the_signature_is_checked_before_the_request(emulator: Emulator) -> None:
+    """As in AWS, an old signature hides other errors."""
     emulator.configure(signature_seconds=900)
 
     assert signed(emulator, 901, "/v1/describejobs")[:2] == (403, "InvalidSignatureException")
     assert signed(emulator, 0, "/v1/describejobs")[:2] == (400, "ClientException")
 
 
-def test_a_signature_that_grows_old_while_others_write_is_refused(clock: Clock) -> None:
-    """What counts is the moment of processing, however long a request waited for it."""
+def test_a_signature_that_expires_while_waiting_is_refused(clock: Clock) -> None:
+    """The age counts when the request is processed, however long it waited for the state file."""
 
     class Busy(State):
-        """A state on which others work for a minute before anybody's turn."""
+        """A state on which every write transaction waits for a minute."""
 
         @contextmanager
         def writing(self) -> Iterator[Records]:
@@ -249,8 +247,8 @@ def test_a_signature_that_grows_old_while_others_write_is_refused(clock: Clock) 
     state.close()
 
 
-def test_another_process_may_change_clock_and_signatures(tmp_path: Path, clock: Clock) -> None:
-    """What an emulator saw of the settings before does not count."""
+def test_another_process_can_change_clock_and_signatures(tmp_path: Path, clock: Clock) -> None:
+    """An emulator uses the settings in the file, not the ones it last saw."""
     with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
         other.configure(signature_seconds=900, clock_offset_seconds=1000)
         assert signed(other, 0)[0] == 403
@@ -262,8 +260,8 @@ def test_another_process_may_change_clock_and_signatures(tmp_path: Path, clock: 
     assert (after, again) == (200, 403)
 
 
-def test_faults_of_the_world_are_of_every_emulator_on_the_state(tmp_path: Path, clock: Clock) -> None:
-    """A run accepted by one is listed late by the other."""
+def test_faults_of_the_stored_world_apply_to_every_emulator_on_the_file(tmp_path: Path, clock: Clock) -> None:
+    """A run accepted by one emulator is listed late by the other."""
     with Emulator(tmp_path / "aws.sqlite") as one, Emulator(tmp_path / "aws.sqlite") as other:
         one.inject(Plan(settings={"listing_lag_seconds": 60}))
         first, second = client("emr-serverless", one.url), client("emr-serverless", other.url)

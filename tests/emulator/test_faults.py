@@ -1,4 +1,4 @@
-"""Rules of a fault plan, seen by real clients that transmit once: what AWS accepted, and what the client got."""
+"""Fault rules, tested with real clients that send once: what the emulator accepted, and what the client got."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
 from reconciler.emulator import Emulator, Plan, Rule
-from tests.emulator.conftest import APPLICATION, Clock, job_request, run_request
-from tests.emulator.test_control import ask
+from tests.emulator.conftest import APPLICATION, Clock, ask_control, job_request, run_request
+from tests.emulator.conftest import send as send_raw
 
 Send = Callable[..., Mapping[str, Any]]
 BOTH = pytest.mark.parametrize("operation", ["StartJobRun", "SubmitJob"])
@@ -26,25 +26,25 @@ BOTH = pytest.mark.parametrize("operation", ["StartJobRun", "SubmitJob"])
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Emulator]:
-    """One emulator for all tests here; `world` makes it new for each."""
+    """Runs one emulator for all tests here; `world` resets it for each."""
     with Emulator(None) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="module")
 def clients(aws: Emulator) -> Iterator[dict[str, Any]]:
-    """Clients by service: they transmit once, and check nothing."""
+    """Makes clients by service, which send once and check nothing."""
     yield from connected(aws, ("emr-serverless", "batch", "sts"), 20)
 
 
 @pytest.fixture(scope="module")
 def hasty(aws: Emulator) -> Iterator[dict[str, Any]]:
-    """The same, and they give up after a fifth of a second."""
+    """Makes clients that wait a fifth of a second for an answer."""
     yield from connected(aws, ("emr-serverless", "batch"), 0.2)
 
 
 def connected(aws: Emulator, services: Iterable[str], seconds: float) -> Iterator[dict[str, Any]]:
-    """Clients that wait so long for an answer, and are closed in the end."""
+    """Makes clients with a read timeout, and closes them at the end."""
     keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "none", "region_name": "us-east-1"}
     config = Config(retries={"total_max_attempts": 1}, read_timeout=seconds)
     made = {name: boto3.client(name, endpoint_url=aws.url, config=config, **keys) for name in services}
@@ -55,7 +55,7 @@ def connected(aws: Emulator, services: Iterable[str], seconds: float) -> Iterato
 
 @pytest.fixture
 def world(aws: Emulator) -> Iterator[Emulator]:
-    """The emulator, without runs and without faults."""
+    """Returns the emulator without runs and without faults."""
     aws.reset()
     aws.inject(Plan())
     yield aws
@@ -64,7 +64,7 @@ def world(aws: Emulator) -> Iterator[Emulator]:
 
 @pytest.fixture
 def send(clients: dict[str, Any], hasty: dict[str, Any], world: Emulator) -> Send:
-    """Starts a run by StartJobRun or SubmitJob, always the same one."""
+    """Starts a run by StartJobRun or SubmitJob, always with the same request."""
 
     def send(operation: str, name: str = "orders", *, patient: bool = True) -> Mapping[str, Any]:
         wired = clients if patient else hasty
@@ -78,17 +78,17 @@ def send(clients: dict[str, Any], hasty: dict[str, Any], world: Emulator) -> Sen
 
 
 def faulty(world: Emulator, *rules: Rule, **settings: Any) -> None:
-    """Puts a plan in force."""
+    """Sets a plan."""
     world.inject(Plan(rules, settings))
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether something comes true within twenty seconds that another thread is about to do."""
-    patience = threading.Event()
-    return any(holds() or patience.wait(0.005) for _ in range(4000))
+    """Waits up to twenty seconds for another thread, and returns whether the condition came true."""
+    pause = threading.Event()
+    return any(holds() or pause.wait(0.005) for _ in range(4000))
 
 
-# --- what happens to the request, and what the client gets ------------------------------------------------------------
+# --- the request, and what the client gets ----------------------------------------------------------------------------
 
 ANSWERS: list[tuple[dict[str, Any], type[Exception] | None, tuple[int, str] | None]] = [
     ({"answer": "closed"}, ConnectionClosedError, None),
@@ -112,18 +112,18 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception] | None, tuple[int, str] | No
 
 @BOTH
 @pytest.mark.parametrize(("request_", "accepted"), [("lost", 0), ("processed", 1)])
-@pytest.mark.parametrize(("answer", "raised", "said"), ANSWERS, ids=[str(answer) for answer, _, _ in ANSWERS])
-def test_a_request_is_lost_or_processed_whatever_the_client_gets(
+@pytest.mark.parametrize(("answer", "raised", "error"), ANSWERS, ids=[str(answer) for answer, _, _ in ANSWERS])
+def test_every_answer_goes_with_a_lost_and_a_processed_request(
     operation: str,
     request_: Any,
     accepted: int,
     answer: dict[str, Any],
     raised: type[Exception] | None,
-    said: tuple[int, str] | None,
+    error: tuple[int, str] | None,
     world: Emulator,
     send: Send,
 ) -> None:
-    """Each answer goes with a request that had its effect, and with one that had none."""
+    """The client cannot see from its answer whether the request had its effect."""
     faulty(world, Rule(request_, **answer))
 
     got: Any = None
@@ -133,24 +133,24 @@ def test_a_request_is_lost_or_processed_whatever_the_client_gets(
 
     assert eventually(lambda: len(world.runs()) == accepted)
     assert got == (None if raised else {})
-    if said is not None:
+    if error is not None:
         response = caught.value.response
-        code = "ServerException" if (operation, said[0]) == ("SubmitJob", 500) else said[1]
-        assert (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]) == (said[0], code)
+        code = "ServerException" if (operation, error[0]) == ("SubmitJob", 500) else error[1]
+        assert (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]) == (error[0], code)
         assert bool(response["ResponseMetadata"].get("RequestId")) == (answer["answer"] == "error")
 
 
 @BOTH
-def test_an_answer_cut_in_half_is_of_a_run_that_exists(operation: str, world: Emulator, send: Send) -> None:
-    """The client makes nothing of it, without an error: no exception is not a run id."""
+def test_the_run_of_a_truncated_answer_exists(operation: str, world: Emulator, send: Send) -> None:
+    """The client raises no error, and returns no run id either."""
     faulty(world, Rule("processed", "truncated"))
 
     assert send(operation) == {}
     assert ["orders"] == [run.name for run in world.runs()]
 
 
-def test_an_error_may_come_without_a_request_id(world: Emulator, send: Send) -> None:
-    """As from something on the way that imitates AWS."""
+def test_an_error_can_lack_the_request_id(world: Emulator, send: Send) -> None:
+    """A proxy that imitates AWS sends such errors."""
     faulty(world, Rule("lost", "error", code="ValidationException", request_id=False))
 
     with pytest.raises(ClientError) as caught:
@@ -159,20 +159,17 @@ def test_an_error_may_come_without_a_request_id(world: Emulator, send: Send) -> 
     assert "RequestId" not in caught.value.response["ResponseMetadata"]
 
 
-def test_pages_may_come_with_a_request_id(world: Emulator, send: Send) -> None:
-    """An empty 200 of AWS's own."""
+def test_an_empty_answer_can_have_a_request_id(world: Emulator, send: Send) -> None:
+    """It looks like an empty 200 from AWS."""
     faulty(world, Rule("processed", "empty", request_id=True))
-    connection = HTTPConnection(world.url.removeprefix("http://"), timeout=5)
-    connection.request("POST", "/v1/submitjob", b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}')
-    reply = connection.getresponse()
+    reply, body = send_raw(world, "POST", "/v1/submitjob", job_request())
 
-    assert (reply.status, reply.read(), bool(reply.headers["x-amzn-RequestId"])) == (200, b"", True)
+    assert (reply.status, body, bool(reply.headers["x-amzn-RequestId"])) == (200, b"", True)
     assert len(world.runs()) == 1
-    connection.close()
 
 
-def test_sts_errors_are_of_its_own_form(world: Emulator, clients: dict[str, Any]) -> None:
-    """XML, which the client understands."""
+def test_sts_errors_are_xml(world: Emulator, clients: dict[str, Any]) -> None:
+    """The client reads the code from it."""
     faulty(world, Rule("lost", "error", operation="GetCallerIdentity", code="ExpiredTokenException"))
 
     with pytest.raises(ClientError) as caught:
@@ -182,7 +179,7 @@ def test_sts_errors_are_of_its_own_form(world: Emulator, clients: dict[str, Any]
 
 
 def raw(world: Emulator) -> socket.socket:
-    """A connection on which a job was asked for."""
+    """Opens a connection and sends a SubmitJob on it."""
     host, _, port = world.url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=5)
     body = b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}'
@@ -191,8 +188,8 @@ def raw(world: Emulator) -> socket.socket:
 
 
 @pytest.mark.parametrize("request_", ["lost", "processed"])
-def test_a_closed_connection_ends_in_good_order_and_a_reset_one_hard(request_: Any, world: Emulator) -> None:
-    """As the socket has it."""
+def test_a_connection_is_closed_normally_or_reset(request_: Any, world: Emulator) -> None:
+    """The client's socket reads an end, or raises ConnectionResetError."""
     faulty(world, Rule(request_, "closed", nth=1), Rule(request_, "reset", nth=2))
 
     with raw(world) as connection:
@@ -201,8 +198,8 @@ def test_a_closed_connection_ends_in_good_order_and_a_reset_one_hard(request_: A
         connection.recv(1)
 
 
-def test_a_truncated_answer_says_its_whole_length(world: Emulator) -> None:
-    """And the connection ends in the middle of it."""
+def test_a_truncated_answer_has_the_length_of_the_whole(world: Emulator) -> None:
+    """The connection ends in the middle of the body."""
     faulty(world, Rule("processed", "truncated"))
 
     received = b""
@@ -222,10 +219,10 @@ def test_a_truncated_answer_says_its_whole_length(world: Emulator) -> None:
 
 @BOTH
 @pytest.mark.parametrize("answer", ["closed", "never", "error"])
-def test_a_late_request_has_its_effect_though_the_client_be_gone(
+def test_a_late_request_takes_effect_after_the_client_has_gone(
     operation: str, answer: Any, world: Emulator, send: Send, clock: Clock
 ) -> None:
-    """Not before its time, and once."""
+    """It takes effect once, and not before its time."""
     faulty(world, Rule("late", answer, late_seconds=30, status=500 if answer == "error" else None))
     with pytest.raises((ClientError, HTTPClientError)):
         send(operation, patient=answer != "never")
@@ -238,8 +235,8 @@ def test_a_late_request_has_its_effect_though_the_client_be_gone(
     assert [clock.now] == [run.accepted_at for run in world.runs()]
 
 
-def test_late_requests_arrive_in_the_order_of_their_time(world: Emulator, send: Send, clock: Clock) -> None:
-    """The one sent first may come last."""
+def test_late_requests_take_effect_in_the_order_of_their_time(world: Emulator, send: Send, clock: Clock) -> None:
+    """The one that was sent first may be the last."""
     slow = Rule("late", "closed", name="slow", late_seconds=60)
     faulty(world, slow, Rule("late", "closed", name="quick", late_seconds=5))
     for name in ("slow", "quick"):
@@ -252,8 +249,8 @@ def test_late_requests_arrive_in_the_order_of_their_time(world: Emulator, send: 
     assert ["quick", "slow"] == [run.name for run in world.runs()]
 
 
-def test_a_client_may_wait_for_its_late_answer(world: Emulator, send: Send) -> None:
-    """It gets AWS's own, when the request is processed."""
+def test_a_client_can_wait_for_its_late_answer(world: Emulator, send: Send) -> None:
+    """It gets AWS's answer when the request is processed."""
     faulty(world, Rule("late", late_seconds=0.05))
 
     job = send("SubmitJob")
@@ -262,14 +259,14 @@ def test_a_client_may_wait_for_its_late_answer(world: Emulator, send: Send) -> N
 
 
 @pytest.mark.parametrize("over_http", [False, True])
-def test_a_reset_loses_what_is_on_its_way(over_http: bool, world: Emulator, send: Send, clock: Clock) -> None:
-    """A new world gets no old requests; the plan stays."""
+def test_a_reset_drops_late_requests(over_http: bool, world: Emulator, send: Send, clock: Clock) -> None:
+    """They have no effect after the reset; the plan stays."""
     faulty(world, Rule("late", "closed", late_seconds=1))
     with pytest.raises(ConnectionClosedError):
         send("SubmitJob")
 
     if over_http:
-        assert ask(world, "POST", "reset") == (200, {})
+        assert ask_control(world, "POST", "reset") == (200, {})
     else:
         world.reset()
     clock.tick(5)
@@ -278,11 +275,13 @@ def test_a_reset_loses_what_is_on_its_way(over_http: bool, world: Emulator, send
     assert len(world.faults()["rules"]) == 1
 
 
-def test_a_delayed_answer_is_of_a_request_processed_at_once(world: Emulator, send: Send, clock: Clock) -> None:
-    """The client waits, AWS does not."""
+def test_a_request_with_a_delayed_answer_is_processed_at_once(world: Emulator, send: Send, clock: Clock) -> None:
+    """The run exists while the client still waits."""
     faulty(world, Rule("processed", delay_seconds=10))
     answers: list[int] = []
-    waiting = threading.Thread(target=lambda: answers.append(_patient(world)))
+    waiting = threading.Thread(
+        target=lambda: answers.append(send_raw(world, "POST", "/v1/submitjob", job_request())[0].status)
+    )
     waiting.start()
 
     assert eventually(lambda: len(world.runs()) == 1)
@@ -293,16 +292,8 @@ def test_a_delayed_answer_is_of_a_request_processed_at_once(world: Emulator, sen
     assert answers == [200]
 
 
-def _patient(world: Emulator) -> int:
-    connection = HTTPConnection(world.url.removeprefix("http://"), timeout=10)
-    connection.request("POST", "/v1/submitjob", b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}')
-    status = connection.getresponse().status
-    connection.close()
-    return status
-
-
 def test_a_delay_longer_than_the_client_waits_is_a_timeout(world: Emulator, send: Send) -> None:
-    """The run is there all the same."""
+    """The run exists nevertheless."""
     faulty(world, Rule("processed", delay_seconds=1000))
 
     with pytest.raises(ReadTimeoutError):
@@ -312,10 +303,10 @@ def test_a_delay_longer_than_the_client_waits_is_a_timeout(world: Emulator, send
 
 
 @pytest.mark.parametrize(("operation", "runs"), [("StartJobRun", 1), ("SubmitJob", 2)])
-def test_a_doubled_request_is_one_run_by_its_token_and_two_without(
+def test_a_doubled_request_is_one_run_with_a_token_and_two_without(
     operation: str, runs: int, world: Emulator, send: Send
 ) -> None:
-    """The client gets the first answer."""
+    """The client gets the answer to the first."""
     faulty(world, Rule("twice"))
 
     got = send(operation)
@@ -325,8 +316,8 @@ def test_a_doubled_request_is_one_run_by_its_token_and_two_without(
     assert accepted[0] == got.get("jobId", got.get("jobRunId"))
 
 
-def test_stopping_ends_hangs_and_delays_and_loses_what_is_on_its_way() -> None:
-    """A faulty emulator stops as quickly as a good one."""
+def test_stopping_ends_hangs_and_delays_and_drops_late_requests() -> None:
+    """An emulator with faults stops as quickly as one without."""
     before = threading.active_count()
     rules = [
         Rule("processed", "never", nth=1),
@@ -349,7 +340,7 @@ def test_stopping_ends_hangs_and_delays_and_loses_what_is_on_its_way() -> None:
 
 
 def failures(send: Send, operation: str, calls: int) -> list[int]:
-    """Which of so many calls fail, from 1."""
+    """Returns the numbers of the calls that fail, from 1."""
     failed = []
     for number in range(1, calls + 1):
         try:
@@ -379,8 +370,8 @@ CHOSEN: list[tuple[dict[str, Any], list[int]]] = [
 
 
 @pytest.mark.parametrize(("which", "expected"), CHOSEN, ids=[str(which) for which, _ in CHOSEN])
-def test_rules_choose_their_calls(which: dict[str, Any], expected: list[int], world: Emulator, send: Send) -> None:
-    """By service, operation, name, number and count; the other calls are as ever."""
+def test_rules_select_calls(which: dict[str, Any], expected: list[int], world: Emulator, send: Send) -> None:
+    """They select by service, operation, name, number and count; other calls are unaffected."""
     faulty(world, Rule("lost", "error", status=500, **which))
 
     assert expected == failures(send, "SubmitJob", 6)
@@ -388,21 +379,21 @@ def test_rules_choose_their_calls(which: dict[str, Any], expected: list[int], wo
     assert [len(expected)] == [rule["fired"] for rule in world.faults()["rules"]]
 
 
-def test_chance_is_the_same_for_the_same_seed(world: Emulator, send: Send) -> None:
-    """And another for another one."""
+def test_a_probability_selects_the_same_calls_for_the_same_seed(world: Emulator, send: Send) -> None:
+    """Another seed selects other calls."""
 
-    def drawn(seed: int) -> list[int]:
+    def selected(seed: int) -> list[int]:
         faulty(world, Rule("lost", "error", status=500, probability=0.5, seed=seed))
         return failures(send, "SubmitJob", 12)
 
-    first = drawn(1)
-    assert first == drawn(1)
-    assert first != drawn(2)
+    first = selected(1)
+    assert first == selected(1)
+    assert first != selected(2)
     assert 0 < len(first) < 12
 
 
-def test_the_first_rule_whose_turn_it_is_acts_and_all_count(world: Emulator, send: Send) -> None:
-    """Counts of one rule do not depend on the others."""
+def test_the_first_rule_that_is_due_acts_and_every_rule_counts(world: Emulator, send: Send) -> None:
+    """The counts of a rule do not depend on the other rules."""
     faulty(world, Rule("lost", "error", status=500, nth=2), Rule("lost", "error", status=503, every=2))
 
     assert failures(send, "SubmitJob", 4) == [2, 4]
@@ -410,8 +401,8 @@ def test_the_first_rule_whose_turn_it_is_acts_and_all_count(world: Emulator, sen
     assert counts == [(4, 1), (4, 1)]
 
 
-def test_counts_are_exact_however_many_call_at_once(world: Emulator) -> None:
-    """No turn is lost or taken twice."""
+def test_counts_are_exact_with_concurrent_calls(world: Emulator) -> None:
+    """Every fourth call fails, no more and no fewer."""
     faulty(world, Rule("lost", "error", status=500, every=4))
 
     def calls(_: int) -> list[int]:
@@ -432,34 +423,27 @@ def test_counts_are_exact_however_many_call_at_once(world: Emulator) -> None:
     assert len(world.runs()) == 120
 
 
-def test_names_are_known_by_ids_too(world: Emulator, clients: dict[str, Any], send: Send) -> None:
-    """A look at one run can fail while a look at another works; listings name none."""
+def test_rules_match_the_names_of_runs_given_by_id(world: Emulator, clients: dict[str, Any], send: Send) -> None:
+    """Calls about one run can fail while those about another work; listings name no run."""
     run_id, job_id = send("StartJobRun", "bad")["jobRunId"], send("SubmitJob", "bad")["jobId"]
     other = send("SubmitJob", "good")["jobId"]
     faulty(world, Rule("lost", "error", name="bad", code="AccessDeniedException"))
 
-    looks: list[Callable[[], object]] = [
+    calls: list[Callable[[], object]] = [
         lambda: clients["emr-serverless"].get_job_run(applicationId=APPLICATION, jobRunId=run_id),
         lambda: clients["batch"].describe_jobs(jobs=[other, job_id]),
         lambda: clients["batch"].terminate_job(jobId=job_id, reason="why"),
     ]
-    for look in looks:
+    for call in calls:
         with pytest.raises(ClientError, match="AccessDenied"):
-            look()
+            call()
     assert len(clients["batch"].describe_jobs(jobs=[other])["jobs"]) == 1
     assert len(clients["batch"].list_jobs(jobQueue="main", jobStatus="SUBMITTED")["jobSummaryList"]) == 2
 
 
-def test_calls_that_make_no_sense_match_rules_about_everything(world: Emulator) -> None:
-    """Paths of no operation and bodies that are no JSON have no names, and do no harm."""
+def test_rules_about_everything_match_invalid_calls_too(world: Emulator) -> None:
+    """Calls with an unknown path or an invalid body name no run, and rules without a name match them."""
     faulty(world, Rule("lost", "error", name="*", status=500), Rule("lost", "html", status=502, nth=[3, 4]))
-    connection = HTTPConnection(world.url.removeprefix("http://"), timeout=5)
-    answers = []
-    for path, body in [("/no/such", b""), ("/v1/submitjob", b"{"), ("/v1/submitjob", b"[1]"), ("/", b"Action=Other")]:
-        connection.request("POST", path, body)
-        reply = connection.getresponse()
-        reply.read()
-        answers.append(reply.status)
-    connection.close()
+    calls = [("/no/such", b""), ("/v1/submitjob", b"{"), ("/v1/submitjob", b"[1]"), ("/", b"Action=Other")]
 
-    assert answers == [404, 400, 502, 502]
+    assert [send_raw(world, "POST", path, body)[0].status for path, body in calls] == [404, 400, 502, 502]

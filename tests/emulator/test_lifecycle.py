@@ -1,4 +1,4 @@
-"""States over time, from stored facts alone."""
+"""States over time, computed from stored facts."""
 
 from __future__ import annotations
 
@@ -39,40 +39,40 @@ FACTS_OF_ANY_RUN = st.builds(
 
 
 def states(timeline: lifecycle.Timeline) -> list[tuple[float, str]]:
-    """The steps of a timeline, without what a test does not look at."""
+    """Returns moment and state of each step."""
     return [(step.at, step.state) for step in timeline]
 
 
 def test_an_emr_run_passes_through_its_states_to_success() -> None:
-    """Three states share the start, then it runs, then it has succeeded."""
+    """Three states share the start; then it is RUNNING, then SUCCESS."""
     expected = [(100, "SUBMITTED"), (104, "PENDING"), (108, "SCHEDULED"), (112, "RUNNING"), (132, "SUCCESS")]
     assert expected == states(emr_timeline(FACTS))
 
 
-def test_a_failing_emr_run_starts_again_as_often_as_its_policy_says() -> None:
-    """Each attempt passes through the states again; the last failure is the run's."""
+def test_a_failing_emr_run_is_retried_as_its_policy_says() -> None:
+    """Each attempt passes through the states again; the run fails with the last attempt."""
     timeline = emr_timeline(dataclasses.replace(FACTS, fails=True, attempts=2))
 
     assert [step.attempt for step in timeline] == [1, 1, 1, 1, 2, 2, 2, 2, 2]
     assert (timeline[-1].at, timeline[-1].state) == (164, "FAILED")
 
 
-def test_an_emr_run_that_outlives_its_timeout_is_cancelled() -> None:
-    """AWS cancels a run that exceeds its timeout, it does not fail it."""
+def test_an_emr_run_past_its_timeout_is_cancelled() -> None:
+    """AWS cancels a run that exceeds its timeout; the run does not fail."""
     timeline = emr_timeline(dataclasses.replace(FACTS, timeout_seconds=5.0))
 
     assert states(timeline)[3:] == [(112, "RUNNING"), (117, "CANCELLING"), (118, "CANCELLED")]
 
 
 def test_a_cancelled_emr_run_that_has_not_started_ends_at_once() -> None:
-    """There is nothing to wait for while no worker runs."""
+    """No worker has to be stopped."""
     timeline = emr_timeline(dataclasses.replace(FACTS, stops=(Stop("cancel", 105.0),)))
 
     assert states(timeline)[1:] == [(104, "PENDING"), (105, "CANCELLING"), (105, "CANCELLED")]
 
 
 def test_a_second_cancellation_changes_nothing() -> None:
-    """The first one decides when the run ends."""
+    """The first cancellation decides when the run ends."""
     once = dataclasses.replace(FACTS, stops=(Stop("cancel", 115.0),), stop_seconds=10.0)
     twice = dataclasses.replace(once, stops=(Stop("cancel", 115.0), Stop("cancel", 117.0)))
 
@@ -80,41 +80,41 @@ def test_a_second_cancellation_changes_nothing() -> None:
 
 
 def test_a_batch_job_passes_through_its_states_to_success() -> None:
-    """Four states share the start, then it runs, then it has succeeded."""
+    """Four states share the start; then it is RUNNING, then SUCCEEDED."""
     expected = [(100, "SUBMITTED"), (103, "PENDING"), (106, "RUNNABLE"), (109, "STARTING"), (112, "RUNNING")]
     assert [*expected, (132, "SUCCEEDED")] == states(batch_timeline(FACTS))
 
 
 def test_a_batch_job_waits_for_its_dependencies_in_pending() -> None:
-    """It becomes runnable when the last of them succeeds."""
+    """It is RUNNABLE when the last of them succeeds."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=500.0))
 
     assert states(timeline)[1:5] == [(103, "PENDING"), (500, "RUNNABLE"), (503, "STARTING"), (506, "RUNNING")]
 
 
 def test_a_batch_job_whose_dependency_never_ends_stays_pending() -> None:
-    """Nothing but a stop can end it."""
+    """Only a stop can end it."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=None))
 
     assert (timeline[-1].state, end(timeline)) == ("PENDING", None)
 
 
 def test_a_batch_job_fails_when_its_dependency_fails() -> None:
-    """At that moment, without having run, and it says why."""
+    """It fails at that moment, without having run, with the reason."""
     timeline = batch_timeline(dataclasses.replace(FACTS, released_at=None, blocked_at=120.0))
 
     assert Step(120.0, "FAILED", detail=lifecycle.BLOCKED) == timeline[-1]
 
 
-def test_a_timed_out_batch_job_is_not_tried_again() -> None:
-    """AWS Batch does not retry jobs that it stopped for their timeout."""
+def test_a_timed_out_batch_job_is_not_retried() -> None:
+    """AWS Batch does not retry jobs that exceeded their timeout."""
     timeline = batch_timeline(dataclasses.replace(FACTS, run_seconds=None, timeout_seconds=60.0, attempts=3))
 
     assert Step(172.0, "FAILED", 1, lifecycle.EXIT_TIMEOUT) == timeline[-1]
 
 
-def test_a_cancellation_does_nothing_to_a_starting_job_and_a_termination_does() -> None:
-    """CancelJob is for jobs that have not reached STARTING."""
+def test_cancellation_does_not_stop_a_starting_job_and_termination_does() -> None:
+    """CancelJob stops only jobs that have not reached STARTING."""
     cancelled = dataclasses.replace(FACTS, stops=(Stop("cancel", 110.0, "why"),))
     terminated = dataclasses.replace(FACTS, stops=(Stop("terminate", 110.0, "why"),))
 
@@ -123,7 +123,7 @@ def test_a_cancellation_does_nothing_to_a_starting_job_and_a_termination_does() 
 
 
 def test_an_array_ends_with_its_last_child_and_fails_with_any() -> None:
-    """One terminated child makes the parent fail, once the others are done."""
+    """One terminated child fails the parent, once the others have ended."""
     facts = dataclasses.replace(FACTS, array=5, stops=(Stop("terminate", 115.0, "why", child="3"),))
 
     assert [(count, timeline[-1].state) for count, timeline in lifecycle.children(facts)] == [
@@ -134,7 +134,7 @@ def test_an_array_ends_with_its_last_child_and_fails_with_any() -> None:
 
 
 def test_the_children_of_a_sequential_array_run_one_after_another() -> None:
-    """Each is released by the end of the one before."""
+    """Each starts when the one before ends."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True)
 
     ends = [child_timeline(facts, index)[-1].at for index in range(3)]
@@ -143,7 +143,7 @@ def test_the_children_of_a_sequential_array_run_one_after_another() -> None:
 
 
 def test_a_failed_child_of_a_sequential_array_fails_the_ones_after_it() -> None:
-    """They never run, and the parent names the children."""
+    """They never run, and the parent's reason is its children."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True, fails=True)
 
     assert [child_timeline(facts, index)[-1].detail for index in range(3)] == [
@@ -155,7 +155,7 @@ def test_a_failed_child_of_a_sequential_array_fails_the_ones_after_it() -> None:
 
 
 def test_a_sequential_array_of_endless_children_waits_for_the_first() -> None:
-    """The others stay pending, and so does the parent."""
+    """The others stay PENDING, and so does the parent."""
     facts = dataclasses.replace(FACTS, array=3, sequential=True, run_seconds=None)
 
     assert [child_timeline(facts, index)[-1].state for index in range(3)] == ["RUNNING", "PENDING", "PENDING"]
@@ -164,8 +164,8 @@ def test_a_sequential_array_of_endless_children_waits_for_the_first() -> None:
 
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN)
-def test_time_never_runs_backwards_and_only_the_last_step_is_an_end(facts: Facts) -> None:
-    """Whatever is stored about a run, its timeline begins at acceptance and is in order."""
+def test_steps_are_in_order_and_only_the_last_one_is_an_end(facts: Facts) -> None:
+    """Whatever is stored about a run, its timeline begins at acceptance and is in the order of time."""
     for timeline in (emr_timeline(facts), batch_timeline(facts)):
         moments = [step.at for step in timeline]
         assert moments[0] == 100.0
@@ -176,7 +176,7 @@ def test_time_never_runs_backwards_and_only_the_last_step_is_an_end(facts: Facts
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN, st.floats(min_value=100, max_value=4000))
 def test_a_run_that_has_ended_stays_as_it_ended(facts: Facts, later: float) -> None:
-    """No stop that comes after the end changes anything."""
+    """A stop after the end changes nothing."""
     for timeline_of in (emr_timeline, batch_timeline):
         last = end(timeline_of(facts))
         if last is not None and last.at <= later and all(stop.at <= later for stop in facts.stops):
@@ -187,5 +187,5 @@ def test_a_run_that_has_ended_stays_as_it_ended(facts: Facts, later: float) -> N
 @settings(deadline=None)
 @given(FACTS_OF_ANY_RUN)
 def test_facts_survive_being_stored(facts: Facts) -> None:
-    """What comes back from the state file is what went in."""
+    """Facts read from JSON equal the facts written."""
     assert facts == Facts.from_json(facts.to_json())

@@ -1,4 +1,4 @@
-"""What reading botocore's models rests on, checked against the installed ones."""
+"""What the emulator assumes about botocore's models, checked against the installed ones."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SERVICES = pytest.mark.parametrize("service", [AWS_BATCH, EMR_SERVERLESS], ids=l
 
 @SERVICES
 def test_every_operation_is_in_the_model(service: Service) -> None:
-    """Under the name that it has there."""
+    """The emulator uses the model's names."""
     assert set(service.operations) <= set(service_model(service.name).operation_names)
 
 
 @SERVICES
-def test_input_is_in_path_query_and_body_only(service: Service) -> None:
-    """And what is in path and query is text, a number, a time or a list of texts: the forms that are read."""
+def test_input_is_only_in_path_query_and_body(service: Service) -> None:
+    """Members in path and query have the types that the emulator can read: texts, numbers, times, lists."""
     for name in service.operations:
         for member in service_model(service.name).operation_model(name).input_shape.members.values():
             location = member.serialization.get("location")
@@ -30,14 +30,14 @@ def test_input_is_in_path_query_and_body_only(service: Service) -> None:
 
 @SERVICES
 def test_error_codes_are_the_documented_ones(service: Service) -> None:
-    """With the status that the model gives them."""
+    """The status is the one in the model."""
     model = service_model(service.name)
     for code, status in service.errors.values():
         assert model.shape_for(code).metadata["error"]["httpStatusCode"] == status
 
 
-def test_a_reply_with_an_unknown_member_is_a_mistake_of_the_emulator() -> None:
-    """It never reaches a client, which would ignore it silently."""
+def test_a_reply_with_an_unknown_member_raises() -> None:
+    """It is a bug in the emulator, which clients would ignore silently."""
     shape = service_model("batch").operation_model("SubmitJob").output_shape
     assert shaped(shape, {"jobId": "x", "jobArn": None}) == {"jobId": "x"}
     with pytest.raises(KeyError):

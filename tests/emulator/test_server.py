@@ -1,4 +1,4 @@
-"""The server's own life: loopback only, connections that stay open, a stop that leaves nothing behind."""
+"""The HTTP server: loopback only, connections that stay open, a stop that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.emulator.conftest import client, job_request
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::", ""])
-def test_hosts_that_others_can_reach_are_refused(host: str) -> None:
-    """Whatever listens there would believe everybody."""
+def test_only_loopback_hosts_are_accepted(host: str) -> None:
+    """Other machines could reach any other host, and the emulator checks no credentials."""
     with pytest.raises(UsageError, match="loopback"):
         Emulator(None, host=host)
 
 
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("localhost", "localhost"), ("::1", "[::1]")])
-def test_loopback_hosts_answer(host: str, shown: str) -> None:
-    """By the URL that the emulator gives."""
+def test_every_loopback_host_answers(host: str, shown: str) -> None:
+    """Clients reach each one at the emulator's `url`."""
     if host == "::1" and not _has_ipv6():
-        pytest.skip("no IPv6 here")
+        pytest.skip("this machine has no IPv6")
     with Emulator(None, host=host) as emulator:
         assert emulator.url.startswith(f"http://{shown}:")
         batch = client("batch", emulator.url)
@@ -47,8 +47,8 @@ def _has_ipv6() -> bool:
     return True
 
 
-def test_a_taken_port_is_named() -> None:
-    """With the reason of the system."""
+def test_a_taken_port_is_an_error() -> None:
+    """The message names host and port."""
     with Emulator(None) as emulator:
         port = int(emulator.url.rpartition(":")[2])
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
@@ -56,7 +56,7 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_one_connection_carries_many_requests(emulator: Emulator) -> None:
-    """HTTP/1.1 without a new connection for each call."""
+    """The server keeps a connection open between calls."""
     connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
     connection.connect()
     first = connection.sock.getsockname()
@@ -68,7 +68,7 @@ def test_one_connection_carries_many_requests(emulator: Emulator) -> None:
 
 
 def test_stopping_ends_open_connections_and_threads() -> None:
-    """A client that keeps its connection does not keep the server."""
+    """A client that keeps its connection open does not delay the stop."""
     before = threading.active_count()
     emulator = Emulator(None).start()
     with emulator as same:
@@ -85,13 +85,13 @@ def test_stopping_ends_open_connections_and_threads() -> None:
         _ = emulator.url
 
 
-def test_a_call_under_way_is_answered_before_the_stop() -> None:
-    """Stopping waits for it."""
-    entered, go_on = threading.Event(), threading.Event()
+def test_a_call_in_progress_is_answered_before_the_stop() -> None:
+    """The stop waits for the handler, and the client gets its answer."""
+    entered, resume = threading.Event(), threading.Event()
 
     def slow(call: Call) -> Reply:
         entered.set()
-        go_on.wait(10)
+        resume.wait(10)
         return Reply(200, {}, call.body)
 
     server = Server("127.0.0.1", 0, slow)
@@ -101,15 +101,15 @@ def test_a_call_under_way_is_answered_before_the_stop() -> None:
     entered.wait(10)
     stopping = threading.Thread(target=server.stop)
     stopping.start()
-    go_on.set()
+    resume.set()
 
     assert connection.getresponse().read() == b"still here"
     stopping.join()
     connection.close()
 
 
-def test_a_handler_may_drop_the_connection() -> None:
-    """The seam for faults: a handler around the dispatcher lets the call happen and its reply get lost."""
+def test_a_handler_can_drop_the_connection() -> None:
+    """Faults rely on it: a handler around the dispatcher processes the call and loses the reply."""
     state = State(None)
     dispatch = dispatcher(state)
 
@@ -132,8 +132,8 @@ def test_a_handler_may_drop_the_connection() -> None:
     state.close()
 
 
-def test_a_broken_connection_is_survived(emulator: Emulator) -> None:
-    """Garbage, and a client that leaves in the middle of its request."""
+def test_the_server_survives_broken_connections(emulator: Emulator) -> None:
+    """One client sends garbage, another disconnects in the middle of its request."""
     host, _, port = emulator.url.removeprefix("http://").partition(":")
     for sent in (b"\x00\x01garbage\r\n\r\n", b"POST /v1/submitjob HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"):
         with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -141,8 +141,8 @@ def test_a_broken_connection_is_survived(emulator: Emulator) -> None:
     assert emulator.runs() == []
 
 
-def test_a_state_that_fails_is_a_500_everywhere(emulator: Emulator, tmp_path: Path) -> None:
-    """For the control endpoint and for STS as well as for the services."""
+def test_a_failing_state_file_is_a_500_everywhere(emulator: Emulator, tmp_path: Path) -> None:
+    """The control endpoint and STS answer 500, too."""
     state = State(tmp_path / "aws.sqlite")
     dispatch = Control(state).handler()
     state.close()
@@ -155,8 +155,8 @@ def test_a_state_that_fails_is_a_500_everywhere(emulator: Emulator, tmp_path: Pa
         assert dispatch(call).status == 500
 
 
-def test_starting_reads_no_service_model_and_no_client_library() -> None:
-    """What start-up costs: models are read when a service is first called, and boto3 and pydantic are not needed."""
+def test_starting_loads_no_service_model_and_no_client_library() -> None:
+    """Start-up is quick: models are read when a service is first called, and boto3 and pydantic are not imported."""
     script = (
         "import sys\n"
         "from reconciler.emulator import Emulator\n"
@@ -164,6 +164,6 @@ def test_starting_reads_no_service_model_and_no_client_library() -> None:
         "with Emulator(None):\n"
         "    print(service_model.cache_info().currsize, 'boto3' in sys.modules, 'pydantic' in sys.modules)\n"
     )
-    said = subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, capture_output=True, text=True)
 
-    assert said.stdout.strip() == "0 False False"
+    assert done.stdout.strip() == "0 False False"

@@ -1,4 +1,4 @@
-"""The state file: kept, shared, and refused where it is none."""
+"""The state file: it outlives the emulator, several processes share it, and other files are refused."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from reconciler.emulator.state import FORMAT, State, StateUnusable
 from tests.emulator.conftest import client, job_request, run_request
 
 SUBMITTER = """
-import sys
+import json, sys
 from pathlib import Path
+from urllib.request import Request, urlopen
 from reconciler.emulator import Emulator
-from tests.emulator.conftest import client, job_request, run_request
+def post(path, body):
+    with urlopen(Request(emulator.url + path, json.dumps(body).encode(), method="POST")) as response:
+        return json.load(response)
 with Emulator(Path(sys.argv[1])) as emulator:
-    emr, batch = client("emr-serverless", emulator.url), client("batch", emulator.url)
     for number in range(12):
-        print(emr.start_job_run(**run_request(clientToken=f"t{number}"))["jobRunId"])
-        batch.submit_job(**job_request())
-    emr.close(), batch.close()
+        run = {"clientToken": f"t{number}", "executionRoleArn": "arn:aws:iam::000000000000:role/emr-jobs"}
+        print(post("/applications/00abc/jobruns", run)["jobRunId"])
+        post("/v1/submitjob", {"jobName": "orders", "jobQueue": "main", "jobDefinition": "etl"})
 """
 
 
-def test_runs_and_settings_outlive_the_emulator(tmp_path: Path) -> None:
-    """The next one finds them in the file; settings that are given replace the ones in it."""
+def test_runs_and_settings_are_kept_in_the_file(tmp_path: Path) -> None:
+    """The next emulator has them; settings passed to it replace the ones in the file."""
     path = tmp_path / ".reconciler" / "aws-local.sqlite"
     with Emulator(path, Settings(run_seconds=7)) as emulator:
         batch = client("batch", emulator.url)
@@ -44,22 +46,22 @@ def test_runs_and_settings_outlive_the_emulator(tmp_path: Path) -> None:
 
 
 def test_two_processes_share_one_file(tmp_path: Path) -> None:
-    """Both send the same tokens at the same time: each token has one run, and no job is lost."""
+    """Both send the same tokens at the same time: each token starts one run, and no job is lost."""
     path = tmp_path / "aws.sqlite"
     root = Path(__file__).parents[2]
     command = [sys.executable, "-W", "error", "-c", SUBMITTER, str(path)]
     processes = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=60)[0].split() for process in processes]
+    printed = [process.communicate(timeout=60)[0].split() for process in processes]
 
     with Emulator(path) as emulator:
         runs = emulator.runs()
     assert [process.returncode for process in processes] == [0, 0]
-    assert said[0] == said[1]
+    assert printed[0] == printed[1]
     assert tuple(sum(run.service == service for run in runs) for service in ("emr-serverless", "batch")) == (12, 24)
 
 
-def test_one_token_from_many_threads_is_one_run(tmp_path: Path) -> None:
-    """The check and the acceptance are one transaction, across connections to the file as well."""
+def test_one_token_from_many_threads_starts_one_run(tmp_path: Path) -> None:
+    """The check of a token and the acceptance are one transaction, also across connections to the file."""
     path = tmp_path / "aws.sqlite"
     ids: list[str] = []
 
@@ -78,16 +80,16 @@ def test_one_token_from_many_threads_is_one_run(tmp_path: Path) -> None:
     assert (len(ids), len(set(ids))) == (8, 1)
 
 
-def test_a_change_of_settings_is_seen_by_the_other_process(tmp_path: Path) -> None:
-    """Settings are in the file, and read with every call."""
+def test_changed_settings_apply_to_every_emulator_on_the_file(tmp_path: Path) -> None:
+    """Settings are in the file, and every call reads them."""
     path = tmp_path / "aws.sqlite"
     with Emulator(path) as first, Emulator(path) as second:
         first.configure(account="111122223333")
         assert second.settings.account == "111122223333"
 
 
-def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
-    """It is named, and stays as it was."""
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    """The error names the file, and the file stays as it was."""
     path = tmp_path / "notes.txt"
     path.write_text("these are my notes, " * 100)
 
@@ -100,8 +102,8 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
         State(tmp_path)
 
 
-def test_the_database_of_something_else_is_refused(tmp_path: Path) -> None:
-    """It is not written to."""
+def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    """Nothing is written to it."""
     path = tmp_path / "other.sqlite"
     _run(path, "CREATE TABLE theirs (id)")
     before = path.read_bytes()
@@ -111,8 +113,8 @@ def test_the_database_of_something_else_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """When the emulator wants to write to it, and at once where it comes with settings."""
+def test_an_error_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """It is raised on the first write: at once, if the emulator starts with settings."""
     path = tmp_path / "aws.sqlite"
     state = State(path)
     _run(path, "CREATE TRIGGER refuse BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'no room'); END")
@@ -124,7 +126,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
-    """By its format number, or by settings this version does not know."""
+    """A newer file has a higher format number, or settings that this version lacks."""
     path = tmp_path / "aws.sqlite"
     State(path).close()
     _run(path, "UPDATE settings SET text = '{\"speed\": 2}'")
@@ -135,8 +137,8 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
         State(path)
 
 
-def test_opening_waits_for_others(tmp_path: Path) -> None:
-    """Eight emulators that make the same file at the same moment all get it, twenty times over."""
+def test_many_can_create_the_same_file_at_once(tmp_path: Path) -> None:
+    """Eight threads that create the same file at the same moment all succeed, twenty times over."""
     failures: list[Exception] = []
     together = threading.Barrier(8)
 
@@ -157,8 +159,8 @@ def test_opening_waits_for_others(tmp_path: Path) -> None:
     assert failures == []
 
 
-def test_a_failed_change_leaves_nothing(tmp_path: Path) -> None:
-    """A transaction that raises is undone."""
+def test_a_failed_transaction_is_undone(tmp_path: Path) -> None:
+    """Nothing that it wrote before the exception is stored."""
     state = State(tmp_path / "aws.sqlite")
     with pytest.raises(ZeroDivisionError):
         _write_and_fail(state)

@@ -1,23 +1,22 @@
-"""Tag operations of both services, and who the caller is."""
+"""Tag operations of both services, and GetCallerIdentity."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from reconciler.emulator import Emulator
-from tests.emulator.conftest import APPLICATION, client, run_request
+from tests.emulator.conftest import APPLICATION, client, run_request, send
 
 Submit = Callable[..., str]
 Get = Callable[[str], dict[str, Any]]
 
 
-def test_tags_of_a_job_run(emr: Any, run: Get) -> None:
-    """Adding, replacing and removing show in GetJobRun, too."""
+def test_a_job_run_can_be_tagged(emr: Any, run: Get) -> None:
+    """GetJobRun shows added, replaced and removed tags, too."""
     reply = emr.start_job_run(**run_request(tags={"a": "1", "b": "2"}))
     arn = reply["arn"]
 
@@ -28,8 +27,8 @@ def test_tags_of_a_job_run(emr: Any, run: Get) -> None:
     assert run(reply["jobRunId"])["tags"] == {"b": "3", "c": "4"}
 
 
-def test_tags_of_a_job(batch: Any, submit: Submit, job: Get) -> None:
-    """The same for Batch."""
+def test_a_batch_job_can_be_tagged(batch: Any, submit: Submit, job: Get) -> None:
+    """DescribeJobs shows added and removed tags, too."""
     job_id = submit(tags={"a": "1"})
     arn = job(job_id)["jobArn"]
 
@@ -40,8 +39,8 @@ def test_tags_of_a_job(batch: Any, submit: Submit, job: Get) -> None:
     assert job(job_id)["tags"] == {"b": "2"}
 
 
-def test_tags_of_other_resources(emr: Any, batch: Any) -> None:
-    """Applications, queues and definitions keep theirs."""
+def test_other_resources_can_be_tagged(emr: Any, batch: Any) -> None:
+    """Applications and queues show their tags when they are described."""
     application = emr.get_application(applicationId=APPLICATION)["application"]["arn"]
     queue = batch.describe_job_queues(jobQueues=["main"])["jobQueues"][0]["jobQueueArn"]
 
@@ -52,8 +51,8 @@ def test_tags_of_other_resources(emr: Any, batch: Any) -> None:
     assert batch.describe_job_queues(jobQueues=["main"])["jobQueues"][0]["tags"] == {"b": "2"}
 
 
-def test_a_resource_has_fifty_tags(emr: Any, batch: Any, submit: Submit, job: Get) -> None:
-    """One more is refused, in one call or in several; so is AWS's own prefix."""
+def test_a_resource_has_at_most_fifty_tags(emr: Any, batch: Any, submit: Submit, job: Get) -> None:
+    """One more is refused, in one call or in several; so is the prefix that AWS reserves."""
     arn = emr.start_job_run(**run_request(tags={str(number): "" for number in range(50)}))["arn"]
     with pytest.raises(emr.exceptions.ValidationException, match="50"):
         emr.tag_resource(resourceArn=arn, tags={"one-more": ""})
@@ -64,8 +63,8 @@ def test_a_resource_has_fifty_tags(emr: Any, batch: Any, submit: Submit, job: Ge
         batch.tag_resource(resourceArn=job(submit())["jobArn"], tags={str(number): "" for number in range(51)})
 
 
-def test_an_unknown_run_has_no_tags(emr: Any, batch: Any) -> None:
-    """Each service with its own error."""
+def test_tags_of_an_unknown_run_are_an_error(emr: Any, batch: Any) -> None:
+    """Each service has its own error code."""
     prefix = "us-east-1:000000000000"
     with pytest.raises(emr.exceptions.ResourceNotFoundException):
         emr.list_tags_for_resource(
@@ -75,8 +74,8 @@ def test_an_unknown_run_has_no_tags(emr: Any, batch: Any) -> None:
         batch.list_tags_for_resource(resourceArn=f"arn:aws:batch:{prefix}:job/no")
 
 
-def test_the_caller_is_of_the_account_in_the_settings(emulator: Emulator) -> None:
-    """Twelve zeros unless set; the ARN follows the region's partition."""
+def test_the_caller_belongs_to_the_account_in_the_settings(emulator: Emulator) -> None:
+    """The default account is twelve zeros; the ARN has the partition of the region."""
     sts = client("sts", emulator.url)
     before = sts.get_caller_identity()
     emulator.configure(account="111122223333", region="cn-north-1")
@@ -88,8 +87,8 @@ def test_the_caller_is_of_the_account_in_the_settings(emulator: Emulator) -> Non
     assert before["ResponseMetadata"]["RequestId"]
 
 
-def test_other_regions_have_other_arns(emulator: Emulator, submit: Submit, job: Get) -> None:
-    """GovCloud is a partition of its own, too."""
+def test_govcloud_arns_have_their_own_partition(emulator: Emulator, submit: Submit, job: Get) -> None:
+    """ARNs of a GovCloud region begin with arn:aws-us-gov."""
     emulator.configure(region="us-gov-west-1")
 
     assert job(submit())["jobArn"].startswith("arn:aws-us-gov:batch:us-gov-west-1:")
@@ -103,19 +102,15 @@ def test_other_regions_have_other_arns(emulator: Emulator, submit: Submit, job: 
         ({"Action": "GetCallerIdentity", "Version": "1999-01-01"}, 400, "InvalidAction"),
     ],
 )
-def test_sts_has_one_operation(emulator: Emulator, form: dict[str, str], status: int, code: str) -> None:
-    """The others are refused in the query protocol's XML."""
-    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
-    connection.request("POST", "/", urlencode(form))
-    response = connection.getresponse()
-    body = response.read().decode()
-    connection.close()
+def test_sts_provides_one_operation(emulator: Emulator, form: dict[str, str], status: int, code: str) -> None:
+    """Errors for the others are XML, as the query protocol has it."""
+    response, body = send(emulator, "POST", "/", urlencode(form))
 
-    assert (status, True) == (response.status, f"<Code>{code}</Code>" in body)
+    assert (status, True) == (response.status, f"<Code>{code}</Code>" in body.decode())
 
 
-def test_a_client_reads_an_sts_error(emulator: Emulator) -> None:
-    """botocore finds code and message in it."""
+def test_a_client_can_parse_an_sts_error(emulator: Emulator) -> None:
+    """botocore reads the code from the XML."""
     sts = client("sts", emulator.url)
     with pytest.raises(sts.exceptions.ClientError) as caught:
         sts.get_session_token()

@@ -1,4 +1,4 @@
-"""The corpus of requests, and botocore's own validator as an oracle."""
+"""Validation, tested with a corpus of requests and with botocore's own validator."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.emulator import Emulator
+from reconciler.emulator import Emulator, protocol
 from reconciler.emulator.dispatch import AWS_BATCH, EMR_SERVERLESS
-from reconciler.emulator.protocol import problems, service_model
+from reconciler.emulator.protocol import service_model
 from tests.emulator.conftest import client, job_request, run_request
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 ALLOWED = {
-    "021-emr-args-empty-string": "newer botocore models take empty arguments",
-    "061-emr-timeout-4": "no AWS text says so",
+    "021-emr-args-empty-string": "newer botocore models accept empty arguments",
+    "061-emr-timeout-4": "AWS does not document it",
 }
-"""Requests that the corpus calls invalid on grounds that the emulator need not share."""
+"""Requests that the corpus calls invalid and the emulator may accept."""
 OPERATIONS = {"emr_serverless": ("emr-serverless", "StartJobRun"), "batch": ("batch", "SubmitJob")}
 SERVICES = {"emr_serverless": EMR_SERVERLESS, "batch": AWS_BATCH}
 
 
 def corpus(name: str) -> list[dict[str, Any]]:
-    """The rows of one file of the corpus, none where it is missing."""
+    """Returns the rows of one file of the corpus, none if it is missing."""
     path = CORPUS / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def as_sent(service: str, request: dict[str, Any]) -> dict[str, Any]:
-    """A request with the token that a client would fill in."""
+    """Returns a request with the token that a client would add."""
     return {"clientToken": "t", **request} if service == "emr_serverless" else request
 
 
 def input_shape(service: str) -> Any:
-    """What botocore says about the operation that starts a run."""
+    """Returns the input shape of the operation that starts a run."""
     name, operation = OPERATIONS[service]
     return service_model(name).operation_model(operation).input_shape
 
 
-def found(service: str, request: dict[str, Any]) -> list[str]:
-    """What the emulator says about a request, before it looks at its state."""
+def problems_of(service: str, request: dict[str, Any]) -> list[str]:
+    """Returns what the emulator finds wrong in a request, without its state."""
     request = as_sent(service, request)
-    by_model = problems(input_shape(service), request, strict_enums=SERVICES[service].strict_enums)
+    by_model = protocol.problems(input_shape(service), request, strict_enums=SERVICES[service].strict_enums)
     return by_model or list(SERVICES[service].operations[OPERATIONS[service][1]].rules(request))
 
 
 @pytest.fixture(scope="module")
 def urls() -> Iterator[tuple[Emulator, dict[str, Any]]]:
-    """One emulator with a client for each service, for all rows."""
+    """Runs one emulator with a client for each service, for all rows."""
     with Emulator(None) as emulator:
         clients = {"emr_serverless": client("emr-serverless", emulator.url), "batch": client("batch", emulator.url)}
         yield emulator, clients
@@ -63,7 +63,7 @@ def urls() -> Iterator[tuple[Emulator, dict[str, Any]]]:
 
 @pytest.mark.parametrize("service", ["emr_serverless", "batch"])
 def test_every_real_request_is_accepted(urls: tuple[Emulator, dict[str, Any]], service: str) -> None:
-    """Over HTTP, by a real client, and kept as it was sent."""
+    """A real client sends it over HTTP, and the emulator stores it as it was sent."""
     emulator, clients = urls
     rows = [row for row in corpus(service) if row["verdict"] == "valid"]
     if not rows:
@@ -73,24 +73,24 @@ def test_every_real_request_is_accepted(urls: tuple[Emulator, dict[str, Any]], s
     for row in rows:
         emulator.reset()
         send(**row["request"])
-        kept = dict(emulator.runs()[-1].request)
+        stored = dict(emulator.runs()[-1].request)
         if "clientToken" not in row["request"]:
-            kept.pop("clientToken", None)
-        assert row["request"] == kept, row["id"]
+            stored.pop("clientToken", None)
+        assert row["request"] == stored, row["id"]
 
 
 @pytest.mark.parametrize("row", corpus("invalid"), ids=lambda row: row["id"])
 def test_every_invalid_request_is_refused(row: dict[str, Any]) -> None:
-    """But for the ones that no text of AWS rules out."""
-    assert row["id"] in ALLOWED or found(row["service"], row["request"])
+    """The exceptions are requests that no AWS document rules out."""
+    assert row["id"] in ALLOWED or problems_of(row["service"], row["request"])
 
 
-def test_whatever_botocore_refuses_is_refused() -> None:
-    """Its own validator looks at less than this one does, never at more."""
+def test_the_emulator_refuses_whatever_botocore_refuses() -> None:
+    """botocore's validator checks less than the emulator, never more."""
     for row in corpus("invalid"):
         request = as_sent(row["service"], row["request"])
         if ParamValidator().validate(request, input_shape(row["service"])).has_errors():
-            assert found(row["service"], request), row["id"]
+            assert problems_of(row["service"], request), row["id"]
 
 
 JSON = st.recursive(
@@ -102,20 +102,20 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(st.sampled_from(["emr_serverless", "batch"]), st.data(), JSON)
-def test_a_value_of_any_form_in_any_member_is_judged_and_never_fails(service: str, data: Any, value: object) -> None:
-    """What botocore's validator refuses is refused, and nothing raises."""
+def test_any_value_in_any_member_is_validated_without_an_exception(service: str, data: Any, value: object) -> None:
+    """What botocore's validator refuses is refused, and validation never raises."""
     shape = input_shape(service)
     member = data.draw(st.sampled_from(sorted(shape.members)))
     request = {**(run_request() if service == "emr_serverless" else job_request()), member: value}
 
-    judged = found(service, request)
+    problems = problems_of(service, request)
 
     if ParamValidator().validate(as_sent(service, request), shape).has_errors():
-        assert judged
+        assert problems
 
 
 @pytest.mark.parametrize(
-    ("wrong", "place"),
+    ("wrong", "location"),
     [
         ({"schedulingPriorityOverride": 10000}, "schedulingPriorityOverride"),
         ({"dependsOn": [{"jobId": "x"}] * 21}, "dependsOn"),
@@ -128,29 +128,31 @@ def test_a_value_of_any_form_in_any_member_is_judged_and_never_fails(service: st
         ),
     ],
 )
-def test_documented_limits_of_batch(wrong: dict[str, Any], place: str) -> None:
-    """The ones that no request of the corpus breaks."""
-    assert any(place in problem for problem in found("batch", job_request(**wrong)))
+def test_the_documented_limits_of_batch_apply(wrong: dict[str, Any], location: str) -> None:
+    """These are the limits that no request of the corpus exceeds."""
+    assert any(location in problem for problem in problems_of("batch", job_request(**wrong)))
 
 
 @pytest.mark.parametrize(
-    ("wrong", "place"),
+    ("wrong", "location"),
     [
         ({"tags": {str(number): "" for number in range(51)}}, "tags"),
         ({"tags": {"aws:x": "y"}}, "tags"),
         ({"retryPolicy": {"maxAttempts": 11}}, "retryPolicy.maxAttempts"),
     ],
 )
-def test_documented_limits_of_emr_serverless(wrong: dict[str, Any], place: str) -> None:
-    """The ones that no request of the corpus breaks."""
-    assert any(place in problem for problem in found("emr_serverless", run_request(**wrong)))
+def test_the_documented_limits_of_emr_serverless_apply(wrong: dict[str, Any], location: str) -> None:
+    """These are the limits that no request of the corpus exceeds."""
+    assert any(location in problem for problem in problems_of("emr_serverless", run_request(**wrong)))
 
 
-def test_what_real_requests_do_is_fine() -> None:
-    """Actions in lower case, share identifiers with a slash, open node ranges, queries of several lines."""
-    assert found("batch", job_request(shareIdentifier="team/a-b")) == []
-    assert found("batch", job_request(nodeOverrides={"nodePropertyOverrides": [{"targetNodes": "0,n"}]})) == []
+def test_forms_that_real_requests_use_are_accepted() -> None:
+    """Share identifiers with a slash, open node ranges, types in any case and queries of several lines are accepted."""
+    assert problems_of("batch", job_request(shareIdentifier="team/a-b")) == []
+    assert problems_of("batch", job_request(nodeOverrides={"nodePropertyOverrides": [{"targetNodes": "0,n"}]})) == []
     sequential = job_request(arrayProperties={"size": 2}, dependsOn=[{"type": "Sequential"}])
-    assert found("batch", sequential) == []
-    assert found("emr_serverless", run_request(jobDriver={"hive": {"query": "SELECT 1\nFROM t"}})) == []
-    assert found("emr_serverless", run_request(mode="STREAMING", retryPolicy={"maxFailedAttemptsPerHour": 10})) == []
+    assert problems_of("batch", sequential) == []
+    assert problems_of("emr_serverless", run_request(jobDriver={"hive": {"query": "SELECT 1\nFROM t"}})) == []
+    assert (
+        problems_of("emr_serverless", run_request(mode="STREAMING", retryPolicy={"maxFailedAttemptsPerHour": 10})) == []
+    )
