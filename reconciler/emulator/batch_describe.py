@@ -17,7 +17,6 @@ MAX_DESCRIBED = 100
 MAX_PAGE = 1000
 MAX_FILTERED_PAGE = 100
 """The most that ListJobs returns at once, without and with a filter; from the API reference."""
-DEFAULT_STATUS = "RUNNING"
 _LISTED_BY = ("jobQueue", "arrayJobId", "multiNodeJobId")
 _STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 _IMAGE = "emulator/no-image"
@@ -220,7 +219,7 @@ def _list_parts(params: Params, context: Context) -> Params:
 
 
 def _status(params: Params) -> str:
-    return str(params.get("jobStatus", DEFAULT_STATUS)).upper()
+    return str(params.get("jobStatus", "RUNNING")).upper()
 
 
 def _restriction(filters: list[Params]) -> Params:

@@ -69,9 +69,6 @@ def count_nodes(run: Run) -> int:
     return int(overrides.get("numNodes") or max([_DEFAULT_NODES, *(number + 1 for number in named)]))
 
 
-# --- dependencies -----------------------------------------------------------------------------------------------------
-
-
 def _needed_ids(request: Params) -> list[str]:
     return [need["jobId"] for need in request.get("dependsOn", []) if need.get("jobId")]
 
@@ -107,9 +104,6 @@ def _after_dependencies(records: Records, run: Run) -> Run:
     released_at = max(succeeded, default=0.0) if len(succeeded) == len(ends) else None
     facts = dataclasses.replace(run.facts, released_at=released_at, blocked_at=min(failed, default=None))
     return dataclasses.replace(run, facts=facts)
-
-
-# --- stopping ---------------------------------------------------------------------------------------------------------
 
 
 def cancel_job(params: Params, context: Context) -> Params:

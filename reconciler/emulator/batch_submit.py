@@ -16,7 +16,6 @@ from reconciler.emulator.batch_jobs import with_dependencies
 from reconciler.emulator.lifecycle import EXIT_FAILED, Facts
 from reconciler.emulator.operations import Context, Params
 from reconciler.emulator.records import BATCH, Run
-from reconciler.emulator.settings import Settings
 
 MAX_REQUEST_BYTES = 30 * 1024
 MAX_DEPENDENCIES = 20
@@ -36,7 +35,7 @@ def submit_job(params: Params, context: Context) -> Params:
         scope=resources.short_name(params["jobQueue"]),
         name=params["jobName"],
         request=params,
-        facts=_facts(params, context.settings, context.now),
+        facts=_facts(params, context),
         tags=params.get("tags", {}),
         definition=resources.short_name(resources.definition_arn(context.settings, params["jobDefinition"])),
         share=params.get("shareIdentifier", ""),
@@ -45,11 +44,11 @@ def submit_job(params: Params, context: Context) -> Params:
     return {"jobArn": resources.job_arn(context.settings, run.id), "jobName": run.name, "jobId": run.id}
 
 
-def _facts(params: Params, settings: Settings, now: float) -> Facts:
-    name = params["jobName"]
+def _facts(params: Params, context: Context) -> Facts:
+    name, settings = params["jobName"], context.settings
     retry = params.get("retryStrategy", {})
     return Facts(
-        accepted_at=now,
+        accepted_at=context.now,
         start_seconds=settings.start_seconds,
         run_seconds=settings.durations.get(name, settings.run_seconds),
         stop_seconds=settings.stop_seconds,

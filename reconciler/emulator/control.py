@@ -16,7 +16,6 @@ from reconciler.emulator.fault_delivery import Injector
 from reconciler.emulator.fault_plan import Plan
 from reconciler.emulator.http import Call, Handler, Reply
 from reconciler.emulator.lifecycle import Stop
-from reconciler.emulator.records import Run
 from reconciler.emulator.settings import OUTCOMES, Outcome, Settings
 from reconciler.emulator.state import State
 from reconciler.errors import UsageError
@@ -58,7 +57,11 @@ class Control:
     def runs(self) -> list[AcceptedRun]:
         """Returns every run accepted since the last reset, in the order of acceptance, forgotten ones too."""
         with self._state.reading() as records:
-            return [_accepted(run) for run in records.accepted()]
+            accepted = [(run, run.request.get("tags", {}).get(TOKEN_TAG)) for run in records.accepted()]
+        return [
+            AcceptedRun(run.service, run.id, run.name, token, run.request, run.facts.accepted_at)
+            for run, token in accepted
+        ]
 
     def finish(self, run_id: str, outcome: Outcome = "succeeded") -> None:
         """Ends a run now, in whatever state it is; one that has ended stays as it is."""
@@ -100,11 +103,6 @@ class Control:
             return _json(400, {"error": str(error)})
         except Exception:  # noqa: BLE001 - clients must get an answer, whatever fails
             return failure(call, self._state)
-
-
-def _accepted(run: Run) -> AcceptedRun:
-    token = run.request.get("tags", {}).get(TOKEN_TAG)
-    return AcceptedRun(run.service, run.id, run.name, token, run.request, run.facts.accepted_at)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from reconciler.emulator.http import Call, Handler, Reply
 from reconciler.emulator.operations import AwsError, Conflict, Context, Invalid, Missing, Operation, Rejected, Service
 from reconciler.emulator.protocol import parse, problems, route, shaped
 from reconciler.emulator.records import BATCH, EMR
-from reconciler.emulator.settings import Settings
 from reconciler.emulator.state import State
 
 log = logging.getLogger(__name__)
@@ -129,7 +128,7 @@ def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, obj
         # Like AWS, before anything else. In a transaction, since another process may have changed the settings.
         if state.settings.signature_seconds is not None:
             with state.reading() as records:
-                require_fresh(call, records.settings, records.now)
+                require_fresh(call, records.settings.signature_seconds, records.now)
         model, labels = route(service.name, call)
         operation = service.operations.get(model.name)
         if operation is None:
@@ -140,7 +139,9 @@ def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, obj
         _require_none(by_model or list(operation.rules(params)))
         with state.writing() if operation.writes else state.reading() as records:
             now = records.now
-            require_fresh(call, records.settings, now)  # again: the transaction may have waited for others
+            require_fresh(
+                call, records.settings.signature_seconds, now
+            )  # again: the transaction may have waited for others
             output = operation.run(params, Context(records, now))
         return model.http.get("responseCode", 200), shaped(model.output_shape, output)
     except AwsError:
@@ -167,17 +168,16 @@ def _answer_sts(call: Call, state: State) -> Reply:
     try:
         with state.reading() as records:
             settings, now = records.settings, records.now
-        require_fresh(call, settings, now, "SignatureDoesNotMatch")
+        require_fresh(call, settings.signature_seconds, now, "SignatureDoesNotMatch")
         status, body = 200, sts.answer(call, settings, request_id)
     except AwsError as error:
         status, body = error.status, sts.error_document(error, request_id)
     return Reply(status, _headers(state, "text/xml", request_id), body.encode())
 
 
-def require_fresh(call: Call, settings: Settings, now: float, code: str = "InvalidSignatureException") -> None:
-    """Raises `AwsError` 403 if X-Amz-Date is missing or more than `signature_seconds` from `now`; the age is all that
-    is checked of a signature. Does nothing without that setting."""
-    allowed = settings.signature_seconds
+def require_fresh(call: Call, allowed: float | None, now: float, code: str = "InvalidSignatureException") -> None:
+    """Raises `AwsError` 403 if X-Amz-Date is missing or more than `allowed` seconds from `now`. Nothing else of a
+    signature is checked. `None` allows everything."""
     if allowed is None:
         return
     text = call.headers.get("X-Amz-Date", "")

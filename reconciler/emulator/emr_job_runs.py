@@ -12,7 +12,6 @@ from reconciler.emulator import resources
 from reconciler.emulator.lifecycle import EMR_ENDED, Facts, Step, Stop, current, steps_until
 from reconciler.emulator.operations import Conflict, Context, Invalid, Missing, Params, page, page_of, position_after
 from reconciler.emulator.records import EMR, Run, Search
-from reconciler.emulator.settings import Settings
 
 MAX_BATCH_TIMEOUT_MINUTES = 10080
 MAX_ATTEMPTS = 10
@@ -63,7 +62,7 @@ def _new_run(params: Params, fingerprint: str, context: Context) -> Run:
         scope=params["applicationId"],
         name=params.get("name", ""),
         request=params,
-        facts=_facts(params, context.settings, context.now),
+        facts=_facts(params, context),
         tags=params.get("tags", {}),
         mode=params.get("mode", "BATCH"),
         token=params["clientToken"],
@@ -71,14 +70,14 @@ def _new_run(params: Params, fingerprint: str, context: Context) -> Run:
     )
 
 
-def _facts(params: Params, settings: Settings, now: float) -> Facts:
-    name = params.get("name", "")
+def _facts(params: Params, context: Context) -> Facts:
+    name, settings = params.get("name", ""), context.settings
     fails = settings.outcomes.get(name, settings.outcome) == "failed"
     streaming = params.get("mode") == "STREAMING"
     minutes = _timeout_minutes(params)
     retry = params.get("retryPolicy", {})
     return Facts(
-        accepted_at=now,
+        accepted_at=context.now,
         start_seconds=settings.start_seconds,
         run_seconds=None if streaming and not fails else settings.durations.get(name, settings.run_seconds),
         stop_seconds=settings.stop_seconds,

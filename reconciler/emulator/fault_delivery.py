@@ -31,8 +31,7 @@ _PAGE = "<html><head><title>{0} {1}</title></head><body><h1>{0} {1}</h1></body><
 
 
 class Injector:
-    """The faults of one serving process. Rules and their counts are its own; the settings of the plan are in the state
-    file, for every process that uses it."""
+    """The faults of one serving process. Rules and counts are its own; a plan's settings are in the shared state."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -83,18 +82,14 @@ class Injector:
             return None
         if rule.request == "late":
             late = self.late.schedule(time.time() + (rule.late_seconds or 0.0), lambda: inner(call))
-            return _result(late) if rule.answer in MADE_FROM_AWS else None
+            try:
+                return late.result() if rule.answer in MADE_FROM_AWS else None
+            except CancelledError as error:
+                raise Disconnect from error
         first = inner(call)
         if rule.request == "twice":
             inner(call)
         return first
-
-
-def _result(late: Future[Reply]) -> Reply:
-    try:
-        return late.result()
-    except CancelledError as error:
-        raise Disconnect from error
 
 
 # --- late requests ----------------------------------------------------------------------------------------------------

@@ -7,10 +7,8 @@ import random
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
 
 from reconciler.emulator import sts
 from reconciler.emulator.dispatch import service_of
@@ -35,9 +33,11 @@ class IdentifiedCall:
         if service is None:
             self.operation = sts.parameters(call).get("Action", "")
         else:
-            with suppress(AwsError):
+            try:
                 model, self._labels = route(service.name, call)
-                self.operation = model.name
+            except AwsError:
+                return
+            self.operation = model.name
 
     @cached_property
     def run_names(self) -> frozenset[str]:
@@ -53,7 +53,7 @@ class IdentifiedCall:
             runs = [records.run(run_id, None) for run_id in ids]
         return frozenset(run.name for run in runs if run is not None)
 
-    def _ids(self, body: Mapping[str, Any]) -> Iterator[str]:
+    def _ids(self, body: Mapping[str, object]) -> Iterator[str]:
         if "jobRunId" in self._labels:
             yield self._labels["jobRunId"]
         several = body.get("jobs")
@@ -61,7 +61,7 @@ class IdentifiedCall:
             if isinstance(value, str):
                 yield value
 
-    def _body(self) -> Mapping[str, Any]:
+    def _body(self) -> Mapping[str, object]:
         try:
             body = json.loads(self.call.body or b"{}")
         except (ValueError, RecursionError):

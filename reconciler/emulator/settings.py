@@ -14,7 +14,6 @@ from reconciler.errors import UsageError
 Outcome = Literal["succeeded", "failed"]
 OUTCOMES = get_args(Outcome)
 Mismatch = Literal["conflict", "first"]
-WEEK = 7 * 24 * 3600.0
 MAX_SECONDS = 1e12
 """Longer than anybody waits; beyond it, times cannot be written as dates."""
 _MAX_OFFSET = 1e9
@@ -40,7 +39,9 @@ class Settings:
     applications: tuple[str, ...] | None = None
     queues: tuple[str, ...] | None = None
     definitions: tuple[str, ...] | None = None
-    retention_seconds: float | None = WEEK  # how long an ended run can be looked up, in Batch 7 days; None: forever
+    retention_seconds: float | None = (
+        7 * 24 * 3600.0
+    )  # how long an ended run can be looked up, in Batch 7 days; None: forever
     # Faults of the stored world (`FAULTS`), none by default:
     listing_lag_seconds: float = 0.0  # how long after its acceptance a run is missing from listings
     describe_lag_seconds: float = 0.0  # how long after its acceptance a run is missing from look-ups by id

@@ -17,8 +17,7 @@ OPERATION = "GetCallerIdentity"
 
 def answer(call: Call, settings: Settings, request_id: str) -> str:
     """Returns the XML reply. Raises `AwsError` for other operations and versions."""
-    model = service_model(NAME)
-    form = parameters(call)
+    model, form = service_model(NAME), parameters(call)
     if form.get("Version") != model.api_version or form.get("Action") not in model.operation_names:
         raise AwsError("InvalidAction", "Could not find that operation for this version of STS")
     if form["Action"] != OPERATION:
