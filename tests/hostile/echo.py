@@ -1,4 +1,4 @@
-"""A stand-in for AWS that says back what it was sent, in whatever answer is asked for."""
+"""An emulated AWS that answers each submission with a chosen error or reply, which echoes the request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from reconciler.emulator.http import Call, Reply, Server
 from reconciler.emulator.state import State
 from tests.cli.world import ACCOUNT, REGION
 
-Says = Callable[[str], Reply]
+Answer = Callable[[str], Reply]
 OWN = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555", "Content-Type": "application/json"}
 
 
-def says(status: int, code: str, *, own: bool = True, form: bool = True) -> Says:
-    """An error whose message is the request. `own`: with the request id that AWS's own answers
-    have; without `form` it is a page."""
+def echo_error(status: int, code: str, *, own: bool = True, form: bool = True) -> Answer:
+    """An error whose message echoes the request. `own`: with the request id that AWS's own answers have. `form` false:
+    an HTML page."""
 
     def answer(body: str) -> Reply:
         headers = {**(OWN if own else {}), "x-amzn-ErrorType": code}
@@ -35,8 +35,8 @@ def _sends(call: Call) -> bool:
 
 
 @contextmanager
-def echoing(answer: Says) -> Iterator[str]:
-    """Serves at the address it gives: every submission is answered so, everything else as AWS would."""
+def echoing(answer: Answer) -> Iterator[str]:
+    """Serves at the yielded URL: submissions get `answer`, everything else is emulated."""
     state = State(None)
     state.put_settings(Settings(account=ACCOUNT, region=REGION))
     whole = dispatcher(state)

@@ -1,4 +1,4 @@
-"""Requests that hold a secret of its own in every place where one is usual, by name and by shape."""
+"""Requests with a different secret in each place where secrets are usual, by name and by shape."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from typing import Any
 
 
 class Canaries:
-    """Makes secrets, each different, and remembers them."""
+    """Makes secrets, all different, and keeps a list of them."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
 
     def word(self) -> str:
-        """A password that only its name gives away."""
-        return self._kept(f"q7Canary{len(self.made):03}x8Zw")
+        """A password that is recognised only by its name."""
+        return self._listed(f"q7Canary{len(self.made):03}x8Zw")
 
     def jwt(self) -> str:
         """A JSON Web Token."""
         head = base64.urlsafe_b64encode(b'{"alg":"HS256"}').decode().rstrip("=")
-        return f"{head}.{head}.{self._kept(f'sigCanary{len(self.made):03}abcdefgh')}"
+        return f"{head}.{head}.{self._listed(f'sigCanary{len(self.made):03}abcdefgh')}"
 
     def key_pair(self) -> str:
         """An AWS key id and its secret key."""
-        secret = self._kept(f"Canary{len(self.made):03}/abcdefghij0123456789ABCDEFGHIJK"[:40].ljust(40, "Z"))
+        secret = self._listed(f"Canary{len(self.made):03}/abcdefghij0123456789ABCDEFGHIJK"[:40].ljust(40, "Z"))
         return f"AKIAIOSFODNN7EXAMPLE {secret}"
 
     def private_key(self) -> str:
-        """A private key, on lines of its own."""
-        body = self._kept(f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDCanary{len(self.made):03}")
+        """A private key of several lines."""
+        body = self._listed(f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDCanary{len(self.made):03}")
         return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"
 
     def url(self) -> str:
-        """An address with a password."""
+        """A URL with a password."""
         return f"postgresql://etl:{self.word()}@db.internal:5432/orders"
 
-    def _kept(self, secret: str) -> str:
+    def _listed(self, secret: str) -> str:
         self.made.append(secret)
         return secret
 
     def found_in(self, text: str) -> list[str]:
-        """Those that a text holds."""
+        """The secrets that a text contains."""
         return [secret for secret in self.made if secret in text]
 
 
@@ -155,7 +155,7 @@ REQUESTS = {
     "pod": ("BatchJob", pod_request),
     "task": ("BatchJob", task_request),
 }
-"""Kind and maker of each."""
+"""The kind of each request, and the function that makes it."""
 
 
 def documents(made: Canaries, *, revision: int = 1) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Bodies, plans and times that nobody would send: answered in order, and the service goes on."""
+"""Malformed bodies, plan files and times get a proper answer, and the service keeps running."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ KEYS = (
 
 @pytest.fixture(scope="module")
 def url():
-    """A stand-in for AWS, one for all."""
+    """One emulated AWS for all tests of this module."""
     with standin() as aws:
         yield aws.url
 
 
-def asked(url: str, method: str, path: str, body: bytes) -> int:
-    """The status of an answer."""
+def status_of(url: str, method: str, path: str, body: bytes) -> int:
+    """The status of the reply to a request."""
     request = urllib.request.Request(url + path, data=body, method=method, headers={"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -68,8 +68,8 @@ def asked(url: str, method: str, path: str, body: bytes) -> int:
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(PATHS), st.one_of(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4), ANYTHING))
 def test_any_body_is_answered_in_order(url, where, body):
-    """The emulator says yes or no; it never fails, whatever it is sent."""
-    assert asked(url, where[0], where[1], json.dumps(body).encode()) < 500 or where[1].startswith("/tags")
+    """The emulator accepts or refuses any body and never fails."""
+    assert status_of(url, where[0], where[1], json.dumps(body).encode()) < 500 or where[1].startswith("/tags")
 
 
 BODIES = {
@@ -85,9 +85,9 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_any_bytes_are_answered_in_order(url, body):
-    """The same for what is no reasonable body, at every path."""
+    """The same for bodies that are not sensible JSON, at every path."""
     for method, path in PATHS:
-        assert asked(url, method, path, body) < 500 or path.startswith("/tags"), (method, path)
+        assert status_of(url, method, path, body) < 500 or path.startswith("/tags"), (method, path)
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ def test_any_bytes_are_answered_in_order(url, body):
     ],
     ids=["zeros", "short", "length", "long", "version"],
 )
-def test_what_is_no_http_harms_nobody_else(url, sent):
-    """The connection is closed or answered, and the next one is served."""
+def test_invalid_http_does_not_affect_other_requests(url, sent):
+    """The connection is closed or answered, and the next request is served."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
             pass
-    assert asked(url, "GET", "/_emulator/settings", b"") == 200
+    assert status_of(url, "GET", "/_emulator/settings", b"") == 200
 
 
 FORM = plan_json(plan(desired(spec("A"), spec("B", "views")), Recorded(), NOW))
 
 
 @st.composite
-def spoilt_plans(draw: st.DrawFn) -> Any:
-    """A plan file with a few of its values changed to anything."""
+def changed_plans(draw: st.DrawFn) -> Any:
+    """A plan file with a few of its values replaced by any value."""
     form = json.loads(json.dumps(FORM))
     for _ in range(draw(st.integers(1, 3))):
         part = draw(st.sampled_from([form, *(each for each in form["actions"] if isinstance(each, dict))]))
@@ -129,13 +129,13 @@ def spoilt_plans(draw: st.DrawFn) -> Any:
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
-@given(st.one_of(spoilt_plans(), ANYTHING))
-def test_a_spoilt_plan_is_refused_or_shown(form):
-    """Whatever a plan file holds, it is refused in one sentence, or is a plan that can be shown."""
+@given(st.one_of(changed_plans(), ANYTHING))
+def test_a_changed_plan_file_is_refused_or_shown(form):
+    """Any JSON is refused as a plan file with one sentence, or is a plan that can be shown."""
     try:
         made = plan_from_json(form)
         check_file(made, PLACE)
-    except (PlanFileError, UnicodeEncodeError):  # the latter's files are refused before: they have no seal
+    except (PlanFileError, UnicodeEncodeError):  # a file with half a surrogate pair is refused earlier: it has no seal
         return
     assert plan_text(made, verbose=True)
     assert plan_markdown(made)
@@ -145,7 +145,7 @@ def test_a_spoilt_plan_is_refused_or_shown(form):
     "text", [*ODD_TEXTS, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-11-22T02:00:00+99:99"]
 )
 def test_any_time_of_a_plan(world, text):
-    """`plan --at` takes a time, the first and the last there are too, and refuses all else."""
+    """`plan --at` takes any time, the first and the last possible ones too, and refuses other text."""
     world.write("orders.yaml", SCHEDULED)
     done = world.run("plan", "--at", text, "-vv")
     assert done.code in {0, 1, 64}

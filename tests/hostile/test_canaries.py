@@ -1,4 +1,4 @@
-"""A secret in a spec is told by no command, whatever goes wrong."""
+"""No command prints a secret of a spec, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from reconciler.apply import protocol
 from tests.cli.conftest import _own_logs, world
 from tests.cli.world import Done, World, aws_environment
-from tests.hostile.echo import Says, echoing, says
+from tests.hostile.echo import Answer, echo_error, echoing
 from tests.hostile.secrets import Canaries, documents
 
 __all__ = ["_own_logs", "world"]
@@ -19,14 +19,14 @@ __all__ = ["_own_logs", "world"]
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not clear, or refused for a passing reason, is not waited for here."""
+    """Skips the pauses before retries."""
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
     monkeypatch.setattr(protocol, "RESEND_PAUSES", ())
     monkeypatch.setattr(protocol, "THROTTLE_PAUSES", ())
 
 
-class Told:
-    """Runs commands and looks through everything they print."""
+class CheckedCommands:
+    """Runs commands and searches everything they print for secrets."""
 
     def __init__(self, world: World) -> None:
         self.world, self.canaries = world, Canaries()
@@ -37,14 +37,14 @@ class Told:
             self.world.write(f"{name}.json", json.dumps(document, indent=1))
 
     def run(self, *arguments: str | Path) -> Done:
-        """Runs a command, which must tell no secret."""
+        """Runs a command, which must not print a secret."""
         done = self.world.run(*arguments)
         assert [] == self.canaries.found_in(done.out + done.err), (arguments, done)
         assert "Traceback" not in done.err or {"-vv", "-vvv"} & set(arguments)
         return done
 
     def everything(self) -> None:
-        """Every command that tells something for people, at every level of logging."""
+        """Runs every command that prints text for people, with verbose logs."""
         for form in ("text", "markdown"):
             self.run("plan", "--format", form, "-vvv")
         self.run("status", "-vvv")
@@ -54,43 +54,43 @@ class Told:
 
 
 @pytest.fixture
-def told(world: World) -> Told:
-    """A project whose specs hold secrets in every usual place."""
-    made = Told(world)
+def commands(world: World) -> CheckedCommands:
+    """A project whose specs have secrets in every usual place."""
+    made = CheckedCommands(world)
     made.write()
     return made
 
 
-def test_secrets_are_told_by_no_command(told: Told):
-    """New, submitted, changed in every secret, submitted again, and removed."""
-    assert told.run("validate").code == 0
-    assert told.run("apply", "--yes", "-vvv").code == 0
-    for run in told.world.runs():
-        told.world.aws.finish(run.id)
-    told.write()
-    changed = told.run("plan", "-vvv")
+def test_no_command_prints_a_secret(commands: CheckedCommands):
+    """Specs that are new, submitted, changed in every secret, submitted again, and removed."""
+    assert commands.run("validate").code == 0
+    assert commands.run("apply", "--yes", "-vvv").code == 0
+    for run in commands.world.runs():
+        commands.world.aws.finish(run.id)
+    commands.write()
+    changed = commands.run("plan", "-vvv")
     assert "(sensitive, changed)" in changed.out
-    assert told.run("reconcile", "-vvv").code in {0, 3}
-    told.everything()
-    assert len(told.world.runs()) >= len(documents(Canaries()))
-    (told.world.folder / "spark.json").unlink()
-    told.run("plan", "-vvv")
+    assert commands.run("reconcile", "-vvv").code in {0, 3}
+    commands.everything()
+    assert len(commands.world.runs()) >= len(documents(Canaries()))
+    (commands.world.folder / "spark.json").unlink()
+    commands.run("plan", "-vvv")
 
 
 ANSWERS = {
-    "rejected": (says(400, "ValidationException"), 3),
-    "a page": (says(400, "", own=False, form=False), 3),
+    "rejected": (echo_error(400, "ValidationException"), 3),
+    "a page": (echo_error(400, "", own=False, form=False), 3),
 }
 MORE_ANSWERS = {
-    "conflict": (says(409, "ConflictException"), 3),
-    "rejected by Batch": (says(400, "ClientException"), 3),
-    "throttled": (says(429, "TooManyRequestsException"), 1),
-    "expired": (says(403, "ExpiredTokenException"), 1),
-    "inside AWS": (says(500, "InternalServerException"), 3),
-    "not of AWS's own": (says(400, "ValidationException", own=False), 3),
-    "a page of a gateway": (says(502, "", own=False, form=False), 3),
-    "a success that is a page": (says(200, "", own=False, form=False), 3),
-    "a code that nobody knows": (says(400, "Strange\x1b[31m Code"), 3),
+    "conflict": (echo_error(409, "ConflictException"), 3),
+    "rejected by Batch": (echo_error(400, "ClientException"), 3),
+    "throttled": (echo_error(429, "TooManyRequestsException"), 1),
+    "expired": (echo_error(403, "ExpiredTokenException"), 1),
+    "inside AWS": (echo_error(500, "InternalServerException"), 3),
+    "not from AWS itself": (echo_error(400, "ValidationException", own=False), 3),
+    "a page from a gateway": (echo_error(502, "", own=False, form=False), 3),
+    "a success that is a page": (echo_error(200, "", own=False, form=False), 3),
+    "an unknown code": (echo_error(400, "Strange\x1b[31m Code"), 3),
 }
 
 
@@ -101,21 +101,21 @@ MORE_ANSWERS = {
         *(pytest.param(*each, id=name, marks=pytest.mark.soak) for name, each in MORE_ANSWERS.items()),
     ],
 )
-def test_answers_that_say_the_request_back_tell_no_secret(told: Told, answer: Says, code: int):
-    """Rejected, refused or unclear: neither then nor later, in text nor in what is written down of it."""
+def test_answers_that_echo_the_request_reveal_no_secret(commands: CheckedCommands, answer: Answer, code: int):
+    """After a rejected, refused or unclear submission, no output and no event contains a secret."""
     with echoing(answer) as url:
-        told.world.env = aws_environment(url)
-        done = told.run("apply", "--yes", "-vvv")
+        commands.world.env = aws_environment(url)
+        done = commands.run("apply", "--yes", "-vvv")
         assert code == done.code or done.code in {1, 3}
-        told.run("status", "-vvv")
+        commands.run("status", "-vvv")
         for name in ("spark", "container"):
-            told.run("history", name)
-            told.run("why", name)
-        errors = [event.message for event in told.world.events() if hasattr(event, "message")]
-        assert [] == told.canaries.found_in(" ".join(errors))
-        as_json = told.world.run("apply", "--yes", "--format", "json")
-        said = [action["error"] or "" for action in as_json.json["actions"]]
-        assert [] == told.canaries.found_in(" ".join(said))
+            commands.run("history", name)
+            commands.run("why", name)
+        errors = [event.message for event in commands.world.events() if hasattr(event, "message")]
+        assert [] == commands.canaries.found_in(" ".join(errors))
+        as_json = commands.world.run("apply", "--yes", "--format", "json")
+        errors = [action["error"] or "" for action in as_json.json["actions"]]
+        assert [] == commands.canaries.found_in(" ".join(errors))
 
 
 MISTAKES = {
@@ -137,18 +137,18 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 @pytest.mark.parametrize("form", ["json", "yaml"])
-def test_problems_in_files_tell_no_secret(world: World, mistake, form):
-    """A line is shown with what is wrong in it, and never with a secret; in both syntaxes."""
+def test_problems_in_files_reveal_no_secret(world: World, mistake, form):
+    """The line of a problem is shown without its secrets, in JSON and in YAML."""
     import yaml
 
-    told = Told(world)
-    document = documents(told.canaries)["container"]
+    commands = CheckedCommands(world)
+    document = documents(commands.canaries)["container"]
     document["spec"]["request"] = mistake(document["spec"]["request"])
     text = json.dumps(document, indent=1) if form == "json" else yaml.safe_dump(document, width=10_000)
     world.write(f"a.{form}", text)
-    done = told.run("validate", "-vv")
+    done = commands.run("validate", "-vv")
     assert 1 == done.code
-    told.run("plan", "-vv")
+    commands.run("plan", "-vv")
 
 
 BROKEN = {
@@ -172,28 +172,28 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN)
-def test_text_that_is_no_yaml_tells_no_secret(world: World, line):
-    """Passwords hold the very characters that YAML gives a meaning: what is wrong with them is told without them."""
-    told = Told(world)
-    secret = told.canaries.word()
+def test_invalid_yaml_reveals_no_secret(world: World, line):
+    """A password may break the YAML syntax: the problem is reported without the password."""
+    commands = CheckedCommands(world)
+    secret = commands.canaries.word()
     world.write(
         "a.yaml",
         "apiVersion: reconciler/v1\nkind: BatchJob\nmetadata: {name: a}\nspec:\n  request:\n    jobQueue: q\n"
         f"    jobDefinition: d\n    parameters:\n      {line.format(secret, secret)}\n      z: on\n",
     )
-    told.run("validate", "-vv")
+    commands.run("validate", "-vv")
 
 
-def test_an_internal_error_tells_no_secret(told: Told, monkeypatch: pytest.MonkeyPatch):
-    """Not even with its traceback, where the exception quotes a request."""
-    request = documents(told.canaries)["container"]["spec"]["request"]
+def test_an_internal_error_reveals_no_secret(commands: CheckedCommands, monkeypatch: pytest.MonkeyPatch):
+    """Its traceback does not either, if the exception quotes a request."""
+    request = documents(commands.canaries)["container"]["spec"]["request"]
 
     def failing(*_: object, **__: object) -> None:
         raise KeyError(json.dumps(request), request)
 
     monkeypatch.setattr("reconciler.app.reconcile.plan", failing)
     for loud in ((), ("-vv",), ("-vvv",)):
-        done = told.run("plan", *loud)
+        done = commands.run("plan", *loud)
         assert 1 == done.code
         assert "internal error" in done.err
     assert "Traceback" in done.err
@@ -212,31 +212,33 @@ def test_an_internal_error_tells_no_secret(told: Told, monkeypatch: pytest.Monke
         ("plan", "--at", "password=SECRET"),
     ],
 )
-def test_a_secret_on_the_command_line_is_not_said_back(told: Told, arguments: tuple[str, ...]):
-    """A command that was typed wrongly ends in a log, and what it quotes of the line is without the secret."""
-    secret = told.canaries.word()
-    done = told.run(*(argument.replace("SECRET", secret) for argument in arguments))
+def test_a_secret_on_the_command_line_is_not_echoed(commands: CheckedCommands, arguments: tuple[str, ...]):
+    """A wrong command may end in a CI log, so its error quotes the command line without the secret."""
+    secret = commands.canaries.word()
+    done = commands.run(*(argument.replace("SECRET", secret) for argument in arguments))
     assert done.code in {1, 64}
     assert done.err
 
 
-def test_a_spoilt_plan_file_tells_no_secret(told: Told):
-    """What is wrong with a plan file is told by its place, never by its values."""
-    file = told.world.folder.parent / "p.plan"
-    told.run("plan", "--out", file)
+def test_an_invalid_plan_file_reveals_no_secret(commands: CheckedCommands):
+    """The error for a plan file names the place that is wrong and never its value."""
+    file = commands.world.folder.parent / "p.plan"
+    commands.run("plan", "--out", file)
     form = json.loads(file.read_text())
     del form["seal"]
     for key in ("digest", "client_token", "attempt", "kind", "request"):
-        spoilt = json.loads(json.dumps(form))
-        spoilt["actions"][0][key] = told.canaries.word() if key not in {"digest"} else [told.canaries.word()]
-        file.write_text(json.dumps({**spoilt, "x": 1}))
-        told.run("apply", file, "--yes", "-vv")
+        broken = json.loads(json.dumps(form))
+        broken["actions"][0][key] = commands.canaries.word() if key not in {"digest"} else [commands.canaries.word()]
+        file.write_text(json.dumps({**broken, "x": 1}))
+        commands.run("apply", file, "--yes", "-vv")
     file.write_text(json.dumps(form)[:-40])
-    told.run("apply", file, "--yes", "-vv")
+    commands.run("apply", file, "--yes", "-vv")
 
 
-def test_the_emulator_logs_no_secret(told: Told):
-    """Served in the same process, with its logs at the highest level."""
-    told.world.write("reconciler.yaml", (told.world.folder / "reconciler.yaml").read_text().replace("staging", "other"))
-    assert told.run("apply", "-t", "local", "--yes", "-vvv").code in {0, 3}
-    told.run("status", "-t", "local", "-vvv")
+def test_the_emulator_logs_no_secret(commands: CheckedCommands):
+    """The emulator runs in the same process, with verbose logs."""
+    commands.world.write(
+        "reconciler.yaml", (commands.world.folder / "reconciler.yaml").read_text().replace("staging", "other")
+    )
+    assert commands.run("apply", "-t", "local", "--yes", "-vvv").code in {0, 3}
+    commands.run("status", "-t", "local", "-vvv")

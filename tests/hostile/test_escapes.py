@@ -1,4 +1,4 @@
-"""What users, AWS and git write is never a command to a terminal or to a CI runner, whichever command tells it."""
+"""Text of users, AWS and git never acts as a command to a terminal or a CI runner, whichever command prints it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.emulator.http import Reply
 from tests.cli.conftest import _own_logs, world
 from tests.cli.world import Done, World, aws_environment
 from tests.fuzz.targets import shown_safely
-from tests.hostile.echo import OWN, echoing, says
+from tests.hostile.echo import OWN, echo_error, echoing
 
 __all__ = ["_own_logs", "world"]
 
@@ -26,12 +26,12 @@ PRINTABLE = "::error::a ##[error]b @team `c` <img src=x>"
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not clear is not waited for here."""
+    """Skips the pauses after an unclear answer."""
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
 
 
 def run(world: World, *arguments: str | Path) -> Done:
-    """Runs a command; every line that it prints is harmless."""
+    """Runs a command and checks that every line it prints is harmless."""
     done = world.run(*arguments)
     shown_safely(done.out)
     shown_safely(done.err)
@@ -40,7 +40,7 @@ def run(world: World, *arguments: str | Path) -> Done:
 
 
 def document(name: str = "orders", argument: str = EVIL) -> str:
-    """A spec that says evil things wherever it may."""
+    """A spec with hostile text wherever text is allowed."""
     request = {
         "jobQueue": "nightly",
         "jobDefinition": "worker:1",
@@ -53,22 +53,22 @@ def document(name: str = "orders", argument: str = EVIL) -> str:
 
 
 def everything(world: World) -> None:
-    """Every command that tells something, for people and for machines."""
+    """Runs every command that shows a plan or runs, as text and as JSON."""
     for form in ("text", "markdown", "json"):
         run(world, "plan", "--format", form, "-vv")
-    what_ran(world, (), ("--format", "json"))
+    show_runs(world, (), ("--format", "json"))
 
 
-def what_ran(world: World, *forms: tuple[str, ...]) -> None:
-    """Every command that tells of runs."""
+def show_runs(world: World, *forms: tuple[str, ...]) -> None:
+    """Runs every command that shows runs."""
     for more in forms:
         run(world, "status", *more)
         run(world, "history", "orders", *more)
         run(world, "why", "orders", *more)
 
 
-def test_what_specs_say_is_no_command(world: World):
-    """In names, labels, arguments and file names; new, submitted and changed; with git's people just as evil."""
+def test_text_of_specs_is_not_a_command(world: World):
+    """Names, labels, arguments, file names and git authors are hostile; specs are new, submitted and changed."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.git("config", "user.email", EVIL.replace("\n", " ").replace("\x1b", "e").replace("\x08", "b"))
     world.write(f"{PRINTABLE.replace('/', '')}.json", document())
@@ -85,23 +85,23 @@ def test_what_specs_say_is_no_command(world: World):
     assert whole["actions"][0]["request"]["parameters"]["a"] == EVIL
 
 
-def test_what_aws_says_is_no_command(world: World):
-    """Messages, codes and run ids that AWS, or what answers in its place, gives."""
+def test_text_of_aws_is_not_a_command(world: World):
+    """Messages, codes and run ids in answers of AWS, or of a gateway before it, are hostile."""
     world.write("orders.json", document())
     for answer in (
-        says(400, "ValidationException"),
+        echo_error(400, "ValidationException"),
         lambda _: Reply(400, OWN | {"x-amzn-ErrorType": "ClientException"}, json.dumps({"message": EVIL}).encode()),
         lambda _: Reply(200, OWN, json.dumps({"jobId": EVIL, "jobName": "orders", "jobArn": EVIL}).encode()),
     ):
         with echoing(answer) as url:
             world.env = aws_environment(url)
             run(world, "apply", "--yes", "-vv")
-            what_ran(world, ())
+            show_runs(world, ())
         (world.folder / "ledger.sqlite").unlink()
 
 
-def test_what_is_wrong_in_files_is_no_command(world: World):
-    """Problems quote keys, values, names and lines."""
+def test_problems_in_files_are_not_commands(world: World):
+    """Problems quote keys, values, names and lines harmlessly."""
     spec = json.loads(document())
     spec["spec"][EVIL] = EVIL
     spec["spec"]["suspend"] = {"until": EVIL}
@@ -134,14 +134,14 @@ def test_what_is_wrong_in_files_is_no_command(world: World):
     ],
     ids=str,
 )  # fmt: skip
-def test_what_the_command_line_says_is_no_command(world: World, arguments):
-    """Names of files and of branches come to a command line in CI: what quotes them quotes them harmlessly."""
+def test_text_of_the_command_line_is_not_a_command(world: World, arguments):
+    """In CI, names of files and branches get on the command line: errors quote them harmlessly."""
     world.batch("orders")
     run(world, *arguments)
 
 
-def test_what_stops_a_project_is_no_command(world: World):
-    """Reasons and owners of suspensions."""
+def test_text_of_a_suspension_is_not_a_command(world: World):
+    """Reasons and owners of suspensions are shown harmlessly."""
     text = (world.folder / "reconciler.yaml").read_text()
     reason = json.dumps(EVIL)
     world.write(

@@ -1,4 +1,4 @@
-"""Values that nobody expects."""
+"""Unusual JSON values."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=5,
 )
-"""Any JSON value, most often one that something stumbles over."""
+"""Any JSON value, most often one that code tends to mishandle."""

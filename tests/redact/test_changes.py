@@ -1,4 +1,4 @@
-"""Field differences without their secrets."""
+"""Masking of field changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOTH = ("(sensitive, changed)", "(sensitive, changed)")
     ],
 )
 def test_paths_are_read_back(path, keys):
-    """A path of a change becomes the keys it was written from; what is no path is one key."""
+    """The path of a change is parsed into its keys; other text is one key."""
     assert path_keys(path) == keys
 
 
@@ -49,5 +49,5 @@ def test_paths_are_read_back(path, keys):
     ],
 )
 def test_changes_are_masked(change, expected):
-    """A secret is hidden on both sides; where only a part is one, the rest is there to be reviewed."""
+    """A secret is masked on both sides; if only a part is secret, the rest is shown for review."""
     assert masked_change(change) == expected

@@ -1,4 +1,4 @@
-"""Characters that move, hide or command."""
+"""Escaping of characters that control a terminal or are invisible."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from reconciler.redact.escape import escape
     ],
 )
 def test_hidden_characters_become_visible(text, expected):
-    """Controls, overrides, invisible characters and line ends are written out; letters of any script stay."""
+    """Control characters, overrides, invisible characters and line ends are escaped; letters of any script stay."""
     assert expected == escape(text)
 
 
 def test_several_lines_keep_their_ends():
-    """With more than one line, line ends and tabs stay; carriage returns do not: they overwrite."""
+    """In text of several lines, line ends and tabs stay; carriage returns, which overwrite a line, do not."""
     assert escape("a\n\tb\rc", single_line=False) == "a\n\tb\\rc"
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
-def test_what_is_escaped_can_be_printed(text):
-    """Every text becomes one printable line that UTF-8 can carry."""
+def test_escaped_text_is_printable(text):
+    """Any text becomes one printable line that can be encoded as UTF-8."""
     shown = escape(text)
     assert shown.isprintable()
     shown.encode()

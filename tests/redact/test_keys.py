@@ -1,4 +1,4 @@
-"""Names that say that their value is a secret."""
+"""Recognition of secrets by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reconciler.redact.keys import harmless, secret_key, words
     ],
 )  # fmt: skip
 def test_names_of_secrets(key):
-    """Spark's redaction pattern, and the names other tools use, in every way of writing them."""
+    """Names that match Spark's redaction pattern or that other tools use for secrets, in each spelling."""
     assert secret_key(key)
 
 
@@ -36,7 +36,7 @@ def test_names_of_secrets(key):
     ],
 )  # fmt: skip
 def test_names_of_other_things(key):
-    """Identities, counters of words and ordinary settings are not names of secrets."""
+    """Identifiers, word counters and ordinary settings are not names of secrets."""
     assert not secret_key(key)
 
 
@@ -59,8 +59,8 @@ def test_names_of_other_things(key):
         ("PWD", "/srv/dir"),
     ],
 )
-def test_values_that_are_no_secrets(key, value):
-    """A reference, a count, a class, a path, nothing: hiding them would hide what people must review."""
+def test_harmless_values(key, value):
+    """A reference, count, class, path or empty value is shown, so that people can review it."""
     assert secret_key(key)
     assert harmless(key, value)
 
@@ -80,18 +80,18 @@ def test_values_that_are_no_secrets(key, value):
     ],
 )
 def test_values_that_may_be_secrets(key, value):
-    """A value that is not what the last word of its name says may well be the secret itself."""
+    """A value that does not match the last word of its name may be the secret itself."""
     assert not harmless(key, value)
 
 
 def test_words_of_a_name():
-    """Names are taken apart at separators and at changes of case."""
+    """Names are split at separators and at changes of case."""
     assert words("fs.s3a.secretKey") == ("fs", "s3a", "secret", "key")
     assert words("AWSSecretAccessKey") == ("aws", "secret", "access", "key")
 
 
 def test_the_package_is_cheap_to_import():
-    """Everything that logs imports it: neither pydantic nor deepdiff come with it."""
+    """Every module that logs imports it, so it imports neither pydantic nor deepdiff."""
     modules = ["escape", "keys", "logs", "request", "shapes", "text"]
     program = f"import sys, {', '.join(f'reconciler.redact.{module}' for module in modules)}\n"
     program += "sys.exit(any(name in sys.modules for name in ('pydantic', 'deepdiff', 'yaml', 'click')))"

@@ -1,4 +1,4 @@
-"""Log records without secrets."""
+"""Masking of log records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.redact.logs import MaskingFilter
 
 @pytest.fixture
 def log():
-    """A logger of its own, and what it has written."""
+    """A logger with the filter, and the stream it writes to."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.addFilter(MaskingFilter())
@@ -22,7 +22,7 @@ def log():
 
 
 def test_arguments_are_masked(log):
-    """A secret that comes in by an argument is masked, because the formatted message is what is masked."""
+    """A secret in an argument is masked, because the filter masks the formatted message."""
     logger, stream = log
     logger.warning("sending %s to %s", {"password": "hunter2"}, "https://u:hunter2@host/")
     assert "hunter2" not in stream.getvalue()
@@ -37,7 +37,7 @@ def test_control_characters_are_escaped(log):
 
 
 def test_tracebacks_and_stacks_are_masked(log):
-    """The text of an exception is masked too, wherever it is printed."""
+    """Tracebacks and stacks are masked too."""
     logger, stream = log
     secret = "hunter" + "2"
     try:
@@ -48,8 +48,8 @@ def test_tracebacks_and_stacks_are_masked(log):
     assert "ValueError: password=(sensitive)" in stream.getvalue()
 
 
-def test_a_broken_format_loses_nothing(log):
-    """A message whose arguments do not fit is still written, masked."""
+def test_a_wrong_format_loses_nothing(log):
+    """A message that does not match its arguments is still written, masked."""
     logger, stream = log
     logger.warning("two %s %s", "password=hunter2")  # noqa: PLE1206 - the mistake is the case
     assert stream.getvalue() == "two %s %s ('password=(sensitive)',)\n"

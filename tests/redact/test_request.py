@@ -1,4 +1,4 @@
-"""Secrets inside requests."""
+"""Masking of requests."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def batch(**overrides: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_requests_are_masked(request_, expected, places):
-    """Secrets go and everything else stays; the places are named; the request itself is left alone."""
+    """Secrets are masked and located, everything else stays, and the request itself is not changed."""
     before = copy.deepcopy(request_)
     assert masked(request_) == (request_ if expected is None else expected)
     assert secret_places(request_) == places
@@ -93,8 +93,8 @@ def test_requests_are_masked(request_, expected, places):
         (("containerOverrides", "command"), ["--password", "x"]),
     ],
 )
-def test_a_place_tells(keys, value):
-    """A value alone is judged by its path, its own content, or both."""
+def test_secrets_by_their_path(keys, value):
+    """A single value is judged by its path, its content, or both."""
     assert is_secret_at(keys, value)
     assert "x" not in json.dumps(masked_at(keys, value)).replace("(sensitive)", "") or value == 1234
 
@@ -110,13 +110,13 @@ def test_a_place_tells(keys, value):
         ((), {"a": 1}),
     ],
 )
-def test_a_place_does_not_tell(keys, value):
-    """A container's name says nothing about its command, and an argument alone says nothing about itself."""
+def test_values_that_their_path_does_not_make_secret(keys, value):
+    """The name of a container does not make its command secret, and a single argument is not known to be a secret."""
     assert not is_secret_at(keys, value)
     assert masked_at(keys, value) == value
 
 
 def test_embedded_json_that_is_too_deep_is_masked_as_text():
-    """A string that no JSON reader can follow is still searched for secrets."""
+    """A string nested too deep for a JSON parser is still searched for secrets."""
     deep = '{"a":' * 3000 + '{"password": "x"}' + "}" * 3000
     assert '"x"' not in masked({"v": deep})["v"]

@@ -1,4 +1,4 @@
-"""Secrets inside texts."""
+"""Masking of text."""
 
 from __future__ import annotations
 
@@ -101,25 +101,25 @@ SHOWN = [
 
 @pytest.mark.parametrize(("text", "expected"), HIDDEN, ids=[text[:40] for text, _ in HIDDEN])
 def test_secrets_are_hidden(text, expected):
-    """What looks like a secret, by name or shape, is replaced, and what is around it stays."""
+    """Anything that looks like a secret, by name or shape, is replaced; the text around it stays."""
     assert expected == mask_text(text)
 
 
 @pytest.mark.parametrize("text", SHOWN)
-def test_what_people_must_review_is_shown(text):
-    """Identities, counts, class names, references and addresses are no secrets, whatever they are called."""
+def test_harmless_text_is_shown(text):
+    """Identifiers, counts, class names, references and addresses are shown under any name."""
     assert text == mask_text(text)
 
 
 @pytest.mark.parametrize("text", [text for text, _ in HIDDEN] + SHOWN)
 def test_masking_twice_changes_nothing(text):
-    """A masked text can pass another mask: logs are masked again by their filter."""
+    """Masked text may be masked again, as the log filter does."""
     once = mask_text(text)
     assert once == mask_text(once)
 
 
-def test_a_sentence_keeps_what_follows_a_colon():
-    """Our own messages name fields before a colon; only shapes and assignments are masked in them."""
+def test_a_sentence_keeps_text_after_a_colon():
+    """In our own messages a colon follows a field's name, so only shapes and assignments are masked."""
     assert mask_sentence("spec.request.password: unknown field") == "spec.request.password: unknown field"
     assert mask_sentence("ValidationException: password=hunter2") == "ValidationException: password=(sensitive)"
 
@@ -131,14 +131,14 @@ def test_a_sentence_keeps_what_follows_a_colon():
     after=st.sampled_from(["", " --next", "' end", '"]', ", b: c", ";x=y", "&x=y"]),
     secret=st.text(alphabet="abcXYZ0129!#$%^*+-_/.~", min_size=6, max_size=30).map(lambda s: "q7" + s),
 )
-def test_a_value_after_a_secret_name_never_stays(before, key, separator, after, secret):
-    """Whatever stands around an assignment, its value is gone."""
+def test_a_value_after_a_secret_name_is_always_masked(before, key, separator, after, secret):
+    """The value is masked whatever surrounds the assignment."""
     assert secret not in mask_text(before + key + separator + secret + after)
 
 
 @given(st.text())
 def test_any_text_can_be_masked(text):
-    """Masking takes every text, and invents nothing but its mark."""
+    """Any text can be masked, and only marks are added."""
     assert len(mask_text(text)) <= len(text) + len(SENSITIVE) * (1 + text.count("\n") + len(text) // 2)
 
 
