@@ -38,7 +38,7 @@ class Job:
 
 
 def find_job(records: Records, job_id: str, now: float | None) -> Job | None:
-    """Returns what an id names, if AWS still knows it at `now`; with `None`, forgotten ones too."""
+    """Returns what an id names, if it can be looked up at `now`; with `None`, expired jobs too."""
     match = re.fullmatch(r"([^:#]+)(?:([:#])([0-9]{1,5}))?", job_id)
     run = records.run(match[1], now) if match else None
     if match is None or run is None or run.service != BATCH:
@@ -52,7 +52,7 @@ def find_job(records: Records, job_id: str, now: float | None) -> Job | None:
 
 
 def require_job(job_id: str, context: Context) -> Job:
-    """Returns what an id names. Raises `Missing` if AWS does not know it."""
+    """Returns what an id names. Raises `Missing` if it does not exist."""
     job = find_job(context.records, job_id, context.now)
     if job is None:
         raise Missing(f"Job {job_id} does not exist")
@@ -107,17 +107,17 @@ def _after_dependencies(records: Records, run: Run) -> Run:
 
 
 def cancel_job(params: Params, context: Context) -> Params:
-    """Fails a job that has not reached STARTING; has no effect, and gives no error, on one that has."""
+    """Fails a job that has not reached STARTING. On other jobs it has no effect and gives no error."""
     return _stop("cancel", params, context)
 
 
 def terminate_job(params: Params, context: Context) -> Params:
-    """Fails a job that has not ended; has no effect, and gives no error, on one that has."""
+    """Fails a job that has not ended. On other jobs it has no effect and gives no error."""
     return _stop("terminate", params, context)
 
 
 def stop_run(records: Records, run: Run, stop: Stop) -> None:
-    """Stores a stop of a run, with what follows for the jobs that wait for it."""
+    """Stores a stop of a run, and updates the jobs that wait for it."""
     update_dependents(records, records.change(run, facts=run.facts.stopped(stop)))
 
 

@@ -1,4 +1,4 @@
-"""The control endpoint, ``/_emulator/…``: settings, accepted runs, ending runs, starting afresh, faults.
+"""The control endpoint, ``/_emulator/…``: settings, accepted runs, ending a run, reset, faults.
 
 It is for people and their tests, so it speaks plain JSON and reports errors as ``{"error": …}``.
 """
@@ -38,7 +38,7 @@ class AcceptedRun:
 
 
 class Control:
-    """What can be seen and changed of an emulator, from Python and over HTTP. Wrong arguments raise `UsageError`."""
+    """Shows and changes an emulator, from Python and over HTTP. Invalid arguments raise `UsageError`."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -55,7 +55,7 @@ class Control:
         return self._state.change_settings(lambda settings: settings.changed(changes))
 
     def runs(self) -> list[AcceptedRun]:
-        """Returns every run accepted since the last reset, in the order of acceptance, forgotten ones too."""
+        """Returns every run accepted since the last reset, in the order of acceptance, expired ones too."""
         with self._state.reading() as records:
             accepted = [(run, run.request.get("tags", {}).get(TOKEN_TAG)) for run in records.accepted()]
         return [

@@ -41,7 +41,7 @@ class IdentifiedCall:
 
     @cached_property
     def run_names(self) -> frozenset[str]:
-        """The name of the run that it starts, or of the runs that it names by id, forgotten ones too."""
+        """The name of the run that it starts, or of the runs that it names by id, expired ones too."""
         body = self._body()
         own = body.get(_NAME_MEMBERS.get(self.operation, ""))
         if isinstance(own, str):

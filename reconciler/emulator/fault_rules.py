@@ -1,4 +1,4 @@
-"""Fault rules: which calls, what happens to the request, what the client gets; and what is wrong in a rule."""
+"""Fault rules: which calls, what happens to the request, what the client gets; and their validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines what the operations of a service are written with: their input, their context, their errors, and pages."""
+"""Defines the parts of which operations are made: input, context, errors, pages."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Search:
     before: int | None = None  # the `seq` at which an earlier page ended
 
     def conditions(self, now: float) -> Iterator[Condition]:
-        """Returns conditions that must all hold. They are exact but for `states`: live runs of every state match."""
+        """Returns conditions that must all hold. They are exact except for `states`: live runs in any state match."""
         optional: list[tuple[str, Any]] = [
             ("service = ?", self.service),
             ("place = ?", self.scope or None),
@@ -146,7 +146,7 @@ class Records:
         return run
 
     def run(self, run_id: str, now: float | None) -> Run | None:
-        """Returns the run with this id if AWS still knows it at `now`; with `None`, forgotten ones too."""
+        """Returns the run with this id, if it can be looked up at `now`; with `None`, expired runs too."""
         settings = self.settings
         condition, values = ("1", list[Any]())
         if now is not None:
@@ -155,7 +155,7 @@ class Records:
         return None if row is None else _run(row)
 
     def by_token(self, service: str, scope: str, token: str) -> Run | None:
-        """Returns the run that was accepted with this client token, even if it has ended or was forgotten."""
+        """Returns the run that was accepted with this client token, even if it has ended or expired."""
         statement = f"{_SELECT} WHERE service = ? AND place = ? AND token = ?"
         row = self.execute(statement, [service, scope, token]).fetchone()
         return None if row is None else _run(row)
@@ -175,7 +175,7 @@ class Records:
             yield _run(row)
 
     def accepted(self) -> Iterator[Run]:
-        """Yields every run accepted since the last reset, oldest first, forgotten ones too."""
+        """Yields every run accepted since the last reset, oldest first, expired ones too."""
         for row in self.execute(f"{_SELECT} ORDER BY seq"):
             yield _run(row)
 

@@ -1,4 +1,4 @@
-"""Keeps what the emulator remembers in one SQLite file that several processes may use at once."""
+"""Keeps the state of the emulator in one SQLite file that several processes may use at once."""
 
 from __future__ import annotations
 
