@@ -1,19 +1,19 @@
-"""What a service tells Prometheus, and whether it is well: ``/metrics`` and ``/healthz`` on one port."""
+"""Metrics and health of a service: ``/metrics`` and ``/healthz`` on one port."""
 
 from __future__ import annotations
 
 from collections import Counter as Count
-from collections.abc import Callable, Iterable, Sequence
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
-from werkzeug.serving import WSGIRequestHandler, make_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app, start_http_server
 
 from reconciler.core.submission import RunState
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.ports import Clock
     from reconciler.core.state import Recorded
@@ -22,62 +22,62 @@ PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram of a pass's duration, seconds."""
 
 HEALTHY_PAUSES = 3
-"""How many pauses without a good pass are still well."""
+"""How many intervals without a good pass are still healthy."""
 
 HEALTHY_SECONDS = 120.0
-"""The least time without a good pass that is still well."""
+"""At least this long without a good pass is still healthy."""
 
 
 class Metrics:
-    """The metrics of one service. Safe for threads. `every` is the pause between passes, seconds."""
+    """The metrics of one service. Safe for threads. `every` is the interval between passes, seconds."""
 
     def __init__(self, clock: Clock, every: float) -> None:
         self._clock, self._patience = clock, max(HEALTHY_SECONDS, HEALTHY_PAUSES * every)
         self.registry = registry = CollectorRegistry()
         self._began = clock.now()
         self._last_good: float | None = None
-        self._passes = Counter("reconciler_passes", "Passes, by how they ended.", ["result"], registry=registry)
+        self._passes = Counter("reconciler_passes", "Passes, by result.", ["result"], registry=registry)
         self._seconds = Histogram(
             "reconciler_pass_duration_seconds", "How long a pass took.", registry=registry, buckets=PASS_BUCKETS
         )
         self._actions = Counter(
-            "reconciler_actions", "Actions carried out, by kind and outcome.", ["action", "outcome"], registry=registry
+            "reconciler_actions", "Applied actions, by action and outcome.", ["action", "outcome"], registry=registry
         )
-        self._runs = Gauge("reconciler_runs", "Newest runs of the specs, by state.", ["state"], registry=registry)
-        self._holds = Gauge("reconciler_holds", "Specs that need a person or an answer.", registry=registry)
-        self._position = Gauge("reconciler_ledger_position", "Last position of the ledger.", registry=registry)
+        self._runs = Gauge("reconciler_runs", "The newest run of each spec, by state.", ["state"], registry=registry)
+        self._holds = Gauge(
+            "reconciler_holds", "Specs on hold: an action is required, or an outcome is unknown.", registry=registry
+        )
+        self._position = Gauge("reconciler_ledger_position", "Newest position of the ledger.", registry=registry)
         self._calls = Counter("reconciler_api_calls", "Calls to AWS, by operation.", ["operation"], registry=registry)
         self._throttles = Counter(
             "reconciler_api_throttles", "Calls that AWS throttled, by operation.", ["operation"], registry=registry
         )
-        age = Gauge(
-            "reconciler_last_good_pass_age_seconds", "Time since the last pass that was good.", registry=registry
-        )
+        age = Gauge("reconciler_last_good_pass_age_seconds", "Seconds since the last good pass.", registry=registry)
         age.set_function(self.age)
 
     def age(self) -> float:
-        """Seconds since the last good pass, or since the start where there was none."""
+        """Returns the seconds since the last good pass; before the first one, since the start."""
         return max(0.0, self._clock.now() - (self._began if self._last_good is None else self._last_good))
 
     def healthy(self) -> bool:
-        """Whether the last good pass is recent enough."""
+        """Returns whether the last good pass is recent enough."""
         return self.age() <= self._patience
 
     def called(self, operation: str, throttled: bool) -> None:
-        """One call to AWS."""
+        """Counts one call to AWS."""
         self._calls.labels(operation).inc()
         if throttled:
             self._throttles.labels(operation).inc()
 
     def passed(self, seconds: float, *, good: bool) -> None:
-        """One pass ended; a failed one counts too."""
+        """Counts a pass that ended, good or failed."""
         self._seconds.observe(seconds)
         self._passes.labels("good" if good else "failed").inc()
         if good:
             self._last_good = self._clock.now()
 
-    def told(self, plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> None:
-        """What a pass did, and how things stand after it."""
+    def applied(self, plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> None:
+        """Counts the actions of a pass, and sets the gauges to the state after it."""
         for action, result in zip(plan.actions, results, strict=True):
             if action.effective:
                 self._actions.labels(str(action.action), str(result.outcome)).inc()
@@ -89,19 +89,18 @@ class Metrics:
 
 
 class Endpoint:
-    """Serves the metrics of one service until it is closed."""
+    """Serves ``/metrics`` and ``/healthz`` of one service until it is closed."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        """Listens at once. Raises `UsageError` where the port is taken."""
+        """Listens at once. Raises `UsageError` if the port is taken."""
         try:
-            self._server = make_server(host, port, _application(metrics), threaded=True, request_handler=_Quiet)
-        except (OSError, SystemExit) as error:  # werkzeug leaves by the latter where the port is taken
+            self._server, self._thread = start_http_server(port, host, metrics.registry)
+        except OSError as error:
             raise UsageError(
-                f"metrics cannot be served on {host}:{port}: it is taken, or not of this machine"
+                f"metrics cannot be served on {host}:{port}: the port is taken, or the address is not of this machine"
             ) from error
-        self.port = self._server.port
-        self._thread = Thread(target=self._server.serve_forever, name="reconciler-metrics", daemon=True)
-        self._thread.start()
+        self._server.set_app(_with_health(make_wsgi_app(metrics.registry), metrics))
+        self.port = self._server.server_port
 
     def close(self) -> None:
         """Stops serving."""
@@ -110,20 +109,13 @@ class Endpoint:
         self._thread.join()
 
 
-class _Quiet(WSGIRequestHandler):
-    """Scrapes are not worth a line."""
+def _with_health(scrape: WSGIApplication, metrics: Metrics) -> WSGIApplication:
+    """Adds ``/healthz`` to the application of prometheus_client, which answers every path with the metrics."""
 
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - the name in werkzeug
-        """Nothing."""
-
-
-def _application(metrics: Metrics) -> Any:  # noqa: ANN401 - a WSGI application
-    scrape = make_wsgi_app(metrics.registry)
-
-    def respond(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def respond(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO")
         if path == "/metrics":
-            return scrape(environ, start)  # type: ignore[no-any-return]
+            return scrape(environ, start)
         if path != "/healthz":
             return _plain(start, "404 Not Found", "there are /metrics and /healthz")
         if metrics.healthy():
@@ -133,6 +125,6 @@ def _application(metrics: Metrics) -> Any:  # noqa: ANN401 - a WSGI application
     return respond
 
 
-def _plain(start: Callable[..., Any], status: str, text: str) -> Iterable[bytes]:
+def _plain(start: StartResponse, status: str, text: str) -> Iterable[bytes]:
     start(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [text.encode() + b"\n"]

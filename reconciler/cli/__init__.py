@@ -1,16 +1,16 @@
 """The command line: parse, call, print, pick an exit code.
 
-What may live here: click commands, one module each, and what they share about options, terminals and exit codes. What
-may not: decisions, AWS, storage. Start-up stays lean: a module imports only click and its neighbours at its top, and
-everything else when its command runs, so that ``--help`` and ``--version`` load nothing more.
+What may live here: click commands, and what they share about options, output, signals and exit codes. What may not:
+decisions, AWS, storage. Start-up stays lean: a module imports only click and its neighbours at its top, and the rest
+when its command runs, so that ``--help`` and ``--version`` load nothing more.
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code; the entry point of the installed ``reconciler`` script.
 
-    `arguments` are those after the program's name, `None`: the process's own.
+    `arguments` are those after the program's name; `None` means those of the process.
     """
-    from reconciler.cli.process import run
+    from reconciler.cli.program import run
 
     return run(arguments)

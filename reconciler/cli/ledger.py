@@ -1,28 +1,264 @@
-"""`reconciler ledger`."""
+"""`reconciler ledger init`, `verify`, `copy` and `export`: maintain the ledger of a target."""
 
 from __future__ import annotations
 
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from reconciler.cli.table import Table
+from reconciler.cli.exit_codes import DONE, ERROR
+from reconciler.cli.options import format_option, ledger_options, place_options, takes_options
+from reconciler.cli.output import coloured, echo_error, out, out_json
+from reconciler.cli.program import LazyGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.app.options import CommandOptions
+    from reconciler.app.session import Session
+    from reconciler.core.findings import Finding
+    from reconciler.core.identity import Place
+    from reconciler.ledger.open import Policy
+    from reconciler.ledger.verify import Report
+    from reconciler.model.base import JSON
 
 COMMANDS = {
-    "init": "Make the store ready, and say what to turn on.",
-    "verify": "Walk the whole log and say what is wrong with it.",
-    "copy": "Put a ledger into another store, or move it to another place.",
-    "export": "Print every event as a line of JSON.",
+    "init": ("ledger:init", "Prepare the store, and list the policies to add."),
+    "verify": ("ledger:verify", "Check the whole log, and say what is wrong with it."),
+    "copy": ("ledger:copy", "Copy a ledger to another store, or move it to another place."),
+    "export": ("ledger:export", "Print every event as a line of JSON."),
 }
-"""Every command with its line of help. Each is `reconciler.cli.ledger_NAME.command`."""
 
-HELP = """Look after the ledger of a target.
+INIT_MARKS = {"OK": "OK", "WARN": "ADVICE", "FAIL": "NG"}
+"""How `ledger init` prints a severity."""
 
-\b
-Examples:
-  reconciler ledger verify -t prod
-  reconciler ledger copy sqlite:///ledger.sqlite s3://acme-ledger/analytics -t prod
-"""
+RESULTS = {"OK": "OK", "WARN": "SKIP", "FAIL": "NG"}
+"""How `ledger verify` prints a severity, in text and in JSON."""
+
+PROGRESS_EVERY = 1000
+"""Positions from one line of progress to the next."""
 
 
-@click.group("ledger", cls=Table, table=COMMANDS, module="reconciler.cli.ledger_{}", help=HELP)
-def command() -> None:
-    """Its commands do everything."""
+@click.group("ledger", cls=LazyGroup, table=COMMANDS)
+def ledger() -> None:
+    """Maintain the ledger of a target.
+
+    \b
+    Examples:
+      reconciler ledger verify -t prod
+      reconciler ledger copy sqlite:///ledger.sqlite s3://acme-ledger/analytics -t prod
+    """
+
+
+@click.command("init")
+@ledger_options
+@takes_options
+def init(options: CommandOptions) -> int:
+    """Prepare the store of a target's ledger, and list the policies to add.
+
+    \b
+    dynamodb://TABLE       creates the table, or checks an existing one
+    s3://BUCKET/PREFIX     checks the bucket: conditional writes, versioning, lifecycle rules
+    sqlite:///PATH         needs nothing: the first write creates the file
+
+    Nothing that exists is changed, and you can run it again at any time.
+
+    \b
+    Example:
+      reconciler ledger init -t prod
+
+    Exit code 1 if a setting would endanger a ledger there.
+    """
+    from reconciler.app.session import opened
+    from reconciler.core.findings import Severity
+    from reconciler.ledger.open import Policy
+
+    wrong, policies = 0, []
+    with opened(options) as session:
+        place = session.place
+        out(f"Ledger {session.ledger.address} of project {place.project}, target {place.target}")
+        out(f"(account {place.account}, region {place.region})\n")
+        for finding in _prepare(session):
+            if isinstance(finding, Policy):
+                policies.append(finding)
+            else:
+                wrong += finding.severity is Severity.FAIL
+                out(f"{f'[{INIT_MARKS[finding.severity]}]':9}{finding.message}.")
+    for policy in policies:
+        out(f"\n{policy.title}\n\n{policy.text}")
+    if wrong:
+        echo_error(f"Error: the ledger {session.ledger.address} is not safe there: see the lines marked [NG].")
+    return ERROR if wrong else DONE
+
+
+def _prepare(session: Session) -> Iterator[Finding | Policy]:
+    """Prepares the store. Checks the account first if something may be created in it."""
+    from reconciler.ledger.open import prepare
+
+    if not session.ledger.address.startswith("sqlite:"):
+        session.aws.check()
+    return prepare(session.ledger.address, session.root, session.place)
+
+
+@click.command("verify")
+@format_option("json")
+@click.option("--new-snapshot", is_flag=True, help="Save a new snapshot of the ledger if it has no damage.")
+@place_options
+@takes_options
+def verify(options: CommandOptions, output_format: str, new_snapshot: bool) -> int:
+    """Check the whole log of the target's ledger, without trusting a snapshot: gaps, the chain of checksums, events
+    that cannot be read or cannot follow each other, whose ledger it is, and whether the snapshot is correct.
+
+    Exits 1 if something is wrong, and says where and what to do. Changes nothing without --new-snapshot.
+
+    \b
+    Examples:
+      reconciler ledger verify -t prod
+      reconciler ledger verify -t prod --format json
+    """
+    from reconciler.app.ledgers import ledger_site, verified
+
+    report = verified(ledger_site(options), renew=new_snapshot)
+    if output_format == "json":
+        out_json(report_json(report))
+    else:
+        out(report_text(report, color=coloured()))
+    return ERROR if report.wrong() else DONE
+
+
+def report_text(report: Report, color: bool = False) -> str:
+    """Returns one line for each finding, ``[OK]``, ``[NG]`` or ``[SKIP]``, with what to do below it, and a summary."""
+    from reconciler.render.text import GREEN, RED, YELLOW, Style, lines_text, plain
+
+    style = Style(color)
+    paints = {"OK": GREEN, "FAIL": RED, "WARN": YELLOW}
+    lines = []
+    for finding in report.findings:
+        mark = style.paint(f"[{RESULTS[finding.severity]}]", paints[finding.severity])
+        lines.append(f"{mark} {finding.check}: {plain(_message(finding))}")
+        lines += [f"     {plain(finding.advice)}"] if finding.advice else []
+    checks = len({finding.check for finding in report.findings})
+    end = f"{len(report.wrong())} of {checks} checks failed." if report.wrong() else "nothing is wrong."
+    counts = f"{report.positions} positions, {report.events} events"
+    return lines_text([*lines, "", plain(f"{report.address}: {counts}, {end}")])
+
+
+def _message(finding: Finding) -> str:
+    return finding.message if finding.position is None else f"position {finding.position}: {finding.message}"
+
+
+def report_json(report: Report) -> JSON:
+    """Returns ``{"ledger", "ok", "positions", "events", "head", "checks": [{"check", "result", "position", …}]}``."""
+    return {
+        "ledger": report.address,
+        "ok": not report.wrong(),
+        "positions": report.positions,
+        "events": report.events,
+        "head": report.head,
+        "checks": [
+            {
+                "check": str(finding.check),
+                "result": RESULTS[finding.severity],
+                "position": finding.position,
+                "message": finding.message,
+                "advice": finding.advice,
+            }
+            for finding in report.findings
+        ],
+    }
+
+
+@click.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("destination", metavar="TO")
+@click.option("--rename", is_flag=True, help="Move the ledger of another place to the chosen target.")
+@click.option("--from-project", metavar="NAME", help="The project of FROM.  [default: this one]")
+@click.option("--from-target", metavar="NAME", help="The target of FROM.  [default: the chosen one]")
+@click.option("--from-region", metavar="NAME", help="The region of FROM.  [default: the target's]")
+@place_options
+@takes_options
+def copy(
+    options: CommandOptions,
+    *,
+    source: str,
+    destination: str,
+    rename: bool,
+    from_project: str | None,
+    from_target: str | None,
+    from_region: str | None,
+) -> int:
+    """Copy the target's ledger from one address to another, byte for byte, and verify the copy.
+
+    Addresses are as in reconciler.yaml: sqlite:///PATH, s3://BUCKET/PREFIX, dynamodb://TABLE. Stop everything that
+    writes to FROM first. An interrupted copy continues where TO ends; TO must contain nothing else. FROM remains
+    unchanged.
+
+    With --rename, FROM belongs to another project, target, account or region, and the copy belongs to the chosen
+    target: its first event and the chain are written anew, and an event at the end records it.
+
+    \b
+    Examples:
+      reconciler ledger copy sqlite:///ledger.sqlite s3://acme-ledger/analytics -t prod
+      reconciler ledger copy s3://acme-ledger/old s3://acme-ledger/new -t prod --rename --from-project old-name
+    """
+    from reconciler.app.ledgers import Origin, copied, ledger_site
+    from reconciler.render.text import plain
+
+    site = ledger_site(options)
+    origin = Origin(from_project, from_target, from_region)
+    done, report = copied(site, source, destination, rename=rename, origin=origin, progress=_print_progress)
+    there = f", of which {done.already} were there before" if done.already else ""
+    out(plain(f"{done.positions} positions of {source} are in {destination}{there}."))
+    if done.renamed_from is not None:
+        out(plain(f"It was {_place_text(done.renamed_from)}, and is {_place_text(site.place)}."))
+    out(report_text(report, color=coloured()))
+    if report.wrong():
+        return ERROR
+    if destination != site.address:
+        out("")
+        out(plain(f"Now write ledger: {destination} for target {site.place.target} in reconciler.yaml."))
+    out(plain(f"{source} was not changed. Make sure that nothing writes to it any more."))
+    return DONE
+
+
+def _print_progress(position: int) -> None:
+    if position % PROGRESS_EVERY == 0 and sys.stderr.isatty():
+        echo_error(f"position {position} …")
+
+
+def _place_text(place: Place) -> str:
+    return f"project {place.project}, target {place.target}, account {place.account}, region {place.region}"
+
+
+@click.command("export")
+@click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after position N.")
+@place_options
+@takes_options
+def export(options: CommandOptions, after: int) -> int:
+    """Print every event of the target's ledger, oldest first, one JSON object a line, with its position.
+
+    Nothing is masked: requests contain what the specs contain, secrets included. Protect the output as you protect the
+    specs. The chain is checked on the way.
+
+    \b
+    Examples:
+      reconciler ledger export -t prod > ledger.jsonl
+      reconciler ledger export -t prod --after 5120 >> ledger.jsonl
+    """
+    from reconciler.app.ledgers import ledger_site, opened_store
+    from reconciler.core.events import encode
+    from reconciler.ledger.codec import walk
+
+    site = ledger_site(options)
+    with opened_store(site) as store:
+        for position, _, batch in walk(store, site.place, after):
+            for event in batch.events:
+                out(_export_line({"position": position, **encode(event)}))
+    return DONE
+
+
+def _export_line(event: dict[str, Any]) -> str:
+    """Returns ASCII without control characters: a terminal takes nothing in it for a command."""
+    return json.dumps(event, separators=(",", ":")).replace("\x7f", "\\u007f")

@@ -1,105 +1,248 @@
-"""`reconciler plan`."""
+"""`reconciler plan` and `apply`: show what would change, confirm, and apply it."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.options import chosen, ledger_options, moment, pass_options, selection_options
-from reconciler.cli.terminal import out
-from reconciler.cli.verdict import after_plan
+from reconciler.cli.exit_codes import ERROR, apply_exit_code, plan_exit_code
+from reconciler.cli.options import (
+    format_option,
+    ledger_options,
+    parse_moment,
+    pass_options,
+    selection_options,
+    stacked,
+    takes_options,
+    yes_option,
+)
+from reconciler.cli.output import coloured, confirm, echo_error, json_line, out, out_json, progress
+from reconciler.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from reconciler.core.plan import Plan
+    from collections.abc import Sequence
+    from datetime import datetime
 
-HELP = """Show what an apply would do, and write nothing.
+    from reconciler.app.options import CommandOptions
+    from reconciler.app.session import Session
+    from reconciler.core.plan import ActionResult, Plan
+    from reconciler.model.project import Limits
 
-Runs that may still change are asked for their state first; --no-refresh plans from what is recorded. With --out the
-plan is also kept in a file, which `reconciler apply FILE` carries out exactly, or refuses if something moved.
-
-\b
-Examples:
-  reconciler plan
-  reconciler plan -t prod --out prod.plan
-  reconciler plan -t prod --format markdown --only orders-daily
-
-Exit code 0 for every plan that could be made. With --detailed-exitcode: 2 when there is something to do, 3 when
-something is held or not known.
-"""
+plan_options = stacked(selection_options, pass_options, ledger_options)
 
 
-@click.command("plan", help=HELP)
-@click.option("--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Keep the plan.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
-@click.option("--no-refresh", is_flag=True, help="Ask AWS nothing: plan from what is recorded.")
-@click.option("--detailed-exitcode", is_flag=True, help="2 when changes are pending, 3 when something needs a person.")
-@click.option("--at", callback=moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone).")
-@selection_options
-@pass_options
-@ledger_options
-@click.pass_context
-def command(
-    context: click.Context,
-    /,
+@click.command("plan")
+@click.option(
+    "--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan in a file."
+)
+@format_option("json", "markdown")
+@click.option("--no-refresh", is_flag=True, help="Do not call AWS; plan from the recorded state.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending, 3 if an action is required.")
+@click.option(
+    "--at", callback=parse_moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone)."
+)
+@plan_options
+@takes_options
+def plan(
+    options: CommandOptions,
     *,
     file: Path | None,
-    form: str,
+    output_format: str,
     no_refresh: bool,
     detailed_exitcode: bool,
     at: datetime | None,
-    **shared: Any,  # noqa: ANN401 - click's own values
 ) -> int:
-    """Plans, prints, and keeps the plan if a file is named."""
+    """Show what an apply would do, and write nothing.
+
+    AWS is asked for the state of every run that may still change; --no-refresh plans from the recorded state. With
+    --out, the plan is also saved in a file. `reconciler apply FILE` carries out exactly this plan, and refuses it if a
+    spec in it changed since.
+
+    \b
+    Examples:
+      reconciler plan
+      reconciler plan -t prod --out prod.plan
+      reconciler plan -t prod --format markdown --only orders-daily
+
+    Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
+    unknown.
+    """
+    from reconciler.app.plan_file import write
     from reconciler.app.reconcile import assume, explain, make_plan, observe, read
     from reconciler.app.session import opened
 
-    with opened(chosen(context, shared)) as session:
+    with opened(options) as session:
         inputs, applied_later = read(session), file is not None
         if not no_refresh:
             assume(inputs, observe(session, inputs), absence=not applied_later)
         plan = explain(session, make_plan(session, inputs, now=at, may_repeat=not applied_later))
         limits = session.limits
-    out(_rendered(plan, form))
+    _print_plan(plan, output_format)
     plan.check(limits)
     if file is not None:
-        _keep(plan, file)
-        if form == "text":
-            out(_kept(file))
-    return after_plan(plan, inputs.recorded, detailed=detailed_exitcode)
+        write(file, plan)
+        if output_format == "text":
+            _print_saved(file)
+    return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode)
 
 
-def _rendered(plan: Plan, form: str) -> str:
-    import sys
-
-    from reconciler.cli.terminal import coloured
-
-    if form == "json":
-        from reconciler.render.plan_json import dumps, plan_json
-
-        return dumps(plan_json(plan))
-    if form == "markdown":
-        from reconciler.render.plan_markdown import plan_markdown
-
-        return plan_markdown(plan)
+def _print_plan(plan: Plan, output_format: str) -> None:
+    from reconciler.render.plan_json import plan_json
+    from reconciler.render.plan_markdown import plan_markdown
     from reconciler.render.plan_text import plan_text
 
-    return plan_text(plan, color=coloured(sys.stdout))
+    if output_format == "json":
+        out_json(plan_json(plan))
+    else:
+        out(plan_markdown(plan) if output_format == "markdown" else plan_text(plan, color=coloured()))
 
 
-def _kept(file: Path) -> str:
+def _print_saved(file: Path) -> None:
     import shlex
 
     from reconciler.render.text import inert, plain
 
-    named = plain(str(file))
-    return "\n" + inert(f"Kept in {named}. To carry out exactly this: reconciler apply {plain(shlex.quote(str(file)))}")
+    name, argument = plain(str(file)), plain(shlex.quote(str(file)))
+    out("\n" + inert(f"Saved in {name}. To apply exactly this plan: reconciler apply {argument}"))
 
 
-def _keep(plan: Plan, file: Path) -> None:
-    """Writes the plan file: whole or not at all, for its owner's eyes only, since requests may hold secrets."""
-    from reconciler.cli.plan_file import write
+@click.command("apply")
+@click.argument("plan_file", required=False, metavar="[PLANFILE]", type=click.Path(path_type=Path, dir_okay=False))
+@yes_option
+@format_option("json")
+@plan_options
+@takes_options
+def apply(options: CommandOptions, plan_file: Path | None, yes: bool, output_format: str) -> int:
+    """Show the plan, confirm, and apply it: submit what git asks for and has not run yet.
 
-    write(file, plan)
+    Each change runs once, however often you run this. With PLANFILE, from `reconciler plan --out`, exactly that plan is
+    applied; if a spec in it changed since, nothing is submitted, and the error names the spec.
+
+    \b
+    Examples:
+      reconciler apply -t prod
+      reconciler apply -t prod --yes --format json
+      reconciler apply prod.plan
+
+    Exit code 3 if a job was rejected, or something is on hold or unknown.
+    """
+    from reconciler.app.notifications import notify
+    from reconciler.app.reconcile import explain, prepare
+    from reconciler.app.session import opened
+
+    how = ApplyOptions(ask=not yes, as_json=output_format == "json")
+    if plan_file is not None:
+        return _apply_file(options, plan_file, how)
+    with opened(options) as session:
+        plan = explain(session, prepare(session)[1])
+        results, code = show_and_apply(session, plan, session.limits, how)
+        notify(session, plan, results)
+        return code
+
+
+def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions) -> int:
+    """Applies the plan in a file. Specs are not read: the approved plan is what runs."""
+    from dataclasses import replace
+
+    from reconciler.app.plan_file import check, read
+    from reconciler.app.session import opened
+
+    if options.only or options.labels or options.allow_rollback:
+        raise click.UsageError("a plan file is applied whole: --only, -l and --allow-rollback belong to `plan --out`")
+    plan = read(file)
+    with opened(options, fallback_target=plan.place.target) as session:
+        check(session, plan)
+        return show_and_apply(session, plan, None, replace(how, exactly=True))[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How to apply a plan: whether to ask first, whether standard output is JSON, whether the plan must be applied
+    exactly, and the name for a line of summary on standard error (`None`: no line), which is JSON with `json_log`."""
+
+    ask: bool
+    as_json: bool
+    exactly: bool = False
+    log: str | None = None
+    json_log: bool = False
+
+
+def show_and_apply(
+    session: Session, plan: Plan, limits: Limits | None, how: ApplyOptions
+) -> tuple[tuple[ActionResult, ...], int]:
+    """Shows a plan, confirms it if asked to, applies it, and prints the results. Returns the results, which are empty
+    if the operator said no, and the exit code.
+
+    Raises `LimitExceeded` if the plan exceeds `limits` (`None`: no limits), `AccountMismatch` before anything is sent,
+    and `ReconcilerError` if it cannot ask.
+    """
+    from reconciler.app.reconcile import apply_plan, check_account
+    from reconciler.render.plan_text import plan_text
+
+    if how.as_json:
+        for warning in plan.warnings:  # people read standard error while a program reads the JSON
+            echo_error(f"Warning: {warning}")
+    else:
+        out(plan_text(plan, color=coloured()))
+    if limits is not None:
+        plan.check(limits)
+    if plan.pending and how.ask:
+        check_account(session, plan)  # before the question: the wrong account is worth knowing before a yes
+        shown = plan_text(plan, color=False) if how.as_json else None
+        question = f"Do you want to perform these actions in target {plan.place.target}?"
+        if not confirm(question, command="apply", refused="submitted", shown=shown):
+            return (), ERROR
+    with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
+        results = apply_plan(session, plan, shown_progress, stop)
+    _print_results(_with_suggestions(session, plan, results), results, how)
+    if how.log is not None:
+        echo_error(summary(how.log, plan, results, session.ledger.recorded.position, as_json=how.json_log))
+    if stop.is_set():
+        echo_error("Interrupted. The ledger contains the calls without an outcome; the next pass resolves them.")
+    else:
+        session.ledger.refresh()  # another pass may have ended a submission that it took over
+    recorded = session.ledger.recorded
+    return results, apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
+
+
+def announce_stop() -> None:
+    """Prints what happens after the first signal."""
+    echo_error("Stopping: nothing new is sent, and calls under way get a few seconds to be recorded.")
+
+
+def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Plan:
+    """Adds commands for the operator to each submission that became unknown."""
+    from dataclasses import replace
+
+    from reconciler.core.plan import ActionOutcome
+    from reconciler.core.suggested_commands import remedy
+
+    recorded, target, seconds = session.ledger.recorded, plan.place.target, session.target.settleSeconds
+    actions = [
+        replace(action, remedy=remedy(action.name, action.client_token, recorded, target, seconds))
+        if result.outcome == ActionOutcome.UNKNOWN
+        else action
+        for action, result in zip(plan.actions, results, strict=True)
+    ]
+    return replace(plan, actions=tuple(actions))
+
+
+def _print_results(plan: Plan, results: Sequence[ActionResult], how: ApplyOptions) -> None:
+    from reconciler.render.plan_json import result_json
+    from reconciler.render.results import results_text
+
+    if how.as_json:
+        out_json(result_json(plan, results))
+    elif plan.pending:
+        out("\n" + results_text(plan, results, color=coloured()))
+
+
+def summary(name: str, plan: Plan, results: Sequence[ActionResult], position: int, *, as_json: bool) -> str:
+    """Returns one line about a pass."""
+    from reconciler.render.results import pass_json, pass_line
+
+    line = pass_line(name, plan, results, position)
+    return json_line(line, {"event": "pass", **pass_json(plan, results, position)}) if as_json else line

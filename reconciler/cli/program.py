@@ -1,37 +1,47 @@
-"""The `reconciler` command: global options, and a table of commands that are imported when they run."""
+"""The `reconciler` command: its commands, its exit code, and one sentence for every error."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, TextIO, cast
 
 import click
 
 from reconciler import __version__
-from reconciler.cli.options import GLOBAL_OPTIONS, given_here
-from reconciler.cli.table import Table
+from reconciler.cli.exit_codes import DONE, ERROR, USAGE
+from reconciler.cli.options import combined, global_options
+from reconciler.cli.output import OutputRefused, echo_error, flush, print_problems, standard_streams
+from reconciler.cli.signals import interruptible
+from reconciler.errors import ReconcilerError, SpecErrors, UsageError
+
+TRACEBACK_FROM = 2  # -v's
 
 COMMANDS = {
-    "init": "Start a project: reconciler.yaml, an example of each kind, a schema for editors.",
-    "validate": "Check every spec, offline.",
-    "plan": "Show what an apply would do; write nothing.",
-    "apply": "Plan, show, ask, do.",
-    "reconcile": "One pass without asking, within the limits.",
-    "status": "Each spec: what is asked for, its last run, how that stands.",
-    "history": "Everything the ledger holds about one spec.",
-    "why": "From a run to the commit that asked for it, or back.",
-    "cancel": "Stop the live runs of a spec.",
-    "retry": "Ask for one more attempt of what failed, was cancelled, lost or rejected.",
-    "backfill": "Ask for runs of past slots.",
-    "resolve": "Decide a submission whose outcome is unknown: send it again, or never.",
-    "adopt": "Make an existing run a spec's current submission; submit nothing.",
-    "graph": "Which spec waits for which.",
-    "ledger": "Look after the ledger: init, verify, copy, export.",
-    "fsck": "Hold the ledger against AWS; with --adopt, record again what a lost one knew.",
-    "schema": "JSON Schema of the files, for editors.",
-    "emulator": "Serve the embedded AWS on a port, for tests of your own tools.",
-    "completion": "Completion script for bash, zsh or fish.",
+    "init": ("project:init", "Start a project: reconciler.yaml, an example of each kind, a schema for editors."),
+    "validate": ("project:validate", "Check every spec, offline."),
+    "plan": ("plan:plan", "Show what an apply would do; write nothing."),
+    "apply": ("plan:apply", "Show the plan, confirm, and apply it."),
+    "reconcile": ("service:reconcile", "Run one pass without confirmation, or one every so often."),
+    "status": ("status:status", "Show each spec: the run it should have, its last run, and the state of that run."),
+    "history": ("inspect:history", "Show everything that the ledger contains about one spec."),
+    "why": ("inspect:why", "Find the commit that caused a run, or the run of a spec."),
+    "cancel": ("decisions:cancel", "Stop the live runs of a spec."),
+    "retry": ("decisions:retry", "Request one more attempt of a failed, cancelled, lost or rejected submission."),
+    "backfill": ("decisions:backfill", "Request runs of past slots."),
+    "resolve": ("decisions:resolve", "Decide a submission with an unknown outcome: send it again, or never."),
+    "adopt": ("decisions:adopt", "Assign an existing run to a spec; submit nothing."),
+    "graph": ("inspect:graph", "Show which spec waits for which."),
+    "ledger": ("ledger:ledger", "Maintain the ledger: init, verify, copy, export."),
+    "fsck": ("fsck:fsck", "Check the ledger against AWS; with --adopt, rebuild a lost one."),
+    "schema": ("project:schema", "Print the JSON Schema of the files, for editors."),
+    "emulator": ("emulator:emulator", "Serve the embedded AWS emulator on a port, to test your own tools."),
+    "completion": ("project:completion", "Print the completion script for bash, zsh or fish."),
 }
-"""Every command with its line of help, in the order people meet them. Each is `reconciler.cli.NAME.command`."""
+"""Where each command is (module of this package and function), and its line of help, in the order of the help."""
 
 HELP = """Job runs from git: specs in YAML, a plan to review, each run submitted at most once.
 
@@ -42,21 +52,148 @@ Example:
 
 \b
 Exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan --detailed-exitcode);
-3 something needs a person or is not known yet; 64 wrong usage.
+3 action required, or outcome unknown; 64 wrong usage.
 """
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it runs. `table`: see `COMMANDS`."""
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **more: Any) -> None:  # noqa: ANN401 - click's own values
+        super().__init__(*args, **more)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names, in the order of the table."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command; `None` if there is none of that name."""
+        if cmd_name not in self.table:
+            return None
+        location, short_help = self.table[cmd_name]
+        module, _, function = location.partition(":")
+        command = cast("click.Command", getattr(import_module(f"reconciler.cli.{module}"), function))
+        command.short_help = short_help  # shells show it beside a completion
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolves as click does, and suggests a command for a name that is nearly one."""
+        name = args[0]
+        if name not in self.table and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, self.table, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            ctx.fail(f"there is no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the table, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help) for name, (_, short_help) in self.table.items()])
 
 
 @click.group(
     "reconciler",
-    cls=Table,
+    cls=LazyGroup,
     table=COMMANDS,
-    module="reconciler.cli.{}",
     help=HELP,
-    params=GLOBAL_OPTIONS(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@global_options
 @click.version_option(__version__, "--version", message="%(prog)s %(version)s")
 @click.pass_context
-def program(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - click's own values
-    """Keeps what was given before the command's name for the command."""
-    context.obj = given_here({}, given)
+def program(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - click's own values
+    """Keeps the options before the command's name for the command."""
+    context.obj = combined({}, values)
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Runs one command and returns its exit code. Never raises: errors are printed to standard error."""
+    with standard_streams():
+        code = _exit_code(arguments)
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _discard(sys.stderr)
+        return code
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    try:
+        with interruptible():
+            return _run_command(arguments)
+    except click.ClickException as error:
+        _print_click_error(error)
+        return USAGE if isinstance(error, click.UsageError) else ERROR
+    except (click.Abort, KeyboardInterrupt):
+        echo_error("Interrupted.")
+    except ReconcilerError as error:
+        return _print_error(error)
+    except (BrokenPipeError, SystemExit):  # click raises SystemExit when the reader of a pipe has gone
+        _discard(sys.stdout)
+    except Exception as error:  # noqa: BLE001 - the last place that can turn a bug into one sentence
+        if isinstance(error, OSError) and _raised_by_click_echo(error):
+            return _print_error(OutputRefused(error))
+        _print_internal_error(error, sys.argv[1:] if arguments is None else arguments)
+    return ERROR
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
+    args = None if arguments is None else list(arguments)
+    result = program.main(args=args, prog_name="reconciler", standalone_mode=False)
+    flush()
+    return result if isinstance(result, int) else DONE
+
+
+def _print_click_error(error: click.ClickException) -> None:
+    """Prints click's message masked: it quotes the command line, which may contain a secret."""
+    from io import StringIO
+
+    message = StringIO()
+    error.show(message)
+    echo_error(message.getvalue())
+
+
+def _print_error(error: ReconcilerError) -> int:
+    if isinstance(error, SpecErrors):
+        print_problems(error.problems)
+        return error.exit_code
+    echo_error(f"Error: {error}")
+    if isinstance(error, OutputRefused):
+        _discard(sys.stdout)
+    if isinstance(error, UsageError):
+        echo_error("See: reconciler --help")
+    return error.exit_code
+
+
+def _raised_by_click_echo(error: OSError) -> bool:
+    """Whether click met it while it printed its help. `output.out` wraps the errors of what we print ourselves."""
+    from traceback import walk_tb
+
+    return any(frame.f_code is click.echo.__code__ for frame, _ in walk_tb(error.__traceback__))
+
+
+def _print_internal_error(error: Exception, arguments: Sequence[str]) -> None:
+    echo_error(f"internal error: {type(error).__name__}: {error}")
+    if _verbosity(arguments) >= TRACEBACK_FROM:
+        import traceback
+
+        echo_error("".join(traceback.format_exception(error)))
+    else:
+        echo_error("This is a bug in reconciler, not in your files. Run again with -vv for its traceback.")
+
+
+def _verbosity(arguments: Sequence[str]) -> int:
+    """Counts the -v's of a command line without click: parsing the options may be what failed."""
+    short = sum(a.count("v") for a in arguments if a.startswith("-v") and set(a[1:]) == {"v"})
+    return short + sum(a == "--verbose" for a in arguments)
+
+
+def _discard(stream: TextIO) -> None:
+    """Drops what `stream` still holds: else the interpreter's flush at exit fails, and changes the exit code."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # a stream without a descriptor is not flushed
+        os.dup2(nowhere.fileno(), stream.fileno())

@@ -1,134 +1,134 @@
-"""`reconciler reconcile --every`: passes until somebody stops it, each told in one line."""
+"""`reconciler reconcile`: one pass without confirmation, or one every so often."""
 
 from __future__ import annotations
 
-import logging
-import random
-from contextlib import ExitStack
-from dataclasses import dataclass
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.passes import summary
-from reconciler.cli.stopping import serving
-from reconciler.cli.terminal import echo_error
-from reconciler.errors import ReconcilerError
+import click
+
+from reconciler.cli.exit_codes import DONE
+from reconciler.cli.options import format_option, takes_options
+from reconciler.cli.output import echo_error, log_as_json
+from reconciler.cli.plan import ApplyOptions, announce_stop, plan_options, show_and_apply, summary
+from reconciler.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from threading import Event
-
-    from reconciler.app.metrics import Metrics
     from reconciler.app.options import CommandOptions
     from reconciler.app.reconcile import Pass
-    from reconciler.app.session import ReusableSession
-    from reconciler.core.ports import Clock
 
-log = logging.getLogger(__name__)
+UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """How a service goes about its passes: how many seconds apart, whether the checkout is brought up to date first,
-    where metrics are served (`None`: nowhere), and whether its lines are JSON."""
-
-    every: float
-    git_pull: bool = False
-    metrics_at: tuple[str, int] | None = None
-    json: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _World:
-    """What all passes share."""
-
-    service: Service
-    kept: ReusableSession
-    clock: Clock
-    metrics: Metrics | None
-    stop: Event
-
-
-def serve(choice: CommandOptions, service: Service) -> int:
-    """Passes until a signal comes; then what is under way is recorded, and the code is 0. Raises `ReconcilerError` for
-    what is wrong from the start: no project, no such target, a port that is taken."""
-    from reconciler.app.cadence import Cadence, repeat
-    from reconciler.app.session import ReusableSession, SystemClock
-
-    clock, kept = SystemClock(), ReusableSession(choice)
-    with ExitStack() as stack, serving(_stopping) as stop:
-        stack.callback(kept.close)
-        kept.session()
-        metrics = _metrics(service, clock, stack)
-        world = _World(service, kept, clock, metrics, stop)
-        repeat(lambda: _pass(world), Cadence(service.every, lambda: random.uniform(-1, 1)), clock, stop)  # noqa: S311
-    return 0
-
-
-def _stopping() -> None:
-    echo_error("Stopping: nothing new is sent, and what is under way gets a few seconds to be recorded.")
-
-
-def _metrics(service: Service, clock: Clock, stack: ExitStack) -> Metrics | None:
-    if service.metrics_at is None:
+def _parse_interval(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Parses ``90s``, ``5m`` or ``1h`` into seconds; raises a usage error for anything else."""
+    if value is None:
         return None
-    from reconciler.app.metrics import Endpoint, Metrics
-
-    metrics = Metrics(clock, service.every)
-    endpoint = Endpoint(metrics, *service.metrics_at)
-    stack.callback(endpoint.close)
-    log.info("metrics on port %d", endpoint.port)
-    return metrics
+    match = re.fullmatch(r"([0-9]+)([smh]?)", value)
+    if match is None or not int(match[1]):
+        raise click.BadParameter(f"{value!r} is not a duration; write 60s, 5m or 1h")
+    return float(int(match[1]) * UNITS[match[2] or "s"])
 
 
-def _pass(world: _World) -> bool:
-    """One pass; whatever goes wrong in it is told, and the next one starts from nothing. Says whether all went well."""
-    began = world.clock.boot()
-    try:
-        good = _observe_plan_apply(world)
-    except ReconcilerError as error:
-        log.error("the pass failed: %s", error)
-        good = False
-    except Exception as error:  # a service outlives a fault of one pass
-        log.exception("the pass failed: internal error: %s", type(error).__name__)
-        good = False
-    if not good:
-        world.kept.close()
-    if world.metrics is not None:
-        world.metrics.passed(world.clock.boot() - began, good=good)
-    return good
+@click.command("reconcile")
+@format_option("json")
+@click.option(
+    "--every", callback=_parse_interval, metavar="TIME", help="Repeat, as in 60s or 5m, until a signal arrives."
+)
+@click.option("--git-pull", is_flag=True, help="Before each pass, fetch and fast-forward the checkout.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="With --every: serve /metrics for Prometheus and /healthz on this port.",
+)
+@click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, metavar="HOST", help="The address to serve them on."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The format of the lines on standard error.",
+)
+@plan_options
+@takes_options
+def reconcile(
+    options: CommandOptions,
+    *,
+    output_format: str,
+    every: float | None,
+    git_pull: bool,
+    metrics_port: int | None,
+    metrics_host: str,
+    log_format: str,
+) -> int:
+    """Run one pass without confirmation, within the limits: for scheduled jobs and after merges. With --every it keeps
+    running, pass after pass, until SIGTERM or SIGINT; then it records the calls under way and exits 0.
+
+    \b
+    Examples:
+      reconciler reconcile -t prod
+      reconciler reconcile -t prod --format json
+      reconciler reconcile -t prod --every 60s --git-pull --metrics-port 9464 --log-format json
+
+    Exit code 3 if a job was rejected, or something is on hold or unknown.
+    """
+    json_log = log_format == "json"
+    if json_log:
+        log_as_json()
+    if every is not None:
+        if output_format == "json":
+            raise click.UsageError("--format json is for one pass; with --every use --log-format json")
+        metrics_address = None if metrics_port is None else (metrics_host, metrics_port)
+        return _serve(options, every, git_pull=git_pull, metrics_address=metrics_address, json_log=json_log)
+    if metrics_port is not None:
+        raise click.UsageError("--metrics-port needs --every")
+    if git_pull:
+        _pull(options)
+    return _one_pass(options, as_json=output_format == "json", json_log=json_log)
 
 
-def _observe_plan_apply(world: _World) -> bool:
-    from reconciler.app.reconcile import reconcile
+def _one_pass(options: CommandOptions, *, as_json: bool, json_log: bool) -> int:
+    from reconciler.app.notifications import notify
+    from reconciler.app.reconcile import explain, prepare
+    from reconciler.app.session import opened
 
-    if world.service.git_pull:
-        _pull(world.kept)
-    session = world.kept.session()
-    if world.metrics is not None:
-        session.aws.on_call = world.metrics.called
-    done = reconcile(session, world.stop)
-    if done is not None:
-        _report(world, done)
-    return True
+    with opened(options) as session:
+        plan = explain(session, prepare(session)[1])
+        how = ApplyOptions(ask=False, as_json=as_json, log="reconcile", json_log=json_log)
+        results, code = show_and_apply(session, plan, session.limits, how)
+        notify(session, plan, results)
+        return code
 
 
-def _pull(kept: ReusableSession) -> None:
-    """Brings the checkout up to date. Where that fails, the pass goes on with what is checked out, and says so."""
+def _pull(options: CommandOptions) -> None:
+    """Updates the checkout before its one pass; an error ends the command."""
     from reconciler.specs.git import pull
+    from reconciler.specs.project import find_root
 
-    try:
-        log.info("checkout at %s", pull(kept.root)[:12])
-    except ReconcilerError as error:
-        log.error("the checkout is not up to date: %s", error)
+    echo_error(f"checkout at {pull(find_root(options.directory, Path.cwd()))[:12]}")
 
 
-def _report(world: _World, done: Pass) -> None:
-    """One line for the pass; more of it with -v; the metrics."""
-    from reconciler.render.results import action_line
+def _serve(
+    options: CommandOptions,
+    every: float,
+    *,
+    git_pull: bool,
+    metrics_address: tuple[str, int] | None,
+    json_log: bool,
+) -> int:
+    """Runs passes until a signal arrives, and prints a line for each."""
+    from reconciler.app.service import Service
 
-    plan, results, recorded = done.plan, done.results, done.recorded
-    for action, result in zip(plan.actions, results, strict=True):
-        if action.effective:
-            log.info("%s", action_line(action, result))
-    echo_error(summary("reconcile", plan, results, recorded.position, as_json=world.service.json))
-    if world.metrics is not None:
-        world.metrics.told(plan, results, recorded)
+    def report(done: Pass) -> None:
+        echo_error(summary("reconcile", done.plan, done.results, done.recorded.position, as_json=json_log))
+
+    with (
+        stop_on_signals(announce_stop, service=True) as stop,
+        Service(options, every, git_pull=git_pull, metrics_address=metrics_address, report=report) as service,
+    ):
+        service.run(stop)
+    return DONE

@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from reconciler.app.cadence import Cadence, repeat
+from reconciler.app.service import ServiceInterval, repeat
 
 
 @dataclass
@@ -50,38 +50,38 @@ def even() -> float:
 def test_passes_begin_a_pause_apart() -> None:
     """From begin to begin, however long each takes."""
     passes = Passes(4, seconds=15)
-    repeat(passes.once, Cadence(60, even), passes, passes.stop)
+    repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert passes.began == [0, 60, 120, 180]
 
 
 def test_a_long_pass_is_followed_at_once() -> None:
     """And never by two at a time."""
     passes = Passes(3, seconds=90)
-    repeat(passes.once, Cadence(60, even), passes, passes.stop)
+    repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert passes.began == [0, 90, 180]
 
 
 def test_failed_passes_come_further_apart() -> None:
     """Twice as far each time, up to a quarter of an hour."""
     passes = Passes(7, good=False)
-    repeat(passes.once, Cadence(60, even), passes, passes.stop)
+    repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert [b - a for a, b in zip(passes.began, passes.began[1:], strict=False)] == [120, 240, 480, 900, 900, 900]
 
 
 def test_a_service_that_is_rare_anyway_does_not_hurry_after_a_failure() -> None:
     """The longest pause is never shorter than the one that was asked for."""
-    assert Cadence(3600, even).pause(1) == 3600
+    assert ServiceInterval(3600, even).pause(1) == 3600
 
 
 @pytest.mark.parametrize(("draw", "seconds"), [(-1, 54), (0, 60), (1, 66)])
 def test_jitter_is_a_tenth(draw: float, seconds: float) -> None:
     """Either way."""
-    assert Cadence(60, lambda: draw).pause(0) == pytest.approx(seconds)
+    assert ServiceInterval(60, lambda: draw).pause(0) == pytest.approx(seconds)
 
 
 def test_stopped_before_it_began_it_does_nothing() -> None:
     """No pass at all."""
     passes = Passes(1)
     passes.stop.set()
-    repeat(passes.once, Cadence(60, even), passes, passes.stop)
+    repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert passes.began == []

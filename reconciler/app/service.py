@@ -1,0 +1,156 @@
+"""`reconcile --every`: passes one interval apart, with one reusable session, until somebody stops the service."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING
+
+from reconciler.app.reconcile import reconcile
+from reconciler.app.session import ReusableSession, SystemClock
+from reconciler.errors import ReconcilerError
+from reconciler.render.results import action_line
+from reconciler.specs.git import pull
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from reconciler.app.metrics import Metrics
+    from reconciler.app.options import CommandOptions
+    from reconciler.app.reconcile import Pass
+    from reconciler.core.ports import Clock
+
+JITTER_PART = 0.1
+"""How much earlier or later than asked a pass may start, so that many services do not call AWS at the same time."""
+
+LONGEST_PAUSE_SECONDS = 900.0
+"""The longest pause after failed passes, unless the interval itself is longer."""
+
+STEP_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInterval:
+    """How often passes start. `jitter` returns a number from -1 to 1, a new one for each pause."""
+
+    seconds: float
+    jitter: Callable[[], float]
+
+    def pause(self, failures: int) -> float:
+        """Returns the seconds from the start of a pass to that of the next, after so many failed passes in a row."""
+        longest = max(self.seconds, LONGEST_PAUSE_SECONDS)
+        return min(self.seconds * 2.0 ** min(failures, 30), longest) * (1 + JITTER_PART * self.jitter())
+
+
+def repeat(once: Callable[[], bool], interval: ServiceInterval, clock: Clock, stop: Event) -> None:
+    """Calls `once`, which returns whether the pass was good, until `stop` is set. A pass that took longer than the
+    pause is followed by the next one at once."""
+    failures = 0
+    while not stop.is_set():
+        began = clock.boot()
+        failures = 0 if once() else failures + 1
+        _wait(interval.pause(failures) - (clock.boot() - began), clock, stop)
+
+
+def _wait(seconds: float, clock: Clock, stop: Event) -> None:
+    """Waits in short steps and counts what was slept: setting the clock makes no pause longer."""
+    left = seconds
+    while left > 0 and not stop.is_set():
+        clock.sleep(min(left, STEP_SECONDS))
+        left -= STEP_SECONDS
+
+
+class Service:
+    """Runs passes `every` so many seconds. Close it with ``with``.
+
+    With `git_pull` the checkout is updated before each pass. Metrics are served at `metrics_address` (`None`: not at
+    all). `report` is called with each pass that was applied.
+
+    Raises `ReconcilerError` for what is wrong from the start: no project, no such target, a port that is taken.
+    """
+
+    def __init__(
+        self,
+        options: CommandOptions,
+        every: float,
+        *,
+        git_pull: bool,
+        metrics_address: tuple[str, int] | None,
+        report: Callable[[Pass], None],
+    ) -> None:
+        self._every, self._git_pull, self._report = every, git_pull, report
+        self._clock, self._sessions, self._stack = SystemClock(), ReusableSession(options), ExitStack()
+        self._metrics: Metrics | None = None
+        with ExitStack() as stack:
+            stack.callback(self._sessions.close)
+            self._sessions.session()
+            if metrics_address is not None:
+                self._metrics = self._serve_metrics(metrics_address, stack)
+            self._stack = stack.pop_all()
+
+    def _serve_metrics(self, address: tuple[str, int], stack: ExitStack) -> Metrics:
+        from reconciler.app.metrics import Endpoint, Metrics
+
+        metrics = Metrics(self._clock, self._every)
+        endpoint = Endpoint(metrics, *address)
+        stack.callback(endpoint.close)
+        log.info("metrics on port %d", endpoint.port)
+        return metrics
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def run(self, stop: Event) -> None:
+        """Runs passes until `stop` is set; then calls under way are recorded."""
+        interval = ServiceInterval(self._every, lambda: random.uniform(-1, 1))  # noqa: S311 - spreads load, no secret
+        repeat(lambda: self._run_pass(stop), interval, self._clock, stop)
+
+    def _run_pass(self, stop: Event) -> bool:
+        """Runs one pass and returns whether it was good. A failure is logged, and the next pass starts from nothing."""
+        began, good = self._clock.boot(), False
+        try:
+            self._pull_and_reconcile(stop)
+            good = True
+        except ReconcilerError as error:
+            log.error("the pass failed: %s", error)
+        except Exception as error:  # a service outlives a bug that one pass met
+            log.exception("the pass failed: internal error: %s", type(error).__name__)
+        if not good:
+            self._sessions.close()
+        if self._metrics is not None:
+            self._metrics.passed(self._clock.boot() - began, good=good)
+        return good
+
+    def _pull_and_reconcile(self, stop: Event) -> None:
+        if self._git_pull:
+            self._pull()
+        session = self._sessions.session()
+        if self._metrics is not None:
+            session.aws.on_call = self._metrics.called
+        done = reconcile(session, stop)
+        if done is None:
+            return
+        for action, result in zip(done.plan.actions, done.results, strict=True):
+            if action.effective:
+                log.info("%s", action_line(action, result))
+        self._report(done)
+        if self._metrics is not None:
+            self._metrics.applied(done.plan, done.results, done.recorded)
+
+    def _pull(self) -> None:
+        """Updates the checkout. If that fails, the pass uses the current checkout, and the log says so."""
+        try:
+            log.info("checkout at %s", pull(self._sessions.root)[:12])
+        except ReconcilerError as error:
+            log.error("the checkout is not up to date: %s", error)

@@ -1,0 +1,211 @@
+"""`reconciler cancel`, `retry`, `backfill`, `resolve` and `adopt`: an operator decides, and one event records it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.exit_codes import DONE, ERROR
+from reconciler.cli.options import (
+    allow_rollback_option,
+    format_option,
+    ledger_options,
+    parse_moment,
+    stacked,
+    takes_options,
+    yes_option,
+)
+from reconciler.cli.output import coloured, confirm, out, out_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.app.decisions import Decision, SpecView
+    from reconciler.app.options import CommandOptions
+
+decision_options = stacked(
+    click.option("--reason", metavar="TEXT", help="Why you decide this; recorded in the ledger."),
+    yes_option,
+    format_option("json"),
+    ledger_options,
+)
+
+
+def _parse_slot(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Parses a slot into the form of the ledger. Raises a usage error as `parse_moment` does."""
+    from reconciler.core.times import seconds_text
+
+    moment = parse_moment(context, option, value)
+    return None if moment is None else seconds_text(moment)
+
+
+def _slot_option(help_text: str) -> Callable[[Any], Any]:
+    return click.option("--slot", callback=_parse_slot, metavar="TIME", help=help_text)
+
+
+def _parse_decision(_context: click.Context, _option: click.Parameter, submit: bool | None) -> str:
+    if submit is None:
+        raise click.UsageError("choose --submit, to send it again, or --abandon, to never send it again")
+    return "submit" if submit else "abandon"
+
+
+def _decision_command(name: str, decide: str, help_text: str, *options: Callable[[Any], Any]) -> click.Command:
+    """Makes a command. `decide` is the function of `app` (MODULE:FUNCTION) that makes the decision from the spec, the
+    values of `options`, and the reason."""
+
+    @click.command(name, help=help_text)
+    @click.argument("name")
+    @stacked(*options)
+    @decision_options
+    @takes_options
+    def command(options: CommandOptions, name: str, *, yes: bool, output_format: str, **values: Any) -> int:  # noqa: ANN401 - click's own values
+        from reconciler.app.decisions import look
+        from reconciler.app.session import opened
+
+        module, _, function = decide.partition(":")
+        make_decision = getattr(import_module(f"reconciler.app.{module}"), function)
+        with opened(options) as session:
+            view = look(session, name)
+            return _perform(view, make_decision(view, **values), yes=yes, as_json=output_format == "json")
+
+    return command
+
+
+def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) -> int:
+    """Shows a decision, confirms it unless `yes`, records it, and prints what the next pass will do.
+
+    Raises `ReconcilerError` if it cannot ask, or if the spec changed after it was shown.
+    """
+    from reconciler.app.decisions import carried_out, following
+    from reconciler.render.decisions import decision_json, decision_text, done_text
+
+    summary = decision.decision
+    if not as_json:
+        out(decision_text(summary, color=coloured()))
+    if decision.steps and not yes:
+        shown = decision_text(summary) if as_json else None
+        question = "Do you want to record this decision?"
+        if not confirm(question, command=summary.command, refused="recorded", shown=shown):
+            return ERROR
+    results = carried_out(view.session, decision)
+    following_actions = following(view)
+    if as_json:
+        out_json(decision_json(summary, results, following_actions))
+    else:
+        out("\n" + done_text(summary, results, following_actions))
+    return ERROR if any(result.error is not None for result in results) else DONE
+
+
+cancel = _decision_command(
+    "cancel",
+    "cancel:cancellation",
+    """Ask AWS to stop the live runs of a spec now.
+
+    A submission with an unknown outcome is stopped once its run is found. A manually cancelled run is not retried or
+    restarted automatically; `retry` runs it again. A schedule continues with its next slot; suspend the spec to
+    prevent that.
+
+    \b
+    Examples:
+      reconciler cancel orders-daily -t prod --reason "wrong input"
+      reconciler cancel orders-daily -t prod --run-id 00f5qtaa1k4ad80b
+    """,
+    click.option("--run-id", metavar="RUN_ID", help="Only this run."),
+    _slot_option("Only the run of this slot, as in 2026-11-22T02:00:00Z."),
+)
+
+retry = _decision_command(
+    "retry",
+    "rerun:repetition",
+    """Request one more attempt of a submission that failed, was cancelled, is lost or was rejected: the next apply or
+    reconcile submits it.
+
+    It is a new submission with a new token, regardless of backoffLimit and backoffSeconds. A spec that is in sync or
+    running is not retried: to run the same request again, raise spec.revision.
+
+    \b
+    Examples:
+      reconciler retry orders-daily -t prod --reason "fixed the input"
+      reconciler retry orders-daily -t prod --slot 2026-11-22T02:00:00Z
+    """,
+    _slot_option("Retry this slot, as in 2026-11-22T02:00:00Z.  [default: the newest that can be retried]"),
+)
+
+backfill = _decision_command(
+    "backfill",
+    "rerun:late_runs",
+    """Request runs of past slots of a scheduled spec. The next passes submit them, oldest first, as concurrencyPolicy
+    and limits allow.
+
+    The command lists the slots first. Slots that already ran or were already requested are left out; with --again,
+    those that ran run once more.
+
+    \b
+    Example:
+      reconciler backfill orders-daily -t prod --from 2026-11-01T00:00:00Z --to 2026-11-07T23:59:59Z
+    """,
+    click.option(
+        "--from",
+        "first",
+        required=True,
+        callback=parse_moment,
+        metavar="TIME",
+        help="The first slot, or a time before it.",
+    ),
+    click.option(
+        "--to", "last", required=True, callback=parse_moment, metavar="TIME", help="The last slot, or a time after it."
+    ),
+    click.option("--again", is_flag=True, help="Also run slots that already ran."),
+)
+
+resolve = _decision_command(
+    "resolve",
+    "resolve:resolution",
+    """Decide a submission with an unknown outcome: it was sent, and AWS did not answer whether it runs.
+
+    --submit: it did not run, and the next apply or reconcile sends it again. --abandon: it is never sent again, and the
+    spec runs nothing until its content or spec.revision changes. If AWS shows a run, the run is adopted whatever you
+    decide. Before the submission has settled, only --force decides.
+
+    \b
+    Examples:
+      reconciler resolve orders-daily -t prod --submit --reason "no output in the bucket"
+      reconciler resolve orders-daily -t prod --abandon --reason "ran manually"
+    """,
+    click.option(
+        "--submit/--abandon",
+        "decision",
+        default=None,
+        callback=_parse_decision,
+        help="Send it again, because it did not run; or never send it again.",
+    ),
+    click.option("--force", is_flag=True, help="Decide although a run may still appear."),
+    click.option(
+        "--token", metavar="TOKEN", help="Which submission, if several are unresolved; its beginning is enough."
+    ),
+)
+
+adopt = _decision_command(
+    "adopt",
+    "adopt:adoption",
+    """Assign an existing run to a spec, and submit nothing.
+
+    If a submission is unknown or has several runs, the run becomes its run. Otherwise the run counts as the run of the
+    spec's current content: after a rename, the new name keeps the old run. A run of another spec of the project cannot
+    be adopted.
+
+    \b
+    Examples:
+      reconciler adopt orders-daily 00f5qtaa1k4ad80b -t prod --reason "renamed from orders"
+      reconciler adopt clicks 4b0e1c5e-6a5c-4a3b-9d0e-0a4bd0c5c1f2 -t prod
+    """,
+    click.argument("run_id"),
+    click.option(
+        "--force", is_flag=True, help="Adopt although another run may still appear, or its tag names another project."
+    ),
+    _slot_option("For a scheduled spec: the slot of the run."),
+    click.option("--token", metavar="TOKEN", help="For which submission, if several are unresolved."),
+    allow_rollback_option,
+)

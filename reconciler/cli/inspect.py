@@ -1,0 +1,106 @@
+"""`reconciler history`, `why` and `graph`: what the ledger and the files say, without calling AWS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.exit_codes import DONE
+from reconciler.cli.options import format_option, ledger_options, place_options, selection_options, takes_options
+from reconciler.cli.output import coloured, out, out_json
+
+if TYPE_CHECKING:
+    from reconciler.app.options import CommandOptions
+
+
+@click.command("history")
+@click.argument("name")
+@format_option("json")
+@ledger_options
+@takes_options
+def history(options: CommandOptions, name: str, output_format: str) -> int:
+    """Show everything that the ledger contains about one spec, oldest first: what was intended, sent, answered and
+    observed.
+
+    \b
+    Example:
+      reconciler history orders-daily -t prod
+    """
+    from reconciler.app.history import history
+    from reconciler.app.session import opened
+    from reconciler.render.history import history_json, history_text
+
+    with opened(options) as session:
+        events = history(session.ledger, name)
+    if output_format == "json":
+        out_json(history_json(events))
+    else:
+        out(history_text(events, color=coloured()))
+    return DONE
+
+
+@click.command("why")
+@click.argument("what")
+@format_option("json")
+@ledger_options
+@takes_options
+def why(options: CommandOptions, what: str, output_format: str) -> int:
+    """Find the commit that caused a run, or the newest run of a spec: who submitted it, when, from which file, and what
+    changed since the previous run.
+
+    WHAT is the name of a spec, a run id (JOB_ID:INDEX for a child of an array job), or a client token or its beginning.
+
+    \b
+    Examples:
+      reconciler why orders-daily -t prod
+      reconciler why 00f5qtaa1k4ad80b
+    """
+    from reconciler.app.history import tale
+    from reconciler.app.session import opened
+    from reconciler.render.history import why_json, why_text
+
+    with opened(options) as session:
+        submission = tale(session.ledger, what)
+    parts = (submission.events, submission.changes, submission.previous)
+    if output_format == "json":
+        out_json(why_json(*parts))
+    else:
+        out(why_text(*parts, color=coloured()))
+    return DONE
+
+
+@click.command("graph")
+@format_option("mermaid", "dot")
+@selection_options
+@place_options
+@takes_options
+def graph(options: CommandOptions, output_format: str) -> int:
+    """Show which spec waits for which, from the files alone. With --only or -l: the dependencies of these specs.
+
+    \b
+    Examples:
+      reconciler graph
+      reconciler graph --format mermaid
+      reconciler graph --format dot | dot -Tsvg > graph.svg
+    """
+    import os
+
+    from reconciler.app.options import selected_names, target_name
+    from reconciler.render.graph import FORMS, edges
+    from reconciler.specs.load import load
+    from reconciler.specs.project import find_root, read_project
+
+    root = find_root(options.directory, Path.cwd())
+    project = read_project(root).project
+    target = target_name(options, os.environ, project.spec.defaultTarget, project.spec.targets)
+    specs = load(root, targets=[target], warn=False).specs[target]
+    selected = selected_names(options, specs, (), {})
+    shown, arrows = specs, edges(specs)
+    if selected is not None:
+        arrows = tuple(edge for edge in arrows if edge.name in selected)
+        names = selected | {edge.needs for edge in arrows}
+        shown = {name: spec for name, spec in specs.items() if name in names}
+    out(FORMS[output_format](shown, arrows))
+    return DONE

@@ -1,0 +1,200 @@
+"""Standard output and standard error: colour, confirmation, progress and logs; errors are masked and escaped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from reconciler.core.plan import Action, ActionResult
+    from reconciler.errors import Problem
+
+LIBRARIES = ("boto3", "botocore", "urllib3", "s3transfer", "werkzeug")
+LIBRARIES_FROM = 3
+"""The number of -v's from which libraries log too, at most INFO: at DEBUG, botocore logs the bodies of requests."""
+
+
+class OutputRefused(ReconcilerError):
+    """Standard output cannot be written, for example because the disk is full."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"standard output cannot be written: {cause.strerror or cause}")
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Makes the three standard streams usable: one that the caller closed reads nothing and drops what is written.
+
+    The replacement takes the lowest free descriptor, so no file opened later is mistaken for a standard stream. A
+    character that the terminal cannot show is escaped instead of raising an error.
+    """
+    with ExitStack() as stack:
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:
+                stack.callback(setattr, sys, name, None)
+                setattr(sys, name, stack.enter_context(open(os.devnull, mode, encoding="utf-8")))
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                reconfigure(errors="backslashreplace")
+        yield
+
+
+def coloured(stream: TextIO | None = None) -> bool:
+    """Whether to colour `stream`, by default standard output: only a terminal that can, and without NO_COLOR."""
+    stream = stream or sys.stdout
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def out(text: str) -> None:
+    """Prints the result of a command as it is. Raises `OutputRefused`; `BrokenPipeError` if the reader has gone."""
+    with _refusal_as_error():
+        click.echo(text.rstrip("\n"), color=True)
+
+
+def out_json(value: object) -> None:
+    """Prints the one JSON value of a command. Raises as `out` does."""
+    from reconciler.render.plan_json import dumps
+
+    out(dumps(value))
+
+
+def flush() -> None:
+    """Writes what the stream still holds of the result. Raises as `out` does."""
+    with _refusal_as_error():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _refusal_as_error() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputRefused(error) from error
+
+
+def echo_error(text: str) -> None:
+    """Prints `harmless` text to standard error; prints nothing if that cannot be written."""
+    with suppress(OSError):
+        click.echo(harmless(text.rstrip("\n")), err=True)
+
+
+def harmless(text: str) -> str:
+    """Masks what looks like a secret, and escapes control characters and the commands of CI runners; keeps lines."""
+    from reconciler.redact.logs import masked_lines
+
+    return masked_lines(text)
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    """Prints the problems of files to standard error, each with its location."""
+    from reconciler.render.problems import problems_text
+
+    text = problems_text(tuple(problems), color=coloured(sys.stderr))
+    with suppress(OSError):
+        if text:
+            click.echo(text.rstrip("\n"), err=True, color=True)
+
+
+def confirm(question: str, *, command: str, refused: str, shown: str | None = None) -> bool:
+    """Asks on the terminal; a no is printed as ``COMMAND cancelled; nothing was REFUSED.``
+
+    `shown` is printed first: what is decided, if standard output is for a machine. Raises `ReconcilerError` without a
+    terminal.
+    """
+    if not sys.stdin.isatty():
+        raise ReconcilerError(f"not a terminal; nothing was {refused}. Use --yes to skip confirmation")
+    if shown is not None:
+        echo_error(shown)
+    if ask(question):
+        return True
+    echo_error(f"{command} cancelled; nothing was {refused}.")
+    return False
+
+
+def ask(question: str) -> bool:
+    """Asks on standard error and reads one line; only `yes` is yes. A question that cannot be shown is answered no."""
+    try:
+        click.echo(f"\n{question}\n  Only 'yes' will be accepted.\n\n  Enter a value: ", nl=False, err=True)
+        answer = sys.stdin.readline().strip()
+        click.echo("", err=True)
+    except OSError:
+        return False
+    return answer == "yes"
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | None]:
+    """Shows a bar and a line for each action on a terminal. Gives what to call as each action ends; without a terminal
+    `None`."""
+    if not sys.stderr.isatty() or total == 0:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    from reconciler.redact.escape import escape
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Applying", total=total)
+
+        def ended(action: Action, result: ActionResult) -> None:
+            run = f" {result.run_id}" if result.run_id else ""
+            bar.console.print(Text(escape(f"{action.name}: {result.outcome}{run}")))
+            bar.advance(task)
+
+        yield ended
+
+
+def start_logging(verbose: int) -> None:
+    """Sends masked log lines to standard error: our warnings at 0, INFO at 1, DEBUG at 2, libraries too at 3."""
+    from reconciler.redact.logs import MaskingFilter
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(MaskingFilter())
+    libraries = logging.INFO if verbose >= LIBRARIES_FROM else logging.WARNING
+    ours = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    for name, level in {"reconciler": ours, **dict.fromkeys(LIBRARIES, libraries)}.items():
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+
+
+def log_as_json() -> None:
+    """Writes log lines as JSON from now on."""
+    for handler in logging.getLogger("reconciler").handlers:
+        handler.setFormatter(JsonLines())
+
+
+class JsonLines(logging.Formatter):
+    """Formats a log record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line."""
+        more = {"exception": record.exc_text} if record.exc_text else {}
+        return json_line(record.getMessage(), {"logger": record.name, **more}, record.levelname.lower(), record.created)
+
+
+def json_line(message: str, fields: Mapping[str, object], level: str = "info", at: float | None = None) -> str:
+    """Returns a log line as JSON: ``time`` (UTC), ``level``, ``message`` and `fields`. `at`: seconds; `None`: now."""
+    import json
+    import time
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(time.time() if at is None else at, UTC)
+    written = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": written, "level": level, "message": message, **fields})

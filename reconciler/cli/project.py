@@ -1,0 +1,119 @@
+"""`reconciler init`, `validate`, `schema` and `completion`: the files of a project and the shell, without a ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.exit_codes import DONE
+from reconciler.cli.options import directory_options, place_options, takes_options
+from reconciler.cli.output import out, print_problems
+
+if TYPE_CHECKING:
+    from reconciler.app.options import CommandOptions
+
+COMPLETION_VARIABLE = "_RECONCILER_COMPLETE"
+
+
+@click.command("init")
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--name", metavar="NAME", help="Name of the project; part of the identity of every run.")
+@directory_options
+@takes_options
+def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
+    """Start a project in DIR, which is created if necessary: reconciler.yaml with an emulator target, an example of
+    each kind, and the schema for editors. Existing files are not changed; one that is in the way is an error.
+
+    \b
+    Examples:
+      reconciler init specs
+      reconciler init specs --name analytics
+    """
+    import shlex
+
+    from reconciler.render.text import lines_text, plain
+    from reconciler.specs.scaffold import init
+
+    root = (options.directory or Path()) / (folder or Path())
+    for made in init(Path.cwd() / root, name):
+        out(lines_text([f"made {plain(str(root / made.name))}"]))
+    where = "" if root in {Path(), Path("specs")} else f" -C {plain(shlex.quote(str(root)))}"
+    out(f"\nNext: reconciler{where} validate, then reconciler{where} plan")
+    return DONE
+
+
+@click.command("validate")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@place_options
+@takes_options
+def validate(options: CommandOptions, paths: tuple[Path, ...]) -> int:
+    """Check every spec, offline, for every target or for the one of -t.
+
+    With PATHs, only problems in these files and folders are reported; they are still checked against the whole project.
+
+    \b
+    Examples:
+      reconciler validate
+      reconciler validate orders.yaml clicks/
+    """
+    from reconciler.app.options import target_name
+    from reconciler.render.text import count
+    from reconciler.specs.load import load
+    from reconciler.specs.project import find_root, read_project
+
+    root = find_root(options.directory, Path.cwd())
+    targets = None
+    if options.target is not None:
+        targets = [target_name(options, {}, None, read_project(root).project.spec.targets)]
+    loaded = load(root, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
+    print_problems(loaded.warnings)
+    out(f"{count(loaded.count, 'spec')} valid")
+    return DONE
+
+
+@click.command("schema")
+@directory_options
+@takes_options
+def schema(_options: CommandOptions) -> int:
+    """Print the JSON Schema of the project file and of every kind of spec, with descriptions, for editors.
+
+    \b
+    Example:
+      reconciler schema > specs/.schema.json
+
+    and at the top of a spec:
+
+    \b
+      # yaml-language-server: $schema=./.schema.json
+    """
+    import json
+
+    from reconciler.specs.schema import schema
+
+    out(json.dumps(schema(), indent=2, ensure_ascii=False))
+    return DONE
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@directory_options
+@takes_options
+def completion(_options: CommandOptions, shell: str) -> int:
+    """Print the script that completes commands and options in a shell.
+
+    \b
+    Examples:
+      eval "$(reconciler completion bash)"         in ~/.bashrc
+      eval "$(reconciler completion zsh)"          in ~/.zshrc
+      reconciler completion fish > ~/.config/fish/completions/reconciler.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    root = click.get_current_context().find_root()
+    script = get_completion_class(shell)
+    if script is None:
+        raise click.UsageError(f"there is no completion for {shell}")
+    out(script(root.command, {}, "reconciler", COMPLETION_VARIABLE).source())
+    return DONE

@@ -1,0 +1,104 @@
+"""SIGINT and SIGTERM: what a command still does after it was asked to stop."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+INTERRUPTED = 1  # the exit code of a command that was interrupted
+
+COMMAND_SECONDS = 7.0
+"""How long a command that only reads may take to end after the first signal."""
+
+SERVICE_SECONDS = 9.0
+"""How long a service may take to end after the first signal, to record the calls under way."""
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Interrupts a command that reads, plans or asks. A second signal ends the process at once, and so do
+    `COMMAND_SECONDS`: a thread that waits for AWS ends only when AWS answers.
+
+    A thread watches for this through the wake-up descriptor: the main thread runs signal handlers only between two
+    bytecodes, and may be in a long wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    incoming, outgoing = os.pipe()
+    os.set_blocking(outgoing, False)
+    watcher = threading.Thread(target=_watch, args=(incoming,), name="reconciler-signals", daemon=True)
+    watcher.start()
+    try:
+        with _handling(_interrupt, outgoing):
+            yield
+    finally:
+        os.close(outgoing)
+        watcher.join()
+        os.close(incoming)
+
+
+@contextmanager
+def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: bool = False) -> Iterator[threading.Event]:
+    """Gives an event that the first signal sets; then calls `announce`. A stream in use or gone may refuse that.
+
+    A second signal raises `KeyboardInterrupt`. Stopping a `service` is no failure: there, a second signal exits 0 at
+    once, and so do `SERVICE_SECONDS`. What is cut short is in the ledger.
+    """
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            _exit_service() if service else _interrupt(number, frame)
+        stop.set()
+        if service:
+            watchdog = threading.Timer(SERVICE_SECONDS, _exit_service)
+            watchdog.daemon = True
+            watchdog.start()
+        with suppress(RuntimeError, OSError):
+            announce()
+
+    with _handling(handle, wakeup=-1):  # nobody else ends the process while the caller heeds the event
+        yield stop
+
+
+@contextmanager
+def _handling(handler: Handler, wakeup: int) -> Iterator[None]:
+    """Handles both signals, and sends them to the descriptor `wakeup` (-1: none); then everything is as before."""
+    previous_wakeup = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
+        signal.set_wakeup_fd(previous_wakeup)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _exit_service() -> None:
+    with suppress(RuntimeError, OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)
+
+
+def _watch(incoming: int) -> None:
+    """Ends the process `COMMAND_SECONDS` after the first signal or at the second, unless the pipe is closed first."""
+    if not os.read(incoming, 1):
+        return
+    ready, _, _ = select.select([incoming], [], [], COMMAND_SECONDS)
+    if ready and not os.read(incoming, 1):
+        return
+    os.write(2, b"Interrupted.\n")
+    os._exit(INTERRUPTED)
