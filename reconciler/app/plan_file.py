@@ -209,7 +209,7 @@ def _contradictions(action: Action, place: Place) -> Iterator[str]:
     elif action.digest != digest(action.kind, action.revision, action.template or action.request):
         yield "digest"
     elif dict(action.locate) != _locate(action):
-        yield "place"
+        yield "location"
     else:
         yield from _token_contradictions(action, place)
 

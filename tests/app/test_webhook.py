@@ -45,5 +45,5 @@ def test_an_address_where_nobody_listens_is_an_error() -> None:
     """With the host, and no traceback of a library."""
     with hook() as there:
         url = there.url
-    with pytest.raises(NotificationFailed, match=r"the webhook at 127\.0\.0\.1 was not reached"):
+    with pytest.raises(NotificationFailed, match=r"the webhook at 127\.0\.0\.1 could not be reached"):
         post(url, {"text": "x"})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.loaders import JSONFileLoader, Loader
 
-from reconciler.cli.logs import LIBRARIES
+from reconciler.cli.output import LIBRARIES
 from tests.cli.world import World, aws_environment, project_text, standin
 
 

@@ -237,16 +237,16 @@ def test_the_current_run_is_adopted_already(world: World):
 
 def test_what_moved_since_it_was_shown_is_not_adopted(world: World, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, another pass submits the spec: the run is not taken."""
-    from reconciler.cli import by_hand
+    from reconciler.cli import decisions
 
     world.batch("clicks")
     run_id = submitted_by_others(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})
 
-    def meanwhile(*_: object) -> bool:
+    def meanwhile(*_: object, **_more: object) -> bool:
         assert world.run("apply", "--yes").code == 0
         return True
 
-    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    monkeypatch.setattr(decisions, "confirm", meanwhile)
     done = world.run("adopt", "clicks", run_id)
 
     assert done.code == 1

@@ -81,7 +81,7 @@ def test_no_at_the_terminal_sends_nothing(world: World):
 
     assert code == 1
     assert "will be submitted" in shown
-    assert "Apply cancelled" in shown
+    assert "apply cancelled" in shown
     assert out == ""
     assert world.runs() == []
 
@@ -103,7 +103,7 @@ def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: 
     done = world.run("apply")
 
     assert done.code == 1
-    assert "Apply cancelled" in done.err
+    assert "apply cancelled" in done.err
     assert world.runs() == []
     assert "ledger.sqlite" not in world.files()
 

@@ -115,17 +115,17 @@ def test_what_is_not_due_yet_is_left_out(world: World):
 
 def test_what_moved_since_it_was_shown_is_not_asked_for(world: World, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, somebody asks for the same slots: they are asked for once."""
-    from reconciler.cli import by_hand
+    from reconciler.cli import decisions
 
     _hourly(world)
-    asks = by_hand.agreed
+    asks = decisions.confirm
 
-    def meanwhile(*_: object) -> bool:
-        monkeypatch.setattr(by_hand, "agreed", asks)
+    def meanwhile(*_: object, **_more: object) -> bool:
+        monkeypatch.setattr(decisions, "confirm", asks)
         assert world.run("backfill", "clicks", "--from", _hour(2), "--to", _hour(2), "--yes").code == 0
         return True
 
-    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    monkeypatch.setattr(decisions, "confirm", meanwhile)
     done = world.run("backfill", "clicks", "--from", _hour(2), "--to", _hour(2))
 
     assert done.code == 1

@@ -159,17 +159,17 @@ def test_without_a_terminal_it_needs_yes(world: World):
 
 def test_what_ended_meanwhile_is_told(world: World, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, the run ends and another pass records it: nothing is asked of AWS, exit 1."""
-    from reconciler.cli import by_hand
+    from reconciler.cli import decisions
 
     world.batch("clicks")
     world.run("apply", "--yes")
 
-    def meanwhile(*_: object) -> bool:
+    def meanwhile(*_: object, **_more: object) -> bool:
         world.aws.finish(world.runs()[0].id, "succeeded")
         world.run("apply", "--yes")
         return True
 
-    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    monkeypatch.setattr(decisions, "confirm", meanwhile)
     done = world.run("cancel", "clicks")
 
     assert done.code == 1

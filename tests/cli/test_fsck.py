@@ -283,7 +283,7 @@ def test_adopting_asks(world: World):
 
     assert done.code == 1
     assert "--yes" in done.err
-    assert "To be recorded, and not run again:" in done.out
+    assert "To be recorded, so that they do not run again:" in done.out
     assert "ledger.sqlite" not in world.files()
 
 
@@ -295,11 +295,11 @@ def test_what_moved_meanwhile_is_not_recorded(world: World, monkeypatch: pytest.
     world.run("apply", "--yes")
     _lose_the_ledger(world)
 
-    def meanwhile(*_: object) -> bool:
+    def meanwhile(*_: object, **_more: object) -> bool:
         assert world.run("apply", "--yes").code == 0
         return True
 
-    monkeypatch.setattr(fsck, "agreed", meanwhile)
+    monkeypatch.setattr(fsck, "confirm", meanwhile)
     done = world.run("fsck", "--adopt")
 
     assert done.code == 1

@@ -111,7 +111,7 @@ def test_an_edited_slot_is_refused(world: World, edit: Callable[[dict[str, Any]]
     (world.folder / "kept.plan").write_text(json.dumps(form))
     done = world.run("apply", "kept.plan", "--yes")
     assert done.code == 1
-    assert f"the {what} of orders is not what its content gives" in done.err
+    assert f"the {what} of orders does not match its content" in done.err
     assert world.runs() == []
 
 

@@ -38,14 +38,14 @@ def test_a_held_spec_is_told_once(world: World):
 
 
 def test_a_webhook_that_is_not_there_stops_nothing(world: World):
-    """The pass ends as it would; standard error says who was not told."""
+    """The pass ends as it would; standard error names the missing notification."""
     world.aws.configure(outcome="failed", run_seconds=0)
     world.write("reconciler.yaml", with_hooks("{urlEnv: NOWHERE}"))
     world.batch("clicks")
     world.run("apply", "--yes")
     done = world.run("reconcile")
     assert done.code == 3
-    assert "retries-exhausted of clicks was not told: the environment variable NOWHERE is not set" in done.err
+    assert "no notification of retries-exhausted of clicks: the environment variable NOWHERE is not set" in done.err
 
 
 def test_an_address_with_a_password_is_refused(world: World):

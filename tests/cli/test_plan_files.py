@@ -90,7 +90,7 @@ def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit:
     done = world.run("apply", planned, "--yes")
 
     assert done.code == 1
-    assert "was changed after it was made" in done.err
+    assert "was changed after it was created" in done.err
     assert world.runs() == []
 
 
@@ -203,7 +203,7 @@ def test_an_edited_plan_file_is_refused(world: World, planned: Path, edit: Calla
     done = world.run("apply", "--yes", planned)
 
     assert done.code == 1
-    assert "changed after it was made" in done.err
+    assert "changed after it was created" in done.err
     assert world.runs() == []
 
 

@@ -180,14 +180,14 @@ def test_a_terminal_shows_what_is_known_and_asks(world: World, doubt: Doubt):
 
 def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, another pass writes about the spec: nothing is recorded, and the error says so."""
-    from reconciler.cli import by_hand
+    from reconciler.cli import decisions
 
-    def meanwhile(*_: object) -> bool:
+    def meanwhile(*_: object, **_more: object) -> bool:
         unclear = Unclear(at=at(), name="clicks", token=doubt.token, send=1, code="ReadTimeoutError", message="")
         write(world, unclear)
         return True
 
-    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    monkeypatch.setattr(decisions, "confirm", meanwhile)
     done = world.run("resolve", "clicks", "--submit")
 
     assert done.code == 1
@@ -197,16 +197,16 @@ def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt
 
 def test_two_people_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
     """While one reads, the other decides: that decision counts, and the first person is told."""
-    from reconciler.cli import by_hand
+    from reconciler.cli import decisions
 
-    asks = by_hand.agreed
+    asks = decisions.confirm
 
-    def meanwhile(*_: object) -> bool:
-        monkeypatch.setattr(by_hand, "agreed", asks)
+    def meanwhile(*_: object, **_more: object) -> bool:
+        monkeypatch.setattr(decisions, "confirm", asks)
         assert world.run("resolve", "clicks", "--abandon", "--yes").code == 0
         return True
 
-    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    monkeypatch.setattr(decisions, "confirm", meanwhile)
     done = world.run("resolve", "clicks", "--submit")
 
     assert done.code == 1

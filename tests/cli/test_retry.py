@@ -133,18 +133,18 @@ def test_a_slot_is_for_scheduled_specs(world: World):
 
 def test_what_moved_since_it_was_shown_is_not_retried(world: World, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, somebody else asks for the retry and a pass submits it: no second one."""
-    from reconciler.cli import by_hand
+    from reconciler.cli import decisions
 
     _failed(world)
-    asks = by_hand.agreed
+    asks = decisions.confirm
 
-    def meanwhile(*_: object) -> bool:
-        monkeypatch.setattr(by_hand, "agreed", asks)
+    def meanwhile(*_: object, **_more: object) -> bool:
+        monkeypatch.setattr(decisions, "confirm", asks)
         assert world.run("retry", "clicks", "--yes").code == 0
         assert world.run("apply", "--yes").code == 0
         return True
 
-    monkeypatch.setattr(by_hand, "agreed", meanwhile)
+    monkeypatch.setattr(decisions, "confirm", meanwhile)
     done = world.run("retry", "clicks")
 
     assert done.code == 1

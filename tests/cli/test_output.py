@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from reconciler.cli.process import run
-from reconciler.cli.stopping import stop_on_signals
-from reconciler.cli.terminal import OutputRefused, confirmed, echo_error, out, print_problems
+from reconciler.cli.output import OutputRefused, ask, echo_error, out, print_problems
+from reconciler.cli.program import run
+from reconciler.cli.signals import stop_on_signals
 from reconciler.errors import Problem
 
 COMMAND = [sys.executable, "-m", "reconciler"]
@@ -99,7 +99,7 @@ def test_a_command_whose_result_is_refused_ends_with_an_error(
     def refused(_arguments: object) -> int:
         raise OutputRefused(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
-    monkeypatch.setattr("reconciler.cli.process._command", refused)
+    monkeypatch.setattr("reconciler.cli.program._run_command", refused)
     assert 1 == run([])
     assert capsys.readouterr().err == REFUSED
 
@@ -112,7 +112,7 @@ def test_another_refusal_of_the_system_is_not_said_of_the_output(
     def refused(_arguments: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("reconciler.cli.process._command", refused)
+    monkeypatch.setattr("reconciler.cli.program._run_command", refused)
     assert 1 == run([])
     assert "internal error: PermissionError" in capsys.readouterr().err
 
@@ -135,7 +135,7 @@ def test_a_full_standard_error_is_forgone(monkeypatch: pytest.MonkeyPatch):
     assert 64 == run(["nonsense"])
     echo_error("Error: unheard")
     print_problems([Problem("a.yaml", 1, 1, "unheard")])
-    assert not confirmed("Apply?")
+    assert not ask("Apply?")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.cli.verdict import after_look, after_plan, after_results
+from reconciler.cli.exit_codes import apply_exit_code, plan_exit_code, status_exit_code
 from reconciler.core.events import Intended, Submitted, Superseded
 from reconciler.core.fold import fold
 from reconciler.core.identity import Place
@@ -67,7 +67,7 @@ def _recorded(*, intended: bool = False, submitted: bool = False) -> Recorded:
 )
 def test_outcomes(result: ActionResult, code: int):
     """What did not happen is an error, what is not known or refused needs a person."""
-    assert code == after_results(_plan(), [result], _recorded(), stopped=False)
+    assert code == apply_exit_code(_plan(), [result], _recorded(), stopped=False)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_what_another_pass_took_over(recorded: Recorded, exactly: bool, code: in
     """A submission that another pass made is no error; one that it is making is not known; a plan file wanted it so."""
     result = ActionResult("none", None, "another pass was quicker")
 
-    assert code == after_results(_plan(), [result], recorded, stopped=False, exactly=exactly)
+    assert code == apply_exit_code(_plan(), [result], recorded, stopped=False, exactly=exactly)
 
 
 def test_what_another_pass_gave_up_first_is_given_up():
@@ -93,13 +93,13 @@ def test_what_another_pass_gave_up_first_is_given_up():
     fold(recorded, 2, [Superseded(at=AT, name="orders", token=TOKEN)])
     result = ActionResult("none", None, "it moved")
 
-    assert after_results(_plan(ActionType.SKIP, Reason.SUPERSEDED), [result], recorded, stopped=False) == 0
-    assert after_results(_plan(), [result], recorded, stopped=False) == 1
+    assert apply_exit_code(_plan(ActionType.SKIP, Reason.SUPERSEDED), [result], recorded, stopped=False) == 0
+    assert apply_exit_code(_plan(), [result], recorded, stopped=False) == 1
 
 
 def test_stopping_is_an_error_whatever_was_done():
     """A command that was interrupted ends with 1, also where everything happened to be done."""
-    assert after_results(_plan(), [ActionResult("submitted", "r")], _recorded(), stopped=True) == 1
+    assert apply_exit_code(_plan(), [ActionResult("submitted", "r")], _recorded(), stopped=True) == 1
 
 
 def test_a_run_whose_state_aws_did_not_tell_is_not_known():
@@ -107,10 +107,10 @@ def test_a_run_whose_state_aws_did_not_tell_is_not_known():
     plan, recorded = _plan(ActionType.NONE, Reason.IN_SYNC), _recorded(submitted=True)
     recorded.observe_errors[TOKEN] = "DescribeJobs: AccessDenied"
 
-    assert after_plan(plan, recorded, detailed=True) == 3
-    assert after_results(plan, [ActionResult("none")], recorded, stopped=False) == 3
-    assert after_look(plan, recorded, ["running"]) == 3
-    assert after_plan(plan, recorded, detailed=False) == 0
+    assert plan_exit_code(plan, recorded, detailed=True) == 3
+    assert apply_exit_code(plan, [ActionResult("none")], recorded, stopped=False) == 3
+    assert status_exit_code(plan, recorded, ["running"]) == 3
+    assert plan_exit_code(plan, recorded, detailed=False) == 0
 
 
 def test_a_wait_for_a_run_whose_state_aws_did_not_tell_is_not_known():
@@ -121,11 +121,11 @@ def test_a_wait_for_a_run_whose_state_aws_did_not_tell_is_not_known():
     plan, recorded = Plan(Place("shop", "prod", "1", "r"), AT, 0, (waiting,)), _recorded(submitted=True)
     recorded.observe_errors[TOKEN] = "DescribeJobs: AccessDenied"
 
-    assert after_results(plan, [ActionResult("none")], recorded, stopped=False) == 3
-    assert after_look(plan, recorded, ["none"]) == 3
+    assert apply_exit_code(plan, [ActionResult("none")], recorded, stopped=False) == 3
+    assert status_exit_code(plan, recorded, ["none"]) == 3
 
 
 @pytest.mark.parametrize(("state", "code"), [("unknown", 3), ("lost", 3), ("running", 0), ("none", 0)])
 def test_states(state: str, code: int):
     """A state that nobody can name needs a person."""
-    assert code == after_look(_plan(ActionType.NONE, Reason.IN_SYNC), _recorded(), [state])
+    assert code == status_exit_code(_plan(ActionType.NONE, Reason.IN_SYNC), _recorded(), [state])
