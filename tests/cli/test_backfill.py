@@ -115,10 +115,10 @@ def test_what_is_not_due_yet_is_left_out(world: World):
 
 def test_what_moved_since_it_was_shown_is_not_asked_for(world: World, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, somebody asks for the same slots: they are asked for once."""
-    from reconciler.cli import decisions
+    from reconciler.cli import decisions, output
 
     _hourly(world)
-    asks = decisions.confirm
+    asks = output.confirm
 
     def meanwhile(*_: object, **_more: object) -> bool:
         monkeypatch.setattr(decisions, "confirm", asks)

@@ -197,9 +197,9 @@ def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt
 
 def test_two_people_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
     """While one reads, the other decides: that decision counts, and the first person is told."""
-    from reconciler.cli import decisions
+    from reconciler.cli import decisions, output
 
-    asks = decisions.confirm
+    asks = output.confirm
 
     def meanwhile(*_: object, **_more: object) -> bool:
         monkeypatch.setattr(decisions, "confirm", asks)

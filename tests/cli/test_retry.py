@@ -133,10 +133,10 @@ def test_a_slot_is_for_scheduled_specs(world: World):
 
 def test_what_moved_since_it_was_shown_is_not_retried(world: World, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, somebody else asks for the retry and a pass submits it: no second one."""
-    from reconciler.cli import decisions
+    from reconciler.cli import decisions, output
 
     _failed(world)
-    asks = decisions.confirm
+    asks = output.confirm
 
     def meanwhile(*_: object, **_more: object) -> bool:
         monkeypatch.setattr(decisions, "confirm", asks)
