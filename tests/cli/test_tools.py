@@ -136,7 +136,7 @@ def test_emulator_with_a_fault_plan_that_makes_no_sense(empty: World):
     assert (done.code, done.out) == (64, "")
     assert "faults.yaml" in done.err
     assert "rules[0]: request must be one of processed, lost, late, twice" in done.err
-    assert "rules[1]: a lost request has no answer of its own" in done.err
+    assert "rules[1]: a lost request has no answer of AWS to be given" in done.err
 
 
 def test_emulator_on_a_port_that_is_taken(world: World):
