@@ -1,6 +1,5 @@
-"""What users write, as frozen pydantic models: spec documents, the project file, and the requests of each AWS API.
+"""Models what users write, with pydantic: spec documents, the project file, and the requests of each AWS API.
 
-What may live here: shapes, limits and the rules AWS documents, field for field under AWS's and Kubernetes' names.
-One module or package per AWS service; `kinds` is their registry. What may not: files, clients, clocks, and anything
-that decides what runs.
+Shapes, limits and AWS's documented rules belong here, under AWS's and Kubernetes' field names; one package per service,
+registered in `kind`. Files, clients, clocks, and decisions about what runs do not.
 """

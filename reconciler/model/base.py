@@ -1,4 +1,4 @@
-"""Base classes and scalar types of the models that users write."""
+"""Base classes and scalars of the models, and readers for requests of any shape."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ JSON = dict[str, Any]
 
 
 class Strict(BaseModel):
-    """A frozen model that converts nothing and accepts no field it does not know."""
+    """A frozen model that converts nothing and refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
 
 def nests_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether mappings and lists stand inside each other on more than `levels` levels: what walks down a value would
-    end at Python's own limit, somewhere."""
+    """Whether mappings and lists are nested deeper than `levels`; recursion over them could exceed Python's limit."""
     layer = [value]
     for _ in range(levels + 1):
         inside = (each.values() if isinstance(each, dict) else each for each in layer if isinstance(each, dict | list))
@@ -31,12 +30,12 @@ def nests_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON va
 
 
 Loc = tuple[str | int, ...]
-"""A place inside a request: field names and list indexes, as in ``("jobDriver", "sparkSubmit", "entryPoint")``."""
+"""A path inside a request: field names and list indexes, as in ``("jobDriver", "sparkSubmit", "entryPoint")``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something said about one place of a request. `rule` is a stable identifier such as ``batch-share-identifier``."""
+    """A message about one path of a request. `rule` is a stable identifier such as ``batch-share-identifier``."""
 
     loc: Loc
     message: str
@@ -44,14 +43,14 @@ class Remark:
 
 
 class SourceFloat(float):
-    """A number with a fraction or an exponent, together with its text: ``0.60`` stays ``0.60``."""
+    """A number with a fraction or an exponent that keeps its text: ``0.60`` stays ``0.60``."""
 
     __slots__ = ("source",)
 
     source: str
 
     def __new__(cls, source: str) -> SourceFloat:
-        """The number that `source` says. Raises `ValueError` where it says none."""
+        """The number that `source` spells. Raises `ValueError` if it spells none."""
         number = super().__new__(cls, source)
         number.source = source
         return number
@@ -59,15 +58,15 @@ class SourceFloat(float):
 
 @dataclass(frozen=True, slots=True)
 class Unquoted:
-    """A plain scalar that YAML takes for something else than text (``on``, ``12:30``, a date, ``null``): its text."""
+    """The text of a plain scalar that YAML does not read as a string: ``on``, ``12:30``, a date, ``null``."""
 
     source: str
 
 
 def source_text(value: object) -> str | None:
-    """The text of a scalar as a spec wrote it; `None` for what is no scalar (mappings, lists, ``None``).
+    """The text of a scalar as a spec wrote it; `None` for mappings, lists and ``None``.
 
-    Booleans and integers have one spelling only in specs, so theirs needs no keeping.
+    Booleans and integers have only one spelling in specs, so they do not keep it.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -86,44 +85,33 @@ LONG_MAX = 2**63 - 1  # and its `long` 64
 Integer = Annotated[int, Field(ge=-INTEGER_MAX - 1, le=INTEGER_MAX)]
 
 
-def _without_null_defaults(schema: JSON) -> None:
-    """A field that is left out is absent, not null: the JSON Schema must not offer null as its default."""
-    for field in schema.get("properties", {}).values():
-        if field.get("default", 0) is None:
-            del field["default"]
-
-
-def exactly_one(schema: JSON) -> None:
-    """For a union: tells editors that one member is given, no more and no fewer. Its rules say so on validation."""
-    _without_null_defaults(schema)
-    schema.update(minProperties=1, maxProperties=1)
+EXACTLY_ONE: JSON = {"minProperties": 1, "maxProperties": 1}
+"""Keywords for a union's JSON Schema. On validation the rules of the request say the same, in words."""
 
 
 class Shape(Strict):
-    """One structure of an AWS request. A field left out reads as `None` here; null given for it is an error."""
-
-    model_config = ConfigDict(json_schema_extra=_without_null_defaults)
+    """One structure of an AWS request. An absent field is `None`; an explicit null is an error."""
 
 
-def required(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - stands for the field's own type
-    """A field that must be given."""
+def required(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - assigned to a field of any type
+    """A required field."""
     return Field(description=description, **constraints)
 
 
-def optional(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - stands for the field's own type
-    """A field that may be left out; if given it has its type and is never null."""
+def optional(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - assigned to a field of any type
+    """An optional field; if given, it has its type and is never null."""
     return Field(default=None, description=description, **constraints)
 
 
 def part(value: object, *path: str) -> JSON:
-    """The mapping at `path` below `value`; an empty one where there is none, or something that is no mapping."""
+    """The mapping at `path` below `value`; an empty one if there is no mapping."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def entries(value: JSON, key: str, loc: Loc = ()) -> Iterator[tuple[Loc, JSON]]:
-    """Each mapping in the list at `key` of `value`, with its place; nothing where there is no list."""
+    """Each mapping in the list at `key` of `value`, with its path; nothing if there is no list."""
     members = value.get(key)
     if isinstance(members, list):
         for index, member in enumerate(members):
@@ -132,22 +120,22 @@ def entries(value: JSON, key: str, loc: Loc = ()) -> Iterator[tuple[Loc, JSON]]:
 
 
 def text(value: JSON, key: str) -> str | None:
-    """The string at `key`; `None` where there is none."""
+    """The string at `key`; `None` if there is none."""
     member = value.get(key)
     return member if isinstance(member, str) else None
 
 
 def integer(value: JSON, key: str) -> int | None:
-    """The integer at `key`; `None` where there is none."""
+    """The integer at `key`; `None` if there is none."""
     member = value.get(key)
     return member if isinstance(member, int) and not isinstance(member, bool) else None
 
 
 Rule = tuple[tuple[str, ...], Callable[[JSON], Iterable[Remark]]]
-"""Top-level fields, and a rule that has something to say only where a request has one of them."""
+"""Top-level fields, and a rule that applies only if a request has one of them."""
 
 
 def applied(rules: Iterable[Rule], request: JSON) -> list[Remark]:
-    """What the rules say about a request. Most requests have few fields, so most rules never start."""
+    """The remarks of the rules that apply to a request. Most requests have few fields, so most rules never run."""
     fields = request.keys()
     return [remark for triggers, rule in rules if not fields.isdisjoint(triggers) for remark in rule(request)]

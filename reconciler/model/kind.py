@@ -58,6 +58,7 @@ class Kind:
     `rates`           AWS's default quotas of the operations that the adapter calls, by operation.
     `references`      the other specs that the request names (Batch ``dependsOn: [{spec: …}]``), in order.
     `with_runs`       the request with the run ids of these specs, by name, instead of their names.
+    `example`         the first spec of this kind that ``init`` writes: its name, and its request as YAML.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Kind:
     references: Callable[[JSON], Sequence[SpecReference]]
     rates: Mapping[str, Rate] = field(hash=False)
     with_runs: Callable[[JSON, Mapping[str, str]], JSON]
+    example: tuple[str, str]
 
     @property
     def cosmetic_fields(self) -> tuple[str, ...]:
@@ -100,6 +102,13 @@ class Kind:
             sent[self.token_field] = token
         sent[TAGS] = {**request.get(TAGS, {}), TOKEN_TAG: token, SPEC_TAG: owner}
         return sent
+
+    def sample(self, request: JSON, token: str, owner: str) -> JSON:
+        """The request as `as_sent` makes it, for validation: tags of a wrong shape stay, so the model refuses them."""
+        tags = request.get(TAGS, {})
+        if isinstance(tags, dict):
+            return self.as_sent(request, token, owner)
+        return {**self.as_sent({**request, TAGS: {}}, token, owner), TAGS: tags}
 
     def as_written(self, sent: Mapping[str, Any]) -> JSON:
         """The request without what `as_sent` adds to it; a request that was never sent stays as it is."""

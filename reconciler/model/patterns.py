@@ -1,7 +1,7 @@
-"""The patterns that requests must match, and what to say to someone whose value does not.
+"""The patterns of strings in requests, each with the hint for a value that does not match.
 
-Every pattern is anchored where AWS's means the whole text, and keeps to what Python, Rust and JavaScript read alike:
-it is checked by pydantic, by the tests, and by editors through the JSON Schema.
+Every pattern is anchored if AWS's matches the whole string, and uses only syntax that Python, Rust and JavaScript read
+alike: pydantic, the tests and, through the JSON Schema, editors check it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ JOB_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
 JOB_QUEUE = r"^([A-Za-z0-9_-]{1,128}|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-queue/\S+)$"
 JOB_DEFINITION = r"^([A-Za-z0-9_-]{1,128}|arn:aws[a-z-]*:batch:[^:\s]*:[^:\s]*:job-definition/[^:\s]+)(:[1-9][0-9]*)?$"
 SHARE_IDENTIFIER = r"^[^\s*]+\*?$"
-DEPENDENCY_TYPE = r"^([Nn]_[Tt][Oo]_[Nn]|[Ss][Ee][Qq][Uu][Ee][Nn][Tt][Ii][Aa][Ll])$"
-RETRY_ACTION = r"^([Rr][Ee][Tt][Rr][Yy]|[Ee][Xx][Ii][Tt])$"
 REASON_GLOB = r"^[A-Za-z0-9.:\s]*\*?$"
 EXIT_CODE_GLOB = r"^[0-9]*\*?$"
 NODE_RANGE = r"^([0-9]+|[0-9]*:([0-9]+|n)?|[0-9]+,([0-9]+|n))$"
@@ -42,29 +40,27 @@ PATTERN_HINTS: dict[str, str] = {
     CLIENT_TOKEN: "a client token is letters, digits, '.', '_' and '-'",
     ROLE_ARN: "give the full ARN of an IAM role, such as arn:aws:iam::111122223333:role/emr-jobs",
     POLICY_ARN: "give the full ARN of an IAM policy, such as arn:aws:iam::111122223333:policy/only-read",
-    POLICY_DOCUMENT: "AWS takes the inline policy on one line, without line breaks or tabs",
-    VISIBLE: "it must hold something other than white space",
-    KMS_KEY_ARN: "give the full ARN of a KMS key (an alias will not do), such as "
+    POLICY_DOCUMENT: "an inline policy is JSON on one line, without line breaks or tabs",
+    VISIBLE: "must not be only white space",
+    KMS_KEY_ARN: "give the full ARN of a KMS key, not of an alias, such as "
     "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     LOG_URI: "give an S3 location on one line, such as s3://my-bucket/logs/",
     LOG_GROUP: "a log group name is letters, digits, '.', '-', '_', '/' and '#', such as /aws/emr-serverless",
-    LOG_STREAM_PREFIX: "a log stream prefix holds neither ':' nor '*'",
-    WORD: "it is letters, with '-' or '_' between them, such as SPARK_DRIVER",
+    LOG_STREAM_PREFIX: "a log stream prefix contains neither ':' nor '*'",
+    WORD: "must be letters with '-' or '_' between them, such as SPARK_DRIVER",
     REMOTE_WRITE_URL: "give the remote write URL of an Amazon Managed Service for Prometheus workspace, such as "
     "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1234/api/v1/remote_write",
     TAG_KEY: "a tag key is letters, digits, spaces and '/ _ . : = + @ -'",
     TAG_VALUE: "a tag value is letters, digits, spaces and '/ _ . : = + @ -'",
-    JOB_NAME: "a job name starts with a letter or digit and goes on with up to 127 letters, digits, '-' and '_', "
+    JOB_NAME: "a job name starts with a letter or digit, followed by up to 127 letters, digits, '-' and '_', "
     "such as orders-daily",
     JOB_QUEUE: "give the name or the ARN of a job queue, such as high-priority",
     JOB_DEFINITION: "give the name of a job definition, its name:revision or its ARN, such as etl or etl:7",
-    SHARE_IDENTIFIER: "a share identifier is letters and digits, and '*' may only come last, such as growth or growth*",
-    DEPENDENCY_TYPE: "a dependency is N_TO_N or SEQUENTIAL",
-    RETRY_ACTION: "an action is RETRY or EXIT",
-    REASON_GLOB: "a reason is letters, digits, '.', ':' and white space, and '*' may only come last, "
+    SHARE_IDENTIFIER: "a share identifier is letters and digits, with '*' only at the end, such as growth or growth*",
+    REASON_GLOB: "a reason is letters, digits, '.', ':' and white space, with '*' only at the end, "
     'such as "Host EC2*"',
-    EXIT_CODE_GLOB: "an exit code is digits, and '*' may only come last, such as 137 or 1*",
+    EXIT_CODE_GLOB: "an exit code is digits, with '*' only at the end, such as 137 or 1*",
     NODE_RANGE: 'give a range of node indexes, such as "0:3", ":3" or "4:"',
     NAMESPACE: "a namespace is lower-case letters, digits and '-', with a letter or digit at both ends",
 }
-"""What would be right, with an example where that helps, by pattern. Every pattern of a request model has an entry."""
+"""What a value should look like, by pattern. Every pattern of a request model has an entry."""

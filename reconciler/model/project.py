@@ -1,13 +1,13 @@
-"""The project file: its name, where its specs are, its variables and its targets."""
+"""The project file: its name, its spec files, its variables and its targets."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from reconciler.model.base import Strict, source_text
+from reconciler.model.base import JSON, Strict, source_text
 from reconciler.model.kind import Rate
 from reconciler.model.spec import Name, Suspended
 
@@ -28,24 +28,39 @@ LEDGER_PATTERN = rf"^(sqlite:///[^?#]+|s3://{BUCKET_PATTERN}(/[^?#]*)?|dynamodb:
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 
 
+_NAMES_ONLY: JSON = {"additionalProperties": False}
+_EMULATED_OR_COMPLETE: JSON = {
+    "anyOf": [
+        {"properties": {"emulator": {"not": {"const": False}}}, "required": ["emulator"]},
+        {"required": ["account", "region", "ledger"]},
+    ]
+}
+"""Keywords for the JSON Schema of targets: `Target.missing` checks the same on validation."""
+
+
 def _text(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds there
-    """The text of a scalar as it was written; anything else unchanged, for the field to refuse."""
+    """The text of a scalar as it was written; any other value unchanged, for the field to refuse."""
     text = source_text(value)
     return value if text is None else text
 
 
 def _literal(value: str) -> str:
-    """The value of a variable: nothing in it is evaluated, and ``$${`` is how it holds a ``${``."""
+    """The value of a variable: it contains no placeholders, and ``$${`` is a literal ``${``."""
     if "${" in value.replace("$${", ""):
-        raise ValueError("variables are not evaluated: write $${ for a literal ${")
+        raise ValueError("variables cannot contain placeholders: write $${ for a literal ${")
     return value.replace("$${", "${")
 
 
 Variables = dict[
     Annotated[str, Field(pattern=VARIABLE_PATTERN)],
-    Annotated[str, BeforeValidator(_text), AfterValidator(_literal)],
+    Annotated[
+        str,
+        BeforeValidator(_text),
+        AfterValidator(_literal),
+        WithJsonSchema({"type": ["string", "number", "boolean"]}),
+    ],
 ]
-"""Variables by name; plain scalars keep the text they were written with, so ``0.60`` and ``on`` need no quotes."""
+"""Variables by name; plain scalars keep their text, so ``0.60`` and ``on`` need no quotes."""
 
 
 class Emulator(Strict):
@@ -72,31 +87,25 @@ class Limits(Strict):
     maxCancellations: int = Field(10, ge=0, description="Runs that one pass may cancel; more refuses the plan.")
 
 
-Told = Literal["failed", "held", "unknown", "lost"]
-"""What people can be told of."""
-
-
 def _web(value: str) -> str:
     """An http or https URL without a password. Raises `ValueError`."""
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
-        raise ValueError("a webhook is an http:// or https:// URL; one that holds a secret goes into urlEnv")
+        raise ValueError("a webhook is an http:// or https:// URL; if it contains a secret, use urlEnv")
     return value
 
 
 class Webhook(Strict):
-    """Where people are told: a JSON document is posted there, with Slack's ``text``."""
+    """A webhook: notifications are posted to it as JSON, with Slack's ``text``."""
 
     url: Annotated[str, AfterValidator(_web)] | None = Field(
-        None, description="The address, where it is no secret. Either this or urlEnv."
+        None, description="The address, if it is not a secret. Give either this or urlEnv."
     )
-    urlEnv: str | None = Field(
-        None, pattern=VARIABLE_PATTERN, description="The environment variable that holds the address."
-    )
+    urlEnv: str | None = Field(None, pattern=VARIABLE_PATTERN, description="The environment variable with the address.")
     headersEnv: dict[str, Annotated[str, Field(pattern=VARIABLE_PATTERN)]] = Field(
-        {}, description="Headers by name, each with the environment variable that holds its value."
+        {}, description="Headers by name, each with the environment variable of its value."
     )
     events: Annotated[tuple[Literal["failed", "held", "unknown", "lost"], ...], Field(strict=False, min_length=1)] = (
-        Field(("failed", "held", "unknown", "lost"), description="What to tell of.")
+        Field(("failed", "held", "unknown", "lost"), description="The events to notify about.")
     )
 
     @model_validator(mode="after")
@@ -106,12 +115,12 @@ class Webhook(Strict):
         return self
 
 
-class Target(Strict):
-    """An environment: where runs go, what is recorded where, and how much may happen at once."""
+class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
+    """An environment: its AWS account and region, its ledger, and its limits."""
 
     emulator: Annotated[
         Annotated[bool, Tag("boolean")] | Annotated[Emulator, Tag("mapping")], Discriminator(_emulator_form)
-    ] = Field(False, description="true, or settings: an embedded AWS, no account needed.")
+    ] = Field(False, description="true, or settings: an embedded AWS that needs no account.")
     account: str | None = Field(None, pattern=ACCOUNT_PATTERN, description="12 digits, in quotes.")
     region: str | None = Field(None, pattern=REGION_PATTERN, description="AWS region.")
     ledger: str | None = Field(
@@ -119,23 +128,25 @@ class Target(Strict):
         pattern=LEDGER_PATTERN,
         description="sqlite:///PATH (relative to the project), s3://BUCKET/PREFIX or dynamodb://TABLE.",
     )
-    vars: Variables = Field({}, description="Variables of this target; they override the project's.")
+    vars: Variables = Field(
+        {}, description="Variables of this target; they override the project's.", json_schema_extra=_NAMES_ONLY
+    )
     limits: Limits = Field(Limits(), description="How much one pass may do.")
     settleSeconds: int = Field(
         SAFE_SETTLE_SECONDS,
         ge=0,
-        description="Time after which an unclear submission that AWS does not list is absent.",
+        description="Time after which a submission with an unknown outcome that AWS does not list counts as absent.",
     )
-    allowUnsafeSettling: bool = Field(False, description="Insist on a settleSeconds below 1500: runs may come twice.")
-    claimSeconds: int = Field(
-        CLAIM_SECONDS, ge=1, le=300, description="Time that an intent holds the right to be sent."
+    allowUnsafeSettling: bool = Field(
+        False, description="Allow a settleSeconds below 1500, at the risk of duplicate runs."
     )
+    claimSeconds: int = Field(CLAIM_SECONDS, ge=1, le=300, description="Time within which an intent may be sent.")
     onUnknown: Literal["Resubmit", "Hold"] = Field(
-        "Resubmit", description="What happens to a submission that is absent after settling."
+        "Resubmit", description="What to do with a submission that is absent after settleSeconds."
     )
     rates: dict[str, Rate] = Field({}, description="AWS quotas by operation, where they differ from AWS's defaults.")
     notify: Annotated[tuple[Webhook, ...], Field(strict=False)] = Field(
-        (), description="Webhooks that are told when a run failed, or a spec is held, unknown or lost."
+        (), description="Webhooks to notify when a run failed, or a spec is held, unknown or lost."
     )
 
     @property
@@ -145,28 +156,30 @@ class Target(Strict):
 
     @property
     def emulator_settings(self) -> Emulator:
-        """How the embedded AWS behaves; the defaults where the file says only ``true``."""
+        """How the embedded AWS behaves; the defaults if the file has only ``true``."""
         return self.emulator if isinstance(self.emulator, Emulator) else Emulator()
 
     def missing(self) -> tuple[str, ...]:
-        """The fields that this target must give and does not."""
+        """The required fields that this target lacks."""
         if self.is_emulator:
             return ()
         return tuple(name for name in ("account", "region", "ledger") if getattr(self, name) is None)
 
     def settling_problem(self, *, overridden: bool) -> str | None:
-        """Why `settleSeconds` is not safe here, or `None`. `overridden`: whether AWS is a stand-in, at an endpoint that
-        the environment names. What may be sent later than by default arrives later too, and settles later."""
+        """Why `settleSeconds` is not safe, or `None`. `overridden`: an endpoint from the environment replaces AWS.
+
+        With a longer `claimSeconds` a request may be sent later, so settling must take longer, too.
+        """
         safe = SAFE_SETTLE_SECONDS + max(0, self.claimSeconds - CLAIM_SECONDS)
         if self.settleSeconds >= safe or self.is_emulator or overridden or self.allowUnsafeSettling:
             return None
         return (
-            f"settleSeconds is {self.settleSeconds}, less than {safe}: a request still under way could "
-            "arrive after it was given up, and run twice. allowUnsafeSettling: true insists."
+            f"settleSeconds is {self.settleSeconds}, less than {safe}: a request that is still under way could arrive "
+            "after the reconciler gave it up, and run twice. To accept that, set allowUnsafeSettling: true"
         )
 
     def completed(self, name: str) -> Target:
-        """The target with the account, region and ledger of the emulator filled in where it is one."""
+        """The target, with account, region and ledger filled in if it is an emulator."""
         if not self.is_emulator:
             return self
         return self.model_copy(
@@ -179,9 +192,11 @@ class Target(Strict):
 
 
 class ProjectMetadata(Strict):
-    """Who the project is: its name is part of every identity."""
+    """The project's name, which is part of every identity, and its labels."""
 
-    name: Name = Field(description="Part of every identity: a new name is another project, which runs everything anew.")
+    name: Name = Field(
+        description="Part of every identity: with a new name it is another project, which runs everything again."
+    )
     labels: dict[str, str] = Field({}, description="For display.")
     annotations: dict[str, str] = Field({}, description="For people and other tools.")
 
@@ -190,13 +205,15 @@ class ProjectSpec(Strict):
     """The `spec:` of the project file."""
 
     specs: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
-        DEFAULT_SPECS, description="Where specs are, as glob patterns relative to the project file."
+        DEFAULT_SPECS, description="Glob patterns of spec files, relative to the project file."
     )
     defaultTarget: str | None = Field(None, description="The target of commands that name none.")
     suspend: Suspended = Field(
-        False, description="true, or why, who and until when: nothing is submitted or cancelled in any target."
+        False, description="true, or reason, owner and until: nothing is submitted or cancelled in any target."
     )
-    vars: Variables = Field({}, description="Variables of every target, for ${var.NAME}.")
+    vars: Variables = Field(
+        {}, description="Variables of every target, for ${var.NAME}.", json_schema_extra=_NAMES_ONLY
+    )
     targets: dict[Name, Target] = Field(min_length=1, description="The environments, by name.")
 
 
@@ -205,8 +222,8 @@ class Project(Strict):
 
     apiVersion: Literal["reconciler/v1"] = Field(description="The format of this document.")
     kind: Literal["Project"] = Field(description="Project.")
-    metadata: ProjectMetadata = Field(description="Who it is.")
-    spec: ProjectSpec = Field(description="Where its specs are, and where they run.")
+    metadata: ProjectMetadata = Field(description="Its name and labels.")
+    spec: ProjectSpec = Field(description="Its spec files and its targets.")
 
     @property
     def name(self) -> str:
@@ -214,9 +231,9 @@ class Project(Strict):
         return self.metadata.name
 
     def target(self, name: str) -> Target:
-        """A target with account, region and ledger filled in. Raises `KeyError` where there is none so called."""
+        """A target with account, region and ledger filled in. Raises `KeyError` if there is none of that name."""
         return self.spec.targets[name].completed(name)
 
     def variables(self, target: str) -> dict[str, str]:
-        """The variables of a target: its own, and the project's where it has none so called."""
+        """The variables of a target: its own, and the project's others."""
         return {**self.spec.vars, **self.spec.targets[target].vars}

@@ -1,4 +1,4 @@
-"""One spec document: the envelope around a request, in Kubernetes' words."""
+"""A spec document: the envelope around a request, with Kubernetes' field names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _schedule(value: str) -> str:
     fields = value.split()
     if len(fields) != 5:
         raise ValueError(
-            f'a schedule has five fields (minute hour day month weekday), as in "0 2 * * *", not {value!r}'
+            f'a schedule has five fields (minute hour day month weekday), as in "0 2 * * *"; got {value!r}'
         )
     try:
         CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
@@ -50,22 +50,20 @@ def _schedule(value: str) -> str:
 
 @cache
 def _time_zone(value: str) -> str:
-    """An IANA time zone name that this machine knows. Raises `ValueError`."""
+    """An IANA time zone name in this machine's database. Raises `ValueError`."""
     try:
         ZoneInfo(value)
-    except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError only in name: folders raise OSError
-        raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Madrid") from None
-    except KeyError:
+    except (KeyError, OSError, ValueError):  # a missing zone raises KeyError, a folder OSError
         raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Madrid") from None
     return value
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The values, each once. Raises `ValueError` naming the first that comes twice."""
+    """The values. Raises `ValueError` for a duplicate."""
     seen = set[str]()
     for value in values:
         if value in seen:
-            raise ValueError(f"{value!r} is in the list twice")
+            raise ValueError(f"duplicate {value!r}")
         seen.add(value)
     return values
 
@@ -77,8 +75,8 @@ class Suspension(Strict):
     owner: str | None = Field(None, min_length=1, description="Who to ask.")
     until: Annotated[str, AfterValidator(_moment)] | None = Field(
         None,
-        description='Until when it is meant, ISO 8601 with a zone: "2026-12-01T00:00:00Z". After that it is overdue: '
-        "nothing is submitted all the same, and commands end with 3.",
+        description='When it should end, ISO 8601 with a zone: "2026-12-01T00:00:00Z". After that it is overdue: still '
+        "nothing is submitted, and commands exit 3.",
     )
 
 
@@ -97,23 +95,23 @@ def suspension(given: bool | Suspension) -> Suspension | None:
 
 
 class Dependency(Strict):
-    """Another spec of the project that must end before this one is submitted."""
+    """Another spec of the project whose run must end before this one is submitted."""
 
     name: Name = Field(description="The other spec's metadata.name.")
     condition: Literal["Succeeded", "Completed"] = Field(
-        "Succeeded", description="Succeeded: its current run succeeded. Completed: it ended, whatever its end."
+        "Succeeded", description="Succeeded: its current run succeeded. Completed: its current run ended, in any state."
     )
 
 
 class Policy(Strict):
     """How and when a spec runs: everything of `spec:` except the request. Of these only `revision` is in the digest."""
 
-    revision: int = Field(1, ge=0, description="Any other number runs the same request again.")
+    revision: int = Field(1, ge=0, description="A new number runs the same request again.")
     targets: Annotated[tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(_unique)] | None = Field(
         None, description="The targets it runs in; absent: every target of the project."
     )
     suspend: Suspended = Field(
-        False, description="true, or why, who and until when: nothing is submitted or cancelled for this spec."
+        False, description="true, or reason, owner and until: nothing is submitted or cancelled for this spec."
     )
     schedule: Annotated[str, AfterValidator(_schedule)] | None = Field(
         None, description="Five-field cron. Without it a spec is a one-off: one run for each generation."
@@ -122,7 +120,7 @@ class Policy(Strict):
         "UTC", description="IANA name of the zone that the schedule is in."
     )
     startingDeadlineSeconds: int | None = Field(
-        None, ge=0, description="A slot later than this is missed: recorded so and never run. Absent: no deadline."
+        None, ge=0, description="A slot later than this is recorded as missed and never run. Absent: no deadline."
     )
     catchup: bool = Field(
         False, description="false: only the newest due slot runs, others are missed; true: all of them, oldest first."
@@ -131,7 +129,7 @@ class Policy(Strict):
         "Forbid", description="What to do while an earlier run is live. Streaming jobs: Replace unless given."
     )
     dependsOn: Annotated[tuple[Dependency, ...], Field(strict=False)] = Field(
-        (), description="Other specs of this project that must end first."
+        (), description="Other specs of this project whose runs must end first."
     )
     backoffLimit: int = Field(0, ge=0, description="Extra attempts after a failed one.")
     backoffSeconds: int = Field(
@@ -141,7 +139,7 @@ class Policy(Strict):
         description="Wait before the first extra attempt; doubles each time, at most one hour.",
     )
     restartPolicy: Literal["OnFailure", "Always"] = Field(
-        "OnFailure", description="Always: restart whatever the end. Streaming jobs: Always unless given."
+        "OnFailure", description="Always: restart after any end. Streaming jobs: Always unless given."
     )
     deletionPolicy: Literal["Orphan", "Cancel"] = Field(
         "Orphan", description="What happens to the live run when this spec leaves git."
@@ -149,12 +147,14 @@ class Policy(Strict):
 
     @property
     def given(self) -> frozenset[str]:
-        """The fields that the file sets itself, whatever their values."""
+        """The fields that the file sets."""
         return frozenset(self.model_fields_set)
 
     def effective(self, *, streaming: bool) -> Policy:
-        """The policy with the defaults of its kind of job: a streaming job that says nothing else is replaced when it
-        changes and restarted whatever its end. `given` stays what it was."""
+        """The policy with the defaults of its kind of job; `given` stays the same.
+
+        Unless the file says otherwise, a streaming job is replaced when it changes and restarted after any end.
+        """
         if type(self) is Policy and not streaming:
             return self
         values = {name: getattr(self, name) for name in Policy.model_fields}
@@ -164,15 +164,15 @@ class Policy(Strict):
 
 
 class Metadata(Strict):
-    """Who the spec is. Nothing here ever causes a run, a new name excepted: that is another spec."""
+    """The spec's name and labels. A change here never causes a run, except a new name: that is another spec."""
 
-    name: Name = Field(description="Unique in the project; a new name is another spec.")
+    name: Name = Field(description="Unique in the project; with a new name it is another spec.")
     labels: dict[str, str] = Field({}, description="For selection (-l team=growth) and display.")
-    annotations: dict[str, str] = Field({}, description="For people and other tools; never read by the reconciler.")
+    annotations: dict[str, str] = Field({}, description="For people and other tools; the reconciler never reads them.")
 
 
 class Spec(Policy):
-    """The `spec:` of a document: the policy, and the request it is about."""
+    """The `spec:` of a document: the policy, and the request."""
 
     request: JSON = Field(
         description="The AWS API call: StartJobRun for EmrServerlessJobRun, SubmitJob for BatchJob, field for field."
@@ -184,7 +184,7 @@ class SpecDocument(Strict):
 
     apiVersion: Literal["reconciler/v1"] = Field(description="The format of this document.")
     kind: str = Field(description="EmrServerlessJobRun or BatchJob.")
-    metadata: Metadata = Field(description="Who it is.")
+    metadata: Metadata = Field(description="Its name and labels.")
     spec: Spec = Field(description="What runs, and when.")
 
     def policy(self) -> Policy:

@@ -1,4 +1,4 @@
-"""Tags on a request: the limits as they are once ours are added, and the names that are not the user's to take."""
+"""Tags of a request: AWS's limits with our two tags added, and the reserved names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from reconciler.model import patterns
 from reconciler.model.base import JSON, Remark, part
 from reconciler.model.kind import RESERVED_TAG_PREFIX
-from reconciler.model.patterns import TAG_KEY, TAG_VALUE
 
 TAGS_MAX = 50  # AWS's own limit for a resource of either service
 OUR_TAGS = 2  # the token and the owner, added to every request as it is sent
@@ -22,14 +22,14 @@ def _limited(tags: dict[str, str]) -> dict[str, str]:
     if len(tags) > TAGS_MAX:
         raise PydanticCustomError(
             "too_many_tags",
-            "{count} tags, the reconciler's own {ours} included: AWS takes {limit}, so at most {yours} can be yours",
+            "{count} tags with the {ours} of the reconciler: AWS allows {limit}, so at most {yours} can be yours",
             {"count": len(tags), "ours": OUR_TAGS, "limit": TAGS_MAX, "yours": YOUR_TAGS_MAX},
         )
     return tags
 
 
 class TagLimit:
-    """At most `TAGS_MAX` tags on the request as sent; the JSON Schema, for those who write, says `YOUR_TAGS_MAX`."""
+    """At most `TAGS_MAX` tags on the request as sent; the JSON Schema, which is for specs, allows `YOUR_TAGS_MAX`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         """The type's own checks, then the limit."""
@@ -42,8 +42,8 @@ class TagLimit:
 
 EmrTags = Annotated[
     dict[
-        Annotated[str, Field(min_length=1, max_length=128, pattern=TAG_KEY)],
-        Annotated[str, Field(max_length=256, pattern=TAG_VALUE)],
+        Annotated[str, Field(min_length=1, max_length=128, pattern=patterns.TAG_KEY)],
+        Annotated[str, Field(max_length=256, pattern=patterns.TAG_VALUE)],
     ],
     TagLimit(),
 ]
@@ -55,14 +55,11 @@ BatchTags = Annotated[
 
 
 def user_tag_problems(request: JSON) -> Sequence[Remark]:
-    """What is wrong with a user's own tags because two are the reconciler's.
-
-    `request` is as the spec has it, before ours are added.
-    """
+    """The reserved keys among a user's own tags. `request` is as in the spec, before our tags are added."""
     return [
         Remark(
             ("tags", key),
-            f"tags that start with {RESERVED_TAG_PREFIX} are the reconciler's own: choose another key",
+            f"keys that start with {RESERVED_TAG_PREFIX} are reserved for the reconciler: choose another key",
             "reserved-tag",
         )
         for key in part(request, "tags")
@@ -73,7 +70,7 @@ def user_tag_problems(request: JSON) -> Sequence[Remark]:
 def aws_tag_problems(request: JSON) -> list[Remark]:
     """Tags whose key or value starts with AWS's own prefix, which AWS refuses."""
     return [
-        Remark(("tags", key), "keys and values of tags must not start with aws:, which is AWS's own prefix", "aws-tag")
+        Remark(("tags", key), "keys and values of tags must not start with aws:, which AWS reserves", "aws-tag")
         for key, value in part(request, "tags").items()
         if _is_aws(key) or _is_aws(value)
     ]

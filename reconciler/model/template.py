@@ -1,7 +1,7 @@
-"""The template that a scheduled spec's request is, and the request of one slot.
+"""Parses placeholders, and fills in ``${run.slot}`` in the request of a scheduled spec.
 
-A string of a template holds ``${run.slot}``, with or without a format, and the escape ``$${`` wherever the text itself
-holds ``${``, so that it can be read in one way only.
+Such a request is a template: its strings contain ``${run.slot}``, with or without a format, and the escape ``$${`` for
+a literal ``${``, so that it can be read in one way only.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _FORMATS: dict[str, Callable[[datetime], str]] = {
     "s": lambda t: f"{int(t.timestamp())}",
     "%": lambda _: "%",
 }
-"""The numeric directives of strftime, which no locale changes, done here so that no platform changes them either."""
+"""The numeric directives of strftime, reimplemented so that neither a locale nor a platform changes them."""
 
 
 class Piece(NamedTuple):
-    """Either literal text (`name` is None), or a placeholder by its name with the format given after a colon."""
+    """Either literal text (`name` is None), or a placeholder: its name, and its format after a colon."""
 
     text: str
     name: str | None = None
@@ -48,7 +48,7 @@ class Piece(NamedTuple):
 
 
 class PlaceholderProblem(ValueError):
-    """A placeholder that cannot be read or is not known; `offset` is that of its ``${`` in the string."""
+    """A placeholder that is malformed or unknown; `offset` is that of its ``${`` in the string."""
 
     def __init__(self, offset: int, message: str) -> None:
         super().__init__(message)
@@ -58,21 +58,21 @@ class PlaceholderProblem(ValueError):
 @lru_cache(maxsize=4096)
 def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
     """The pieces of a string with their offsets, literal ones unescaped. Raises `PlaceholderProblem`."""
-    found: list[tuple[int, Piece]] = []
+    parts: list[tuple[int, Piece]] = []
     end = 0
     for match in _PIECE.finditer(text):
         if match.start() > end:
-            found.append((end, Piece(text[end : match.start()])))
+            parts.append((end, Piece(text[end : match.start()])))
         end = match.end()
         if match[0] == ESCAPED:
-            found.append((match.start(), Piece(OPENING)))
+            parts.append((match.start(), Piece(OPENING)))
         elif match["inner"] is None:
-            raise PlaceholderProblem(match.start(), "a placeholder without its closing }: write $${ for a literal ${")
+            raise PlaceholderProblem(match.start(), "missing } of a placeholder; a literal ${ is written $${")
         else:
-            found.append((match.start(), _placeholder(match.start(), match["inner"])))
+            parts.append((match.start(), _placeholder(match.start(), match["inner"])))
     if end < len(text):
-        found.append((end, Piece(text[end:])))
-    return tuple(found)
+        parts.append((end, Piece(text[end:])))
+    return tuple(parts)
 
 
 def _placeholder(offset: int, inner: str) -> Piece:
@@ -87,17 +87,19 @@ def _placeholder(offset: int, inner: str) -> Piece:
 
 def _check_format(offset: int, slot_format: str) -> None:
     if not slot_format:
-        raise PlaceholderProblem(offset, f"an empty format: write ${{{SLOT}}}, or ${{{SLOT}:%Y-%m-%d}}")
+        raise PlaceholderProblem(offset, f"empty format: write ${{{SLOT}}}, or ${{{SLOT}:%Y-%m-%d}}")
     for directive in _DIRECTIVE.finditer(slot_format):
         if directive[1] not in _FORMATS:
-            known = " ".join(f"%{letter}" for letter in _FORMATS)
-            raise PlaceholderProblem(offset, f"%{directive[1]} is not a numeric date directive; these are: {known}")
+            directives = " ".join(f"%{letter}" for letter in _FORMATS)
+            raise PlaceholderProblem(
+                offset, f"%{directive[1]} is not a numeric date directive; expected one of {directives}"
+            )
 
 
 def render_slot(request: JSON, slot: str, time_zone: str) -> JSON:
-    """The request of one slot (``2026-11-22T02:00:00Z``), from the template that a scheduled spec's request is.
+    """The request of one slot (``2026-11-22T02:00:00Z``), from the template of a scheduled spec.
 
-    ``${run.slot}`` alone is the slot as it is, in UTC; with a format it is the slot's time in `time_zone`.
+    ``${run.slot}`` alone is the slot in UTC; with a format it is the slot's time in `time_zone`.
     """
     moment = datetime.fromisoformat(slot).astimezone(ZoneInfo(time_zone))
 
@@ -117,7 +119,7 @@ def _slot_text(piece: Piece, slot: str, moment: datetime) -> str:
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
-    """A value with every string that holds a ``${`` changed; parts without any are the same objects as before."""
+    """A value with `change` applied to every string that contains a ``${``; other strings stay."""
     if isinstance(value, str):
         return change(value) if OPENING in value else value
     if isinstance(value, dict):

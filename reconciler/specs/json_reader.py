@@ -1,7 +1,7 @@
-"""JSON files: strictly JSON, with the places of every value.
+"""Reads JSON files strictly, with the location of every value.
 
-The standard library says whether a text is JSON and where it is not; the tokens of a text that is give values and
-places. JSON is not read with the YAML parser: surrogate pairs, tabs and long keys mean different things there.
+The standard library decides whether a text is JSON; the tokens of a valid text give the values and their locations. The
+YAML parser would not do: surrogate pairs, tabs and long keys mean different things there.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn
 
-from reconciler.specs.yaml_reader import DEEPEST, Builder, Document, Unreadable
+from reconciler.specs.document import DEEPEST, Builder, Document, Unreadable
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\]:,"]+')
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def json_documents(text: str) -> Iterator[Document]:
-    """The one document of a JSON text. Raises `Unreadable` where it is not JSON."""
+    """Yields the one document of a JSON text. Raises `Unreadable` for a text that is not JSON."""
     _check(text)
     builder = Builder()
     try:
@@ -44,7 +44,7 @@ def _build(text: str, builder: Builder) -> None:
 
 def _check(text: str) -> None:
     try:
-        # Numbers are not read here: Python refuses very long integers, and the tokens are read one by one later.
+        # Numbers stay text here: Python refuses very long integers, and `_build` reads each token anyway.
         json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         raise Unreadable(error.pos, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}", "syntax") from None
@@ -57,7 +57,7 @@ def _check(text: str) -> None:
 
 
 class _Constant(Exception):
-    """NaN or an infinity, which Python reads and JSON does not have."""
+    """NaN or an infinity, which Python accepts although JSON does not have them."""
 
 
 def _refuse_constant(name: str) -> NoReturn:

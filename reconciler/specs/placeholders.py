@@ -1,29 +1,31 @@
-"""``${…}`` in the strings of a request: what may stand there, and what it is for one spec in one target.
+"""Fills in ``${…}`` in the strings of a request, for one spec in one target.
 
-A string is split once into pieces and put together once for each target. In a one-off spec everything is put together.
-In a scheduled spec ``${run.slot}`` stays, and with it the escape ``$${`` wherever the text itself holds ``${``, so that
-what is stored can still be read in one way only; `render_slot` of `reconciler.model.template` finishes it for one slot.
+A string is parsed once and filled in for each target. In a one-off spec every placeholder is replaced. In a scheduled
+spec ``${run.slot}`` stays, and so does the escape ``$${`` before any literal ``${``, so that the stored request can be
+read in one way only; `render_slot` of `reconciler.model.template` fills in the slot later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from reconciler.core.identity import Place
 from reconciler.model.base import Loc
+from reconciler.model.project import Project
 from reconciler.model.template import ESCAPED, OPENING, SLOT, PlaceholderProblem, pieces
-from reconciler.specs.yaml_reader import MOST_CHARACTERS
+from reconciler.specs.document import MOST_CHARACTERS
 
 
 class TooLarge(PlaceholderProblem):
-    """What placeholders stand for makes the request larger than any request can be."""
+    """The values of placeholders make the request larger than any request can be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What placeholders may name for one spec in one target, by their full name (``var.bucket``).
+    """The placeholders that one spec may use in one target, with their values, by full name (``var.bucket``).
 
     `slots`: whether the spec has slots. `elsewhere`: the names that any target defines, each with one that does.
     """
@@ -34,18 +36,51 @@ class Scope:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
+class Scopes:
+    """The scopes of specs in some targets of a project."""
+
+    def __init__(self, project: Project, targets: Sequence[str]) -> None:
+        self.targets = tuple(targets)
+        self.places = {name: _place(project, name) for name in targets}
+        self._values = {name: _values(project, self.places[name]) for name in targets}
+        self._elsewhere = {
+            f"var.{variable}": name for name in project.spec.targets for variable in project.variables(name)
+        }
+
+    def of(self, target: str, spec: str, labels: Mapping[str, str], *, slots: bool) -> Scope:
+        """The scope of a spec with this name and these labels in a target."""
+        own = {"spec.name": spec, **{f"spec.label.{key}": value for key, value in labels.items()}}
+        return Scope(target, {**self._values[target], **own}, slots, self._elsewhere)
+
+
+def _place(project: Project, name: str) -> Place:
+    target = project.target(name)
+    return Place(project.name, name, target.account or "", target.region or "")
+
+
+def _values(project: Project, place: Place) -> dict[str, str]:
+    """The placeholders of a target that are the same for every spec."""
+    return {
+        "project.name": project.name,
+        "target.name": place.target,
+        "target.account": place.account,
+        "target.region": place.region,
+        **{f"var.{key}": value for key, value in project.variables(place.target).items()},
+    }
+
+
 def strings(value: Any) -> list[tuple[Loc, str]]:  # noqa: ANN401 - any JSON value
-    """Every string of a value that holds a ``${``, with its path; keys are not among them."""
-    found: list[tuple[Loc, str]] = []
-    _walk(value, (), found, [])
-    return found
+    """Every string of a value that contains a ``${``, with its path; keys are not among them."""
+    texts: list[tuple[Loc, str]] = []
+    _walk(value, (), texts, [])
+    return texts
 
 
 def keys(value: Any) -> list[Loc]:  # noqa: ANN401 - any JSON value
-    """The path of every key that holds a ``${``."""
-    found: list[Loc] = []
-    _walk(value, (), [], found)
-    return found
+    """The path of every key that contains a ``${``."""
+    names: list[Loc] = []
+    _walk(value, (), [], names)
+    return names
 
 
 def _walk(value: Any, loc: Loc, texts: list[tuple[Loc, str]], names: list[Loc]) -> None:  # noqa: ANN401 - as above
@@ -63,23 +98,23 @@ def _walk(value: Any, loc: Loc, texts: list[tuple[Loc, str]], names: list[Loc]) 
 
 
 def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
-    """A string with its placeholders filled in; where the spec has slots, as a template for `render_slot`.
+    """A string with its placeholders filled in; if the spec has slots, as a template for `render_slot`.
 
-    Raises `PlaceholderProblem`, also where what is filled in takes more than `room` characters.
+    Raises `PlaceholderProblem`, also if the result is longer than `room` characters.
     """
     done: list[str] = []
     literal = ""
     for offset, piece in pieces(text):
         if piece.name == SLOT and scope.slots:
             if literal.endswith("$"):
-                raise PlaceholderProblem(offset, f"a $ directly before ${{{SLOT}}} cannot be told from an escape")
+                raise PlaceholderProblem(offset, f"a $ directly before ${{{SLOT}}} reads as an escape")
             inner = SLOT if piece.slot_format is None else f"{SLOT}:{piece.slot_format}"
             done += [escape(literal), f"${{{inner}}}"]
             literal = ""
         else:
             literal += piece.text if piece.name is None else _value(offset, piece.name, scope)
             if len(literal) > room:
-                raise TooLarge(offset, "what placeholders stand for makes the request larger than 1 MiB")
+                raise TooLarge(offset, "the values of placeholders make the request larger than 1 MiB")
     done.append(escape(literal) if scope.slots else literal)
     return "".join(done)
 
@@ -94,13 +129,11 @@ def _value(offset: int, name: str, scope: Scope) -> str:
     if value is not None:
         return value
     if name == SLOT:
-        raise PlaceholderProblem(offset, f"${{{SLOT}}} is only for specs with a schedule")
+        raise PlaceholderProblem(offset, f"${{{SLOT}}} is allowed only in specs with a schedule")
     if name in scope.elsewhere:
-        other = scope.elsewhere[name]
-        raise PlaceholderProblem(
-            offset, f"{name} is not defined in target {scope.target}, only in others such as {other}"
-        )
-    known = list(dict.fromkeys([*scope.values, *scope.elsewhere, *([SLOT] if scope.slots else [])]))
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean ${{{near[0]}}}?" if near else f"known are {', '.join(sorted(known))}."
+        message = f"{name} is defined in target {scope.elsewhere[name]}, but not in target {scope.target}"
+        raise PlaceholderProblem(offset, message)
+    names = list(dict.fromkeys([*scope.values, *scope.elsewhere, *([SLOT] if scope.slots else [])]))
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean ${{{close[0]}}}?" if close else f"expected one of {', '.join(sorted(names))}."
     raise PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {hint} A literal ${{ is written $${{")

@@ -1,8 +1,7 @@
-"""From what the reader, the models and AWS's rules say to problems with a place, a line and a suggestion."""
+"""Turns what the reader, the models and AWS's rules refuse into problems with a location, a line and a suggestion."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,15 +13,16 @@ from reconciler.model.base import Loc, Remark, Strict, Unquoted, source_text
 from reconciler.model.kind import RESERVED_FIELD
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
-from reconciler.specs.locations import Found, SourceText, find, in_scalar, spelt
-from reconciler.specs.messages import known_fields, near, said
-from reconciler.specs.secret_lines import Span, hidden_line, hidden_message, secret_spans_in, written
-from reconciler.specs.yaml_reader import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
+from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
+from reconciler.specs.locations import Node, SourceText, find, offset_in_scalar, path_text
+from reconciler.specs.messages import error_message, known_fields, suggestion
+from reconciler.specs.secret_lines import SecretLines
 
-_LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # these show no value
-KEY = "[key]"  # what pydantic adds to the path of a mapping's key
-PLACE = "place"  # the rule of problems that are made to hold a place
+MOST_SUGGESTED = 12
+KEY = "[key]"  # pydantic appends it to the path of a mapping's key
+LOCATION = "location"  # the rule of problems that only carry a location
 MISSING, UNKNOWN = "missing", "extra_forbidden"
+_LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # their messages show no value
 
 
 def at(source: SourceText, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
@@ -32,178 +32,129 @@ def at(source: SourceText, offset: int, message: str, rule: str, severity: Sever
 
 
 def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
-    """A file that cannot be read on, and what was wrong before that."""
+    """The problem that stopped the reading of a file, and the flaws before it."""
     yield at(source, error.offset, error.message, error.rule)
     for flaw in error.flaws:
         yield at(source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
 
 class TooMany(Exception):
-    """A document with more problems than are told; `problems` are the first of them, and one that says so."""
+    """A document with more problems than are reported; `problems` are the first of them and one that says so."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(TOO_MANY)
-        self.problems = tuple(problem for problem in problems if problem.rule != PLACE)
+        self.problems = tuple(problem for problem in problems if problem.rule != LOCATION)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One document of a file: everything that is said about it goes through here."""
+    """One document of a file, and the problems in it: everything reported about the document goes through here."""
 
     source: SourceText
     document: Document
-    _secrets: list[list[Span]] = field(default_factory=list, compare=False, repr=False)  # one list, once looked for
-    _told: list[Problem] = field(default_factory=list, compare=False, repr=False)
+    _secrets: SecretLines = field(init=False, compare=False, repr=False)
+    _reported: list[Problem] = field(default_factory=list, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_secrets", SecretLines(self.source, self.document))
 
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
-        """A problem at an offset, with the line shown as far as it is no secret. Raises `TooMany`."""
+        """A problem at an offset; secrets in its line are hidden. Raises `TooMany`."""
         problem = at(self.source, offset, message, rule, severity)
-        if rule == PLACE and "request" not in (problem.source_line or ""):
+        if rule == LOCATION and "request" not in (problem.source_line or ""):
             return problem  # made for every document, and seldom shown
-        if len(self._told) >= MOST_PROBLEMS:
-            raise TooMany([*self._told, at(self.source, offset, TOO_MANY, "too-many")])
-        self._told.append(_line_hidden(problem, self.source, offset, self._spans()))
-        return self._told[-1]
-
-    def _spans(self) -> list[Span]:
-        if not self._secrets:
-            self._secrets.append(secret_spans_in(self.source, self.document))
-        return self._secrets[0]
-
-    def _hide(self, loc: Loc) -> None:
-        """Makes a value, which a model refused, a secret of the document."""
-        span, spans = written(self.source, self.document, loc), self._spans()
-        index = bisect_left(spans, span)
-        if spans[index : index + 1] != [span]:
-            insort(spans, span)
+        if len(self._reported) >= MOST_PROBLEMS:
+            raise TooMany([*self._reported, at(self.source, offset, TOO_MANY, "too-many")])
+        self._reported.append(self._secrets.hidden(problem, offset))
+        return self._reported[-1]
 
     def problem(
         self, loc: Loc, message: str, rule: str, severity: Severity = "error", *, on_key: bool = False
     ) -> Problem:
-        """A problem at a path, which the message names; `on_key` places it at the key instead of the value."""
-        found = find(self.document, loc)
-        offset = found.key_offset if on_key else found.offset
-        return self.at(offset, _about(loc, message), rule, severity)
+        """A problem at a path, which the message names; `on_key` locates it at the key instead of the value."""
+        node = find(self.document, loc)
+        return self.at(node.key_offset if on_key else node.offset, _about(loc, message), rule, severity)
 
     def in_text(self, loc: Loc, offset: int, message: str, rule: str) -> Problem:
         """A problem at a ``${`` inside a string, by its offset in the string's value."""
-        found = find(self.document, loc)
-        return self.at(in_scalar(self.source.text, found, offset), _about(loc, message), rule)
+        node = find(self.document, loc)
+        return self.at(offset_in_scalar(self.source.text, node, offset), _about(loc, message), rule)
 
-    def place(self, loc: Loc, *, on_key: bool = False) -> str:
-        """``path:line:col`` of a path."""
-        found = find(self.document, loc)
-        line, col = self.source.position(found.key_offset if on_key else found.offset)
-        return f"{self.source.path}:{line}:{col}"
+    def location(self, loc: Loc) -> Problem:
+        """A problem without a message at the location of a path, to be completed later."""
+        return self.problem(loc, "", LOCATION)
+
+    def position(self, loc: Loc) -> tuple[int, int]:
+        """The line and column of a path."""
+        return self.source.position(find(self.document, loc).offset)
 
     def flaws(self) -> Iterator[Problem]:
-        """What the text itself has wrong."""
+        """The faults of the text itself."""
         for flaw in self.document.flaws:
             yield self.at(flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
     def refused(self, error: ValidationError, model: type[Strict], prefix: Loc = ()) -> Iterator[Problem]:
-        """What a model refuses. `prefix`: where in the document the model's root is."""
+        """The problems that a model found. `prefix`: the path of the model's root in the document."""
         for detail in error.errors(include_url=False):
             problem = self._refused(detail, model, prefix)
             if problem is not None:
                 yield problem
 
     def remarks(self, remarks: Iterable[Remark], prefix: Loc, severity: Severity = "error") -> Iterator[Problem]:
-        """What rules beyond the model say."""
+        """The problems that rules beyond the model found."""
         for remark in remarks:
             yield self.problem((*prefix, *remark.loc), remark.message, remark.rule, severity)
 
     def _refused(self, detail: Mapping[str, Any], model: type[Strict], prefix: Loc) -> Problem | None:
         kind, loc = detail["type"], (*prefix, *detail["loc"])
-        found = find(self.document, loc)
+        node = find(self.document, loc)
         if kind == MISSING:
-            return self.problem((*found.loc, loc[-1]), "is missing", MISSING)
+            return self.problem((*node.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:
-            known = known_fields(model, tuple(detail["loc"][:-1]))
-            return self._unknown(loc, [name for name in known if name != RESERVED_FIELD])
-        if isinstance(found.value, Unquoted) and any(flaw.offset == found.offset for flaw in self.document.flaws):
-            return None  # a null, or another flaw of the text, already said there
-        value = self._value(detail, found)
-        secret = is_secret_at(_named(self.document.value, found.loc), source_text(value)) or self._is_hidden(found)
-        shown = _hidden(value) if secret and kind not in _LENGTHS else value
-        on_key = loc[-1:] == (KEY,)
-        message = said(kind, detail["msg"], detail["input"] if on_key else shown, detail.get("ctx", {}))
+            names = [name for name in known_fields(model, detail["loc"][:-1]) if name != RESERVED_FIELD]
+            message = f"unknown field {path_text(node.loc)}"
+            hint = suggestion(str(loc[-1]), names, "expected one of" if len(names) <= MOST_SUGGESTED else "")
+            return self.at(node.key_offset, message + hint, "unknown-field")
+        if isinstance(node.value, Unquoted) and any(flaw.offset == node.offset for flaw in self.document.flaws):
+            return None  # a null, or another flaw of the text, already reported at this offset
+        return self._wrong_value(detail, node, on_key=loc[-1:] == (KEY,))
+
+    def _wrong_value(self, detail: Mapping[str, Any], node: Node, *, on_key: bool) -> Problem:
+        """The value as the document has it if it is a scalar, else as the model got it; hidden if it is a secret."""
+        kind = detail["type"]
+        value = detail["input"] if isinstance(node.value, dict | list) else node.value
+        secret = self._secrets.hides(node) or is_secret_at(node.loc[2:], source_text(value))
+        shown = _stand_in(value) if secret and kind not in _LENGTHS else value
+        message = error_message(kind, detail["msg"], detail["input"] if on_key else shown, detail.get("ctx", {}))
         if secret:
-            self._hide(found.loc)
+            self._secrets.hide(node.loc)
             message = message.replace(f'write "{SENSITIVE}" in quotes', "write it in quotes")
-        return self.problem(found.loc, message, kind, on_key=on_key)
-
-    def _is_hidden(self, found: Found) -> bool:
-        spans = self._spans()
-        index = bisect_left(spans, found.offset, key=_start)
-        return spans[index : index + 1] != [] and spans[index][0] == found.offset and _is_scalar(found.value)
-
-    @staticmethod
-    def _value(detail: Mapping[str, Any], found: Found) -> object:
-        """The refused value: as the document has it where it is a scalar, else as the model saw it."""
-        return detail["input"] if isinstance(found.value, dict | list) else found.value
-
-    def _unknown(self, loc: Loc, known: Sequence[str]) -> Problem:
-        found = find(self.document, loc)
-        name = str(loc[-1])
-        hint = near(name, known) or (f"; known are {', '.join(known)}" if 0 < len(known) <= 12 else "")
-        return self.at(found.key_offset, f"unknown field {spelt(found.loc)}{hint}", "unknown-field")
+        return self.problem(node.loc, message, kind, on_key=on_key)
 
 
 def _about(loc: Loc, message: str) -> str:
-    """``spec.request.applicationId is missing``, ``spec.revision: an integer is due here …``."""
+    """``spec.request.applicationId is missing``, ``spec.revision: expected an integer …``."""
     if not loc:
         return message
-    return f"{spelt(loc)} {message}" if message.startswith(("is ", "has ", "must ")) else f"{spelt(loc)}: {message}"
+    return (
+        f"{path_text(loc)} {message}"
+        if message.startswith(("is ", "has ", "must "))
+        else f"{path_text(loc)}: {message}"
+    )
 
 
-def _named(value: Any, loc: Loc) -> Loc:  # noqa: ANN401 - any document
-    """A path inside a request in which an entry of a list that has a name stands under it: names tell secrets."""
-    named: list[str | int] = []
-    for element in loc:
-        value = value[element]
-        name = value.get("name") if isinstance(value, dict) else None
-        named.append(name if isinstance(element, int) and isinstance(name, str) else element)
-    return tuple(named[2:])
-
-
-def _hidden(value: object) -> object:
-    """A stand-in for a scalar that must not be shown, of the same kind."""
+def _stand_in(value: object) -> object:
+    """A value of the same type to show instead of a secret scalar."""
     if isinstance(value, dict | list):
         return value
     return SENSITIVE if isinstance(value, str) else Unquoted(SENSITIVE)
 
 
-def _line_hidden(problem: Problem, source: SourceText, offset: int, spans: Sequence[Span]) -> Problem:
-    """The problem, which is at `offset`, with its line and message shown without what is in `spans`."""
-    column, line = problem.col - 1, problem.source_line
-    start, text = (offset - column, line) if line is not None else source.around(offset)
-    spans = spans[bisect_left(spans, start, key=_end) : bisect_right(spans, start + len(text), key=_start)]
-    message = hidden_message(problem.message, text, start, spans)
-    if line is not None:
-        line = hidden_line(line, start, column, spans)
-    return replace(problem, message=message, source_line=line)
-
-
-def _is_scalar(value: object) -> bool:
-    return not isinstance(value, dict | list)
-
-
-def _start(span: Span) -> int:
-    return span[0]
-
-
-def _end(span: Span) -> int:
-    return span[1]
-
-
-def merged(found: Sequence[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
-    """Problems that were found target by target, each once; those that not all targets have name theirs."""
-    by_problem: dict[Problem, list[str]] = {}
-    for target, problem in found:
-        names = by_problem.setdefault(problem, [])
-        if target not in names:
-            names.append(target)
+def merged(by_target: Iterable[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
+    """The problems of several targets, each once; a problem that only some targets have names them."""
+    by_problem: dict[Problem, dict[str, None]] = {}
+    for target, problem in by_target:
+        by_problem.setdefault(problem, {})[target] = None
     for problem, names in by_problem.items():
         if len(names) == len(targets):
             yield problem

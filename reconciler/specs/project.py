@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,38 +13,41 @@ from reconciler.errors import Problem, SpecErrors, UsageError
 from reconciler.model.base import Loc
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION
-from reconciler.specs.files import MOST_ALTERNATIVES, PROJECT_FILE, NotText, Segments, expanded, matches, read_text
+from reconciler.specs.document import Document, Unreadable
+from reconciler.specs.files import PROJECT_FILE, NotReadable, read_text
+from reconciler.specs.globs import MOST_ALTERNATIVES, Segments, expanded, matches
 from reconciler.specs.locations import SourceText
-from reconciler.specs.messages import near
+from reconciler.specs.messages import suggestion
 from reconciler.specs.problems import TooMany, View, at, unreadable
-from reconciler.specs.yaml_reader import Document, Unreadable, yaml_documents
+from reconciler.specs.yaml_reader import yaml_documents
 
 SPECS_FOLDER = "specs"
+DEFAULT_TARGET: Loc = ("spec", "defaultTarget")
 
 
 def find_root(chosen: Path | None, cwd: Path) -> Path:
-    """The project folder: `chosen` (``-C DIR``, relative to `cwd`), else `cwd` or its ``specs`` folder, whichever holds
-    ``reconciler.yaml``. Raises `UsageError` where none does."""
+    """Finds the project folder: `chosen` (``-C DIR``, relative to `cwd`), else `cwd`, else its ``specs`` folder.
+
+    Raises `UsageError` if there is no ``reconciler.yaml``.
+    """
     if chosen is not None:
         folder = cwd / chosen
         if not _is_project(folder):
-            raise UsageError(f"{chosen} holds no {PROJECT_FILE}. To start a project there: reconciler -C {chosen} init")
+            raise UsageError(
+                f"no {PROJECT_FILE} in {chosen}. To start a project there, run reconciler -C {chosen} init"
+            )
         return folder
     for folder in (cwd, cwd / SPECS_FOLDER):
         if _is_project(folder):
             return folder
     raise UsageError(
-        f"no {PROJECT_FILE} here or in ./{SPECS_FOLDER}: name the project folder with -C DIR, or start one with "
+        f"no {PROJECT_FILE} here or in ./{SPECS_FOLDER}: give the project folder with -C DIR, or start a project with "
         "reconciler init"
     )
 
 
 def _is_project(folder: Path) -> bool:
-    # lexists: a project file that cannot be used is an error of its own, never "no project".
-    return (folder / PROJECT_FILE).exists() or (folder / PROJECT_FILE).is_symlink()
-
-
-DEFAULT_TARGET = ("spec", "defaultTarget")
+    return os.path.lexists(folder / PROJECT_FILE)  # an unusable project file is an error of its own, not "no project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,11 @@ class ProjectFile:
 
     @property
     def patterns(self) -> list[Segments]:
-        """Where the project's specs are."""
+        """The patterns of the project's spec files."""
         return [segments for pattern in self.project.spec.specs for segments in expanded(pattern)]
 
     def unused(self, paths: Sequence[str]) -> Iterator[Problem]:
-        """A warning for each pattern that names no file: most often a folder that moved."""
+        """A warning for each pattern that matches no file: most often a folder was moved."""
         for index, pattern in enumerate(self.project.spec.specs):
             if not any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern) for path in paths):
                 loc = ("spec", "specs", index)
@@ -68,11 +72,10 @@ class ProjectFile:
 
 
 def read_project(root: Path) -> ProjectFile:
-    """The project file of a folder. Raises `SpecErrors` with everything wrong in it: without it nothing else has a
-    meaning, so nothing else is read then."""
+    """Reads the project file of a folder. Raises `SpecErrors` with everything that is wrong in it."""
     try:
         source = read_text(root.resolve(), PROJECT_FILE)
-    except NotText as error:
+    except NotReadable as error:
         raise SpecErrors([error.problem]) from None
     try:
         documents = list(yaml_documents(source.text))
@@ -87,12 +90,12 @@ def read_project(root: Path) -> ProjectFile:
 def _project(root: Path, source: SourceText, documents: list[Document]) -> ProjectFile:
     if len(documents) != 1:
         offset = documents[1].offset if documents else 0
-        raise SpecErrors([at(source, offset, f"one document is due here, not {len(documents)}", "project")])
+        raise SpecErrors([at(source, offset, f"expected one document, got {len(documents)}", "project")])
     view = View(source, documents[0])
     problems = list(view.flaws())
     project = None
     if not isinstance(view.document.value, dict) or "apiVersion" not in view.document.value:
-        problems.append(view.problem((), f"a project file begins with apiVersion: {API_VERSION}", "api-version"))
+        problems.append(view.problem((), f"expected apiVersion: {API_VERSION}", "api-version"))
     else:
         try:
             project = Project.model_validate(view.document.value)
@@ -106,15 +109,15 @@ def _project(root: Path, source: SourceText, documents: list[Document]) -> Proje
 
 
 def _rules(view: View, project: Project) -> Iterator[Problem]:
-    """What no single field of the project file can state."""
+    """The rules that no single field of the model can express."""
     default = project.spec.defaultTarget
     if default is not None and default not in project.spec.targets:
-        hint = near(default, tuple(project.spec.targets)) or f"; there are {', '.join(project.spec.targets)}"
-        yield view.problem(DEFAULT_TARGET, f"no target is called {default}{hint}", "unknown-target")
+        message = f"there is no target {default}{suggestion(default, project.spec.targets, 'the targets are')}"
+        yield view.problem(DEFAULT_TARGET, message, "unknown-target")
     for name, target in project.spec.targets.items():
         loc: Loc = ("spec", "targets", name)
         for field in target.missing():
-            yield view.problem((*loc, field), "is missing: only emulator targets go without", "missing")
+            yield view.problem((*loc, field), "is missing: only emulator targets may omit it", "missing")
         if target.is_emulator and target.ledger is not None and not target.ledger.startswith("sqlite:"):
             yield view.problem((*loc, "ledger"), "the emulator's ledger is a local file: sqlite:///PATH", "ledger")
     total = 0
@@ -124,4 +127,4 @@ def _rules(view: View, project: Project) -> Iterator[Problem]:
         except ValueError as error:
             yield view.problem(("spec", "specs", index), f"{pattern}: {error}", "glob")
     if total > MOST_ALTERNATIVES:
-        yield view.problem(("spec", "specs"), f"stands for more than {MOST_ALTERNATIVES} patterns", "glob")
+        yield view.problem(("spec", "specs"), f"expands to more than {MOST_ALTERNATIVES} patterns", "glob")

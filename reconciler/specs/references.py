@@ -1,4 +1,4 @@
-"""What specs say about each other: names taken twice, dependencies that do not exist, cycles."""
+"""Checks what specs say about each other: duplicate names, dependencies that cannot be met, cycles."""
 
 from __future__ import annotations
 
@@ -6,55 +6,60 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.errors import Problem
-from reconciler.specs.locations import spelt
-from reconciler.specs.messages import near
-from reconciler.specs.spec import NAME, Mention, ReadSpec
+from reconciler.model.base import Loc
+from reconciler.specs.locations import path_text
+from reconciler.specs.messages import suggestion
+from reconciler.specs.spec import NAME, ReadSpec, Reference
 
 
 def duplicates(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
-    """A problem at each place of a name that several specs have."""
+    """A problem at each location of a name that several specs have."""
     by_name: dict[str, list[ReadSpec]] = {}
     for spec in specs:
         if spec.name is not None:
             by_name.setdefault(spec.name, []).append(spec)
     for name, same in by_name.items():
         for spec in same if len(same) > 1 else ():
-            other = next(other for other in same if other is not spec).place
-            message = f"another spec is called {name}, at {other.path}:{other.line}:{other.col}"
-            yield _said(spec.place, f"{spelt(NAME)}: {message}", "duplicate-name")
+            other = next(other for other in same if other is not spec).location
+            message = f"{name} is also the name of the spec at {other.path}:{other.line}:{other.col}"
+            yield _problem(spec.location, NAME, message, "duplicate-name")
 
 
 def dependency_problems(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
-    """Dependencies on what does not exist, on itself, on what does not run in the same targets, and cycles."""
-    known = {spec.name: spec for spec in specs if spec.name is not None}
+    """Dependencies on a spec that does not exist, on itself, on one that does not run in the same targets; cycles."""
+    by_name = {spec.name: spec for spec in specs if spec.name is not None}
     for spec in specs:
-        for mention in spec.mentions:
-            message = _wrong(spec, mention, known)
+        for reference in spec.references:
+            message = _objection(spec, reference, by_name)
             if message is not None:
-                yield _said(mention.place, f"{spelt(mention.loc)}: {message}", "dependency")
-    yield from _cycles(known)
+                yield _problem(reference.location, reference.loc, message, "dependency")
+    yield from _cycles(by_name)
 
 
-def _wrong(spec: ReadSpec, mention: Mention, known: Mapping[str, ReadSpec]) -> str | None:
-    other = known.get(mention.name)
-    if mention.name == spec.name:
+def _objection(spec: ReadSpec, reference: Reference, by_name: Mapping[str, ReadSpec]) -> str | None:
+    other = by_name.get(reference.name)
+    if reference.name == spec.name:
         return f"{spec.name} depends on itself"
     if other is None:
-        return f"no spec is called {mention.name}{near(mention.name, tuple(known))}"
-    if mention.needs_kind is not None and other.kind not in {mention.needs_kind, None}:
-        return f"{other.name} is of kind {other.kind}, and only a {mention.needs_kind} can be waited for here"
+        return f"there is no spec {reference.name}{suggestion(reference.name, by_name)}"
+    if reference.needs_kind is not None and other.kind not in {reference.needs_kind, None}:
+        return f"{other.name} is of kind {other.kind}, and only a {reference.needs_kind} can be named here"
     absent = [name for name in spec.targets or () if other.targets is not None and name not in other.targets]
     if absent:
         word = "target" if len(absent) == 1 else "targets"
-        return f"{other.name} does not run in {word} {', '.join(absent)}, where {spec.name} does"
+        return f"{other.name} does not run in {word} {', '.join(absent)}, but {spec.name} does"
     return None
 
 
-def _cycles(known: Mapping[str, ReadSpec]) -> Iterator[Problem]:
-    """One problem for each cycle, at the mention that its first spec by name goes on with."""
+def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Problem]:
+    """One problem for each cycle, at the reference of its first spec by name."""
     edges = {
-        name: {mention.name: mention for mention in spec.mentions if mention.name in known and mention.name != name}
-        for name, spec in known.items()
+        name: {
+            reference.name: reference
+            for reference in spec.references
+            if reference.name != name and reference.name in by_name
+        }
+        for name, spec in by_name.items()
     }
     _trim(edges)
     seen: set[str] = set()
@@ -69,16 +74,16 @@ def _cycles(known: Mapping[str, ReadSpec]) -> Iterator[Problem]:
             yield _cycle(trail[trail.index(name) :], edges)
 
 
-def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Mention]]) -> Problem:
+def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -> Problem:
     first = names.index(min(names))
     ring = [*names[first:], *names[:first]]
-    mention = edges[ring[0]][ring[1]]
-    message = f"{spelt(mention.loc)}: a cycle of dependencies: {' → '.join([*ring, ring[0]])}"
-    return _said(mention.place, message, "dependency-cycle")
+    reference = edges[ring[0]][ring[1]]
+    message = f"dependency cycle: {' → '.join([*ring, ring[0]])}"
+    return _problem(reference.location, reference.loc, message, "dependency-cycle")
 
 
-def _trim(edges: dict[str, dict[str, Mention]]) -> None:
-    """Removes every spec from which no cycle can be reached, so that each one left goes on to another one left."""
+def _trim(edges: dict[str, dict[str, Reference]]) -> None:
+    """Removes every spec from which no cycle can be reached, so that each one left leads to another one left."""
     waiting: dict[str, set[str]] = {name: set() for name in edges}
     for name, following in edges.items():
         for other in following:
@@ -93,5 +98,5 @@ def _trim(edges: dict[str, dict[str, Mention]]) -> None:
                 ended.append(before)
 
 
-def _said(place: Problem, message: str, rule: str) -> Problem:
-    return replace(place, message=message, rule=rule)
+def _problem(location: Problem, loc: Loc, message: str, rule: str) -> Problem:
+    return replace(location, message=f"{path_text(loc)}: {message}", rule=rule)

@@ -1,4 +1,4 @@
-"""From the request that a spec writes to the request that each of its targets asks AWS for, checked as it is sent."""
+"""Renders the request of a spec for each of its targets, and checks it as it would be sent to AWS."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pydantic import ValidationError
 from reconciler.core.identity import TOKEN_HEX_DIGITS, TOKEN_PREFIX
 from reconciler.errors import Problem
 from reconciler.model.base import JSON, Loc, Remark
-from reconciler.model.kind import RESERVED_FIELD, TAGS, Kind, RequestProblems
+from reconciler.model.kind import RESERVED_FIELD, Kind, RequestProblems
 from reconciler.model.spec import Policy
 from reconciler.model.tags import user_tag_problems
 from reconciler.model.template import OPENING, PlaceholderProblem, mapped, render_slot
 from reconciler.redact.request import secret_places
+from reconciler.specs.document import MOST_CHARACTERS
 from reconciler.specs.placeholders import Scope, TooLarge, keys, render, strings
 from reconciler.specs.problems import View
-from reconciler.specs.yaml_reader import MOST_CHARACTERS
 
 REQUEST: Loc = ("spec", "request")
 SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS
-STAND_IN = "x"  # for a string whose placeholder is wrong
 SAMPLE_SLOT = "2026-11-22T02:00:00Z"
+STAND_IN = "x"  # replaces a string whose placeholder is wrong
 
-Found = list[tuple[str, Problem]]
-"""Problems by the target that has them."""
+ByTarget = list[tuple[str, Problem]]
+"""Problems, each with the target that has it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request as a document writes it, and what is needed to say what it stands for."""
+class WrittenRequest:
+    """A request as a document writes it, and what is needed to render and check it."""
 
     view: View
     kind: Kind
@@ -41,53 +41,60 @@ class Asked:
     request: JSON
 
 
-def written_problems(view: View, request: JSON) -> Iterator[Problem]:
-    """What is wrong with a request whatever the target."""
-    if RESERVED_FIELD in request:
-        message = "is the reconciler's: it makes one for each submission. Remove it; spec.revision runs a request again"
-        yield view.problem((*REQUEST, RESERVED_FIELD), message, "client-token", on_key=True)
-    if OPENING in view.source.text:
-        for loc in keys(request):
-            yield view.problem(
-                (*REQUEST, *loc), "placeholders are evaluated in values, not in keys", "placeholder", on_key=True
-            )
+@dataclass(frozen=True, slots=True)
+class RenderedRequest:
+    """The request of one target. `replaced` are the strings whose placeholders are wrong: they hold a stand-in, so that
+    everything else can still be checked."""
+
+    request: JSON
+    replaced: Sequence[Loc] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """The request of one target. `unknown` are the strings in it whose placeholders are wrong: something stands in
-    for them, so that everything else can be checked all the same."""
+class CheckedRequest:
+    """A rendered request in AWS's own form with its name filled in; `None` if something is wrong with it."""
 
-    request: JSON
-    unknown: Sequence[Loc] = ()
+    request: JSON | None
+    problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
 
 
-def rendered(asked: Asked, scopes: Mapping[str, Scope]) -> tuple[dict[str, Rendered], Found]:
+def written_problems(view: View, request: JSON) -> Iterator[Problem]:
+    """What is wrong with a request in every target."""
+    if RESERVED_FIELD in request:
+        message = "is set by the reconciler: remove it. To run the same request again, change spec.revision"
+        yield view.problem((*REQUEST, RESERVED_FIELD), message, "client-token", on_key=True)
+    for loc in keys(request) if OPENING in view.source.text else ():
+        message = "placeholders are replaced in values, not in keys"
+        yield view.problem((*REQUEST, *loc), message, "placeholder", on_key=True)
+
+
+def rendered(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[dict[str, RenderedRequest], ByTarget]:
     """The request of each target, and the placeholders that are wrong in it.
 
-    Where nothing is to be filled in, all targets share one object.
+    Without placeholders all targets share one object.
     """
-    templates = strings(asked.request) if OPENING in asked.view.source.text else []
+    templates = strings(written.request) if OPENING in written.view.source.text else []
     if not templates:
-        return dict.fromkeys(scopes, Rendered(asked.request)), []
-    requests: dict[str, Rendered] = {}
-    found: Found = []
+        return dict.fromkeys(scopes, RenderedRequest(written.request)), []
+    requests: dict[str, RenderedRequest] = {}
+    problems: ByTarget = []
     for target, scope in scopes.items():
         wrong = dict(_wrong_placeholders(templates, scope))
-        found += [
-            (target, asked.view.in_text((*REQUEST, *loc), error.offset, error.message, "placeholder"))
+        problems += [
+            (target, written.view.in_text((*REQUEST, *loc), error.offset, error.message, "placeholder"))
             for loc, error in wrong.items()
         ]
         if any(isinstance(error, TooLarge) for error in wrong.values()):
             continue
-        unknown = frozenset(dict(templates)[loc] for loc in wrong)
-        filled = mapped(asked.request, partial(_filled, scope=scope, unknown=unknown))
-        requests[target] = Rendered(filled, tuple(wrong))
-    return requests, found
+        wrong_texts = frozenset(dict(templates)[loc] for loc in wrong)
+        filled = mapped(written.request, partial(_filled, scope=scope, wrong_texts=wrong_texts))
+        requests[target] = RenderedRequest(filled, tuple(wrong))
+    return requests, problems
 
 
-def _filled(text: str, scope: Scope, unknown: frozenset[str]) -> str:
-    return STAND_IN if text in unknown else render(text, scope)
+def _filled(text: str, scope: Scope, wrong_texts: frozenset[str]) -> str:
+    return STAND_IN if text in wrong_texts else render(text, scope)
 
 
 def _wrong_placeholders(templates: Sequence[tuple[Loc, str]], scope: Scope) -> Iterator[tuple[Loc, PlaceholderProblem]]:
@@ -101,54 +108,50 @@ def _wrong_placeholders(templates: Sequence[tuple[Loc, str]], scope: Scope) -> I
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A rendered request in AWS's own form with its name filled in, `None` where something is wrong with it."""
+def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str, *, warn: bool) -> CheckedRequest:
+    """Checks the request of a target as it would be sent with `owner` in its tag.
 
-    form: JSON | None
-    problems: Sequence[Problem] = ()
-    warnings: Sequence[Problem] = ()
-
-
-def check_request(asked: Asked, rendered_request: Rendered, owner: str, *, warn: bool) -> Checked:
-    """Everything about a rendered request of a target, checked as it would be sent with `owner` in its tag. Warnings
-    take as long as all the rest: they are looked for only where `warn` says that somebody reads them."""
-    request, unknown = rendered_request.request, rendered_request.unknown
+    Looking for warnings takes as long as everything else, so `warn` says whether somebody reads them.
+    """
+    kind, view = written.kind, written.view
     try:
-        form = asked.kind.from_spec(request)
+        request = kind.from_spec(rendered.request)
     except RequestProblems as error:
-        said = list(asked.view.remarks(error.remarks, REQUEST))
-        return Checked(None, [*said, *_other_problems(asked, rendered_request, owner, error.remarks)])
-    if asked.kind.name_field not in form:
-        form = {**form, asked.kind.name_field: asked.name}
-    sent = _sample(asked, form, owner)
-    problems = _sent_problems(asked, form, sent)
-    if unknown:
-        places = {asked.view.place((*REQUEST, *loc)) for loc in unknown}
-        return Checked(None, [problem for problem in problems if _place(problem) not in places])
+        own = view.remarks(error.remarks, REQUEST)
+        return CheckedRequest(None, [*own, *_other_problems(written, rendered, owner, error.remarks)])
+    if kind.name_field not in request:
+        request = {**request, kind.name_field: written.name}
+    sent = _sample(written, request, owner)
+    problems = _sent_problems(written, request, sent)
+    if rendered.replaced:
+        positions = {view.position((*REQUEST, *loc)) for loc in rendered.replaced}
+        return CheckedRequest(None, [each for each in problems if (each.line, each.col) not in positions])
     if problems:
-        return Checked(None, problems)
-    return Checked(form, (), _sent_warnings(asked, request, sent) if warn else ())
+        return CheckedRequest(None, problems)
+    return CheckedRequest(request, (), _warnings(written, rendered.request, sent) if warn else ())
 
 
 def _other_problems(
-    asked: Asked, rendered_request: Rendered, owner: str, remarks: Sequence[Remark]
+    written: WrittenRequest, rendered: RenderedRequest, owner: str, remarks: Sequence[Remark]
 ) -> Sequence[Problem]:
-    """What else is wrong with a request whose form cannot be read: the faulty part left out, a level more each time."""
+    """What else is wrong with a request that `from_spec` refuses: checks it without the refused part.
+
+    If that is still refused, a level more is left out each time.
+    """
     for levels in range(max(len(remark.loc) for remark in remarks)):
-        request = rendered_request.request
+        request = rendered.request
         for remark in remarks:
             request = _without(request, remark.loc[: max(1, len(remark.loc) - levels)])
         try:
-            asked.kind.from_spec(request)
+            written.kind.from_spec(request)
         except RequestProblems:
             continue
-        return check_request(asked, Rendered(request, rendered_request.unknown), owner, warn=False).problems
+        return check_request(written, RenderedRequest(request, rendered.replaced), owner, warn=False).problems
     return ()
 
 
 def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
-    """A copy of a value without what is at a path; the value itself where that is not there."""
+    """A copy of a value without the part at a path; the value itself if there is no such part."""
     if isinstance(value, dict) and loc[0] in value:
         if len(loc) > 1:
             return {**value, loc[0]: _without(value[loc[0]], loc[1:])}
@@ -158,39 +161,30 @@ def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def _place(problem: Problem) -> str:
-    return f"{problem.path}:{problem.line}:{problem.col}"
+def _sample(written: WrittenRequest, request: JSON, owner: str) -> JSON:
+    """The request as it would be sent; if the spec has slots, for some slot."""
+    if written.policy.schedule is not None:
+        request = render_slot(request, SAMPLE_SLOT, written.policy.timeZone)
+    return written.kind.sample(request, SAMPLE_TOKEN, owner)
 
 
-def _sent_problems(asked: Asked, request: JSON, sent: JSON) -> list[Problem]:
+def _sent_problems(written: WrittenRequest, request: JSON, sent: JSON) -> list[Problem]:
     """What is wrong with a request in AWS's form, as it would be sent with our token and tags."""
-    view = asked.view
+    view, kind = written.view, written.kind
     problems = list(view.remarks(user_tag_problems(request), REQUEST))
     try:
-        asked.kind.model.model_validate(sent)
+        kind.model.model_validate(sent)
     except ValidationError as error:
-        return [*problems, *view.refused(error, asked.kind.model, REQUEST)]
-    return [*problems, *view.remarks(asked.kind.check(sent), REQUEST)]
+        return [*problems, *view.refused(error, kind.model, REQUEST)]
+    return [*problems, *view.remarks(kind.check(sent), REQUEST)]
 
 
-def _sent_warnings(asked: Asked, request: JSON, sent: JSON) -> list[Problem]:
-    """What is unusual in a valid request as it is sent, and what looks like a secret in it as the spec writes it."""
-    warnings = list(asked.view.remarks(asked.kind.warn(sent), REQUEST, "warning"))
-    for loc in secret_places(request):
-        message = (
-            "looks like a secret: whoever reads the spec or AWS's console sees it. Keep it in AWS Secrets Manager and "
-            "let the job read it there"
-        )
-        warnings.append(asked.view.problem((*REQUEST, *loc), message, "secret", "warning"))
-    return warnings
-
-
-def _sample(asked: Asked, request: JSON, owner: str) -> JSON:
-    """The request as it would be sent, for the first slot that comes to mind where the spec has slots."""
-    if asked.policy.schedule is not None:
-        request = render_slot(request, SAMPLE_SLOT, asked.policy.timeZone)
-    tags = request.get(TAGS, {})
-    if isinstance(tags, dict):
-        return asked.kind.as_sent(request, SAMPLE_TOKEN, owner)
-    # Tags that are no mapping cannot take ours; the model says so.
-    return {**asked.kind.as_sent({**request, TAGS: {}}, SAMPLE_TOKEN, owner), TAGS: tags}
+def _warnings(written: WrittenRequest, request: JSON, sent: JSON) -> list[Problem]:
+    """What AWS advises against in a valid request, and what looks like a secret in it as the spec writes it."""
+    warnings = list(written.view.remarks(written.kind.warn(sent), REQUEST, "warning"))
+    message = (
+        "looks like a secret, readable by everyone who can read this file or the AWS console. Keep it in AWS Secrets "
+        "Manager and let the job read it from there"
+    )
+    problem = partial(written.view.problem, message=message, rule="secret", severity="warning")
+    return [*warnings, *(problem((*REQUEST, *loc)) for loc in secret_places(request))]

@@ -1,4 +1,4 @@
-"""A first project that passes `validate`, and runs on the emulator without an AWS account."""
+"""Writes a first project, which passes `validate` and runs on the emulator without an AWS account."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import os
 import re
 from pathlib import Path
+from textwrap import indent
 
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.model.kind import MODULES, Kind, kind_named
 from reconciler.model.project import STATE_FOLDER
-from reconciler.model.spec import NAME_PATTERN
+from reconciler.model.spec import API_VERSION, NAME_PATTERN
 from reconciler.specs.files import PROJECT_FILE
 from reconciler.specs.messages import HINTS
 from reconciler.specs.schema import schema
@@ -40,64 +42,26 @@ spec:
     #     application_id: 00f1abcdefg
 """
 
-_SPARK = f"""\
-# yaml-language-server: $schema=./{SCHEMA_FILE}
-apiVersion: reconciler/v1
-kind: EmrServerlessJobRun
-metadata:
-  name: word-count
-  labels:
-    team: examples
-spec:
-  request:                       # every field of EMR Serverless StartJobRun
-    applicationId: ${{var.application_id}}
-    executionRoleArn: arn:aws:iam::${{target.account}}:role/emr-jobs
-    jobDriver:
-      sparkSubmit:
-        entryPoint: s3://${{var.bucket}}/jobs/word_count.py
-        entryPointArguments: ["s3://${{var.bucket}}/books/", "s3://${{var.bucket}}/counts/"]
-        sparkSubmitParameters:
-          conf:
-            spark.executor.cores: 2
-            spark.executor.memory: 4g
-"""
-
-_BATCH = f"""\
-# yaml-language-server: $schema=./{SCHEMA_FILE}
-apiVersion: reconciler/v1
-kind: BatchJob
-metadata:
-  name: resize-images
-  labels:
-    team: examples
-spec:
-  request:                       # every field of AWS Batch SubmitJob
-    jobQueue: default
-    jobDefinition: resize-images
-    containerOverrides:
-      command: [resize, "--width", "800", "s3://${{var.bucket}}/images/"]
-"""
-
 
 def init(root: Path, name: str | None = None) -> list[Path]:
-    """Writes a project into a folder, which is made if need be, and returns the files.
+    """Writes a new project into a folder, which is created if necessary, and returns its files.
 
-    `name` is the project's; `None`: made from the folder's. Raises `UsageError` for a name that is none, and naming the
-    first file that is there already: then nothing is written.
+    `name` is the project's; `None`: derived from the folder's. Raises `UsageError` for an invalid name, and if one of
+    the files exists already: then nothing is written.
     """
     name = _name_of(root) if name is None else name
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot be a project's name: {HINTS[NAME_PATTERN]}")
+        raise UsageError(f"invalid project name {name!r}: {HINTS[NAME_PATTERN]}")
+    kinds = [kind_named(each) for each in MODULES]
     files = {
         PROJECT_FILE: _PROJECT.replace("NAME", name),
-        "word-count.yaml": _SPARK,
-        "resize-images.yaml": _BATCH,
+        **{f"{kind.example[0]}.yaml": _spec(kind) for kind in kinds},
         SCHEMA_FILE: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
         ".gitignore": f"/{STATE_FOLDER}/\n",
     }
     for file in files:
         if os.path.lexists(root / file):
-            raise UsageError(f"{root / file} is there already: nothing was written")
+            raise UsageError(f"{root / file} exists already; nothing was written")
     try:
         root.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
@@ -106,6 +70,22 @@ def init(root: Path, name: str | None = None) -> list[Path]:
     except OSError as error:
         raise ReconcilerError(f"cannot write {error.filename}: {error.strerror}") from None
     return [root / file for file in files]
+
+
+def _spec(kind: Kind) -> str:
+    """The text of an example spec."""
+    name, request = kind.example
+    return f"""\
+# yaml-language-server: $schema=./{SCHEMA_FILE}
+apiVersion: {API_VERSION}
+kind: {kind.name}
+metadata:
+  name: {name}
+  labels:
+    team: examples
+spec:
+  request:                       # every field of {kind.operation}
+{indent(request, "    ")}"""
 
 
 def _name_of(root: Path) -> str:

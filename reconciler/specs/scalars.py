@@ -1,8 +1,8 @@
-"""What a plain scalar is: text, an integer, a boolean, a fraction, or something that has to be quoted to be text.
+"""Reads plain scalars: strings, integers, booleans, fractions, and those that must be quoted to be strings.
 
 YAML 1.1 and YAML 1.2 disagree about many plain scalars, and so do the people who write them. Here a scalar that either
-of the two takes for anything but text is never silently text: it is a boolean or a number in its one plain spelling, or
-an `Unquoted`, which every field refuses.
+version reads as anything but a string never becomes a string silently: it is a boolean or a number in its one plain
+spelling, or an `Unquoted`, which every field refuses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MERGE_KEY = "<<"
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 FRACTION = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
-LONGEST_NUMBER = 100  # characters; above any field, below where Python refuses integers and fractions are infinite
+LONGEST_NUMBER = 100  # characters: more than any field allows, less than Python's own limit for integers
 
 _BOOLEANS = frozenset(
     spelling
@@ -33,7 +33,7 @@ _WORDS: dict[str, bool | Unquoted] = {
 
 _FIRST_OF_NUMBER = frozenset("0123456789+-.")
 SUSPECT = _FIRST_OF_NUMBER | {word[0] for word in _WORDS}
-"""The first characters of plain scalars that may be something else than text; others need no second look."""
+"""The first characters of plain scalars that may not be strings; all others are strings."""
 
 _NUMBER = re.compile(
     r"""
@@ -54,7 +54,7 @@ _DATE = re.compile(
 
 
 def plain(text: str) -> Scalar:
-    """The value of a plain, not empty scalar. Nulls are `Unquoted` here: whether they are allowed is for others."""
+    """The value of a plain scalar that is not empty. Nulls are `Unquoted`: the caller decides about them."""
     word = _WORDS.get(text)
     if word is not None:
         return word
@@ -75,7 +75,7 @@ def _number(text: str) -> Scalar:
 
 
 def meaning(text: str) -> str:
-    """What YAML takes a plain scalar for, with its article: ``a number``, ``a boolean``, ``a date``."""
+    """What YAML reads a plain scalar as, with its article: ``a number``, ``a boolean``, ``a date``."""
     if text in {"true", "false"} or text in _BOOLEANS:
         return "a boolean"
     if text in NULLS:

@@ -1,30 +1,33 @@
-"""One JSON Schema for the project file and every kind of spec, made from the models, for editors.
+"""Makes one JSON Schema, for editors, from the models of the project file and of every kind of spec.
 
-It is for those who write: looser than `validate` where a placeholder may stand for a value, and silent about rules
-that no schema can state.
+It is looser than `validate`: a placeholder is allowed for any limited string, and rules that no schema can express are
+left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from reconciler.model.base import JSON
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from reconciler.model.base import JSON, Strict
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
-from reconciler.model.spec import SpecDocument
+from reconciler.model.spec import API_VERSION, SpecDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PLACEHOLDER: JSON = {"type": "string", "pattern": r"\$\{"}
 PROJECT = "Project"
 
-_LIMITS_OF_TEXT = frozenset({"pattern", "enum", "const", "minLength", "maxLength"})
-_NAMED = frozenset({"properties", "patternProperties", "$defs"})  # keywords whose keys are names, not keywords
+_LIMITS = frozenset({"pattern", "enum", "const", "minLength", "maxLength"})
 
 
 def schema() -> JSON:
     """The schema of every document of a project, in the 2020-12 draft."""
-    definitions = {**_project(), **{name: part for kind in MODULES for name, part in _kind(kind_named(kind)).items()}}
+    definitions = _definitions(Project, PROJECT, _EditorSchema)
+    for name in MODULES:
+        definitions |= _kind(kind_named(name))
     kinds = [PROJECT, *MODULES]
     return {
         "$schema": DIALECT,
@@ -33,8 +36,8 @@ def schema() -> JSON:
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "properties": {
-            "apiVersion": {"const": "reconciler/v1", "description": "The format of this document."},
-            "kind": {"enum": kinds, "description": "Project in reconciler.yaml; else the AWS call that a spec is for."},
+            "apiVersion": {"const": API_VERSION, "description": "The format of this document."},
+            "kind": {"enum": kinds, "description": "Project in reconciler.yaml; in a spec, the AWS call to make."},
         },
         "allOf": [
             {
@@ -47,87 +50,71 @@ def schema() -> JSON:
     }
 
 
-def _project() -> JSON:
-    """The definitions of the project file, by name."""
-    definitions = _definitions(Project.model_json_schema(), PROJECT)
-    for owner in (f"{PROJECT}.ProjectSpec", f"{PROJECT}.Target"):
-        _plain_scalars_too(definitions[owner]["properties"]["vars"])
-    definitions[f"{PROJECT}.Target"]["anyOf"] = [
-        {"properties": {"emulator": {"not": {"const": False}}}, "required": ["emulator"]},
-        {"required": ["account", "region", "ledger"]},
-    ]
+def _kind(kind: Kind) -> JSON:
+    """The definitions of one kind of spec, by name."""
+    request = f"{kind.name}.request"
+    definitions = _definitions(SpecDocument, kind.name, _EditorSchema)
+    definitions |= _definitions(kind.model, request, _RequestSchema)
+    definitions[kind.name]["description"] = f"One desired job: a call of {kind.operation}."
+    definitions[kind.name]["properties"]["kind"]["const"] = kind.name
+    definitions[f"{kind.name}.Spec"]["properties"]["request"] = {"$ref": f"#/$defs/{request}"}
+    definitions[request]["properties"].pop(RESERVED_FIELD, None)
+    filled_in = {kind.name_field, RESERVED_FIELD}
+    definitions[request]["required"] = [name for name in definitions[request]["required"] if name not in filled_in]
     return definitions
 
 
-def _kind(kind: Kind) -> JSON:
-    """The definitions of one kind of spec, by name."""
-    definitions = _definitions(SpecDocument.model_json_schema(), kind.name)
-    document = definitions[kind.name]
-    document["description"] = f"One desired job: a call of {kind.operation}."
-    document["properties"]["kind"] = {"const": kind.name, "description": document["properties"]["kind"]["description"]}
-    request = kind.model.model_json_schema()
-    request["properties"].pop(RESERVED_FIELD, None)
-    not_asked = {kind.name_field, RESERVED_FIELD}
-    request["required"] = [name for name in request.get("required", []) if name not in not_asked]
-    parts = _definitions(_changed(request, _or_placeholder), f"{kind.name}.request")
-    definitions[f"{kind.name}.Spec"]["properties"]["request"] = {"$ref": f"#/$defs/{kind.name}.request"}
-    return {**definitions, **parts}
+def _definitions(model: type[Strict], name: str, generator: type[GenerateJsonSchema]) -> JSON:
+    """A model's schema under `name`, and those that it refers to under names that begin with it."""
+    made = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}", schema_generator=generator)
+    inner = made.pop("$defs", {})
+    return {name: made, **{f"{name}.{key}": part for key, part in inner.items()}}
 
 
-def _definitions(model: JSON, name: str) -> JSON:
-    """A model's schema under `name`, and those it refers to under names that begin with it; nulls and titles gone."""
-    inner = model.pop("$defs", {})
+class _EditorSchema(GenerateJsonSchema):
+    """Leaves out titles and nulls: in a spec a field is absent, never null."""
 
-    def tidy(part: JSON) -> JSON:
-        if "$ref" in part:
-            part["$ref"] = part["$ref"].replace("#/$defs/", f"#/$defs/{name}.")
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401 - a core schema or a field's
+        return False
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        part = super().model_schema(schema)
         part.pop("title", None)
-        return _without_null(part)
-
-    named = {name: model, **{f"{name}.{key}": part for key, part in inner.items()}}
-    return {key: _changed(part, tidy) for key, part in named.items()}
-
-
-def _changed(part: Any, change: Callable[[JSON], JSON], *, is_schema: bool = True) -> Any:  # noqa: ANN401 - a schema
-    """A copy of a schema with every schema inside it changed, inner ones first."""
-    if isinstance(part, list):
-        return [_changed(inner, change, is_schema=is_schema) for inner in part]
-    if not isinstance(part, dict):
         return part
-    copy = {
-        key: inner
-        if is_schema and key in {"default", "const", "enum", "required"}
-        else _changed(inner, change, is_schema=not (is_schema and key in _NAMED))
-        for key, inner in part.items()
-    }
-    return change(copy) if is_schema else copy
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        part = super().default_schema(schema)
+        default = part.pop("default", None)
+        if isinstance(default, dict):
+            default = {key: value for key, value in default.items() if value is not None}
+        return part if default is None else {**part, "default": default}
 
 
-def _without_null(part: JSON) -> JSON:
-    """A field that may be absent may not be null: the choice of null goes, and null as the default with it."""
-    choices = part.get("anyOf")
-    if choices and {"type": "null"} in choices:
-        rest = [choice for choice in choices if choice != {"type": "null"}]
-        part = {key: value for key, value in part.items() if key not in {"anyOf", "default"}}
-        part |= rest[0] if len(rest) == 1 else {"anyOf": rest}
-    if isinstance(part.get("type"), list):
-        part["type"] = [name for name in part["type"] if name != "null"]
-    if isinstance(part.get("default"), dict):
-        part["default"] = {key: value for key, value in part["default"].items() if value is not None}
-    return part
+class _RequestSchema(_EditorSchema):
+    """Allows a placeholder for every limited string, but not for a key: only `validate` can check its value."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base class has them
+        super().__init__(*args, **options)
+        self._keys: set[int] = set()
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        self._keys.add(id(schema.get("keys_schema")))
+        return super().dict_schema(schema)
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        part = super().str_schema(schema)
+        return part if id(schema) in self._keys else or_placeholder(part)
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        return or_placeholder(super().literal_schema(schema))
 
 
-def _or_placeholder(part: JSON) -> JSON:
-    """Limited text may also be text with a placeholder in it, whose value only `validate` knows."""
-    if part.get("type") != "string" or _LIMITS_OF_TEXT.isdisjoint(part):
+def or_placeholder(part: JSON) -> JSON:
+    """The schema of a string, or of a string with a placeholder in it."""
+    limits = {key: part[key] for key in part.keys() & _LIMITS}
+    if part.get("type") != "string" or not limits:
         return part
-    limits = {key: value for key, value in part.items() if key in _LIMITS_OF_TEXT}
-    rest = {key: value for key, value in part.items() if key not in _LIMITS_OF_TEXT}
-    return {**rest, "anyOf": [limits, PLACEHOLDER]}
-
-
-def _plain_scalars_too(variables: JSON) -> None:
-    """Variables keep the text of plain scalars, so numbers and booleans are fine as well."""
-    for pattern in variables["patternProperties"]:
-        variables["patternProperties"][pattern] = {"type": ["string", "number", "boolean"]}
-    variables["additionalProperties"] = False
+    return {**{key: part[key] for key in part.keys() - _LIMITS}, "anyOf": [limits, PLACEHOLDER]}

@@ -1,182 +1,173 @@
-"""From one document to one spec: its envelope, its policy, and what each target asks for."""
+"""Reads one document as a spec: its envelope, its policy, and the request of each target."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import ValidationError
 
 from reconciler.core.desired import DesiredSpec, Source
-from reconciler.core.identity import Place, digest
+from reconciler.core.identity import digest
 from reconciler.errors import Problem
-from reconciler.model.base import JSON, Loc, Unquoted
+from reconciler.model.base import JSON, Loc, Unquoted, part
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
-from reconciler.specs.messages import near
-from reconciler.specs.placeholders import Scope
+from reconciler.specs.messages import suggestion
+from reconciler.specs.placeholders import Scopes
 from reconciler.specs.problems import View, merged
 from reconciler.specs.requests import (
     REQUEST,
-    Asked,
-    Checked,
-    Found,
-    Rendered,
+    ByTarget,
+    CheckedRequest,
+    RenderedRequest,
+    WrittenRequest,
     check_request,
     rendered,
     written_problems,
 )
 
 NAME: Loc = ("metadata", "name")
-UNNAMED = "unnamed"  # stands in for a name that cannot be used, so that the rest is checked all the same
+UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is checked all the same
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
-
+NEEDS_SCHEDULE = ("timeZone", "startingDeadlineSeconds", "catchup")
 
 _NAME = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
-    """Another spec that one names: its name, the path that names it, and a problem without words at that place."""
+class Reference:
+    """Another spec that a spec names: the name, the path that names it, and a problem without words at that path."""
 
     name: str
     loc: Loc
-    place: Problem
+    location: Problem
     needs_kind: str | None = None
 
 
 @dataclass(slots=True)
 class ReadSpec:
-    """What one document turned out to be. `name` is `None` where it has none that can be used; `targets` are those it
-    runs in, `None` where that is not known; `desired` has an entry for each asked target where all is right."""
+    """One document as a spec.
 
-    place: Problem
+    `location` is a problem without words where the spec is. `name` is `None` if the document has no usable one;
+    `targets` are those it runs in, `None` if that cannot be read; `desired` has each requested target that is valid.
+    """
+
+    location: Problem
     name: str | None = None
     kind: str | None = None
     targets: tuple[str, ...] | None = None
-    mentions: tuple[Mention, ...] = ()
+    references: tuple[Reference, ...] = ()
     desired: dict[str, DesiredSpec] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
 
-class SpecChecker:
-    """Checks documents for some targets of a project."""
+class SpecReader:
+    """Reads documents for some targets of a project; `warn` looks for warnings in their requests, too."""
 
     def __init__(self, project: Project, targets: Sequence[str], *, warn: bool) -> None:
-        self._project, self._asked, self._warn = project, tuple(targets), warn
-        self._places = {name: _place(project, name) for name in self._asked}
-        self._values = {name: _values(project, name) for name in self._asked}
-        self._elsewhere = {
-            f"var.{variable}": name for name in project.spec.targets for variable in project.variables(name)
-        }
+        self._targets, self._warn = tuple(project.spec.targets), warn
+        self._scopes = Scopes(project, targets)
 
-    def check(self, view: View) -> ReadSpec:
-        """Everything about one document."""
-        read = ReadSpec(view.problem((), "", "place"))
+    def read(self, view: View) -> ReadSpec:
+        """Reads one document, with everything that is wrong in it."""
+        read = ReadSpec(view.location(()))
         read.problems += view.flaws()
         value = view.document.value
-        if not _is_ours(value):
-            read.problems.append(_not_ours(view))
-            return read
-        if value.get("kind") == "Project":
-            message = "a project is only in reconciler.yaml, at the project's root"
+        if not isinstance(value, dict) or value.get("apiVersion") != API_VERSION:
+            read.problems.append(_not_a_spec(view))
+        elif value.get("kind") == "Project":
+            message = "a Project is allowed only in reconciler.yaml, in the project folder"
             read.problems.append(view.problem(("kind",), message, "unknown-kind"))
-            return read
-        document = _validated(view, value, read)
-        read.name = _text(value, NAME)
-        if read.name is not None:
-            read.place = view.problem(NAME, "", "place")
-        self._check_kind(view, value, document, read)
+        else:
+            self._read_spec(view, value, read)
         return read
 
-    def _check_kind(self, view: View, value: JSON, document: SpecDocument | None, read: ReadSpec) -> None:
-        kind = _kind(view, value, read)
-        spec = value.get("spec")
-        request = spec.get("request") if isinstance(spec, dict) else None
+    def _read_spec(self, view: View, value: JSON, read: ReadSpec) -> None:
+        document = _validated(view, value, read)
+        name = part(value, "metadata").get("name")
+        if isinstance(name, str):
+            read.name, read.location = name, view.location(NAME)
+        kind = _kind(view, value.get("kind"), read)
+        spec = part(value, "spec")
+        request = spec.get("request")
         if kind is not None and isinstance(request, dict):
-            policy = document.policy() if document else _presumed(value["spec"])
-            name = read.name if read.name is not None and _NAME.fullmatch(read.name) else UNNAMED
-            self._check_request(Asked(view, kind, name, policy, request), document, read)
+            policy = document.policy() if document else _presumed_policy(spec)
+            usable = name if isinstance(name, str) and _NAME.fullmatch(name) else UNNAMED
+            self._read_request(WrittenRequest(view, kind, usable, policy, request), document, read)
 
-    def _check_request(self, asked: Asked, document: SpecDocument | None, read: ReadSpec) -> None:
-        view, kind, request = asked.view, asked.kind, asked.request
+    def _read_request(self, written: WrittenRequest, document: SpecDocument | None, read: ReadSpec) -> None:
+        view, kind = written.view, written.kind
         read.kind = kind.name
-        read.problems += written_problems(view, request)
-        if RESERVED_FIELD in request:
-            request = {key: value for key, value in request.items() if key != RESERVED_FIELD}
-            asked = Asked(view, kind, asked.name, asked.policy, request)
-        targets = self._targets(view, asked.policy, read)
+        read.problems += written_problems(view, written.request)
+        request = {key: value for key, value in written.request.items() if key != RESERVED_FIELD}
+        written = WrittenRequest(view, kind, written.name, written.policy, request)
+        targets = self._targets_of(view, written.policy, read)
         if document is not None:
             read.targets = targets
-            read.mentions = tuple(_mentions(asked))
-            read.warnings += policy_warnings(view, asked.policy)
+            read.references = tuple(_references(written))
+            read.warnings += policy_warnings(view, written.policy)
             if kind.is_streaming(request):
-                read.warnings += streaming_warnings(view, asked.policy)
-        targets = tuple(name for name in targets if name in self._places)
+                read.warnings += streaming_warnings(view, written.policy)
         labels = document.metadata.labels if document else {}
-        self._render(asked, labels, targets, read)
+        self._render(written, labels, [name for name in targets if name in self._scopes.targets], read)
 
-    def _targets(self, view: View, policy: Policy, read: ReadSpec) -> tuple[str, ...]:
-        """The targets that a spec runs in; those that the project does not have are problems."""
-        known = tuple(self._project.spec.targets)
+    def _targets_of(self, view: View, policy: Policy, read: ReadSpec) -> tuple[str, ...]:
+        """The targets that a spec runs in; a target that the project does not have is a problem."""
         if policy.targets is None:
-            return known
+            return self._targets
         for index, name in enumerate(policy.targets):
-            if name not in known:
-                hint = near(name, known) or f"; there are {', '.join(known)}"
-                message = f"no target is called {name}{hint}"
+            if name not in self._targets:
+                message = f"there is no target {name}{suggestion(name, self._targets, 'the targets are')}"
                 read.problems.append(view.problem(("spec", "targets", index), message, "unknown-target"))
-        return tuple(name for name in known if name in policy.targets)
+        return tuple(name for name in self._targets if name in policy.targets)
 
-    def _render(self, asked: Asked, labels: Mapping[str, str], targets: Sequence[str], read: ReadSpec) -> None:
-        scopes = {name: self._scope(asked, labels, name) for name in targets}
-        requests, found = rendered(asked, scopes)
-        warned: Found = []
+    def _render(
+        self, written: WrittenRequest, labels: Mapping[str, str], targets: Sequence[str], read: ReadSpec
+    ) -> None:
+        has_slots = written.policy.schedule is not None
+        scopes = {name: self._scopes.of(name, written.name, labels, slots=has_slots) for name in targets}
+        requests, problems = rendered(written, scopes)
+        warnings: ByTarget = []
         for request, sharing in _shared(requests):
-            for names, checked in self._checked(asked, request, sharing):
-                found += [(name, problem) for name in names for problem in checked.problems]
-                warned += [(name, warning) for name in names for warning in checked.warnings]
-                if checked.form is not None and not read.problems:
-                    read.desired |= dict.fromkeys(names, _desired(asked, checked.form, labels))
-        read.problems += merged(found, targets)
-        read.warnings += merged(warned, targets)
+            for names, checked in self._checked(written, request, sharing):
+                problems += [(name, problem) for name in names for problem in checked.problems]
+                warnings += [(name, warning) for name in names for warning in checked.warnings]
+                if checked.request is not None and not read.problems:
+                    read.desired |= dict.fromkeys(names, _desired(written, checked.request, labels))
+        read.problems += merged(problems, targets)
+        read.warnings += merged(warnings, targets)
 
     def _checked(
-        self, asked: Asked, request: Rendered, targets: Sequence[str]
-    ) -> Iterator[tuple[Sequence[str], Checked]]:
-        """What is said about a request that some targets share. Only the owner, which AWS's limit on the size counts,
-        differs between them: what is right with the longest one is right for all."""
-        owners = {name: self._places[name].owner(asked.name) for name in targets}
-        checked = check_request(asked, request, max(owners.values(), key=len), warn=self._warn)
+        self, written: WrittenRequest, request: RenderedRequest, targets: Sequence[str]
+    ) -> Iterator[tuple[Sequence[str], CheckedRequest]]:
+        """Checks a request that several targets share.
+
+        Only the owner tag differs between them, and only AWS's limit on the size depends on it: a request that is valid
+        with the longest owner is valid for all.
+        """
+        owners = {name: self._scopes.places[name].owner(written.name) for name in targets}
+        checked = check_request(written, request, max(owners.values(), key=len), warn=self._warn)
         if checked.problems and len(targets) > 1:
             for name, owner in owners.items():
-                yield (name,), check_request(asked, request, owner, warn=self._warn)
+                yield (name,), check_request(written, request, owner, warn=self._warn)
         else:
             yield targets, checked
 
-    def _scope(self, asked: Asked, labels: Mapping[str, str], target: str) -> Scope:
-        values = {
-            **self._values[target],
-            "spec.name": asked.name,
-            **{f"spec.label.{key}": value for key, value in labels.items()},
-        }
-        return Scope(target, values, asked.policy.schedule is not None, self._elsewhere)
 
-
-def _desired(asked: Asked, request: JSON, labels: Mapping[str, str]) -> DesiredSpec:
-    kind, view = asked.kind, asked.view
+def _desired(written: WrittenRequest, request: JSON, labels: Mapping[str, str]) -> DesiredSpec:
+    kind, view = written.kind, written.view
     streaming = kind.is_streaming(request)
     line, _ = view.source.position(view.document.offset)
     return DesiredSpec(
-        name=asked.name,
+        name=written.name,
         kind=kind.name,
-        digest=digest(kind.name, asked.policy.revision, request),
+        digest=digest(kind.name, written.policy.revision, request),
         request=request,
-        policy=asked.policy.effective(streaming=streaming),
+        policy=written.policy.effective(streaming=streaming),
         source=Source(view.source.path, line),
         labels=labels,
         locate={name: request[name] for name in kind.locate_fields if name in request},
@@ -184,29 +175,25 @@ def _desired(asked: Asked, request: JSON, labels: Mapping[str, str]) -> DesiredS
     )
 
 
-def _shared(requests: Mapping[str, Rendered]) -> list[tuple[Rendered, list[str]]]:
+def _shared(requests: Mapping[str, RenderedRequest]) -> list[tuple[RenderedRequest, list[str]]]:
     """The different requests, each with the targets that share it."""
-    groups: dict[int, tuple[Rendered, list[str]]] = {}
+    groups: dict[int, tuple[RenderedRequest, list[str]]] = {}
     for target, request in requests.items():
         groups.setdefault(id(request), (request, []))[1].append(target)
     return list(groups.values())
 
 
-def _is_ours(value: object) -> bool:
-    return isinstance(value, dict) and value.get("apiVersion") == API_VERSION
-
-
-def _not_ours(view: View) -> Problem:
+def _not_a_spec(view: View) -> Problem:
     """Why a document is not a spec that this version reads."""
     value = view.document.value
     if isinstance(value, Unquoted) and not value.source:
-        return view.problem((), "an empty document: write a spec, or remove its ---", "empty")
+        return view.problem((), "empty document: write a spec, or remove the ---", "empty")
     version = value.get("apiVersion") if isinstance(value, dict) else None
     if isinstance(version, str) and version.startswith(FAMILY):
         return view.problem(("apiVersion",), f"this version reads {API_VERSION}, not {version}", "api-version")
     message = (
-        f"not a spec: a document begins with apiVersion: {API_VERSION}. Move other files out of the project, or name "
-        "the spec files in spec.specs of reconciler.yaml"
+        f"not a spec: expected apiVersion: {API_VERSION}. Move other files out of the project, or list the spec files "
+        "in spec.specs of reconciler.yaml"
     )
     return view.problem(("apiVersion",) if version is not None else (), message, "api-version")
 
@@ -219,74 +206,46 @@ def _validated(view: View, value: JSON, read: ReadSpec) -> SpecDocument | None:
         return None
 
 
-def _kind(view: View, value: JSON, read: ReadSpec) -> Kind | None:
-    name = value.get("kind")
+def _kind(view: View, name: object, read: ReadSpec) -> Kind | None:
     if not isinstance(name, str):
-        return None  # missing, or no text: already said
+        return None  # the model already reported it
     if name in MODULES:
         return kind_named(name)
-    message = f"no kind is called {name}{near(name, tuple(MODULES)) or '; there are ' + ', '.join(MODULES)}"
+    message = f"unknown kind {name}{suggestion(name, MODULES, 'expected one of')}"
     read.problems.append(view.problem(("kind",), message, "unknown-kind"))
     return None
 
 
-def _presumed(spec: JSON) -> Policy:
-    """The parts of a faulty policy that decide what a request may hold, so that its faults are reported as well."""
+def _presumed_policy(spec: JSON) -> Policy:
+    """The parts of an invalid policy that decide what a request may contain, so that the request is still checked."""
     targets = spec.get("targets")
     names = tuple(name for name in targets if isinstance(name, str)) if isinstance(targets, list) else None
     return Policy.model_construct(schedule="* * * * *" if "schedule" in spec else None, targets=names)
 
 
-def _text(value: Any, path: Loc) -> str | None:  # noqa: ANN401 - whatever the file holds
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else None
-
-
-def _mentions(asked: Asked) -> Iterator[Mention]:
-    """The other specs that a spec names, in its policy and in its request."""
-    for index, dependency in enumerate(asked.policy.dependsOn):
-        yield _mention(asked.view, dependency.name, ("spec", "dependsOn", index, "name"))
-    references = {reference.name: reference for reference in reversed(asked.kind.references(asked.request))}
-    for reference in reversed(references.values()):
-        yield _mention(asked.view, reference.name, (*REQUEST, *reference.loc), asked.kind.name)
-
-
-def _mention(view: View, name: str, loc: Loc, needs_kind: str | None = None) -> Mention:
-    return Mention(name, loc, view.problem(loc, "", "place"), needs_kind)
-
-
-def _place(project: Project, name: str) -> Place:
-    target = project.target(name)
-    return Place(project.name, name, target.account or "", target.region or "")
-
-
-def _values(project: Project, name: str) -> dict[str, str]:
-    """What placeholders may name in a target, whatever the spec."""
-    place = _place(project, name)
-    return {
-        "project.name": project.name,
-        "target.name": name,
-        "target.account": place.account,
-        "target.region": place.region,
-        **{f"var.{key}": value for key, value in project.variables(name).items()},
-    }
-
-
-NEEDS_SCHEDULE = ("timeZone", "startingDeadlineSeconds", "catchup")
+def _references(written: WrittenRequest) -> Iterator[Reference]:
+    """The other specs that a spec names: in its policy, and in its request, there at the first mention of each."""
+    for index, dependency in enumerate(written.policy.dependsOn):
+        loc: Loc = ("spec", "dependsOn", index, "name")
+        yield Reference(dependency.name, loc, written.view.location(loc))
+    names: set[str] = set()
+    for name, path, _ in written.kind.references(written.request):
+        if name not in names:
+            names.add(name)
+            loc = (*REQUEST, *path)
+            yield Reference(name, loc, written.view.location(loc), written.kind.name)
 
 
 def policy_warnings(view: View, policy: Policy) -> Iterator[Problem]:
-    """Fields that say nothing where they stand."""
-    if policy.schedule is None:
-        for name in NEEDS_SCHEDULE:
-            if name in policy.given:
-                message = "has no effect without a schedule"
-                yield view.problem(("spec", name), message, "no-schedule", "warning", on_key=True)
+    """Fields that have no effect."""
+    for name in NEEDS_SCHEDULE if policy.schedule is None else ():
+        if name in policy.given:
+            message = "has no effect without a schedule"
+            yield view.problem(("spec", name), message, "no-schedule", "warning", on_key=True)
 
 
 def streaming_warnings(view: View, policy: Policy) -> Iterator[Problem]:
-    """What keeps a streaming job from ever being replaced."""
+    """A policy under which a streaming job is never replaced."""
     if "concurrencyPolicy" in policy.given and policy.concurrencyPolicy == "Forbid":
-        message = "Forbid never deploys a change: a streaming job runs until it is stopped. Use Replace, its default"
+        message = "Forbid never deploys a change: a streaming job runs until it is stopped. Use Replace, the default"
         yield view.problem(("spec", "concurrencyPolicy"), message, "streaming-forbid", "warning")

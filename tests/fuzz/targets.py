@@ -27,13 +27,14 @@ from reconciler.render.plan_json import dumps, plan_from_json, plan_json
 from reconciler.render.plan_markdown import cell_code, code, plan_markdown, prose
 from reconciler.render.plan_text import plan_text
 from reconciler.render.problems import problems_text
+from reconciler.specs.document import Unreadable
 from reconciler.specs.load import documents
 from reconciler.specs.locations import SourceText
 from reconciler.specs.placeholders import Scope, render
 from reconciler.specs.problems import TooMany, View, unreadable
 from reconciler.specs.project import _project
-from reconciler.specs.spec import SpecChecker
-from reconciler.specs.yaml_reader import Unreadable, yaml_documents
+from reconciler.specs.spec import SpecReader
+from reconciler.specs.yaml_reader import yaml_documents
 from tests.builders import NOW, PLACE, desired, spec
 from tests.specs.builders import PROJECT
 
@@ -50,10 +51,10 @@ def shown_safely(text: str) -> None:
 
 
 @cache
-def _checker() -> SpecChecker:
+def _reader() -> SpecReader:
     source = SourceText("reconciler.yaml", PROJECT)
     project = _project(Path(), source, list(yaml_documents(source.text))).project
-    return SpecChecker(project, tuple(project.spec.targets), warn=True)
+    return SpecReader(project, tuple(project.spec.targets), warn=True)
 
 
 def _read(path: str, content: bytes) -> None:
@@ -61,7 +62,7 @@ def _read(path: str, content: bytes) -> None:
     problems: list[Problem] = []
     try:
         for document in documents(source):
-            read = _checker().check(View(source, document))
+            read = _reader().read(View(source, document))
             problems += [*read.problems, *read.warnings]
     except Unreadable as error:
         problems += unreadable(source, error)

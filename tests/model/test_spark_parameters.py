@@ -106,30 +106,30 @@ def test_splitting_gives_every_word_back(conf: dict[str, str], name: str):
 
 
 WRONG = [
-    ({}, (), "sets nothing"),
-    ({"verbose": False, "jars": []}, (), "sets nothing"),
+    ({}, (), "has no options"),
+    ({"verbose": False, "jars": []}, (), "has no options"),
     ({"jar": "x"}, ("jar",), "did you mean jars?"),
     ({"zzzzzz": "x"}, ("zzzzzz",), "no option --zzzzzz"),
     ({"--class": "X"}, ("--class",), "without their dashes: class"),
-    ({"spark.executor.memory": "8g"}, ("spark.executor.memory",), "belongs below conf"),
+    ({"spark.executor.memory": "8g"}, ("spark.executor.memory",), "write it below conf"),
     ({1: "x"}, (1,), "no option --1"),
-    ({"class": True}, ("class",), 'put it in quotes, "true"'),
-    ({"class": Unquoted("on")}, ("class",), 'put it in quotes, "on"'),
-    ({"name": SourceFloat("1.10")}, ("name",), 'put it in quotes, "1.10"'),
-    ({"class": None}, ("class",), 'put it in quotes, "null"'),
+    ({"class": True}, ("class",), 'write "true" in quotes'),
+    ({"class": Unquoted("on")}, ("class",), 'write "on" in quotes'),
+    ({"name": SourceFloat("1.10")}, ("name",), 'write "1.10" in quotes'),
+    ({"class": None}, ("class",), 'write "null" in quotes'),
     ({"class": ["A"]}, ("class",), "--class takes one string"),
     ({"jars": {"a": "b"}}, ("jars",), "--jars takes a string or a list of strings"),
     ({"jars": ["a", ["b"]]}, ("jars", 1), "--jars takes a string or a list of strings"),
-    ({"jars": ["a,b"]}, ("jars", 0), "give each entry by itself"),
+    ({"jars": ["a,b"]}, ("jars", 0), "write each entry by itself"),
     ({"packages": [""]}, ("packages", 0), "none empty"),
     ({"verbose": "yes"}, ("verbose",), "takes no value"),
-    ({"conf": ["a=b"]}, ("conf",), "conf is a mapping"),
+    ({"conf": ["a=b"]}, ("conf",), "expected a mapping of settings"),
     ({"conf": {"a": ["b"]}}, ("conf", "a"), "takes one value"),
     ({"conf": {"spark": {"x": 1}}}, ("conf", "spark"), "in full"),
     ({"conf": {"a": None}}, ("conf", "a"), "takes one value"),
-    ({"conf": {"a=b": "c"}}, ("conf", "a=b"), "neither '=' nor white space"),
-    ({"conf": {"a b": "c"}}, ("conf", "a b"), "neither '=' nor white space"),
-    ({"conf": {"": "c"}}, ("conf", ""), "neither '=' nor white space"),
+    ({"conf": {"a=b": "c"}}, ("conf", "a=b"), "must not contain '=' or white space"),
+    ({"conf": {"a b": "c"}}, ("conf", "a b"), "must not contain '=' or white space"),
+    ({"conf": {"": "c"}}, ("conf", ""), "must not contain '=' or white space"),
 ]
 
 
@@ -207,6 +207,6 @@ def test_editors_are_offered_both_forms():
 
 
 def test_settings_of_nothing_are_nothing():
-    """An empty string sets nothing."""
+    """An empty string has no options."""
     expected: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     assert expected == taken_apart("")

@@ -7,9 +7,10 @@ import pytest
 
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
-from reconciler.specs.files import MOST_BYTES, expanded, matches
+from reconciler.specs.document import MOST_PROBLEMS
+from reconciler.specs.files import MOST_BYTES
+from reconciler.specs.globs import expanded, matches
 from reconciler.specs.load import load
-from reconciler.specs.yaml_reader import MOST_PROBLEMS
 from tests.specs.builders import PROJECT, batch, problems, write
 
 SPEC = batch("a")
@@ -118,7 +119,7 @@ def test_what_is_told_of_too_many_problems(tmp_path):
     found = problems(
         write(tmp_path, {"a.yaml": "- ~\n" * (MOST_PROBLEMS + 1), "b.yaml": "- ~\n" * (MOST_PROBLEMS - 1)})
     )
-    said = "a.yaml:1001:3: more than 1,000 problems up to here: mend the first ones, and the others are told"
+    said = "a.yaml:1001:3: more than 1,000 problems; fix these first, then run again"
     assert [said] == [line for line in found if "more than" in line]
     assert 1 + MOST_PROBLEMS == sum(line.startswith("a.yaml") for line in found)
 
@@ -129,9 +130,9 @@ def test_the_project_file_is_read_as_strictly(tmp_path):
     many = "{" + "," * 200_000 + "}" + "x" * 200_000
     text = PROJECT.replace("spec:\n", f"spec:\n  specs: ['{many}']\n", 1)
     (line,) = problems(write(tmp_path, project=text))
-    assert line.endswith("stands for more than 1000 patterns")
+    assert line.endswith("expands to more than 1000 patterns")
     text = PROJECT.replace("spec:\n", f"spec:\n  specs: [{', '.join(f'a{i}.yaml' for i in range(1001))}]\n", 1)
-    assert ["reconciler.yaml:5:10: spec.specs: stands for more than 1000 patterns"] == problems(
+    assert ["reconciler.yaml:5:10: spec.specs: expands to more than 1000 patterns"] == problems(
         write(tmp_path, project=text)
     )
 
@@ -156,7 +157,7 @@ def test_links_between_folders_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr("reconciler.specs.files.MOST_LINKED", 2000)
     began = time.process_time()
     found = problems(root)
-    assert "links to folders lead to more than 2,000 files and folders" in {line.split(": ")[1] for line in found}
+    assert "symlinks to folders lead to more than 2,000 files and folders" in {line.split(": ")[1] for line in found}
     assert time.process_time() - began < SECONDS[SMALL]
 
 
@@ -182,4 +183,4 @@ def test_the_limit_of_a_file_is_to_the_byte(tmp_path, size, read):
     if read:
         assert 1 == load(tmp_path).count
     else:
-        assert ["a.yaml:1:1: is larger than 1 MiB: split it"] == problems(tmp_path)
+        assert ["a.yaml:1:1: larger than 1 MiB: split the file"] == problems(tmp_path)

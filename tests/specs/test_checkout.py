@@ -56,7 +56,7 @@ def test_a_repository_without_a_git_program_is_an_error(repository, monkeypatch)
     (repository / "jobs").mkdir()
     monkeypatch.setenv("PATH", "")
     for folder in (repository, repository / "jobs"):
-        with pytest.raises(ReconcilerError, match="no git program"):
+        with pytest.raises(ReconcilerError, match="git is not installed"):
             read_checkout(folder, [])
 
 
@@ -204,7 +204,7 @@ def test_a_repository_that_git_no_longer_knows_is_an_error(repository, damage):
         (repository / ".git").write_text("gitdir: /nowhere/at/all\n")
     (repository / "jobs").mkdir()
     for folder in (repository, repository / "jobs"):
-        with pytest.raises(ReconcilerError, match="does not take it for a repository"):
+        with pytest.raises(ReconcilerError, match=r"does not accept .* as a repository"):
             read_checkout(folder, [])
 
 
@@ -221,7 +221,7 @@ def test_a_git_that_does_not_answer(repository, tmp_path, monkeypatch):
 def test_git_asks_nobody(repository):
     """A remote that wants a password gets none: nothing is asked, on no terminal and by no program."""
     git(repository, "config", "core.askPass", "/bin/echo")
-    asked = run_git(repository, "credential", "fill", given="protocol=https\nhost=example.org\n\n")
+    asked = run_git(repository, "credential", "fill", stdin="protocol=https\nhost=example.org\n\n")
     assert 0 != asked.returncode
     assert "terminal prompts disabled" in asked.stderr
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.specs.files import MOST_BYTES, expanded, matches, may_hold
+from reconciler.specs.files import MOST_BYTES
+from reconciler.specs.globs import expanded, matches, may_hold
 from reconciler.specs.load import load
 from reconciler.specs.project import find_root
 from tests.specs.builders import PROJECT, batch, problems, write
@@ -91,7 +92,7 @@ def test_hidden_files_and_the_project_file_are_skipped(tmp_path):
 def test_a_project_file_further_down_is_no_spec(tmp_path):
     """Another project inside a project is an error, not silence."""
     (line,) = problems(write(tmp_path, {"sub/reconciler.yaml": PROJECT}))
-    assert line.startswith("sub/reconciler.yaml:2:7: kind: a project is only in reconciler.yaml")
+    assert line.startswith("sub/reconciler.yaml:2:7: kind: a Project is allowed only in reconciler.yaml")
 
 
 def test_links_inside_the_project_are_followed(tmp_path):
@@ -113,10 +114,10 @@ def test_links_that_leave_the_project_are_errors(tmp_path):
     (root / "e.yaml").symlink_to("nowhere.yaml")
     (root / "f").symlink_to(".")
     assert [
-        "b.yaml:1:1: a link that leaves the project: its target is not under review here",
-        "c:1:1: a link that leaves the project: its target is not under review here",
-        "e.yaml:1:1: a link that leads nowhere",
-        "f:1:1: a link to a folder that it is in",
+        "b.yaml:1:1: symlink out of the project: its target is not part of the review",
+        "c:1:1: symlink out of the project: its target is not part of the review",
+        "e.yaml:1:1: broken symlink",
+        "f:1:1: symlink to a folder that contains it",
     ] == problems(root)
 
 
@@ -124,7 +125,7 @@ def test_what_is_no_regular_file_is_an_error(tmp_path):
     """A pipe is refused without waiting for somebody to write into it."""
     root = write(tmp_path)
     os.mkfifo(root / "a.yaml")
-    assert ["a.yaml:1:1: is not a regular file"] == problems(root)
+    assert ["a.yaml:1:1: not a regular file"] == problems(root)
 
 
 def test_what_cannot_be_read_is_an_error(open_root):
@@ -136,8 +137,8 @@ def test_what_cannot_be_read_is_an_error(open_root):
         found = problems(root)
     (root / "b").chmod(0o755)
     assert [
-        "a.yaml:1:1: cannot be read: permission denied",
-        "b:1:1: this folder cannot be read: permission denied",
+        "a.yaml:1:1: cannot read this file: permission denied",
+        "b:1:1: cannot read this folder: permission denied",
     ] == found
 
 
@@ -145,7 +146,7 @@ def test_a_file_of_more_than_1_mib_is_an_error(tmp_path):
     """A spec is never that large."""
     text = batch("a")
     files = {"a.yaml": text + "#" * (MOST_BYTES - len(text)), "b.yaml": "#" * (MOST_BYTES + 1)}
-    assert ["b.yaml:1:1: is larger than 1 MiB: split it"] == problems(write(tmp_path, files))
+    assert ["b.yaml:1:1: larger than 1 MiB: split the file"] == problems(write(tmp_path, files))
 
 
 ENCODINGS = {
@@ -179,7 +180,7 @@ def test_file_names_that_cannot_be_printed_are_errors(tmp_path, name):
     except OSError:
         pytest.skip("this file system has no such names")
     (line,) = problems(root)
-    assert line.endswith(": a file name that is not plain text")
+    assert line.endswith(": the file name contains characters that cannot be printed")
     assert line.isprintable()
 
 
@@ -198,7 +199,7 @@ def test_no_project_folder(tmp_path):
     """Without a project there is advice, and nothing is guessed."""
     with pytest.raises(UsageError, match="reconciler init"):
         find_root(None, tmp_path)
-    with pytest.raises(UsageError, match=r"nowhere holds no reconciler\.yaml"):
+    with pytest.raises(UsageError, match=r"no reconciler\.yaml in .*nowhere"):
         find_root(tmp_path / "nowhere", tmp_path)
 
 
@@ -225,13 +226,16 @@ def listen(path: Path) -> None:
 SWAPS = {
     "a link out of the project": (
         lambda path: path.symlink_to("/etc/hostname"),
-        "a link that leaves the project: its target is not under review here",
+        "symlink out of the project: its target is not part of the review",
     ),
-    "a link to memory": (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
-    "a pipe": (os.mkfifo, "is not a regular file"),
-    "a folder": (lambda path: path.mkdir(), "is not a regular file"),
-    "nothing": (lambda _: None, "cannot be read: no such file or directory"),
-    "a link to itself": (lambda path: path.symlink_to(path.name), "cannot be read: too many levels of symbolic links"),
+    "a link to memory": (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+    "a pipe": (os.mkfifo, "not a regular file"),
+    "a folder": (lambda path: path.mkdir(), "not a regular file"),
+    "nothing": (lambda _: None, "cannot read this file: no such file or directory"),
+    "a link to itself": (
+        lambda path: path.symlink_to(path.name),
+        "cannot read this file: too many levels of symbolic links",
+    ),
 }
 
 
@@ -254,7 +258,7 @@ def test_a_folder_that_becomes_a_link_is_not_read_through(tmp_path, monkeypatch)
         path.parent.symlink_to(other)
 
     swapped(path, elsewhere, monkeypatch)
-    assert ["jobs/a.yaml:1:1: a link that leaves the project: its target is not under review here"] == problems(root)
+    assert ["jobs/a.yaml:1:1: symlink out of the project: its target is not part of the review"] == problems(root)
 
 
 def test_the_same_without_a_proc_file_system(tmp_path, monkeypatch):
@@ -263,7 +267,7 @@ def test_the_same_without_a_proc_file_system(tmp_path, monkeypatch):
     root = write(tmp_path, {"a.yaml": batch("a")})
     assert 1 == load(root).count
     swapped(root / "a.yaml", lambda path: path.symlink_to("/etc/hostname"), monkeypatch)
-    assert ["a.yaml:1:1: a link that leaves the project: its target is not under review here"] == problems(root)
+    assert ["a.yaml:1:1: symlink out of the project: its target is not part of the review"] == problems(root)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, listen], ids=["pipe", "socket"])
@@ -281,7 +285,7 @@ def test_what_is_no_regular_file_is_not_even_opened(tmp_path, monkeypatch, make)
         return real_open(path, *more, **options)
 
     monkeypatch.setattr(os, "open", opening)
-    assert ["a.yaml:1:1: is not a regular file", "b.yaml:1:1: is not a regular file"] == problems(root)
+    assert ["a.yaml:1:1: not a regular file", "b.yaml:1:1: not a regular file"] == problems(root)
     assert [root / "reconciler.yaml"] == opened
 
 
@@ -291,9 +295,7 @@ def test_a_project_file_outside_the_project_is_an_error(tmp_path):
     root = write(tmp_path / "project", {"a.yaml": batch("a"), "files/project.yml.txt": PROJECT})
     (root / "reconciler.yaml").unlink()
     (root / "reconciler.yaml").symlink_to("../other/reconciler.yaml")
-    assert ["reconciler.yaml:1:1: a link that leaves the project: its target is not under review here"] == problems(
-        root
-    )
+    assert ["reconciler.yaml:1:1: symlink out of the project: its target is not part of the review"] == problems(root)
     (root / "reconciler.yaml").unlink()
     (root / "reconciler.yaml").symlink_to("files/project.yml.txt")
     assert 1 == load(root).count
@@ -325,4 +327,4 @@ def test_a_file_that_grows_while_it_is_read_is_bounded(tmp_path, monkeypatch):
         os.truncate(made, 1 << 40)
 
     swapped(path, huge, monkeypatch)
-    assert ["a.yaml:1:1: is larger than 1 MiB: split it"] == problems(root)
+    assert ["a.yaml:1:1: larger than 1 MiB: split the file"] == problems(root)

@@ -59,7 +59,7 @@ def test_targets_of_a_spec(tmp_path):
     root = write(tmp_path, {"a.yaml": batch("a", "targets: [prod]"), "b.yaml": batch("b")})
     assert {"local": ["b"], "prod": ["a", "b"]} == {name: list(specs) for name, specs in load(root).specs.items()}
     assert ["local"] == list(load(root, targets=["local"]).specs)
-    with pytest.raises(UsageError, match="no target is called prd; did you mean prod"):
+    with pytest.raises(UsageError, match="there is no target prd; did you mean prod"):
         load(root, targets=["prd"])
 
 
@@ -128,8 +128,8 @@ def test_a_problem_of_one_target_names_it(tmp_path):
     request = "parameters: {a: '${var.only_local}', b: '${var.nowhere}'}\ntimeout: {attemptDurationSeconds: 1}"
     found = problems(write(tmp_path, {"a.yaml": batch(request=request)}))
     assert [
-        "a.yaml:9:22: spec.request.parameters.a: var.only_local is not defined in target prod, only in others such as "
-        "local (target prod)",
+        "a.yaml:9:22: spec.request.parameters.a: var.only_local is defined in target local, but not in target "
+        "prod (target prod)",
         found[1],
         "a.yaml:10:39: spec.request.timeout.attemptDurationSeconds must be at least 60",
     ] == found
@@ -167,13 +167,13 @@ def test_a_placeholder_is_placed_inside_its_scalar(tmp_path, lines, place):
 
 
 DEPENDENCIES = {
-    "unknown": ({"a": "b1"}, ["a.yaml:6:22: spec.dependsOn[0].name: no spec is called b1"]),
-    "close": ({"extract": "extrct"}, ["spec.dependsOn[0].name: no spec is called extrct; did you mean extract?"]),
+    "unknown": ({"a": "b1"}, ["a.yaml:6:22: spec.dependsOn[0].name: there is no spec b1"]),
+    "close": ({"extract": "extrct"}, ["spec.dependsOn[0].name: there is no spec extrct; did you mean extract?"]),
     "itself": ({"a": "a"}, ["a.yaml:6:22: spec.dependsOn[0].name: a depends on itself"]),
-    "two": ({"a": "b", "b": "a"}, ["a.yaml:6:22: spec.dependsOn[0].name: a cycle of dependencies: a → b → a"]),
+    "two": ({"a": "b", "b": "a"}, ["a.yaml:6:22: spec.dependsOn[0].name: dependency cycle: a → b → a"]),
     "three": (
         {"c": "a", "a": "b", "b": "c", "d": "a"},
-        ["a.yaml:6:22: spec.dependsOn[0].name: a cycle of dependencies: a → b → c → a"],
+        ["a.yaml:6:22: spec.dependsOn[0].name: dependency cycle: a → b → c → a"],
     ),
 }
 
@@ -199,7 +199,7 @@ def test_a_long_chain_of_dependencies_is_fine(tmp_path):
 def test_a_dependency_absent_from_a_target(tmp_path):
     """What a spec waits for runs wherever the spec does."""
     files = {"a.yaml": batch("a", "dependsOn: [{name: b}]"), "b.yaml": batch("b", "targets: [prod]")}
-    expected = ["a.yaml:6:22: spec.dependsOn[0].name: b does not run in target local, where a does"]
+    expected = ["a.yaml:6:22: spec.dependsOn[0].name: b does not run in target local, but a does"]
     assert expected == problems(write(tmp_path, files))
 
 
@@ -214,30 +214,33 @@ def test_a_job_can_only_wait_for_a_job(tmp_path):
 def test_a_name_taken_twice(tmp_path):
     """Both places are reported, each naming the other."""
     expected = [
-        "a.yaml:4:9: metadata.name: another spec is called job, at b.yaml:13:9",
-        "b.yaml:13:9: metadata.name: another spec is called job, at a.yaml:4:9",
+        "a.yaml:4:9: metadata.name: job is also the name of the spec at b.yaml:13:9",
+        "b.yaml:13:9: metadata.name: job is also the name of the spec at a.yaml:4:9",
     ]
     assert expected == problems(write(tmp_path, {"a.yaml": batch(), "b.yaml": batch("x") + "---\n" + batch()}))
 
 
 DOCUMENTS = {
-    "empty file": ("", ["1:1: no document in this file: write a spec, or remove it"]),
-    "only comments": ("# nothing\n", ["1:1: no document in this file: write a spec, or remove it"]),
-    "empty document": (batch() + "---\n", ["9:1: an empty document: write a spec, or remove its ---"]),
-    "something else": ("a: b\n", ["1:1: not a spec: a document begins with apiVersion: reconciler/v1."]),
-    "text": ("hello\n", ["1:1: not a spec: a document begins with apiVersion: reconciler/v1."]),
-    "another API": ("apiVersion: v1\nkind: Pod\n", ["1:13: apiVersion: not a spec: a document begins with"]),
+    "empty file": ("", ["1:1: no document in this file: write a spec, or remove the file"]),
+    "only comments": ("# nothing\n", ["1:1: no document in this file: write a spec, or remove the file"]),
+    "empty document": (batch() + "---\n", ["9:1: empty document: write a spec, or remove the ---"]),
+    "something else": ("a: b\n", ["1:1: not a spec: expected apiVersion: reconciler/v1."]),
+    "text": ("hello\n", ["1:1: not a spec: expected apiVersion: reconciler/v1."]),
+    "another API": ("apiVersion: v1\nkind: Pod\n", ["1:13: apiVersion: not a spec: expected apiVersion"]),
     "later version": (
         batch().replace("/v1", "/v2"),
         ["1:13: apiVersion: this version reads reconciler/v1, not reconciler/v2"],
     ),
-    "kind": (batch().replace("BatchJob", "BatchJb"), ["2:7: kind: no kind is called BatchJb; did you mean BatchJob?"]),
-    "far kind": (batch().replace("BatchJob", "Pod"), ["2:7: kind: no kind is called Pod; there are Emr"]),
-    "project": (batch().replace("BatchJob", "Project"), ["2:7: kind: a project is only in reconciler.yaml"]),
+    "kind": (batch().replace("BatchJob", "BatchJb"), ["2:7: kind: unknown kind BatchJb; did you mean BatchJob?"]),
+    "far kind": (batch().replace("BatchJob", "Pod"), ["2:7: kind: unknown kind Pod; expected one of Emr"]),
+    "project": (batch().replace("BatchJob", "Project"), ["2:7: kind: a Project is allowed only in reconciler.yaml"]),
     "no kind": (batch().replace("kind: BatchJob\n", ""), ["1:1: kind is missing"]),
     "no request": (batch().split("  request")[0] + "  revision: 2\n", ["6:3: spec.request is missing"]),
-    "request is a list": (batch().split("  request")[0] + "  request: []\n", ["6:12: spec.request: a mapping is due"]),
-    "token": (batch(request="clientToken: x"), ["9:5: spec.request.clientToken is the reconciler's"]),
+    "request is a list": (
+        batch().split("  request")[0] + "  request: []\n",
+        ["6:12: spec.request: expected a mapping"],
+    ),
+    "token": (batch(request="clientToken: x"), ["9:5: spec.request.clientToken is set by the reconciler"]),
     "unknown field": (
         batch(request="jobQueu: x"),
         ["9:5: unknown field spec.request.jobQueu; did you mean jobQueue?"],
@@ -245,36 +248,36 @@ DOCUMENTS = {
     "placeholder as key": (
         batch(request='parameters: {"${var.bucket}": x, k: [{"${z}": 1}]}'),
         [
-            '9:18: spec.request.parameters["${var.bucket}"]: placeholders are evaluated in values, not in keys',
-            "9:41: spec.request.parameters.k: text is due here, not a list",
-            '9:43: spec.request.parameters.k[0]["${z}"]: placeholders are evaluated in values, not in keys',
+            '9:18: spec.request.parameters["${var.bucket}"]: placeholders are replaced in values, not in keys',
+            "9:41: spec.request.parameters.k: expected a string, got a list",
+            '9:43: spec.request.parameters.k[0]["${z}"]: placeholders are replaced in values, not in keys',
         ],
     ),
     "our tags": (
         batch(request='tags: {"reconciler:token": x}'),
-        ['9:32: spec.request.tags["reconciler:token"]: tags that start with reconciler: are the reconciler\'s own'],
+        ['9:32: spec.request.tags["reconciler:token"]: keys that start with reconciler: are reserved'],
     ),
     "tag without a key": (
         batch(request='tags: {"": some value}'),
-        ['9:12: spec.request.tags[""] must have at least 1 character, not 0'],
+        ['9:12: spec.request.tags[""] must have at least 1 character, got 0'],
     ),
     "tag with a long key": (
         batch(request=f"tags: {{{'k' * 129}: v}}"),
-        [f"9:12: spec.request.tags.{'k' * 129} must have at most 128 characters, not 129"],
+        [f"9:12: spec.request.tags.{'k' * 129} must have at most 128 characters, got 129"],
     ),
     "tag with an odd key": (
         EMR + "    tags: {cost#1: v}\n",
         [
-            "14:12: spec.request.tags[\"cost#1\"]: a tag key is letters, digits, spaces and '/ _ . : = + @ -', "
-            'not the text "cost#1"',
+            "14:12: spec.request.tags[\"cost#1\"]: a tag key is letters, digits, spaces and '/ _ . : = + @ -'; "
+            'got "cost#1"',
         ],
     ),
-    "tags as a list": (batch(request="tags: [a]"), ["9:11: spec.request.tags: a mapping is due here, not a list"]),
-    "targets": (batch(policy="targets: []"), ["6:12: spec.targets must have at least 1 entry, not 0"]),
-    "targets twice": (batch(policy="targets: [prod, prod]"), ["6:12: spec.targets: 'prod' is in the list twice"]),
+    "tags as a list": (batch(request="tags: [a]"), ["9:11: spec.request.tags: expected a mapping, got a list"]),
+    "targets": (batch(policy="targets: []"), ["6:12: spec.targets must have at least 1 entry, got 0"]),
+    "targets twice": (batch(policy="targets: [prod, prod]"), ["6:12: spec.targets: duplicate 'prod'"]),
     "target": (
         batch(policy="targets: [staging]"),
-        ["6:13: spec.targets[0]: no target is called staging; there are local, prod"],
+        ["6:13: spec.targets[0]: there is no target staging; the targets are local, prod"],
     ),
     "cron": (batch(policy='schedule: "61 * * * *"'), ["6:13: spec.schedule: '61 * * * *' is not a cron schedule: bad"]),
     "six fields": (batch(policy='schedule: "0 0 2 * * *"'), ["6:13: spec.schedule: a schedule has five fields"]),
@@ -293,34 +296,37 @@ DOCUMENTS = {
     ),
     "choice": (
         batch(policy="concurrencyPolicy: forbid"),
-        ['6:22: spec.concurrencyPolicy: the text "forbid" is not Allow, Forbid or Replace; did you mean Forbid?'],
+        ['6:22: spec.concurrencyPolicy: expected Allow, Forbid or Replace, got "forbid"; did you mean Forbid?'],
     ),
     "choice of another kind": (
         batch(policy="deletionPolicy: on"),
-        ["6:19: spec.deletionPolicy: on (a boolean) is none of these: Orphan or Cancel"],
+        ["6:19: spec.deletionPolicy: expected Orphan or Cancel, got on (a boolean)"],
     ),
     "negative": (batch(policy="backoffLimit: -1"), ["6:17: spec.backoffLimit must be at least 0"]),
     "hexadecimal": (
         batch(policy="revision: 0x1F"),
-        ["6:13: spec.revision: an integer is due here, not 0x1F (a number): write 31"],
+        ["6:13: spec.revision: expected an integer, got 0x1F (a number): write 31"],
     ),
     "date as integer": (
         batch(policy="revision: 2026-11-22"),
-        ["6:13: spec.revision: an integer is due here, not 2026-11-22 (a date)"],
+        ["6:13: spec.revision: expected an integer, got 2026-11-22 (a date)"],
     ),
     "boolean as integer": (
         batch(policy="revision: true"),
-        ["6:13: spec.revision: an integer is due here, not true (a boolean)"],
+        ["6:13: spec.revision: expected an integer, got true (a boolean)"],
     ),
     "text as boolean": (
         batch(policy='catchup: "x"'),
-        ['6:12: spec.catchup: true or false is due here, not the text "x"'],
+        ['6:12: spec.catchup: expected true or false, got "x"'],
     ),
     "label": (
         batch().replace("name: job", "name: job\n  labels: {a: on}"),
-        ['5:15: metadata.labels.a: on is a boolean, and text is due here: write "on" in quotes'],
+        ['5:15: metadata.labels.a: expected a string, got on (a boolean): write "on" in quotes'],
     ),
-    "null": (batch(request="parameters: ~"), ["9:17: spec.request.parameters: ~ is null here: remove it, or write"]),
+    "null": (
+        batch(request="parameters: ~"),
+        ["9:17: spec.request.parameters: null is not allowed: remove it, or write"],
+    ),
     "null for text": (batch().replace("definition", "", 1), None),
 }
 
@@ -422,5 +428,5 @@ def test_what_grows_without_bound_is_refused(tmp_path):
     # then both say so at the first place that is too much
     first, second = problems(write(tmp_path, {"a.yaml": aliased, "b.yaml": used}, project=project))
     assert first.endswith(": aliases expand to more than 1,048,576 characters")
-    assert second.endswith("k52: what placeholders stand for makes the request larger than 1 MiB")
+    assert second.endswith("k52: the values of placeholders make the request larger than 1 MiB")
     assert second.startswith("b.yaml:9:")

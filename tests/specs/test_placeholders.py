@@ -81,16 +81,16 @@ def test_formats_are_in_the_time_zone_of_the_spec(slot_format, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("ab${var.bucket", "2: a placeholder without its closing }: write $${ for a literal ${"),
+        ("ab${var.bucket", "2: missing } of a placeholder; a literal ${ is written $${"),
         ("${var.bukket}", "0: unknown placeholder ${var.bukket}; did you mean ${var.bucket}?"),
-        ("${HOME}", "0: unknown placeholder ${HOME}; known are target.name, var.bucket, var.dollar"),
-        ("${}", "0: unknown placeholder ${}; known are"),
+        ("${HOME}", "0: unknown placeholder ${HOME}; expected one of target.name, var.bucket, var.dollar"),
+        ("${}", "0: unknown placeholder ${}; expected one of"),
         ("${ var.bucket }", "0: unknown placeholder ${ var.bucket }; did you mean ${var.bucket}?"),
-        ("x ${var.other}", "2: var.other is not defined in target prod, only in others such as local"),
-        ("${run.slot}", "0: ${run.slot} is only for specs with a schedule"),
-        ("${run.slot:%B}", "0: %B is not a numeric date directive; these are: %Y %y"),
+        ("x ${var.other}", "2: var.other is defined in target local, but not in target prod"),
+        ("${run.slot}", "0: ${run.slot} is allowed only in specs with a schedule"),
+        ("${run.slot:%B}", "0: %B is not a numeric date directive; expected one of %Y %y"),
         ("${run.slot:%}", "0: % is not a numeric date directive"),
-        ("${run.slot:}", "0: an empty format: write ${run.slot}, or ${run.slot:%Y-%m-%d}"),
+        ("${run.slot:}", "0: empty format: write ${run.slot}, or ${run.slot:%Y-%m-%d}"),
         ("${var.bucket:%Y}", "0: only ${run.slot} takes a format: ${var.bucket:%Y}"),
     ],
 )

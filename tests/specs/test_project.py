@@ -48,26 +48,26 @@ def test_emulator_settings(tmp_path):
 
 
 WRONG = {
-    "no file": (None, ["1:1: cannot be read: no such file or directory"]),
-    "empty": ("", ["1:1: one document is due here, not 0"]),
-    "two": (PROJECT + "---\n" + PROJECT, ["10:1: one document is due here, not 2"]),
+    "no file": (None, ["1:1: cannot read this file: no such file or directory"]),
+    "empty": ("", ["1:1: expected one document, got 0"]),
+    "two": (PROJECT + "---\n" + PROJECT, ["10:1: expected one document, got 2"]),
     "not YAML": ("a: [\n", None),
-    "no apiVersion": ("kind: Project\n", ["1:1: a project file begins with apiVersion: reconciler/v1"]),
-    "a list": ("[]", ["1:1: a project file begins with apiVersion: reconciler/v1"]),
-    "another version": (project(LOCAL, HEAD.replace("v1", "v9")), ["1:13: apiVersion: the text"]),
-    "no targets": (project("targets: {}"), ["5:12: spec.targets must have at least 1 entry, not 0"]),
+    "no apiVersion": ("kind: Project\n", ["1:1: expected apiVersion: reconciler/v1"]),
+    "a list": ("[]", ["1:1: expected apiVersion: reconciler/v1"]),
+    "another version": (project(LOCAL, HEAD.replace("v1", "v9")), ["1:13: apiVersion: expected reconciler/v1, got"]),
+    "no targets": (project("targets: {}"), ["5:12: spec.targets must have at least 1 entry, got 0"]),
     "account as a number": (
         project("targets:\n  prod: {account: 111122223333, region: eu-west-1, ledger: sqlite:///l}"),
         [
-            "6:21: spec.targets.prod.account: 111122223333 is a number, and text is due here: "
+            "6:21: spec.targets.prod.account: expected a string, got 111122223333 (a number): "
             'write "111122223333" in quotes'
         ],
     ),
     "missing": (
         project("targets:\n  prod:\n    account: '111122223333'"),
         [
-            "7:7: spec.targets.prod.ledger is missing: only emulator targets go without",
-            "7:7: spec.targets.prod.region is missing: only emulator targets go without",
+            "7:7: spec.targets.prod.ledger is missing: only emulator targets may omit it",
+            "7:7: spec.targets.prod.region is missing: only emulator targets may omit it",
         ],
     ),
     "misspelt": (
@@ -78,11 +78,11 @@ WRONG = {
     ),
     "default target": (
         project("defaultTarget: locl\n" + LOCAL),
-        ["5:18: spec.defaultTarget: no target is called locl; did you mean local?"],
+        ["5:18: spec.defaultTarget: there is no target locl; did you mean local?"],
     ),
     "default target far off": (
         project("defaultTarget: staging\n" + LOCAL),
-        ["5:18: spec.defaultTarget: no target is called staging; there are local"],
+        ["5:18: spec.defaultTarget: there is no target staging; the targets are local"],
     ),
     "ledger": (
         project("targets: {local: {emulator: true, ledger: 'postgres://x'}}"),
@@ -94,19 +94,19 @@ WRONG = {
     ),
     "evaluated variable": (
         project("vars: {a: 's3://${var.b}'}\n" + LOCAL),
-        ["5:13: spec.vars.a: variables are not evaluated: write $${ for a literal ${"],
+        ["5:13: spec.vars.a: variables cannot contain placeholders: write $${ for a literal ${"],
     ),
     "variable's name": (project("vars: {1a: x}\n" + LOCAL), ['5:10: spec.vars["1a"]: a variable']),
-    "list as variable": (project("vars: {a: [1]}\n" + LOCAL), ["5:13: spec.vars.a: text is due here, not a list"]),
+    "list as variable": (project("vars: {a: [1]}\n" + LOCAL), ["5:13: spec.vars.a: expected a string, got a list"]),
     "target's name": (project("targets: {Prod_1: {emulator: true}}"), ["5:13: spec.targets.Prod_1: a name is 1 to 63"]),
     "glob": (
         project("specs: [../x/*.yaml, '/abs/*', '{a,b}.yaml']\n" + LOCAL),
         [
-            "5:11: spec.specs[0]: ../x/*.yaml: a pattern is relative to the project folder",
-            "5:24: spec.specs[1]: /abs/*: a pattern is relative to the project folder",
+            "5:11: spec.specs[0]: ../x/*.yaml: a pattern must be relative to the project folder",
+            "5:24: spec.specs[1]: /abs/*: a pattern must be relative to the project folder",
         ],
     ),
-    "suspend": (project("suspend: yes\n" + LOCAL), ["5:12: spec.suspend: a boolean is true or false: write true"]),
+    "suspend": (project("suspend: yes\n" + LOCAL), ["5:12: spec.suspend: expected true or false: write true"]),
     "until": (
         project("suspend: {until: '2026-12-01T00:00:00'}\n" + LOCAL),
         ["5:20: spec.suspend.until: '2026-12-01T00:00:00' has no time zone: add Z for UTC"],
@@ -123,7 +123,7 @@ WRONG = {
         project("targets: {local: {emulator: true, rates: {StartJobRun: {perSecond: 0, burst: x}}}}"),
         [
             "5:70: spec.targets.local.rates.StartJobRun.perSecond must be more than 0",
-            '5:80: spec.targets.local.rates.StartJobRun.burst: an integer is due here, not the text "x"',
+            '5:80: spec.targets.local.rates.StartJobRun.burst: expected an integer, got "x"',
         ],
     ),
 }

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.base import Unquoted
+from reconciler.specs.document import MOST_EXPANDED, Document, Unreadable
 from reconciler.specs.json_reader import json_documents
-from reconciler.specs.locations import SourceText, find, spelt
-from reconciler.specs.yaml_reader import MOST_EXPANDED, Document, Unreadable, yaml_documents
+from reconciler.specs.locations import SourceText, find, path_text
+from reconciler.specs.yaml_reader import yaml_documents
 
 Read = Callable[[str], Iterator[Document]]
 
@@ -25,38 +26,38 @@ def said(text: str, read: Read = yaml_documents) -> list[str]:
         lines = ["{}:{}: {}".format(*source.position(error.offset), error.message)]
     for flaw in flaws:
         line, col = source.position(flaw.offset)
-        lines.append(f"{line}:{col}: {spelt(flaw.loc)}: {flaw.message}")
+        lines.append(f"{line}:{col}: {path_text(flaw.loc)}: {flaw.message}")
     return lines
 
 
-NULL_SAID = '1:4: a: ~ is null here: remove it, or write "~" in quotes if you mean the text'
+NULL_SAID = '1:4: a: null is not allowed: remove it, or write "~" in quotes if you mean the string'
 RULES = {
-    "duplicate key": ("a: 1\nb: {c: 1,\n    c: 2}\n", ["3:5: b: the key c is here twice"]),
+    "duplicate key": ("a: 1\nb: {c: 1,\n    c: 2}\n", ["3:5: b: duplicate key c"]),
     "merge key": ("a: &a {x: 1}\nb: {<<: *a}\n", ["2:5: b: merge keys (<<) are not allowed: write the fields out"]),
-    "tag on a scalar": ("a: [1, !!str 2]\n", ["1:8: a[1]: tags (!!str) are not allowed: write the value as it is"]),
-    "tag on a mapping": ("a: !x {b: 1}\n", ["1:4: a: tags (!x) are not allowed: write the value as it is"]),
-    "tag on a list": ("a: ! [b]\n", ["1:4: a: tags (!) are not allowed: write the value as it is"]),
+    "tag on a scalar": ("a: [1, !!str 2]\n", ["1:8: a[1]: tags (!!str) are not allowed: write the value without it"]),
+    "tag on a mapping": ("a: !x {b: 1}\n", ["1:4: a: tags (!x) are not allowed: write the value without it"]),
+    "tag on a list": ("a: ! [b]\n", ["1:4: a: tags (!) are not allowed: write the value without it"]),
     "null": ("a: ~\n", [NULL_SAID]),
-    "empty": ("a:\nb: 1\n", ["1:3: a: has no value: remove it or give a value"]),
-    "empty entry": ("a:\n  - b\n  -\n", ["3:4: a[1]: has no value: remove it or give a value"]),
+    "empty": ("a:\nb: 1\n", ["1:3: a: has no value: remove it, or give it a value"]),
+    "empty entry": ("a:\n  - b\n  -\n", ["3:4: a[1]: has no value: remove it, or give it a value"]),
     "number as key": ("a: {1: x}\n", ['1:5: a: the key 1 is a number: write "1" in quotes']),
     "boolean as key": ("on: x\n", ['1:1: : the key on is a boolean: write "on" in quotes']),
     "date as key": ("2026-11-22: x\n", ['1:1: : the key 2026-11-22 is a date: write "2026-11-22" in quotes']),
-    "null as key": ("~: x\n", ["1:1: : a key is missing here, or should be in quotes: ~"]),
-    "no key": ("?\n: x\n", ["1:2: : a key is missing here"]),
-    "mapping as key": ("? {a: 1}\n: x\nb: 2\n", ["1:3: : a key is text, not a mapping or a list"]),
-    "list as key": ("[a, b]: x\n", ["1:1: : a key is text, not a mapping or a list"]),
-    "alias as key": ("a: &a b\n*a : c\n", ["2:1: : write the key out: *a cannot be one"]),
+    "null as key": ("~: x\n", ["1:1: : missing key; if ~ is the key, write it in quotes"]),
+    "no key": ("?\n: x\n", ["1:2: : missing key"]),
+    "mapping as key": ("? {a: 1}\n: x\nb: 2\n", ["1:3: : a key must be a string, not a mapping or a list"]),
+    "list as key": ("[a, b]: x\n", ["1:1: : a key must be a string, not a mapping or a list"]),
+    "alias as key": ("a: &a b\n*a : c\n", ["2:1: : an alias cannot be a key: write the key instead of *a"]),
     "anchor twice": ("a: &a b\nc: &a d\n", ["2:4: c: the anchor &a is defined twice"]),
-    "no such anchor": ("a: *b\n", ["1:4: no anchor &b"]),
+    "no such anchor": ("a: *b\n", ["1:4: undefined alias *b"]),
     "alias of itself": ("a: &a [*a]\n", ["1:8: *a is inside its own anchor"]),
-    "flaws before the end": ("a: ~\nb: *c\n", ["2:4: no anchor &c", NULL_SAID]),
+    "flaws before the end": ("a: ~\nb: *c\n", ["2:4: undefined alias *c", NULL_SAID]),
     "NUL in quotes": ('a: "\\0"\n', ["1:4: a: NUL characters are not allowed"]),
     "NUL in a key": ('"a\\0": 1\n', ["1:1: : NUL characters are not allowed"]),
     "control character": ("a: b\x07\n", ["1:5: the character U+0007 is not allowed in YAML"]),
     "line separator": ("a: b\u2028c\n", ["1:5: the character U+2028 is not allowed in YAML"]),
     "lone surrogate": ("a: \ud800\n", ["1:4: the character U+D800 is not allowed in YAML"]),
-    "unclosed quote": ("a: 'b\n", ["2:1: the file ends inside a quoted text (in what begins at line 1)"]),
+    "unclosed quote": ("a: 'b\n", ["2:1: the file ends inside a quoted string (in the value that starts at line 1)"]),
     "colon in a value": ("a: b: c\n", ["1:5: a second ': ' in this value: put the value in quotes"]),
     "at sign": ("a: @b\n", ["1:4: this character cannot start a value: put the value in quotes"]),
     "tab": ("a:\n\tb: c\n", ["2:1: this character cannot start a value: put the value in quotes"]),
@@ -131,8 +132,11 @@ def test_values_keep_their_text():
 
 
 JSON_RULES = {
-    "duplicate key": ('{"a": 1,\n "a": 2}', ["2:2: : the key a is here twice"]),
-    "null": ('{"a": null}', ['1:7: a: null is null here: remove it, or write "null" in quotes if you mean the text']),
+    "duplicate key": ('{"a": 1,\n "a": 2}', ["2:2: : duplicate key a"]),
+    "null": (
+        '{"a": null}',
+        ['1:7: a: null is not allowed: remove it, or write "null" in quotes if you mean the string'],
+    ),
     "NaN": ('{"a": "NaN", "b":\n NaN}', ["2:2: NaN is not JSON"]),
     "trailing": ('{"a": 1} x', ["1:10: not JSON: extra data"]),
     "trailing comma": ('{"a": 1,}', None),

@@ -35,13 +35,13 @@ def test_nothing_is_overwritten(tmp_path):
 def test_a_link_is_not_written_through(tmp_path):
     """A link that leads nowhere is a file that is there."""
     (tmp_path / ".gitignore").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="gitignore is there already"):
+    with pytest.raises(UsageError, match="gitignore exists already"):
         init(tmp_path, "p")
 
 
 def test_names_that_are_none(tmp_path):
     """A project's name is part of every identity, and so has its form."""
-    with pytest.raises(UsageError, match="cannot be a project's name"):
+    with pytest.raises(UsageError, match="invalid project name"):
         init(tmp_path, "My project")
 
 

@@ -1,7 +1,7 @@
 """Jobs of AWS Batch: the input of SubmitJob and its rules.
 
-What may live here: the models, rules and forms of that one request, and `KIND`, which the registry of kinds reads.
-What may not: clients, and anything about another service.
+The models, rules and forms of this one request belong here, and `KIND`, which the registry of kinds reads. Clients and
+anything about another service do not.
 """
 
 from __future__ import annotations
@@ -9,6 +9,13 @@ from __future__ import annotations
 from reconciler.model.batch.rules import check, warn
 from reconciler.model.batch.submit_job import SubmitJobRequest, references, resolved
 from reconciler.model.kind import Kind, Rate
+
+EXAMPLE = """\
+jobQueue: default
+jobDefinition: resize-images
+containerOverrides:
+  command: [resize, "--width", "800", "s3://${var.bucket}/images/"]
+"""
 
 KIND = Kind(
     name="BatchJob",
@@ -26,4 +33,5 @@ KIND = Kind(
     references=references,
     rates={"SubmitJob": Rate(perSecond=50, burst=50)},  # AWS Batch service quotas: transactions a second of SubmitJob
     with_runs=resolved,
+    example=("resize-images", EXAMPLE),
 )

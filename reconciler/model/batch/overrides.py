@@ -6,12 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from reconciler.model import patterns
 from reconciler.model.base import INTEGER_MAX, LONG_MAX, Shape, optional, required
-from reconciler.model.patterns import NAMESPACE, NODE_RANGE
 
 CONSUMABLES_MAX = 5  # Batch user guide, "Specify the resources needed to run a job"
+TASKS_MAX = 1
+ECS_CONTAINERS_MAX = 10  # of a job definition's task: RegisterJobDefinition, EcsProperties
+POD_CONTAINERS_MAX = 10  # of a job definition's pod: RegisterJobDefinition, EksPodProperties
+INSTANCE_TYPES_MAX = 1  # of a job definition's node range: RegisterJobDefinition, NodeRangeProperty
 
 Word = Annotated[str, Field(min_length=1)]
+Quantity = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class KeyValuePair(Shape):
@@ -32,7 +37,7 @@ class ResourceRequirement(Shape):
 
 
 class ContainerOverrides(Shape):
-    """What replaces the job definition's settings of the container."""
+    """Overrides the job definition's settings of the container."""
 
     vcpus: int = optional("Deprecated: use resourceRequirements.", ge=0, le=INTEGER_MAX, deprecated=True)
     memory: int = optional("Deprecated: use resourceRequirements.", ge=0, le=INTEGER_MAX, deprecated=True)
@@ -43,28 +48,24 @@ class ContainerOverrides(Shape):
 
 
 class ConsumableResourceRequirement(Shape):
-    """How much of one consumable resource the job takes."""
+    """How much of one consumable resource the job uses."""
 
-    # SubmitJob's own model requires neither; CloudFormation's reference of the structure requires both.
+    # SubmitJob's own model requires neither field; CloudFormation's reference of the structure requires both.
 
     consumableResource: Word = required("The resource, by name or ARN.")
     quantity: int = required("How much of it.", ge=0, le=LONG_MAX)
 
 
 class ConsumableResourceProperties(Shape):
-    """The consumable resources the job takes, such as licences."""
+    """The consumable resources that the job uses, such as licences."""
 
     consumableResourceList: list[ConsumableResourceRequirement] = optional(
         "The resources, each with its quantity; up to 5.", max_length=CONSUMABLES_MAX
     )
 
 
-TASKS_MAX = 1
-ECS_CONTAINERS_MAX = 10  # of a job definition's task: RegisterJobDefinition, EcsProperties
-
-
 class TaskContainerOverrides(Shape):
-    """What replaces the job definition's settings of one container."""
+    """Overrides the job definition's settings of one container."""
 
     command: list[Word] = optional("The command and its arguments; none of them empty.")
     environment: list[KeyValuePair] = optional("Environment variables, added to the definition's or replacing them.")
@@ -73,7 +74,7 @@ class TaskContainerOverrides(Shape):
 
 
 class TaskPropertiesOverride(Shape):
-    """What replaces the job definition's settings of the task."""
+    """Overrides the job definition's settings of the task."""
 
     containers: list[TaskContainerOverrides] = optional("The containers.", max_length=ECS_CONTAINERS_MAX)
 
@@ -82,11 +83,6 @@ class EcsPropertiesOverride(Shape):
     """Overrides for a job on Amazon ECS."""
 
     taskProperties: list[TaskPropertiesOverride] = optional("The task: one element.", max_length=TASKS_MAX)
-
-
-POD_CONTAINERS_MAX = 10  # of a job definition's pod: RegisterJobDefinition, EksPodProperties
-
-Quantity = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class EksContainerEnvironmentVariable(Shape):
@@ -106,7 +102,7 @@ class EksContainerResourceRequirements(Shape):
 
 
 class EksContainerOverride(Shape):
-    """What replaces the job definition's settings of one container."""
+    """Overrides the job definition's settings of one container."""
 
     name: str = optional("Which container of the pod.")
     image: str = optional("The image to start.")
@@ -127,12 +123,12 @@ class EksMetadata(Shape):
         "The namespace of the pod; neither default nor one that starts with kube.",
         min_length=1,
         max_length=63,
-        pattern=NAMESPACE,
+        pattern=patterns.NAMESPACE,
     )
 
 
 class EksPodPropertiesOverride(Shape):
-    """What replaces the job definition's settings of the pod."""
+    """Overrides the job definition's settings of the pod."""
 
     containers: list[EksContainerOverride] = optional("The containers.", max_length=POD_CONTAINERS_MAX)
     initContainers: list[EksContainerOverride] = optional(
@@ -147,14 +143,11 @@ class EksPropertiesOverride(Shape):
     podProperties: EksPodPropertiesOverride = optional("The pod.")
 
 
-INSTANCE_TYPES_MAX = 1  # of a job definition's node range: RegisterJobDefinition, NodeRangeProperty
-
-
 class NodePropertyOverride(Shape):
-    """What replaces the job definition's settings of a range of nodes."""
+    """Overrides the job definition's settings of a range of nodes."""
 
     targetNodes: str = required(
-        'The nodes, by index: "0:3" is 0 to 3, ":3" the same, "4:" from 4 to the last.', pattern=NODE_RANGE
+        'The nodes, by index: "0:3" is 0 to 3, ":3" the same, "4:" from 4 to the last.', pattern=patterns.NODE_RANGE
     )
     containerOverrides: ContainerOverrides = optional("The container of each node.")
     ecsPropertiesOverride: EcsPropertiesOverride = optional("The task of each node, on Amazon ECS.")
@@ -169,4 +162,4 @@ class NodeOverrides(Shape):
     """Overrides for a multi-node parallel job."""
 
     numNodes: int = optional("How many nodes, the main one included.", ge=1, le=INTEGER_MAX)
-    nodePropertyOverrides: list[NodePropertyOverride] = optional("What replaces the settings of ranges of nodes.")
+    nodePropertyOverrides: list[NodePropertyOverride] = optional("Overrides for ranges of nodes.")

@@ -1,8 +1,7 @@
-"""What AWS documents about SubmitJob that no single field can state.
+"""AWS's documented rules about SubmitJob that no single field can express.
 
-Sources: the API reference of SubmitJob and of the structures in it, the Batch user guide pages on array jobs,
-dependencies, retries and tags, and the service quotas. Every function takes a request that may have any shape, and
-reports nothing about shapes.
+Sources: the API reference of SubmitJob and of its structures, the Batch user guide's pages on array jobs, dependencies,
+retries and tags, and the service quotas. Every function takes a request of any shape: the models report wrong shapes.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pydantic_core import to_json
 
 from reconciler.model.base import JSON, Loc, Remark, Rule, applied, entries, part, text
-from reconciler.model.batch.container_rules import (
+from reconciler.model.batch.override_rules import (
     check_containers,
     check_nodes,
     check_pods,
@@ -30,7 +29,7 @@ DOCUMENTED_SHARE = re.compile(r"[A-Za-z0-9]+\*?")
 
 
 def _size(request: JSON) -> Iterator[Remark]:
-    """The request as sent, in its shortest JSON form."""
+    """Batch limits the size of the request as sent, in its shortest JSON form."""
     try:
         sent = len(to_json(request, serialize_unknown=True))
     except ValueError:
@@ -38,15 +37,17 @@ def _size(request: JSON) -> Iterator[Remark]:
         return
     if sent > REQUEST_MAX:
         yield Remark(
-            (), f"the request is {sent} bytes: Batch takes {REQUEST_MAX} (30 KiB), tags included", "batch-request-size"
+            (),
+            f"the request has {sent} bytes, tags included: Batch allows {REQUEST_MAX} (30 KiB)",
+            "batch-request-size",
         )
 
 
 def _unsendable(value: object, loc: Loc) -> Iterator[Remark]:
-    """Text that UTF-8 cannot carry: half of a character that an escape such as \\ud83d left alone."""
+    """Strings that UTF-8 cannot encode: half a surrogate pair, from an escape such as \\ud83d."""
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
-            yield Remark(loc, "this text holds half a character, which cannot be sent", "batch-text")
+            yield Remark(loc, "contains half a surrogate pair, which cannot be sent", "batch-text")
     elif isinstance(value, dict):
         for key, member in value.items():
             yield from _unsendable(key, (*loc, key))
@@ -62,23 +63,23 @@ def _dependencies(request: JSON) -> Iterator[Remark]:
     for loc, dependency in entries(request, "dependsOn"):
         kind = (text(dependency, "type") or "").upper()
         if "jobId" in dependency and "spec" in dependency:
-            yield Remark((*loc, "spec"), "give either jobId or spec, never both", "batch-dependency")
+            yield Remark((*loc, "spec"), "give either jobId or spec, not both", "batch-dependency")
         if "jobId" not in dependency and "spec" not in dependency and kind != "SEQUENTIAL":
-            yield Remark(loc, "say what it depends on: give jobId, or spec", "batch-dependency")
+            yield Remark(loc, "missing dependency: give jobId or spec", "batch-dependency")
         elif (
             kind in DEPENDENCY_TYPES and not is_array and (kind == "N_TO_N" or not {"jobId", "spec"} & set(dependency))
         ):
             yield Remark(
-                (*loc, "type"), f"{kind} is for array jobs: this job has no arrayProperties", "batch-dependency-array"
+                (*loc, "type"),
+                f"{kind} is for array jobs: this job has no arrayProperties",
+                "batch-dependency-array",
             )
 
 
 def _retries(request: JSON) -> Iterator[Remark]:
     strategy = part(request, "retryStrategy")
     if strategy.get("evaluateOnExit") and "attempts" not in strategy:
-        yield Remark(
-            ("retryStrategy", "evaluateOnExit"), "evaluateOnExit needs attempts beside it: 1 to 10", "batch-attempts"
-        )
+        yield Remark(("retryStrategy", "evaluateOnExit"), "evaluateOnExit needs attempts, 1 to 10", "batch-attempts")
 
 
 def _share(request: JSON) -> Iterator[Remark]:
@@ -86,33 +87,33 @@ def _share(request: JSON) -> Iterator[Remark]:
     if len(identifier) == SHARE_IDENTIFIER_MAX + 1 and not identifier.endswith("*"):
         yield Remark(
             ("shareIdentifier",),
-            f"a share identifier has at most {SHARE_IDENTIFIER_MAX} characters, and * may follow",
+            f"a share identifier has at most {SHARE_IDENTIFIER_MAX} characters, and then may have *",
             "batch-share-identifier-length",
         )
 
 
 def _platforms(request: JSON) -> Iterator[Remark]:
-    """A job runs on ECS or on EKS, and each node range, too."""
+    """A job runs on ECS or on EKS, and so does each node range."""
     for loc, holder in [((), request), *ranges(request)]:
         if holder.get("eksPropertiesOverride") and holder.get("ecsPropertiesOverride"):
             yield Remark(
                 (*loc, "ecsPropertiesOverride"),
-                "a job runs on Amazon ECS or on Amazon EKS: give one of ecsPropertiesOverride, eksPropertiesOverride",
+                "give either ecsPropertiesOverride or eksPropertiesOverride: a job runs on Amazon ECS or on Amazon EKS",
                 "batch-platform",
             )
 
 
 def _letter_cases(request: JSON) -> Iterator[Remark]:
-    """Words that AWS takes in any case of letters, and writes in one."""
-    places = [
+    """Words that AWS accepts in upper and lower case, but documents in upper case."""
+    words_by_list = [
         (entries(request, "dependsOn"), "type", DEPENDENCY_TYPES),
         (entries(part(request, "retryStrategy"), "evaluateOnExit", ("retryStrategy",)), "action", RETRY_ACTIONS),
     ]
-    for members, key, words in places:
+    for members, key, words in words_by_list:
         for loc, member in members:
             word = text(member, key) or ""
             if word not in words and word.upper() in words:
-                yield Remark((*loc, key), f"AWS writes it {word.upper()}", f"batch-{key}-case")
+                yield Remark((*loc, key), f"AWS documents it as {word.upper()}", f"batch-{key}-case")
 
 
 def _share_form(request: JSON) -> Iterator[Remark]:
@@ -120,13 +121,13 @@ def _share_form(request: JSON) -> Iterator[Remark]:
     if identifier is not None and not DOCUMENTED_SHARE.fullmatch(identifier):
         yield Remark(
             ("shareIdentifier",),
-            "AWS documents share identifiers as letters and digits, optionally with * at the end",
+            "AWS documents share identifiers as letters and digits, with an optional * at the end",
             "batch-share-identifier",
         )
 
 
 def _ignored_overrides(request: JSON) -> Iterator[Remark]:
-    """Overrides of a container are for jobs that have one container on ECS."""
+    """containerOverrides apply only to jobs with one container on ECS."""
     for other in ("eksPropertiesOverride", "ecsPropertiesOverride", "nodeOverrides"):
         if request.get("containerOverrides") and request.get(other):
             yield Remark(
@@ -165,5 +166,5 @@ def check(request: JSON) -> Sequence[Remark]:
 
 
 def warn(request: JSON) -> Sequence[Remark]:
-    """What AWS advises against, or documents and does not enforce."""
+    """What AWS advises against, or documents but does not enforce."""
     return applied(WARNINGS, request)

@@ -1,7 +1,7 @@
 """Job runs of EMR Serverless: the input of StartJobRun, its rules, and Spark's options in it.
 
-What may live here: the models, rules and forms of that one request, and `KIND`, which the registry of kinds reads.
-What may not: clients, and anything about another service.
+The models, rules and forms of this one request belong here, and `KIND`, which the registry of kinds reads. Clients and
+anything about another service do not.
 """
 
 from __future__ import annotations
@@ -10,6 +10,19 @@ from reconciler.model.emr_serverless.rules import check, is_streaming, warn
 from reconciler.model.emr_serverless.spark_parameters import for_display, from_spec
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
 from reconciler.model.kind import Kind, Rate
+
+EXAMPLE = """\
+applicationId: ${var.application_id}
+executionRoleArn: arn:aws:iam::${target.account}:role/emr-jobs
+jobDriver:
+  sparkSubmit:
+    entryPoint: s3://${var.bucket}/jobs/word_count.py
+    entryPointArguments: ["s3://${var.bucket}/books/", "s3://${var.bucket}/counts/"]
+    sparkSubmitParameters:
+      conf:
+        spark.executor.cores: 2
+        spark.executor.memory: 4g
+"""
 
 KIND = Kind(
     name="EmrServerlessJobRun",
@@ -33,4 +46,5 @@ KIND = Kind(
         "GetJobRun": Rate(perSecond=10, burst=50),
     },
     with_runs=lambda request, _: request,
+    example=("word-count", EXAMPLE),
 )

@@ -1,7 +1,7 @@
-"""What AWS documents about StartJobRun that no single field can state.
+"""AWS's documented rules about StartJobRun that no single field can express.
 
 Sources: the API reference, and the EMR Serverless user guide's pages on job resiliency, streaming jobs, CloudWatch logs
-and release 7.11. Every function takes a request that may have any shape, and says nothing about shapes.
+and release 7.11. Every function takes a request of any shape: the models report wrong shapes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ LOG_TYPES_LOC: Loc = ("configurationOverrides", "monitoringConfiguration", "clou
 
 
 def is_streaming(request: JSON) -> bool:
-    """Whether the run goes on until it is stopped."""
+    """Whether the run continues until it is stopped."""
     return request.get("mode") == "STREAMING"
 
 
 def _driver(request: JSON) -> Iterator[Remark]:
     driver = request.get("jobDriver")
     if isinstance(driver, dict) and not driver:
-        yield Remark(("jobDriver",), "give what runs: sparkSubmit or hive", "emr-job-driver")
+        yield Remark(("jobDriver",), "missing job: give sparkSubmit or hive", "emr-job-driver")
     if "sparkSubmit" in part(driver) and "hive" in part(driver):
-        yield Remark(("jobDriver", "hive"), "give either sparkSubmit or hive, never both", "emr-job-driver")
+        yield Remark(("jobDriver", "hive"), "give either sparkSubmit or hive, not both", "emr-job-driver")
 
 
 def _timeout(request: JSON) -> Iterator[Remark]:
@@ -38,7 +38,7 @@ def _timeout(request: JSON) -> Iterator[Remark]:
         return
     loc = ("executionTimeoutMinutes",)
     if is_streaming(request):
-        yield Remark(loc, "a STREAMING run has no execution timeout: leave it out", "emr-streaming-timeout")
+        yield Remark(loc, "a STREAMING run has no execution timeout: remove it", "emr-streaming-timeout")
     elif minutes > BATCH_TIMEOUT_MAX:
         yield Remark(loc, f"a BATCH run may take at most {BATCH_TIMEOUT_MAX} minutes (7 days)", "emr-batch-timeout")
     elif 0 < minutes < BATCH_TIMEOUT_MIN:
@@ -51,19 +51,19 @@ def _retries(request: JSON) -> Iterator[Remark]:
         if "maxAttempts" in policy:
             yield Remark(
                 ("retryPolicy", "maxAttempts"),
-                "maxAttempts is for BATCH runs: a STREAMING run takes maxFailedAttemptsPerHour",
+                "maxAttempts is for BATCH runs: use maxFailedAttemptsPerHour for a STREAMING run",
                 "emr-retry-mode",
             )
     elif "maxFailedAttemptsPerHour" in policy:
         yield Remark(
             ("retryPolicy", "maxFailedAttemptsPerHour"),
-            "maxFailedAttemptsPerHour is for STREAMING runs: a BATCH run takes maxAttempts",
+            "maxFailedAttemptsPerHour is for STREAMING runs: use maxAttempts for a BATCH run",
             "emr-retry-mode",
         )
 
 
 def _log_words(request: JSON) -> Iterator[tuple[Loc, str, tuple[str, ...]]]:
-    """Each worker and log type that is named, with its place and what it may be."""
+    """Each worker and log type of the request, with its path and the allowed words."""
     for worker, types in part(request, *map(str, LOG_TYPES_LOC)).items():
         yield (*LOG_TYPES_LOC, worker), worker, WORKERS
         if isinstance(types, list):
@@ -73,27 +73,27 @@ def _log_words(request: JSON) -> Iterator[tuple[Loc, str, tuple[str, ...]]]:
 
 
 def _log_types(request: JSON) -> Iterator[Remark]:
-    for loc, word, known in _log_words(request):
-        if word.upper() not in known:
-            yield Remark(loc, f"{word} is none of {', '.join(known)}", "emr-log-types")
+    for loc, word, words in _log_words(request):
+        if word.upper() not in words:
+            yield Remark(loc, f"expected one of {', '.join(words)}, got {word}", "emr-log-types")
 
 
 def _log_cases(request: JSON) -> Iterator[Remark]:
-    for loc, word, known in _log_words(request):
-        if word not in known and word.upper() in known:
-            yield Remark(loc, f"AWS writes it {word.upper()}", "emr-log-types-case")
+    for loc, word, words in _log_words(request):
+        if word not in words and word.upper() in words:
+            yield Remark(loc, f"AWS documents it as {word.upper()}", "emr-log-types-case")
 
 
 def _no_driver(request: JSON) -> Iterator[Remark]:
     if "jobDriver" not in request:
-        yield Remark((), "there is no jobDriver: nothing says what runs", "emr-no-job-driver")
+        yield Remark((), "jobDriver is missing: the run has nothing to do", "emr-no-job-driver")
 
 
 def _no_timeout(request: JSON) -> Iterator[Remark]:
     if integer(request, "executionTimeoutMinutes") == 0 and not is_streaming(request):
         yield Remark(
             ("executionTimeoutMinutes",),
-            "AWS no longer takes 0, no timeout, for BATCH runs: give up to 10080 minutes",
+            "AWS no longer accepts 0 (no timeout) for BATCH runs: give up to 10080 minutes",
             "emr-no-timeout",
         )
 
@@ -110,7 +110,7 @@ def _policy(request: JSON) -> Iterator[Remark]:
     try:
         json.loads(policy or "{}")
     except (ValueError, RecursionError):
-        yield Remark(("executionIamPolicy", "policy"), "this is not JSON, as an IAM policy should be", "emr-policy")
+        yield Remark(("executionIamPolicy", "policy"), "not JSON: an IAM policy is a JSON document", "emr-policy")
 
 
 OVERRIDES = ("configurationOverrides",)
@@ -136,5 +136,5 @@ def check(request: JSON) -> Sequence[Remark]:
 
 
 def warn(request: JSON) -> Sequence[Remark]:
-    """What AWS advises against, or documents and does not enforce."""
+    """What AWS advises against, or documents but does not enforce."""
     return applied(WARNINGS, request)

@@ -1,8 +1,8 @@
-"""Options of spark-submit: from a mapping to the one string AWS takes, and from the string to single settings.
+"""Converts options of spark-submit: from a mapping to the one string that AWS takes, and back to single settings.
 
 A mapping names options without their dashes: `{class: com.acme.Main, conf: {spark.executor.memory: 8g}, jars: [a, b]}`.
-The string is the same whatever the order of its keys: options by name, settings of `conf` by key. Words with white
-space, quotes or backslashes are quoted as a POSIX shell would take them; nothing else is, since nothing expands them.
+The string does not depend on the order of keys: options are sorted by name, settings of `conf` by key. Words with white
+space, quotes or backslashes are quoted as for a POSIX shell; others are not, because nothing expands them.
 """
 
 from __future__ import annotations
@@ -18,42 +18,23 @@ from reconciler.model.kind import RequestProblems
 CONF = "conf"
 LISTS = frozenset({"archives", "exclude-packages", "files", "jars", "packages", "py-files", "repositories"})
 FLAGS = frozenset({"load-spark-defaults", "supervise", "verbose"})
-VALUES = frozenset(
-    {
-        "class",
-        "deploy-mode",
-        "driver-class-path",
-        "driver-cores",
-        "driver-java-options",
-        "driver-library-path",
-        "driver-memory",
-        "executor-cores",
-        "executor-memory",
-        "keytab",
-        "master",
-        "name",
-        "num-executors",
-        "principal",
-        "properties-file",
-        "proxy-user",
-        "queue",
-        "remote",
-        "total-executor-cores",
-    }
-)
+VALUES = frozenset({
+    "class", "deploy-mode", "driver-class-path", "driver-cores", "driver-java-options", "driver-library-path",
+    "driver-memory", "executor-cores", "executor-memory", "keytab", "master", "name", "num-executors", "principal",
+    "properties-file", "proxy-user", "queue", "remote", "total-executor-cores",
+})  # fmt: skip
 OPTIONS = LISTS | FLAGS | VALUES | {CONF}
 """The options of spark-submit as Spark 3 and 4 document them."""
 
 SHORT = {"-c": CONF, "-v": "verbose"}
 NEEDS_QUOTES = frozenset(" \t\n\r\v\f'\"\\")
 RULE = "spark-parameters"
-
-
-# --- from a mapping ---------------------------------------------------------------------------------------------------
+SPARK: Loc = ("jobDriver", "sparkSubmit")
+PARAMETERS = "sparkSubmitParameters"
 
 
 def rendered(parameters: JSON, loc: Loc) -> str:
-    """The string for a mapping of options. Raises `RequestProblems` with places below `loc`."""
+    """The string for a mapping of options. Raises `RequestProblems` with paths below `loc`."""
     remarks: list[Remark] = []
     words: list[str] = []
     for name in sorted(parameters, key=str):
@@ -62,7 +43,7 @@ def rendered(parameters: JSON, loc: Loc) -> str:
         except RequestProblems as problems:
             remarks += problems.remarks
     if not words and not remarks:
-        remarks.append(Remark(loc, "this mapping sets nothing: leave the field out, or give it an option", RULE))
+        remarks.append(Remark(loc, "this mapping has no options: remove the field, or give an option", RULE))
     if remarks:
         raise RequestProblems(remarks)
     return " ".join(map(_quoted, words))
@@ -76,7 +57,7 @@ def _words(name: object, value: object, loc: Loc) -> list[str]:
         return _conf_words(value, loc)
     if name in FLAGS:
         if not isinstance(value, bool):
-            raise _problem(loc, f"--{name} takes no value: write true to give it, false to leave it out")
+            raise _problem(loc, f"--{name} takes no value: write true to set it, false to omit it")
         return [f"--{name}"] if value else []
     if name in LISTS and isinstance(value, list):
         joined = ",".join(_list_member(name, member, (*loc, index)) for index, member in enumerate(value))
@@ -85,15 +66,15 @@ def _words(name: object, value: object, loc: Loc) -> list[str]:
 
 
 def _conf_words(settings: object, loc: Loc) -> list[str]:
-    """``--conf key=value`` for each setting, by key; values keep the text they were written as."""
+    """``--conf key=value`` for each setting, by key; values keep their text as written."""
     if not isinstance(settings, dict):
-        raise _problem(loc, "conf is a mapping of settings, such as {spark.executor.memory: 8g}")
+        raise _problem(loc, "expected a mapping of settings, such as {spark.executor.memory: 8g}")
     words: list[str] = []
     remarks: list[Remark] = []
     for key in sorted(settings, key=str):
         value = source_text(settings[key])
         if not isinstance(key, str) or not key or "=" in key or any(map(str.isspace, key)):
-            remarks.append(Remark((*loc, key), "a setting's name has neither '=' nor white space", RULE))
+            remarks.append(Remark((*loc, key), "a setting's name must not contain '=' or white space", RULE))
         elif value is None:
             remarks.append(
                 Remark(
@@ -112,15 +93,15 @@ def _conf_words(settings: object, loc: Loc) -> list[str]:
 def _list_member(name: str, member: object, loc: Loc) -> str:
     value = _option_text(name, member, loc)
     if not value or "," in value:
-        raise _problem(loc, f"--{name} joins its entries with commas: give each entry by itself, and none empty")
+        raise _problem(loc, f"--{name} joins its entries with commas: write each entry by itself, and none empty")
     return value
 
 
 def _option_text(name: str, value: object, loc: Loc) -> str:
-    """The text of an option's value: a string or an integer, since other plain scalars may not mean what they say."""
+    """The text of an option's value: a string or an integer. Other plain scalars may not mean what they seem to."""
     if isinstance(value, Unquoted | SourceFloat | bool) or value is None:
         written = source_text(value) or "null"
-        raise _problem(loc, f'--{name} takes text: put it in quotes, "{written}"')
+        raise _problem(loc, f'--{name} takes a string: write "{written}" in quotes')
     given = source_text(value)
     if given is None:
         form = "a string or a list of strings" if name in LISTS else "one string"
@@ -131,9 +112,9 @@ def _option_text(name: str, value: object, loc: Loc) -> str:
 def _unknown(name: str) -> str:
     bare = name.lstrip("-")
     if bare in OPTIONS:
-        return f"options are written without their dashes: {bare}"
+        return f"write options without their dashes: {bare}"
     if name.startswith("spark."):
-        return f"{name} is a setting: it belongs below conf"
+        return f"{name} is a setting: write it below conf"
     close = get_close_matches(bare, sorted(OPTIONS), n=1)
     return f"spark-submit has no option --{bare}" + (f"; did you mean {close[0]}?" if close else "")
 
@@ -146,14 +127,11 @@ def _quoted(word: str) -> str:
     return shlex.quote(word) if not word or NEEDS_QUOTES.intersection(word) else word
 
 
-# --- to single settings -----------------------------------------------------------------------------------------------
-
-
 def settings(parameters: str) -> tuple[JSON, JSON]:
-    """The settings of ``--conf`` and the other options of a string, each by its name, dashes included for options.
+    """The settings of ``--conf`` by name, and the other options of a string by name with their dashes.
 
-    Something given more than once has the list of its values, in order; list options have lists; flags are ``True``.
-    Raises `ValueError` for what is no list of spark-submit options.
+    A repeated one has the list of its values, in order; list options have lists; flags are ``True``. Raises
+    `ValueError` for a string that is not a list of spark-submit options.
     """
     conf: dict[str, list[object]] = {}
     options: dict[str, list[object]] = {}
@@ -161,7 +139,7 @@ def settings(parameters: str) -> tuple[JSON, JSON]:
         if name == CONF and isinstance(value, str):
             key, equals, setting = value.partition("=")
             if not equals:
-                raise ValueError(f"--conf {value} sets nothing")
+                raise ValueError(f"--conf {value} has no value")
             conf.setdefault(key, []).append(setting)
         else:
             options.setdefault(f"--{name}", []).append(value)
@@ -169,13 +147,13 @@ def settings(parameters: str) -> tuple[JSON, JSON]:
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str | bool]]:
-    """Each option with its value, `True` for a flag. Raises `ValueError` at a word that is no option."""
+    """Each option with its value, `True` for a flag. Raises `ValueError` for a word that is not an option."""
     rest = deque(words)
     while rest:
         word = rest.popleft()
         name, equals, value = SHORT.get(word, word.removeprefix("--")).partition("=")
         if not name or not (word.startswith("--") or word in SHORT):
-            raise ValueError(f"{word!r} is no option")
+            raise ValueError(f"{word!r} is not an option")
         if equals:
             yield name, value
         elif name in FLAGS or (name not in OPTIONS and (not rest or rest[0].startswith("--"))):
@@ -194,27 +172,20 @@ def _listed(name: str, value: object) -> object:
     return value.split(",") if name.removeprefix("--") in LISTS and isinstance(value, str) else value
 
 
-# --- for editors ------------------------------------------------------------------------------------------------------
-
-
 def string_or_mapping(schema: JSON) -> None:
-    """Makes the JSON Schema of the string one that takes the mapping, too: `anyOf`, the string first."""
-    kept = {key: schema.pop(key) for key in ("type", "minLength", "maxLength", "pattern") if key in schema}
-    scalar = {"type": ["string", "number", "boolean", "null"]}
+    """Makes the JSON Schema of the string accept the mapping, too: `anyOf`, the string first."""
+    string = {key: schema.pop(key) for key in ("type", "minLength", "maxLength", "pattern", "anyOf") if key in schema}
+    scalar = {"type": ["string", "number", "boolean"]}
     text, flag = {"type": ["string", "integer"]}, {"type": "boolean"}
     listed = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     properties: JSON = {CONF: {"type": "object", "additionalProperties": scalar}}
     properties |= dict.fromkeys(VALUES, text) | dict.fromkeys(LISTS, listed) | dict.fromkeys(FLAGS, flag)
     mapping = {"type": "object", "additionalProperties": False, "properties": dict(sorted(properties.items()))}
-    schema["anyOf"] = [kept, mapping]
-
-
-SPARK: Loc = ("jobDriver", "sparkSubmit")
-PARAMETERS = "sparkSubmitParameters"
+    schema["anyOf"] = [string, mapping]
 
 
 def from_spec(request: JSON) -> JSON:
-    """The request with its Spark parameters as the string AWS takes. The input stays as it is.
+    """The request with its Spark parameters as the string that AWS takes. The input stays as it is.
 
     Raises `RequestProblems` for a mapping that cannot be rendered.
     """
@@ -226,9 +197,9 @@ def from_spec(request: JSON) -> JSON:
 
 
 def for_display(request: JSON) -> JSON:
-    """The request with single settings where its Spark parameters were: `conf` by key, and `parameters` by option.
+    """The request with single settings instead of its Spark parameters: `conf` by key, and `parameters` by option.
 
-    A string that is no list of options stays as it is.
+    A string that is not a list of options stays as it is.
     """
     spark = part(request, "jobDriver", "sparkSubmit")
     parameters = spark.get(PARAMETERS)

@@ -1,4 +1,4 @@
-"""The settings a run of EMR Serverless can override: applications, logs and metrics, disks."""
+"""The input of StartJobRun as EMR Serverless takes it, field for field."""
 
 from __future__ import annotations
 
@@ -6,31 +6,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.model.base import Shape, exactly_one, optional, required
+from reconciler.model import patterns
+from reconciler.model.base import EXACTLY_ONE, Shape, optional, required
 from reconciler.model.emr_serverless.spark_parameters import string_or_mapping
-from reconciler.model.patterns import (
-    APPLICATION_ID,
-    CLIENT_TOKEN,
-    KMS_KEY_ARN,
-    LOG_GROUP,
-    LOG_STREAM_PREFIX,
-    LOG_URI,
-    POLICY_ARN,
-    POLICY_DOCUMENT,
-    REMOTE_WRITE_URL,
-    ROLE_ARN,
-    VISIBLE,
-    WORD,
-)
 from reconciler.model.tags import EmrTags
 
-Text1024 = Annotated[str, Field(min_length=1, max_length=1024, pattern=VISIBLE)]
-PropertyValue = Annotated[str, Field(max_length=1024, pattern=VISIBLE)]
-KmsKeyArn = Annotated[str, Field(min_length=20, max_length=2048, pattern=KMS_KEY_ARN)]
-Word = Annotated[str, Field(min_length=1, max_length=50, pattern=WORD)]
+ARGUMENTS_MAX = 1024
+PARAMETERS_MAX = 102_400
+RETRIES_MAX = 10  # EMR Serverless user guide, job resiliency
+
+Text1024 = Annotated[str, Field(min_length=1, max_length=1024, pattern=patterns.VISIBLE)]
+PropertyValue = Annotated[str, Field(max_length=1024, pattern=patterns.VISIBLE)]
+KmsKeyArn = Annotated[str, Field(min_length=20, max_length=2048, pattern=patterns.KMS_KEY_ARN)]
+Word = Annotated[str, Field(min_length=1, max_length=50, pattern=patterns.WORD)]
 LogTypes = Annotated[list[Word], Field(min_length=1, max_length=5)]
 ContextKey = Annotated[str, Field(min_length=1, max_length=128)]
 ContextValue = Annotated[str, Field(min_length=1, max_length=384)]
+PolicyArn = Annotated[str, Field(min_length=20, max_length=2048, pattern=patterns.POLICY_ARN)]
+# botocore 1.43 requires at least one character, 1.44 does not. The older limit is kept: it may still be in force in
+# some regions, and an empty argument is mostly a variable that should have a value.
+Argument = Annotated[str, Field(min_length=1)]
 
 
 class Configuration(Shape):
@@ -45,7 +40,7 @@ class S3MonitoringConfiguration(Shape):
     """Logs to S3."""
 
     logUri: str = optional(
-        "Where the logs go, such as s3://my-bucket/logs/.", min_length=1, max_length=10_280, pattern=LOG_URI
+        "Where the logs go, such as s3://my-bucket/logs/.", min_length=1, max_length=10_280, pattern=patterns.LOG_URI
     )
     encryptionKeyArn: KmsKeyArn = optional("The KMS key that encrypts them.")
 
@@ -61,9 +56,9 @@ class CloudWatchLoggingConfiguration(Shape):
     """Logs to CloudWatch."""
 
     enabled: bool = required("Whether logs go to CloudWatch.")
-    logGroupName: str = optional("The log group.", min_length=1, max_length=512, pattern=LOG_GROUP)
+    logGroupName: str = optional("The log group.", min_length=1, max_length=512, pattern=patterns.LOG_GROUP)
     logStreamNamePrefix: str = optional(
-        "What the names of the log streams start with.", min_length=1, max_length=512, pattern=LOG_STREAM_PREFIX
+        "The start of the log streams' names.", min_length=1, max_length=512, pattern=patterns.LOG_STREAM_PREFIX
     )
     encryptionKeyArn: KmsKeyArn = optional("The KMS key that encrypts them.")
     logTypes: dict[Word, LogTypes] = optional(
@@ -78,7 +73,7 @@ class PrometheusMonitoringConfiguration(Shape):
     """Metrics to Amazon Managed Service for Prometheus."""
 
     remoteWriteUrl: str = optional(
-        "The remote write URL of the workspace.", min_length=1, max_length=10_280, pattern=REMOTE_WRITE_URL
+        "The remote write URL of the workspace.", min_length=1, max_length=10_280, pattern=patterns.REMOTE_WRITE_URL
     )
 
 
@@ -105,21 +100,11 @@ class DiskEncryptionConfiguration(Shape):
 
 
 class ConfigurationOverrides(Shape):
-    """Settings that replace the application's for one run."""
+    """Settings that override the application's for one run."""
 
     applicationConfiguration: list[Configuration] = optional("Settings of Spark, Hive and others.", max_length=100)
     monitoringConfiguration: MonitoringConfiguration = optional("Where logs and metrics go.")
     diskEncryptionConfiguration: DiskEncryptionConfiguration = optional("Encryption of the workers' local disks.")
-
-
-ARGUMENTS_MAX = 1024
-PARAMETERS_MAX = 102_400
-RETRIES_MAX = 10  # EMR Serverless user guide, job resiliency
-
-# botocore 1.43 says at least one character, 1.44 says none is needed. The older limit is kept: an application may run
-# where the newer one has not arrived, and an empty argument is mostly a variable that was meant to hold something.
-Argument = Annotated[str, Field(min_length=1)]
-PolicyArn = Annotated[str, Field(min_length=20, max_length=2048, pattern=POLICY_ARN)]
 
 
 class SparkSubmit(Shape):
@@ -129,16 +114,14 @@ class SparkSubmit(Shape):
         "The program: a .py file or a jar, in S3 or in the image (s3://…, local:///…).",
         min_length=1,
         max_length=4096,
-        pattern=VISIBLE,
+        pattern=patterns.VISIBLE,
     )
-    entryPointArguments: list[Argument] = optional(
-        "What the program is called with, in order.", max_length=ARGUMENTS_MAX
-    )
+    entryPointArguments: list[Argument] = optional("The arguments of the program, in order.", max_length=ARGUMENTS_MAX)
     sparkSubmitParameters: str = optional(
         "Options of spark-submit: one string, or a mapping such as {class: …, conf: {spark.executor.memory: 8g}}.",
         min_length=1,
         max_length=PARAMETERS_MAX,
-        pattern=VISIBLE,
+        pattern=patterns.VISIBLE,
         json_schema_extra=string_or_mapping,
     )
 
@@ -147,20 +130,20 @@ class Hive(Shape):
     """A Hive job."""
 
     query: str = required(
-        "The query: its text, or the S3 location of a file of it.", min_length=1, max_length=10_280, pattern=VISIBLE
+        "The query, or the S3 location of a file with it.", min_length=1, max_length=10_280, pattern=patterns.VISIBLE
     )
     initQueryFile: str = optional(
-        "S3 location of a file of statements to run first.", min_length=1, max_length=256, pattern=VISIBLE
+        "S3 location of a file with statements to run first.", min_length=1, max_length=256, pattern=patterns.VISIBLE
     )
     parameters: str = optional(
         "Options of the Hive command line, such as --hiveconf key=value.",
         min_length=1,
         max_length=PARAMETERS_MAX,
-        pattern=VISIBLE,
+        pattern=patterns.VISIBLE,
     )
 
 
-class JobDriver(Shape, json_schema_extra=exactly_one):
+class JobDriver(Shape, json_schema_extra=EXACTLY_ONE):
     """What runs: Spark or Hive, exactly one of them."""
 
     sparkSubmit: SparkSubmit = optional("A Spark job.")
@@ -168,22 +151,22 @@ class JobDriver(Shape, json_schema_extra=exactly_one):
 
 
 class JobRunExecutionIamPolicy(Shape):
-    """Narrows what the execution role allows: the run may do only what both allow."""
+    """Restricts the execution role: the run may do only what both allow."""
 
     policy: str = optional(
-        "An IAM policy as JSON, on one line.", min_length=1, max_length=2048, pattern=POLICY_DOCUMENT
+        "An IAM policy as JSON, on one line.", min_length=1, max_length=2048, pattern=patterns.POLICY_DOCUMENT
     )
     policyArns: list[PolicyArn] = optional("ARNs of IAM policies.", max_length=10)
 
 
 class RetryPolicy(Shape):
-    """How often EMR Serverless itself starts a failed run again."""
+    """How often EMR Serverless itself retries a failed run."""
 
     maxAttempts: int = optional(
         "BATCH only: attempts in all, the first included. 1, the default, never retries.", ge=1, le=RETRIES_MAX
     )
     maxFailedAttemptsPerHour: int = optional(
-        "STREAMING only: failed attempts within an hour after which the run is given up.", ge=1, le=RETRIES_MAX
+        "STREAMING only: failed attempts within an hour after which EMR Serverless gives up.", ge=1, le=RETRIES_MAX
     )
 
 
@@ -197,17 +180,17 @@ class StartJobRunRequest(Shape):
     """The input of StartJobRun: one run of a job on an EMR Serverless application."""
 
     applicationId: str = required(
-        "The application to run on, by its id.", min_length=1, max_length=64, pattern=APPLICATION_ID
+        "The application to run on, by its id.", min_length=1, max_length=64, pattern=patterns.APPLICATION_ID
     )
     clientToken: str = required(
-        "The idempotency token. The reconciler sets it.", min_length=1, max_length=64, pattern=CLIENT_TOKEN
+        "The idempotency token. The reconciler sets it.", min_length=1, max_length=64, pattern=patterns.CLIENT_TOKEN
     )
     executionRoleArn: str = required(
-        "The IAM role that the run acts as.", min_length=20, max_length=2048, pattern=ROLE_ARN
+        "The IAM role that the run acts as.", min_length=20, max_length=2048, pattern=patterns.ROLE_ARN
     )
-    executionIamPolicy: JobRunExecutionIamPolicy = optional("Narrows the execution role for this run.")
+    executionIamPolicy: JobRunExecutionIamPolicy = optional("Restricts the execution role for this run.")
     jobDriver: JobDriver = optional("What runs.")
-    configurationOverrides: ConfigurationOverrides = optional("Settings that replace the application's for this run.")
+    configurationOverrides: ConfigurationOverrides = optional("Settings that override the application's for this run.")
     tags: EmrTags = optional("Tags of the run: up to 48, since two more are the reconciler's own.")
     executionTimeoutMinutes: int = optional(
         "Minutes after which the run is cancelled: 5 to 10080 for BATCH; not for STREAMING. Default: 720.",
@@ -215,8 +198,8 @@ class StartJobRunRequest(Shape):
         le=1_000_000,
     )
     name: str = optional(
-        "The run's name in AWS. Default: metadata.name.", min_length=1, max_length=256, pattern=VISIBLE
+        "The run's name in AWS. Default: metadata.name.", min_length=1, max_length=256, pattern=patterns.VISIBLE
     )
     mode: Literal["BATCH", "STREAMING"] = optional("BATCH, the default, ends by itself; STREAMING runs until stopped.")
-    retryPolicy: RetryPolicy = optional("How often EMR Serverless itself starts a failed run again.")
+    retryPolicy: RetryPolicy = optional("How often EMR Serverless itself retries a failed run.")
     flexExecution: FlexExecution = optional("Whether the run uses Flex capacity.")

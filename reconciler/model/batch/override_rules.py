@@ -1,4 +1,7 @@
-"""Rules of containers on ECS: how much of each resource, and names of environment variables."""
+"""Rules about what SubmitJob overrides: containers on ECS, pods on EKS, ranges of nodes.
+
+Every function takes a request of any shape: the models report wrong shapes.
+"""
 
 from __future__ import annotations
 
@@ -16,53 +19,68 @@ FARGATE_MEMORY = {"0.25": ("512", "1024", "2048"), "0.5": ("1024", "2048", "3072
 """MiB that go with a fraction of a vCPU, which only Fargate has (API reference, ResourceRequirement)."""
 
 SINGLE: Loc = ("containerOverrides",)
+RESOURCES = ("memory", "cpu", "nvidia.com/gpu")
+CPU_STEP = Decimal("0.25")
+MEMORY = re.compile(r"([1-9][0-9]{0,17})Mi")
+CPU = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?|[0-9]{1,18}m")
+GPU = re.compile(r"[0-9]{1,18}")
+
+LABEL = re.compile(r"[A-Za-z0-9_-]*")
+LABEL_MAX = 63
+ANNOTATION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+ANNOTATION_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+ANNOTATION_MAX = 255
+NODES: Loc = ("nodeOverrides",)
+NAMESPACE = ("eksPropertiesOverride", "podProperties", "metadata")
 
 
 def check_containers(request: JSON) -> Iterator[Remark]:
-    """What AWS refuses."""
+    """What AWS refuses about containers on ECS."""
     for loc, container in _containers(request):
         yield from reserved_variables(loc, container, "environment")
-        for place, requirement in entries(container, "resourceRequirements", loc):
-            yield from _amount(place, requirement, in_task=_is_in_task(loc))
+        for path, requirement in entries(container, "resourceRequirements", loc):
+            yield from _amount(path, requirement, in_task=_is_in_task(loc))
         if loc == SINGLE:
             yield from _fargate(container)
 
 
 def warn_containers(request: JSON) -> Iterator[Remark]:
-    """What AWS advises against."""
+    """What AWS advises against about containers on ECS."""
     for loc, container in _containers(request):
         for key, resource in (("vcpus", "VCPU"), ("memory", "MEMORY")):
             if key in container:
                 yield Remark(
                     (*loc, key), f"{key} is deprecated: use resourceRequirements of type {resource}", "batch-deprecated"
                 )
-        for place, requirement in entries(container, "resourceRequirements", loc):
-            yield from _vcpu_form(place, requirement)
+        for path, requirement in entries(container, "resourceRequirements", loc):
+            yield from _vcpu_form(path, requirement)
         if loc == SINGLE and "instanceType" in container:
             yield Remark((*loc, "instanceType"), "instanceType is for multi-node parallel jobs", "batch-instance-type")
 
 
 def reserved_variables(loc: Loc, container: JSON, key: str) -> Iterator[Remark]:
-    """Environment variables at `key` of a container whose names Batch keeps for itself."""
-    for place, variable in entries(container, key, loc):
+    """Environment variables at `key` of a container whose names Batch reserves."""
+    for path, variable in entries(container, key, loc):
         if (text(variable, "name") or "").startswith(RESERVED_VARIABLES):
             yield Remark(
-                (*place, "name"), f"names that start with {RESERVED_VARIABLES} are Batch's own", "batch-environment"
+                (*path, "name"),
+                f"Batch reserves names that start with {RESERVED_VARIABLES}",
+                "batch-environment",
             )
 
 
 def _containers(request: JSON) -> Iterator[tuple[Loc, JSON]]:
-    """Every override of a container on ECS, with its place."""
+    """Every override of a container on ECS, with its path."""
     for loc, holder in [((), request), *ranges(request)]:
         if container := part(holder, "containerOverrides"):
             yield (*loc, "containerOverrides"), container
         ecs = (*loc, "ecsPropertiesOverride")
-        for place, task in entries(part(holder, "ecsPropertiesOverride"), "taskProperties", ecs):
-            yield from entries(task, "containers", place)
+        for path, task in entries(part(holder, "ecsPropertiesOverride"), "taskProperties", ecs):
+            yield from entries(task, "containers", path)
 
 
 def _is_in_task(loc: Loc) -> bool:
-    """Whether the container is one of several of a task, which share what the task gets."""
+    """Whether the container is one of several of a task, which share the task's resources."""
     return loc[-1] != "containerOverrides"
 
 
@@ -98,7 +116,7 @@ def _vcpu_form(loc: Loc, requirement: JSON) -> Iterator[Remark]:
 
 
 def _fargate(container: JSON) -> Iterator[Remark]:
-    """A fraction of a vCPU means Fargate, which takes only some sizes of memory with it."""
+    """A fraction of a vCPU means Fargate, which allows only some sizes of memory with it."""
     given = {
         requirement.get("type"): (loc, text(requirement, "value") or "")
         for loc, requirement in entries(container, "resourceRequirements", SINGLE)
@@ -114,30 +132,17 @@ def _fargate(container: JSON) -> Iterator[Remark]:
         )
 
 
-RESOURCES = ("memory", "cpu", "nvidia.com/gpu")
-CPU_STEP = Decimal("0.25")
-MEMORY = re.compile(r"([1-9][0-9]{0,17})Mi")
-CPU = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?|[0-9]{1,18}m")
-GPU = re.compile(r"[0-9]{1,18}")
-
-LABEL = re.compile(r"[A-Za-z0-9_-]*")
-LABEL_MAX = 63
-ANNOTATION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-ANNOTATION_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-ANNOTATION_MAX = 255
-
-
 def check_pods(request: JSON) -> Iterator[Remark]:
-    """What AWS refuses."""
+    """What AWS refuses about pods on EKS."""
     for loc, pod in _pods(request):
         yield from _metadata((*loc, "metadata"), part(pod, "metadata"))
-        for place, container in _pod_containers(loc, pod):
-            yield from reserved_variables(place, container, "env")
-            yield from _quantities((*place, "resources"), part(container, "resources"))
+        for path, container in _pod_containers(loc, pod):
+            yield from reserved_variables(path, container, "env")
+            yield from _quantities((*path, "resources"), part(container, "resources"))
 
 
 def warn_pods(request: JSON) -> Iterator[Remark]:
-    """What AWS documents otherwise and may take."""
+    """What AWS documents differently but may accept."""
     for loc, pod in _pods(request):
         for key, value in part(pod, "metadata", "labels").items():
             if not LABEL.fullmatch(key) or not (isinstance(value, str) and LABEL.fullmatch(value)):
@@ -146,14 +151,14 @@ def warn_pods(request: JSON) -> Iterator[Remark]:
                     "AWS documents labels as letters, digits, '-' and '_'",
                     "batch-label",
                 )
-        for place, container in _pod_containers(loc, pod):
+        for path, container in _pod_containers(loc, pod):
             for side in ("limits", "requests"):
                 for name, value in part(container, "resources", side).items():
-                    yield from _unusual((*place, "resources", side, name), name, value)
+                    yield from _unusual((*path, "resources", side, name), name, value)
 
 
 def _pods(request: JSON) -> Iterator[tuple[Loc, JSON]]:
-    """Every override of a pod, with its place."""
+    """Every override of a pod, with its path."""
     for loc, holder in [((), request), *ranges(request)]:
         yield (*loc, "eksPropertiesOverride", "podProperties"), part(holder, "eksPropertiesOverride", "podProperties")
 
@@ -168,7 +173,7 @@ def _metadata(loc: Loc, metadata: JSON) -> Iterator[Remark]:
     if namespace == "default" or namespace.startswith("kube"):
         yield Remark(
             (*loc, "namespace"),
-            "a namespace of Batch is neither default nor one that starts with kube",
+            "Batch allows neither the namespace default nor one that starts with kube",
             "batch-namespace",
         )
     for key, value in part(metadata, "labels").items():
@@ -203,7 +208,7 @@ def _quantities(loc: Loc, resources: JSON) -> Iterator[Remark]:
 
 
 def _quantity_problem(name: str, value: str) -> str | None:
-    """Why an amount is not one that AWS takes; `None` where it is, and for resources it does not document."""
+    """Why AWS refuses an amount; `None` if it is valid, and for resources that AWS does not document."""
     if name == "memory" and not ((match := MEMORY.fullmatch(value)) and int(match[1]) >= MEMORY_MIN):
         return f'memory is whole MiB from {MEMORY_MIN}, such as "1024Mi", not "{value}"'
     if name == "cpu" and ((amount := _cpus(value)) is None or amount % CPU_STEP):
@@ -224,7 +229,7 @@ def _unequal(loc: Loc, name: str, limit: str, request: str) -> Iterator[Remark]:
         return
     if name == "cpu":
         if (_cpus(limit) or 0) < (_cpus(request) or 0):
-            yield Remark(loc, f'the request of cpu, "{request}", is above its limit, "{limit}"', "batch-quantity")
+            yield Remark(loc, f'the request of cpu, "{request}", exceeds its limit, "{limit}"', "batch-quantity")
     elif limit != request:
         yield Remark(loc, f'{name} must be the same in limits, "{limit}", and requests, "{request}"', "batch-quantity")
 
@@ -236,15 +241,13 @@ def _unusual(loc: Loc, name: str, value: object) -> Iterator[Remark]:
         yield Remark(loc, 'AWS documents cpu as a decimal, such as "0.5"', "batch-quantity-form")
 
 
-NODES: Loc = ("nodeOverrides",)
-NAMESPACE = ("eksPropertiesOverride", "podProperties", "metadata")
-
-
 def check_nodes(request: JSON) -> Iterator[Remark]:
-    """What AWS refuses."""
+    """What AWS refuses about ranges of nodes."""
     if request.get("arrayProperties") and request.get("nodeOverrides"):
         yield Remark(
-            NODES, "an array job cannot be a multi-node parallel job: give one of the two", "batch-array-nodes"
+            NODES,
+            "an array job cannot be a multi-node parallel job: remove one of the two",
+            "batch-array-nodes",
         )
     namespaces: dict[str, Loc] = {}
     for loc, override in ranges(request):
@@ -254,12 +257,12 @@ def check_nodes(request: JSON) -> Iterator[Remark]:
             namespaces.setdefault(namespace, (*loc, *NAMESPACE, "namespace"))
     for loc in list(namespaces.values())[1:]:
         yield Remark(
-            loc, f"all node ranges share one namespace: {next(iter(namespaces))} is given above", "batch-nodes"
+            loc, f"all node ranges share one namespace, which is {next(iter(namespaces))} above", "batch-nodes"
         )
 
 
 def warn_nodes(request: JSON) -> Iterator[Remark]:
-    """What AWS documents and does not enforce."""
+    """What AWS documents about ranges of nodes but does not enforce."""
     count = integer(part(request, "nodeOverrides"), "numNodes")
     for loc, override in ranges(request):
         nodes = text(override, "targetNodes") or ""
@@ -277,18 +280,18 @@ def warn_nodes(request: JSON) -> Iterator[Remark]:
 
 
 def ranges(request: JSON) -> Iterator[tuple[Loc, JSON]]:
-    """Each override of a range of nodes, with its place."""
+    """Each override of a range of nodes, with its path."""
     return entries(part(request, "nodeOverrides"), "nodePropertyOverrides", NODES)
 
 
 def _reversed(loc: Loc, override: JSON) -> Iterator[Remark]:
     first, last = _bounds(text(override, "targetNodes") or "")
     if first is not None and last is not None and first > last:
-        yield Remark((*loc, "targetNodes"), f"the range starts at {first} and ends before it, at {last}", "batch-nodes")
+        yield Remark((*loc, "targetNodes"), f"the range starts at {first} but ends at {last}", "batch-nodes")
 
 
 def _bounds(nodes: str) -> tuple[int | None, int | None]:
-    """The first and the last index of a range; `None` for one that is not written as a number."""
+    """The first and the last index of a range; `None` for an index that is not a number."""
     first, separator, last = nodes.replace(",", ":").partition(":")
     bounds = (first, last) if separator else (first, first)
     start, end = (int(bound) if bound.isascii() and bound.isdigit() and len(bound) < 10 else None for bound in bounds)

@@ -1,0 +1,243 @@
+"""Builds one document of a file from the parser's calls, with the location of every value, within bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from reconciler.model.base import Loc, Unquoted
+from reconciler.specs.scalars import MERGE_KEY, NULLS, SUSPECT, Scalar, meaning, plain
+
+DEEPEST = 64
+MOST_EXPANDED = 20_000
+MOST_CHARACTERS = 1024 * 1024  # as many as a file may contain
+TOO_MANY = "more than 1,000 problems; fix these first, then run again"
+MOST_PROBLEMS = 1000  # of one document: nobody reads more, and a file can contain hundreds of thousands
+
+# Where the next node goes, unless it is the value of a mapping's key:
+_AT_ROOT = object()
+_IN_LIST = object()
+_NO_KEY = object()  # a mapping that expects a key next
+_AS_KEY = object()  # a mapping or list in the position of a key
+_DROPPED = object()  # the value of a refused key
+
+
+class Flaw(NamedTuple):
+    """A fault of the text itself, whatever it means: its offset, its path, what is wrong, and the rule."""
+
+    offset: int
+    loc: Loc
+    message: str
+    rule: str
+
+
+class Unreadable(Exception):
+    """Reading stopped at an offset; `flaws` are those of the unfinished document before it."""
+
+    def __init__(self, offset: int, message: str, rule: str) -> None:
+        super().__init__(message)
+        self.offset, self.message, self.rule = offset, message, rule
+        self.flaws: list[Flaw] = []
+
+
+@dataclass(slots=True)
+class Document:
+    """One document: its value as plain dicts, lists and scalars, and the location of each of its nodes.
+
+    `records` has one list for each mapping and list, by `id`: the offset of its start, then for a list the offset of
+    each entry, for a mapping those of each key and its value, in order. It is valid while `value` is alive.
+    """
+
+    value: Any = None
+    offset: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
+    records: dict[int, list[int]] = field(default_factory=dict)
+    orders: dict[int, dict[str, int]] = field(default_factory=dict)
+
+    def order(self, mapping: dict[str, Any]) -> dict[str, int]:
+        """The index of each key of a mapping of this document."""
+        if id(mapping) not in self.orders:
+            self.orders[id(mapping)] = {key: number for number, key in enumerate(mapping)}
+        return self.orders[id(mapping)]
+
+
+class _Frame(NamedTuple):
+    """The state of an outer mapping or list while an inner one is read."""
+
+    container: Any
+    record: list[int]
+    key: Any
+    offset: int
+    anchor: str | None
+    nodes: int
+    deepest: int
+    characters: int
+
+
+class _Anchored(NamedTuple):
+    value: Any
+    offset: int
+    nodes: int
+    height: int
+    characters: int
+
+
+class Builder:
+    """Builds documents one by one: call `scalar`, `open`, `close`, `alias` in the order of the text, then `finish`."""
+
+    def __init__(self) -> None:
+        self._restart()
+
+    def finish(self) -> Document:
+        """Returns the built document and starts the next one."""
+        document = self.document
+        self._restart()
+        return document
+
+    def _restart(self) -> None:
+        self.document = Document()
+        self._stack: list[_Frame] = []
+        self._container: Any = None
+        self._record: list[int] = []
+        self._key: Any = _AT_ROOT
+        self._nodes = 0
+        self._characters = 0
+        self._expanded = 0
+        self._expanded_characters = 0
+        self._deepest = 0
+        self._anchors: dict[str, _Anchored] = {}
+
+    def flaw(self, offset: int, message: str, rule: str) -> None:
+        """Records a fault at an offset, under the path that is being read."""
+        if len(self.document.flaws) >= MOST_PROBLEMS:
+            raise Unreadable(offset, TOO_MANY, "too-many")
+        self.document.flaws.append(Flaw(offset, self._loc(), message, rule))
+
+    def scalar(self, offset: int, text: str, is_plain: bool, anchor: str | None = None) -> None:
+        """Adds a scalar. `is_plain`: written without quotes, so it may be a number, a boolean or null."""
+        self._nodes += 1
+        self._characters += len(text)
+        if self._key is _NO_KEY:
+            self._begin_entry(offset, text, is_plain)
+            if anchor:
+                self._anchor(anchor, _Anchored(text, offset, 1, 0, len(text)))
+            return
+        value: Any = text
+        if is_plain:
+            if not text or text[0] in SUSPECT:
+                value = self._plain(offset, text)
+        elif "\0" in text:
+            self.flaw(offset, "NUL characters are not allowed", "control-character")
+        if anchor:
+            self._anchor(anchor, _Anchored(value, offset, 1, 0, len(text)))
+        self._add(offset, value)
+
+    def open(self, offset: int, container: dict[str, Any] | list[Any], anchor: str | None = None) -> None:
+        """Starts a mapping (given an empty dict) or a list."""
+        if len(self._stack) >= DEEPEST:
+            raise Unreadable(offset, f"nested deeper than {DEEPEST} levels", "nesting")
+        if self._key is _NO_KEY:
+            self.flaw(offset, "a key must be a string, not a mapping or a list", "key")
+            self._key = _AS_KEY
+        before = (self._nodes, self._deepest, self._characters)
+        self._stack.append(_Frame(self._container, self._record, self._key, offset, anchor, *before))
+        self._nodes += 1
+        self._deepest = len(self._stack)
+        self._container, self._record = container, [offset]
+        self._key = _NO_KEY if type(container) is dict else _IN_LIST
+        self.document.records[id(container)] = self._record
+
+    def close(self) -> None:
+        """Ends the innermost mapping or list."""
+        value, depth, deepest = self._container, len(self._stack), self._deepest
+        frame = self._stack.pop()
+        self._container, self._record, self._key = frame.container, frame.record, frame.key
+        self._deepest = max(frame.deepest, deepest)
+        if frame.anchor:
+            nodes, characters = self._nodes - frame.nodes, self._characters - frame.characters
+            self._anchor(frame.anchor, _Anchored(value, frame.offset, nodes, deepest - depth + 1, characters))
+        self._add(frame.offset, value)
+
+    def alias(self, offset: int, name: str) -> None:
+        """Adds the value of an anchor itself, so that its location is where it is written."""
+        anchored = self._anchors.get(name)
+        if anchored is None:
+            inside = any(frame.anchor == name for frame in self._stack)
+            raise Unreadable(
+                offset, f"*{name} is inside its own anchor" if inside else f"undefined alias *{name}", "alias"
+            )
+        self._nodes += anchored.nodes
+        self._expanded += anchored.nodes
+        if self._expanded > MOST_EXPANDED:
+            raise Unreadable(offset, f"aliases expand to more than {MOST_EXPANDED:,} nodes", "alias")
+        self._characters += anchored.characters
+        self._expanded_characters += anchored.characters
+        if self._expanded_characters > MOST_CHARACTERS:
+            raise Unreadable(offset, f"aliases expand to more than {MOST_CHARACTERS:,} characters", "alias")
+        if len(self._stack) + anchored.height > DEEPEST:
+            raise Unreadable(offset, f"*{name} nests deeper than {DEEPEST} levels", "nesting")
+        self._deepest = max(self._deepest, len(self._stack) + anchored.height)
+        if self._key is _NO_KEY:
+            self.flaw(offset, f"an alias cannot be a key: write the key instead of *{name}", "key")
+            self._key = _DROPPED
+            return
+        self._add(anchored.offset, anchored.value)
+
+    def _begin_entry(self, offset: int, text: str, is_plain: bool) -> None:
+        """Takes a scalar as the key of the next entry, or drops that entry."""
+        self._key = _DROPPED
+        if is_plain and text == MERGE_KEY:
+            self.flaw(offset, "merge keys (<<) are not allowed: write the fields out", "merge-key")
+        elif is_plain and text in NULLS:
+            self.flaw(offset, f"missing key{f'; if {text} is the key, write it in quotes' if text else ''}", "key")
+        elif is_plain and text[0] in SUSPECT and not isinstance(plain(text), str):
+            self.flaw(offset, f'the key {text} is {meaning(text)}: write "{text}" in quotes', "quotes")
+        elif text in self._container:
+            self.flaw(offset, f"duplicate key {text}", "duplicate-key")
+        elif "\0" in text:
+            self.flaw(offset, "NUL characters are not allowed", "control-character")
+        else:
+            self._key = text
+            self._record.append(offset)
+
+    def _add(self, offset: int, value: Any) -> None:  # noqa: ANN401 - any value of a document
+        key = self._key
+        if type(key) is str:
+            self._container[key] = value
+            self._record.append(offset)
+            self._key = _NO_KEY
+        elif key is _IN_LIST:
+            self._container.append(value)
+            self._record.append(offset)
+        elif key is _AS_KEY:
+            self._key = _DROPPED
+        elif key is _DROPPED:
+            self._key = _NO_KEY
+        else:
+            self.document.value = value
+            if value != Unquoted(""):  # an empty document is located at its start, not at its end
+                self.document.offset = offset
+
+    def _plain(self, offset: int, text: str) -> Scalar:
+        if text not in NULLS:
+            return plain(text)
+        if self._stack:
+            message = f'null is not allowed: remove it, or write "{text}" in quotes if you mean the string'
+            self.flaw(offset, message if text else "has no value: remove it, or give it a value", "null")
+        return Unquoted(text)
+
+    def _anchor(self, name: str, anchored: _Anchored) -> None:
+        if name in self._anchors:
+            self.flaw(anchored.offset, f"the anchor &{name} is defined twice", "anchor")
+        self._anchors[name] = anchored
+
+    def _loc(self) -> Loc:
+        """The path of the node that is being read: the keys and indexes that lead to it, without refused keys."""
+        levels = [(frame.container, frame.key) for frame in self._stack] + [(self._container, self._key)]
+        loc: list[str | int] = []
+        for container, key in levels:
+            if type(container) is list:
+                loc.append(len(container))
+            elif isinstance(key, str):
+                loc.append(key)
+        return tuple(loc)
