@@ -1,7 +1,7 @@
 """Jobs of AWS Batch: the input of SubmitJob and its rules.
 
-The models, rules and forms of this one request belong here, and `KIND`, which the registry of kinds reads. Clients and
-anything about another service do not.
+What may live here: the models, rules and forms of this one request, and `KIND`, which the registry of kinds reads.
+What may not: clients, and anything about another service.
 """
 
 from __future__ import annotations
