@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.hooks import BaseEventHooks, EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
 
 from reconciler.cli.output import LIBRARIES
@@ -26,25 +27,41 @@ def _own_logs() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _models_read_once() -> Iterator[None]:
-    """botocore reads its service models once for all tests, not once for each command that a test runs in-process."""
+def _botocore_prepared_once() -> Iterator[None]:
+    """botocore reads its service models, and checks its event handlers, once for all tests instead of once for each
+    command that a test runs in this process. What it does with them stays as it is."""
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in ((JSONFileLoader, "load_file"), (Loader, "list_available_services")):
             patch.setattr(owner, name, _remembering(getattr(owner, name)))
+        patch.setattr(EventAliaser, "_alias_event_name", _remembering(EventAliaser._alias_event_name))
+        patch.setattr(BaseEventHooks, "_verify_accept_kwargs", _verified_once(BaseEventHooks._verify_accept_kwargs))
         yield
 
 
 def _remembering(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method whose answers are kept, by its arguments, for every instance."""
-    kept: dict[Any, Any] = {}
+    """Returns a method that remembers its results, by arguments, for every instance."""
+    results: dict[Any, Any] = {}
 
     def remembered(self: Any, *arguments: Any, **more: Any) -> Any:
         key = (arguments, tuple(sorted(more.items())))
-        if key not in kept:
-            kept[key] = method(self, *arguments, **more)
-        return kept[key]
+        if key not in results:
+            results[key] = method(self, *arguments, **more)
+        return results[key]
 
     return remembered
+
+
+def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
+    """Returns a method that checks the signature of each handler once: the check reads nothing but the code."""
+    verified: set[Any] = set()
+
+    def once(self: Any, handler: Callable[..., Any]) -> None:
+        code = getattr(handler, "__code__", None)
+        if code is None or code not in verified:
+            verify(self, handler)
+            verified.add(code)
+
+    return once
 
 
 @pytest.fixture
