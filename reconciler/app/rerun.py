@@ -154,11 +154,3 @@ def _no_slots(sight: SpecView, found: Sequence[str], ran: Collection[str], sched
 def _listed(slots: Sequence[str]) -> list[tuple[str, str]]:
     shown = [("slot", slot) for slot in slots[:SHOWN]]
     return [*shown, ("and", f"{len(slots) - SHOWN} more, up to {slots[-1]}")] if len(slots) > SHOWN else shown
-
-
-def slot_text(given: str | None) -> str | None:
-    """A slot as the ledger writes it. Raises `UsageError` for what is no time with a zone."""
-    try:
-        return None if given is None else seconds_text(parse_time(given))
-    except ValueError as error:
-        raise UsageError(f"--slot: {error}; a slot is a time such as 2026-11-22T02:00:00Z") from None

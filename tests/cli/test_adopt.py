@@ -123,33 +123,6 @@ def test_the_run_of_a_spec_that_is_in_git_stays_its_own(world: World):
     assert _of_type(world, ManuallyAdopted, Adopted) == []
 
 
-def test_a_run_of_another_project_needs_force(world: World):
-    """Its tag names somebody else, of whom this project knows nothing."""
-    world.batch("clicks")
-    tags = {"reconciler:spec": "other/prod/clicks"}
-    request = {"jobName": "clicks", "jobQueue": "nightly", "jobDefinition": "worker:1", "tags": tags}
-    run_id = submitted_by_others(world, request)
-
-    refused = world.run("adopt", "clicks", run_id, "--yes")
-    forced = world.run("adopt", "clicks", run_id, "--yes", "--force")
-
-    assert refused.code == 1
-    assert "other/prod/clicks" in refused.err
-    assert forced.code == 0
-
-
-@pytest.mark.parametrize("run_id", ["4b0e1c5e:3", "4b0e1c5e#0", "arn:aws:batch:eu-west-1:111122223333:job/4b0e1c5e"])
-def test_a_run_is_adopted_whole(world: World, run_id: str):
-    """Children of arrays, nodes and ARNs are refused with a sentence."""
-    world.batch("clicks")
-
-    done = world.run("adopt", "clicks", run_id, "--yes")
-
-    assert done.code == 1
-    assert "4b0e1c5e" in done.err
-    assert world.events() == []
-
-
 @pytest.mark.parametrize(("name", "run_id"), [("clicks", "00000000-1111-2222-3333-444444444444"), ("orders", "00gone")])
 def test_a_run_that_aws_does_not_know_is_refused(world: World, name: str, run_id: str):
     """In either service: nothing is recorded, no ledger is made."""
@@ -220,19 +193,6 @@ def test_two_runs_adopted_by_two_passes_are_decided_too(world: World, doubt: Dou
     assert held.actions("action", "reason") == [("hold", "conflict")]
     assert done.code == 0, done.err
     assert applied.actions("action", "reason", "run_id") == [("none", "in-sync", other)]
-
-
-def test_the_current_run_is_adopted_already(world: World):
-    """Nothing to do is no error, needs no yes, and writes nothing."""
-    world.batch("clicks")
-    world.run("apply", "--yes")
-    before = len(world.events())
-
-    done = world.run("adopt", "clicks", world.runs()[0].id)
-
-    assert done.code == 0
-    assert "already" in done.out
-    assert len(world.events()) == before + 1  # the state that was seen
 
 
 def test_what_moved_since_it_was_shown_is_not_adopted(world: World, monkeypatch: pytest.MonkeyPatch):

@@ -78,41 +78,6 @@ def test_slots_that_ran_are_left_out(world: World):
     assert len(world.runs()) == 3
 
 
-def test_what_cannot_be_backfilled(world: World):
-    """A one-off, a time without slots, the future, too many slots, a time without zone, and the wrong order."""
-    _hourly(world)
-    world.batch("once")
-    minute = {"schedule": '"* * * * *"'}
-    world.batch("often", **minute)
-    tomorrow = seconds_text(datetime.now(UTC) + timedelta(days=1))
-    later = seconds_text(datetime.now(UTC) + timedelta(days=2))
-    cases = [
-        (("once", _hour(2), _hour(1)), 1, "has no schedule"),
-        (("clicks", _hour(2).replace(":00:00Z", ":10:00Z"), _hour(2).replace(":00:00Z", ":20:00Z")), 1, "no slot"),
-        (("clicks", tomorrow, later), 1, "no slot in that time that is past"),
-        (("often", _hour(48), _hour(1)), 1, "more than 1000 slots"),
-        (("clicks", "2026-11-22T02:00", _hour(1)), 64, "zone"),
-        (("clicks", _hour(1), _hour(3)), 64, "--from is after --to"),
-    ]
-    for (name, first, last), code, said in cases:
-        done = world.run("backfill", name, "--from", first, "--to", last, "--yes")
-        assert done.code == code, done.err
-        assert said in done.err
-    assert _asked(world) == []
-
-
-def test_what_is_not_due_yet_is_left_out(world: World):
-    """A span that reaches into the future ends now."""
-    _hourly(world)
-    tomorrow = seconds_text(datetime.now(UTC) + timedelta(days=1))
-
-    done = world.run("backfill", "clicks", "--from", _hour(1), "--to", tomorrow, "--yes", "--format", "json")
-
-    assert done.code == 0
-    assert done.json["slots"] == [_hour(1), _hour(0)]
-    assert any("not due yet" in warning for warning in done.json["warnings"])
-
-
 def test_what_moved_since_it_was_shown_is_not_asked_for(world: World, monkeypatch: pytest.MonkeyPatch):
     """While the person reads, somebody asks for the same slots: they are asked for once."""
     from reconciler.cli import decisions, output

@@ -51,20 +51,6 @@ def test_json_names_the_runs(world: World):
     assert [(each["outcome"], each["run_id"]) for each in done.json["results"]] == [("cancelled", run_id)]
 
 
-def test_all_live_runs_or_the_one_that_is_named(world: World):
-    """With `Allow` a spec has several; --run-id picks one, else all are stopped."""
-    for content in "ABC":
-        world.batch("clicks", content, concurrencyPolicy="Allow")
-        world.run("apply", "--yes")
-    first, second, third = (run.id for run in world.runs())
-
-    one = world.run("cancel", "clicks", "--yes", "--run-id", second)
-    rest = world.run("cancel", "clicks", "--yes")
-
-    assert (one.code, rest.code) == (0, 0)
-    assert [run_id for run_id, _ in _asked(world)] == [second, first, third]
-
-
 def test_what_is_unknown_is_stopped_once_it_is_found(world: World):
     """Nothing is live yet: the wish is recorded, and the pass that adopts the run is followed by one that stops it."""
     doubt = in_doubt(world, "clicks", hours=1 / 60)
@@ -114,37 +100,6 @@ def test_a_run_of_a_name_that_left_git_can_be_stopped(world: World):
     assert len(_asked(world)) == 1
 
 
-def test_there_must_be_something_to_stop(world: World):
-    """Nothing submitted, an end already, a run that is not the spec's, a name that nobody knows."""
-    world.batch("clicks")
-    never = world.run("cancel", "clicks", "--yes")
-    world.run("apply", "--yes")
-    world.aws.finish(world.runs()[0].id, "succeeded")
-    ended = world.run("cancel", "clicks", "--yes")
-    other = world.run("cancel", "clicks", "--yes", "--run-id", "nobody")
-    unknown = world.run("cancel", "klicks", "--yes")
-
-    assert (never.code, ended.code, other.code, unknown.code) == (1, 1, 1, 64)
-    assert "was ever submitted" in never.err
-    assert "clicks, generation 1, is succeeded" in ended.err
-    assert "has no run nobody" in other.err
-    assert _asked(world) == []
-
-
-def test_asked_twice_it_is_asked_once(world: World):
-    """AWS has taken the first one and the run has not ended yet: nothing to do, exit 0."""
-    world.aws.configure(stop_seconds=3600)
-    world.batch("clicks")
-    world.run("apply", "--yes")
-
-    world.run("cancel", "clicks", "--yes")
-    again = world.run("cancel", "clicks")
-
-    assert again.code == 0, again.err
-    assert "was asked before" in again.out
-    assert len(_asked(world)) == 1
-
-
 def test_without_a_terminal_it_needs_yes(world: World):
     """Where nobody can be asked nothing is stopped."""
     world.batch("clicks")
@@ -175,16 +130,3 @@ def test_what_ended_meanwhile_is_told(world: World, monkeypatch: pytest.MonkeyPa
     assert done.code == 1
     assert "its run ended meanwhile" in done.out
     assert _asked(world) == []
-
-
-def test_suspended_work_is_stopped_by_hand_all_the_same(world: World):
-    """A suspension stops what goes by itself; the person is told of it."""
-    world.batch("clicks")
-    world.run("apply", "--yes")
-    world.batch("clicks", suspend="true")
-
-    done = world.run("cancel", "clicks", "--yes")
-
-    assert done.code == 0
-    assert "the spec is suspended" in done.out
-    assert len(_asked(world)) == 1

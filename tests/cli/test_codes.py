@@ -113,6 +113,11 @@ def test_reconcile_ends_as_apply_does(world: World):
         (["-C", "nowhere", "plan"], "nowhere"),
         (["--only", "clicks", "schema"], "schema takes no --only"),
         (["completion", "tcsh"], "tcsh"),
+        (["retry", "clicks", "--yes", "--slot", "yesterday"], "2026-12-01T00:00:00Z"),
+        (["retry", "clicks", "--yes", "--slot", "2026-11-22T02:00:00Z"], "has no schedule"),
+        (["backfill", "clicks", "--yes", "--from", "2026-11-22T02:00", "--to", "2026-11-22T03:00:00Z"], "zone"),
+        (["resolve", "clicks"], "--abandon"),
+        (["cancel", "klicks", "--yes"], "Did you mean clicks?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.core.events import Intended, Resolved, Unclear
-from tests.builders import at, intended
+from tests.builders import at
 from tests.cli.doubt import Doubt, in_doubt, write
 from tests.cli.test_apply import _at_a_terminal
 from tests.cli.world import World, all_finished
@@ -96,69 +94,6 @@ def test_before_settling_only_force_decides(world: World):
     assert [event.forced for event in _resolved(world)] == [True]
 
 
-def test_a_day_later_it_is_decided_the_same_way(world: World):
-    """Held, since AWS may have forgotten it: the person is told so, and decides."""
-    doubt = in_doubt(world, "clicks", hours=25)
-
-    held = world.run("apply", "--yes")
-    done = world.run("resolve", "clicks", "--submit", "--yes")
-    world.run("apply", "--yes")
-
-    assert held.code == 3
-    assert done.code == 0
-    assert "may have forgotten" in done.out
-    assert [run.token for run in world.runs()] == [doubt.token]
-
-
-def test_several_runs_are_for_adopt(world: World, doubt: Doubt):
-    """Two runs carry the tag: it did run, so it is not sent again; it can be given up, and the runs stay."""
-    runs = {doubt.arrive(), doubt.arrive()}
-
-    again = world.run("resolve", "clicks", "--submit", "--yes", "--force")
-    given_up = world.run("resolve", "clicks", "--abandon", "--yes")
-
-    assert again.code == 1
-    assert "reconciler adopt clicks" in again.err
-    assert given_up.code == 0
-    assert "belong to nobody" in given_up.out
-    assert {run.id for run in world.runs()} == runs
-
-
-def test_a_listing_that_fails_is_not_absence(world: World, doubt: Doubt):
-    """A queue that cannot be listed proves nothing: only --force decides then."""
-    world.aws.configure(queues=["other"])
-
-    refused = world.run("resolve", "clicks", "--submit", "--yes")
-    forced = world.run("resolve", "clicks", "--submit", "--yes", "--force")
-
-    assert refused.code == 1
-    assert "looking for its run failed" in refused.err
-    assert forced.code == 0
-
-
-def test_there_must_be_something_to_decide(world: World):
-    """A spec that is submitted, one that never was, and a name that nobody knows."""
-    world.batch("clicks")
-    never = world.run("resolve", "clicks", "--submit", "--yes")
-    world.run("apply", "--yes")
-    submitted = world.run("resolve", "clicks", "--abandon", "--yes")
-    unknown = world.run("resolve", "klicks", "--abandon", "--yes")
-
-    assert (never.code, submitted.code, unknown.code) == (1, 1, 64)
-    assert "nothing of it was sent" in never.err
-    assert "clicks, generation 1, is submitted" in submitted.err
-    assert "Did you mean clicks?" in unknown.err
-    assert _resolved(world) == []
-
-
-def test_one_of_the_two_must_be_said(world: World, doubt: Doubt):
-    """Without --submit or --abandon it is wrong usage."""
-    done = world.run("resolve", "clicks")
-
-    assert done.code == 64
-    assert "--abandon" in done.err
-
-
 def test_without_a_terminal_it_needs_yes(world: World, doubt: Doubt):
     """Where nobody can be asked nothing is recorded."""
     done = world.run("resolve", "clicks", "--submit")
@@ -223,23 +158,6 @@ def test_history_tells_who_decided(world: World, doubt: Doubt):
     assert "resolved" in told
     assert "gone" in told
     assert "decided: submit" in told
-
-
-def test_of_several_unresolved_the_token_says_which(world: World, doubt: Doubt):
-    """Without it the newest is meant; its beginning is enough, and one that none has is an error that names them."""
-    log = world.log()
-    first = log.recorded.by_token[doubt.token]
-    second = replace(intended(), at=first.first_intent_at, name="clicks", token="r1-beef", digest=first.digest)
-    write(world, replace(second, generation=2, locate=first.locate, request=doubt.sent))
-    log.close()
-
-    wrong = world.run("resolve", "clicks", "--abandon", "--yes", "--token", "r1-none")
-    older = world.run("resolve", "clicks", "--abandon", "--yes", "--token", doubt.token[:12])
-    newer = world.run("resolve", "clicks", "--abandon", "--yes")
-
-    assert (wrong.code, older.code, newer.code) == (1, 0, 0)
-    assert "r1-beef" in wrong.err
-    assert [event.token for event in _resolved(world)] == [doubt.token, "r1-beef"]
 
 
 @pytest.mark.parametrize("command", [("resolve", "clicks", "--submit"), ("cancel", "clicks"), ("adopt", "clicks", "x")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.events import RetryAsked
-from tests.cli.doubt import in_doubt, terminated_by_others
+from tests.cli.doubt import terminated_by_others
 from tests.cli.world import World, batch_text
 
 
@@ -78,57 +78,6 @@ def test_what_aws_rejected_is_tried_again(world: World):
 
     assert done.code == 0, done.err
     assert applied.actions("outcome", "attempt") == [("submitted", 2)]
-
-
-def test_asked_twice_it_is_one_retry(world: World):
-    """The second command says so, and records nothing."""
-    _failed(world)
-
-    world.run("retry", "clicks", "--yes")
-    again = world.run("retry", "clicks", "--yes")
-
-    assert again.code == 0
-    assert "a retry was asked for" in again.out
-    assert len(_asked(world)) == 1
-
-
-def test_what_is_in_sync_or_running_is_not_retried(world: World):
-    """The sentence says why, and what to do instead."""
-    world.batch("clicks")
-    never = world.run("retry", "clicks", "--yes")
-    world.run("apply", "--yes")
-    running = world.run("retry", "clicks", "--yes")
-    world.aws.finish(world.runs()[0].id, "succeeded")
-    succeeded = world.run("retry", "clicks", "--yes")
-    world.batch("clicks", "B")
-    changed = world.run("retry", "clicks", "--yes")
-
-    assert {done.code for done in (never, running, succeeded, changed)} == {1}
-    assert "the next apply does" in never.err
-    assert "is running" in running.err
-    assert "raise spec.revision" in succeeded.err
-    assert "asks for something else" in changed.err
-    assert _asked(world) == []
-
-
-def test_an_unknown_is_decided_first(world: World):
-    """A retry is another submission: while the first may run, it would be a second run."""
-    in_doubt(world, "clicks")
-
-    done = world.run("retry", "clicks", "--yes")
-
-    assert done.code == 1
-    assert "its outcome is unknown" in done.err
-    assert _asked(world) == []
-
-
-def test_a_slot_is_for_scheduled_specs(world: World):
-    """--slot of a spec without a schedule is wrong usage, and so is what is no time."""
-    _failed(world)
-
-    assert world.run("retry", "clicks", "--yes", "--slot", "2026-11-22T02:00:00Z").code == 64
-    assert world.run("retry", "clicks", "--yes", "--slot", "yesterday").code == 64
-    assert _asked(world) == []
 
 
 def test_what_moved_since_it_was_shown_is_not_retried(world: World, monkeypatch: pytest.MonkeyPatch):

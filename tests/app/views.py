@@ -1,0 +1,103 @@
+"""Specs as an operator's decision sees them, from events and without AWS or a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+from reconciler.app.decisions import Decision, SpecView
+from reconciler.app.reconcile import PassInputs
+from reconciler.apply.effects import Append, Reading, Steps
+from reconciler.core import events as e
+from reconciler.core.decide import plan
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.ports import RunFacts, RunReport
+from tests.builders import NOW, PLACE, at, desired, recorded, spec
+
+SETTLE_SECONDS = 900
+
+
+@dataclass
+class FakeAws:
+    """Describes the runs that it is given, in one place; the clock is right."""
+
+    runs: Mapping[str, RunFacts]
+
+    def inventory(self, _kind: str) -> FakeAws:
+        """Returns itself: as `ports.Inventory` of every kind."""
+        return self
+
+    def described(self, _locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
+        """Returns the runs with these ids."""
+        return {run_id: self.runs[run_id] for run_id in run_ids if run_id in self.runs}
+
+    def place(self, _locate: Mapping[str, str]) -> str:
+        """Returns the name of the one place."""
+        return "queue etl"
+
+    def check_clock(self) -> None:
+        """Finds the clock right."""
+
+
+@dataclass
+class FakeSession:
+    """The parts of `app.session.Session` that decisions use."""
+
+    aws: FakeAws
+    suspend: object = False
+    place: object = PLACE
+    environ: Mapping[str, str] = field(default_factory=lambda: {"GITHUB_ACTOR": "tests"})
+    root: object = None
+
+    def now(self) -> datetime:
+        """Returns the time of the tests."""
+        return NOW
+
+    @property
+    def target(self) -> object:
+        """The target, with its settling time."""
+        return SimpleNamespace(settleSeconds=SETTLE_SECONDS)
+
+    @property
+    def project(self) -> object:
+        """The project, suspended or not."""
+        return SimpleNamespace(spec=SimpleNamespace(suspend=self.suspend))
+
+
+def view(
+    *events: e.Event,
+    specs: Sequence[DesiredSpec] | None = None,
+    runs: Sequence[RunFacts] = (),
+    found: Mapping[str, tuple[str, ...]] | None = None,
+    look_errors: Mapping[str, str] | None = None,
+) -> SpecView:
+    """Returns the view of `orders`: what is recorded of it, what git asks for, the runs that AWS can describe, and what
+    the look of this pass found."""
+    state = recorded(*events)
+    state.found.update(found or {})
+    state.look_errors.update(look_errors or {})
+    asked = [spec()] if specs is None else specs
+    session = FakeSession(FakeAws({run.run_id: run for run in runs}))
+    inputs = PassInputs({each.name: each for each in asked}, frozenset({"orders"}), state)
+    return SpecView(cast("Any", session), "orders", inputs, plan(desired(*asked), state, NOW))
+
+
+def run_facts(run_id: str, tags: Mapping[str, str] | None = None) -> RunFacts:
+    """Returns a running Batch job as AWS describes it."""
+    report = RunReport(known=True, state="running", aws_state="RUNNING")
+    return RunFacts(run_id, "orders", tags or {}, at(-600), report)
+
+
+def events_of(decision: Decision) -> list[tuple[e.Event, ...]]:
+    """Returns the events that each step of a decision appends, from the effects that it asks for."""
+    return [_appended(steps) for steps in decision.steps]
+
+
+def _appended(steps: Steps) -> tuple[e.Event, ...]:
+    effect = next(steps)
+    while not isinstance(effect, Append):
+        effect = steps.send(Reading(NOW.timestamp(), 0.0))
+    return tuple(effect.events)
