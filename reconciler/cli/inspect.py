@@ -92,10 +92,9 @@ def graph(options: CommandOptions, output_format: str) -> int:
     from reconciler.specs.load import load
     from reconciler.specs.project import find_root, read_project
 
-    root = find_root(options.directory, Path.cwd())
-    project = read_project(root).project
-    target = target_name(options, os.environ, project.spec.defaultTarget, project.spec.targets)
-    specs = load(root, targets=[target], warn=False).specs[target]
+    file = read_project(find_root(options.directory, Path.cwd()))
+    target = target_name(options, os.environ, file.project.spec.defaultTarget, file.project.spec.targets)
+    specs = load(file, targets=[target], warn=False).specs[target]
     selected = selected_names(options, specs, (), {})
     shown, arrows = specs, edges(specs)
     if selected is not None:

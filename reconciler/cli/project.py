@@ -63,11 +63,9 @@ def validate(options: CommandOptions, paths: tuple[Path, ...]) -> int:
     from reconciler.specs.load import load
     from reconciler.specs.project import find_root, read_project
 
-    root = find_root(options.directory, Path.cwd())
-    targets = None
-    if options.target is not None:
-        targets = [target_name(options, {}, None, read_project(root).project.spec.targets)]
-    loaded = load(root, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
+    file = read_project(find_root(options.directory, Path.cwd()))
+    targets = [target_name(options, {}, None, file.project.spec.targets)] if options.target is not None else None
+    loaded = load(file, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
     print_problems(loaded.warnings)
     out(f"{count(loaded.count, 'spec')} valid")
     return DONE

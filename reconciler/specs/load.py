@@ -15,7 +15,7 @@ from reconciler.specs.json_reader import json_documents
 from reconciler.specs.locations import SourceText
 from reconciler.specs.messages import suggestion
 from reconciler.specs.problems import TooMany, View, at, unreadable
-from reconciler.specs.project import ProjectFile, read_project
+from reconciler.specs.project import ProjectFile
 from reconciler.specs.references import dependency_problems, duplicates
 from reconciler.specs.spec import ReadSpec, SpecReader
 from reconciler.specs.yaml_reader import yaml_documents
@@ -29,15 +29,13 @@ class Loaded:
     location. `count` is the number of specs, of the chosen files if files were chosen.
     """
 
-    root: Path
-    project: Project
     specs: Mapping[str, Mapping[str, DesiredSpec]]
     warnings: tuple[Problem, ...]
     count: int
 
 
 def load(
-    project: Path | ProjectFile,
+    file: ProjectFile,
     targets: Sequence[str] | None = None,
     only_paths: Sequence[Path] | None = None,
     *,
@@ -45,16 +43,13 @@ def load(
 ) -> Loaded:
     """Reads the specs of a project for some of its targets (`None`: all of them); `warn` looks for warnings too.
 
-    `project` is the project file as `read_project` returned it, or the folder to read it from. With `only_paths` the
-    whole project is read, but only the problems, warnings and specs of these files, and of the files below these
-    folders, count. Raises `SpecErrors` with everything that is wrong, and `UsageError` for targets and paths that the
-    project does not have.
+    With `only_paths` the whole project is read, but only the problems, warnings and specs of these files, and of the
+    files below these folders, count. Raises `SpecErrors` with everything that is wrong, and `UsageError` for targets
+    and paths that the project does not have.
     """
-    root = project if isinstance(project, Path) else project.root
-    chosen = chosen_files(root, only_paths) if only_paths is not None else None
-    file = read_project(root) if isinstance(project, Path) else project
+    chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
-    real_root = root.resolve()  # a link to the project that is changed meanwhile does not change this reading
+    real_root = file.root.resolve()  # a link to the project that is changed meanwhile does not change this reading
     files = find_files(real_root, file.patterns)
     problems = list(files.problems)
     specs = list(_read_specs(real_root, files.paths, SpecReader(file.project, names, warn=warn), problems))
@@ -70,7 +65,7 @@ def load(
     if chosen is None:
         warnings.update(file.unused(files.paths))
     ordered = tuple(sorted(warnings, key=Problem.order))
-    return Loaded(root, file.project, _by_target(specs, names), ordered, len(counted))
+    return Loaded(_by_target(specs, names), ordered, len(counted))
 
 
 def _targets(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ import pytest
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.errors import SpecErrors
-from reconciler.specs.load import load
+from reconciler.specs import load as loading
+from reconciler.specs.project import read_project
 
 PROJECT = """\
 apiVersion: reconciler/v1
@@ -52,6 +53,11 @@ def write(root: Path, files: Mapping[str, str | bytes] | None = None, project: s
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(text if isinstance(text, bytes) else text.encode())
     return root
+
+
+def load(root: Path, **options: Any) -> loading.Loaded:
+    """Reads a project, its project file included."""
+    return loading.load(read_project(root), **options)
 
 
 def problems(root: Path, **options: Any) -> list[str]:

@@ -7,8 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import Problem, SpecErrors
-from reconciler.specs.load import load
-from tests.specs.builders import dumped, wrapped, write
+from tests.specs.builders import dumped, load, wrapped, write
 
 BATCH = {
     "jobQueue": "q",

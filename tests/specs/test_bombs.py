@@ -10,8 +10,7 @@ from reconciler.render.problems import problems_text
 from reconciler.specs.document import MOST_PROBLEMS
 from reconciler.specs.files import MOST_BYTES
 from reconciler.specs.globs import expanded, matches
-from reconciler.specs.load import load
-from tests.specs.builders import PROJECT, batch, problems, write
+from tests.specs.builders import PROJECT, batch, load, problems, write
 
 SPEC = batch("a")
 SMALL, WHOLE = MOST_BYTES // 8, MOST_BYTES  # what is quadratic takes minutes for the one, and hours for the other

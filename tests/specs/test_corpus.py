@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import SpecErrors
-from reconciler.specs.load import load
 from reconciler.specs.placeholders import escape
-from tests.specs.builders import dumped, wrapped, write
+from tests.specs.builders import dumped, load, wrapped, write
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 KINDS = {"emr_serverless": "EmrServerlessJobRun", "batch": "BatchJob"}

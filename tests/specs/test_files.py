@@ -12,9 +12,8 @@ import pytest
 from reconciler.errors import UsageError
 from reconciler.specs.files import MOST_BYTES
 from reconciler.specs.globs import expanded, matches, may_hold
-from reconciler.specs.load import load
 from reconciler.specs.project import find_root
-from tests.specs.builders import PROJECT, batch, problems, write
+from tests.specs.builders import PROJECT, batch, load, problems, write
 
 NOBODY = 65534
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import SpecErrors
-from reconciler.specs.load import load
+from tests.specs.builders import load
 
 GOLDEN = Path(__file__).parent / "golden"
 

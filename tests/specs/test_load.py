@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.desired import Source
 from reconciler.errors import SpecErrors, UsageError
-from reconciler.specs.load import load
-from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, problems, warnings, wrapped, write
+from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, load, problems, warnings, wrapped, write
 
 EMR = """\
 apiVersion: reconciler/v1

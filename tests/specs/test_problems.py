@@ -4,9 +4,8 @@ import pytest
 
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
-from reconciler.specs.load import load
 from reconciler.specs.secret_lines import hidden_message
-from tests.specs.builders import batch, write
+from tests.specs.builders import batch, load, write
 
 ENVIRONMENT = "containerOverrides:\n  environment:\n    - "
 JSON_SPEC = (

@@ -3,8 +3,9 @@
 import pytest
 
 from reconciler.errors import ReconcilerError, UsageError
-from reconciler.specs.load import load
+from reconciler.specs.project import read_project
 from reconciler.specs.scaffold import init
+from tests.specs.builders import load
 
 
 def test_a_new_project_is_valid(tmp_path):
@@ -12,7 +13,7 @@ def test_a_new_project_is_valid(tmp_path):
     files = init(tmp_path / "shop", "shop")
     assert all(path.is_file() for path in files)
     loaded = load(tmp_path / "shop")
-    assert ("shop", 2, ()) == (loaded.project.name, loaded.count, loaded.warnings)
+    assert ("shop", 2, ()) == (read_project(tmp_path / "shop").project.name, loaded.count, loaded.warnings)
     assert {"EmrServerlessJobRun", "BatchJob"} == {spec.kind for spec in loaded.specs["local"].values()}
 
 
@@ -20,7 +21,7 @@ def test_a_new_project_is_valid(tmp_path):
 def test_a_project_is_called_like_its_folder(tmp_path, folder, name):
     """Without a name the folder's is taken, as far as it can be one."""
     init(tmp_path / folder)
-    assert name == load(tmp_path / folder).project.name
+    assert name == read_project(tmp_path / folder).project.name
 
 
 def test_nothing_is_overwritten(tmp_path):
