@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.core import events as e
-from reconciler.core.desired import Desired, DesiredSpec, Source
+from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.fold import fold
-from reconciler.core.identity import Place, client_token, digest
+from reconciler.core.identity import Content, Place, Source, SubmissionKey, client_token, digest
 from reconciler.core.state import Recorded
 from reconciler.core.times import time_text
 from reconciler.model.spec import Policy
@@ -45,13 +46,28 @@ def spec(
         "name": name,
         "kind": "BatchJob",
         "digest": digest("BatchJob", chosen.revision, asked),
+        "revision": chosen.revision,
         "request": asked,
+        "deletion_policy": chosen.deletionPolicy,
         "policy": chosen,
         "source": Source(f"{name}.yaml", 1),
         "labels": {},
-        "locate": {"jobQueue": "etl", "jobName": name},
+        "location": {"jobQueue": "etl", "jobName": name},
     }
-    return DesiredSpec(**{**fields, **more})
+    return DesiredSpec(**composed({**fields, **more}))
+
+
+KEY = ("name", "generation", "slot", "attempt")
+CONTENT = tuple(field.name for field in dataclass_fields(Content))
+
+
+def composed(flat: Mapping[str, Any], *, key: bool = False) -> dict[str, Any]:
+    """Keywords with the fields of the content, and of the key, put together."""
+    content = {name: flat[name] for name in CONTENT if name in flat}
+    rest = {name: value for name, value in flat.items() if name not in CONTENT}
+    if key:
+        rest["key"] = SubmissionKey(**{name: rest.pop(name) for name in KEY if name in rest})
+    return {**rest, "content": Content(**content)}
 
 
 def desired(*specs: DesiredSpec, **more: Any) -> Desired:
@@ -67,7 +83,7 @@ def desired(*specs: DesiredSpec, **more: Any) -> Desired:
 def token(content: str = "A", generation: int = 1, name: str = "orders", revision: int = 1) -> str:
     """The client token of a generation of `spec(content, name)`."""
     content_digest = digest("BatchJob", revision, request(content, jobName=name))
-    return client_token(PLACE, "BatchJob", name, generation, None, 1, content_digest)
+    return client_token(PLACE, "BatchJob", SubmissionKey(name, generation), content_digest)
 
 
 def intended(
@@ -87,16 +103,16 @@ def intended(
         "digest": digest("BatchJob", revision, asked),
         "revision": revision,
         "request": asked,
-        "locate": {"jobQueue": "etl", "jobName": name},
+        "location": {"jobQueue": "etl", "jobName": name},
         "not_after": at(seconds + 30),
         "owner": "here:1:x",
         "reason": "new",
         "deletion_policy": "Orphan",
-        "source": {"path": f"{name}.yaml", "line": 1},
+        "source": Source(f"{name}.yaml", 1),
         "actor": "tests",
         "tool_version": "0.1.0",
     }
-    return e.Intended(**{**fields, **more})
+    return e.Intended(**composed({**fields, **more}, key=True))
 
 
 def taken(
@@ -113,28 +129,28 @@ def taken(
         "digest": digest("BatchJob", 1, asked),
         "revision": 1,
         "request": asked,
-        "locate": {"jobQueue": "etl", "jobName": name},
+        "location": {"jobQueue": "etl", "jobName": name},
         "run_id": f"run-{generation}",
         "deletion_policy": "Orphan",
-        "source": {"path": f"{name}.yaml", "line": 1},
+        "source": Source(f"{name}.yaml", 1),
         "actor": "tests",
         "tool_version": "0.1.0",
     }
-    return e.ManuallyAdopted(**{**fields, **more})
+    return e.ManuallyAdopted(**composed({**fields, **more}, key=True))
 
 
 def slot_intended(slot: str, content: str = "A", name: str = "orders", *, attempt: int = 1, **more: Any) -> e.Intended:
     """The intent of a first send for a slot, an hour ago."""
     content_digest = digest("BatchJob", 1, request(content, jobName=name))
-    slot_token = client_token(PLACE, "BatchJob", name, None, slot, attempt, content_digest)
-    intent = intended(content, 1, name, token=slot_token, attempt=attempt, **{"reason": "slot-due", **more})
-    return replace(intent, generation=None, slot=slot)
+    key = SubmissionKey(name, slot=slot, attempt=attempt)
+    slot_token = client_token(PLACE, "BatchJob", key, content_digest)
+    return replace(intended(content, 1, name, token=slot_token, **{"reason": "slot-due", **more}), key=key)
 
 
 def outcome(kind: str, intent: e.Intended, *, send: int = 1, seconds: float = -3590, **more: Any) -> e.SubmissionEvent:
     """An event that follows an intent, by its type's name, with one default for each field."""
     base: dict[str, Any] = {"at": at(seconds), "name": intent.name, "token": intent.token}
-    run_id = more.pop("run_id", f"run-{intent.generation}")
+    run_id = more.pop("run_id", f"run-{intent.key.generation}")
     match kind:
         case "submitted":
             return e.Submitted(**base, send=send, run_id=run_id, **more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
@@ -11,9 +11,10 @@ from reconciler.app.decisions import Decision, SpecView, chosen_submission, doub
 from reconciler.app.resolve import unsettled
 from reconciler.core.desired import Desired
 from reconciler.core.events import ManuallyAdopted
+from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.ports import RunReport
-from reconciler.core.submits import SpecContext, first_attempt, next_attempt
+from reconciler.core.submits import SpecContext, submit
 from reconciler.core.times import is_slot, parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
@@ -39,7 +40,7 @@ class Claimed:
 
     facts: RunFacts
     report: RunReport
-    locate: Mapping[str, str]
+    location: Mapping[str, str]
 
     @property
     def token(self) -> str | None:
@@ -74,12 +75,14 @@ def described(sight: SpecView, run_id: str, waiting: Submission | None) -> Claim
     inventory = sight.session.aws.inventory(kind)
     if inventory is None:
         raise ReconcilerError(f"run {run_id} cannot be adopted: the service of {kind} does not describe runs by id")
-    facts = inventory.described(at.locate, [run_id]).get(run_id)
+    facts = inventory.described(at.content.location, [run_id]).get(run_id)
     if facts is None:
-        raise ReconcilerError(f"AWS knows no run {run_id} ({kind}, {inventory.place(at.locate)}): nothing was recorded")
+        raise ReconcilerError(
+            f"AWS knows no run {run_id} ({kind}, {inventory.place(at.content.location)}): nothing was recorded"
+        )
     if not isinstance(facts.report, RunReport):
         raise ReconcilerError(f"run {run_id}: {facts.report}")
-    return Claimed(facts, facts.report, at.locate)
+    return Claimed(facts, facts.report, at.content.location)
 
 
 def allowed_to(sight: SpecView, run: Claimed, *, force: bool) -> Precondition:
@@ -235,39 +238,29 @@ def _counted(sight: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
     if policy.schedule is None:
         if slot is not None:
             raise ReconcilerError(f"{spec.name} has no schedule, and so no slots: leave --slot out")
-        return first_attempt(case, Reason.NEW, generation=sight.record.next_generation)
+        return submit(case, SubmissionKey(spec.name, sight.record.next_generation), Reason.NEW)
     if slot is None:
         raise ReconcilerError(f"{spec.name} has a schedule: say with --slot which of its slots the run stands for")
     if not is_slot(policy.schedule, policy.timeZone, slot) or parse_time(slot) > session.now():
         raise ReconcilerError(f"{slot} is no slot of {policy.schedule!r} ({policy.timeZone}) that is past")
-    earlier = [s for s in sight.record.submissions if s.slot == slot]
-    if not earlier:
-        return first_attempt(case, Reason.SLOT_DUE, slot=slot)
-    return next_attempt(case, earlier[-1], 1 + max(s.attempt for s in earlier), Reason.SLOT_DUE)
+    attempt = 1 + max((s.attempt for s in sight.record.submissions if s.slot == slot), default=0)
+    return submit(case, SubmissionKey(spec.name, slot=slot, attempt=attempt), Reason.SLOT_DUE)
 
 
 def _taken(sight: SpecView, counted: Action, run: Claimed, mine: Operator) -> Callable[[str], ManuallyAdopted]:
-    plan = sight.plan
+    plan, key = sight.plan, counted.key
+    assert key is not None  # noqa: S101 - of a submit
 
     def event(at: str) -> ManuallyAdopted:
         return ManuallyAdopted(
             at=at,
-            name=counted.name,
             token=counted.client_token or "",
             kind=counted.kind,
-            generation=counted.generation,
-            slot=counted.slot,
-            attempt=counted.attempt,
-            digest=counted.digest or "",
-            revision=counted.revision,
-            request=counted.request or {},
-            locate=dict(run.locate),
+            key=key,
+            content=replace(counted.content, location=run.location),
             run_id=run.facts.run_id,
             owner=run.owner,
             reason=mine.reason,
-            deletion_policy=counted.deletion_policy,
-            streaming=counted.streaming,
-            source={"path": counted.source.path, "line": counted.source.line} if counted.source else {},
             commit=plan.commit,
             uncommitted=plan.uncommitted or None,
             actor=mine.actor,

@@ -246,8 +246,7 @@ def hand(session: Session, reason: str | None) -> Operator:
 
 def which(submission: Submission) -> str:
     """``orders, generation 2``."""
-    run = f"slot {submission.slot}" if submission.slot else f"generation {submission.generation}"
-    return f"{submission.name}, {run}" + (f", attempt {submission.attempt}" if submission.attempt > 1 else "")
+    return str(submission.key)
 
 
 def doubt_facts(submission: Submission, recorded: Recorded, settle_seconds: int) -> Sequence[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING
@@ -14,13 +14,12 @@ from reconciler.core.events import Adopted, ManuallyAdopted, Observed
 from reconciler.core.fsck import (
     UNKNOWN_DIGEST,
     AwsInventory,
-    Identity,
     RebuiltSubmission,
     findings,
     numbered,
     rebuildable,
 )
-from reconciler.core.identity import client_token
+from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.submission import RunState
 from reconciler.core.times import parse_time, slots_between
 from reconciler.errors import ReconcilerError
@@ -72,8 +71,8 @@ class Inspection:
         newer, _ = rebuildable(name, self.recorded, self.stock)
         record, spec = self.recorded.spec(name), self.specs.get(name)
         used = {submission.key for submission in record.submissions}
-        identities = {} if spec is None else _identities(spec, self.session, newer)
-        free = {token: identity for token, identity in identities.items() if identity not in used}
+        keys = {} if spec is None else _keys(spec, self.session, newer)
+        free = {token: key for token, key in keys.items() if key not in used}
         first: dict[str | None, ListedRun] = {}
         for run in newer:
             first.setdefault(run.token, run)
@@ -87,35 +86,36 @@ def inspect(session: Session, since: str | None) -> Inspection:
     specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
     session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
-    wheres = [(spec.kind, spec.locate) for spec in specs.values()]
+    wheres = [(spec.kind, spec.content.location) for spec in specs.values()]
     session.aws.check()
     return Inspection(
         session, specs, recorded, take_stock(recorded, wheres, session.place, session.aws.inventory, since)
     )
 
 
-def _identities(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dict[str, Identity]:
+def _keys(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dict[str, SubmissionKey]:
     """Which of the runs' tokens are those of what the spec asks for now, and as which submission."""
-    found: dict[str, Identity] = {}
+    found: dict[str, SubmissionKey] = {}
     left = {run.token for run in runs if run.token is not None}
-    for generation, slot in _candidates(spec, runs):
+    for first in _candidates(spec, runs):
         for attempt in range(1, spec.policy.backoffLimit + RETRIES + 1):
             if not left:
                 return found
-            token = client_token(session.place, spec.kind, spec.name, generation, slot, attempt, spec.digest)
+            key = replace(first, attempt=attempt)
+            token = client_token(session.place, spec.kind, key, spec.digest)
             if token in left:
-                found[token] = (generation, slot, attempt)
+                found[token] = key
                 left.discard(token)
     return found
 
 
-def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[tuple[int | None, str | None]]:
+def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[SubmissionKey]:
     """The generations and slots that runs may be of: any of the first generations, and slots of the days before."""
     policy, created = spec.policy, [parse_time(run.created_at) for run in runs]
     if policy.schedule is not None and created:
         found = slots_between(policy.schedule, policy.timeZone, min(created) - SLOT_AGE, max(created), MOST_SLOTS)
-        yield from ((None, slot) for slot in found)
-    yield from ((generation, None) for generation in range(1, GENERATIONS + 1))
+        yield from (SubmissionKey(spec.name, slot=slot) for slot in found)
+    yield from (SubmissionKey(spec.name, generation) for generation in range(1, GENERATIONS + 1))
 
 
 def record(inspection: Inspection, made: Sequence[RebuiltSubmission], reason: str | None) -> None:
@@ -160,26 +160,19 @@ def _taken(
     """A run recorded again: as what the spec asks for now where its token proves it, else without its content."""
     run, place = made.run, inspection.session.place
     spec = inspection.specs.get(run.name)
-    content = spec if made.known else None
+    content = spec.content if spec else Content()
+    if spec is None or not made.known:
+        content = replace(content, digest=UNKNOWN_DIGEST, revision=0, request={})
     return ManuallyAdopted(
         at=at,
-        name=run.name,
         token=run.token or "",
         kind=run.kind,
-        generation=made.generation,
-        slot=made.slot,
-        attempt=made.attempt,
-        digest=content.digest if content else UNKNOWN_DIGEST,
-        revision=content.policy.revision if content else 0,
-        request=dict(content.request) if content else {},
-        locate=dict(run.locate),
+        key=made.key,
+        content=replace(content, location=run.location),
         run_id=run.run_id,
         owner=place.owner(run.name),
         reason=mine.reason or "rebuilt from tags",
-        deletion_policy=spec.policy.deletionPolicy if spec else "Orphan",
-        streaming=spec.streaming if spec else False,
-        source={"path": spec.source.path, "line": spec.source.line} if spec else {},
-        commit=commit if content else None,
+        commit=commit if spec is not None and made.known else None,
         actor=mine.actor,
         tool_version=__version__,
     )

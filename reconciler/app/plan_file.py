@@ -206,18 +206,17 @@ def _contradictions(action: Action, place: Place) -> Iterator[str]:
         yield from _token_contradictions(action, place)
     elif action.request != _rendered(action):
         yield "request"
-    elif action.digest != digest(action.kind, action.revision, action.template or action.request):
+    elif action.digest != digest(action.kind, action.content.revision, action.template or action.request):
         yield "digest"
-    elif dict(action.locate) != _locate(action):
+    elif dict(action.content.location) != _location(action):
         yield "location"
     else:
         yield from _token_contradictions(action, place)
 
 
 def _token_contradictions(action: Action, place: Place) -> Iterator[str]:
-    of = (action.generation, action.slot, action.attempt)
-    one = action.digest is not None and (action.generation is None) != (action.slot is None)
-    if not one or action.client_token != client_token(place, action.kind, action.name, *of, action.digest or ""):
+    key = action.key
+    if key is None or not action.digest or action.client_token != client_token(place, action.kind, key, action.digest):
         yield "client token"
 
 
@@ -229,7 +228,7 @@ def _rendered(action: Action) -> JSON:
     return kind_named(action.kind).with_runs(request, action.run_ids) if action.run_ids else request
 
 
-def _locate(action: Action) -> dict[str, str]:
+def _location(action: Action) -> dict[str, str]:
     request = action.request or {}
     return {field: request[field] for field in kind_named(action.kind).locate_fields if field in request}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.app.decisions import Decision, SpecView, hand, which
 from reconciler.core.retries import attempts_of, last_of
 from reconciler.core.submission import Phase, RunState
-from reconciler.core.times import parse_time, seconds_text, slots_between
+from reconciler.core.times import seconds_text, slots_between
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.render.decisions import DecisionSummary
 

@@ -100,10 +100,10 @@ def _look(kind: str, wanted: Wanted, world: World) -> object:
 
 
 def _cancel(effect: f.Cancel, world: World) -> str | None:
-    locate = world.ledger.recorded.by_token[effect.token].locate
+    location = world.ledger.recorded.by_token[effect.token].content.location
     sys.audit("reconciler.cancelling", effect.kind)
     try:
-        world.services(effect.kind).cancel(RunRef(effect.token, effect.run_id, locate), effect.reason)
+        world.services(effect.kind).cancel(RunRef(effect.token, effect.run_id, location), effect.reason)
     except ServiceError as error:
         return str(error)
     sys.audit("reconciler.cancelled", effect.kind)

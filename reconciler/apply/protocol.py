@@ -149,7 +149,7 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Steps:
 
     Where AWS takes our token the same send is repeated before each look, for a minute: its answer names the run (R6).
     """
-    wanted = Wanted(event.token, event.locate, intent.began or event.at)
+    wanted = Wanted(event.token, event.content.location, intent.began or event.at)
     number, last = event.send, outcome
     repeats = intent.idempotent and not _saw_our_token(outcome)
     for pause in LOOK_PAUSES:
@@ -223,8 +223,7 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
             return what_moved(action, recorded)
         if _hindered(action, known):
             return what_moved(action, recorded)
-        key = (action.generation, action.slot, action.attempt)
-        return what_moved(action, recorded) if any(s.key == key for s in known.submissions) else None
+        return what_moved(action, recorded) if any(s.key == action.key for s in known.submissions) else None
 
     return valid
 

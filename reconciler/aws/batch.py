@@ -54,7 +54,7 @@ def connect(aws: Aws) -> Service:
 
 
 class Batch:
-    """`ports.Service` and `ports.Inventory` of Batch jobs. `locate` holds ``jobQueue`` and ``jobName``.
+    """`ports.Service` and `ports.Inventory` of Batch jobs. `location` holds ``jobQueue`` and ``jobName``.
 
     The parent of an array is its run.
     """
@@ -87,7 +87,7 @@ class Batch:
         """Every job of the queue with the job's name, in any state, by its tag."""
         places: dict[tuple[str, str], list[Wanted]] = defaultdict(list)
         for want in wanted:
-            places[want.locate["jobQueue"], want.locate["jobName"]].append(want)
+            places[want.location["jobQueue"], want.location["jobName"]].append(want)
         with ThreadPoolExecutor(min(AT_ONCE, len(places) or 1)) as pool:
             answers = pool.map(self._found, places, places.values())
             return {token: answer for found in answers for token, answer in found.items()}
@@ -105,17 +105,17 @@ class Batch:
             return {want.token: str(error) for want in wanted}
         return {want.token: tagged.get(want.token, ()) for want in wanted}
 
-    def place(self, locate: Mapping[str, str]) -> str:
+    def place(self, location: Mapping[str, str]) -> str:
         """The job queue."""
-        return f"queue {locate['jobQueue']}"
+        return f"queue {location['jobQueue']}"
 
-    def listed(self, locate: Mapping[str, str], since: str | None) -> Sequence[str]:
+    def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
         """Every job of the queue, in any state, by the filter on the time of creation. Raises `ServiceError`."""
         moment = BEFORE_BATCH if since is None else parse_time(since)
         by_time = {"name": "AFTER_CREATED_AT", "values": [str(int(moment.timestamp() * 1000))]}
-        return list(dict.fromkeys(_listed(self._aws.asking(SERVICE), locate["jobQueue"], by_time)))
+        return list(dict.fromkeys(_listed(self._aws.asking(SERVICE), location["jobQueue"], by_time)))
 
-    def described(self, locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
+    def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
         """The jobs by DescribeJobs, in whatever queue they are. Raises `ServiceError`."""
         client = self._aws.asking(SERVICE)
         return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}

@@ -61,7 +61,7 @@ def connect(aws: Aws) -> Service:
 
 
 class EmrServerless:
-    """`ports.Service` and `ports.Inventory` of EMR Serverless job runs. `locate` holds ``applicationId``."""
+    """`ports.Service` and `ports.Inventory` of EMR Serverless job runs. `location` holds ``applicationId``."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -83,7 +83,7 @@ class EmrServerless:
             return {run.token: str(error) for run in runs}
         applications: dict[str, list[RunRef]] = defaultdict(list)
         for run in runs:
-            applications[run.locate["applicationId"]].append(run)
+            applications[run.location["applicationId"]].append(run)
         reports: dict[str, RunReport | str] = {}
         for application, mine in applications.items():
             listed = _live_runs(client, application, len(mine)) if len(mine) > FEW else {}
@@ -97,7 +97,7 @@ class EmrServerless:
         """Every run of the application since the first intent, in any state, by its tag."""
         applications: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
-            applications[want.locate["applicationId"]].append(want)
+            applications[want.location["applicationId"]].append(want)
         found: dict[str, Sequence[str] | str] = {}
         for application, mine in applications.items():
             try:
@@ -113,24 +113,24 @@ class EmrServerless:
         client = self._aws.asking(SERVICE)
         try:
             with reading("CancelJobRun"):
-                client.cancel_job_run(applicationId=run.locate["applicationId"], jobRunId=run.run_id)
+                client.cancel_job_run(applicationId=run.location["applicationId"], jobRunId=run.run_id)
         except ServiceError:
             report = _report(client, run)
             if isinstance(report, str) or not report.known or not _ending(report):
                 raise
 
-    def place(self, locate: Mapping[str, str]) -> str:
+    def place(self, location: Mapping[str, str]) -> str:
         """The application."""
-        return f"application {locate['applicationId']}"
+        return f"application {location['applicationId']}"
 
-    def listed(self, locate: Mapping[str, str], since: str | None) -> Sequence[str]:
+    def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
         """Every run of the application, in any state. Raises `ServiceError`."""
         after = {} if since is None else {"createdAtAfter": parse_time(since)}
-        return list(_all_runs(self._aws.asking(SERVICE), applicationId=locate["applicationId"], **after))
+        return list(_all_runs(self._aws.asking(SERVICE), applicationId=location["applicationId"], **after))
 
-    def described(self, locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
+    def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
         """The runs of one application by GetJobRun. Raises `ServiceError`."""
-        client, application = self._aws.asking(SERVICE), locate["applicationId"]
+        client, application = self._aws.asking(SERVICE), location["applicationId"]
         runs = _each(run_ids, lambda run_id: _known(client, application, run_id))
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
@@ -218,7 +218,7 @@ def _live_runs(client: Client, application: str, count: int) -> dict[str, RunRep
 
 def _report(client: Client, run: RunRef) -> RunReport | str:
     try:
-        return _report_of(_run(client, run.locate["applicationId"], run.run_id))
+        return _report_of(_run(client, run.location["applicationId"], run.run_id))
     except ServiceError as error:
         return RunReport(known=False) if error.code == NO_SUCH_RUN else str(error)
 

@@ -71,8 +71,8 @@ def _questions(recorded: Recorded, names: Container[str] | None) -> dict[str, _Q
 
 
 def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
-    refs = [RunRef(s.token, s.run_id, s.locate) for s in questions.live if s.run_id is not None]
-    wanted = [Wanted(s.token, s.locate, s.first_intent_at) for s in questions.unresolved]
+    refs = [RunRef(s.token, s.run_id, s.content.location) for s in questions.live if s.run_id is not None]
+    wanted = [Wanted(s.token, s.content.location, s.first_intent_at) for s in questions.unresolved]
     try:
         service = services(kind)
     except Exception as error:  # noqa: BLE001 - one service's failure is told for its runs and stops no other
@@ -149,7 +149,7 @@ def _new(submission: Submission, report: RunReport) -> bool:
 
 
 def _event(submission: Submission, report: RunReport, now: datetime) -> Observed:
-    ref = RunRef(submission.token, submission.run_id or "", submission.locate)
+    ref = RunRef(submission.token, submission.run_id or "", submission.content.location)
     return report.event(submission.name, ref, time_text(now))
 
 
@@ -163,22 +163,22 @@ def find_previous_runs(specs: Iterable[DesiredSpec], place: Place, services: Ser
     return _look(
         now,
         services,
-        ((spec.kind, token, spec.locate, spec.request) for spec in specs for _, token in tokens(spec, place)),
+        ((spec.kind, token, spec.content.location, spec.request) for spec in specs for _, token in tokens(spec, place)),
     )
 
 
 def look_for_tokens(actions: Iterable[Action], services: Services, now: datetime) -> Sighting:
     """The runs that carry the tokens of these submits. Nothing is raised, as above."""
-    return _look(now, services, ((a.kind, a.client_token or "", a.locate, a.request or {}) for a in actions))
+    return _look(now, services, ((a.kind, a.client_token or "", a.content.location, a.request or {}) for a in actions))
 
 
 def _look(now: datetime, services: Services, runs: Iterable[tuple[str, str, Mapping[str, str], JSON]]) -> Sighting:
     """One look for runs given as kind, token, place and request."""
     since = time_text(now - REMEMBERED)
     wanted: dict[str, list[Wanted]] = {}
-    for kind, token, locate, request in runs:
+    for kind, token, location, request in runs:
         name = request.get(kind_named(kind).name_field)
-        wanted.setdefault(kind, []).append(Wanted(token, locate, since, name))
+        wanted.setdefault(kind, []).append(Wanted(token, location, since, name))
     found: dict[str, tuple[str, ...]] = {}
     errors: dict[str, str] = {}
     for kind, looked_for in wanted.items():
@@ -194,7 +194,7 @@ Inventories = Callable[[str], Inventory | None]
 """The inventory of a kind, by the kind's name; `None` if its service offers none."""
 
 Where = tuple[str, Mapping[str, str]]
-"""A kind, and where a run of it is (`Submission.locate`)."""
+"""A kind, and where a run of it is (`Content.location`)."""
 
 
 @dataclass(slots=True)
@@ -203,7 +203,7 @@ class _Place:
 
     kind: str
     words: str
-    locate: Mapping[str, str]
+    location: Mapping[str, str]
     inventory: Inventory
     live: set[str] = field(default_factory=set)
 
@@ -221,10 +221,10 @@ def take_stock(
     for each in listed:
         inventory = each.inventory
         try:
-            run_ids = inventory.listed(each.locate, since)
-            described = inventory.described(each.locate, [run_id for run_id in run_ids if run_id not in known])
+            run_ids = inventory.listed(each.location, since)
+            described = inventory.described(each.location, [run_id for run_id in run_ids if run_id not in known])
             unseen = sorted(each.live - set(run_ids))
-            gone |= set(unseen) - set(inventory.described(each.locate, unseen) if unseen else ())
+            gone |= set(unseen) - set(inventory.described(each.location, unseen) if unseen else ())
         except ServiceError as error:
             places.append(ListedQueue(each.kind, each.words, error=str(error)))
             continue
@@ -242,15 +242,14 @@ def _places(
     """Each place once, by its description, with the live runs that should be in it; and the kinds without inventory."""
     found: dict[tuple[str, str], _Place] = {}
     unlisted: set[str] = set()
-    submissions = list(recorded.by_token.values())
-    wheres = [*((s.kind, s.locate, s.run_id if s.live else None) for s in submissions), *((*w, None) for w in specs)]
-    for kind, locate, live in wheres:
+    submissions = ((s.kind, s.content.location, s.run_id if s.live else None) for s in recorded.by_token.values())
+    for kind, location, live in (*submissions, *((*where, None) for where in specs)):
         inventory = inventories(kind)
         if inventory is None:
             unlisted.add(kind)
             continue
-        words = inventory.place(locate)
-        place = found.setdefault((kind, words), _Place(kind, words, locate, inventory))
+        words = inventory.place(location)
+        place = found.setdefault((kind, words), _Place(kind, words, location, inventory))
         if live is not None:
             place.live.add(live)
     return [found[key] for key in sorted(found)], tuple(sorted(unlisted))
@@ -268,7 +267,7 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
         run_id=facts.run_id,
         token=facts.tags.get(TOKEN_TAG),
         kind=where.kind,
-        locate=_locate(where, facts),
+        location=_location(where, facts),
         created_at=facts.created_at,
         state=told.state,
         aws_state=told.aws_state,
@@ -278,8 +277,8 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
     )
 
 
-def _locate(where: _Place, facts: RunFacts) -> Mapping[str, str]:
+def _location(where: _Place, facts: RunFacts) -> Mapping[str, str]:
     """Where the run is found again: in this place, and under its own name where that is a part of it."""
     field_of_name = kind_named(where.kind).name_field
-    named = field_of_name in where.locate and facts.name is not None
-    return {**where.locate, **({field_of_name: facts.name} if named and facts.name else {})}
+    named = field_of_name in where.location and facts.name is not None
+    return {**where.location, **({field_of_name: facts.name} if named and facts.name else {})}

@@ -248,7 +248,7 @@ def export(options: CommandOptions, after: int) -> int:
       reconciler ledger export -t prod --after 5120 >> ledger.jsonl
     """
     from reconciler.app.ledgers import ledger_site, opened_store
-    from reconciler.core.events import encode
+    from reconciler.core.event_codec import encode
     from reconciler.ledger.codec import walk
 
     site = ledger_site(options)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.core.identity import Place
+from reconciler.core.identity import Content, Place, Source
 from reconciler.core.state import SpecRecord
 from reconciler.core.times import parse_time
 from reconciler.model.base import JSON
@@ -16,31 +16,33 @@ from reconciler.model.spec import Policy, Suspension
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a spec is written: a path relative to the project folder with forward slashes, and its first line."""
-
-    path: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
 class DesiredSpec:
     """One spec as one target asks for it.
 
-    `request` is rendered and valid, with the name filled in, without our tags and token: field for field what the
-    spec asks AWS for. For a scheduled spec ``${run.slot}`` is left in it. `locate` are the fields by which its run is
-    found again.
+    The request of `content` is valid, with the name filled in: field for field what the spec asks AWS for. For a
+    scheduled spec ``${run.slot}`` is left in it.
     """
 
     name: str
     kind: str
-    digest: str
-    request: JSON
+    content: Content
     policy: Policy
-    source: Source
     labels: Mapping[str, str]
-    locate: Mapping[str, str]
-    streaming: bool = False
+
+    @property
+    def digest(self) -> str:
+        """The digest of its content."""
+        return self.content.digest
+
+    @property
+    def request(self) -> JSON:
+        """The request of its content."""
+        return self.content.request or {}
+
+    @property
+    def source(self) -> Source | None:
+        """Where it is written."""
+        return self.content.source
 
 
 class Ancestry(StrEnum):

@@ -1,109 +1,58 @@
-"""Whether the JSON form of an event holds what its fields are for: a ledger can be damaged, or forged, and what is
-built from it is trusted by everything above.
+"""Field types that are checked when an event is read: a ledger can be damaged, or forged, and everything above trusts
+what is built from it. In memory they are plain strings and numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from functools import cache
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
 from reconciler.core.times import parse_time
-from reconciler.model.base import nests_deeper
+from reconciler.model.base import JSON, nests_deeper
 
 DEEPEST = 100  # levels of a request; a spec has at most 64
 LARGEST = 2**53  # of a number: what JSON keeps exact everywhere
 MOST_TIMES = 1_000_000  # attempts and sends: delays and tokens are computed from them
 
-Check = Callable[[Any], bool]
-"""Whether a value, which is not `None`, fits."""
 
-TIMES = frozenset({"at", "not_after", "looked_at", "since", "started_at", "finished_at"})
-SLOTS = frozenset({"slot", "first", "last", "settled", "settled_slots"})
-FEW = frozenset({"attempt", "send", "backoff_limit"})
-
-
-def invalid_field(event_type: type, form: Mapping[str, Any]) -> str | None:
-    """The first field of a JSON form whose value no reconciler wrote, with what is due there; `None` where
-    all fit. `event_type` is the dataclass of the event, and has `form`'s fields."""
-    for name, optional, check, due in _checks(event_type):
-        value = form.get(name)
-        if value is None:
-            if name in form and not optional:
-                return f"{name}, which is null"
-        elif not check(value):
-            return f"{name}, which is not {due}"
-    return None
-
-
-@cache
-def _checks(event_type: type) -> tuple[tuple[str, bool, Check, str], ...]:
-    """Name, whether it may be null, check and what is due, for each field."""
-    return tuple(
-        (field.name, str(field.type).endswith("None"), *_check(field.name, str(field.type)))
-        for field in fields(event_type)
-    )
-
-
-def _check(name: str, annotation: str) -> tuple[Check, str]:
-    """What a field must hold, by its name and its annotation in `recorded.events`."""
-    base = annotation.removesuffix(" | None")
-    if name == "slots":
-        return _is_slots, "a list of times"
-    if name == "source":
-        return _is_source, "a path and a line"
-    if base == "str" and name in TIMES | SLOTS:
-        return _is_time, "a time"
-    if base == "int" and name in FEW:
-        return (lambda value: type(value) is int and 0 <= value <= MOST_TIMES), "a number that is possible there"
-    return _BY_ANNOTATION[base]
-
-
-def _is_time(value: object) -> bool:
+def _time(value: str) -> str:
     try:
-        return isinstance(value, str) and parse_time(value) is not None
+        parse_time(value)
     except (ValueError, OverflowError):
-        return False
+        raise ValueError("it must be a time") from None
+    return value
 
 
-def _is_text(value: object) -> bool:
-    """Text that can be written down again: half of a surrogate pair cannot."""
-    if not isinstance(value, str):
-        return False
-    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+def _shallow(value: JSON) -> JSON:
+    if nests_deeper(value, DEEPEST):
+        raise ValueError(f"it must not nest deeper than {DEEPEST} levels")
+    return value
 
 
-def _is_slots(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(map(_is_time, value))
+def _plain_dict(value: object) -> object:
+    if type(value) is not dict:
+        raise ValueError("it must be a mapping")
+    return value
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(map(_is_text, value))
+Text = Annotated[StrictStr, Field(min_length=0)]
+"""Text that can be written down again. The bound makes pydantic refuse half of a surrogate pair, which cannot."""
 
+Time = Annotated[StrictStr, AfterValidator(_time)]
+"""A time with a zone, ISO 8601."""
 
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict) and all(map(_is_text, value)) and all(map(_is_text, value.values()))
+Times = tuple[Time, ...]
+Texts = tuple[Text, ...]
 
+Number = Annotated[StrictInt, Field(ge=-LARGEST, le=LARGEST)]
 
-def _is_source(value: object) -> bool:
-    """Empty, or where the spec was: both are printed and neither is opened."""
-    if not isinstance(value, dict):
-        return False
-    return (
-        _is_text(value.get("path", "")) and type(value.get("line", 1)) is int and ("path" in value) == ("line" in value)
-    )
+Few = Annotated[StrictInt, Field(ge=0, le=MOST_TIMES)]
+"""A number of attempts or sends."""
 
+Flag = StrictBool
 
-def _is_json(value: object) -> bool:
-    return isinstance(value, dict) and not nests_deeper(value, DEEPEST)
+TextMapping = Annotated[Mapping[Text, Text], BeforeValidator(_plain_dict)]
 
-
-_BY_ANNOTATION: dict[str, tuple[Check, str]] = {
-    "str": (_is_text, "text"),
-    "int": (lambda value: type(value) is int and abs(value) <= LARGEST, "a whole number"),
-    "bool": (lambda value: type(value) is bool, "true or false"),
-    "JSON": (_is_json, "a mapping"),
-    "Mapping[str, str]": (_is_mapping, "a mapping of texts"),
-    "tuple[str, ...]": (_is_texts, "a list of texts"),
-}
+Request = Annotated[JSON, AfterValidator(_shallow)]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from functools import cache
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from reconciler.core.event_fields import invalid_field
-from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
+from reconciler.core.event_fields import Few, Flag, Number, Request, Text, Texts, Time, Times
+from reconciler.core.identity import Content, SubmissionKey
+from reconciler.errors import LedgerCorrupt
 from reconciler.model.base import JSON
-from reconciler.model.kind import MODULES
-
-NO_KIND = ""  # of events that have none
-_KINDS = frozenset({*MODULES, NO_KIND})
 
 FORMAT = 1
 """Version of the event format, pinned by the first event; a higher one is refused."""
@@ -24,7 +20,7 @@ class Event:
     """The base of all events. `at` is when it was written down, by the clock of the machine that wrote it."""
 
     type: ClassVar[str]
-    at: str
+    at: Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +28,12 @@ class Opened(Event):
     """The first event of every ledger: what it belongs to."""
 
     type: ClassVar[str] = "opened"
-    project: str
-    target: str
-    account: str
-    region: str
-    format: int
-    tool_version: str
+    project: Text
+    target: Text
+    account: Text
+    region: Text
+    format: Number
+    tool_version: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,85 +45,29 @@ class Renamed(Event):
     """
 
     type: ClassVar[str] = "renamed"
-    project: str
-    target: str
-    account: str
-    region: str
-    ledger: str
-    positions: int
-    head: str
-    actor: str
-    tool_version: str
+    project: Text
+    target: Text
+    account: Text
+    region: Text
+    ledger: Text
+    positions: Number
+    head: Text
+    actor: Text
+    tool_version: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecEvent(Event):
     """An event of one spec."""
 
-    name: str
+    name: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionEvent(SpecEvent):
     """An event of one submission, known by its token."""
 
-    token: str
-
-
-@cache
-def event_types() -> dict[str, type[Event]]:
-    """Every type that the ledger can hold, by its name there; `events` has them."""
-    found: dict[str, type[Event]] = {}
-    pending = [Event]
-    while pending:
-        for child in pending.pop().__subclasses__():
-            pending.append(child)
-            if "type" in child.__dict__:
-                found[child.type] = child
-    return found
-
-
-@cache
-def _fields(type_name: str) -> tuple[tuple[str, bool], ...]:
-    """Field names of an event type, and whether each must be there."""
-    return tuple((field.name, field.default is MISSING) for field in fields(event_types()[type_name]))
-
-
-def encode(event: Event) -> JSON:
-    """The JSON form of an event."""
-    form: JSON = {"type": event.type}
-    for name, _ in _fields(event.type):
-        value = getattr(event, name)
-        if value is not None:
-            form[name] = value
-    return form
-
-
-def decode(form: Mapping[str, Any]) -> Event:
-    """The event that a JSON form stands for.
-
-    Unknown optional fields of a known type are passed over. Raises `LedgerFormatNewer` for a type that is not known,
-    `LedgerCorrupt` for a missing field, and for a value that its field cannot hold.
-    """
-    event_type = event_types().get(form.get("type", ""))
-    if event_type is None:
-        raise LedgerFormatNewer(
-            f"the ledger holds an event of type {form.get('type')!r}, which this version does not know: "
-            "it was written by a newer reconciler. Upgrade to that version."
-        )
-    known = _fields(event_type.type)
-    missing = [name for name, required in known if required and name not in form]
-    if missing:
-        raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger lacks {', '.join(missing)}")
-    wrong = invalid_field(event_type, form)
-    if wrong is not None:
-        raise LedgerCorrupt(f"a {event_type.type!r} event of the ledger has {wrong}")
-    if form.get("kind", NO_KIND) not in _KINDS:
-        raise LedgerFormatNewer(
-            f"the ledger holds an event of kind {form['kind']!r}, which this version does not know: "
-            "it was written by a newer reconciler. Upgrade to that version."
-        )
-    return event_type(**{name: form[name] for name, _ in known if name in form})
+    token: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +79,12 @@ class ScheduledSince(SpecEvent):
     """
 
     type: ClassVar[str] = "scheduled-since"
-    kind: str
-    since: str
-    schedule: str
-    time_zone: str
-    stopped: str | None = None
-    actor: str | None = None
+    kind: Text
+    since: Time
+    schedule: Text
+    time_zone: Text
+    stopped: Text | None = None
+    actor: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +97,12 @@ class Missed(SpecEvent):
     """
 
     type: ClassVar[str] = "missed"
-    first: str
-    last: str
-    count: int | None = None
-    slots: tuple[str, ...] | None = None
-    reason: str
-    settled: str | None = None
+    first: Time
+    last: Time
+    count: Number | None = None
+    slots: Times | None = None
+    reason: Text
+    settled: Time | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,9 +110,9 @@ class BackfillAsked(SpecEvent):
     """A person asks for runs of past slots, in this order, each once more whatever became of it before."""
 
     type: ClassVar[str] = "backfill-asked"
-    slots: tuple[str, ...]
-    reason: str | None = None
-    actor: str
+    slots: Times
+    reason: Text | None = None
+    actor: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,64 +123,65 @@ class Notified(SpecEvent):
     """
 
     type: ClassVar[str] = "notified"
-    key: str
-    kinds: tuple[str, ...]
+    key: Text
+    kinds: Texts
 
-
-__all__ = [
-    "FORMAT",
-    "BackfillAsked",
-    "Event",
-    "Missed",
-    "Notified",
-    "Opened",
-    "Renamed",
-    "ScheduledSince",
-    "SpecEvent",
-    "SubmissionEvent",
-    "decode",
-    "encode",
-    "event_types",
-]
 
 BY_HAND = "hand"
 """`Adopted.by` where a person said which run it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intended(SubmissionEvent):
+class Beginning(SubmissionEvent):
+    """An event that begins a submission, and holds its request.
+
+    `uncommitted` says that the project had changes which `commit` does not hold. `wire` are the keys of the JSON form,
+    in which key and content are flat, in the order that they have had from the first release on.
+    """
+
+    wire: ClassVar[Sequence[str]]
+    name: Text = field(init=False, repr=False, compare=False)  # that of the key
+    kind: Text
+    key: SubmissionKey
+    content: Content
+    reason: Text | None = None
+    commit: Text | None = None
+    uncommitted: Flag | None = None
+    actor: Text
+    tool_version: Text
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.key.name)
+
+    @property
+    def request(self) -> JSON:
+        """The request of the content."""
+        return self.content.request or {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intended(Beginning):
     """A send is about to be transmitted: written, durably, before the call (R1 of docs/protocol.md).
 
-    `request` is exactly what is transmitted. `not_after` is the time after which this send must not start. `locate`
-    holds the fields by which its run is found again; `source` is ``{"path", "line"}``; `owner` names the process.
-    `uncommitted` says that the project had changes which `commit` does not hold, `proven` that every earlier send was
-    proven absent before this one was intended. `backoff_limit` is the spec's at the time; `settled_slots` is the last
-    slot up to which every slot was dealt with before this one was intended.
+    The request of `content` is exactly what is transmitted. `not_after` is the time after which this send must not
+    start. `owner` names the process. `proven` says that every earlier send was proven absent before this one was
+    intended. `backoff_limit` is the spec's at the time; `settled_slots` is the last slot up to which every slot was
+    dealt with before this one was intended.
     """
 
     type: ClassVar[str] = "intended"
-    kind: str
-    generation: int | None = None
-    slot: str | None = None
-    attempt: int
-    send: int
-    digest: str
-    revision: int
-    request: JSON
-    locate: Mapping[str, str]
-    not_after: str
-    owner: str
-    reason: str
-    deletion_policy: str
-    streaming: bool = False
-    proven: bool | None = None
-    backoff_limit: int | None = None
-    settled_slots: str | None = None
-    source: JSON
-    commit: str | None = None
-    uncommitted: bool | None = None
-    actor: str
-    tool_version: str
+    wire: ClassVar[Sequence[str]] = (
+        "at", "name", "token", "kind", "generation", "slot", "attempt", "send", "digest", "revision", "request",
+        "locate", "not_after", "owner", "reason", "deletion_policy", "streaming", "proven", "backoff_limit",
+        "settled_slots", "source", "commit", "uncommitted", "actor", "tool_version",
+    )  # fmt: skip
+    send: Few
+    not_after: Time
+    owner: Text
+    reason: Text
+    proven: Flag | None = None
+    backoff_limit: Few | None = None
+    settled_slots: Time | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,9 +189,9 @@ class Submitted(SubmissionEvent):
     """AWS accepted the send: `run_id` is its job run or job id."""
 
     type: ClassVar[str] = "submitted"
-    send: int
-    run_id: str
-    arn: str | None = None
+    send: Few
+    run_id: Text
+    arn: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,10 +202,10 @@ class Unsent(SubmissionEvent):
     """
 
     type: ClassVar[str] = "unsent"
-    send: int
-    code: str
-    message: str
-    refused: bool = False
+    send: Few
+    code: Text
+    message: Text
+    refused: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,9 +213,9 @@ class Rejected(SubmissionEvent):
     """AWS said no to the content of this submission; sending it again would not help."""
 
     type: ClassVar[str] = "rejected"
-    send: int
-    code: str
-    message: str
+    send: Few
+    code: Text
+    message: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,10 +224,10 @@ class Unclear(SubmissionEvent):
     token, which ends repeats of the send."""
 
     type: ClassVar[str] = "unclear"
-    send: int
-    code: str
-    message: str
-    conflict: bool | None = None
+    send: Few
+    code: Text
+    message: Text
+    conflict: Flag | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,40 +235,29 @@ class Adopted(SubmissionEvent):
     """A run is this submission's: found by its tag, or, `by` ``hand``, said to be so by `actor` for `reason`."""
 
     type: ClassVar[str] = "adopted"
-    run_id: str
-    arn: str | None = None
-    by: str = "tag"
-    reason: str | None = None
-    actor: str | None = None
+    run_id: Text
+    arn: Text | None = None
+    by: Text = "tag"
+    reason: Text | None = None
+    actor: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManuallyAdopted(SubmissionEvent):
-    """A run that no intent stands for was made a spec's current submission by hand: nothing was sent.
+class ManuallyAdopted(Beginning):
+    """An operator made a run that no intent stands for a spec's current submission: nothing was sent.
 
-    `request` is what the spec asked for at the time, `digest` its digest, `owner` the spec whose tag the run carries,
-    ``PROJECT/TARGET/NAME``, `None` without one. The other fields are as in `Intended`.
+    `content` is what the spec asked for at the time, `owner` the spec whose tag the run carries,
+    ``PROJECT/TARGET/NAME``, `None` without one.
     """
 
     type: ClassVar[str] = "taken"
-    kind: str
-    generation: int | None = None
-    slot: str | None = None
-    attempt: int = 1
-    digest: str
-    revision: int
-    request: JSON
-    locate: Mapping[str, str]
-    run_id: str
-    owner: str | None = None
-    reason: str | None = None
-    deletion_policy: str
-    streaming: bool = False
-    source: JSON
-    commit: str | None = None
-    uncommitted: bool | None = None
-    actor: str
-    tool_version: str
+    wire: ClassVar[Sequence[str]] = (
+        "at", "name", "token", "kind", "generation", "slot", "attempt", "digest", "revision", "request", "locate",
+        "run_id", "owner", "reason", "deletion_policy", "streaming", "source", "commit", "uncommitted", "actor",
+        "tool_version",
+    )  # fmt: skip
+    run_id: Text
+    owner: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,11 +270,11 @@ class Resolved(SubmissionEvent):
     """
 
     type: ClassVar[str] = "resolved"
-    decision: str
-    send: int
-    reason: str | None = None
-    actor: str
-    forced: bool | None = None
+    decision: Text
+    send: Few
+    reason: Text | None = None
+    actor: Text
+    forced: Flag | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,7 +282,7 @@ class Conflicted(SubmissionEvent):
     """Several runs carry the tag of one submission: a person decides."""
 
     type: ClassVar[str] = "conflicted"
-    run_ids: tuple[str, ...]
+    run_ids: Texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,7 +290,7 @@ class Absent(SubmissionEvent):
     """A complete listing, begun at `looked_at`, held no run with the submission's tag."""
 
     type: ClassVar[str] = "absent"
-    looked_at: str
+    looked_at: Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,13 +309,13 @@ class Observed(SubmissionEvent):
     """
 
     type: ClassVar[str] = "observed"
-    run_id: str
-    state: str
-    aws_state: str
-    detail: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
-    usage: JSON | None = None
+    run_id: Text
+    state: Text
+    aws_state: Text
+    detail: Text | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    usage: Request | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,10 +327,10 @@ class CancelAsked(SubmissionEvent):
     """
 
     type: ClassVar[str] = "cancel-asked"
-    run_id: str | None = None
-    reason: str
-    actor: str
-    replacing: bool | None = None
+    run_id: Text | None = None
+    reason: Text
+    actor: Text
+    replacing: Flag | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,7 +338,7 @@ class CancelAccepted(SubmissionEvent):
     """AWS took the request to cancel; until this is written, a pass asks again, which AWS allows."""
 
     type: ClassVar[str] = "cancel-accepted"
-    run_id: str
+    run_id: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,8 +346,8 @@ class Unseen(SubmissionEvent):
     """AWS, asked at `looked_at` about a run that was live, did not know it."""
 
     type: ClassVar[str] = "unseen"
-    run_id: str
-    looked_at: str
+    run_id: Text
+    looked_at: Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -425,12 +355,8 @@ class RetryAsked(SubmissionEvent):
     """A person asks for a fresh attempt of what this submission stands for, its newest one, whatever its end was."""
 
     type: ClassVar[str] = "retry-asked"
-    reason: str | None = None
-    actor: str
-
-
-Beginning = Intended | ManuallyAdopted
-"""What begins a submission, and holds its request."""
+    reason: Text | None = None
+    actor: Text
 
 
 def intent_of(batch: Iterable[Event], name: str, token: str | None = None) -> Beginning:

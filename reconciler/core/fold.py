@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from reconciler.core import events as e
-from reconciler.core.state import Pin, Recorded, SpecRecord
+from reconciler.core.identity import Place
+from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Phase, RunState, Send, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
@@ -43,7 +45,7 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
                     f"the ledger has format {event.format}, this version writes {e.FORMAT}: "
                     "it was written by a newer reconciler. Upgrade to that version."
                 )
-            recorded.pin = Pin(event.project, event.target, event.account, event.region)
+            recorded.place = Place(event.project, event.target, event.account, event.region)
         case e.Intended():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
             _intend(recorded, record, position, event)
@@ -115,14 +117,15 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
         _close(submission, "absent", None)
     submission.phase = Phase.INTENDED
     submission.intent_position = position
-    submission.deletion_policy = event.deletion_policy
-    submission.commit, submission.source, submission.actor = event.commit, event.source, event.actor
+    newest = event.content
+    submission.content = replace(submission.content, deletion_policy=newest.deletion_policy, source=newest.source)
+    submission.commit, submission.actor = event.commit, event.actor
     submission.error = None
     submission.looked.clear()
     submission.sends.append(Send(event.send, event.at, event.not_after))
     _settle(record, event.settled_slots)
-    if event.slot in record.backfill:
-        record.backfill.remove(event.slot)
+    if event.key.slot in record.backfill:
+        record.backfill.remove(event.key.slot)
 
 
 def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.ManuallyAdopted) -> None:
@@ -144,20 +147,12 @@ def _give(recorded: Recorded, event: e.Adopted | e.ManuallyAdopted) -> None:
 
 def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Beginning) -> Submission:
     submission = Submission(
-        name=event.name,
+        key=event.key,
         kind=event.kind,
-        generation=event.generation,
-        slot=event.slot,
-        attempt=event.attempt,
         token=event.token,
-        digest=event.digest,
-        revision=event.revision,
+        content=replace(event.content, request=None),  # a state of many submissions must stay small
         intent_position=position,
-        locate=event.locate,
-        deletion_policy=event.deletion_policy,
-        streaming=event.streaming,
         commit=event.commit,
-        source=event.source,
         actor=event.actor,
         reason=event.reason or "" if isinstance(event, e.Intended) else "",
         backoff_limit=event.backoff_limit or 0 if isinstance(event, e.Intended) else 0,

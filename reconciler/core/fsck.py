@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.core.findings import Finding, Severity
-from reconciler.core.identity import Place
+from reconciler.core.identity import Place, SubmissionKey
 from reconciler.core.state import Recorded
-from reconciler.core.submission import Submission
 from reconciler.core.suggested_commands import adopt, resolve
 from reconciler.core.times import parse_time
 
@@ -38,7 +37,7 @@ class ListedRun:
     run_id: str
     token: str | None
     kind: str
-    locate: Mapping[str, str]
+    location: Mapping[str, str]
     created_at: str
     state: str
     aws_state: str
@@ -98,7 +97,7 @@ def _of_run(run: ListedRun, recorded: Recorded, place: Place) -> Finding | None:
         which = f"token {run.token}" if run.token else "no token"
         said = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, and the ledger does not know it"
         return _finding(Check.UNKNOWN_TOKEN, run, said, (adopt(run.name, run.run_id, place.target),))
-    said = f"run {run.run_id}, {run.state}, carries the tag of {_which(submission)}"
+    said = f"run {run.run_id}, {run.state}, carries the tag of {submission.key}"
     if submission.unresolved:
         said += ", whose outcome is unknown: the next pass adopts it"
         return _finding(Check.NOT_ADOPTED, run, said, (adopt(run.name, run.run_id, place.target),))
@@ -121,17 +120,12 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, place: Place) -> Iterato
         name, token = submission.name, submission.token
         if submission.live and submission.run_id in stock.gone:
             run_id, state = submission.run_id, submission.run_state
-            said = f"run {run_id} of {_which(submission)} was {state}, and AWS does not know it"
+            said = f"run {run_id} of {submission.key} was {state}, and AWS does not know it"
             yield Finding(Severity.FAIL, said, Check.LOST, name=name, run_id=run_id, token=token)
         elif submission.unresolved and token not in tokens:
-            said = f"the outcome of {_which(submission)} is unknown, and AWS shows no run with its tag"
+            said = f"the outcome of {submission.key} is unknown, and AWS shows no run with its tag"
             ways = tuple(resolve(name, decision, place.target, token) for decision in ("submit", "abandon"))
             yield Finding(Severity.FAIL, said, Check.UNRESOLVED, name=name, token=token, commands=ways)
-
-
-def _which(submission: Submission) -> str:
-    run = f"slot {submission.slot}" if submission.slot else f"generation {submission.generation}"
-    return f"{submission.name}, {run}" + (f", attempt {submission.attempt}" if submission.attempt > 1 else "")
 
 
 # --- a ledger made again ----------------------------------------------------------------------------------------------
@@ -149,39 +143,33 @@ class RebuiltSubmission:
     asks for now; else the number keeps its place between the others, and its content is unknown."""
 
     run: ListedRun
-    generation: int | None
-    slot: str | None
-    attempt: int
+    key: SubmissionKey
     known: bool
 
 
-Identity = tuple[int | None, str | None, int]
-"""Generation, slot and attempt."""
-
-
 def numbered(
-    runs: Sequence[ListedRun], identities: Mapping[str, Identity], next_generation: int
+    runs: Sequence[ListedRun], keys: Mapping[str, SubmissionKey], next_generation: int
 ) -> list[RebuiltSubmission]:
     """Numbers for the runs of one spec, oldest first, such that the next generation is above all of them.
 
-    `identities` are those that the spec's own content gives, by token. A run that is none of them gets the next
+    `keys` are those that the spec's own content gives, by token. A run that is none of them gets the next
     generation, or where a later one of them has that, an attempt of its own.
     """
     made: list[RebuiltSubmission] = []
     last = next_generation - 1
     for index, run in enumerate(runs):
-        identity = identities.get(run.token or "")
-        if identity is not None:
-            generation, slot, attempt = identity
-            last = max(last, generation or 0)
-            made.append(RebuiltSubmission(run, generation, slot, attempt, known=True))
+        key = keys.get(run.token or "")
+        if key is not None:
+            last = max(last, key.generation or 0)
+            made.append(RebuiltSubmission(run, key, known=True))
             continue
-        later = [found[0] or 0 for r in runs[index + 1 :] if (found := identities.get(r.token or "")) is not None]
+        later = [found.generation or 0 for r in runs[index + 1 :] if (found := keys.get(r.token or "")) is not None]
         if last + 1 < min(later, default=last + 2):
             last += 1
-            made.append(RebuiltSubmission(run, last, None, 1, known=False))
+            made.append(RebuiltSubmission(run, SubmissionKey(run.name, last), known=False))
         else:
-            made.append(RebuiltSubmission(run, max(last, 1), None, GIVEN_ATTEMPTS + index + 1, known=False))
+            key = SubmissionKey(run.name, max(last, 1), attempt=GIVEN_ATTEMPTS + index + 1)
+            made.append(RebuiltSubmission(run, key, known=False))
     return made
 
 

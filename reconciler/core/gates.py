@@ -90,7 +90,7 @@ def _replacing(action: Action, live: Sequence[Submission]) -> Action:
     unasked = [run for run in live if run.cancel_asked_at is None]
     if unasked:
         old = unasked[-1]
-        message = f"run {old.run_id} ({which(old)}) is cancelled first; this is submitted once it has ended"
+        message = f"run {old.run_id} ({old.key.label}) is cancelled first; this is submitted once it has ended"
         return replace(action, action=ActionType.REPLACE, replaces=old.run_id, message=message)
     return replacing(action, live[-1])
 
@@ -98,19 +98,14 @@ def _replacing(action: Action, live: Sequence[Submission]) -> Action:
 def replacing(action: Action, run: Submission) -> Action:
     """The wait for a run that was asked to end."""
     asked = seconds_text(parse_time(run.cancel_asked_at or run.first_intent_at))
-    message = f"run {run.run_id} ({which(run)}) was asked to stop at {asked}, and has not ended yet"
+    message = f"run {run.run_id} ({run.key.label}) was asked to stop at {asked}, and has not ended yet"
     return replace(stopped(action, ActionType.WAIT, Reason.REPLACING, message), run_id=run.run_id)
 
 
 def _waiting(action: Action, case: SpecContext, run: Submission) -> Action:
     doubt = case.recorded.observe_errors.get(run.token)
-    message = f"run {run.run_id} of {which(run)} is live" + (f", as far as is known ({doubt})" if doubt else "")
+    message = f"run {run.run_id} of {run.key.label} is live" + (f", as far as is known ({doubt})" if doubt else "")
     return replace(stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message), run_id=run.run_id)
-
-
-def which(run: Submission) -> str:
-    """``generation 3`` or ``slot 2026-11-22T02:00:00Z``."""
-    return f"slot {run.slot}" if run.slot is not None else f"generation {run.generation}"
 
 
 SUSPENDED = "suspended"
@@ -173,15 +168,15 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
     """How the run that is waited for stands."""
     if last.phase is not Phase.SUBMITTED:
         if last.phase in GIVEN_UP:
-            return Unmet(f"{which(last)} of {name} was given up", missed=last.slot is not None)
-        return Unmet(f"{which(last)} of {name} has no run: {last.error or last.phase}")
+            return Unmet(f"{last.key.label} of {name} was given up", missed=last.slot is not None)
+        return Unmet(f"{last.key.label} of {name} has no run: {last.error or last.phase}")
     words = {
         RunState.FAILED: "failed, and is attempted again" if retried else "failed",
         RunState.CANCELLED: "was cancelled",
         RunState.LOST: "is lost: AWS does not know it now",
         RunState.RUNNING: "is running",
     }.get(last.run_state or RunState.SUBMITTED, "has not ended")
-    return Unmet(f"run {last.run_id} of {name} ({which(last)}) {words}")
+    return Unmet(f"run {last.run_id} of {name} ({last.key.label}) {words}")
 
 
 def _run_of(case: SpecContext, name: str, slot: str | None) -> Attempts | Unmet:

@@ -1,13 +1,15 @@
-"""Identity of a submission: canonical form, digest and client token."""
+"""Identifies a submission: its key, its content, and the digest and client token made from them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from reconciler.core.event_fields import Few, Flag, Number, Request, Text, TextMapping, Time
 from reconciler.model.base import JSON
+from reconciler.model.kind import kind_named
 
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
@@ -20,16 +22,6 @@ def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-NAME_FIELDS = ("name", "jobName")
-COSMETIC_FIELDS = ("tags", *NAME_FIELDS)
-"""Fields of a request that never cause a run; a change of one takes effect with the next run."""
-
-
-def content(request: JSON) -> JSON:
-    """The part of a request that decides what runs."""
-    return {key: value for key, value in request.items() if key not in COSMETIC_FIELDS}
-
-
 TOKEN_PREFIX = "r1-"
 TOKEN_HEX_DIGITS = 48  # with the prefix 51 characters: EMR Serverless takes 1 to 64 of [A-Za-z0-9._-]
 
@@ -40,7 +32,7 @@ def digest(kind: str, revision: int, request: JSON) -> str:
     `request` is the rendered request as the spec stands for it: without our tags and token, and for a scheduled spec
     with its ``${run.slot}`` unrendered, so that slots of the same content share a digest.
     """
-    form = {"kind": kind, "revision": revision, "request": content(request)}
+    form = {"kind": kind, "revision": revision, "request": kind_named(kind).content(request)}
     return "sha256:" + sha256(canonical(form)).hexdigest()
 
 
@@ -58,30 +50,76 @@ class Place:
         return f"{self.project}/{self.target}/{name}"
 
 
-def client_token(  # noqa: PLR0917 - the parts of an identity, in the order of docs/identity.md
-    place: Place,
-    kind: str,
-    name: str,
-    generation: int | None,
-    slot: str | None,
-    attempt: int,
-    content_digest: str,
-) -> str:
-    """The stable token of one submission: the same for the same submission, on every machine and at every time.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a spec is written: a path relative to the project folder with forward slashes, and its first line."""
 
-    Exactly one of `generation` (one-off) and `slot` (scheduled, ``2026-11-22T02:00:00Z``) is given.
+    path: Text
+    line: Number
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionKey:
+    """Names one submission: the spec, its generation (one-off) or slot (scheduled), and the attempt.
+
+    The ledger refuses a second intent with the same key. Raises `ValueError` unless exactly one of `generation` and
+    `slot` is given.
     """
-    if (generation is None) == (slot is None):
-        raise ValueError("a submission has a generation or a slot, and never both")
+
+    name: Text
+    generation: Number | None = None
+    slot: Time | None = None
+    attempt: Few = 1
+
+    def __post_init__(self) -> None:
+        if (self.generation is None) == (self.slot is None):
+            raise ValueError("a submission has a generation or a slot, and never both")
+
+    @property
+    def label(self) -> str:
+        """``generation 3``, or ``slot 2026-11-22T02:00:00Z, attempt 2``: the submission among those of its spec."""
+        run = f"slot {self.slot}" if self.slot is not None else f"generation {self.generation}"
+        return run + (f", attempt {self.attempt}" if self.attempt > 1 else "")
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a submission runs, and how its run is found and treated afterwards.
+
+    `digest` is empty where no content is meant. `request` is rendered, without our tags and token, except in the events
+    that begin a submission, where it is what was sent; `None` where only the ledger holds it. `location` has the fields
+    by which the run is found again, such as ``{"applicationId": …}``. `source` is `None` where it is not recorded.
+    """
+
+    digest: Text = ""
+    revision: Number = 1
+    request: Request | None = None
+    location: TextMapping = field(default_factory=dict)
+    deletion_policy: Text = "Orphan"
+    streaming: Flag = False
+    source: Source | None = None
+
+
+NO_CONTENT = Content()
+
+
+def client_token(place: Place, kind: str, key: SubmissionKey, content_digest: str) -> str:
+    """The stable token of one submission: the same for the same submission, on every machine and at every time."""
     form = {
         "project": place.project,
         "target": place.target,
         "account": place.account,
         "region": place.region,
         "kind": kind,
-        "name": name,
-        "attempt": attempt,
+        "name": key.name,
+        "attempt": key.attempt,
         "digest": content_digest,
-        **({"generation": generation} if slot is None else {"slot": slot}),
+        **({"generation": key.generation} if key.slot is None else {"slot": key.slot}),
     }
     return TOKEN_PREFIX + sha256(canonical(form)).hexdigest()[:TOKEN_HEX_DIGITS]

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from reconciler.core.desired import DesiredSpec, overdue, sentence
 from reconciler.core.gates import changed, depended, placed, replacing, suspended
-from reconciler.core.identity import digest
+from reconciler.core.identity import SubmissionKey, digest
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.retries import attempts_of, decide_attempts
 from reconciler.core.state import SpecRecord
 from reconciler.core.submission import Phase, Submission
-from reconciler.core.submits import SpecContext, another_send, first_attempt
+from reconciler.core.submits import SpecContext, another_send, submit
 
 DECIDED = {Phase.REJECTED, Phase.ABANDONED}
 
@@ -52,8 +52,7 @@ def _submission(case: SpecContext) -> Action:
     reason = _reason(spec, record.baseline)
     if newest is not None and _never_arrived(newest, spec):
         return another_send(case, newest, reason, f"nothing reached AWS the last time ({newest.error})")
-    action = first_attempt(case, reason, generation=record.next_generation)
-    return replace(action, message=_history(spec, record))
+    return submit(case, SubmissionKey(spec.name, record.next_generation), reason, _history(spec, record))
 
 
 def _never_arrived(newest: Submission, spec: DesiredSpec) -> bool:
@@ -63,7 +62,7 @@ def _never_arrived(newest: Submission, spec: DesiredSpec) -> bool:
 def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
     if baseline is None:
         return Reason.NEW
-    if baseline.digest != spec.digest and digest(spec.kind, baseline.revision, spec.request) == baseline.digest:
+    if baseline.digest != spec.digest and digest(spec.kind, baseline.content.revision, spec.request) == baseline.digest:
         return Reason.REVISION_CHANGED
     return Reason.SPEC_CHANGED
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from reconciler.core.desired import Source
-from reconciler.core.identity import Place
+from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import LimitExceeded
 from reconciler.model.base import JSON
@@ -99,10 +98,10 @@ class MissedSlots:
 class Action:
     """One thing a pass does, or does not do, about one submission.
 
-    `generation` and `slot`: which run; both `None` where no run is meant. `client_token` and `digest` are `None` only
-    for a name without any submission and without a spec. `ledger_head` is the position of the newest event about the
-    spec when this was planned. `run_id` is the run adopted, cancelled or waited for. `replaces` is the run that a
-    replacement cancels. `request` is the rendered request of a submit or replace, else `None`. `compared_with` is the
+    `key` is the submission, `None` where none is meant. `content` is what it runs: it has a request only for a submit,
+    a replace, or the adoption of a run without an intent, and is empty only for a name without any submission and
+    without a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is
+    the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels. `compared_with` is the
     ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
     submit is. `overdue` marks a wait that should have ended by now and needs a person. `message` is one sentence for
     people, without secrets; `remedy` is what they can do about an unknown.
@@ -117,24 +116,16 @@ class Action:
     kind: str
     action: ActionType
     reason: Reason
-    generation: int | None = None
-    slot: str | None = None
-    attempt: int = 1
-    digest: str | None = None
+    key: SubmissionKey | None = None
+    content: Content = NO_CONTENT
     client_token: str | None = None
     ledger_head: int = 0
     run_id: str | None = None
     replaces: str | None = None
-    source: Source | None = None
     changes: tuple[Change, ...] = ()
-    request: JSON | None = None
     message: str = ""
     compared_with: int | None = None
     send: int = 1
-    revision: int = 1
-    deletion_policy: str = "Orphan"
-    streaming: bool = False
-    locate: Mapping[str, str] = field(default_factory=dict)
     overdue: bool = False
     remedy: SuggestedCommands | None = None
     template: JSON | None = None
@@ -145,6 +136,36 @@ class Action:
     settled_slots: str | None = None
     beside: bool = False
     next_slot: str | None = None
+
+    @property
+    def generation(self) -> int | None:
+        """The generation of the submission, `None` for a slot or where no submission is meant."""
+        return self.key.generation if self.key else None
+
+    @property
+    def slot(self) -> str | None:
+        """The slot of the submission, `None` for a one-off or where no submission is meant."""
+        return self.key.slot if self.key else None
+
+    @property
+    def attempt(self) -> int:
+        """The attempt of the submission, from 1."""
+        return self.key.attempt if self.key else 1
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the content, `None` where no content is meant."""
+        return self.content.digest or None
+
+    @property
+    def request(self) -> JSON | None:
+        """The request of the content."""
+        return self.content.request
+
+    @property
+    def source(self) -> Source | None:
+        """Where the spec is, or was when it was submitted."""
+        return self.content.source
 
     @property
     def effective(self) -> bool:
@@ -263,7 +284,8 @@ class ActionResult:
 
 def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> Action:
     """The same submission, which is not submitted now."""
-    return replace(action, action=kind, reason=reason, message=message, request=None, template=None, run_ids={})
+    bare = replace(action.content, request=None)
+    return replace(action, action=kind, reason=reason, message=message, content=bare, template=None, run_ids={})
 
 
 @dataclass(frozen=True, slots=True)

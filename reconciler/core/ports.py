@@ -174,11 +174,11 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class RunRef:
-    """A run to ask about: the submission's token, AWS's run id, and where it is (`Submission.locate`)."""
+    """A run to ask about: the submission's token, AWS's run id, and where it is (`Content.location`)."""
 
     token: str
     run_id: str
-    locate: Mapping[str, str]
+    location: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Wanted:
     """
 
     token: str
-    locate: Mapping[str, str]
+    location: Mapping[str, str]
     since: str
     name: str | None = None
 
@@ -269,20 +269,20 @@ class Inventory(Protocol):
     cannot compare that kind, and `adopt` refuses.
     """
 
-    def place(self, locate: Mapping[str, str]) -> str:
-        """Where runs with this `locate` are listed, in words: ``application 00f…``, ``queue etl``. Equal words, one
+    def place(self, location: Mapping[str, str]) -> str:
+        """Where runs with this `location` are listed, in words: ``application 00f…``, ``queue etl``. Equal words, one
         listing."""
         ...
 
-    def listed(self, locate: Mapping[str, str], since: str | None) -> Sequence[str]:
-        """The ids of every run in the place of `locate`, in any state, without the children of arrays.
+    def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
+        """The ids of every run in the place of `location`, in any state, without the children of arrays.
 
         `since`: created after this time (ISO 8601; `None`: all that AWS still tells). Raises `ServiceError`, also where
         the listing is not complete.
         """
         ...
 
-    def described(self, locate: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
+    def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
         """These runs by id; one that AWS does not know is left out. Raises `ServiceError`."""
         ...
 

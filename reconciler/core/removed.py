@@ -20,7 +20,7 @@ def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Seque
 
     Nothing is cancelled where the project holds no spec at all, by an old checkout, or while the project is suspended.
     """
-    due = [s for s in record.live if s.deletion_policy == "Cancel" and s.cancel_asked_at is None]
+    due = [s for s in record.live if s.content.deletion_policy == "Cancel" and s.cancel_asked_at is None]
     if due and desired.names:
         return [_cancel(submission, record, desired, now) for submission in due]
     newest = record.newest

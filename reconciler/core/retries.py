@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.submission import Phase, RunState, Submission
-from reconciler.core.submits import SpecContext, another_send, next_attempt
+from reconciler.core.submits import SpecContext, another_send, submit
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import of_submission
 from reconciler.model.spec import Policy
@@ -48,7 +48,7 @@ def decide_attempts(case: SpecContext, chain: Attempts) -> Action:  # noqa: PLR0
         return _live(case, last)
     attempt = max(s.attempt for s in chain) + 1
     if last.retry_asked_at is not None:
-        return next_attempt(case, last, attempt, Reason.RETRY, "asked for by hand")
+        return submit(case, replace(last.key, attempt=attempt), Reason.RETRY, "asked for by hand")
     match last.phase:
         case Phase.UNSENT:
             return _unsent(case, last, attempt)
@@ -71,18 +71,13 @@ def will_retry(policy: Policy, chain: Attempts) -> bool:
 def rejected_message(last: Submission) -> str:
     """What AWS said no to, and what helps."""
     return (
-        f"AWS rejected {_which(last)}: {(last.error or '').removesuffix('.')}. "
+        f"AWS rejected {last.key.label}: {(last.error or '').removesuffix('.')}. "
         "After mending what AWS says, raise spec.revision, or change the spec"
     )
 
 
-def _which(last: Submission) -> str:
-    named = f"slot {last.slot}" if last.slot is not None else f"generation {last.generation}"
-    return named + (f", attempt {last.attempt}" if last.attempt > 1 else "")
-
-
 def _abandoned(last: Submission) -> str:
-    return f"{_which(last)} was abandoned by hand; to run it, raise spec.revision"
+    return f"{last.key.label} was abandoned by hand; to run it, raise spec.revision"
 
 
 def _live(case: SpecContext, last: Submission) -> Action:
@@ -96,7 +91,7 @@ def _unsent(case: SpecContext, last: Submission, attempt: int) -> Action:
     message = f"nothing reached AWS the last time ({last.error})"
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
     if last.digest != case.spec.digest:
-        return next_attempt(case, last, attempt, reason, message)
+        return submit(case, replace(last.key, attempt=attempt), reason, message)
     return another_send(case, last, reason, message)
 
 
@@ -133,7 +128,7 @@ def _exhausted(chain: Attempts, last: Submission) -> str:
 def _again(case: SpecContext, chain: Attempts, last: Submission, attempt: int, reason: Reason) -> Action:
     """The next attempt, or the wait before it."""
     word = "ended" if reason is Reason.RESTART else "failed"
-    action = next_attempt(case, last, attempt, reason, f"run {last.run_id} {word}{_detail(last)}")
+    action = submit(case, replace(last.key, attempt=attempt), reason, f"run {last.run_id} {word}{_detail(last)}")
     due = _ended_at(last) + _backoff(case.spec.policy, chain)
     if due <= case.now:
         return action
@@ -176,4 +171,4 @@ def _detail(last: Submission) -> str:
 
 
 def _said(case: SpecContext, last: Submission, action: ActionType, reason: Reason, message: str) -> Action:
-    return replace(of_submission(last, case.record, action, reason, message), source=case.spec.source)
+    return of_submission(last, case.record, action, reason, message, source=case.spec.source)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from reconciler.core.gates import depended, placed, suspended
+from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
 from reconciler.core.schedule import Due, due_slots, in_force, overdue_slots
 from reconciler.core.submission import Phase, RunState, Submission
-from reconciler.core.submits import SpecContext, first_attempt, next_attempt
+from reconciler.core.submits import SpecContext, submit
 from reconciler.core.times import MissedReason, next_slot, parse_time
 from reconciler.core.unresolved import of_submission
 
@@ -101,14 +102,14 @@ def _due_submits(case: SpecContext, due: Due) -> Iterator[Action]:
     for slot in due.waiting:
         earlier = [s for s in case.record.submissions if s.slot == slot]
         if not earlier:
-            yield first_attempt(case, Reason.SLOT_DUE, slot=slot)
+            yield submit(case, SubmissionKey(case.spec.name, slot=slot), Reason.SLOT_DUE)
             continue
         action = decide_attempts(case, attempts_of(earlier, earlier[0]))
         if action.action is ActionType.SUBMIT:
             yield action
         else:  # superseded: it was given up for a change, and the slot is still due
             last = max(earlier, key=lambda s: s.attempt)
-            yield next_attempt(case, last, last.attempt + 1, Reason.SLOT_DUE)
+            yield submit(case, replace(last.key, attempt=last.attempt + 1), Reason.SLOT_DUE)
 
 
 def _backfill(case: SpecContext, due: Due) -> Iterator[Action]:
@@ -118,8 +119,7 @@ def _backfill(case: SpecContext, due: Due) -> Iterator[Action]:
         if slot in due.waiting or parse_time(slot) > case.now or any(s.live or s.unresolved for s in earlier):
             continue
         attempt = max((s.attempt for s in earlier), default=0) + 1
-        action = first_attempt(case, Reason.BACKFILL, slot=slot)
-        yield next_attempt(case, earlier[-1], attempt, Reason.BACKFILL) if earlier else action
+        yield submit(case, SubmissionKey(case.spec.name, slot=slot, attempt=attempt), Reason.BACKFILL)
 
 
 def _in_turn(submits: Iterable[Action], case: SpecContext) -> Iterator[Action]:
@@ -128,8 +128,8 @@ def _in_turn(submits: Iterable[Action], case: SpecContext) -> Iterator[Action]:
     allow = policy.concurrencyPolicy == "Allow"
     in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot goes before old attempts
     taken: Action | None = None
-    for submit in sorted(submits, key=lambda a: (a.reason is Reason.BACKFILL, _rank(a, in_order), a.slot or "")):
-        action = depended(submit, case)
+    for asked in sorted(submits, key=lambda a: (a.reason is Reason.BACKFILL, _rank(a, in_order), a.slot or "")):
+        action = depended(asked, case)
         if action.action is not ActionType.SUBMIT:
             yield action
         elif allow:
@@ -138,7 +138,7 @@ def _in_turn(submits: Iterable[Action], case: SpecContext) -> Iterator[Action]:
             message = f"slot {taken.slot} goes first"
             yield stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message)
         else:
-            action = placed(action, case, may_replace=submit.reason is Reason.SLOT_DUE)
+            action = placed(action, case, may_replace=asked.reason is Reason.SLOT_DUE)
             taken = action
             yield action
 
@@ -179,7 +179,7 @@ def _skip(case: SpecContext, missed: Sequence[MissedSlots], settled: str | None)
     """One action that records all slots which never run."""
     if not missed:
         return
-    action = first_attempt(case, Reason.MISSED, slot=missed[-1].last)
+    action = submit(case, SubmissionKey(case.spec.name, slot=missed[-1].last), Reason.MISSED)
     skipped = stopped(action, ActionType.SKIP, Reason.MISSED, "; ".join(map(missed_words, missed)))
     yield replace(skipped, missed=tuple(missed), client_token=None, settled_slots=settled or missed[-1].last)
 
@@ -203,7 +203,7 @@ def _suspended(case: SpecContext, due: Due) -> Action:
     """The wait of a whole spec, with the oldest slot that is due."""
     slot = due.waiting[0] if due.waiting else None
     bare = _bare(case, ActionType.WAIT, Reason.SUSPENDED)
-    action = first_attempt(case, Reason.SLOT_DUE, slot=slot) if slot else bare
+    action = submit(case, SubmissionKey(case.spec.name, slot=slot), Reason.SLOT_DUE) if slot else bare
     return suspended(action, case) or action
 
 
@@ -215,11 +215,11 @@ def _in_sync(case: SpecContext) -> Action:
     told = decide_attempts(case, attempts_of([s for s in record.submissions if s.slot == newest.slot], newest))
     if told.action is ActionType.NONE:
         return told
-    return replace(of_submission(newest, record, ActionType.NONE, Reason.IN_SYNC), source=case.spec.source)
+    return of_submission(newest, record, ActionType.NONE, Reason.IN_SYNC, source=case.spec.source)
 
 
 def _bare(case: SpecContext, action: ActionType, reason: Reason) -> Action:
     """An action about no slot at all."""
     spec = case.spec
-    head = case.record.head
-    return Action(spec.name, spec.kind, action, reason, digest=spec.digest, ledger_head=head, source=spec.source)
+    content = Content(spec.digest, source=spec.source)
+    return Action(spec.name, spec.kind, action, reason, content=content, ledger_head=case.record.head)

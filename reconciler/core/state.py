@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
+from reconciler.core.identity import Place
 from reconciler.core.submission import Submission
 from reconciler.core.times import Schedule, SlotRange, parse_time
 
@@ -80,20 +81,11 @@ class SpecRecord:
         return 1 + max((s.generation or 0 for s in self.submissions), default=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """What a ledger belongs to, from its first event."""
-
-    project: str
-    target: str
-    account: str
-    region: str
-
-
 @dataclass(slots=True)
 class Recorded:
     """The fold of a ledger up to `position`, with what this pass observed.
 
+    `place` is what the ledger belongs to, from its first event.
     `found` holds, by token, the runs that carry the tag of an unresolved submission; a token whose listing was
     complete and empty has an empty tuple, a token that was not looked for has no entry.
     `look_errors` holds, by token, why a look failed: an error is not absence.
@@ -102,7 +94,7 @@ class Recorded:
     """
 
     position: int = 0
-    pin: Pin | None = None
+    place: Place | None = None
     specs: dict[str, SpecRecord] = field(default_factory=dict)
     by_token: dict[str, Submission] = field(default_factory=dict)
     found: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})

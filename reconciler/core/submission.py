@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reconciler.core.identity import Content, SubmissionKey
+
 
 class Phase(StrEnum):
     """How far a submission has come."""
@@ -54,10 +56,10 @@ class Submission:
     """One intended run. The fold changes it as events come in; to everybody else it is read-only.
 
     `token`           its client token.
+    `content`         what it runs; the request is only in the ledger.
     `positions`       where in the ledger its events are.
     `intent_position` where in the ledger its newest intent is, whose request is what was sent.
-    `commit`          that of its newest intent, as are `source`, `actor` and `deletion_policy`.
-    `locate`          the fields by which its run is found again, such as ``{"applicationId": …}``.
+    `commit`          that of its newest intent, as are `actor`, and of `content` the source and the deletion policy.
     `reason`          why it was intended first, as the plan said it; empty for a run taken by hand.
     `backoff_limit`   the extra attempts its spec allowed when it was intended.
     `started_at`      when AWS began the run, `finished_at` when it ended, both as AWS says, `None` where it does not.
@@ -74,20 +76,12 @@ class Submission:
     `error`           what AWS or the client said last, ``CODE: message``; `None` where nothing went wrong.
     """
 
-    name: str
+    key: SubmissionKey
     kind: str
-    generation: int | None
-    slot: str | None
-    attempt: int
     token: str
-    digest: str
-    revision: int
+    content: Content
     intent_position: int
-    locate: Mapping[str, str]
-    deletion_policy: str
-    streaming: bool
     commit: str | None
-    source: Mapping[str, object]
     actor: str
     phase: Phase = Phase.INTENDED
     sends: list[Send] = field(default_factory=list)
@@ -115,9 +109,29 @@ class Submission:
     replaced: bool = False
 
     @property
-    def key(self) -> tuple[int | None, str | None, int]:
-        """(generation, slot, attempt): what the ledger refuses a second intent for."""
-        return (self.generation, self.slot, self.attempt)
+    def name(self) -> str:
+        """The name of its spec."""
+        return self.key.name
+
+    @property
+    def generation(self) -> int | None:
+        """Its generation, `None` for a slot."""
+        return self.key.generation
+
+    @property
+    def slot(self) -> str | None:
+        """Its slot, `None` for a one-off."""
+        return self.key.slot
+
+    @property
+    def attempt(self) -> int:
+        """Its attempt, from 1."""
+        return self.key.attempt
+
+    @property
+    def digest(self) -> str:
+        """The digest of its content."""
+        return self.content.digest
 
     @property
     def unresolved(self) -> bool:

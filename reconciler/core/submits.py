@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.desired import Desired, DesiredSpec
-from reconciler.core.identity import client_token
+from reconciler.core.identity import SubmissionKey, client_token
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Submission
@@ -39,29 +39,34 @@ class SpecContext:
         return None
 
 
-def first_attempt(
-    case: SpecContext, reason: Reason, *, generation: int | None = None, slot: str | None = None
-) -> Action:
-    """The submit of a generation or a slot that nothing was sent for."""
-    return _submit(case, reason, generation, slot, 1)
-
-
-def next_attempt(case: SpecContext, last: Submission, attempt: int, reason: Reason, message: str = "") -> Action:
-    """The submit of a fresh attempt of what `last` stands for: another submission, so another token."""
-    return replace(_submit(case, reason, last.generation, last.slot, attempt), message=message)
+def submit(case: SpecContext, key: SubmissionKey, reason: Reason, message: str = "") -> Action:
+    """The first send of a submission of what the spec asks for now."""
+    spec, record = case.spec, case.record
+    baseline = record.baseline
+    request = rendered(spec, key.slot, {})
+    return Action(
+        name=spec.name,
+        kind=spec.kind,
+        action=ActionType.SUBMIT,
+        reason=reason,
+        key=key,
+        content=replace(spec.content, request=request, location=_location(spec, request)),
+        client_token=client_token(case.desired.place, spec.kind, key, spec.digest),
+        ledger_head=record.head,
+        message=message,
+        compared_with=baseline.intent_position if baseline else None,
+        template=None if request is spec.request or request == spec.request else spec.request,
+        time_zone=spec.policy.timeZone,
+        backoff_limit=spec.policy.backoffLimit,
+    )
 
 
 def another_send(case: SpecContext, last: Submission, reason: Reason, message: str = "") -> Action:
     """The submit that sends a submission which never reached AWS once more: the same token and the same bytes."""
-    action = _submit(case, reason, last.generation, last.slot, last.attempt)
-    return replace(
-        action,
-        digest=last.digest,
-        client_token=last.token,
-        send=last.newest_send.number + 1,
-        locate=last.locate,  # whatever the spec calls its run by now
-        message=message,
-    )
+    action = submit(case, last.key, reason, message)
+    # Whatever the spec calls its run by now, this one goes out under its first name.
+    content = replace(action.content, digest=last.digest, location=last.content.location)
+    return replace(action, content=content, client_token=last.token, send=last.newest_send.number + 1)
 
 
 def rendered(spec: DesiredSpec, slot: str | None, run_ids: Mapping[str, str]) -> JSON:
@@ -78,39 +83,12 @@ def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) 
     if not run_ids:
         return action
     request = rendered(spec, action.slot, run_ids)
-    return replace(action, request=request, run_ids=run_ids, template=spec.request)
+    content = replace(action.content, request=request)
+    return replace(action, content=content, run_ids=run_ids, template=spec.request)
 
 
-def _submit(case: SpecContext, reason: Reason, generation: int | None, slot: str | None, attempt: int) -> Action:
-    spec, record = case.spec, case.record
-    baseline = record.baseline
-    request = rendered(spec, slot, {})
-    return Action(
-        name=spec.name,
-        kind=spec.kind,
-        action=ActionType.SUBMIT,
-        reason=reason,
-        generation=generation,
-        slot=slot,
-        attempt=attempt,
-        digest=spec.digest,
-        client_token=client_token(case.desired.place, spec.kind, spec.name, generation, slot, attempt, spec.digest),
-        ledger_head=record.head,
-        source=spec.source,
-        request=request,
-        compared_with=baseline.intent_position if baseline else None,
-        revision=spec.policy.revision,
-        deletion_policy=spec.policy.deletionPolicy,
-        streaming=spec.streaming,
-        locate=_locate(spec, request),
-        template=None if request is spec.request or request == spec.request else spec.request,
-        time_zone=spec.policy.timeZone,
-        backoff_limit=spec.policy.backoffLimit,
-    )
-
-
-def _locate(spec: DesiredSpec, request: JSON) -> Mapping[str, str]:
+def _location(spec: DesiredSpec, request: JSON) -> Mapping[str, str]:
     """Where the run will be found: in a scheduled spec the fields may hold the slot."""
     if request == spec.request:
-        return spec.locate
+        return spec.content.location
     return {name: request[name] for name in kind_named(spec.kind).locate_fields if name in request}

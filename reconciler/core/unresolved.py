@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.absence import forgotten, may_repeat_at, proven_absent, proving_looks, settles_at
-from reconciler.core.desired import Desired, DesiredSpec, Source, stale_message
-from reconciler.core.identity import Place, client_token
+from reconciler.core.desired import Desired, DesiredSpec, stale_message
+from reconciler.core.identity import Place, Source, SubmissionKey, client_token
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Phase, Submission
@@ -92,8 +92,8 @@ def _again(submission: Submission, spec: DesiredSpec, record: SpecRecord, messag
     if (submission.slot is not None or submission.attempt > 1) and submission.reason in set(Reason):
         reason = Reason(submission.reason)
     again = of_submission(submission, record, ActionType.SUBMIT, reason, message)
-    request = rendered(spec, submission.slot, {})
-    return replace(again, request=request, send=submission.newest_send.number + 1, source=spec.source)
+    content = replace(submission.content, request=rendered(spec, submission.slot, {}), source=spec.source)
+    return replace(again, content=content, send=submission.newest_send.number + 1)
 
 
 def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
@@ -131,34 +131,28 @@ def _doubt(submission: Submission, recorded: Recorded, now: datetime) -> str:
     return "the pass that sent it did not record an outcome"
 
 
-def of_submission(  # noqa: PLR0917 - every part is read where it is given
+def of_submission(
     submission: Submission,
     record: SpecRecord,
     action: ActionType,
     reason: Reason,
     message: str = "",
+    *,
     run_id: str | None = None,
+    source: Source | None = None,
 ) -> Action:
-    """An action about a submission that is recorded already."""
-    path, line = submission.source.get("path"), submission.source.get("line")
+    """An action about a submission that is recorded already; `source` is where its spec is now."""
     return Action(
         name=submission.name,
         kind=submission.kind,
         action=action,
         reason=reason,
-        generation=submission.generation,
-        slot=submission.slot,
-        attempt=submission.attempt,
-        digest=submission.digest,
+        key=submission.key,
+        content=replace(submission.content, source=source) if source else submission.content,
         client_token=submission.token,
         ledger_head=record.head,
         run_id=run_id or submission.run_id,
-        source=Source(str(path), int(str(line))) if path is not None and line is not None else None,
         message=message,
-        revision=submission.revision,
-        deletion_policy=submission.deletion_policy,
-        streaming=submission.streaming,
-        locate=submission.locate,
     )
 
 
@@ -166,13 +160,14 @@ GENERATIONS = 20
 """How many generations of a spec's content are looked for."""
 
 
-def tokens(spec: DesiredSpec, place: Place) -> Iterator[tuple[int, str]]:
-    """The tokens that this content has as each of the first generations. A slot that is due is never older than the
-    ledger, so scheduled specs have none."""
+def tokens(spec: DesiredSpec, place: Place) -> Iterator[tuple[SubmissionKey, str]]:
+    """The keys and tokens that this content has as each of the first generations. Scheduled specs have none: a slot
+    that is due is never older than the ledger."""
     if spec.policy.schedule is not None:
         return
     for generation in range(1, GENERATIONS + 1):
-        yield generation, client_token(place, spec.kind, spec.name, generation, None, 1, spec.digest)
+        key = SubmissionKey(spec.name, generation)
+        yield key, client_token(place, spec.kind, key, spec.digest)
 
 
 def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired) -> Action | None:
@@ -180,14 +175,14 @@ def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired
     generation that has one. `None` where there is none."""
     if not any(recorded.found.values()):
         return None
-    for generation, token in reversed(list(tokens(spec, desired.place))):
+    for key, token in reversed(list(tokens(spec, desired.place))):
         runs = recorded.found.get(token, ())
         if runs:
-            return _action(spec, generation, token, runs)
+            return _action(spec, key, token, runs)
     return None
 
 
-def _action(spec: DesiredSpec, generation: int, token: str, runs: tuple[str, ...]) -> Action:
+def _action(spec: DesiredSpec, key: SubmissionKey, token: str, runs: tuple[str, ...]) -> Action:
     one = len(runs) == 1
     message = (
         "nothing is recorded of it, and AWS has a run of this very content with its tag"
@@ -200,15 +195,9 @@ def _action(spec: DesiredSpec, generation: int, token: str, runs: tuple[str, ...
         kind=spec.kind,
         action=ActionType.ADOPT if one else ActionType.HOLD,
         reason=Reason.FOUND if one else Reason.CONFLICT,
-        generation=generation,
-        digest=spec.digest,
+        key=key,
+        content=spec.content if one else replace(spec.content, request=None),
         client_token=token,
         run_id=runs[0] if one else None,
-        source=spec.source,
-        request=spec.request if one else None,
         message=message,
-        revision=spec.policy.revision,
-        deletion_policy=spec.policy.deletionPolicy,
-        streaming=spec.streaming,
-        locate=spec.locate,
     )

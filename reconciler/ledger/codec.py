@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from reconciler.core import events
+from reconciler.core import event_codec
 from reconciler.core import events as e
 from reconciler.core.events import Event
 from reconciler.core.identity import Place
 from reconciler.core.ports import Store
-from reconciler.core.state import Pin
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerFormatNewer, LedgerPinned
 
 FORMAT = 1
@@ -42,7 +41,7 @@ def encode(batch: Batch) -> bytes:
         "nonce": batch.nonce,
         "at": batch.at,
         "prev": batch.prev,
-        "events": [events.encode(event) for event in batch.events],
+        "events": [event_codec.encode(event) for event in batch.events],
     }
     return json.dumps(form, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -62,7 +61,7 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
     if not _well_formed(form):
         raise corrupt(position, address, "its fields are not those of a batch")
     try:
-        decoded = tuple(events.decode(event) for event in form["events"])
+        decoded = tuple(event_codec.decode(event) for event in form["events"])
     except LedgerError as error:
         raise type(error)(f"position {position} of {address}: {error}") from error
     return Batch(form["nonce"], form["at"], form["prev"], decoded)
@@ -144,10 +143,9 @@ class Chain:
         theirs = pin_of(first)
         if theirs is None:
             raise corrupt(1, self.address, "it does not begin by saying what the ledger belongs to")
-        ours = pin_at(self.place)
-        if ours != theirs:
+        if theirs != self.place:
             raise LedgerPinned(
-                f"the ledger {self.address} belongs to {described(theirs)}, and this is {described(ours)}: "
+                f"the ledger {self.address} belongs to {described(theirs)}, and this is {described(self.place)}: "
                 "nothing was read or written. Use another ledger, or the project and target it belongs to."
             )
 
@@ -166,19 +164,14 @@ def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, byte
         chain.move(position, raw)
 
 
-def pin_at(place: Place) -> Pin:
-    """What a ledger of this place is pinned to."""
-    return Pin(place.project, place.target, place.account, place.region)
-
-
-def pin_of(first: Batch) -> Pin | None:
+def pin_of(first: Batch) -> Place | None:
     """What the batch at position 1 says that the ledger belongs to; `None` where it says nothing."""
     opened = first.events[0] if first.events else None
     if not isinstance(opened, e.Opened):
         return None
-    return Pin(opened.project, opened.target, opened.account, opened.region)
+    return Place(opened.project, opened.target, opened.account, opened.region)
 
 
-def described(pin: Pin) -> str:
-    """A pin in words."""
-    return f"project {pin.project}, target {pin.target}, account {pin.account}, region {pin.region}"
+def described(place: Place) -> str:
+    """A place in words."""
+    return f"project {place.project}, target {place.target}, account {place.account}, region {place.region}"

@@ -61,9 +61,8 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None
     where there is none."""
     for event in events:
         if isinstance(event, e.Intended):
-            key = (event.generation, event.slot, event.attempt)
             for submission in recorded.spec(event.name).submissions:
-                if submission.key == key and submission.token != event.token:
+                if submission.key == event.key and submission.token != event.token:
                     return f"this submission of {event.name} was intended before, with token {submission.token}"
     return None
 

@@ -30,7 +30,7 @@ from reconciler.core.ports import Clock, Snapshots, Store
 from reconciler.core.state import OF_THE_PASS, Recorded
 from reconciler.core.submission import Submission
 from reconciler.errors import LedgerError
-from reconciler.ledger.codec import checksum, pin_at
+from reconciler.ledger.codec import checksum
 from reconciler.model.base import JSON
 
 Turn = Callable[[Any], Any]
@@ -42,7 +42,9 @@ DERIVED = "by_token"
 """The field that is rebuilt from the submissions."""
 
 
-FOLD_SOURCES = {"event_fields.py", "events.py", "fold.py", "state.py", "submission.py", "times.py"}
+FOLD_SOURCES = {
+    "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py", "state.py", "submission.py", "times.py",
+}  # fmt: skip
 """Modules of `reconciler.core` that decide what events add up to."""
 
 
@@ -278,7 +280,7 @@ class Cache:
             logger.debug("no snapshot: %s", error)
             return None
         snapshot = None if found is None else unpack(found[1])
-        if found is None or snapshot is None or snapshot.recorded.pin != pin_at(self._place):
+        if found is None or snapshot is None or snapshot.recorded.place != self._place:
             logger.debug("no snapshot of %s that is of any use here", self._address)
             return None
         return snapshot

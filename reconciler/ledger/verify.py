@@ -13,7 +13,7 @@ from reconciler.core.identity import Place
 from reconciler.core.ports import Snapshots, Store
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerCorrupt, LedgerError
-from reconciler.ledger.codec import Batch, Chain, checksum, decode, described, pin_at, pin_of
+from reconciler.ledger.codec import Batch, Chain, checksum, decode, described, pin_of
 from reconciler.ledger.log import intended_before
 from reconciler.ledger.snapshot import Snapshot, unpack
 
@@ -144,7 +144,7 @@ class _Walk:
             self.wrong(Subject.EVENTS, position, f"its events cannot follow what came before: {why}", RESTORE)
 
     def _pin(self, first: Batch) -> None:
-        theirs, ours = pin_of(first), pin_at(self._place)
+        theirs, ours = pin_of(first), self._place
         if theirs is None:
             self.wrong(Subject.PIN, 1, "it does not begin by saying what the ledger belongs to", RESTORE)
         elif theirs != ours:
@@ -203,7 +203,7 @@ class _Walk:
             Subject.POSITIONS: f"1 to {last}, none missing",
             Subject.CHAIN: f"each batch holds the checksum of the one before; the last one's is {self.chain.link}",
             Subject.BATCHES: f"all {last} can be read by this version",
-            Subject.PIN: described(pin_at(self._place)),
+            Subject.PIN: described(self._place),
             Subject.EVENTS: f"all {verdict.events} can follow what came before them",
         }[subject]
         return Finding(Severity.OK, message, subject)

@@ -43,9 +43,8 @@ def rebuilt_lines(made: Sequence[RebuiltSubmission]) -> list[str]:
 
 
 def _as(numbered: RebuiltSubmission) -> str:
-    which = f"slot {numbered.slot}" if numbered.slot else f"generation {numbered.generation}"
-    which += f", attempt {numbered.attempt}" if numbered.attempt > 1 else ""
-    return f"as {which}: " + ("what the spec asks for now" if numbered.known else "its content is not known")
+    content = "what the spec asks for now" if numbered.known else "its content is not known"
+    return f"as {numbered.key.label}: {content}"
 
 
 def fsck_json(
@@ -66,9 +65,9 @@ def fsck_json(
                 "name": numbered.run.name,
                 "run_id": numbered.run.run_id,
                 "client_token": numbered.run.token,
-                "generation": numbered.generation,
-                "slot": numbered.slot,
-                "attempt": numbered.attempt,
+                "generation": numbered.key.generation,
+                "slot": numbered.key.slot,
+                "attempt": numbered.key.attempt,
                 "content_known": numbered.known,
             }
             for numbered in adopted

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from reconciler.core import events as e
+from reconciler.core.event_codec import encode
 from reconciler.core.fold import fold
+from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Change
 from reconciler.core.state import Recorded
 from reconciler.core.submission import Submission
@@ -33,9 +35,8 @@ class Entry:
     position: int
     at: str
     what: str
-    generation: int | None = None
-    slot: str | None = None
-    attempt: int | None = None
+    key: SubmissionKey | None = None
+    slots: str | None = None
     token: str | None = None
     run_id: str | None = None
     state: str | None = None
@@ -58,9 +59,8 @@ def _entry(position: int, event: e.Event, intents: dict[str, e.Beginning]) -> En
         position=position,
         at=event.at,
         what=event.type,
-        generation=intent.generation if intent else None,
-        slot=intent.slot if intent else _slots(event),
-        attempt=intent.attempt if intent else None,
+        key=intent.key if intent else None,
+        slots=None if intent else _slots(event),
         token=token,
         run_id=_run_id(event),
         state=getattr(event, "state", None),
@@ -122,7 +122,7 @@ def history_text(events: Sequence[Placed], color: bool = False) -> str:
 
 def _history_line(entry: Entry, width: int, style: Style) -> str:
     what = style.paint(f"{entry.what:<{width}}", WHAT_COLOURS.get(entry.what, ""))
-    parts = [plain(entry.at), what, plain(_which(entry.generation, entry.slot, entry.attempt)), *_details(entry)]
+    parts = [plain(entry.at), what, plain(_which(entry)), *_details(entry)]
     return "  ".join(part for part in parts if part).rstrip()
 
 
@@ -135,15 +135,15 @@ def _details(entry: Entry) -> Iterator[str]:
             yield sentence(value)
 
 
-def _which(generation: int | None, slot: str | None, attempt: int | None) -> str:
-    """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty where no run is meant."""
-    which = (slot if " " in slot else f"slot {slot}") if slot else f"generation {generation}" if generation else ""
-    return which + (f", attempt {attempt}" if which and attempt and attempt > 1 else "")
+def _which(entry: Entry) -> str:
+    """The submission or the slots that an entry is about; empty if it is about the spec."""
+    slots = entry.slots or ""
+    return entry.key.label if entry.key else slots if " " in slots or not slots else f"slot {slots}"
 
 
 def history_json(events: Sequence[Placed]) -> JSON:
     """``{"events": [{"position", "type", "at", …}]}``: the events as the ledger holds them. Nothing is masked."""
-    return {"events": [{"position": position, **e.encode(event)} for position, event in events]}
+    return {"events": [{"position": position, **encode(event)} for position, event in events]}
 
 
 def told_submission(events: Sequence[Placed]) -> tuple[Submission, e.Beginning]:
@@ -172,14 +172,14 @@ def why_json(events: Sequence[Placed], changes: Sequence[Change] = (), previous:
         "sends": len(submission.sends),
         "client_token": submission.token,
         "digest": submission.digest,
-        "revision": submission.revision,
+        "revision": submission.content.revision,
         "reason": intent.reason,
         "run_id": submission.run_id,
         "state": str(submission.run_state or submission.phase),
         "detail": submission.detail,
         "usage": submission.usage,
         "error": submission.error,
-        "source": dict(intent.source),
+        "source": asdict(intent.content.source) if intent.content.source else {},
         "commit": intent.commit,
         "actor": intent.actor,
         "tool_version": intent.tool_version,
@@ -212,20 +212,18 @@ def why_text(
     """One submission's story for people; arguments as for `why_json`. Without a line end."""
     submission, intent = told_submission(events)
     style = Style(color)
-    which = _which(submission.generation, submission.slot, submission.attempt)
-    lines = [style.bold(plain(f"{submission.name} ({submission.kind}), {which}")), ""]
+    lines = [style.bold(plain(f"{submission.name} ({submission.kind}), {submission.key.label}")), ""]
     facts = list(_facts(submission, intent))
     width = max(len(label) for label, _ in facts)
     lines += [f"  {label:<{width}}  {value}" for label, value in facts]
     if previous is not None:
-        lines += ["", f"  compared with {plain(_which(previous.generation, previous.slot, previous.attempt))}:"]
+        lines += ["", f"  compared with {plain(previous.key.label)}:"]
         lines += [f"    {line}" for change in changes for line in change_block(change)] or ["    the same request"]
     return lines_text(lines)
 
 
 def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, str]]:
     """Label and value of everything that is known, in the order people ask: what ran, from where, who, when."""
-    source = f"{intent.source['path']}:{intent.source['line']}" if "path" in intent.source else None
     for label, value in (
         ("run", submission.run_id),
         ("state", str(submission.run_state or submission.phase)),
@@ -233,7 +231,7 @@ def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, s
         *((name, value_text(fact)) for name, fact in sorted((submission.usage or {}).items())),
         ("error", submission.error),
         ("reason", intent.reason),
-        ("spec", source),
+        ("spec", str(intent.content.source or "")),
         ("commit", intent.commit),
         ("actor", intent.actor),
         ("tool version", intent.tool_version),

@@ -9,8 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from reconciler import __version__
-from reconciler.core.desired import Source
-from reconciler.core.identity import Place
+from reconciler.core.identity import Content, Place, Source, SubmissionKey
 from reconciler.core.plan import Action, ActionResult, ActionType, Change, MissedSlots, Op, Plan, Reason, ScheduleChange
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import PlanFileError
@@ -77,10 +76,10 @@ def _action_json(action: Action) -> JSON:
         "message": action.message,
         "compared_with": action.compared_with,
         "send": action.send,
-        "revision": action.revision,
-        "deletion_policy": action.deletion_policy,
-        "streaming": action.streaming,
-        "locate": dict(action.locate),
+        "revision": action.content.revision,
+        "deletion_policy": action.content.deletion_policy,
+        "streaming": action.content.streaming,
+        "locate": dict(action.content.location),
         **({"remedy": remedy_json(action.remedy)} if action.remedy else {}),
         "next_slot": action.next_slot,
         "missed": [_missed_json(missed) for missed in action.missed],
@@ -182,24 +181,16 @@ def _action(fields: _Fields) -> Action:
         kind=fields.text("kind"),
         action=fields.member("action", ActionType),
         reason=fields.member("reason", Reason),
-        generation=fields.maybe("generation", fields.whole),
-        slot=fields.maybe("slot", fields.text),
-        attempt=fields.whole("attempt"),
-        digest=fields.maybe("digest", fields.text),
+        key=_key(fields),
+        content=_content(fields),
         client_token=fields.maybe("client_token", fields.text),
         ledger_head=fields.whole("ledger_head"),
         run_id=fields.maybe("run_id", fields.text),
         replaces=fields.maybe("replaces", fields.text),
-        source=fields.maybe("source", lambda key: fields.one(key, _source)),
         changes=fields.each("changes", _change),
-        request=fields.maybe("request", fields.mapping),
         message=fields.text("message"),
         compared_with=fields.maybe("compared_with", fields.whole),
         send=fields.whole("send"),
-        revision=fields.whole("revision"),
-        deletion_policy=fields.text("deletion_policy"),
-        streaming=fields.of("streaming", bool, "true or false"),
-        locate=fields.text_mapping("locate"),
         remedy=fields.one("remedy", _remedy) if fields.has("remedy") else None,
         overdue=fields.given("overdue", fields.flag, False),
         template=fields.given("template", fields.mapping, None),
@@ -210,6 +201,28 @@ def _action(fields: _Fields) -> Action:
         settled_slots=fields.given("settled_slots", fields.text, None),
         beside=fields.given("beside", fields.flag, False),
         next_slot=fields.given("next_slot", lambda key: fields.maybe(key, fields.text), None),
+    )
+
+
+def _key(fields: _Fields) -> SubmissionKey | None:
+    generation, slot = fields.maybe("generation", fields.whole), fields.maybe("slot", fields.text)
+    attempt = fields.whole("attempt")
+    if generation is not None and slot is not None:
+        raise fields.wrong("slot", "null where there is a generation")
+    return (
+        None if generation is None and slot is None else SubmissionKey(fields.text("name"), generation, slot, attempt)
+    )
+
+
+def _content(fields: _Fields) -> Content:
+    return Content(
+        digest=fields.maybe("digest", fields.text) or "",
+        revision=fields.whole("revision"),
+        request=fields.maybe("request", fields.mapping),
+        location=fields.text_mapping("locate"),
+        deletion_policy=fields.text("deletion_policy"),
+        streaming=fields.of("streaming", bool, "true or false"),
+        source=fields.maybe("source", lambda key: fields.one(key, _source)),
     )
 
 

@@ -149,7 +149,7 @@ def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[st
     where = f", {action.source.path}:{action.source.line}" if action.source else ""
     yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {plain(f'{action.name} ({action.kind}{where})')}"
     if _revised(action):
-        changed = f" revision: changed to {action.revision} (the request is the same)"
+        changed = f" revision: changed to {action.content.revision} (the request is the same)"
         yield FIELD_INDENT + style.paint("~", SYMBOL_COLOURS["~"]) + changed
     for block in field_blocks(action):
         mark, rest = block[0][0], block[0][1:]

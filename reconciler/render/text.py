@@ -147,13 +147,7 @@ def reason_words(reason: Reason) -> str:
 
 def which_run(action: Action) -> str:
     """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty where no run is meant."""
-    if action.slot is not None:
-        which = f"slot {action.slot}"
-    elif action.generation is not None:
-        which = f"generation {action.generation}"
-    else:
-        return ""
-    return which + (f", attempt {action.attempt}" if action.attempt > 1 else "")
+    return action.key.label if action.key else ""
 
 
 def what_happens(action: Action) -> str:

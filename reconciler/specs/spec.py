@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from reconciler.core.desired import DesiredSpec, Source
-from reconciler.core.identity import digest
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.identity import Content, Source, digest
 from reconciler.errors import Problem
 from reconciler.model.base import JSON, Loc, Unquoted, part
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
@@ -161,17 +161,22 @@ class SpecReader:
 def _desired(written: WrittenRequest, request: JSON, labels: Mapping[str, str]) -> DesiredSpec:
     kind, view = written.kind, written.view
     streaming = kind.is_streaming(request)
+    policy = written.policy.effective(streaming=streaming)
     line, _ = view.source.position(view.document.offset)
     return DesiredSpec(
         name=written.name,
         kind=kind.name,
-        digest=digest(kind.name, written.policy.revision, request),
-        request=request,
-        policy=written.policy.effective(streaming=streaming),
-        source=Source(view.source.path, line),
+        content=Content(
+            digest=digest(kind.name, written.policy.revision, request),
+            revision=written.policy.revision,
+            request=request,
+            location={name: request[name] for name in kind.locate_fields if name in request},
+            deletion_policy=policy.deletionPolicy,
+            streaming=streaming,
+            source=Source(view.source.path, line),
+        ),
+        policy=policy,
         labels=labels,
-        locate={name: request[name] for name in kind.locate_fields if name in request},
-        streaming=streaming,
     )
 
 

@@ -262,7 +262,7 @@ def test_adopt_needs_force_for_a_run_of_another_project():
 
     ((event, *_),) = events_of(adopted(seen, "run-9", force=True))
     assert isinstance(event, e.ManuallyAdopted)
-    assert (event.run_id, event.generation) == ("run-9", 1)
+    assert (event.run_id, event.key.generation) == ("run-9", 1)
 
 
 def test_adopt_of_the_current_run_needs_nothing():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import pytest
 
 from reconciler.app.options import CommandOptions, selected_names, target_name
-from reconciler.core.desired import DesiredSpec, Source
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.identity import Content, Source
 from reconciler.errors import UsageError
 from reconciler.model.project import Limits
 from reconciler.model.spec import Policy
@@ -17,12 +16,9 @@ def _spec(name: str, **labels: str) -> DesiredSpec:
     return DesiredSpec(
         name=name,
         kind="BatchJob",
-        digest="sha256:0",
-        request={},
+        content=Content("sha256:0", request={}, source=Source(f"{name}.yaml", 1)),
         policy=Policy(),
-        source=Source(f"{name}.yaml", 1),
         labels=labels,
-        locate=MappingProxyType({}),
     )
 
 

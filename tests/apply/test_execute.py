@@ -11,6 +11,7 @@ from reconciler.apply.executor import BATCH_EVENTS, execute, record_observations
 from reconciler.apply.intents import Provenance
 from reconciler.core.decide import plan
 from reconciler.core.events import Intended, Observed
+from reconciler.core.identity import Source
 from reconciler.core.plan import ActionOutcome, ActionResult, ActionType
 from reconciler.core.ports import Accepted, Declined, NotSent, Outcome, Refused
 from reconciler.core.state import Sighting
@@ -58,7 +59,7 @@ def test_the_intent_says_who_and_from_what() -> None:
     (_, intent) = world.ledger().batch(1)
     assert isinstance(intent, Intended)
     assert (intent.commit, intent.actor, intent.tool_version, intent.owner) == ("c0ffee", "tests", "0.1.0", "here:1:x")
-    assert (intent.source, intent.reason) == ({"path": "orders.yaml", "line": 1}, "new")
+    assert (intent.content.source, intent.reason) == (Source("orders.yaml", 1), "new")
     assert intent.request == world.aws.jobs["job-1"]
     assert (intent.at, intent.not_after) == ("2026-11-22T02:00:00.000Z", "2026-11-22T02:00:30.000Z")
     assert [(d.wall, d.boot) for d in world.aws.deadlines] == [(NOW.timestamp() + 30, NOW.timestamp() + 30)]

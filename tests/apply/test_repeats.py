@@ -10,6 +10,7 @@ from reconciler.aws.quota import Buckets
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec
+from reconciler.core.event_codec import decode, encode
 from reconciler.core.ports import Accepted, Ambiguous, Deadline, Outcome, Refused
 from reconciler.model.base import JSON
 from reconciler.model.kind import Rate
@@ -25,7 +26,7 @@ def spark(content: str = "A") -> DesiredSpec:
         "name": "orders",
         "jobDriver": {"sparkSubmit": {"entryPoint": f"s3://jobs/{content}.py"}},
     }
-    return replace(spec(), kind="EmrServerlessJobRun", request=request, locate={"applicationId": "00app"})
+    return spec(kind="EmrServerlessJobRun", request=request, location={"applicationId": "00app"})
 
 
 @dataclass
@@ -137,7 +138,7 @@ def test_a_later_pass_repeats_within_the_minute_only(age: int, sends: int) -> No
     here.apply(desired(spark()))
     died = here.ledger()
     assert len(here.aws.sent) == 5  # type: ignore[attr-defined]
-    began = e.decode(e.encode(died.batch(1)[-1]))
+    began = decode(encode(died.batch(1)[-1]))
     assert isinstance(began, e.Intended)
     here = world(hidden=True)
     log = here.ledger()

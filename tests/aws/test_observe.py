@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reconciler.aws.observe import UNKNOWN_RUN, observe
 from reconciler.core import events as e
 from reconciler.core.fold import fold
+from reconciler.core.identity import Content, Source, SubmissionKey
 from reconciler.core.ports import Deadline, Outcome, RunRef, RunReport, Service, Services, Wanted
 from reconciler.core.state import Recorded, Sighting
 from reconciler.errors import ServiceError
@@ -28,21 +29,14 @@ def intent(name: str, kind: str = BATCH) -> e.Intended:
     """The first send of a one-off."""
     return e.Intended(
         at=AT,
-        name=name,
         token=f"r1-{name}",
         kind=kind,
-        generation=1,
-        attempt=1,
+        key=SubmissionKey(name, 1),
+        content=Content("sha256:00", request={}, location={"place": name}, source=Source("x.yaml", 1)),
         send=1,
-        digest="sha256:00",
-        revision=1,
-        request={},
-        locate={"place": name},
         not_after=AT,
         owner="host/1",
         reason="new",
-        deletion_policy="Orphan",
-        source={"path": "x.yaml", "line": 1},
         actor="ops",
         tool_version="0.1.0",
     )

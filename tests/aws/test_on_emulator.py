@@ -43,7 +43,7 @@ class Subject:
         return {**own, **tags, **more}
 
     @property
-    def locate(self) -> dict[str, str]:
+    def location(self) -> dict[str, str]:
         """Where the runs are."""
         if self.kind == "batch":
             return {"jobQueue": "spot", "jobName": "orders"}
@@ -53,7 +53,7 @@ class Subject:
         """One accepted run."""
         outcome = self.service.submit(self.request(token, **more), in_a_minute())
         assert isinstance(outcome, Accepted)
-        return RunRef(token, outcome.run_id, self.locate)
+        return RunRef(token, outcome.run_id, self.location)
 
     def state(self, ref: RunRef) -> str:
         """What is known of a run."""
@@ -64,7 +64,7 @@ class Subject:
     def found(self, *tokens: str) -> dict[str, list[str]]:
         """The runs that carry these tokens."""
         now = time_text(datetime.now(UTC))
-        found = self.service.find([Wanted(token, self.locate, now) for token in tokens])
+        found = self.service.find([Wanted(token, self.location, now) for token in tokens])
         assert not [why for why in found.values() if isinstance(why, str)]
         return {token: sorted(run_ids) for token, run_ids in found.items()}
 
@@ -125,14 +125,14 @@ def test_cancelling_a_run_that_has_ended(subject: Subject):
 
 def test_a_run_that_is_not_there(subject: Subject):
     """AWS does not know it, and that is no error."""
-    assert subject.state(RunRef("r1-zz", MISSING[subject.kind], subject.locate)) == "unknown"
+    assert subject.state(RunRef("r1-zz", MISSING[subject.kind], subject.location)) == "unknown"
 
 
 def test_many_runs_are_observed_at_once(subject: Subject):
     """However many calls that takes, each run has its own state."""
     refs = [subject.start(f"r1-{number}") for number in range(8)]
     subject.emulator.finish(refs[3].run_id, "failed")
-    reports = subject.service.observe([*refs, RunRef("r1-zz", MISSING[subject.kind], subject.locate)])
+    reports = subject.service.observe([*refs, RunRef("r1-zz", MISSING[subject.kind], subject.location)])
     states = {token: report.state for token, report in reports.items() if isinstance(report, RunReport)}
     assert states == {**{ref.token: "submitted" for ref in refs}, "r1-3": "failed", "r1-zz": ""}
 
@@ -192,15 +192,15 @@ def test_a_place_lists_every_run_in_it(subject: Subject):
     subject.emulator.finish(refs[1].run_id, "failed")
     later = time_text(datetime.now(UTC) + timedelta(minutes=1))
 
-    assert sorted(_inventory(subject).listed(subject.locate, None)) == sorted(ref.run_id for ref in refs)
-    assert list(_inventory(subject).listed(subject.locate, later)) == []
+    assert sorted(_inventory(subject).listed(subject.location, None)) == sorted(ref.run_id for ref in refs)
+    assert list(_inventory(subject).listed(subject.location, later)) == []
 
 
 def test_a_run_is_described_with_its_tags(subject: Subject):
     """By its id, with its state and when it was created; what AWS does not know is left out."""
     ref = subject.start("r1-aa")
 
-    described = _inventory(subject).described(subject.locate, [ref.run_id, MISSING[subject.kind]])
+    described = _inventory(subject).described(subject.location, [ref.run_id, MISSING[subject.kind]])
 
     assert list(described) == [ref.run_id]
     facts = described[ref.run_id]
@@ -212,7 +212,7 @@ def test_a_run_is_described_with_its_tags(subject: Subject):
 
 def test_places_of_equal_words_are_one_listing(subject: Subject):
     """Words for people, and a key for those who list."""
-    other = {key: f"{value}2" for key, value in subject.locate.items()}
+    other = {key: f"{value}2" for key, value in subject.location.items()}
 
-    assert _inventory(subject).place(subject.locate) == _inventory(subject).place(dict(subject.locate))
-    assert _inventory(subject).place(subject.locate) != _inventory(subject).place(other)
+    assert _inventory(subject).place(subject.location) == _inventory(subject).place(dict(subject.location))
+    assert _inventory(subject).place(subject.location) != _inventory(subject).place(other)

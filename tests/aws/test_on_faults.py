@@ -153,11 +153,11 @@ def test_an_old_signature_is_refused(submit: Submit, world: World) -> None:
 
 def found(submit: Submit, aws: Aws) -> Any:
     """What a look for the token says."""
-    wanted = Wanted(TOKEN, locate(submit), time_text(datetime.now(UTC)))
+    wanted = Wanted(TOKEN, location(submit), time_text(datetime.now(UTC)))
     return submit.connect(aws).find([wanted])[TOKEN]
 
 
-def locate(submit: Submit) -> dict[str, str]:
+def location(submit: Submit) -> dict[str, str]:
     """Where the request's run would be."""
     names = {"emr-serverless": ("applicationId",), "batch": ("jobQueue", "jobName")}[submit.service]
     return {name: submit.request[name] for name in names}
@@ -199,7 +199,7 @@ def test_an_observation_that_fails_is_not_a_lost_run(answer: dict[str, Any], sub
     assert isinstance(outcome, Accepted)
     world.emulator.inject(Plan([Rule("processed", operation=READS, **answer)]))
 
-    ref = RunRef(TOKEN, outcome.run_id, locate(submit))
+    ref = RunRef(TOKEN, outcome.run_id, location(submit))
     assert isinstance(submit.connect(world.aws).observe([ref])[TOKEN], str)
 
 
@@ -219,7 +219,7 @@ def test_a_run_that_is_not_yet_listed_looks_absent(submit: Submit, world: World)
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)
 
-    ref = RunRef(TOKEN, outcome.run_id, locate(submit))
+    ref = RunRef(TOKEN, outcome.run_id, location(submit))
     report = submit.connect(world.aws).observe([ref])[TOKEN]
     assert list(found(submit, world.aws)) == []
     assert isinstance(report, RunReport)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from reconciler.app.session import SystemClock
 from reconciler.core import events as e
-from reconciler.core.identity import Place
+from reconciler.core.identity import Content, Place, Source, SubmissionKey
 from reconciler.core.state import Recorded
 from reconciler.ledger.log import Log
 from reconciler.ledger.sqlite import SqliteStore
@@ -65,10 +65,12 @@ def submission(number: int) -> list[e.Event]:
         "jobDriver": {"sparkSubmit": {"entryPoint": f"s3://b/{name}"}},
     }
     intended = e.Intended(
-        at=AT, name=name, token=token, kind="EmrServerlessJobRun", generation=number // SPECS + 1, attempt=1, send=1,
-        digest=f"sha256:{digits}", revision=1, request=request, locate={"applicationId": "00f1abcdefg"}, not_after=AT,
-        owner="bench:1:0", reason="spec-changed", deletion_policy="Orphan", source={"path": f"{name}.yaml", "line": 1},
-        commit=digits[:40], actor="bench", tool_version="0.1.0",
+        at=AT, token=token, kind="EmrServerlessJobRun", key=SubmissionKey(name, number // SPECS + 1), send=1,
+        content=Content(
+            f"sha256:{digits}", request=request, location={"applicationId": "00f1abcdefg"},
+            source=Source(f"{name}.yaml", 1),
+        ),
+        not_after=AT, owner="bench:1:0", reason="spec-changed", commit=digits[:40], actor="bench", tool_version="0.1.0",
     )  # fmt: skip
     submitted = e.Submitted(at=AT, name=name, token=token, send=1, run_id=run_id)
     ended = e.Observed(

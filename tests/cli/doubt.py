@@ -50,8 +50,8 @@ def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") 
 def _intent(planned: dict[str, Any], hours: float) -> Intended:
     """The intent of an action of a plan, some hours old."""
     sent = time_text(datetime.now(UTC) - timedelta(hours=hours))
-    same = ("name", "kind", "generation", "digest", "request", "locate", "revision")
-    more = {key: planned[key] for key in same}
+    same = ("name", "kind", "generation", "digest", "request", "revision")
+    more = {key: planned[key] for key in same} | {"location": planned["locate"]}
     return intended(at=sent, not_after=sent, token=planned["client_token"], **more)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciler.core.events import BackfillAsked, ManuallyAdopted
-from reconciler.core.identity import Place, client_token
+from reconciler.core.identity import Place, SubmissionKey, client_token
 from reconciler.core.times import seconds_text, time_text
 from tests.builders import intended
 from tests.cli.doubt import submitted_by_others, write
@@ -127,7 +127,7 @@ def test_a_run_is_adopted_for_a_slot(world: World):
     assert (without.code, wrong.code, done.code, late.code) == (1, 1, 0, 1)
     assert "--slot" in without.err
     assert "is no slot" in wrong.err
-    assert [(e.slot, e.run_id) for e in world.events() if isinstance(e, ManuallyAdopted)] == [(_hour(2), run_id)]
+    assert [(e.key.slot, e.run_id) for e in world.events() if isinstance(e, ManuallyAdopted)] == [(_hour(2), run_id)]
 
 
 @pytest.mark.parametrize(("decision", "ran"), [("--submit", True), ("--abandon", False)])
@@ -136,11 +136,12 @@ def test_an_unknown_slot_is_decided(world: World, decision: str, ran: bool):
     _hourly(world)
     slot, place = _hour(30), Place("shop", "staging", ACCOUNT, REGION)
     planned = world.run("plan", "--format", "json").json["actions"][0]
-    token = client_token(place, "BatchJob", "clicks", None, slot, 1, planned["digest"])
+    key = SubmissionKey("clicks", slot=slot)
+    token = client_token(place, "BatchJob", key, planned["digest"])
     sent = time_text(datetime.now(UTC) - timedelta(hours=30))
     where = {"jobQueue": "nightly", "jobName": "clicks"}
-    intent = intended(at=sent, not_after=sent, locate=where, name="clicks", digest=planned["digest"])
-    write(world, replace(intent, generation=None, slot=slot, token=token))
+    intent = intended(at=sent, not_after=sent, location=where, name="clicks", digest=planned["digest"])
+    write(world, replace(intent, key=key, token=token))
     held = world.run("apply", "--yes", "--format", "json")
 
     done = world.run("resolve", "clicks", decision, "--yes")
@@ -169,4 +170,4 @@ def test_a_lost_ledger_knows_the_slots_of_runs_again(world: World):
     done = world.run("fsck", "--adopt", "--yes")
 
     assert done.code == 0, done.out
-    assert sorted(e.slot or "" for e in world.events() if isinstance(e, ManuallyAdopted)) == [_hour(3), _hour(2)]
+    assert sorted(e.key.slot or "" for e in world.events() if isinstance(e, ManuallyAdopted)) == [_hour(3), _hour(2)]

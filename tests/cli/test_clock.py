@@ -54,7 +54,7 @@ def _unresolved(world: World) -> None:
     an_hour_ago = time_text(datetime.now(UTC) - timedelta(hours=1))
     log = world.log()
     where = {"jobQueue": "nightly", "jobName": "a"}
-    log.append((intended(name="a", at=an_hour_ago, not_after=an_hour_ago, locate=where),), always)
+    log.append((intended(name="a", at=an_hour_ago, not_after=an_hour_ago, location=where),), always)
     log.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 from reconciler.cli.exit_codes import apply_exit_code, plan_exit_code, status_exit_code
 from reconciler.core.events import Intended, Submitted, Superseded
 from reconciler.core.fold import fold
-from reconciler.core.identity import Place
+from reconciler.core.identity import Content, Place, SubmissionKey
 from reconciler.core.plan import Action, ActionResult, ActionType, Plan, Reason
 from reconciler.core.state import Recorded
 
@@ -25,21 +25,14 @@ def _recorded(*, intended: bool = False, submitted: bool = False) -> Recorded:
     if intended or submitted:
         intent = Intended(
             at=AT,
-            name="orders",
             token=TOKEN,
             kind="BatchJob",
-            generation=1,
-            attempt=1,
+            key=SubmissionKey("orders", 1),
+            content=Content("sha256:0", request={}),
             send=1,
-            digest="sha256:0",
-            revision=1,
-            request={},
-            locate={},
             not_after=AT,
             owner="host:1:a",
             reason="new",
-            deletion_policy="Orphan",
-            source={},
             actor="team",
             tool_version="0",
         )

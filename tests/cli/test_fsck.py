@@ -21,9 +21,8 @@ def _checks(done: Done) -> list[tuple[str, str | None]]:
 
 
 def _taken(world: World) -> list[tuple[str, int | None, str]]:
-    return [
-        (event.name, event.generation, event.run_id) for event in world.events() if isinstance(event, ManuallyAdopted)
-    ]
+    events = [event for event in world.events() if isinstance(event, ManuallyAdopted)]
+    return [(event.name, event.key.generation, event.run_id) for event in events]
 
 
 def _two_generations(world: World) -> list[str]:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from reconciler.core import events as e
+from reconciler.core.event_codec import encode
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerMissing
 from reconciler.ledger.open import open_store
@@ -254,7 +254,7 @@ def test_export_prints_every_event_whole(used: World):
 
     assert (done.code, done.err) == (0, "")
     assert [{key: value for key, value in line.items() if key != "position"} for line in lines] == [
-        json.loads(json.dumps(e.encode(event))) for event in used.events()
+        json.loads(json.dumps(encode(event))) for event in used.events()
     ]
     assert sorted(line["position"] for line in lines) == [line["position"] for line in lines]
     assert "password=hunter2" in done.out

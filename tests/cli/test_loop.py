@@ -58,7 +58,7 @@ def test_the_first_pass_writes_down_since_when(world: World):
 def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
     """The newest due slot is submitted, those before it are recorded as missed, and the slot is in what is sent."""
     world.aws.configure(run_seconds=0)
-    world.spark("orders", "${run.slot:%Y-%m-%d}", schedule=EVERY_MINUTE, timeZone="Pacific/Kiritimati")
+    world.spark("orders", "${run.key.slot:%Y-%m-%d}", schedule=EVERY_MINUTE, timeZone="Pacific/Kiritimati")
     reconcile(world)
     began(world, 5, zone="Pacific/Kiritimati")
     assert reconcile(world) == [("skip", "missed", "recorded"), ("submit", "slot-due", "submitted")]
@@ -66,9 +66,9 @@ def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
     (sent,) = world.sent("orders")
     (intent,) = [event for event in world.events() if isinstance(event, Intended)]
     (missed,) = [event for event in world.events() if isinstance(event, Missed)]
-    local = datetime.fromisoformat(intent.slot or "").astimezone(UTC) + timedelta(hours=14)
+    local = datetime.fromisoformat(intent.key.slot or "").astimezone(UTC) + timedelta(hours=14)
     assert sent["jobDriver"]["sparkSubmit"]["entryPointArguments"] == [f"{local:%Y-%m-%d}"]
-    assert (missed.reason, missed.last < (intent.slot or "")) == ("passed-over", True)
+    assert (missed.reason, missed.last < (intent.key.slot or "")) == ("passed-over", True)
     assert missed.count in {4, 5}
     history = world.run("history", "orders")
     assert f"{missed.count} slots from" in history.out
@@ -121,7 +121,7 @@ def test_catchup_runs_every_slot(world: World):
     reconcile(world)
     began(world, 4)
     assert set(reconcile(world)) == {("submit", "slot-due", "submitted")}
-    slots = [event.slot for event in world.events() if isinstance(event, Intended)]
+    slots = [event.key.slot for event in world.events() if isinstance(event, Intended)]
     assert len(slots) == len(set(slots)) == len(world.runs())
     assert len(slots) in {4, 5}
     assert slots == sorted(slots, key=str)

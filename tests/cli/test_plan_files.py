@@ -319,5 +319,5 @@ def test_a_send_again_is_found_by_what_is_sent(world: World, tmp_path: Path):
     assert done.code == 0, done.err
     intents = [event for event in world.events() if isinstance(event, Intended)]
     assert [1, 2] == [intent.send for intent in intents]
-    assert [{"jobQueue": "nightly", "jobName": "a"}] * 2 == [intent.locate for intent in intents]
+    assert [{"jobQueue": "nightly", "jobName": "a"}] * 2 == [intent.content.location for intent in intents]
     assert ["a"] == [request["jobName"] for request in world.sent("a")]

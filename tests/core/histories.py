@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
 from reconciler.core import event_fields as typed
 from reconciler.core import events as e
+from reconciler.core.event_codec import decode, encode, event_types
 from reconciler.core.fold import fold
+from reconciler.core.identity import Content, Source, SubmissionKey
 from reconciler.core.state import Recorded
 from reconciler.core.submission import RunState
 from tests.builders import at, intended
@@ -24,21 +26,28 @@ INTENTS = tuple(intended("A", generation, name) for name in NAMES for generation
 TOKENS = {name: tuple(intent.token for intent in INTENTS if intent.name == name) for name in NAMES}
 
 POOLS: dict[str, st.SearchStrategy[Any]] = {
-    "source": st.sampled_from([{}, {"path": "moved.yaml", "line": 7}]),
-    "slots": st.lists(TIMES, max_size=2).map(tuple),
+    "content": st.builds(
+        Content,
+        digest=st.sampled_from(["", "one", "two"]),
+        revision=st.integers(1, 3),
+        request=st.just({"path": "thing"}),
+        location=st.dictionaries(st.sampled_from(["path", "line"]), st.sampled_from(["", "one"]), max_size=2),
+        deletion_policy=st.sampled_from(["Orphan", "Cancel"]),
+        streaming=st.booleans(),
+        source=st.sampled_from([None, Source("moved.yaml", 7)]),
+    ),
     "kind": st.sampled_from(["BatchJob", "EmrServerlessJobRun"]),
     "state": st.sampled_from([str(state) for state in RunState]),
     "decision": st.sampled_from(["submit", "abandon"]),
     "format": st.just(e.FORMAT),
     "run_id": st.sampled_from(["run-1", "run-2"]),
     "send": st.integers(1, 3),
-    "generation": st.one_of(st.none(), st.integers(1, 3)),
 }
 
 
-def event_types() -> list[type[e.Event]]:
+def all_event_types() -> list[type[e.Event]]:
     """Every type that the ledger can hold, by name."""
-    return [known for _, known in sorted(e.event_types().items())]
+    return [known for _, known in sorted(event_types().items())]
 
 
 def events_of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
@@ -48,18 +57,24 @@ def events_of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
 
 @cache
 def _events_called(name: str) -> st.SearchStrategy[e.Event]:
-    kind = e.event_types()[name]
-    hints = get_type_hints(kind)
+    kind = event_types()[name]
+    hints = get_type_hints(kind, include_extras=True)
     given = {
         field.name: st.one_of(_values(field.name, hints[field.name]), st.just(field.default))
         if field.default is not MISSING
         else _values(field.name, hints[field.name])
         for field in fields(kind)
-        if field.name not in {"name", "token"}
+        if field.name not in {"name", "token"} and hints[field.name] is not SubmissionKey
     }
 
     def about(name: str) -> st.SearchStrategy[e.Event]:
-        more = {"name": st.just(name)} if "name" in hints else {}
+        more: dict[str, st.SearchStrategy[Any]] = {"name": st.just(name)} if "name" in hints else {}
+        if issubclass(kind, e.Beginning):
+            keys = (
+                st.builds(SubmissionKey, st.just(name), st.integers(1, 3), st.none(), st.integers(1, 3)),
+                st.builds(SubmissionKey, st.just(name), st.none(), TIMES, st.integers(1, 3)),
+            )
+            more = {"key": st.one_of(*keys)}
         tokens = {"token": st.sampled_from(TOKENS[name])} if "token" in hints else {}
         return st.builds(kind, **given, **more, **tokens)
 
@@ -69,7 +84,7 @@ def _events_called(name: str) -> st.SearchStrategy[e.Event]:
 @cache
 def stories(most: int = 12) -> st.SearchStrategy[list[e.Event]]:
     """Lists of events of any type, in any order."""
-    return st.lists(st.one_of([events_of(kind) for kind in event_types()]), max_size=most)
+    return st.lists(st.one_of([events_of(kind) for kind in all_event_types()]), max_size=most)
 
 
 def possible(story: Sequence[e.Event]) -> list[e.Event]:
@@ -79,7 +94,7 @@ def possible(story: Sequence[e.Event]) -> list[e.Event]:
     for event in (*INTENTS, *story):
         tried = deepcopy(state)
         try:
-            e.decode(json.loads(json.dumps(e.encode(event))))
+            decode(json.loads(json.dumps(encode(event))))
             fold(tried, len(kept) + 1, [event])
         except Exception:  # noqa: BLE001 - whatever is refused is no part of a story
             continue
@@ -99,13 +114,12 @@ def folded(story: Sequence[e.Event], into: Recorded | None = None) -> Recorded:
 def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
     if name in POOLS:
         return POOLS[name]
-    if name in typed.TIMES | typed.SLOTS:
-        return TIMES
     return _of_type(hint)
 
 
 def _of_type(hint: Any) -> st.SearchStrategy[Any]:
     plain: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
+        typed.Time: lambda: TIMES,
         str: lambda: st.sampled_from(["", "one", "two"]),
         int: lambda: st.integers(1, 3),
         bool: st.booleans,
@@ -115,6 +129,8 @@ def _of_type(hint: Any) -> st.SearchStrategy[Any]:
     }
     if hint in plain:
         return plain[hint]()
+    if get_origin(hint) is Annotated:
+        return _of_type(get_args(hint)[0])
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in {tuple, list}:
         return st.lists(_of_type(arguments[0]), max_size=2).map(origin)

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core import events as e
+from reconciler.core.event_codec import decode, encode
 from reconciler.core.fold import fold, overlay
-from reconciler.core.state import Pin, Recorded, Sighting, SpecRecord
+from reconciler.core.identity import Place, Source
+from reconciler.core.state import Recorded, Sighting, SpecRecord
 from reconciler.core.submission import Phase, RunState
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from tests.builders import at, intended, outcome, ran, recorded, taken
@@ -31,28 +33,28 @@ OPENED = e.Opened(
 )
 def test_events_survive_their_json_form(event: e.Event) -> None:
     """Decoding what was encoded gives the event back; what is not known is not written."""
-    form = e.encode(event)
+    form = encode(event)
     assert None not in form.values()
-    again = e.decode({**form, "run_ids": tuple(form["run_ids"])} if "run_ids" in form else form)
+    again = decode({**form, "run_ids": tuple(form["run_ids"])} if "run_ids" in form else form)
     assert again == event
 
 
 def test_an_unknown_type_is_a_newer_format() -> None:
     """A ledger written by a newer reconciler is refused, not half read."""
     with pytest.raises(LedgerFormatNewer, match="'paused'"):
-        e.decode({"type": "paused", "at": at()})
+        decode({"type": "paused", "at": at()})
 
 
 def test_a_missing_field_is_corruption() -> None:
     """An event that lacks what it must have names it."""
     with pytest.raises(LedgerCorrupt, match="lacks run_id"):
-        e.decode({"type": "submitted", "at": at(), "name": "orders", "token": "t", "send": 1})
+        decode({"type": "submitted", "at": at(), "name": "orders", "token": "t", "send": 1})
 
 
 def test_an_unknown_optional_field_is_passed_over() -> None:
     """A minor addition of a newer version does not stop an older one."""
     event = outcome("absent", intended())
-    assert e.decode({**e.encode(event), "mood": "good"}) == event
+    assert decode({**encode(event), "mood": "good"}) == event
 
 
 def test_the_intent_of_a_spec_among_others() -> None:
@@ -65,7 +67,7 @@ def test_the_intent_of_a_spec_among_others() -> None:
 
 def test_the_first_event_pins_the_ledger() -> None:
     """Project, target, account and region."""
-    assert recorded(OPENED).pin == Pin("analytics", "prod", "4", "r")
+    assert recorded(OPENED).place == Place("analytics", "prod", "4", "r")
 
 
 def test_a_newer_format_is_refused() -> None:
@@ -255,10 +257,10 @@ def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
 def test_a_submission_is_of_its_newest_intent() -> None:
     """Commit, actor and place in the files follow the send that was intended last: they say which checkout is newer."""
     first = intended(commit="old", actor="one")
-    again = intended(commit="new", actor="two", send=2, source={"path": "moved.yaml", "line": 7})
+    again = intended(commit="new", actor="two", send=2, source=Source("moved.yaml", 7))
     submission = recorded(first, outcome("unsent", first), again).by_token[first.token]
     assert ("new", "two") == (submission.commit, submission.actor)
-    assert {"path": "moved.yaml", "line": 7} == submission.source
+    assert Source("moved.yaml", 7) == submission.content.source
 
 
 def test_what_a_person_abandoned_is_not_sent_again() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.fsck import ListedRun, numbered
+from reconciler.core.identity import SubmissionKey
 
 
 def _run(number: int, token: str | None = None) -> ListedRun:
@@ -15,7 +16,7 @@ def _run(number: int, token: str | None = None) -> ListedRun:
         run_id=f"run-{number}",
         token=token or f"r1-{number}",
         kind="BatchJob",
-        locate={},
+        location={},
         created_at=f"2026-11-22T02:00:{number:02}.000Z",
         state="succeeded",
         aws_state="SUCCEEDED",
@@ -25,8 +26,8 @@ def _run(number: int, token: str | None = None) -> ListedRun:
 def _numbers(*generations: int | None, floor: int = 1) -> list[tuple[int | None, int]]:
     """Generation and attempt of runs, oldest first; `None` is a run whose content is not what the spec asks for now."""
     runs = [_run(index) for index in range(len(generations))]
-    known = {f"r1-{i}": (g, None, 1) for i, g in enumerate(generations) if g is not None}
-    return [(each.generation, each.attempt) for each in numbered(runs, known, floor)]
+    known = {f"r1-{i}": SubmissionKey("orders", g) for i, g in enumerate(generations) if g is not None}
+    return [(each.key.generation, each.key.attempt) for each in numbered(runs, known, floor)]
 
 
 def test_unknown_runs_fill_the_numbers_between():

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.identity import COSMETIC_FIELDS, Place, canonical, client_token, digest
+from reconciler.core.identity import Place, SubmissionKey, canonical, client_token, digest
 from reconciler.core.times import parse_time, seconds_text, time_text
+from reconciler.model.kind import kind_named
 
 PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
 REQUEST = {
@@ -22,6 +23,7 @@ REQUEST = {
     "tags": {"team": "growth"},
     "name": "orders-daily",
 }
+BATCH = kind_named("BatchJob")
 GOLDEN_DIGEST = "sha256:b88db5f8fca9f82f2b66308edda20c473bb76ff98f6f34fa1a5739266260df99"
 GOLDEN_TOKEN = "r1-84ee7c89c6d1d2f8ce3354c409c4aab4b42506d445d1f557"
 GOLDEN_SLOT_TOKEN = "r1-aa6c54784d9266dddf6c41054a5499f2ef5ade32d2f7b742"
@@ -68,13 +70,14 @@ def test_golden_digest() -> None:
 
 def test_golden_token_of_a_generation() -> None:
     """The token of a generation never changes, whatever is upgraded."""
-    made = client_token(PLACE, "EmrServerlessJobRun", "orders-daily", 3, None, 1, GOLDEN_DIGEST)
+    made = client_token(PLACE, "EmrServerlessJobRun", SubmissionKey("orders-daily", 3), GOLDEN_DIGEST)
     assert made == GOLDEN_TOKEN
 
 
 def test_golden_token_of_a_slot() -> None:
     """The token of a slot never changes, whatever is upgraded."""
-    made = client_token(PLACE, "EmrServerlessJobRun", "orders-daily", None, "2026-11-22T02:00:00Z", 2, GOLDEN_DIGEST)
+    key = SubmissionKey("orders-daily", slot="2026-11-22T02:00:00Z", attempt=2)
+    made = client_token(PLACE, "EmrServerlessJobRun", key, GOLDEN_DIGEST)
     assert made == GOLDEN_SLOT_TOKEN
 
 
@@ -90,7 +93,7 @@ def test_key_order_never_changes_a_digest(request: dict[str, Any]) -> None:
     assert digest("BatchJob", 1, shuffled(request)) == digest("BatchJob", 1, request)
 
 
-@given(requests, st.sampled_from(COSMETIC_FIELDS), json_values)
+@given(requests, st.sampled_from(BATCH.cosmetic_fields), json_values)
 def test_cosmetic_fields_never_change_a_digest(request: dict[str, Any], field: str, value: Any) -> None:
     """Tags and names are not content."""
     bare = {key: item for key, item in request.items() if key != field}
@@ -100,16 +103,20 @@ def test_cosmetic_fields_never_change_a_digest(request: dict[str, Any], field: s
 @given(requests, requests)
 def test_different_content_has_different_digests(one: dict[str, Any], two: dict[str, Any]) -> None:
     """Digests are equal exactly where the canonical content is."""
-    same = canonical({k: v for k, v in one.items() if k not in COSMETIC_FIELDS}) == canonical(
-        {k: v for k, v in two.items() if k not in COSMETIC_FIELDS}
+    same = canonical({k: v for k, v in one.items() if k not in BATCH.cosmetic_fields}) == canonical(
+        {k: v for k, v in two.items() if k not in BATCH.cosmetic_fields}
     )
     assert (digest("BatchJob", 1, one) == digest("BatchJob", 1, two)) is same
 
 
 def test_kind_and_revision_are_content() -> None:
     """The same request under another kind or revision runs again."""
-    digests = {digest(kind, revision, REQUEST) for kind in ("a", "b") for revision in (1, 2)}
+    digests = {digest(kind, revision, REQUEST) for kind in ("BatchJob", "EmrServerlessJobRun") for revision in (1, 2)}
     assert len(digests) == 4
+
+
+def _token(place: Place, kind: str, content_digest: str, **key: Any) -> str:
+    return client_token(place, kind, SubmissionKey(**key), content_digest)
 
 
 def test_every_part_of_an_identity_changes_the_token() -> None:
@@ -128,7 +135,7 @@ def test_every_part_of_an_identity_changes_the_token() -> None:
         {"attempt": 2},
         {"content_digest": "x"},
     ]
-    tokens = {client_token(**{**base, "content_digest": "d", **other}) for other in others}
+    tokens = {_token(**{**base, "content_digest": "d", **other}) for other in others}
     assert len(tokens) == len(others)
 
 
@@ -136,7 +143,7 @@ def test_every_part_of_an_identity_changes_the_token() -> None:
 def test_a_submission_has_a_generation_or_a_slot(generation: int | None, slot: str | None) -> None:
     """Neither, or both, is no identity."""
     with pytest.raises(ValueError, match="generation or a slot"):
-        client_token(PLACE, "k", "n", generation, slot, 1, "d")
+        SubmissionKey("n", generation, slot)
 
 
 def test_the_owner_tag_names_project_target_and_spec() -> None:

@@ -110,7 +110,7 @@ def test_finished_and_forgotten_before_it_was_adopted(world: CrashWorld):
     world.batch("clicks")
     log = world.log()
     log.append(
-        (intended(name="clicks", at=long_ago, not_after=long_ago, locate=where),),
+        (intended(name="clicks", at=long_ago, not_after=long_ago, location=where),),
         always,
     )
     log.close()

@@ -116,7 +116,7 @@ def plan_file(content: bytes) -> None:
 
 def ledger_batch(content: bytes) -> None:
     """A ledger whose second batch is this."""
-    from reconciler.core import events as e
+    from reconciler.core.event_codec import encode
     from tests.hostile.test_forged_ledgers import OPENED, batch, chained, told
 
     try:
@@ -124,7 +124,7 @@ def ledger_batch(content: bytes) -> None:
         json.dumps(form)
     except (ValueError, RecursionError):
         return
-    assert told(chained([batch(e.encode(OPENED)), form]))
+    assert told(chained([batch(encode(OPENED)), form]))
 
 
 def spark_parameters(content: bytes) -> None:
@@ -198,9 +198,10 @@ def _nothing() -> Any:
 
 def _batches() -> list[bytes]:
     from reconciler.core import events as e
+    from reconciler.core.event_codec import encode
     from tests.builders import at, intended
     from tests.hostile.test_forged_ledgers import batch
 
     first = intended()
     submitted = e.Submitted(at=at(), name=first.name, token=first.token, send=1, run_id="run-1")
-    return [json.dumps(batch(e.encode(first), e.encode(submitted))).encode()]
+    return [json.dumps(batch(encode(first), encode(submitted))).encode()]

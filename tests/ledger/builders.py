@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from reconciler.core.events import Event, Intended, Submitted
-from reconciler.core.identity import Place
+from reconciler.core.identity import Content, Place, Source, SubmissionKey
 from reconciler.core.ports import Store
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerMissing, LedgerUnreachable
@@ -22,21 +22,19 @@ def intended(
     """An intent of a one-off Batch job."""
     return Intended(
         at=AT,
-        name=name,
         token=token,
         kind="BatchJob",
-        generation=generation,
-        attempt=attempt,
+        key=SubmissionKey(name, generation, attempt=attempt),
+        content=Content(
+            digest="sha256:00",
+            request={"jobName": name},
+            location={"jobQueue": "q", "jobName": name},
+            source=Source("orders.yaml", 1),
+        ),
         send=send,
-        digest="sha256:00",
-        revision=1,
-        request={"jobName": name},
-        locate={"jobQueue": "q", "jobName": name},
         not_after="2026-11-22T02:00:30.000Z",
         owner="host/1",
         reason="new",
-        deletion_policy="Orphan",
-        source={"path": "orders.yaml", "line": 1},
         actor="ops",
         tool_version="0.1.0",
     )

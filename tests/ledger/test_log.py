@@ -12,7 +12,7 @@ import pytest
 from reconciler.core.events import Conflicted, Event, Observed, Opened
 from reconciler.core.identity import Place
 from reconciler.core.ports import Appended, Moved, Store
-from reconciler.core.state import Pin, Recorded
+from reconciler.core.state import Recorded
 from reconciler.core.submission import Phase
 from reconciler.errors import (
     LedgerCorrupt,
@@ -72,7 +72,7 @@ def test_the_first_append_pins_the_ledger():
     first = decode(store.batches[1], 1, "memory://").events
     assert replace(opened(), at=first[0].at) == first[0]
     assert (intended(),) == first[1:]
-    assert Pin("analytics", "prod", "444455556666", "eu-west-1") == log.recorded.pin
+    assert Place("analytics", "prod", "444455556666", "eu-west-1") == log.recorded.place
     assert log.exists
 
 
@@ -338,7 +338,7 @@ def test_a_first_batch_that_follows_another_is_damage():
         log_over(store).refresh()
 
 
-@pytest.mark.parametrize("event", [submitted("r1-zz"), replace(intended(), request={})])
+@pytest.mark.parametrize("event", [submitted("r1-zz"), replace(intended(), owner="other")])
 def test_a_damaged_batch_leaves_the_state_before_it(event: Event):
     """What was read up to the damage stays consistent, and reading on says the same again."""
     store = MemoryStore()

@@ -18,7 +18,7 @@ from reconciler.core import events as e
 from reconciler.core.state import OF_THE_PASS, Recorded, Sighting
 from reconciler.ledger import snapshot as form
 from reconciler.ledger.snapshot import fold_version, form_of, recorded_of
-from tests.core.histories import event_types, events_of, folded, possible, stories
+from tests.core.histories import all_event_types, events_of, folded, possible, stories
 
 
 def again(recorded: Recorded) -> Recorded:
@@ -26,7 +26,7 @@ def again(recorded: Recorded) -> Recorded:
     return recorded_of(json.loads(json.dumps(form_of(recorded))))
 
 
-@pytest.mark.parametrize("kind", event_types(), ids=lambda kind: kind.type)
+@pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
     """What events add up to is the same, all at once or from the form of any beginning of them."""
 
@@ -42,7 +42,7 @@ def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
     check()
 
 
-@pytest.mark.parametrize("kind", event_types(), ids=lambda kind: kind.type)
+@pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_stories_hold_every_type(kind: type[e.Event]) -> None:
     """Each type of event can follow an intent, so that the stories are about all of them."""
 

@@ -257,4 +257,4 @@ def test_what_never_reaches_aws_is_tried_until_the_next_slot() -> None:
     assert world.missed_slots("orders") == ["2026-11-02T03:00:00Z"]
     five = next(run for run in world.of("orders") if run.slot == "2026-11-02T05:00:00Z")
     assert (five.attempt, five.started.minute) == (1, 30)
-    assert max(event.send for event in world.events if isinstance(event, Intended) and event.slot == five.slot) == 7
+    assert max(event.send for event in world.events if isinstance(event, Intended) and event.key.slot == five.slot) == 7

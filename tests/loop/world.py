@@ -141,17 +141,15 @@ class World:
         record = self.known.spec(action.name)
         if action.send == 1:
             assert known is None, "a token used again"
-            key = (action.generation, action.slot, action.attempt)
-            assert all(s.key != key for s in record.submissions), "a submission intended twice"
+            assert all(s.key != action.key for s in record.submissions), "a submission intended twice"
             assert action.beside or record.head == action.ledger_head, "moved by an earlier action of this plan"
         assert action.request is not None
+        assert action.key is not None
         intent = e.Intended(
-            at=time_text(self.now), name=action.name, token=action.client_token or "", kind=action.kind,
-            generation=action.generation, slot=action.slot, attempt=action.attempt, send=action.send,
-            digest=action.digest or "", revision=action.revision, request=action.request, locate=dict(action.locate),
-            not_after=time_text(self.now + timedelta(seconds=30)), owner="o", reason=str(action.reason),
-            deletion_policy=action.deletion_policy, streaming=action.streaming, source={}, actor="tests",
-            tool_version="0", backoff_limit=action.backoff_limit or None, settled_slots=action.settled_slots,
+            at=time_text(self.now), token=action.client_token or "", kind=action.kind, key=action.key,
+            content=action.content, send=action.send, not_after=time_text(self.now + timedelta(seconds=30)), owner="o",
+            reason=str(action.reason), actor="tests", tool_version="0",
+            backoff_limit=action.backoff_limit or None, settled_slots=action.settled_slots,
         )  # fmt: skip
         of = {"at": time_text(self.now), "name": action.name, "token": intent.token}
         if self.refuse(action, self.now):

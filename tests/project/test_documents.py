@@ -98,7 +98,12 @@ def _options(command: click.Command) -> set[str]:
         with click.Context(command) as context:
             commands = [command.get_command(context, name) for name in command.list_commands(context)]
         return {flag for found in commands if found is not None for flag in _options(found)}
-    return {flag for option in command.params if isinstance(option, click.Option) for flag in (*option.opts, *option.secondary_opts)}
+    return {
+        flag
+        for option in command.params
+        if isinstance(option, click.Option)
+        for flag in (*option.opts, *option.secondary_opts)
+    }
 
 
 def test_every_command_and_option_is_documented():

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.core import events as e
-from reconciler.core.desired import Source
 from reconciler.core.fold import fold
-from reconciler.core.identity import Place
+from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.state import Recorded
 from reconciler.core.suggested_commands import RUN_ID, SuggestedCommands, adopt, resolve, retry
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 from reconciler.render.diff import explain
+from tests.builders import composed
 
 PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
 NOW = "2026-11-22T02:00:03Z"
@@ -74,16 +74,20 @@ def action(name: str = "orders-daily", **fields: Any) -> Action:
         "kind": "EmrServerlessJobRun",
         "action": ActionType.SUBMIT,
         "reason": Reason.NEW,
+        "name": name,
         "generation": 1,
         "digest": DIGEST,
         "client_token": token(name),
         "source": Source(f"{name}.yaml", 1),
         "request": emr_request(),
-        "locate": {"applicationId": "00f1abcdefg"},
+        "location": {"applicationId": "00f1abcdefg"},
     }
     if fields.get("action", ActionType.SUBMIT) not in {ActionType.SUBMIT, ActionType.REPLACE}:
         given["request"] = None
-    return Action(name=name, **{**given, **fields})
+    flat = {**given, **fields}
+    if flat["generation"] is None and flat.get("slot") is None:
+        return Action(**composed({name: flat[name] for name in flat if name not in {"generation", "slot"}}))
+    return Action(name=name, **composed({**flat, "digest": flat["digest"] or ""}, key=True))
 
 
 def changed(name: str = "orders-daily", before: JSON | None = None, after: JSON | None = None, **fields: Any) -> Action:
@@ -189,17 +193,18 @@ def intended(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.In
         "digest": DIGEST,
         "revision": 1,
         "request": emr_request(),
-        "locate": {"applicationId": "00f1abcdefg"},
+        "location": {"applicationId": "00f1abcdefg"},
         "not_after": "2026-11-22T01:00:30.000Z",
         "owner": "runner-1/4711",
         "reason": "new",
         "deletion_policy": "Orphan",
-        "source": {"path": f"{name}.yaml", "line": 1},
+        "source": Source(f"{name}.yaml", 1),
         "commit": COMMIT,
         "actor": "ops",
         "tool_version": "0.1.0",
     }
-    return e.Intended(name=name, token=token(name, number), **{**given, **fields})
+    flat = {"name": name, "token": token(name, number), **given, **fields}
+    return e.Intended(**composed(flat, key=True))
 
 
 def submitted(name: str = "orders-daily", number: int = 1, **fields: Any) -> e.Submitted:

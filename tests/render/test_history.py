@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from reconciler.core import events as e
+from reconciler.core.event_codec import decode, encode
 from reconciler.render.history import history_json, history_text, why_json, why_text
 from reconciler.render.plan_json import dumps
 from tests.render.golden_files import check
@@ -55,8 +56,8 @@ def test_a_history_in_json_is_the_ledgers():
     """The events as they are stored, with their positions, whole."""
     form = history_json(events())
     assert [each["position"] for each in form["events"]] == list(range(4, 18))
-    assert form["events"][1] == {"position": 5, **e.encode(events()[1][1])}
-    assert e.decode(json.loads(dumps(form))["events"][0]) == events()[0][1]
+    assert form["events"][1] == {"position": 5, **encode(events()[1][1])}
+    assert decode(json.loads(dumps(form))["events"][0]) == events()[0][1]
 
 
 def test_nothing_recorded_is_said():

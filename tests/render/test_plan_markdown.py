@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.desired import Source
+from reconciler.core.identity import Source
 from reconciler.core.plan import ActionType, Change, Plan, Reason
 from reconciler.render.plan_markdown import cell_code, code, fenced, plan_markdown, prose
 from tests.render.golden_files import check

@@ -71,7 +71,7 @@ def test_an_order_is_shown_on_both_sides():
 def test_nothing_of_users_reaches_the_terminal_raw(place):
     """Escapes, overrides, line ends and runner commands are written out wherever users and AWS can put them."""
     evil = "x\x1b[2J\u202e\n::error::boom ##[error]"
-    from reconciler.core.desired import Source
+    from reconciler.core.identity import Source
 
     given = {
         "name": lambda: plan(action(evil)),

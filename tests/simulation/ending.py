@@ -102,4 +102,4 @@ def _no_content_twice(oracle: Oracle) -> None:
 def _accepted(oracle: Oracle) -> list[Run]:
     """The runs that AWS accepted, in order of generation."""
     runs = [run for runs in oracle.runs.values() for run in runs if not run.clone]
-    return sorted(runs, key=lambda run: oracle.intents[run.token or ""][0].generation or 0)
+    return sorted(runs, key=lambda run: oracle.intents[run.token or ""][0].key.generation or 0)

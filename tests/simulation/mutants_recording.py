@@ -118,7 +118,7 @@ CHANGES = (
         "bytes-rendered-anew",
         "R11",
         "sends the spec's current bytes instead of those of the first intent",
-        text("apply.intents:_bytes_to_send", ("if action.send == 1:", "if True:")),
+        text("apply.intents:_content_to_send", ("if action.send == 1:", "if True:")),
     ),
     mutant(
         "resend-with-another-token",
@@ -128,12 +128,12 @@ CHANGES = (
             f"{UNRESOLVED}:_again",
             ("return replace(again, ", 'return replace(again, client_token=submission.token[:-1] + "x", '),
         ),
-        text("apply.intents:_bytes_to_send", ("if action.send == 1:", "if True:")),
+        text("apply.intents:_content_to_send", ("if action.send == 1:", "if True:")),
         text(
             f"{PROTOCOL}:_may_intend",
             ("return None if again and newest else what_moved(action, recorded)", "return None"),
         ),
-        text("ledger.log:intended_before", ("submission.key == key and", "False and")),
+        text("ledger.log:intended_before", ("submission.key == event.key and", "False and")),
     ),
     mutant(
         "new-generation-meanwhile",

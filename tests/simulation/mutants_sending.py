@@ -55,7 +55,7 @@ INTENT = (
             ("if submission is not None or (known.head != action.ledger_head and not action.beside):", "if False:"),
             ("if _hindered(action, known):", "if False:"),
             (
-                "return what_moved(action, recorded) if any(s.key == key for s in known.submissions) else None",
+                "return what_moved(action, recorded) if any(s.key == action.key for s in known.submissions) else None",
                 "return None",
             ),
         ),

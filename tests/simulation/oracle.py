@@ -90,9 +90,8 @@ class Oracle:
         self.outcomes.setdefault(event.token, []).append(event)
 
     def _check_intent(self, event: e.Intended) -> None:
-        key = (event.name, event.generation, event.slot, event.attempt)
-        if self.keys.setdefault(key, event.token) != event.token:
-            self.broken(f"a second intent for generation {event.generation} with another token")
+        if self.keys.setdefault(event.key, event.token) != event.token:
+            self.broken(f"a second intent for {event.key.label} with another token")
         if any(earlier.send == event.send for earlier in self.intents.get(event.token, ())):
             self.broken(f"send {event.send} of {event.token[:9]} was intended twice")
         for token in self.intents:

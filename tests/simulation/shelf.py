@@ -57,7 +57,7 @@ class Shelf:
 
     def _put(self, position: int, raw: bytes, tale: str = "") -> bytes:
         if position > len(self._store.batches) + 1:
-            raise AssertionError("a position was left out")
+            self._command.world.oracle.broken(f"position {position} is written while an earlier one is empty")
         before = len(self._store.batches)
         held = self._store.append(position, raw)
         if len(self._store.batches) > before:

@@ -8,8 +8,8 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from reconciler.core.desired import Desired, DesiredSpec, Source
-from reconciler.core.identity import digest
+from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.identity import Content, Source, digest
 from reconciler.model.spec import Policy
 from tests.builders import PLACE
 
@@ -74,16 +74,19 @@ def _spec(kind: str, wish: Wish) -> DesiredSpec | None:
     policy = Policy.model_validate(
         {"suspend": wish.suspended, "deletionPolicy": wish.deletion, "concurrencyPolicy": wish.concurrency}
     )
-    request, locate = _request(kind, wish.content, wish.tag)
+    request, location = _request(kind, wish.content, wish.tag)
     return DesiredSpec(
         name=NAME,
         kind=kind,
-        digest=digest(kind, policy.revision, request),
-        request=request,
+        content=Content(
+            digest=digest(kind, policy.revision, request),
+            request=request,
+            location=location,
+            deletion_policy=policy.deletionPolicy,
+            source=Source("orders.yaml", 1),
+        ),
         policy=policy,
-        source=Source("orders.yaml", 1),
         labels={},
-        locate=locate,
     )
 
 

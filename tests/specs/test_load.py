@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.desired import Source
+from reconciler.core.identity import Source
 from reconciler.errors import SpecErrors, UsageError
 from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, load, problems, warnings, wrapped, write
 
@@ -43,7 +43,7 @@ def test_a_spec_is_what_each_target_asks_for(tmp_path):
     }
     assert expected == prod.request
     assert Source("jobs/a.yaml", 2) == prod.source
-    assert {"jobQueue", "jobName"} == set(prod.locate)
+    assert {"jobQueue", "jobName"} == set(prod.content.location)
     assert loaded.specs["local"]["job"].digest != prod.digest
 
 
@@ -65,7 +65,11 @@ def test_targets_of_a_spec(tmp_path):
 def test_streaming_defaults(tmp_path):
     """A streaming job is replaced and restarted unless it says otherwise."""
     spec = desired(write(tmp_path, {"a.yaml": EMR}), "clicks", "prod")
-    assert (True, "Replace", "Always") == (spec.streaming, spec.policy.concurrencyPolicy, spec.policy.restartPolicy)
+    assert (True, "Replace", "Always") == (
+        spec.content.streaming,
+        spec.policy.concurrencyPolicy,
+        spec.policy.restartPolicy,
+    )
     parameters = spec.request["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
     assert "--conf spark.dynamicAllocation.enabled=true" in parameters
     assert "--conf spark.memory.fraction=0.60" in parameters
