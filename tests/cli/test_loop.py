@@ -58,7 +58,7 @@ def test_the_first_pass_writes_down_since_when(world: World):
 def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
     """The newest due slot is submitted, those before it are recorded as missed, and the slot is in what is sent."""
     world.aws.configure(run_seconds=0)
-    world.spark("orders", "${run.key.slot:%Y-%m-%d}", schedule=EVERY_MINUTE, timeZone="Pacific/Kiritimati")
+    world.spark("orders", "${run.slot:%Y-%m-%d}", schedule=EVERY_MINUTE, timeZone="Pacific/Kiritimati")
     reconcile(world)
     began(world, 5, zone="Pacific/Kiritimati")
     assert reconcile(world) == [("skip", "missed", "recorded"), ("submit", "slot-due", "submitted")]
