@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.simulation.campaign import hunt
+from tests.simulation.campaign import MOST_STORIES, hunt
 from tests.simulation.light import threadless
 from tests.simulation.mutants import BY_NAME, MUTANTS
 from tests.simulation.patches import all_applied
@@ -25,7 +25,7 @@ def _tell(seed: int, mutants: list[str]) -> int:
 def _table() -> int:
     print("| mutant | rule | what the patched code does | scenarios until caught |\n|---|---|---|---:|")
     for mutant in MUTANTS:
-        caught = hunt(mutant, range(200_000))
+        caught = hunt(mutant, range(MOST_STORIES))
         found = str(caught.stories) if caught else "not caught"
         print(f"| `{mutant.name}` | {mutant.rule} | {mutant.says} | {found} |", flush=True)
     return 0
