@@ -42,23 +42,29 @@ def check(world: World, name: str, expected: list[str], *, forbid: bool = True) 
         assert not [(a, b) for a, b in pairwise(runs) if a.overlaps(b)]
 
 
+HOURS = [pytest.param((12, 6, 30), id="a day"), pytest.param((72, 24, 168), id="a week", marks=pytest.mark.soak)]
+"""Hours before an outage, of the outage, and of everything."""
+
+
+@pytest.mark.parametrize("hours", HOURS)
 @pytest.mark.parametrize("catchup", [False, True])
 @pytest.mark.parametrize("concurrency", ["Forbid", "Allow"])
-def test_a_week_with_an_outage_of_a_day(catchup: bool, concurrency: str) -> None:
-    """Without catch-up a day of slots is missed, by name, and the newest runs; with it all run, oldest first."""
+def test_after_an_outage(hours: tuple[int, int, int], catchup: bool, concurrency: str) -> None:
+    """Without catch-up the newest slot runs and the others are missed, by name; with it all run, oldest first."""
+    before, outage, whole = (timedelta(hours=number) for number in hours)
     world = World(START, [scheduled_spec(catchup=catchup, concurrencyPolicy=concurrency)], well(300))
-    world.every(900, START + 3 * DAY)
-    world.now = START + 4 * DAY + timedelta(minutes=7)
-    world.every(450 if catchup else 900, START + 7 * DAY)
+    world.every(900, START + before)
+    world.now = START + before + outage + timedelta(minutes=7)
+    world.every(450 if catchup else 900, START + whole)
 
-    expected = due("*/15 * * * *", "UTC", START, START + 7 * DAY)
+    expected = due("*/15 * * * *", "UTC", START, START + whole)
     dealt = len(world.of("orders")) + len(world.missed_slots("orders"))
     check(world, "orders", expected[:dealt], forbid=concurrency == "Forbid")
     if catchup:
         assert world.missed("orders") == []
         assert slots_of(world.of("orders")) == sorted(slots_of(world.of("orders")))
     else:
-        assert len(world.missed_slots("orders")) == 95
+        assert len(world.missed_slots("orders")) == outage // timedelta(minutes=15) - 1
         assert [event.reason for event in world.missed("orders")] == ["passed-over"]
     late = world.of("orders")[-1]
     assert world.now - parse_time(late.slot or "") < timedelta(minutes=31)
@@ -72,6 +78,7 @@ def test_a_spec_added_today_does_not_run_yesterday_s_slots() -> None:
     assert world.missed("orders") == []
 
 
+@pytest.mark.parametrize("seconds", [900, pytest.param(300, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
     ("schedule", "first", "expected"),
     [
@@ -80,10 +87,10 @@ def test_a_spec_added_today_does_not_run_yesterday_s_slots() -> None:
         ("0 0 * * *", datetime(2026, 10, 24, tzinfo=UTC), ["24T22:00", "25T23:00", "26T23:00"]),
     ],
 )
-def test_daylight_saving_in_madrid(schedule: str, first: datetime, expected: list[str]) -> None:
+def test_daylight_saving_in_madrid(schedule: str, first: datetime, expected: list[str], seconds: int) -> None:
     """A fixed hour runs once on each day, whether it does not exist on that day or exists twice."""
     world = World(first, [scheduled_spec(schedule, timeZone="Europe/Madrid")])
-    world.every(300, first + 3 * DAY - timedelta(minutes=1))
+    world.every(seconds, first + 3 * DAY - timedelta(minutes=1))
     assert [(run.slot or "")[8:16] for run in world.of("orders")] == expected
 
 
