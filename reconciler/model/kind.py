@@ -68,15 +68,15 @@ class Kind:
     name_field: str
     token_field: str | None
     locate_fields: tuple[str, ...]
-    from_spec: Callable[[JSON], JSON]
-    for_display: Callable[[JSON], JSON]
-    check: Callable[[JSON], Sequence[Remark]]
-    warn: Callable[[JSON], Sequence[Remark]]
-    is_streaming: Callable[[JSON], bool]
-    references: Callable[[JSON], Sequence[SpecReference]]
-    rates: Mapping[str, Rate] = field(hash=False)
-    with_runs: Callable[[JSON, Mapping[str, str]], JSON]
     example: tuple[str, str]
+    from_spec: Callable[[JSON], JSON] = lambda request: request
+    for_display: Callable[[JSON], JSON] = lambda request: request
+    check: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
+    warn: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
+    is_streaming: Callable[[JSON], bool] = lambda _request: False
+    references: Callable[[JSON], Sequence[SpecReference]] = lambda _request: ()
+    rates: Mapping[str, Rate] = field(hash=False, default_factory=dict)
+    with_runs: Callable[[JSON, Mapping[str, str]], JSON] = lambda request, _run_ids: request
 
     @property
     def cosmetic_fields(self) -> tuple[str, ...]:

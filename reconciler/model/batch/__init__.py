@@ -25,11 +25,8 @@ KIND = Kind(
     name_field="jobName",
     token_field=None,
     locate_fields=("jobQueue", "jobName"),
-    from_spec=lambda request: request,
-    for_display=lambda request: request,
     check=check,
     warn=warn,
-    is_streaming=lambda _request: False,
     references=references,
     rates={"SubmitJob": Rate(perSecond=50, burst=50)},  # AWS Batch service quotas: transactions a second of SubmitJob
     with_runs=resolved,

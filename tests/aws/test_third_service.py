@@ -1,0 +1,203 @@
+"""A third service made from docs/adding-a-service.md to the letter: new files, one registry line, nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.cli.world import Done, project_text
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "adding-a-service.md").read_text("utf-8")
+CLUSTER = "0123456789abcdef"
+IDENTITY = (
+    "<GetCallerIdentityResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><GetCallerIdentityResult>"
+    "<Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
+
+
+class FakeAws:
+    """EMR on EKS and STS in memory, over HTTP: enough of four operations. `runs` are the accepted runs, by id."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that make boto3 call this server."""
+        url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        return {**keys, "AWS_ENDPOINT_URL_EMR_CONTAINERS": url, "AWS_ENDPOINT_URL_STS": url}
+
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Accepts a run; the same client token gives the same run."""
+        for run in self.runs.values():
+            if run["clientToken"] == request["clientToken"]:
+                return run
+        run_id = f"run{len(self.runs) + 1}"
+        run = {**request, "id": run_id, "arn": f"arn:{run_id}", "virtualClusterId": CLUSTER, "state": "RUNNING"}
+        self.runs[run_id] = {**run, "createdAt": "2026-11-22T02:00:00Z"}
+        return self.runs[run_id]
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        """Status and JSON form of an answer; text is STS's XML."""
+        if path == "/":
+            return 200, IDENTITY
+        run_id = path.removeprefix(f"/virtualclusters/{CLUSTER}/jobruns").removeprefix("/")
+        if method == "POST":
+            return 200, self.start(json.loads(body))
+        if not run_id:
+            return 200, {"jobRuns": [{"id": each, "state": run["state"]} for each, run in self.runs.items()]}
+        if run_id not in self.runs:
+            return 404, {"message": "no such run"}
+        if method == "DELETE":
+            self.runs[run_id]["state"] = "CANCELLED"
+        return 200, {"jobRun": self.runs[run_id]}
+
+    def close(self) -> None:
+        """Stops the server."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+def _handler(aws: FakeAws) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, form = aws.answer(self.command, urlsplit(self.path).path, body)
+            raw = (form if isinstance(form, str) else json.dumps(form)).encode()
+            self.send_response(status)
+            self.send_header("x-amzn-RequestId", "1-2-3")
+            if status == 404:
+                self.send_header("x-amzn-ErrorType", "ResourceNotFoundException")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names that the library gives them
+
+        def log_message(self, *_: object) -> None:
+            """Keeps quiet."""
+
+    return Handler
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the page in one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+MODEL, REGISTRY_LINE, ADAPTER, METHODS, FACTS = blocks("python")
+SPEC, *_ = blocks("yaml")
+
+
+@dataclass
+class Installation:
+    """A copy of the package with the service added, a project with one spec of it, and its AWS."""
+
+    package: Path
+    project: Path
+    aws: FakeAws = field(default_factory=FakeAws)
+
+    def add_service(self, *, inventory: bool) -> None:
+        """Follows the page: two new files and one line; with `inventory` its optional section too."""
+        (self.package / "model" / "emr_containers.py").write_text(MODEL)
+        registry = self.package / "model" / "kind.py"
+        before, opening, after = registry.read_text().partition("MODULES = {\n")
+        registry.write_text(before + opening + REGISTRY_LINE + after)
+        adapter = ADAPTER
+        if inventory:
+            first_function = "\n\ndef _report_of("
+            adapter = ADAPTER.replace(first_function, f"\n{METHODS}{first_function}") + f"\n\n{FACTS}"
+        (self.package / "aws" / "emr_containers.py").write_text(adapter)
+
+    def run(self, *arguments: str) -> Done:
+        """Runs a command with this copy, as a process of its own."""
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler", *arguments],
+            cwd=self.project,
+            env={**os.environ, **self.aws.environment, "PYTHONPATH": str(self.package.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """The package as it is shipped, and a project with the spec of the page."""
+    package, project = tmp_path / "copy" / "reconciler", tmp_path / "project"
+    shutil.copytree(ROOT / "reconciler", package, ignore=shutil.ignore_patterns("__pycache__"))
+    project.mkdir()
+    (project / "reconciler.yaml").write_text(project_text())
+    (project / "orders.yaml").write_text(SPEC)
+    made = Installation(package, project)
+    yield made
+    made.aws.close()
+
+
+def test_a_service_plans_applies_and_ends(installation: Installation) -> None:
+    """The new kind is validated, planned, submitted once with our tags, observed to its end, and cancelled."""
+    installation.add_service(inventory=False)
+
+    assert installation.run("validate").code == 0
+    assert "orders" in installation.run("plan").out
+    applied = installation.run("apply", "--yes")
+
+    assert applied.code == 0, applied.err
+    (run,) = installation.aws.runs.values()
+    assert run["tags"]["reconciler:spec"] == "shop/staging/orders"
+    assert run["tags"]["reconciler:token"] == run["clientToken"]
+    assert "No changes" in installation.run("plan").out
+    assert installation.run("cancel", "orders", "--yes").code == 0
+    assert run["state"] == "CANCELLED"
+    assert len(installation.aws.runs) == 1
+
+
+def test_a_service_without_an_inventory(installation: Installation) -> None:
+    """Without the optional section fsck says that it cannot compare the kind, and adopt refuses."""
+    installation.add_service(inventory=False)
+    assert installation.run("apply", "--yes").code == 0
+
+    compared = installation.run("fsck")
+    adopted = installation.run("adopt", "orders", "run2", "--yes")
+
+    assert compared.code == 0, compared.err
+    assert "[SKIP] EmrContainersJobRun cannot be compared" in compared.out
+    assert adopted.code == 1
+    assert "does not describe runs by id" in adopted.err
+
+
+def test_a_service_with_an_inventory_adopts_and_compares(installation: Installation) -> None:
+    """With the optional section a run that somebody else started is adopted, and fsck finds a run that is missing."""
+    installation.add_service(inventory=True)
+    request = {"clientToken": "by-hand", "name": "orders", "executionRoleArn": "arn", "tags": {}}
+    installation.aws.start(request)
+
+    adopted = installation.run("adopt", "orders", "run1", "--yes")
+    compared = installation.run("fsck")
+    installation.aws.runs.clear()
+    missing = installation.run("fsck")
+
+    assert adopted.code == 0, adopted.err
+    assert (compared.code, "virtual cluster 0123456789abcdef: 1 run" in compared.out) == (0, True), compared.out
+    assert missing.code == 3, missing.out
+    assert "[NG] run run1 of orders" in missing.out
