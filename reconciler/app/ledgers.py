@@ -125,9 +125,9 @@ def renew_snapshot(store: Store, verdict: Report) -> None:
     """Keeps a snapshot of what was walked, if nothing but an old snapshot is wrong and the store keeps any."""
     from reconciler.core.ports import Snapshots
     from reconciler.ledger.snapshot import pack
-    from reconciler.ledger.verify import Subject
+    from reconciler.ledger.verify import LedgerCheck
 
-    if verdict.head is None or verdict.wrong() - {Subject.SNAPSHOT} or not isinstance(store, Snapshots):
+    if verdict.head is None or verdict.wrong() - {LedgerCheck.SNAPSHOT} or not isinstance(store, Snapshots):
         return
     content = pack(verdict.recorded, verdict.head)
     if content is not None:

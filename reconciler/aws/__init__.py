@@ -1,5 +1,5 @@
-"""AWS: boto3 clients, calls and what their replies mean.
+"""AWS: boto3 clients, the adapters of services, and what their answers prove.
 
-What may live here: all that imports boto3 and botocore. What may not: decisions. Foreign errors end here: above there
-are outcomes and `ServiceError`.
+No other package imports boto3 or botocore, except the emulator. Their errors are translated here, into outcomes,
+`ServiceError` and `LedgerError`. No decisions are made here.
 """

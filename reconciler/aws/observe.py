@@ -1,4 +1,4 @@
-"""One look at AWS for one pass: live runs asked for their state, unresolved submissions looked for by their tag."""
+"""Asks AWS about runs: the state of live ones, unresolved submissions by their tag, and everything for `fsck`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNKNOWN_RUN = "AWS does not know this run now"
 
 @dataclass(slots=True)
 class _Questions:
-    """What one service is asked."""
+    """The submissions that one service is asked about."""
 
     live: list[Submission] = field(default_factory=list)
     unresolved: list[Submission] = field(default_factory=list)
@@ -35,7 +35,7 @@ class _Questions:
 
 @dataclass(slots=True)
 class _Answers:
-    """What it said, by token; a string says why there is no answer."""
+    """The answers of one service, by token; a string is the reason why there is none."""
 
     reports: Mapping[str, RunReport | str]
     found: Mapping[str, Sequence[str] | str]
@@ -46,17 +46,17 @@ def observe(
 ) -> tuple[tuple[Observed, ...], Sighting]:
     """Asks AWS about the live runs of the selected names (`None`: all) and looks for every unresolved submission.
 
-    Returns the states that are new, in order of name, and what was found. Runs that have ended are never asked for
-    again. A service that fails leaves a sentence for each of its tokens in the sighting; nothing is raised. A run that
-    AWS does not know is such a sentence too, never an end.
+    Returns the new states, ordered by name, and the runs that were found. Ended runs are not asked for again. A service
+    that fails leaves the reason for each of its tokens in the sighting; nothing is raised. A run that AWS does not know
+    leaves such a reason too: it does not count as ended.
     """
     questions = _questions(recorded, names)
     sys.audit("reconciler.observing", *questions)
     with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services answer independently: ask them at once
         answers = pool.map(lambda kind: _ask(kind, questions[kind], services), questions)
-        said = dict(zip(questions, answers, strict=True))
+        by_kind = dict(zip(questions, answers, strict=True))
     sys.audit("reconciler.observed", *questions)
-    return _told(questions, said, now)
+    return _collect(questions, by_kind, now)
 
 
 def _questions(recorded: Recorded, names: Container[str] | None) -> dict[str, _Questions]:
@@ -75,7 +75,7 @@ def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
     wanted = [Wanted(s.token, s.content.location, s.first_intent_at) for s in questions.unresolved]
     try:
         service = services(kind)
-    except Exception as error:  # noqa: BLE001 - one service's failure is told for its runs and stops no other
+    except Exception as error:  # noqa: BLE001 - a failing service must not stop the others
         return _Answers(
             dict.fromkeys((r.token for r in refs), _why(error)), dict.fromkeys((w.token for w in wanted), _why(error))
         )
@@ -83,7 +83,7 @@ def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
 
 
 def found_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
-    """The runs that carry each token's tag; a string where that is not known, saying why. Nothing is raised."""
+    """The runs that carry each token's tag; a string with the reason if that is unknown. Nothing is raised."""
     try:
         return _found(services(kind), wanted)
     except Exception as error:  # noqa: BLE001 - as above
@@ -108,7 +108,7 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, ReconcilerError) else f"{type(error).__name__}: {error}"
 
 
-def _told(
+def _collect(
     questions: Mapping[str, _Questions], answers: Mapping[str, _Answers], now: datetime
 ) -> tuple[tuple[Observed, ...], Sighting]:
     events: list[Observed] = []
@@ -119,7 +119,7 @@ def _told(
     for kind, asked in questions.items():
         for submission in asked.live:
             report = answers[kind].reports.get(submission.token, "the service gave no answer for this run")
-            if isinstance(why := _trouble(report), str):
+            if isinstance(why := _problem(report), str):
                 observe_errors[submission.token] = why
                 unseen.update({submission.token} if why is UNKNOWN_RUN else ())
             elif isinstance(report, RunReport) and _new(submission, report):
@@ -134,8 +134,8 @@ def _told(
     return tuple(events), Sighting(found, look_errors, observe_errors, frozenset(unseen))
 
 
-def _trouble(report: RunReport | str) -> str | None:
-    """Why a report tells no state; `None` where it does."""
+def _problem(report: RunReport | str) -> str | None:
+    """Why a report gives no state; `None` if it does."""
     if isinstance(report, str):
         return report
     if not report.known:
@@ -144,7 +144,7 @@ def _trouble(report: RunReport | str) -> str | None:
 
 
 def _new(submission: Submission, report: RunReport) -> bool:
-    """Whether a report says more than the ledger does: another state, or that a run is known again."""
+    """Whether a report differs from the ledger: another state, or a run that AWS knows again."""
     return bool(submission.unseen) or (submission.run_state, submission.aws_state) != (report.state, report.aws_state)
 
 
@@ -154,12 +154,14 @@ def _event(submission: Submission, report: RunReport, now: datetime) -> Observed
 
 
 REMEMBERED = timedelta(days=7)
-"""How far back AWS is asked: Batch keeps ended jobs for a day at least, and for a week as newer guides say."""
+"""How far back AWS is asked: Batch keeps ended jobs for at least a day, and for a week according to newer guides."""
 
 
 def find_previous_runs(specs: Iterable[DesiredSpec], place: Place, services: Services, now: datetime) -> Sighting:
-    """The runs that carry a token which one of the specs has, as any of its first generations. Nothing is raised: a
-    service that fails leaves a sentence for each token."""
+    """The runs whose token is one of the first generations of a spec, for a ledger that does not know its past.
+
+    Nothing is raised: a service that fails leaves the reason for each token.
+    """
     return _look(
         now,
         services,
@@ -173,7 +175,7 @@ def look_for_tokens(actions: Iterable[Action], services: Services, now: datetime
 
 
 def _look(now: datetime, services: Services, runs: Iterable[tuple[str, str, Mapping[str, str], JSON]]) -> Sighting:
-    """One look for runs given as kind, token, place and request."""
+    """Looks for runs given as kind, token, location and request."""
     since = time_text(now - REMEMBERED)
     wanted: dict[str, list[Wanted]] = {}
     for kind, token, location, request in runs:
@@ -199,7 +201,7 @@ Where = tuple[str, Mapping[str, str]]
 
 @dataclass(slots=True)
 class _Place:
-    """One place to list, with the submissions that are in it."""
+    """One application or queue to list, with the run ids of the live submissions in it."""
 
     kind: str
     words: str
@@ -211,8 +213,11 @@ class _Place:
 def take_stock(
     recorded: Recorded, specs: Iterable[Where], place: Place, inventories: Inventories, since: str | None
 ) -> AwsInventory:
-    """Lists every place of the recorded submissions and of `specs`. Runs whose id the ledger knows are not described:
-    their tags are known. A place that cannot be read leaves its error; a guard that refuses raises."""
+    """Lists every application and queue of the recorded submissions and of `specs`.
+
+    Runs whose id the ledger knows are not described, because their tags are known. A listing that fails leaves its
+    error; a guard that refuses raises.
+    """
     known = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
     places: list[ListedQueue] = []
     present: list[ListedRun] = []
@@ -256,12 +261,12 @@ def _places(
 
 
 def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
-    """A run that our tag says is this project's and target's; `None` for any other."""
+    """A run with the tag of this project and target; `None` for any other."""
     owner, _, name = facts.tags.get(SPEC_TAG, "").rpartition("/")
     if owner != place.owner("").removesuffix("/") or not name:
         return None
     report = facts.report
-    told = report if isinstance(report, RunReport) else RunReport(known=True, state="unknown", detail=report)
+    state = report if isinstance(report, RunReport) else RunReport(known=True, state="unknown", detail=report)
     return ListedRun(
         name=name,
         run_id=facts.run_id,
@@ -269,16 +274,16 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
         kind=where.kind,
         location=_location(where, facts),
         created_at=facts.created_at,
-        state=told.state,
-        aws_state=told.aws_state,
-        detail=told.detail,
-        started_at=told.started_at,
-        finished_at=told.finished_at,
+        state=state.state,
+        aws_state=state.aws_state,
+        detail=state.detail,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
     )
 
 
 def _location(where: _Place, facts: RunFacts) -> Mapping[str, str]:
-    """Where the run is found again: in this place, and under its own name where that is a part of it."""
+    """Where the run is found again: in this listing, and by its own name if the location holds a name."""
     field_of_name = kind_named(where.kind).name_field
     named = field_of_name in where.location and facts.name is not None
     return {**where.location, **({field_of_name: facts.name} if named and facts.name else {})}

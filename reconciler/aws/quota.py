@@ -1,7 +1,7 @@
-"""AWS's request quotas: token buckets that slow calls down before AWS has to.
+"""Delays calls by token buckets, so that AWS's request quotas are not exceeded.
 
-Each operation of an account and region has its own bucket; processes do not share them, so several at once can still be
-throttled, which is an answer that says no and costs a pause.
+Each operation of an account and region has its own bucket. Processes do not share them, so AWS can still throttle
+several at once; that is a refusal, which costs a pause.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Plan
 
 STEP_SECONDS = 0.2
-"""How often a wait looks whether it was asked to stop."""
+"""How often a wait checks whether it should stop."""
 
 
 class Buckets:
     """`ports.Quota`: a bucket for each operation that has a rate; others are not limited. Safe for threads.
 
-    A caller reserves its place and then waits for it, so places are given in the order of asking.
+    A caller first reserves its turn and then waits for it, so turns are in the order of the calls.
     """
 
     def __init__(self, rates: Mapping[str, Rate], clock: Clock) -> None:
@@ -52,7 +52,7 @@ class Buckets:
                 self._left[operation] += 1
 
     def _reserve(self, operation: str) -> float:
-        """Takes a place and says how many seconds it is away."""
+        """Reserves a turn and returns the seconds until it."""
         rate = self._rates.get(operation)
         if rate is None:
             return 0.0
@@ -65,7 +65,7 @@ class Buckets:
 
 
 WARN_ABOVE_SECONDS = 60.0
-"""From here on it is worth a sentence."""
+"""From here on the plan mentions it."""
 
 
 def seconds_needed(rate: Rate, calls: int) -> float:

@@ -1,7 +1,7 @@
-"""One call, one transmission, and none after its deadline.
+"""Guards a client so that each call is transmitted once, and never after its deadline.
 
-A hook on botocore's ``before-send`` fires after a request is signed and right before it goes out: the last moment at
-which time can be checked. So a process that was frozen between its intent and its call wakes up and sends nothing.
+A hook on botocore's ``before-send`` fires after a request is signed and right before it goes out, which is the last
+moment to check the time. A process that was frozen between its intent and its call therefore sends nothing.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ GUARD_ID = "reconciler-one-transmission"
 
 
 class DeadlinePassed(Exception):
-    """The send's time is over; nothing was transmitted."""
+    """The deadline of the send has passed; nothing was transmitted."""
 
 
 class TransmissionRefused(Exception):
-    """A transmission that no call has asked for, or a second one of the same call."""
+    """A transmission outside `once`, or a second one of the same call."""
 
 
 @dataclass(slots=True)
 class Transmission:
-    """What has become of one call. `sent` counts the times it was let out."""
+    """The state of one call. `sent` counts its transmissions."""
 
     deadline: Deadline
     clock: Clock
     sent: int = 0
 
     def pass_on(self) -> None:
-        """Lets the request out, once and in time; raises otherwise."""
+        """Lets the request out if it is the first and in time; raises otherwise."""
         if self.sent:
             raise TransmissionRefused("this call was transmitted before: it is not transmitted again")
         sys.audit("reconciler.signed")
@@ -50,7 +50,7 @@ _CURRENT: ContextVar[Transmission | None] = ContextVar("transmission", default=N
 
 @contextmanager
 def once(deadline: Deadline, clock: Clock) -> Iterator[Transmission]:
-    """Inside the block, in this thread, a guarded client may transmit once and not after `deadline`."""
+    """Allows a guarded client, inside the block and in this thread, one transmission before `deadline`."""
     transmission = Transmission(deadline, clock)
     reset = _CURRENT.set(transmission)
     try:
@@ -60,9 +60,9 @@ def once(deadline: Deadline, clock: Clock) -> Iterator[Transmission]:
 
 
 def guard(client: Any) -> None:  # noqa: ANN401 - a boto3 client
-    """Makes `client` refuse every transmission outside `once`. Doing it again changes nothing.
+    """Makes `client` refuse every transmission outside `once`. A second call changes nothing.
 
-    The hook is registered last, so that whatever waits in another hook has waited before the time is checked.
+    The hook is registered last, so that other hooks have done their waiting before the time is checked.
     """
     client.meta.events.register_last("before-send", _before_send, unique_id=GUARD_ID)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.app.session import Session
     from reconciler.core.findings import Finding
     from reconciler.core.identity import Place
-    from reconciler.ledger.open import Policy
+    from reconciler.ledger.prepare import Policy
     from reconciler.ledger.verify import Report
     from reconciler.model.base import JSON
 
@@ -73,7 +73,7 @@ def init(options: CommandOptions) -> int:
     """
     from reconciler.app.session import opened
     from reconciler.core.findings import Severity
-    from reconciler.ledger.open import Policy
+    from reconciler.ledger.prepare import Policy
 
     wrong, policies = 0, []
     with opened(options) as session:
@@ -95,7 +95,7 @@ def init(options: CommandOptions) -> int:
 
 def _prepare(session: Session) -> Iterator[Finding | Policy]:
     """Prepares the store. Checks the account first if something may be created in it."""
-    from reconciler.ledger.open import prepare
+    from reconciler.ledger.prepare import prepare
 
     if not session.ledger.address.startswith("sqlite:"):
         session.aws.check()

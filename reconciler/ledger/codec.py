@@ -1,4 +1,4 @@
-"""A batch of events as bytes, and the chain of checksums through them."""
+"""Encodes batches of events as bytes, and checks the chain of checksums through them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from reconciler.core.ports import Store
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerFormatNewer, LedgerPinned
 
 FORMAT = 1
-"""Version of the batch form; a higher one is refused."""
+"""Version of the batch format; a higher one is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one writer put at one position. `at` is its clock's time, ISO 8601; `prev` is `None` for position 1."""
+    """What one writer put at one position. `at` is the time of its clock, ISO 8601; `prev` is `None` at position 1."""
 
     nonce: str
     at: str
@@ -30,12 +30,12 @@ class Batch:
 
 
 def checksum(raw: bytes) -> str:
-    """What the next batch carries as `prev`: sha256 of a batch's bytes, in hex."""
+    """sha256 of a batch's bytes, in hex: the `prev` of the next batch."""
     return sha256(raw).hexdigest()
 
 
 def encode(batch: Batch) -> bytes:
-    """The bytes of a batch: ASCII JSON without white space. Raises `ValueError` for what JSON cannot say."""
+    """The bytes of a batch: ASCII JSON without white space. Raises `ValueError` for values that JSON has not."""
     form = {
         "format": FORMAT,
         "nonce": batch.nonce,
@@ -47,9 +47,9 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(raw: bytes, position: int, address: str) -> Batch:
-    """The batch that `raw` holds; `position` and `address` are for the messages.
+    """The batch in `raw`; `position` and `address` are for messages.
 
-    Raises `LedgerFormatNewer` for a batch or an event that a newer reconciler wrote, `LedgerCorrupt` for what no
+    Raises `LedgerFormatNewer` for a batch or an event of a newer reconciler, `LedgerCorrupt` for anything that no
     reconciler wrote.
     """
     form = _object(raw, position, address)
@@ -68,10 +68,10 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
 
 
 def corrupt(position: int, address: str, why: str) -> LedgerCorrupt:
-    """The error for a position that cannot be what a reconciler wrote there."""
+    """The error for a position whose content no reconciler wrote."""
     return LedgerCorrupt(
         f"the ledger {address} is damaged at position {position}: {why}. Nothing was changed. "
-        "Restore it from a copy; never go on with a new, empty one: everything would run again."
+        "Restore it from a copy. Never continue with a new, empty one: everything would run again."
     )
 
 
@@ -99,7 +99,7 @@ def _well_formed(form: dict[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class Chain:
-    """How far a log has been followed: `head` is what is at `position`, `None` at 0. `place` is whose it must be."""
+    """How far a log has been read: `head` is the batch at `position`, `None` at 0. `place` is its expected place."""
 
     address: str
     place: Place
@@ -108,14 +108,14 @@ class Chain:
 
     @property
     def link(self) -> str | None:
-        """What the next batch must carry as `prev`."""
+        """The `prev` that the next batch must have."""
         return None if self.head is None else checksum(self.head)
 
     def accept(self, position: int, raw: bytes) -> Batch:
-        """The next batch, if it is that: nothing moves before `move`.
+        """Checks and returns the next batch, without moving to it.
 
-        Raises `LedgerCorrupt` for a gap, a broken chain or what is no batch, `LedgerPinned` for a ledger of another
-        place, `LedgerFormatNewer` as `decode` does.
+        Raises `LedgerCorrupt` for a gap, a broken chain or bytes that are no batch, `LedgerPinned` for a ledger of
+        another place, `LedgerFormatNewer` as `decode` does.
         """
         self.check_gap(position)
         batch = decode(raw, position, self.address)
@@ -125,35 +125,35 @@ class Chain:
         return batch
 
     def move(self, position: int, raw: bytes) -> None:
-        """Goes on to a batch that was accepted, or that this process appended."""
+        """Moves to a batch that was accepted, or that this process appended."""
         self.position, self.head = position, raw
 
     def check_gap(self, position: int) -> None:
-        """Raises `LedgerCorrupt` where `position` is not the next one."""
+        """Raises `LedgerCorrupt` if `position` is not the next one."""
         if position != self.position + 1:
             raise corrupt(self.position + 1, self.address, f"it is missing, and position {position} is there")
 
     def check_link(self, position: int, prev: object) -> None:
-        """Raises `LedgerCorrupt` where a batch that carries `prev` does not follow the head."""
+        """Raises `LedgerCorrupt` if a batch with this `prev` does not follow the head."""
         if prev != self.link:
             raise corrupt(position, self.address, "it does not follow the batch before it (the hash chain is broken)")
 
     def check_pin(self, first: Batch) -> None:
-        """Raises `LedgerPinned` where the first batch is of another place, `LedgerCorrupt` where it says nothing."""
+        """Raises `LedgerPinned` if the first batch is of another place, `LedgerCorrupt` if it names none."""
         theirs = pin_of(first)
         if theirs is None:
-            raise corrupt(1, self.address, "it does not begin by saying what the ledger belongs to")
+            raise corrupt(1, self.address, "its first event does not name the ledger's project and target")
         if theirs != self.place:
             raise LedgerPinned(
                 f"the ledger {self.address} belongs to {described(theirs)}, and this is {described(self.place)}: "
-                "nothing was read or written. Use another ledger, or the project and target it belongs to."
+                "nothing was read or written. Use another ledger, or the project and target that it belongs to."
             )
 
 
 def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, bytes, Batch]]:
-    """Every batch after a position with its bytes, checked as `Chain.accept` does, and nothing taken from a snapshot.
+    """Every batch after a position with its bytes, checked as `Chain.accept` does, without any snapshot.
 
-    Raises what it raises, and `LedgerMissing`. The chain is checked from `after` on, the batch there included.
+    Raises as it does, and `LedgerMissing`. The chain is checked from `after` on, the batch there included.
     """
     chain = Chain(store.address, place, max(after - 1, 0))
     for position, raw in store.read(chain.position):
@@ -165,7 +165,7 @@ def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, byte
 
 
 def pin_of(first: Batch) -> Place | None:
-    """What the batch at position 1 says that the ledger belongs to; `None` where it says nothing."""
+    """The place that the batch at position 1 names, `None` if it names none."""
     opened = first.events[0] if first.events else None
     if not isinstance(opened, e.Opened):
         return None

@@ -1,4 +1,4 @@
-"""One batch at one position of a store whose replies may be lost."""
+"""The log of one place in memory, over any store: reads, checks and appends, one batch at one position."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from reconciler.ledger.codec import Batch, Chain, corrupt, decode, encode
 from reconciler.ledger.snapshot import Cache
 
 WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between the tries of one write whose reply was lost: six tries, about three seconds."""
+"""Seconds between the tries of a write whose reply was lost: six tries, about three seconds."""
 
 
 def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
-    """Puts a batch at a position, again and again until something is there: a write whose reply was lost is neither
-    won nor lost until it is read (R8 of docs/protocol.md). Returns what is there.
+    """Puts a batch at a position, and tries again until something is there; returns what is there.
 
-    Raises `LedgerUnreachable` where that was not learnt, another `LedgerError` where nothing was written for certain.
+    A write whose reply was lost is neither won nor lost until it is read (R8 of docs/protocol.md). Raises
+    `LedgerUnreachable` if the outcome is unknown, another `LedgerError` if nothing was written for certain.
     """
     unclear: LedgerUnreachable | None = None
     for pause in (*WRITE_PAUSES, None):
@@ -47,18 +47,21 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
         except LedgerError as error:
             if unclear is None:
                 raise
+            # This try wrote nothing, but the one before may have: the outcome stays unknown.
             raise LedgerUnreachable(f"{unclear} Then: {error}") from error
         if pause is not None:
             clock.sleep(pause)
     raise LedgerUnreachable(
         f"the ledger {store.address} did not confirm a write at position {position} in {len(WRITE_PAUSES) + 1} "
-        f"tries; it is there or not, and the next read tells. Last: {unclear}"
+        f"tries; the next read shows whether it is there. Last error: {unclear}"
     ) from unclear
 
 
 def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None:
-    """Why a second intent for a submission under another token is refused, whatever its writer thinks of it; `None`
-    where there is none."""
+    """Why a second intent for a submission under another token is refused, `None` if there is none.
+
+    This rule holds in the log itself, whatever a caller's precondition allows.
+    """
     for event in events:
         if isinstance(event, e.Intended):
             for submission in recorded.spec(event.name).submissions:
@@ -68,8 +71,8 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None
 
 
 def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
-    """Folds the events over copies of what they touch: what could never be read again is never written. Raises as
-    `fold` does."""
+    """Folds the events over copies of what they change, so that no batch is written that could not be read again.
+    Raises as `fold` does."""
     scratch = Recorded()
     for event in events:
         if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
@@ -81,10 +84,10 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
 
 
 DENSE = 4
-"""At most how many positions are read for each one that is wanted, rather than got one by one."""
+"""Positions read for each wanted one at most; if they are further apart, each is fetched by itself."""
 
 GETS = 8
-"""Positions got at once."""
+"""Positions fetched at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +99,9 @@ def _random_nonce() -> str:
 class Log:
     """`ports.Ledger` over any `ports.Store`. Safe for threads: one reads or writes at a time.
 
-    `recorded` is one object for the life of the log; it changes in place as batches are read and written. A ledger
-    that does not exist yet reads as empty; the first append creates it, with the event that pins it to its place.
+    `recorded` is the same object for the life of the log and changes in place as batches are read and written. A
+    ledger that does not exist yet reads as empty; the first append creates it, with the event that pins it to its
+    place.
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class Log:
 
     @property
     def address(self) -> str:
-        """What to call this ledger in messages."""
+        """The address of this ledger, for messages."""
         return self._store.address
 
     @property
@@ -130,46 +134,46 @@ class Log:
         """Reads what others have written since, and returns the fold.
 
         Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, and `LedgerPinned`
-        for a ledger of another place; what was read up to there stays consistent.
+        for a ledger of another place. What was read before that stays consistent.
         """
         with self._lock:
             self._follow()
             return self._recorded
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
-        """Appends one batch at the next free position, or says why its events no longer make sense.
+        """Appends one batch at the next free position, or returns why its events no longer make sense.
 
-        `valid` is asked before every try, under the log's lock. Raises `LedgerError`; after `LedgerUnreachable`
-        nobody knows whether the batch is there, after any other it is not.
+        `valid` is called before every try, under the log's lock. Raises `LedgerError`; after `LedgerUnreachable` it is
+        unknown whether the batch is there, after any other it is not.
         """
         with self._lock:
             done = self._append(events, valid)
             snapshot = None
             if isinstance(done, Appended) and not any(isinstance(event, e.Intended) for event in events):
-                snapshot = self._cache.due(self._recorded, self._chain.link)  # after an intent a send must not wait
+                snapshot = self._cache.due(self._recorded, self._chain.link)  # an intent's send must not wait
         if isinstance(done, Appended) and snapshot is not None:
             self._cache.keep(done.position, snapshot)
         return done
 
     def batch(self, position: int) -> Sequence[e.Event]:
-        """The events at one position. Raises `LedgerError` where the ledger does not reach that far."""
+        """The events at one position. Raises `LedgerError` if the ledger is shorter."""
         raw = self._store.get(position)
         if raw is None:
             raise self._nothing_at(position)
         return decode(raw, position, self.address).events
 
     def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """The events at some positions, in ascending order, each with its position: got by themselves where they are
-        far between, else read in one go. Raises `LedgerError` where the ledger lacks one."""
+        """The events at some positions, in ascending order, each with its position. Positions that are far apart are
+        fetched one by one, others are read in one go. Raises `LedgerError` if the ledger lacks one."""
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
             with ThreadPoolExecutor(GETS) as pool:
                 yield from zip(positions, pool.map(self.batch, positions), strict=True)
             return
         wanted = iter(positions)
         position = next(wanted, None)
-        for found, raw in self._store.read(positions[0] - 1):
-            if found == position:
-                yield found, decode(raw, found, self.address).events
+        for stored, raw in self._store.read(positions[0] - 1):
+            if stored == position:
+                yield stored, decode(raw, stored, self.address).events
                 position = next(wanted, None)
             if position is None:
                 return
@@ -179,7 +183,7 @@ class Log:
         return LedgerError(f"the ledger {self.address} holds nothing at position {position}")
 
     def close(self) -> None:
-        """Lets go of what the store holds open; the next call opens it again. Leaves a snapshot after many appends."""
+        """Closes the store's connections; the next call opens them again. Keeps a snapshot after many appends."""
         if self._wrote and self._lock.acquire(blocking=False):
             try:
                 position = self._recorded.position
@@ -241,7 +245,7 @@ class Log:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        """Reads on from the last batch known, that one included: it must still be what it was."""
+        """Reads from the last batch that was read, that one included: it must be unchanged."""
         position = self._recorded.position
         try:
             if position or not self._resume():
@@ -257,8 +261,8 @@ class Log:
                 ) from error
 
     def _resume(self) -> bool:
-        """Begins with the snapshot, if what is stored at its position is what it was made from. One that does not hold
-        up is forgotten, and says nothing about the ledger: that is read from its beginning."""
+        """Starts from the snapshot if the batch at its position is the one that it was made from. Any other snapshot
+        is ignored: it proves nothing about the ledger, which is read from its beginning."""
         snapshot = self._cache.find()
         if snapshot is None:
             return False
@@ -267,8 +271,8 @@ class Log:
         first = next(stored, None)
         if first is None:
             logger.warning(
-                "the ledger %s ends before position %d, of which there is a snapshot: it may have been rolled back. "
-                "See: reconciler ledger verify", self.address, position,
+                "the ledger %s ends before position %d, which has a snapshot: it may have been rolled back. "
+                "Check it with: reconciler ledger verify", self.address, position,
             )  # fmt: skip
         if first is None or not snapshot.fits(*first):
             return False
@@ -282,13 +286,13 @@ class Log:
         return True
 
     def _check_head(self, first: tuple[int, bytes] | None) -> None:
-        known = self._chain.position
+        last = self._chain.position
         if first is None:
-            raise corrupt(known, self.address, "it was there before and is missing")
-        if first[0] != known:
-            raise corrupt(known, self.address, f"it is missing, and position {first[0]} is there")
+            raise corrupt(last, self.address, "it was there before and is missing")
+        if first[0] != last:
+            raise corrupt(last, self.address, f"it is missing, and position {first[0]} is there")
         if first[1] != self._chain.head:
-            raise corrupt(known, self.address, "it is not what was read there before")
+            raise corrupt(last, self.address, "it is not what was read there before")
 
     def _read(self, stored: Iterable[tuple[int, bytes]]) -> None:
         for position, raw in stored:
@@ -305,7 +309,7 @@ class Log:
             raise corrupt(position, self.address, f"its events cannot follow what came before ({error})") from error
 
     def _rebuild(self, last: int) -> None:
-        """Folds everything up to `last` anew: half a batch must not stay in memory."""
+        """Folds everything up to `last` again, because half a batch must not stay in memory."""
         fresh, head = Recorded(), None
         try:
             for position, raw in self._store.read(0):
@@ -314,10 +318,10 @@ class Log:
                 fold(fresh, position, decode(raw, position, self.address).events)
                 head = raw
         except LedgerError:
-            fresh, head = Recorded(), None  # nothing known is consistent too: the next call reads from the start
+            fresh, head = Recorded(), None  # an empty state is consistent too: the next call reads from the start
         self._become(fresh, head)
 
     def _become(self, fresh: Recorded, head: bytes | None) -> None:
-        """Takes over another state, in place: others hold on to the object."""
+        """Takes over another state in place, because callers keep the object."""
         self._recorded.become(fresh)
         self._chain.position, self._chain.head = fresh.position, head

@@ -1,4 +1,4 @@
-"""Where the objects of one ledger are in its bucket.
+"""Stores a ledger in S3: one object for each position, written only if there is none (``If-None-Match: *``).
 
 Keys hold prefix, project and target, so that no two ledgers meet whatever the prefixes are, and end in the position,
 padded with zeros, so that a listing is in order.
@@ -16,10 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from reconciler.aws.clients import LedgerClients
-from reconciler.aws.errors import Site, from_aws, ledger_code_of, ledger_status_of, no_answer, translated
+from reconciler.aws import errors as aws
+from reconciler.aws.clients import TIMEOUTS, Client, Clients
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerStoreInvalid, LedgerStoreMissing
 
@@ -33,20 +31,18 @@ DIRECTORY_BUCKET = "--x-s3"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where things are in the bucket: `folder` is ``PREFIX/PROJECT/TARGET/``."""
+    """The keys of one ledger: `folder` is ``PREFIX/PROJECT/TARGET/``."""
 
     bucket: str
     folder: str
 
     @classmethod
     def of(cls, url: str, place: Place) -> Keys:
-        """The keys of a ledger. Raises `LedgerError` for an address that is none."""
+        """The keys of the ledger at an address. Raises `LedgerError` for an invalid address."""
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         parts = prefix.rstrip("/").split("/") if prefix.rstrip("/") else []
         if not bucket or not {"", ".", ".."}.isdisjoint(parts):
-            raise LedgerError(
-                f"the ledger {url} is no address: write s3://BUCKET/PREFIX, without empty parts, . and .."
-            )
+            raise LedgerError(f"the ledger {url} is not valid: write s3://BUCKET/PREFIX, without empty parts, . and ..")
         if bucket.endswith(DIRECTORY_BUCKET):
             raise LedgerError(f"the ledger {url} is in a directory bucket, whose listings have no order: use another")
         keys = cls(bucket, "/".join([*parts, place.project, place.target, ""]))
@@ -56,7 +52,7 @@ class Keys:
 
     @property
     def log(self) -> str:
-        """What the keys of all batches begin with."""
+        """The prefix of the keys of all batches."""
         return f"{self.folder}log/"
 
     @property
@@ -69,7 +65,7 @@ class Keys:
         return f"{self.log}{position:0{DIGITS}}"
 
     def position(self, key: str) -> int | None:
-        """The position whose key this is, `None` for a foreign object."""
+        """The position of a batch's key, `None` for a foreign object."""
         match = re.fullmatch(rf"[0-9]{{{DIGITS}}}", key.removeprefix(self.log))
         return int(match.group()) if match else None
 
@@ -77,11 +73,12 @@ class Keys:
 PAGE = 1000
 """Most keys that S3 lists at once."""
 AHEAD = (1, 8, 64)
-"""How many objects are got ahead of the reader, the last number from then on."""
+"""Objects fetched ahead of the reader in each step, the last number from then on: a reader that wants one batch does
+not wait for a thousand."""
 READERS = 16
-"""Objects got at once."""
+"""Objects fetched at once."""
 BODY_TRIES = 3
-"""A body that is cut short is asked for again: the SDK's own retries end with the headers."""
+"""Tries of a body that ends early: the SDK's own retries end with the headers."""
 
 _ANOTHER_REGION = (
     LedgerStoreInvalid,
@@ -93,7 +90,7 @@ SENTENCES = {
         "there is no bucket {name}. Create it in {region}, or correct the ledger of target {target}; then run: "
         "reconciler ledger init -t {target}",
     ),
-    "InvalidBucketName": (LedgerStoreMissing, "{name} is no name that a bucket can have."),
+    "InvalidBucketName": (LedgerStoreMissing, "{name} is not a valid bucket name."),
     "PermanentRedirect": _ANOTHER_REGION,
     "TemporaryRedirect": _ANOTHER_REGION,
     "AuthorizationHeaderMalformed": _ANOTHER_REGION,
@@ -106,41 +103,52 @@ SENTENCES = {
     ),
 }
 
-Batch = tuple[int, bytes]
-
 
 def open_store(url: str, _root: Path, place: Place) -> S3Store:
-    """The store at ``s3://BUCKET/PREFIX`` for a project and target. Asks nothing yet."""
+    """The store at ``s3://BUCKET/PREFIX`` for a project and target. Nothing is called yet."""
     return S3Store(url, place)
 
 
 class S3Store:
-    """`ports.Store` and `ports.Snapshots` in a bucket. Safe for threads and processes, anywhere.
+    """`ports.Store` and `ports.Snapshots` in a bucket. Safe for threads and processes, on any machine.
 
     `page` is how many keys are listed at once, `timeouts` are seconds to connect and to read.
     """
 
-    def __init__(
-        self, url: str, place: Place, *, page: int = PAGE, timeouts: tuple[float, float] | None = None
-    ) -> None:
+    def __init__(self, url: str, place: Place, *, page: int = PAGE, timeouts: tuple[float, float] = TIMEOUTS) -> None:
         self.keys = Keys.of(url, place)
-        self.site = Site(url, self.keys.bucket, place.region, place.target, SENTENCES)
-        self.clients = LedgerClients("s3", place.region, *([timeouts] if timeouts else []))
+        self.site = aws.LedgerSite(url, self.keys.bucket, place.region, place.target, SENTENCES)
+        self._clients = Clients(place.region, timeouts=timeouts)
         self._page = page
 
     @property
     def address(self) -> str:
-        """As it is written in the project file."""
+        """The address as the project file has it."""
         return self.site.address
+
+    @property
+    def reader(self) -> Client:
+        """boto3's client for calls that can be repeated."""
+        return self._clients.reader("s3")
+
+    @property
+    def writer(self) -> Client:
+        """boto3's client whose calls are transmitted once."""
+        return self._clients.writer("s3")
 
     def append(self, position: int, batch: bytes) -> bytes:
         """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
         key = self.keys.at(position)
         won = self.put_if_none(key, batch)
         sys.audit("reconciler.stored", position)
-        return batch if won else self._held(key)
+        if won:
+            return batch
+        held = self._object(key)
+        if held is None:
+            raise aws.no_answer(self.site, "it did not take a write, and nothing is there")
+        return held[0]
 
-    def read(self, after: int) -> Iterator[Batch]:
+    def read(self, after: int) -> Iterator[tuple[int, bytes]]:
         """The batches after a position, in order. Creates nothing."""
         pages = self._pages(after)
         first = next(pages)
@@ -149,81 +157,74 @@ class S3Store:
         return self._batches(chain([first], pages))
 
     def get(self, position: int) -> bytes | None:
-        """The batch at one position, `None` where nothing is there."""
-        found = self._object(self.keys.at(position))
-        if found is None and not self._exists():
+        """The batch at one position, `None` if nothing is there."""
+        held = self._object(self.keys.at(position))
+        if held is None and not self._exists():
             raise LedgerMissing(f"there is no ledger at {self.address}")
-        return None if found is None else found[0]
+        return None if held is None else held[0]
 
-    def newest_snapshot(self) -> Batch | None:
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
         """As `ports.Snapshots`."""
-        found = self._object(self.keys.snapshot)
-        position = None if found is None else _position_of(found[1])
-        return None if found is None or position is None else (position, found[0])
+        held = self._object(self.keys.snapshot)
+        position = None if held is None else _snapshot_position(held[1])
+        return None if held is None or position is None else (position, held[0])
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """As `ports.Snapshots`: one object, put in place of an older one."""
-        if self._snapshot_position() > position:
+        """As `ports.Snapshots`: one object, which replaces an older one."""
+        if self._kept_position() > position:
             return
-        with translated(self.site, "s3:PutObject", writing=True):
-            self.clients.writing.put_object(
+        with aws.translate_ledger_errors(self.site, "s3:PutObject", writing=True):
+            self.writer.put_object(
                 Bucket=self.keys.bucket, Key=self.keys.snapshot, Body=content, Metadata={"position": str(position)}
             )
 
     def close(self) -> None:
         """Closes the connections; the next call opens them again."""
-        self.clients.close()
+        self._clients.close()
 
     def put_if_none(self, key: str, content: bytes) -> bool:
-        """One transmission of one conditional write: whether it was taken, or something may be there. Raises
-        `LedgerUnreachable` where the reply was lost."""
-        with translated(self.site, "s3:PutObject", writing=True):
+        """Transmits one conditional write once. `True`: it was taken; `False`: something may be there, so a read must
+        tell. Raises `LedgerUnreachable` if the reply was lost."""
+        with aws.translate_ledger_errors(self.site, "s3:PutObject", writing=True):
             try:
-                answer = self.clients.writing.put_object(
-                    Bucket=self.keys.bucket, Key=key, Body=content, IfNoneMatch="*"
-                )
-            except ClientError as error:
-                if ledger_status_of(error) in {409, 412}:  # a write at the same time; taken
-                    return False
+                answer = self.writer.put_object(Bucket=self.keys.bucket, Key=key, Body=content, IfNoneMatch="*")
+            except aws.ErrorAnswer as error:
+                if aws.status_of(error) in {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}:
+                    return False  # another write at the same time; the key is taken
                 raise
-        return "ETag" in answer or from_aws(answer)  # else it is no answer of S3: a look tells
+        return "ETag" in answer or aws.is_from_aws(answer)  # else a proxy may have answered
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def _held(self, key: str) -> bytes:
-        found = self._object(key)
-        if found is None:
-            raise no_answer(self.site, "it did not take a write, and nothing is there")
-        return found[0]
-
     def _object(self, key: str) -> tuple[bytes, dict[str, str]] | None:
-        """Content and metadata of an object, `None` where there is none."""
-        with translated(self.site, "s3:GetObject"):
-            for left in reversed(range(BODY_TRIES)):
+        """Content and metadata of an object, `None` if there is none."""
+        with aws.translate_ledger_errors(self.site, "s3:GetObject"):
+            for tries_left in reversed(range(BODY_TRIES)):
                 try:
-                    answer = self.clients.reading.get_object(Bucket=self.keys.bucket, Key=key)
-                except ClientError as error:
-                    if ledger_code_of(error) == "NoSuchKey":
+                    answer = self.reader.get_object(Bucket=self.keys.bucket, Key=key)
+                except aws.ErrorAnswer as error:
+                    if aws.code_of(error) == "NoSuchKey":
                         return None
                     raise
-                if "ETag" not in answer and not from_aws(answer):
-                    raise no_answer(self.site, "its reply is no object")
+                if "ETag" not in answer and not aws.is_from_aws(answer):
+                    raise aws.no_answer(self.site, "its reply is no object")
                 try:
                     return answer["Body"].read(), answer.get("Metadata", {})
-                except BotoCoreError:
-                    if not left:
+                except aws.ClientFailure:
+                    if not tries_left:
                         raise
         raise AssertionError("the last try returns or raises")
 
-    def _snapshot_position(self) -> int:
-        with translated(self.site, "s3:GetObject"):
+    def _kept_position(self) -> int:
+        """The position of the stored snapshot, 0 if there is none."""
+        with aws.translate_ledger_errors(self.site, "s3:GetObject"):
             try:
-                answer = self.clients.reading.head_object(Bucket=self.keys.bucket, Key=self.keys.snapshot)
-            except ClientError as error:
-                if ledger_status_of(error) == HTTPStatus.NOT_FOUND:
+                answer = self.reader.head_object(Bucket=self.keys.bucket, Key=self.keys.snapshot)
+            except aws.ErrorAnswer as error:
+                if aws.status_of(error) == HTTPStatus.NOT_FOUND:
                     return 0
                 raise
-        return _position_of(answer.get("Metadata", {})) or 0
+        return _snapshot_position(answer.get("Metadata", {})) or 0
 
     def _pages(self, after: int) -> Iterator[list[int]]:
         """The positions after one, by pages of the listing; at least one page, which may be empty."""
@@ -238,35 +239,35 @@ class S3Store:
 
     def _listed(self, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own
         """One page. An answer that is no listing is an error: it would look like an empty ledger."""
-        with translated(self.site, "s3:ListBucket"):
-            answer: dict[str, Any] = self.clients.reading.list_objects_v2(
+        with aws.translate_ledger_errors(self.site, "s3:ListBucket"):
+            answer: dict[str, Any] = self.reader.list_objects_v2(
                 Bucket=self.keys.bucket, Prefix=self.keys.log, Delimiter="/", **options
             )
             ours = answer.get("Name", self.keys.bucket) == self.keys.bucket and "IsTruncated" in answer
             if not ours or (answer["IsTruncated"] and not answer.get("NextContinuationToken")):
-                raise no_answer(self.site, "its reply is no listing of the bucket")
+                raise aws.no_answer(self.site, "its reply is no listing of the bucket")
             return answer
 
     def _exists(self) -> bool:
         return any(self._pages(0))
 
-    def _batches(self, pages: Iterator[list[int]]) -> Iterator[Batch]:
+    def _batches(self, pages: Iterator[list[int]]) -> Iterator[tuple[int, bytes]]:
         with ThreadPoolExecutor(READERS) as readers:
             for some in _growing(pages):
-                if len(some) == 1:
+                if len(some) == 1:  # no thread for a single object
                     yield some[0], self._listed_batch(some[0])
                 else:
                     yield from zip(some, readers.map(self._listed_batch, some), strict=True)
 
     def _listed_batch(self, position: int) -> bytes:
-        found = self._object(self.keys.at(position))
-        if found is None:
+        held = self._object(self.keys.at(position))
+        if held is None:
             raise LedgerCorrupt(f"the ledger {self.address} is damaged at position {position}: it was just deleted")
-        return found[0]
+        return held[0]
 
 
 def _growing(pages: Iterator[list[int]]) -> Iterator[Sequence[int]]:
-    """The positions of the pages in pieces that grow: who wants one batch does not wait for a thousand."""
+    """The positions of the pages in pieces of the sizes of `AHEAD`."""
     sizes = chain(AHEAD[:-1], iter(lambda: AHEAD[-1], 0))
     for page in pages:
         rest = page
@@ -276,6 +277,6 @@ def _growing(pages: Iterator[list[int]]) -> Iterator[Sequence[int]]:
             rest = rest[size:]
 
 
-def _position_of(metadata: dict[str, str]) -> int | None:
+def _snapshot_position(metadata: dict[str, str]) -> int | None:
     text = metadata.get("position", "")
     return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None

@@ -1,8 +1,8 @@
-"""The recorded state as JSON and back, over whatever fields its dataclasses have.
+"""Encodes the recorded state as a snapshot and back, and decides when one is kept.
 
-Each object is a list of its fields' values in their order, and a submission is a number wherever it is not written
-itself, so that it stays one object. What a pass observed is left out. The form holds for one version of the fold:
-`fold_version` says which, and whoever keeps a form keeps that with it.
+The codec derives the JSON form from the fields of the state's dataclasses: each object is a list of its field values in
+order, and a reference to a submission is its number, so that it stays one object. What only a pass observed is left
+out. The form is valid for one version of the fold, which a snapshot names.
 """
 
 from __future__ import annotations
@@ -35,23 +35,22 @@ from reconciler.model.base import JSON
 
 Turn = Callable[[Any], Any]
 Coder = tuple[Turn, Turn] | None
-"""How values of a type are turned into JSON and back; `None`: they are JSON as they are."""
+"""How values of a type are converted to JSON and back; `None`: they are JSON already."""
 
 PLAIN = {str, int, float, bool, NoneType, object, Any}
 DERIVED = "by_token"
 """The field that is rebuilt from the submissions."""
 
-
 FOLD_SOURCES = {
     "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py", "state.py", "submission.py", "times.py",
 }  # fmt: skip
-"""Modules of `reconciler.core` that decide what events add up to."""
+"""Modules of `reconciler.core` that decide which state events lead to."""
 
 
 @cache
 def fold_version() -> str | None:
-    """A digest of the source of events, fold and state: what another source made of the same events is another state,
-    until somebody has thought about it. `None` where the source is not at hand."""
+    """A digest of the source of events, fold and state, because other source may fold the same events to another state
+    and nobody reliably raises a version number. `None` if the source is not available."""
     digest = sha256(__version__.encode())
     try:
         sources = sorted(
@@ -64,8 +63,8 @@ def fold_version() -> str | None:
     return digest.hexdigest()[:32] if sources else None
 
 
-def form_of(recorded: Recorded) -> JSON:
-    """The recorded state as a JSON object. Raises `TypeError` for a field of a type that it cannot hold."""
+def to_json(recorded: Recorded) -> JSON:
+    """The recorded state as a JSON object. Raises `TypeError` for a field of an unsupported type."""
     submissions = list(recorded.by_token.values())
     numbers = {id(submission): number for number, submission in enumerate(submissions)}
     reference: Coder = (lambda submission: numbers[id(submission)], int)
@@ -77,9 +76,9 @@ def form_of(recorded: Recorded) -> JSON:
     return form
 
 
-def recorded_of(form: Mapping[str, Any]) -> Recorded:
-    """The state that a form stands for. Raises `ValueError`, `TypeError`, `KeyError` or `IndexError` for what
-    `form_of` of this version never gives."""
+def from_json(form: Mapping[str, Any]) -> Recorded:
+    """The state of a JSON object. Raises `ValueError`, `TypeError`, `KeyError` or `IndexError` for one that `to_json`
+    of this version never returns."""
     submissions: list[Submission] = []
     reference: Coder = (int, submissions.__getitem__)
     submissions += map(_whole(Submission, reference)[1], form["submissions"])
@@ -91,7 +90,7 @@ def recorded_of(form: Mapping[str, Any]) -> Recorded:
 
 
 def _kept(reference: Coder) -> list[tuple[Field[Any], Coder]]:
-    """The fields of the state that the form has, with their coders."""
+    """The fields of the state that are encoded, with their coders."""
     hints = get_type_hints(Recorded)
     return [
         (field, _coder(hints[field.name], reference))
@@ -114,7 +113,7 @@ def _coder(hint: Any, reference: Coder) -> Coder:  # noqa: ANN401 - a type as it
         return (attrgetter("value"), hint)
     if is_dataclass(hint):
         return _whole(cast("type", hint), reference)
-    raise TypeError(f"the form of the recorded state has no way to hold {hint}")
+    raise TypeError(f"the snapshot codec does not support {hint}")
 
 
 def _optional(hint: Any, reference: Coder) -> Coder:  # noqa: ANN401 - a type as it is written in an annotation
@@ -122,7 +121,7 @@ def _optional(hint: Any, reference: Coder) -> Coder:  # noqa: ANN401 - a type as
     if not any(coders):
         return None
     if len(coders) > 1 or coders[0] is None:
-        raise TypeError(f"the form of the recorded state cannot tell the parts of {hint} apart")
+        raise TypeError(f"the snapshot codec cannot tell the parts of {hint} apart")
     to, back = coders[0]
     return (lambda value: None if value is None else to(value), lambda form: None if form is None else back(form))
 
@@ -132,7 +131,7 @@ def _collection(origin: type, arguments: tuple[Any, ...], reference: Coder) -> C
         return _mapping(arguments, reference)
     item = _coder(arguments[0], reference)
     if origin is tuple and arguments[1:] != (...,):
-        raise TypeError(f"the form of the recorded state holds tuples of one type only, not {arguments}")
+        raise TypeError(f"the snapshot codec supports tuples of one type only, not {arguments}")
     if item is None and origin is list:
         return None
     to, back = item or (_same, _same)
@@ -159,7 +158,7 @@ def _mapping(arguments: tuple[Any, ...], reference: Coder) -> Coder:
 
 
 def _whole(kind: type, reference: Coder) -> tuple[Turn, Turn]:
-    """How objects of a dataclass are turned into lists and back."""
+    """How objects of a dataclass are converted to lists and back."""
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]
     coders = [(place, coder) for place, name in enumerate(names) if (coder := _coder(hints[name], reference))]
@@ -187,11 +186,13 @@ def _same(value: Any) -> Any:  # noqa: ANN401 - whatever it is
     return value
 
 
+# --- the bytes of a snapshot ------------------------------------------------------------------------------------------
+
 FORMAT = 1
-"""Version of these bytes; any other is passed over."""
+"""Version of these bytes; any other is ignored."""
 
 COMPRESSION = 1
-"""zlib's fastest level: what takes the room are tokens and digests, which no level makes smaller."""
+"""zlib's fastest level: most of the size is tokens and digests, which no level makes smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,25 +203,24 @@ class Snapshot:
     link: str
 
     def fits(self, position: int, raw: bytes) -> bool:
-        """Whether this is what is stored where the snapshot ends."""
+        """Whether `raw`, stored at `position`, is the batch that the snapshot ends with."""
         return position == self.recorded.position and checksum(raw) == self.link
 
 
 def pack(recorded: Recorded, link: str) -> bytes | None:
-    """The bytes of a snapshot; `None` where the version of the fold cannot be told, and for a state that holds more
-    than the log does."""
+    """The bytes of a snapshot; `None` if the version of the fold is unknown or the state holds more than the log."""
     fold = fold_version()
     if fold is None or recorded.overlaid:
         return None
     with _uncollected():
-        body = json.dumps(form_of(recorded), separators=(",", ":"), allow_nan=False).encode("ascii")
+        body = json.dumps(to_json(recorded), separators=(",", ":"), allow_nan=False).encode("ascii")
     header = {"format": FORMAT, "fold": fold, "position": recorded.position, "batch": link}
     rest = json.dumps(header).encode("ascii") + b"\n" + zlib.compress(body, COMPRESSION)
     return sha256(rest).hexdigest().encode("ascii") + b"\n" + rest
 
 
 def unpack(content: bytes) -> Snapshot | None:
-    """The snapshot that `content` holds; `None` where it is damaged or of another version."""
+    """The snapshot in `content`; `None` if it is damaged or of another version."""
     stated, _, rest = content.partition(b"\n")
     fold = fold_version()
     if fold is None or stated != sha256(rest).hexdigest().encode("ascii"):
@@ -231,15 +231,15 @@ def unpack(content: bytes) -> Snapshot | None:
         if header["format"] != FORMAT or header["fold"] != fold or not isinstance(header["batch"], str):
             return None
         with _uncollected():
-            recorded = recorded_of(json.loads(zlib.decompress(body)))
+            recorded = from_json(json.loads(zlib.decompress(body)))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error):
-        return None  # the checksum holds and the content does not: somebody made it
+        return None  # a correct checksum over wrong content: somebody made it
     return Snapshot(recorded, header["batch"]) if recorded.position == header["position"] else None
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would go through hundreds of thousands of new lists and find nothing."""
+    """Stops the garbage collector, which would search hundreds of thousands of new lists and find nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -249,48 +249,50 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+# --- when a snapshot is kept ------------------------------------------------------------------------------------------
+
 EVERY = 256
-"""Positions from one snapshot to the next while a log is being written; so many are read one by one at most."""
+"""Positions between snapshots while a log is being written, and so the most that a reader reads one by one."""
 
 AT_THE_END = 16
-"""Positions after the newest snapshot that are worth another one when a writer ends."""
+"""Positions after the newest snapshot from which a writer keeps another one when it ends."""
 
 SHARE = 10
-"""Snapshots take at most one of so many parts of a writer's time: those of a large state are further apart."""
+"""Snapshots take at most a tenth of a writer's time: those of a large state are further apart."""
 
 logger = logging.getLogger(__name__)
 
 
 class Cache:
-    """The snapshots of one ledger, for the one log that reads and writes it. Not safe for threads, except `keep`."""
+    """The snapshots of one ledger, for one log. Not safe for threads, except `keep`."""
 
     def __init__(self, store: Store, place: Place, clock: Clock) -> None:
         self._store = store if isinstance(store, Snapshots) else None
         self._address, self._place, self._clock = store.address, place, clock
-        self._position = 0  # of the newest snapshot known
+        self._position = 0  # of the newest snapshot that this log has seen
         self._not_before = clock.boot()
 
     def find(self) -> Snapshot | None:
-        """The newest snapshot, if it is whole, of this version and of this place; it may still not fit the batches."""
+        """The newest snapshot if it is whole, of this version and of this place; it may still not fit the batches."""
         if self._store is None:
             return None
         try:
-            found = self._store.newest_snapshot()
+            stored = self._store.newest_snapshot()
         except LedgerError as error:
             logger.debug("no snapshot: %s", error)
             return None
-        snapshot = None if found is None else unpack(found[1])
-        if found is None or snapshot is None or snapshot.recorded.place != self._place:
-            logger.debug("no snapshot of %s that is of any use here", self._address)
+        snapshot = None if stored is None else unpack(stored[1])
+        if snapshot is None or snapshot.recorded.place != self._place:
+            logger.debug("no usable snapshot of %s", self._address)
             return None
         return snapshot
 
     def used(self, position: int) -> None:
-        """Notes that the snapshot of `position` is as good as the batches."""
+        """Notes that the snapshot of `position` fits the batches."""
         self._position = position
 
     def due(self, recorded: Recorded, link: str | None, *, ends: bool = False) -> bytes | None:
-        """The snapshot to keep now, `None` for none; `ends` says that nothing more is appended."""
+        """The snapshot to keep now, `None` for none; with `ends` nothing more is appended."""
         since = recorded.position - self._position
         if self._store is None or link is None or since < (AT_THE_END if ends else EVERY):
             return None
@@ -303,7 +305,7 @@ class Cache:
         return content
 
     def keep(self, position: int, content: bytes) -> None:
-        """Hands a snapshot to the store."""
+        """Keeps a snapshot in the store. A failure only costs the next reader time."""
         if self._store is None:
             return
         sys.audit("reconciler.snapshotting", position)

@@ -1,8 +1,8 @@
-"""A ledger in one SQLite file on a local disk.
+"""Stores a ledger in one SQLite file on a local disk.
 
-One table keyed by position, so that the primary key decides who was first; a transaction is begun IMMEDIATE and
-flushed in full before it counts. The file appears complete in one step or not at all: a file that is empty, or not
-ours, was damaged or is somebody else's, and is never taken for a new ledger.
+One table keyed by position, so that the primary key decides who was first; a transaction begins IMMEDIATE and is
+flushed in full before it counts. The file appears complete in one step or not at all: a file that is empty or not ours
+is damaged or another program's, and is never taken for a new ledger.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ import sqlite3
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain, pairwise, repeat
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from reconciler.core.findings import Finding, ok
 from reconciler.core.identity import Place
-from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly, LedgerUnreachable
-from reconciler.ledger.open import Policy, standing
-from reconciler.ledger.sqlite_file import allowed, check_identity, connect, create, translated
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
+from reconciler.ledger.sqlite_file import (
+    allowed,
+    check_identity,
+    connect,
+    create,
+    read_readonly,
+    translate_file_errors,
+)
 
 BUSY_SECONDS = 5.0
-"""How long a call waits for another process to finish its transaction; each one takes milliseconds."""
+"""How long a call waits for another process's transaction, which takes milliseconds."""
 
 PAGES = (8, 100, 1000)
-"""Batches read in one transaction, the last number from then on: who wants one batch does not wait for a thousand.
-No transaction is held open while the caller works on them."""
+"""Batches read in each transaction, the last number from then on: a reader that wants one batch does not wait for a
+thousand. No transaction stays open while the caller works on them."""
 
 ROW = "SELECT batch FROM batches WHERE position = ?"
 ROWS = "SELECT position, batch FROM batches WHERE position > ? ORDER BY position LIMIT ?"
@@ -47,9 +52,9 @@ def open_store(url: str, root: Path, _place: Place) -> SqliteStore:
 
 
 class SqliteStore:
-    """`ports.Store` in a SQLite file. Safe for threads and processes of one machine.
+    """`ports.Store` and `ports.Snapshots` in a SQLite file. Safe for threads and processes of one machine.
 
-    `address` is what messages call it. `busy_seconds` is how long a call waits for other writers before it raises
+    `address` is for messages. `busy_seconds` is how long a call waits for other writers before it raises
     `LedgerUnreachable`.
     """
 
@@ -62,17 +67,17 @@ class SqliteStore:
 
     @property
     def address(self) -> str:
-        """As it is written in the project file."""
+        """The address as the project file has it."""
         return self._address
 
     def append(self, position: int, batch: bytes) -> bytes:
         """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
         with self._lock:
             try:
-                with translated(self._address, self._path):
+                with translate_file_errors(self._address, self._path):
                     held = _insert(self._open_writer(position), position, batch)
             except LedgerError:
-                self._close_writer()  # whatever went wrong, the next try starts from the file as it is
+                self._close_writer()  # the state of the connection is unclear: the next try opens the file again
                 raise
         return self._blob(position, held)
 
@@ -81,7 +86,7 @@ class SqliteStore:
         return self._pages(self._page(after, PAGES[0]))
 
     def get(self, position: int) -> bytes | None:
-        """The batch at one position, `None` where nothing is there. Creates nothing, and leaves nothing behind."""
+        """The batch at one position, `None` if nothing is there. Creates nothing, and leaves nothing behind."""
         row = self._query(lambda connection: connection.execute(ROW, (position,)).fetchone())
         return None if row is None else self._blob(position, row[0])
 
@@ -93,14 +98,14 @@ class SqliteStore:
         """As `ports.Snapshots`; only for a ledger that holds something."""
         with self._lock:
             try:
-                with translated(self._address, self._path):
+                with translate_file_errors(self._address, self._path):
                     put_snapshot(self._open_writer(position + 1), position, content)
             except LedgerError:
                 self._close_writer()
                 raise
 
     def close(self) -> None:
-        """Closes the connection that writes, if there is one; the next append opens it again."""
+        """Closes the writing connection, if there is one; the next append opens it again."""
         with self._lock:
             self._close_writer()
 
@@ -120,13 +125,13 @@ class SqliteStore:
         return [(position, self._blob(position, batch)) for position, batch in rows]
 
     def _query(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
-        with translated(self._address, self._path):
+        with translate_file_errors(self._address, self._path):
             if not self._path.exists():
                 raise LedgerMissing(f"there is no ledger at {self._address}")
-            return self._look(query)
+            return self._query_file(query)
 
-    def _look(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Opened for writing where that is allowed: only then does SQLite clear its side files away on closing."""
+    def _query_file(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Opens the file for writing if that is allowed: only then does SQLite remove its side files on closing."""
         if not _writable(self._path):
             return read_readonly(self._path, self._address, lambda connection: query(self._checked(connection)))
         with closing(self._connect()) as connection:
@@ -175,7 +180,7 @@ class SqliteStore:
 
 
 _ORPHANS: list[sqlite3.Connection] = []
-"""Connections inherited over a fork: a child that closed one would clear side files its parent still uses."""
+"""Connections inherited over a fork: a child that closed one would remove side files that its parent still uses."""
 
 
 def _close(connection: sqlite3.Connection, pid: int) -> None:
@@ -187,19 +192,27 @@ def _close(connection: sqlite3.Connection, pid: int) -> None:
 
 
 def _insert(connection: sqlite3.Connection, position: int, batch: bytes) -> object:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    """The batch at a position after an insert that does nothing if there is one."""
+    with _transaction(connection):
         row = connection.execute(ROW, (position,)).fetchone()
         if row is None:
             connection.execute("INSERT INTO batches (position, batch) VALUES (?, ?)", (position, batch))
+    sys.audit("reconciler.stored", position)
+    return batch if row is None else row[0]
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commits the block, or rolls it back. IMMEDIATE, because a read lock that becomes a write lock can deadlock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
-        sys.audit("reconciler.stored", position)
     except BaseException:
         if connection.in_transaction:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
         raise
-    return batch if row is None else row[0]
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
@@ -211,87 +224,28 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 
 def _writable(path: Path) -> bool:
-    """SQLite needs to write the file and to put its side files next to it."""
+    """Whether this process may write the file and create side files next to it."""
     return allowed(path, os.W_OK) and allowed(path.parent, os.W_OK)
 
+
+# --- snapshots --------------------------------------------------------------------------------------------------------
 
 TABLE = "CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, content BLOB NOT NULL)"
 NEWEST = "SELECT position, content FROM snapshots ORDER BY position DESC LIMIT 1"
 KEEP = "INSERT OR REPLACE INTO snapshots (position, content) VALUES (?, ?)"
-GIVE_UP = "DELETE FROM snapshots WHERE position < ?"
+DELETE_OLDER = "DELETE FROM snapshots WHERE position < ?"
 
 
 def find_snapshot(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
-    """The snapshot of the highest position, `None` where there is none. Raises `sqlite3.Error`."""
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'snapshots'").fetchone()
-    row = connection.execute(NEWEST).fetchone() if known is not None else None
+    """The snapshot of the highest position, `None` if there is none. Raises `sqlite3.Error`."""
+    table = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'snapshots'").fetchone()
+    row = connection.execute(NEWEST).fetchone() if table is not None else None
     return None if row is None or not isinstance(row[1], bytes) else (int(row[0]), row[1])
 
 
 def put_snapshot(connection: sqlite3.Connection, position: int, content: bytes) -> None:
-    """Keeps a snapshot and gives up older ones, in one transaction. Raises `sqlite3.Error`."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    """Keeps a snapshot and deletes older ones, in one transaction. Raises `sqlite3.Error`."""
+    with _transaction(connection):
         connection.execute(TABLE)
         connection.execute(KEEP, (position, content))
-        connection.execute(GIVE_UP, (position,))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-        raise
-
-
-TRIES = 3
-READONLY_BUSY_SECONDS = 5.0
-
-ReadResult = TypeVar("ReadResult")
-Stamp = tuple[int, int, int]
-
-
-def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection], ReadResult]) -> ReadResult:
-    """What `query` gives, for a file that cannot be written here.
-
-    Where nothing waits in the write-ahead log the file alone is the ledger, and it is read without locks; it must not
-    change meanwhile, since others may be allowed to write it. Else it can only be read through the side files that
-    are there. Raises `LedgerReadOnly` where they cannot be used, `LedgerUnreachable` where the file kept changing.
-    """
-    for _ in range(TRIES):
-        before = _stamp(path)
-        if before is None:
-            return _read_through(path, address, query)
-        with closing(connect(path, "mode=ro&immutable=1", 0)) as connection:
-            result = query(connection)
-        if _stamp(path) == before:
-            return result
-    raise LedgerUnreachable(f"the ledger {address} is being written while it is read without locks: {path}.")
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """What changes when the file is written; `None` where its write-ahead log holds something."""
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size:
-        return None
-    status = path.stat()
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def _read_through(path: Path, address: str, query: Callable[[sqlite3.Connection], ReadResult]) -> ReadResult:
-    try:
-        with closing(connect(path, "mode=ro", READONLY_BUSY_SECONDS)) as connection:
-            return query(connection)
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
-            raise
-        raise LedgerReadOnly(
-            f"the ledger {address} has writes that were not merged yet, in {path.name}-wal, and they cannot be read "
-            "from a read-only place: copy both files to a folder that can be written."
-        ) from error
-
-
-def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
-    """Creates nothing. Raises `LedgerError` for a file that is no ledger."""
-    store = open_store(url, root, place)
-    yield standing(store)
-    yield ok("a file needs no preparation; keep it on a local disk that stays")
+        connection.execute(DELETE_OLDER, (position,))

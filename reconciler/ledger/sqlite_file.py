@@ -1,4 +1,4 @@
-"""What SQLite and the operating system say, in the words of the ledger's errors."""
+"""Creates, opens and identifies the SQLite file of a ledger, and translates errors of SQLite and the system."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import errno
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import TypeVar
 from urllib.parse import quote
 
 from reconciler.errors import (
@@ -22,7 +23,7 @@ from reconciler.errors import (
 )
 
 BUSY = (LedgerUnreachable, "the ledger {address} is busy: another process holds it ({error}).")
-SILENT = (LedgerUnreachable, "the ledger {address} did not answer: {path}: {error}.")
+NO_ANSWER = (LedgerUnreachable, "the ledger {address} did not answer: {path}: {error}.")
 NOT_ALLOWED = (LedgerReadOnly, "the ledger {address} can be read here and not written: {path} ({error})")
 DAMAGED = (
     LedgerCorrupt,
@@ -34,30 +35,30 @@ SENTENCES: dict[int, tuple[type[LedgerError], str]] = {
     sqlite3.SQLITE_BUSY: BUSY,
     sqlite3.SQLITE_LOCKED: BUSY,
     sqlite3.SQLITE_PROTOCOL: BUSY,
-    sqlite3.SQLITE_IOERR: SILENT,
+    sqlite3.SQLITE_IOERR: NO_ANSWER,
     sqlite3.SQLITE_READONLY: NOT_ALLOWED,
     sqlite3.SQLITE_PERM: NOT_ALLOWED,
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: DAMAGED,
     sqlite3.SQLITE_ERROR: DAMAGED,  # such as a missing table, in a file that bears our mark
 }
-"""By SQLite's primary result code: which error it is, and its sentence."""
+"""By SQLite's primary result code: the error and its sentence."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 WRITING = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-"""Codes of writes that failed before anything counted. A failed flush is not among them: it may have been in time."""
+"""Codes of writes that failed before the commit. A failed flush is not among them: the data may be on the disk."""
 
 PROBE_BYTES = 1 << 17
-"""More than SQLite needs at once for a usual batch and the pages around it."""
+"""More than SQLite writes at once for a usual batch and the pages around it."""
 
 
 @contextmanager
-def translated(address: str, path: Path) -> Iterator[None]:
-    """Raises the `LedgerError` that a foreign error inside the block stands for, with the cause kept.
+def translate_file_errors(address: str, path: Path) -> Iterator[None]:
+    """Raises errors of SQLite and the system inside the block as `LedgerError`, with the cause kept.
 
-    Where nothing was written for certain it is anything but `LedgerUnreachable`.
+    Any error other than `LedgerUnreachable` proves that nothing was written.
     """
     try:
         yield
@@ -79,8 +80,8 @@ def _from_sqlite(error: sqlite3.Error, address: str, path: Path) -> LedgerError:
         return _full(address, path, str(error))
     if code == sqlite3.SQLITE_CANTOPEN:
         return _cannot_open(address, path)
-    found, sentence = SENTENCES.get(code, (LedgerError, "the ledger {address} cannot be used: {path}: {error}"))
-    return found(sentence.format(address=address, path=path, error=error))
+    kind, sentence = SENTENCES.get(code, (LedgerError, "the ledger {address} cannot be used: {path}: {error}"))
+    return kind(sentence.format(address=address, path=path, error=error))
 
 
 def _from_system(error: OSError, address: str, path: Path) -> LedgerError:
@@ -104,7 +105,7 @@ def _cannot_open(address: str, path: Path) -> LedgerError:
 
 
 def _no_room(folder: Path) -> bool:
-    """Whether writing fails here for want of room: a quota or a size limit looks like a broken disk to SQLite."""
+    """Whether writes fail here because there is no room: SQLite reports a quota or a size limit as a broken disk."""
     probe = folder / f".{token_hex(8)}.probe"
     try:
         with probe.open("xb") as file:
@@ -120,7 +121,7 @@ def _no_room(folder: Path) -> bool:
 
 
 APPLICATION_ID = 0x52434E4C
-"""``RCNL``: says in the file's header whose it is (`PRAGMA application_id`)."""
+"""``RCNL`` in the file's header marks it as a ledger (`PRAGMA application_id`)."""
 
 FORMAT = 1
 """Version of the table, in the header (`PRAGMA user_version`); a higher one is refused."""
@@ -173,8 +174,8 @@ def check_identity(connection: sqlite3.Connection, address: str) -> None:
 def create(path: Path, address: str) -> None:
     """Makes an empty ledger at `path`, with its folder, readable and writable by its owner only.
 
-    It is made beside its place and linked there when it is complete: whoever sees the path sees a whole ledger, and
-    of several that try at once one wins and the others find it there. Raises `OSError` and `sqlite3.Error`.
+    It is made under another name and linked when it is complete, so that nobody sees half a ledger; of several
+    processes that try at once, one wins and the others use its file. Raises `OSError` and `sqlite3.Error`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{token_hex(8)}.new")
@@ -192,11 +193,11 @@ def create(path: Path, address: str) -> None:
 def _write_draft(draft: Path) -> None:
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     try:
-        os.fchmod(descriptor, 0o600)  # SQLite gives its side files the same mode
+        os.fchmod(descriptor, 0o600)  # SQLite gives its side files the same mode, whatever the umask is
     finally:
         os.close(descriptor)
     with closing(connect(draft, "mode=rw", 0)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA journal_mode = WAL")  # docs/adr/0015: a rollback journal takes four times as long
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(SCHEMA)
 
@@ -205,7 +206,7 @@ def _link(draft: Path, path: Path, address: str) -> None:
     try:
         os.link(draft, path)
     except FileExistsError:
-        return  # another process was faster: its ledger is as good
+        return  # another process was faster; its ledger is used
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}:
             raise
@@ -216,9 +217,59 @@ def _link(draft: Path, path: Path, address: str) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Makes the new name durable, not only the file."""
+    """Makes the new name durable, as the file already is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+# --- reading a file that cannot be written ----------------------------------------------------------------------------
+
+TRIES = 3
+"""Reads without locks before the file counts as one that keeps changing."""
+READONLY_BUSY_SECONDS = 5.0
+
+Result = TypeVar("Result")
+Stamp = tuple[int, int, int]
+
+
+def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection], Result]) -> Result:
+    """The result of `query` on a file that this process cannot write, without creating side files.
+
+    If the write-ahead log is empty, the file alone is the ledger, and it is read without locks. Others may write it
+    meanwhile, so the read is repeated if the file has changed. Otherwise it is read through the side files that are
+    there. Raises `LedgerReadOnly` if they cannot be used, `LedgerUnreachable` if the file kept changing.
+    """
+    for _ in range(TRIES):
+        before = _stamp(path)
+        if before is None:
+            return _read_through(path, address, query)
+        with closing(connect(path, "mode=ro&immutable=1", 0)) as connection:
+            result = query(connection)
+        if _stamp(path) == before:
+            return result
+    raise LedgerUnreachable(f"the ledger {address} is being written while it is read without locks: {path}.")
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """Properties of the file that a write changes; `None` if its write-ahead log is not empty."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        return None
+    status = path.stat()
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _read_through(path: Path, address: str, query: Callable[[sqlite3.Connection], Result]) -> Result:
+    try:
+        with closing(connect(path, "mode=ro", READONLY_BUSY_SECONDS)) as connection:
+            return query(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            raise
+        raise LedgerReadOnly(
+            f"the ledger {address} has writes in {path.name}-wal that are not merged yet and cannot be read from a "
+            "read-only place: copy both files to a folder that can be written."
+        ) from error

@@ -1,4 +1,4 @@
-"""What is said about a ledger that was walked."""
+"""Walks a whole ledger and reports everything that is wrong with it, without trusting a snapshot."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from reconciler.ledger.log import intended_before
 from reconciler.ledger.snapshot import Snapshot, unpack
 
 
-class Subject(StrEnum):
-    """What is looked at, in the order in which it is told."""
+class LedgerCheck(StrEnum):
+    """The checks, in the order of the report."""
 
-    STORE = "store"  # whether all of it could be read
+    STORE = "store"  # everything could be read
     POSITIONS = "positions"  # 1, 2, 3 …, none missing
     CHAIN = "chain"  # each batch holds the checksum of the one before
     BATCHES = "batches"  # each can be decoded
-    PIN = "pin"  # the first event says whose ledger it is, and only that
-    EVENTS = "events"  # each can follow what came before it
-    SNAPSHOT = "snapshot"  # adds up to what the batches do
+    PIN = "pin"  # the first event, and no other, names the ledger's place
+    EVENTS = "events"  # each can follow the ones before it
+    SNAPSHOT = "snapshot"  # it equals the fold of the batches
 
 
 @dataclass(slots=True)
 class Report:
-    """The result of a walk. `head` is the checksum of the batch at the last position, `recorded` what the events add up
-    to: both mean something only where nothing is wrong."""
+    """The result of a walk. `head` is the checksum of the last batch, `recorded` the fold of the events: both are
+    meaningful only if nothing is wrong."""
 
     address: str
     positions: int = 0
@@ -42,115 +42,117 @@ class Report:
     recorded: Recorded = field(default_factory=Recorded)
     findings: list[Finding] = field(default_factory=list)
 
-    def wrong(self) -> set[Subject]:
-        """What something is wrong with."""
-        return {Subject(finding.check) for finding in failures(self.findings)}
+    def wrong(self) -> set[LedgerCheck]:
+        """The checks that failed."""
+        return {LedgerCheck(finding.check) for finding in failures(self.findings)}
 
 
-RESTORE = "Restore the ledger from a copy; never go on with a new, empty one: everything would run again."
-BLINDING = {Subject.STORE, Subject.POSITIONS, Subject.BATCHES, Subject.EVENTS}
-"""What is wrong with these hides what events add up to."""
+RESTORE = "Restore the ledger from a copy. Never continue with a new, empty one: everything would run again."
+BLINDING = {LedgerCheck.STORE, LedgerCheck.POSITIONS, LedgerCheck.BATCHES, LedgerCheck.EVENTS}
+"""A failure of one of these hides the state that the events lead to."""
 
-PASSED_OVER = "Nothing rests on it: it is passed over, and replaced as the ledger grows."
+IGNORED = "It is ignored, and replaced as the ledger grows."
 
 
 def verify(store: Store, place: Place) -> Report:
-    """Walks the ledger of a place. Raises `LedgerMissing` where there is none, `LedgerUnreachable` where it did not
-    answer, and any other `LedgerError` that says nothing about what is stored."""
+    """Walks the ledger of a place. Raises `LedgerMissing` if there is none, `LedgerUnreachable` if it does not answer,
+    and any other `LedgerError` that is not about the stored content."""
     content = _content(store)
     walked = _Walk(store.address, place, content[1] if content is not None and content[1] is not None else None)
     try:
         for position, raw in store.read(0):
             walked.add(position, raw)
     except LedgerCorrupt as error:
-        walked.wrong(Subject.STORE, walked.chain.position + 1, str(error), RESTORE)
-    return walked.verdict(content)
+        walked.wrong(LedgerCheck.STORE, walked.chain.position + 1, str(error), RESTORE)
+    return walked.report(content)
 
 
 def _content(store: Store) -> tuple[int, Snapshot | None] | None:
-    """The newest snapshot, read before the log: nothing can have been appended to that since. `None` without one; the
-    second is `None` where it is damaged or of another version."""
+    """The newest snapshot with its position, `None` without one; damaged or of another version, it is `None` itself.
+
+    It is read before the log, so that a log shorter than the snapshot was rolled back.
+    """
     try:
-        found = store.newest_snapshot() if isinstance(store, Snapshots) else None
+        stored = store.newest_snapshot() if isinstance(store, Snapshots) else None
     except LedgerError:
         return None
-    return None if found is None else (found[0], unpack(found[1]))
+    return None if stored is None else (stored[0], unpack(stored[1]))
 
 
 class _Walk:
-    """A walk under way. `blind`: something before was lost, so that what events add up to is not known."""
+    """A walk in progress. `blind`: something before is lost, so that the state is unknown from here on."""
 
     def __init__(self, address: str, place: Place, snapshot: Snapshot | None) -> None:
         self.chain = Chain(address, place)
-        self._verdict = Report(address)
+        self._report = Report(address)
         self._place, self._snapshot = place, snapshot
         self._blind = False
-        self._linked = True  # whether the batch before is known
+        self._linked = True  # whether the previous batch could be read
 
     # --- one position after the other ---------------------------------------------------------------------------------
 
     def add(self, position: int, raw: bytes) -> None:
-        """Looks at one batch and goes on to it, whatever it is."""
+        """Checks one batch and moves to it, whatever it is."""
         if position != self.chain.position + 1:
             self._gap(position)
         link = self.chain.link
         batch = self._decoded(position, raw)
         if self._linked and _prev(batch, raw, link) != link:
-            said = f"does not follow position {position - 1}" if position > 1 else "follows another batch"
-            self.wrong(Subject.CHAIN, position, f"{said}: one of them was changed or put there", RESTORE)
+            what = f"does not follow position {position - 1}" if position > 1 else "follows another batch"
+            self.wrong(LedgerCheck.CHAIN, position, f"{what}: one of the batches was changed or inserted", RESTORE)
         if batch is not None:
             self._events(position, batch)
         self.chain.move(position, raw)
         self._linked = True
-        self._verdict.positions = position
+        self._report.positions = position
         if not self._blind:
-            self._verdict.head = self.chain.link
+            self._report.head = self.chain.link
             self._compare(position, raw)
 
-    def wrong(self, subject: Subject, position: int | None, message: str, advice: str) -> None:
-        """Notes something that is wrong."""
-        self._verdict.findings.append(Finding(Severity.FAIL, message, subject, position, advice=advice))
-        self._blind = self._blind or subject in BLINDING
+    def wrong(self, check: LedgerCheck, position: int | None, message: str, advice: str) -> None:
+        """Adds a failure."""
+        self._report.findings.append(Finding(Severity.FAIL, message, check, position, advice=advice))
+        self._blind = self._blind or check in BLINDING
 
     def _gap(self, position: int) -> None:
         first, last = self.chain.position + 1, position - 1
         which = f"position {first} is missing" if first == last else f"positions {first} to {last} are missing"
-        self.wrong(Subject.POSITIONS, first, f"{which}, and position {position} is there", RESTORE)
+        self.wrong(LedgerCheck.POSITIONS, first, f"{which}, and position {position} is there", RESTORE)
         self._linked = False
 
     def _decoded(self, position: int, raw: bytes) -> Batch | None:
         try:
             return decode(raw, position, self.chain.address)
         except LedgerCorrupt as error:
-            self.wrong(Subject.BATCHES, position, str(error), RESTORE)
-        except LedgerError as error:  # of a newer format: it says so, and what to do
-            self.wrong(Subject.BATCHES, position, str(error), "Verify it with that version.")
+            self.wrong(LedgerCheck.BATCHES, position, str(error), RESTORE)
+        except LedgerError as error:  # a newer format
+            self.wrong(LedgerCheck.BATCHES, position, str(error), "Verify it with that version.")
         return None
 
     def _events(self, position: int, batch: Batch) -> None:
-        self._verdict.events += len(batch.events)
+        self._report.events += len(batch.events)
         if position == 1:
             self._pin(batch)
         elif any(isinstance(event, e.Opened) for event in batch.events):
-            self.wrong(Subject.PIN, position, "the ledger is opened a second time", RESTORE)
+            self.wrong(LedgerCheck.PIN, position, "the ledger is opened a second time", RESTORE)
         if self._blind:
             return
-        why = intended_before(self._verdict.recorded, batch.events)
+        problem = intended_before(self._report.recorded, batch.events)
         try:
-            fold(self._verdict.recorded, position, batch.events)
+            fold(self._report.recorded, position, batch.events)
         except (LedgerError, ValueError, TypeError, KeyError) as error:
-            why = str(error)
-        if why is not None:
-            self.wrong(Subject.EVENTS, position, f"its events cannot follow what came before: {why}", RESTORE)
+            problem = str(error)
+        if problem is not None:
+            self.wrong(LedgerCheck.EVENTS, position, f"its events cannot follow the ones before: {problem}", RESTORE)
 
     def _pin(self, first: Batch) -> None:
         theirs, ours = pin_of(first), self._place
         if theirs is None:
-            self.wrong(Subject.PIN, 1, "it does not begin by saying what the ledger belongs to", RESTORE)
+            self.wrong(LedgerCheck.PIN, 1, "its first event does not name the ledger's project and target", RESTORE)
         elif theirs != ours:
             self.wrong(
-                Subject.PIN, 1, f"the ledger belongs to {described(theirs)}, and this is {described(ours)}",
-                "Use another ledger, or the project and target it belongs to; a deliberate move is: "
+                LedgerCheck.PIN, 1, f"the ledger belongs to {described(theirs)}, and this is {described(ours)}",
+                "Use another ledger, or the project and target that it belongs to. To move it: "
                 "reconciler ledger copy --rename",
             )  # fmt: skip
 
@@ -162,69 +164,70 @@ class _Walk:
             return
         if snapshot.link != checksum(raw):
             self.wrong(
-                Subject.SNAPSHOT, position,
+                LedgerCheck.SNAPSHOT, position,
                 f"the snapshot of position {position} was made from another batch than is stored there",
-                "The ledger was rolled back and written again, or the snapshot is another's. Look for a copy of the "
-                f"ledger that is right. {PASSED_OVER}",
+                "The ledger was rolled back and written again, or the snapshot belongs to another one. Look for a "
+                f"correct copy of the ledger. {IGNORED}",
             )  # fmt: skip
-        elif snapshot.recorded != self._verdict.recorded:
+        elif snapshot.recorded != self._report.recorded:
             self.wrong(
-                Subject.SNAPSHOT, position,
-                f"the snapshot of position {position} is not what the batches add up to: somebody changed it",
+                LedgerCheck.SNAPSHOT, position,
+                f"the snapshot of position {position} differs from the state that the batches lead to: it was changed",
                 "Replace it now: reconciler ledger verify --new-snapshot",
             )  # fmt: skip
 
-    def verdict(self, content: tuple[int, Snapshot | None] | None) -> Report:
-        """The end of the walk: what was not found wrong is right, where it could be seen."""
-        verdict = self._verdict
-        told = {finding.check for finding in verdict.findings}
-        beyond = self._snapshot is not None and self._snapshot.recorded.position > verdict.positions
-        if beyond and Subject.STORE not in told and content is not None:
+    def report(self, content: tuple[int, Snapshot | None] | None) -> Report:
+        """Ends the walk: a check without a failure passed, if it could be made."""
+        report = self._report
+        failed = {finding.check for finding in report.findings}
+        beyond = self._snapshot is not None and self._snapshot.recorded.position > report.positions
+        if beyond and LedgerCheck.STORE not in failed and content is not None:
             self.wrong(
-                Subject.SNAPSHOT, verdict.positions + 1,
-                f"there is a snapshot of position {content[0]}, and the ledger ends at {verdict.positions}: "
-                "it was rolled back", f"{RESTORE} {PASSED_OVER}",
+                LedgerCheck.SNAPSHOT, report.positions + 1,
+                f"there is a snapshot of position {content[0]}, and the ledger ends at {report.positions}: "
+                "it was rolled back", f"{RESTORE} {IGNORED}",
             )  # fmt: skip
-            told.add(Subject.SNAPSHOT)
-        verdict.findings += [self._silent(subject, content) for subject in Subject if subject not in told]
-        verdict.findings.sort(key=lambda finding: (list(Subject).index(Subject(finding.check)), finding.position or 0))
-        return verdict
+            failed.add(LedgerCheck.SNAPSHOT)
+        report.findings += [
+            Finding(*self._passed(check, content), check) for check in LedgerCheck if check not in failed
+        ]
+        order = {check: number for number, check in enumerate(LedgerCheck)}
+        report.findings.sort(key=lambda finding: (order[LedgerCheck(finding.check)], finding.position or 0))
+        return report
 
-    def _silent(self, subject: Subject, content: tuple[int, Snapshot | None] | None) -> Finding:
-        verdict = self._verdict
-        last = verdict.positions
-        if subject is Subject.SNAPSHOT:
-            return self._snapshot_finding(content)
-        if subject is Subject.EVENTS and self._blind:
-            message = f"events are judged up to position {verdict.recorded.position}: what comes then hides the rest"
-            return Finding(Severity.WARN, message, subject)
-        message = {
-            Subject.STORE: "everything could be read",
-            Subject.POSITIONS: f"1 to {last}, none missing",
-            Subject.CHAIN: f"each batch holds the checksum of the one before; the last one's is {self.chain.link}",
-            Subject.BATCHES: f"all {last} can be read by this version",
-            Subject.PIN: described(self._place),
-            Subject.EVENTS: f"all {verdict.events} can follow what came before them",
-        }[subject]
-        return Finding(Severity.OK, message, subject)
+    def _passed(self, check: LedgerCheck, content: tuple[int, Snapshot | None] | None) -> tuple[Severity, str]:
+        """The result of a check without a failure: it passed, or damage made it impossible."""
+        report, last = self._report, self._report.positions
+        if check is LedgerCheck.SNAPSHOT:
+            return self._snapshot_result(content)
+        if check is LedgerCheck.EVENTS and self._blind:
+            checked = report.recorded.position
+            return Severity.WARN, f"events were checked up to position {checked}: damage hides the rest"
+        return Severity.OK, {
+            LedgerCheck.STORE: "everything could be read",
+            LedgerCheck.POSITIONS: f"1 to {last}, none missing",
+            LedgerCheck.CHAIN: f"each batch holds the checksum of the one before; the last one's is {self.chain.link}",
+            LedgerCheck.BATCHES: f"all {last} can be read by this version",
+            LedgerCheck.PIN: described(self._place),
+            LedgerCheck.EVENTS: f"all {report.events} can follow the ones before them",
+        }[check]
 
-    def _snapshot_finding(self, content: tuple[int, Snapshot | None] | None) -> Finding:
+    def _snapshot_result(self, content: tuple[int, Snapshot | None] | None) -> tuple[Severity, str]:
         if content is None:
-            return Finding(Severity.WARN, "there is none", Subject.SNAPSHOT)
-        position, snapshot = content
-        if snapshot is None:
-            message = f"that of position {position} is damaged or of another version. {PASSED_OVER}"
-            return Finding(Severity.WARN, message, Subject.SNAPSHOT)
+            return Severity.WARN, "there is none"
+        which = f"that of position {content[0]}"
+        if content[1] is None:
+            return Severity.WARN, f"{which} is damaged or of another version. {IGNORED}"
         if self._blind:
-            return Finding(Severity.WARN, f"that of position {position} cannot be judged", Subject.SNAPSHOT)
-        return Finding(Severity.OK, f"that of position {position} is what the batches add up to", Subject.SNAPSHOT)
+            return Severity.WARN, f"{which} cannot be checked"
+        return Severity.OK, f"{which} equals the state that the batches lead to"
 
 
-def _prev(batch: Batch | None, raw: bytes, unknown: str | None) -> object:
-    """What a batch says comes before it, even where its events cannot be read; `unknown` where it says nothing."""
+def _prev(batch: Batch | None, raw: bytes, default: str | None) -> object:
+    """The `prev` of a batch, even if its events cannot be read; `default` without one."""
     if batch is not None:
         return batch.prev
     try:
         return json.loads(raw)["prev"]
     except (ValueError, LookupError, TypeError, RecursionError):
-        return unknown
+        return default

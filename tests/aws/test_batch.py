@@ -197,7 +197,7 @@ def test_a_listing_that_says_nothing_is_not_absence(answer: Answer, fake: FakeAw
 def test_a_listing_without_an_end_is_not_absence(fake: FakeAws, batch: Batch):
     """A page that leads to itself is an error."""
     fake.play(ListJobs=lambda _: (200, {"jobSummaryList": [], "nextToken": "again"}))
-    assert "does not come to an end" in str(batch.find(wanted("r1-1"))["r1-1"])
+    assert "does not end" in str(batch.find(wanted("r1-1"))["r1-1"])
 
 
 def test_cancel_terminates(fake: FakeAws, batch: Batch):

@@ -100,7 +100,7 @@ def test_a_client_is_made_once(aws: Connect):
     """Threads share one client for each use of each service."""
     connected = aws("http://127.0.0.1:1")
     with ThreadPoolExecutor(8) as pool:
-        clients = list(pool.map(lambda _: (connected.asking("batch"), connected.sending("batch")), range(8)))
+        clients = list(pool.map(lambda _: (connected.reader("batch"), connected.submitter("batch")), range(8)))
     assert len({id(asking) for asking, _ in clients}) == 1
     assert len({id(sending) for _, sending in clients}) == 1
 
@@ -108,7 +108,7 @@ def test_a_client_is_made_once(aws: Connect):
 def test_clients_for_sending_and_for_asking(aws: Connect):
     """One transmission and short waits where something is submitted, standard retries where something is read."""
     connected = Aws("eu-west-1", "http://127.0.0.1:1", CREDENTIALS, clock=SystemClock())
-    sending, asking = connected.sending("batch").meta.config, connected.asking("batch").meta.config
+    sending, asking = connected.submitter("batch").meta.config, connected.reader("batch").meta.config
     assert sending.retries == {"total_max_attempts": 1, "mode": "standard"}
     assert asking.retries == {"total_max_attempts": 5, "mode": "standard"}
     assert (sending.connect_timeout, sending.read_timeout) == (3, 15)
@@ -119,7 +119,7 @@ def test_clients_for_sending_and_for_asking(aws: Connect):
 def test_reads_are_tried_again(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """A read that fails in passing is asked again by botocore."""
     with Stub(error(500, "ServerException"), reply(http(200, b'{"jobs": []}', REQUEST_ID))) as stub:
-        assert aws(stub.url).asking("batch").describe_jobs(jobs=["a"])["jobs"] == []
+        assert aws(stub.url).reader("batch").describe_jobs(jobs=["a"])["jobs"] == []
         assert stub.transmissions == 2
 
 

@@ -129,7 +129,7 @@ def way(environment: Callable[[Stub], Mapping[str, str]], scheme: str | None = N
             timeouts=(5, 1.5),
             clock=SystemClock(),
         )
-        aws.sending("batch")  # in this environment
+        aws.submitter("batch")  # in this environment
         yield Way(stub, aws)
         aws.close()
 

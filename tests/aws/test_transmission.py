@@ -63,7 +63,7 @@ def test_time_is_checked_after_signing(submit: Submit, aws: Connect):
     clock = SetClock(0, 0)
     with Stub(answer(200, submit.accepted)) as stub:
         connected = aws(stub.url, clock=clock)
-        events = connected.sending(submit.service).meta.events
+        events = connected.submitter(submit.service).meta.events
 
         def freeze(**_: object) -> None:
             clock.wall = 101
@@ -83,7 +83,7 @@ def test_time_is_checked_after_every_other_hook(aws: Connect):
         def wait(**_: object) -> None:
             clock.wall = 101
 
-        connected.sending("batch").meta.events.register("before-send", wait)
+        connected.submitter("batch").meta.events.register("before-send", wait)
         assert isinstance(BATCH.connect(connected).submit(BATCH.request, Deadline(100, FAR)), NotSent)
         assert stub.transmissions == 0
 
@@ -133,7 +133,7 @@ def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
 
     with Stub(error(500, "ServerException")) as stub:
         connected = aws(stub.url)
-        connected.sending("batch").meta.events.register_first("needs-retry", again)
+        connected.submitter("batch").meta.events.register_first("needs-retry", again)
         outcome = BATCH.connect(connected).submit(BATCH.request, in_a_minute())
         assert stub.transmissions == 1
     assert isinstance(outcome, Ambiguous)
@@ -142,7 +142,7 @@ def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
 def test_a_call_outside_the_guard_is_not_transmitted(aws: Connect):
     """A client for sending cannot be used by accident."""
     with Stub(answer(200, BATCH.accepted)) as stub:
-        client = aws(stub.url).sending("batch")
+        client = aws(stub.url).submitter("batch")
         with pytest.raises(TransmissionRefused):
             client.submit_job(**BATCH.request)
         assert stub.transmissions == 0

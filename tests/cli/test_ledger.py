@@ -105,7 +105,7 @@ def test_verify_keeps_a_new_snapshot(used: World):
     """With --new-snapshot a sound ledger has one afterwards, and the next verify judges it."""
     assert "[SKIP] snapshot: there is none" in used.run("ledger", "verify", "--new-snapshot").out
     count = len(stored(used, "ledger.sqlite"))
-    assert f"[OK] snapshot: that of position {count} is what the batches add up to" in used.run("ledger", "verify").out
+    assert f"[OK] snapshot: that of position {count} equals the state that the batches lead to" in used.run("ledger", "verify").out
     assert used.run("status").code == 0
 
 

@@ -240,7 +240,7 @@ def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
     """Only where it was sent can be learnt what became of it."""
     Log(source, PLACE, "0.1.0", StandingClock()).append([intended("open", "r1-open")], always)
     target = MemoryStore()
-    with pytest.raises(LedgerError, match="submissions of open is not known yet"):
+    with pytest.raises(LedgerError, match="outcome of submissions of open is unknown"):
         copied(source, target, NEW, MOVE)
     assert target.batches == {}
     assert Copied(11, 0) == copied(source, target)

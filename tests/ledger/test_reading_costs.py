@@ -31,8 +31,8 @@ def test_a_snapshot_stands_for_what_came_before_it(scheme: str, most: int, aws: 
 
 def counted(store, scheme: str) -> list[str]:
     """The requests that a store sends from now on, by their operation."""
-    clients, sent = store.clients if scheme == "s3" else store.table.clients, list[str]()
-    clients.reading.meta.events.register(
+    clients, sent = store if scheme == "s3" else store.table, list[str]()
+    clients.reader.meta.events.register(
         f"before-send.{scheme}", lambda request, event_name, **_: sent.append(event_name.rsplit(".", 1)[-1])
     )
     return sent

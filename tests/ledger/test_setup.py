@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.core.findings import Finding, Severity
 from reconciler.errors import LedgerMissing, LedgerStoreMissing
-from reconciler.ledger.open import Policy, prepare
+from reconciler.ledger.prepare import Policy, prepare
 from tests.aws.stub import Act, Stub, answer, http, reply
 from tests.ledger.builders import PLACE
 from tests.ledger.conftest import Opening
@@ -138,8 +138,8 @@ def test_the_role_gets_what_a_store_uses_and_no_more(scheme: str, aws: Server, o
     """The permissions that init prints are those of the operations that a store sends, whatever it is asked for."""
     url = aws.address(scheme)
     store, sent = opening(url), set[str]()
-    clients = store.clients if scheme == "s3" else store.table.clients
-    for client in (clients.reading, clients.writing):
+    clients = store if scheme == "s3" else store.table
+    for client in (clients.reader, clients.writer):
         client.meta.events.register("before-send", lambda event_name, **_: sent.add(event_name.rsplit(".", 1)[-1]))
     store.append(1, bytes(1_000_000))
     store.append(1, b"second")
@@ -181,8 +181,8 @@ def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
 
     described = aws.dynamodb.describe_table(TableName="made-by-init")["Table"]
     assert {finding.severity for finding in first + second} == {Severity.OK}, first + second
-    assert any("was made" in finding.message for finding in first)
-    assert not any("was made" in finding.message for finding in second)
+    assert any("was created" in finding.message for finding in first)
+    assert not any("was created" in finding.message for finding in second)
     assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert described["DeletionProtectionEnabled"]
     store = opening(url)

@@ -17,13 +17,13 @@ import reconciler.core
 from reconciler.core import events as e
 from reconciler.core.state import OF_THE_PASS, Recorded, Sighting
 from reconciler.ledger import snapshot as form
-from reconciler.ledger.snapshot import fold_version, form_of, recorded_of
+from reconciler.ledger.snapshot import fold_version, from_json, to_json
 from tests.core.histories import all_event_types, events_of, folded, possible, stories
 
 
 def again(recorded: Recorded) -> Recorded:
     """The state after a way through JSON text."""
-    return recorded_of(json.loads(json.dumps(form_of(recorded))))
+    return from_json(json.loads(json.dumps(to_json(recorded))))
 
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
@@ -118,7 +118,7 @@ def test_every_type_that_a_field_may_have() -> None:
 @pytest.mark.parametrize("hint", [bytes, Inner | Colour, tuple[str, Inner], type[Inner]])
 def test_a_type_that_cannot_be_held_is_told(hint: Any) -> None:
     """A field of another type is an error where it is written, not a loss where it is read."""
-    with pytest.raises(TypeError, match="form of the recorded state"):
+    with pytest.raises(TypeError, match="the snapshot codec"):
         form._coder(hint, None)
 
 

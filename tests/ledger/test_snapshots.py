@@ -23,7 +23,7 @@ from reconciler.ledger import snapshot as snapshot_module
 from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
-from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, form_of, pack, unpack
+from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, pack, to_json, unpack
 from reconciler.ledger.sqlite import SqliteStore
 from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended, submitted
 from tests.ledger.server import Server
@@ -188,9 +188,9 @@ def test_a_read_in_aws_takes_a_few_requests(scheme: str, most: int, aws: Server,
     write(log, AT_THE_END)
     log.close()
     store: Any = open_store(url, tmp_path, PLACE)
-    clients = store.clients if scheme == "s3" else store.table.clients
+    clients = store if scheme == "s3" else store.table
     requests: list[str] = []
-    clients.reading.meta.events.register("before-send", lambda request, **_: requests.append(request.url))
+    clients.reader.meta.events.register("before-send", lambda request, **_: requests.append(request.url))
     assert log.recorded == Log(store, PLACE, "0.1.0", StandingClock()).refresh()
     assert 0 < len(requests) <= most
     store.close()
@@ -230,7 +230,7 @@ def emptied(content: bytes) -> bytes:
     """A state that has forgotten every spec, with a header and a checksum that hold."""
     snapshot = unpack(content)
     assert snapshot is not None
-    form = form_of(replace(snapshot.recorded, specs={}, by_token={}))
+    form = to_json(replace(snapshot.recorded, specs={}, by_token={}))
     return with_body(content, zlib.compress(json.dumps(form).encode()))
 
 

@@ -23,8 +23,8 @@ from reconciler.errors import (
     LedgerReadOnly,
     LedgerUnreachable,
 )
-from reconciler.ledger.sqlite import SqliteStore, read_readonly
-from reconciler.ledger.sqlite_file import create, translated
+from reconciler.ledger.sqlite import SqliteStore
+from reconciler.ledger.sqlite_file import create, read_readonly, translate_file_errors
 
 ADDRESS = "sqlite:///l.sqlite"
 ROOT = Path(__file__).parents[2]
@@ -443,7 +443,7 @@ def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expect
     if not room:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(LedgerError) as caught, translated(ADDRESS, path):
+        with pytest.raises(LedgerError) as caught, translate_file_errors(ADDRESS, path):
             raise error
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -18,7 +18,7 @@ from reconciler.ledger.codec import decode as decode_batch
 from reconciler.ledger.log import Log
 from reconciler.ledger.snapshot import pack
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ledger.verify import Report, Subject, verify
+from reconciler.ledger.verify import LedgerCheck, Report, verify
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
 
 LAST = 12
@@ -55,7 +55,7 @@ def wrong(verdict: Report) -> list[tuple[str, int | None]]:
 def test_a_sound_ledger(store: MemoryStore):
     """Every check is told once, and nothing is wrong."""
     verdict = verify(store, PLACE)
-    assert list(Subject) == [finding.check for finding in verdict.findings]
+    assert list(LedgerCheck) == [finding.check for finding in verdict.findings]
     assert {Severity.OK} == {finding.severity for finding in verdict.findings}
     assert (LAST, LAST + 1, checksum(store.batches[LAST])) == (verdict.positions, verdict.events, verdict.head)
     assert Log(store, PLACE, "0", StandingClock()).refresh() == verdict.recorded
@@ -191,7 +191,7 @@ def test_damage_is_found_where_it_is(
     verdict = verify(store, PLACE)
     assert found == wrong(verdict)
     assert all(finding.advice for finding in failures(verdict.findings))
-    assert set(Subject) == {finding.check for finding in verdict.findings}
+    assert set(LedgerCheck) == {finding.check for finding in verdict.findings}
 
 
 def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
@@ -208,7 +208,7 @@ def test_a_ledger_of_another_place(store: MemoryStore, field: str):
     """Both places are named, and the rest is judged all the same."""
     verdict = verify(store, replace(PLACE, **{field: "other"}))
     assert [("pin", 1)] == wrong(verdict)
-    message = next(finding.message for finding in verdict.findings if finding.check is Subject.PIN)
+    message = next(finding.message for finding in verdict.findings if finding.check is LedgerCheck.PIN)
     assert "other" in message
     assert "project analytics, target prod, account 444455556666, region eu-west-1" in message
 

@@ -21,9 +21,8 @@ from unittest.mock import patch
 
 from botocore.config import Config
 
-from reconciler.aws import batch as batch_service
+from reconciler.aws import adapter, outcome
 from reconciler.aws import clients as session
-from reconciler.aws import emr_serverless, outcome
 from reconciler.aws import observe as look
 from reconciler.core import submits
 from reconciler.core import unresolved as unknown_ledger
@@ -69,8 +68,7 @@ def threadless() -> Iterator[None]:
     """Inside the block nothing shipped that a story uses starts a thread."""
     with (
         patch.object(look, "ThreadPoolExecutor", OneAfterTheOther),
-        patch.object(batch_service, "ThreadPoolExecutor", OneAfterTheOther),
-        patch.object(emr_serverless, "ThreadPoolExecutor", OneAfterTheOther),
+        patch.object(adapter, "ThreadPoolExecutor", OneAfterTheOther),
     ):
         yield
 

@@ -36,8 +36,7 @@ LOOKS = (
         "first-page-only",
         "R4",
         "reads one page of a listing",
-        text("aws.batch:_listed", ('if not answer.get("nextToken"):', "if True:")),
-        text("aws.emr_serverless:_pages", ('if not answer.get("nextToken"):', "if True:")),
+        text("aws.adapter:pages", ('if not answer.get("nextToken"):', "if True:")),
     ),
     mutant(
         "name-is-enough",

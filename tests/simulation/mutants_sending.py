@@ -94,7 +94,7 @@ TRANSMISSIONS = (
         "R2",
         "lets the SDK transmit again",
         text(f"{TRANSMISSION}:Transmission.pass_on", (ALWAYS_SENT, NEVER_SENT)),
-        text("aws.clients:Aws.sending", ('"total_max_attempts": 1', '"total_max_attempts": 3')),
+        text("aws.clients:Aws.submitter", ('"total_max_attempts": 1', '"total_max_attempts": 3')),
     ),
 )
 
@@ -117,13 +117,13 @@ OUTCOMES = (
         "5xx-is-refused",
         "R3",
         "sends again after a 5xx",
-        text(f"{OUTCOME}:_answered_no", (AMBIGUOUS_5XX, "return Refused(code, message)")),
+        text(f"{OUTCOME}:_refusal", (AMBIGUOUS_5XX, "return Refused(code, message)")),
     ),
     mutant(
         "5xx-is-unsent",
         "R3",
         "treats a 5xx as a request that was never sent",
-        text(f"{OUTCOME}:_answered_no", (AMBIGUOUS_5XX, "return NotSent(code, message)")),
+        text(f"{OUTCOME}:_refusal", (AMBIGUOUS_5XX, "return NotSent(code, message)")),
     ),
     mutant(
         "empty-200-is-accepted",
@@ -154,7 +154,7 @@ OUTCOMES = (
         "R3",
         "treats a 4xx from a proxy as an answer from AWS",
         text(
-            f"{OUTCOME}:_answered_no",
+            f"{OUTCOME}:_refusal",
             (
                 'return Ambiguous(code, f"HTTP {status} without a request id: not an answer of AWS\'s own")',
                 "return Declined(code, message)",

@@ -1,0 +1,341 @@
+"""Checks that a store is ready for a ledger, for `reconciler ledger init`, and creates a DynamoDB table.
+
+Nothing that exists is changed. A check of a bucket leaves one object behind, the probe of conditional writes, under a
+key that the log never reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.aws.errors import ErrorAnswer, code_of, translate_ledger_errors
+from reconciler.core.findings import Finding, fail, ok, warn
+from reconciler.core.identity import Place
+from reconciler.core.ports import Store
+from reconciler.errors import LedgerDenied, LedgerError, LedgerMissing, LedgerStoreMissing
+from reconciler.ledger.dynamodb import PARTITION, POSITION, DynamoStore, Table
+from reconciler.ledger.open import open_store
+from reconciler.ledger.s3 import S3Store
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy to add by hand: its purpose and its statements."""
+
+    title: str
+    statements: list[dict[str, Any]]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The policy document as AWS takes it."""
+        return {"Version": "2012-10-17", "Statement": self.statements}
+
+    @property
+    def text(self) -> str:
+        """The policy document as JSON."""
+        return json.dumps(self.document, indent=2)
+
+
+def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
+    """Makes the store at `url` ready for a ledger, or checks it; yields each finding when it is known.
+
+    Raises `LedgerError` if the store cannot be used at all.
+    """
+    store = open_store(url, root, place)
+    if isinstance(store, S3Store):
+        yield from _prepare_bucket(store, place)
+    elif isinstance(store, DynamoStore):
+        yield from _prepare_table(store, place)
+    else:
+        yield _state(store)
+        yield ok("a file needs no preparation; keep it on a local disk that stays")
+
+
+def _state(store: Store) -> Finding:
+    """Whether a ledger has begun. Raises `LedgerError` if it cannot be read."""
+    try:
+        begun = any(True for _ in store.read(0))
+    except LedgerMissing:
+        begun = False
+    if begun:
+        return ok("it holds a ledger of this project and target, which can be read")
+    return ok("it holds no ledger of this project and target yet: the first write creates it")
+
+
+def _arn_partition(region: str) -> str:
+    """The first part of ARNs in a region: ``aws``, ``aws-cn``, ``aws-us-gov``."""
+    for start, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
+        if region.startswith(start):
+            return partition
+    return "aws"
+
+
+def _denied(what: str, action: str, name: str) -> Finding:
+    return warn(f"{what} could not be checked: these credentials have no {action} on {name}")
+
+
+# --- S3 ---------------------------------------------------------------------------------------------------------------
+
+PROBE = b"This object shows that the bucket refuses a second write. It means nothing to the ledger.\n"
+ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+"""Storage classes whose objects cannot be read at once."""
+
+
+def _prepare_bucket(store: S3Store, place: Place) -> Iterator[Finding | Policy]:
+    try:
+        yield _state(store)
+        yield _conditional_writes(store)
+        yield _versioning(store)
+        yield from _lifecycle(store)
+        yield from _bucket_policies(store, place)
+    finally:
+        store.close()
+
+
+def _conditional_writes(store: S3Store) -> Finding:
+    """Writes the same key twice. The first write is taken unless an earlier check left its probe; the second must be
+    refused."""
+    key = f"{store.keys.folder}probe"
+    store.put_if_none(key, PROBE)
+    if store.put_if_none(key, PROBE):
+        return fail(
+            f"{store.keys.bucket} takes a second write of the same key in spite of If-None-Match: two reconcilers "
+            "would overwrite each other. Use a bucket of Amazon S3 itself"
+        )
+    return ok("a second write of the same key is refused: conditional writes work")
+
+
+def _versioning(store: S3Store) -> Finding:
+    bucket = store.keys.bucket
+    try:
+        with translate_ledger_errors(store.site, "s3:GetBucketVersioning"):
+            on = store.reader.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
+    except LedgerDenied:
+        return _denied("versioning", "s3:GetBucketVersioning", bucket)
+    if on:
+        return ok("versioning is on: what is deleted by mistake can be restored")
+    return warn(
+        "versioning is off: what is deleted by mistake is lost. Turn it on: aws s3api put-bucket-versioning "
+        f"--bucket {bucket} --versioning-configuration Status=Enabled"
+    )
+
+
+def _lifecycle(store: S3Store) -> Iterator[Finding]:
+    log = store.keys.log
+    try:
+        rules = _lifecycle_rules(store)
+    except LedgerDenied:
+        yield _denied("lifecycle rules", "s3:GetLifecycleConfiguration", store.keys.bucket)
+        return
+    harmful = [(rule.get("ID") or "without a name", harm) for rule in rules if (harm := _harm(rule, log))]
+    for name, harm in harmful:
+        yield fail(
+            f"the lifecycle rule {name} {harm} objects under {log}: the ledger would lose batches, and what they "
+            "recorded would run again. Leave this prefix out of the rule"
+        )
+    if not harmful:
+        yield ok(f"no lifecycle rule expires or archives objects under {log}")
+
+
+def _lifecycle_rules(store: S3Store) -> list[Mapping[str, Any]]:
+    with translate_ledger_errors(store.site, "s3:GetLifecycleConfiguration"):
+        try:
+            answer = store.reader.get_bucket_lifecycle_configuration(Bucket=store.keys.bucket)
+        except ErrorAnswer as error:
+            if code_of(error) == "NoSuchLifecycleConfiguration":
+                return []
+            raise
+        rules: list[Mapping[str, Any]] = answer.get("Rules", [])
+        return rules
+
+
+def _harm(rule: Mapping[str, Any], log: str) -> str | None:
+    """What a lifecycle rule does to batches, `None` for nothing. Rules for old versions are harmless."""
+    if rule.get("Status") != "Enabled" or not _covers(rule, log):
+        return None
+    if {"Days", "Date"} & set(rule.get("Expiration", {})):
+        return "expires"
+    moved = {transition.get("StorageClass") for transition in rule.get("Transitions", [])}
+    return "archives" if moved & ARCHIVES else None
+
+
+def _covers(rule: Mapping[str, Any], log: str) -> bool:
+    """Whether a rule can apply to batches. One that asks for a tag cannot, because batches have none."""
+    condition = rule.get("Filter", {})
+    all_of = condition.get("And", {})
+    if "Tag" in condition or all_of.get("Tags"):
+        return False
+    prefix = rule.get("Prefix") or condition.get("Prefix") or all_of.get("Prefix") or ""
+    return log.startswith(prefix) or prefix.startswith(log)
+
+
+def _bucket_policies(store: S3Store, place: Place) -> Iterator[Policy]:
+    bucket = f"arn:{_arn_partition(place.region)}:s3:::{store.keys.bucket}"
+    written_once = {
+        "Sid": "LedgerIsWrittenOnce",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"{bucket}/{store.keys.log}*",
+        "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    }
+    not_deleted = {
+        "Sid": "LedgerIsNotDeleted",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+        "Resource": f"{bucket}/{store.keys.folder}*",
+    }
+    listed = {"Sid": "LedgerIsListed", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket}
+    read_and_written = {
+        "Sid": "LedgerIsReadAndWritten",
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:PutObject"],
+        "Resource": f"{bucket}/{store.keys.folder}*",
+    }
+    yield Policy(
+        f"Add to the policy of the bucket {store.keys.bucket}, so that nobody replaces or deletes a batch:",
+        [written_once, not_deleted],
+    )
+    yield Policy("What the reconciler's role needs for this ledger:", [listed, read_and_written])
+
+
+# --- DynamoDB ---------------------------------------------------------------------------------------------------------
+
+KEYS = [(PARTITION, "HASH", "S"), (POSITION, "RANGE", "N")]
+"""Name, role and type of each key."""
+WAIT = {"Delay": 2, "MaxAttempts": 90}
+"""Seconds between two checks of a table that is being created, and the number of checks."""
+
+
+def _prepare_table(store: DynamoStore, place: Place) -> Iterator[Finding | Policy]:
+    table = store.table
+    try:
+        description = _describe(table)
+        if description is None:
+            _create(table)
+            yield ok(f"the table {table.name} was created in {place.region}, paid by request")
+            yield _turn_recovery_on(table)
+            description = _describe(table) or {}
+        keys = _keys(description)
+        if keys != KEYS:
+            yield fail(
+                f"the table {table.name} has other keys than a ledger's: {_key_text(keys)}, and not {_key_text(KEYS)}. "
+                "Give the target another table name: init creates the table"
+            )
+            return
+        yield _state(store)
+        yield _expiry(table)
+        yield _protection(table, description)
+        yield _recovery(table)
+        yield _table_policy(store, place)
+    finally:
+        store.close()
+
+
+def _describe(table: Table) -> Mapping[str, Any] | None:
+    """DynamoDB's description of the table, `None` if there is no table."""
+    try:
+        with translate_ledger_errors(table.site, "dynamodb:DescribeTable"):
+            description: Mapping[str, Any] = table.reader.describe_table(TableName=table.name)["Table"]
+            return description
+    except LedgerStoreMissing:
+        return None
+
+
+def _create(table: Table) -> None:
+    """Creates the table, or lets somebody else's creation of it finish, and waits until it can be used."""
+    with translate_ledger_errors(table.site, "dynamodb:CreateTable"):
+        try:
+            table.reader.create_table(
+                TableName=table.name,
+                BillingMode="PAY_PER_REQUEST",
+                DeletionProtectionEnabled=True,
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, _, kind in KEYS],
+                KeySchema=[{"AttributeName": name, "KeyType": role} for name, role, _ in KEYS],
+            )
+        except ErrorAnswer as error:
+            if code_of(error) != "ResourceInUseException":
+                raise
+        table.reader.get_waiter("table_exists").wait(TableName=table.name, WaiterConfig=WAIT)
+
+
+def _turn_recovery_on(table: Table) -> Finding:
+    """Turns point-in-time recovery on for a new table, for which it may be too early."""
+    try:
+        with translate_ledger_errors(table.site, "dynamodb:UpdateContinuousBackups"):
+            table.reader.update_continuous_backups(
+                TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+            )
+    except LedgerError as error:
+        return warn(f"point-in-time recovery could not be turned on: {error}")
+    return ok("point-in-time recovery was turned on")
+
+
+def _keys(description: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    types = {each["AttributeName"]: each["AttributeType"] for each in description.get("AttributeDefinitions", [])}
+    schema = description.get("KeySchema", [])
+    return [(key["AttributeName"], key["KeyType"], types.get(key["AttributeName"], "")) for key in schema]
+
+
+def _key_text(keys: list[tuple[str, str, str]]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, _, kind in keys)
+
+
+def _expiry(table: Table) -> Finding:
+    try:
+        with translate_ledger_errors(table.site, "dynamodb:DescribeTimeToLive"):
+            answer = table.reader.describe_time_to_live(TableName=table.name)
+    except LedgerDenied:
+        return _denied("time to live", "dynamodb:DescribeTimeToLive", table.name)
+    if answer.get("TimeToLiveDescription", {}).get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
+        return fail(f"time to live is on for {table.name}: a ledger must not expire. Turn it off, or use another table")
+    return ok("time to live is off: nothing expires")
+
+
+def _protection(table: Table, description: Mapping[str, Any]) -> Finding:
+    if description.get("DeletionProtectionEnabled"):
+        return ok("the table is protected against deletion")
+    return warn(
+        "the table is not protected against deletion. Turn it on: "
+        f"aws dynamodb update-table --table-name {table.name} --deletion-protection-enabled"
+    )
+
+
+def _recovery(table: Table) -> Finding:
+    try:
+        with translate_ledger_errors(table.site, "dynamodb:DescribeContinuousBackups"):
+            answer = table.reader.describe_continuous_backups(TableName=table.name)
+    except LedgerDenied:
+        return _denied("point-in-time recovery", "dynamodb:DescribeContinuousBackups", table.name)
+    recovery = answer.get("ContinuousBackupsDescription", {}).get("PointInTimeRecoveryDescription", {})
+    if recovery.get("PointInTimeRecoveryStatus") == "ENABLED":
+        return ok("point-in-time recovery is on: a damaged table can be restored under another name")
+    return warn(
+        "point-in-time recovery is off. Turn it on: aws dynamodb update-continuous-backups "
+        f"--table-name {table.name} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+    )
+
+
+def _table_policy(store: DynamoStore, place: Place) -> Policy:
+    resource = f"arn:{_arn_partition(place.region)}:dynamodb:{place.region}:{place.account}:table/{store.table.name}"
+    leading = {"dynamodb:LeadingKeys": [store.ledger, f"{store.ledger}#*"]}
+    denied = ["BatchWriteItem", "DeleteItem", "DeleteTable", "PartiQLDelete", "PartiQLUpdate", "UpdateItem"]
+    allow = {
+        "Sid": "LedgerIsReadAndWritten",
+        "Effect": "Allow",
+        "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "Resource": resource,
+        "Condition": {"ForAllValues:StringLike": leading},
+    }
+    deny = {
+        "Sid": "LedgerIsNotDeleted",
+        "Effect": "Deny",
+        "Action": [f"dynamodb:{action}" for action in (*denied, "UpdateTimeToLive")],
+        "Resource": resource,
+    }
+    return Policy("What the reconciler's role needs for this ledger, and what nobody should be allowed:", [allow, deny])
