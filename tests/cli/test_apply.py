@@ -72,33 +72,32 @@ def test_yes_at_the_terminal_submits(world: World):
     assert "Enter a value" not in out
 
 
-def test_no_at_the_terminal_sends_nothing(world: World):
-    """Another answer than `yes` ends with 1; with --format json the plan is shown beside the question, and standard
-    output stays empty."""
-    world.batch("clicks")
-
-    code, out, shown = _at_a_terminal(world, "no", "apply", "--format", "json")
-
-    assert code == 1
-    assert "will be submitted" in shown
-    assert "apply cancelled" in shown
-    assert out == ""
-    assert world.runs() == []
-
-
-class _Typed(io.StringIO):
-    """What somebody types at a terminal."""
+class Typed(io.StringIO):
+    """What an operator types at a terminal."""
 
     def isatty(self) -> bool:
-        """It is one."""
+        """It is a terminal."""
         return True
+
+
+def test_no_with_json_shows_the_plan_beside_the_question(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Another answer than `yes` ends with 1, and standard output stays empty."""
+    world.batch("clicks")
+    monkeypatch.setattr(sys, "stdin", Typed("no\n"))
+
+    done = world.run("apply", "--format", "json")
+
+    assert (done.code, done.out) == (1, "")
+    assert "will be submitted" in done.err
+    assert "apply cancelled" in done.err
+    assert world.runs() == []
 
 
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "\n", "", "yes please\n"])
 def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: str):
     """Anything else, an end of input too, is no: neither AWS nor the ledger hears of it."""
     world.batch("clicks")
-    monkeypatch.setattr(sys, "stdin", _Typed(answer))
+    monkeypatch.setattr(sys, "stdin", Typed(answer))
 
     done = world.run("apply")
 

@@ -71,6 +71,7 @@ def test_another_machine_knows_what_ran(shared: World):
     assert len(shared.runs()) == 1
 
 
+@pytest.mark.soak  # tests/cli/test_once.py has the short form; tests/ledger races on the stores themselves
 def test_two_applies_at_once_submit_once(shared: World):
     """Two processes that apply the same new specs at the same time start each of them once."""
     for number in range(3):

@@ -53,5 +53,5 @@ def test_an_address_with_a_password_is_refused(world: World):
     world.write("reconciler.yaml", with_hooks('{url: "https://me:pass@example.com/x"}', "{events: [held]}"))
     done = world.run("validate")
     assert done.code == 1
-    assert "one that holds a secret goes into urlEnv" in done.err
+    assert "if it contains a secret, use urlEnv" in done.err
     assert "give either url or urlEnv" in done.err

@@ -15,16 +15,15 @@ def _submitted(world: World) -> list[str]:
 
 @pytest.mark.parametrize("live", [True, False], ids=["live runs", "ended runs"])
 def test_applying_twice_submits_once(world: World, live: bool):
-    """A second apply submits nothing, whether the first runs are live or have ended; here by the installed command, and
-    once within this process."""
+    """A second apply submits nothing, whether the first runs are live or have ended; the first apply with live runs is
+    a process of its own."""
     world.spark("orders")
     world.batch("clicks")
     if not live:
         world.aws.configure(run_seconds=0)
 
-    call = world.process if live else world.run
-    first = call("apply", "--yes")
-    second = call("apply", "--yes", "--format", "json")
+    first = (world.process if live else world.run)("apply", "--yes")
+    second = world.run("apply", "--yes", "--format", "json")
 
     assert first.code == 0, first.err
     assert second.code == 0, second.err

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from reconciler.core.events import Intended, Resolved, Unclear
 from tests.builders import at
 from tests.cli.doubt import Doubt, in_doubt, write
-from tests.cli.test_apply import _at_a_terminal
+from tests.cli.test_apply import Typed
 from tests.cli.world import World, all_finished
 
 
@@ -103,13 +105,15 @@ def test_without_a_terminal_it_needs_yes(world: World, doubt: Doubt):
     assert _resolved(world) == []
 
 
-def test_a_terminal_shows_what_is_known_and_asks(world: World, doubt: Doubt):
-    """What is decided is on output before the question; only `yes` decides."""
-    code, out, shown = _at_a_terminal(world, "no", "resolve", "clicks", "--submit")
+def test_a_terminal_shows_the_submission_and_asks(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
+    """The decision is on standard output before the question; only `yes` records it."""
+    monkeypatch.setattr(sys, "stdin", Typed("no\n"))
 
-    assert code == 1
-    assert "unknown since" in out
-    assert "Only 'yes' will be accepted" in shown
+    done = world.run("resolve", "clicks", "--submit")
+
+    assert done.code == 1
+    assert "unknown since" in done.out
+    assert "Only 'yes' will be accepted" in done.err
     assert _resolved(world) == []
 
 
