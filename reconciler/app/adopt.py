@@ -257,7 +257,7 @@ def _taken(sight: SpecView, counted: Action, run: Claimed, mine: Operator) -> Ca
             token=counted.client_token or "",
             kind=counted.kind,
             key=key,
-            content=replace(counted.content, location=run.location),
+            content=replace(counted.content, location=dict(run.location)),
             run_id=run.facts.run_id,
             owner=run.owner,
             reason=mine.reason,

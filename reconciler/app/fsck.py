@@ -168,7 +168,7 @@ def _taken(
         token=run.token or "",
         kind=run.kind,
         key=made.key,
-        content=replace(content, location=run.location),
+        content=replace(content, location=dict(run.location)),
         run_id=run.run_id,
         owner=place.owner(run.name),
         reason=mine.reason or "rebuilt from tags",

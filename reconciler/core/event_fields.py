@@ -4,10 +4,9 @@ what is built from it. In memory they are plain strings and numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from reconciler.core.times import parse_time
 from reconciler.model.base import JSON, nests_deeper
@@ -31,12 +30,6 @@ def _shallow(value: JSON) -> JSON:
     return value
 
 
-def _plain_dict(value: object) -> object:
-    if type(value) is not dict:
-        raise ValueError("it must be a mapping")
-    return value
-
-
 Text = Annotated[StrictStr, Field(min_length=0)]
 """Text that can be written down again. The bound makes pydantic refuse half of a surrogate pair, which cannot."""
 
@@ -53,6 +46,6 @@ Few = Annotated[StrictInt, Field(ge=0, le=MOST_TIMES)]
 
 Flag = StrictBool
 
-TextMapping = Annotated[Mapping[Text, Text], BeforeValidator(_plain_dict)]
+TextMapping = dict[Text, Text]
 
 Request = Annotated[JSON, AfterValidator(_shallow)]

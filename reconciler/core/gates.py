@@ -52,7 +52,7 @@ def depended(action: Action, case: SpecContext) -> Action:
     found = dependencies(case, action.slot)
     if not isinstance(found, Unmet):
         return with_run_ids(action, case.spec, found.run_ids) if action.send == 1 else action
-    if action.reason in LATER_ATTEMPTS and not case_names_runs(case):
+    if action.reason in LATER_ATTEMPTS and not _names_runs(case.spec):
         return action
     if found.missed and action.slot is not None and action.reason is not Reason.BACKFILL:
         return _missed(action, found)
@@ -60,9 +60,9 @@ def depended(action: Action, case: SpecContext) -> Action:
     return stopped(action, ActionType.WAIT, Reason.DEPENDENCY, found.message + hint)
 
 
-def case_names_runs(case: SpecContext) -> bool:
-    """Whether the request itself names the runs of other specs, which every attempt needs."""
-    return "dependsOn" in case.spec.request
+def _names_runs(spec: DesiredSpec) -> bool:
+    """Whether the request itself names the runs of other specs: then every attempt needs their run ids."""
+    return bool(kind_named(spec.kind).spec_dependencies(spec.request))
 
 
 def _missed(action: Action, unmet: Unmet) -> Action:

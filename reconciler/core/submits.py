@@ -87,7 +87,7 @@ def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) 
     return replace(action, content=content, run_ids=run_ids, template=spec.request)
 
 
-def _location(spec: DesiredSpec, request: JSON) -> Mapping[str, str]:
+def _location(spec: DesiredSpec, request: JSON) -> dict[str, str]:
     """Where the run will be found: in a scheduled spec the fields may hold the slot."""
     if request == spec.request:
         return spec.content.location

@@ -264,6 +264,22 @@ class TestDependencies:
         minutes(where, 30)
         assert (contents(where, "extract"), contents(where, "load")) == (["A", "B", "C"], ["A", "B"])
 
+    def test_a_retry_waits_for_no_dependency_that_its_first_attempt_had_passed(self) -> None:
+        """A request with an ordinary Batch `dependsOn` of a job id names no spec: only the first attempt waits."""
+        asked = {"jobName": "load", "jobQueue": "etl", "jobDefinition": "load:1", "dependsOn": [{"jobId": "job-0"}]}
+        policy = {"dependsOn": [{"name": "extract"}], "backoffLimit": 1, "backoffSeconds": 300}
+        fate: Fate = lambda action, _now: (60, "succeeded") if action.name == "extract" else (60, "failed")  # noqa: E731
+        where = world(spec("A", "extract"), spec("A", "load", request=asked, policy=policy), fate=fate)
+        minutes(where, 4)
+        where.specs[0] = spec("B", "extract")
+        where.fate = lambda _action, _now: (3600, "succeeded")
+        minutes(where, 10)
+        assert [run.state(where.now) for run in where.of("extract")] == ["succeeded", "running"]
+        assert [(run.attempt, run.request["dependsOn"]) for run in where.of("load")] == [
+            (1, [{"jobId": "job-0"}]),
+            (2, [{"jobId": "job-0"}]),
+        ]
+
     def test_two_schedules_meet_at_the_same_slot(self) -> None:
         """The dependent's slot waits for the run of that slot, not for an earlier one."""
         on = {"schedule": "0 */2 * * *", "dependsOn": [{"name": "extract"}]}
