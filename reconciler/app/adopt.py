@@ -150,7 +150,7 @@ def _waiting(sight: SpecView, run_id: str, token: str | None) -> Submission | No
         if token is not None:
             raise ReconcilerError(f"nothing about {sight.name} is unresolved: leave --token out")
         return None
-    tagged = [s for s in open_ones if run_id in {*sight.recorded.found.get(s.token, ()), *s.conflict}]
+    tagged = [s for s in open_ones if run_id in {*sight.recorded.runs_by_token.get(s.token, ()), *s.conflict}]
     if token is None and len(tagged) == 1:
         return tagged[0]
     return chosen_submission(open_ones, token, f"unresolved submissions of {sight.name}")

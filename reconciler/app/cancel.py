@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.app.decisions import Operator
-    from reconciler.apply.effects import Steps
+    from reconciler.apply.effects import Procedure
     from reconciler.core.submission import Submission
 
 
@@ -86,7 +86,7 @@ def _warnings(sight: SpecView) -> Iterator[str]:
         yield "what is cancelled by hand is not restarted by itself; retry starts it again."
 
 
-def _steps(sight: SpecView, live: list[Submission], unknown: list[Submission], mine: Operator) -> Iterator[Steps]:
+def _steps(sight: SpecView, live: list[Submission], unknown: list[Submission], mine: Operator) -> Iterator[Procedure]:
     from reconciler.app.decisions import ExpectedState, cancel_once_adopted
     from reconciler.apply.actions import cancel
 

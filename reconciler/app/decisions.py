@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from reconciler.app.reconcile import PassInputs, make_plan, prepare, read
-from reconciler.apply.effects import Append, Steps, moved, now
+from reconciler.apply.effects import Append, Procedure, moved, now
 from reconciler.apply.interpreter import World, drive
 from reconciler.core import events as e
 from reconciler.core.absence import settles_at
@@ -69,7 +69,7 @@ class ExpectedState:
         return None
 
 
-def resolve(seen: ExpectedState, decision: str, hand: Operator, *, slot: str | None, forced: bool) -> Steps:
+def resolve(seen: ExpectedState, decision: str, hand: Operator, *, slot: str | None, forced: bool) -> Procedure:
     """Decides an unresolved submission: ``submit`` or ``abandon``. A slot that is to be submitted is asked for as a
     backfill too: it may not be due any more."""
     at = yield from now()
@@ -90,7 +90,7 @@ def resolve(seen: ExpectedState, decision: str, hand: Operator, *, slot: str | N
     return (yield from _written(events, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def adopt(seen: ExpectedState, run_id: str, report: RunReport, hand: Operator, allowed: Precondition) -> Steps:
+def adopt(seen: ExpectedState, run_id: str, report: RunReport, hand: Operator, allowed: Precondition) -> Procedure:
     """Makes a run that of a recorded submission. `allowed` says whether it may be taken, asked as `valid` is."""
     at = yield from now()
     token = seen.token or ""
@@ -104,7 +104,7 @@ def adopt(seen: ExpectedState, run_id: str, report: RunReport, hand: Operator, a
 
 def take(
     seen: ExpectedState, taken: Callable[[str], e.ManuallyAdopted], report: RunReport, allowed: Precondition
-) -> Steps:
+) -> Procedure:
     """Makes a run that no intent stands for a spec's current submission; `taken` makes the event from its time."""
     at = yield from now()
     event = taken(at)
@@ -118,28 +118,28 @@ def take(
     return (yield from _written(events, _both(_both(seen.unmoved, free), allowed), result))
 
 
-def cancel_once_adopted(seen: ExpectedState, hand: Operator) -> Steps:
+def cancel_once_adopted(seen: ExpectedState, hand: Operator) -> Procedure:
     """Asks for the end of a run that nobody knows yet: it is cancelled when it is adopted."""
     why = hand.reason or "asked for by hand"
     event = e.CancelAsked(at=(yield from now()), name=seen.name, token=seen.token or "", reason=why, actor=hand.actor)
     return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def retry(seen: ExpectedState, hand: Operator) -> Steps:
+def retry(seen: ExpectedState, hand: Operator) -> Procedure:
     """Asks for one more attempt of what a submission stands for."""
     at = yield from now()
     event = e.RetryAsked(at=at, name=seen.name, token=seen.token or "", reason=hand.reason, actor=hand.actor)
     return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def backfill(seen: ExpectedState, slots: Sequence[str], hand: Operator) -> Steps:
+def backfill(seen: ExpectedState, slots: Sequence[str], hand: Operator) -> Procedure:
     """Asks for runs of past slots, in this order."""
     at = yield from now()
     event = e.BackfillAsked(at=at, name=seen.name, slots=tuple(slots), reason=hand.reason, actor=hand.actor)
     return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
 
 
-def rebuild(seen: ExpectedState, events: Callable[[str], Sequence[e.Event]]) -> Steps:
+def rebuild(seen: ExpectedState, events: Callable[[str], Sequence[e.Event]]) -> Procedure:
     """Records again what a lost ledger knew of one spec, all of it or nothing; `events` makes it from the time."""
     made = events((yield from now()))
     return (yield from _written(made, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
@@ -160,7 +160,7 @@ def state_of(name: str, token: str, run_id: str, report: RunReport, at: str) -> 
     )
 
 
-def _written(events: Sequence[e.Event], valid: Precondition, result: ActionResult) -> Steps:
+def _written(events: Sequence[e.Event], valid: Precondition, result: ActionResult) -> Procedure:
     """Appends a decision, whole. Raises `LedgerError`: a person is told, and decides again."""
     appended = yield Append(events, valid)
     return moved(appended) if isinstance(appended, Moved) else result
@@ -178,7 +178,7 @@ class Decision:
     """
 
     decision: DecisionSummary
-    steps: tuple[Steps, ...] = ()
+    procedures: tuple[Procedure, ...] = ()
     whole: bool = True
 
 
@@ -231,7 +231,7 @@ def carried_out(session: Session, proposal: Decision) -> tuple[ActionResult, ...
     """Writes a decision down. Raises `ReconcilerError` where what it rests on moved since it was shown, of a decision
     that is a whole."""
     world = World(session.ledger, session.aws.service, session.clock, session.aws.quota, Event())
-    results = tuple(drive(steps, world) for steps in proposal.steps)
+    results = tuple(drive(procedure, world) for procedure in proposal.procedures)
     for result in results:
         if proposal.whole and result.error is not None:
             raise ReconcilerError(f"{result.error}. Nothing was recorded; look again")
@@ -251,7 +251,7 @@ def which(submission: Submission) -> str:
 
 def doubt_facts(submission: Submission, recorded: Recorded, settle_seconds: int) -> Sequence[tuple[str, str]]:
     """What is known of an unresolved submission: label and value."""
-    found = recorded.found.get(submission.token)
+    found = recorded.runs_by_token.get(submission.token)
     said = recorded.look_errors.get(submission.token)
     seen = f"failed: {said}" if said else ", ".join(found) if found else "AWS lists no run with its tag"
     return (

@@ -15,7 +15,7 @@ from urllib3.util import Retry, Timeout
 from reconciler import __version__
 from reconciler.core.events import Notified
 from reconciler.core.identity import Place
-from reconciler.core.notifications import Notification, after_results, notices
+from reconciler.core.notifications import Notification, after_results, new_notifications
 from reconciler.core.ports import Moved
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
@@ -121,7 +121,7 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
         return
     now, recorded = session.now(), session.ledger.recorded
     after = after_results(plan, results, recorded) if results else plan
-    for notification in notices(after, recorded, now):
+    for notification in new_notifications(after, recorded, now):
         wanted = [webhook for webhook in webhooks if notification.kinds & set(webhook.events)]
         if wanted and _record(session, notification, time_text(now)):
             document = notification_json(notification, session.place, time_text(now))

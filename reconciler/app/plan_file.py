@@ -157,7 +157,7 @@ def _check_previous_runs(session: Session, plan: Plan, recorded: Recorded) -> No
     if recorded.intends or not sends:
         return
     session.aws.check()
-    found = look_for_tokens(sends, session.aws.service, session.now()).found
+    found = look_for_tokens(sends, session.aws.service, session.now()).runs_by_token
     ran = [action.name for action in sends if found.get(action.client_token or "")]
     if ran:
         raise PlanFileError(

@@ -25,7 +25,7 @@ from reconciler.app.connections import rates
 from reconciler.app.notifications import notify
 from reconciler.app.options import selected_names
 from reconciler.aws.quota import quota_warnings
-from reconciler.core.absence import absences, conflicts, vanished
+from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.events import Absent, Observed, Unseen, intent_of
@@ -123,7 +123,7 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     now = session.now()
     states, sighting = look(recorded, session.aws.service, names, now)
     sighting.lay_over(recorded)
-    lost = vanished(recorded, sighting.unseen, now, settle_seconds)
+    lost = lost_runs(recorded, sighting.unseen, now, settle_seconds)
     for event in lost:
         if isinstance(event, Observed):  # the run counts as lost, so its state is no longer unclear
             recorded.observe_errors.pop(event.token, None)
@@ -315,13 +315,13 @@ def _record_schedule_changes(session: Session, made: Plan, results: Sequence[Act
     Runs after the actions, which rest on the schedule as it was. A schedule whose missed slots could not be recorded is
     left to the next pass: with its new beginning recorded, those slots would be forgotten.
     """
-    from reconciler.apply.executor import record_begins
+    from reconciler.apply.executor import record_schedule_changes
 
     undone = {
         action.name
         for action, result in zip(made.actions, results, strict=True)
         if action.missed and result.outcome not in {ActionOutcome.RECORDED, ActionOutcome.NONE}
     }
-    changes = [change for change in made.begins if change.name not in undone]
+    changes = [change for change in made.schedule_changes if change.name not in undone]
     if changes:
-        record_begins(session.ledger, changes, session.now(), actor_name)
+        record_schedule_changes(session.ledger, changes, session.now(), actor_name)

@@ -78,7 +78,7 @@ def _unresolved(sight: SpecView, token: str | None) -> Submission:
 def check_open(sight: SpecView, submission: Submission, decision: str) -> None:
     """Raises `ReconcilerError` where a run of the submission is known: then it did run, and is to be adopted. Also
     where its end was asked for, and it is to be sent again."""
-    found = sight.recorded.found.get(submission.token, ())
+    found = sight.recorded.runs_by_token.get(submission.token, ())
     if len(found) == 1 and submission.phase is not Phase.CONFLICTED:
         raise ReconcilerError(
             f"{which(submission)} did run: AWS has run {found[0]} with its tag. The next pass adopts it by itself, or: "
@@ -136,6 +136,6 @@ def _warnings(sight: SpecView, submission: Submission, decision: str, early: str
         said.append(
             "it was sent more than a day ago: AWS may have forgotten a run that has ended. Look at what the job writes."
         )
-    if submission.conflict or sight.recorded.found.get(submission.token):
+    if submission.conflict or sight.recorded.runs_by_token.get(submission.token):
         said.append("the runs that carry its tag go on, and belong to nobody.")
     return said

@@ -1,10 +1,10 @@
-"""Steps that carry out what a look at AWS led to: a run adopted, a submission given up, a run cancelled."""
+"""Procedure that carry out what a look at AWS led to: a run adopted, a submission given up, a run cancelled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.apply.effects import Append, Cancel, Steps, moved, now, record, what_moved
+from reconciler.apply.effects import Append, Cancel, Procedure, moved, now, record, what_moved
 from reconciler.core import events as e
 from reconciler.core.absence import proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult
@@ -14,7 +14,7 @@ from reconciler.core.submission import Phase
 from reconciler.errors import LedgerError
 
 
-def adopt(action: Action, run_id: str) -> Steps:
+def adopt(action: Action, run_id: str) -> Procedure:
     """Records a run that carries the submission's tag as its run; always safe."""
     at = yield from now()
     token = action.client_token or ""
@@ -22,7 +22,7 @@ def adopt(action: Action, run_id: str) -> Steps:
     return (yield from record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
 
 
-def take(event: e.ManuallyAdopted, action: Action) -> Steps:
+def take(event: e.ManuallyAdopted, action: Action) -> Procedure:
     """Records a run that no intent stands for as the spec's current submission, if nothing moved meanwhile."""
 
     def valid(recorded: Recorded) -> str | None:
@@ -37,7 +37,7 @@ def take(event: e.ManuallyAdopted, action: Action) -> Steps:
     return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.ADOPTED, event.run_id)
 
 
-def supersede(action: Action, settle_seconds: int) -> Steps:
+def supersede(action: Action, settle_seconds: int) -> Procedure:
     """Records that a submission which is proven absent is not asked for any more."""
     token = action.client_token or ""
 
@@ -55,7 +55,7 @@ def supersede(action: Action, settle_seconds: int) -> Steps:
     return moved(appended) if isinstance(appended, Moved) else ActionResult(ActionOutcome.RECORDED)
 
 
-def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Steps:
+def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Procedure:
     """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours. `replacing` says
     that it makes room for a newer run of its spec."""
     at = yield from now()
@@ -76,7 +76,7 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
     return (yield from record(taken, ActionResult(ActionOutcome.CANCELLED, run_id)))
 
 
-def miss(action: Action) -> Steps:
+def miss(action: Action) -> Procedure:
     """Records slots that never run, all in one batch, each once."""
     at = yield from now()
     events = [
@@ -88,7 +88,7 @@ def miss(action: Action) -> Steps:
             count=missed.count,
             slots=missed.slots,
             reason=missed.reason,
-            settled=action.settled_slots if missed is action.missed[-1] else None,
+            settled=action.handled_until if missed is action.missed[-1] else None,
         )
         for missed in action.missed
     ]

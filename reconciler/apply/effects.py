@@ -88,11 +88,11 @@ class Pause:
 Effect = Acquire | Release | ReadClock | Append | Transmit | Look | Cancel | Pause
 
 
-Steps = Generator[Effect, object, ActionResult]
+Procedure = Generator[Effect, object, ActionResult]
 """A run of the protocol: yields effects, is sent their results, returns what became of the action."""
 
 
-def record(event: e.SubmissionEvent, result: ActionResult) -> Steps:
+def record(event: e.SubmissionEvent, result: ActionResult) -> Procedure:
     """Writes down a fact. It stays a fact whatever others wrote; a ledger that fails now leaves the intent unresolved,
     and a later pass finds the run by its tag."""
     try:

@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 from reconciler.apply import actions as decided
 from reconciler.apply import protocol
-from reconciler.apply.effects import Steps
+from reconciler.apply.effects import Procedure
 from reconciler.apply.intents import Provenance, Task, intent, taken
 from reconciler.apply.interpreter import World, drive
 from reconciler.core.events import SubmissionEvent
@@ -132,7 +132,7 @@ def _perform(action: Action, task: Task) -> ActionResult:
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unforeseen failure: {type(error).__name__}")
 
 
-def _steps(action: Action, task: Task) -> Steps:  # noqa: PLR0911 - one case for each action
+def _steps(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one case for each action
     """The protocol of one action."""
     match action.action:
         case ActionType.SUBMIT:
@@ -178,7 +178,7 @@ def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> 
         ledger.append(observed[start : start + BATCH_EVENTS], _always)
 
 
-def record_begins(ledger: Ledger, begins: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
+def record_schedule_changes(ledger: Ledger, begins: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
     """Appends since when schedules are in force, or stand still; what another pass has written down already stays as
     it is. Raises `LedgerError`."""
     for start in range(0, len(begins), BATCH_EVENTS):

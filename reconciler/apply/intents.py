@@ -79,7 +79,7 @@ def _describing(action: Action, task: Task, token: str, content: Content) -> Cal
             reason=str(action.reason),
             proven=proven or None,
             backoff_limit=action.backoff_limit or None,
-            settled_slots=action.settled_slots,
+            settled_slots=action.handled_until,
             commit=task.provenance.commit,
             uncommitted=task.provenance.uncommitted or None,
             actor=task.provenance.actor,

@@ -8,7 +8,7 @@ from threading import Event
 from typing import assert_never
 
 from reconciler.apply import effects as f
-from reconciler.apply.effects import Steps
+from reconciler.apply.effects import Procedure
 from reconciler.core.plan import ActionResult
 from reconciler.core.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, Quota, RunRef, Services, Wanted
 from reconciler.errors import LedgerError, ReconcilerError, ServiceError
@@ -28,7 +28,7 @@ class World:
     stop: Event
 
 
-def drive(steps: Steps, world: World) -> ActionResult:
+def drive(steps: Procedure, world: World) -> ActionResult:
     """Runs the protocol to its end. Raises only what is nobody's to handle."""
     answer: object = None
     failure: LedgerError | None = None
@@ -37,7 +37,7 @@ def drive(steps: Steps, world: World) -> ActionResult:
             effect = steps.send(answer) if failure is None else steps.throw(failure)
         except StopIteration as stop:
             result = stop.value
-            assert isinstance(result, ActionResult)  # noqa: S101 - the type of `Steps`
+            assert isinstance(result, ActionResult)  # noqa: S101 - the type of `Procedure`
             return result
         answer, failure = None, None
         try:

@@ -17,8 +17,8 @@ from reconciler.apply.effects import (
     Effect,
     Look,
     Pause,
+    Procedure,
     Release,
-    Steps,
     Transmit,
     moment,
     moved,
@@ -82,7 +82,7 @@ class _Sent:
     outcome: Outcome | None = None
 
 
-def submit(intent: Intent) -> Steps:
+def submit(intent: Intent) -> Procedure:
     """Submits one generation or slot: intent, one transmission, outcome; again what AWS refused for a passing reason,
     and, where AWS takes our token, what is unclear. Ends with a look for the run where the outcome stays unclear."""
     pauses = {True: iter(THROTTLE_PAUSES), False: iter(RESEND_PAUSES)}
@@ -122,7 +122,7 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
     return _Sent((yield from _conclude(event, outcome)), event, outcome)
 
 
-def _conclude(event: e.Intended, outcome: Outcome) -> Steps:
+def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
     """Records what the one transmission that `event` announced led to."""
     at = yield from now()
     match outcome:
@@ -144,7 +144,7 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Steps:
             assert_never(outcome)
 
 
-def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Steps:
+def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
     """Looks a few times for the run that an unclear send may have started; what is not found stays unknown (R4).
 
     Where AWS takes our token the same send is repeated before each look, for a minute: its answer names the run (R6).

@@ -84,7 +84,7 @@ def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) ->
     summary = decision.decision
     if not as_json:
         out(decision_text(summary, color=coloured()))
-    if decision.steps and not yes:
+    if decision.procedures and not yes:
         shown = decision_text(summary) if as_json else None
         question = "Do you want to record this decision?"
         if not confirm(question, command=summary.command, refused="recorded", shown=shown):

@@ -218,11 +218,11 @@ def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResu
     from dataclasses import replace
 
     from reconciler.core.plan import ActionOutcome
-    from reconciler.core.suggested_commands import remedy
+    from reconciler.core.suggested_commands import suggested_commands
 
     recorded, target, seconds = session.ledger.recorded, plan.place.target, session.target.settleSeconds
     actions = [
-        replace(action, remedy=remedy(action.name, action.client_token, recorded, target, seconds))
+        replace(action, suggested=suggested_commands(action.name, action.client_token, recorded, target, seconds))
         if result.outcome == ActionOutcome.UNKNOWN
         else action
         for action, result in zip(plan.actions, results, strict=True)

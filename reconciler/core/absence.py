@@ -67,7 +67,7 @@ def absences(recorded: Recorded, looked_at: datetime, settle_seconds: int) -> tu
     return tuple(
         Absent(at=time_text(looked_at), name=submission.name, token=submission.token, looked_at=time_text(looked_at))
         for submission in recorded.unresolved()
-        if recorded.found.get(submission.token) == () and _counts(submission, looked_at, settle_seconds)
+        if recorded.runs_by_token.get(submission.token) == () and _counts(submission, looked_at, settle_seconds)
     )
 
 
@@ -76,7 +76,7 @@ def conflicts(recorded: Recorded, looked_at: datetime) -> tuple[Conflicted, ...]
     return tuple(
         Conflicted(at=time_text(looked_at), name=submission.name, token=submission.token, run_ids=found)
         for submission in recorded.unresolved()
-        if len(found := recorded.found.get(submission.token, ())) > 1 and set(found) != set(submission.conflict)
+        if len(found := recorded.runs_by_token.get(submission.token, ())) > 1 and set(found) != set(submission.conflict)
     )
 
 
@@ -91,7 +91,7 @@ def _apart(settle_seconds: int) -> timedelta:
     return timedelta(seconds=settle_seconds / LOOKS_APART)
 
 
-def vanished(
+def lost_runs(
     recorded: Recorded, unseen: Collection[str], looked_at: datetime, settle_seconds: int
 ) -> tuple[Unseen | Observed, ...]:
     """What is worth recording about live runs, by token, that AWS said it does not know; `looked_at` is when it was

@@ -10,12 +10,12 @@ from reconciler.core.desired import Desired, overdue
 from reconciler.core.one_off import decide_one_off
 from reconciler.core.plan import Action, ActionType, Plan, Reason, within
 from reconciler.core.removed import asked, cancel_asked, decide_removed
-from reconciler.core.schedule import begins
+from reconciler.core.schedule import schedule_changes
 from reconciler.core.scheduled import decide_scheduled
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Submission
 from reconciler.core.submits import SpecContext
-from reconciler.core.suggested_commands import adopt, remedy, retry
+from reconciler.core.suggested_commands import adopt, retry, suggested_commands
 from reconciler.core.times import seconds_text
 from reconciler.core.unresolved import decide_previous_runs, decide_unresolved
 
@@ -36,7 +36,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     """
     names = _names(desired, recorded)
     decided = [action for name in names for action in _decide(name, desired, recorded, now)]
-    actions = [_with_remedy(action, desired, recorded) for action in within(decided, desired.limits)]
+    actions = [_with_suggestions(action, desired, recorded) for action in within(decided, desired.limits)]
     return Plan(
         place=desired.place,
         created_at=seconds_text(now),
@@ -45,7 +45,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         commit=desired.checkout.commit,
         warnings=tuple(_warnings(desired, recorded, actions)),
         uncommitted=desired.checkout.uncommitted,
-        begins=tuple(begins(names, desired, recorded)),
+        schedule_changes=tuple(schedule_changes(names, desired, recorded)),
         overdue=desired.suspension is not None and overdue(desired.suspension, now),
     )
 
@@ -84,15 +84,15 @@ def _blocks(unresolved: Action) -> bool:
     return unresolved.slot is None or unresolved.action is not ActionType.HOLD
 
 
-def _with_remedy(action: Action, desired: Desired, recorded: Recorded) -> Action:
+def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> Action:
     """The action, with what a person can do about it where a pass does not settle it by itself."""
     target = desired.place.target
     if action.action is ActionType.HOLD and action.reason in ENDS:
-        return replace(action, remedy=retry(action.name, action.slot, target))
+        return replace(action, suggested=retry(action.name, action.slot, target))
     if action.effective or action.reason not in UNKNOWNS:
         return action
-    told = remedy(action.name, action.client_token, recorded, target, desired.settle_seconds)
-    return replace(action, remedy=told)
+    told = suggested_commands(action.name, action.client_token, recorded, target, desired.settle_seconds)
+    return replace(action, suggested=told)
 
 
 def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:

@@ -96,9 +96,9 @@ OF_BEGINS = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
 def _settle(record: SpecRecord, slot: str | None) -> None:
     """Up to `slot` all slots are dealt with: what was missed before needs no place of its own any more, but for what a
     suspension or another schedule ended, which a schedule that begins later says nothing about."""
-    if slot is None or slot <= (record.settled or ""):
+    if slot is None or slot <= (record.handled_until or ""):
         return
-    record.settled = slot
+    record.handled_until = slot
     record.missed[:] = [missed for missed in record.missed if missed.last > slot or missed.reason in OF_BEGINS]
 
 

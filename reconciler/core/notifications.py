@@ -78,7 +78,7 @@ def _after(action: Action, recorded: Recorded) -> Action:
     return action
 
 
-def notices(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
+def new_notifications(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
     """What this pass found that nobody was told of yet, by name. `recorded` is as after the pass, `plan` before it."""
     told = {name: set(record.notified) for name, record in recorded.specs.items()}
     found = {notice.key: notice for notice in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}

@@ -104,11 +104,11 @@ class Action:
     the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels. `compared_with` is the
     ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
     submit is. `overdue` marks a wait that should have ended by now and needs a person. `message` is one sentence for
-    people, without secrets; `remedy` is what they can do about an unknown.
+    people, without secrets; `suggested` are the commands by which they can decide it.
 
     `template` is the request as the digest counts it, where that is not `request`: with ``${run.slot}``, which stands
     in `time_zone`, and with the names of specs in the place of `run_ids`. `missed` are the slots that a skip records,
-    `settled_slots` the last slot up to which every one is dealt with once the action is done. `beside` says that
+    `handled_until` the last slot up to which every one is handled once the action is done. `beside` says that
     other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next.
     """
 
@@ -127,13 +127,13 @@ class Action:
     compared_with: int | None = None
     send: int = 1
     overdue: bool = False
-    remedy: SuggestedCommands | None = None
+    suggested: SuggestedCommands | None = None
     template: JSON | None = None
     time_zone: str = "UTC"
     run_ids: Mapping[str, str] = field(default_factory=dict)
     backoff_limit: int = 0
     missed: tuple[MissedSlots, ...] = ()
-    settled_slots: str | None = None
+    handled_until: str | None = None
     beside: bool = False
     next_slot: str | None = None
 
@@ -178,8 +178,8 @@ class Plan:
     """What a pass would do. `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply
     all rely on that order. `ledger_position` is the last position read. `created_at` is ISO 8601 text to the second.
     `warnings` are sentences for people about the plan as a whole. `commit` is what the specs were read from, with
-    changes that it does not hold where `uncommitted` says so. `begins` are schedules that begin or stop with it.
-    `overdue`: the project is suspended for longer than was meant.
+    changes that it does not hold if `uncommitted`. `schedule_changes` are schedules that start or stop with this plan.
+    `overdue`: the suspension of the project should have ended by now.
     """
 
     place: Place
@@ -189,7 +189,7 @@ class Plan:
     commit: str | None = None
     warnings: tuple[str, ...] = ()
     uncommitted: bool = False
-    begins: tuple[ScheduleChange, ...] = ()
+    schedule_changes: tuple[ScheduleChange, ...] = ()
     overdue: bool = False
 
     def summary(self) -> dict[str, int]:

@@ -36,13 +36,12 @@ MOST_AT_ONCE = 200
 @dataclass(frozen=True, slots=True)
 class Due:
     """`waiting` are the slots to run, oldest first, and `more` whether there are others after them. `missed` never run.
-    `settled` is the last moment up to which every slot is dealt with; `None` where that is not known to be later than
-    before."""
+    `handled_until` is the last moment up to which every slot is handled; `None` if that is not later than before."""
 
     waiting: tuple[str, ...] = ()
     more: bool = False
     missed: tuple[MissedSlots, ...] = ()
-    settled: str | None = None
+    handled_until: str | None = None
 
 
 def in_force(record: SpecRecord, policy: Policy) -> bool:
@@ -98,12 +97,12 @@ def _newest(record: SpecRecord, schedule: Schedule, cut: datetime, now: datetime
     passed = _stretch(record, schedule, cut, until, MissedReason.PASSED_OVER)
     missed = tuple(stretch for stretch in (late, passed) if stretch is not None)
     settled = missed[-1].last if missed else before(waiting) if waiting else None
-    return Due((waiting,) if waiting else (), missed=missed, settled=settled)
+    return Due((waiting,) if waiting else (), missed=missed, handled_until=settled)
 
 
 def _floor(record: SpecRecord, schedule: Schedule) -> datetime:
     since = parse_time(schedule.since)
-    return since if record.settled is None else max(since, parse_time(record.settled))
+    return since if record.handled_until is None else max(since, parse_time(record.handled_until))
 
 
 def _just_before(slot: str) -> datetime:
@@ -145,7 +144,7 @@ def _undealt(record: SpecRecord, schedule: Schedule, after: datetime, until: dat
                 yield slot
 
 
-def begins(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterator[ScheduleChange]:
+def schedule_changes(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterator[ScheduleChange]:
     """The schedules of some specs that are not in force yet, or any more.
 
     A schedule begins when the spec is new, when it or its time zone changes, and when a suspension ends; it stops with

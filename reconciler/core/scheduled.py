@@ -28,9 +28,9 @@ def decide_scheduled(case: SpecContext) -> Sequence[Action]:
     else:
         missed = due.missed or _left_behind(case)
         submits = [*attempts, *_due_submits(case, due), *_backfill(case, due)]
-        settled = due.settled if not missed else None
-        submits = [replace(a, settled_slots=settled if a.reason is Reason.SLOT_DUE else None) for a in submits]
-        actions = [*told, *_skip(case, missed, due.settled), *_shortened(_in_turn(submits, case), due)]
+        settled = due.handled_until if not missed else None
+        submits = [replace(a, handled_until=settled if a.reason is Reason.SLOT_DUE else None) for a in submits]
+        actions = [*told, *_skip(case, missed, due.handled_until), *_shortened(_in_turn(submits, case), due)]
     following = next_slot(case.spec.policy.schedule or "", case.spec.policy.timeZone, case.now)
     actions = actions or [_in_sync(case)]
     return [replace(action, next_slot=following) for action in sorted(actions, key=_age)]
@@ -181,7 +181,7 @@ def _skip(case: SpecContext, missed: Sequence[MissedSlots], settled: str | None)
         return
     action = submit(case, SubmissionKey(case.spec.name, slot=missed[-1].last), Reason.MISSED)
     skipped = stopped(action, ActionType.SKIP, Reason.MISSED, "; ".join(map(missed_words, missed)))
-    yield replace(skipped, missed=tuple(missed), client_token=None, settled_slots=settled or missed[-1].last)
+    yield replace(skipped, missed=tuple(missed), client_token=None, handled_until=settled or missed[-1].last)
 
 
 def missed_words(missed: MissedSlots) -> str:

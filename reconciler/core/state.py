@@ -21,9 +21,9 @@ class SpecRecord:
     another head is stale.
     `positions` are those of the events about it that are about none of its submissions, which have their own.
     `submissions` are in the order of their first intents; there may be none, where only a schedule has begun.
-    `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run, `settled`
-    the last slot up to which all are dealt with, `backfill` the slots that a person asked for and that are not
-    intended yet, in that order. `notified` are the keys of what people were told.
+    `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run,
+    `handled_until` the last slot up to which all are handled, `backfill` the slots that an operator asked for and that
+    are not intended yet, in that order. `notified` are the keys of the notifications that were sent.
     """
 
     name: str
@@ -32,7 +32,7 @@ class SpecRecord:
     submissions: list[Submission] = field(default_factory=list)
     schedule: Schedule | None = None
     missed: list[SlotRange] = field(default_factory=list)
-    settled: str | None = None
+    handled_until: str | None = None
     backfill: list[str] = field(default_factory=list)
     notified: list[str] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ class SpecRecord:
             return False
         if any(slot in missed for missed in reversed(self.missed)):
             return True
-        return slot <= (self.settled or "") and not any(s.slot == slot and s.counts for s in self.submissions)
+        return slot <= (self.handled_until or "") and not any(s.slot == slot and s.counts for s in self.submissions)
 
     @property
     def newest(self) -> Submission | None:
@@ -86,7 +86,7 @@ class Recorded:
     """The fold of a ledger up to `position`, with what this pass observed.
 
     `place` is what the ledger belongs to, from its first event.
-    `found` holds, by token, the runs that carry the tag of an unresolved submission; a token whose listing was
+    `runs_by_token` holds the runs that carry the tag of an unresolved submission; a token whose listing was
     complete and empty has an empty tuple, a token that was not looked for has no entry.
     `look_errors` holds, by token, why a look failed: an error is not absence.
     `observe_errors` holds, by token, why a live run's state is not known in this pass.
@@ -97,7 +97,7 @@ class Recorded:
     place: Place | None = None
     specs: dict[str, SpecRecord] = field(default_factory=dict)
     by_token: dict[str, Submission] = field(default_factory=dict)
-    found: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    runs_by_token: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     observe_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     overlaid: bool = field(default=False, metadata={OF_THE_PASS: True})
@@ -120,7 +120,7 @@ class Recorded:
 
     def forget_findings(self) -> None:
         """Drops what an earlier pass found: findings are of the pass that looked, and of no other."""
-        self.found.clear()
+        self.runs_by_token.clear()
         self.look_errors.clear()
         self.observe_errors.clear()
 
@@ -138,13 +138,13 @@ class Sighting:
     """What one look at AWS found, ready to lay over the recorded state. Fields as in `Recorded`; `unseen` are the
     tokens of live runs that AWS said it does not know."""
 
-    found: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)
     observe_errors: Mapping[str, str] = field(default_factory=dict)
     unseen: frozenset[str] = frozenset()
 
     def lay_over(self, recorded: Recorded) -> None:
         """Adds this pass's findings to `recorded`, in memory."""
-        recorded.found.update({token: tuple(ids) for token, ids in self.found.items()})
+        recorded.runs_by_token.update({token: tuple(ids) for token, ids in self.runs_by_token.items()})
         recorded.look_errors.update(self.look_errors)
         recorded.observe_errors.update(self.observe_errors)

@@ -28,12 +28,12 @@ class SuggestedCommands:
     settles_at: str | None = None
 
 
-def remedy(
+def suggested_commands(
     name: str, token: str | None, recorded: Recorded, target: str, settle_seconds: int
 ) -> SuggestedCommands | None:
     """What to tell of a submission of a spec; `None` where nothing about it is unknown."""
     submission = recorded.by_token.get(token or "")
-    found = recorded.found.get(token or "", ())
+    found = recorded.runs_by_token.get(token or "", ())
     if submission is None:
         return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in found)) if len(found) > 1 else None
     if not submission.unresolved:

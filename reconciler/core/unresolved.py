@@ -31,7 +31,7 @@ def decide_unresolved(  # noqa: PLR0917 - the three things a plan is made from, 
     that failed, is waited for until the submission has settled. Proven absent, it is sent again if the spec still
     asks for it, and superseded if not; after a day, or with ``onUnknown: Hold``, a person decides.
     """
-    found = recorded.found.get(submission.token, ())
+    found = recorded.runs_by_token.get(submission.token, ())
     if submission.phase is Phase.CONFLICTED or len(found) > 1:
         runs = ", ".join(found or submission.conflict)
         message = f"several runs carry the tag of this submission: {runs}. Which one counts is for a person to say"
@@ -173,10 +173,10 @@ def tokens(spec: DesiredSpec, place: Place) -> Iterator[tuple[SubmissionKey, str
 def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired) -> Action | None:
     """The action for a spec of which nothing is recorded and whose run AWS has all the same: adopted, as the newest
     generation that has one. `None` where there is none."""
-    if not any(recorded.found.values()):
+    if not any(recorded.runs_by_token.values()):
         return None
     for key, token in reversed(list(tokens(spec, desired.place))):
-        runs = recorded.found.get(token, ())
+        runs = recorded.runs_by_token.get(token, ())
         if runs:
             return _action(spec, key, token, runs)
     return None

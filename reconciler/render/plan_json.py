@@ -49,7 +49,7 @@ def plan_json(plan: Plan) -> JSON:
         "commit": plan.commit,
         **({"uncommitted": True} if plan.uncommitted else {}),
         "warnings": list(plan.warnings),
-        "schedules": [asdict(begin) for begin in plan.begins],
+        "schedules": [asdict(begin) for begin in plan.schedule_changes],
         "actions": [_action_json(action) for action in plan.actions],
         "summary": plan.summary(),
     }
@@ -80,7 +80,7 @@ def _action_json(action: Action) -> JSON:
         "deletion_policy": action.content.deletion_policy,
         "streaming": action.content.streaming,
         "locate": dict(action.content.location),
-        **({"remedy": remedy_json(action.remedy)} if action.remedy else {}),
+        **({"remedy": remedy_json(action.suggested)} if action.suggested else {}),
         "next_slot": action.next_slot,
         "missed": [_missed_json(missed) for missed in action.missed],
         **_scheduling(action),
@@ -103,7 +103,7 @@ def _scheduling(action: Action) -> JSON:
         **({"template": action.template, "time_zone": action.time_zone} if action.template is not None else {}),
         **({"run_ids": dict(action.run_ids)} if action.run_ids else {}),
         **({"backoff_limit": action.backoff_limit} if action.backoff_limit else {}),
-        **({"settled_slots": action.settled_slots} if action.settled_slots else {}),
+        **({"settled_slots": action.handled_until} if action.handled_until else {}),
         **({"beside": True} if action.beside else {}),
         **({"overdue": True} if action.overdue else {}),
     }
@@ -168,7 +168,7 @@ def plan_from_json(data: object) -> Plan:
         commit=fields.maybe("commit", fields.text),
         warnings=fields.texts("warnings"),
         uncommitted=data.get("uncommitted") is True,
-        begins=fields.each("schedules", _begin) if fields.has("schedules") else (),
+        schedule_changes=fields.each("schedules", _begin) if fields.has("schedules") else (),
     )
     if fields.mapping("summary") != plan.summary():
         raise PlanFileError("the plan file's summary does not count its actions: it was changed by hand, or cut")
@@ -191,14 +191,14 @@ def _action(fields: _Fields) -> Action:
         message=fields.text("message"),
         compared_with=fields.maybe("compared_with", fields.whole),
         send=fields.whole("send"),
-        remedy=fields.one("remedy", _remedy) if fields.has("remedy") else None,
+        suggested=fields.one("remedy", _remedy) if fields.has("remedy") else None,
         overdue=fields.given("overdue", fields.flag, False),
         template=fields.given("template", fields.mapping, None),
         time_zone=fields.given("time_zone", fields.text, "UTC"),
         run_ids=fields.given("run_ids", fields.text_mapping, {}),
         backoff_limit=fields.given("backoff_limit", fields.whole, 0),
         missed=fields.given("missed", lambda key: fields.each(key, _missed), ()),
-        settled_slots=fields.given("settled_slots", fields.text, None),
+        handled_until=fields.given("settled_slots", fields.text, None),
         beside=fields.given("beside", fields.flag, False),
         next_slot=fields.given("next_slot", lambda key: fields.maybe(key, fields.text), None),
     )

@@ -255,6 +255,6 @@ def _paragraph(action: Action) -> list[str]:
 
 def _row(action: Action) -> str:
     why, message = mask_sentence(what_happens(action)), _shortened(mask_sentence(action.message))
-    commands = action.remedy.commands if action.remedy else ()
+    commands = action.suggested.commands if action.suggested else ()
     details = " ".join(cell_code(line) for line in (*([message] if message else []), *commands))
     return f"| {cell_code(symbol(action))} | {cell_code(action.name)} | {cell_prose(why)} | {details} |"

@@ -144,8 +144,8 @@ def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[st
     yield style.bold(f"  # {plain(action.name)} {sentence(what_happens(action))}")
     if action.message:
         yield f"  #   {sentence(action.message)}"
-    if action.remedy:
-        yield from (f"  #   {line}" for line in suggested_lines(action.remedy))
+    if action.suggested:
+        yield from (f"  #   {line}" for line in suggested_lines(action.suggested))
     where = f", {action.source.path}:{action.source.line}" if action.source else ""
     yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {plain(f'{action.name} ({action.kind}{where})')}"
     if _revised(action):

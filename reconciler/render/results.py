@@ -47,8 +47,8 @@ def _details(action: Action, result: ActionResult, style: Style) -> Iterator[str
     """The error of an action, and the commands that resolve it."""
     if result.error:
         yield f"    {style.paint('error:', 'red')} {sentence(result.error)}"
-    if action.remedy:
-        yield from (f"    {line}" for line in suggested_lines(action.remedy))
+    if action.suggested:
+        yield from (f"    {line}" for line in suggested_lines(action.suggested))
 
 
 def _summary(results: Sequence[ActionResult], style: Style) -> str:

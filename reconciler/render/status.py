@@ -86,7 +86,7 @@ def _row(actions: Sequence[Action], last: Submission | None, now: datetime) -> S
         finished_at=last.finished_at if last else None,
         in_sync=all(each.action is ActionType.NONE for each in actions),
         reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, last)]),
-        remedy=action.remedy,
+        remedy=action.suggested,
         next_slot=action.next_slot,
     )
 

@@ -205,15 +205,15 @@ def summary_line(plan: Plan) -> str:
     parts.append(f"{counts[ActionType.NONE] - retired} in sync")
     if retired:
         parts.append(f"{retired} retired")
-    stopping = sum(change.stopped is not None for change in plan.begins)
-    for verb, number in (("start", len(plan.begins) - stopping), ("stop", stopping)):
+    stopping = sum(change.stopped is not None for change in plan.schedule_changes)
+    for verb, number in (("start", len(plan.schedule_changes) - stopping), ("stop", stopping)):
         if number:
             parts.append(f"{count(number, 'schedule')} to {verb}")
-    return ("Plan: " if plan.pending or plan.begins else "No changes. ") + ", ".join(parts) + "."
+    return ("Plan: " if plan.pending or plan.schedule_changes else "No changes. ") + ", ".join(parts) + "."
 
 
 def next_slots(plan: Plan) -> dict[str, str]:
     """When each spec with a schedule is due next, by name, with a note if its schedule starts with the next apply."""
-    starting = {change.name for change in plan.begins if change.stopped is None}
+    starting = {change.name for change in plan.schedule_changes if change.stopped is None}
     note = ", after an apply has started its schedule"
     return {a.name: a.next_slot + (note if a.name in starting else "") for a in plan.actions if a.next_slot is not None}

@@ -87,7 +87,7 @@ def test_resolve_abandons_a_submission_with_several_runs_and_never_sends_it_agai
     decision = resolved(seen, "abandon")
 
     assert any("belong to nobody" in warning for warning in decision.decision.warnings)
-    assert len(decision.steps) == 1
+    assert len(decision.procedures) == 1
 
 
 def test_resolve_takes_the_submission_that_the_token_begins():
@@ -139,7 +139,7 @@ def test_cancel_asks_aws_only_once():
 
     decision = cancelled(view(*ran(end=None), *asked))
 
-    assert decision.steps == ()
+    assert decision.procedures == ()
     assert "was asked before" in decision.decision.does
 
 
@@ -147,7 +147,7 @@ def test_cancel_works_on_a_suspended_spec():
     """A suspension stops only what happens automatically; the warning says so."""
     decision = cancelled(view(*ran(end=None), specs=[spec(policy={"suspend": True})]))
 
-    assert len(decision.steps) == 1
+    assert len(decision.procedures) == 1
     assert any("the spec is suspended" in warning for warning in decision.decision.warnings)
 
 
@@ -181,7 +181,7 @@ def test_retry_is_requested_once():
     """A second request records nothing."""
     decision = repetition(view(*ran(end="failed"), outcome("retry-asked", intended())), slot=None, reason=None)
 
-    assert decision.steps == ()
+    assert decision.procedures == ()
     assert "a retry was asked for" in decision.decision.does
 
 
@@ -269,7 +269,7 @@ def test_adopt_of_the_current_run_needs_nothing():
     """The run belongs to the spec already, and no confirmation is asked for."""
     decision = adopted(view(*ran(end="running"), runs=[run_facts("run-1")]), "run-1")
 
-    assert decision.steps == ()
+    assert decision.procedures == ()
     assert "already" in decision.decision.does
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from reconciler.app.decisions import Decision, SpecView
 from reconciler.app.reconcile import PassInputs
-from reconciler.apply.effects import Append, Reading, Steps
+from reconciler.apply.effects import Append, Procedure, Reading
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec
@@ -77,7 +77,7 @@ def view(
     """Returns the view of `orders`: what is recorded of it, what git asks for, the runs that AWS can describe, and what
     the look of this pass found."""
     state = recorded(*events)
-    state.found.update(found or {})
+    state.runs_by_token.update(found or {})
     state.look_errors.update(look_errors or {})
     asked = [spec()] if specs is None else specs
     session = FakeSession(FakeAws({run.run_id: run for run in runs}))
@@ -93,10 +93,10 @@ def run_facts(run_id: str, tags: Mapping[str, str] | None = None) -> RunFacts:
 
 def events_of(decision: Decision) -> list[tuple[e.Event, ...]]:
     """Returns the events that each step of a decision appends, from the effects that it asks for."""
-    return [_appended(steps) for steps in decision.steps]
+    return [_appended(steps) for steps in decision.procedures]
 
 
-def _appended(steps: Steps) -> tuple[e.Event, ...]:
+def _appended(steps: Procedure) -> tuple[e.Event, ...]:
     effect = next(steps)
     while not isinstance(effect, Append):
         effect = steps.send(Reading(NOW.timestamp(), 0.0))

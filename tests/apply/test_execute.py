@@ -114,7 +114,7 @@ def test_a_later_pass_adopts() -> None:
     world = World()
     ledger = world.ledger()
     ledger.append([intended("A", seconds=-60)], lambda _: None)
-    Sighting(found={token("A"): ["job-77"]}).lay_over(ledger.recorded)
+    Sighting(runs_by_token={token("A"): ["job-77"]}).lay_over(ledger.recorded)
     assert world.apply(desired(spec("A")), ledger) == (ActionResult(ActionOutcome.ADOPTED, "job-77"),)
     assert world.ledger().recorded.by_token[token("A")].run_id == "job-77"
     assert not world.aws.jobs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.apply.executor import record_begins
+from reconciler.apply.executor import record_schedule_changes
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.plan import ActionOutcome, ActionType
@@ -84,7 +84,7 @@ def test_a_replacement_asks_for_the_end_of_the_old_run() -> None:
 def test_a_schedule_is_written_down_once() -> None:
     """Two passes that saw the same new schedule leave one beginning."""
     world = World()
-    begins = plan(desired(hourly()), recorded(), NOW).begins
+    begins = plan(desired(hourly()), recorded(), NOW).schedule_changes
     for _ in range(2):
-        record_begins(world.ledger(), begins, NOW, "tests")
+        record_schedule_changes(world.ledger(), begins, NOW, "tests")
     assert world.types() == ["scheduled-since"]

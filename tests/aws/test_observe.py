@@ -158,7 +158,7 @@ def test_a_conflict_is_looked_for_again():
     conflict = e.Conflicted(at=AT, name="a", token="r1-a", run_ids=("x", "y"))
     service = Answering(found={"r1-a": ["x"]})
     _, sighting = observe(recorded(intent("a"), conflict), only(service), None, NOW)
-    assert {"r1-a": ("x",)} == sighting.found
+    assert {"r1-a": ("x",)} == sighting.runs_by_token
 
 
 def test_a_submission_that_is_settled_is_not_looked_for():
@@ -206,7 +206,7 @@ def test_what_could_not_be_learnt_is_said(reports: Mapping[str, RunReport | str]
 def test_silence_about_a_submission_is_not_absence():
     """A token without an answer is an error."""
     _, sighting = observe(recorded(intent("a")), only(Answering()), None, NOW)
-    assert sighting.found == {}
+    assert sighting.runs_by_token == {}
     assert "no answer" in sighting.look_errors["r1-a"]
 
 
@@ -289,4 +289,4 @@ def test_every_open_submission_has_exactly_one_answer(cases: dict[str, str]):
     events, sighting = observe(state, only(service), None, NOW)
     of = {case: {f"r1-{name}" for name in cases if cases[name] == case} for case in more}
     assert of["live"] == {event.token for event in events} ^ set(sighting.observe_errors)
-    assert of["unresolved"] == set(sighting.found) ^ set(sighting.look_errors)
+    assert of["unresolved"] == set(sighting.runs_by_token) ^ set(sighting.look_errors)

@@ -152,7 +152,7 @@ class TestUnresolved:
         """One run with the tag is its run, at any time."""
         intent = intended("A")
         known = recorded(intent)
-        Sighting(found={intent.token: ["run-9"]}).lay_over(known)
+        Sighting(runs_by_token={intent.token: ["run-9"]}).lay_over(known)
         action = decide(desired(spec("A")), known)
         assert (said(action), action.run_id) == ((ActionType.ADOPT, Reason.FOUND), "run-9")
 
@@ -160,7 +160,7 @@ class TestUnresolved:
         """Which one counts is not guessed."""
         intent = intended("A")
         known = recorded(intent)
-        Sighting(found={intent.token: ["run-8", "run-9"]}).lay_over(known)
+        Sighting(runs_by_token={intent.token: ["run-8", "run-9"]}).lay_over(known)
         action = decide(desired(spec("A")), known)
         assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
         assert "run-8, run-9" in action.message
@@ -321,7 +321,7 @@ class TestProvenAbsent:
     def test_a_run_that_shows_up_after_all_is_adopted(self) -> None:
         """What is found counts more than what was not."""
         known = self.absent(100, 40)
-        Sighting(found={token("A"): ["run-9"]}).lay_over(known)
+        Sighting(runs_by_token={token("A"): ["run-9"]}).lay_over(known)
         assert decide(desired(spec("A")), known).action is ActionType.ADOPT
 
     @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ class TestProvenAbsent:
         """A complete empty look, after settling, a minute after the last, until there are enough."""
         known = self.absent(*looks, age=age)
         if found is not None:
-            Sighting(found={token("A"): found}).lay_over(known)
+            Sighting(runs_by_token={token("A"): found}).lay_over(known)
         assert len(absences(known, NOW, 1500)) == count
 
 

@@ -74,7 +74,7 @@ def looked(history: Sequence[e.Event], look: str) -> Recorded:
     for submission in list(known.unresolved()):
         found: dict[str, Any] = {"absent": [], "found": ["run-x"], "two": ["run-x", "run-y"]}
         if look in found:
-            Sighting(found={submission.token: found[look]}).lay_over(known)
+            Sighting(runs_by_token={submission.token: found[look]}).lay_over(known)
         elif look == "error":
             Sighting(look_errors={submission.token: "AccessDenied"}).lay_over(known)
     return known
@@ -102,11 +102,11 @@ def check(action: Action, wanted: Desired, known: Recorded) -> None:
                 assert known_submission is not None
                 proven = proven_absent(known_submission, 1500) and known_submission.phase == "intended"
                 assert known_submission.phase == "unsent" or proven, "sent again without proof of absence"
-                assert not known.found.get(known_submission.token), "sent again though a run was found"
+                assert not known.runs_by_token.get(known_submission.token), "sent again though a run was found"
         case ActionType.SKIP:
             assert proven_absent(known.by_token[action.client_token or ""], 1500), "superseded without proof"
         case ActionType.ADOPT:
-            assert known.found[action.client_token or ""] == (action.run_id,)
+            assert known.runs_by_token[action.client_token or ""] == (action.run_id,)
         case ActionType.CANCEL:
             assert wish is None
             assert wanted.names, "an empty project cancels"

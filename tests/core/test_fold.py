@@ -218,7 +218,7 @@ def test_a_sighting_is_laid_over() -> None:
     """What was found, what failed, by token."""
     known = Recorded()
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(known)
-    assert (known.found, known.look_errors, known.observe_errors) == (
+    assert (known.runs_by_token, known.look_errors, known.observe_errors) == (
         {"t": ("r",)},
         {"u": "denied"},
         {"v": "no answer"},

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.core.decide import plan
 from reconciler.core.events import Notified
-from reconciler.core.notifications import Notification, notices
+from reconciler.core.notifications import Notification, new_notifications
 from reconciler.core.state import Recorded
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec
 
@@ -18,7 +18,7 @@ def found(wanted: Any, known: Recorded) -> list[tuple[str, list[str]]]:
 
 def told(wanted: Any, known: Recorded) -> tuple[Notification, ...]:
     """The notices of a pass that found this."""
-    return notices(plan(wanted, known, NOW), known, NOW)
+    return new_notifications(plan(wanted, known, NOW), known, NOW)
 
 
 def test_good_news_is_no_news() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
-from reconciler.core.absence import vanished
+from reconciler.core.absence import lost_runs
 from reconciler.core.decide import plan
 from reconciler.core.desired import Ancestry, Checkout, Desired
 from reconciler.core.plan import Action, ActionType, Reason
@@ -98,7 +98,7 @@ class TestBeginsAndStops:
 
     def begins(self, wanted: Desired, known: Recorded) -> list[tuple[str, str | None]]:
         """The schedules that the plan begins or stops."""
-        return [(begin.schedule, begin.stopped) for begin in plan(wanted, known, NOW).begins]
+        return [(begin.schedule, begin.stopped) for begin in plan(wanted, known, NOW).schedule_changes]
 
     def test_each_change(self) -> None:
         """New, the same, another, suspended, unscheduled, removed."""
@@ -123,7 +123,7 @@ class TestBeginsAndStops:
     def test_it_is_written_down_once(self) -> None:
         """What another pass wrote meanwhile stays; a schedule that stops keeps its beginning."""
         known = recorded(scheduled())
-        (begin,) = plan(desired(hourly(suspend=True)), known, NOW).begins
+        (begin,) = plan(desired(hourly(suspend=True)), known, NOW).schedule_changes
         event = event_of(begin, known.spec("orders"), NOW, "tests")
         assert event is not None
         assert (event.since, event.stopped) == (at(-7200), "suspended")
@@ -155,7 +155,7 @@ class TestLost:
     def test_two_looks_the_settling_time_apart(self, unseen: tuple[float, ...], expected: list[str]) -> None:
         """The first is recorded, the next that is far enough from it says lost."""
         known, token = self.live(*unseen)
-        found = vanished(known, [token], NOW, 1500)
+        found = lost_runs(known, [token], NOW, 1500)
         assert [event.type for event in found] == expected
         if expected == ["observed"]:
             assert isinstance(found[0], e.Observed)
@@ -164,7 +164,7 @@ class TestLost:
     def test_a_run_that_has_ended_is_not_lost(self) -> None:
         """Forgotten runs that had ended are normal."""
         known = recorded(*ran("A"))
-        assert vanished(known, list(known.by_token), NOW, 1500) == ()
+        assert lost_runs(known, list(known.by_token), NOW, 1500) == ()
 
 
 # One slot's story: the events after its intent; `missed` and `nothing` have no intent.
@@ -227,7 +227,7 @@ def look_at_all(wishes: Sequence[Desired], minutes: Sequence[int]) -> int:
     for first, second in product(STORIES, repeat=2):
         known = recorded(scheduled(), *told(ONE, first), *told(TWO, second))
         for submission in known.unresolved():
-            Sighting(found={submission.token: ()}).lay_over(known)
+            Sighting(runs_by_token={submission.token: ()}).lay_over(known)
         for wanted, later in product(wishes, minutes):
             made = plan(wanted, known, NOW + timedelta(minutes=later))
             assert made.actions
@@ -268,10 +268,10 @@ def test_a_held_slot_keeps_no_later_slot_back() -> None:
     """Unknown for more than a day, or several runs: a person decides about that slot, and the next one runs."""
     intent = slot_intended(ONE, seconds=-90_000)
     known = recorded(scheduled(seconds=-100_000), intent)
-    Sighting(found={intent.token: ()}).lay_over(known)
+    Sighting(runs_by_token={intent.token: ()}).lay_over(known)
     assert said(desired(hourly()), known)[0] == ("hold", "unknown", ONE)
     assert ("submit", "slot-due", TWO) in said(desired(hourly()), known)
-    Sighting(found={intent.token: ("a", "b")}).lay_over(known)
+    Sighting(runs_by_token={intent.token: ("a", "b")}).lay_over(known)
     assert ("submit", "slot-due", TWO) in said(desired(hourly()), known)
 
 

@@ -13,8 +13,8 @@ def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str =
     state = recorded(*events)
     newest = state.spec("orders").newest
     if found is not None and newest is not None:
-        state.found[newest.token] = found
-    return [action.remedy for action in plan(desired(spec(content)), state, NOW).actions]
+        state.runs_by_token[newest.token] = found
+    return [action.suggested for action in plan(desired(spec(content)), state, NOW).actions]
 
 
 def test_an_unknown_without_a_run_has_three_ways():

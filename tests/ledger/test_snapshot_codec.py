@@ -66,9 +66,9 @@ def test_what_the_pass_found_is_left_out() -> None:
     state = folded(possible([]))
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(state)
     kept = again(state)
-    assert ({}, {}, {}) == (kept.found, kept.look_errors, kept.observe_errors)
+    assert ({}, {}, {}) == (kept.runs_by_token, kept.look_errors, kept.observe_errors)
     left_out = {known.name for known in fields(Recorded) if OF_THE_PASS in known.metadata}
-    assert {"found", "look_errors", "observe_errors", "overlaid"} == left_out
+    assert {"runs_by_token", "look_errors", "observe_errors", "overlaid"} == left_out
 
 
 def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
@@ -76,7 +76,7 @@ def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
     state, other = Recorded(), folded(possible([]))
     Sighting({"t": ["r"]}).lay_over(state)
     state.become(other)
-    assert (other.position, other.specs, {"t": ("r",)}) == (state.position, state.specs, state.found)
+    assert (other.position, other.specs, {"t": ("r",)}) == (state.position, state.specs, state.runs_by_token)
 
 
 class Colour(StrEnum):

@@ -100,7 +100,7 @@ class World:
             for action in sorted(mine, key=lambda a: a.action is not ActionType.SUBMIT):
                 self.told.append((self.now, action))
                 self.do(action)
-        for begin in made.begins:
+        for begin in made.schedule_changes:
             event = event_of(begin, self.known.spec(begin.name), self.now, "tests")
             if event is not None:
                 self.write(event)
@@ -149,7 +149,7 @@ class World:
             at=time_text(self.now), token=action.client_token or "", kind=action.kind, key=action.key,
             content=action.content, send=action.send, not_after=time_text(self.now + timedelta(seconds=30)), owner="o",
             reason=str(action.reason), actor="tests", tool_version="0",
-            backoff_limit=action.backoff_limit or None, settled_slots=action.settled_slots,
+            backoff_limit=action.backoff_limit or None, settled_slots=action.handled_until,
         )  # fmt: skip
         of = {"at": time_text(self.now), "name": action.name, "token": intent.token}
         if self.refuse(action, self.now):
@@ -187,7 +187,7 @@ class World:
                 e.Missed(
                     at=time_text(self.now), name=action.name, first=missed.first, last=missed.last, count=missed.count,
                     slots=missed.slots, reason=missed.reason,
-                    settled=action.settled_slots if missed is action.missed[-1] else None,
+                    settled=action.handled_until if missed is action.missed[-1] else None,
                 )
                 for missed in action.missed
             )

@@ -152,21 +152,21 @@ def held_and_waiting() -> list[Action]:
             action=wait,
             reason=Reason.SETTLING,
             message=f"{lost}; settles at 2026-11-22T02:25:03Z",
-            remedy=undecided("settling", "2026-11-22T02:00:03Z", "2026-11-22T02:25:03Z"),
+            suggested=undecided("settling", "2026-11-22T02:00:03Z", "2026-11-22T02:25:03Z"),
         ),
         action(
             "doubt",
             action=hold,
             reason=Reason.UNKNOWN,
             message=f"{lost}; settled since 2026-11-21T02:25:03Z",
-            remedy=undecided("doubt", "2026-11-21T02:00:03Z", "2026-11-21T02:25:03Z"),
+            suggested=undecided("doubt", "2026-11-21T02:00:03Z", "2026-11-21T02:25:03Z"),
         ),
         action(
             "twice",
             action=hold,
             reason=Reason.CONFLICT,
             message="several runs carry its tag: 00f7fff, 00f7ggg",
-            remedy=SuggestedCommands(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
+            suggested=SuggestedCommands(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
         ),
         action(
             "failed",
@@ -174,7 +174,7 @@ def held_and_waiting() -> list[Action]:
             reason=Reason.RETRIES_EXHAUSTED,
             attempt=3,
             message="run 00f7eee failed",
-            remedy=retry("failed", None, "prod"),
+            suggested=retry("failed", None, "prod"),
         ),
         action(
             "vanished", action=hold, reason=Reason.LOST, message="run 00f7fff was live, and AWS does not know it now"

@@ -28,7 +28,7 @@ def slot_action() -> Action:
         time_zone="Europe/Madrid",
         run_ids={"extract": "job-1"},
         backoff_limit=2,
-        settled_slots="2026-11-22T01:00:00Z",
+        handled_until="2026-11-22T01:00:00Z",
         beside=True,
     )
 
@@ -48,13 +48,13 @@ BEGIN = ScheduleChange("nightly", "EmrServerlessJobRun", "0 * * * *", "Europe/Ma
 
 def test_a_plan_survives_its_file() -> None:
     """Everything that a slot needs when the file is applied is in it."""
-    made = replace(plan(skip(), slot_action()), begins=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
+    made = replace(plan(skip(), slot_action()), schedule_changes=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     assert plan_from_json(plan_json(made)) == made
 
 
 def test_a_plan_as_text_says_when_each_spec_is_due_next() -> None:
     """Below the actions, with those whose schedule has not begun yet, and what an apply begins and stops."""
-    made = replace(plan(skip(), slot_action()), begins=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
+    made = replace(plan(skip(), slot_action()), schedule_changes=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     text = plan_text(made)
     assert f"  nightly  {NEXT}, after an apply has started its schedule\n" in text
     assert f"Next slots:\n  hourly   {NEXT}\n" in text

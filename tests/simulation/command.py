@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from reconciler.apply import effects
 from reconciler.apply import executor as execute
 from reconciler.apply import interpreter as driver
-from reconciler.apply.effects import Steps
+from reconciler.apply.effects import Procedure
 from reconciler.apply.executor import record_observations
 from reconciler.apply.intents import Provenance, Task
 from reconciler.aws import batch, emr_serverless
 from reconciler.aws.observe import find_previous_runs, observe
 from reconciler.aws.quota import Buckets
 from reconciler.core import guard
-from reconciler.core.absence import absences, conflicts, vanished
+from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
 from reconciler.core.plan import Plan
@@ -176,7 +176,7 @@ class Command:
         yield self.pace("looked")
         sighting.lay_over(recorded)
         absent = absences(recorded, looked_at, SETTLE)
-        gone = vanished(recorded, sighting.unseen, looked_at, SETTLE)
+        gone = lost_runs(recorded, sighting.unseen, looked_at, SETTLE)
         if absent or gone:
             guard.check_clock(ahead)
         record_observations(log, (*observed, *conflicts(recorded, looked_at), *absent, *gone))
@@ -198,7 +198,7 @@ class Command:
                 result = yield from self._drive(execute._steps(made.actions[index], task), task.world)
                 self.world.oracle.tale("result", result)
 
-    def _drive(self, steps: Steps, world: driver.World) -> Generator[float, None, str]:
+    def _drive(self, steps: Procedure, world: driver.World) -> Generator[float, None, str]:
         """`driver.drive`, with a stop before every effect where others go on."""
         answer: object = None
         failure: LedgerError | None = None
