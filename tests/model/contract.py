@@ -1,4 +1,4 @@
-"""Walks an input shape of botocore beside the JSON Schema of a model, and names what the model misses or loosens.
+"""Compares an input shape of botocore with the JSON Schema of a model: what the model misses, and where it is looser.
 
 Being stricter is fine, since AWS documents more rules than its shapes hold. Being looser, or not knowing a member, is
 what this finds.
@@ -40,7 +40,7 @@ def service_shapes(service: str, version: str) -> dict[str, Any]:
 
 
 def reachable(shapes: Mapping[str, Any], name: str, seen: set[str] | None = None) -> set[str]:
-    """The names of all shapes that an input can hold."""
+    """The names of all shapes that an input can contain."""
     seen = set() if seen is None else seen
     if name not in seen:
         seen.add(name)
@@ -90,7 +90,7 @@ class Walk:
             yield from self._string(shape, ours, path)
 
     def _resolved(self, ours: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The schema itself: behind a reference, and of several forms the first, which is the one that is sent."""
+        """The schema behind a reference; of several alternatives the first, which is the one that is sent."""
         if "$ref" in ours:
             target = self.schema["$defs"][ours["$ref"].rpartition("/")[2]]
             return {**target, **{key: value for key, value in ours.items() if key != "$ref"}}

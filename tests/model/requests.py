@@ -1,4 +1,4 @@
-"""Builders of requests with one obvious default each, and what the models and rules say about a request."""
+"""Builders of requests with one obvious default each, and the problems and warnings of a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = {"emr_serverless": EMR, "batch": BATCH}
 
 
 def emr(**fields: Any) -> dict[str, Any]:
-    """A Spark run as a spec gives it, with `fields` on top."""
+    """A Spark run as a spec writes it, with these fields added."""
     return {
         "applicationId": "00f1k2sd0vgq8u09",
         "executionRoleArn": "arn:aws:iam::123456789012:role/emr-jobs",
@@ -31,7 +31,7 @@ def emr(**fields: Any) -> dict[str, Any]:
 
 
 def batch(**fields: Any) -> dict[str, Any]:
-    """A job as a spec gives it, with `fields` on top."""
+    """A job as a spec writes it, with these fields added."""
     return {"jobName": "example", "jobQueue": "HighPriority", "jobDefinition": "sleep60", **fields}
 
 
@@ -83,18 +83,18 @@ def sent(kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
-    """What is refused about a request: the rule of each place."""
+    """The rule of each path at which a request is refused."""
     form = sent(kind, request)
-    found = {remark.loc: remark.rule for remark in kind.check(form)}
+    by_loc = {remark.loc: remark.rule for remark in kind.check(form)}
     try:
         kind.model.model_validate(form)
     except ValidationError as error:
-        found |= {tuple(each["loc"]): each["type"] for each in error.errors()}
-    return found
+        by_loc |= {tuple(each["loc"]): each["type"] for each in error.errors()}
+    return by_loc
 
 
 def warnings(kind: Kind, request: dict[str, Any]) -> dict[Loc, str]:
-    """What is warned about: the rule of each place."""
+    """The rule of each path that has a warning."""
     return {remark.loc: remark.rule for remark in kind.warn(sent(kind, request))}
 
 

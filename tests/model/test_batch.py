@@ -1,4 +1,4 @@
-"""SubmitJob: what is taken, what is warned about, and dependencies on other specs."""
+"""SubmitJob: valid requests, warnings, and dependencies on other specs."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
-def test_what_aws_takes_is_taken(request_):
-    """A request that AWS takes is taken, empty values included."""
+def test_valid_requests_are_accepted(request_):
+    """A request that AWS accepts is accepted, empty values included."""
     assert not problems(BATCH, request_)
 
 
@@ -157,21 +157,21 @@ WARNED = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "place"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
-def test_what_is_odd_is_taken_with_a_warning(request_, place):
-    """What AWS documents otherwise, and takes, is a warning at its place, and no error."""
-    assert place in warnings(BATCH, request_)
+@pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
+def test_unusual_requests_give_a_warning(request_, loc):
+    """A request that AWS accepts against its documentation gives a warning at its path, not an error."""
+    assert loc in warnings(BATCH, request_)
     assert not problems(BATCH, request_)
 
 
 def test_node_ranges_share_a_namespace():
-    """A second namespace among the node ranges is refused where it stands."""
+    """A second namespace among the node ranges is refused at its path."""
     ranges = [
         {"targetNodes": nodes_, "eksPropertiesOverride": {"podProperties": {"metadata": {"namespace": namespace}}}}
         for nodes_, namespace in (("0:1", "a"), ("2:3", "a"), ("4:", "b"))
     ]
-    place = ("nodeOverrides", "nodePropertyOverrides", 2, *POD, "metadata", "namespace")
-    assert {place: "batch-nodes"} == problems(BATCH, batch(nodeOverrides={"nodePropertyOverrides": ranges}))
+    loc = ("nodeOverrides", "nodePropertyOverrides", 2, *POD, "metadata", "namespace")
+    assert {loc: "batch-nodes"} == problems(BATCH, batch(nodeOverrides={"nodePropertyOverrides": ranges}))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_node_ranges_share_a_namespace():
     ],
 )
 def test_a_usual_request_has_no_warnings(usual):
-    """A request that follows the documentation is met with silence."""
+    """A request that follows the documentation gives no warning."""
     assert not warnings(BATCH, usual)
 
 
@@ -195,8 +195,8 @@ def test_jobs_are_never_streaming():
 
 
 @pytest.mark.parametrize("odd", [[], "x", 1, None, [1], {"x": 1}, [{"x": []}], {"podProperties": {"containers": [1]}}])
-def test_rules_say_nothing_about_shapes(odd):
-    """Rules run on requests of any shape without failing: shapes are the model's to refuse."""
+def test_rules_accept_any_shape(odd):
+    """Rules run on requests of any shape without failing; the model refuses wrong shapes."""
     for field in (*BATCH.model.model_fields,):
         request = batch(**{field: odd})
         assert isinstance([*BATCH.check(request), *BATCH.warn(request), *BATCH.spec_dependencies(request)], list)
@@ -209,15 +209,15 @@ def test_rules_say_nothing_about_shapes(odd):
         assert isinstance([*BATCH.check(request), *BATCH.warn(request)], list)
 
 
-def test_text_that_is_no_unicode_is_refused():
-    """Text with half a character cannot be sent: it is refused where it stands, in keys, lists and values."""
+def test_half_a_surrogate_pair_is_refused():
+    """Half a surrogate pair cannot be sent: it is refused at its path, in keys, lists and values."""
     request = batch(parameters={"a": "\ud800", "\udfff": "b"}, containerOverrides={"command": ["a", "\udc00"]})
     expected = {("parameters", "a"), ("parameters", "\udfff"), ("containerOverrides", "command", 1)}
     assert expected == set(problems(BATCH, request))
 
 
 def test_dependencies_on_specs_are_named_in_order():
-    """The names of other specs come out in the order they are written, job ids do not."""
+    """The names of other specs are listed as written, without job ids."""
     request = depends({"spec": "b"}, {"jobId": ID}, {"spec": "a", "type": "N_TO_N"})
     expected = ["b", "a"]
     assert expected == BATCH.spec_dependencies(request)
@@ -225,7 +225,7 @@ def test_dependencies_on_specs_are_named_in_order():
 
 
 def test_specs_become_job_ids():
-    """Each named spec is replaced by its job id, in its place; the request given stays as it is."""
+    """Each named spec is replaced by its job id in the same position; the given request stays as it is."""
     request = depends({"type": "N_TO_N", "spec": "a"}, {"jobId": ID})
     expected = [{"type": "N_TO_N", "jobId": "job-a"}, {"jobId": ID}]
     assert expected == resolved(request, {"a": "job-a"})["dependsOn"]
@@ -234,12 +234,12 @@ def test_specs_become_job_ids():
 
 
 def test_a_request_without_specs_is_left_alone():
-    """Nothing to replace: the same request, `{}` and `[]` included."""
+    """Without specs to replace, the same request is returned, `{}` and `[]` included."""
     request = batch(dependsOn=[], parameters={})
     assert request is resolved(request, {})
 
 
 def test_a_spec_without_job_id_is_an_error():
-    """A name that has no job id is never sent."""
+    """A named spec without a job id is an error."""
     with pytest.raises(KeyError, match="a"):
         resolved(depends({"spec": "a"}), {})

@@ -1,4 +1,4 @@
-"""The models know every member of AWS's input shapes, and loosen none of them."""
+"""The models have every member of AWS's input shapes, and are nowhere looser."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ PATTERNS = {theirs: ours for theirs, (ours, _) in EQUIVALENT.items()}
 
 
 @pytest.mark.parametrize(("kind", "service", "version", "shape"), INPUTS)
-def test_models_hold_every_member_as_strictly(kind, service, version, shape):
-    """No member of the installed botocore's input shape is missing in the model, or looser there."""
+def test_models_are_as_strict_as_botocore(kind, service, version, shape):
+    """No member of the installed botocore's input shape is missing in the model, or looser."""
     walk = Walk(service_shapes(service, version), kind.model.model_json_schema(), PATTERNS, EXTRA)
     assert not walk.findings(shape)
 
@@ -109,7 +109,7 @@ DOCTORED = [
 
 @pytest.mark.parametrize(("change", "expected"), DOCTORED, ids=[expected for _, expected in DOCTORED])
 def test_a_change_of_the_shapes_is_named(change, expected):
-    """A member that AWS adds, and every limit it tightens, is found by its path."""
+    """A member that AWS adds, and every limit that it tightens, is reported with its path."""
     shapes = deepcopy(service_shapes("emr-serverless", "2021-07-13"))
     change(shapes)
     findings = Walk(shapes, EMR.model.model_json_schema(), PATTERNS, EXTRA).findings("StartJobRunRequest")
@@ -117,7 +117,7 @@ def test_a_change_of_the_shapes_is_named(change, expected):
 
 
 def test_a_recursive_member_is_walked_once():
-    """A shape that holds itself ends the walk, and a change inside it is still found."""
+    """A recursive shape is compared once, and a change inside it is still reported."""
     shapes = deepcopy(service_shapes("emr-serverless", "2021-07-13"))
     shapes["Configuration"]["members"]["more"] = {"shape": "Boolean"}
     findings = Walk(shapes, EMR.model.model_json_schema(), PATTERNS).findings("StartJobRunRequest")
@@ -125,8 +125,8 @@ def test_a_recursive_member_is_walked_once():
     assert expected == findings
 
 
-def test_an_open_or_undescribed_model_is_named():
-    """A model that takes unknown members, one without descriptions and one with members of its own are found."""
+def test_an_open_or_undescribed_model_is_reported():
+    """A model that accepts unknown members, lacks descriptions or has members of its own is reported."""
     shapes = {"In": {"type": "structure", "members": {"a": {"shape": "S"}}}, "S": {"type": "string"}}
     schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {}}}
     expected = ["In: unknown members are taken", "In.b: no such member", "In.a: without a description"]
@@ -150,8 +150,8 @@ def _takes(pattern: str, value: str) -> bool:
 @pytest.mark.parametrize("theirs", EQUIVALENT, ids=[ours[:20] for ours, _ in EQUIVALENT.values()])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_equivalent_patterns_take_no_more(theirs, data):
-    """Whatever one of our patterns takes, AWS's takes, too: over several lines only where an entry says so."""
+def test_equivalent_patterns_match_no_more(theirs, data):
+    """AWS's pattern matches everything that ours matches: over several lines only if an entry says so."""
     ours = EQUIVALENT[theirs][0]
     flags = re.ASCII | (re.DOTALL if ours == hints.VISIBLE else re.NOFLAG)
     sample = data.draw(st.from_regex(re.compile(ours.strip("^$"), re.ASCII), fullmatch=ours != hints.VISIBLE))
@@ -164,22 +164,22 @@ SAME = [theirs for theirs, (_, why) in EQUIVALENT.items() if not why.startswith(
 @pytest.mark.parametrize("theirs", SAME, ids=[EQUIVALENT[theirs][0][:20] for theirs in SAME])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_equivalent_patterns_take_no_less(theirs, data):
-    """Whatever AWS's pattern takes, ours takes, unless its entry says that it is stricter."""
+def test_equivalent_patterns_match_no_less(theirs, data):
+    """Our pattern matches everything that AWS's matches, unless its entry says that it is stricter."""
     sample = data.draw(st.from_regex(re.compile(theirs, re.ASCII), fullmatch=True))
     assert _takes(EQUIVALENT[theirs][0], sample)
 
 
 def test_every_equivalence_is_of_a_pattern_that_exists():
-    """An entry for a pattern that AWS no longer has is taken out."""
-    found = set[str]()
+    """Every entry is for a pattern that AWS still has."""
+    patterns = set[str]()
     for service, version, shape in [
         ("emr-serverless", "2021-07-13", "StartJobRunRequest"),
         ("batch", "2016-08-10", "SubmitJobRequest"),
     ]:
         shapes = service_shapes(service, version)
-        found |= {shapes[name].get("pattern", "") for name in reachable(shapes, shape)}
-    assert set() == set(EQUIVALENT) - found
+        patterns |= {shapes[name].get("pattern", "") for name in reachable(shapes, shape)}
+    assert set() == set(EQUIVALENT) - patterns
 
 
 def _patterns(schema: object) -> set[str]:
@@ -193,7 +193,7 @@ def _patterns(schema: object) -> set[str]:
 
 
 def test_every_pattern_has_a_hint():
-    """A value that fits no pattern gets a sentence on what would fit, whichever field it is in."""
+    """Every pattern of a request has a hint for values that do not match."""
     used = _patterns(EMR.model.model_json_schema()) | _patterns(BATCH.model.model_json_schema())
     assert set(PATTERN_HINTS) == used
     assert all(PATTERN_HINTS.values())

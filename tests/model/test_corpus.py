@@ -1,4 +1,4 @@
-"""Requests that AWS's guides and other tools send, and requests that AWS refuses."""
+"""Requests from AWS's guides and other tools, and requests that AWS refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.model.requests import KINDS, corpus, problems, sent
 
 REFUSED = {"090-cdk-all-parameters-bad-dependency-type", "077-dsf-api-props-tag-colon"}
 
-# Where each invalid case goes wrong; those not listed go wrong at several places.
+# Where each invalid case is wrong; those not listed are wrong at several paths.
 PLACES = {
     "015": ("jobDriver",),
     "061": ("executionTimeoutMinutes",),
@@ -28,26 +28,26 @@ PLACES = {
 
 @pytest.mark.parametrize("case", corpus("invalid"))
 def test_invalid_requests_are_refused(case):
-    """Every request that AWS refuses is refused, and each refusal names a place inside it."""
+    """Every request that AWS refuses is refused, each time at a path inside it."""
     kind = KINDS[case["service"]]
     request = {kind.name_field: "example", **case["request"]}
-    found = problems(kind, request)
-    assert found
-    assert all(found)
+    refused = problems(kind, request)
+    assert refused
+    assert all(refused)
     expected = PLACES.get(case["id"][:3])
-    assert expected is None or expected in found
+    assert expected is None or expected in refused
 
 
 @pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
 def test_real_requests_are_accepted(case):
-    """Every request that AWS accepted is accepted, but for the two that break a hard rule."""
+    """Every request that AWS accepted is accepted, except the two that break a hard rule."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
     assert (case["id"] in REFUSED) == bool(problems(kind, case["request"]))
 
 
 @pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
 def test_real_requests_stay_as_they_are(case):
-    """Forms and rules change nothing in the request they are given, and what is sent holds every field as given."""
+    """Forms and rules do not change the request, and every field is sent as given."""
     kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
     request = deepcopy(case["request"])
     form = sent(kind, kind.from_spec(request))

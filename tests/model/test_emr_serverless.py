@@ -1,4 +1,4 @@
-"""StartJobRun: what is taken, what is warned about, and what is sent."""
+"""StartJobRun: valid requests, warnings, and the request as sent."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("request_", [case[1] for case in TAKEN], ids=[case[0] for case in TAKEN])
-def test_what_aws_takes_is_taken(request_):
-    """A request that AWS takes is taken, empty values included."""
+def test_valid_requests_are_accepted(request_):
+    """A request that AWS accepts is accepted, empty values included."""
     assert not problems(EMR, request_)
 
 
@@ -85,33 +85,33 @@ WARNED = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "place"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
-def test_what_is_odd_is_taken_with_a_warning(request_, place):
-    """What AWS documents otherwise, and takes, is a warning at its place, and no error."""
-    assert place in warnings(EMR, request_)
+@pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
+def test_unusual_requests_give_a_warning(request_, loc):
+    """A request that AWS accepts against its documentation gives a warning at its path, not an error."""
+    assert loc in warnings(EMR, request_)
     assert not problems(EMR, request_)
 
 
 def test_a_usual_request_has_no_warnings():
-    """A request that follows the documentation is met with silence."""
+    """A request that follows the documentation gives no warning."""
     assert not warnings(EMR, log_types(SPARK_DRIVER=["STDOUT"], HIVE_DRIVER=["TEZ_AM"]))
 
 
-def test_only_streaming_runs_go_on_until_stopped():
-    """The mode alone says whether a run ends by itself; absent, it does."""
+def test_only_streaming_runs_are_streaming():
+    """Only mode STREAMING makes a run continue until it is stopped."""
     assert EMR.is_streaming(emr(mode="STREAMING"))
     assert not EMR.is_streaming(emr(mode="BATCH"))
     assert not EMR.is_streaming(emr())
 
 
-def test_no_spec_is_named_inside_a_run():
-    """A run refers to no other spec; gates are outside the request."""
+def test_a_run_names_no_other_spec():
+    """A StartJobRun request names no other spec."""
     assert not EMR.spec_dependencies(emr())
 
 
 @pytest.mark.parametrize("odd", [[], "x", 1, None, {"logTypes": [1]}, {"sparkSubmit": 1}])
-def test_rules_say_nothing_about_shapes(odd):
-    """Rules run on requests of any shape without failing: shapes are the model's to refuse."""
+def test_rules_accept_any_shape(odd):
+    """Rules run on requests of any shape without failing; the model refuses wrong shapes."""
     for field in (*EMR.model.model_fields,):
         request = emr(**{field: odd})
         assert isinstance(EMR.check(request), list)
@@ -121,8 +121,8 @@ def test_rules_say_nothing_about_shapes(odd):
         assert isinstance([*EMR.check(request), *EMR.warn(request)], list)
 
 
-def test_what_is_sent_carries_token_and_tags():
-    """The model is of the request as sent: with our token, and our two tags beside the user's."""
+def test_the_sent_request_has_token_and_tags():
+    """The request as sent has our token and our two tags in addition to the user's."""
     form = sent(EMR, emr(tags={"team": "growth"}))
     expected = {"team": "growth", "reconciler:token": "r1-0", "reconciler:spec": "p/t/n"}
     assert expected == form["tags"]

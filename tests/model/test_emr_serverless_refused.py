@@ -1,4 +1,4 @@
-"""StartJobRun: what AWS refuses."""
+"""StartJobRun: invalid requests."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "place"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_what_aws_refuses_is_refused_at_its_place(request_, place):
-    """A request that AWS refuses is refused, at the member that is wrong."""
-    assert place in problems(EMR, request_)
+@pytest.mark.parametrize(("request_", "loc"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+def test_invalid_requests_are_refused_at_their_path(request_, loc):
+    """A request that AWS refuses is refused at the path that is wrong."""
+    assert loc in problems(EMR, request_)

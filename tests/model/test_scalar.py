@@ -1,4 +1,4 @@
-"""Scalars that keep the text they were written as."""
+"""Scalars that keep their text."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from tests.model.requests import BATCH, batch, sent
     ],
 )
 def test_every_scalar_has_its_text(value, text):
-    """The text is the one it was written as; what is no scalar has none."""
+    """A scalar has its text as written; a mapping or list has none."""
     assert text == source_text(value)
 
 
 def test_a_number_keeps_its_text_when_copied():
-    """The text survives copies and pickles, and the number is the number."""
+    """The text survives copying and pickling, and the number stays equal."""
     number = SourceFloat("0.60")
     for each in (copy.deepcopy(number), pickle.loads(pickle.dumps(number))):
         expected = ("0.60", 0.6)
         assert expected == (each.source, each)
 
 
-def test_a_number_needs_a_number():
-    """Text that is no number makes none."""
+def test_other_text_is_no_number():
+    """Text that is not a number raises ValueError."""
     with pytest.raises(ValueError, match="could not convert"):
         SourceFloat("eight")
 
 
 @pytest.mark.parametrize("value", [SourceFloat("1.10"), Unquoted("on")])
-def test_no_model_takes_them_for_text(value):
-    """Where AWS wants text, a scalar without quotes is an error, never a conversion."""
+def test_no_model_reads_them_as_strings(value):
+    """An unquoted scalar for a string field is an error, never converted."""
     with pytest.raises(ValidationError):
         BATCH.model.model_validate(sent(BATCH, batch(parameters={"a": value})))

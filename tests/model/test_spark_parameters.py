@@ -1,4 +1,4 @@
-"""Spark's options: a mapping becomes the one string AWS takes, and a string is shown as single settings."""
+"""Spark's options: a mapping becomes the one string that AWS takes, and a string is shown as single settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rendered(parameters: Any) -> str:
 
 
 def remarks(parameters: Any) -> dict[Any, str]:
-    """What is wrong with a mapping, by place below the parameters."""
+    """The problems of a mapping, by path below the parameters."""
     with pytest.raises(RequestProblems) as raised:
         EMR.from_spec(spark(sparkSubmitParameters=parameters))
     assert {PARAMETERS} == {remark.loc[:3] for remark in raised.value.remarks}
@@ -35,7 +35,7 @@ def remarks(parameters: Any) -> dict[Any, str]:
 
 
 def shown(parameters: str, **fields: Any) -> dict[str, Any]:
-    """The driver as people compare it."""
+    """The driver as diffs show it."""
     driver: dict[str, Any] = EMR.for_display(spark(sparkSubmitParameters=parameters, **fields))["jobDriver"][
         "sparkSubmit"
     ]
@@ -43,7 +43,7 @@ def shown(parameters: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_mapping_becomes_the_string():
-    """Options come by name, settings by key, lists joined with commas, flags bare."""
+    """Options are sorted by name, settings by key; lists are joined with commas, flags have no value."""
     expected = (
         "--class com.acme.Main --conf spark.driver.cores=2 --conf spark.executor.memory=8g --executor-cores 4 "
         "--jars s3://b/a.jar,s3://b/b.jar --py-files s3://b/x.py --verbose"
@@ -63,14 +63,14 @@ def test_a_mapping_becomes_the_string():
 
 
 def test_a_string_stays_as_it_is():
-    """A string is the user's own: the very request comes back."""
+    """A string is left alone: the same request is returned."""
     request = spark(sparkSubmitParameters="--conf  b=1   --conf a=2")
     assert request is EMR.from_spec(request)
     assert emr() == EMR.from_spec(emr())
 
 
 def test_settings_keep_the_text_they_were_written_as():
-    """Plain scalars of `conf` keep their source text, whatever YAML takes them for."""
+    """Plain scalars of `conf` keep their text, whatever YAML reads them as."""
     expected = "--conf a=0.60 --conf b=on --conf c=1e3 --conf d=true --conf e= --conf f=7"
     conf = {
         "a": SourceFloat("0.60"),
@@ -84,7 +84,7 @@ def test_settings_keep_the_text_they_were_written_as():
 
 
 def test_words_with_spaces_and_quotes_are_quoted():
-    """A word that a splitter would take apart is quoted, and one that is only unusual is not."""
+    """A word that a shell would split is quoted, and one that is only unusual is not."""
     expected = """--archives s3://b/e.tar.gz#env --conf 'x=-Da=1 -Db=2' --conf 'y="q"' --name ''"""
     conf = {"x": "-Da=1 -Db=2", "y": '"q"'}
     assert expected == rendered({"archives": ["s3://b/e.tar.gz#env"], "conf": conf, "name": ""})
@@ -96,7 +96,7 @@ def test_words_with_spaces_and_quotes_are_quoted():
     name=st.text(max_size=20),
 )
 def test_splitting_gives_every_word_back(conf: dict[str, str], name: str):
-    """A POSIX splitter gives back exactly the words, in an order that the order of the keys does not change."""
+    """Splitting the string as a POSIX shell gives exactly the words, in an order independent of the keys' order."""
     expected = [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")] + ["--name", name]
     text = rendered({"name": name, "conf": conf})
     assert expected == shlex.split(text)
@@ -133,20 +133,20 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("parameters", "place", "message"), WRONG, ids=[str(case[0]) for case in WRONG])
-def test_what_cannot_be_rendered_is_named(parameters, place, message):
-    """A mapping that says nothing, or something spark-submit does not know, is an error at its place."""
-    assert message in remarks(parameters)[place]
+@pytest.mark.parametrize(("parameters", "loc", "message"), WRONG, ids=[str(case[0]) for case in WRONG])
+def test_invalid_mappings_are_refused(parameters, loc, message):
+    """A mapping that is empty or has something that spark-submit does not support is an error at its path."""
+    assert message in remarks(parameters)[loc]
 
 
-def test_all_problems_come_together():
-    """Two options and a setting that are wrong are three problems."""
+def test_all_problems_are_reported_together():
+    """Two wrong options and a wrong setting are three problems."""
     expected = {("clas",), ("conf", "a b"), ("jars", 0)}
     assert expected == set(remarks({"clas": "X", "conf": {"a b": 1}, "jars": [True]}))
 
 
 def test_the_request_given_stays_as_it_is():
-    """Rendering and showing make new requests."""
+    """Rendering and displaying do not change the given request."""
     request = spark(sparkSubmitParameters={"conf": {"a": "b"}})
     before = deepcopy(request)
     EMR.for_display(EMR.from_spec(request))
@@ -154,7 +154,7 @@ def test_the_request_given_stays_as_it_is():
 
 
 def test_a_string_is_shown_as_single_settings():
-    """Settings stand below `conf`, other options below `parameters`, in the place of the string."""
+    """Settings are shown below `conf`, other options below `parameters`, instead of the string."""
     expected = {
         "entryPoint": "s3://bucket/pi.py",
         "conf": {"spark.executor.memory": "8g", "spark.x": "a=b c"},
@@ -168,14 +168,14 @@ def test_a_string_is_shown_as_single_settings():
 
 
 def test_repeated_settings_stay_visible():
-    """A setting or an option given twice has both its values, in order."""
+    """A setting or an option that is given twice shows both values, in order."""
     expected = {"conf": {"a": ["1", "2"], "b": "3"}, "parameters": {"--jars": ["x", "y,z"], "--class": "C"}}
     driver = shown("--conf a=1 --conf b=3 --conf a=2 --jars x --class C --jars y,z")
     assert expected == {key: driver[key] for key in expected}
 
 
 def test_unknown_options_are_shown():
-    """An option that Spark may have and we do not know takes the next word, or none before another option."""
+    """An unknown option takes the next word as its value, unless that is an option."""
     expected = {"--new": "value", "--bare": True, "--last": True}
     assert expected == shown("--new value --bare --last")["parameters"]
     assert "conf" not in shown("--new value")
@@ -184,19 +184,19 @@ def test_unknown_options_are_shown():
 @pytest.mark.parametrize(
     "text", ["it's", "local.py --class X", "--conf nothing", "--conf", "--class", "-x 1", "-- x", "--=x"]
 )
-def test_what_is_no_list_of_options_is_shown_whole(text):
-    """A string that cannot be taken apart is shown as it is: nothing is left out."""
+def test_other_strings_are_shown_whole(text):
+    """A string that is not a list of options is shown as it is."""
     assert text == shown(text)["sparkSubmitParameters"]
 
 
 def test_a_run_without_spark_is_shown_as_it_is():
-    """Nothing to take apart: the same request."""
+    """Without Spark parameters the same request is returned."""
     request = emr(jobDriver={"hive": {"query": "q"}})
     assert request is EMR.for_display(request)
 
 
 def test_editors_are_offered_both_forms():
-    """The JSON Schema takes the string and a mapping of every option, each closed and described."""
+    """The JSON Schema accepts the string and a closed mapping of every option."""
     field = EMR.model.model_json_schema()["$defs"]["SparkSubmit"]["properties"]["sparkSubmitParameters"]
     text, mapping = field["anyOf"]
     expected = sorted(OPTIONS)
@@ -207,6 +207,6 @@ def test_editors_are_offered_both_forms():
 
 
 def test_settings_of_nothing_are_nothing():
-    """An empty string has no options."""
+    """An empty string has no settings and no options."""
     expected: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     assert expected == taken_apart("")

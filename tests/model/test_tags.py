@@ -1,4 +1,4 @@
-"""Tags: how many are the user's, and which names are not."""
+"""Tags: the limit for users, and the reserved keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.model.requests import BATCH, EMR, batch, emr, sent
 
 @pytest.mark.parametrize(("kind", "request_"), [(EMR, emr()), (BATCH, batch())], ids=["emr", "batch"])
 def test_the_message_says_how_many_are_left(kind, request_):
-    """Too many tags: the message counts ours, and says how many may be the user's."""
+    """The message about too many tags counts ours, and says how many the user may have."""
     form = sent(kind, {**request_, "tags": {f"k{number}": "v" for number in range(49)}})
     with pytest.raises(ValidationError) as raised:
         kind.model.model_validate(form)
@@ -22,8 +22,8 @@ def test_the_message_says_how_many_are_left(kind, request_):
     assert "at most 48 can be yours" in error["msg"]
 
 
-def test_our_prefix_is_not_the_users():
-    """A user's tag under our prefix is refused at its key; others, and odd shapes, are not."""
+def test_our_prefix_is_reserved():
+    """A user's tag with our prefix is refused at its key; other tags and wrong shapes are not."""
     problems = user_tag_problems(emr(tags={"reconciler:token": "x", "team": "reconciler:x", "reconciler": "y"}))
     expected = [(("tags", "reconciler:token"), "reserved-tag")]
     assert expected == [(problem.loc, problem.rule) for problem in problems]
@@ -32,7 +32,7 @@ def test_our_prefix_is_not_the_users():
 
 
 @pytest.mark.parametrize("kind", [EMR, BATCH], ids=["emr", "batch"])
-def test_editors_are_told_what_is_left(kind):
-    """The JSON Schema, for those who write specs, allows 48 tags."""
+def test_the_json_schema_allows_48_tags(kind):
+    """The JSON Schema, which is for specs, allows 48 tags."""
     expected = 48
     assert expected == kind.model.model_json_schema()["properties"]["tags"]["maxProperties"]

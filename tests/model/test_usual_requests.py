@@ -1,4 +1,4 @@
-"""Requests in the shapes in which workflow engines, command lines and scripts send them: all of them are taken."""
+"""Requests as workflow engines, command lines and scripts send them: all of them are accepted."""
 
 from __future__ import annotations
 
@@ -105,15 +105,15 @@ REQUESTS = JOBS | RUNS
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_usual_request_is_taken_without_a_word(name):
-    """What such programs send is neither refused nor warned about."""
+def test_a_usual_request_is_accepted_without_warning(name):
+    """A request as such programs send it is neither refused nor warned about."""
     request = REQUESTS[name]
     kind = kind_of(request)
     assert not problems(kind, request)
     assert not warnings(kind, request)
 
 
-def test_both_kinds_are_here():
-    """The requests are told apart by their fields."""
+def test_both_kinds_are_covered():
+    """The requests cover both kinds."""
     assert {BATCH} == {kind_of(request) for request in JOBS.values()}
     assert {EMR} == {kind_of(request) for request in RUNS.values()}

@@ -38,7 +38,7 @@ spec:
 
 
 def batch(name: str = "job", policy: str = "", request: str = "") -> str:
-    """A Batch spec; `policy` and `request` are more lines of its `spec:` and of its request, indented by this."""
+    """A Batch spec; `policy` and `request` are additional lines of its `spec:` and of its request, indented here."""
     text = BATCH.replace("NAME", name).replace("spec:\n", "spec:\n" + _indented(policy, 2))
     return text + _indented(request, 4)
 
@@ -61,19 +61,19 @@ def load(root: Path, **options: Any) -> loading.Loaded:
 
 
 def problems(root: Path, **options: Any) -> list[str]:
-    """What `load` finds wrong, as ``path:line:col: message``."""
+    """The problems that `load` reports, as ``path:line:col: message``."""
     with pytest.raises(SpecErrors) as caught:
         load(root, **options)
     return [str(problem) for problem in caught.value.problems]
 
 
 def warnings(root: Path) -> list[str]:
-    """What `load` warns of."""
+    """The warnings that `load` reports."""
     return [str(warning) for warning in load(root).warnings]
 
 
 def desired(root: Path, name: str = "job", target: str = "local") -> DesiredSpec:
-    """One spec as a target asks for it."""
+    """One spec as one target has it."""
     return load(root).specs[target][name]
 
 

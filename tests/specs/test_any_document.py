@@ -1,4 +1,4 @@
-"""Documents of any shape."""
+"""Reading documents of any shape."""
 
 import copy
 from typing import Any
@@ -38,10 +38,10 @@ POLICY = {
 }
 
 
-def places(value: Any, loc: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of everything inside a value."""
+def paths(value: Any, loc: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every node inside a value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [found for key, entry in inner for found in [(*loc, key), *places(entry, (*loc, key))]]
+    return [path for key, entry in inner for path in [(*loc, key), *paths(entry, (*loc, key))]]
 
 
 def replaced(document: Any, loc: tuple[Any, ...], value: Any) -> Any:
@@ -57,7 +57,7 @@ def replaced(document: Any, loc: tuple[Any, ...], value: Any) -> Any:
 DOCUMENTS = [wrapped(BATCH, "BatchJob"), wrapped(SPARK, "EmrServerlessJobRun")]
 for each in DOCUMENTS:
     each["spec"] = {**POLICY, **each["spec"]}
-CHANGES = [(document, loc) for document in DOCUMENTS for loc in places(document)]
+CHANGES = [(document, loc) for document in DOCUMENTS for loc in paths(document)]
 VALUES = st.recursive(
     st.one_of(
         st.none(),
@@ -78,7 +78,7 @@ VALUES = st.recursive(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(CHANGES), VALUES)
 def test_any_value_anywhere_is_read_or_refused(tmp_path, change, value):
-    """Whatever stands wherever in a spec, it loads or is a list of problems in files, never anything else."""
+    """With any value at any path, a spec loads or raises SpecErrors, and nothing else."""
     document, loc = change
     root = write(tmp_path, {"a.json": dumped(replaced(document, loc, value))})
     problems: tuple[Problem, ...] = ()

@@ -1,4 +1,4 @@
-"""What git says about the checkout, in real repositories."""
+"""Reading the checkout, in real git repositories."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from reconciler.specs.git import actor, read_checkout, run_git
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Runs git as somebody with a name, and returns what it prints."""
+    """Runs git with a user's name, and returns its output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,
@@ -25,7 +25,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit(folder: Path, message: str) -> str:
-    """An empty commit, by its id."""
+    """Makes an empty commit, and returns its id."""
     git(folder, "commit", "-q", "--allow-empty", "-m", message)
     return git(folder, "rev-parse", "HEAD")
 
@@ -46,12 +46,12 @@ def test_outside_git_there_is_no_check(tmp_path, monkeypatch):
 
 
 def test_before_the_first_commit_there_is_no_check(repository):
-    """A repository without a commit has nothing to compare."""
+    """A repository without a commit has no commit to check."""
     assert Checkout() == read_checkout(repository, [])
 
 
 def test_a_repository_without_a_git_program_is_an_error(repository, monkeypatch):
-    """A check is due and cannot be made: that is said, never passed over. In a folder below it too."""
+    """In a repository, and in a folder below it, a missing git program is an error: the check is never skipped."""
     commit(repository, "one")
     (repository / "jobs").mkdir()
     monkeypatch.setenv("PATH", "")
@@ -61,14 +61,14 @@ def test_a_repository_without_a_git_program_is_an_error(repository, monkeypatch)
 
 
 def test_outside_git_and_without_it_there_is_no_check(tmp_path, monkeypatch):
-    """A folder that is in no repository has nothing to compare."""
+    """Without a repository and without git there is no commit to check."""
     monkeypatch.setenv("PATH", "")
     assert Checkout() == read_checkout(tmp_path, [])
 
 
 @pytest.mark.parametrize(("name", "uncommitted"), [("new.yaml", True), ("sub/new.json", True), ("notes.txt", False)])
-def test_uncommitted_files_that_may_be_specs_are_seen(repository, name, uncommitted):
-    """A file of another kind is no spec, and a ledger beside the specs none either."""
+def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
+    """Only files that may be specs count as uncommitted changes, not a ledger beside them."""
     commit(repository, "one")
     assert not read_checkout(repository, []).uncommitted
     (repository / name).parent.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def test_uncommitted_files_that_may_be_specs_are_seen(repository, name, uncommit
 
 
 def test_contained_newer_and_diverged(repository):
-    """HEAD and what it descends from are contained, what descends from HEAD is newer, all else is unknown."""
+    """HEAD and its ancestors are contained, its descendants are newer, all others are unknown."""
     # given one, two (checked out), three on main, and a branch from one
     one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
     git(repository, "checkout", "-q", "-b", "side", one)
@@ -93,7 +93,7 @@ def test_contained_newer_and_diverged(repository):
 
 
 def test_merged_branches_are_contained(repository):
-    """What a merge brought in is contained, and a merge of HEAD with something else is newer."""
+    """The commits of a merged branch are contained, and a later merge of HEAD is newer."""
     base = commit(repository, "base")
     git(repository, "checkout", "-q", "-b", "side")
     side = commit(repository, "side")
@@ -109,15 +109,15 @@ def test_merged_branches_are_contained(repository):
 
 
 def test_a_shallow_clone_does_not_guess(repository, tmp_path):
-    """Commits beyond the cut are unknown."""
+    """In a shallow clone, commits beyond the boundary are unknown."""
     one, two = commit(repository, "one"), commit(repository, "two")
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", "clone")
     checkout = read_checkout(tmp_path / "clone", [one, two])
     assert {one: Ancestry.UNKNOWN, two: Ancestry.CONTAINED} == checkout.ancestry
 
 
-def test_variables_of_git_do_not_lead_elsewhere(repository, tmp_path, monkeypatch):
-    """What a hook's environment says about another repository is not about this one."""
+def test_git_variables_do_not_select_another_repository(repository, tmp_path, monkeypatch):
+    """GIT_DIR and similar variables of a hook do not select another repository."""
     one = commit(repository, "one")
     other = tmp_path / "other"
     other.mkdir()
@@ -127,7 +127,7 @@ def test_variables_of_git_do_not_lead_elsewhere(repository, tmp_path, monkeypatc
 
 
 def test_a_repository_that_git_refuses_is_an_error(repository):
-    """Where a check is due and cannot be made, nothing goes on."""
+    """A repository that git refuses to read stops the command."""
     commit(repository, "one")
     (repository / ".git" / "config").write_text("[core\n")
     with pytest.raises(ReconcilerError, match="git cannot read the checkout"):
@@ -135,7 +135,7 @@ def test_a_repository_that_git_refuses_is_an_error(repository):
 
 
 def test_a_history_that_git_cannot_list_is_an_error(repository):
-    """A damaged history is never taken for an unrelated one."""
+    """A damaged history is an error, never an unknown ancestry."""
     one, two, three = (commit(repository, message) for message in ("one", "two", "three"))
     git(repository, "checkout", "-q", "--detach", one)
     (repository / ".git" / "objects" / two[:2] / two[2:]).unlink()
@@ -143,8 +143,8 @@ def test_a_history_that_git_cannot_list_is_an_error(repository):
         read_checkout(repository, [three])
 
 
-def test_who_does_this(repository, tmp_path, monkeypatch):
-    """GitHub's person, else git's, else the account's."""
+def test_the_actor(repository, tmp_path, monkeypatch):
+    """The actor is GitHub's, else git's user, else the local account."""
     git(repository, "config", "user.email", "ops@example.org")
     assert "octo" == actor({"GITHUB_ACTOR": "octo"}, repository)
     assert "ops@example.org" == actor({"GITHUB_ACTOR": ""}, repository)
@@ -154,7 +154,7 @@ def test_who_does_this(repository, tmp_path, monkeypatch):
 
 
 def test_programs_that_a_checkout_names_are_not_run(repository, tmp_path):
-    """A file watcher and hooks in the settings of a repository are for its own people: reading it runs none of them."""
+    """Reading a checkout runs no file watcher and no hook that its settings name."""
     one = commit(repository, "one")
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-$(basename $0)\n")
@@ -180,7 +180,7 @@ def test_programs_that_a_checkout_names_are_not_run(repository, tmp_path):
 
 
 def test_names_in_any_encoding(repository):
-    """File names and people whose bytes are no UTF-8 are no reason to stop."""
+    """File names and user names that are not UTF-8 are no error."""
     commit(repository, "one")
     git(repository, "config", "core.quotePath", "false")
     try:
@@ -194,8 +194,8 @@ def test_names_in_any_encoding(repository):
 
 
 @pytest.mark.parametrize("damage", ["a worktree that was pruned", "no HEAD"])
-def test_a_repository_that_git_no_longer_knows_is_an_error(repository, damage):
-    """Where a check was possible before and is not now, nothing goes on as if there were no git."""
+def test_a_damaged_repository_is_an_error(repository, damage):
+    """A repository that git no longer accepts is an error, not a folder outside git."""
     commit(repository, "one")
     if damage == "no HEAD":
         (repository / ".git" / "HEAD").unlink()
@@ -208,8 +208,8 @@ def test_a_repository_that_git_no_longer_knows_is_an_error(repository, damage):
             read_checkout(folder, [])
 
 
-def test_a_git_that_does_not_answer(repository, tmp_path, monkeypatch):
-    """A git that waits for something is ended, and that is said."""
+def test_git_has_a_timeout(repository, tmp_path, monkeypatch):
+    """A git process that hangs is ended with an error."""
     commit(repository, "one")
     (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "git").chmod(0o755)
@@ -218,8 +218,8 @@ def test_a_git_that_does_not_answer(repository, tmp_path, monkeypatch):
         run_git(repository, "status", timeout=0.2)
 
 
-def test_git_asks_nobody(repository):
-    """A remote that wants a password gets none: nothing is asked, on no terminal and by no program."""
+def test_git_never_prompts(repository):
+    """Git asks for no password, neither on a terminal nor with a program."""
     git(repository, "config", "core.askPass", "/bin/echo")
     asked = run_git(repository, "credential", "fill", stdin="protocol=https\nhost=example.org\n\n")
     assert 0 != asked.returncode
@@ -227,8 +227,8 @@ def test_git_asks_nobody(repository):
 
 
 @pytest.mark.parametrize("reference", ["refs/heads/-x", "refs/heads/\u202ename", "refs/tags/HEAD", "refs/heads/HEAD"])
-def test_odd_references_change_nothing(repository, reference):
-    """What references are called has no meaning here."""
+def test_reference_names_do_not_matter(repository, reference):
+    """A branch or tag with an odd name does not change what is read."""
     one, two = commit(repository, "one"), commit(repository, "two")
     git(repository, "update-ref", reference, one)
     checkout = read_checkout(repository, [one, two])

@@ -1,4 +1,4 @@
-"""Real requests, wrapped as specs."""
+"""Reading real requests as specs."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ NAMES = {"EmrServerlessJobRun": "name", "BatchJob": "jobName"}
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    """The requests of one file of the corpus; none where it is not here."""
+    """The requests of one file of the corpus; none if it is missing."""
     path = CORPUS / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not INVALID, reason="the corpus is not here")
 
 
 def escaped(value: Any) -> Any:
-    """A value in which nothing is a placeholder."""
+    """A value with every ``${`` escaped."""
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, dict):
@@ -37,13 +37,13 @@ def escaped(value: Any) -> Any:
 
 
 def without_token(row: dict[str, Any]) -> dict[str, Any]:
-    """A row's request without the field that is the reconciler's."""
+    """A row's request without the client token."""
     return {key: value for key, value in row["request"].items() if key != "clientToken"}
 
 
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_valid_requests_load_unchanged(tmp_path, scheduled):
-    """Every real request is a spec whose request is that request, field for field and in its order."""
+    """Every real request loads as a spec with that request, field for field in the same order."""
     # given each of them as a spec of one project
     files = {}
     for number, (row, kind) in enumerate(VALID):
@@ -62,16 +62,16 @@ def test_valid_requests_load_unchanged(tmp_path, scheduled):
         assert json.dumps(escaped(expected) if scheduled else expected) == json.dumps(request), row["id"]
 
 
-def test_invalid_requests_are_refused_with_a_place(tmp_path):
-    """Every request that AWS refuses is a problem inside the request of its own file."""
+def test_invalid_requests_are_refused_at_a_location(tmp_path):
+    """Every request that AWS refuses is a problem inside the request of its file."""
     files = {
         f"n{number}.json": dumped(wrapped(escaped(row["request"]), KINDS[row["service"]], f"n{number}"))
         for number, row in enumerate(INVALID)
     }
     with pytest.raises(SpecErrors) as caught:
         load(write(tmp_path, files))
-    places = {problem.path: problem for problem in caught.value.problems}
-    assert set(files) == set(places)
+    by_path = {problem.path: problem for problem in caught.value.problems}
+    assert set(files) == set(by_path)
     for problem in caught.value.problems:
         assert problem.line >= 7, str(problem)  # where the request begins
         assert "spec.request" in problem.message

@@ -1,4 +1,4 @@
-"""Finding files and reading their text."""
+"""Listing the files of a project and reading their text."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ NOBODY = 65534
 
 @contextmanager
 def as_somebody_else():
-    """Permissions do not stop the superuser, so tests of them run as nobody where they can."""
+    """Permissions do not stop the superuser, so tests of them run as nobody if possible."""
     if os.geteuid() != 0:
         yield
         return
@@ -33,7 +33,7 @@ def as_somebody_else():
 
 @pytest.fixture
 def open_root():
-    """A folder that everybody can reach, which those of pytest are not."""
+    """A folder that every user can reach, unlike those of pytest."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -55,7 +55,7 @@ def open_root():
     ],
 )
 def test_patterns(pattern, path, expected):
-    """Stars, question marks, sets, depths and alternatives name files as in a shell."""
+    """Stars, question marks, sets, depths and alternatives match files as in a shell."""
     assert expected == any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern))
 
 
@@ -71,31 +71,31 @@ def test_patterns(pattern, path, expected):
     ],
 )
 def test_folders_that_cannot_hold_a_match_are_not_read(pattern, folder, expected):
-    """A pattern says which folders are worth looking into."""
+    """Only folders that can contain a match are walked."""
     assert expected == any(may_hold(segments, tuple(folder.split("/"))) for segments in expanded(pattern))
 
 
 @pytest.mark.parametrize("pattern", ["", "/a", "../a", "a/../b", "a/", "{a,}", "{a,b}" * 20])
-def test_patterns_that_are_none(pattern):
-    """A pattern is relative, stays inside the project, names files and does not stand for thousands."""
+def test_invalid_patterns(pattern):
+    """A pattern that is absolute, leaves the project, matches no file or expands to thousands is invalid."""
     with pytest.raises(ValueError, match="pattern"):
         expanded(pattern)
 
 
 def test_hidden_files_and_the_project_file_are_skipped(tmp_path):
-    """What begins with a dot is not a spec, nor is reconciler.yaml at the root."""
+    """Hidden files and reconciler.yaml in the project folder are not specs."""
     files = {".a.yaml": "x", ".b/c.yaml": "x", "d/.e/f.yaml": "x", "notes.txt": "x", "g.yml": batch("g")}
     assert ["g"] == list(load(write(tmp_path, files)).specs["local"])
 
 
-def test_a_project_file_further_down_is_no_spec(tmp_path):
-    """Another project inside a project is an error, not silence."""
+def test_a_project_file_in_a_subfolder_is_an_error(tmp_path):
+    """A project inside a project is an error."""
     (line,) = problems(write(tmp_path, {"sub/reconciler.yaml": PROJECT}))
     assert line.startswith("sub/reconciler.yaml:2:7: kind: a Project is allowed only in reconciler.yaml")
 
 
-def test_links_inside_the_project_are_followed(tmp_path):
-    """A link to a file or folder of the project is what it leads to."""
+def test_symlinks_inside_the_project_are_followed(tmp_path):
+    """A symlink to a file or folder of the project is read as its target."""
     root = write(tmp_path, {".versions/2/a.yaml": batch("a"), ".versions/2/deep/b.yaml": batch("b")})
     (root / "a.yaml").symlink_to(".versions/2/a.yaml")
     (root / "deep").symlink_to(".versions/2/deep")
@@ -103,8 +103,8 @@ def test_links_inside_the_project_are_followed(tmp_path):
     assert 1 == load(root, only_paths=[root / "deep" / "b.yaml"]).count
 
 
-def test_links_that_leave_the_project_are_errors(tmp_path):
-    """What is not under review here is not read: neither files, nor folders that could hold specs."""
+def test_symlinks_out_of_the_project_are_errors(tmp_path):
+    """Symlinks to files or folders outside the project are errors and are not read."""
     write(tmp_path / "other", {"x.yaml": batch("x")})
     root = write(tmp_path / "project", {"a.yaml": batch("a")})
     (root / "b.yaml").symlink_to(tmp_path / "other" / "x.yaml")
@@ -120,29 +120,29 @@ def test_links_that_leave_the_project_are_errors(tmp_path):
     ] == problems(root)
 
 
-def test_what_is_no_regular_file_is_an_error(tmp_path):
-    """A pipe is refused without waiting for somebody to write into it."""
+def test_a_pipe_is_an_error(tmp_path):
+    """A pipe is refused without waiting for a writer."""
     root = write(tmp_path)
     os.mkfifo(root / "a.yaml")
     assert ["a.yaml:1:1: not a regular file"] == problems(root)
 
 
-def test_what_cannot_be_read_is_an_error(open_root):
-    """A file or folder without permission is never taken for none."""
+def test_unreadable_files_and_folders_are_errors(open_root):
+    """A file or folder without permission is an error, never ignored."""
     root = write(open_root, {"a.yaml": batch("a"), "b/c.yaml": batch("c")})
     (root / "a.yaml").chmod(0)
     (root / "b").chmod(0)
     with as_somebody_else():
-        found = problems(root)
+        lines = problems(root)
     (root / "b").chmod(0o755)
     assert [
         "a.yaml:1:1: cannot read this file: permission denied",
         "b:1:1: cannot read this folder: permission denied",
-    ] == found
+    ] == lines
 
 
 def test_a_file_of_more_than_1_mib_is_an_error(tmp_path):
-    """A spec is never that large."""
+    """A file larger than 1 MiB is an error."""
     text = batch("a")
     files = {"a.yaml": text + "#" * (MOST_BYTES - len(text)), "b.yaml": "#" * (MOST_BYTES + 1)}
     assert ["b.yaml:1:1: larger than 1 MiB: split the file"] == problems(write(tmp_path, files))
@@ -156,15 +156,15 @@ ENCODINGS = {
 }
 
 
-@pytest.mark.parametrize(("content", "place"), ENCODINGS.values(), ids=ENCODINGS)
-def test_other_encodings_are_errors(tmp_path, content, place):
-    """A file is UTF-8; what is not has its place."""
+@pytest.mark.parametrize(("content", "location"), ENCODINGS.values(), ids=ENCODINGS)
+def test_other_encodings_are_errors(tmp_path, content, location):
+    """A file that is not UTF-8 is an error at the first wrong byte."""
     (line,) = problems(write(tmp_path, {"a.yaml": content}))
-    assert line.startswith(f"a.yaml:{place}: ")
+    assert line.startswith(f"a.yaml:{location}: ")
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path):
-    """Editors on Windows write one; columns count from after it."""
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    """A byte order mark, as editors on Windows write it, is skipped; columns count after it."""
     assert 1 == load(write(tmp_path, {"a.yaml": b"\xef\xbb\xbf" + batch().encode()})).count
     (line,) = problems(write(tmp_path, {"a.yaml": b"\xef\xbb\xbfa: 1\n"}))
     assert line.startswith("a.yaml:1:1: ")
@@ -172,7 +172,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
 
 @pytest.mark.parametrize("name", [b"a\xff.yaml", b"a\nb.yaml", b"a\x1b[31m.yaml"])
 def test_file_names_that_cannot_be_printed_are_errors(tmp_path, name):
-    """A name that is not text can be neither shown nor recorded."""
+    """A file name with control characters or invalid bytes is an error."""
     root = write(tmp_path)
     try:
         (root / os.fsdecode(name)).write_text(batch())
@@ -184,7 +184,7 @@ def test_file_names_that_cannot_be_printed_are_errors(tmp_path, name):
 
 
 def test_the_project_folder(tmp_path):
-    """The folder asked for, else this one, else ./specs."""
+    """The project folder is the given one, else the current one, else ./specs."""
     here = write(tmp_path / "here")
     above = tmp_path / "above"
     below = write(above / "specs")
@@ -195,7 +195,7 @@ def test_the_project_folder(tmp_path):
 
 
 def test_no_project_folder(tmp_path):
-    """Without a project there is advice, and nothing is guessed."""
+    """Without a project file the error says how to give or start a project."""
     with pytest.raises(UsageError, match="reconciler init"):
         find_root(None, tmp_path)
     with pytest.raises(UsageError, match=r"no reconciler\.yaml in .*nowhere"):
@@ -203,7 +203,7 @@ def test_no_project_folder(tmp_path):
 
 
 def swapped(path: Path, make: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts something else in a file's place after it was found, just before it is opened."""
+    """Replaces a file after it was listed, just before it is opened."""
     real_open = os.open
 
     def opening(asked, flags, *more, **options):
@@ -238,16 +238,16 @@ SWAPS = {
 }
 
 
-@pytest.mark.parametrize(("make", "said"), SWAPS.values(), ids=SWAPS)
-def test_what_takes_a_files_place_is_not_read(tmp_path, monkeypatch, make, said):
-    """A file that is swapped between being found and being opened is judged as what was opened."""
+@pytest.mark.parametrize(("make", "message"), SWAPS.values(), ids=SWAPS)
+def test_a_file_replaced_before_opening_is_checked_again(tmp_path, monkeypatch, make, message):
+    """A file that is replaced between listing and opening is checked as opened."""
     root = write(tmp_path, {"a.yaml": batch("a")})
     swapped(root / "a.yaml", make, monkeypatch)
-    assert [f"a.yaml:1:1: {said}"] == problems(root)
+    assert [f"a.yaml:1:1: {message}"] == problems(root)
 
 
-def test_a_folder_that_becomes_a_link_is_not_read_through(tmp_path, monkeypatch):
-    """The same where a folder on the way to the file was swapped."""
+def test_a_folder_replaced_by_a_symlink_is_not_followed(tmp_path, monkeypatch):
+    """A folder on the path that is replaced by a symlink out of the project is not followed."""
     other = write(tmp_path / "other", {"a.yaml": batch("stolen")})
     root = write(tmp_path / "project", {"jobs/a.yaml": batch("a")})
     path = root / "jobs" / "a.yaml"
@@ -260,8 +260,8 @@ def test_a_folder_that_becomes_a_link_is_not_read_through(tmp_path, monkeypatch)
     assert ["jobs/a.yaml:1:1: symlink out of the project: its target is not part of the review"] == problems(root)
 
 
-def test_the_same_without_a_proc_file_system(tmp_path, monkeypatch):
-    """Where the system does not say where an open file is, the links on its path and the file's identity do."""
+def test_replaced_files_are_noticed_without_proc(tmp_path, monkeypatch):
+    """Without /proc the path's symlinks and the file's identity are checked."""
     monkeypatch.setattr(os, "readlink", lambda _: (_ for _ in ()).throw(OSError()))
     root = write(tmp_path, {"a.yaml": batch("a")})
     assert 1 == load(root).count
@@ -270,8 +270,8 @@ def test_the_same_without_a_proc_file_system(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, listen], ids=["pipe", "socket"])
-def test_what_is_no_regular_file_is_not_even_opened(tmp_path, monkeypatch, make):
-    """Opening a device can do something by itself; directly or by a link."""
+def test_devices_and_sockets_are_never_opened(tmp_path, monkeypatch, make):
+    """Devices and sockets, also behind symlinks, are refused without being opened."""
     root = write(tmp_path)
     monkeypatch.chdir(root)
     make(root / "a.yaml")
@@ -289,7 +289,7 @@ def test_what_is_no_regular_file_is_not_even_opened(tmp_path, monkeypatch, make)
 
 
 def test_a_project_file_outside_the_project_is_an_error(tmp_path):
-    """The project file is under review like every other: as a link it stays inside."""
+    """A project file that is a symlink out of the project is an error."""
     write(tmp_path / "other")
     root = write(tmp_path / "project", {"a.yaml": batch("a"), "files/project.yml.txt": PROJECT})
     (root / "reconciler.yaml").unlink()
@@ -301,15 +301,15 @@ def test_a_project_file_outside_the_project_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["reconciler.yaml", "nowhere", "/dev/zero"])
-def test_a_project_file_that_leads_nowhere_is_an_error(tmp_path, target):
-    """A loop, nothing, or a device: said, and nothing hangs."""
+def test_an_unreadable_project_file_is_an_error(tmp_path, target):
+    """A project file that is a symlink loop, broken or a device is an error, and nothing hangs."""
     (tmp_path / "reconciler.yaml").symlink_to(target)
     (line,) = problems(find_root(None, tmp_path))
     assert line.startswith("reconciler.yaml:1:1: ")
 
 
-def test_a_project_may_be_reached_by_a_link(tmp_path):
-    """The folder itself can be a link, as tools that follow a branch make it."""
+def test_the_project_folder_may_be_a_symlink(tmp_path):
+    """The project folder may be a symlink, as tools that sync a branch make it."""
     root = write(tmp_path / "v1", {"a.yaml": batch("a"), "b/c.yaml": batch("c")})
     (tmp_path / "current").symlink_to(root)
     assert 2 == load(tmp_path / "current").count
@@ -317,7 +317,7 @@ def test_a_project_may_be_reached_by_a_link(tmp_path):
 
 
 def test_a_file_that_grows_while_it_is_read_is_bounded(tmp_path, monkeypatch):
-    """No more is read than may be, however much there is by then."""
+    """A file that grows while it is read is read only up to the limit."""
     root = write(tmp_path, {"a.yaml": batch("a")})
     path = root / "a.yaml"
 

@@ -1,4 +1,4 @@
-"""A project with many errors, as people read them."""
+"""The golden output for a project with many errors."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def test_all_errors_of_all_files_at_once(tmp_path):
-    """Every problem of a faulty project is reported together, sorted by place, each with its line."""
+    """All problems of a project are reported together, sorted by location, each with its line."""
     # given a copy, so that nothing around this repository matters
     root = shutil.copytree(GOLDEN / "many-errors", tmp_path / "project")
     # when

@@ -32,7 +32,7 @@ KEYWORDS = {
 
 
 def accepts(part: Any, value: Any) -> bool:
-    """Whether a schema of the 2020-12 draft, of the keywords that ours uses, accepts a value."""
+    """Whether a schema of the 2020-12 draft, with the keywords that ours uses, accepts a value."""
     if isinstance(part, bool):
         return part
     assert set(part) <= KEYWORDS, set(part) - KEYWORDS
@@ -92,20 +92,20 @@ def _of_key(part: dict[str, Any], key: str) -> list[Any]:
 
 
 def test_real_requests_are_accepted():
-    """Every real request as a spec is what the schema allows."""
+    """The schema accepts every real request as a spec."""
     for row, kind in VALID:
         assert accepts(SCHEMA, wrapped(without_token(row), kind)), row["id"]
 
 
 def test_most_invalid_requests_are_refused():
-    """What a schema can state it refuses; rules between fields are for validate."""
+    """The schema refuses most invalid requests; only validate can check rules between fields."""
     kinds = {"emr_serverless": "EmrServerlessJobRun", "batch": "BatchJob"}
     accepted = [row["id"] for row in INVALID if accepts(SCHEMA, wrapped(row["request"], kinds[row["service"]]))]
     assert len(accepted) <= len(INVALID) / 3, accepted
 
 
 def test_the_scaffold_is_accepted_and_carries_the_schema(tmp_path):
-    """What `init` writes fits the schema that it writes beside it."""
+    """The schema that `init` writes accepts the files that it writes."""
     files = init(tmp_path / "p", "p")
     documents = [d.value for path in files if path.suffix == ".yaml" for d in yaml_documents(path.read_text())]
     assert 3 == len(documents)
@@ -147,18 +147,18 @@ WRONG = {
 
 @pytest.mark.parametrize("text", FINE.values(), ids=FINE)
 def test_what_validate_accepts_is_accepted(text):
-    """Placeholders may stand where text is limited, and a spec in place of a job id."""
+    """The schema accepts placeholders in limited strings, and a spec instead of a job id."""
     assert accepts(SCHEMA, value_of(text))
 
 
 @pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
-def test_what_a_schema_can_state_is_refused(text):
-    """Misspelt fields, wrong types, choices and limits are refused while writing."""
+def test_what_a_schema_can_express_is_refused(text):
+    """The schema refuses unknown fields and wrong types, choices and limits."""
     assert not accepts(SCHEMA, value_of(text))
 
 
 def test_every_field_has_a_description():
-    """An editor has something to say about every field of the documents."""
+    """Every field of the documents has a description for editors."""
     bare = [
         f"{name}.{field}"
         for name, part in SCHEMA["$defs"].items()

@@ -1,4 +1,4 @@
-"""Loading whole projects."""
+"""Reading whole projects."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ spec:
 """
 
 
-def test_a_spec_is_what_each_target_asks_for(tmp_path):
-    """Placeholders are filled in for each target, the name is filled in, and all else is as given."""
+def test_a_spec_is_rendered_for_each_target(tmp_path):
+    """Placeholders and the name are filled in for each target; everything else is as written."""
     text = batch(request="parameters: {t: '${target.name}', b: '${var.bucket}/$${x}', e: ''}\ndependsOn: []")
     loaded = load(write(tmp_path, {"jobs/a.yaml": "# a comment\n" + text}))
     assert ["local", "prod"] == list(loaded.specs)
@@ -48,13 +48,13 @@ def test_a_spec_is_what_each_target_asks_for(tmp_path):
 
 
 def test_a_request_without_placeholders_is_shared(tmp_path):
-    """Targets that ask for the same thing share one request and one digest."""
+    """Targets with the same request share one desired spec."""
     loaded = load(write(tmp_path, {"a.yaml": batch()}))
     assert loaded.specs["local"]["job"] is loaded.specs["prod"]["job"]
 
 
 def test_targets_of_a_spec(tmp_path):
-    """A spec runs in the targets it names, and a command reads those it asks for."""
+    """A spec runs in the targets that it names, and a command reads the targets that it needs."""
     root = write(tmp_path, {"a.yaml": batch("a", "targets: [prod]"), "b.yaml": batch("b")})
     assert {"local": ["b"], "prod": ["a", "b"]} == {name: list(specs) for name, specs in load(root).specs.items()}
     assert ["local"] == list(load(root, targets=["local"]).specs)
@@ -63,7 +63,7 @@ def test_targets_of_a_spec(tmp_path):
 
 
 def test_streaming_defaults(tmp_path):
-    """A streaming job is replaced and restarted unless it says otherwise."""
+    """A streaming job is replaced and restarted unless its policy says otherwise."""
     spec = desired(write(tmp_path, {"a.yaml": EMR}), "clicks", "prod")
     assert (True, "Replace", "Always") == (
         spec.content.streaming,
@@ -77,7 +77,7 @@ def test_streaming_defaults(tmp_path):
 
 
 def test_a_streaming_job_that_forbids_warns(tmp_path):
-    """Forbid never deploys a streaming job's change."""
+    """A streaming job with concurrencyPolicy Forbid gives a warning."""
     root = write(tmp_path, {"a.yaml": EMR.replace("spec:\n", "spec:\n  concurrencyPolicy: Forbid\n", 1)})
     (warning,) = warnings(root)
     assert warning.startswith("a.yaml:5:22: spec.concurrencyPolicy: Forbid never deploys a change")
@@ -95,7 +95,7 @@ def test_a_scheduled_spec_keeps_its_slot(tmp_path):
 
 
 def test_fields_without_effect_warn(tmp_path):
-    """What only a schedule gives a meaning to is a warning without one."""
+    """Fields that need a schedule give a warning without one."""
     root = write(tmp_path, {"a.yaml": batch(policy="catchup: false\nstartingDeadlineSeconds: 0\ntimeZone: UTC")})
     expected = [
         "a.yaml:6:3: spec.catchup has no effect without a schedule",
@@ -106,7 +106,7 @@ def test_fields_without_effect_warn(tmp_path):
 
 
 def test_secrets_warn_without_being_shown(tmp_path):
-    """A value that looks like a secret is a warning at its place that does not repeat it."""
+    """A value that looks like a secret gives a warning at its location that does not repeat it."""
     request = "containerOverrides:\n  environment:\n    - {name: DB_PASSWORD, value: hunter2hunter2}"
     (warning,) = warnings(write(tmp_path, {"a.yaml": batch(request=request)}))
     assert warning.startswith("a.yaml:11:38: spec.request.containerOverrides.environment[0].value: looks like a secret")
@@ -114,29 +114,29 @@ def test_secrets_warn_without_being_shown(tmp_path):
 
 
 def test_a_refused_secret_is_not_shown(tmp_path):
-    """Neither the message nor the line shown repeats a value that looks like a secret."""
+    """Neither the message nor the shown line repeats a refused secret."""
     request = (
         "containerOverrides:\n  environment:\n    - {name: DB_PASSWORD, value: 918273}\nparameters: {password: 1_234_5}"
     )
     with pytest.raises(SpecErrors, match="quotes") as caught:
         load(write(tmp_path, {"a.yaml": batch(request=request)}))
-    told = "".join(f"{problem} {problem.source_line}" for problem in caught.value.problems)
+    output = "".join(f"{problem} {problem.source_line}" for problem in caught.value.problems)
     assert 2 == len(caught.value.problems)
-    assert "918273" not in told
-    assert "1_234_5" not in told
+    assert "918273" not in output
+    assert "1_234_5" not in output
 
 
 def test_a_problem_of_one_target_names_it(tmp_path):
-    """What is wrong everywhere is said once; what is wrong in some targets names them."""
+    """A problem of all targets is reported once; a problem of some targets names them."""
     request = "parameters: {a: '${var.only_local}', b: '${var.nowhere}'}\ntimeout: {attemptDurationSeconds: 1}"
-    found = problems(write(tmp_path, {"a.yaml": batch(request=request)}))
+    lines = problems(write(tmp_path, {"a.yaml": batch(request=request)}))
     assert [
         "a.yaml:9:22: spec.request.parameters.a: var.only_local is defined in target local, but not in target "
         "prod (target prod)",
-        found[1],
+        lines[1],
         "a.yaml:10:39: spec.request.timeout.attemptDurationSeconds must be at least 60",
-    ] == found
-    assert found[1].startswith("a.yaml:9:46: spec.request.parameters.b: unknown placeholder ${var.nowhere}")
+    ] == lines
+    assert lines[1].startswith("a.yaml:9:46: spec.request.parameters.b: unknown placeholder ${var.nowhere}")
 
 
 def test_a_value_too_long_in_one_target(tmp_path):
@@ -149,7 +149,7 @@ def test_a_value_too_long_in_one_target(tmp_path):
     assert line.endswith("(target prod)")
 
 
-PLACES = {
+LOCATIONS = {
     "plain": ("entryPoint: s3://b/${oops}", "7:26"),
     "double": ('entryPoint: "s3://b/${oops}"', "7:27"),
     "second": ("entryPoint: $${a}${var.bucket}${oops}", "7:37"),
@@ -159,14 +159,14 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("lines", "place"), PLACES.values(), ids=PLACES)
-def test_a_placeholder_is_placed_inside_its_scalar(tmp_path, lines, place):
-    """An unknown placeholder is reported at its own opening, whatever the style of the scalar."""
+@pytest.mark.parametrize(("lines", "location"), LOCATIONS.values(), ids=LOCATIONS)
+def test_a_placeholder_is_located_inside_its_scalar(tmp_path, lines, location):
+    """An unknown placeholder is reported at its ``${``, in scalars of every style."""
     head = "apiVersion: reconciler/v1\nkind: EmrServerlessJobRun\nmetadata: {name: a}\nspec:\n  request:\n"
     text = head + "    jobDriver:\n" + "".join(f"      {line}\n" for line in lines.splitlines())
-    found = [line for line in problems(write(tmp_path, {"a.yaml": text})) if "${oops}" in line]
-    assert found
-    assert all(line.startswith(f"a.yaml:{place}: ") for line in found)
+    reported = [line for line in problems(write(tmp_path, {"a.yaml": text})) if "${oops}" in line]
+    assert reported
+    assert all(line.startswith(f"a.yaml:{location}: ") for line in reported)
 
 
 DEPENDENCIES = {
@@ -183,14 +183,14 @@ DEPENDENCIES = {
 
 @pytest.mark.parametrize(("edges", "expected"), DEPENDENCIES.values(), ids=DEPENDENCIES)
 def test_dependencies_that_cannot_be_met(tmp_path, edges, expected):
-    """Unknown names, a spec that waits for itself and cycles are errors at the name."""
+    """Unknown names, a spec that depends on itself and cycles are errors at the name."""
     files = {f"{name}.yaml": batch(name, f"dependsOn: [{{name: {other}}}]") for name, other in edges.items()}
-    found = problems(write(tmp_path, files))
-    assert len(expected) == len([line for line in found if any(part in line for part in expected)])
+    lines = problems(write(tmp_path, files))
+    assert len(expected) == len([line for line in lines if any(part in line for part in expected)])
 
 
 def test_a_long_chain_of_dependencies_is_fine(tmp_path):
-    """A chain has no cycle, however long; a cycle at its end is found."""
+    """A long chain of dependencies is valid; a cycle at its end is an error."""
     files = {f"n{i:03}.yaml": batch(f"n{i:03}", f"dependsOn: [{{name: n{i + 1:03}}}]") for i in range(120)}
     root = write(tmp_path, {**files, "n120.yaml": batch("n120")})
     assert 121 == load(root).count
@@ -200,22 +200,22 @@ def test_a_long_chain_of_dependencies_is_fine(tmp_path):
 
 
 def test_a_dependency_absent_from_a_target(tmp_path):
-    """What a spec waits for runs wherever the spec does."""
+    """A dependency must run in every target of the spec."""
     files = {"a.yaml": batch("a", "dependsOn: [{name: b}]"), "b.yaml": batch("b", "targets: [prod]")}
     expected = ["a.yaml:6:22: spec.dependsOn[0].name: b does not run in target local, but a does"]
     assert expected == problems(write(tmp_path, files))
 
 
-def test_a_job_can_only_wait_for_a_job(tmp_path):
-    """Batch waits for a job id, which only a Batch spec has."""
+def test_a_batch_dependency_must_be_a_batch_spec(tmp_path):
+    """A Batch request can name only Batch specs, because it needs their job ids."""
     files = {"a.yaml": batch("a", request="dependsOn: [{spec: clicks}]"), "b.yaml": EMR}
     expected = "a.yaml:9:24: spec.request.dependsOn[0].spec: clicks is of kind EmrServerlessJobRun, and only a BatchJob"
     (line,) = problems(write(tmp_path, files))
     assert line.startswith(expected)
 
 
-def test_a_name_taken_twice(tmp_path):
-    """Both places are reported, each naming the other."""
+def test_a_duplicate_name(tmp_path):
+    """Both locations of a duplicate name are reported, each naming the other."""
     expected = [
         "a.yaml:4:9: metadata.name: job is also the name of the spec at b.yaml:13:9",
         "b.yaml:13:9: metadata.name: job is also the name of the spec at a.yaml:4:9",
@@ -335,22 +335,22 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize(("text", "expected"), DOCUMENTS.values(), ids=DOCUMENTS)
-def test_what_is_wrong_in_a_document_has_its_place(tmp_path, text, expected):
-    """Every problem of a document is reported where it is, with what would be right."""
-    found = problems(write(tmp_path, {"a.yaml": text}))
-    for line, start in zip(found, expected or found, strict=True):
+def test_every_problem_of_a_document_has_its_location(tmp_path, text, expected):
+    """Every problem of a document is reported at its location, with what is expected."""
+    lines = problems(write(tmp_path, {"a.yaml": text}))
+    for line, start in zip(lines, expected or lines, strict=True):
         assert line.removeprefix("a.yaml:").startswith(start.removeprefix("a.yaml:"))
 
 
 def test_an_empty_project_warns(tmp_path):
-    """A project without any spec is right, and most likely not meant."""
+    """A project without specs is valid but gives a warning."""
     root = write(tmp_path)
     assert 0 == load(root).count
     assert ["no file matches"] == [line.split(": ")[-1].rsplit(" ", 1)[0] for line in warnings(root)]
 
 
 def test_only_some_files(tmp_path):
-    """With paths the whole project is read, and only their problems, warnings and number are told."""
+    """With paths the whole project is read, but only their problems, warnings and specs count."""
     root = write(
         tmp_path,
         {
@@ -398,7 +398,7 @@ SAME = {
 
 @pytest.mark.parametrize(("text", "path"), SAME.values(), ids=SAME)
 def test_cosmetic_changes_keep_the_digest(tmp_path, text, path):
-    """Comments, quotes, order, place, format, labels, policy, tags and names never change a digest."""
+    """Comments, quotes, order, file, format, labels, policy, tags and names do not change a digest."""
     expected = digest_of(tmp_path, batch())
     assert expected == digest_of(tmp_path, text, path)
 
@@ -409,7 +409,7 @@ COMMANDS = st.lists(st.text(alphabet="ab -=$\u00e9\"'\\\n#:", min_size=1, max_si
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(COMMANDS, COMMANDS)
 def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
-    """Two commands have the same digest exactly if they are the same, and survive reading unchanged."""
+    """Two commands have the same digest only if they are equal, and are read unchanged."""
 
     def spec(command: list[str]) -> str:
         request = {"jobQueue": "q", "jobDefinition": "d", "containerOverrides": {"command": command}}
@@ -420,15 +420,15 @@ def test_any_change_of_an_argument_changes_the_digest(tmp_path, one, other):
     assert (one == other) == (first == spec(other))
 
 
-def test_what_grows_without_bound_is_refused(tmp_path):
-    """Neither aliases nor variables make a small file into a request that fills the memory."""
+def test_requests_that_grow_without_bound_are_refused(tmp_path):
+    """Neither aliases nor variables turn a small file into a request that fills the memory."""
     # given a long text that is aliased many times, and a long variable that is used many times
     long = "x" * 10_000
     aliased = batch("a", request=f"parameters: {{k: &k {long}, {', '.join(f'k{i}: *k' for i in range(200))}}}")
     entries = ", ".join(f"k{i}: '${{var.long}}${{var.long}}'" for i in range(200))
     used = batch("b", request=f"parameters: {{{entries}}}")
     project = PROJECT.replace("bucket: acme", f"bucket: acme, long: {long}")
-    # then both say so at the first place that is too much
+    # then both are problems at the first value that is too much
     first, second = problems(write(tmp_path, {"a.yaml": aliased, "b.yaml": used}, project=project))
     assert first.endswith(": aliases expand to more than 1,048,576 characters")
     assert second.endswith("k52: the values of placeholders make the request larger than 1 MiB")

@@ -1,4 +1,4 @@
-"""Placeholders in strings."""
+"""Filling in placeholders."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def refused(text: str, scope: Scope = ONE_OFF) -> str:
     ],
 )
 def test_a_one_off_is_rendered_whole(text, expected):
-    """Placeholders become their values, escapes what they stand for, and values are not read again."""
+    """Placeholders are replaced by their values and escapes by ``${``; values are not parsed again."""
     assert expected == render(text, ONE_OFF)
 
 
@@ -49,14 +49,14 @@ def test_a_one_off_is_rendered_whole(text, expected):
     ],
 )
 def test_a_scheduled_spec_keeps_a_template(text, template, slot_text):
-    """The slot and the escapes stay, so that a literal never becomes a placeholder, and a slot finishes it."""
+    """In a scheduled spec the slot and escapes stay, and rendering a slot completes the string."""
     assert template == render(text, SCHEDULED)
     assert {"a": [slot_text], "n": 1} == render_slot({"a": [template], "n": 1}, SLOT, "UTC")
 
 
 @given(st.text(alphabet="${}a:run.slot", max_size=20))
 def test_escaped_text_is_itself_again(text):
-    """Whatever a text is, escaped it renders to itself, at once and by way of a template."""
+    """Any escaped text renders to itself, directly and through a template."""
     # A lone $ before an opening is the one thing that doubling cannot tell apart from an escape.
     assert text == render(escape(text), ONE_OFF)
     assert {"a": text} == render_slot({"a": render(escape(text), SCHEDULED)}, SLOT, "UTC")
@@ -73,7 +73,7 @@ def test_escaped_text_is_itself_again(text):
     ],
 )
 def test_formats_are_in_the_time_zone_of_the_spec(slot_format, expected):
-    """A format shows the slot's local time, in digits that no locale changes."""
+    """A format shows the slot's time in the spec's zone, independent of the locale."""
     rendered = render_slot({"a": f"${{run.slot:{slot_format}}}"}, "2026-12-30T23:30:00Z", "Europe/Madrid")
     assert {"a": expected} == rendered
 
@@ -95,17 +95,17 @@ def test_formats_are_in_the_time_zone_of_the_spec(slot_format, expected):
     ],
 )
 def test_what_cannot_be_rendered_says_where_and_why(text, expected):
-    """Unknown and malformed placeholders are errors at their opening, with what would be right."""
+    """Unknown and malformed placeholders are errors at their ``${``, with what is expected."""
     assert refused(text).startswith(expected)
 
 
 def test_a_dollar_before_the_slot_is_refused():
-    """A value that would turn the slot into an escape is an error, never silently another text."""
+    """A value that would turn the slot into an escape is an error."""
     assert "15: a $ directly before" in refused("x ${var.dollar}${run.slot}", SCHEDULED)
 
 
 def test_only_strings_with_an_opening_are_looked_at():
-    """Every string value with a ``${`` is found, with its path; keys and other scalars are not."""
+    """Every string value with a ``${`` is listed with its path; keys and other scalars are not."""
     request = {"a": "${x}", "b": ["c", {"d": "$${y}", "${e}": 1}], "n": 1.5}
     assert [(("a",), "${x}"), (("b", 1, "d"), "$${y}")] == strings(request)
     assert [("b", 1, "${e}")] == keys(request)

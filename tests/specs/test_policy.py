@@ -1,10 +1,10 @@
-"""The policy of a spec, as a model."""
+"""The model of a spec's policy."""
 
 from reconciler.model.spec import Policy, SpecDocument
 
 
 def test_defaults():
-    """A policy that says nothing is a one-off, forbids overlap and is left alone when removed."""
+    """The defaults: a one-off that forbids overlap, without retries, orphaned when removed."""
     policy = Policy().effective(streaming=False)
     assert (1, None, "Forbid", 0, 60, "OnFailure", "Orphan", False, "UTC", ()) == (
         policy.revision,
@@ -20,8 +20,8 @@ def test_defaults():
     )
 
 
-def test_streaming_defaults_give_way():
-    """What a streaming spec says itself stays, and what it gave is remembered."""
+def test_streaming_defaults_can_be_overridden():
+    """A streaming spec's own fields override the defaults, and `given` keeps them."""
     policy = Policy.model_validate({"restartPolicy": "OnFailure", "revision": 3}).effective(streaming=True)
     assert ("Replace", "OnFailure", 3) == (policy.concurrencyPolicy, policy.restartPolicy, policy.revision)
     assert {"restartPolicy", "revision"} == set(policy.given)
@@ -29,7 +29,7 @@ def test_streaming_defaults_give_way():
 
 
 def test_the_policy_of_a_document_has_no_request():
-    """A policy is everything of the spec but its request."""
+    """A document's policy is the spec without its request."""
     document = SpecDocument.model_validate(
         {
             "apiVersion": "reconciler/v1",

@@ -1,4 +1,4 @@
-"""Source lines of problems, as people see them."""
+"""Secrets in the shown lines of problems."""
 
 import pytest
 
@@ -15,7 +15,7 @@ JSON_SPEC = (
 
 
 def shown(tmp_path, text, name="a.yaml"):
-    """What `validate` shows of a file: its problems, or its warnings where it has none."""
+    """What `validate` shows of a file: its problems, or else its warnings."""
     root = write(tmp_path, {name: text})
     try:
         return problems_text(load(root, warn=True).warnings)
@@ -41,7 +41,7 @@ def shown(tmp_path, text, name="a.yaml"):
     ],
 )
 def test_a_secret_is_not_in_the_line_of_a_problem(tmp_path, request_, line):
-    """Whatever the problem on the line is, the secret is hidden, and what is around it stays."""
+    """The secret is hidden for every problem on its line, and the rest of the line stays."""
     output = shown(tmp_path, batch(request=request_))
     assert "S3CR" not in output
     assert "9183" not in output
@@ -49,7 +49,7 @@ def test_a_secret_is_not_in_the_line_of_a_problem(tmp_path, request_, line):
 
 
 def test_a_secret_in_json_is_hidden(tmp_path):
-    """Lines of JSON files are shown without secrets too, and the caret still points at the key."""
+    """In a line of JSON secrets are hidden, too, and the caret still points at the key."""
     output = shown(tmp_path, JSON_SPEC, "a.json")
     assert "S3CR" not in output
     assert '"password": (sensitive), "x"' in output
@@ -57,15 +57,15 @@ def test_a_secret_in_json_is_hidden(tmp_path):
     assert unknown_x[1].index('"x"') == unknown_x[2].index("^")
 
 
-def test_a_hidden_number_is_to_be_written_in_quotes(tmp_path):
-    """The advice does not tell people to write the mask."""
+def test_a_hidden_number_gets_advice_without_the_mask(tmp_path):
+    """The advice for an unquoted secret does not suggest writing the mask."""
     with pytest.raises(SpecErrors) as caught:
         load(write(tmp_path, {"a.yaml": batch(request=ENVIRONMENT + "{name: PIN_TOKEN, value: 9183}")}))
     (problem,) = caught.value.problems
     assert problem.message.endswith("write it in quotes")
 
 
-def test_a_message_does_not_repeat_what_its_line_hides():
-    """What a rule says about a line is masked with the values that the line hides, quotes or not."""
+def test_a_message_does_not_repeat_a_hidden_value():
+    """A value that is hidden in a line is hidden in the message, with and without quotes."""
     line = 'a: "S3CR", b: 1'
     assert hidden_message("not S3CR here", line, 100, [(103, 109)]) == "not (sensitive) here"

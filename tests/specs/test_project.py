@@ -16,35 +16,35 @@ def project(spec: str, head: str = HEAD) -> str:
 
 
 def test_targets_and_variables(tmp_path):
-    """A target's own variables come before the project's, and all keep the text they were written with."""
+    """A target's variables override the project's, and all keep their text as written."""
     text = project(
         "vars: {a: 1.10, b: on, c: 7, d: 2026-11-22, e: 'x', f: true, g: '$${x}'}\n"
         "targets: {local: {emulator: true, vars: {a: 0x1F}}}"
     )
-    found = read_project(write(tmp_path, project=text)).project
+    read = read_project(write(tmp_path, project=text)).project
     expected = {"a": "0x1F", "b": "on", "c": "7", "d": "2026-11-22", "e": "x", "f": "true", "g": "${x}"}
-    assert expected == found.variables("local")
+    assert expected == read.variables("local")
 
 
 def test_the_emulator_needs_no_account(tmp_path):
-    """An emulator target has an account, a region and a ledger of its own; what it gives itself stays."""
-    found = read_project(write(tmp_path)).project
-    local = found.target("local")
+    """An emulator target has a default account, region and ledger, which the file can override."""
+    read = read_project(write(tmp_path)).project
+    local = read.target("local")
     expected = ("000000000000", "us-east-1", "sqlite:///.reconciler/local.sqlite")
     assert expected == (local.account, local.region, local.ledger)
-    assert "dynamodb://ledger" == found.target("prod").ledger
-    assert (True, False) == (local.is_emulator, found.target("prod").is_emulator)
+    assert "dynamodb://ledger" == read.target("prod").ledger
+    assert (True, False) == (local.is_emulator, read.target("prod").is_emulator)
 
 
 def test_emulator_settings(tmp_path):
-    """An emulator's behaviour is a mapping, or the defaults."""
+    """An emulator's settings are a mapping, or the defaults."""
     text = project("targets: {a: {emulator: {runSeconds: 5, outcomes: {job: Failed}}}, b: {emulator: true}}")
-    found = read_project(write(tmp_path, project=text)).project
+    read = read_project(write(tmp_path, project=text)).project
     assert (5, {"job": "Failed"}) == (
-        found.target("a").emulator_settings.runSeconds,
-        found.target("a").emulator_settings.outcomes,
+        read.target("a").emulator_settings.runSeconds,
+        read.target("a").emulator_settings.outcomes,
     )
-    assert {} == found.target("b").emulator_settings.outcomes
+    assert {} == read.target("b").emulator_settings.outcomes
 
 
 WRONG = {
@@ -130,19 +130,19 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_in_the_project_file_has_its_place(tmp_path, text, expected):
-    """Every problem of the project file is reported where it is, and nothing else is read then."""
+def test_every_problem_of_the_project_file_has_its_location(tmp_path, text, expected):
+    """Every problem of the project file is reported at its location, and no specs are read."""
     write(tmp_path, {"job.yaml": "not read"}, project=text or "")
     if text is None:
         (tmp_path / "reconciler.yaml").unlink()
-    found = problems(tmp_path)
-    assert all(line.startswith("reconciler.yaml:") for line in found)
-    for line, start in zip(found, expected or found, strict=True):
+    lines = problems(tmp_path)
+    assert all(line.startswith("reconciler.yaml:") for line in lines)
+    for line, start in zip(lines, expected or lines, strict=True):
         assert line.removeprefix("reconciler.yaml:").startswith(start.removeprefix("reconciler.yaml:"))
 
 
 def test_a_pattern_without_files_warns(tmp_path):
-    """A pattern that names no file is most often a folder that moved."""
+    """A pattern that matches no file gives a warning."""
     text = project("specs: ['jobs/*.yaml', '*.{yml,yaml}']\n" + LOCAL)
     write(tmp_path, {"a.yaml": batch()}, project=text)
     assert ["reconciler.yaml:5:11: spec.specs[0]: no file matches jobs/*.yaml"] == warnings(tmp_path)
@@ -162,7 +162,7 @@ def test_a_pattern_without_files_warns(tmp_path):
     ],
 )
 def test_unsafe_settling(target, overridden, safe):
-    """A short settling time is a problem against AWS itself, unless the target insists."""
+    """A short settleSeconds is a problem on AWS, unless the target allows it."""
     problem = target.settling_problem(overridden=overridden)
     assert safe == (problem is None)
     assert safe or "allowUnsafeSettling" in str(problem)

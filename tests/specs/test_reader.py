@@ -1,4 +1,4 @@
-"""The strict reader, on texts alone."""
+"""Reading texts of YAML and JSON strictly."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ from reconciler.specs.yaml_reader import yaml_documents
 Read = Callable[[str], Iterator[Document]]
 
 
-def said(text: str, read: Read = yaml_documents) -> list[str]:
+def flaws_in(text: str, read: Read = yaml_documents) -> list[str]:
     """Everything wrong with a text, as ``line:col: path: message``."""
     source = SourceText("x.yaml", text)
     lines = []
@@ -30,14 +30,14 @@ def said(text: str, read: Read = yaml_documents) -> list[str]:
     return lines
 
 
-NULL_SAID = '1:4: a: null is not allowed: remove it, or write "~" in quotes if you mean the string'
+NULL_MESSAGE = '1:4: a: null is not allowed: remove it, or write "~" in quotes if you mean the string'
 RULES = {
     "duplicate key": ("a: 1\nb: {c: 1,\n    c: 2}\n", ["3:5: b: duplicate key c"]),
     "merge key": ("a: &a {x: 1}\nb: {<<: *a}\n", ["2:5: b: merge keys (<<) are not allowed: write the fields out"]),
     "tag on a scalar": ("a: [1, !!str 2]\n", ["1:8: a[1]: tags (!!str) are not allowed: write the value without it"]),
     "tag on a mapping": ("a: !x {b: 1}\n", ["1:4: a: tags (!x) are not allowed: write the value without it"]),
     "tag on a list": ("a: ! [b]\n", ["1:4: a: tags (!) are not allowed: write the value without it"]),
-    "null": ("a: ~\n", [NULL_SAID]),
+    "null": ("a: ~\n", [NULL_MESSAGE]),
     "empty": ("a:\nb: 1\n", ["1:3: a: has no value: remove it, or give it a value"]),
     "empty entry": ("a:\n  - b\n  -\n", ["3:4: a[1]: has no value: remove it, or give it a value"]),
     "number as key": ("a: {1: x}\n", ['1:5: a: the key 1 is a number: write "1" in quotes']),
@@ -51,7 +51,7 @@ RULES = {
     "anchor twice": ("a: &a b\nc: &a d\n", ["2:4: c: the anchor &a is defined twice"]),
     "no such anchor": ("a: *b\n", ["1:4: undefined alias *b"]),
     "alias of itself": ("a: &a [*a]\n", ["1:8: *a is inside its own anchor"]),
-    "flaws before the end": ("a: ~\nb: *c\n", ["2:4: undefined alias *c", NULL_SAID]),
+    "flaws before the end": ("a: ~\nb: *c\n", ["2:4: undefined alias *c", NULL_MESSAGE]),
     "NUL in quotes": ('a: "\\0"\n', ["1:4: a: NUL characters are not allowed"]),
     "NUL in a key": ('"a\\0": 1\n', ["1:1: : NUL characters are not allowed"]),
     "control character": ("a: b\x07\n", ["1:5: the character U+0007 is not allowed in YAML"]),
@@ -70,14 +70,14 @@ RULES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), RULES.values(), ids=RULES)
-def test_every_rule_names_its_place(text, expected):
-    """Each thing that a text must not hold is found, at its line and column."""
-    assert expected == said(text)
+def test_every_flaw_has_its_location(text, expected):
+    """Everything that a text must not contain is reported at its line and column."""
+    assert expected == flaws_in(text)
 
 
 def test_nesting_of_64_is_read():
-    """The limit itself is allowed."""
-    assert [] == said("[" * 64 + "]" * 64)
+    """Nesting of exactly 64 levels is read."""
+    assert [] == flaws_in("[" * 64 + "]" * 64)
 
 
 def bomb(levels: int) -> str:
@@ -90,43 +90,43 @@ def bomb(levels: int) -> str:
 def test_an_alias_bomb_is_counted_and_not_built():
     """Aliases that expand past the limit are an error at the first alias that passes it."""
     assert [f"5:15: aliases expand to more than {MOST_EXPANDED:,} nodes"] == [
-        line for line in said(bomb(9)) if "expand" in line
+        line for line in flaws_in(bomb(9)) if "expand" in line
     ]
-    assert [] == said(bomb(4))
+    assert [] == flaws_in(bomb(4))
 
 
 def test_aliases_count_towards_nesting():
-    """What an alias brings in is as deep as where it stands and what it holds together."""
+    """The depth of an alias is its own depth plus that of its value."""
     # given a list of 40 levels, and an alias to it below 30 more
     text = f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 30}*a{']' * 30}\n"
     # then that is deeper than allowed, and below 23 it is not
-    assert ["2:34: *a nests deeper than 64 levels"] == said(text)
-    assert [] == said(f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 23}*a{']' * 23}\n")
+    assert ["2:34: *a nests deeper than 64 levels"] == flaws_in(text)
+    assert [] == flaws_in(f"a: &a {'[' * 40}{']' * 40}\nb: {'[' * 23}*a{']' * 23}\n")
 
 
-def test_an_alias_is_the_value_at_the_place_of_its_anchor():
-    """An aliased value is the anchored one, and what is wrong with it is where it is written."""
+def test_an_alias_is_located_at_its_anchor():
+    """An aliased value is the anchored one, with its location."""
     (document,) = yaml_documents("a: &a {x: [1]}\nb: *a\n&k c: *k\n")
     assert {"a": {"x": [1]}, "b": {"x": [1]}, "c": "c"} == document.value
     assert find(document, ("a", "x", 0)) == find(document, ("b", "x", 0))._replace(loc=("a", "x", 0))
 
 
-def test_documents_are_apart():
-    """Anchors, flaws and places of one document do not reach the next."""
+def test_documents_are_independent():
+    """Anchors, flaws and locations of one document do not affect the next."""
     first, second = yaml_documents("a: &x 1\na: 2\n---\na: &x 3\nb: *x\n")
     assert 1 == len(first.flaws)
     assert [] == second.flaws
     assert {"a": 3, "b": 3} == second.value
 
 
-def test_a_dropped_entry_takes_its_whole_value_with_it():
-    """The value of a key that is here twice is not read as something else."""
+def test_the_whole_value_of_a_duplicate_key_is_dropped():
+    """The whole value of a duplicate key is dropped, and reading continues after it."""
     (document,) = yaml_documents("a: 1\na: {b: [c, {d: e}]}\nf: 2\n")
     assert {"a": 1, "f": 2} == document.value
 
 
 def test_values_keep_their_text():
-    """Plain scalars are what they plainly are, quoted and block scalars are text."""
+    """Plain scalars have their plain meaning; quoted and block scalars are strings."""
     (document,) = yaml_documents("a: [1, true, on, 'on', \"1\", 1.50, |\n  x\n  ]\n".replace(", |\n  x\n  ", ""))
     assert [1, True, Unquoted("on"), "on", "1", 1.5] == document.value["a"]
 
@@ -151,13 +151,13 @@ JSON_RULES = {
 
 @pytest.mark.parametrize(("text", "expected"), JSON_RULES.values(), ids=JSON_RULES)
 def test_json_is_strictly_json(text, expected):
-    """A JSON file is JSON and nothing more, and what is wrong has its place."""
-    found = said(text, json_documents)
-    assert found == expected if expected is not None else found
+    """A JSON file is strictly JSON, and every error has its location."""
+    flaws = flaws_in(text, json_documents)
+    assert flaws == expected if expected is not None else flaws
 
 
-def test_json_values_survive():
-    """Surrogate pairs, escapes, tabs between tokens, very long keys and integers are read as JSON means them."""
+def test_json_values_are_read_exactly():
+    """Surrogate pairs, escapes, tabs between tokens, very long keys and integers are read as JSON defines them."""
     text = '{"a":\t"\\ud83d\\ude00 \\/ \\u00e9 \\u2028",\n"' + "k" * 2000 + '": [' + "9" * 99 + ", -1, 0.50, true]}"
     (document,) = json_documents(text)
     assert "😀 / é \u2028" == document.value["a"]
@@ -165,8 +165,8 @@ def test_json_values_survive():
     assert text.index("0.50") == find(document, ("k" * 2000, 2)).offset
 
 
-def test_a_huge_integer_is_refused_by_its_field_and_not_by_python():
-    """An integer longer than Python reads is no crash."""
+def test_a_huge_integer_is_no_crash():
+    """An integer longer than Python's limit is read as its text, for the field to refuse."""
     (document,) = json_documents('{"a": ' + "9" * 5000 + "}")
     assert Unquoted("9" * 5000) == document.value["a"]
     (document,) = yaml_documents("a: " + "9" * 5000)
@@ -175,16 +175,16 @@ def test_a_huge_integer_is_refused_by_its_field_and_not_by_python():
 
 @given(st.text(alphabet=st.sampled_from("ab:-?[]{},&*!|>'\"%@#~<\n\t \\0123.\u00e9\U0001f600$/"), max_size=60))
 def test_any_text_is_read_or_refused(text):
-    """No text ever raises anything else than that it cannot be read."""
-    said(text)
-    said(text, json_documents)
+    """Any text is read or raises `Unreadable`."""
+    flaws_in(text)
+    flaws_in(text, json_documents)
 
 
 @given(st.text(max_size=30))
 def test_any_characters_are_read_or_refused(text):
-    """The same for characters of any kind."""
-    said(text)
-    said(text, json_documents)
+    """Any characters are read or raise `Unreadable`."""
+    flaws_in(text)
+    flaws_in(text, json_documents)
 
 
 def test_positions_follow_editors():

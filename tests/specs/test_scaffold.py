@@ -1,4 +1,4 @@
-"""A first project."""
+"""Writing a first project."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.specs.builders import load
 
 
 def test_a_new_project_is_valid(tmp_path):
-    """What is written passes validation without a warning, with a spec of each kind."""
+    """The new project has a spec of each kind and passes validation without a warning."""
     files = init(tmp_path / "shop", "shop")
     assert all(path.is_file() for path in files)
     loaded = load(tmp_path / "shop")
@@ -19,13 +19,13 @@ def test_a_new_project_is_valid(tmp_path):
 
 @pytest.mark.parametrize(("folder", "name"), [("My Jobs!", "my-jobs"), ("___", "my-project"), ("a" * 80, "a" * 63)])
 def test_a_project_is_called_like_its_folder(tmp_path, folder, name):
-    """Without a name the folder's is taken, as far as it can be one."""
+    """Without a name the project is named after its folder, with invalid characters removed."""
     init(tmp_path / folder)
     assert name == read_project(tmp_path / folder).project.name
 
 
 def test_nothing_is_overwritten(tmp_path):
-    """One file that is there already, and nothing is written."""
+    """If one of the files exists already, nothing is written."""
     (tmp_path / "word-count.yaml").write_text("mine")
     with pytest.raises(UsageError, match="word-count"):
         init(tmp_path, "p")
@@ -33,20 +33,20 @@ def test_nothing_is_overwritten(tmp_path):
     assert "mine" == (tmp_path / "word-count.yaml").read_text()
 
 
-def test_a_link_is_not_written_through(tmp_path):
-    """A link that leads nowhere is a file that is there."""
+def test_a_broken_symlink_is_not_written_through(tmp_path):
+    """A broken symlink counts as an existing file."""
     (tmp_path / ".gitignore").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="gitignore exists already"):
         init(tmp_path, "p")
 
 
-def test_names_that_are_none(tmp_path):
-    """A project's name is part of every identity, and so has its form."""
+def test_invalid_names(tmp_path):
+    """An invalid project name is an error."""
     with pytest.raises(UsageError, match="invalid project name"):
         init(tmp_path, "My project")
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_created(tmp_path):
     """A file in the way is an error that names it."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ReconcilerError, match="cannot write"):

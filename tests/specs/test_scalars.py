@@ -1,4 +1,4 @@
-"""Plain scalars."""
+"""Reading plain scalars."""
 
 import pytest
 
@@ -37,13 +37,13 @@ OTHER = {
 
 @pytest.mark.parametrize("text", TEXT)
 def test_text_needs_no_quotes(text):
-    """What neither YAML 1.1 nor YAML 1.2 takes for anything else is text."""
+    """A scalar that YAML 1.1 and YAML 1.2 both read as a string is a string."""
     assert text == plain(text)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in OTHER.items() for text in texts])
-def test_what_yaml_takes_for_something_else_is_never_text(kind, text):
-    """A plain scalar with another meaning in YAML 1.1 or 1.2 keeps its text and asks for quotes."""
+def test_other_scalars_are_never_strings(kind, text):
+    """A plain scalar with another meaning in YAML 1.1 or 1.2 is `Unquoted` and keeps its text."""
     assert Unquoted(text) == plain(text)
     assert kind == meaning(text)
 
@@ -63,7 +63,7 @@ def test_booleans_have_one_spelling():
 
 
 def test_fractions_keep_their_text():
-    """A fraction is a number that remembers how it was written."""
+    """A fraction is a number that keeps its text."""
     value = plain("1.10")
     assert isinstance(value, SourceFloat)
     assert (1.1, "1.10") == (value, value.source)
