@@ -118,7 +118,7 @@ class Kind:
 
 
 class RequestProblems(ValueError):
-    """What `Kind.from_spec` found wrong, each with its place in the request as the spec wrote it."""
+    """What `Kind.from_spec` refuses, with paths in the request as the spec wrote it."""
 
     def __init__(self, remarks: Sequence[Remark]) -> None:
         self.remarks = tuple(remarks)
@@ -133,5 +133,5 @@ MODULES = {
 
 @cache
 def kind_named(name: str) -> Kind:
-    """The kind called `name`. Raises `KeyError` where there is none: `MODULES` holds the names."""
+    """The kind of this name. Raises `KeyError` for a name that is not in `MODULES`."""
     return cast("Kind", import_module(MODULES[name]).KIND)

@@ -37,7 +37,6 @@ KIND = Kind(
     check=check,
     warn=warn,
     is_streaming=is_streaming,
-    references=lambda _request: (),
     # "Endpoints and quotas" of EMR Serverless: API rate limits of an account in a region
     rates={
         "StartJobRun": Rate(perSecond=1, burst=25),
@@ -45,6 +44,5 @@ KIND = Kind(
         "CancelJobRun": Rate(perSecond=1, burst=25),
         "GetJobRun": Rate(perSecond=10, burst=50),
     },
-    with_runs=lambda request, _: request,
     example=("word-count", EXAMPLE),
 )
