@@ -1,296 +1,285 @@
-"""A run that a person wants for a spec: what AWS says of it, and whether it is to be had."""
+"""`adopt`: decides whether a run that AWS has becomes a spec's run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.app.decisions import Decision, SpecView, chosen_submission, doubt_facts, hand, which
+from reconciler.app.decisions import (
+    Decision,
+    EventBatch,
+    SpecView,
+    all_of,
+    chosen_submission,
+    observed,
+    operator_of,
+    unresolved_facts,
+)
 from reconciler.app.resolve import unsettled
 from reconciler.core.desired import Desired
-from reconciler.core.events import ManuallyAdopted
+from reconciler.core.events import BY_HAND, Adopted, ManuallyAdopted
 from reconciler.core.identity import SubmissionKey
-from reconciler.core.plan import Action, ActionType, Reason
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Reason
 from reconciler.core.ports import RunReport
 from reconciler.core.submits import SpecContext, submit
 from reconciler.core.times import is_slot, parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
-from reconciler.render.decisions import DecisionSummary
-from reconciler.render.text import which_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reconciler.app.decisions import Operator
     from reconciler.core.desired import DesiredSpec
+    from reconciler.core.events import Event
     from reconciler.core.ports import Precondition, RunFacts
     from reconciler.core.state import Recorded
     from reconciler.core.submission import Submission
 
 CHILD_MARKS = (":", "#")
-"""What stands between a Batch job's id and the index of its child, or of its node."""
+"""The characters between a Batch job's id and the index of its child or node."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """The run that is to be adopted, as AWS describes it."""
+class DescribedRun:
+    """The run to adopt, as AWS describes it."""
 
     facts: RunFacts
     report: RunReport
     location: Mapping[str, str]
 
     @property
-    def token(self) -> str | None:
-        """The token that its tag holds."""
-        return self.facts.tags.get(TOKEN_TAG)
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.facts.run_id
 
     @property
     def owner(self) -> str | None:
         """The spec that its tag names, ``PROJECT/TARGET/NAME``."""
         return self.facts.tags.get(SPEC_TAG)
 
-
-def check_id(run_id: str) -> None:
-    """Raises `ReconcilerError` for what is not the id of a whole run."""
-    for mark in CHILD_MARKS:
-        parent, found, _ = run_id.partition(mark)
-        if found and not run_id.startswith("arn:"):
-            raise ReconcilerError(f"{run_id} is a child of job {parent}: a run is adopted whole, as {parent}")
-    if run_id.startswith("arn:"):
-        raise ReconcilerError(f"{run_id} is an ARN: give the run's id, its last part")
-
-
-def described(sight: SpecView, run_id: str, waiting: Submission | None) -> Claimed:
-    """Asks AWS for the run, where its submission, the ledger or the spec says that it is."""
-    known = next((s for s in sight.recorded.by_token.values() if s.run_id == run_id), None)
-    at: Submission | DesiredSpec | None = waiting or known or sight.spec
-    if at is None:
-        raise ReconcilerError(f"{sight.name} is not in the project any more: there is no spec to adopt a run for")
-    kind = sight.spec.kind if sight.spec is not None and waiting is None else at.kind
-    if kind != at.kind:
-        raise ReconcilerError(f"run {run_id} is a {at.kind}, and {sight.name} is a {kind}")
-    inventory = sight.session.aws.inventory(kind)
-    if inventory is None:
-        raise ReconcilerError(f"run {run_id} cannot be adopted: the service of {kind} does not describe runs by id")
-    facts = inventory.described(at.content.location, [run_id]).get(run_id)
-    if facts is None:
-        raise ReconcilerError(
-            f"AWS knows no run {run_id} ({kind}, {inventory.place(at.content.location)}): nothing was recorded"
-        )
-    if not isinstance(facts.report, RunReport):
-        raise ReconcilerError(f"run {run_id}: {facts.report}")
-    return Claimed(facts, facts.report, at.content.location)
+    @property
+    def table(self) -> list[tuple[str, str]]:
+        """What AWS reports of the run: label and value."""
+        return [
+            ("run", self.run_id),
+            ("name", self.facts.name or "-"),
+            ("state", self.report.state + (f" ({self.report.detail})" if self.report.detail else "")),
+            ("created", seconds_text(parse_time(self.facts.created_at))),
+            ("spec tag", self.owner or "-"),
+        ]
 
 
-def allowed_to(sight: SpecView, run: Claimed, *, force: bool) -> Precondition:
-    """Whether the run may be taken: not from a spec that is in git, by its tag or by the ledger."""
-    place, name, names, run_id = sight.session.place, sight.name, frozenset(sight.inputs.specs), run.facts.run_id
-    ours, _, owner = (run.owner or "").rpartition("/")
-    if ours == f"{place.project}/{place.target}":
-        if owner != name and owner in names:
-            return lambda _: f"run {run_id} is {owner}'s, by its tag, and {owner} is in this project: it stays its run"
-    elif ours and not force:
-        return lambda _: (
-            f"run {run_id} is of {run.owner}, by its tag: another project or target. If nobody there follows it any "
-            "more, --force takes it"
-        )
-
-    def free(recorded: Recorded) -> str | None:
-        for other in recorded.by_token.values():
-            mine = other.name == name or other.reassigned_to is not None or other.name not in names
-            if other.run_id == run_id and not mine:
-                return f"run {run_id} is the run of {which(other)}, which is in this project: it stays its run"
-        return None
-
-    return free
-
-
-def run_facts(run: Claimed) -> tuple[tuple[str, str], ...]:
-    """What AWS says of the run: label and value."""
-    state = run.report.state + (f" ({run.report.detail})" if run.report.detail else "")
-    return (
-        ("run", run.facts.run_id),
-        ("name", run.facts.name or "-"),
-        ("state", state),
-        ("created", seconds_text(parse_time(run.facts.created_at))),
-        ("tagged as", run.owner or "nobody's"),
-    )
-
-
-def adoption(
-    sight: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool, reason: str | None
+def decide_adopt(
+    view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool, reason: str | None
 ) -> Decision:
-    """The decision that a run is this spec's, and of a scheduled spec that of its `slot`.
+    """Makes a run the run of this spec, and of its `slot` if it is scheduled.
 
-    Raises `ReconcilerError` where it is not to be had: unknown to AWS, a child of an array, another spec's; and,
-    without `force`, where another run may still appear, or the tag names another project.
+    Raises `ReconcilerError` if the run is not in AWS, is a child of an array job, or belongs to another spec; and,
+    without `force`, if another run may still appear, or the run's tag names another project.
     """
-    check_id(run_id)
-    mine = hand(sight.session, reason)
-    waiting = _waiting(sight, run_id, token)
-    if waiting is None and _is_current(sight, run_id):
-        return Decision(_decision(sight, run_id, mine, does=f"run {run_id} is the spec's run already: nothing to do."))
-    run = described(sight, run_id, waiting)
-    allowed = allowed_to(sight, run, force=force)
-    if why := allowed(sight.recorded):
-        raise ReconcilerError(why)
+    _check_id(run_id)
+    operator = operator_of(view.session, reason)
+    waiting = _waiting(view, run_id, token)
+    if waiting is None and _is_current(view, run_id):
+        does = f"run {run_id} already belongs to {view.name}. Nothing to do."
+        summary = view.summary("adopt", operator, about=view.name, does=does, run_id=run_id, generation=None, slot=None)
+        return Decision(summary)
+    run = _describe(view, run_id, waiting)
+    _check_tag(view, run, force=force)
+    unowned = _unowned(view, run_id)
+    if objection := unowned(view.recorded):
+        raise ReconcilerError(objection)
     if waiting is not None:
-        return _for_submission(sight, waiting, run, mine, allowed, force=force)
-    return _as_current(sight, run, slot, mine, allowed)
+        return _for_submission(view, waiting, run, operator, unowned, force=force)
+    return _as_current(view, run, slot, operator, unowned)
 
 
-def _waiting(sight: SpecView, run_id: str, token: str | None) -> Submission | None:
-    """The submission that lacks a run and would get this one: unresolved, or with several; `None` where there is
-    none."""
-    open_ones = [s for s in sight.record.submissions if s.unresolved or s.conflict]
-    if not open_ones:
+def _check_id(run_id: str) -> None:
+    """Raises `ReconcilerError` unless this may be the id of a whole run."""
+    if run_id.startswith("arn:"):
+        raise ReconcilerError(f"{run_id} is an ARN. Use the run id, which is its last part")
+    for mark in CHILD_MARKS:
+        parent, separator, _ = run_id.partition(mark)
+        if separator:
+            raise ReconcilerError(f"{run_id} is a child of job {parent}. Adopt the whole job: {parent}")
+
+
+def _waiting(view: SpecView, run_id: str, token: str | None) -> Submission | None:
+    """Returns the submission that lacks a run and would get this one, because it is unresolved or has several runs."""
+    candidates = [s for s in view.record.submissions if s.unresolved or s.conflict]
+    if not candidates:
         if token is not None:
-            raise ReconcilerError(f"nothing about {sight.name} is unresolved: leave --token out")
+            raise ReconcilerError(f"{view.name} has no unresolved submission. Leave out --token")
         return None
-    tagged = [s for s in open_ones if run_id in {*sight.recorded.runs_by_token.get(s.token, ()), *s.conflict}]
+    tagged = [s for s in candidates if run_id in {*view.recorded.runs_by_token.get(s.token, ()), *s.conflict}]
     if token is None and len(tagged) == 1:
         return tagged[0]
-    return chosen_submission(open_ones, token, f"unresolved submissions of {sight.name}")
+    return chosen_submission(candidates, token, f"unresolved submissions of {view.name}")
 
 
-def _is_current(sight: SpecView, run_id: str) -> bool:
-    baseline, spec = sight.record.baseline, sight.spec
+def _is_current(view: SpecView, run_id: str) -> bool:
+    baseline, spec = view.record.baseline, view.spec
     return baseline is not None and baseline.run_id == run_id and (spec is None or spec.digest == baseline.digest)
 
 
-def _for_submission(
-    sight: SpecView, waiting: Submission, run: Claimed, mine: Operator, allowed: Precondition, *, force: bool
-) -> Decision:
-    """Adopts for a submission that lacks a run."""
-    from reconciler.app.decisions import ExpectedState, adopt
+def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> DescribedRun:
+    """Asks AWS for the run, at the location of its submission, or else of the spec."""
+    recorded = next((s for s in view.recorded.by_token.values() if s.run_id == run_id), None)
+    at: Submission | DesiredSpec = waiting or recorded or _spec(view)
+    kind = view.spec.kind if view.spec is not None and waiting is None else at.kind
+    if kind != at.kind:
+        raise ReconcilerError(f"run {run_id} is a {at.kind}, but {view.name} is a {kind}")
+    inventory, location = view.session.aws.inventory(kind), at.content.location
+    if inventory is None:
+        raise ReconcilerError(f"run {run_id} cannot be adopted: the service of {kind} cannot describe runs by id")
+    facts = inventory.described(location, [run_id]).get(run_id)
+    if facts is None:
+        raise ReconcilerError(f"AWS has no run {run_id} ({kind}, {inventory.place(location)}). Nothing was recorded")
+    if not isinstance(facts.report, RunReport):
+        raise ReconcilerError(f"run {run_id}: {facts.report}")
+    return DescribedRun(facts, facts.report, location)
 
-    tagged = run.token == waiting.token
-    early = None if tagged or not waiting.unresolved else unsettled(sight, waiting)
+
+def _spec(view: SpecView) -> DesiredSpec:
+    if view.spec is None:
+        raise ReconcilerError(f"{view.name} is no longer in the project, so it cannot adopt a run")
+    return view.spec
+
+
+def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
+    """Raises `ReconcilerError` if the run's tag names another spec in git or, without `force`, another project."""
+    place = view.session.place
+    project_and_target, _, owner = (run.owner or "").rpartition("/")
+    if project_and_target == f"{place.project}/{place.target}":
+        if owner != view.name and owner in view.inputs.specs:
+            raise ReconcilerError(
+                f"run {run.run_id} is tagged as a run of {owner} in this project and cannot be adopted"
+            )
+    elif project_and_target and not force:
+        raise ReconcilerError(
+            f"run {run.run_id} is tagged as a run of {run.owner}, which is another project or target. If nothing there "
+            "uses it any more, adopt it with --force"
+        )
+
+
+def _unowned(view: SpecView, run_id: str) -> Precondition:
+    """Returns the precondition that the run belongs to no other spec in git, by the ledger."""
+    names = view.inputs.specs.keys() - {view.name}
+
+    def objection(recorded: Recorded) -> str | None:
+        for other in recorded.by_token.values():
+            if other.run_id == run_id and other.reassigned_to is None and other.name in names:
+                return f"run {run_id} belongs to {other.key} in this project and cannot be adopted"
+        return None
+
+    return objection
+
+
+def _for_submission(
+    view: SpecView, waiting: Submission, run: DescribedRun, operator: Operator, unowned: Precondition, *, force: bool
+) -> Decision:
+    """Makes the run that of a submission that lacks one."""
+    has_token = run.facts.tags.get(TOKEN_TAG) == waiting.token
+    early = None if has_token or not waiting.unresolved else unsettled(view, waiting)
     if early and not force:
         raise ReconcilerError(
-            f"run {run.facts.run_id} does not carry the tag of {which(waiting)}, and {early}. If that ran after all, "
-            "there would be two runs. Wait, or take this one now with --force"
+            f"run {run.run_id} does not have the token of {waiting.key}, and {early}. If it runs after all, there are "
+            "two runs. Wait, or adopt this run now with --force"
         )
-    warnings = [] if tagged else [f"the run does not carry the tag of {which(waiting)}."]
-    others = [run_id for run_id in waiting.conflict if run_id != run.facts.run_id]
-    if others:
-        warnings.append(f"{', '.join(others)} stay as they are, and are nobody's: stop them where they are too many.")
+    warnings = [] if has_token else [f"the run does not have the token of {waiting.key}."]
+    if others := [run_id for run_id in waiting.conflict if run_id != run.run_id]:
+        warnings.append(f"not adopted: {', '.join(others)}. Stop them in AWS if they must not run.")
     if early:
-        warnings.append(f"{early}. If that ran after all, there would be two runs.")
-    does = f"adopt: run {run.facts.run_id} is the run of {which(waiting)} from now on; nothing is submitted."
-    facts = (*run_facts(run), *(doubt_facts(waiting, sight.recorded, sight.settle_seconds)))
-    decision = _decision(
-        sight,
-        run.facts.run_id,
-        mine,
-        does=does,
-        facts=facts,
+        warnings.append(f"{early}. If it runs after all, there are two runs.")
+    summary = view.summary(
+        "adopt",
+        operator,
+        about=str(waiting.key),
+        does=f"adopt: record run {run.run_id} as the run of {waiting.key}. Nothing is submitted.",
+        facts=[*run.table, *unresolved_facts(view, waiting)],
         warnings=warnings,
+        run_id=run.run_id,
         generation=waiting.generation,
         slot=waiting.slot,
     )
-    seen = ExpectedState.of(waiting, sight.record.head)
-    return Decision(decision, (adopt(seen, run.facts.run_id, run.report, mine, allowed),))
+
+    def events(at: str) -> list[Event]:
+        name, token, why, actor = view.name, waiting.token, operator.reason, operator.actor
+        adopted = Adopted(at=at, name=name, token=token, run_id=run.run_id, by=BY_HAND, reason=why, actor=actor)
+        return [adopted, observed(name, token, run.run_id, run.report, at)]
+
+    precondition = all_of(view.expected(waiting).objection, unowned)
+    return Decision(summary, (EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),))
 
 
-def _as_current(sight: SpecView, run: Claimed, slot: str | None, mine: Operator, allowed: Precondition) -> Decision:
+def _as_current(
+    view: SpecView, run: DescribedRun, slot: str | None, operator: Operator, unowned: Precondition
+) -> Decision:
     """Records the run as a new submission of what the spec asks for now."""
-    from reconciler.app.decisions import ExpectedState, take
-
-    spec = sight.spec
-    if spec is None:
-        raise ReconcilerError(f"{sight.name} is not in the project any more: there is no spec to adopt a run for")
-    for action in sight.plan.actions:
+    spec, plan = _spec(view), view.plan
+    for action in plan.actions:
         if action.action is ActionType.HOLD and action.reason is Reason.STALE_CHECKOUT:
-            raise ReconcilerError(f"{sight.name}: {action.message}")
-    counted = _counted(sight, spec, slot)
-    live = [s.run_id for s in sight.record.live if s.run_id != run.facts.run_id]
-    warnings = [f"run {run_id} of this spec is live, and goes on." for run_id in live]
-    if sight.record.baseline is None or sight.record.baseline.digest != spec.digest:
-        warnings.append("whether the run did what the spec asks for is not checked: what it says now does not run.")
-    does = (
-        f"adopt: run {run.facts.run_id} counts as {which_run(counted)} of {sight.name}, with what the spec asks for "
-        "now; nothing is submitted."
-    )
-    decision = _decision(
-        sight,
-        run.facts.run_id,
-        mine,
-        does=does,
-        facts=run_facts(run),
+            raise ReconcilerError(f"{view.name}: {action.message}")
+    counted = _counted(view, spec, slot)
+    key, token = counted.key, counted.client_token or ""
+    assert key is not None  # noqa: S101 - of a submit
+    warnings = [
+        f"run {s.run_id} of this spec is live and keeps running." for s in view.record.live if s.run_id != run.run_id
+    ]
+    if view.record.baseline is None or view.record.baseline.digest != spec.digest:
+        warnings.append("the run is not compared with the spec, whose current content will not be submitted.")
+    summary = view.summary(
+        "adopt",
+        operator,
+        about=str(key),
+        does=f"adopt: record run {run.run_id} as {key.label} of {view.name}, with the spec's current content. Nothing "
+        "is submitted.",
+        facts=run.table,
         warnings=warnings,
-        generation=counted.generation,
+        run_id=run.run_id,
+        generation=key.generation,
         slot=slot,
     )
-    seen = ExpectedState(sight.name, sight.record.head)
-    return Decision(decision, (take(seen, _taken(sight, counted, run, mine), run.report, allowed),))
 
-
-def _counted(sight: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
-    """The submission that the run counts as, told as the submit that is not made. Raises `ReconcilerError` for a slot
-    that is none of the spec's, and for a scheduled spec without one."""
-    session, policy = sight.session, spec.policy
-    desired = Desired(session.place, {spec.name: spec}, frozenset({spec.name}))
-    case = SpecContext(spec, sight.record, sight.recorded, desired, session.now())
-    if policy.schedule is None:
-        if slot is not None:
-            raise ReconcilerError(f"{spec.name} has no schedule, and so no slots: leave --slot out")
-        return submit(case, SubmissionKey(spec.name, sight.record.next_generation), Reason.NEW)
-    if slot is None:
-        raise ReconcilerError(f"{spec.name} has a schedule: say with --slot which of its slots the run stands for")
-    if not is_slot(policy.schedule, policy.timeZone, slot) or parse_time(slot) > session.now():
-        raise ReconcilerError(f"{slot} is no slot of {policy.schedule!r} ({policy.timeZone}) that is past")
-    attempt = 1 + max((s.attempt for s in sight.record.submissions if s.slot == slot), default=0)
-    return submit(case, SubmissionKey(spec.name, slot=slot, attempt=attempt), Reason.SLOT_DUE)
-
-
-def _taken(sight: SpecView, counted: Action, run: Claimed, mine: Operator) -> Callable[[str], ManuallyAdopted]:
-    plan, key = sight.plan, counted.key
-    assert key is not None  # noqa: S101 - of a submit
-
-    def event(at: str) -> ManuallyAdopted:
-        return ManuallyAdopted(
+    def events(at: str) -> list[Event]:
+        adopted = ManuallyAdopted(
             at=at,
-            token=counted.client_token or "",
+            token=token,
             kind=counted.kind,
             key=key,
             content=replace(counted.content, location=dict(run.location)),
-            run_id=run.facts.run_id,
+            run_id=run.run_id,
             owner=run.owner,
-            reason=mine.reason,
+            reason=operator.reason,
             commit=plan.commit,
             uncommitted=plan.uncommitted or None,
-            actor=mine.actor,
+            actor=operator.actor,
             tool_version=__version__,
         )
+        return [adopted, observed(view.name, token, run.run_id, run.report, at)]
 
-    return event
+    def no_other_submission(recorded: Recorded) -> str | None:
+        clash = token in recorded.by_token or recorded.spec(view.name).unresolved
+        return f"{view.name} changed since it was shown: another submission was recorded" if clash else None
+
+    precondition = all_of(view.expected().objection, no_other_submission, unowned)
+    return Decision(summary, (EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),))
 
 
-def _decision(
-    sight: SpecView,
-    run_id: str,
-    mine: Operator,
-    *,
-    does: str,
-    facts: tuple[tuple[str, str], ...] = (),
-    warnings: Iterable[str] = (),
-    generation: int | None = None,
-    slot: str | None = None,
-) -> DecisionSummary:
-    about = sight.name + (f", generation {generation}" if generation else "") + (f", slot {slot}" if slot else "")
-    return DecisionSummary(
-        command="adopt",
-        place=sight.session.place,
-        name=sight.name,
-        about=about,
-        facts=facts,
-        does=does,
-        actor=mine.actor,
-        reason=mine.reason,
-        warnings=tuple(warnings),
-        form={"run_id": run_id, "generation": generation, "slot": slot},
-    )
+def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
+    """Returns the submit that the run counts as. Raises `ReconcilerError` for a scheduled spec without a past slot, and
+    for a slot of another spec."""
+    policy, now = spec.policy, view.session.now()
+    desired = Desired(view.session.place, {spec.name: spec}, frozenset({spec.name}))
+    context = SpecContext(spec, view.record, view.recorded, desired, now)
+    if policy.schedule is None:
+        if slot is not None:
+            raise ReconcilerError(f"{spec.name} has no schedule and no slots. Leave out --slot")
+        return submit(context, SubmissionKey(spec.name, view.record.next_generation), Reason.NEW)
+    if slot is None:
+        raise ReconcilerError(f"{spec.name} has a schedule. Give the slot of the run with --slot")
+    if not is_slot(policy.schedule, policy.timeZone, slot) or parse_time(slot) > now:
+        raise ReconcilerError(f"{slot} is not a past slot of {policy.schedule!r} ({policy.timeZone})")
+    attempt = 1 + max((s.attempt for s in view.record.submissions if s.slot == slot), default=0)
+    return submit(context, SubmissionKey(spec.name, slot=slot, attempt=attempt), Reason.SLOT_DUE)

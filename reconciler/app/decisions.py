@@ -1,25 +1,22 @@
-"""What a person decided, written down: one append each, that names what the person saw and fails if it moved.
+"""Manual decisions as data: what an operator sees of a spec, and what a decision records.
 
-Nothing is sent here: a pass carries out what follows. Generators over effects, as those of `protocol`.
+A decision names the state that the operator saw, and is refused if that changed. Only a cancellation calls AWS; what
+other decisions ask for is done by the next pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
 from reconciler.app.reconcile import PassInputs, make_plan, prepare, read
-from reconciler.apply.effects import Append, Procedure, moved, now
-from reconciler.apply.interpreter import World, drive
 from reconciler.core import events as e
 from reconciler.core.absence import settles_at
 from reconciler.core.plan import ActionOutcome, ActionResult
-from reconciler.core.ports import Moved, Precondition, RunReport
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Submission
-from reconciler.core.times import parse_time, seconds_text
+from reconciler.core.ports import Moved, Precondition, RunRef, RunReport
+from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import ReconcilerError
 from reconciler.render.decisions import DecisionSummary
 from reconciler.specs.git import actor
@@ -28,12 +25,15 @@ if TYPE_CHECKING:
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
     from reconciler.core.plan import Action, Plan
-    from reconciler.core.state import SpecRecord
+    from reconciler.core.state import Recorded, SpecRecord
+    from reconciler.core.submission import Submission
+
+RECORDED = ActionResult(ActionOutcome.RECORDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Whose decision it is, and why (`None`: not said)."""
+    """Who decides, and why (`None`: no reason given)."""
 
     actor: str
     reason: str | None
@@ -41,8 +41,8 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedState:
-    """What the decision rests on: the spec's newest event, and the submission decided about as it was, if there is one:
-    its token, how far it had come and its newest send."""
+    """What a decision rests on: the position of the spec's newest event and, for a decision about one submission, its
+    token, phase and newest send."""
 
     name: str
     head: int
@@ -50,142 +50,49 @@ class ExpectedState:
     phase: str | None = None
     send: int | None = None
 
-    @classmethod
-    def of(cls, submission: Submission, head: int) -> ExpectedState:
-        """A submission as it is recorded now."""
-        return cls(submission.name, head, submission.token, submission.phase, submission.newest_send.number)
-
-    def unmoved(self, recorded: Recorded) -> str | None:
-        """`None` while everything is as it was seen, else what moved, in words."""
+    def objection(self, recorded: Recorded) -> str | None:
+        """Returns what changed since, or `None`. A `Precondition`."""
+        changed = f"{self.name} changed since it was shown"
         submission = recorded.by_token.get(self.token) if self.token is not None else None
-        head = recorded.spec(self.name).head
         if submission is not None and submission.phase != self.phase:
-            return f"{self.name} moved since it was shown: it was {self.phase}, and is {submission.phase} now"
+            return f"{changed}: it was {self.phase} and is {submission.phase} now"
         if submission is not None and submission.newest_send.number != self.send:
-            number = submission.newest_send.number
-            return f"{self.name} moved since it was shown: send {number} was intended after send {self.send}"
-        if head != self.head:
-            return f"{self.name} moved since it was shown: its newest event is at position {head}, not {self.head}"
-        return None
+            return f"{changed}: send {submission.newest_send.number} was recorded after send {self.send}"
+        head = recorded.spec(self.name).head
+        return f"{changed}: its newest event is at position {head}, not {self.head}" if head != self.head else None
 
 
-def resolve(seen: ExpectedState, decision: str, hand: Operator, *, slot: str | None, forced: bool) -> Procedure:
-    """Decides an unresolved submission: ``submit`` or ``abandon``. A slot that is to be submitted is asked for as a
-    backfill too: it may not be due any more."""
-    at = yield from now()
-    event = e.Resolved(
-        at=at,
-        name=seen.name,
-        token=seen.token or "",
-        decision=decision,
-        send=seen.send or 0,
-        reason=hand.reason,
-        actor=hand.actor,
-        forced=forced or None,
-    )
-    events: list[e.Event] = [event]
-    if decision == "submit" and slot is not None:
-        why, actor = hand.reason, hand.actor
-        events.append(e.BackfillAsked(at=at, name=seen.name, slots=(slot,), reason=why, actor=actor))
-    return (yield from _written(events, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events that are appended together, or not at all if the precondition fails. `events` makes them from the time."""
 
-
-def adopt(seen: ExpectedState, run_id: str, report: RunReport, hand: Operator, allowed: Precondition) -> Procedure:
-    """Makes a run that of a recorded submission. `allowed` says whether it may be taken, asked as `valid` is."""
-    at = yield from now()
-    token = seen.token or ""
-    adopted = e.Adopted(
-        at=at, name=seen.name, token=token, run_id=run_id, by=e.BY_HAND, reason=hand.reason, actor=hand.actor
-    )
-    events = [adopted, state_of(seen.name, token, run_id, report, at)]
-    result = ActionResult(ActionOutcome.ADOPTED, run_id)
-    return (yield from _written(events, _both(seen.unmoved, allowed), result))
-
-
-def take(
-    seen: ExpectedState, taken: Callable[[str], e.ManuallyAdopted], report: RunReport, allowed: Precondition
-) -> Procedure:
-    """Makes a run that no intent stands for a spec's current submission; `taken` makes the event from its time."""
-    at = yield from now()
-    event = taken(at)
-
-    def free(recorded: Recorded) -> str | None:
-        clash = event.token in recorded.by_token or bool(recorded.spec(event.name).unresolved)
-        return f"{event.name} moved since it was shown: another submission was recorded" if clash else None
-
-    events = [event, state_of(event.name, event.token, event.run_id, report, at)]
-    result = ActionResult(ActionOutcome.ADOPTED, event.run_id)
-    return (yield from _written(events, _both(_both(seen.unmoved, free), allowed), result))
-
-
-def cancel_once_adopted(seen: ExpectedState, hand: Operator) -> Procedure:
-    """Asks for the end of a run that nobody knows yet: it is cancelled when it is adopted."""
-    why = hand.reason or "asked for by hand"
-    event = e.CancelAsked(at=(yield from now()), name=seen.name, token=seen.token or "", reason=why, actor=hand.actor)
-    return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
-
-
-def retry(seen: ExpectedState, hand: Operator) -> Procedure:
-    """Asks for one more attempt of what a submission stands for."""
-    at = yield from now()
-    event = e.RetryAsked(at=at, name=seen.name, token=seen.token or "", reason=hand.reason, actor=hand.actor)
-    return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
-
-
-def backfill(seen: ExpectedState, slots: Sequence[str], hand: Operator) -> Procedure:
-    """Asks for runs of past slots, in this order."""
-    at = yield from now()
-    event = e.BackfillAsked(at=at, name=seen.name, slots=tuple(slots), reason=hand.reason, actor=hand.actor)
-    return (yield from _written([event], seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
-
-
-def rebuild(seen: ExpectedState, events: Callable[[str], Sequence[e.Event]]) -> Procedure:
-    """Records again what a lost ledger knew of one spec, all of it or nothing; `events` makes it from the time."""
-    made = events((yield from now()))
-    return (yield from _written(made, seen.unmoved, ActionResult(ActionOutcome.RECORDED)))
-
-
-def state_of(name: str, token: str, run_id: str, report: RunReport, at: str) -> e.Observed:
-    """The event that records how AWS described a run."""
-    return e.Observed(
-        at=at,
-        name=name,
-        token=token,
-        run_id=run_id,
-        state=report.state,
-        aws_state=report.aws_state,
-        detail=report.detail,
-        started_at=report.started_at,
-        finished_at=report.finished_at,
-    )
-
-
-def _written(events: Sequence[e.Event], valid: Precondition, result: ActionResult) -> Procedure:
-    """Appends a decision, whole. Raises `LedgerError`: a person is told, and decides again."""
-    appended = yield Append(events, valid)
-    return moved(appended) if isinstance(appended, Moved) else result
-
-
-def _both(first: Precondition, second: Precondition) -> Precondition:
-    return lambda recorded: first(recorded) or second(recorded)
+    events: Callable[[str], Sequence[e.Event]]
+    precondition: Precondition
+    result: ActionResult = RECORDED
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision and the steps that write it down; without steps there is nothing to do.
+    """A decision: its summary, the runs to cancel, and the events to append. Without both there is nothing to do.
 
-    `whole`: what moved, or failed, is an error of the command. Else each of the steps is told by itself.
+    With `whole`, a change or a failure is an error of the command; else each part has its own result.
     """
 
-    decision: DecisionSummary
-    procedures: tuple[Procedure, ...] = ()
+    summary: DecisionSummary
+    batches: tuple[EventBatch, ...] = ()
+    cancels: tuple[Action, ...] = ()
     whole: bool = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.batches and not self.cancels
 
 
 @dataclass(frozen=True)
 class SpecView:
-    """One spec as git asks for it (`spec` is `None` for one that is only recorded) and as it is recorded, with what AWS
-    says of it now written down."""
+    """One spec as git asks for it (`spec` is `None` if it is only recorded) and as it is recorded, after a look at
+    AWS."""
 
     session: Session
     name: str
@@ -194,7 +101,7 @@ class SpecView:
 
     @property
     def recorded(self) -> Recorded:
-        """Everything recorded."""
+        """Everything that is recorded."""
         return self.inputs.recorded
 
     @property
@@ -212,9 +119,41 @@ class SpecView:
         """The target's settling time."""
         return self.session.target.settleSeconds
 
+    def expected(self, submission: Submission | None = None) -> ExpectedState:
+        """Returns the state now, as what a decision about the spec or one submission rests on."""
+        if submission is None:
+            return ExpectedState(self.name, self.record.head)
+        send = submission.newest_send.number
+        return ExpectedState(self.name, self.record.head, submission.token, submission.phase, send)
 
-def look(session: Session, name: str) -> SpecView:
-    """Observes one spec as a pass would, and records what AWS said.
+    def summary(
+        self,
+        command: str,
+        operator: Operator,
+        *,
+        about: str,
+        does: str,
+        facts: Iterable[tuple[str, str]] = (),
+        warnings: Iterable[str] = (),
+        **form: object,
+    ) -> DecisionSummary:
+        """Returns the summary of a decision about this spec; `form` has the command's own fields of the JSON form."""
+        return DecisionSummary(
+            command=command,
+            place=self.session.place,
+            name=self.name,
+            about=about,
+            facts=tuple(facts),
+            does=does,
+            actor=operator.actor,
+            reason=operator.reason,
+            warnings=tuple(warnings),
+            form=form,
+        )
+
+
+def view_spec(session: Session, name: str) -> SpecView:
+    """Observes one spec as a pass does, and records what AWS reports.
 
     Raises `UsageError` for an unknown name, and as `prepare` does.
     """
@@ -222,57 +161,80 @@ def look(session: Session, name: str) -> SpecView:
     return SpecView(session, name, *prepare(session))
 
 
-def following(sight: SpecView) -> tuple[Action, ...]:
+def next_actions(view: SpecView) -> tuple[Action, ...]:
     """Returns what a pass would do about the spec now, from what is recorded."""
-    return make_plan(sight.session, read(sight.session)).actions
+    return make_plan(view.session, read(view.session)).actions
 
 
-def carried_out(session: Session, proposal: Decision) -> tuple[ActionResult, ...]:
-    """Writes a decision down. Raises `ReconcilerError` where what it rests on moved since it was shown, of a decision
-    that is a whole."""
-    world = World(session.ledger, session.aws.service, session.clock, session.aws.quota, Event())
-    results = tuple(drive(procedure, world) for procedure in proposal.procedures)
-    for result in results:
-        if proposal.whole and result.error is not None:
-            raise ReconcilerError(f"{result.error}. Nothing was recorded; look again")
-    return results
-
-
-def hand(session: Session, reason: str | None) -> Operator:
-    """Who decides, and why."""
-
+def operator_of(session: Session, reason: str | None) -> Operator:
+    """Returns who runs this command, with the reason that they gave."""
     return Operator(actor(session.environ, session.root), (reason or "").strip() or None)
 
 
-def which(submission: Submission) -> str:
-    """``orders, generation 2``."""
-    return str(submission.key)
+def record_decision(session: Session, decision: Decision) -> tuple[ActionResult, ...]:
+    """Cancels the runs of a decision and appends its events.
 
-
-def doubt_facts(submission: Submission, recorded: Recorded, settle_seconds: int) -> Sequence[tuple[str, str]]:
-    """What is known of an unresolved submission: label and value."""
-    found = recorded.runs_by_token.get(submission.token)
-    said = recorded.look_errors.get(submission.token)
-    seen = f"failed: {said}" if said else ", ".join(found) if found else "AWS lists no run with its tag"
-    return (
-        ("unknown since", seconds_text(parse_time(submission.first_intent_at))),
-        ("newest send", f"{submission.newest_send.number}, {seconds_text(parse_time(submission.newest_send.at))}"),
-        ("settles at", seconds_text(settles_at(submission, settle_seconds))),
-        *((("last answer", submission.error),) if submission.error else ()),
-        ("look just now", seen),
-        ("client token", submission.token),
+    Raises `LedgerError`, and `ReconcilerError` if a whole decision rests on a state that changed since it was shown.
+    """
+    results = (
+        *(_cancel(session, action, decision.summary) for action in decision.cancels),
+        *(append(session, batch) for batch in decision.batches),
     )
+    for result in results:
+        if decision.whole and result.error is not None:
+            raise ReconcilerError(f"{result.error}. Nothing was recorded; run the command again")
+    return results
+
+
+def append(session: Session, batch: EventBatch) -> ActionResult:
+    """Appends events, unless their precondition fails: then the result has the objection. Raises `LedgerError`."""
+    appended = session.ledger.append(batch.events(time_text(session.now())), batch.precondition)
+    return ActionResult(ActionOutcome.NONE, error=appended.why) if isinstance(appended, Moved) else batch.result
+
+
+def _cancel(session: Session, action: Action, summary: DecisionSummary) -> ActionResult:
+    """Cancels a run by the protocol: the ledger must show that the end is ours before AWS is asked for it."""
+    from reconciler.apply.actions import cancel
+    from reconciler.apply.interpreter import World, drive
+
+    world = World(session.ledger, session.aws.service, session.clock, session.aws.quota, Event())
+    reason = summary.reason or f"reconciler: asked by {summary.actor}"
+    return drive(cancel(action, reason, summary.actor), world)
+
+
+def all_of(*preconditions: Precondition) -> Precondition:
+    """Returns the precondition that fails with the first objection of several."""
+    return lambda recorded: next((objection for each in preconditions if (objection := each(recorded))), None)
+
+
+def observed(name: str, token: str, run_id: str, report: RunReport, at: str) -> e.Observed:
+    """Returns the event that records the state of an adopted run. Passes record its usage, when it has ended."""
+    return replace(report, usage=None).event(name, RunRef(token, run_id, {}), at)
+
+
+def unresolved_facts(view: SpecView, submission: Submission) -> list[tuple[str, str]]:
+    """Returns what is recorded and observed of an unresolved submission: label and value."""
+    run_ids = view.recorded.runs_by_token.get(submission.token, ())
+    failure = view.recorded.look_errors.get(submission.token)
+    send = submission.newest_send
+    return [
+        ("unknown since", seconds_text(parse_time(submission.first_intent_at))),
+        ("newest send", f"{send.number}, {seconds_text(parse_time(send.at))}"),
+        ("settles at", seconds_text(settles_at(submission, view.settle_seconds))),
+        *([("last answer", submission.error)] if submission.error else []),
+        ("lookup now", f"failed: {failure}" if failure else ", ".join(run_ids) or "AWS lists no run with its token"),
+        ("client token", submission.token),
+    ]
 
 
 def chosen_submission(candidates: Sequence[Submission], token: str | None, what: str) -> Submission:
-    """The submission that `token` begins (`None`: the newest). Raises `ReconcilerError` where none does, or several."""
+    """Returns the submission whose token starts with `token` (`None`: the newest). Raises `ReconcilerError` unless
+    exactly one does."""
     if token is None:
         return candidates[-1]
     prefix = token.removeprefix("r1-")
-    found = [s for s in candidates if s.token.removeprefix("r1-").startswith(prefix)]
-    if len(found) != 1:
+    matches = [s for s in candidates if s.token.removeprefix("r1-").startswith(prefix)]
+    if len(matches) != 1:
         tokens = ", ".join(s.token for s in candidates)
-        raise ReconcilerError(
-            f"{len(found)} of the {what} have a token that begins with {token!r}; there are: {tokens}"
-        )
-    return found[0]
+        raise ReconcilerError(f"token {token!r} matches {len(matches)} of the {what}. Their tokens: {tokens}")
+    return matches[0]

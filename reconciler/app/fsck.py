@@ -1,16 +1,15 @@
-"""`fsck`: the ledger held against AWS, and what of a lost one is recorded again."""
+"""`fsck`: checks the ledger against AWS, and records the runs of a lost ledger again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from threading import Event
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.app.reconcile import run_names
-from reconciler.core.events import Adopted, ManuallyAdopted, Observed
+from reconciler.core.events import Adopted, ManuallyAdopted
 from reconciler.core.fsck import (
     UNKNOWN_DIGEST,
     AwsInventory,
@@ -20,29 +19,30 @@ from reconciler.core.fsck import (
     rebuildable,
 )
 from reconciler.core.identity import Content, SubmissionKey, client_token
+from reconciler.core.ports import RunReport
 from reconciler.core.submission import RunState
 from reconciler.core.times import parse_time, slots_between
 from reconciler.errors import ReconcilerError
-from reconciler.specs.git import actor, read_checkout
+from reconciler.specs.git import read_checkout
 from reconciler.specs.load import load
 
 if TYPE_CHECKING:
     from reconciler.app.decisions import Operator
     from reconciler.app.session import Session
     from reconciler.core.desired import DesiredSpec
-    from reconciler.core.events import SubmissionEvent
+    from reconciler.core.events import Event
     from reconciler.core.findings import Finding
     from reconciler.core.fsck import ListedRun
     from reconciler.core.state import Recorded
 
 GENERATIONS = 500
-"""How many generations of a spec's content are tried for a token."""
+"""How many generations of a spec's content are tried, to find the one with a token."""
 
 RETRIES = 10
-"""How many attempts of each are tried, beyond those that the spec allows."""
+"""How many attempts of each are tried, beyond the spec's `backoffLimit`."""
 
 SLOT_AGE = timedelta(days=2)
-"""How much older than its run a slot may be, to be tried for its token."""
+"""How much older than its run a slot may be."""
 
 MOST_SLOTS = 5000
 """How many slots of a spec are tried."""
@@ -55,20 +55,20 @@ class Inspection:
     session: Session
     specs: Mapping[str, DesiredSpec]
     recorded: Recorded
-    stock: AwsInventory
+    inventory: AwsInventory
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Everything that is not as it should be, as the ledger is now."""
-        return findings(self.recorded, self.stock, self.session.place)
+        """The differences between AWS and the ledger as it is now."""
+        return findings(self.recorded, self.inventory, self.session.place)
 
     def rebuilt(self) -> list[RebuiltSubmission]:
-        """The runs that can be recorded again, with the numbers they get, by name and age."""
-        names = sorted({run.name for run in self.stock.present})
-        return [made for name in names for made in self._rebuilt(name)]
+        """Returns the runs that can be recorded again, with the numbers they get, by name and age."""
+        names = sorted({run.name for run in self.inventory.present})
+        return [rebuilt for name in names for rebuilt in self._rebuilt(name)]
 
     def _rebuilt(self, name: str) -> Sequence[RebuiltSubmission]:
-        newer, _ = rebuildable(name, self.recorded, self.stock)
+        newer, _ = rebuildable(name, self.recorded, self.inventory)
         record, spec = self.recorded.spec(name), self.specs.get(name)
         used = {submission.key for submission in record.submissions}
         keys = {} if spec is None else _keys(spec, self.session, newer)
@@ -86,116 +86,82 @@ def inspect(session: Session, since: str | None) -> Inspection:
     specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
     session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
-    wheres = [(spec.kind, spec.content.location) for spec in specs.values()]
+    locations = [(spec.kind, spec.content.location) for spec in specs.values()]
     session.aws.check()
-    return Inspection(
-        session, specs, recorded, take_stock(recorded, wheres, session.place, session.aws.inventory, since)
-    )
+    inventory = take_stock(recorded, locations, session.place, session.aws.inventory, since)
+    return Inspection(session, specs, recorded, inventory)
 
 
 def _keys(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dict[str, SubmissionKey]:
-    """Which of the runs' tokens are those of what the spec asks for now, and as which submission."""
-    found: dict[str, SubmissionKey] = {}
-    left = {run.token for run in runs if run.token is not None}
+    """Returns the submissions of the spec's current content that have the token of a run, by token."""
+    keys: dict[str, SubmissionKey] = {}
+    tokens = {run.token for run in runs if run.token is not None}
     for first in _candidates(spec, runs):
         for attempt in range(1, spec.policy.backoffLimit + RETRIES + 1):
-            if not left:
-                return found
+            if not tokens:
+                return keys
             key = replace(first, attempt=attempt)
             token = client_token(session.place, spec.kind, key, spec.digest)
-            if token in left:
-                found[token] = key
-                left.discard(token)
-    return found
+            if token in tokens:
+                keys[token] = key
+                tokens.discard(token)
+    return keys
 
 
 def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[SubmissionKey]:
-    """The generations and slots that runs may be of: any of the first generations, and slots of the days before."""
+    """Yields the keys that runs may have: slots of the days before they were created, and the first generations."""
     policy, created = spec.policy, [parse_time(run.created_at) for run in runs]
     if policy.schedule is not None and created:
-        found = slots_between(policy.schedule, policy.timeZone, min(created) - SLOT_AGE, max(created), MOST_SLOTS)
-        yield from (SubmissionKey(spec.name, slot=slot) for slot in found)
+        slots = slots_between(policy.schedule, policy.timeZone, min(created) - SLOT_AGE, max(created), MOST_SLOTS)
+        yield from (SubmissionKey(spec.name, slot=slot) for slot in slots)
     yield from (SubmissionKey(spec.name, generation) for generation in range(1, GENERATIONS + 1))
 
 
-def record(inspection: Inspection, made: Sequence[RebuiltSubmission], reason: str | None) -> None:
-    """Records runs again, spec by spec, each whole or not at all. Raises `ReconcilerError` where a spec has moved."""
-    from reconciler.app.decisions import ExpectedState, Operator, rebuild
-    from reconciler.apply.interpreter import World, drive
+def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason: str | None) -> None:
+    """Records runs again, each spec completely or not at all. Raises `ReconcilerError` if a spec changed since."""
+    from reconciler.app.decisions import EventBatch, ExpectedState, append, operator_of
 
     session = inspection.session
-    mine = Operator(actor(session.environ, session.root), (reason or "").strip() or None)
-    commit = read_checkout(session.root, ()).commit
-    world = World(session.ledger, session.aws.service, session.clock, session.aws.quota, Event())
-    for name in dict.fromkeys(each.run.name for each in made):
-        some = [each for each in made if each.run.name == name]
-        seen = ExpectedState(name, inspection.recorded.spec(name).head)
-        result = drive(rebuild(seen, _events(inspection, some, mine, commit)), world)
+    operator, commit = operator_of(session, reason), read_checkout(session.root, ()).commit
+    for name in dict.fromkeys(each.run.name for each in rebuilt):
+        ofspec = [each for each in rebuilt if each.run.name == name]
+
+        def events(at: str, ofspec: Sequence[RebuiltSubmission] = ofspec) -> list[Event]:
+            return [event for each in ofspec for event in _events(inspection, each, operator, commit, at)]
+
+        expected = ExpectedState(name, inspection.recorded.spec(name).head)
+        result = append(session, EventBatch(events, expected.objection))
         if result.error is not None:
-            raise ReconcilerError(f"{result.error}. What was recorded before stays; run fsck again")
+            raise ReconcilerError(f"{result.error}. Specs that were recorded before stay recorded; run fsck again")
 
 
 def _events(
-    inspection: Inspection, made: Sequence[RebuiltSubmission], mine: Operator, commit: str | None
-) -> Callable[[str], Sequence[SubmissionEvent]]:
-    """The events of the runs of one spec, from the time they are written."""
+    inspection: Inspection, rebuilt: RebuiltSubmission, operator: Operator, commit: str | None, at: str
+) -> Iterator[Event]:
+    """Yields the events that record a run again. Its content is the spec's, if its token proves that."""
+    from reconciler.app.decisions import observed
 
-    def at(moment: str) -> Sequence[SubmissionEvent]:
-        return [
-            event
-            for each in made
-            for event in (
-                _taken(inspection, each, mine, commit, moment),
-                *_state(each.run, moment),
-                *_further(inspection, each.run, moment),
-            )
-        ]
-
-    return at
-
-
-def _taken(
-    inspection: Inspection, made: RebuiltSubmission, mine: Operator, commit: str | None, at: str
-) -> ManuallyAdopted:
-    """A run recorded again: as what the spec asks for now where its token proves it, else without its content."""
-    run, place = made.run, inspection.session.place
-    spec = inspection.specs.get(run.name)
+    run, spec = rebuilt.run, inspection.specs.get(rebuilt.run.name)
+    token, proven = run.token or "", spec is not None and rebuilt.known
     content = spec.content if spec else Content()
-    if spec is None or not made.known:
+    if not proven:
         content = replace(content, digest=UNKNOWN_DIGEST, revision=0, request={})
-    return ManuallyAdopted(
+    yield ManuallyAdopted(
         at=at,
-        token=run.token or "",
+        token=token,
         kind=run.kind,
-        key=made.key,
+        key=rebuilt.key,
         content=replace(content, location=dict(run.location)),
         run_id=run.run_id,
-        owner=place.owner(run.name),
-        reason=mine.reason or "rebuilt from tags",
-        commit=commit if spec is not None and made.known else None,
-        actor=mine.actor,
+        owner=inspection.session.place.owner(run.name),
+        reason=operator.reason or "rebuilt from tags",
+        commit=commit if proven else None,
+        actor=operator.actor,
         tool_version=__version__,
     )
-
-
-def _state(run: ListedRun, at: str) -> Iterator[Observed]:
-    """How the run stands, where that is a word of ours."""
-    if run.state in set(RunState):
-        yield Observed(
-            at=at,
-            name=run.name,
-            token=run.token or "",
-            run_id=run.run_id,
-            state=run.state,
-            aws_state=run.aws_state,
-            detail=run.detail,
-            started_at=run.started_at,
-            finished_at=run.finished_at,
-        )
-
-
-def _further(inspection: Inspection, first: ListedRun, at: str) -> Iterator[Adopted]:
-    """Further runs with the same token: recorded too, so that a person decides which one counts."""
-    for run in inspection.stock.present:
-        if run.token == first.token and run.run_id != first.run_id:
-            yield Adopted(at=at, name=first.name, token=first.token or "", run_id=run.run_id)
+    if run.state in set(RunState):  # else AWS has a state that this version does not know
+        report = RunReport(True, run.state, run.aws_state, run.detail, run.started_at, run.finished_at)
+        yield observed(run.name, token, run.run_id, report, at)
+    for other in inspection.inventory.present:  # recorded too, so that an operator decides which run counts
+        if other.token == run.token and other.run_id != run.run_id:
+            yield Adopted(at=at, name=run.name, token=token, run_id=other.run_id)

@@ -1,141 +1,148 @@
-"""`resolve`: whether a person may decide an unresolved submission now, and what that decision means."""
+"""`resolve`: decides whether a submission with an unknown outcome is sent again or abandoned."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.app.decisions import Decision, SpecView, chosen_submission, doubt_facts, hand, which
+from reconciler.app.decisions import Decision, EventBatch, SpecView, chosen_submission, operator_of, unresolved_facts
 from reconciler.core.absence import forgotten, settles_at
+from reconciler.core.events import BackfillAsked, Resolved
 from reconciler.core.submission import Phase
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
-from reconciler.render.decisions import DecisionSummary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.app.decisions import Operator
+    from reconciler.core.events import Event
     from reconciler.core.submission import Submission
 
 RISKS = {
-    "submit": "the job would run twice",
-    "abandon": "nobody would record it, or stop it",
+    "submit": "the job runs twice",
+    "abandon": "its run is neither recorded nor cancelled",
 }
 """What goes wrong if a run appears after the decision."""
 
 
-def resolution(sight: SpecView, decision: str, *, token: str | None, force: bool, reason: str | None) -> Decision:
-    """The decision ``submit`` or ``abandon``. Raises `ReconcilerError` where there is nothing to decide, where a run
-    was found, and, without `force`, where one may still appear."""
-    submission = _unresolved(sight, token)
-    check_open(sight, submission, decision)
-    early = unsettled(sight, submission)
+def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: bool, reason: str | None) -> Decision:
+    """Decides ``submit`` or ``abandon``.
+
+    Raises `ReconcilerError` if nothing is unresolved, if AWS has a run of the submission, and, without `force`, if a
+    run may still appear.
+    """
+    submission = _unresolved(view, token)
+    _check_no_run(view, submission, decision)
+    early = unsettled(view, submission)
     if early and not force:
         raise ReconcilerError(
-            f"{which(submission)} cannot be decided yet: {early}. If it ran after all, {RISKS[decision]}. "
+            f"{submission.key} cannot be decided yet: {early}. If it runs after all, {RISKS[decision]}. "
             "Wait, or decide now with --force"
         )
-    from reconciler.app.decisions import ExpectedState, resolve
-
-    mine = hand(sight.session, reason)
-    told = _decision(sight, submission, decision, early, mine)
-    seen = ExpectedState.of(submission, sight.record.head)
-    return Decision(told, (resolve(seen, decision, mine, slot=submission.slot, forced=bool(early)),))
-
-
-def _decision(
-    sight: SpecView, submission: Submission, decision: str, early: str | None, mine: Operator
-) -> DecisionSummary:
-    return DecisionSummary(
-        command="resolve",
-        place=sight.session.place,
-        name=sight.name,
-        about=f"{which(submission)} ({submission.kind})",
-        facts=tuple(doubt_facts(submission, sight.recorded, sight.settle_seconds)),
-        does=_meaning(sight, submission, decision),
-        actor=mine.actor,
-        reason=mine.reason,
-        warnings=tuple(_warnings(sight, submission, decision, early)),
-        form={
-            "decision": decision,
-            "generation": submission.generation,
-            "slot": submission.slot,
-            "attempt": submission.attempt,
-            "client_token": submission.token,
-            "send": submission.newest_send.number,
-            "forced": bool(early),
-        },
+    operator, forced = operator_of(view.session, reason), bool(early)
+    summary = view.summary(
+        "resolve",
+        operator,
+        about=f"{submission.key} ({submission.kind})",
+        facts=unresolved_facts(view, submission),
+        does=_effect(view, submission, decision),
+        warnings=_warnings(view, submission, decision, early),
+        decision=decision,
+        generation=submission.generation,
+        slot=submission.slot,
+        attempt=submission.attempt,
+        client_token=submission.token,
+        send=submission.newest_send.number,
+        forced=forced,
     )
+    return Decision(summary, (_batch(view, submission, decision, operator, forced=forced),))
 
 
-def _unresolved(sight: SpecView, token: str | None) -> Submission:
-    unresolved = sight.record.unresolved
+def _batch(view: SpecView, submission: Submission, decision: str, operator: Operator, *, forced: bool) -> EventBatch:
+    name, slot, reason, actor = view.name, submission.slot, operator.reason, operator.actor
+
+    def events(at: str) -> list[Event]:
+        resolved = Resolved(
+            at=at,
+            name=name,
+            token=submission.token,
+            decision=decision,
+            send=submission.newest_send.number,
+            reason=reason,
+            actor=actor,
+            forced=forced or None,
+        )
+        if decision == "abandon" or slot is None:
+            return [resolved]
+        # A slot is requested as a backfill too, because it may not be due any more.
+        return [resolved, BackfillAsked(at=at, name=name, slots=(slot,), reason=reason, actor=actor)]
+
+    return EventBatch(events, view.expected(submission).objection)
+
+
+def _unresolved(view: SpecView, token: str | None) -> Submission:
+    unresolved, newest = view.record.unresolved, view.record.newest
     if not unresolved:
-        newest = sight.record.newest
-        stands = f"its newest submission, {which(newest)}, is {newest.phase}" if newest else "nothing of it was sent"
-        raise ReconcilerError(f"nothing about {sight.name} is unresolved: {stands}")
-    return chosen_submission(unresolved, token, f"unresolved submissions of {sight.name}")
+        state = f"{newest.key.label} is {newest.phase}" if newest else "it was never sent"
+        raise ReconcilerError(f"{view.name} has no unresolved submission: {state}")
+    return chosen_submission(unresolved, token, f"unresolved submissions of {view.name}")
 
 
-def check_open(sight: SpecView, submission: Submission, decision: str) -> None:
-    """Raises `ReconcilerError` where a run of the submission is known: then it did run, and is to be adopted. Also
-    where its end was asked for, and it is to be sent again."""
-    found = sight.recorded.runs_by_token.get(submission.token, ())
-    if len(found) == 1 and submission.phase is not Phase.CONFLICTED:
+def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None:
+    """Raises `ReconcilerError` if AWS has a run of the submission, which must be adopted instead, and if a submission
+    whose cancellation was requested would be sent again."""
+    run_ids = view.recorded.runs_by_token.get(submission.token, ())
+    if len(run_ids) == 1 and submission.phase is not Phase.CONFLICTED:
         raise ReconcilerError(
-            f"{which(submission)} did run: AWS has run {found[0]} with its tag. The next pass adopts it by itself, or: "
-            f"reconciler adopt {sight.name} {found[0]}"
+            f"{submission.key} ran: AWS has run {run_ids[0]} with its token. The next pass adopts it, or run: "
+            f"reconciler adopt {view.name} {run_ids[0]}"
         )
     if decision == "submit" and submission.cancel_asked_at is not None:
         raise ReconcilerError(
-            f"the end of {which(submission)} was asked for at {submission.cancel_asked_at}: it is not sent again only "
-            "to be cancelled. Decide --abandon; to run it, raise spec.revision after that"
+            f"cancellation of {submission.key} was requested at {submission.cancel_asked_at}, so it is not sent again. "
+            "Use --abandon; to run it, raise spec.revision afterwards"
         )
-    runs = tuple(dict.fromkeys((*found, *submission.conflict)))
+    runs = tuple(dict.fromkeys((*run_ids, *submission.conflict)))
     if runs and decision == "submit":
         raise ReconcilerError(
-            f"{which(submission)} did run, as {', '.join(runs)}: sending it again would be one more. Say which run "
-            f"counts: reconciler adopt {sight.name} {runs[0]}"
+            f"{submission.key} ran as {', '.join(runs)}, and sending it again would start one more run. Choose the run "
+            f"that counts: reconciler adopt {view.name} {runs[0]}"
         )
 
 
-def unsettled(sight: SpecView, submission: Submission) -> str | None:
-    """Why a run of the submission may still appear; `None` where nothing sent can arrive any more, and a complete look
-    just now found nothing. Raises `ClockSkew` for a machine whose clock proves nothing."""
-    now = sight.session.now()
-    settles = settles_at(submission, sight.settle_seconds)
-    if now < settles:
+def unsettled(view: SpecView, submission: Submission) -> str | None:
+    """Returns why a run of the submission may still appear, or `None` if no send can arrive any more and a complete
+    lookup just now found nothing. Raises `ClockSkew` if this machine's clock proves nothing."""
+    settles = settles_at(submission, view.settle_seconds)
+    if view.session.now() < settles:
         sent = seconds_text(parse_time(submission.newest_send.at))
-        return f"it was sent {sent}, and what was sent may still arrive until {seconds_text(settles)}"
-    sight.session.aws.check_clock()
-    if error := sight.recorded.look_errors.get(submission.token):
-        return f"looking for its run failed ({error.removesuffix('.')})"
+        return f"it was sent at {sent}, and the request may still arrive until {seconds_text(settles)}"
+    view.session.aws.check_clock()
+    if error := view.recorded.look_errors.get(submission.token):
+        return f"the lookup of its run failed ({error.removesuffix('.')})"
     return None
 
 
-def _meaning(sight: SpecView, submission: Submission, decision: str) -> str:
-    run = which(submission).partition(", ")[2]
-    if decision == "abandon" and submission.slot is not None:
-        return f"abandon: {run} is never sent again, and counts as dealt with. Later slots run as ever."
+def _effect(view: SpecView, submission: Submission, decision: str) -> str:
+    label, slot = submission.key.label, submission.slot
+    if decision == "abandon" and slot is not None:
+        return f"abandon: {label} is never sent again and counts as handled. Later slots run as usual."
     if decision == "abandon":
         return (
-            f"abandon: {run} is never sent again. The spec stays as it is and runs nothing until its content or "
-            "spec.revision changes."
+            f"abandon: {label} is never sent again. The spec runs nothing until its content or spec.revision changes."
         )
-    if sight.spec is not None and (submission.slot is not None or sight.spec.digest == submission.digest):
-        return f"submit: what was sent of {run} counts as absent; the next apply or reconcile sends it again."
+    if view.spec is not None and (slot is not None or view.spec.digest == submission.digest):
+        return f"submit: {label} counts as absent, and the next apply or reconcile sends it again."
     return (
-        f"submit: what was sent of {run} counts as absent. The spec no longer asks for it, so it is not sent again: "
-        "the next apply or reconcile does what the spec asks for now."
+        f"submit: {label} counts as absent. The spec no longer asks for it, so it is not sent again: the next apply or "
+        "reconcile does what the spec asks for now."
     )
 
 
-def _warnings(sight: SpecView, submission: Submission, decision: str, early: str | None) -> list[str]:
-    said = []
+def _warnings(view: SpecView, submission: Submission, decision: str, early: str | None) -> Iterator[str]:
     if early:
-        said.append(f"{early}. If it ran after all, {RISKS[decision]}.")
-    elif forgotten(submission, sight.session.now()):
-        said.append(
-            "it was sent more than a day ago: AWS may have forgotten a run that has ended. Look at what the job writes."
-        )
-    if submission.conflict or sight.recorded.runs_by_token.get(submission.token):
-        said.append("the runs that carry its tag go on, and belong to nobody.")
-    return said
+        yield f"{early}. If it runs after all, {RISKS[decision]}."
+    elif forgotten(submission, view.session.now()):
+        yield "it was sent more than a day ago, so AWS may have forgotten a run that ended. Check the job's output."
+    if submission.conflict or view.recorded.runs_by_token.get(submission.token):
+        yield "the runs with its token keep running and belong to no submission."

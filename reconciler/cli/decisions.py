@@ -61,13 +61,13 @@ def _decision_command(name: str, decide: str, help_text: str, *options: Callable
     @decision_options
     @takes_options
     def command(options: CommandOptions, name: str, *, yes: bool, output_format: str, **values: Any) -> int:  # noqa: ANN401 - click's own values
-        from reconciler.app.decisions import look
+        from reconciler.app.decisions import view_spec
         from reconciler.app.session import opened
 
         module, _, function = decide.partition(":")
         make_decision = getattr(import_module(f"reconciler.app.{module}"), function)
         with opened(options) as session:
-            view = look(session, name)
+            view = view_spec(session, name)
             return _perform(view, make_decision(view, **values), yes=yes, as_json=output_format == "json")
 
     return command
@@ -78,29 +78,29 @@ def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) ->
 
     Raises `ReconcilerError` if it cannot ask, or if the spec changed after it was shown.
     """
-    from reconciler.app.decisions import carried_out, following
+    from reconciler.app.decisions import next_actions, record_decision
     from reconciler.render.decisions import decision_json, decision_text, done_text
 
-    summary = decision.decision
+    summary = decision.summary
     if not as_json:
         out(decision_text(summary, color=coloured()))
-    if decision.procedures and not yes:
+    if not decision.is_empty and not yes:
         shown = decision_text(summary) if as_json else None
         question = "Do you want to record this decision?"
         if not confirm(question, command=summary.command, refused="recorded", shown=shown):
             return ERROR
-    results = carried_out(view.session, decision)
-    following_actions = following(view)
+    results = record_decision(view.session, decision)
+    actions = next_actions(view)
     if as_json:
-        out_json(decision_json(summary, results, following_actions))
+        out_json(decision_json(summary, results, actions))
     else:
-        out("\n" + done_text(summary, results, following_actions))
+        out("\n" + done_text(summary, results, actions))
     return ERROR if any(result.error is not None for result in results) else DONE
 
 
 cancel = _decision_command(
     "cancel",
-    "cancel:cancellation",
+    "cancel:decide_cancel",
     """Ask AWS to stop the live runs of a spec now.
 
     A submission with an unknown outcome is stopped once its run is found. A manually cancelled run is not retried or
@@ -118,7 +118,7 @@ cancel = _decision_command(
 
 retry = _decision_command(
     "retry",
-    "rerun:repetition",
+    "rerun:decide_retry",
     """Request one more attempt of a submission that failed, was cancelled, is lost or was rejected: the next apply or
     reconcile submits it.
 
@@ -135,7 +135,7 @@ retry = _decision_command(
 
 backfill = _decision_command(
     "backfill",
-    "rerun:late_runs",
+    "rerun:decide_backfill",
     """Request runs of past slots of a scheduled spec. The next passes submit them, oldest first, as concurrencyPolicy
     and limits allow.
 
@@ -162,7 +162,7 @@ backfill = _decision_command(
 
 resolve = _decision_command(
     "resolve",
-    "resolve:resolution",
+    "resolve:decide_resolve",
     """Decide a submission with an unknown outcome: it was sent, and AWS did not answer whether it runs.
 
     --submit: it did not run, and the next apply or reconcile sends it again. --abandon: it is never sent again, and the
@@ -189,7 +189,7 @@ resolve = _decision_command(
 
 adopt = _decision_command(
     "adopt",
-    "adopt:adoption",
+    "adopt:decide_adopt",
     """Assign an existing run to a spec, and submit nothing.
 
     If a submission is unknown or has several runs, the run becomes its run. Otherwise the run counts as the run of the

@@ -71,7 +71,7 @@ def _findings_text(inspection: Inspection, color: bool = False) -> str:
 
     session, recorded = inspection.session, inspection.recorded
     ledger = f"ledger {session.ledger.address}: {recorded.position} positions, {len(recorded.by_token)} submissions"
-    return fsck_text(session.place, ledger, inspection.stock.places, inspection.findings, color=color)
+    return fsck_text(session.place, ledger, inspection.inventory.places, inspection.findings, color=color)
 
 
 def _rebuilt_text(rebuilt: Sequence[RebuiltSubmission]) -> str:
@@ -95,7 +95,7 @@ def _print_result(
 
     if as_json:
         place, position = inspection.session.place, inspection.recorded.position
-        out_json(fsck_json(place, position, inspection.stock.places, left, rebuilt))
+        out_json(fsck_json(place, position, inspection.inventory.places, left, rebuilt))
     elif rebuilt:
         rest = f"{count(len(left), 'finding')} left; see `reconciler fsck`." if left else "No findings are left."
         out(f"\nRecorded {count(len(rebuilt), 'run')}. {rest}")

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from reconciler.app.decisions import Decision, SpecView
 from reconciler.app.reconcile import PassInputs
-from reconciler.apply.effects import Append, Procedure, Reading
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.ports import RunFacts, RunReport
+from reconciler.core.times import time_text
 from tests.builders import NOW, PLACE, at, desired, recorded, spec
 
 SETTLE_SECONDS = 900
@@ -91,13 +91,6 @@ def run_facts(run_id: str, tags: Mapping[str, str] | None = None) -> RunFacts:
     return RunFacts(run_id, "orders", tags or {}, at(-600), report)
 
 
-def events_of(decision: Decision) -> list[tuple[e.Event, ...]]:
-    """Returns the events that each step of a decision appends, from the effects that it asks for."""
-    return [_appended(steps) for steps in decision.procedures]
-
-
-def _appended(steps: Procedure) -> tuple[e.Event, ...]:
-    effect = next(steps)
-    while not isinstance(effect, Append):
-        effect = steps.send(Reading(NOW.timestamp(), 0.0))
-    return tuple(effect.events)
+def events_of(decision: Decision) -> list[Sequence[e.Event]]:
+    """Returns the events that each batch of a decision appends."""
+    return [batch.events(time_text(NOW)) for batch in decision.batches]

@@ -118,8 +118,8 @@ def test_the_run_of_a_spec_that_is_in_git_stays_its_own(world: World):
     by_tag = world.run("adopt", "mine", submitted_by_others(world, request), "--yes", "--force")
 
     assert (by_ledger.code, by_tag.code) == (1, 1)
-    assert "is in this project" in by_ledger.err
-    assert "yours's, by its tag" in by_tag.err
+    assert "in this project and cannot be adopted" in by_ledger.err
+    assert "is tagged as a run of yours" in by_tag.err
     assert _of_type(world, ManuallyAdopted, Adopted) == []
 
 
@@ -132,7 +132,7 @@ def test_a_run_that_aws_does_not_know_is_refused(world: World, name: str, run_id
     done = world.run("adopt", name, run_id, "--yes")
 
     assert done.code == 1
-    assert "AWS knows no run" in done.err
+    assert "AWS has no run" in done.err
     assert world.events() == []
 
 
@@ -210,7 +210,7 @@ def test_what_moved_since_it_was_shown_is_not_adopted(world: World, monkeypatch:
     done = world.run("adopt", "clicks", run_id)
 
     assert done.code == 1
-    assert "moved since it was shown" in done.err
+    assert "changed since it was shown" in done.err
     assert _of_type(world, ManuallyAdopted) == []
     assert len(_of_type(world, Intended)) == 1
 

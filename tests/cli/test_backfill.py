@@ -94,7 +94,7 @@ def test_what_moved_since_it_was_shown_is_not_asked_for(world: World, monkeypatc
     done = world.run("backfill", "clicks", "--from", _hour(2), "--to", _hour(2))
 
     assert done.code == 1
-    assert "moved since it was shown" in done.err
+    assert "changed since it was shown" in done.err
     assert len(_asked(world)) == 1
 
 
@@ -126,7 +126,7 @@ def test_a_run_is_adopted_for_a_slot(world: World):
 
     assert (without.code, wrong.code, done.code, late.code) == (1, 1, 0, 1)
     assert "--slot" in without.err
-    assert "is no slot" in wrong.err
+    assert "is not a past slot" in wrong.err
     assert [(e.key.slot, e.run_id) for e in world.events() if isinstance(e, ManuallyAdopted)] == [(_hour(2), run_id)]
 
 

@@ -80,7 +80,7 @@ def test_what_is_to_be_stopped_is_not_sent_again(world: World):
     idle = world.run("apply", "--yes", "--format", "json")
 
     assert again.code == 1
-    assert "was asked for at" in again.err
+    assert "was requested at" in again.err
     assert given_up.actions("action", "outcome") == [("skip", "recorded")]
     assert idle.actions("action", "reason") == [("none", "in-sync")]
     assert idle.code == 0

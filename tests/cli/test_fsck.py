@@ -302,7 +302,7 @@ def test_what_moved_meanwhile_is_not_recorded(world: World, monkeypatch: pytest.
     done = world.run("fsck", "--adopt")
 
     assert done.code == 1
-    assert "moved since it was shown" in done.err
+    assert "changed since it was shown" in done.err
     assert [name for name, _, _ in _taken(world)] == ["clicks"]
 
 

@@ -89,7 +89,7 @@ def test_before_settling_only_force_decides(world: World):
 
     assert refused.code == 1
     assert "may still arrive until" in refused.err
-    assert "would run twice" in refused.err
+    assert "the job runs twice" in refused.err
     assert "--force" in refused.err
     assert forced.code == 0
     assert "Warning: " in forced.out
@@ -130,7 +130,7 @@ def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt
     done = world.run("resolve", "clicks", "--submit")
 
     assert done.code == 1
-    assert "moved since it was shown" in done.err
+    assert "changed since it was shown" in done.err
     assert _resolved(world) == []
 
 
@@ -149,7 +149,7 @@ def test_two_people_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.
     done = world.run("resolve", "clicks", "--submit")
 
     assert done.code == 1
-    assert "it was intended, and is abandoned now" in done.err
+    assert "it was intended and is abandoned now" in done.err
     assert [event.decision for event in _resolved(world)] == ["abandon"]
 
 

@@ -97,5 +97,5 @@ def test_what_moved_since_it_was_shown_is_not_retried(world: World, monkeypatch:
     done = world.run("retry", "clicks")
 
     assert done.code == 1
-    assert "moved since it was shown" in done.err
+    assert "changed since it was shown" in done.err
     assert len(world.runs()) == 2
