@@ -230,7 +230,7 @@ def _rendered(action: Action) -> JSON:
 
 def _location(action: Action) -> dict[str, str]:
     request = action.request or {}
-    return {field: request[field] for field in kind_named(action.kind).locate_fields if field in request}
+    return kind_named(action.kind).location(request)
 
 
 def _text(place: Place) -> str:

@@ -91,4 +91,4 @@ def _location(spec: DesiredSpec, request: JSON) -> dict[str, str]:
     """Where the run will be found: in a scheduled spec the fields may hold the slot."""
     if request == spec.request:
         return spec.content.location
-    return {name: request[name] for name in kind_named(spec.kind).locate_fields if name in request}
+    return kind_named(spec.kind).location(request)

@@ -47,7 +47,7 @@ class Kind:
     `model`           the pydantic model of the operation's input, validated on the request *as sent*.
     `name_field`      the request's own name: ``name`` or ``jobName``; defaults to ``metadata.name``.
     `token_field`     where AWS takes an idempotency token, ``None`` if it takes none.
-    `locate_fields`   the fields of a request by which its run is found again (application, queue and name).
+    `location_fields` the fields of a request by which its run is found again (application, queue and name).
     `from_spec`       turns shorthand that a spec may use into AWS's form (a mapping of Spark parameters into the
                       string); raises `RequestProblems`. Takes and returns plain data, and never changes its input.
     `for_display`     turns a request into what people compare: single settings instead of one long string.
@@ -67,7 +67,7 @@ class Kind:
     model: type[Strict]
     name_field: str
     token_field: str | None
-    locate_fields: tuple[str, ...]
+    location_fields: tuple[str, ...]
     example: tuple[str, str]
     from_spec: Callable[[JSON], JSON] = lambda request: request
     for_display: Callable[[JSON], JSON] = lambda request: request
@@ -87,6 +87,10 @@ class Kind:
         """The part of a request that decides what runs."""
         cosmetic = self.cosmetic_fields
         return {key: value for key, value in request.items() if key not in cosmetic}
+
+    def location(self, request: JSON) -> dict[str, str]:
+        """The fields of a request by which its run is found again."""
+        return {name: request[name] for name in self.location_fields if name in request}
 
     def spec_dependencies(self, request: JSON) -> list[str]:
         """The names of the other specs that the request names, each once, in order."""

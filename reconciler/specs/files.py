@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.errors import Problem, UsageError
@@ -30,21 +29,15 @@ class NotReadable(Exception):
         self.problem = problem
 
 
-@dataclass(slots=True)
-class Files:
-    """The files that match, as paths relative to the project with forward slashes, and what is wrong."""
+def find_files(root: Path, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+    """All files below `root` that match a pattern, sorted, and what is wrong with files and folders.
 
-    paths: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-
-def find_files(root: Path, patterns: Sequence[Segments]) -> Files:
-    """All files below `root` that match a pattern, sorted, without the project file and hidden files and folders."""
+    Files are paths relative to the project with forward slashes; hidden ones and the project file are not among them.
+    """
     real_root = os.path.realpath(root)
     search = _Search(real_root, patterns)
     search.folder(str(root), (), (real_root,), linked=False)
-    search.files.paths.sort()
-    return search.files
+    return sorted(search.paths), search.problems
 
 
 class _Search:
@@ -53,7 +46,8 @@ class _Search:
     def __init__(self, root: str, patterns: Sequence[Segments]) -> None:
         self._root, self._patterns = root, patterns
         self._behind_links = 0
-        self.files = Files()
+        self.paths: list[str] = []
+        self.problems: list[Problem] = []
 
     def folder(self, folder: str, at: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
         """Walks a folder. `inside`: the real folders on the way to it; `linked`: whether a symlink is on the way."""
@@ -93,7 +87,7 @@ class _Search:
     def _file(self, path: Segments, *, is_regular: bool) -> None:
         """Adds a file. A pipe, a socket or a device is never opened: opening it can already have an effect."""
         if is_regular:
-            self.files.paths.append("/".join(path))
+            self.paths.append("/".join(path))
         else:
             self._problem(path, "not a regular file", "not-a-file")
 
@@ -117,7 +111,7 @@ class _Search:
             self._file(path, is_regular=os.path.isfile(real))
 
     def _problem(self, path: Segments, message: str, rule: str) -> None:
-        self.files.problems.append(_whole(_shown(path), message, rule))
+        self.problems.append(_whole(_shown(path), message, rule))
 
 
 def _is_within(real: str, root: str) -> bool:

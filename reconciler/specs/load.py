@@ -50,9 +50,8 @@ def load(
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
     real_root = file.root.resolve()  # a link to the project that is changed meanwhile does not change this reading
-    files = find_files(real_root, file.patterns)
-    problems = list(files.problems)
-    specs = list(_read_specs(real_root, files.paths, SpecReader(file.project, names, warn=warn), problems))
+    paths, problems = find_files(real_root, file.patterns)
+    specs = list(_read_specs(real_root, paths, SpecReader(file.project, names, warn=warn), problems))
     for spec in specs:
         problems += spec.problems
     problems += duplicates(specs)
@@ -63,7 +62,7 @@ def load(
     counted = [spec for spec in specs if _is_chosen(chosen, spec.location)]
     warnings = {warning for spec in counted for warning in spec.warnings}
     if chosen is None:
-        warnings.update(file.unused(files.paths))
+        warnings.update(file.unused(paths))
     ordered = tuple(sorted(warnings, key=Problem.order))
     return Loaded(_by_target(specs, names), ordered, len(counted))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -41,8 +41,7 @@ class WrittenRequest:
     request: JSON
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedRequest:
+class RenderedRequest(NamedTuple):
     """The request of one target. `replaced` are the strings whose placeholders are wrong: they hold a stand-in, so that
     everything else can still be checked."""
 
@@ -50,8 +49,7 @@ class RenderedRequest:
     replaced: Sequence[Loc] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedRequest:
+class CheckedRequest(NamedTuple):
     """A rendered request in AWS's own form with its name filled in; `None` if something is wrong with it."""
 
     request: JSON | None

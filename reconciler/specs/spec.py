@@ -170,7 +170,7 @@ def _desired(written: WrittenRequest, request: JSON, labels: Mapping[str, str]) 
             digest=digest(kind.name, written.policy.revision, request),
             revision=written.policy.revision,
             request=request,
-            location={name: request[name] for name in kind.locate_fields if name in request},
+            location=kind.location(request),
             deletion_policy=policy.deletionPolicy,
             streaming=streaming,
             source=Source(view.source.path, line),
