@@ -1,4 +1,4 @@
-"""Where things are, and how the tests of this folder run the real command."""
+"""Where things are, and how the tests of this folder run the command."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.project.preloaded import command
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-COMMAND = BIN / "reconciler"
+INSTALLED = BIN / "reconciler"
+COMMAND = "reconciler"
+"""Looked up on the PATH of `environment`: the installed command in a process that is forked, which is much faster."""
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The test's environment, with the command on PATH and nothing of the developer's git settings."""
+    """Returns the test's environment with the command on PATH and without the developer's git settings."""
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _PERSON.items()}
     plain = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "COLUMNS": "100", "NO_COLOR": "1"}
-    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **who, **plain, **more}
+    path = os.pathsep.join([str(command()), str(BIN), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, **who, **plain, **more}
 
 
 _PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.project.place import environment
+from tests.project.preloaded import command
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 REPOSITORY = "shop/analytics"
@@ -96,8 +97,11 @@ class Runner:
         script.write_text(FAKE_GH.format(folder=str(self.world)))
         gh.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{script}' \"$@\"\n")
         gh.chmod(gh.stat().st_mode | stat.S_IXUSR)
-        if not (self.checkout / ".venv").exists():
-            (self.checkout / ".venv").symlink_to(sys.prefix)  # what `make setup` makes
+        venv = self.checkout / ".venv/bin"  # what `make setup` makes
+        if not venv.exists():
+            venv.mkdir(parents=True)
+            (venv / "python").symlink_to(sys.executable)
+            (venv / "reconciler").symlink_to(command() / "reconciler")
 
     def _step(self, step: dict[str, Any], job: dict[str, Any]) -> bool:
         if "uses" in step:

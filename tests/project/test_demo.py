@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.project.place import BIN, ROOT, environment, run
+from tests.project.place import ROOT, environment, run
+from tests.project.preloaded import command
 
 
 def test_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path):
     """Nine jobs are submitted, a second look changes nothing, an edit is planned field by field, and why finds it."""
-    done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(BIN), TMPDIR=str(tmp_path)))
+    done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(command()), TMPDIR=str(tmp_path)))
 
     assert done.returncode == 0, done.stdout + done.stderr
     commands = [line.removeprefix("$ ") for line in done.stdout.splitlines() if line.startswith("$ reconciler ")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.place import COMMAND, environment, project_copy, run
+from tests.project.place import INSTALLED, environment, project_copy, run
 
 HEAVY = {"boto3", "botocore", "deepdiff", "pydantic", "rich", "yaml"}
 AWS = {"boto3", "botocore"}
@@ -22,7 +22,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def imported(arguments: list[str], cwd: Path) -> set[str]:
     """The top-level packages that the real command imports; it must succeed."""
     quiet = {name: value for name, value in environment().items() if not name.startswith("COV")}
-    done = run([sys.executable, "-X", "importtime", COMMAND, *arguments], cwd, quiet)
+    done = run([sys.executable, "-X", "importtime", INSTALLED, *arguments], cwd, quiet)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     lines = (line for line in done.stderr.splitlines() if line.startswith("import time:"))
     return {line.rsplit("|", 1)[1].strip().partition(".")[0] for line in lines}

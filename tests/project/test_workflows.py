@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.project.place import COMMAND, ROOT, commit, environment, project_copy, run
+from tests.project.place import COMMAND, INSTALLED, ROOT, commit, environment, project_copy, run
 from tests.project.runner import Runner
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -248,7 +248,7 @@ def aws(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A stand-alone emulator of the staging account; the variables that lead there."""
     arguments = ["emulator", "--port", "0", "--account", "111122223333", "--region", "eu-west-1"]
     process = subprocess.Popen(
-        [COMMAND, *arguments], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()
+        [INSTALLED, *arguments], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()
     )
     assert process.stdout is not None
     try:
