@@ -71,7 +71,7 @@ class Batch:
             except ServiceError as error:
                 reports |= {run.token: str(error) for run in some}
             else:
-                unknown = RunReport(known=False)
+                unknown = RunReport(exists=False)
                 reports |= {run.token: _report_of(jobs[run.run_id]) if run.run_id in jobs else unknown for run in some}
         return reports
 
@@ -80,8 +80,8 @@ class Batch:
         lookups: dict[tuple[str, str], list[Wanted]] = defaultdict(list)
         for want in wanted:
             lookups[want.location["jobQueue"], want.location["jobName"]].append(want)
-        answers = each(lookups.items(), lambda lookup: self._found(*lookup), LISTINGS_AT_ONCE)
-        return {token: answer for found in answers for token, answer in found.items()}
+        answers = each(lookups.items(), lambda lookup: self._lookup(*lookup), LISTINGS_AT_ONCE)
+        return {token: answer for lookup in answers for token, answer in lookup.items()}
 
     def cancel(self, run: RunRef, reason: str) -> None:
         """Calls TerminateJob: CancelJob does nothing for a job that is starting or running."""
@@ -103,7 +103,7 @@ class Batch:
         client = self._aws.reader(SERVICE)
         return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}
 
-    def _found(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
+    def _lookup(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """The jobs that carry each wanted tag, in one queue and with one name."""
         try:
             tagged = self._tagged(*place)
@@ -153,7 +153,7 @@ def _report_of(job: Described) -> RunReport | str:
     if state is RunState.FAILED and (job.get("isCancelled") or job.get("isTerminated")):
         state = RunState.CANCELLED
     return RunReport(
-        known=True,
+        exists=True,
         state=state,
         aws_state=str(word),
         detail=clean(_detail(job)) or None,

@@ -92,15 +92,15 @@ class EmrServerless:
         applications: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
             applications[want.location["applicationId"]].append(want)
-        found: dict[str, Sequence[str] | str] = {}
+        lookups: dict[str, Sequence[str] | str] = {}
         for application, mine in applications.items():
             try:
                 since = min(parse_time(want.since) for want in mine)
                 tagged = self._tagged(application, since, _names(mine))
-                found |= {want.token: tagged.get(want.token, ()) for want in mine}
+                lookups |= {want.token: tagged.get(want.token, ()) for want in mine}
             except ServiceError as error:
-                found |= {want.token: str(error) for want in mine}
-        return found
+                lookups |= {want.token: str(error) for want in mine}
+        return lookups
 
     def cancel(self, run: RunRef, reason: str) -> None:
         """Calls CancelJobRun, which takes no reason. Does nothing to a run that has ended or is being cancelled."""
@@ -110,7 +110,7 @@ class EmrServerless:
                 client.cancel_job_run(applicationId=run.location["applicationId"], jobRunId=run.run_id)
         except ServiceError:
             report = _report(client, run)
-            if isinstance(report, str) or not report.known or not _ends(report):
+            if isinstance(report, str) or not report.exists or not _ends(report):
                 raise
 
     def place(self, location: Mapping[str, str]) -> str:
@@ -201,7 +201,7 @@ def _report(client: Client, run: RunRef) -> RunReport | str:
         described = _run_or_none(client, run.location["applicationId"], run.run_id)
     except ServiceError as error:
         return str(error)
-    return RunReport(known=False) if described is None else _report_of(described)
+    return RunReport(exists=False) if described is None else _report_of(described)
 
 
 def _ends(report: RunReport) -> bool:
@@ -217,7 +217,7 @@ def _report_of(run: Described) -> RunReport | str:
     ended = None if state.live else run.get("endedAt") or run.get("updatedAt")
     billed = run.get("billedResourceUtilization")  # vCPU hours and GB hours, some time after the end
     return RunReport(
-        known=True,
+        exists=True,
         state=state,
         aws_state=str(word),
         detail=clean(run.get("stateDetails")) or None,

@@ -7,13 +7,14 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Observed
 from reconciler.core.fsck import AwsInventory, ListedQueue, ListedRun
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action
-from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Service, Services, Wanted
+from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Services, Wanted
 from reconciler.core.state import Recorded, Sighting
 from reconciler.core.submission import RunState, Submission
 from reconciler.core.times import time_text
@@ -21,6 +22,9 @@ from reconciler.core.unresolved import tokens
 from reconciler.errors import ReconcilerError, ServiceError
 from reconciler.model.base import JSON
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG, kind_named
+
+Asked = TypeVar("Asked", RunRef, Wanted)
+Answer = TypeVar("Answer")
 
 UNKNOWN_RUN = "AWS does not know this run now"
 
@@ -38,7 +42,7 @@ class _Answers:
     """The answers of one service, by token; a string is the reason why there is none."""
 
     reports: Mapping[str, RunReport | str]
-    found: Mapping[str, Sequence[str] | str]
+    lookups: Mapping[str, Sequence[str] | str]
 
 
 def observe(
@@ -76,69 +80,67 @@ def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
     try:
         service = services(kind)
     except Exception as error:  # noqa: BLE001 - a failing service must not stop the others
-        return _Answers(
-            dict.fromkeys((r.token for r in refs), _why(error)), dict.fromkeys((w.token for w in wanted), _why(error))
-        )
-    return _Answers(_observed(service, refs), _found(service, wanted))
+        return _Answers(_reasons(error, refs), _reasons(error, wanted))
+    return _Answers(_answers(service.observe, refs), _answers(service.find, wanted))
 
 
-def found_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
+def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
     """The runs that carry each token's tag; a string with the reason if that is unknown. Nothing is raised."""
     try:
-        return _found(services(kind), wanted)
+        return _answers(services(kind).find, wanted)
     except Exception as error:  # noqa: BLE001 - as above
-        return dict.fromkeys((want.token for want in wanted), _why(error))
+        return _reasons(error, wanted)
 
 
-def _observed(service: Service, refs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
+def _answers(
+    call: Callable[[Sequence[Asked]], Mapping[str, Answer | str]], asked: Sequence[Asked]
+) -> Mapping[str, Answer | str]:
+    """The answers of one call by token, or the reason for each token why there is none."""
     try:
-        return service.observe(refs) if refs else {}
+        return call(asked) if asked else {}
     except Exception as error:  # noqa: BLE001 - as above
-        return dict.fromkeys((ref.token for ref in refs), _why(error))
+        return _reasons(error, asked)
 
 
-def _found(service: Service, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-    try:
-        return service.find(wanted) if wanted else {}
-    except Exception as error:  # noqa: BLE001 - as above
-        return dict.fromkeys((want.token for want in wanted), _why(error))
-
-
-def _why(error: Exception) -> str:
-    return str(error) if isinstance(error, ReconcilerError) else f"{type(error).__name__}: {error}"
+def _reasons(error: Exception, asked: Iterable[RunRef | Wanted]) -> dict[str, str]:
+    reason = str(error) if isinstance(error, ReconcilerError) else f"{type(error).__name__}: {error}"
+    return dict.fromkeys((each.token for each in asked), reason)
 
 
 def _collect(
     questions: Mapping[str, _Questions], answers: Mapping[str, _Answers], now: datetime
 ) -> tuple[tuple[Observed, ...], Sighting]:
     events: list[Observed] = []
-    found: dict[str, Sequence[str]] = {}
-    look_errors: dict[str, str] = {}
+    lookups: dict[str, Sequence[str] | str] = {}
     observe_errors: dict[str, str] = {}
     unseen: set[str] = set()
     for kind, asked in questions.items():
         for submission in asked.live:
             report = answers[kind].reports.get(submission.token, "the service gave no answer for this run")
-            if isinstance(why := _problem(report), str):
-                observe_errors[submission.token] = why
-                unseen.update({submission.token} if why is UNKNOWN_RUN else ())
+            if isinstance(problem := _problem(report), str):
+                observe_errors[submission.token] = problem
+                unseen.update({submission.token} if problem is UNKNOWN_RUN else ())
             elif isinstance(report, RunReport) and _new(submission, report):
                 events.append(_event(submission, report, now))
         for submission in asked.unresolved:
-            sighted = answers[kind].found.get(submission.token, "the service gave no answer for this submission")
-            if isinstance(sighted, str):
-                look_errors[submission.token] = sighted
-            else:
-                found[submission.token] = tuple(sighted)
+            answer = answers[kind].lookups.get(submission.token, "the service gave no answer for this submission")
+            lookups[submission.token] = answer
     events.sort(key=lambda event: event.name)  # the order of the ledger's batch, whichever service answered first
-    return tuple(events), Sighting(found, look_errors, observe_errors, frozenset(unseen))
+    return tuple(events), Sighting(*_runs_and_errors(lookups), observe_errors, frozenset(unseen))
+
+
+def _runs_and_errors(lookups: Mapping[str, Sequence[str] | str]) -> tuple[dict[str, Sequence[str]], dict[str, str]]:
+    runs: dict[str, Sequence[str]] = {
+        token: tuple(answer) for token, answer in lookups.items() if not isinstance(answer, str)
+    }
+    return runs, {token: answer for token, answer in lookups.items() if isinstance(answer, str)}
 
 
 def _problem(report: RunReport | str) -> str | None:
     """Why a report gives no state; `None` if it does."""
     if isinstance(report, str):
         return report
-    if not report.known:
+    if not report.exists:
         return UNKNOWN_RUN
     return None if report.state in set(RunState) else f"the service gave the state {report.state!r}"
 
@@ -181,15 +183,10 @@ def _look(now: datetime, services: Services, runs: Iterable[tuple[str, str, Mapp
     for kind, token, location, request in runs:
         name = request.get(kind_named(kind).name_field)
         wanted.setdefault(kind, []).append(Wanted(token, location, since, name))
-    found: dict[str, tuple[str, ...]] = {}
-    errors: dict[str, str] = {}
-    for kind, looked_for in wanted.items():
-        for token, answer in found_by_tag(kind, looked_for, services).items():
-            if isinstance(answer, str):
-                errors[token] = answer
-            else:
-                found[token] = tuple(answer)
-    return Sighting(found, errors)
+    lookups: dict[str, Sequence[str] | str] = {}
+    for kind, of_kind in wanted.items():
+        lookups |= runs_by_tag(kind, of_kind, services)
+    return Sighting(*_runs_and_errors(lookups))
 
 
 Inventories = Callable[[str], Inventory | None]
@@ -218,7 +215,7 @@ def take_stock(
     Runs whose id the ledger knows are not described, because their tags are known. A listing that fails leaves its
     error; a guard that refuses raises.
     """
-    known = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
+    recorded_ids = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
     places: list[ListedQueue] = []
     present: list[ListedRun] = []
     gone: set[str] = set()
@@ -227,7 +224,7 @@ def take_stock(
         inventory = each.inventory
         try:
             run_ids = inventory.listed(each.location, since)
-            described = inventory.described(each.location, [run_id for run_id in run_ids if run_id not in known])
+            described = inventory.described(each.location, [run_id for run_id in run_ids if run_id not in recorded_ids])
             unseen = sorted(each.live - set(run_ids))
             gone |= set(unseen) - set(inventory.described(each.location, unseen) if unseen else ())
         except ServiceError as error:
@@ -235,17 +232,17 @@ def take_stock(
             continue
         ours = [run for facts in described.values() if (run := _ours(facts, each, place)) is not None]
         present += ours
-        places.append(ListedQueue(each.kind, each.words, len(run_ids), len(ours) + sum(i in known for i in run_ids)))
-    return AwsInventory(
-        tuple(places), tuple(sorted(present, key=lambda run: run.created_at)), frozenset(gone), unlisted
-    )
+        count = len(ours) + sum(run_id in recorded_ids for run_id in run_ids)
+        places.append(ListedQueue(each.kind, each.words, len(run_ids), count))
+    present.sort(key=lambda run: run.created_at)
+    return AwsInventory(tuple(places), tuple(present), frozenset(gone), unlisted)
 
 
 def _places(
     recorded: Recorded, specs: Iterable[Where], inventories: Inventories
 ) -> tuple[Sequence[_Place], tuple[str, ...]]:
     """Each place once, by its description, with the live runs that should be in it; and the kinds without inventory."""
-    found: dict[tuple[str, str], _Place] = {}
+    places: dict[tuple[str, str], _Place] = {}
     unlisted: set[str] = set()
     submissions = ((s.kind, s.content.location, s.run_id if s.live else None) for s in recorded.by_token.values())
     for kind, location, live in (*submissions, *((*where, None) for where in specs)):
@@ -254,10 +251,10 @@ def _places(
             unlisted.add(kind)
             continue
         words = inventory.place(location)
-        place = found.setdefault((kind, words), _Place(kind, words, location, inventory))
+        place = places.setdefault((kind, words), _Place(kind, words, location, inventory))
         if live is not None:
             place.live.add(live)
-    return [found[key] for key in sorted(found)], tuple(sorted(unlisted))
+    return [places[key] for key in sorted(places)], tuple(sorted(unlisted))
 
 
 def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
@@ -266,7 +263,7 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
     if owner != place.owner("").removesuffix("/") or not name:
         return None
     report = facts.report
-    state = report if isinstance(report, RunReport) else RunReport(known=True, state="unknown", detail=report)
+    state = report if isinstance(report, RunReport) else RunReport(exists=True, state="unknown", detail=report)
     return ListedRun(
         name=name,
         run_id=facts.run_id,
@@ -285,5 +282,5 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
 def _location(where: _Place, facts: RunFacts) -> Mapping[str, str]:
     """Where the run is found again: in this listing, and by its own name if the location holds a name."""
     field_of_name = kind_named(where.kind).name_field
-    named = field_of_name in where.location and facts.name is not None
-    return {**where.location, **({field_of_name: facts.name} if named and facts.name else {})}
+    named = {field_of_name: facts.name} if field_of_name in where.location and facts.name else {}
+    return {**where.location, **named}

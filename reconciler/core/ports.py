@@ -196,12 +196,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The state of one run. `known` is false where AWS says there is no such run. `state` is a `RunState` value.
+    """The state of one run. `exists` is false if AWS knows no such run. `state` is a `RunState` value.
 
     Times are ISO 8601 text; `detail` is AWS's own reason, `usage` what else it says of the run, in its own words.
     """
 
-    known: bool
+    exists: bool
     state: str = ""
     aws_state: str = ""
     detail: str | None = None

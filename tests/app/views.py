@@ -87,7 +87,7 @@ def view(
 
 def run_facts(run_id: str, tags: Mapping[str, str] | None = None) -> RunFacts:
     """Returns a running Batch job as AWS describes it."""
-    report = RunReport(known=True, state="running", aws_state="RUNNING")
+    report = RunReport(exists=True, state="running", aws_state="RUNNING")
     return RunFacts(run_id, "orders", tags or {}, at(-600), report)
 
 

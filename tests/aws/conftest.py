@@ -1,4 +1,4 @@
-"""Clients of the stub server: short timeouts, made-up credentials, closed at the end."""
+"""Makes clients of the stub server: short timeouts, invented credentials, closed at the end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def aws() -> Iterator[Connect]:
 
 @dataclass(frozen=True)
 class Wired:
-    """A server and the clients of it, kept for a module: making a client takes botocore longer than any call."""
+    """A server and its clients, kept for a module: making a client takes botocore longer than any call."""
 
     stub: Stub
     aws: Aws
@@ -43,7 +43,7 @@ class Wired:
 
 @pytest.fixture(scope="module")
 def wired() -> Iterator[Wired]:
-    """Tests call `stub.play` first; clients are made in the first test, in its environment."""
+    """A server on which tests call `stub.play` first; the first test makes the clients, in its environment."""
     with Stub(silence) as stub:
         wired = Wired(stub, Aws("eu-west-1", stub.url, CREDENTIALS, timeouts=(0.5, 5), clock=SystemClock()))
         yield wired

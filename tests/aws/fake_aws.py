@@ -1,4 +1,4 @@
-"""Answers for whole adapters: a server that routes requests to functions of a test, and counts calls by operation."""
+"""Answers for whole adapters: a server that passes requests to functions of a test and counts calls by operation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = {
 
 
 class FakeAws:
-    """`operations` maps an operation to what answers it; `calls` counts, `inputs` keeps what was asked."""
+    """`operations` maps an operation to its answer; `calls` counts the calls, `inputs` holds their requests."""
 
     def __init__(self) -> None:
         self.operations: dict[str, Handler] = {}
@@ -44,17 +44,17 @@ class FakeAws:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def play(self, **operations: Handler) -> None:
-        """Starts over with these answers."""
+        """Starts again with these answers."""
         self.operations = operations
         self.calls.clear()
         self.inputs.clear()
 
     def answer(self, operation: str, given: dict[str, Any]) -> Answer:
-        """What the test says to this call."""
+        """The test's answer to this call."""
         self.calls[operation] += 1
         self.inputs.append(given)
         return self.operations[operation](given)

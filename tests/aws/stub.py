@@ -1,4 +1,4 @@
-"""A server of raw sockets: says exactly what it is told to, counts what reaches it."""
+"""A server of raw sockets that answers as it is configured and counts what reaches it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Act = Callable[[socket.socket, "Stub"], None]
 
 
 def http(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, length: int | None = None) -> bytes:
-    """The bytes of an answer; `length` is what it claims, where that is not the truth."""
+    """The bytes of an answer; `length` is the length that it claims, if that is not the true one."""
     lines = [
         f"HTTP/1.1 {status} Said",
         f"Content-Length: {len(body) if length is None else length}",
@@ -51,7 +51,7 @@ def error(status: int, code: str, message: str = "no", *, request_id: bool = Tru
 
 
 def reset_after(raw: bytes) -> Act:
-    """Reads the request, sends these bytes, and ends the connection hard."""
+    """Reads the request, sends these bytes, and resets the connection."""
 
     def act(connection: socket.socket, stub: Stub) -> None:
         stub.take(connection)
@@ -62,14 +62,14 @@ def reset_after(raw: bytes) -> Act:
 
 
 def reset_unread(connection: socket.socket, stub: Stub) -> None:
-    """Ends the connection hard, when the request has come and nothing of it is read."""
+    """Resets the connection after the request has come, without reading it."""
     connection.recv(1, socket.MSG_PEEK)
     stub.transmissions += 1
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def close_after_reading(connection: socket.socket, stub: Stub) -> None:
-    """Reads the request and ends the connection without a word."""
+    """Reads the request and closes the connection without an answer."""
     stub.take(connection)
 
 
@@ -80,7 +80,7 @@ def silence(connection: socket.socket, stub: Stub) -> None:
 
 
 class Stub:
-    """Plays one act for each connection, the last one for all that come after. `bodies` are the requests read."""
+    """Plays one act for each connection, and the last one for all later connections. `bodies` are the requests read."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts)
@@ -93,11 +93,11 @@ class Stub:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
     def play(self, *acts: Act) -> None:
-        """Starts over with other acts, and counts from zero."""
+        """Starts again with other acts, and counts from zero."""
         self.acts, self.transmissions = list(acts), 0
         self.bodies.clear()
         self.heads.clear()

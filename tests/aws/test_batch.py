@@ -49,7 +49,7 @@ def test_a_report_has_times_and_a_reason(fake: FakeAws, batch: Service):
     container = {"exitCode": 137, "reason": "OutOfMemoryError"}
     times = {"startedAt": 1_763_776_800_000, "stoppedAt": 1_763_776_860_123}
     assert report_of(fake, batch, "FAILED", **times, statusReason="Exited", container=container) == RunReport(
-        known=True,
+        exists=True,
         state="failed",
         aws_state="FAILED",
         detail="Exited; exit code 137; OutOfMemoryError",
@@ -70,8 +70,8 @@ def test_a_hundred_jobs_are_one_call(fake: FakeAws, batch: Service):
     fake.play(DescribeJobs=BATCH.describing(*(BATCH.run(f"run-{number}") for number in range(249))))
     reports = batch.observe([BATCH.ref(number) for number in range(250)])
     assert fake.calls == {"DescribeJobs": 3}
-    assert RunReport(known=False) == reports["r1-249"]
-    assert {"running"} == {each.state for each in reports.values() if isinstance(each, RunReport) and each.known}
+    assert RunReport(exists=False) == reports["r1-249"]
+    assert {"running"} == {each.state for each in reports.values() if isinstance(each, RunReport) and each.exists}
 
 
 def test_a_queue_is_listed_by_the_job_s_name(fake: FakeAws, batch: Service):

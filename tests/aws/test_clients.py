@@ -28,7 +28,7 @@ def refusal(code: str) -> bytes:
 
 
 def test_the_account(aws: Connect):
-    """STS says whose credentials these are."""
+    """STS gives the account of the credentials."""
     with Stub(reply(http(200, IDENTITY, REQUEST_ID))) as stub:
         assert aws(stub.url).account() == "123456789012"
 
@@ -43,7 +43,7 @@ def test_the_account(aws: Connect):
     ],
 )
 def test_the_clock_is_compared_on_the_way(date: str | None, ahead: float | None):
-    """The reply's Date header is AWS's time; without one nothing is known."""
+    """The Date header of the reply is AWS's time; without one the difference is unknown."""
     headers = REQUEST_ID | ({"Date": date} if date else {})
     clock = StandingClock(datetime(2026, 11, 22, 2, 0, 3, 500_000, tzinfo=UTC).timestamp())
     with Stub(reply(http(200, IDENTITY, headers))) as stub:
@@ -54,7 +54,7 @@ def test_the_clock_is_compared_on_the_way(date: str | None, ahead: float | None)
 
 
 def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """boto3's own settings count where no endpoint is given."""
+    """Without an endpoint, boto3's own settings apply."""
     with Stub(reply(http(200, IDENTITY, REQUEST_ID))) as stub:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", stub.url)
         assert aws(None).account() == "123456789012"
@@ -70,7 +70,7 @@ def test_the_account_by_an_endpoint_of_the_environment(aws: Connect, monkeypatch
     ],
 )
 def test_credentials_that_sts_refuses(code: str, said: str, aws: Connect):
-    """The sentence says what to do about it."""
+    """The error says what to do."""
     with Stub(reply(refusal(code))) as stub, pytest.raises(ServiceError, match=said) as caught:
         aws(stub.url).account()
     assert caught.value.code == code
@@ -78,20 +78,20 @@ def test_credentials_that_sts_refuses(code: str, said: str, aws: Connect):
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"not xml at all", IDENTITY.replace(b"123456789012", b"")])
 def test_an_answer_without_an_account(body: bytes, aws: Connect):
-    """No account is not somebody's account."""
+    """A reply without an account is an error."""
     with Stub(reply(http(200, body, REQUEST_ID))) as stub, pytest.raises(ServiceError, match="GetCallerIdentity"):
         aws(stub.url).account()
 
 
 def test_no_credentials():
-    """What is missing is said."""
+    """Missing credentials are an error that says so."""
     with pytest.raises(ServiceError, match="no AWS credentials were found"):
         Aws("eu-west-1", "http://127.0.0.1:1", clock=SystemClock()).account()
 
 
 @pytest.mark.parametrize("endpoint", ["not a url", "http://"])
 def test_an_endpoint_that_is_no_url(endpoint: str, aws: Connect):
-    """A wrong endpoint is told, not raised as somebody else's error."""
+    """An invalid endpoint raises our own error."""
     with pytest.raises(ServiceError):
         aws(endpoint).account()
 
@@ -106,7 +106,7 @@ def test_a_client_is_made_once(aws: Connect):
 
 
 def test_clients_for_sending_and_for_asking(aws: Connect):
-    """One transmission and short waits where something is submitted, standard retries where something is read."""
+    """Submissions are transmitted once, with short timeouts; reads have standard retries."""
     connected = Aws("eu-west-1", "http://127.0.0.1:1", CREDENTIALS, clock=SystemClock())
     sending, asking = connected.submitter("batch").meta.config, connected.reader("batch").meta.config
     assert sending.retries == {"total_max_attempts": 1, "mode": "standard"}
@@ -117,7 +117,7 @@ def test_clients_for_sending_and_for_asking(aws: Connect):
 
 
 def test_reads_are_tried_again(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """A read that fails in passing is asked again by botocore."""
+    """botocore repeats a read after a temporary error."""
     with Stub(error(500, "ServerException"), reply(http(200, b'{"jobs": []}', REQUEST_ID))) as stub:
         assert aws(stub.url).reader("batch").describe_jobs(jobs=["a"])["jobs"] == []
         assert stub.transmissions == 2
@@ -127,12 +127,12 @@ def test_reads_are_tried_again(aws: Connect, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_an_endpoint_for_the_emulator_is_not_aws(aws: Connect):
-    """What is given is not looked at further."""
+    """An endpoint that is passed in is never AWS."""
     assert aws("http://127.0.0.1:1").overridden()
 
 
 def test_without_settings_it_is_aws(aws: Connect):
-    """The usual answer makes no client."""
+    """If no endpoint is configured, no client is made to find that out."""
     connected = aws(None)
     assert not connected.overridden()
     assert connected._clients == {}
@@ -140,32 +140,32 @@ def test_without_settings_it_is_aws(aws: Connect):
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BATCH", "AWS_ENDPOINT_URL_EMR_SERVERLESS"])
 def test_an_endpoint_of_the_environment(name: str, aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """A stand-in for one of the services is enough."""
+    """An endpoint for one of the services is enough."""
     monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert aws(None).overridden()
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3"])
 def test_an_endpoint_where_nothing_runs(name: str, aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """What does not run jobs does not make the jobs' services another."""
+    """An endpoint for a service that runs no jobs changes nothing."""
     monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert not aws(None).overridden()
 
 
 def test_an_interface_endpoint_of_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """A private way to AWS leads to AWS."""
+    """AWS's private endpoints are AWS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://vpce-1.batch.eu-west-1.vpce.amazonaws.com")
     assert not aws(None).overridden()
 
 
 def test_an_endpoint_that_only_looks_like_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """The end of the name decides, at a dot."""
+    """The end of the host name decides, at a dot."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.notamazonaws.com")
     assert aws(None).overridden()
 
 
 def test_endpoints_that_are_to_be_ignored(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """botocore's own switch counts."""
+    """botocore's own setting to ignore endpoints applies."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     assert not aws(None).overridden()

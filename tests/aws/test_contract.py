@@ -72,7 +72,7 @@ class Subject:
         """The reported state of a run."""
         report = self.service.observe([ref])[ref.token]
         assert isinstance(report, RunReport)
-        return report.state if report.known else "unknown"
+        return report.state if report.exists else "unknown"
 
     def found(self, *tokens: str) -> dict[str, list[str]]:
         """The runs that carry these tokens."""
@@ -268,7 +268,7 @@ def test_every_state_has_one_of_ours(wired: Wired):
         wired.play(describing=wired.wire.describing(wired.wire.run("run-1", aws_state)))
         report = wired.service.observe([wired.wire.ref(1)])["r1-1"]
         assert isinstance(report, RunReport)
-        assert (report.known, report.state, report.aws_state) == (True, state, aws_state)
+        assert (report.exists, report.state, report.aws_state) == (True, state, aws_state)
 
 
 @pytest.mark.parametrize("wire", SERVICES)
@@ -289,7 +289,7 @@ def test_an_unknown_state_is_an_error(wired: Wired):
 def test_an_unknown_run_is_reported_so(wired: Wired):
     """A run that AWS does not describe is not known, which is no error."""
     wired.play(describing=wired.wire.describing())
-    assert wired.service.observe([wired.wire.ref(1)]) == {"r1-1": RunReport(known=False)}
+    assert wired.service.observe([wired.wire.ref(1)]) == {"r1-1": RunReport(exists=False)}
 
 
 DAMAGED: list[Answer] = [

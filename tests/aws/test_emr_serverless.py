@@ -48,7 +48,7 @@ def test_a_report_has_times_and_a_reason(fake: FakeAws, emr: Service):
     """Times are text in UTC; the detail is AWS's reason."""
     times = {"startedAt": 1_763_776_800, "endedAt": 1_763_776_860.5, "updatedAt": 1}
     assert report_of(fake, emr, "FAILED", **times, stateDetails="OOM") == RunReport(
-        known=True,
+        exists=True,
         state="failed",
         aws_state="FAILED",
         detail="OOM",
@@ -108,7 +108,7 @@ def test_a_long_listing_is_left_when_it_saves_nothing(fake: FakeAws, emr: Servic
     fake.play(ListJobRuns=EMR.listing(*pages), GetJobRun=described)
     reports = emr.observe(refs(6))
     assert fake.calls == {"ListJobRuns": 3, "GetJobRun": 6}
-    assert all(isinstance(each, RunReport) and each.known for each in reports.values())
+    assert all(isinstance(each, RunReport) and each.exists for each in reports.values())
 
 
 @pytest.mark.parametrize("answer", [(403, "AccessDeniedException"), (200, {}), (200, {"jobRuns": [{}]})])
@@ -117,7 +117,7 @@ def test_a_listing_that_fails_costs_calls_and_no_answer(answer: Answer, fake: Fa
     described = EMR.describing(*(EMR.run(f"run-{number}") for number in range(5)))
     fake.play(ListJobRuns=lambda _: answer, GetJobRun=described)
     reports = emr.observe(refs(5))
-    assert all(isinstance(each, RunReport) and each.known for each in reports.values())
+    assert all(isinstance(each, RunReport) and each.exists for each in reports.values())
 
 
 def test_an_unknown_state_in_a_listing_is_an_error_too(fake: FakeAws, emr: Service):

@@ -1,4 +1,4 @@
-"""One look at AWS: which runs are asked about, what is new, what went wrong."""
+"""Asking AWS during a pass: which runs are asked about, what is new, what failed."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def intent(name: str, kind: str = BATCH) -> e.Intended:
 
 
 def submitted(name: str) -> e.Submitted:
-    """It became a run."""
+    """The run was accepted."""
     return e.Submitted(at=AT, name=name, token=f"r1-{name}", send=1, run_id=f"run-{name}")
 
 
 def observed(name: str, state: str, aws_state: str) -> e.Observed:
-    """What was seen of the run before."""
+    """An earlier observation of the run."""
     return e.Observed(at=AT, name=name, token=f"r1-{name}", run_id=f"run-{name}", state=state, aws_state=aws_state)
 
 
@@ -61,7 +61,7 @@ def recorded(*events: e.Event) -> Recorded:
 
 @dataclass
 class Answering:
-    """A service that gives prepared answers, and remembers what it was asked."""
+    """A service with prepared answers that records what it was asked."""
 
     reports: Mapping[str, RunReport | str] = field(default_factory=dict)
     found: Mapping[str, Sequence[str] | str] = field(default_factory=dict)
@@ -92,11 +92,11 @@ def only(service: Service) -> Services:
     return lambda _: service
 
 
-RUNNING = RunReport(known=True, state="running", aws_state="RUNNING")
+RUNNING = RunReport(exists=True, state="running", aws_state="RUNNING")
 
 
 def test_a_new_state_is_an_event():
-    """What AWS says of a live run and the ledger does not know yet."""
+    """A state of a live run that the ledger lacks becomes an event."""
     report = RunReport(True, "failed", "FAILED", "OOM", "2026-11-22T02:10:00Z", "2026-11-22T02:20:00Z")
     service = Answering({"r1-a": report})
     events, sighting = observe(recorded(intent("a"), submitted("a")), only(service), None, NOW)
@@ -120,7 +120,7 @@ def test_a_new_state_is_an_event():
     ("before", "new"), [(("running", "RUNNING"), 0), (("running", "CANCELLING"), 1), (("submitted", "RUNNABLE"), 1)]
 )
 def test_a_state_that_is_known_is_no_event(before: tuple[str, str], new: int):
-    """Our word and AWS's word are both compared."""
+    """AWS's state and ours are both compared with the ledger."""
     state = recorded(intent("a"), submitted("a"), observed("a", *before))
     events, _ = observe(state, only(Answering({"r1-a": RUNNING})), None, NOW)
     assert new == len(events)
@@ -128,7 +128,7 @@ def test_a_state_that_is_known_is_no_event(before: tuple[str, str], new: int):
 
 @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
 def test_a_run_that_has_ended_is_never_asked_for_again(end: str):
-    """AWS forgets ended runs; the ledger does not."""
+    """Ended runs are not asked for, because AWS forgets them."""
     service = Answering()
     observe(recorded(intent("a"), submitted("a"), observed("a", end, "X")), only(service), None, NOW)
     assert (service.observed, service.wanted) == ([], [])
@@ -154,7 +154,7 @@ def test_unresolved_submissions_are_looked_for():
 
 
 def test_a_conflict_is_looked_for_again():
-    """Somebody may have solved it."""
+    """A conflict is looked up in each pass, because somebody may have resolved it."""
     conflict = e.Conflicted(at=AT, name="a", token="r1-a", run_ids=("x", "y"))
     service = Answering(found={"r1-a": ["x"]})
     _, sighting = observe(recorded(intent("a"), conflict), only(service), None, NOW)
@@ -171,7 +171,7 @@ def test_a_submission_that_is_settled_is_not_looked_for():
 
 
 def test_only_selected_names_are_asked_about():
-    """The others cost no call."""
+    """Other names cost no call."""
     state = recorded(intent("a"), submitted("a"), intent("b"), submitted("b"), intent("c"), intent("d"))
     service = Answering({"r1-a": RUNNING}, {"r1-c": ()})
     observe(state, only(service), {"a", "c"}, NOW)
@@ -180,9 +180,9 @@ def test_only_selected_names_are_asked_about():
 
 
 def test_a_run_that_aws_does_not_know_has_not_ended():
-    """It may be lost; that is for the plan, over time."""
+    """Such a run may be lost, which the plan decides over time."""
     events, sighting = observe(
-        recorded(intent("a"), submitted("a")), only(Answering({"r1-a": RunReport(known=False)})), None, NOW
+        recorded(intent("a"), submitted("a")), only(Answering({"r1-a": RunReport(exists=False)})), None, NOW
     )
     assert events == ()
     assert {"r1-a": UNKNOWN_RUN} == sighting.observe_errors
@@ -197,7 +197,7 @@ def test_a_run_that_aws_does_not_know_has_not_ended():
     ],
 )
 def test_what_could_not_be_learnt_is_said(reports: Mapping[str, RunReport | str], said: str):
-    """An error, silence and a state that does not exist are errors of that run."""
+    """An error, a missing answer and an invalid state are errors of that run."""
     events, sighting = observe(recorded(intent("a"), submitted("a")), only(Answering(reports)), None, NOW)
     assert events == ()
     assert said in sighting.observe_errors["r1-a"]
@@ -231,7 +231,7 @@ class Raising(Answering):
 )
 @pytest.mark.parametrize("when", ["made", "asked"])
 def test_one_service_s_failure_stops_no_other(error: Exception, said: str, when: str):
-    """Whatever a service raises is told for its tokens; the others' answers count."""
+    """Whatever a service raises is an error of its own tokens only."""
     state = recorded(
         intent("a", EMR), submitted("a"), intent("b", EMR), intent("c", BATCH), submitted("c"), intent("d", BATCH)
     )
@@ -250,7 +250,7 @@ def test_one_service_s_failure_stops_no_other(error: Exception, said: str, when:
 
 
 def test_events_are_in_order_of_name():
-    """Whichever service answers first."""
+    """The order does not depend on which service answers first."""
     state = recorded(
         *(event for name in "dbca" for event in (intent(name, EMR if name in "bd" else BATCH), submitted(name)))
     )
@@ -260,7 +260,7 @@ def test_events_are_in_order_of_name():
 
 
 def test_services_are_asked_at_the_same_time():
-    """Two kinds wait for each other in here, and neither would go on alone."""
+    """The test ends only if both services are asked at the same time."""
     together = Barrier(2, timeout=5)
 
     class Meeting(Answering):

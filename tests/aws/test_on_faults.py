@@ -1,4 +1,4 @@
-"""What the adapters conclude on an emulator with faults, held against what it really accepted: no outcome lies."""
+"""What the adapters conclude from an emulator with faults, compared with what it really accepted."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ TOKEN = "r1-aa"
 
 @dataclass(frozen=True)
 class World:
-    """An emulator, and clients of it that wait long and short."""
+    """An emulator, and clients of it with long and short timeouts."""
 
     emulator: Emulator
     aws: Aws
     hasty: Aws
 
     def fails(self, *rules: Rule, **settings: Any) -> None:
-        """A world without runs where this goes wrong."""
+        """A world without runs in which this fails."""
         self.emulator.reset()
         self.emulator.inject(Plan(rules, settings))
 
     def submitted(self, submit: Submit, rule: Rule) -> Outcome:
-        """What a submission under a rule leads to."""
+        """The outcome of a submission under a rule."""
         self.fails(rule)
         aws = self.hasty if rule.answer == "never" else self.aws
         return submit.connect(aws).submit(submit.request, in_a_minute())
@@ -44,7 +44,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[World]:
-    """One for the module: clients take botocore longer than any call."""
+    """One world for the module: making clients takes botocore longer than any call."""
     with Emulator(None, Settings(start_seconds=3600)) as emulator:
         clients = [
             Aws("us-east-1", emulator.url, CREDENTIALS, timeouts=(5, read), clock=SystemClock()) for read in (20, 0.2)
@@ -56,7 +56,7 @@ def shared() -> Iterator[World]:
 
 @pytest.fixture
 def world(shared: World) -> Iterator[World]:
-    """Without runs and faults."""
+    """A world without runs and faults."""
     shared.fails()
     yield shared
     shared.fails()
@@ -89,7 +89,7 @@ UNCLEAR: list[dict[str, Any]] = [
 def test_what_a_lost_and_an_accepted_request_have_in_common_is_ambiguous(
     answer: dict[str, Any], request_: Any, runs: int, submit: Submit, world: World
 ) -> None:
-    """The client gets the same; so it must not conclude anything."""
+    """The client receives the same in both cases, so it must conclude nothing."""
     outcome = world.submitted(submit, Rule(request_, operation=SUBMISSIONS, **answer))
 
     assert isinstance(outcome, Ambiguous)
@@ -99,7 +99,7 @@ def test_what_a_lost_and_an_accepted_request_have_in_common_is_ambiguous(
 
 @BOTH
 def test_half_an_answer_is_ambiguous(submit: Submit, world: World) -> None:
-    """The run is there."""
+    """The run exists although the answer ends early."""
     assert isinstance(world.submitted(submit, Rule("processed", "truncated", operation=SUBMISSIONS)), Ambiguous)
     assert len(world.emulator.runs()) == 1
 
@@ -119,7 +119,7 @@ def test_half_an_answer_is_ambiguous(submit: Submit, world: World) -> None:
     ],
 )
 def test_what_aws_says_no_to_has_no_effect(code: str, expected: type, submit: Submit, world: World) -> None:
-    """And the client may believe it."""
+    """A refusal of AWS makes no run, so the client can rely on it."""
     outcome = world.submitted(submit, Rule("lost", "error", operation=SUBMISSIONS, code=code))
 
     assert expected is type(outcome)
@@ -128,7 +128,7 @@ def test_what_aws_says_no_to_has_no_effect(code: str, expected: type, submit: Su
 
 @pytest.mark.parametrize(("submit", "runs"), [(EMR, 1), (BATCH, 2)], ids=["emr", "batch"])
 def test_a_request_that_the_network_doubles(submit: Submit, runs: int, world: World) -> None:
-    """The answer names a run that exists; on Batch there is another with the same tag, which is found."""
+    """The answer names a run that exists; on Batch there is a second one with the same tag, which is found."""
     outcome = world.submitted(submit, Rule("twice", operation=SUBMISSIONS))
 
     assert isinstance(outcome, Accepted)
@@ -139,7 +139,7 @@ def test_a_request_that_the_network_doubles(submit: Submit, runs: int, world: Wo
 
 @BOTH
 def test_an_old_signature_is_refused(submit: Submit, world: World) -> None:
-    """By a service whose clock is twenty minutes ahead."""
+    """A service whose clock is twenty minutes ahead refuses the signature."""
     world.fails(signature_seconds=900, clock_offset_seconds=1200)
 
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
@@ -152,13 +152,13 @@ def test_an_old_signature_is_refused(submit: Submit, world: World) -> None:
 
 
 def found(submit: Submit, aws: Aws) -> Any:
-    """What a look for the token says."""
+    """The answer to a lookup of the token."""
     wanted = Wanted(TOKEN, location(submit), time_text(datetime.now(UTC)))
     return submit.connect(aws).find([wanted])[TOKEN]
 
 
 def location(submit: Submit) -> dict[str, str]:
-    """Where the request's run would be."""
+    """The location of the request's run."""
     names = {"emr-serverless": ("applicationId",), "batch": ("jobQueue", "jobName")}[submit.service]
     return {name: submit.request[name] for name in names}
 
@@ -181,7 +181,7 @@ UNREADABLE: list[dict[str, Any]] = [
 def test_a_look_that_fails_is_not_absence(
     answer: dict[str, Any], operations: tuple[str, ...], submit: Submit, world: World
 ) -> None:
-    """Neither where the listing fails nor where a run that it names cannot be read."""
+    """Neither a failed listing nor a run that cannot be read proves absence."""
     world.fails()
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)
@@ -194,7 +194,7 @@ def test_a_look_that_fails_is_not_absence(
 @BOTH
 @pytest.mark.parametrize("answer", UNREADABLE, ids=str)
 def test_an_observation_that_fails_is_not_a_lost_run(answer: dict[str, Any], submit: Submit, world: World) -> None:
-    """It says why instead."""
+    """A failed observation gives the reason."""
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)
     world.emulator.inject(Plan([Rule("processed", operation=READS, **answer)]))
@@ -205,7 +205,7 @@ def test_an_observation_that_fails_is_not_a_lost_run(answer: dict[str, Any], sub
 
 @BOTH
 def test_a_run_that_is_not_yet_described_is_not_absent(submit: Submit, world: World) -> None:
-    """A listing names it, so its tags are merely unread."""
+    """A listing names the run, so its tags are only unread."""
     world.fails(describe_lag_seconds=3600)
     assert isinstance(submit.connect(world.aws).submit(submit.request, in_a_minute()), Accepted)
 
@@ -214,7 +214,7 @@ def test_a_run_that_is_not_yet_described_is_not_absent(submit: Submit, world: Wo
 
 @BOTH
 def test_a_run_that_is_not_yet_listed_looks_absent(submit: Submit, world: World) -> None:
-    """Nobody can tell; that is what settling waits for."""
+    """No client can tell the difference, which is why submissions settle."""
     world.fails(listing_lag_seconds=3600)
     outcome = submit.connect(world.aws).submit(submit.request, in_a_minute())
     assert isinstance(outcome, Accepted)
@@ -223,12 +223,12 @@ def test_a_run_that_is_not_yet_listed_looks_absent(submit: Submit, world: World)
     report = submit.connect(world.aws).observe([ref])[TOKEN]
     assert list(found(submit, world.aws)) == []
     assert isinstance(report, RunReport)
-    assert report.known
+    assert report.exists
 
 
 @BOTH
 def test_nothing_is_sent_where_nobody_listens(submit: Submit) -> None:
-    """The emulator has stopped."""
+    """A stopped emulator receives nothing, and the outcome says so."""
     with Emulator(None) as emulator:
         url = emulator.url
     aws = Aws("us-east-1", url, CREDENTIALS, clock=SystemClock())

@@ -1,4 +1,4 @@
-"""Every row of the table of outcomes, against sockets."""
+"""Every row of the table of outcomes, over sockets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BOTH = pytest.mark.parametrize("submit", [EMR, BATCH], ids=["emr", "batch"])
 
 
 def outcome_of(act: Act, submit: Submit, wired: Wired) -> Outcome:
-    """What one submit to a server that acts like this leads to; exactly one transmission reaches it."""
+    """The outcome of one submit to a server that acts like this; exactly one transmission reaches it."""
     wired.stub.play(act)
     outcome = submit.connect(wired.aws).submit(submit.request, in_a_minute())
     assert wired.stub.transmissions == 1
@@ -48,7 +48,7 @@ def outcome_of(act: Act, submit: Submit, wired: Wired) -> Outcome:
 
 @BOTH
 def test_accepted(submit: Submit, wired: Wired):
-    """A success with a run id and our own words is a run."""
+    """A success with a run id and our own name is a run."""
     outcome = outcome_of(answer(200, submit.accepted), submit, wired)
     arn = submit.accepted.get("arn") or submit.accepted.get("jobArn")
     assert Accepted(submit.run_id, arn) == outcome
@@ -56,14 +56,14 @@ def test_accepted(submit: Submit, wired: Wired):
 
 @BOTH
 def test_accepted_without_an_arn(submit: Submit, wired: Wired):
-    """The arn is a convenience; the run id is what counts."""
+    """The run id decides; the ARN may be missing."""
     form = {name: value for name, value in submit.accepted.items() if not name.endswith(("arn", "Arn"))}
     assert Accepted(submit.run_id) == outcome_of(answer(200, form), submit, wired)
 
 
 @BOTH
 def test_what_is_sent_is_the_request(submit: Submit, wired: Wired):
-    """The body holds the request as it is, and the user agent our version."""
+    """The body is the request as it is, and the user agent has our version."""
     outcome_of(answer(200, submit.accepted), submit, wired)
     in_the_path = {"applicationId"}
     sent = json.loads(wired.stub.bodies[0])
@@ -137,7 +137,7 @@ UNCLEAR_REPLIES = {
 @BOTH
 @pytest.mark.parametrize("act", UNCLEAR_REPLIES.values(), ids=UNCLEAR_REPLIES.keys())
 def test_what_proves_nothing_is_ambiguous(act: Act, submit: Submit, wired: Wired):
-    """Whatever is not on the list may have come after AWS accepted the request."""
+    """Anything that is not on the list may come after AWS accepted the request."""
     assert isinstance(outcome_of(act, submit, wired), Ambiguous)
 
 
@@ -154,7 +154,7 @@ def test_read_and_never_answered(submit: Submit, aws: Connect):
 @BOTH
 @pytest.mark.parametrize("code", sorted(REFUSED))
 def test_refused_for_a_passing_reason(code: str, submit: Submit, wired: Wired):
-    """Throttling, credentials and clocks: AWS said no, and not to the content."""
+    """Throttling, credentials and clocks are refusals that are not about the content."""
     status = 429 if "Thrott" in code or "TooMany" in code else 403
     assert isinstance(outcome_of(error(status, code), submit, wired), Refused)
 
@@ -170,7 +170,7 @@ def test_refused_for_a_passing_reason(code: str, submit: Submit, wired: Wired):
     ],
 )
 def test_declined_for_the_content(status: int, code: str, submit: Submit, wired: Wired):
-    """AWS said no to what was asked."""
+    """AWS refuses the content of the request."""
     outcome = outcome_of(error(status, code, "your\nrequest"), submit, wired)
     assert Declined(code, "your request") == outcome
 
@@ -182,13 +182,13 @@ def test_a_code_in_the_body(wired: Wired):
 
 
 def test_a_client_exception_is_of_batch_only(wired: Wired):
-    """Batch says ClientException to content; from another service it would prove nothing."""
+    """Batch answers ClientException to wrong content; from another service it proves nothing."""
     assert isinstance(outcome_of(error(400, "ClientException"), BATCH, wired), Declined)
     assert isinstance(outcome_of(error(400, "ClientException"), EMR, wired), Ambiguous)
 
 
 def test_messages_are_one_line_and_not_endless(wired: Wired):
-    """What AWS says is kept in one printable line of bounded length."""
+    """AWS's message is kept as one printable line of bounded length."""
     outcome = outcome_of(error(400, "ValidationException", "a\x1b[31m\r\n" + "x" * 5000), BATCH, wired)
     assert isinstance(outcome, Declined)
     assert outcome.message.isprintable()
@@ -200,7 +200,7 @@ def test_messages_are_one_line_and_not_endless(wired: Wired):
 
 @BOTH
 def test_nobody_listens(submit: Submit, aws: Connect):
-    """A refused connection carried nothing."""
+    """A refused connection transmits nothing."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     outcome = submit.connect(aws(f"http://127.0.0.1:{port}")).submit(submit.request, in_a_minute())
@@ -210,7 +210,7 @@ def test_nobody_listens(submit: Submit, aws: Connect):
 
 @BOTH
 def test_no_such_host(submit: Submit, aws: Connect):
-    """A name that does not resolve carried nothing."""
+    """A host name that does not resolve transmits nothing."""
     outcome = submit.connect(aws("http://nowhere.invalid")).submit(submit.request, in_a_minute())
     assert isinstance(outcome, NotSent)
     assert outcome.code == "EndpointConnectionError"
@@ -218,7 +218,7 @@ def test_no_such_host(submit: Submit, aws: Connect):
 
 @contextmanager
 def full_server() -> Iterator[int]:
-    """A port whose queue of connections is full, so that a new one is neither taken nor refused."""
+    """A port whose queue of connections is full, so that a new one is neither accepted nor refused."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))
@@ -231,7 +231,7 @@ def full_server() -> Iterator[int]:
 
 
 def test_nobody_takes_the_connection(aws: Connect):
-    """A connection that is never made carried nothing."""
+    """A connection that is never established transmits nothing."""
     with full_server() as port:
         outcome = BATCH.connect(aws(f"http://127.0.0.1:{port}")).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, NotSent)
@@ -251,7 +251,7 @@ def test_nobody_takes_the_connection(aws: Connect):
     ],
 )
 def test_a_request_that_botocore_refuses(request_: dict[str, object], place: str, aws: Connect):
-    """What botocore's own check refuses was not sent; its message keeps the place and not the value."""
+    """A request that botocore's own check refuses is not sent; the message keeps the place and not the value."""
     with Stub(answer(200, {})) as stub:
         outcome = BATCH.connect(aws(stub.url)).submit(request_, in_a_minute())
         assert stub.transmissions == 0
@@ -285,7 +285,7 @@ def test_a_profile_that_does_not_exist():
 
 
 def test_a_proxy_that_is_not_there(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """An error of the way to a proxy is not on the list, so it proves nothing."""
+    """An error on the way to a proxy is not on the list, so it proves nothing."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
@@ -307,7 +307,7 @@ def test_a_proxy_that_answers_for_aws(aws: Connect, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_proxy_that_passes_aws_answer_on(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """Through a proxy an acceptance is one."""
+    """An acceptance through a proxy counts."""
     with Stub(answer(200, BATCH.accepted)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "http://batch.invalid")
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -325,7 +325,7 @@ def test_a_proxy_that_refuses_the_tunnel(aws: Connect, monkeypatch: pytest.Monke
 
 
 def test_the_emulator_is_never_behind_a_proxy(aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """What is on this machine is asked directly, whatever the environment says about the way out."""
+    """The emulator is called directly, whatever proxy the environment sets."""
     with Stub(reply(http(502, HTML))) as proxy, Stub(answer(200, BATCH.accepted)) as stub:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         outcome = BATCH.connect(aws(stub.url)).submit(BATCH.request, in_a_minute())
@@ -334,7 +334,7 @@ def test_the_emulator_is_never_behind_a_proxy(aws: Connect, monkeypatch: pytest.
 
 
 def test_a_server_that_does_not_speak_tls(aws: Connect):
-    """An error of TLS is not on the list."""
+    """A TLS error is not on the list."""
     with Stub(lambda connection, _: connection.sendall(http(400))) as stub:
         outcome = BATCH.connect(aws(stub.url.replace("http:", "https:"))).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, Ambiguous)
@@ -361,5 +361,5 @@ class _Relative(EndpointConnectionError):  # type: ignore[misc]
     ],
 )
 def test_exactly_two_connection_errors_prove_that_nothing_was_sent(raised: Exception, expected: type):
-    """Their relatives do not."""
+    """Similar connection errors prove nothing."""
     assert expected is type(classify(raised, _sent(), REPLY))

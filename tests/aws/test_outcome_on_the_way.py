@@ -1,4 +1,4 @@
-"""Rows of the table of outcomes on the way: TLS that breaks after delivery, proxies before and after CONNECT."""
+"""Rows of the table of outcomes with TLS that breaks after delivery, and proxies before and after CONNECT."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HTML = b"<html>no</html>"
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate for loopback and for `HOST`, signed by itself, and its key."""
+    """A self-signed certificate for loopback and for `HOST`, and its key."""
 
     path: Path
     server: ssl.SSLContext
@@ -37,7 +37,7 @@ class Certificate:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """Made by openssl, for this run of the tests only."""
+    """A certificate that openssl makes for this test run."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl here to make a certificate")
     folder = tmp_path_factory.mktemp("tls")
@@ -73,30 +73,30 @@ def answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
 
 
 def ends_without_goodbye(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """The connection below is gone after the request was read."""
+    """The TCP connection ends after the request was read."""
     stub.take(encrypted)
 
 
 def breaks(encrypted: ssl.SSLSocket, below: socket.socket, stub: Stub) -> None:
-    """After the request was read, something comes that is not TLS."""
+    """After the request was read, the server sends something that is not TLS."""
     stub.take(encrypted)
     below.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
 
 
 def resets(encrypted: ssl.SSLSocket, below: socket.socket, stub: Stub) -> None:
-    """After the request was read, the connection ends hard."""
+    """After the request was read, the connection is reset."""
     stub.take(encrypted)
     below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def half_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """Half of an acceptance."""
+    """The server sends half of an acceptance."""
     stub.take(encrypted)
     encrypted.sendall(ACCEPTED[:-20])
 
 
 def never_answers(encrypted: ssl.SSLSocket, _: socket.socket, stub: Stub) -> None:
-    """Nothing comes, until the client gives up."""
+    """The server sends nothing until the client gives up."""
     stub.take(encrypted)
     while encrypted.recv(1):
         pass
@@ -111,7 +111,7 @@ class Way:
     aws: Aws
 
     def outcome(self, act: Act) -> Outcome:
-        """What a submission leads to."""
+        """The outcome of a submission."""
         self.stub.play(act)
         return BATCH.connect(self.aws).submit(BATCH.request, in_a_minute())
 
@@ -157,7 +157,7 @@ def proxied() -> Iterator[Way]:
 
 
 def test_an_acceptance_over_tls(direct: Way, certificate: Certificate) -> None:
-    """The way is fine as such."""
+    """Without a fault the job is accepted."""
     assert isinstance(direct.outcome(over_tls(certificate, answers)), Accepted)
     assert direct.stub.transmissions == 1
 
@@ -168,13 +168,13 @@ EACH = pytest.mark.parametrize("then", AFTER_DELIVERY, ids=lambda then: then.__n
 
 @EACH
 def test_tls_that_fails_after_delivery_is_ambiguous(then: Encrypted, direct: Way, certificate: Certificate) -> None:
-    """AWS has read the whole request, whatever the error is called."""
+    """AWS has read the whole request, whatever the error is."""
     assert isinstance(direct.outcome(over_tls(certificate, then)), Ambiguous)
     assert direct.stub.transmissions == 1
 
 
 def test_an_error_of_tls_says_nothing_of_when(direct: Way, certificate: Certificate) -> None:
-    """After delivery it is called as it is where nothing was sent, for a certificate that nobody trusts."""
+    """The error after delivery is the same as that for an untrusted certificate, which sends nothing."""
     after = direct.outcome(over_tls(certificate, breaks))
     delivered = direct.stub.transmissions
     with way(lambda _: {}, "https:") as mistrusted:
@@ -202,23 +202,23 @@ def tunnel(then: Act) -> Act:
 
 
 def close(_: socket.socket, __: Stub) -> None:
-    """Ends the connection at once."""
+    """Closes the connection at once."""
 
 
 def nothing(connection: socket.socket, _: Stub) -> None:
-    """Says nothing, until the client gives up."""
+    """Sends nothing until the client gives up."""
     while connection.recv(65536):
         pass
 
 
 def unanswered(connection: socket.socket, stub: Stub) -> None:
-    """Reads the request, and then says nothing."""
+    """Reads the request and sends nothing."""
     stub.take(connection)
     nothing(connection, stub)
 
 
 def garbage(connection: socket.socket, _: Stub) -> None:
-    """Something that is not TLS."""
+    """Sends something that is not TLS."""
     connection.recv(1)
     connection.sendall(b"\x00\x01 no handshake\r\n")
 
@@ -238,12 +238,12 @@ BEFORE_CONNECT = {
 
 @pytest.mark.parametrize("act", BEFORE_CONNECT.values(), ids=BEFORE_CONNECT.keys())
 def test_a_proxy_that_fails_before_the_request(act: Act, tunnelled: Way) -> None:
-    """Nothing was delivered, and the client cannot know: its errors are those that can come later too."""
+    """Nothing was delivered, but the same errors can come later too, so the client cannot know."""
     assert isinstance(tunnelled.outcome(act), Ambiguous)
 
 
 def test_an_acceptance_through_a_tunnel(tunnelled: Way, certificate: Certificate) -> None:
-    """The way is fine as such."""
+    """Without a fault the job is accepted."""
     assert isinstance(tunnelled.outcome(tunnel(over_tls(certificate, answers))), Accepted)
     assert tunnelled.stub.transmissions == 1
 
@@ -252,7 +252,7 @@ def test_an_acceptance_through_a_tunnel(tunnelled: Way, certificate: Certificate
 def test_a_tunnel_that_fails_after_delivery_is_ambiguous(
     then: Encrypted, tunnelled: Way, certificate: Certificate
 ) -> None:
-    """AWS has read the request at the other end."""
+    """The other end has read the request."""
     assert isinstance(tunnelled.outcome(tunnel(over_tls(certificate, then))), Ambiguous)
     assert tunnelled.stub.transmissions == 1
 
@@ -269,6 +269,6 @@ PLAIN = {
 
 @pytest.mark.parametrize("act", PLAIN.values(), ids=PLAIN.keys())
 def test_a_proxy_that_fails_after_it_has_the_request(act: Act, proxied: Way) -> None:
-    """It may have passed it on."""
+    """The proxy may have passed the request on."""
     assert isinstance(proxied.outcome(act), Ambiguous)
     assert proxied.stub.transmissions == 1

@@ -1,4 +1,4 @@
-"""Token buckets: AWS's quotas, kept before AWS has to say no."""
+"""Token buckets that keep calls within AWS's quotas."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
 
 
 def test_a_pause_fills_the_bucket_up_to_its_burst() -> None:
-    """After an hour 25 go at once again, and not 3,600."""
+    """After an hour 25 calls go at once again, not 3,600."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=25)}, clock)
     for _ in range(25):
@@ -68,7 +68,7 @@ def test_an_operation_without_a_rate_is_not_limited() -> None:
 
 
 def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
-    """The place it had reserved is free again."""
+    """The reserved turn is free again."""
     clock, stop = Time(), Event()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=1)}, clock)
     buckets.acquire("StartJobRun")
@@ -80,7 +80,7 @@ def test_a_command_that_is_stopped_waits_no_longer_and_counts_nothing() -> None:
 
 
 def test_a_call_that_is_not_made_leaves_its_place_to_the_next() -> None:
-    """Another pass was quicker: its quota is not spent here."""
+    """A call that another pass made is not counted here."""
     clock = Time()
     buckets = Buckets({"StartJobRun": Rate(perSecond=1, burst=2)}, clock)
     for _ in range(50):

@@ -21,7 +21,7 @@ FAR = 1e12
 
 
 class SetClock:
-    """A clock that shows what it is set to."""
+    """A clock that shows the time it is set to."""
 
     def __init__(self, wall: float, boot: float) -> None:
         self.wall, self.booted = wall, boot
@@ -47,7 +47,7 @@ class SetClock:
 def test_the_later_of_two_clocks_counts(
     now: float, boot: float, sent: int, submit: Submit, wired: Wired, monkeypatch: pytest.MonkeyPatch
 ):
-    """A send goes out only while neither clock has passed its deadline."""
+    """A send goes out only if neither clock has passed its deadline."""
     monkeypatch.setattr(wired.aws, "clock", SetClock(now, boot))
     wired.stub.play(answer(200, submit.accepted))
     outcome = submit.connect(wired.aws).submit(submit.request, Deadline(100, 50))
@@ -59,7 +59,7 @@ def test_the_later_of_two_clocks_counts(
 
 @BOTH
 def test_time_is_checked_after_signing(submit: Submit, aws: Connect):
-    """A process that is frozen while it signs wakes up and sends nothing."""
+    """A process that is frozen while it signs sends nothing when it wakes up."""
     clock = SetClock(0, 0)
     with Stub(answer(200, submit.accepted)) as stub:
         connected = aws(stub.url, clock=clock)
@@ -75,7 +75,7 @@ def test_time_is_checked_after_signing(submit: Submit, aws: Connect):
 
 
 def test_time_is_checked_after_every_other_hook(aws: Connect):
-    """Whatever waits right before the transmission has waited before the time is looked at."""
+    """Hooks that wait right before the transmission have waited before the time is checked."""
     clock = SetClock(0, 0)
     with Stub(answer(200, BATCH.accepted)) as stub:
         connected = aws(stub.url, clock=clock)
@@ -102,7 +102,7 @@ def test_time_is_checked_after_every_other_hook(aws: Connect):
 def test_no_setting_brings_retries_back(
     mode: str, by: str, submit: Submit, aws: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """Neither environment nor profile makes a second transmission, whatever the first one came to."""
+    """No setting of environment or profile makes a second transmission, whatever the first one gave."""
     if by == "environment":
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
         monkeypatch.setenv("AWS_RETRY_MODE", mode)
@@ -126,7 +126,7 @@ def test_no_setting_brings_retries_back(
 
 
 def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
-    """Were botocore to try again all the same, nothing would go out, and the outcome would stay unclear."""
+    """If botocore tried again all the same, nothing would go out and the outcome would stay ambiguous."""
 
     def again(attempts: int, **_: object) -> float | None:
         return 0.0001 if attempts < 4 else None
@@ -179,7 +179,7 @@ def test_a_permission_ends_with_its_block():
 
 
 def test_the_clock_is_the_machine_s(monkeypatch: pytest.MonkeyPatch):
-    """The real clock shows the time, counts what the machine slept, and falls back where that is not counted."""
+    """The real clock shows the time, counts suspension if the system does, and falls back otherwise."""
     clock = SystemClock()
     assert abs(clock.now() - time.time()) < 5
     assert abs(clock.boot() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5

@@ -1,4 +1,4 @@
-"""The account that is asked: where it is, what it may start, how long is waited; and the runs that were started."""
+"""The account that is asked: its region, what may be started, how long to wait, and the runs that were started."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TAG = "reconciler:token"
 
 
 def missing(environ: Mapping[str, str]) -> list[str]:
-    """What must be set before anything is asked."""
+    """The settings that must exist before anything is asked."""
     return [name for name in (PREFIX, *(f"{PREFIX}_{needed}" for needed in NEEDED)) if not environ.get(name)]
 
 
@@ -38,7 +38,7 @@ class Account:
     started: list[Callable[[], object]] = field(default_factory=list)
 
     def setting(self, name: str, default: str = "") -> str:
-        """One of the suite's own variables."""
+        """A variable of this suite."""
         return self.environ.get(f"{PREFIX}_{name}", default)
 
     def seconds(self, name: str, default: float) -> float:
@@ -128,7 +128,7 @@ def token() -> str:
 
 
 def seconds_until(seen: Callable[[], bool], at_most: float, step: float) -> float | None:
-    """How long it took until something was seen; `None` where it was not in time."""
+    """The seconds until something was seen; `None` if it was not in time."""
     began = time.monotonic()
     while not seen():
         if time.monotonic() - began > at_most:

@@ -17,7 +17,7 @@ Find = Callable[[str], None]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves these tests out wherever they were not asked for by their marker."""
+    """Leaves these tests out unless they are selected by their marker."""
     asked = "aws" in config.option.markexpr.split() and "not aws" not in config.option.markexpr
     ours = [item for item in items if HERE in item.path.parents]
     if ours and not asked:
@@ -32,7 +32,7 @@ def _own_environment() -> None:
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[Account]:
-    """The account; what was started in it is stopped in the end, whatever happened."""
+    """The account; runs that were started in it are stopped in the end."""
     if lacks := missing(os.environ):
         pytest.skip(f"set {', '.join(lacks)}: docs/promise.md says to what")
     if boto3.Session().get_credentials() is None:
@@ -46,12 +46,12 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def find(record_property: Callable[[str, object], None]) -> Find:
-    """Writes down what was found, for the table at the end."""
+    """Records a finding for the table at the end."""
     return lambda finding: record_property("finding", finding)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The table: question, whether it is as the promise needs it, what was found."""
+    """Prints the table: question, whether the answer fits the promise, the finding."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     asked = [report for report in reports if getattr(report, "when", None) == "call"]
     findings = [(report, value) for report in asked for key, value in report.user_properties if key == "finding"]

@@ -38,7 +38,7 @@ def test_the_same_token_and_body_give_the_same_run(account: Account, find: Find)
 
 
 def test_the_same_token_with_another_body(account: Account, find: Find):
-    """Our token belongs to one body for ever, so this never happens; it must not start a second run if it does."""
+    """Our token belongs to one body, so this never happens; it must not start a second run."""
     mine = token()
     first = account.start_run(mine, "A")
     code, status = _error_of(account, mine, "B")

@@ -1,4 +1,4 @@
-"""What S3 and DynamoDB, and what stands between, can say to a write or a read, on real sockets."""
+"""Answers of S3, DynamoDB and proxies to a write or a read, over real sockets."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ KINDS = ["s3", "dynamodb"]
 
 @dataclass
 class Wired:
-    """A store whose only partner is a stub. Reads are asked once where `play` is told so."""
+    """A store connected to a stub. Reads are sent once if `play` says so."""
 
     kind: str
     store: S3Store | DynamoStore
@@ -52,7 +52,7 @@ class Wired:
 
     @property
     def writes(self) -> int:
-        """Transmissions that were no reads."""
+        """The transmissions that were writes."""
         return self.stub.transmissions - sum(
             head.startswith(b"GET ") or b".GetItem" in head for head in self.stub.heads
         )
@@ -97,12 +97,12 @@ def _wired(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
 
 @pytest.fixture
 def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads are not repeated, so that a test does not wait for them."""
+    """Turns off the retries of reads, so that a test does not wait for them."""
     monkeypatch.setattr(clients, "READ_ATTEMPTS", 1)
 
 
 def _taken(kind: str, content: bytes) -> tuple[Act, ...]:
-    """What a store hears whose position is taken by `content`."""
+    """The answers for a position that holds `content`."""
     if kind == "s3":
         return s3_error(412, "PreconditionFailed"), s3_object(content)
     return (dynamodb_error(400, "ConditionalCheckFailedException", Item=_item(content)),)
@@ -114,7 +114,7 @@ def _item(content: bytes) -> dict[str, object]:
 
 
 def _found(kind: str, content: bytes) -> Act:
-    """The answer to a look at a position that holds `content`."""
+    """The answer to a read of a position that holds `content`."""
     if kind == "s3":
         return s3_object(content)
     return reply(http(200, json.dumps({"Item": _item(content)}).encode(), DYNAMODB_ID))
@@ -140,7 +140,7 @@ UNCLEAR: dict[str, Act] = {
 
 @pytest.mark.parametrize("name", UNCLEAR)
 def test_a_write_whose_reply_is_lost_is_transmitted_once(wired: Wired, name: str):
-    """Whatever is no answer of AWS's own leaves it open whether the batch is there, and nothing is sent again."""
+    """Without an answer of AWS it is open whether the batch is there, and nothing is sent again."""
     wired.play(UNCLEAR[name])
     with pytest.raises(LedgerUnreachable, match="did not answer"):
         wired.store.append(1, b"batch")
@@ -183,7 +183,7 @@ def test_a_write_that_is_not_proven_is_asked_for_again_and_recorded_once(
 
 
 def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
-    """A 200 without what the service says in one is somebody else's page: what is there decides."""
+    """A 200 without the service's own fields may be a proxy's page, so a read decides."""
     wired.play(page(200) if wired.kind == "s3" else reply(http(200, b"{}")), _found(wired.kind, b"another"))
     assert wired.store.append(1, b"batch") == b"another"
 
@@ -203,7 +203,7 @@ def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
 
 
 def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
-    """The one that comes second is told the first one's batch, its own bytes too, and transmits its write once."""
+    """The second writer receives the first one's batch, and transmits its own write once."""
     for held in (b"another", b"batch"):
         acts = _taken(wired.kind, held)
         wired.play(*acts)
@@ -212,7 +212,7 @@ def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
 
 
 def test_a_write_is_conditional(s3: Wired, dynamodb: Wired, monkeypatch: pytest.MonkeyPatch):
-    """What goes over the wire asks for the position only if nobody has it."""
+    """The request asks for the position only if nobody has it."""
     del monkeypatch, s3  # the environment is the second one's
     dynamodb.play(*_taken("dynamodb", b"another"))
     dynamodb.store.append(1, b"batch")
@@ -270,7 +270,7 @@ CERTAIN = [
 def test_a_refusal_is_one_sentence_and_nothing_was_written(
     kind: str, act: Act, expected: type[LedgerError], says: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """AWS's own no is certain: the error says what is wrong and what would be right; nothing is followed elsewhere."""
+    """AWS's refusal is certain: the error says what is wrong and what to do, and no redirect is followed."""
     for wired in _wired(kind, monkeypatch):
         wired.play(act)
         with pytest.raises(LedgerError) as met:
@@ -297,7 +297,7 @@ def test_a_refusal_is_one_sentence_and_nothing_was_written(
 def test_a_read_says_what_is_wrong_too(
     kind: str, act: Act, expected: type[LedgerError], says: str, monkeypatch: pytest.MonkeyPatch, asked_once: None
 ):
-    """A bucket or table that is not there, or not ours to read, is never an empty ledger."""
+    """A missing or forbidden bucket or table is never an empty ledger."""
     for wired in _wired(kind, monkeypatch):
         wired.play(act)
         with pytest.raises(LedgerError) as met:
@@ -321,7 +321,7 @@ def test_a_read_says_what_is_wrong_too(
     ids=["empty", "braces", "page", "cut short", "another bucket", "no end", "404", "503"],
 )
 def test_an_answer_that_is_no_listing_is_no_empty_ledger(wired: Wired, raw: bytes, asked_once: None):
-    """What would look like a ledger that has not begun, and so would run everything again, is an error."""
+    """An answer that looks like an empty ledger is an error, because everything would run again."""
     wired.play(reply(raw))
     with pytest.raises(LedgerError) as met:
         wired.store.read(0)
@@ -337,7 +337,7 @@ def _listing(*positions: int) -> Act:
 
 
 def test_a_body_that_is_cut_short_is_asked_for_again(s3: Wired):
-    """The end of an object may be lost on the way: the whole one comes from another try, never half of it."""
+    """An object that ends early is fetched again, and half of it is never used."""
     s3.play(_listing(1), s3_object(b"bat", length=5), s3_object(b"batch"))
     assert [(1, b"batch")] == list(s3.store.read(0))
 
@@ -347,21 +347,21 @@ def test_a_body_that_is_cut_short_is_asked_for_again(s3: Wired):
 
 
 def test_a_page_is_no_batch(s3: Wired):
-    """An answer without an ETag is not S3's: it is not taken for a damaged batch either."""
+    """An answer without an ETag is not S3's, and does not count as a damaged batch either."""
     s3.play(_listing(1), page(200))
     with pytest.raises(LedgerUnreachable, match="no object"):
         list(s3.store.read(0))
 
 
 def test_a_batch_that_is_deleted_while_it_is_read(s3: Wired):
-    """What is listed and gone is damage."""
+    """A batch that is listed and gone is damage."""
     s3.play(_listing(1), s3_error(404, "NoSuchKey"))
     with pytest.raises(LedgerCorrupt, match="position 1"):
         list(s3.store.read(0))
 
 
 def test_one_failure_of_a_read_is_passed_over(wired: Wired, monkeypatch: pytest.MonkeyPatch):
-    """A read may be repeated, so the SDK does it."""
+    """The SDK repeats a failed read."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     wired.play(page(503), _found(wired.kind, b"batch"))
     assert wired.store.get(1) == b"batch"
@@ -382,7 +382,7 @@ def test_no_credentials(wired: Wired, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_profile_that_does_not_exist(wired: Wired, monkeypatch: pytest.MonkeyPatch):
-    """A misspelt profile is named."""
+    """The error names a misspelt profile."""
     monkeypatch.setenv("AWS_PROFILE", "prood")
     with pytest.raises(LedgerDenied, match="prood"):
         wired.store.read(0)
@@ -392,7 +392,7 @@ def test_a_profile_that_does_not_exist(wired: Wired, monkeypatch: pytest.MonkeyP
     ("url", "says"), [("http://127.0.0.1:1", "could not be reached"), ("nowhere", "Invalid endpoint: nowhere")]
 )
 def test_an_endpoint_that_is_none(wired: Wired, url: str, says: str, monkeypatch: pytest.MonkeyPatch, asked_once: None):
-    """An endpoint where nobody listens, or that is no URL, is named."""
+    """The error names an endpoint where nobody listens, or that is no URL."""
     for service in ("S3", "DYNAMODB"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
     with pytest.raises(LedgerError, match=says):

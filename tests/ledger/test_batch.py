@@ -59,7 +59,7 @@ def test_any_text_survives(run_id: str, name: str):
     ],
 )
 def test_what_is_not_a_batch_is_damage(raw: bytes):
-    """Damage is told with the position and the ledger's address."""
+    """The error names the position and the ledger's address."""
     with pytest.raises(LedgerCorrupt, match=r"position 7 of .*memory://|memory:// is damaged at position 7"):
         decode(raw, 7, "memory://")
 

@@ -1,4 +1,4 @@
-"""Copies of a ledger into another store, and moves to another place."""
+"""Copies of a ledger to another store, and moves to another place."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def written(store: Store, rounds: int = 5, place: Place = PLACE) -> Log:
 
 
 def copied(source: Store, target: Store, place: Place = PLACE, move: Move | None = None) -> Copied:
-    """A copy, told to nobody."""
+    """A copy without progress."""
     return copy(source, target, place, StandingClock(), move=move, progress=lambda _: None)
 
 
@@ -48,7 +48,7 @@ def source() -> MemoryStore:
 
 
 def test_a_copy_is_the_same_byte_for_byte(source: MemoryStore, tmp_path: Path):
-    """Into a file and back: every batch is what it was, so the chain is."""
+    """Every batch of a copy to a file and back is the same, and so is the chain."""
     file, back = SqliteStore(tmp_path / "l.sqlite", "sqlite:///l.sqlite"), MemoryStore()
     assert Copied(10, 0) == copied(source, file)
     assert Copied(10, 0) == copied(file, back)
@@ -57,7 +57,7 @@ def test_a_copy_is_the_same_byte_for_byte(source: MemoryStore, tmp_path: Path):
 
 
 def test_a_copy_goes_through_every_store(source: MemoryStore, tmp_path: Path, aws: Server):
-    """From store to store to store it stays the same ledger, and each of them is sound."""
+    """A ledger that is copied from store to store stays the same, and each copy is sound."""
     last: Store = source
     for url in (aws.address("s3"), aws.address("dynamodb"), "sqlite:///l.sqlite"):
         following = open_store(url, tmp_path, PLACE)
@@ -68,7 +68,7 @@ def test_a_copy_goes_through_every_store(source: MemoryStore, tmp_path: Path, aw
 
 
 def test_progress_is_told(source: MemoryStore):
-    """Each position, in order, as it is done."""
+    """The copy reports each finished position, in order."""
     told: list[int] = []
     copy(source, MemoryStore(), PLACE, StandingClock(), move=None, progress=told.append)
     assert list(range(1, 11)) == told
@@ -76,7 +76,7 @@ def test_progress_is_told(source: MemoryStore):
 
 @pytest.mark.parametrize("there", [0, 1, 7, 10])
 def test_a_copy_goes_on_where_it_ended(source: MemoryStore, there: int):
-    """What was copied before is compared, and only the rest is written."""
+    """Positions that were copied before are compared, and only the rest is written."""
     target = MemoryStore()
     target.batches = {position: raw for position, raw in source.batches.items() if position <= there}
     assert Copied(10, there) == copied(source, target)
@@ -84,14 +84,14 @@ def test_a_copy_goes_on_where_it_ended(source: MemoryStore, there: int):
 
 
 def test_a_lost_reply_is_asked_for_again(source: MemoryStore):
-    """As every write to a ledger."""
+    """A write whose reply is lost is tried again."""
     memory = MemoryStore()
     assert Copied(10, 0) == copied(source, LosingStore(memory, before=2, after=2))
     assert source.batches == memory.batches
 
 
 def test_an_interrupted_copy_can_be_run_again(source: MemoryStore):
-    """A target that stops answering leaves a beginning that the next copy goes on from."""
+    """If a target stops answering, the next copy continues from what is there."""
     memory = MemoryStore()
 
     class Failing(LosingStore):
@@ -106,7 +106,7 @@ def test_an_interrupted_copy_can_be_run_again(source: MemoryStore):
 
 
 def test_a_target_with_anything_else_is_refused(source: MemoryStore):
-    """Nothing is replaced: not another ledger, not one that went another way, not one that is longer."""
+    """Nothing is replaced: no other ledger, none with another history, none that is longer."""
     other, forked, longer = MemoryStore(), MemoryStore(), MemoryStore()
     written(other, 2)
     forked.batches = {position: raw for position, raw in source.batches.items() if position < 5}
@@ -121,7 +121,7 @@ def test_a_target_with_anything_else_is_refused(source: MemoryStore):
 
 
 def test_somebody_who_writes_to_the_target_meanwhile_is_noticed(source: MemoryStore):
-    """A position that others took while it was copied ends the copy."""
+    """A position that others took during the copy ends the copy."""
 
     class Taken(MemoryStore):
         def append(self, position: int, batch: bytes) -> bytes:
@@ -134,7 +134,7 @@ def test_somebody_who_writes_to_the_target_meanwhile_is_noticed(source: MemorySt
 
 
 class Growing(MemoryStore):
-    """A ledger that somebody goes on writing to: a position more each time it was read."""
+    """A ledger that grows by a position after each read."""
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
         """As `ports.Store`."""
@@ -148,7 +148,7 @@ class Growing(MemoryStore):
 
 
 class _Bare(MemoryStore):
-    """The same batches, which do not grow by reading."""
+    """The same batches, which do not grow."""
 
     def __init__(self, of: MemoryStore) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class _Bare(MemoryStore):
 
 
 def test_a_source_that_grows_is_told(source: MemoryStore):
-    """The copy names the positions that are there, and goes on from them when it is run again."""
+    """The error names the copied positions, and the next copy continues from there."""
     growing, target = Growing(), MemoryStore()
     growing.batches = dict(source.batches)
     with pytest.raises(LedgerError, match=r"grew to position 12 while it was copied.* Positions 1 to 10 are in"):
@@ -168,7 +168,7 @@ def test_a_source_that_grows_is_told(source: MemoryStore):
 
 
 def test_a_damaged_ledger_is_not_copied(source: MemoryStore):
-    """Damage is told with its position, and nothing is written."""
+    """The error names the position of the damage, and nothing is written."""
     target = MemoryStore()
     source.batches[3] = source.batches[3].replace(b"orders.yaml", b"errors.yaml")
     with pytest.raises(LedgerError, match="not copied: does not follow position 3"):
@@ -185,7 +185,7 @@ def test_a_ledger_of_another_place_is_not_copied(source: MemoryStore):
 
 
 def test_a_ledger_that_is_not_there():
-    """There is nothing to copy."""
+    """A missing source is an error."""
     with pytest.raises(LedgerMissing):
         copied(MemoryStore(), MemoryStore())
 
@@ -214,7 +214,7 @@ def test_a_move_rewrites_the_pin_and_the_chain(source: MemoryStore):
 
 @pytest.mark.parametrize("there", [1, 6, 10, 11])
 def test_a_move_goes_on_where_it_ended(source: MemoryStore, there: int):
-    """Interrupted anywhere, it comes to the same; a move that was complete says nothing twice."""
+    """A move that is interrupted anywhere ends the same, and a complete move adds nothing."""
     whole, target = MemoryStore(), MemoryStore()
     copied(source, whole, NEW, MOVE)
     target.batches = {position: raw for position, raw in whole.batches.items() if position <= there}
@@ -237,7 +237,7 @@ def test_what_this_version_does_not_know_moves_too(source: MemoryStore):
 
 
 def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
-    """Only where it was sent can be learnt what became of it."""
+    """Only the old place can find out the outcome of its submissions."""
     Log(source, PLACE, "0.1.0", StandingClock()).append([intended("open", "r1-open")], always)
     target = MemoryStore()
     with pytest.raises(LedgerError, match="outcome of submissions of open is unknown"):
@@ -247,14 +247,14 @@ def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
 
 
 def test_a_move_to_the_same_place_is_none(source: MemoryStore):
-    """It is said that --rename is not needed."""
+    """The error says that --rename is not needed."""
     with pytest.raises(LedgerError, match="copy it without --rename"):
         copied(source, MemoryStore(), PLACE, MOVE)
 
 
 @pytest.mark.parametrize("first", [None, "events"])
 def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore, first: str | None):
-    """Without a first batch, or a pin in it, there is nothing to move from."""
+    """Without a first batch or a pin in it, there is no place to move from."""
     if first is None:
         del source.batches[1]
     else:
@@ -264,7 +264,7 @@ def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore
 
 
 def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
-    """After a complete move, what was written to the old ledger since cannot come after the last event."""
+    """After a complete move, later writes to the old ledger cannot follow the last event."""
     target = MemoryStore()
     copied(source, target, NEW, MOVE)
     Log(source, PLACE, "0.1.0", StandingClock()).append([submitted("r1-0", "run-0", "job-0")], always)
@@ -273,7 +273,7 @@ def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
 
 
 def test_a_target_of_another_move_is_refused(source: MemoryStore):
-    """A ledger that was moved to yet another place is not this one."""
+    """A ledger that was moved to a third place is another ledger."""
     target = MemoryStore()
     copied(source, target, replace(NEW, project="other"), MOVE)
     with pytest.raises(LedgerError, match="something at position 1 that"):

@@ -1,4 +1,4 @@
-"""Writers that are killed: what they said was written is there, and the log is a log."""
+"""Killed writers: confirmed batches are there, and the log is intact."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KILLS = 8
 
 
 def confirmed_before_kill(path: Path, lines: int) -> int:
-    """The last position that a writer said was written, killed after so many lines, in the middle of its work."""
+    """The last position that a writer confirmed before it was killed, after so many lines."""
     command = [sys.executable, "-m", "tests.ledger.racing", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
@@ -29,7 +29,7 @@ def confirmed_before_kill(path: Path, lines: int) -> int:
 
 
 def test_killed_writers_leave_a_readable_log(tmp_path: Path):
-    """After each SIGKILL everything that was confirmed is there, in an unbroken chain, and writing goes on."""
+    """After each SIGKILL every confirmed batch is there in an unbroken chain, and writing continues."""
     path = tmp_path / "l.sqlite"
     for kill in range(KILLS):
         confirmed = confirmed_before_kill(path, 3 + 7 * kill)

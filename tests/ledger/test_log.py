@@ -1,4 +1,4 @@
-"""The log over a store: following, appending, lost replies, damage."""
+"""The log over a store: reading on, appending, lost replies, damage."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def opened() -> Opened:
 
 
 def put(store: MemoryStore, *batches: tuple[Event, ...]) -> None:
-    """Writes batches as a reconciler would, whatever their events mean."""
+    """Writes batches without checking whether their events make sense."""
     for position, events in enumerate(batches, 1):
         before = store.batches.get(position - 1)
         store.batches[position] = encode(
@@ -56,7 +56,7 @@ def put(store: MemoryStore, *batches: tuple[Event, ...]) -> None:
 
 
 def test_a_missing_ledger_reads_as_empty_and_stays_missing():
-    """Reading commands see nothing and make nothing."""
+    """A read of a missing ledger gives nothing and creates nothing."""
     store = MemoryStore()
     log = log_over(store)
     assert Recorded() == log.refresh()
@@ -65,7 +65,7 @@ def test_a_missing_ledger_reads_as_empty_and_stays_missing():
 
 
 def test_the_first_append_pins_the_ledger():
-    """The first batch begins with what the ledger belongs to, in the same append."""
+    """The first batch begins with the ledger's place, in the same append."""
     store = MemoryStore()
     log = log_over(store)
     assert Appended(1) == log.append([intended()], always)
@@ -107,7 +107,7 @@ def test_another_log_reads_the_same():
 
 
 def test_a_position_that_is_not_there_is_an_error():
-    """Asking for the events of a position past the end says so."""
+    """A read of the events past the end is an error."""
     log = log_over(MemoryStore())
     log.append([intended()], always)
     with pytest.raises(LedgerError, match="nothing at position 2"):
@@ -116,7 +116,7 @@ def test_a_position_that_is_not_there_is_an_error():
 
 @pytest.mark.parametrize("positions", [[], [1], [2, 3], [1, 30], [1, 2, 3, 4, 29, 30], list(range(1, 31))])
 def test_some_positions_are_read(positions: list[int]):
-    """The events of just these positions come in order, close together or far apart."""
+    """The events of these positions come in order, whether they are close together or far apart."""
     log = log_over(MemoryStore())
     for number in range(1, 31):
         log.append([intended(f"job-{number}", f"r1-{number}")], always)
@@ -135,7 +135,7 @@ def test_some_positions_that_are_not_there(positions: list[int]):
 
 
 def test_the_loser_reads_what_is_new_and_tries_again():
-    """A writer that comes second sees the other's events before it is asked again, then takes the next position."""
+    """The second writer reads the other's events, is asked again, and takes the next position."""
     store = MemoryStore()
     ours, theirs = log_over(store), log_over(store)
     ours.refresh()
@@ -178,7 +178,7 @@ def test_a_second_intent_under_another_token_is_refused():
 
 @pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 2)])
 def test_a_lost_reply_is_asked_for_at_the_same_position(before: int, after: int):
-    """Whichever way the message was lost, the batch is there once and known as ours."""
+    """In whatever direction the message was lost, the batch is there once and counts as ours."""
     store = LosingStore(MemoryStore(), before, after)
     log = log_over(store)
     assert Appended(1) == log.append([intended()], always)
@@ -188,7 +188,7 @@ def test_a_lost_reply_is_asked_for_at_the_same_position(before: int, after: int)
 
 
 def test_a_lost_reply_at_a_position_that_others_took_is_a_loss():
-    """What is there is not ours: it is read, and our batch goes to the next position."""
+    """The batch of the others is read, and ours goes to the next position."""
     memory = MemoryStore()
     log_over(memory).append([intended("theirs", "r1-bb")], always)
     ours = log_over(LosingStore(memory, before=1))
@@ -200,7 +200,7 @@ def test_a_lost_reply_at_a_position_that_others_took_is_a_loss():
 
 
 def test_a_ledger_that_never_answers_is_given_up_in_bounded_time():
-    """After a few tries nobody knows, and says so; a later read tells."""
+    """After a few tries the outcome is unknown, and a later read shows it."""
     clock = StandingClock()
     memory = MemoryStore()
     log = Log(LosingStore(memory, before=0, after=99), PLACE, "0.1.0", clock)
@@ -212,7 +212,7 @@ def test_a_ledger_that_never_answers_is_given_up_in_bounded_time():
 
 
 def test_after_an_unclear_write_the_next_append_sees_it():
-    """A write that nobody knew of is found by its own writer before anything else is written."""
+    """The writer finds its own unconfirmed batch before it writes anything else."""
     store = LosingStore(MemoryStore(), after=6)
     log = log_over(store)
     with pytest.raises(LedgerUnreachable):
@@ -239,7 +239,7 @@ class _Failing(MemoryStore):
 
 @pytest.mark.parametrize("error", [LedgerFull("no room"), LedgerReadOnly("read-only"), LedgerCorrupt("damaged")])
 def test_what_was_certainly_not_written_is_told_at_once(error: LedgerError):
-    """No try follows an error that is certain, and the state stays as it was."""
+    """A certain error is raised without another try, and the state stays as it was."""
     log = log_over(_Failing(error))
     with pytest.raises(type(error)):
         log.append([intended()], always)
@@ -248,7 +248,7 @@ def test_what_was_certainly_not_written_is_told_at_once(error: LedgerError):
 
 
 def test_a_full_disk_after_a_lost_reply_is_not_certain():
-    """The first try may have been written: only "unreachable" is honest."""
+    """The first try may have been written, so the error is `LedgerUnreachable`."""
     log = log_over(_Failing(LedgerUnreachable("lost."), LedgerFull("no room")))
     with pytest.raises(LedgerUnreachable, match=r"lost\. Then: no room"):
         log.append([intended()], always)
@@ -312,7 +312,7 @@ def test_a_newer_event_format_is_refused():
 
 
 def test_a_gap_is_named():
-    """A position that is missing in the middle is damage."""
+    """A missing position in the middle is damage."""
     store = MemoryStore()
     put(store, (opened(), intended()), (), ())
     del store.batches[2]
@@ -322,7 +322,7 @@ def test_a_gap_is_named():
 
 
 def test_a_changed_batch_breaks_the_chain_at_the_next():
-    """One changed byte of an old batch is noticed."""
+    """One changed byte of an old batch is detected."""
     store = MemoryStore()
     put(store, (opened(), intended()), (submitted(),))
     store.batches[1] = store.batches[1].replace(b"orders.yaml", b"errors.yaml")
@@ -340,7 +340,7 @@ def test_a_first_batch_that_follows_another_is_damage():
 
 @pytest.mark.parametrize("event", [submitted("r1-zz"), replace(intended(), owner="other")])
 def test_a_damaged_batch_leaves_the_state_before_it(event: Event):
-    """What was read up to the damage stays consistent, and reading on says the same again."""
+    """The state before the damage stays consistent, and another read gives the same error."""
     store = MemoryStore()
     log = log_over(store)
     log.append([intended()], always)
@@ -369,7 +369,7 @@ def test_an_unknown_state_word_is_a_newer_format():
 
 
 def test_a_value_of_another_type_is_damage():
-    """A fold that stumbles over a value names the position."""
+    """The error of a fold that fails on a value names the position."""
     store = MemoryStore()
     put(store, (opened(), intended(), submitted()))
     cancel = Conflicted(at=AT, name="orders", token="r1-aa", run_ids=7)  # type: ignore[arg-type]
@@ -382,7 +382,7 @@ def test_a_value_of_another_type_is_damage():
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_a_ledger_that_was_rolled_back_is_noticed(kept: int):
-    """A log that is shorter than what was read before is damage: going on would run things again."""
+    """A log that is shorter than before is damage, because runs would be repeated."""
     store = MemoryStore()
     log = log_over(store)
     for number in range(3):
@@ -393,7 +393,7 @@ def test_a_ledger_that_was_rolled_back_is_noticed(kept: int):
 
 
 def test_a_ledger_that_was_exchanged_is_noticed():
-    """The last batch known must still be what it was."""
+    """The last batch that was read must be unchanged."""
     store, other = MemoryStore(), MemoryStore()
     log = log_over(store)
     log.append([intended()], always)
@@ -404,7 +404,7 @@ def test_a_ledger_that_was_exchanged_is_noticed():
 
 
 def test_when_even_the_start_cannot_be_read_again_nothing_is_known():
-    """Damage while reading back what was good leaves an empty state, and the next refresh starts from the beginning."""
+    """If the good part cannot be read again, the state is empty and the next refresh starts from the beginning."""
 
     class Fading(MemoryStore):
         reads = 0
@@ -447,7 +447,7 @@ def test_threads_share_a_log():
 
 
 def test_several_logs_share_a_store():
-    """Writers that know nothing of each other make one chain, with each one's events in it once."""
+    """Independent writers make one chain that holds each event once."""
     store = MemoryStore()
 
     def work(writer: int) -> None:

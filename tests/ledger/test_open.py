@@ -1,4 +1,4 @@
-"""From an address to a log."""
+"""Opening a log by its address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_three_slashes_are_relative_to_the_project(tmp_path: Path):
 
 
 def test_four_slashes_are_absolute(tmp_path: Path):
-    """The path after the third slash is taken as it is."""
+    """The path after the third slash is absolute."""
     log = open_ledger(f"sqlite:///{tmp_path}/l.sqlite", Path("/nowhere"), PLACE, "0.1.0", StandingClock())
     log.append([intended()], always)
     assert (tmp_path / "l.sqlite").is_file()
@@ -45,7 +45,7 @@ def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: s
 
 
 def test_a_prefix_inside_anothers_ledger_is_another_ledger(aws: Server, opening: Opening):
-    """A ledger whose folder lies in the folder of another one is not seen by it, nor the other way round."""
+    """A ledger in a folder of another ledger does not see it, and is not seen by it."""
     bucket = aws.bucket()
     outer = opening(f"s3://{bucket}/x", replace(PLACE, project="p", target="t"))
     inner = opening(f"s3://{bucket}/x/p/t", replace(PLACE, project="log", target="u"))
@@ -65,13 +65,13 @@ def test_a_prefix_that_no_key_can_have(prefix: str, tmp_path: Path):
 
 
 def test_a_directory_bucket_is_refused(tmp_path: Path):
-    """S3 Express lists in no order."""
+    """S3 Express lists keys in no order."""
     with pytest.raises(LedgerError, match="directory bucket"):
         open_store("s3://acme--euw1-az1--x-s3/x", tmp_path, PLACE)
 
 
 def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Opening):
-    """People write a folder with a slash and without: it is the same ledger."""
+    """A folder with and without a slash is the same ledger."""
     url = aws.address("s3")
     opening(url).append(1, b"batch")
     assert [(1, b"batch")] == list(opening(url + "/").read(0))
@@ -79,7 +79,7 @@ def test_a_slash_at_the_end_of_a_prefix_changes_nothing(aws: Server, opening: Op
 
 @pytest.mark.parametrize("url", ["postgres://x", "ledger.sqlite", "", "://", "SQLITE:///x"])
 def test_an_unknown_scheme_names_the_known_ones(url: str, tmp_path: Path):
-    """A wrong address is told what would be right."""
+    """The error for an unknown scheme names the schemes."""
     with pytest.raises(LedgerError, match="sqlite://"):
         open_ledger(url, tmp_path, PLACE, "0.1.0", StandingClock())
 

@@ -1,4 +1,4 @@
-"""How many requests a ledger in AWS costs: a long one is read in a few, since a snapshot says what it adds up to."""
+"""Requests that a read of a ledger in AWS costs: a long one takes a few, because of its snapshot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POSITIONS = 40
 
 @pytest.mark.parametrize(("scheme", "most"), [("s3", 5), ("dynamodb", 5)])
 def test_a_snapshot_stands_for_what_came_before_it(scheme: str, most: int, aws: Server, opening: Opening):
-    """A reader of a long ledger asks for the snapshot, the batch it ends at and what follows, and for nothing else."""
+    """A reader of a long ledger asks for the snapshot, the batch it ends at and the ones after, and nothing else."""
     url = aws.address(scheme)
     writer = Log(opening(url), PLACE, "0.1.0", StandingClock())
     for number in range(POSITIONS):

@@ -1,4 +1,4 @@
-"""What no ledger is read past, in the same words over any store: newer formats, other places, damage, a lost end."""
+"""Conditions under which no ledger is read, with the same errors over any store: newer formats, other places, damage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAST = 4
 
 @dataclass
 class Subject:
-    """A ledger that can be opened, and put back as somebody without respect for it would."""
+    """A ledger that can be opened, and changed behind the store's back."""
 
     opened: Callable[[], Store]
     put: Callable[[Mapping[int, bytes]], None]
@@ -75,7 +75,7 @@ def changed(subject: Subject, position: int, old: str, new: str) -> None:
 
 
 def refused(subject: Subject, kind: type[LedgerError], *said: str) -> None:
-    """Reading and appending are both refused, in these words, and nothing is written."""
+    """Reading and appending both fail with this message, and nothing is written."""
     before = subject.batches()
     for use in (lambda log: log.refresh(), lambda log: log.append([intended("x", "r1-x")], always)):
         with pytest.raises(kind) as caught:
@@ -93,7 +93,7 @@ def refused(subject: Subject, kind: type[LedgerError], *said: str) -> None:
     ],
 )
 def test_a_newer_format_is_refused(subject: Subject, position: int, old: str, new: str):
-    """A batch, an event type or a pin of a later version: nothing is guessed, an upgrade is asked for."""
+    """A batch, an event type or a pin of a later version asks for an upgrade."""
     changed(subject, position, old, new)
     refused(subject, LedgerFormatNewer, "written by a newer reconciler", "Upgrade")
 
@@ -124,7 +124,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_refused_with_its_position(subject: Subject, damage: str):
-    """The sentence names the position and what to do, and no command goes on."""
+    """The error names the position and what to do, and every command stops."""
     change, position = DAMAGE[damage]
     subject.put(change(subject.batches()))
     refused(subject, LedgerCorrupt, f"position {position}")
@@ -132,7 +132,7 @@ def test_damage_is_refused_with_its_position(subject: Subject, damage: str):
 
 @pytest.mark.parametrize("kept", range(LAST))
 def test_a_ledger_that_lost_its_end_while_it_was_used(subject: Subject, kept: int):
-    """Rolled back or gone: what was read before must still be there, and the state stays what it was."""
+    """A ledger that is rolled back or gone is an error, and the state stays as it was."""
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
@@ -143,7 +143,7 @@ def test_a_ledger_that_lost_its_end_while_it_was_used(subject: Subject, kept: in
 
 @pytest.mark.parametrize("kept", range(1, LAST))
 def test_an_append_to_a_ledger_that_lost_its_end(subject: Subject, kept: int):
-    """What a log that has not noticed yet appends keeps its position: behind the gap, where nobody reads past it."""
+    """A log that has not noticed appends behind the gap, and nobody reads past the gap."""
     log = subject.log()
     log.refresh()
     subject.put({position: raw for position, raw in subject.batches().items() if position <= kept})
@@ -152,7 +152,7 @@ def test_an_append_to_a_ledger_that_lost_its_end(subject: Subject, kept: int):
 
 
 def test_a_ledger_that_was_exchanged_while_it_was_used(subject: Subject):
-    """Another ledger of the same project in its place is noticed by its last batch."""
+    """Another ledger of the same project is detected by its last batch."""
     log = subject.log()
     log.refresh()
     changed(subject, LAST, "run-1", "run-2")

@@ -34,7 +34,7 @@ def graded(findings: list[Finding], severity: Severity) -> list[str]:
 
 
 def test_a_file_needs_nothing(tmp_path: Path):
-    """For SQLite nothing is made, and that is said."""
+    """SQLite needs no preparation, and nothing is created."""
     findings, policies = found("sqlite:///ledger.sqlite", tmp_path)
     assert {finding.severity for finding in findings} == {Severity.OK}
     assert policies == []
@@ -45,7 +45,7 @@ def test_a_file_needs_nothing(tmp_path: Path):
 
 
 def test_a_good_bucket(aws: Server, opening: Opening):
-    """A bucket with versioning is fine; looking twice leaves nothing that the log would read."""
+    """A bucket with versioning passes; two checks leave nothing that the log would read."""
     url = aws.address("s3")
     bucket = url.split("/")[2]
     aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -158,7 +158,7 @@ LISTING = b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated
 
 
 def test_a_bucket_that_takes_every_write_is_refused(monkeypatch: pytest.MonkeyPatch):
-    """A server that ignores If-None-Match is found out; what may not be looked at is said, with the permission."""
+    """A server that ignores If-None-Match fails; a check that is denied names the permission."""
     denied = s3_error(403, "AccessDenied")
     with stub_of_aws(monkeypatch, reply(http(200, LISTING)), s3_object(b""), s3_object(b""), denied):
         findings, _ = found("s3://bucket/x")
@@ -174,7 +174,7 @@ def test_a_bucket_that_takes_every_write_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
-    """A table that is not there is made: the right keys, paid by request, protected. A second look finds it good."""
+    """A missing table is created with the right keys, paid by request, protected; a second check passes."""
     url = "dynamodb://made-by-init"
     first, _ = found(url)
     second, policies = found(url)
@@ -200,13 +200,13 @@ def test_a_table_is_made_that_can_hold_a_ledger(aws: Server, opening: Opening):
     ],
 )
 def test_a_table_with_other_keys_is_refused(keys: list[tuple[str, str, str]], aws: Server):
-    """Somebody else's table is named as such and left as it is."""
+    """A table with other keys fails and stays as it is."""
     (wrong,) = graded(found(f"dynamodb://{aws.table(keys)}")[0], Severity.FAIL)
     assert "other keys than a ledger's: " + ", ".join(f"{name} ({kind})" for name, _, kind in keys) in wrong
 
 
 def test_a_table_whose_items_expire_is_refused(aws: Server):
-    """Time to live would take the ledger apart."""
+    """Time to live would delete batches."""
     table = aws.table()
     aws.dynamodb.update_time_to_live(
         TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"}
@@ -238,7 +238,7 @@ NO_ITEMS: dict[str, Any] = {"Items": [], "Count": 0}
 
 
 def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPatch):
-    """What the credentials may not see is advice that names the permission, and no reason to refuse the table."""
+    """A check that is denied is advice that names the permission, and no failure."""
     denied = dynamodb_error(400, "AccessDeniedException")
     with stub_of_aws(monkeypatch, answer(200, DESCRIBED), answer(200, NO_ITEMS), denied):
         findings, _ = found("dynamodb://table")
@@ -250,7 +250,7 @@ def test_a_table_that_may_not_be_looked_at_closely(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_table_that_another_init_is_just_making(monkeypatch: pytest.MonkeyPatch):
-    """Two inits at once both end well; recovery that cannot be turned on yet is advice."""
+    """Two inits at once both succeed; recovery that cannot be turned on yet is advice."""
     acts = [
         dynamodb_error(400, "ResourceNotFoundException"),
         dynamodb_error(400, "ResourceInUseException"),

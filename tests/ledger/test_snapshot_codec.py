@@ -22,13 +22,13 @@ from tests.core.histories import all_event_types, events_of, folded, possible, s
 
 
 def again(recorded: Recorded) -> Recorded:
-    """The state after a way through JSON text."""
+    """The state after it was encoded as JSON text and decoded."""
     return from_json(json.loads(json.dumps(to_json(recorded))))
 
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
-    """What events add up to is the same, all at once or from the form of any beginning of them."""
+    """A fold that continues from a decoded state ends in the same state."""
 
     @settings(max_examples=5)
     @given(stories(), events_of(kind), stories(4), st.data())
@@ -44,7 +44,7 @@ def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
 
 @pytest.mark.parametrize("kind", all_event_types(), ids=lambda kind: kind.type)
 def test_stories_hold_every_type(kind: type[e.Event]) -> None:
-    """Each type of event can follow an intent, so that the stories are about all of them."""
+    """Each type of event can follow an intent, so the stories cover all of them."""
 
     @settings(max_examples=3)
     @given(events_of(kind))
@@ -55,14 +55,14 @@ def test_stories_hold_every_type(kind: type[e.Event]) -> None:
 
 
 def test_a_submission_stays_one_object() -> None:
-    """What the fold changes through the token is what the spec holds."""
+    """The submission by token and the one in its spec are the same object."""
     state = again(folded(possible([])))
     held = [submission for record in state.specs.values() for submission in record.submissions]
     assert {id(submission) for submission in held} == {id(submission) for submission in state.by_token.values()}
 
 
 def test_what_the_pass_found_is_left_out() -> None:
-    """Found runs and errors are of one pass, and never kept."""
+    """Runs and errors of one pass are not encoded."""
     state = folded(possible([]))
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(state)
     kept = again(state)
@@ -94,7 +94,7 @@ class Inner:
 
 @dataclass(kw_only=True)
 class Sample:
-    """One field of every type that the form can hold."""
+    """One field of every type that the codec supports."""
 
     text: str = "a"
     maybe: str | None = None
@@ -109,7 +109,7 @@ class Sample:
 
 
 def test_every_type_that_a_field_may_have() -> None:
-    """Objects, words, sets, tuples and mappings come back as what they were."""
+    """Objects, enums, sets, tuples and mappings come back as they were."""
     to, back = form._whole(Sample, None)
     sample = Sample()
     assert sample == back(json.loads(json.dumps(to(sample))))
@@ -117,13 +117,13 @@ def test_every_type_that_a_field_may_have() -> None:
 
 @pytest.mark.parametrize("hint", [bytes, Inner | Colour, tuple[str, Inner], type[Inner]])
 def test_a_type_that_cannot_be_held_is_told(hint: Any) -> None:
-    """A field of another type is an error where it is written, not a loss where it is read."""
+    """A field of an unsupported type fails when it is written."""
     with pytest.raises(TypeError, match="the snapshot codec"):
         form._coder(hint, None)
 
 
 def test_another_number_of_fields_is_refused() -> None:
-    """A list that is too short or too long stands for no object."""
+    """A list that is too short or too long is an error."""
     _, back = form._whole(Inner, None)
     with pytest.raises(ValueError, match="Inner has 1 fields, the form 2"):
         back([1, 2])

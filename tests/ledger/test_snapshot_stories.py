@@ -40,7 +40,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_often")
 def test_a_read_is_what_the_batches_add_up_to():
-    """Whatever happened to the snapshots, a new log knows what a log without any knows; so do those that were open."""
+    """Whatever happened to the snapshots, every log has the state of a log without any."""
 
     @settings(max_examples=25)
     @given(stories(10), st.lists(STEPS, max_size=25))
@@ -89,7 +89,7 @@ def _step(
 
 @pytest.mark.usefixtures("_often")
 def test_threads_that_keep_snapshots_all_the_time():
-    """Snapshots are made while others append, and each is of one moment."""
+    """Snapshots are made while others append, and each is of one position."""
     store, numbers = MemoryStore(), count()
     log = fresh(store)
     log.append([intended("first", "r1-f")], always)

@@ -1,4 +1,4 @@
-"""Snapshots make reading short and are never the truth."""
+"""Snapshots make reads short, and are checked against the log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROUNDS = EVERY // 2 + 20
 
 
 class CountingStore(MemoryStore):
-    """Counts what is asked of it."""
+    """Counts the calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,21 +73,21 @@ def written() -> MemoryStore:
 
 @pytest.fixture
 def store(written: MemoryStore) -> CountingStore:
-    """A copy of that ledger, which counts."""
+    """A copy of that ledger, which counts calls."""
     copy = CountingStore()
     copy.batches, copy.snapshot = dict(written.batches), written.snapshot
     return copy
 
 
 def fully_read(store: MemoryStore) -> Recorded:
-    """What the batches alone add up to."""
+    """The state of the batches alone."""
     bare = MemoryStore()
     bare.batches = dict(store.batches)
     return log_over(bare).refresh()
 
 
 def test_a_snapshot_makes_a_read_short(store: CountingStore):
-    """Only what follows the snapshot is read, with the batch it ends at, in one go; the state is the same."""
+    """Only the batch at the snapshot and the ones after it are read, at once; the state is the same."""
     assert store.snapshot is not None
     (position, _) = store.snapshot
     assert position == EVERY
@@ -96,7 +96,7 @@ def test_a_snapshot_makes_a_read_short(store: CountingStore):
 
 
 def test_a_log_goes_on_from_a_snapshot(store: CountingStore):
-    """What is appended after a start from a snapshot follows the chain, and others read the same."""
+    """Appends after a start from a snapshot follow the chain, and others read the same."""
     log = log_over(store)
     log.refresh()
     write(log, 3, ROUNDS)
@@ -104,7 +104,7 @@ def test_a_log_goes_on_from_a_snapshot(store: CountingStore):
 
 
 def test_every_so_many_positions_there_is_another(store: CountingStore):
-    """A writer goes on keeping them, counted from the newest one."""
+    """A writer keeps further snapshots, counted from the newest one."""
     log = log_over(store)
     write(log, EVERY // 2, ROUNDS)
     assert store.snapshot is not None
@@ -113,7 +113,7 @@ def test_every_so_many_positions_there_is_another(store: CountingStore):
 
 
 def test_no_send_waits_for_a_snapshot():
-    """After an intent none is made: its deadline runs."""
+    """No snapshot is made after an intent, because its deadline is running."""
     store = MemoryStore()
     log = log_over(store)
     for number in range(EVERY + 3):
@@ -133,7 +133,7 @@ class SlowClock(StandingClock):
 
 
 def test_snapshots_take_a_small_part_of_the_time():
-    """Where making one takes long, the next one is that much later."""
+    """If a snapshot takes long, the next one is made later."""
     clock, store = SlowClock(), MemoryStore()
     log = log_over(store, clock=clock)
     write(log, EVERY // 2)
@@ -150,7 +150,7 @@ def test_snapshots_take_a_small_part_of_the_time():
 
 @pytest.mark.parametrize(("rounds", "kept"), [(AT_THE_END // 2, True), (AT_THE_END // 2 - 1, False)])
 def test_a_writer_that_ends_leaves_a_snapshot(rounds: int, kept: bool):
-    """If it is worth it: then the next command reads next to nothing."""
+    """A writer with enough appends keeps a snapshot, and the next command reads almost nothing."""
     store = MemoryStore()
     log = log_over(store)
     write(log, rounds)
@@ -169,7 +169,7 @@ def test_who_only_reads_leaves_nothing(store: CountingStore):
 
 
 def test_a_sqlite_ledger_keeps_one(tmp_path: Path):
-    """The same in a file, which versions that know no snapshots read as before."""
+    """A file keeps a snapshot too, and older versions read it as before."""
     opened = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
     log = log_over(opened)
     write(log, AT_THE_END)
@@ -182,7 +182,7 @@ def test_a_sqlite_ledger_keeps_one(tmp_path: Path):
 
 @pytest.mark.parametrize(("scheme", "most"), [("s3", 4), ("dynamodb", 4)])
 def test_a_read_in_aws_takes_a_few_requests(scheme: str, most: int, aws: Server, tmp_path: Path):
-    """The snapshot, the batches from its position on, and nothing for what came before."""
+    """The snapshot and the batches from its position on are read, and nothing before."""
     url = aws.address(scheme)
     log = Log(open_store(url, tmp_path, PLACE), PLACE, "0.1.0", StandingClock())
     write(log, AT_THE_END)
@@ -197,7 +197,7 @@ def test_a_read_in_aws_takes_a_few_requests(scheme: str, most: int, aws: Server,
 
 
 def test_what_was_only_seen_is_never_kept(store: CountingStore):
-    """A state with observations that are not written down is no fold: no snapshot is made of it."""
+    """No snapshot is made of a state with observations that are not recorded."""
     before = store.snapshot
     log = log_over(store)
     overlay(log.refresh(), [Observed(at=AT, name="job-0", token="r1-0", run_id="run-0", state="failed", aws_state="X")])
@@ -211,23 +211,23 @@ def test_what_was_only_seen_is_never_kept(store: CountingStore):
 
 
 def sealed(rest: bytes) -> bytes:
-    """Content with a checksum that holds."""
+    """Content with a correct checksum."""
     return sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
 def with_header(content: bytes, **changes: object) -> bytes:
-    """The same snapshot under another header, with a checksum that holds."""
+    """The same snapshot with another header and a correct checksum."""
     _, header, body = content.split(b"\n", 2)
     return sealed(json.dumps({**json.loads(header), **changes}).encode() + b"\n" + body)
 
 
 def with_body(content: bytes, body: bytes) -> bytes:
-    """Another body under the same header, with a checksum that holds."""
+    """Another body with the same header and a correct checksum."""
     return sealed(content.split(b"\n", 2)[1] + b"\n" + body)
 
 
 def emptied(content: bytes) -> bytes:
-    """A state that has forgotten every spec, with a header and a checksum that hold."""
+    """A state without specs, with a header and a correct checksum."""
     snapshot = unpack(content)
     assert snapshot is not None
     form = to_json(replace(snapshot.recorded, specs={}, by_token={}))
@@ -261,7 +261,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_or_forged_snapshot_changes_nothing(store: CountingStore, damage: Callable[[bytes], bytes]):
-    """It is passed over: the state is what the batches add up to, and the next writer replaces it."""
+    """It is ignored: the state comes from the batches, and the next writer replaces it."""
     assert store.snapshot is not None
     before = store.snapshot[1]
     store.snapshot = (store.snapshot[0], damage(before))
@@ -275,7 +275,7 @@ def test_a_damaged_or_forged_snapshot_changes_nothing(store: CountingStore, dama
 def test_a_ledger_that_was_rolled_back_has_no_use_for_its_snapshot(
     store: CountingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """The state is that of the batches that are left; that a snapshot knows more is told."""
+    """The state is that of the remaining batches, and a warning is logged."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY}
     monkeypatch.setattr(logging.getLogger("reconciler"), "propagate", True)
     assert fully_read(store) == log_over(store).refresh()
@@ -283,7 +283,7 @@ def test_a_ledger_that_was_rolled_back_has_no_use_for_its_snapshot(
 
 
 def test_a_ledger_that_went_another_way_has_no_use_for_its_snapshot(store: CountingStore):
-    """Rolled back and written again, the batch at the snapshot's position is another: it is read from the start."""
+    """After a rollback and other writes, the batch at the snapshot differs, so the log is read from the start."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY // 2}
     snapshot, store.snapshot = store.snapshot, None
     write(log_over(store), EVERY // 2, 5000)
@@ -293,7 +293,7 @@ def test_a_ledger_that_went_another_way_has_no_use_for_its_snapshot(store: Count
 
 
 def test_an_old_snapshot_is_only_a_longer_read(store: CountingStore):
-    """A snapshot from long ago, in a ledger that went on, leads to the same state."""
+    """An old snapshot of a longer ledger leads to the same state."""
     snapshot = store.snapshot
     write(log_over(store), EVERY, ROUNDS)
     store.snapshot = snapshot
@@ -304,7 +304,7 @@ def test_an_old_snapshot_is_only_a_longer_read(store: CountingStore):
     "place", [replace(PLACE, project="billing"), replace(PLACE, account="1"), replace(PLACE, target="t")]
 )
 def test_the_snapshot_of_another_place_is_passed_over(store: CountingStore, place: Place):
-    """A snapshot that got mixed up with another project's changes nothing, whichever ledger it lies beside."""
+    """A snapshot of another project changes nothing."""
     other = CountingStore()
     write(log_over(other, place), ROUNDS)
     store.snapshot, other.snapshot = other.snapshot, store.snapshot
@@ -314,7 +314,7 @@ def test_the_snapshot_of_another_place_is_passed_over(store: CountingStore, plac
 
 
 def test_another_ledger_of_the_same_place_is_passed_over(store: CountingStore):
-    """The same project has begun anew once: the snapshot of then does not fit."""
+    """A snapshot of an earlier ledger of the same project does not fit."""
     other = CountingStore()
     write(log_over(other), ROUNDS, 7000)
     store.snapshot = other.snapshot
@@ -322,7 +322,7 @@ def test_another_ledger_of_the_same_place_is_passed_over(store: CountingStore):
 
 
 def test_damage_after_the_snapshot_is_told_as_ever(store: CountingStore):
-    """A snapshot hides nothing of what is read."""
+    """A snapshot hides no damage of what is read."""
     store.batches[2 * ROUNDS - 2] = store.batches[2 * ROUNDS - 3]
     with pytest.raises(LedgerCorrupt, match=f"position {2 * ROUNDS - 2}"):
         log_over(store).refresh()
@@ -341,7 +341,7 @@ class Broken(MemoryStore):
 
 
 def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
-    """Reading and writing go on."""
+    """Reading and writing continue."""
     store = Broken()
     write(log_over(store), ROUNDS)
     log = log_over(store)
@@ -351,7 +351,7 @@ def test_a_store_that_fails_with_snapshots_is_as_good_as_one_without():
 
 
 def test_without_a_version_of_the_fold_there_is_none(monkeypatch: pytest.MonkeyPatch, store: CountingStore):
-    """Where the program's source is not at hand nothing is kept and nothing is taken."""
+    """Without the program's source no snapshot is kept or used."""
     assert store.snapshot is not None
     monkeypatch.setattr(snapshot_module, "fold_version", lambda: None)
     assert unpack(store.snapshot[1]) is None

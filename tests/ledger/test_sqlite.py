@@ -1,4 +1,4 @@
-"""What is SQLite's own: the file, its damage, its permissions, its room."""
+"""What is special to SQLite: the file, damage to it, permissions, disk space."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a ledger would be."""
+    """The path of a ledger."""
     return tmp_path / "l.sqlite"
 
 
@@ -49,25 +49,25 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 
 def positions(store: SqliteStore) -> list[int]:
-    """What can be read."""
+    """The positions that can be read."""
     return [position for position, _ in store.read(0)]
 
 
 def test_reading_makes_no_folder(tmp_path: Path):
-    """A ledger that does not exist leaves no trace of being looked for."""
+    """A read of a missing ledger creates nothing."""
     with pytest.raises(LedgerMissing, match=ADDRESS):
         SqliteStore(tmp_path / "a" / "l.sqlite", ADDRESS).read(0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_reading_leaves_nothing_behind(store: SqliteStore, path: Path):
-    """Side files that SQLite needs for a read are gone after it."""
+    """The side files of a read are removed after it."""
     assert positions(store) == [1, 2, 3]
     assert [path] == list(path.parent.iterdir())
 
 
 def test_reading_while_a_writer_is_open(store: SqliteStore, path: Path):
-    """A reader takes nothing away from a writer."""
+    """A reader does not disturb a writer."""
     store.append(4, b"x")
     assert positions(SqliteStore(path, ADDRESS)) == [1, 2, 3, 4]
     store.append(5, b"x")
@@ -101,7 +101,7 @@ def test_it_is_flushed_and_logged_ahead(store: SqliteStore, path: Path):
 
 @pytest.mark.parametrize("statement", ["UPDATE batches SET batch = x'00'", "DELETE FROM batches"])
 def test_nothing_is_ever_changed(store: SqliteStore, path: Path, statement: str):
-    """The file itself refuses changes, from any program."""
+    """The file itself refuses changes by any program."""
     with closing(sqlite3.connect(path)) as other, pytest.raises(sqlite3.IntegrityError, match="only ever appended"):
         other.execute(statement)
     assert positions(store) == [1, 2, 3]
@@ -126,7 +126,7 @@ def test_what_is_not_a_database_is_damage(path: Path, content: bytes, said: str)
 
 
 def test_the_database_of_another_program_is_left_alone(path: Path):
-    """Somebody else's database is refused by reading and writing, and stays as it is."""
+    """Reading and writing refuse another program's database, which stays as it is."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE users (name)")
     before = path.read_bytes()
@@ -147,7 +147,7 @@ def test_a_newer_table_is_refused(store: SqliteStore, path: Path):
 
 
 def test_a_ledger_without_its_table_is_damage(store: SqliteStore, path: Path):
-    """Our mark on a file without our table."""
+    """A file with our mark and without our table is damage."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("DROP TABLE batches")
     with pytest.raises(LedgerCorrupt, match="no such table"):
@@ -155,7 +155,7 @@ def test_a_ledger_without_its_table_is_damage(store: SqliteStore, path: Path):
 
 
 def test_text_in_place_of_bytes_is_damage(store: SqliteStore, path: Path):
-    """A batch that somebody put there by hand, as text, is named by its position."""
+    """The error names the position of a batch that was inserted as text."""
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("PRAGMA ignore_check_constraints = ON")
         other.execute("INSERT INTO batches VALUES (4, 'text')")
@@ -185,7 +185,7 @@ def test_pages_of_garbage_are_damage(store: SqliteStore, path: Path):
 
 
 def test_a_folder_in_its_place(path: Path):
-    """A path that is a folder says so."""
+    """The error says that the path is a folder."""
     path.mkdir()
     store = SqliteStore(path, ADDRESS)
     for use in (lambda: store.read(0), lambda: store.append(1, b"x")):
@@ -194,14 +194,14 @@ def test_a_folder_in_its_place(path: Path):
 
 
 def test_a_file_where_its_folder_should_be(tmp_path: Path):
-    """A path below a file cannot be made."""
+    """A ledger below a file cannot be created."""
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match="cannot be used"):
         SqliteStore(tmp_path / "file" / "l.sqlite", ADDRESS).append(1, b"x")
 
 
 def test_a_lock_that_others_keep(store: SqliteStore, path: Path):
-    """A transaction of another process that does not end is waited for, then told as no answer."""
+    """A call waits for another process's transaction, and then fails as unreachable."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnreachable, match="busy"):
@@ -212,7 +212,7 @@ def test_a_lock_that_others_keep(store: SqliteStore, path: Path):
 
 
 def test_a_ledger_that_is_gone_is_not_begun_anew(store: SqliteStore, path: Path):
-    """Only position 1 makes a file: a later one belongs to a ledger that was there."""
+    """Only position 1 creates a file, because a later one belongs to an existing ledger."""
     store.append(4, b"x")
     for file in path.parent.iterdir():
         file.unlink()
@@ -235,7 +235,7 @@ def test_a_ledger_that_was_put_back_is_opened_again(store: SqliteStore, path: Pa
 
 
 def test_a_full_disk(store: SqliteStore, path: Path):
-    """SQLite without room: nothing of the batch is there, and what was there can be read."""
+    """If SQLite has no room, nothing of the batch is there, and earlier batches can be read."""
     store.append(4, b"x")
     assert store._writer is not None
     store._writer.execute("PRAGMA max_page_count = 1")
@@ -246,7 +246,7 @@ def test_a_full_disk(store: SqliteStore, path: Path):
 
 
 def run_apart(program: str, path: Path, limit: int | None = None) -> str:
-    """What a program prints, run in a process of its own, perhaps with a limit of a file's size in bytes."""
+    """The output of a program in a process of its own, perhaps with a limit of file size in bytes."""
 
     def restrict() -> None:
         if limit is not None:
@@ -268,7 +268,7 @@ def run_apart(program: str, path: Path, limit: int | None = None) -> str:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Acts as a user without rights; root may do everything, whatever the modes say, and others are such a user."""
+    """Acts as a user without rights: root may do everything, and other users are such a user already."""
     if os.getuid() != 0:
         yield
         return
@@ -282,7 +282,7 @@ def as_nobody() -> Iterator[None]:
 
 
 def test_a_quota(store: SqliteStore, path: Path):
-    """A write that the system refuses for its size is a full ledger, not a broken one, and loses nothing."""
+    """A write that the system refuses for its size is a full ledger, and loses nothing."""
     program = "told(lambda: store.append(4, b'long' * 100_000))\ntold(lambda: len(list(store.read(0))))\n"
     said = run_apart(program, path, limit=100_000).splitlines()
     assert said[0].startswith("LedgerFull")
@@ -292,7 +292,7 @@ def test_a_quota(store: SqliteStore, path: Path):
 
 
 def test_no_room_for_the_first_batch(tmp_path: Path):
-    """A ledger that cannot be made leaves no half of one."""
+    """A ledger that cannot be created leaves nothing behind."""
     said = run_apart("told(lambda: store.append(1, b'x'))", tmp_path / "new" / "l.sqlite", limit=5000)
     assert said.startswith("LedgerFull")
     assert list((tmp_path / "new").iterdir()) == []
@@ -318,20 +318,20 @@ def outsider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_a_read_only_place_is_read(outsider: Path):
-    """Where nothing can be written the ledger is read all the same, and left alone."""
+    """A ledger is readable where nothing can be written, and stays as it is."""
     with as_nobody():
         assert positions(SqliteStore(outsider, ADDRESS)) == [1, 2, 3]
     assert [outsider] == list(outsider.parent.iterdir())
 
 
 def test_a_read_only_place_is_not_written(outsider: Path):
-    """Writing says that it is read-only."""
+    """A write fails as read-only."""
     with as_nobody(), pytest.raises(LedgerReadOnly, match="not written"):
         SqliteStore(outsider, ADDRESS).append(4, b"x")
 
 
 def test_a_read_only_place_with_a_live_writer(outsider: Path):
-    """What a live writer has not merged yet is read through its side files."""
+    """Unmerged writes of a live writer are read through its side files."""
     outsider.parent.chmod(0o755)
     outsider.chmod(0o644)
     writer = SqliteStore(outsider, ADDRESS)
@@ -354,7 +354,7 @@ def with_unmerged_writes(path: Path) -> None:
 
 
 def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
-    """A dead writer's log without its index cannot be read there: that is said, never passed over."""
+    """A dead writer's log without its index cannot be read there, which is an error."""
     with_unmerged_writes(outsider)
     outsider.parent.chmod(0o555)
     outsider.chmod(0o444)
@@ -363,7 +363,7 @@ def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
 
 
 def test_damage_in_a_read_only_place(outsider: Path):
-    """Damage is damage, also where the ledger is read through its side files."""
+    """Damage is detected in a read through the side files too."""
     outsider.parent.chmod(0o755)
     outsider.chmod(0o644)
     writer = SqliteStore(outsider, ADDRESS)
@@ -377,7 +377,7 @@ def test_damage_in_a_read_only_place(outsider: Path):
 
 
 def test_a_place_that_may_not_be_entered(outsider: Path):
-    """A folder without rights says so, to readers and writers."""
+    """A folder without permissions is an error for readers and writers."""
     outsider.parent.chmod(0o000)
     store = SqliteStore(outsider, ADDRESS)
     for use in (lambda: store.read(0), lambda: store.append(4, b"x")):
@@ -386,14 +386,14 @@ def test_a_place_that_may_not_be_entered(outsider: Path):
 
 
 def test_a_file_that_may_not_be_read(outsider: Path):
-    """A file without rights is not taken for a missing one."""
+    """A file without permissions does not count as missing."""
     outsider.chmod(0o000)
     with as_nobody(), pytest.raises(LedgerError, match="permission denied"):
         SqliteStore(outsider, ADDRESS).read(0)
 
 
 def test_a_read_only_folder_without_a_ledger(outsider: Path):
-    """Nothing can be made there, and that is what is said."""
+    """A ledger cannot be created there, and the error says so."""
     store = SqliteStore(outsider.with_name("other.sqlite"), ADDRESS)
     with as_nobody():
         with pytest.raises(LedgerReadOnly):
@@ -404,7 +404,7 @@ def test_a_read_only_folder_without_a_ledger(outsider: Path):
 
 @pytest.mark.parametrize(("code", "said"), [(errno.EPERM, "no hard links"), (errno.EIO, "cannot be used")])
 def test_a_place_where_a_ledger_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str):
-    """A file system without hard links is told, and nothing is left there."""
+    """A file system without hard links is an error, and nothing is left there."""
 
     def link(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -416,7 +416,7 @@ def test_a_place_where_a_ledger_cannot_be_linked(tmp_path: Path, monkeypatch: py
 
 
 def test_a_ledger_that_another_process_makes_at_the_same_time(store: SqliteStore, path: Path):
-    """Whoever comes second with a new file finds the first one's, and uses it."""
+    """The second process uses the first one's file."""
     create(path, ADDRESS)
     assert positions(store) == [1, 2, 3]
     assert [path] == list(path.parent.iterdir())
@@ -435,7 +435,7 @@ def test_a_ledger_that_another_process_makes_at_the_same_time(store: SqliteStore
     ],
 )
 def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expected: type[LedgerError]):
-    """A failed write is for want of room only where there is none; a failed flush is never certain."""
+    """A failed write means a full disk only if there is no room; a failed flush is never certain."""
     path.touch()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     error = sqlite3.OperationalError("said by SQLite")
@@ -452,7 +452,7 @@ def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expect
 
 
 def test_a_file_that_changes_while_it_is_read_without_locks(store: SqliteStore, path: Path):
-    """A read without locks is made again until nothing has changed meanwhile, and given up in the end."""
+    """A read without locks is repeated until nothing has changed, and given up in the end."""
 
     def touch(connection: sqlite3.Connection) -> None:
         status = path.stat()
@@ -463,7 +463,7 @@ def test_a_file_that_changes_while_it_is_read_without_locks(store: SqliteStore, 
 
 
 def test_a_forked_child_uses_a_connection_of_its_own(store: SqliteStore, path: Path):
-    """A child process never writes through, nor closes, what its parent has open."""
+    """A child process neither writes through nor closes the connection of its parent."""
     program = (
         "import os\nstore.append(4, b'parent')\n"
         "child = os.fork()\n"

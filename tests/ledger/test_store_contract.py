@@ -1,4 +1,4 @@
-"""What every store promises, run against each of them."""
+"""The store contract, for every store."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
 
 
 def test_a_ledger_that_is_not_there_is_missing(subject: Subject, tmp_path: Path):
-    """Reading says that there is no ledger, at once, and makes none."""
+    """A read fails at once and creates nothing."""
     store = subject.opened()
     for _ in range(2):
         with pytest.raises(LedgerMissing):
@@ -126,7 +126,7 @@ def test_the_second_writer_gets_what_the_first_has_put_there(subject: Subject):
 
 
 def test_the_same_bytes_again_are_the_same_append(subject: Subject):
-    """A writer that did not hear the answer may ask again: what is there is its own."""
+    """A writer that got no answer may try again and finds its own batch."""
     store = subject.opened()
     store.append(1, b"mine")
     assert store.append(1, b"mine") == b"mine"
@@ -134,7 +134,7 @@ def test_the_same_bytes_again_are_the_same_append(subject: Subject):
 
 
 def test_others_are_seen_after_each_append(subject: Subject):
-    """A read sees everything whose append has returned, whoever made it."""
+    """A read sees every append that has returned, of any writer."""
     writer, reader = subject.opened(), subject.opened()
     for position in range(1, 20):
         writer.append(position, str(position).encode())
@@ -142,7 +142,7 @@ def test_others_are_seen_after_each_append(subject: Subject):
 
 
 def test_more_batches_than_a_page_are_read_whole(subject: Subject):
-    """Reading goes on past the size of one page."""
+    """Reading continues past the first page."""
     store, last = subject.opened(), 2 * subject.page + 1
     for position in range(1, last + 1):
         store.append(position, b"batch")
@@ -159,7 +159,7 @@ def test_big_batches_and_every_byte(subject: Subject):
 
 
 def test_many_threads_have_one_winner_at_each_position(subject: Subject):
-    """Of many threads on one handle exactly one wins, and all are told the same."""
+    """Of many threads on one handle exactly one wins, and all receive the same batch."""
     store, (racers, positions) = subject.opened(), subject.threads
     with ThreadPoolExecutor(racers) as pool:
         told = list(pool.map(lambda writer: race(lambda: store, writer, positions), range(racers)))
@@ -169,7 +169,7 @@ def test_many_threads_have_one_winner_at_each_position(subject: Subject):
 
 
 def test_many_processes_have_one_winner_at_each_position(subject: Subject):
-    """Of many processes exactly one wins, and all are told the same, from the first append of an empty place on."""
+    """Of many processes exactly one wins and all receive the same, from the first append on."""
     if not subject.shared:
         pytest.skip("this store lives in one process")
     racers, positions = subject.processes
@@ -183,7 +183,7 @@ def test_many_processes_have_one_winner_at_each_position(subject: Subject):
 @pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_thousands_of_batches_are_read_whole_from_aws(scheme: str, aws: Server, opening: Opening):
-    """Reading goes on past the pages that S3 and DynamoDB make by themselves: 1,000 keys, 1 MB of items."""
+    """Reading continues past the pages of S3 and DynamoDB: 1,000 keys, 1 MB of items."""
     store = opening(aws.address(scheme))
     for position in range(1, 2502):
         store.append(position, f"{position} ".encode() * 200)
@@ -192,7 +192,7 @@ def test_thousands_of_batches_are_read_whole_from_aws(scheme: str, aws: Server, 
 
 @pytest.mark.parametrize("scheme", ["s3", "dynamodb"])
 def test_a_newer_snapshot_is_not_given_up_for_an_older_one(scheme: str, aws: Server, opening: Opening):
-    """A slow writer that comes with an older snapshot changes nothing."""
+    """A slow writer with an older snapshot changes nothing."""
     store = opening(aws.address(scheme))
     store.keep_snapshot(5, b"newer")
     store.keep_snapshot(3, b"older")
@@ -202,7 +202,7 @@ def test_a_newer_snapshot_is_not_given_up_for_an_older_one(scheme: str, aws: Ser
 
 
 def test_a_snapshot_in_pieces_of_two_writers_is_passed_over(aws: Server, opening: Opening):
-    """A DynamoDB snapshot whose pieces are not its own gives way to the one before it; without any there is none."""
+    """A DynamoDB snapshot with pieces of another writer is ignored in favour of the one before it."""
     url = aws.address("dynamodb")
     store = opening(url)
     assert store.newest_snapshot() is None

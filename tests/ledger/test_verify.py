@@ -1,4 +1,4 @@
-"""Walking a whole ledger: everything that is wrong is found, where it is, and nothing else."""
+"""Walking a whole ledger: every failure is reported at its position, and nothing else."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def store() -> MemoryStore:
 
 
 def wrong(verdict: Report) -> list[tuple[str, int | None]]:
-    """What is wrong, and where."""
+    """The failures and their positions."""
     return [(str(finding.check), finding.position) for finding in failures(verdict.findings)]
 
 
 def test_a_sound_ledger(store: MemoryStore):
-    """Every check is told once, and nothing is wrong."""
+    """Every check is reported once, and none fails."""
     verdict = verify(store, PLACE)
     assert list(LedgerCheck) == [finding.check for finding in verdict.findings]
     assert {Severity.OK} == {finding.severity for finding in verdict.findings}
@@ -62,7 +62,7 @@ def test_a_sound_ledger(store: MemoryStore):
 
 
 def test_a_sound_ledger_in_a_file(tmp_path: Path):
-    """The same over SQLite, without a snapshot: nothing is said against its absence."""
+    """A ledger in SQLite without a snapshot passes."""
     store = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
     written(store)
     verdict = verify(store, PLACE)
@@ -72,13 +72,13 @@ def test_a_sound_ledger_in_a_file(tmp_path: Path):
 
 
 def test_a_ledger_that_is_not_there_is_missing():
-    """There is nothing to say about it."""
+    """A missing ledger is an error."""
     with pytest.raises(LedgerMissing):
         verify(MemoryStore(), PLACE)
 
 
 def test_a_store_that_does_not_answer_gives_no_verdict(store: MemoryStore):
-    """Not to be read now is not damage."""
+    """A store that does not answer is not damage."""
 
     class Silent(MemoryStore):
         def read(self, after: int):
@@ -148,20 +148,20 @@ def twice(store: MemoryStore) -> None:
 
 
 def reopened(store: MemoryStore) -> None:
-    """The ledger says a second time what it belongs to, in an intact chain."""
+    """The ledger names its place a second time, in an intact chain."""
     opened = json.loads(store.batches[1])["events"][0]
     changed(store, 7, lambda form: form["events"].insert(0, opened))
     relinked(store, 8)
 
 
 def nobodys(store: MemoryStore) -> None:
-    """The ledger does not say what it belongs to, in an intact chain."""
+    """The ledger names no place, in an intact chain."""
     changed(store, 1, lambda form: form["events"].pop(0))
     relinked(store, 2)
 
 
 def several(store: MemoryStore) -> None:
-    """Two kinds of damage: both are told."""
+    """Two kinds of damage are both reported."""
     edit(store)
     del store.batches[9]
 
@@ -185,7 +185,7 @@ DAMAGE: list[tuple[Callable[[MemoryStore], None], list[tuple[str, int]]]] = [
 def test_damage_is_found_where_it_is(
     store: MemoryStore, damage: Callable[[MemoryStore], None], found: list[tuple[str, int]]
 ):
-    """Each kind of damage is told with its position and what to do; what it hides is skipped, not called right."""
+    """Each kind of damage is reported with its position and advice; what it hides is skipped."""
     store.snapshot = None
     damage(store)
     verdict = verify(store, PLACE)
@@ -195,7 +195,7 @@ def test_damage_is_found_where_it_is(
 
 
 def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
-    """The walk is over any store: damage in SQLite is told in the same words."""
+    """The walk reports the same for damage in SQLite."""
     edit(store)
     file = SqliteStore(tmp_path / "ledger.sqlite", "sqlite:///ledger.sqlite")
     for position, raw in store.batches.items():
@@ -205,7 +205,7 @@ def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
 
 @pytest.mark.parametrize("field", ["project", "target", "account", "region"])
 def test_a_ledger_of_another_place(store: MemoryStore, field: str):
-    """Both places are named, and the rest is judged all the same."""
+    """The report names both places, and checks the rest all the same."""
     verdict = verify(store, replace(PLACE, **{field: "other"}))
     assert [("pin", 1)] == wrong(verdict)
     message = next(finding.message for finding in verdict.findings if finding.check is LedgerCheck.PIN)
@@ -214,14 +214,14 @@ def test_a_ledger_of_another_place(store: MemoryStore, field: str):
 
 
 def test_a_file_that_is_damaged_itself(tmp_path: Path):
-    """What the store cannot read is told like the rest."""
+    """A store that cannot be read is a failed check."""
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"not a database" * 100)
     assert [("store", 1)] == wrong(verify(SqliteStore(path, "sqlite:///ledger.sqlite"), PLACE))
 
 
 def test_a_forged_snapshot_is_found(store: MemoryStore):
-    """One that fits the batches and says something else, which no reader notices."""
+    """A snapshot that fits the batches and has another state is found, which no reader notices."""
     recorded = verify(store, PLACE).recorded
     recorded.specs.pop("job-0")
     recorded.by_token.pop("r1-0")
@@ -240,7 +240,7 @@ def test_a_ledger_that_was_rolled_back(store: MemoryStore):
 
 
 def test_a_ledger_that_was_rolled_back_and_written_again(store: MemoryStore):
-    """A snapshot made from another batch than the one that is there now proves it too."""
+    """A snapshot made from another batch than the stored one proves it too."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < 10}
     log = Log(store, PLACE, "0.1.0", StandingClock())
     for number in range(10, 15):
@@ -249,7 +249,7 @@ def test_a_ledger_that_was_rolled_back_and_written_again(store: MemoryStore):
 
 
 def test_a_snapshot_of_no_use_is_no_damage(store: MemoryStore):
-    """Damaged, or of another version: it is passed over, and that is said."""
+    """A snapshot that is damaged or of another version is ignored and reported."""
     store.snapshot = (10, b"x")
     verdict = verify(store, PLACE)
     assert wrong(verdict) == []

@@ -15,7 +15,7 @@ LOOKS = (
         "R4",
         "treats a failed listing as an empty one",
         text(
-            "aws.batch:Batch._found",
+            "aws.batch:Batch._lookup",
             ("{want.token: str(error) for want in wanted}", "{want.token: () for want in wanted}"),
         ),
         text(
@@ -43,7 +43,7 @@ LOOKS = (
         "R4",
         "adopts a run by its name, whatever its tag",
         text(
-            "aws.batch:Batch._found",
+            "aws.batch:Batch._lookup",
             ("tagged.get(want.token, ())", "[job for jobs in tagged.values() for job in jobs]"),
         ),
         text("aws.batch:Batch._tagged", ("if token is not None:", "if True:")),
