@@ -183,7 +183,7 @@ def test_a_service_without_an_inventory(installation: Installation) -> None:
     assert compared.code == 0, compared.err
     assert "[SKIP] EmrContainersJobRun cannot be compared" in compared.out
     assert adopted.code == 1
-    assert "does not describe runs by id" in adopted.err
+    assert "run2 cannot be adopted" in adopted.err
 
 
 def test_a_service_with_an_inventory_adopts_and_compares(installation: Installation) -> None:

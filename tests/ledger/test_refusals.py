@@ -1,4 +1,4 @@
-"""Conditions under which no ledger is read, with the same errors over any store: newer formats, other places, damage."""
+"""Conditions under which no ledger is read, with equal errors over any store: newer formats, other places, damage."""
 
 from __future__ import annotations
 
