@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from reconciler.model import patterns
 from reconciler.model.base import JSON, Remark, part
@@ -28,29 +28,20 @@ def _limited(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
-class TagLimit:
-    """At most `TAGS_MAX` tags on the request as sent; the JSON Schema, which is for specs, allows `YOUR_TAGS_MAX`."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
-        """The type's own checks, then the limit."""
-        return core_schema.no_info_after_validator_function(_limited, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JSON:
-        """The type's own schema with the number of tags that a user may give."""
-        return {**handler(schema), "maxProperties": YOUR_TAGS_MAX}
-
+TAG_LIMIT = (AfterValidator(_limited), Field(json_schema_extra={"maxProperties": YOUR_TAGS_MAX}))
+"""`TAGS_MAX` tags on the request as sent; the JSON Schema, which is for specs, allows `YOUR_TAGS_MAX`."""
 
 EmrTags = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=128, pattern=patterns.TAG_KEY)],
         Annotated[str, Field(max_length=256, pattern=patterns.TAG_VALUE)],
     ],
-    TagLimit(),
+    *TAG_LIMIT,
 ]
 BatchTags = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]],
     Field(min_length=1),
-    TagLimit(),
+    *TAG_LIMIT,
 ]
 
 

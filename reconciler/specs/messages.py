@@ -136,26 +136,15 @@ def _range(_: object, context: Context) -> str:
 
 _EXPECTED = {
     "float_type": "a number",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "list_type": "a list",
-    "tuple_type": "a list",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
 }
 _BY_TYPE: dict[str, Callable[[object, Context], str]] = {
     "string_type": _string,
-    "int_type": _integer,
-    "int_from_float": _integer,
+    **dict.fromkeys(("int_type", "int_from_float"), _integer),
     "bool_type": _boolean,
-    "literal_error": _choice,
-    "enum": _choice,
+    **dict.fromkeys(("literal_error", "enum"), _choice),
     "string_pattern_mismatch": _pattern,
-    "string_too_short": _length,
-    "string_too_long": _length,
-    "too_short": _length,
-    "too_long": _length,
-    "greater_than": _range,
-    "greater_than_equal": _range,
-    "less_than": _range,
-    "less_than_equal": _range,
+    **dict.fromkeys(("string_too_short", "string_too_long", "too_short", "too_long"), _length),
+    **dict.fromkeys(("greater_than", "greater_than_equal", "less_than", "less_than_equal"), _range),
 }

@@ -49,9 +49,8 @@ def warn_containers(request: JSON) -> Iterator[Remark]:
     for loc, container in _containers(request):
         for key, resource in (("vcpus", "VCPU"), ("memory", "MEMORY")):
             if key in container:
-                yield Remark(
-                    (*loc, key), f"{key} is deprecated: use resourceRequirements of type {resource}", "batch-deprecated"
-                )
+                message = f"{key} is deprecated: use resourceRequirements of type {resource}"
+                yield Remark((*loc, key), message, "batch-deprecated")
         for path, requirement in entries(container, "resourceRequirements", loc):
             yield from _vcpu_form(path, requirement)
         if loc == SINGLE and "instanceType" in container:
@@ -62,11 +61,8 @@ def reserved_variables(loc: Loc, container: JSON, key: str) -> Iterator[Remark]:
     """Environment variables at `key` of a container whose names Batch reserves."""
     for path, variable in entries(container, key, loc):
         if (text(variable, "name") or "").startswith(RESERVED_VARIABLES):
-            yield Remark(
-                (*path, "name"),
-                f"Batch reserves names that start with {RESERVED_VARIABLES}",
-                "batch-environment",
-            )
+            message = f"Batch reserves names that start with {RESERVED_VARIABLES}"
+            yield Remark((*path, "name"), message, "batch-environment")
 
 
 def _containers(request: JSON) -> Iterator[tuple[Loc, JSON]]:
@@ -110,9 +106,8 @@ def _is_vcpu(value: str, *, in_task: bool) -> bool:
 def _vcpu_form(loc: Loc, requirement: JSON) -> Iterator[Remark]:
     value = text(requirement, "value") or ""
     if requirement.get("type") == "VCPU" and not WHOLE.fullmatch(value) and value not in FARGATE_MEMORY:
-        yield Remark(
-            (*loc, "value"), 'AWS documents vCPUs as whole numbers, "0.25" and "0.5"', "batch-resource-value-form"
-        )
+        message = 'AWS documents vCPUs as whole numbers, "0.25" and "0.5"'
+        yield Remark((*loc, "value"), message, "batch-resource-value-form")
 
 
 def _fargate(container: JSON) -> Iterator[Remark]:
@@ -127,9 +122,8 @@ def _fargate(container: JSON) -> Iterator[Remark]:
     sizes = FARGATE_MEMORY.get(given["VCPU"][1])
     loc, memory = given["MEMORY"]
     if sizes and memory not in sizes and WHOLE.fullmatch(memory):
-        yield Remark(
-            (*loc, "value"), f'with "{given["VCPU"][1]}" vCPU, memory is {", ".join(sizes)}', "batch-fargate-memory"
-        )
+        message = f'with "{given["VCPU"][1]}" vCPU, memory is {", ".join(sizes)}'
+        yield Remark((*loc, "value"), message, "batch-fargate-memory")
 
 
 def check_pods(request: JSON) -> Iterator[Remark]:
@@ -146,11 +140,8 @@ def warn_pods(request: JSON) -> Iterator[Remark]:
     for loc, pod in _pods(request):
         for key, value in part(pod, "metadata", "labels").items():
             if not LABEL.fullmatch(key) or not (isinstance(value, str) and LABEL.fullmatch(value)):
-                yield Remark(
-                    (*loc, "metadata", "labels", key),
-                    "AWS documents labels as letters, digits, '-' and '_'",
-                    "batch-label",
-                )
+                message = "AWS documents labels as letters, digits, '-' and '_'"
+                yield Remark((*loc, "metadata", "labels", key), message, "batch-label")
         for path, container in _pod_containers(loc, pod):
             for side in ("limits", "requests"):
                 for name, value in part(container, "resources", side).items():
@@ -171,11 +162,8 @@ def _pod_containers(loc: Loc, pod: JSON) -> Iterator[tuple[Loc, JSON]]:
 def _metadata(loc: Loc, metadata: JSON) -> Iterator[Remark]:
     namespace = text(metadata, "namespace") or ""
     if namespace == "default" or namespace.startswith("kube"):
-        yield Remark(
-            (*loc, "namespace"),
-            "Batch allows neither the namespace default nor one that starts with kube",
-            "batch-namespace",
-        )
+        message = "Batch allows neither the namespace default nor one that starts with kube"
+        yield Remark((*loc, "namespace"), message, "batch-namespace")
     for key, value in part(metadata, "labels").items():
         if len(key.rpartition("/")[2]) > LABEL_MAX or (isinstance(value, str) and len(value) > LABEL_MAX):
             yield Remark((*loc, "labels", key), f"a label has at most {LABEL_MAX} characters", "batch-label")
@@ -244,11 +232,8 @@ def _unusual(loc: Loc, name: str, value: object) -> Iterator[Remark]:
 def check_nodes(request: JSON) -> Iterator[Remark]:
     """What AWS refuses about ranges of nodes."""
     if request.get("arrayProperties") and request.get("nodeOverrides"):
-        yield Remark(
-            NODES,
-            "an array job cannot be a multi-node parallel job: remove one of the two",
-            "batch-array-nodes",
-        )
+        message = "an array job cannot be a multi-node parallel job: remove one of the two"
+        yield Remark(NODES, message, "batch-array-nodes")
     namespaces: dict[str, Loc] = {}
     for loc, override in ranges(request):
         yield from _reversed(loc, override)
@@ -256,9 +241,8 @@ def check_nodes(request: JSON) -> Iterator[Remark]:
         if namespace is not None:
             namespaces.setdefault(namespace, (*loc, *NAMESPACE, "namespace"))
     for loc in list(namespaces.values())[1:]:
-        yield Remark(
-            loc, f"all node ranges share one namespace, which is {next(iter(namespaces))} above", "batch-nodes"
-        )
+        message = f"all node ranges share one namespace, which is {next(iter(namespaces))} above"
+        yield Remark(loc, message, "batch-nodes")
 
 
 def warn_nodes(request: JSON) -> Iterator[Remark]:
@@ -267,16 +251,12 @@ def warn_nodes(request: JSON) -> Iterator[Remark]:
     for loc, override in ranges(request):
         nodes = text(override, "targetNodes") or ""
         if "," in nodes or "n" in nodes:
-            yield Remark(
-                (*loc, "targetNodes"),
-                'AWS documents ranges as "0:3", ":3" or "4:", without n and commas',
-                "batch-nodes",
-            )
+            message = 'AWS documents ranges as "0:3", ":3" or "4:", without n and commas'
+            yield Remark((*loc, "targetNodes"), message, "batch-nodes")
         first = _bounds(nodes)[0]
         if count is not None and first is not None and first >= count:
-            yield Remark(
-                (*loc, "targetNodes"), f"there are {count} nodes: the last index is {count - 1}", "batch-nodes"
-            )
+            message = f"there are {count} nodes: the last index is {count - 1}"
+            yield Remark((*loc, "targetNodes"), message, "batch-nodes")
 
 
 def ranges(request: JSON) -> Iterator[tuple[Loc, JSON]]:

@@ -36,11 +36,8 @@ def _size(request: JSON) -> Iterator[Remark]:
         yield from _unsendable(request, ())
         return
     if sent > REQUEST_MAX:
-        yield Remark(
-            (),
-            f"the request has {sent} bytes, tags included: Batch allows {REQUEST_MAX} (30 KiB)",
-            "batch-request-size",
-        )
+        message = f"the request has {sent} bytes, tags included: Batch allows {REQUEST_MAX} (30 KiB)"
+        yield Remark((), message, "batch-request-size")
 
 
 def _unsendable(value: object, loc: Loc) -> Iterator[Remark]:
@@ -69,11 +66,8 @@ def _dependencies(request: JSON) -> Iterator[Remark]:
         elif (
             kind in DEPENDENCY_TYPES and not is_array and (kind == "N_TO_N" or not {"jobId", "spec"} & set(dependency))
         ):
-            yield Remark(
-                (*loc, "type"),
-                f"{kind} is for array jobs: this job has no arrayProperties",
-                "batch-dependency-array",
-            )
+            message = f"{kind} is for array jobs: this job has no arrayProperties"
+            yield Remark((*loc, "type"), message, "batch-dependency-array")
 
 
 def _retries(request: JSON) -> Iterator[Remark]:
@@ -85,11 +79,8 @@ def _retries(request: JSON) -> Iterator[Remark]:
 def _share(request: JSON) -> Iterator[Remark]:
     identifier = text(request, "shareIdentifier") or ""
     if len(identifier) == SHARE_IDENTIFIER_MAX + 1 and not identifier.endswith("*"):
-        yield Remark(
-            ("shareIdentifier",),
-            f"a share identifier has at most {SHARE_IDENTIFIER_MAX} characters, and then may have *",
-            "batch-share-identifier-length",
-        )
+        message = f"a share identifier has at most {SHARE_IDENTIFIER_MAX} characters, and then may have *"
+        yield Remark(("shareIdentifier",), message, "batch-share-identifier-length")
 
 
 def _platforms(request: JSON) -> Iterator[Remark]:
@@ -119,20 +110,16 @@ def _letter_cases(request: JSON) -> Iterator[Remark]:
 def _share_form(request: JSON) -> Iterator[Remark]:
     identifier = text(request, "shareIdentifier")
     if identifier is not None and not DOCUMENTED_SHARE.fullmatch(identifier):
-        yield Remark(
-            ("shareIdentifier",),
-            "AWS documents share identifiers as letters and digits, with an optional * at the end",
-            "batch-share-identifier",
-        )
+        message = "AWS documents share identifiers as letters and digits, with an optional * at the end"
+        yield Remark(("shareIdentifier",), message, "batch-share-identifier")
 
 
 def _ignored_overrides(request: JSON) -> Iterator[Remark]:
     """containerOverrides apply only to jobs with one container on ECS."""
     for other in ("eksPropertiesOverride", "ecsPropertiesOverride", "nodeOverrides"):
         if request.get("containerOverrides") and request.get(other):
-            yield Remark(
-                ("containerOverrides",), f"containerOverrides does not apply to a job with {other}", "batch-overrides"
-            )
+            message = f"containerOverrides does not apply to a job with {other}"
+            yield Remark(("containerOverrides",), message, "batch-overrides")
 
 
 NODE_OVERRIDES = ("nodeOverrides",)

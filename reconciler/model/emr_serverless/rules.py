@@ -49,17 +49,11 @@ def _retries(request: JSON) -> Iterator[Remark]:
     policy = part(request, "retryPolicy")
     if is_streaming(request):
         if "maxAttempts" in policy:
-            yield Remark(
-                ("retryPolicy", "maxAttempts"),
-                "maxAttempts is for BATCH runs: use maxFailedAttemptsPerHour for a STREAMING run",
-                "emr-retry-mode",
-            )
+            message = "maxAttempts is for BATCH runs: use maxFailedAttemptsPerHour for a STREAMING run"
+            yield Remark(("retryPolicy", "maxAttempts"), message, "emr-retry-mode")
     elif "maxFailedAttemptsPerHour" in policy:
-        yield Remark(
-            ("retryPolicy", "maxFailedAttemptsPerHour"),
-            "maxFailedAttemptsPerHour is for STREAMING runs: use maxAttempts for a BATCH run",
-            "emr-retry-mode",
-        )
+        message = "maxFailedAttemptsPerHour is for STREAMING runs: use maxAttempts for a BATCH run"
+        yield Remark(("retryPolicy", "maxFailedAttemptsPerHour"), message, "emr-retry-mode")
 
 
 def _log_words(request: JSON) -> Iterator[tuple[Loc, str, tuple[str, ...]]]:
@@ -91,11 +85,8 @@ def _no_driver(request: JSON) -> Iterator[Remark]:
 
 def _no_timeout(request: JSON) -> Iterator[Remark]:
     if integer(request, "executionTimeoutMinutes") == 0 and not is_streaming(request):
-        yield Remark(
-            ("executionTimeoutMinutes",),
-            "AWS no longer accepts 0 (no timeout) for BATCH runs: give up to 10080 minutes",
-            "emr-no-timeout",
-        )
+        message = "AWS no longer accepts 0 (no timeout) for BATCH runs: give up to 10080 minutes"
+        yield Remark(("executionTimeoutMinutes",), message, "emr-no-timeout")
 
 
 def _log_uri(request: JSON) -> Iterator[Remark]:
