@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,17 +46,13 @@ class TooMany(Exception):
         self.problems = tuple(problem for problem in problems if problem.rule != LOCATION)
 
 
-@dataclass(frozen=True, slots=True)
 class View:
     """One document of a file, and the problems in it: everything reported about the document goes through here."""
 
-    source: SourceText
-    document: Document
-    _secrets: SecretLines = field(init=False, compare=False, repr=False)
-    _reported: list[Problem] = field(default_factory=list, init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_secrets", SecretLines(self.source, self.document))
+    def __init__(self, source: SourceText, document: Document) -> None:
+        self.source, self.document = source, document
+        self._secrets = SecretLines(source, document)
+        self._reported: list[Problem] = []
 
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
         """A problem at an offset; secrets in its line are hidden. Raises `TooMany`."""
@@ -136,11 +132,8 @@ def _about(loc: Loc, message: str) -> str:
     """``spec.request.applicationId is missing``, ``spec.revision: expected an integer …``."""
     if not loc:
         return message
-    return (
-        f"{path_text(loc)} {message}"
-        if message.startswith(("is ", "has ", "must "))
-        else f"{path_text(loc)}: {message}"
-    )
+    separator = " " if message.startswith(("is ", "has ", "must ")) else ": "
+    return f"{path_text(loc)}{separator}{message}"
 
 
 def _stand_in(value: object) -> object:
