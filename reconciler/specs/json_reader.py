@@ -43,25 +43,17 @@ def _build(text: str, builder: Builder) -> None:
 
 
 def _check(text: str) -> None:
+    def refuse(name: str) -> NoReturn:  # NaN or an infinity, which Python accepts although JSON does not have them
+        offset = next((token.start() for token in _TOKEN.finditer(text) if token[0] == name), 0)
+        raise Unreadable(offset, f"{name} is not JSON", "syntax")
+
     try:
         # Numbers stay text here: Python refuses very long integers, and `_build` reads each token anyway.
-        json.loads(text, parse_constant=_refuse_constant, parse_int=str, parse_float=str)
+        json.loads(text, parse_constant=refuse, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         raise Unreadable(error.pos, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}", "syntax") from None
-    except _Constant as error:
-        name = str(error)
-        offset = next((token.start() for token in _TOKEN.finditer(text) if token[0] == name), 0)
-        raise Unreadable(offset, f"{name} is not JSON", "syntax") from None
     except RecursionError:
         raise Unreadable(0, f"nested deeper than {DEEPEST} levels", "nesting") from None
-
-
-class _Constant(Exception):
-    """NaN or an infinity, which Python accepts although JSON does not have them."""
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _Constant(name)
 
 
 def _string(token: str, offset: int) -> str:
