@@ -14,7 +14,6 @@ from reconciler.app.decisions import (
     all_of,
     chosen_submission,
     observed,
-    operator_of,
     unresolved_facts,
 )
 from reconciler.app.resolve import unsettled
@@ -29,7 +28,8 @@ from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
 
 if TYPE_CHECKING:
-    from reconciler.app.decisions import Operator
+    from collections.abc import Callable, Sequence
+
     from reconciler.core.desired import DesiredSpec
     from reconciler.core.events import Event
     from reconciler.core.ports import Precondition, RunFacts
@@ -70,29 +70,24 @@ class DescribedRun:
         ]
 
 
-def decide_adopt(
-    view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool, reason: str | None
-) -> Decision:
+def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool) -> Decision:
     """Makes a run the run of this spec, and of its `slot` if it is scheduled.
 
     Raises `ReconcilerError` if the run is not in AWS, is a child of an array job, or belongs to another spec; and,
     without `force`, if another run may still appear, or the run's tag names another project.
     """
     _check_id(run_id)
-    operator = operator_of(view.session, reason)
     waiting = _waiting(view, run_id, token)
     if waiting is None and _is_current(view, run_id):
         does = f"run {run_id} already belongs to {view.name}. Nothing to do."
-        summary = view.summary("adopt", operator, about=view.name, does=does, run_id=run_id, generation=None, slot=None)
-        return Decision(summary)
+        return Decision(view.summary("adopt", about=view.name, does=does, run_id=run_id, generation=None, slot=None))
     run = _describe(view, run_id, waiting)
     _check_tag(view, run, force=force)
-    unowned = _unowned(view, run_id)
-    if objection := unowned(view.recorded):
+    if objection := _unowned(view, run_id)(view.recorded):
         raise ReconcilerError(objection)
     if waiting is not None:
-        return _for_submission(view, waiting, run, operator, unowned, force=force)
-    return _as_current(view, run, slot, operator, unowned)
+        return _for_submission(view, waiting, run, force=force)
+    return _as_current(view, run, slot)
 
 
 def _check_id(run_id: str) -> None:
@@ -176,9 +171,31 @@ def _unowned(view: SpecView, run_id: str) -> Precondition:
     return objection
 
 
-def _for_submission(
-    view: SpecView, waiting: Submission, run: DescribedRun, operator: Operator, unowned: Precondition, *, force: bool
+def _decision(
+    view: SpecView,
+    run: DescribedRun,
+    key: SubmissionKey,
+    events: Callable[[str], Sequence[Event]],
+    *preconditions: Precondition,
+    does: str,
+    facts: Sequence[tuple[str, str]],
+    warnings: Sequence[str],
 ) -> Decision:
+    summary = view.summary(
+        "adopt",
+        about=str(key),
+        does=f"adopt: record run {run.run_id} as {does}. Nothing is submitted.",
+        facts=facts,
+        warnings=warnings,
+        run_id=run.run_id,
+        generation=key.generation,
+        slot=key.slot,
+    )
+    precondition = all_of(*preconditions, _unowned(view, run.run_id))
+    return Decision(summary, (EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),))
+
+
+def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, force: bool) -> Decision:
     """Makes the run that of a submission that lacks one."""
     has_token = run.facts.tags.get(TOKEN_TAG) == waiting.token
     early = None if has_token or not waiting.unresolved else unsettled(view, waiting)
@@ -192,55 +209,30 @@ def _for_submission(
         warnings.append(f"not adopted: {', '.join(others)}. Stop them in AWS if they must not run.")
     if early:
         warnings.append(f"{early}. If it runs after all, there are two runs.")
-    summary = view.summary(
-        "adopt",
-        operator,
-        about=str(waiting.key),
-        does=f"adopt: record run {run.run_id} as the run of {waiting.key}. Nothing is submitted.",
-        facts=[*run.table, *unresolved_facts(view, waiting)],
-        warnings=warnings,
-        run_id=run.run_id,
-        generation=waiting.generation,
-        slot=waiting.slot,
-    )
+    name, token, reason, actor = view.name, waiting.token, view.operator.reason, view.operator.actor
 
     def events(at: str) -> list[Event]:
-        name, token, why, actor = view.name, waiting.token, operator.reason, operator.actor
-        adopted = Adopted(at=at, name=name, token=token, run_id=run.run_id, by=BY_HAND, reason=why, actor=actor)
+        adopted = Adopted(at=at, name=name, token=token, run_id=run.run_id, by=BY_HAND, reason=reason, actor=actor)
         return [adopted, observed(name, token, run.run_id, run.report, at)]
 
-    precondition = all_of(view.expected(waiting).objection, unowned)
-    return Decision(summary, (EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),))
+    facts, does = [*run.table, *unresolved_facts(view, waiting)], f"the run of {waiting.key}"
+    expected = view.expected(waiting).objection
+    return _decision(view, run, waiting.key, events, expected, does=does, facts=facts, warnings=warnings)
 
 
-def _as_current(
-    view: SpecView, run: DescribedRun, slot: str | None, operator: Operator, unowned: Precondition
-) -> Decision:
+def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision:
     """Records the run as a new submission of what the spec asks for now."""
-    spec, plan = _spec(view), view.plan
+    spec, record, plan = _spec(view), view.record, view.plan
     for action in plan.actions:
         if action.action is ActionType.HOLD and action.reason is Reason.STALE_CHECKOUT:
             raise ReconcilerError(f"{view.name}: {action.message}")
     counted = _counted(view, spec, slot)
     key, token = counted.key, counted.client_token or ""
     assert key is not None  # noqa: S101 - of a submit
-    warnings = [
-        f"run {s.run_id} of this spec is live and keeps running." for s in view.record.live if s.run_id != run.run_id
-    ]
-    if view.record.baseline is None or view.record.baseline.digest != spec.digest:
+    live = [s.run_id for s in record.live if s.run_id != run.run_id]
+    warnings = [f"run {run_id} of this spec is live and keeps running." for run_id in live]
+    if record.baseline is None or record.baseline.digest != spec.digest:
         warnings.append("the run is not compared with the spec, whose current content will not be submitted.")
-    summary = view.summary(
-        "adopt",
-        operator,
-        about=str(key),
-        does=f"adopt: record run {run.run_id} as {key.label} of {view.name}, with the spec's current content. Nothing "
-        "is submitted.",
-        facts=run.table,
-        warnings=warnings,
-        run_id=run.run_id,
-        generation=key.generation,
-        slot=slot,
-    )
 
     def events(at: str) -> list[Event]:
         adopted = ManuallyAdopted(
@@ -251,10 +243,10 @@ def _as_current(
             content=replace(counted.content, location=dict(run.location)),
             run_id=run.run_id,
             owner=run.owner,
-            reason=operator.reason,
+            reason=view.operator.reason,
             commit=plan.commit,
             uncommitted=plan.uncommitted or None,
-            actor=operator.actor,
+            actor=view.operator.actor,
             tool_version=__version__,
         )
         return [adopted, observed(view.name, token, run.run_id, run.report, at)]
@@ -263,8 +255,10 @@ def _as_current(
         clash = token in recorded.by_token or recorded.spec(view.name).unresolved
         return f"{view.name} changed since it was shown: another submission was recorded" if clash else None
 
-    precondition = all_of(view.expected().objection, no_other_submission, unowned)
-    return Decision(summary, (EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),))
+    does, expected = f"{key}, with the spec's current content", view.expected().objection
+    return _decision(
+        view, run, key, events, expected, no_other_submission, does=does, facts=run.table, warnings=warnings
+    )
 
 
 def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.app.decisions import Decision, EventBatch, SpecView, operator_of
+from reconciler.app.decisions import Decision, EventBatch, SpecView
 from reconciler.core.desired import sentence
 from reconciler.core.events import CancelAsked
 from reconciler.core.plan import ActionType, Reason
@@ -15,11 +15,10 @@ from reconciler.model.spec import suspension
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.app.decisions import Operator
     from reconciler.core.submission import Submission
 
 
-def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None, reason: str | None) -> Decision:
+def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> Decision:
     """Cancels the live runs of a spec, or the selected one, and unresolved submissions once their run is found.
 
     Raises `ReconcilerError` if there are none.
@@ -29,14 +28,12 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None, reaso
     unknown = [s for s in selected if s.unresolved and not s.live]
     if not live and not unknown:
         raise ReconcilerError(_why_nothing(view, selected, run_id or slot))
-    operator = operator_of(view.session, reason)
     to_cancel = [s for s in live if s.cancel_accepted_at is None]
     runs = [f"run {s.run_id} of {s.key}" for s in to_cancel] + [
         f"the run of {s.key}, once it is found" for s in unknown
     ]
     summary = view.summary(
         "cancel",
-        operator,
         about=f"{view.name}: {len(live)} live, {len(unknown)} unknown",
         facts=_facts(live, unknown),
         does=f"cancel: ask AWS to stop {'; '.join(runs)}."
@@ -47,13 +44,13 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None, reaso
         unresolved=[s.token for s in unknown],
     )
     cancels = tuple(of_submission(s, view.record, ActionType.CANCEL, Reason.ASKED) for s in to_cancel)
-    batches = tuple(_cancel_once_adopted(view, s, operator) for s in unknown)
+    batches = tuple(_cancel_once_adopted(view, s) for s in unknown)
     return Decision(summary, batches, cancels, whole=False)
 
 
-def _cancel_once_adopted(view: SpecView, submission: Submission, operator: Operator) -> EventBatch:
+def _cancel_once_adopted(view: SpecView, submission: Submission) -> EventBatch:
     """Requests the cancellation of a run that is not found yet: a pass cancels it after it is adopted."""
-    token, reason, actor = submission.token, operator.reason or "asked for by hand", operator.actor
+    token, reason, actor = submission.token, view.operator.reason or "asked for by hand", view.operator.actor
     return EventBatch(
         lambda at: [CancelAsked(at=at, name=view.name, token=token, reason=reason, actor=actor)],
         view.expected(submission).objection,

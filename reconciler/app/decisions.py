@@ -91,11 +91,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class SpecView:
-    """One spec as git asks for it (`spec` is `None` if it is only recorded) and as it is recorded, after a look at
-    AWS."""
+    """What an operator decides about: one spec as git asks for it and as it is recorded, after a lookup in AWS."""
 
     session: Session
     name: str
+    operator: Operator
     inputs: PassInputs
     plan: Plan
 
@@ -111,13 +111,8 @@ class SpecView:
 
     @property
     def spec(self) -> DesiredSpec | None:
-        """What git asks for."""
+        """What git asks for, `None` if the spec is only recorded."""
         return self.inputs.specs.get(self.name)
-
-    @property
-    def settle_seconds(self) -> int:
-        """The target's settling time."""
-        return self.session.target.settleSeconds
 
     def expected(self, submission: Submission | None = None) -> ExpectedState:
         """Returns the state now, as what a decision about the spec or one submission rests on."""
@@ -129,7 +124,6 @@ class SpecView:
     def summary(
         self,
         command: str,
-        operator: Operator,
         *,
         about: str,
         does: str,
@@ -145,20 +139,20 @@ class SpecView:
             about=about,
             facts=tuple(facts),
             does=does,
-            actor=operator.actor,
-            reason=operator.reason,
+            actor=self.operator.actor,
+            reason=self.operator.reason,
             warnings=tuple(warnings),
             form=form,
         )
 
 
-def view_spec(session: Session, name: str) -> SpecView:
-    """Observes one spec as a pass does, and records what AWS reports.
+def view_spec(session: Session, name: str, reason: str | None) -> SpecView:
+    """Observes one spec as a pass does, records what AWS reports, and returns it for a decision with this reason.
 
     Raises `UsageError` for an unknown name, and as `prepare` does.
     """
     session = replace(session, options=replace(session.options, only=(name,), labels=()))
-    return SpecView(session, name, *prepare(session))
+    return SpecView(session, name, operator_of(session, reason), *prepare(session))
 
 
 def next_actions(view: SpecView) -> tuple[Action, ...]:
@@ -220,7 +214,7 @@ def unresolved_facts(view: SpecView, submission: Submission) -> list[tuple[str, 
     return [
         ("unknown since", seconds_text(parse_time(submission.first_intent_at))),
         ("newest send", f"{send.number}, {seconds_text(parse_time(send.at))}"),
-        ("settles at", seconds_text(settles_at(submission, view.settle_seconds))),
+        ("settles at", seconds_text(settles_at(submission, view.session.target.settleSeconds))),
         *([("last answer", submission.error)] if submission.error else []),
         ("lookup now", f"failed: {failure}" if failure else ", ".join(run_ids) or "AWS lists no run with its token"),
         ("client token", submission.token),

@@ -1,4 +1,4 @@
-"""What the ledger holds about one spec or one submission, found by whatever people have at hand."""
+"""Finds a spec or a submission in the ledger by name, run id or token, and returns its events."""
 
 from __future__ import annotations
 
@@ -19,92 +19,88 @@ if TYPE_CHECKING:
     from reconciler.ledger.log import Log
 
 SHORTEST_PREFIX = 6
-"""Characters of a token that are enough to find it by, if only one begins with them."""
+"""How many characters of a token are enough to find it, if they are unique."""
 
-Placed = tuple[int, Event]
+PositionedEvent = tuple[int, Event]
 """An event with its position in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionHistory:
-    """One submission: its events, oldest first, and what its request differs in from that of the one accepted before
-    it, `previous` (`None`: there is none)."""
+    """One submission: its events, oldest first; `previous`, the submission that AWS accepted before it, if any; and the
+    differences between their requests."""
 
-    events: Sequence[Placed]
+    events: Sequence[PositionedEvent]
     changes: Sequence[Change]
     previous: Submission | None
 
 
-def history(ledger: Log, name: str) -> list[Placed]:
-    """Every event about a spec, oldest first. Raises `ReconcilerError` for a name that the ledger does not know."""
+def spec_history(ledger: Log, name: str) -> list[PositionedEvent]:
+    """Returns every event about a spec, oldest first. Raises `ReconcilerError` if the ledger has none."""
     recorded = ledger.refresh()
     if name not in recorded.specs:
-        raise ReconcilerError(f"nothing is recorded of {name!r}.{_hint(name, recorded)}")
+        raise ReconcilerError(f"the ledger has no spec {name!r}.{_hint(name, recorded)}")
     record = recorded.specs[name]
     positions = {*record.positions, *(position for s in record.submissions for position in s.positions)}
     return list(_events(ledger, positions, lambda event: event.name == name))
 
 
-def tale(ledger: Log, what: str) -> SubmissionHistory:
-    """The story of the submission that `what` stands for. Raises `ReconcilerError` where it stands for none, or for
-    several."""
+def submission_history(ledger: Log, what: str) -> SubmissionHistory:
+    """Returns the history of a submission, given as for `find`."""
     recorded = ledger.refresh()
     submission = find(recorded, what)
 
-    def wanted(event: SpecEvent) -> bool:
+    def concerns(event: SpecEvent) -> bool:
         return isinstance(event, SubmissionEvent) and event.token == submission.token
 
-    events = list(_events(ledger, submission.positions, wanted))
+    events = list(_events(ledger, submission.positions, concerns))
     previous = _previous(recorded, submission)
     return SubmissionHistory(events, () if previous is None else _changes(ledger, previous, submission), previous)
 
 
 def find(recorded: Recorded, what: str) -> Submission:
-    """The submission that is meant: a spec's newest, by the spec's name; or the one with this run id, a child of an
-    array or a node included; or the one whose token this is, or begins with this.
+    """Returns the submission with this run id (or that of a child of an array job, or of a node), the one whose token
+    starts with this, or the newest of the spec with this name.
 
-    Raises `ReconcilerError` where there is none, or several.
+    Raises `ReconcilerError` unless there is exactly one.
     """
     record = recorded.specs.get(what)
     if record is not None and record.newest is not None:
         return record.newest
-    run_id = what.partition(":")[0].partition("#")[0]
-    found = [s for s in recorded.by_token.values() if s.run_id == run_id and s.reassigned_to is None]
-    if not found and len(what.removeprefix(TOKEN_PREFIX)) >= SHORTEST_PREFIX:
-        found = [s for s in recorded.by_token.values() if s.token.removeprefix(TOKEN_PREFIX).startswith(_digits(what))]
-    if len(found) > 1:
-        raise ReconcilerError(f"{len(found)} tokens begin with {what!r}: give more of it")
-    if not found:
+    run_id, digits = what.partition(":")[0].partition("#")[0], what.removeprefix(TOKEN_PREFIX)
+    submissions = recorded.by_token.values()
+    matches = [s for s in submissions if s.run_id == run_id and s.reassigned_to is None]
+    if not matches and len(digits) >= SHORTEST_PREFIX:
+        matches = [s for s in submissions if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
+    if len(matches) > 1:
+        raise ReconcilerError(f"{len(matches)} tokens start with {what!r}. Give more characters")
+    if not matches:
         raise ReconcilerError(
-            f"the ledger knows no spec, run or token {what!r}.{_hint(what, recorded)} "
-            "A run that something else started is not in it."
+            f"the ledger has no spec, run or token {what!r}.{_hint(what, recorded)} "
+            "It contains only runs that reconciler submitted or adopted."
         )
-    return found[0]
+    return matches[0]
 
 
-def _digits(what: str) -> str:
-    return what.removeprefix(TOKEN_PREFIX)
-
-
-def _events(ledger: Log, positions: Iterable[int], wanted: Callable[[SpecEvent], bool]) -> Iterator[Placed]:
+def _events(ledger: Log, positions: Iterable[int], concerns: Callable[[SpecEvent], bool]) -> Iterator[PositionedEvent]:
     for position, batch in ledger.batches(sorted(positions)):
         for event in batch:
-            if isinstance(event, SpecEvent) and wanted(event):
+            if isinstance(event, SpecEvent) and concerns(event):
                 yield position, event
 
 
 def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
-    """The submission of the same spec that AWS accepted last before this one."""
+    """Returns the submission of the same spec that AWS accepted last before this one."""
     submissions = recorded.specs[submission.name].submissions
-    earlier = submissions[: submissions.index(submission)]
-    return next((s for s in reversed(earlier) if s.accepted), None)
+    older = submissions[: submissions.index(submission)]
+    return next((s for s in reversed(older) if s.accepted), None)
 
 
 def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Change]:
     from reconciler.render.diff import explain
 
-    sent = (intent_of(ledger.batch(run.intent_position), run.name, run.token).request for run in (before, after))
-    return explain(kind_named(after.kind), *sent)
+    requests = (intent_of(ledger.batch(s.intent_position), s.name, s.token).request for s in (before, after))
+    return explain(kind_named(after.kind), *requests)
 
 
 def _hint(name: str, recorded: Recorded) -> str:

@@ -1,135 +1,105 @@
-"""The ledger of a target as a thing to look after, without a session: no spec is read and AWS runs nothing."""
+"""Verifies and copies ledgers without a session: no spec is read, and only stores in AWS are connected to."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.app.options import CommandOptions, target_name
-from reconciler.app.session import SystemClock, place_of
-from reconciler.core.identity import Place
+from reconciler.app.session import SystemClock
 from reconciler.errors import LedgerError, UsageError
 from reconciler.ledger.open import open_store
-from reconciler.specs.project import find_root, read_project
 
 if TYPE_CHECKING:
+    from reconciler.app.session import ChosenTarget
+    from reconciler.core.identity import Place
     from reconciler.core.ports import Store
     from reconciler.ledger.copy import Copied
     from reconciler.ledger.verify import Report
-    from reconciler.model.project import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where the ledger of the chosen target is: the project folder, the place it must belong to, and its address."""
-
-    root: Path
-    place: Place
-    target: Target
-    address: str
-    environ: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which ledger to take from a store that holds several, where it was another project's, target's or region's."""
+    """Whose ledger is copied, where that is not the chosen target's: its project, target and region."""
 
     project: str | None = None
     target: str | None = None
     region: str | None = None
 
     def place(self, place: Place) -> Place:
-        """The place to look for it at; its account is not known before it is read."""
-        given = {"project": self.project, "target": self.target, "region": self.region}
-        return replace(place, **{name: value for name, value in given.items() if value is not None})
-
-
-def ledger_site(choice: CommandOptions) -> Site:
-    """The site of the chosen target. Nothing is opened. Raises `UsageError`, and `SpecErrors` for the project file."""
-    environ = dict(os.environ)
-    root = find_root(choice.directory, Path.cwd())
-    project = read_project(root).project
-    name = target_name(choice, environ, project.spec.defaultTarget, project.spec.targets)
-    target = project.target(name)
-    place, address = place_of(project.name, name, target)
-    return Site(root, place, target, address, environ)
+        """Returns the place that the ledger belongs to; its account is not known before it is read."""
+        names = {"project": self.project, "target": self.target, "region": self.region}
+        return replace(place, **{field: name for field, name in names.items() if name is not None})
 
 
 @contextmanager
-def opened_store(site: Site, address: str | None = None, place: Place | None = None) -> Iterator[Store]:
-    """The store of a site, or of another address in its terms. Raises `LedgerError` for an address of no store."""
-    store = open_store(address or site.address, site.root, place or site.place)
-    try:
+def opened_store(chosen: ChosenTarget, address: str | None = None, place: Place | None = None) -> Iterator[Store]:
+    """Opens the store of the target's ledger, or of another address and place. Raises `LedgerError` for an address of
+    no store."""
+    store = open_store(address or chosen.ledger_address, chosen.root, place or chosen.place)
+    with ExitStack() as stack:
+        stack.callback(getattr(store, "close", lambda: None))
         yield store
-    finally:
-        close = getattr(store, "close", None)
-        if close is not None:
-            close()
 
 
-def verified(site: Site, *, renew: bool) -> Report:
-    """Walks the site's ledger; with `renew` a fresh snapshot is kept of one that is sound. Raises as `verify` does."""
+def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
+    """Verifies the target's ledger; with `renew`, a ledger without damage gets a new snapshot. Raises as `verify`
+    does."""
     from reconciler.ledger.verify import verify
 
-    with opened_store(site) as store:
-        verdict = verify(store, site.place)
+    with opened_store(chosen) as store:
+        report = verify(store, chosen.place)
         if renew:
-            renew_snapshot(store, verdict)
-    return verdict
+            _renew_snapshot(store, report)
+    return report
 
 
-def copied(
-    site: Site, source: str, target: str, *, rename: bool, origin: Origin, progress: Callable[[int], None]
+def copy_ledger(
+    chosen: ChosenTarget, source: str, target: str, *, rename: bool, origin: Origin, progress: Callable[[int], None]
 ) -> tuple[Copied, Report]:
-    """Copies a ledger from one address to another and walks the result, which gets a snapshot. Raises `UsageError`,
-    `AccountMismatch` where a store in AWS is to be written with credentials of another account, and as
-    `ledger.copy.copy` does."""
+    """Copies a ledger from one address to another, verifies the copy, and gives it a snapshot.
+
+    Raises `UsageError`, `AccountMismatch` if a store in AWS would be written with credentials of another account, and
+    as `ledger.copy.copy` does.
+    """
     from reconciler.ledger.copy import Move, copy
     from reconciler.ledger.verify import verify
     from reconciler.specs.git import actor
 
+    source_place = origin.place(chosen.place)
     if not rename and origin != Origin():
-        raise UsageError("--from-project, --from-target and --from-region go with --rename")
-    if source == target and origin.place(site.place) == site.place:
+        raise UsageError("--from-project, --from-target and --from-region require --rename")
+    if source == target and source_place == chosen.place:
         raise UsageError(f"FROM and TO are both {source}")
     if not target.startswith("sqlite:"):
-        _check_account(site)
-    move = Move(actor(site.environ, site.root), __version__) if rename else None
-    with (
-        opened_store(site, source, origin.place(site.place)) as old,
-        opened_store(site, target) as new,
-    ):
-        done = copy(old, new, site.place, SystemClock(), move=move, progress=progress)
-        verdict = verify(new, site.place)
-        renew_snapshot(new, verdict)
-    return done, verdict
+        _check_account(chosen)
+    move = Move(actor(chosen.environ, chosen.root), __version__) if rename else None
+    with opened_store(chosen, source, source_place) as old, opened_store(chosen, target) as new:
+        copied = copy(old, new, chosen.place, SystemClock(), move=move, progress=progress)
+        report = verify(new, chosen.place)
+        _renew_snapshot(new, report)
+    return copied, report
 
 
-def _check_account(site: Site) -> None:
-    """The same table may be in several accounts: it must be the target's that is written to."""
+def _check_account(chosen: ChosenTarget) -> None:
+    """Checks the account before a copy is written: a table of the same name may be in several accounts."""
     from reconciler.app.connections import AwsConnections
 
-    access = AwsConnections(site.root, site.place, site.target, SystemClock())
-    try:
-        access.check()
-    finally:
-        access.close()
+    with closing(AwsConnections(chosen.root, chosen.place, chosen.target, SystemClock())) as aws:
+        aws.check()
 
 
-def renew_snapshot(store: Store, verdict: Report) -> None:
-    """Keeps a snapshot of what was walked, if nothing but an old snapshot is wrong and the store keeps any."""
+def _renew_snapshot(store: Store, report: Report) -> None:
+    """Saves a snapshot of a verified ledger, if nothing but its old snapshot is wrong and the store keeps snapshots."""
     from reconciler.core.ports import Snapshots
     from reconciler.ledger.snapshot import pack
     from reconciler.ledger.verify import LedgerCheck
 
-    if verdict.head is None or verdict.wrong() - {LedgerCheck.SNAPSHOT} or not isinstance(store, Snapshots):
+    if report.head is None or report.wrong() - {LedgerCheck.SNAPSHOT} or not isinstance(store, Snapshots):
         return
-    content = pack(verdict.recorded, verdict.head)
+    content = pack(report.recorded, report.head)
     if content is not None:
-        with suppress(LedgerError):
-            store.keep_snapshot(verdict.positions, content)
+        with suppress(LedgerError):  # a snapshot only saves time
+            store.keep_snapshot(report.positions, content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.app.decisions import Decision, EventBatch, SpecView, operator_of
+from reconciler.app.decisions import Decision, EventBatch, SpecView
 from reconciler.core.events import BackfillAsked, RetryAsked
 from reconciler.core.retries import attempts_of, last_of
 from reconciler.core.submission import Phase, RunState
@@ -25,17 +25,15 @@ SHOWN = 20
 """Slots that are listed one by one before the confirmation."""
 
 
-def decide_retry(view: SpecView, *, slot: str | None, reason: str | None) -> Decision:
+def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
     """Requests one more attempt of the submission that ended last. Raises `ReconcilerError` if nothing can be
     retried."""
     last = _last(view, _spec(view, "retry"), slot)
-    operator = operator_of(view.session, reason)
     if last.retry_asked_at is None and (objection := _why_not(last)):
         raise ReconcilerError(f"{last.key} cannot be retried: {objection}")
     state = str(last.run_state or last.phase) + (", as requested" if last.cancel_asked_at and last.run_id else "")
     summary = view.summary(
         "retry",
-        operator,
         about=str(last.key),
         facts=[("state", state), ("run", last.run_id or "-"), ("cause", last.detail or last.error or "-")],
         does=f"retry: the next apply or reconcile submits one more attempt of {last.key.label}."
@@ -49,8 +47,9 @@ def decide_retry(view: SpecView, *, slot: str | None, reason: str | None) -> Dec
     )
     if last.retry_asked_at is not None:
         return Decision(summary)
+    reason, actor = view.operator.reason, view.operator.actor
     batch = EventBatch(
-        lambda at: [RetryAsked(at=at, name=view.name, token=last.token, reason=operator.reason, actor=operator.actor)],
+        lambda at: [RetryAsked(at=at, name=view.name, token=last.token, reason=reason, actor=actor)],
         view.expected(last).objection,
     )
     return Decision(summary, (batch,))
@@ -99,7 +98,7 @@ def _why_not(last: Submission) -> str | None:
     return next((why for holds, why in reasons if holds), None)
 
 
-def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: bool, reason: str | None) -> Decision:
+def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: bool) -> Decision:
     """Requests runs of past slots, oldest first. Raises `ReconcilerError` if there are none."""
     spec = _spec(view, "backfill")
     schedule, now = spec.policy.schedule, view.session.now()
@@ -114,7 +113,6 @@ def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: b
     requested = tuple(slot for slot in slots if (again or slot not in ran) and slot not in view.record.backfill)
     if not requested:
         raise ReconcilerError(_why_no_slots(view, slots, ran, schedule))
-    operator = operator_of(view.session, reason)
     warnings = []
     if skipped := len(slots) - len(requested):
         warnings.append(f"{skipped} of {len(slots)} slots already ran or were already requested; they are left out.")
@@ -122,16 +120,15 @@ def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: b
         warnings.append(f"slots after {seconds_text(now)} are not due yet; they are left out.")
     summary = view.summary(
         "backfill",
-        operator,
         about=f"{view.name}, {len(requested)} {'slot' if len(requested) == 1 else 'slots'} of {schedule!r}",
         facts=_facts(requested),
         does="backfill: the next passes submit these slots, oldest first, as concurrencyPolicy and limits allow.",
         warnings=warnings,
         slots=list(requested),
     )
-    why, actor = operator.reason, operator.actor
+    reason, actor = view.operator.reason, view.operator.actor
     batch = EventBatch(
-        lambda at: [BackfillAsked(at=at, name=view.name, slots=requested, reason=why, actor=actor)],
+        lambda at: [BackfillAsked(at=at, name=view.name, slots=requested, reason=reason, actor=actor)],
         view.expected().objection,
     )
     return Decision(summary, (batch,))

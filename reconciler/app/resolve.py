@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.app.decisions import Decision, EventBatch, SpecView, chosen_submission, operator_of, unresolved_facts
+from reconciler.app.decisions import Decision, EventBatch, SpecView, chosen_submission, unresolved_facts
 from reconciler.core.absence import forgotten, settles_at
 from reconciler.core.events import BackfillAsked, Resolved
 from reconciler.core.submission import Phase
@@ -14,7 +14,6 @@ from reconciler.errors import ReconcilerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.app.decisions import Operator
     from reconciler.core.events import Event
     from reconciler.core.submission import Submission
 
@@ -25,7 +24,7 @@ RISKS = {
 """What goes wrong if a run appears after the decision."""
 
 
-def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: bool, reason: str | None) -> Decision:
+def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: bool) -> Decision:
     """Decides ``submit`` or ``abandon``.
 
     Raises `ReconcilerError` if nothing is unresolved, if AWS has a run of the submission, and, without `force`, if a
@@ -39,10 +38,8 @@ def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: b
             f"{submission.key} cannot be decided yet: {early}. If it runs after all, {RISKS[decision]}. "
             "Wait, or decide now with --force"
         )
-    operator, forced = operator_of(view.session, reason), bool(early)
     summary = view.summary(
         "resolve",
-        operator,
         about=f"{submission.key} ({submission.kind})",
         facts=unresolved_facts(view, submission),
         does=_effect(view, submission, decision),
@@ -53,13 +50,13 @@ def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: b
         attempt=submission.attempt,
         client_token=submission.token,
         send=submission.newest_send.number,
-        forced=forced,
+        forced=bool(early),
     )
-    return Decision(summary, (_batch(view, submission, decision, operator, forced=forced),))
+    return Decision(summary, (_batch(view, submission, decision, forced=bool(early)),))
 
 
-def _batch(view: SpecView, submission: Submission, decision: str, operator: Operator, *, forced: bool) -> EventBatch:
-    name, slot, reason, actor = view.name, submission.slot, operator.reason, operator.actor
+def _batch(view: SpecView, submission: Submission, decision: str, *, forced: bool) -> EventBatch:
+    name, slot, reason, actor = view.name, submission.slot, view.operator.reason, view.operator.actor
 
     def events(at: str) -> list[Event]:
         resolved = Resolved(
@@ -113,7 +110,7 @@ def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None
 def unsettled(view: SpecView, submission: Submission) -> str | None:
     """Returns why a run of the submission may still appear, or `None` if no send can arrive any more and a complete
     lookup just now found nothing. Raises `ClockSkew` if this machine's clock proves nothing."""
-    settles = settles_at(submission, view.settle_seconds)
+    settles = settles_at(submission, view.session.target.settleSeconds)
     if view.session.now() < settles:
         sent = seconds_text(parse_time(submission.newest_send.at))
         return f"it was sent at {sent}, and the request may still arrive until {seconds_text(settles)}"

@@ -72,37 +72,49 @@ class Session:
         return self.options.limits(self.target.limits)
 
 
-@contextmanager
-def opened(options: CommandOptions, *, fallback_target: str | None = None) -> Iterator[Session]:
-    """Opens the session of one command, and closes it at the end.
+@dataclass(frozen=True, slots=True)
+class ChosenTarget:
+    """The target of a command as the project file describes it, and the address of its ledger."""
 
-    `fallback_target` is used if neither the command line nor the environment names a target, before the project's
-    default. Raises `UsageError`, `SpecErrors` for the project file, `GuardError`, and `LedgerError` for an unknown
-    ledger address.
-    """
+    root: Path
+    project_file: ProjectFile
+    target: Target
+    place: Place
+    ledger_address: str
+    environ: Mapping[str, str]
+
+
+def choose_target(options: CommandOptions, fallback_target: str | None = None) -> ChosenTarget:
+    """Reads the project file and finds the target: that of the command line, of the environment, `fallback_target`, or
+    the project's default. Raises `UsageError`, and `SpecErrors` for the project file."""
     environ = dict(os.environ)
     root = find_root(options.directory, Path.cwd())
     project_file = read_project(root)
     project = project_file.project
     name = target_name(options, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
     target = project.target(name)
-    place, address = place_of(project.name, name, target)
-    guard.check_ledger(address, emulated=target.is_emulator, kept=options.local_ledger, environ=environ)
+    if target.account is None or target.region is None or target.ledger is None:  # a validated target has all of them
+        raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")
+    place = Place(project.name, name, target.account, target.region)
+    return ChosenTarget(root, project_file, target, place, target.ledger, environ)
+
+
+@contextmanager
+def opened(options: CommandOptions, *, fallback_target: str | None = None) -> Iterator[Session]:
+    """Opens the session of one command, and closes it at the end. Raises as `choose_target` does, `GuardError`, and
+    `LedgerError` for an unknown ledger address."""
+    chosen = choose_target(options, fallback_target)
+    root, target, place = chosen.root, chosen.target, chosen.place
+    address, environ = chosen.ledger_address, chosen.environ
+    guard.check_ledger(address, emulated=target.is_emulator, durable=options.local_ledger, environ=environ)
     clock = SystemClock()
     ledger = open_ledger(address, root, place, __version__, clock)
-    access = AwsConnections(root, place, target, clock)
+    aws = AwsConnections(root, place, target, clock)
     try:
-        yield Session(options, root, project_file, target, place, ledger, access, clock, environ)
+        yield Session(options, root, chosen.project_file, target, place, ledger, aws, clock, environ)
     finally:
-        access.close()
+        aws.close()
         ledger.close()
-
-
-def place_of(project: str, name: str, target: Target) -> tuple[Place, str]:
-    """Returns the place of a target and the address of its ledger. A validated target has all of them."""
-    if target.account is None or target.region is None or target.ledger is None:
-        raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")
-    return Place(project, name, target.account, target.region), target.ledger
 
 
 class ReusableSession:
@@ -124,16 +136,13 @@ class ReusableSession:
 
     def session(self) -> Session:
         """Returns the session of the next pass. Raises as `opened` does."""
-        kept = self._session
-        if kept is not None:
-            project_file = read_project(kept.root)
-            project = project_file.project
-            name = kept.place.target
-            if project.name == kept.place.project and name in project.spec.targets:
-                target = project.target(name)
-                if target == kept.target:
-                    self._session = replace(kept, project_file=project_file)
-                    return self._session
+        if self._session is not None:
+            project_file = read_project(self._session.root)
+            project, place = project_file.project, self._session.place
+            same_target = project.name == place.project and place.target in project.spec.targets
+            if same_target and project.target(place.target) == self._session.target:
+                self._session = replace(self._session, project_file=project_file)
+                return self._session
             self.close()
         self._session = self._stack.enter_context(opened(self._options))
         self._root = self._session.root

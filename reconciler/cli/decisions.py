@@ -67,7 +67,7 @@ def _decision_command(name: str, decide: str, help_text: str, *options: Callable
         module, _, function = decide.partition(":")
         make_decision = getattr(import_module(f"reconciler.app.{module}"), function)
         with opened(options) as session:
-            view = view_spec(session, name)
+            view = view_spec(session, name, values.pop("reason"))
             return _perform(view, make_decision(view, **values), yes=yes, as_json=output_format == "json")
 
     return command

@@ -28,12 +28,12 @@ def history(options: CommandOptions, name: str, output_format: str) -> int:
     Example:
       reconciler history orders-daily -t prod
     """
-    from reconciler.app.history import history
+    from reconciler.app.history import spec_history
     from reconciler.app.session import opened
     from reconciler.render.history import history_json, history_text
 
     with opened(options) as session:
-        events = history(session.ledger, name)
+        events = spec_history(session.ledger, name)
     if output_format == "json":
         out_json(history_json(events))
     else:
@@ -57,13 +57,13 @@ def why(options: CommandOptions, what: str, output_format: str) -> int:
       reconciler why orders-daily -t prod
       reconciler why 00f5qtaa1k4ad80b
     """
-    from reconciler.app.history import tale
+    from reconciler.app.history import submission_history
     from reconciler.app.session import opened
     from reconciler.render.history import why_json, why_text
 
     with opened(options) as session:
-        submission = tale(session.ledger, what)
-    parts = (submission.events, submission.changes, submission.previous)
+        history = submission_history(session.ledger, what)
+    parts = (history.events, history.changes, history.previous)
     if output_format == "json":
         out_json(why_json(*parts))
     else:

@@ -118,9 +118,10 @@ def verify(options: CommandOptions, output_format: str, new_snapshot: bool) -> i
       reconciler ledger verify -t prod
       reconciler ledger verify -t prod --format json
     """
-    from reconciler.app.ledgers import ledger_site, verified
+    from reconciler.app.ledgers import verify_ledger
+    from reconciler.app.session import choose_target
 
-    report = verified(ledger_site(options), renew=new_snapshot)
+    report = verify_ledger(choose_target(options), renew=new_snapshot)
     if output_format == "json":
         out_json(report_json(report))
     else:
@@ -203,22 +204,23 @@ def copy(
       reconciler ledger copy sqlite:///ledger.sqlite s3://acme-ledger/analytics -t prod
       reconciler ledger copy s3://acme-ledger/old s3://acme-ledger/new -t prod --rename --from-project old-name
     """
-    from reconciler.app.ledgers import Origin, copied, ledger_site
+    from reconciler.app.ledgers import Origin, copy_ledger
+    from reconciler.app.session import choose_target
     from reconciler.render.text import plain
 
-    site = ledger_site(options)
+    chosen = choose_target(options)
     origin = Origin(from_project, from_target, from_region)
-    done, report = copied(site, source, destination, rename=rename, origin=origin, progress=_print_progress)
-    there = f", of which {done.already} were there before" if done.already else ""
-    out(plain(f"{done.positions} positions of {source} are in {destination}{there}."))
-    if done.renamed_from is not None:
-        out(plain(f"It was {_place_text(done.renamed_from)}, and is {_place_text(site.place)}."))
+    copied, report = copy_ledger(chosen, source, destination, rename=rename, origin=origin, progress=_print_progress)
+    there = f", of which {copied.already} were there before" if copied.already else ""
+    out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
+    if copied.renamed_from is not None:
+        out(plain(f"It was {_place_text(copied.renamed_from)}, and is {_place_text(chosen.place)}."))
     out(report_text(report, color=coloured()))
     if report.wrong():
         return ERROR
-    if destination != site.address:
+    if destination != chosen.ledger_address:
         out("")
-        out(plain(f"Now write ledger: {destination} for target {site.place.target} in reconciler.yaml."))
+        out(plain(f"Now write ledger: {destination} for target {chosen.place.target} in reconciler.yaml."))
     out(plain(f"{source} was not changed. Make sure that nothing writes to it any more."))
     return DONE
 
@@ -247,13 +249,14 @@ def export(options: CommandOptions, after: int) -> int:
       reconciler ledger export -t prod > ledger.jsonl
       reconciler ledger export -t prod --after 5120 >> ledger.jsonl
     """
-    from reconciler.app.ledgers import ledger_site, opened_store
+    from reconciler.app.ledgers import opened_store
+    from reconciler.app.session import choose_target
     from reconciler.core.event_codec import encode
     from reconciler.ledger.codec import walk
 
-    site = ledger_site(options)
-    with opened_store(site) as store:
-        for position, _, batch in walk(store, site.place, after):
+    chosen = choose_target(options)
+    with opened_store(chosen) as store:
+        for position, _, batch in walk(store, chosen.place, after):
             for event in batch.events:
                 out(_export_line({"position": position, **encode(event)}))
     return DONE

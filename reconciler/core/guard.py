@@ -34,13 +34,13 @@ def in_ci(environ: Mapping[str, str]) -> bool:
     return environ.get("CI", "").strip().lower() in {"true", "1"}
 
 
-def check_ledger(address: str, *, emulated: bool, kept: bool, environ: Mapping[str, str]) -> None:
+def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mapping[str, str]) -> None:
     """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner, which forgets it.
 
-    `kept`: the user says that the file outlives the runner. `emulated`: the target is the emulator, where nothing is
+    `durable`: the user says that the file outlives the runner. `emulated`: the target is the emulator, where nothing is
     lost.
     """
-    if address.startswith("sqlite:") and in_ci(environ) and not (emulated or kept or endpoint_overridden(environ)):
+    if address.startswith("sqlite:") and in_ci(environ) and not (emulated or durable or endpoint_overridden(environ)):
         raise LocalLedgerInCI(address)
 
 

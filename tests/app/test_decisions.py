@@ -40,7 +40,7 @@ def hourly(*events: e.Event) -> SpecView:
 
 def resolved(spec_view: SpecView, decision: str = "submit", **more: object) -> Decision:
     """The decision of `resolve`."""
-    given = {"token": None, "force": False, "reason": None, **more}
+    given = {"token": None, "force": False, **more}
     return decide_resolve(spec_view, decision, **given)  # type: ignore[arg-type]
 
 
@@ -104,7 +104,7 @@ def test_resolve_takes_the_submission_that_the_token_begins():
 
 def cancelled(spec_view: SpecView, run_id: str | None = None, at_slot: str | None = None) -> Decision:
     """The decision of `cancel`."""
-    return decide_cancel(spec_view, run_id=run_id, slot=at_slot, reason=None)
+    return decide_cancel(spec_view, run_id=run_id, slot=at_slot)
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ def test_cancel_works_on_a_suspended_spec():
 def test_retry_needs_a_submission_that_ended_badly(events: Sequence[e.Event], content: str, message: str):
     """Otherwise the message says why nothing is retried."""
     with pytest.raises(ReconcilerError, match=message):
-        decide_retry(view(*events, specs=[spec(content)]), slot=None, reason=None)
+        decide_retry(view(*events, specs=[spec(content)]), slot=None)
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "lost"])
 def test_retry_records_a_request_for_one_more_attempt(end: str):
     """With the operator and the reason, for the submission that ended."""
-    ((event,),) = events_of(decide_retry(view(*ran(end=end)), slot=None, reason="fixed"))
+    ((event,),) = events_of(decide_retry(view(*ran(end=end)), slot=None))
 
     assert isinstance(event, e.RetryAsked)
     assert (event.token, event.reason, event.actor) == (token(), "fixed", "tests")
@@ -181,7 +181,7 @@ def test_retry_records_a_request_for_one_more_attempt(end: str):
 
 def test_retry_is_requested_once():
     """A second request records nothing."""
-    decision = decide_retry(view(*ran(end="failed"), outcome("retry-asked", intended())), slot=None, reason=None)
+    decision = decide_retry(view(*ran(end="failed"), outcome("retry-asked", intended())), slot=None)
 
     assert decision.is_empty
     assert "a retry was already requested" in decision.summary.does
@@ -190,13 +190,13 @@ def test_retry_is_requested_once():
 def test_retry_of_a_slot_needs_a_schedule():
     """`--slot` of a spec without a schedule is wrong usage."""
     with pytest.raises(UsageError, match="has no schedule"):
-        decide_retry(view(*ran(end="failed")), slot=slot(1), reason=None)
+        decide_retry(view(*ran(end="failed")), slot=slot(1))
 
 
 def filled(spec_view: SpecView, first: float, last: float, *, again: bool = False) -> Decision:
     """The decision of `backfill`, for times some hours ago."""
     times = (NOW - timedelta(hours=first), NOW - timedelta(hours=last))
-    return decide_backfill(spec_view, *times, again=again, reason=None)
+    return decide_backfill(spec_view, *times, again=again)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_backfill_leaves_out_slots_that_ran():
 
 def adopted(spec_view: SpecView, run_id: str, at_slot: str | None = None, *, force: bool = False) -> Decision:
     """The decision of `adopt`."""
-    return decide_adopt(spec_view, run_id, slot=at_slot, token=None, force=force, reason=None)
+    return decide_adopt(spec_view, run_id, slot=at_slot, token=None, force=force)
 
 
 @pytest.mark.parametrize("run_id", ["4b0e1c5e:3", "4b0e1c5e#0", "arn:aws:batch:eu-west-1:111122223333:job/4b0e1c5e"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from reconciler.app.decisions import Decision, SpecView
+from reconciler.app.decisions import Decision, Operator, SpecView
 from reconciler.app.reconcile import PassInputs
 from reconciler.core import events as e
 from reconciler.core.decide import plan
@@ -18,6 +18,7 @@ from reconciler.core.times import time_text
 from tests.builders import NOW, PLACE, at, desired, recorded, spec
 
 SETTLE_SECONDS = 900
+OPERATOR = Operator("tests", "fixed")
 
 
 @dataclass
@@ -49,8 +50,6 @@ class FakeSession:
     aws: FakeAws
     suspend: object = False
     place: object = PLACE
-    environ: Mapping[str, str] = field(default_factory=lambda: {"GITHUB_ACTOR": "tests"})
-    root: object = None
 
     def now(self) -> datetime:
         """Returns the time of the tests."""
@@ -82,7 +81,7 @@ def view(
     asked = [spec()] if specs is None else specs
     session = FakeSession(FakeAws({run.run_id: run for run in runs}))
     inputs = PassInputs({each.name: each for each in asked}, frozenset({"orders"}), state)
-    return SpecView(cast("Any", session), "orders", inputs, plan(desired(*asked), state, NOW))
+    return SpecView(cast("Any", session), "orders", OPERATOR, inputs, plan(desired(*asked), state, NOW))
 
 
 def run_facts(run_id: str, tags: Mapping[str, str] | None = None) -> RunFacts:

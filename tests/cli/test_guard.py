@@ -12,7 +12,7 @@ CI = {"CI": "true"}
 
 
 @pytest.mark.parametrize(
-    ("address", "emulated", "kept", "environ", "refused"),
+    ("address", "emulated", "durable", "environ", "refused"),
     [
         (LOCAL, False, False, CI, True),
         (LOCAL, False, False, {"CI": "1"}, True),
@@ -31,11 +31,11 @@ CI = {"CI": "true"}
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_EMR_SERVERLESS": "http://x"}, False),
     ],
 )
-def test_local_ledger_in_ci(address: str, emulated: bool, kept: bool, environ: dict[str, str], refused: bool):
+def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ: dict[str, str], refused: bool):
     """Only a local ledger, on a CI runner, of real AWS, that nobody keeps, is refused."""
 
     def check() -> None:
-        guard.check_ledger(address, emulated=emulated, kept=kept, environ=environ)
+        guard.check_ledger(address, emulated=emulated, durable=durable, environ=environ)
 
     if refused:
         with pytest.raises(LocalLedgerInCI, match="--local-ledger"):

@@ -224,7 +224,7 @@ def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
     ("arguments", "said"),
     [
         (["sqlite:///a.sqlite", "sqlite:///a.sqlite"], "FROM and TO are both sqlite:///a.sqlite"),
-        (["sqlite:///a.sqlite", "sqlite:///b.sqlite", "--from-target", "x"], "go with --rename"),
+        (["sqlite:///a.sqlite", "sqlite:///b.sqlite", "--from-target", "x"], "require --rename"),
         (["sqlite:///a.sqlite"], "Missing argument 'TO'"),
     ],
 )

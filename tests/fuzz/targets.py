@@ -117,14 +117,14 @@ def plan_file(content: bytes) -> None:
 def ledger_batch(content: bytes) -> None:
     """A ledger whose second batch is this."""
     from reconciler.core.event_codec import encode
-    from tests.hostile.test_forged_ledgers import OPENED, batch, chained, told
+    from tests.hostile.test_forged_ledgers import OPENED, batch, chained, printed
 
     try:
         form: Any = json.loads(content)
         json.dumps(form)
     except (ValueError, RecursionError):
         return
-    assert told(chained([batch(encode(OPENED)), form]))
+    assert printed(chained([batch(encode(OPENED)), form]))
 
 
 def spark_parameters(content: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.app import history as tale
+from reconciler.app.history import spec_history, submission_history
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.event_codec import encode
@@ -52,17 +52,17 @@ def batch(*forms: Any) -> dict[str, Any]:
     return {"format": 1, "nonce": "n", "at": at(), "prev": None, "events": list(forms)}
 
 
-def told(store: MemoryStore) -> str:
-    """Everything that commands tell of a ledger, or the sentence that they end with."""
+def printed(store: MemoryStore) -> str:
+    """What commands print about a ledger, or the error that they end with."""
     log = Log(store, PLACE, "0.1.0", StandingClock())
     try:
         recorded = log.refresh()
         made = plan(desired(spec("B", "orders"), spec("A", "views")), recorded, NOW)
         text = [plan_text(made, verbose=True), status_text(rows(made, recorded), NOW)]
-        text += [history_text(tale.history(log, name)) for name in sorted(recorded.specs)]
+        text += [history_text(spec_history(log, name)) for name in sorted(recorded.specs)]
         for token in sorted(recorded.by_token):
-            found = tale.tale(log, token)
-            text.append(why_text(found.events, found.changes, found.previous))
+            history = submission_history(log, token)
+            text.append(why_text(history.events, history.changes, history.previous))
     except ReconcilerError as error:
         return str(error)
     return "\n".join(text)
@@ -118,15 +118,15 @@ def forgeries(draw: st.DrawFn) -> list[Any]:
 @given(forgeries())
 def test_a_forged_event_ends_in_a_sentence_or_an_answer(batches):
     """Whatever an event holds: nothing but an error that was raised on purpose comes out."""
-    assert told(chained(batches))
+    assert printed(chained(batches))
 
 
 @settings(max_examples=35, deadline=None, derandomize=True)
 @given(st.lists(st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(batch())), ANYTHING)), max_size=3))
 def test_anything_for_a_batch_ends_in_a_sentence(batches):
     """The same for what is no batch at all, with the chain of hashes right or not."""
-    assert told(chained([batch(encode(OPENED)), *batches]))
-    assert told(chained(batches))
+    assert printed(chained([batch(encode(OPENED)), *batches]))
+    assert printed(chained(batches))
 
 
 @settings(max_examples=35, deadline=None, derandomize=True)
@@ -139,7 +139,7 @@ def test_damaged_bytes_end_in_a_sentence(noise, data):
     whole = store.batches[position]
     cut = data.draw(st.integers(0, len(whole)))
     store.batches[position] = whole[:cut] + noise + whole[cut + len(noise) :]
-    assert told(store)
+    assert printed(store)
 
 
 def desired_intent() -> e.Intended:
@@ -155,7 +155,7 @@ def test_a_deep_request_is_damage():
     for _ in range(400):
         deep = [deep]
     form = {**encode(desired_intent()), "request": {"parameters": deep}}
-    said = told(chained([batch(encode(OPENED)), batch(form)]))
+    said = printed(chained([batch(encode(OPENED)), batch(form)]))
     assert "position 2" in said
     assert "invalid request" in said
 
