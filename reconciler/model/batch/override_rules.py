@@ -12,24 +12,28 @@ from decimal import Decimal
 from reconciler.model.base import JSON, Loc, Remark, entries, integer, part, text
 
 MEMORY_MIN = 4  # MiB
+
+# Containers on ECS
+SINGLE: Loc = ("containerOverrides",)
 RESERVED_VARIABLES = "AWS_BATCH"
 WHOLE = re.compile(r"[1-9][0-9]*")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 FARGATE_MEMORY = {"0.25": ("512", "1024", "2048"), "0.5": ("1024", "2048", "3072", "4096")}
 """MiB that go with a fraction of a vCPU, which only Fargate has (API reference, ResourceRequirement)."""
 
-SINGLE: Loc = ("containerOverrides",)
+# Pods on EKS
 RESOURCES = ("memory", "cpu", "nvidia.com/gpu")
 CPU_STEP = Decimal("0.25")
 MEMORY = re.compile(r"([1-9][0-9]{0,17})Mi")
 CPU = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?|[0-9]{1,18}m")
 GPU = re.compile(r"[0-9]{1,18}")
-
 LABEL = re.compile(r"[A-Za-z0-9_-]*")
 LABEL_MAX = 63
 ANNOTATION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 ANNOTATION_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 ANNOTATION_MAX = 255
+
+# Ranges of nodes
 NODES: Loc = ("nodeOverrides",)
 NAMESPACE = ("eksPropertiesOverride", "podProperties", "metadata")
 

@@ -12,15 +12,7 @@ from collections.abc import Iterator, Sequence
 from pydantic_core import to_json
 
 from reconciler.model.base import JSON, Loc, Remark, Rule, applied, entries, part, text
-from reconciler.model.batch.override_rules import (
-    check_containers,
-    check_nodes,
-    check_pods,
-    ranges,
-    warn_containers,
-    warn_nodes,
-    warn_pods,
-)
+from reconciler.model.batch import override_rules
 from reconciler.model.batch.submit_job import DEPENDENCY_TYPES, RETRY_ACTIONS, SHARE_IDENTIFIER_MAX
 from reconciler.model.tags import aws_tag_problems
 
@@ -85,7 +77,7 @@ def _share(request: JSON) -> Iterator[Remark]:
 
 def _platforms(request: JSON) -> Iterator[Remark]:
     """A job runs on ECS or on EKS, and so does each node range."""
-    for loc, holder in [((), request), *ranges(request)]:
+    for loc, holder in [((), request), *override_rules.ranges(request)]:
         if holder.get("eksPropertiesOverride") and holder.get("ecsPropertiesOverride"):
             yield Remark(
                 (*loc, "ecsPropertiesOverride"),
@@ -132,18 +124,18 @@ CHECKS: tuple[Rule, ...] = (
     (("retryStrategy",), _retries),
     (("shareIdentifier",), _share),
     (PODS, _platforms),
-    (NODE_OVERRIDES, check_nodes),
-    (CONTAINERS, check_containers),
-    (PODS, check_pods),
+    (NODE_OVERRIDES, override_rules.check_nodes),
+    (CONTAINERS, override_rules.check_containers),
+    (PODS, override_rules.check_pods),
     (("tags",), aws_tag_problems),
 )
 WARNINGS: tuple[Rule, ...] = (
     (("dependsOn", "retryStrategy"), _letter_cases),
     (("shareIdentifier",), _share_form),
     (("containerOverrides",), _ignored_overrides),
-    (NODE_OVERRIDES, warn_nodes),
-    (CONTAINERS, warn_containers),
-    (PODS, warn_pods),
+    (NODE_OVERRIDES, override_rules.warn_nodes),
+    (CONTAINERS, override_rules.warn_containers),
+    (PODS, override_rules.warn_pods),
 )
 
 

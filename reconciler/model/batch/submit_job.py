@@ -9,13 +9,7 @@ from pydantic import BeforeValidator
 
 from reconciler.model import patterns
 from reconciler.model.base import INTEGER_MAX, JSON, Shape, entries, optional, required, text
-from reconciler.model.batch.overrides import (
-    ConsumableResourceProperties,
-    ContainerOverrides,
-    EcsPropertiesOverride,
-    EksPropertiesOverride,
-    NodeOverrides,
-)
+from reconciler.model.batch import overrides
 from reconciler.model.kind import SpecReference
 from reconciler.model.tags import BatchTags
 
@@ -102,15 +96,15 @@ class SubmitJobRequest(Shape):
         pattern=patterns.JOB_DEFINITION,
     )
     parameters: dict[str, str] = optional("Values for the placeholders of the job definition, as strings.")
-    containerOverrides: ContainerOverrides = optional("Overrides the definition's settings of the container.")
-    nodeOverrides: NodeOverrides = optional("Overrides for a multi-node parallel job.")
+    containerOverrides: overrides.ContainerOverrides = optional("Overrides the definition's settings of the container.")
+    nodeOverrides: overrides.NodeOverrides = optional("Overrides for a multi-node parallel job.")
     retryStrategy: RetryStrategy = optional("How often Batch itself retries a failed job.")
     propagateTags: bool = optional("Whether the ECS task gets the job's tags.")
     timeout: JobTimeout = optional("How long an attempt may take.")
     tags: BatchTags = optional("Tags of the job: up to 48, since two more are the reconciler's own.")
-    eksPropertiesOverride: EksPropertiesOverride = optional("Overrides for a job on Amazon EKS.")
-    ecsPropertiesOverride: EcsPropertiesOverride = optional("Overrides for a job on Amazon ECS.")
-    consumableResourcePropertiesOverride: ConsumableResourceProperties = optional(
+    eksPropertiesOverride: overrides.EksPropertiesOverride = optional("Overrides for a job on Amazon EKS.")
+    ecsPropertiesOverride: overrides.EcsPropertiesOverride = optional("Overrides for a job on Amazon ECS.")
+    consumableResourcePropertiesOverride: overrides.ConsumableResourceProperties = optional(
         "The consumable resources that the job uses, such as licences."
     )
 
