@@ -22,7 +22,7 @@ COMMIT = "3f2a9c1d" * 5
 
 
 def token(name: str = "orders-daily", number: int = 1) -> str:
-    """A client token that can be told apart."""
+    """A client token that is different for each name and number."""
     return "r1-" + f"{name.encode().hex()}{number:02x}".rjust(48, "0")[-48:]
 
 
@@ -118,7 +118,7 @@ def plan(*actions: Action, **fields: Any) -> Plan:
 
 
 def every_kind_of_action() -> Plan:
-    """A plan with each type of action, and what people must be told of each."""
+    """A plan with each type of action, with its messages and warnings."""
     adopt, cancel, skip = ActionType.ADOPT, ActionType.CANCEL, ActionType.SKIP
     return plan(
         action("orders-new"),

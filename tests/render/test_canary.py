@@ -1,4 +1,4 @@
-"""A secret planted anywhere in a request never appears where people read."""
+"""A secret planted anywhere in a request never appears in text for people."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def planted(text: str, secret: str) -> str:
 
 
 def leaves(value: Any, path: Place = ()) -> Iterator[Place]:
-    """The place of every string, and of every list of strings, in a request."""
+    """The path of every string, and of every list of strings, in a request."""
     if isinstance(value, dict):
         for key, entry in value.items():
             yield from leaves(entry, (*path, key))
@@ -58,7 +58,7 @@ def leaves(value: Any, path: Place = ()) -> Iterator[Place]:
 
 
 def put(request: JSON, path: Place, value: Any) -> JSON:
-    """A copy of a request with another value at a place."""
+    """A copy of a request with another value at a path."""
     copied = copy.deepcopy(request)
     target: Any = copied
     for key in path[:-1]:
@@ -68,14 +68,14 @@ def put(request: JSON, path: Place, value: Any) -> JSON:
 
 
 def at(request: Any, path: Place) -> Any:
-    """The value at a place."""
+    """The value at a path."""
     for key in path:
         request = request[key]
     return request
 
 
 def variants(request: JSON, secret: str) -> Iterator[JSON]:
-    """Copies of a request, each with a secret somewhere in it."""
+    """Copies of a request, each with a secret at another path."""
     for number, path in enumerate(leaves(request)):
         if isinstance(at(request, path), list):
             template = AS_ARGUMENTS[number % len(AS_ARGUMENTS)]
@@ -91,7 +91,7 @@ def variants(request: JSON, secret: str) -> Iterator[JSON]:
 
 
 def renderings(kind: str, before: JSON, after: JSON) -> str:
-    """Everything that people may read of a new and of a changed spec, together."""
+    """All text for people about a new and about a changed spec."""
     new = action(kind=kind, request=after)
     differs = changed(kind=kind, before=before, after=after)
     waits = changed(kind=kind, before=before, after=after)
@@ -100,7 +100,7 @@ def renderings(kind: str, before: JSON, after: JSON) -> str:
 
 
 def check_variants(kind: str, request: JSON) -> None:
-    """No rendering of any variant holds the canary; the JSON, which is whole, does."""
+    """No rendering of any variant contains the canary, except the JSON, which is complete."""
     pairs = zip(variants(request, CANARY), variants(request, CANARY + "new"), strict=True)
     for before, after in pairs:
         assert CANARY not in renderings(kind, before, after), after
@@ -111,14 +111,14 @@ def check_variants(kind: str, request: JSON) -> None:
 
 @pytest.mark.parametrize(("kind", "request_"), [("EmrServerlessJobRun", emr_request()), ("BatchJob", batch_request())])
 def test_a_planted_secret_is_nowhere_to_be_read(kind, request_):
-    """In every place of our own samples, new and changed."""
+    """A secret anywhere in our own samples is masked, in new and in changed specs."""
     check_variants(kind, request_)
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
 @pytest.mark.parametrize("file", FILES)
 def test_a_secret_planted_in_real_requests_is_nowhere_to_be_read(file):
-    """In real requests: one in eight of them, all places, so that the test stays quick."""
+    """A secret anywhere in a real request is masked; one request in eight is tried, which keeps the test quick."""
     for line in (CORPUS / file).read_text().splitlines()[::8]:
         check_variants(FILES[file], json.loads(line)["request"])
 
@@ -126,7 +126,7 @@ def test_a_secret_planted_in_real_requests_is_nowhere_to_be_read(file):
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
 @pytest.mark.parametrize("file", FILES)
 def test_real_requests_hold_no_secrets(file):
-    """Nothing of the corpus is masked: what people must review is shown."""
+    """Nothing in the corpus of real requests is masked."""
     for line in (CORPUS / file).read_text().splitlines():
         request = json.loads(line)["request"]
         assert secret_places(request) == [], request
@@ -141,7 +141,7 @@ NO_SECRET = {"name", "jobName", "type", "clientToken"}  # names and identities
 
 
 def whole(shapes: Mapping[str, Any], name: str, text: Callable[[], str], depth: int = 0) -> Any:
-    """A value of an input shape with every member that there is; each string is made by `text`."""
+    """A value of an input shape with all of its members; `text` makes each string."""
     shape = shapes[name]
     match shape["type"]:
         case "structure":
@@ -164,7 +164,7 @@ def whole(shapes: Mapping[str, Any], name: str, text: Callable[[], str], depth: 
 @pytest.mark.parametrize("kind", OPERATIONS)
 @pytest.mark.parametrize("number", [0, pytest.param(5, marks=pytest.mark.soak)])
 def test_a_secret_in_every_member_of_the_api_is_nowhere_to_be_read(kind, number):
-    """Every string that AWS's own description of the operation has holds a secret of its own; all are found at once."""
+    """A different secret in every string of AWS's own model of the operation is masked."""
     service, version, name = OPERATIONS[kind]
     shapes, canaries = service_shapes(service, version), [f"{CANARY}-{place:04}" for place in range(1000)]
     used = enumerate(canaries, number)
@@ -175,9 +175,9 @@ def test_a_secret_in_every_member_of_the_api_is_nowhere_to_be_read(kind, number)
 
     request = whole(shapes, name, text)
     places = list(leaves(request))
-    told = renderings(kind, {**request, "tags": {}}, request)
+    text = renderings(kind, {**request, "tags": {}}, request)
     assert len(places) > 30
-    assert [] == [canary for canary in canaries if canary in told]
+    assert [] == [canary for canary in canaries if canary in text]
     assert CANARY not in json.dumps(masked(request))
     assert {canary for canary in canaries if canary in json.dumps(request)} <= set(
         re.findall(rf"{CANARY}-\d{{4}}", " ".join(secrets_of(request)))
@@ -185,7 +185,7 @@ def test_a_secret_in_every_member_of_the_api_is_nowhere_to_be_read(kind, number)
 
 
 def test_what_others_say_is_told_without_the_secrets_of_the_request():
-    """However they quote it."""
+    """Known secrets are removed however a program quotes them."""
     secret = 'a"b<c>&d é/ \\'
     secrets = secrets_of(
         {"parameters": {"password": secret, "x": "y"}, "containerOverrides": {"command": ["--pwd", "no"]}}
@@ -199,13 +199,13 @@ def test_what_others_say_is_told_without_the_secrets_of_the_request():
         quote(secret, safe=""),
         quote_plus(secret),
     ):
-        said = without(f"1 validation error: Value {quoted} is not allowed", secrets)
-        assert "b<c" not in html.unescape(unquote_plus(said)), said
-        assert "is not allowed" in said
+        redacted = without(f"1 validation error: Value {quoted} is not allowed", secrets)
+        assert "b<c" not in html.unescape(unquote_plus(redacted)), redacted
+        assert "is not allowed" in redacted
 
 
 def test_an_argument_that_only_its_neighbour_gives_away():
-    """The option stands still and its value changes: the change alone does not tell, and is masked all the same."""
+    """Only the value of an option changes: the change does not show that it is a secret, and it is masked."""
     kind = kind_named("BatchJob")
     before = batch_request(containerOverrides={"command": ["--password", CANARY]})
     after = batch_request(containerOverrides={"command": ["--password", CANARY + "new"]})

@@ -1,4 +1,4 @@
-"""What differs between two requests, for people."""
+"""Explanations of how two requests differ."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ ENVIRONMENT = "containerOverrides.environment"
     ],
 )  # fmt: skip
 def test_differences(before, after, expected):
-    """Each difference is told once, in AWS's words, with whole values, in the order of paths."""
+    """Each difference is listed once, with AWS's field names and complete values, in the order of paths."""
     kind = EMR if "applicationId" in before else BATCH
     given_before, given_after = copy.deepcopy(before), copy.deepcopy(after)
     actual = explain(kind, before, after)
@@ -182,7 +182,7 @@ def test_differences(before, after, expected):
 
 
 def test_what_the_reconciler_adds_is_left_out():
-    """A request as sent is compared with a request as asked: our tags and the token are no difference."""
+    """A sent request may be compared with a spec's request: our tags and the token are ignored."""
     asked = {**spark(), "tags": {"team": "growth"}}
     sent = EMR.as_sent(asked, "r1-abc", "a/b/c")
     assert explain(EMR, sent, asked) == ()
@@ -191,7 +191,7 @@ def test_what_the_reconciler_adds_is_left_out():
 
 
 def test_names_and_tags_are_told_beside_other_changes_only():
-    """They cause no run, so they are no difference of their own; with one they take effect, so they are shown."""
+    """Names and tags cause no run, so alone they are no difference; beside another change they are listed."""
     before = {**spark(), "name": "a", "tags": {"cost-center": "1"}}
     after = {**spark(), "name": "b", "tags": {"cost-center": "2"}}
     assert explain(EMR, before, after) == ()
@@ -200,7 +200,7 @@ def test_names_and_tags_are_told_beside_other_changes_only():
 
 
 def test_a_difference_that_the_display_hides_is_told_of_the_request():
-    """Two strings that show the same settings are two requests all the same: the digest saw it, so people see it."""
+    """Two strings with the same settings are different requests to the digest, so the difference is listed."""
     before, after = (
         spark(sparkSubmitParameters="--conf  a=b"),
         {**spark(sparkSubmitParameters="--conf a=b"), "name": "n"},
@@ -229,7 +229,7 @@ PLAIN = replace(BATCH, for_display=lambda request: request)
 @given(REQUESTS, REQUESTS)
 @settings(max_examples=60, deadline=None)
 def test_changes_are_told_exactly_where_the_content_differs(before, after):
-    """The digest and the explanation never contradict each other: neither a change without words nor words without."""
+    """A difference is listed if and only if the digests differ."""
     differs = canonical(PLAIN.content(before)) != canonical(PLAIN.content(after))
     assert differs == bool(explain(PLAIN, before, after))
 
@@ -237,7 +237,7 @@ def test_changes_are_told_exactly_where_the_content_differs(before, after):
 @given(REQUESTS, REQUESTS)
 @settings(max_examples=15, deadline=None)
 def test_the_order_of_keys_is_no_difference(before, after):
-    """The same content gives the same explanation, whatever the order of its keys."""
+    """The order of keys does not change the explanation."""
     turned = dict(reversed(before.items()))
     assert explain(PLAIN, before, after) == explain(PLAIN, turned, after)
 
@@ -245,7 +245,7 @@ def test_the_order_of_keys_is_no_difference(before, after):
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real requests is not here")
 @pytest.mark.parametrize(("file", "kind"), [("batch.jsonl", BATCH), ("emr_serverless.jsonl", EMR)])
 def test_real_requests_against_each_other(file, kind):
-    """Neighbours of the corpus differ, or do not, as their content says; none equals itself with a difference."""
+    """Neighbours in the corpus differ if and only if their content does; no request differs from itself."""
     read = [json.loads(line)["request"] for line in (CORPUS / file).read_text().splitlines()]
     requests = [{key: value for key, value in request.items() if key != kind.token_field} for request in read]
     for before, after in zip(requests, [*requests[1:], requests[0]], strict=True):

@@ -1,4 +1,4 @@
-"""How places in a request are written."""
+"""Paths of fields in a request."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from reconciler.redact.request import path_keys
 from reconciler.render.diff import EntryName, entry_names, fields, path_text
 
 
-def test_paths_are_in_awss_words():
-    """Plain names are joined by dots; indexes, names of entries and other keys stand in brackets."""
+def test_paths_use_the_field_names_of_aws():
+    """Plain names are joined by dots; indexes, names of entries and other keys are in brackets."""
     assert (
         path_text(("jobDriver", "sparkSubmit", "entryPointArguments", 1))
         == "jobDriver.sparkSubmit.entryPointArguments[1]"
@@ -22,12 +22,12 @@ def test_paths_are_in_awss_words():
 
 @given(st.lists(st.one_of(st.text(), st.integers(0, 10_000)), min_size=1))
 def test_paths_can_be_read_back(keys):
-    """What masking reads from a path is what the comparison wrote into it, whatever the keys are."""
+    """Masking parses a path into the keys that the comparison wrote, whatever the keys are."""
     assert path_keys(path_text(keys)) == tuple(keys)
 
 
-def test_entries_are_known_by_unique_names():
-    """Names count only where every entry has one and no two share it."""
+def test_entries_are_named_if_every_name_is_unique():
+    """Names count only if every entry has one and no two are equal."""
     assert entry_names([{"name": "A"}, {"name": "B"}]) == ["A", "B"]
     assert entry_names([{"name": "A"}, {"name": "A"}]) is None
     assert entry_names([{"name": "A"}, {"value": "B"}]) is None
@@ -35,7 +35,7 @@ def test_entries_are_known_by_unique_names():
 
 
 def test_every_field_of_a_request_is_listed():
-    """Lists of plain values are one field, named entries are entered by name, others by index, empty ones are there."""
+    """A list of plain values is one field; named entries have their name in the path, others their index."""
     request = {
         "a": {"b": 1, "empty": {}, "none": []},
         "command": ["x", "y"],

@@ -1,4 +1,4 @@
-"""The story of a spec, and of one run."""
+"""Rendering of the history of a spec, and of one run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AT = "2026-11-22T01:00:05.000Z"
 
 
 def events() -> list[tuple[int, e.SubmissionEvent]]:
-    """A spec whose first send was unclear and adopted, whose second was cancelled, and whose third has two runs."""
+    """A spec with an unclear send that was adopted, a cancelled run, a rejected send and two runs of one slot."""
     of: dict[str, Any] = {"name": "orders-daily", "at": AT}
     return list(
         enumerate(
@@ -48,40 +48,40 @@ def of(number: int) -> list[tuple[int, e.SubmissionEvent]]:
 
 
 def test_a_history_reads_well():
-    """Every event of a spec, one line each, masked and escaped."""
+    """The history of a spec is pinned: one line for each event, masked and escaped."""
     check("history.txt", history_text(events()))
 
 
-def test_a_history_in_json_is_the_ledgers():
-    """The events as they are stored, with their positions, whole."""
+def test_a_history_in_json_has_the_events_of_the_ledger():
+    """The JSON has the stored events with their positions, complete."""
     form = history_json(events())
     assert [each["position"] for each in form["events"]] == list(range(4, 18))
     assert form["events"][1] == {"position": 5, **encode(events()[1][1])}
     assert decode(json.loads(dumps(form))["events"][0]) == events()[0][1]
 
 
-def test_nothing_recorded_is_said():
-    """An empty history is a sentence, not an empty line."""
+def test_an_empty_history_has_a_message():
+    """An empty history is a sentence."""
     assert history_text([]) == "Nothing is recorded."
 
 
 def test_why_reads_well():
-    """One run: what, from where, who, when, and what changed since the one before."""
+    """The explanation of a run is pinned: source, actor, times and changes since the run before."""
     previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
     check("why.txt", why_text(of(2), changed().changes, previous))
     check("why.json", dumps(why_json(of(2), changed().changes, previous)))
 
 
 def test_why_of_a_first_run_compares_with_nothing():
-    """Without a run before there is nothing to compare; an equal one is said to be equal."""
+    """Without a run before there is no comparison; an equal one has the same request."""
     assert "compared with" not in why_text(of(1))
     assert why_json(of(1))["previous"] is None
     previous = recorded(*(event for _, event in of(1))).spec("orders-daily").newest
     assert why_text(of(2), (), previous).endswith("the same request")
 
 
-def test_a_run_is_found_again_by_its_slot():
-    """A submission for a slot, with several runs, tells both."""
+def test_a_slot_and_several_runs_are_shown():
+    """A submission for a slot with several runs shows both."""
     text = why_text(of(4))
     assert "slot 2026-11-22T02:00:00Z" in text
     assert why_json(of(4))["state"] == "conflicted"
@@ -89,7 +89,7 @@ def test_a_run_is_found_again_by_its_slot():
 
 
 def test_colour_adds_nothing_but_colour():
-    """Without its colour codes, a coloured story is the plain one."""
+    """Without its colour codes, a coloured history is the plain one."""
     for plain, painted in [
         (history_text(events()), history_text(events(), color=True)),
         (why_text(of(1)), why_text(of(1), color=True)),

@@ -1,4 +1,4 @@
-"""The plan for machines, and back."""
+"""Plans as JSON, written and read."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DOCUMENTED = [
 
 
 def test_every_kind_of_action_in_json():
-    """One plan with everything in it, as machines read it."""
+    """The JSON of a plan with every kind of action is pinned."""
     check("plan.json", dumps(plan_json(every_kind_of_action())))
 
 
 def test_the_documented_keys_come_first_and_in_order():
-    """The keys of the documented form, in its order; what was added follows."""
+    """The documented keys come in their order; later additions follow."""
     form = plan_json(plan(changed()))
     assert list(form)[:8] == [
         "format_version", "tool_version", "project", "target", "account", "region", "created_at", "ledger_position",
@@ -42,20 +42,20 @@ def test_the_documented_keys_come_first_and_in_order():
     assert list(form["summary"]) == [str(kind) for kind in ActionType]
 
 
-def test_the_json_is_whole():
-    """Nothing is masked: requests and changes are what they are."""
+def test_the_json_is_complete():
+    """Requests and changes are not masked."""
     form = dumps(plan_json(every_kind_of_action()))
     assert all(secret in form for secret in ("hunter2", "hunter3", "verysecret", "othersecret"))
 
 
 def test_a_plan_survives_its_file():
-    """What is read back is what was planned, field for field."""
+    """A plan that is written and read is equal to the original."""
     made = every_kind_of_action()
     assert plan_from_json(json.loads(dumps(plan_json(made)))) == made
 
 
-def test_additions_of_a_newer_minor_version_are_passed_over():
-    """A newer reconciler of the same major format can be read."""
+def test_additions_of_a_newer_minor_version_are_ignored():
+    """Plan files of a newer minor version can be read."""
     form = plan_json(every_kind_of_action())
     form["format_version"] = "1.7"
     form["new"] = form["actions"][0]["new"] = form["actions"][-3]["source"]["new"] = 1
@@ -63,7 +63,7 @@ def test_additions_of_a_newer_minor_version_are_passed_over():
 
 
 def _changed(path: list[Any], value: Any) -> JSON:
-    """A plan's JSON with one value replaced, or taken out where `value` is `...`."""
+    """A plan's JSON with one value replaced, or removed if `value` is `...`."""
     form = copy.deepcopy(plan_json(plan(changed())))
     *outer, last = path
     target: Any = form
@@ -103,8 +103,8 @@ def _changed(path: list[Any], value: Any) -> JSON:
         (["summary"], {"submit": 9}, "summary does not count its actions"),
     ],
 )
-def test_a_plan_file_that_is_not_one_is_refused_by_name(path, value, words):
-    """What is applied must be what was approved: a file with anything missing or wrong is no plan."""
+def test_an_invalid_plan_file_is_refused_with_the_place(path, value, words):
+    """Only an approved plan is applied: a file with a missing or wrong value is refused."""
     with pytest.raises(PlanFileError) as raised:
         plan_from_json(_changed(path, value))
     assert words in str(raised.value)
@@ -112,23 +112,23 @@ def test_a_plan_file_that_is_not_one_is_refused_by_name(path, value, words):
 
 @pytest.mark.parametrize("data", [None, [], "plan", 1])
 def test_other_json_is_no_plan(data):
-    """A file of any other JSON is refused in words."""
+    """A file with other JSON is refused."""
     with pytest.raises(PlanFileError, match="not a JSON object"):
         plan_from_json(data)
 
 
-def test_a_marked_change_keeps_its_mark():
-    """What only its neighbours tell to be a secret is still known to be one in a saved plan."""
+def test_a_sensitive_change_stays_sensitive():
+    """A change that is secret only because of its neighbours stays marked in a saved plan."""
     made = plan(changed(changes=(Change("args[1]", "change", "x", "y", sensitive=True),)))
     form = plan_json(made)
     assert form["actions"][0]["changes"][0]["sensitive"] is True
     assert plan_from_json(form) == made
 
 
-def test_results_are_laid_over_the_plan():
-    """An apply gives the plan with outcome, run id and error on each action."""
-    found = action("found", action=ActionType.ADOPT, reason=Reason.FOUND, run_id="00found")
-    made = plan(action("a"), action("b"), found)
+def test_results_are_added_to_the_plan():
+    """The JSON of an apply is the plan with outcome, run id and error on each action."""
+    adopted = action("found", action=ActionType.ADOPT, reason=Reason.FOUND, run_id="00found")
+    made = plan(action("a"), action("b"), adopted)
     results = [
         ActionResult(ActionOutcome.SUBMITTED, "00new"),
         ActionResult(ActionOutcome.REJECTED, error="ValidationException: no"),
@@ -144,13 +144,13 @@ def test_results_are_laid_over_the_plan():
 
 
 def test_results_that_do_not_fit_their_plan_are_refused():
-    """There is one result for each action, in its order: anything else is a mistake of the caller."""
+    """Another number of results than actions is a mistake of the caller."""
     with pytest.raises(ValueError, match="shorter"):
         result_json(plan(action()), [])
 
 
 def test_the_status_in_json():
-    """One object for each spec, with the documented fields."""
+    """Each spec is one object with the documented fields."""
     made = plan(action(action=ActionType.NONE, reason=Reason.IN_SYNC))
     form = status_json(rows(made, recorded(intended())))
     assert list(form["specs"][0]) == [
@@ -159,16 +159,16 @@ def test_the_status_in_json():
     ]  # fmt: skip
 
 
-def test_an_unknown_in_json_says_what_decides_it():
-    """Since when, until when, and the commands, in the plan as in the status; else the key is not there."""
+def test_unknowns_have_suggested_commands_in_json():
+    """Plan and status have the commands for an unknown and its times; other specs do not have the key."""
     made = plan(*held_and_waiting())
-    told = {entry["name"]: entry["remedy"] for entry in plan_json(made)["actions"] if "remedy" in entry}
-    rowed = {entry["name"] for entry in status_json(rows(made, recorded()))["specs"] if "remedy" in entry}
+    suggested = {entry["name"]: entry["remedy"] for entry in plan_json(made)["actions"] if "remedy" in entry}
+    in_status = {entry["name"] for entry in status_json(rows(made, recorded()))["specs"] if "remedy" in entry}
 
-    assert set(told) == rowed == {"doubt", "failed", "settling", "twice"}
-    assert told["doubt"]["since"] == "2026-11-21T02:00:03Z"
-    assert told["doubt"]["settles_at"] == "2026-11-21T02:25:03Z"
-    assert told["doubt"]["commands"][1] == 'reconciler resolve doubt --submit -t prod --reason "..."'
+    assert set(suggested) == in_status == {"doubt", "failed", "settling", "twice"}
+    assert suggested["doubt"]["since"] == "2026-11-21T02:00:03Z"
+    assert suggested["doubt"]["settles_at"] == "2026-11-21T02:25:03Z"
+    assert suggested["doubt"]["commands"][1] == 'reconciler resolve doubt --submit -t prod --reason "..."'
 
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=[]))
@@ -178,7 +178,7 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=[]))
     st.recursive(TEXTS | st.integers() | st.none() | st.booleans(), lambda v: st.lists(v) | st.dictionaries(TEXTS, v))
 )
 def test_dumped_json_is_safe_and_the_same(value):
-    """Any value, lone surrogates and control characters included, is printable UTF-8 and reads back as itself."""
+    """Any value, also with lone surrogates or control characters, is printable UTF-8 and reads back the same."""
     text = dumps(value)
     text.encode()
     assert text.replace("\n", "").isprintable()
@@ -186,12 +186,12 @@ def test_dumped_json_is_safe_and_the_same(value):
 
 
 def test_blank_letters_are_visible_in_json():
-    """Letters that look like nothing are written out."""
+    """Blank letters are escaped."""
     assert dumps("a\u3164\x7f") == '"a\\u3164\\u007f"'
 
 
 def test_the_documentation_names_every_key():
-    """docs/plan-format.md has each key of a plan, an action and a change, each reason and each outcome."""
+    """docs/plan-format.md lists each key of a plan, an action and a change, each reason and each outcome."""
     text = (Path(__file__).parents[2] / "docs" / "plan-format.md").read_text()
     form = result_json(plan(changed()), [ActionResult(ActionOutcome.NONE)])
     change = {**form["actions"][0]["changes"][0], "sensitive": True}

@@ -1,4 +1,4 @@
-"""The plan on a pull request."""
+"""Rendering of plans as Markdown."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ def many(number: int, fields: int = 1, size: int = 10) -> Plan:
 
 
 def size(text: str) -> int:
-    """How many bytes a text takes."""
+    """The number of bytes of a text."""
     return len(text.encode())
 
 
 def test_every_kind_of_action_on_a_pull_request():
-    """One plan with everything in it, as reviewers see it."""
+    """The comment for a plan with every kind of action is pinned."""
     check("plan.md", plan_markdown(every_kind_of_action(), title="Plan for prod"))
 
 
 def test_a_small_plan_on_a_pull_request():
-    """Nothing to do: a marker, the summary and where it comes from."""
+    """A plan in sync has a marker, the summary and a footer."""
     same = [action(f"same-{number}", action=ActionType.NONE, reason=Reason.IN_SYNC) for number in range(57)]
     check("plan-in-sync.md", plan_markdown(plan(*same)))
 
 
 def test_a_plan_that_is_too_large():
-    """What does not fit is left out whole, and counted."""
+    """Rows and fields that do not fit are left out as a whole, and counted."""
     check("plan-cut.md", plan_markdown(many(40, fields=3), max_bytes=2_600))
 
 
 def test_the_marker_is_first_and_the_same_for_every_plan():
-    """A sticky comment is found by its first line, whatever the plan holds."""
+    """The comment can be found again by its first line, whatever is in the plan."""
     first = "<!-- reconciler:plan analytics/prod -->"
     assert plan_markdown(plan()).splitlines()[0] == first
     assert plan_markdown(every_kind_of_action(), title="x").splitlines()[0] == first
 
 
-def test_summary_then_what_needs_a_person_then_what_is_done():
-    """Reviewers read from the top: the numbers, the holds, the changes, the rest."""
+def test_the_order_of_sections():
+    """The summary comes first, then holds, actions and waiting specs, and the footer last."""
     text = plan_markdown(every_kind_of_action())
     places = [
         text.index(part) for part in ("**Plan: ", "#### Action required", "#### Actions", "#### Waiting", "---\n3 ")
@@ -59,7 +59,7 @@ def test_summary_then_what_needs_a_person_then_what_is_done():
 
 
 def test_long_diffs_are_folded_and_short_ones_are_not():
-    """Up to twelve lines are open, more are folded."""
+    """A diff of up to twelve lines is open, a longer one is folded."""
     assert "<details>" not in plan_markdown(many(1, fields=12))
     assert "<details><summary>13 fields</summary>" in plan_markdown(many(1, fields=13))
 
@@ -69,20 +69,20 @@ def test_long_diffs_are_folded_and_short_ones_are_not():
     ("number", "fields", "length"), [(0, 0, 0), (120, 1, 10), (3, 500, 100), (2, 1, 90_000), (900, 2, 4)]
 )
 def test_the_limit_holds_and_the_count_is_exact(number, fields, length, max_bytes):
-    """Never a byte too much, and the note counts exactly what is missing."""
+    """The comment never exceeds the limit, and the note counts exactly what is missing."""
     text = plan_markdown(many(number, fields, length), max_bytes=max_bytes)
     assert size(text) <= max_bytes
     shown = len(re.findall(r"^`\+` `job-\d+`", text, re.MULTILINE))
     lines = len(re.findall(r"^~ field", text, re.MULTILINE))
     left, missing = number - shown, shown * fields - lines
-    told = [(left, f"{left} of {number} actions"), (missing, f"{missing} of their {shown * fields} field")]
+    counts = [(left, f"{left} of {number} actions"), (missing, f"{missing} of their {shown * fields} field")]
     note = next((line for line in text.splitlines() if line.endswith("not shown here.**")), "")
-    assert [bool(count) for count, _ in told] == [words in note for _, words in told]
-    assert note.count("not shown here.") == sum(bool(count) for count, _ in told)
+    assert [bool(count) for count, _ in counts] == [words in note for _, words in counts]
+    assert note.count("not shown here.") == sum(bool(count) for count, _ in counts)
 
 
-def test_what_does_something_comes_before_what_waits():
-    """With little room, submissions stay and waits go."""
+def test_effective_actions_are_kept_before_waiting_ones():
+    """With little room, submissions stay and waiting specs are left out."""
     waits = [
         action(f"wait-{i:03}", action=ActionType.WAIT, reason=Reason.CONCURRENCY, message="x" * 100) for i in range(60)
     ]
@@ -91,14 +91,14 @@ def test_what_does_something_comes_before_what_waits():
     assert "are not shown here.**" in text
 
 
-def test_a_limit_that_nothing_fits_in_is_refused():
-    """There is a smallest comment; less is a mistake of the caller, told with the numbers."""
+def test_a_limit_that_is_too_small_is_refused():
+    """A limit under the smallest comment is a mistake of the caller; the error has both numbers."""
     with pytest.raises(ValueError, match="1999; a plan needs at least 2000"):
         plan_markdown(plan(), max_bytes=1999)
 
 
 def test_warnings_beyond_their_share_are_counted():
-    """A flood of warnings does not push the plan out."""
+    """Many warnings do not displace the plan."""
     text = plan_markdown(plan(changed(), warnings=("w" * 300,) * 30), max_bytes=4_000)
     assert "`orders-daily` will be submitted" in text
     assert re.search(r"\d+ warnings are not shown here\.\*\*", text)
@@ -113,15 +113,15 @@ MENTION = re.compile(r"@everyone|#1\b|https://evil|www\.evil|<script|GH-12|:smil
 
 
 def without_code(text: str) -> str:
-    """Markdown without its code spans and blocks: what a host would take for markup, mentions and links."""
+    """Markdown without its code spans and blocks, in which a host sees markup, mentions and links."""
     text = re.sub(r"^(`{3,})diff\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)|<code>[^<]*</code>", "", text)
 
 
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("place", ["name", "message", "value", "path", "source", "warning", "title", "run", "held"])
-def test_nothing_of_users_is_markup(place, evil):
-    """Whatever users or AWS write, and wherever: no markup, mention, reference, link, table cell or runner command."""
+def test_no_text_of_users_is_markup(place, evil):
+    """No text of users or AWS becomes markup, a mention, a reference, a link, a table cell or a runner command."""
     held = action(evil or "x", action=ActionType.HOLD, reason=Reason.LOST, message=evil)
     given = {
         "name": lambda: plan_markdown(plan(action(evil))),
@@ -145,8 +145,8 @@ def test_nothing_of_users_is_markup(place, evil):
 
 @given(st.text(max_size=40))
 @settings(max_examples=60, deadline=None)
-def test_code_spans_and_blocks_cannot_be_left(text):
-    """The fence is longer than any run of backticks inside, so nothing inside ends it."""
+def test_code_spans_and_blocks_cannot_be_closed_early(text):
+    """The fence is longer than any run of backticks inside."""
     for span in (code(text), prose(text)):
         if span.startswith("`"):
             fence = span[: len(span) - len(span.lstrip("`"))]
@@ -158,7 +158,7 @@ def test_code_spans_and_blocks_cannot_be_left(text):
 
 
 def test_plain_phrases_stay_plain():
-    """What means nothing to Markdown is left readable; what means something is code."""
+    """A phrase without a meaning to Markdown is unchanged; any other is code."""
     assert prose("will be submitted: new (generation 1)") == "will be submitted: new (generation 1)"
     assert prose("by @ops") == "`by @ops`"
     assert prose("a_b_c") == "`a_b_c`"

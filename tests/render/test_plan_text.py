@@ -1,4 +1,4 @@
-"""The plan at a terminal."""
+"""Rendering of plans as text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.render.samples import PLACE, action, changed, every_kind_of_action, p
 
 
 def test_every_kind_of_action_reads_well():
-    """One plan with everything in it, as people see it."""
+    """The text of a plan with every kind of action is pinned."""
     check("plan.txt", plan_text(every_kind_of_action()))
 
 
-def test_a_verbose_plan_tells_identities():
-    """With more words: tokens, digests, and what is in sync."""
+def test_a_verbose_plan_has_identifiers():
+    """A verbose plan also has tokens, digests and the specs in sync."""
     check(
         "plan-verbose.txt",
         plan_text(plan(changed(), action("same", action=ActionType.NONE, reason=Reason.IN_SYNC)), verbose=True),
@@ -33,8 +33,8 @@ def test_colour_adds_nothing_but_colour():
     assert "\x1b" not in plan_text(every_kind_of_action())
 
 
-def test_nothing_to_do_is_said_in_one_line():
-    """In sync: no legend, no actions, and the words people look for."""
+def test_a_plan_in_sync_is_one_line():
+    """A plan in sync has no legend and no actions, only the summary."""
     same = [action(f"same-{number}", action=ActionType.NONE, reason=Reason.IN_SYNC) for number in range(57)]
     text = plan_text(plan(*same))
     assert text.splitlines()[-1] == "No changes. 57 in sync."
@@ -42,34 +42,34 @@ def test_nothing_to_do_is_said_in_one_line():
     assert "same-1" not in text
 
 
-def test_the_summary_counts_what_there_is():
-    """Types without actions are not counted; what is in sync always is."""
+def test_the_summary_counts_actions():
+    """Types without actions are not listed; specs in sync always are."""
     submits = [action(f"job-{number}") for number in range(2)]
     gone = action("gone", action=ActionType.CANCEL, reason=Reason.SPEC_REMOVED, run_id="00f")
     assert plan_text(plan(*submits, gone)).splitlines()[-1] == "Plan: 2 to submit, 1 to cancel, 0 in sync."
 
 
 def test_holds_alone_are_no_changes():
-    """What only waits or is held changes nothing, and is still counted."""
+    """Waiting and held specs are no changes, and are still counted."""
     held = action(action=ActionType.HOLD, reason=Reason.LOST)
     assert plan_text(plan(held)).splitlines()[-1] == "No changes. 1 held, 0 in sync."
 
 
 def test_a_field_is_one_line():
-    """The form that reviews rely on: sign, path, before, after."""
+    """A changed field is one line: sign, path, before, after."""
     lines = plan_text(plan(changed())).splitlines()
     assert '      ~ jobDriver.sparkSubmit.conf["spark.executor.memory"]: "4g" -> "8g"' in lines
 
 
-def test_an_order_is_shown_on_both_sides():
-    """A change of nothing but order shows both orders."""
+def test_a_changed_order_shows_both_orders():
+    """A change of only the order shows both orders."""
     shown = plan_text(plan(changed(changes=(Change("environment", "reorder", ["A", "B"], ["B", "A"]),))))
     assert '      ~ environment: order changed\n          ["A", "B"]\n       -> ["B", "A"]' in shown
 
 
 @pytest.mark.parametrize("place", ["name", "message", "value", "path", "source", "warning", "run"])
-def test_nothing_of_users_reaches_the_terminal_raw(place):
-    """Escapes, overrides, line ends and runner commands are written out wherever users and AWS can put them."""
+def test_no_text_of_users_reaches_the_terminal_raw(place):
+    """Terminal escapes, overrides, line ends and runner commands are escaped wherever users and AWS can put them."""
     evil = "x\x1b[2J\u202e\n::error::boom ##[error]"
     from reconciler.core.identity import Source
 
@@ -91,18 +91,18 @@ def test_nothing_of_users_reaches_the_terminal_raw(place):
 
 
 def test_the_place_is_named_first():
-    """People see at once which target a plan is for."""
+    """The first line names the project and target of the plan."""
     first = plan_text(plan()).splitlines()[0]
     assert first == f"Project {PLACE.project}, target {PLACE.target} (account {PLACE.account}, region {PLACE.region})"
 
 
 def test_an_unknown_kind_is_shown_as_it_is_sent():
-    """A plan file may name a kind that this version does not have: its request is shown all the same."""
+    """A plan file may name a kind that this version does not have; its request is still shown."""
     assert '+ applicationId: "00f1abcdefg"' in plan_text(plan(action(kind="NewKind")))
 
 
-def test_a_revision_alone_is_shown_as_what_changed():
-    """The request is the same, so no field of it is shown; the sign that is used is explained."""
+def test_a_changed_revision_alone_is_shown():
+    """If only the revision changed, no field of the request is shown, and the legend explains the sign."""
     revised = action(reason=Reason.REVISION_CHANGED, generation=2, revision=7)
     lines = plan_text(plan(revised)).splitlines()
     assert "      ~ revision: changed to 7 (the request is the same)" in lines
@@ -111,5 +111,5 @@ def test_a_revision_alone_is_shown_as_what_changed():
 
 @pytest.mark.parametrize("reason", [Reason.NEW, Reason.SPEC_CHANGED])
 def test_a_revision_is_not_shown_beside_a_change(reason):
-    """Where the request changed, its fields say so."""
+    """If the request changed, its fields are shown instead of the revision."""
     assert "revision" not in plan_text(plan(action(reason=reason, generation=2, revision=7)))

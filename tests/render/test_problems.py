@@ -1,4 +1,4 @@
-"""Problems in files."""
+"""Rendering of problems in files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINE = "  executionRoleArn: arn:aws:iam::444455556666:role/emr-jobs"
 
 
 def test_problems_read_well():
-    """Errors and warnings of several files: sorted, each with its line and a caret, counted at the end."""
+    """Errors and warnings of several files are sorted, each with its line and a caret, and counted."""
     problems = [
         Problem(
             "orders.yaml", 12, 3, "unknown field `executionRolArn`: did you mean `executionRoleArn`?", source_line=LINE
@@ -29,8 +29,8 @@ def test_problems_read_well():
     check("problems.txt", problems_text(problems))
 
 
-def test_no_problems_are_no_text():
-    """Where nothing is wrong, nothing is said."""
+def test_no_problems_give_no_text():
+    """Without problems the text is empty."""
     assert problems_text([]) == ""
 
 
@@ -42,7 +42,7 @@ def test_colour_adds_nothing_but_colour():
 
 
 def test_a_runner_takes_no_command_from_a_problem():
-    """File names, messages and lines of a pull request cannot command the runner that prints them."""
+    """File names, messages and lines of a pull request cannot be commands to the CI runner that prints them."""
     evil = "::error::x ##[error]y\x1b[2J\u202e\r"
     text = problems_text([Problem(evil, 1, 5, evil, source_line=evil)])
     assert all(line.isprintable() for line in text.split("\n"))
@@ -59,13 +59,13 @@ def test_a_secret_is_masked_in_the_line_and_in_the_message():
 
 
 def caret(text: str) -> tuple[str, str]:
-    """What stands above the caret, and the line."""
+    """The character above the caret, and the line."""
     lines = text.split("\n")
     return lines[1][lines[2].index("^")], lines[1]
 
 
 def test_the_caret_is_under_the_column():
-    """Also after a secret, whose mark has another length, and in a long line that is shortened."""
+    """The caret is right after a masked secret, inside it, and in a long line that is cut."""
     line = "{password: hunter2, x: 1}"
     assert caret(problems_text([Problem("x", 1, line.index("x:") + 1, "m", source_line=line)]))[0] == "x"
     within = caret(problems_text([Problem("x", 1, line.index("nter2") + 1, "m", source_line=line)]))
@@ -79,7 +79,7 @@ def test_the_caret_is_under_the_column():
 @given(st.text(max_size=300), st.integers(1, 320), st.text(max_size=30))
 @settings(max_examples=60, deadline=None)
 def test_any_line_and_column_can_be_shown(line, column, message):
-    """Whatever a file holds, its problem is three printable lines and a count."""
+    """Any problem gives three printable lines and a count."""
     lines = problems_text([Problem("x.yaml", 1, column, message, source_line=line)]).split("\n")
     assert len(lines) == 5
     assert all(shown.isprintable() for shown in lines)

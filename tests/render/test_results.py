@@ -1,4 +1,4 @@
-"""What an apply did."""
+"""Rendering of the results of an apply."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RESULTS = [
 
 
 def test_results_read_well():
-    """One line for each action that was to do something, its error, and all outcomes counted."""
+    """Each effective action has a line with its error, and all outcomes are counted."""
     check("results.txt", results_text(SOME, RESULTS))
 
 
@@ -50,11 +50,11 @@ def test_colour_adds_nothing_but_colour():
 
 
 def test_nothing_to_do_is_said():
-    """An apply of nothing is complete, and says that there was nothing."""
+    """An apply without actions is complete and has nothing to do."""
     assert results_text(plan(), []) == "Apply complete: nothing to do."
 
 
 def test_a_result_for_each_action():
-    """Results that do not fit the plan are a mistake of the caller."""
+    """Another number of results than actions is a mistake of the caller."""
     with pytest.raises(ValueError, match="longer"):
         results_text(plan(), RESULTS)

@@ -1,4 +1,4 @@
-"""Schedules, slots and missed slots, as people and machines read them."""
+"""Rendering of schedules, slots and missed slots."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSED = MissedSlots("2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z", 2, None, "p
 
 
 def slot_action() -> Action:
-    """A due slot with everything that only slots have."""
+    """A due slot with every field that only slots have."""
     return replace(
         action("nightly", reason=Reason.SLOT_DUE, generation=None, slot=SLOT),
         next_slot=NEXT,
@@ -47,13 +47,13 @@ BEGIN = ScheduleChange("nightly", "EmrServerlessJobRun", "0 * * * *", "Europe/Ma
 
 
 def test_a_plan_survives_its_file() -> None:
-    """Everything that a slot needs when the file is applied is in it."""
+    """A plan file has everything that applying a slot needs."""
     made = replace(plan(skip(), slot_action()), schedule_changes=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     assert plan_from_json(plan_json(made)) == made
 
 
-def test_a_plan_as_text_says_when_each_spec_is_due_next() -> None:
-    """Below the actions, with those whose schedule has not begun yet, and what an apply begins and stops."""
+def test_a_plan_as_text_has_the_next_slots() -> None:
+    """The next slots are below the actions, and the summary counts schedules that start or stop."""
     made = replace(plan(skip(), slot_action()), schedule_changes=(BEGIN, replace(BEGIN, name="old", stopped="removed")))
     text = plan_text(made)
     assert f"  nightly  {NEXT}, after an apply has started its schedule\n" in text
@@ -62,27 +62,27 @@ def test_a_plan_as_text_says_when_each_spec_is_due_next() -> None:
 
 
 def test_the_first_slot_shows_its_whole_request() -> None:
-    """Nobody has seen it in a plan before; a later slot shows what differs from the one before."""
+    """The first slot of a spec shows its whole request, a later one the differences from the one before."""
     assert '+ applicationId: "' in plan_text(plan(slot_action()))
     assert '+ applicationId: "' not in plan_text(plan(replace(slot_action(), compared_with=3)))
 
 
 def test_a_plan_as_markdown_has_the_next_slots_folded() -> None:
-    """They need no place where nobody looks."""
+    """The next slots are folded on a pull request."""
     text = plan_markdown(plan(skip(), slot_action()))
     assert "<details><summary>2 next slots</summary>\n\n| spec | due |" in text
 
 
-def test_the_status_has_a_column_where_a_spec_has_a_schedule() -> None:
-    """A spec without one has a dash there."""
+def test_the_status_has_a_column_for_schedules() -> None:
+    """The column exists if any spec has a schedule; a spec without one has a dash."""
     table = rows(plan(slot_action(), action("orders")), recorded(scheduled("nightly")))
     assert {row.name: row.next_slot for row in table} == {"nightly": NEXT, "orders": None}
     assert "NEXT SLOT" in status_text(table, NOW)
     assert "NEXT SLOT" not in status_text(table[1:], NOW)
 
 
-def test_a_history_tells_of_schedules_and_slots() -> None:
-    """Since when, what was missed and why, and what was asked for."""
+def test_a_history_has_schedules_and_slots() -> None:
+    """The history of a scheduled spec has its schedules, its missed slots with the reason, and backfills."""
     of: dict[str, Any] = {"at": at(), "name": "orders"}
     events: list[e.Event] = [
         scheduled(stopped="suspended"),

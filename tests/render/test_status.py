@@ -1,4 +1,4 @@
-"""How each spec stands."""
+"""Rendering of the status of specs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ AT = "2026-11-22T01:00:02.000Z"
 
 
 def unclear() -> e.Unclear:
-    """A send whose answer did not come."""
+    """A send without an answer."""
     name = "orders-daily"
     return e.Unclear(at=AT, name=name, token=token(name), send=1, code="ReadTimeoutError", message="no reply")
 
 
 def rejected(name: str = "orders-daily") -> e.Rejected:
-    """A send that AWS said no to."""
+    """A send that AWS rejected."""
     return e.Rejected(
         at=AT, name=name, token=token(name), send=1, code="ValidationException", message="password=hunter2"
     )
 
 
 def unsent(name: str = "orders-daily") -> e.Unsent:
-    """A send that never arrived."""
+    """A send that never reached AWS."""
     return e.Unsent(at=AT, name=name, token=token(name), send=1, code="EndpointConnectionError", message="no route")
 
 
@@ -41,7 +41,7 @@ def conflicted(name: str = "orders-daily") -> e.Conflicted:
 
 
 def superseded(name: str = "orders-daily") -> e.Superseded:
-    """A submission that is known to be absent and is not asked for any more."""
+    """A submission that is proven absent and no longer wanted."""
     return e.Superseded(at=AT, name=name, token=token(name))
 
 
@@ -73,12 +73,12 @@ def row(*events: e.Event, **fields: Any) -> StatusRow:
     ],
 )
 def test_states_in_one_word(events, state):
-    """The documented words, from the newest submission and the time of the plan."""
+    """The state follows from the newest submission and the time of the plan."""
     assert row(*events).state == state
 
 
-def test_a_row_tells_the_newest_submission():
-    """Run, token, digest and times are those of the newest submission, not of what is planned."""
+def test_a_row_is_about_the_newest_submission():
+    """Run, token, digest and times are those of the newest submission, not of the planned one."""
     actual = row(intended(), submitted(), observed(), generation=7, client_token="r1-planned")
     assert (actual.generation, actual.attempt, actual.run_id, actual.client_token) == (1, 1, "00f7run1", token())
     assert (actual.submitted_at, actual.finished_at) == (AT, "2026-11-22T01:29:30.000Z")
@@ -87,7 +87,7 @@ def test_a_row_tells_the_newest_submission():
 
 
 def test_a_spec_that_never_ran_has_no_run():
-    """Without a submission there is no generation, token or time, only what the spec asks for."""
+    """Without a submission there is no generation, token or time, only the digest of the spec."""
     actual = row(action=ActionType.SUBMIT, reason=Reason.NEW)
     assert (actual.generation, actual.attempt, actual.run_id, actual.client_token) == (None, None, None, None)
     assert actual.digest is not None
@@ -98,32 +98,32 @@ def test_a_spec_that_never_ran_has_no_run():
 @pytest.mark.parametrize(
     ("event", "words"), [(rejected(), "rejected: ValidationException"), (unsent(), "unsent: Endpoint")]
 )
-def test_what_has_no_run_says_why(event, words):
-    """`none` after a refusal or a failed send is explained, whatever the plan is about."""
+def test_a_spec_without_a_run_gives_the_reason(event, words):
+    """The reason of `none` after a rejection or a failed send is shown, whatever the plan is about."""
     assert words in row(intended(), event, action=ActionType.WAIT, reason=Reason.SUSPENDED).reason
-    said = row(
+    explained = row(
         intended(), event, action=ActionType.HOLD, reason=Reason.REJECTED, message=f"AWS: {event.code}: {event.message}"
     )
-    assert said.reason.count(event.code) == 1
+    assert explained.reason.count(event.code) == 1
 
 
-def test_a_row_is_about_what_the_plan_is_about():
-    """Back to the content that ran, after another that never did: the run that counts is told."""
+def test_a_row_is_about_the_submission_of_the_plan():
+    """After a return to content that ran, from content that never ran, the row is about the run that counts."""
     actual = row(
         intended(), submitted(), intended(number=2), e.Superseded(at=AT, name="orders-daily", token=token(number=2))
     )
     assert (actual.generation, actual.state, actual.in_sync, actual.reason) == (1, "submitted", True, "in-sync")
 
 
-def test_a_superseded_submission_says_so():
-    """`none` of a submission that was given up is explained."""
+def test_a_superseded_submission_is_named():
+    """The reason of `none` for a superseded submission is shown."""
     assert (
         row(intended(), superseded(), action=ActionType.WAIT, reason=Reason.SUSPENDED).reason == "suspended; superseded"
     )
 
 
 def test_a_name_with_several_actions_has_one_row():
-    """Two unresolved submissions of one spec: one row, not in sync, both reasons."""
+    """Two unresolved submissions of one spec make one row, not in sync, with both reasons."""
     held = action(action=ActionType.HOLD, reason=Reason.UNKNOWN)
     waiting = action(action=ActionType.WAIT, reason=Reason.SETTLING, client_token=token(number=2))
     (actual,) = rows(plan(held, waiting), recorded(intended(), intended(number=2)))
@@ -131,12 +131,12 @@ def test_a_name_with_several_actions_has_one_row():
 
 
 def test_retired_names_come_last():
-    """What git no longer asks for is below what it asks for."""
+    """Specs that left git are below the others."""
     assert [each.name for each in rows(every_kind_of_action(), recorded())][-2:] == ["vanished", "old"]
 
 
 def test_the_table_reads_well():
-    """Every state as people see it, with masked reasons."""
+    """The table with every state is pinned, with masked reasons."""
     history = recorded(
         intended(), submitted(), observed(), intended("busy", 2), submitted("busy", 2), observed("busy", 2, "running"),
         intended("failed"), rejected("failed"), intended("settling"), intended("old"), submitted("old"),
@@ -153,8 +153,8 @@ def test_colour_adds_nothing_but_colour():
     assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == status_text(table, parse_time(NOW))
 
 
-def test_an_empty_project_is_said():
-    """A table without rows would say nothing."""
+def test_an_empty_project_has_a_message():
+    """Without rows there is a sentence instead of a table."""
     assert status_text((), parse_time(NOW)) == "No specs, and nothing recorded."
 
 
@@ -162,5 +162,5 @@ def test_an_empty_project_is_said():
     ("seconds", "text"), [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (90000, "1d")]
 )
 def test_ages(seconds, text):
-    """The largest whole unit, never negative: clocks differ."""
+    """An age has the largest whole unit and is never negative, since clocks differ."""
     assert age_text(seconds) == text

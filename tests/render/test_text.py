@@ -1,4 +1,4 @@
-"""Columns that line up, and fit a terminal."""
+"""Columns that are aligned and fit the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.render.samples import NOW, every_kind_of_action, recorded
 ROWS = [("name", "what"), ("[bold]orders[/bold]", "a :smile: sentence of many words that is wider than the terminal")]
 
 
-def test_columns_line_up_without_a_terminal():
+def test_columns_are_aligned_without_a_terminal():
     """Each row is one line, however long it is, without spaces at its end."""
     assert columns([("a", "b", ""), ("longer", "c", "d")]) == ["a       b", "longer  c  d"]
     assert columns(ROWS)[1] == "  ".join(ROWS[1])
@@ -44,7 +44,7 @@ def test_names_fold_too_on_a_very_narrow_terminal():
 
 
 def test_folded_columns_keep_their_colours(monkeypatch):
-    """The caller has decided on colours: the environment has no second say."""
+    """The caller decides on colours, so variables such as NO_COLOR have no effect here."""
     for name, value in (("NO_COLOR", "1"), ("COLUMNS", "10"), ("TERM", "dumb")):
         monkeypatch.setenv(name, value)
     painted = columns([[Style(color=True).paint(cell, "red") for cell in row] for row in ROWS], 40)
@@ -63,7 +63,7 @@ def test_a_status_fits_the_terminal():
 
 
 def test_rich_is_only_loaded_to_fold():
-    """A pipe, and a table that fits, do without it: it takes a third of a second."""
+    """Output to a pipe, or that fits the terminal, does not import rich, which takes a third of a second."""
     program = (
         "import sys\nfrom reconciler.render.text import columns\ncolumns([('a', 'b')])\ncolumns([('a', 'b')], 80)\n"
     )
