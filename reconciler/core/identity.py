@@ -40,10 +40,10 @@ def digest(kind: str, revision: int, request: JSON) -> str:
 class Place:
     """Where runs go: the part of every identity that a project and its target give."""
 
-    project: str
-    target: str
-    account: str
-    region: str
+    project: Text
+    target: Text
+    account: Text
+    region: Text
 
     def owner(self, name: str) -> str:
         """The value of the ``reconciler:spec`` tag: ``PROJECT/TARGET/NAME``."""

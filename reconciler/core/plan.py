@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
+from reconciler.core.event_fields import Flag, Number, Request, Text, TextMapping, Texts
 from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import LimitExceeded
@@ -25,11 +26,11 @@ class Change:
     tell, such as the argument after ``--password``; what tells by itself is found when printing.
     """
 
-    path: str
+    path: Text
     op: Op
     before: Any
     after: Any
-    sensitive: bool = False
+    sensitive: Flag = False
 
 
 class ActionType(StrEnum):
@@ -87,11 +88,11 @@ class MissedSlots:
     meant. `count` is their number, `None` where there are too many to count.
     """
 
-    first: str
-    last: str
-    count: int | None
-    slots: tuple[str, ...] | None
-    reason: str
+    first: Text
+    last: Text
+    count: Number | None
+    slots: Texts | None
+    reason: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,30 +113,30 @@ class Action:
     other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next.
     """
 
-    name: str
-    kind: str
+    name: Text
+    kind: Text
     action: ActionType
     reason: Reason
     key: SubmissionKey | None = None
     content: Content = NO_CONTENT
-    client_token: str | None = None
-    ledger_head: int = 0
-    run_id: str | None = None
-    replaces: str | None = None
+    client_token: Text | None = None
+    ledger_head: Number = 0
+    run_id: Text | None = None
+    replaces: Text | None = None
     changes: tuple[Change, ...] = ()
-    message: str = ""
-    compared_with: int | None = None
-    send: int = 1
-    overdue: bool = False
+    message: Text = ""
+    compared_with: Number | None = None
+    send: Number = 1
+    overdue: Flag = False
     suggested: SuggestedCommands | None = None
-    template: JSON | None = None
-    time_zone: str = "UTC"
-    run_ids: Mapping[str, str] = field(default_factory=dict)
-    backoff_limit: int = 0
+    template: Request | None = None
+    time_zone: Text = "UTC"
+    run_ids: TextMapping = field(default_factory=dict)
+    backoff_limit: Number = 0
     missed: tuple[MissedSlots, ...] = ()
-    handled_until: str | None = None
-    beside: bool = False
-    next_slot: str | None = None
+    handled_until: Text | None = None
+    beside: Flag = False
+    next_slot: Text | None = None
 
     @property
     def generation(self) -> int | None:
@@ -183,14 +184,14 @@ class Plan:
     """
 
     place: Place
-    created_at: str
-    ledger_position: int
+    created_at: Text
+    ledger_position: Number
     actions: tuple[Action, ...]
-    commit: str | None = None
-    warnings: tuple[str, ...] = ()
-    uncommitted: bool = False
+    commit: Text | None = None
+    warnings: Texts = ()
+    uncommitted: Flag = False
     schedule_changes: tuple[ScheduleChange, ...] = ()
-    overdue: bool = False
+    overdue: Flag = False
 
     def summary(self) -> dict[str, int]:
         """How many actions there are of each type; every type appears."""
@@ -292,8 +293,8 @@ def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> A
 class ScheduleChange:
     """A schedule that is in force from the next apply on; with `stopped` one that stands still from then on."""
 
-    name: str
-    kind: str
-    schedule: str
-    time_zone: str
-    stopped: str | None = None
+    name: Text
+    kind: Text
+    schedule: Text
+    time_zone: Text
+    stopped: Text | None = None

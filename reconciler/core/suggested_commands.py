@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shlex import join
 
 from reconciler.core.absence import settles_at
+from reconciler.core.event_fields import Text, Texts
 from reconciler.core.state import Recorded
 from reconciler.core.submission import Phase, Submission
 from reconciler.core.times import parse_time, seconds_text
@@ -23,9 +24,9 @@ class SuggestedCommands:
     before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, `None` of anything else.
     """
 
-    commands: tuple[str, ...]
-    since: str | None = None
-    settles_at: str | None = None
+    commands: Texts
+    since: Text | None = None
+    settles_at: Text | None = None
 
 
 def suggested_commands(

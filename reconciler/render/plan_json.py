@@ -1,16 +1,20 @@
-"""The plan, its results and the status as JSON: for machines, and whole."""
+"""Renders plans, results and statuses as JSON, complete and unmasked, and reads plans back.
+
+The JSON of an action is flat, while `Action` has a key and a content: `_nested` puts these together when reading.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from reconciler import __version__
-from reconciler.core.identity import Content, Place, Source, SubmissionKey
-from reconciler.core.plan import Action, ActionResult, ActionType, Change, MissedSlots, Op, Plan, Reason, ScheduleChange
+from reconciler.core.plan import Action, ActionResult, Change, Plan
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
@@ -19,13 +23,17 @@ from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
 if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
 
-__all__ = ["change_json", "dumps", "plan_from_json", "plan_json", "result_json", "status_json"]
+FORMAT_VERSION = "1.0"
+"""Additions raise the minor number, changes of existing keys the major one."""
+
+MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
 
 
 def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    r"""`value` as indented JSON without a line end. Every character that is not plainly visible is a ``\u`` escape, so
-    that the text is safe on a terminal and can be encoded as UTF-8 whatever is in it, and nothing in it is a command to
-    a CI runner; read back it is the same value.
+    r"""`value` as indented JSON without a line end.
+
+    Every character that is not visible is a ``\u`` escape, so the text is safe on a terminal and can always be encoded
+    as UTF-8. It contains no commands for CI runners. Parsed, it is the same value.
     """
     text = without_hash_commands(json.dumps(value, indent=2, ensure_ascii=False))
     if text.replace("\n", "").isprintable() and BLANK_LETTERS.isdisjoint(text):
@@ -39,7 +47,7 @@ def _escaped(char: str) -> str:
 
 
 def plan_json(plan: Plan) -> JSON:
-    """The JSON form of a plan, keys in the documented order (docs/plan-format.md). Nothing is masked."""
+    """The JSON form of a plan, with keys in the documented order (docs/plan-format.md)."""
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": __version__,
@@ -49,14 +57,14 @@ def plan_json(plan: Plan) -> JSON:
         "commit": plan.commit,
         **({"uncommitted": True} if plan.uncommitted else {}),
         "warnings": list(plan.warnings),
-        "schedules": [asdict(begin) for begin in plan.schedule_changes],
+        "schedules": [asdict(change) for change in plan.schedule_changes],
         "actions": [_action_json(action) for action in plan.actions],
         "summary": plan.summary(),
     }
 
 
 def _action_json(action: Action) -> JSON:
-    source = action.source
+    content = action.content
     return {
         "name": action.name,
         "kind": action.kind,
@@ -70,35 +78,25 @@ def _action_json(action: Action) -> JSON:
         "ledger_head": action.ledger_head,
         "run_id": action.run_id,
         "replaces": action.replaces,
-        "source": {"path": source.path, "line": source.line} if source else None,
+        "source": asdict(content.source) if content.source else None,
         "changes": [change_json(change) for change in action.changes],
-        "request": action.request,
+        "request": content.request,
         "message": action.message,
         "compared_with": action.compared_with,
         "send": action.send,
-        "revision": action.content.revision,
-        "deletion_policy": action.content.deletion_policy,
-        "streaming": action.content.streaming,
-        "locate": dict(action.content.location),
-        **({"remedy": remedy_json(action.suggested)} if action.suggested else {}),
+        "revision": content.revision,
+        "deletion_policy": content.deletion_policy,
+        "streaming": content.streaming,
+        "locate": dict(content.location),
+        **({"remedy": _suggested_json(action.suggested)} if action.suggested else {}),
         "next_slot": action.next_slot,
-        "missed": [_missed_json(missed) for missed in action.missed],
+        "missed": [{**asdict(m), "slots": None if m.slots is None else list(m.slots)} for m in action.missed],
         **_scheduling(action),
     }
 
 
-def _missed_json(missed: MissedSlots) -> JSON:
-    return {
-        "first": missed.first,
-        "last": missed.last,
-        "count": missed.count,
-        "slots": None if missed.slots is None else list(missed.slots),
-        "reason": missed.reason,
-    }
-
-
 def _scheduling(action: Action) -> JSON:
-    """What only submissions of scheduled and dependent specs have; absent where it is the default."""
+    """The fields that only submissions of scheduled and dependent specs have; left out if they have their default."""
     return {
         **({"template": action.template, "time_zone": action.time_zone} if action.template is not None else {}),
         **({"run_ids": dict(action.run_ids)} if action.run_ids else {}),
@@ -109,20 +107,19 @@ def _scheduling(action: Action) -> JSON:
     }
 
 
-def remedy_json(remedy: SuggestedCommands) -> JSON:
-    """What a person can do: ``{"since", "settles_at", "commands"}``."""
-    return {"since": remedy.since, "settles_at": remedy.settles_at, "commands": list(remedy.commands)}
+def _suggested_json(suggested: SuggestedCommands) -> JSON:
+    return {"since": suggested.since, "settles_at": suggested.settles_at, "commands": list(suggested.commands)}
 
 
 def change_json(change: Change) -> JSON:
-    """The JSON form of one change; `sensitive` is there only where it is true, which is almost never."""
+    """The JSON form of one change; `sensitive` is left out unless it is true."""
     form = {"path": change.path, "op": change.op, "before": change.before, "after": change.after}
     return {**form, "sensitive": True} if change.sensitive else form
 
 
 def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
-    """The JSON form of a plan that was carried out: as `plan_json`, with ``outcome`` and ``error`` on each action, and
-    ``run_id`` as it is now. `results` are in the order of the plan's actions.
+    """The JSON form of an applied plan: `plan_json` with ``outcome``, ``error`` and the current ``run_id`` on each
+    action. `results` are in the order of the plan's actions.
     """
     form = plan_json(plan)
     for action, result in zip(form["actions"], results, strict=True):
@@ -133,208 +130,116 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
 
 
 def status_json(rows: Sequence[StatusRow]) -> JSON:
-    """``{"specs": […]}``, one object for each row, in their order; ``remedy`` only where there is one."""
+    """``{"specs": […]}``, one object for each row, in their order; ``remedy`` only if there is one."""
     forms = [asdict(row) for row in rows]
     return {"specs": [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]}
 
 
-FORMAT_VERSION = "1.0"
-"""Additions raise the minor number; a change of what is there raises the major one."""
+PLACE_KEYS = ("project", "target", "account", "region")
+PLAN_KEYS = ("created_at", "ledger_position", "actions", "commit", "warnings")
+ACTION_KEYS = (
+    "name", "kind", "action", "reason", "generation", "slot", "attempt", "digest", "client_token", "ledger_head",
+    "run_id", "replaces", "source", "changes", "request", "message", "compared_with", "send", "revision",
+    "deletion_policy", "streaming", "locate",
+)  # fmt: skip
+"""The keys of every action. Although most have a default in memory, a plan file without them was edited."""
 
-MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
-T = TypeVar("T")
-E = TypeVar("E", bound=Enum)
+CONTENT_KEYS = ("revision", "request", "deletion_policy", "streaming", "source")
+FILE_NAMES = {
+    "schedule_changes": "schedules", "location": "locate", "suggested": "remedy", "handled_until": "settled_slots",
+}  # fmt: skip
+"""Names in a plan file that differ from those in memory."""
+
+FIELDS = tuple(field.name for field in fields(Action))
+
+EXPECTED = {
+    "string_type": "a string", "int_type": "a whole number", "bool_type": "true or false", "tuple_type": "a list",
+    "dict_type": "an object", "mapping_type": "an object", "dataclass_type": "an object",
+}  # fmt: skip
+"""What a value must be, by the type of pydantic's error."""
+
+
+@cache
+def _plans() -> TypeAdapter[Plan]:
+    return TypeAdapter(Plan)
 
 
 def plan_from_json(data: object) -> Plan:
-    """The plan that `plan_json` wrote. Unknown keys are passed over: a newer minor version may add some.
+    """The plan that `plan_json` wrote. Unknown keys are ignored: a newer minor version may add some.
 
-    Raises `PlanFileError`, with one sentence that names the place, for another major version, a missing key, a value of
-    another type, and a summary that its actions do not add up to.
+    Raises `PlanFileError`, with one sentence that names the location, for another major version, a missing key, a value
+    of another type, and a summary that does not match the actions.
     """
     if not isinstance(data, dict):
         raise PlanFileError("the plan file is not a JSON object: it was not written by `reconciler plan --out`")
-    fields = _Fields(data, "the plan file")
-    version = fields.text("format_version")
+    _check_version(data)
+    _require(data, (*PLACE_KEYS, *PLAN_KEYS, "summary"))
+    form = {key: data[key] for key in (*PLAN_KEYS, "uncommitted") if key in data}
+    form["place"] = {key: data[key] for key in PLACE_KEYS}
+    form["schedule_changes"] = data.get("schedules", [])
+    if isinstance(data["actions"], list):
+        form["actions"] = [_nested(action, index) for index, action in enumerate(data["actions"])]
+    try:
+        plan = _plans().validate_python(form)
+    except ValidationError as error:
+        raise PlanFileError(_problem(error)) from None
+    if data["summary"] != plan.summary():
+        raise PlanFileError("the plan file's summary does not match its actions: the file was edited, or is truncated")
+    return plan
+
+
+def _check_version(data: JSON) -> None:
+    _require(data, ("format_version",))
+    version = data["format_version"]
+    if not isinstance(version, str):
+        raise PlanFileError("the plan file: format_version must be a string")
     if version.split(".", maxsplit=1)[0] != MAJOR:
         raise PlanFileError(
             f"the plan file has format_version {version}, this version reads {MAJOR}.x: plan again with this version"
         )
-    plan = Plan(
-        place=Place(*(fields.text(key) for key in ("project", "target", "account", "region"))),
-        created_at=fields.text("created_at"),
-        ledger_position=fields.whole("ledger_position"),
-        actions=fields.each("actions", _action),
-        commit=fields.maybe("commit", fields.text),
-        warnings=fields.texts("warnings"),
-        uncommitted=data.get("uncommitted") is True,
-        schedule_changes=fields.each("schedules", _begin) if fields.has("schedules") else (),
-    )
-    if fields.mapping("summary") != plan.summary():
-        raise PlanFileError("the plan file's summary does not count its actions: it was changed by hand, or cut")
-    return plan
 
 
-def _action(fields: _Fields) -> Action:
-    return Action(
-        name=fields.text("name"),
-        kind=fields.text("kind"),
-        action=fields.member("action", ActionType),
-        reason=fields.member("reason", Reason),
-        key=_key(fields),
-        content=_content(fields),
-        client_token=fields.maybe("client_token", fields.text),
-        ledger_head=fields.whole("ledger_head"),
-        run_id=fields.maybe("run_id", fields.text),
-        replaces=fields.maybe("replaces", fields.text),
-        changes=fields.each("changes", _change),
-        message=fields.text("message"),
-        compared_with=fields.maybe("compared_with", fields.whole),
-        send=fields.whole("send"),
-        suggested=fields.one("remedy", _remedy) if fields.has("remedy") else None,
-        overdue=fields.given("overdue", fields.flag, False),
-        template=fields.given("template", fields.mapping, None),
-        time_zone=fields.given("time_zone", fields.text, "UTC"),
-        run_ids=fields.given("run_ids", fields.text_mapping, {}),
-        backoff_limit=fields.given("backoff_limit", fields.whole, 0),
-        missed=fields.given("missed", lambda key: fields.each(key, _missed), ()),
-        handled_until=fields.given("settled_slots", fields.text, None),
-        beside=fields.given("beside", fields.flag, False),
-        next_slot=fields.given("next_slot", lambda key: fields.maybe(key, fields.text), None),
-    )
+def _require(form: JSON, keys: Iterable[str], *location: str | int) -> None:
+    for key in keys:
+        if key not in form:
+            raise PlanFileError(_missing((*location, key)))
 
 
-def _key(fields: _Fields) -> SubmissionKey | None:
-    generation, slot = fields.maybe("generation", fields.whole), fields.maybe("slot", fields.text)
-    attempt = fields.whole("attempt")
-    if generation is not None and slot is not None:
-        raise fields.wrong("slot", "null where there is a generation")
-    return (
-        None if generation is None and slot is None else SubmissionKey(fields.text("name"), generation, slot, attempt)
-    )
+def _nested(form: object, index: int) -> object:
+    """The JSON form of an action, with the fields of its key and its content put together."""
+    if not isinstance(form, dict):
+        return form
+    _require(form, ACTION_KEYS, "actions", index)
+    key = {name: form[name] for name in ("name", "generation", "slot", "attempt")}
+    content = {name: form[name] for name in CONTENT_KEYS} | {"location": form["locate"]}
+    if form["digest"] is not None:
+        content["digest"] = form["digest"]
+    has_key = form["generation"] is not None or form["slot"] is not None
+    flat = {name: form[FILE_NAMES.get(name, name)] for name in FIELDS if FILE_NAMES.get(name, name) in form}
+    return {**flat, "key": key if has_key else None, "content": content}
 
 
-def _content(fields: _Fields) -> Content:
-    return Content(
-        digest=fields.maybe("digest", fields.text) or "",
-        revision=fields.whole("revision"),
-        request=fields.maybe("request", fields.mapping),
-        location=fields.text_mapping("locate"),
-        deletion_policy=fields.text("deletion_policy"),
-        streaming=fields.of("streaming", bool, "true or false"),
-        source=fields.maybe("source", lambda key: fields.one(key, _source)),
-    )
+def _problem(error: ValidationError) -> str:
+    """The first problem of a plan file: its location and what is expected, without the value, which may be a secret."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    parts = first["loc"]
+    location = [FILE_NAMES.get(str(part), part) for part in parts if part not in {"place", "key", "content"}]
+    if first["type"] == "missing":
+        return _missing(location)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return f"{_location(location)}: {message}"
+    expected = EXPECTED.get(first["type"], message.removeprefix("Input should be "))
+    *outer, last = location
+    value = _location(location) if isinstance(last, int) else f"{_location(outer)}: {last}"
+    return f"{value} must be {expected}"
 
 
-def _missed(fields: _Fields) -> MissedSlots:
-    return MissedSlots(
-        first=fields.text("first"),
-        last=fields.text("last"),
-        count=fields.maybe("count", fields.whole),
-        slots=fields.maybe("slots", fields.texts),
-        reason=fields.text("reason"),
-    )
+def _missing(location: Sequence[str | int]) -> str:
+    *outer, key = location
+    return f"{_location(outer)} lacks {key}: it was not written by `reconciler plan --out`, or is truncated"
 
 
-def _begin(fields: _Fields) -> ScheduleChange:
-    return ScheduleChange(
-        name=fields.text("name"),
-        kind=fields.text("kind"),
-        schedule=fields.text("schedule"),
-        time_zone=fields.text("time_zone"),
-        stopped=fields.maybe("stopped", fields.text),
-    )
-
-
-def _remedy(fields: _Fields) -> SuggestedCommands:
-    since, settles_at = fields.maybe("since", fields.text), fields.maybe("settles_at", fields.text)
-    return SuggestedCommands(fields.texts("commands"), since, settles_at)
-
-
-def _source(fields: _Fields) -> Source:
-    return Source(fields.text("path"), fields.whole("line"))
-
-
-def _change(fields: _Fields) -> Change:
-    op = fields.text("op")
-    if op not in get_args(Op):
-        raise fields.wrong("op", f"one of {', '.join(get_args(Op))}")
-    return Change(
-        path=fields.text("path"),
-        op=op,  # type: ignore[arg-type]  # checked above
-        before=fields.value("before"),
-        after=fields.value("after"),
-        sensitive=fields.of("sensitive", bool, "true or false") if fields.has("sensitive") else False,
-    )
-
-
-class _Fields:
-    """One JSON object of the file: each access checks that the key is there and its value of the right type."""
-
-    def __init__(self, data: Mapping[str, Any], place: str) -> None:
-        self.data, self.place = data, place
-
-    def wrong(self, key: str, expected: str) -> PlanFileError:
-        return PlanFileError(f"{self.place}: {key} must be {expected}")
-
-    def has(self, key: str) -> bool:
-        return key in self.data
-
-    def value(self, key: str) -> Any:  # noqa: ANN401 - any JSON value
-        if key not in self.data:
-            raise PlanFileError(f"{self.place} lacks {key}: it was not written by `reconciler plan --out`, or was cut")
-        return self.data[key]
-
-    def of(self, key: str, wanted: type[T], expected: str) -> T:
-        value = self.value(key)
-        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            raise self.wrong(key, expected)
-        return value
-
-    def text(self, key: str) -> str:
-        return self.of(key, str, "a string")
-
-    def whole(self, key: str) -> int:
-        return self.of(key, int, "a whole number")
-
-    def flag(self, key: str) -> bool:
-        return self.of(key, bool, "true or false")
-
-    def given(self, key: str, read: Callable[[str], T], absent: T) -> T:
-        """A field that a plan holds only where it says something."""
-        return read(key) if self.has(key) else absent
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        return self.of(key, dict, "an object")
-
-    def member(self, key: str, wanted: type[E]) -> E:
-        text = self.text(key)
-        try:
-            return wanted(text)
-        except ValueError:
-            raise self.wrong(key, f"an action or reason that this version knows, not {text!r}") from None
-
-    def maybe(self, key: str, read: Callable[[str], T]) -> T | None:
-        return None if self.value(key) is None else read(key)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        entries: list[Any] = self.of(key, list, "a list")
-        if not all(isinstance(entry, str) for entry in entries):
-            raise self.wrong(key, "a list of strings")
-        return tuple(entries)
-
-    def text_mapping(self, key: str) -> dict[str, str]:
-        mapping = self.mapping(key)
-        if not all(isinstance(entry, str) for entry in mapping.values()):
-            raise self.wrong(key, "an object of strings")
-        return mapping
-
-    def one(self, key: str, build: Callable[[_Fields], T]) -> T:
-        return build(_Fields(self.mapping(key), f"{self.place}, {key}"))
-
-    def each(self, key: str, build: Callable[[_Fields], T]) -> tuple[T, ...]:
-        entries: list[Any] = self.of(key, list, "a list")
-        for entry in entries:
-            if not isinstance(entry, dict):
-                raise self.wrong(key, "a list of objects")
-        return tuple(build(_Fields(entry, f"{self.place}, {key}[{i}]")) for i, entry in enumerate(entries))
+def _location(parts: Iterable[str | int]) -> str:
+    """``the plan file, actions[0], changes[1]``."""
+    return "the plan file" + "".join(f"[{part}]" if isinstance(part, int) else f", {part}" for part in parts)
