@@ -9,7 +9,7 @@ import click
 from reconciler.cli.decisions import decision_options
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR
 from reconciler.cli.options import parse_moment, takes_options
-from reconciler.cli.output import coloured, confirm, out, out_json
+from reconciler.cli.output import coloured, confirm, out, out_json, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def fsck(
     with opened(options) as session:
         inspection = inspect(session, None if since is None else time_text(since))
         if not as_json:
-            out(_findings_text(inspection, color=coloured()))
+            out(_findings_text(inspection, color=coloured(), width=terminal_width()))
         rebuilt = inspection.rebuilt() if adopt else []
         if rebuilt:
             if not as_json:
@@ -66,12 +66,12 @@ def fsck(
         return _exit_code(left)
 
 
-def _findings_text(inspection: Inspection, color: bool = False) -> str:
+def _findings_text(inspection: Inspection, color: bool = False, width: int | None = None) -> str:
     from reconciler.render.findings import fsck_text
 
     session, recorded = inspection.session, inspection.recorded
     ledger = f"ledger {session.ledger.address}: {recorded.position} positions, {len(recorded.by_token)} submissions"
-    return fsck_text(session.place, ledger, inspection.inventory.places, inspection.findings, color=color)
+    return fsck_text(session.place, ledger, inspection.inventory.places, inspection.findings, color=color, width=width)
 
 
 def _rebuilt_text(rebuilt: Sequence[RebuiltSubmission]) -> str:

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.exit_codes import DONE
 from reconciler.cli.options import format_option, ledger_options, place_options, selection_options, takes_options
-from reconciler.cli.output import coloured, out, out_json
+from reconciler.cli.output import coloured, out, out_json, terminal_width
 
 if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
@@ -37,7 +37,7 @@ def history(options: CommandOptions, name: str, output_format: str) -> int:
     if output_format == "json":
         out_json(history_json(events))
     else:
-        out(history_text(events, color=coloured()))
+        out(history_text(events, color=coloured(), width=terminal_width()))
     return DONE
 
 

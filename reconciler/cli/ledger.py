@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.exit_codes import DONE, ERROR
 from reconciler.cli.options import format_option, ledger_options, place_options, takes_options
-from reconciler.cli.output import coloured, echo_error, out, out_json
+from reconciler.cli.output import coloured, echo_error, out, out_json, terminal_width
 from reconciler.cli.program import LazyGroup
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from reconciler.core.identity import Place
     from reconciler.ledger.prepare import Policy
     from reconciler.ledger.verify import Report
-    from reconciler.model.base import JSON
 
 COMMANDS = {
     "init": ("ledger:init", "Prepare the store, and list the policies to add."),
@@ -33,9 +32,6 @@ COMMANDS = {
 
 INIT_MARKS = {"OK": "OK", "WARN": "ADVICE", "FAIL": "NG"}
 """How `ledger init` prints a severity."""
-
-RESULTS = {"OK": "OK", "WARN": "SKIP", "FAIL": "NG"}
-"""How `ledger verify` prints a severity, in text and in JSON."""
 
 PROGRESS_EVERY = 1000
 """Positions from one line of progress to the next."""
@@ -123,52 +119,19 @@ def verify(options: CommandOptions, output_format: str, new_snapshot: bool) -> i
 
     report = verify_ledger(choose_target(options), renew=new_snapshot)
     if output_format == "json":
-        out_json(report_json(report))
+        from reconciler.render.findings import verify_json
+
+        out_json(verify_json(report.address, report.positions, report.events, report.head, report.findings))
     else:
-        out(report_text(report, color=coloured()))
+        out(_report_text(report))
     return ERROR if report.wrong() else DONE
 
 
-def report_text(report: Report, color: bool = False) -> str:
-    """Returns one line for each finding, ``[OK]``, ``[NG]`` or ``[SKIP]``, with what to do below it, and a summary."""
-    from reconciler.render.text import GREEN, RED, YELLOW, Style, lines_text, plain
+def _report_text(report: Report) -> str:
+    from reconciler.render.findings import verify_text
 
-    style = Style(color)
-    paints = {"OK": GREEN, "FAIL": RED, "WARN": YELLOW}
-    lines = []
-    for finding in report.findings:
-        mark = style.paint(f"[{RESULTS[finding.severity]}]", paints[finding.severity])
-        lines.append(f"{mark} {finding.check}: {plain(_message(finding))}")
-        lines += [f"     {plain(finding.advice)}"] if finding.advice else []
-    checks = len({finding.check for finding in report.findings})
-    end = f"{len(report.wrong())} of {checks} checks failed." if report.wrong() else "nothing is wrong."
-    counts = f"{report.positions} positions, {report.events} events"
-    return lines_text([*lines, "", plain(f"{report.address}: {counts}, {end}")])
-
-
-def _message(finding: Finding) -> str:
-    return finding.message if finding.position is None else f"position {finding.position}: {finding.message}"
-
-
-def report_json(report: Report) -> JSON:
-    """Returns ``{"ledger", "ok", "positions", "events", "head", "checks": [{"check", "result", "position", …}]}``."""
-    return {
-        "ledger": report.address,
-        "ok": not report.wrong(),
-        "positions": report.positions,
-        "events": report.events,
-        "head": report.head,
-        "checks": [
-            {
-                "check": str(finding.check),
-                "result": RESULTS[finding.severity],
-                "position": finding.position,
-                "message": finding.message,
-                "advice": finding.advice,
-            }
-            for finding in report.findings
-        ],
-    }
+    counts = report.positions, report.events
+    return verify_text(report.address, *counts, report.findings, color=coloured(), width=terminal_width())
 
 
 @click.command("copy")
@@ -215,7 +178,7 @@ def copy(
     out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
     if copied.renamed_from is not None:
         out(plain(f"It was {_place_text(copied.renamed_from)}, and is {_place_text(chosen.place)}."))
-    out(report_text(report, color=coloured()))
+    out(_report_text(report))
     if report.wrong():
         return ERROR
     if destination != chosen.ledger_address:

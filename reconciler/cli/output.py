@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
@@ -53,6 +54,11 @@ def coloured(stream: TextIO | None = None) -> bool:
     """Whether to colour `stream`, by default standard output: only a terminal that can, and without NO_COLOR."""
     stream = stream or sys.stdout
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal_width() -> int | None:
+    """The characters in a line of standard output, `None` if it is not a terminal: then lines are never folded."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def out(text: str) -> None:

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.exit_codes import DONE, status_exit_code
 from reconciler.cli.options import format_option, ledger_options, selection_options, takes_options
-from reconciler.cli.output import coloured, harmless, out, out_json
+from reconciler.cli.output import coloured, harmless, out, out_json, terminal_width
 from reconciler.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _table_text(plan: Plan, table: Sequence[StatusRow]) -> str:
     from reconciler.core.times import parse_time
     from reconciler.render.status import status_text
 
-    return status_text(table, parse_time(plan.created_at), color=coloured())
+    return status_text(table, parse_time(plan.created_at), color=coloured(), width=terminal_width())
 
 
 def _watch(options: CommandOptions, *, refresh: bool) -> int:

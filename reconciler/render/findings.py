@@ -1,4 +1,4 @@
-"""What `fsck` found, and what it recorded: as text and as JSON."""
+"""Renders the findings of `fsck` and `ledger verify`, and the runs that `fsck` records, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,70 +9,84 @@ from reconciler.core.findings import Finding, Severity, failures
 from reconciler.core.fsck import Check, ListedQueue, RebuiltSubmission
 from reconciler.core.identity import Place
 from reconciler.model.base import JSON
-from reconciler.render.text import Style, count, lines_text, place_line, plain, sentence
+from reconciler.render.text import Style, count, hanging, lines_text, place_line, plain, sentence
+
+MARKS = {Severity.OK: "OK", Severity.WARN: "SKIP", Severity.FAIL: "NG"}
+"""How a severity is printed, in text and in the JSON of `ledger verify`."""
+
+MARK_COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.FAIL: "red"}
+
+
+def _marked(severity: Severity, text: str, style: Style, width: int | None) -> list[str]:
+    return hanging(style.paint(f"[{MARKS[severity]}]", MARK_COLOURS[severity]), text, width)
 
 
 def fsck_text(
-    place: Place, ledger: str, places: Sequence[ListedQueue], found: Sequence[Finding], color: bool = False
+    place: Place,
+    ledger: str,
+    places: Sequence[ListedQueue],
+    findings: Sequence[Finding],
+    *,
+    color: bool = False,
+    width: int | None = None,
 ) -> str:
-    """One line for each place that was read, ``[OK]``, and for each finding, ``[NG]`` or ``[SKIP]`` by its severity,
-    with commands below it. `ledger` describes what was read. Without a line end."""
+    """One line for each queue or application that was read, ``[OK]``, and for each finding, ``[NG]`` or ``[SKIP]`` by
+    its severity, with commands below it. `ledger` describes the ledger that was read. Without a line end. `width` as
+    for `columns`."""
     style = Style(color)
-    good = style.paint("[OK]", "green")
-    marks = {Severity.FAIL: style.paint("[NG]", "red"), Severity.WARN: style.paint("[SKIP]", "yellow")}
-    lines = [place_line(place), "", f"{good} {plain(ledger)}"]
-    for listed in places:
-        if listed.error is None:
-            told = (
-                f"{listed.kind}, {listed.place}: {count(listed.runs, 'run')}, {listed.ours} of this project and target"
-            )
-            lines.append(f"{good} {plain(told)}")
-    for finding in found:
-        lines.append(f"{marks[finding.severity]} {sentence(finding.message)}")
+    read = [ledger, *(_listed(queue) for queue in places if queue.error is None)]
+    lines = [place_line(place), ""]
+    for text in read:
+        lines += _marked(Severity.OK, plain(text), style, width)
+    for finding in findings:
+        lines += _marked(finding.severity, sentence(finding.message), style, width)
         lines += [f"       {plain(command)}" for command in finding.commands]
-    if any(finding.check is Check.UNKNOWN_TOKEN for finding in found):
-        lines += ["", plain(f"To record what the ledger lacks: reconciler fsck --adopt -t {place.target}")]
-    failed = len(failures(found))
+    if any(finding.check is Check.UNKNOWN_TOKEN for finding in findings):
+        lines += ["", plain(f"To record the missing runs: reconciler fsck --adopt -t {place.target}")]
+    failed = len(failures(findings))
     lines += ["", style.bold(f"{count(failed, 'finding')}." if failed else "No findings.")]
     return lines_text(lines)
 
 
-def rebuilt_lines(made: Sequence[RebuiltSubmission]) -> list[str]:
-    """What is recorded of each run, in words."""
-    return [plain(f"{each.run.name}: run {each.run.run_id}, {each.run.state}, {_as(each)}") for each in made]
+def _listed(queue: ListedQueue) -> str:
+    return f"{queue.kind}, {queue.place}: {count(queue.runs, 'run')}, {queue.ours} of this project and target"
 
 
-def _as(numbered: RebuiltSubmission) -> str:
-    content = "what the spec asks for now" if numbered.known else "its content is not known"
-    return f"as {numbered.key.label}: {content}"
+def rebuilt_lines(rebuilt: Sequence[RebuiltSubmission]) -> list[str]:
+    """One line for each run that is recorded again."""
+    return [plain(f"{each.run.name}: run {each.run.run_id}, {each.run.state}, {_as(each)}") for each in rebuilt]
+
+
+def _as(rebuilt: RebuiltSubmission) -> str:
+    return f"as {rebuilt.key.label}: {'content of the current spec' if rebuilt.known else 'unknown content'}"
 
 
 def fsck_json(
     place: Place,
     position: int,
     places: Sequence[ListedQueue],
-    found: Sequence[Finding],
+    findings: Sequence[Finding],
     adopted: Sequence[RebuiltSubmission],
 ) -> JSON:
-    """One value: the places, the findings that are left, what was adopted. Nothing is masked."""
+    """The places, the remaining findings and the adopted runs. Nothing is masked."""
     return {
         **asdict(place),
         "ledger_position": position,
         "places": [asdict(listed) for listed in places],
-        "findings": [_finding_json(finding) for finding in found],
+        "findings": [_finding_json(finding) for finding in findings],
         "adopted": [
             {
-                "name": numbered.run.name,
-                "run_id": numbered.run.run_id,
-                "client_token": numbered.run.token,
-                "generation": numbered.key.generation,
-                "slot": numbered.key.slot,
-                "attempt": numbered.key.attempt,
-                "content_known": numbered.known,
+                "name": rebuilt.run.name,
+                "run_id": rebuilt.run.run_id,
+                "client_token": rebuilt.run.token,
+                "generation": rebuilt.key.generation,
+                "slot": rebuilt.key.slot,
+                "attempt": rebuilt.key.attempt,
+                "content_known": rebuilt.known,
             }
-            for numbered in adopted
+            for rebuilt in adopted
         ],
-        "ok": not failures(found),
+        "ok": not failures(findings),
     }
 
 
@@ -84,4 +98,48 @@ def _finding_json(finding: Finding) -> JSON:
         "run_id": finding.run_id,
         "token": finding.token,
         "commands": finding.commands,
+    }
+
+
+def verify_text(
+    ledger: str,
+    positions: int,
+    events: int,
+    findings: Sequence[Finding],
+    *,
+    color: bool = False,
+    width: int | None = None,
+) -> str:
+    """One line for each finding of `ledger verify`, ``[OK]``, ``[NG]`` or ``[SKIP]``, with advice below it, and a
+    summary. Without a line end. `width` as for `columns`."""
+    style = Style(color)
+    lines = []
+    for finding in findings:
+        position = "" if finding.position is None else f"position {finding.position}: "
+        text = f"{finding.check}: {plain(position + finding.message)}"
+        lines += _marked(finding.severity, text, style, width)
+        lines += [f"     {plain(finding.advice)}"] if finding.advice else []
+    checks, failed = ({finding.check for finding in group} for group in (findings, failures(findings)))
+    result = f"{len(failed)} of {len(checks)} checks failed." if failed else "nothing is wrong."
+    return lines_text([*lines, "", plain(f"{ledger}: {positions} positions, {events} events, {result}")])
+
+
+def verify_json(ledger: str, positions: int, events: int, head: str | None, findings: Sequence[Finding]) -> JSON:
+    """``{"ledger", "ok", "positions", "events", "head", "checks": [{"check", "result", "position", …}]}``."""
+    return {
+        "ledger": ledger,
+        "ok": not failures(findings),
+        "positions": positions,
+        "events": events,
+        "head": head,
+        "checks": [
+            {
+                "check": str(finding.check),
+                "result": MARKS[finding.severity],
+                "position": finding.position,
+                "message": finding.message,
+                "advice": finding.advice,
+            }
+            for finding in findings
+        ],
     }

@@ -1,14 +1,13 @@
-"""What the ledger tells of one spec, and of one submission."""
+"""Renders the events of one spec, and the explanation of one submission, as text and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from reconciler.core import events as e
 from reconciler.core.event_codec import encode
 from reconciler.core.fold import fold
-from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Change
 from reconciler.core.state import Recorded
 from reconciler.core.submission import Submission
@@ -17,152 +16,97 @@ from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
 from reconciler.render.plan_json import change_json
 from reconciler.render.plan_text import change_block
-from reconciler.render.text import Style, lines_text, plain, sentence, value_text
+from reconciler.render.text import Style, columns, lines_text, plain, sentence, value_text
 
 Placed = tuple[int, e.Event]
 """An event with its position in the ledger."""
 
-WHAT_COLOURS = {
+EVENT_COLOURS = {
     "submitted": "green", "adopted": "cyan", "rejected": "red", "unsent": "yellow", "unclear": "yellow",
     "conflicted": "red", "cancel-asked": "yellow", "taken": "cyan", "resolved": "cyan",
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a history; a field is `None` where the event does not say."""
-
-    position: int
-    at: str
-    what: str
-    key: SubmissionKey | None = None
-    slots: str | None = None
-    token: str | None = None
-    run_id: str | None = None
-    state: str | None = None
-    commit: str | None = None
-    actor: str | None = None
-    reason: str | None = None
-    error: str | None = None
-
-
-def entries(events: Sequence[Placed]) -> list[Entry]:
-    """A history as values, in the order given: an outcome tells the generation, slot and attempt of its intent."""
+def history_text(events: Sequence[Placed], color: bool = False, width: int | None = None) -> str:
+    """All events of one spec, in the order given, one row each: time, type, submission or slots, and details. Without a
+    line end. `width` as for `columns`."""
+    style = Style(color)
     intents = {event.token: event for _, event in events if isinstance(event, e.Beginning)}
-    return [_entry(position, event, intents) for position, event in events]
+    rows = [_row(event, intents.get(getattr(event, "token", "")), style) for _, event in events]
+    return lines_text(columns(rows, width)) or "Nothing is recorded."
 
 
-def _entry(position: int, event: e.Event, intents: dict[str, e.Beginning]) -> Entry:
-    token = event.token if isinstance(event, e.SubmissionEvent) else None
-    intent = intents.get(token) if token else None
-    return Entry(
-        position=position,
-        at=event.at,
-        what=event.type,
-        key=intent.key if intent else None,
-        slots=None if intent else _slots(event),
-        token=token,
-        run_id=_run_id(event),
-        state=getattr(event, "state", None),
-        commit=getattr(event, "commit", None),
-        actor=getattr(event, "actor", None),
-        reason=getattr(event, "reason", None),
-        error=_without_secrets(_error(event), intent),
-    )
+def _row(event: e.Event, intent: e.Beginning | None, style: Style) -> tuple[str, str, str, str]:
+    about = intent.key.label if intent else _slots(event)
+    event_type = style.paint(event.type, EVENT_COLOURS.get(event.type, ""))
+    return plain(event.at), event_type, plain(about), "  ".join(_details(event, intent))
 
 
-def _without_secrets(said: str | None, intent: e.Beginning | None) -> str | None:
-    """What AWS said about a run, without the secrets of its request: it may quote them where nothing tells so."""
-    return said if said is None or intent is None else without(said, secrets_of(intent.request))
-
-
-def _slots(event: e.Event) -> str | None:
-    """The slots that an event is about, of those that are about no submission."""
+def _slots(event: e.Event) -> str:
+    """The slots of an event that is about no submission; empty if it is about the spec."""
     match event:
         case e.Missed() if event.count == 1:
-            return event.first
+            return f"slot {event.first}"
         case e.Missed():
             return f"{'many' if event.count is None else event.count} slots from {event.first} to {event.last}"
-        case e.BackfillAsked():
-            return f"{len(event.slots)} slots from {event.slots[0]} to {event.slots[-1]}" if event.slots else None
+        case e.BackfillAsked() if event.slots:
+            return f"{len(event.slots)} slots from {event.slots[0]} to {event.slots[-1]}"
         case _:
-            return None
+            return ""
 
 
-def _run_id(event: e.Event) -> str | None:
-    if isinstance(event, e.Conflicted):
-        return ", ".join(event.run_ids)
-    run_id: str | None = getattr(event, "run_id", None)
-    return run_id
+def _details(event: e.Event, intent: e.Beginning | None) -> Iterator[str]:
+    run_id = ", ".join(event.run_ids) if isinstance(event, e.Conflicted) else getattr(event, "run_id", None)
+    commit, actor = getattr(event, "commit", None), getattr(event, "actor", None)
+    for label, value in (("run", run_id), ("commit", (commit or "")[:12]), ("by", actor)):
+        if value:
+            yield plain(f"{label} {value}")
+    for value in (getattr(event, "state", None), getattr(event, "reason", None), _message(event)):
+        if value:
+            yield sentence(_without_secrets(value, intent))
 
 
-def _error(event: e.Event) -> str | None:
+def _message(event: e.Event) -> str | None:
     match event:
         case e.Unsent() | e.Rejected() | e.Unclear():
             return f"{event.code}: {event.message}"
         case e.Observed():
             return event.detail
         case e.ScheduledSince():
-            still = f", stands still: {event.stopped}" if event.stopped else ""
-            return f"{event.schedule} {event.time_zone}, since {event.since}{still}"
+            stopped = f", stopped: {event.stopped}" if event.stopped else ""
+            return f"{event.schedule} {event.time_zone}, since {event.since}{stopped}"
         case e.Resolved():
-            return f"decided: {event.decision}" + (", before it had settled" if event.forced else "")
+            return f"decision: {event.decision}" + (", before it had settled" if event.forced else "")
         case _:
             return None
 
 
-def history_text(events: Sequence[Placed], color: bool = False) -> str:
-    """All events of one spec, oldest first, one line each: time, what, which run, run id, state, reason, commit, actor,
-    error. Without a line end."""
-    style = Style(color)
-    told = entries(events)
-    width = max((len(entry.what) for entry in told), default=0)
-    return lines_text(_history_line(entry, width, style) for entry in told) or "Nothing is recorded."
-
-
-def _history_line(entry: Entry, width: int, style: Style) -> str:
-    what = style.paint(f"{entry.what:<{width}}", WHAT_COLOURS.get(entry.what, ""))
-    parts = [plain(entry.at), what, plain(_which(entry)), *_details(entry)]
-    return "  ".join(part for part in parts if part).rstrip()
-
-
-def _details(entry: Entry) -> Iterator[str]:
-    for label, value in (("run", entry.run_id), ("commit", (entry.commit or "")[:12]), ("by", entry.actor)):
-        if value:
-            yield plain(f"{label} {value}")
-    for value in (entry.state, entry.reason, entry.error):
-        if value:
-            yield sentence(value)
-
-
-def _which(entry: Entry) -> str:
-    """The submission or the slots that an entry is about; empty if it is about the spec."""
-    slots = entry.slots or ""
-    return entry.key.label if entry.key else slots if " " in slots or not slots else f"slot {slots}"
+def _without_secrets(text: str, intent: e.Beginning | None) -> str:
+    """`text` without the secrets of the request, which an AWS error message may quote without a name beside them."""
+    return text if intent is None else without(text, secrets_of(intent.request))
 
 
 def history_json(events: Sequence[Placed]) -> JSON:
-    """``{"events": [{"position", "type", "at", …}]}``: the events as the ledger holds them. Nothing is masked."""
+    """``{"events": [{"position", "type", "at", …}]}``: the events as the ledger has them. Nothing is masked."""
     return {"events": [{"position": position, **encode(event)} for position, event in events]}
 
 
-def told_submission(events: Sequence[Placed]) -> tuple[Submission, e.Beginning]:
-    """The submission that the events of one token add up to, and its newest intent, or how it was taken by hand: with
-    one of these `events` begin."""
+def _submission(events: Sequence[Placed]) -> tuple[Submission, e.Beginning]:
+    """The submission that results from the events of one token, and its newest intent or manual adoption."""
     recorded = Recorded()
     for position, event in events:
         fold(recorded, position, [event])
-    intents = [event for _, event in events if isinstance(event, e.Beginning)]
-    return recorded.by_token[intents[-1].token], intents[-1]
+    intent = [event for _, event in events if isinstance(event, e.Beginning)][-1]
+    return recorded.by_token[intent.token], intent
 
 
 def why_json(events: Sequence[Placed], changes: Sequence[Change] = (), previous: Submission | None = None) -> JSON:
-    """One submission's story as an object. `events` are those of its token, oldest first, an intent among them.
+    """The explanation of one submission. `events` are those of its token, oldest first, with at least one intent.
 
-    `changes` are what its request differs in from that of `previous`, the submission accepted before it. Nothing is
-    masked.
+    `changes` are the differences between its request and that of `previous`, the submission accepted before it. Nothing
+    is masked.
     """
-    submission, intent = told_submission(events)
+    submission, intent = _submission(events)
     return {
         "name": submission.name,
         "kind": submission.kind,
@@ -209,13 +153,10 @@ def _previous(previous: Submission | None) -> JSON | None:
 def why_text(
     events: Sequence[Placed], changes: Sequence[Change] = (), previous: Submission | None = None, color: bool = False
 ) -> str:
-    """One submission's story for people; arguments as for `why_json`. Without a line end."""
-    submission, intent = told_submission(events)
-    style = Style(color)
-    lines = [style.bold(plain(f"{submission.name} ({submission.kind}), {submission.key.label}")), ""]
-    facts = list(_facts(submission, intent))
-    width = max(len(label) for label, _ in facts)
-    lines += [f"  {label:<{width}}  {value}" for label, value in facts]
+    """The explanation of one submission as text; arguments as for `why_json`. Without a line end."""
+    submission, intent = _submission(events)
+    title = f"{submission.name} ({submission.kind}), {submission.key.label}"
+    lines = [Style(color).bold(plain(title)), "", *(f"  {line}" for line in columns([*_facts(submission, intent)]))]
     if previous is not None:
         lines += ["", f"  compared with {plain(previous.key.label)}:"]
         lines += [f"    {line}" for change in changes for line in change_block(change)] or ["    the same request"]
@@ -223,7 +164,7 @@ def why_text(
 
 
 def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, str]]:
-    """Label and value of everything that is known, in the order people ask: what ran, from where, who, when."""
+    """Labels and values in the order in which people ask: what ran, from where, who, when."""
     for label, value in (
         ("run", submission.run_id),
         ("state", str(submission.run_state or submission.phase)),
@@ -243,5 +184,5 @@ def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, s
         ("sends", str(len(submission.sends)) if len(submission.sends) > 1 else None),
     ):
         if value:
-            told = label in {"detail", "error"}
-            yield label, sentence(_without_secrets(value, intent) or "") if told else plain(str(value))
+            from_aws = label in {"detail", "error"}
+            yield label, sentence(_without_secrets(value, intent)) if from_aws else plain(value)

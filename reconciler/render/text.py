@@ -16,10 +16,9 @@ from reconciler.redact.escape import escape, inert, lines_text
 from reconciler.redact.request import SENSITIVE_CHANGED
 from reconciler.redact.text import SENSITIVE, mask_sentence
 
-__all__ = ["MARKS", "columns", "count", "inert", "lines_text", "plain", "sentence", "value_text"]
+__all__ = ["MARKS", "columns", "count", "hanging", "inert", "lines_text", "plain", "sentence", "value_text"]
 
 COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-RED, GREEN, YELLOW = "red", "green", "yellow"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LEAST_SENTENCE = 20  # characters that folding leaves to the last column before it folds the others
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
@@ -55,6 +54,13 @@ def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str
     if width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
         return _folded(rows, widths, width)
     return ["  ".join(map(_padded, row, widths)).rstrip() for row in rows]
+
+
+def hanging(mark: str, text: str, width: int | None = None) -> list[str]:
+    """`text` after a mark; lines folded to fit a terminal of `width` characters are indented below the text."""
+    indent = _visible_length(mark) + 1
+    first, *others = columns([(text,)], None if width is None else width - indent)
+    return [f"{mark} {first}", *(" " * indent + line for line in others)]
 
 
 def _visible_length(cell: str) -> int:

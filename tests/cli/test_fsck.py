@@ -106,7 +106,7 @@ def test_content_that_nobody_knows_is_other_content(world: World):
     told = world.run("history", "clicks")
 
     assert done.code == 0
-    assert "its content is not known" in done.out
+    assert "unknown content" in done.out
     assert planned.actions("action", "reason", "generation", "changes") == [("submit", "spec-changed", 3, [])]
     assert told.code == 0
 

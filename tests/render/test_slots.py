@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -90,8 +91,8 @@ def test_a_history_has_schedules_and_slots() -> None:
         e.Missed(**of, first=SLOT, last=NEXT, reason="deadline"),
         e.BackfillAsked(**of, slots=(SLOT, NEXT), actor="ana", reason="late data"),
     ]
-    text = history_text(list(enumerate(events, 1)))
-    assert "0 * * * * UTC, since 2026-11-22T00:00:00.000Z, stands still: suspended" in text
+    text = re.sub(" {2,}", "  ", history_text(list(enumerate(events, 1))))
+    assert "0 * * * * UTC, since 2026-11-22T00:00:00.000Z, stopped: suspended" in text
     assert f"2 slots from {SLOT} to {NEXT}  deadline" in text
     assert f"many slots from {SLOT} to {NEXT}  deadline" in text
     assert f"2 slots from {SLOT} to {NEXT}  by ana  late data" in text
