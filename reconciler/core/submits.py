@@ -84,7 +84,7 @@ def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) 
         return action
     request = rendered(spec, action.slot, run_ids)
     content = replace(action.content, request=request)
-    return replace(action, content=content, run_ids=run_ids, template=spec.request)
+    return replace(action, content=content, run_ids=dict(run_ids), template=spec.request)
 
 
 def _location(spec: DesiredSpec, request: JSON) -> dict[str, str]:

@@ -99,7 +99,7 @@ def _changed(path: list[Any], value: Any) -> JSON:
         (["actions", 0, "changes", 0, "after"], ..., "actions[0], changes[0] lacks after"),
         (["actions", 0, "locate"], {"applicationId": 1}, "actions[0], locate: applicationId must be a string"),
         (["warnings"], [1], "the plan file, warnings[0] must be a string"),
-        (["actions", 0, "locate"], [], "actions[0], locate: it must be a mapping"),
+        (["actions", 0, "locate"], [], "actions[0]: locate must be an object"),
         (["actions", 0, "slot"], "2026-11-22T02:00:00Z", "actions[0]: a submission has a generation or a slot"),
         (["account"], ..., "the plan file lacks account"),
         (["account"], 1, "the plan file: account must be a string"),
