@@ -70,7 +70,6 @@ def plan(
     Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
     unknown.
     """
-    from reconciler.app.plan_file import write
     from reconciler.app.reconcile import assume, explain, make_plan, observe, read
     from reconciler.app.session import opened
 
@@ -83,6 +82,8 @@ def plan(
     _print_plan(plan, output_format)
     plan.check(limits)
     if file is not None:
+        from reconciler.app.plan_file import write
+
         write(file, plan)
         if output_format == "text":
             _print_saved(file)
@@ -90,14 +91,18 @@ def plan(
 
 
 def _print_plan(plan: Plan, output_format: str) -> None:
-    from reconciler.render.plan_json import plan_json
-    from reconciler.render.plan_markdown import plan_markdown
-    from reconciler.render.plan_text import plan_text
-
     if output_format == "json":
+        from reconciler.render.plan_json import plan_json
+
         out_json(plan_json(plan))
+    elif output_format == "markdown":
+        from reconciler.render.plan_markdown import plan_markdown
+
+        out(plan_markdown(plan))
     else:
-        out(plan_markdown(plan) if output_format == "markdown" else plan_text(plan, color=coloured()))
+        from reconciler.render.plan_text import plan_text
+
+        out(plan_text(plan, color=coloured()))
 
 
 def _print_saved(file: Path) -> None:
