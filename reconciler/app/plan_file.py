@@ -157,8 +157,8 @@ def _check_previous_runs(session: Session, plan: Plan, recorded: Recorded) -> No
     if recorded.intends or not sends:
         return
     session.aws.check()
-    found = look_for_tokens(sends, session.aws.service, session.now()).runs_by_token
-    ran = [action.name for action in sends if found.get(action.client_token or "")]
+    runs = look_for_tokens(sends, session.aws.service, session.now()).runs_by_token
+    ran = [action.name for action in sends if runs.get(action.client_token or "")]
     if ran:
         raise PlanFileError(
             f"the ledger contains no submission yet, and AWS has runs of {', '.join(ran)} as planned. "

@@ -1,4 +1,4 @@
-"""The project of the command line's tests, here too."""
+"""The fixtures of the command line's tests that are used here too."""
 
 from __future__ import annotations
 

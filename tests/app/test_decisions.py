@@ -80,7 +80,7 @@ def test_resolve_warns_about_a_submission_that_aws_may_have_forgotten():
 
 def test_resolve_abandons_a_submission_with_several_runs_and_never_sends_it_again():
     """Two runs carry its tag, so it did run: `--submit` is refused even with force; `--abandon` leaves both alone."""
-    spec_view = view(intended(), found={token(): ("run-1", "run-2")})
+    spec_view = view(intended(), runs_by_token={token(): ("run-1", "run-2")})
 
     with pytest.raises(ReconcilerError, match="reconciler adopt orders"):
         resolved(spec_view, force=True)

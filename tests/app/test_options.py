@@ -1,4 +1,4 @@
-"""Which target, which specs, which limits: choices as pure functions."""
+"""Target, selection and limits of a command, as pure functions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _selected(choice: CommandOptions, recorded: tuple[str, ...] = ()) -> frozens
     ],
 )
 def test_selection(choice: CommandOptions, names: set[str] | None):
-    """Names add up, labels narrow down, and both together must hold; nothing given is everything."""
+    """Names add up, labels narrow down, and both must match; without either everything is selected."""
     assert names == _selected(choice, recorded=("gone",))
 
 
@@ -63,13 +63,13 @@ def test_selection(choice: CommandOptions, names: set[str] | None):
     ],
 )
 def test_a_selection_of_nothing_is_wrong_usage(choice: CommandOptions, says: str):
-    """A typing error never ends as nothing to do."""
+    """A typing error never looks like nothing to do."""
     with pytest.raises(UsageError, match=says):
         _selected(choice)
 
 
-def test_labels_where_no_spec_has_any():
-    """The message says so where there is no label to suggest."""
+def test_a_label_that_no_spec_has():
+    """The message says that no spec has labels."""
     with pytest.raises(UsageError, match="No spec has a label"):
         selected_names(CommandOptions(labels=("a=b",)), {"orders": _spec("orders")}, (), {})
 
@@ -84,12 +84,12 @@ def test_labels_where_no_spec_has_any():
     ],
 )
 def test_target(given: str | None, environ: dict[str, str], default: str | None, expected: str):
-    """The option counts before the variable, the variable before the project's default."""
+    """The option takes precedence over the variable, and the variable over the project's default."""
     assert expected == target_name(CommandOptions(target=given), environ, default, ["prod", "staging", "local"])
 
 
-def test_no_target_and_an_unknown_one():
-    """The message names the targets that there are."""
+def test_a_missing_and_an_unknown_target():
+    """The message lists the targets."""
     with pytest.raises(UsageError, match="Targets of this project: prod, staging"):
         target_name(CommandOptions(), {}, None, ["staging", "prod"])
     with pytest.raises(UsageError, match="Did you mean staging"):
@@ -97,7 +97,7 @@ def test_no_target_and_an_unknown_one():
 
 
 def test_limits():
-    """A limit that is given replaces the target's, the other stays; zero is a limit."""
+    """A given limit replaces the target's, the other stays; zero is a limit."""
     target = Limits(maxSubmissions=5, maxCancellations=6)
 
     assert target == CommandOptions().limits(target)

@@ -1,4 +1,4 @@
-"""How long the submissions of a plan take at AWS's quotas."""
+"""Warnings about plans that take long because of AWS's quotas."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.builders import NOW, desired, recorded, spec
 from tests.cli.world import World, project_text
 
 
-def test_a_long_wait_is_said_with_its_numbers() -> None:
-    """What a burst takes is not worth a word; 325 calls at one a second are."""
+def test_a_long_wait_is_a_warning_with_numbers() -> None:
+    """25 calls fit into the burst; 325 calls at one a second take minutes."""
     few = plan(desired(*(spec(name=f"job-{n}") for n in range(25))), recorded(), NOW)
     many = plan(desired(*(spec(name=f"job-{n}") for n in range(325))), recorded(), NOW)
     rates = {"SubmitJob": Rate(perSecond=1, burst=25)}
@@ -21,8 +21,8 @@ def test_a_long_wait_is_said_with_its_numbers() -> None:
     assert quota_warnings(many, {}) == ()
 
 
-def test_the_plan_says_it(world: World) -> None:
-    """With the quota of the target where it gives one; the defaults are AWS's."""
+def test_the_plan_contains_the_warning(world: World) -> None:
+    """With the target's own quota if it has one, else AWS's default."""
     limits = "\n      rates: {SubmitJob: {perSecond: 0.01, burst: 1}}"
     world.write("reconciler.yaml", project_text(limits=limits))
     world.batch("one")

@@ -1,4 +1,4 @@
-"""When the next pass of a service is due."""
+"""When the next pass of a service starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.app.service import ServiceInterval, repeat
 
 @dataclass
 class Passes:
-    """Passes that take `seconds` each on a clock that moves by them and by sleeping; `stop` is set after `count`."""
+    """Passes that take `seconds` each on a simulated clock; `stop` is set after `count` passes."""
 
     count: int
     seconds: float = 0.0
@@ -34,7 +34,7 @@ class Passes:
         self.time += seconds
 
     def once(self) -> bool:
-        """One pass."""
+        """Runs one pass."""
         self.began.append(round(self.time, 3))
         self.time += self.seconds
         if len(self.began) == self.count:
@@ -43,44 +43,44 @@ class Passes:
 
 
 def even() -> float:
-    """No jitter."""
+    """Returns no jitter."""
     return 0.0
 
 
-def test_passes_begin_a_pause_apart() -> None:
-    """From begin to begin, however long each takes."""
+def test_passes_start_one_interval_apart() -> None:
+    """Measured from start to start, however long each takes."""
     passes = Passes(4, seconds=15)
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert passes.began == [0, 60, 120, 180]
 
 
 def test_a_long_pass_is_followed_at_once() -> None:
-    """And never by two at a time."""
+    """Two passes never overlap."""
     passes = Passes(3, seconds=90)
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert passes.began == [0, 90, 180]
 
 
-def test_failed_passes_come_further_apart() -> None:
-    """Twice as far each time, up to a quarter of an hour."""
+def test_failed_passes_back_off() -> None:
+    """The pause doubles each time, up to 15 minutes."""
     passes = Passes(7, good=False)
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)
     assert [b - a for a, b in zip(passes.began, passes.began[1:], strict=False)] == [120, 240, 480, 900, 900, 900]
 
 
-def test_a_service_that_is_rare_anyway_does_not_hurry_after_a_failure() -> None:
-    """The longest pause is never shorter than the one that was asked for."""
+def test_back_off_never_shortens_a_long_interval() -> None:
+    """The longest pause is never shorter than the interval."""
     assert ServiceInterval(3600, even).pause(1) == 3600
 
 
 @pytest.mark.parametrize(("draw", "seconds"), [(-1, 54), (0, 60), (1, 66)])
 def test_jitter_is_a_tenth(draw: float, seconds: float) -> None:
-    """Either way."""
+    """In either direction."""
     assert ServiceInterval(60, lambda: draw).pause(0) == pytest.approx(seconds)
 
 
-def test_stopped_before_it_began_it_does_nothing() -> None:
-    """No pass at all."""
+def test_a_stopped_service_runs_no_pass() -> None:
+    """If the event is set before the start."""
     passes = Passes(1)
     passes.stop.set()
     repeat(passes.once, ServiceInterval(60, even), passes, passes.stop)

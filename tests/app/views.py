@@ -70,13 +70,13 @@ def view(
     *events: e.Event,
     specs: Sequence[DesiredSpec] | None = None,
     runs: Sequence[RunFacts] = (),
-    found: Mapping[str, tuple[str, ...]] | None = None,
+    runs_by_token: Mapping[str, tuple[str, ...]] | None = None,
     look_errors: Mapping[str, str] | None = None,
 ) -> SpecView:
     """Returns the view of `orders`: what is recorded of it, what git asks for, the runs that AWS can describe, and what
     the look of this pass found."""
     state = recorded(*events)
-    state.runs_by_token.update(found or {})
+    state.runs_by_token.update(runs_by_token or {})
     state.look_errors.update(look_errors or {})
     asked = [spec()] if specs is None else specs
     session = FakeSession(FakeAws({run.run_id: run for run in runs}))

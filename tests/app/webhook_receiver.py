@@ -1,4 +1,4 @@
-"""A webhook on this machine: keeps what it is told, and answers as it was asked to."""
+"""A webhook on this machine that keeps the documents it gets, and answers as requested."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 
 class Hook:
-    """What came in, and the statuses still to be answered; then 200."""
+    """The requests so far, and the statuses still to answer; then 200."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.documents: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answers: list[int] = []
         self.url = ""
@@ -22,21 +22,21 @@ class Hook:
 
 @contextmanager
 def hook(*answers: int) -> Iterator[Hook]:
-    """A webhook for the length of a test."""
+    """A webhook for the duration of a test."""
     made = Hook()
     made.answers = list(answers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            made.told.append(json.loads(body))
+            made.documents.append(json.loads(body))
             made.headers.append(dict(self.headers))
             self.send_response(made.answers.pop(0) if made.answers else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Prints nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, daemon=True)

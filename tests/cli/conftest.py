@@ -17,7 +17,7 @@ from tests.cli.world import World, aws_environment, project_text, standin
 
 @pytest.fixture(autouse=True)
 def _own_logs() -> Iterator[None]:
-    """Every test leaves the loggers as it found them: a command within this process sets them up."""
+    """Restores the loggers after each test: a command in this process configures them."""
     loggers = [logging.getLogger(name) for name in ("reconciler", *LIBRARIES)]
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
     yield
@@ -28,8 +28,7 @@ def _own_logs() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _botocore_prepared_once() -> Iterator[None]:
-    """botocore reads its service models, and checks its event handlers, once for all tests instead of once for each
-    command that a test runs in this process. What it does with them stays as it is."""
+    """Reads botocore's service models and checks its event handlers once for all commands in this process."""
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in ((JSONFileLoader, "load_file"), (Loader, "list_available_services")):
             patch.setattr(owner, name, _remembering(getattr(owner, name)))
@@ -66,7 +65,7 @@ def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """A project without specs whose target is an account behind a stand-in; runs go on until they are stopped."""
+    """A project without specs whose target is an account on the emulator; runs continue until they are stopped."""
     folder = tmp_path / "project"
     with standin() as aws:
         made = World(folder, aws, env=aws_environment(aws.url))

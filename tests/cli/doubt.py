@@ -1,4 +1,4 @@
-"""Submissions whose outcome nobody knows: made by writing the intent of a send whose process died."""
+"""Unknown submissions: written as the intent of a send whose process died."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Doubt:
     generation: int
 
     def arrive(self) -> str:
-        """What was sent arrives after all, late: the run's id."""
+        """Delivers the send late; returns the id of the run."""
         return submitted_by_others(self.world, self.sent)
 
     @property
     def sent(self) -> dict[str, Any]:
-        """The request as it was transmitted, with the two tags of its run."""
+        """The request as it was sent, with the two tags of its run."""
         owner = f"shop/{self.world.target}/{self.name}"
         return {**self.request, "tags": {"reconciler:token": self.token, "reconciler:spec": owner}}
 
 
 def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") -> Doubt:
-    """Writes a Batch spec, and in the ledger that it was sent some hours ago by a process that told nothing more."""
+    """Writes a Batch spec, and the intent of a send of it some hours ago whose outcome is unknown."""
     world.batch(name, argument)
     planned = world.run("plan", "--format", "json", "--only", name).json["actions"][0]
     doubt = Doubt(world, name, planned["client_token"], planned["request"], planned["generation"])
@@ -48,7 +48,7 @@ def in_doubt(world: World, name: str, *, hours: float = 1, argument: str = "A") 
 
 
 def _intent(planned: dict[str, Any], hours: float) -> Intended:
-    """The intent of an action of a plan, some hours old."""
+    """Returns the intent of a planned action, some hours old."""
     sent = time_text(datetime.now(UTC) - timedelta(hours=hours))
     same = ("name", "kind", "generation", "digest", "request", "revision")
     more = {key: planned[key] for key in same} | {"location": planned["locate"]}
@@ -63,14 +63,14 @@ def write(world: World, *events: Event) -> None:
 
 
 def submitted_by_others(world: World, request: dict[str, Any]) -> str:
-    """A Batch job that somebody else starts; its id."""
+    """Submits a Batch job as somebody else; returns its id."""
     with _others(world) as batch:
         job_id: str = batch.submit_job(**request)["jobId"]
     return job_id
 
 
 def terminated_by_others(world: World, job_id: str) -> None:
-    """Somebody else stops a Batch job."""
+    """Terminates a Batch job as somebody else."""
     with _others(world) as batch:
         batch.terminate_job(jobId=job_id, reason="in the way")
 

@@ -1,4 +1,4 @@
-"""`adopt`: a run that exists becomes a spec's, and nothing is submitted."""
+"""`adopt`: an existing run is assigned to a spec, and nothing is submitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.world import World
 
 @pytest.fixture
 def doubt(world: World) -> Doubt:
-    """A spec whose submission was lost an hour ago: AWS has no run of it, and nothing can still arrive."""
+    """Returns a submission that was lost an hour ago: AWS has no run of it, and none can still appear."""
     return in_doubt(world, "clicks")
 
 
@@ -23,7 +23,7 @@ def _of_type(world: World, *types: type[Event]) -> list[Any]:
 
 
 def _renamed(world: World) -> str:
-    """A spec that ran as `old` and is called `new` now; its run's id."""
+    """Runs a spec as `old`, renames it to `new`, and returns the id of its run."""
     world.batch("old")
     world.run("apply", "--yes")
     text = (world.folder / "old.yaml").read_text()
@@ -32,8 +32,8 @@ def _renamed(world: World) -> str:
     return world.runs()[0].id
 
 
-def test_after_a_rename_the_new_name_goes_on_with_the_old_run(world: World):
-    """The plan warns and names the command; after it nothing is submitted, and the run is the new name's."""
+def test_after_a_rename_the_new_name_keeps_the_old_run(world: World):
+    """The plan warns and suggests the command; after it nothing is submitted, and the new name follows the run."""
     run_id = _renamed(world)
 
     warned = world.run("plan")
@@ -54,8 +54,8 @@ def test_after_a_rename_the_new_name_goes_on_with_the_old_run(world: World):
     ]
 
 
-def test_what_the_old_name_would_have_cancelled_goes_on(world: World):
-    """`deletionPolicy: Cancel` of a name that is gone is of its own run: one that was given away goes on."""
+def test_the_old_name_does_not_cancel_a_run_that_was_adopted(world: World):
+    """`deletionPolicy: Cancel` of a removed spec cancels only its own run."""
     world.batch("old", deletionPolicy="Cancel")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -69,8 +69,8 @@ def test_what_the_old_name_would_have_cancelled_goes_on(world: World):
     assert _of_type(world, CancelAsked) == []
 
 
-def test_a_run_that_somebody_started_by_hand_counts(world: World):
-    """No tag of ours: the run counts as what the spec asks for, and the next change is the next generation."""
+def test_a_manually_started_run_is_adopted(world: World):
+    """A run without our tags counts as the run of the current content; the next change is the next generation."""
     world.batch("clicks")
     request = {"jobName": "by-hand", "jobQueue": "urgent", "jobDefinition": "worker:7"}
     run_id = submitted_by_others(world, request)
@@ -88,8 +88,8 @@ def test_a_run_that_somebody_started_by_hand_counts(world: World):
     assert len(world.runs()) == 1
 
 
-def test_a_spark_run_is_read_from_its_application(world: World):
-    """The same for EMR Serverless, by the application of the spec; `why` tells who took it."""
+def test_an_emr_serverless_run_is_adopted(world: World):
+    """It is read from the application of the spec, and `why` shows who adopted it."""
     world.spark("orders")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -97,18 +97,18 @@ def test_a_spark_run_is_read_from_its_application(world: World):
 
     done = world.run("adopt", "orders", run_id, "--yes", "--reason", "the change is cosmetic")
     applied = world.run("apply", "--yes", "--format", "json")
-    told = world.run("why", run_id)
+    why = world.run("why", run_id)
 
     assert done.code == 0, done.err
     assert applied.actions("action", "generation") == [("none", 2)]
     assert len(world.runs()) == 1
-    assert told.code == 0
-    assert "generation 2" in told.out
-    assert "the change is cosmetic" in told.out
+    assert why.code == 0
+    assert "generation 2" in why.out
+    assert "the change is cosmetic" in why.out
 
 
-def test_the_run_of_a_spec_that_is_in_git_stays_its_own(world: World):
-    """By the ledger as by the tag; the sentence names the spec."""
+def test_a_run_of_another_spec_of_the_project_cannot_be_adopted(world: World):
+    """Neither by the ledger nor by its tag; the message names the spec."""
     world.batch("mine")
     world.batch("yours", "B")
     world.run("apply", "--yes", "--only", "yours")
@@ -125,7 +125,7 @@ def test_the_run_of_a_spec_that_is_in_git_stays_its_own(world: World):
 
 @pytest.mark.parametrize(("name", "run_id"), [("clicks", "00000000-1111-2222-3333-444444444444"), ("orders", "00gone")])
 def test_a_run_that_aws_does_not_know_is_refused(world: World, name: str, run_id: str):
-    """In either service: nothing is recorded, no ledger is made."""
+    """For either service, nothing is recorded and no ledger is created."""
     world.batch("clicks")
     world.spark("orders")
 
@@ -136,8 +136,8 @@ def test_a_run_that_aws_does_not_know_is_refused(world: World, name: str, run_id
     assert world.events() == []
 
 
-def test_an_unknown_submission_gets_the_run_that_carries_its_tag(world: World, doubt: Doubt):
-    """At any time, also long before it settles; it is recorded as decided by hand."""
+def test_an_unknown_submission_adopts_the_run_with_its_tag(world: World, doubt: Doubt):
+    """Even before it settles; the ledger records it as a manual decision."""
     run_id = doubt.arrive()
 
     done = world.run("adopt", "clicks", run_id, "--yes", "--reason", "seen in the console")
@@ -148,8 +148,8 @@ def test_an_unknown_submission_gets_the_run_that_carries_its_tag(world: World, d
     assert applied.actions("action", "reason", "run_id") == [("none", "in-sync", run_id)]
 
 
-def test_an_unknown_submission_gets_a_run_without_its_tag(world: World):
-    """Before it settles only with --force: what was sent may still become a second run."""
+def test_an_unknown_submission_adopts_a_run_without_its_tag_only_with_force(world: World):
+    """Before it settles, the submission may still become a second run."""
     in_doubt(world, "clicks", hours=1 / 60)
     run_id = submitted_by_others(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})
 
@@ -164,7 +164,7 @@ def test_an_unknown_submission_gets_a_run_without_its_tag(world: World):
 
 @pytest.mark.parametrize("recorded", [False, True])
 def test_of_several_runs_one_is_picked(world: World, doubt: Doubt, recorded: bool):
-    """A conflict ends: the one that was named is followed, the other one is nobody's."""
+    """The conflict ends: the chosen run is followed, the other one is left alone."""
     one, other = doubt.arrive(), doubt.arrive()
     if recorded:
         write(world, Conflicted(at=at(), name="clicks", token=doubt.token, run_ids=(one, other)))
@@ -180,8 +180,8 @@ def test_of_several_runs_one_is_picked(world: World, doubt: Doubt, recorded: boo
     assert applied.code == 0
 
 
-def test_two_runs_adopted_by_two_passes_are_decided_too(world: World, doubt: Doubt):
-    """A submission that has a run already and was given a second one is a conflict that `adopt` ends."""
+def test_a_conflict_of_two_adopted_runs_is_decided(world: World, doubt: Doubt):
+    """A submission with two adopted runs is on hold until `adopt` picks one."""
     one, other = doubt.arrive(), doubt.arrive()
     for run_id in (one, other):
         write(world, Adopted(at=at(), name="clicks", token=doubt.token, run_id=run_id))
@@ -195,8 +195,8 @@ def test_two_runs_adopted_by_two_passes_are_decided_too(world: World, doubt: Dou
     assert applied.actions("action", "reason", "run_id") == [("none", "in-sync", other)]
 
 
-def test_what_moved_since_it_was_shown_is_not_adopted(world: World, monkeypatch: pytest.MonkeyPatch):
-    """While the person reads, another pass submits the spec: the run is not taken."""
+def test_nothing_is_adopted_if_the_spec_changed_after_it_was_shown(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Another pass submits the spec before the confirmation."""
     from reconciler.cli import decisions
 
     world.batch("clicks")
@@ -216,7 +216,7 @@ def test_what_moved_since_it_was_shown_is_not_adopted(world: World, monkeypatch:
 
 
 def test_an_old_checkout_adopts_nothing(world: World):
-    """What it says of the spec is not what the newest intent came from."""
+    """Its content is older than that of the newest intent; --allow-rollback permits it."""
     world.git("init", "--quiet")
     world.batch("clicks")
     old = world.commit()

@@ -1,4 +1,4 @@
-"""`apply` and `reconcile`: asking, refusing, isolating failures, stopping."""
+"""`apply` and `reconcile`: confirmation, refusals, failures of one job, and stop signals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.cli.world import COMMAND, World, batch_text, finished, project_text
 
 
 def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str, str]:
-    """Runs the command with a terminal for input and errors, types `answer` when asked. Code, output, terminal."""
+    """Runs the command on a terminal and types `answer` when asked. Returns exit code, output, and terminal text."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, *arguments],
@@ -44,7 +44,7 @@ def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str
 
 
 def _until(terminal: int, text: str | None) -> str:
-    """What appears on the terminal up to `text`; `None`: up to its end."""
+    """Returns what appears on the terminal up to `text`; `None`: up to its end."""
     seen = ""
     while text is None or text not in seen:
         if not select.select([terminal], [], [], 60)[0]:
@@ -60,7 +60,7 @@ def _until(terminal: int, text: str | None) -> str:
 
 
 def test_yes_at_the_terminal_submits(world: World):
-    """Answering `yes` carries the plan out; the bar and the question are on the terminal, the result on output."""
+    """Answering `yes` applies the plan; progress and question are on the terminal, the result is on standard output."""
     world.batch("clicks")
 
     code, out, shown = _at_a_terminal(world, "yes", "apply")
@@ -95,7 +95,7 @@ def test_no_with_json_shows_the_plan_beside_the_question(world: World, monkeypat
 
 @pytest.mark.parametrize("answer", ["y\n", "YES\n", "\n", "", "yes please\n"])
 def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: str):
-    """Anything else, an end of input too, is no: neither AWS nor the ledger hears of it."""
+    """Any other answer, and the end of input, is no: nothing is sent or recorded."""
     world.batch("clicks")
     monkeypatch.setattr(sys, "stdin", Typed(answer))
 
@@ -108,7 +108,7 @@ def test_only_yes_is_yes(world: World, monkeypatch: pytest.MonkeyPatch, answer: 
 
 
 def test_without_a_terminal_apply_needs_yes(world: World):
-    """Where nobody can be asked, apply refuses and names --yes; with nothing to do it has no question."""
+    """Without a terminal, `apply` refuses and names --yes; with nothing to do it asks nothing."""
     world.batch("clicks")
 
     refused = world.run("apply")
@@ -122,7 +122,7 @@ def test_without_a_terminal_apply_needs_yes(world: World):
 
 
 def test_a_rejected_job_does_not_stop_the_others(world: World):
-    """AWS's no to one job is recorded and shown; the others are submitted; the next apply does not try it again."""
+    """The rejection is recorded and shown, the other jobs are submitted, and the next apply does not try again."""
     world.aws.configure(definitions=["worker"])
     world.write("bad.yaml", batch_text("bad").replace("worker:1", "missing:1"))
     world.batch("clicks")
@@ -140,8 +140,8 @@ def test_a_rejected_job_does_not_stop_the_others(world: World):
     assert len([event for event in world.events() if isinstance(event, Intended)]) == 3
 
 
-def test_a_removed_spec_is_cancelled_if_it_said_so(world: World):
-    """deletionPolicy Cancel, as recorded with the intent, stops the live run of a spec that left; Orphan leaves it."""
+def test_the_run_of_a_removed_spec_is_cancelled_by_deletion_policy_cancel(world: World):
+    """The policy recorded with the intent counts; a run with policy Orphan keeps running."""
     gone = world.batch("clicks", deletionPolicy="Cancel")
     left = world.spark("orders")
     world.batch("kept")
@@ -164,7 +164,7 @@ def test_a_removed_spec_is_cancelled_if_it_said_so(world: World):
 
 
 def test_a_project_without_specs_cancels_nothing(world: World):
-    """A project whose specs are all gone, as after a wrong checkout, cancels nothing and says so."""
+    """If all specs are gone, as after a wrong checkout, nothing is cancelled, and a warning says so."""
     path = world.batch("clicks", deletionPolicy="Cancel")
     world.run("apply", "--yes")
     path.unlink()
@@ -177,8 +177,8 @@ def test_a_project_without_specs_cancels_nothing(world: World):
 
 
 @pytest.mark.parametrize("command", [["apply", "--yes"], ["reconcile"]], ids=" ".join)
-def test_more_than_the_limit_is_refused_whole(world: World, command: list[str]):
-    """A plan beyond maxSubmissions is shown and refused with its numbers; --max-submissions allows it once."""
+def test_a_plan_beyond_the_limit_is_refused_as_a_whole(world: World, command: list[str]):
+    """The plan is shown and refused with the numbers; --max-submissions allows it for one command."""
     world.write("reconciler.yaml", project_text(limits="\n      limits: {maxSubmissions: 1}"))
     world.batch("clicks")
     world.spark("orders")
@@ -196,7 +196,7 @@ def test_more_than_the_limit_is_refused_whole(world: World, command: list[str]):
 
 
 def test_selection_leaves_others_alone(world: World):
-    """--only and -l act on what they name; a name that only the ledger knows can be chosen; others do not appear."""
+    """--only and -l act only on the selected specs; a name that only the ledger contains can be selected."""
     world.batch("clicks", labels="{team: growth}")
     gone = world.spark("orders", labels="{team: sales}", deletionPolicy="Cancel")
     world.batch("third")
@@ -212,8 +212,8 @@ def test_selection_leaves_others_alone(world: World):
     assert world.sent("third") == []
 
 
-def test_a_spec_of_another_target_is_named_as_such(world: World):
-    """--only with a spec that runs elsewhere says where."""
+def test_only_with_a_spec_of_another_target_names_that_target(world: World):
+    """The message says in which target the spec is."""
     world.batch("clicks", targets="[local]")
     world.batch("other")
 
@@ -225,8 +225,8 @@ def test_a_spec_of_another_target_is_named_as_such(world: World):
 
 @contextmanager
 def _gate(url: str, path: str, opened: threading.Event, arrived: threading.Semaphore) -> Iterator[str]:
-    """A proxy in front of a stand-in that lets calls of one path through only once `opened` is set, and tells of each
-    that has arrived."""
+    """A proxy in front of the emulator that holds back calls of one path until `opened` is set, and signals each
+    arrival."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -263,8 +263,8 @@ def _gate(url: str, path: str, opened: threading.Event, arrived: threading.Semap
         server.server_close()
 
 
-def test_an_interrupted_apply_sends_nothing_new_and_records_what_was_under_way(world: World):
-    """After SIGINT nothing further is sent, calls under way are recorded, and the command ends with 1."""
+def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(world: World):
+    """After SIGINT nothing new is sent, calls under way are recorded, and the command exits 1."""
     jobs = 12
     for job in range(jobs):
         world.batch(f"job-{job:02}")
@@ -290,8 +290,8 @@ def test_an_interrupted_apply_sends_nothing_new_and_records_what_was_under_way(w
     assert len([event for event in world.events() if isinstance(event, Intended)]) == under_way
 
 
-def test_a_command_stopped_before_it_acts_ends_with_1(world: World):
-    """SIGTERM while planning ends the command with a sentence and 1."""
+def test_a_command_stopped_before_it_acts_exits_1(world: World):
+    """SIGTERM during the question ends the command with a message."""
     world.batch("clicks")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -314,7 +314,7 @@ def test_a_command_stopped_before_it_acts_ends_with_1(world: World):
 
 
 def test_a_second_signal_ends_a_command_that_waits_for_aws(world: World):
-    """While AWS does not answer a question, two signals end the command at once, with 1."""
+    """While AWS does not answer a read, two signals end the command at once, with 1."""
     world.batch("clicks")
     world.run("apply", "--yes")
     opened, arrived = threading.Event(), threading.Semaphore(0)

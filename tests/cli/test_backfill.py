@@ -1,4 +1,4 @@
-"""`backfill`, and the other commands by hand on a schedule."""
+"""`backfill`, and the other manual decisions about a scheduled spec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cli.world import ACCOUNT, REGION, World
 
 
 def _hour(ago: int) -> str:
-    """The full hour some hours ago."""
+    """Returns the full hour some hours ago."""
     return seconds_text(datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ago))
 
 
@@ -33,7 +33,7 @@ def _slots(world: World) -> list[str]:
 
 
 def test_past_slots_run_in_order(world: World):
-    """They are listed, asked for in one event, and submitted by the next pass."""
+    """They are listed, requested in one event, and submitted by the next pass."""
     _hourly(world)
     wanted = [_hour(ago) for ago in (4, 3, 2)]
 
@@ -48,7 +48,7 @@ def test_past_slots_run_in_order(world: World):
 
 
 def test_forbid_lets_one_run_at_a_time(world: World):
-    """The oldest first; the others wait for it."""
+    """The oldest slot runs first; the others wait."""
     _hourly(world, "Forbid")
 
     world.run("backfill", "clicks", "--from", _hour(4), "--to", _hour(2), "--yes")
@@ -60,7 +60,7 @@ def test_forbid_lets_one_run_at_a_time(world: World):
 
 
 def test_slots_that_ran_are_left_out(world: World):
-    """Once is enough, unless --again says so."""
+    """A slot that ran runs again only with --again."""
     _hourly(world)
     world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(3), "--yes")
     world.run("apply", "--yes")
@@ -78,8 +78,8 @@ def test_slots_that_ran_are_left_out(world: World):
     assert len(world.runs()) == 3
 
 
-def test_what_moved_since_it_was_shown_is_not_asked_for(world: World, monkeypatch: pytest.MonkeyPatch):
-    """While the person reads, somebody asks for the same slots: they are asked for once."""
+def test_slots_are_requested_once_by_two_operators(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Another operator requests the same slots before the confirmation."""
     from reconciler.cli import decisions, output
 
     _hourly(world)
@@ -99,7 +99,7 @@ def test_what_moved_since_it_was_shown_is_not_asked_for(world: World, monkeypatc
 
 
 def test_the_run_of_a_slot_is_cancelled_and_retried_by_its_slot(world: World):
-    """--slot picks it; the others go on."""
+    """--slot picks the run; the runs of other slots continue."""
     _hourly(world)
     world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(2), "--yes")
     world.run("apply", "--yes")
@@ -115,7 +115,7 @@ def test_the_run_of_a_slot_is_cancelled_and_retried_by_its_slot(world: World):
 
 
 def test_a_run_is_adopted_for_a_slot(world: World):
-    """A scheduled spec has no generation: --slot says what the run stands for, and the slot does not run again."""
+    """A scheduled spec has no generations: --slot names the slot, which then does not run again."""
     _hourly(world)
     run_id = submitted_by_others(world, {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"})
 
@@ -132,7 +132,8 @@ def test_a_run_is_adopted_for_a_slot(world: World):
 
 @pytest.mark.parametrize(("decision", "ran"), [("--submit", True), ("--abandon", False)])
 def test_an_unknown_slot_is_decided(world: World, decision: str, ran: bool):
-    """Held after a day, while later slots ran: --submit runs it although it is not due any more, --abandon never."""
+    """After a day it is on hold while later slots run: --submit runs it although it is not due any more, --abandon
+    never."""
     _hourly(world)
     slot, place = _hour(30), Place("shop", "staging", ACCOUNT, REGION)
     planned = world.run("plan", "--format", "json").json["actions"][0]
@@ -155,12 +156,12 @@ def test_an_unknown_slot_is_decided(world: World, decision: str, ran: bool):
 
 
 def _tagged(world: World, token: str | None) -> str | None:
-    """The slot that a run stands for."""
+    """Returns the slot that a run belongs to."""
     return world.log().recorded.by_token[token or ""].slot
 
 
-def test_a_lost_ledger_knows_the_slots_of_runs_again(world: World):
-    """Their tokens say which slot they stand for."""
+def test_fsck_finds_the_slots_of_runs_after_a_ledger_was_lost(world: World):
+    """The tokens of the runs determine their slots."""
     _hourly(world)
     world.run("backfill", "clicks", "--from", _hour(3), "--to", _hour(2), "--yes")
     world.run("apply", "--yes")

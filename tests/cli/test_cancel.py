@@ -1,4 +1,4 @@
-"""`cancel`: a person stops what is live, and what may be."""
+"""`cancel`: an operator stops live runs, and runs that may still appear."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _status(world: World, name: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["batch", "spark"])
-def test_what_a_person_stops_is_not_held_as_cancelled_by_others(world: World, kind: str):
-    """AWS is asked, the ledger says who and why before that, and the spec is quiet: exit 0, nothing runs again."""
+def test_a_manually_cancelled_run_is_not_on_hold(world: World, kind: str):
+    """The ledger records operator and reason before AWS is asked; the spec then is in sync and runs nothing."""
     getattr(world, kind)("clicks")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -39,7 +39,7 @@ def test_what_a_person_stops_is_not_held_as_cancelled_by_others(world: World, ki
 
 
 def test_json_names_the_runs(world: World):
-    """One value, with an outcome for each run."""
+    """The one value has an outcome for each run."""
     world.batch("clicks")
     world.run("apply", "--yes")
     run_id = world.runs()[0].id
@@ -51,8 +51,8 @@ def test_json_names_the_runs(world: World):
     assert [(each["outcome"], each["run_id"]) for each in done.json["results"]] == [("cancelled", run_id)]
 
 
-def test_what_is_unknown_is_stopped_once_it_is_found(world: World):
-    """Nothing is live yet: the wish is recorded, and the pass that adopts the run is followed by one that stops it."""
+def test_an_unknown_submission_is_cancelled_once_its_run_is_found(world: World):
+    """The request is recorded; the pass after the one that adopts the run cancels it."""
     doubt = in_doubt(world, "clicks", hours=1 / 60)
 
     done = world.run("cancel", "clicks", "--yes", "--reason", "not today")
@@ -68,8 +68,8 @@ def test_what_is_unknown_is_stopped_once_it_is_found(world: World):
     assert len(world.runs()) == 1
 
 
-def test_what_is_to_be_stopped_is_not_sent_again(world: World):
-    """It never arrived, and its end was asked for: proven absent, it is given up, whatever the spec still says."""
+def test_a_cancelled_unknown_submission_is_not_sent_again(world: World):
+    """Once it is proven absent it is given up, although the spec still asks for it."""
     doubt = in_doubt(world, "clicks")
     looked = [time_text(datetime.now(UTC) - timedelta(minutes=ago)) for ago in (20, 10)]
     write(world, *(Absent(at=at, name="clicks", token=doubt.token, looked_at=at) for at in looked))
@@ -87,8 +87,8 @@ def test_what_is_to_be_stopped_is_not_sent_again(world: World):
     assert world.runs() == []
 
 
-def test_a_run_of_a_name_that_left_git_can_be_stopped(world: World):
-    """Its deletion policy was Orphan, so it goes on until somebody stops it."""
+def test_the_run_of_a_removed_spec_can_be_cancelled(world: World):
+    """With deletion policy Orphan it keeps running until somebody cancels it."""
     world.batch("clicks")
     world.batch("other")
     world.run("apply", "--yes")
@@ -101,7 +101,7 @@ def test_a_run_of_a_name_that_left_git_can_be_stopped(world: World):
 
 
 def test_without_a_terminal_it_needs_yes(world: World):
-    """Where nobody can be asked nothing is stopped."""
+    """Without a terminal and --yes, nothing is recorded."""
     world.batch("clicks")
     world.run("apply", "--yes")
 
@@ -112,8 +112,8 @@ def test_without_a_terminal_it_needs_yes(world: World):
     assert _asked(world) == []
 
 
-def test_what_ended_meanwhile_is_told(world: World, monkeypatch: pytest.MonkeyPatch):
-    """While the person reads, the run ends and another pass records it: nothing is asked of AWS, exit 1."""
+def test_a_run_that_ended_meanwhile_is_not_cancelled(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Before the confirmation the run ends and another pass records it: AWS is not asked, exit code 1."""
     from reconciler.cli import decisions
 
     world.batch("clicks")

@@ -1,4 +1,4 @@
-"""A machine whose clock is wrong sends nothing."""
+"""A machine with a wrong clock sends nothing."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from tests.ledger.builders import StandingClock, always
 
 @pytest.mark.parametrize("ahead", [None, 0.0, 60.0, -60.0])
 def test_a_clock_within_a_minute_passes(ahead: float | None):
-    """The settling time has room for a minute; what AWS did not say stops nothing."""
+    """The settling time allows for a minute; without a date from AWS nothing is refused."""
     check_clock(ahead)
 
 
-@pytest.mark.parametrize(("ahead", "said"), [(61.0, "61 s ahead of AWS's"), (-3600.0, "3600 s behind AWS's")])
-def test_a_clock_that_is_off_is_refused(ahead: float, said: str):
-    """The sentence says how far, and which way."""
-    with pytest.raises(ClockSkew, match=said):
+@pytest.mark.parametrize(("ahead", "message"), [(61.0, "61 s ahead of AWS's"), (-3600.0, "3600 s behind AWS's")])
+def test_a_clock_that_is_off_is_refused(ahead: float, message: str):
+    """The message says by how much, and in which direction."""
+    with pytest.raises(ClockSkew, match=message):
         check_clock(ahead)
 
 
 def test_nothing_is_sent_by_a_machine_whose_clock_is_off(world: World):
-    """An hour's difference to AWS: exit 1, no run, no intent."""
+    """An hour off AWS's time: exit code 1, no run, no intent."""
     world.batch("a")
     an_hour_ago = formatdate(time.time() - 3600, usegmt=True)
     body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
@@ -50,7 +50,7 @@ def test_nothing_is_sent_by_a_machine_whose_clock_is_off(world: World):
 
 
 def _unresolved(world: World) -> None:
-    """An intent of an hour ago, without an outcome and without a run."""
+    """Records an intent that is an hour old, without an outcome or a run."""
     an_hour_ago = time_text(datetime.now(UTC) - timedelta(hours=1))
     log = world.log()
     where = {"jobQueue": "nightly", "jobName": "a"}
@@ -60,7 +60,7 @@ def _unresolved(world: World) -> None:
 
 @pytest.mark.parametrize(("behind", "code", "looks"), [(0, 3, 1), (3600, 1, 0)])
 def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: int, looks: int):
-    """An empty look counts from a time on: by a wrong clock it would let every other pass send too early."""
+    """A look counts by its time: a wrong one would let other passes send too early."""
     world.batch("a")
     _unresolved(world)
     body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
@@ -72,8 +72,8 @@ def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: 
     assert looks == sum(isinstance(event, Absent) for event in world.events())
 
 
-def test_a_service_hears_the_time_and_the_account_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Passes of one service are a long time apart: what AWS said at the first says nothing about the hundredth."""
+def test_a_service_checks_the_time_and_the_account_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Passes of a service are long apart, so an earlier check proves nothing."""
     clock = StandingClock(time.time())
     target = Target(account=ACCOUNT, region=REGION, ledger="sqlite:///ledger.sqlite")
     ours, other = (IDENTITY.replace(b"123456789012", account) for account in (ACCOUNT.encode(), b"999999999999"))

@@ -1,4 +1,4 @@
-"""Exit codes: 0 done, 1 error, 2 changes pending, 3 needs a person or an answer, 64 usage; 1 before 3 before 2."""
+"""Exit codes of commands, and the messages of wrong usage."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _broken(world: World) -> None:
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )
 def test_exit_codes(world: World, given, plan: int, detailed: int, status: int, apply: int):
-    """Each command ends with the code that the state of the project calls for."""
+    """Each command exits with the code for the state of the project."""
     given(world)
 
     ends = [world.run(*command).code for command in (["plan"], DETAILED, ["status"], ["apply", "--yes"])]
@@ -84,8 +84,8 @@ def test_exit_codes(world: World, given, plan: int, detailed: int, status: int, 
     assert ends == [plan, detailed, status, apply]
 
 
-def test_reconcile_ends_as_apply_does(world: World):
-    """`reconcile` acts without asking and ends with the same codes."""
+def test_reconcile_exits_as_apply_does(world: World):
+    """`reconcile` acts without confirmation, with the same exit codes."""
     world.batch("clicks")
 
     first = world.run("reconcile")
@@ -122,7 +122,7 @@ def test_reconcile_ends_as_apply_does(world: World):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_usage_is_64_with_a_hint(world: World, arguments: list[str], says: str):
-    """What does not exist, or does not go together, is wrong usage, with what would be right."""
+    """Options and names that do not exist or do not go together exit 64, with a hint."""
     world.batch("clicks", labels="{team: growth}")
 
     done = world.run(*arguments)
@@ -133,7 +133,7 @@ def test_wrong_usage_is_64_with_a_hint(world: World, arguments: list[str], says:
 
 
 def test_no_project_is_wrong_usage(world: World):
-    """Without a reconciler.yaml anywhere the message says how to name or start a project."""
+    """Without a reconciler.yaml, the message says how to name or start a project."""
     (world.folder / "reconciler.yaml").unlink()
 
     done = world.run("plan")
@@ -143,7 +143,7 @@ def test_no_project_is_wrong_usage(world: World):
 
 
 def test_no_target_chosen_is_wrong_usage(world: World):
-    """A project without a default target needs one to be named; the variable names one, -t counts more."""
+    """Without a default target one must be named; -t takes precedence over the variable."""
     world.write("reconciler.yaml", project_text().replace("  defaultTarget: staging\n", ""))
     world.batch("clicks")
 
@@ -157,8 +157,8 @@ def test_no_target_chosen_is_wrong_usage(world: World):
     assert by_option.json["target"] == "local"
 
 
-def test_an_error_in_the_program_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch):
-    """What nobody foresaw ends as one masked sentence and 1; its traceback only with -vv."""
+def test_a_bug_is_reported_in_one_masked_line(world: World, monkeypatch: pytest.MonkeyPatch):
+    """The traceback is printed only with -vv."""
 
     def fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError("with AKIAIOSFODNN7EXAMPLE inside")
@@ -176,7 +176,7 @@ def test_an_error_in_the_program_is_one_line(world: World, monkeypatch: pytest.M
 
 
 def test_account_mismatch_sends_nothing(world: World):
-    """Credentials of another account are refused before anything is sent or recorded, both accounts named."""
+    """Credentials of another account are refused before anything is sent or recorded; both accounts are named."""
     world.aws.configure(account="999999999999")
     world.batch("clicks")
 
@@ -189,8 +189,8 @@ def test_account_mismatch_sends_nothing(world: World):
     assert "ledger.sqlite" not in world.files()
 
 
-def test_a_look_with_another_account_is_refused_too(world: World):
-    """Credentials of another account are not asked for runs either: everything would look lost to them."""
+def test_reading_with_another_account_is_refused(world: World):
+    """Otherwise every run would look lost."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.configure(account="999999999999")
@@ -201,7 +201,7 @@ def test_a_look_with_another_account_is_refused_too(world: World):
 
 
 def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]):
-    """`--help` of each command shows how it is called."""
+    """`--help` of each command shows how to call it."""
     from reconciler.cli.program import COMMANDS
 
     for name in COMMANDS:

@@ -1,4 +1,4 @@
-"""The exit code of an apply, from each outcome."""
+"""The exit code of an apply, for each outcome."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _recorded(*, intended: bool = False, submitted: bool = False) -> Recorded:
     ids=lambda value: f"{value.outcome} {value.error}" if isinstance(value, ActionResult) else "",
 )
 def test_outcomes(result: ActionResult, code: int):
-    """What did not happen is an error, what is not known or refused needs a person."""
+    """An action that did not happen is an error; an unknown or rejected one requires an action."""
     assert code == apply_exit_code(_plan(), [result], _recorded(), stopped=False)
 
 
@@ -73,15 +73,15 @@ def test_outcomes(result: ActionResult, code: int):
     ],
     ids=["accepted", "being sent", "moved", "exactly"],
 )
-def test_what_another_pass_took_over(recorded: Recorded, exactly: bool, code: int):
-    """A submission that another pass made is no error; one that it is making is not known; a plan file wanted it so."""
+def test_actions_that_another_pass_performed(recorded: Recorded, exactly: bool, code: int):
+    """An accepted submission is no error, one that is being sent is unknown; for a plan file both are errors."""
     result = ActionResult("none", None, "another pass was quicker")
 
     assert code == apply_exit_code(_plan(), [result], recorded, stopped=False, exactly=exactly)
 
 
-def test_what_another_pass_gave_up_first_is_given_up():
-    """Two passes that record the same end of a submission nobody asks for: the slower one has nothing left to do."""
+def test_a_submission_that_another_pass_gave_up_is_done():
+    """Two passes record the same end of a submission; the slower one has nothing left to do."""
     recorded = _recorded(intended=True)
     fold(recorded, 2, [Superseded(at=AT, name="orders", token=TOKEN)])
     result = ActionResult("none", None, "it moved")
@@ -90,13 +90,13 @@ def test_what_another_pass_gave_up_first_is_given_up():
     assert apply_exit_code(_plan(), [result], recorded, stopped=False) == 1
 
 
-def test_stopping_is_an_error_whatever_was_done():
-    """A command that was interrupted ends with 1, also where everything happened to be done."""
+def test_an_interrupted_apply_is_an_error():
+    """Even if every action was performed."""
     assert apply_exit_code(_plan(), [ActionResult("submitted", "r")], _recorded(), stopped=True) == 1
 
 
-def test_a_run_whose_state_aws_did_not_tell_is_not_known():
-    """Where a look failed, a plan in detail, an apply and a status end with 3, and a plain plan with 0."""
+def test_a_failed_observation_exits_3():
+    """For a detailed plan, an apply and a status; a plain plan exits 0."""
     plan, recorded = _plan(ActionType.NONE, Reason.IN_SYNC), _recorded(submitted=True)
     recorded.observe_errors[TOKEN] = "DescribeJobs: AccessDenied"
 
@@ -106,8 +106,8 @@ def test_a_run_whose_state_aws_did_not_tell_is_not_known():
     assert plan_exit_code(plan, recorded, detailed=False) == 0
 
 
-def test_a_wait_for_a_run_whose_state_aws_did_not_tell_is_not_known():
-    """What waits may wait for ever while the run before it cannot be asked for: a person should hear of it."""
+def test_a_failed_observation_of_a_dependency_exits_3():
+    """A spec that waits for it could wait forever."""
     waiting = Action(
         name="orders", kind="BatchJob", action=ActionType.WAIT, reason=Reason.CONCURRENCY, client_token="r1-next"
     )
@@ -120,5 +120,5 @@ def test_a_wait_for_a_run_whose_state_aws_did_not_tell_is_not_known():
 
 @pytest.mark.parametrize(("state", "code"), [("unknown", 3), ("lost", 3), ("running", 0), ("none", 0)])
 def test_states(state: str, code: int):
-    """A state that nobody can name needs a person."""
+    """A lost or unknown run requires an action."""
     assert code == status_exit_code(_plan(ActionType.NONE, Reason.IN_SYNC), _recorded(), [state])

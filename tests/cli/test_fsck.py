@@ -1,4 +1,4 @@
-"""`fsck`: the ledger held against AWS, and a lost one made again from tags."""
+"""`fsck`: the ledger is checked against AWS, and a lost one is rebuilt from tags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _taken(world: World) -> list[tuple[str, int | None, str]]:
 
 
 def _two_generations(world: World) -> list[str]:
-    """A Batch spec that ran as generations 1 and 2, and a Spark one that ran once; the ids of the three runs."""
+    """Runs a Batch spec as generations 1 and 2, and a Spark spec once; returns the ids of the three runs."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
     world.spark("orders")
     world.run("apply", "--yes")
@@ -38,8 +38,8 @@ def _two_generations(world: World) -> list[str]:
     ]
 
 
-def test_what_agrees_is_ok(world: World):
-    """Each place is named with its runs; nothing is written."""
+def test_a_correct_ledger_is_ok(world: World):
+    """Each place is listed with its runs; nothing is written."""
     _two_generations(world)
     before = world.events()
 
@@ -58,8 +58,8 @@ def test_what_agrees_is_ok(world: World):
     assert world.events() == before
 
 
-def test_a_lost_ledger_is_found_out_and_nothing_is_written(world: World):
-    """Runs with our tags that the ledger does not know: exit 3, a command for each; no ledger is made by looking."""
+def test_a_lost_ledger_is_detected_and_nothing_is_written(world: World):
+    """Runs with our tags that the ledger lacks are findings with commands, exit code 3; no ledger is created."""
     runs = _two_generations(world)
     _lose_the_ledger(world)
 
@@ -72,8 +72,8 @@ def test_a_lost_ledger_is_found_out_and_nothing_is_written(world: World):
     assert "ledger.sqlite" not in world.files()
 
 
-def test_a_lost_ledger_is_made_again(world: World):
-    """Every run has its place again: nothing runs twice, and new content is the next generation."""
+def test_a_lost_ledger_is_rebuilt(world: World):
+    """Every run is recorded in its place: nothing runs twice, and new content is the next generation."""
     clicks_one, clicks_two, orders = _two_generations(world)
     _lose_the_ledger(world)
 
@@ -95,24 +95,24 @@ def test_a_lost_ledger_is_made_again(world: World):
     assert world.run("fsck").code == 0
 
 
-def test_content_that_nobody_knows_is_other_content(world: World):
-    """Git asks for something else by now: it runs, as the generation after those that ran, and shows no false diff."""
+def test_changed_content_runs_after_a_rebuild(world: World):
+    """Git asks for other content: it runs as the next generation, and shows no false diff."""
     _two_generations(world)
     _lose_the_ledger(world)
     world.batch("clicks", "C", concurrencyPolicy="Allow")
 
     done = world.run("fsck", "--adopt", "--yes")
     planned = world.run("plan", "--format", "json", "--only", "clicks")
-    told = world.run("history", "clicks")
+    history = world.run("history", "clicks")
 
     assert done.code == 0
     assert "unknown content" in done.out
     assert planned.actions("action", "reason", "generation", "changes") == [("submit", "spec-changed", 3, [])]
-    assert told.code == 0
+    assert history.code == 0
 
 
-def test_a_return_to_old_content_is_told_from_no_change(world: World):
-    """A ran, then B, and git asks for A again: that is a pending change, and runs as generation 3."""
+def test_a_return_to_old_content_runs_after_a_rebuild(world: World):
+    """A ran, then B, and git asks for A again: that runs as generation 3."""
     _two_generations(world)
     _lose_the_ledger(world)
     world.batch("clicks", "A", concurrencyPolicy="Allow")
@@ -124,8 +124,8 @@ def test_a_return_to_old_content_is_told_from_no_change(world: World):
     assert planned.actions("action", "generation") == [("submit", 3)]
 
 
-def test_names_that_left_git_are_recorded_too(world: World):
-    """Their runs are known again; they are retired, and go on."""
+def test_runs_of_removed_specs_are_recorded(world: World):
+    """Their specs are retired, and the runs continue."""
     _two_generations(world)
     _lose_the_ledger(world)
     (world.folder / "orders.yaml").unlink()
@@ -138,7 +138,7 @@ def test_names_that_left_git_are_recorded_too(world: World):
 
 
 def test_a_ledger_that_was_rolled_back_catches_up(world: World):
-    """A backup from before the newest run was put back: the run is recorded as what it is, and does not run again."""
+    """After a restore from a backup the newest run is recorded, and does not run again."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     kept = {path: path.read_bytes() for path in world.folder.glob("ledger.sqlite*")}
@@ -148,19 +148,19 @@ def test_a_ledger_that_was_rolled_back_catches_up(world: World):
     for path, content in kept.items():
         path.write_bytes(content)
 
-    found = world.run("fsck", "--format", "json")
+    findings = world.run("fsck", "--format", "json")
     done = world.run("fsck", "--adopt", "--yes")
     idle = world.run("apply", "--yes", "--format", "json")
 
-    assert _checks(found) == [("unknown-token", "clicks")]
+    assert _checks(findings) == [("unknown-token", "clicks")]
     assert done.code == 0, done.out
     assert _taken(world) == [("clicks", 2, world.runs()[1].id)]
     assert idle.actions("action", "generation") == [("none", 2)]
     assert len(world.runs()) == 2
 
 
-def test_what_is_older_than_the_ledger_takes_no_place(world: World):
-    """A ledger that began anew and went on: a run from before it is a finding, and never the newest generation."""
+def test_a_run_older_than_the_ledger_is_not_recorded(world: World):
+    """It is a finding, and never the newest generation."""
     world.batch("clicks", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     _lose_the_ledger(world)
@@ -191,8 +191,8 @@ def test_a_second_run_of_a_submission_is_found(world: World):
     assert first.id in done.json["findings"][0]["message"]
 
 
-def test_two_runs_of_a_lost_submission_are_for_a_person(world: World):
-    """The ledger is lost, and one token has two runs: both are recorded, as a conflict."""
+def test_two_runs_of_a_lost_submission_are_a_conflict(world: World):
+    """Both runs of one token are recorded, and an operator decides."""
     world.batch("clicks")
     world.run("apply", "--yes")
     submitted_by_others(world, dict(world.runs()[0].request))
@@ -207,7 +207,7 @@ def test_two_runs_of_a_lost_submission_are_for_a_person(world: World):
 
 
 def test_a_live_run_that_aws_does_not_know_is_found(world: World):
-    """The ledger says that it runs, and AWS has no such run."""
+    """The run is live according to the ledger, and AWS has no such run."""
     world.batch("clicks")
     world.spark("orders")
     world.run("apply", "--yes")
@@ -233,8 +233,8 @@ def test_an_unknown_outcome_is_a_finding(world: World, arrives: bool, check: str
     assert ("reconciler resolve clicks --abandon --token " in done.out) is not arrives
 
 
-def test_a_run_that_was_given_up_and_came_late_is_found(world: World):
-    """Abandoned before it settled, and then it ran: the finding names the run and how to take it."""
+def test_a_late_run_of_an_abandoned_submission_is_found(world: World):
+    """The finding names the run and how to adopt it."""
     doubt = in_doubt(world, "clicks", hours=1 / 60)
     world.run("resolve", "clicks", "--abandon", "--force", "--yes")
     run_id = doubt.arrive()
@@ -247,7 +247,7 @@ def test_a_run_that_was_given_up_and_came_late_is_found(world: World):
 
 
 def test_a_place_that_cannot_be_read_is_an_error(world: World):
-    """Exit 1: what was not seen is not OK. The other places are told all the same."""
+    """Exit code 1; the other places are still listed."""
     _two_generations(world)
     world.aws.configure(queues=["other"])
 
@@ -259,7 +259,7 @@ def test_a_place_that_cannot_be_read_is_an_error(world: World):
 
 
 def test_runs_of_others_are_left_alone(world: World):
-    """Jobs without our tags, or of another project, in the same queue: no finding, and not adopted."""
+    """Jobs without our tags, or of another project, are neither findings nor adopted."""
     world.batch("clicks")
     world.run("apply", "--yes")
     plain = {"jobName": "x", "jobQueue": "nightly", "jobDefinition": "worker:1"}
@@ -273,8 +273,8 @@ def test_runs_of_others_are_left_alone(world: World):
     assert "4 runs, 1 of this project and target" in done.out
 
 
-def test_adopting_asks(world: World):
-    """Without a terminal it needs --yes, and says what it would record."""
+def test_adopting_needs_confirmation(world: World):
+    """Without a terminal it needs --yes, and shows what it would record."""
     _two_generations(world)
     _lose_the_ledger(world)
 
@@ -286,8 +286,8 @@ def test_adopting_asks(world: World):
     assert "ledger.sqlite" not in world.files()
 
 
-def test_what_moved_meanwhile_is_not_recorded(world: World, monkeypatch: pytest.MonkeyPatch):
-    """While the person reads, an apply adopts the same run: nothing is recorded twice."""
+def test_nothing_is_recorded_if_a_spec_changed_after_it_was_shown(world: World, monkeypatch: pytest.MonkeyPatch):
+    """An apply adopts the same run before the confirmation."""
     from reconciler.cli import fsck
 
     world.batch("clicks")
@@ -307,7 +307,7 @@ def test_what_moved_meanwhile_is_not_recorded(world: World, monkeypatch: pytest.
 
 
 def test_in_another_account_nothing_is_compared(world: World):
-    """Every run would look lost there: the guard refuses, with exit 1, and nothing is recorded."""
+    """The guard refuses with exit code 1, because every run would look lost."""
     _two_generations(world)
     before = world.events()
     world.aws.configure(account="999988887777")

@@ -32,7 +32,7 @@ CI = {"CI": "true"}
     ],
 )
 def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ: dict[str, str], refused: bool):
-    """Only a local ledger, on a CI runner, of real AWS, that nobody keeps, is refused."""
+    """A local ledger of a real AWS account on a CI runner is refused, unless the file is kept."""
 
     def check() -> None:
         guard.check_ledger(address, emulated=emulated, durable=durable, environ=environ)
@@ -45,14 +45,14 @@ def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ
 
 
 def test_account():
-    """The right account passes; another is refused with both numbers and the target."""
+    """The right account passes; another one is refused with both numbers and the target."""
     guard.check_account("prod", "1", "1")
     with pytest.raises(AccountMismatch, match=r"prod is account 1, .* of account 2"):
         guard.check_account("prod", "1", "2")
 
 
 def test_settling():
-    """A target's own sentence about its settling time is what is refused with."""
+    """The error is the target's own message about its settling time."""
     guard.check_settling(None)
     with pytest.raises(GuardError, match="too short"):
         guard.check_settling("too short")

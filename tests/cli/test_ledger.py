@@ -1,4 +1,4 @@
-"""`reconciler ledger verify`, `copy` and `export`, run as people run them."""
+"""`reconciler ledger verify`, `copy` and `export`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACE = Place("shop", "staging", ACCOUNT, REGION)
 
 @pytest.fixture
 def used(world: World) -> World:
-    """A project whose ledger holds two runs."""
+    """A project whose ledger contains two runs."""
     world.batch("clicks")
     world.batch("orders", "password=hunter2")
     assert world.run("apply", "--yes").code == 0
@@ -29,12 +29,12 @@ def used(world: World) -> World:
 
 
 def stored(world: World, name: str) -> list[tuple[int, bytes]]:
-    """Every batch of a SQLite ledger of the project."""
+    """Returns every batch of a SQLite ledger of the project."""
     return list(open_store(f"sqlite:///{name}", world.folder, PLACE).read(0))
 
 
 def damage(world: World, position: int) -> None:
-    """Changes a batch behind the triggers' back."""
+    """Changes a batch without the triggers that forbid it."""
     with sqlite3.connect(world.folder / "ledger.sqlite") as connection:
         (raw,) = connection.execute("SELECT batch FROM batches WHERE position = ?", (position,)).fetchone()
         connection.execute("DROP TRIGGER batches_are_never_changed")
@@ -44,14 +44,14 @@ def damage(world: World, position: int) -> None:
 
 
 def where_intended(world: World, name: str) -> int:
-    """The position of a spec's intent."""
+    """Returns the position of a spec's intent."""
     return world.log().recorded.specs[name].submissions[0].intent_position
 
 
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 
-def test_verify_says_that_nothing_is_wrong(used: World):
+def test_verify_of_a_correct_ledger(used: World):
     """One [OK] line for each check, a summary, exit code 0, and no file is changed."""
     before = used.files()
     done = used.run("ledger", "verify")
@@ -78,7 +78,7 @@ def test_verify_names_the_position_and_what_to_do(used: World):
 
 
 def test_verify_as_json(used: World):
-    """The same for machines."""
+    """The same findings as JSON."""
     sound = used.run("ledger", "verify", "--format", "json")
     position = where_intended(used, "orders")
     damage(used, position)
@@ -93,19 +93,22 @@ def test_verify_as_json(used: World):
     assert wrong["advice"]
 
 
-def test_verify_of_nothing(world: World):
-    """No ledger is an error, and none is made."""
+def test_verify_without_a_ledger(world: World):
+    """A missing ledger is an error, and none is created."""
     done = world.run("ledger", "verify")
 
     assert (done.code, done.err) == (1, "Error: there is no ledger at sqlite:///ledger.sqlite\n")
     assert "ledger.sqlite" not in world.files()
 
 
-def test_verify_keeps_a_new_snapshot(used: World):
-    """With --new-snapshot a sound ledger has one afterwards, and the next verify judges it."""
+def test_verify_saves_a_new_snapshot(used: World):
+    """With --new-snapshot a correct ledger gets one, and the next verify checks it."""
     assert "[SKIP] snapshot: there is none" in used.run("ledger", "verify", "--new-snapshot").out
     count = len(stored(used, "ledger.sqlite"))
-    assert f"[OK] snapshot: that of position {count} equals the state that the batches lead to" in used.run("ledger", "verify").out
+    assert (
+        f"[OK] snapshot: that of position {count} equals the state that the batches lead to"
+        in used.run("ledger", "verify").out
+    )
     assert used.run("status").code == 0
 
 
@@ -117,8 +120,8 @@ PROD = f"""
 """
 
 
-def test_verify_looks_at_the_target_it_is_told(used: World):
-    """A ledger of another target is not this one's."""
+def test_verify_checks_the_ledger_of_the_chosen_target(used: World):
+    """A ledger of another target is a finding."""
     used.write("reconciler.yaml", project_text(limits=PROD))
     done = used.run("ledger", "verify", "-t", "prod")
 
@@ -130,8 +133,8 @@ def test_verify_looks_at_the_target_it_is_told(used: World):
 # --- copy -------------------------------------------------------------------------------------------------------------
 
 
-def test_copy_puts_the_ledger_elsewhere(used: World):
-    """Every batch is the same there, the copy is verified, the next step is said; a second copy adds nothing."""
+def test_copy_copies_every_batch(used: World):
+    """The copy is verified, the next step is printed, and a second copy adds nothing."""
     done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///kept/other.sqlite")
     again = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///kept/other.sqlite")
     count = len(stored(used, "ledger.sqlite"))
@@ -146,8 +149,8 @@ def test_copy_puts_the_ledger_elsewhere(used: World):
     assert stored(used, "ledger.sqlite") == stored(used, "kept/other.sqlite")
 
 
-def test_the_copy_is_used_as_the_ledger_was(used: World):
-    """Once the project names it, nothing runs again."""
+def test_the_copy_can_be_used_as_the_ledger(used: World):
+    """Once the project file names it, nothing runs again."""
     used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///other.sqlite")
     used.write("reconciler.yaml", project_text().replace("sqlite:///ledger.sqlite", "sqlite:///other.sqlite"))
     done = used.run("apply", "--yes", "--format", "json")
@@ -156,8 +159,8 @@ def test_the_copy_is_used_as_the_ledger_was(used: World):
     assert len(used.runs()) == 2
 
 
-def test_copy_refuses_what_is_not_a_beginning(used: World):
-    """A target that holds another ledger stays as it is."""
+def test_copy_refuses_a_target_with_another_ledger(used: World):
+    """That ledger stays as it is."""
     used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///other.sqlite")
     used.batch("views")
     used.run("apply", "--yes")
@@ -171,8 +174,7 @@ def test_copy_refuses_what_is_not_a_beginning(used: World):
 
 
 def test_a_renamed_project_keeps_its_history(used: World):
-    """Under a new name the old ledger is refused; moved, it is read as before and says where it came from, and nothing
-    runs again."""
+    """The old ledger is refused under a new name; once moved it is used as before, and records where it came from."""
     used.write("reconciler.yaml", project_text().replace("name: shop", "name: store"))
     refused = used.run("plan")
     moved = used.run(
@@ -194,8 +196,8 @@ def test_a_renamed_project_keeps_its_history(used: World):
     assert len(used.runs()) == 2
 
 
-def test_copy_to_s3_and_on_from_there(used: World, aws: Server):
-    """A ledger that began as a file goes on in a bucket: nothing runs again, and what is wrong with neither is said."""
+def test_a_ledger_moves_from_a_file_to_s3(used: World, aws: Server):
+    """Nothing runs again, and both ledgers verify."""
     used.env |= aws.environment
     address = aws.address("s3")
     done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", address)
@@ -208,7 +210,7 @@ def test_copy_to_s3_and_on_from_there(used: World, aws: Server):
 
 
 def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
-    """Nothing is written into a store in AWS before it is known whose account that is."""
+    """Nothing is written to a store in AWS before its account is checked."""
     used.env |= aws.environment
     used.aws.configure(account="999999999999")
     address = aws.address("dynamodb")
@@ -221,23 +223,23 @@ def test_copy_with_the_credentials_of_another_account(used: World, aws: Server):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["sqlite:///a.sqlite", "sqlite:///a.sqlite"], "FROM and TO are both sqlite:///a.sqlite"),
         (["sqlite:///a.sqlite", "sqlite:///b.sqlite", "--from-target", "x"], "require --rename"),
         (["sqlite:///a.sqlite"], "Missing argument 'TO'"),
     ],
 )
-def test_copy_asked_wrongly(used: World, arguments: list[str], said: str):
+def test_copy_with_wrong_options(used: World, arguments: list[str], message: str):
     """Options and addresses that do not go together are wrong usage."""
     done = used.run("ledger", "copy", *arguments)
 
     assert done.code == 64
-    assert said in done.err
+    assert message in done.err
 
 
-def test_copy_to_an_address_of_no_store(used: World):
-    """The known stores are named."""
+def test_copy_to_an_unknown_kind_of_address(used: World):
+    """The message lists the known stores."""
     done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "ledger.sqlite")
 
     assert done.code == 1
@@ -247,8 +249,8 @@ def test_copy_to_an_address_of_no_store(used: World):
 # --- export -----------------------------------------------------------------------------------------------------------
 
 
-def test_export_prints_every_event_whole(used: World):
-    """One JSON object a line, in order, with its position, and nothing masked: as the ledger holds it."""
+def test_export_prints_every_event_complete(used: World):
+    """One JSON object a line, in order, with its position, and unmasked."""
     done = used.run("ledger", "export")
     lines = [json.loads(line) for line in done.out.splitlines()]
 
@@ -260,8 +262,8 @@ def test_export_prints_every_event_whole(used: World):
     assert "password=hunter2" in done.out
 
 
-def test_export_goes_on_after_a_position(used: World):
-    """--after gives only what is new; after the end that is nothing."""
+def test_export_after_a_position(used: World):
+    """--after prints only later events; after the end, nothing."""
     lines = used.run("ledger", "export").out.splitlines()
     rest = used.run("ledger", "export", "--after", "2").out.splitlines()
 
@@ -270,7 +272,7 @@ def test_export_goes_on_after_a_position(used: World):
 
 
 def test_export_stops_at_damage(used: World):
-    """What comes after a broken chain is not printed: the exit code is 1, and the position is named."""
+    """Nothing after a broken chain is printed: exit code 1, with the position."""
     position = where_intended(used, "orders")
     damage(used, position)
     done = used.run("ledger", "export")
@@ -289,7 +291,7 @@ assert {"boto3", "botocore"}.isdisjoint(sys.modules)
 """
 
 
-def test_looking_after_a_file_needs_no_aws_library(used: World):
+def test_maintaining_a_sqlite_ledger_imports_no_aws_library(used: World):
     """verify, export and copy of a SQLite ledger do not import boto3."""
     done = subprocess.run(
         [sys.executable, "-c", NO_AWS],
@@ -305,7 +307,7 @@ def test_looking_after_a_file_needs_no_aws_library(used: World):
 
 @pytest.mark.parametrize("name", ["verify", "copy", "export"])
 def test_help_of_each_has_an_example(world: World, name: str):
-    """`--help` shows how it is called."""
+    """`--help` shows how to call each command."""
     text = world.run("ledger", name, "--help").out
 
     assert "Example" in text

@@ -1,4 +1,4 @@
-"""The whole command on ledgers in S3 and DynamoDB: what it does there, from several machines, and when it cannot."""
+"""All commands with ledgers in S3 and DynamoDB: normal use, several machines, and failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMANDS = (["plan"], ["apply", "--yes"], ["reconcile"], ["status"], ["why", "cl
 
 
 def at(world: World, ledger: str) -> World:
-    """The world with its ledger at this address."""
+    """Returns the world with its ledger at this address."""
     world.ledger = ledger
     world.write("reconciler.yaml", project_text(ledger=ledger))
     return world
@@ -30,7 +30,7 @@ def shared(request: pytest.FixtureRequest, world: World, aws: Server) -> World:
 
 
 def test_from_the_first_plan_to_why(shared: World):
-    """plan, apply, a second apply, an edit, reconcile, status, history and why work as on a local file, and in CI."""
+    """All commands work as with a local file, and in CI."""
     world = shared
     world.env["CI"] = "true"
     world.aws.configure(run_seconds=0)
@@ -56,8 +56,8 @@ def test_from_the_first_plan_to_why(shared: World):
     assert [path for path in world.files() if "ledger" in path or path.startswith(".reconciler/")] == []
 
 
-def test_another_machine_knows_what_ran(shared: World):
-    """A fresh clone, which shares nothing but the address, finds everything in sync and submits nothing."""
+def test_another_machine_submits_nothing_again(shared: World):
+    """A fresh clone that shares only the address finds everything in sync."""
     shared.batch("clicks")
     shared.run("apply", "--yes")
     clone = shared.folder.parent / "clone"
@@ -85,7 +85,7 @@ def test_two_applies_at_once_submit_once(shared: World):
     assert sorted(submitted) == ["job-0", "job-1", "job-2"]
 
 
-def test_looking_creates_nothing(world: World, aws: Server):
+def test_reading_creates_nothing(world: World, aws: Server):
     """plan and status leave an empty bucket empty."""
     bucket = aws.bucket()
     at(world, f"s3://{bucket}").batch("clicks")
@@ -103,8 +103,8 @@ def test_looking_creates_nothing(world: World, aws: Server):
         ("dynamodb://nobody-made-this", "there is no table nobody-made-this in eu-west-1"),
     ],
 )
-def test_a_store_that_is_not_there_is_one_sentence(world: World, ledger: str, says: str, aws: Server):
-    """A missing bucket or table is never an empty ledger: each command ends with 1 and a sentence; nothing is sent."""
+def test_a_missing_store_is_an_error(world: World, ledger: str, says: str, aws: Server):
+    """A missing bucket or table never counts as an empty ledger: each command exits 1, and nothing is sent."""
     at(world, ledger).batch("clicks")
 
     ends = [world.run(*command) for command in COMMANDS]
@@ -115,8 +115,8 @@ def test_a_store_that_is_not_there_is_one_sentence(world: World, ledger: str, sa
     assert world.runs() == []
 
 
-def test_a_table_with_other_keys_is_one_sentence(world: World, aws: Server):
-    """A table of something else is named as one, with the keys that are needed."""
+def test_a_table_with_other_keys_is_an_error(world: World, aws: Server):
+    """The message names the keys that are needed."""
     table = aws.table([("LockID", "HASH", "S")])
     at(world, f"dynamodb://{table}").batch("clicks")
 
@@ -140,10 +140,10 @@ def test_a_table_with_other_keys_is_one_sentence(world: World, aws: Server):
     ],
     ids=["s3", "dynamodb", "region"],
 )
-def test_a_store_that_may_not_be_read_is_one_sentence(
+def test_a_store_without_permissions_is_an_error(
     world: World, ledger: str, act: Act, says: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Missing permissions are named, and nothing is sent."""
+    """The message names the missing permissions, and nothing is sent."""
     at(world, ledger).batch("clicks")
     with Stub(act) as stub:
         for name, value in Server(stub.url).environment.items():
@@ -158,7 +158,7 @@ def test_a_store_that_may_not_be_read_is_one_sentence(
 
 
 def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
-    """What one target has run, another target of the same project, at the same address, has not."""
+    """A run of one target is not recorded for another target at the same address."""
     text = project_text(ledger=shared.ledger)
     second = text[text.index("    staging:\n") :].replace("staging:", "prod:")
     shared.write("reconciler.yaml", text + second)
@@ -171,8 +171,8 @@ def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
     assert other.json["ledger_position"] == 0
 
 
-def test_ledger_init_makes_a_table_that_can_be_used(world: World, aws: Server):
-    """After `ledger init` an apply writes to the table; a second init finds it good, and the policy names it."""
+def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
+    """An apply writes to it; a second init accepts it, and the policy names it."""
     at(world, f"dynamodb://made-for-{world.folder.parent.name[:30]}").batch("clicks")
 
     first = world.run("ledger", "init")
@@ -187,8 +187,8 @@ def test_ledger_init_makes_a_table_that_can_be_used(world: World, aws: Server):
     assert len(world.runs()) == 1
 
 
-def test_ledger_init_refuses_what_would_harm_a_ledger(world: World, aws: Server):
-    """A lifecycle rule over the prefix ends init with 1, and the sentence says which one."""
+def test_ledger_init_refuses_a_dangerous_lifecycle_rule(world: World, aws: Server):
+    """A rule over the prefix exits 1, and the message names it."""
     bucket = aws.bucket()
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     aws.s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
@@ -202,8 +202,8 @@ def test_ledger_init_refuses_what_would_harm_a_ledger(world: World, aws: Server)
     assert "is not safe there" in done.err
 
 
-def test_ledger_init_makes_nothing_in_another_account(world: World, aws: Server):
-    """Credentials of another account than the target's are refused before a table is made."""
+def test_ledger_init_creates_nothing_in_another_account(world: World, aws: Server):
+    """Credentials of another account are refused before a table is created."""
     world.aws.configure(account="999999999999")
     at(world, "dynamodb://made-by-mistake")
 
@@ -214,8 +214,8 @@ def test_ledger_init_makes_nothing_in_another_account(world: World, aws: Server)
     assert "made-by-mistake" not in aws.dynamodb.list_tables()["TableNames"]
 
 
-def test_ledger_init_of_a_file_makes_nothing(world: World):
-    """A SQLite ledger begins with the first write."""
+def test_ledger_init_of_a_file_creates_nothing(world: World):
+    """The first write creates a SQLite ledger."""
     before = world.files()
 
     done = world.run("ledger", "init")
@@ -226,7 +226,7 @@ def test_ledger_init_of_a_file_makes_nothing(world: World):
 
 
 def test_a_ledger_moves_from_store_to_store(world: World, aws: Server):
-    """A ledger copied from a file to S3 and on to DynamoDB is sound there, and the next apply knows what ran."""
+    """Copied from a file to S3 and on to DynamoDB it verifies, and nothing runs again."""
     world.batch("clicks")
     world.run("apply", "--yes")
     addresses = [world.ledger, aws.address("s3"), aws.address("dynamodb")]

@@ -1,4 +1,4 @@
-"""The loop from the command line: schedules, attempts, replacements, dependencies and lost runs."""
+"""Whole passes: schedules, attempts, replacements, dependencies and lost runs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ EVERY_MINUTE = '"* * * * *"'
 
 
 def reconcile(world: World, code: int = 0) -> list[tuple[str, ...]]:
-    """One pass: action, reason and outcome of each."""
+    """Runs one pass; returns action, reason and outcome of each action."""
     done = world.run("reconcile", "--format", "json")
     assert done.code == code, done.err
     return done.actions("action", "reason", "outcome")
 
 
 def began(world: World, minutes: float, **more: str) -> datetime:
-    """Has the schedule of `orders` be in force since some minutes ago, as if a pass had written that then. A test
-    may take a minute longer than it should: one slot more is due then."""
+    """Records that the schedule of `orders` is in force since some minutes ago. If a test takes more than a minute, one
+    more slot is due."""
     now = datetime.now(UTC)
     log = world.log()
     event = ScheduledSince(
@@ -41,8 +41,8 @@ def began(world: World, minutes: float, **more: str) -> datetime:
     return now
 
 
-def test_the_first_pass_writes_down_since_when(world: World):
-    """A new schedule runs nothing at once, says when it is due, and begins once."""
+def test_the_first_pass_records_the_start_of_a_schedule(world: World):
+    """A new schedule runs nothing at once, shows when it is due, and is recorded once."""
     world.spark("orders", schedule='"0 2 29 2 *"')
     plan = world.run("plan", "--format", "json")
     assert [(a["action"], a["reason"], a["next_slot"]) for a in plan.json["actions"]] == [
@@ -56,7 +56,7 @@ def test_the_first_pass_writes_down_since_when(world: World):
 
 
 def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
-    """The newest due slot is submitted, those before it are recorded as missed, and the slot is in what is sent."""
+    """The newest due slot is submitted with its day in the request; earlier ones are recorded as missed."""
     world.aws.configure(run_seconds=0)
     world.spark("orders", "${run.slot:%Y-%m-%d}", schedule=EVERY_MINUTE, timeZone="Pacific/Kiritimati")
     reconcile(world)
@@ -76,7 +76,7 @@ def test_a_due_slot_runs_once_with_its_day_in_the_request(world: World):
 
 
 def test_a_plan_file_of_a_slot_is_applied_as_it_is(world: World):
-    """The rendered request of a slot is in the file, and an edited one is refused."""
+    """The file contains the rendered request of the slot, and an edited one is refused."""
     world.spark("orders", "${run.slot}", schedule=EVERY_MINUTE)
     reconcile(world)
     began(world, 5)
@@ -100,7 +100,7 @@ def test_a_plan_file_of_a_slot_is_applied_as_it_is(world: World):
     ],
 )
 def test_an_edited_slot_is_refused(world: World, edit: Callable[[dict[str, Any]], object], what: str):
-    """The request of a slot is what its template gives, the digest that of the template, the token that of the slot."""
+    """The request must match its template, the digest the template, and the token the slot."""
     world.spark("orders", "${run.slot}", schedule=EVERY_MINUTE)
     reconcile(world)
     began(world, 5)
@@ -116,7 +116,7 @@ def test_an_edited_slot_is_refused(world: World, edit: Callable[[dict[str, Any]]
 
 
 def test_catchup_runs_every_slot(world: World):
-    """Side by side where that is allowed."""
+    """At the same time if concurrency allows it."""
     world.spark("orders", schedule=EVERY_MINUTE, catchup="true", concurrencyPolicy="Allow")
     reconcile(world)
     began(world, 4)
@@ -127,8 +127,8 @@ def test_catchup_runs_every_slot(world: World):
     assert slots == sorted(slots, key=str)
 
 
-def test_a_failing_job_is_attempted_again_and_then_held(world: World):
-    """Another attempt has another token; the last failure is held with exit code 3."""
+def test_a_failing_job_is_retried_and_then_on_hold(world: World):
+    """Each attempt has its own token; after the last one the spec is on hold, exit code 3."""
     world.aws.configure(run_seconds=0, outcome="failed")
     world.spark("orders", backoffLimit="1", backoffSeconds="0")
     assert reconcile(world) == [("submit", "new", "submitted")]
@@ -141,8 +141,8 @@ def test_a_failing_job_is_attempted_again_and_then_held(world: World):
 
 
 @pytest.mark.parametrize("kind", ["spark", "batch"])
-def test_replace_ends_the_old_run_first(world: World, kind: str):
-    """The pass that sees a change stops the live run; a later one submits."""
+def test_replace_cancels_the_old_run_first(world: World, kind: str):
+    """The pass that sees a change cancels the live run; a later one submits."""
     write = getattr(world, kind)
     write("orders", "A", concurrencyPolicy="Replace")
     reconcile(world)
@@ -155,7 +155,7 @@ def test_replace_ends_the_old_run_first(world: World, kind: str):
 
 
 def test_a_plan_file_may_replace(world: World):
-    """It asks for the end of the live run; the submit is a later pass's."""
+    """It cancels the live run; a later pass submits."""
     world.spark("orders", "A", concurrencyPolicy="Replace")
     reconcile(world)
     world.spark("orders", "B", concurrencyPolicy="Replace")
@@ -166,7 +166,7 @@ def test_a_plan_file_may_replace(world: World):
 
 
 def test_a_diamond_across_both_services(world: World):
-    """Each pass submits what the recorded ends allow."""
+    """Each pass submits the specs whose dependencies have ended."""
     world.aws.configure(run_seconds=0)
     world.spark("extract")
     world.batch("clean", dependsOn="[{name: extract}]")
@@ -181,7 +181,7 @@ def test_a_diamond_across_both_services(world: World):
 
 
 def test_a_failed_dependency_is_named(world: World):
-    """The wait of the dependent says which run it is."""
+    """The message of the waiting spec names the failed run."""
     world.aws.configure(run_seconds=0, outcome="failed")
     world.spark("extract")
     world.batch("load", dependsOn="[{name: extract}]")
@@ -194,7 +194,7 @@ def test_a_failed_dependency_is_named(world: World):
 
 
 def test_a_batch_request_names_a_job(world: World):
-    """The name of a spec in `dependsOn` of a request is its job id in what is sent, and stays a name for the digest."""
+    """A spec name in `dependsOn` of a request is sent as the job id; the digest covers the name."""
     world.batch("extract")
     path = world.batch("load")
     path.write_text(path.read_text().replace("jobQueue:", "dependsOn: [{spec: extract}]\n    jobQueue:"))
@@ -206,7 +206,8 @@ def test_a_batch_request_names_a_job(world: World):
 
 
 def test_a_run_that_aws_does_not_know_is_lost_after_two_looks(world: World):
-    """One empty answer proves nothing; two that are far enough apart are recorded as lost, and held."""
+    """One empty answer proves nothing; after two that are far enough apart, the run is recorded as lost, and on
+    hold."""
     world.write("reconciler.yaml", project_text(limits="\n      settleSeconds: 0"))
     world.spark("orders")
     reconcile(world)
@@ -220,7 +221,7 @@ def test_a_run_that_aws_does_not_know_is_lost_after_two_looks(world: World):
 
 
 def test_a_suspended_schedule_runs_nothing(world: World):
-    """What came due meanwhile is recorded when it goes on."""
+    """Slots that became due meanwhile are recorded as missed when it resumes."""
     world.spark("orders", schedule=EVERY_MINUTE)
     reconcile(world)
     began(world, 3)

@@ -1,4 +1,4 @@
-"""A ledger that holds nothing: it is new, or it was lost, and then AWS still knows what ran."""
+"""An empty ledger is new, or it was lost: then AWS still has the runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.cli.world import REGION, World
 
 
 def lose(world: World) -> None:
-    """Removes the ledger, as a runner does that keeps no disk."""
+    """Removes the ledger, as on a CI runner without a persistent disk."""
     for path in world.folder.glob("ledger.sqlite*"):
         path.unlink()
 
 
 def clone(world: World) -> None:
-    """Submits the first job again, tags and all, as the console's button does."""
+    """Submits the first job again with its tags, as the button of the console does."""
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     client = boto3.client("batch", endpoint_url=world.aws.url, region_name=REGION, **keys)
     client.submit_job(**world.runs()[0].request)
@@ -23,7 +23,7 @@ def clone(world: World) -> None:
 
 
 def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World):
-    """Both services: the tag names the token, and the token is the same whoever computes it."""
+    """The tag contains the token, and the same content gives the same token again."""
     world.spark("orders")
     world.batch("clicks")
     assert world.run("apply", "--yes").code == 0
@@ -44,8 +44,8 @@ def test_runs_of_the_same_content_are_adopted_and_not_started_again(world: World
     assert {action for (action,) in again.actions("action")} == {"none"}
 
 
-def test_a_recovery_that_adopted_only_some_is_gone_on_with(world: World):
-    """Until something is sent the others are still looked for: a selection, or a kill, starts nothing twice."""
+def test_an_interrupted_recovery_continues(world: World):
+    """Until the first intent, other runs are still looked up: a selection or a kill starts nothing twice."""
     world.batch("orders")
     world.batch("clicks")
     world.run("apply", "--yes")
@@ -59,7 +59,7 @@ def test_a_recovery_that_adopted_only_some_is_gone_on_with(world: World):
 
 
 def test_the_generation_is_the_one_that_ran(world: World):
-    """What ran as generation 2 is generation 2 again, so that a change is the third and nothing has its token."""
+    """A run of generation 2 is adopted as generation 2, so that a change is the third, with a new token."""
     world.batch("clicks", "A")
     world.run("apply", "--yes")
     world.aws.finish(world.runs()[-1].id, "succeeded")
@@ -73,20 +73,20 @@ def test_the_generation_is_the_one_that_ran(world: World):
     assert len(world.runs()) == 3
 
 
-def test_a_look_that_fails_is_said_and_stops_nothing(world: World):
-    """Nothing is promised for a lost ledger, and a new one needs no more rights than it uses: it goes on, loudly."""
+def test_a_failed_search_for_previous_runs_is_a_warning(world: World):
+    """A new ledger needs no permission to list runs, so the spec is submitted, with a warning."""
     world.aws.configure(queues=["other"])
     world.batch("clicks")
     done = world.run("apply", "--yes")
     assert "whether AWS has a run of clicks from before this ledger is not known" in done.out
     assert done.code == 3  # AWS rejects a job for a queue that it does not have
     lose(world)
-    told = world.run("apply", "--yes", "--format", "json")
-    assert "Warning: whether AWS has a run of clicks from before this ledger is not known" in told.err
+    applied = world.run("apply", "--yes", "--format", "json")
+    assert "Warning: whether AWS has a run of clicks from before this ledger is not known" in applied.err
 
 
 def test_a_plan_file_that_did_not_see_the_runs_is_stale(world: World):
-    """A plan made without a ledger is not carried out over runs that AWS has."""
+    """A plan that was created without a ledger is refused if AWS has runs of it."""
     world.batch("clicks")
     world.run("apply", "--yes")
     lose(world)
@@ -97,8 +97,8 @@ def test_a_plan_file_that_did_not_see_the_runs_is_stale(world: World):
     assert len(world.runs()) == 1
 
 
-def test_several_runs_with_one_token_are_left_to_a_person(world: World):
-    """Which of them counts is not guessed, and nothing is started."""
+def test_several_runs_with_one_token_are_a_conflict(world: World):
+    """An operator picks the run that counts, and nothing is started."""
     world.batch("clicks")
     world.run("apply", "--yes")
     lose(world)
@@ -109,7 +109,7 @@ def test_several_runs_with_one_token_are_left_to_a_person(world: World):
 
 
 def test_a_conflict_is_recorded(world: World):
-    """Two runs with the tag of an unresolved submission: the ledger keeps that, whatever AWS forgets later."""
+    """Two runs with the tag of an unresolved submission are recorded, even if AWS forgets them later."""
     world.batch("clicks")
     world.run("apply", "--yes")
     submitted = world.log().batch(1)

@@ -1,4 +1,4 @@
-"""Notifications, from the command line."""
+"""Notifications of whole commands."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from tests.cli.world import World, project_text
 
 
 def with_hooks(*lines: str) -> str:
-    """The project file with webhooks of its target."""
+    """Returns the project file with webhooks of its target."""
     return project_text(limits="\n      notify:" + "".join(f"\n        - {line}" for line in lines))
 
 
-def test_a_held_spec_is_told_once(world: World):
-    """By the pass that finds it, and by no later one, however many webhooks there are; with the address from the
-    environment, which no output shows."""
+def test_a_spec_on_hold_is_notified_once(world: World):
+    """One pass posts it to each webhook that wants it; the address from the environment is in no output."""
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook() as there, hook() as other:
         world.env["HOOK"], world.env["KEY"] = there.url, "Bearer s3cr3t"
@@ -30,15 +29,15 @@ def test_a_held_spec_is_told_once(world: World):
             done = world.run("reconcile", "-v")
             assert done.code == 3
             assert "s3cr3t" not in done.out + done.err
-    (told,) = there.told
-    assert told["text"].startswith("shop/staging: clicks: retries-exhausted: run ")
-    assert (told["spec"], told["kinds"], told["generation"]) == ("clicks", ["failed", "held"], 1)
+    (document,) = there.documents
+    assert document["text"].startswith("shop/staging: clicks: retries-exhausted: run ")
+    assert (document["spec"], document["kinds"], document["generation"]) == ("clicks", ["failed", "held"], 1)
     assert there.headers[0]["Authorization"] == "Bearer s3cr3t"
-    assert other.told == []
+    assert other.documents == []
 
 
-def test_a_webhook_that_is_not_there_stops_nothing(world: World):
-    """The pass ends as it would; standard error names the missing notification."""
+def test_a_missing_webhook_stops_nothing(world: World):
+    """The pass ends as usual; standard error names the missing notification."""
     world.aws.configure(outcome="failed", run_seconds=0)
     world.write("reconciler.yaml", with_hooks("{urlEnv: NOWHERE}"))
     world.batch("clicks")
@@ -49,7 +48,7 @@ def test_a_webhook_that_is_not_there_stops_nothing(world: World):
 
 
 def test_an_address_with_a_password_is_refused(world: World):
-    """A secret in the project file is a secret in git."""
+    """Secrets do not belong into the project file, which is in git."""
     world.write("reconciler.yaml", with_hooks('{url: "https://me:pass@example.com/x"}', "{events: [held]}"))
     done = world.run("validate")
     assert done.code == 1

@@ -1,4 +1,4 @@
-"""The promise, from the command line: each change runs once, however often and from wherever apply is called."""
+"""The promise for whole commands: each change runs once, however often and from wherever apply is called."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from tests.cli.world import World, all_finished, project_text
 
 
 def _submitted(world: World) -> list[str]:
-    """The names of the specs whose submissions the ledger says AWS accepted, in order."""
+    """Returns the names of accepted submissions in the ledger, in order."""
     return [event.name for event in world.events() if isinstance(event, Submitted)]
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["live runs", "ended runs"])
 def test_applying_twice_submits_once(world: World, live: bool):
-    """A second apply submits nothing, whether the first runs are live or have ended; the first apply with live runs is
-    a process of its own."""
+    """A second apply submits nothing, whether the first runs are live or have ended."""
     world.spark("orders")
     world.batch("clicks")
     if not live:
@@ -33,9 +32,7 @@ def test_applying_twice_submits_once(world: World, live: bool):
 
 
 def test_two_applies_at_once_submit_once(world: World):
-    """Two processes that apply the same new specs at the same time start each of them once.
-
-    One may end with 3, while the other still sends what it wanted to."""
+    """Two processes that apply the same new specs at the same time start each of them once; one may exit 3."""
     for number in range(4):
         world.batch(f"job-{number}")
 
@@ -47,7 +44,7 @@ def test_two_applies_at_once_submit_once(world: World):
 
 
 def test_cosmetic_edits_submit_nothing(world: World):
-    """Comments, key order, quotes, labels, tags, the run's name and another file are no reason to run again."""
+    """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again."""
     path = world.spark("orders")
     world.run("apply", "--yes")
     text = path.read_text()
@@ -67,21 +64,21 @@ def test_cosmetic_edits_submit_nothing(world: World):
     assert len(world.runs()) == 1
 
 
-def test_there_and_back_runs_three_times(world: World):
+def test_a_return_to_earlier_content_runs_again(world: World):
     """Content A, then B, then A again is three runs, and the plan says that the third returns to the first."""
     world.aws.configure(run_seconds=0)
     for argument in ("A", "B", "A"):
         world.spark("orders", argument)
-        told = world.run("plan")
+        planned = world.run("plan")
         assert world.run("apply", "--yes").code == 0
 
     arguments = [run["jobDriver"]["sparkSubmit"]["entryPointArguments"] for run in world.sent("orders")]
     assert arguments == [["A"], ["B"], ["A"]]
-    assert "a return to generation 1" in told.out
+    assert "a return to generation 1" in planned.out
 
 
-def test_a_refused_change_taken_back_runs_nothing(world: World):
-    """Content A, then B that AWS refuses, then A again: only the first ran, and nothing runs again."""
+def test_a_rejected_change_that_is_reverted_runs_nothing(world: World):
+    """Content A, then B that AWS rejects, then A again: only the first ran."""
     world.aws.configure(run_seconds=0, definitions=["worker"])
     path = world.batch("clicks")
     good = path.read_text()
@@ -113,8 +110,8 @@ def test_another_revision_runs_once_more(world: World):
     assert len(world.sent("orders")) == 2
 
 
-def test_an_old_checkout_undoes_nothing(world: World):
-    """With the commit before the newest one checked out, nothing is submitted; --allow-rollback insists."""
+def test_an_old_checkout_submits_nothing(world: World):
+    """An older commit than that of the newest intent is on hold; --allow-rollback permits it."""
     world.aws.configure(run_seconds=0)
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders", "A")
@@ -136,8 +133,8 @@ def test_an_old_checkout_undoes_nothing(world: World):
     assert [event.commit for event in world.events() if isinstance(event, Intended)] == [old, new, old]
 
 
-def test_a_live_run_is_waited_for(world: World):
-    """While a run is live a change of its spec waits; the pass after its end submits it."""
+def test_a_change_waits_for_a_live_run(world: World):
+    """The pass after the end of the run submits the change."""
     world.spark("orders", "A")
     world.run("apply", "--yes")
     world.spark("orders", "B")
@@ -152,7 +149,7 @@ def test_a_live_run_is_waited_for(world: World):
 
 
 def test_concurrency_allow_does_not_wait(world: World):
-    """With concurrencyPolicy Allow a change is submitted beside the live run."""
+    """With concurrencyPolicy Allow, a change is submitted beside the live run."""
     world.spark("orders", "A", concurrencyPolicy="Allow")
     world.run("apply", "--yes")
     world.spark("orders", "B", concurrencyPolicy="Allow")
@@ -161,8 +158,8 @@ def test_concurrency_allow_does_not_wait(world: World):
     assert len(world.sent("orders")) == 2
 
 
-def test_the_emulator_target_needs_no_account_and_remembers(world: World):
-    """The target `local` runs on the embedded emulator from one command to the next, without any setting."""
+def test_the_emulator_target_needs_no_account_and_keeps_its_runs(world: World):
+    """The target `local` works on the embedded emulator without any setting."""
     world.env.clear()
     world.write("reconciler.yaml", project_text(default="local"))
     world.spark("orders")
@@ -179,7 +176,7 @@ def test_the_emulator_target_needs_no_account_and_remembers(world: World):
 
 
 def test_the_request_is_sent_as_the_plan_shows_it(world: World):
-    """What AWS receives is the plan's request, our token and our two tags added and nothing else changed."""
+    """AWS receives the request of the plan with our token and our two tags, and nothing else changed."""
     world.spark("orders")
     world.batch("clicks")
     planned = {action["name"]: action for action in world.run("plan", "--format", "json").json["actions"]}

@@ -1,4 +1,4 @@
-"""What reaches the terminal, and the runner that may be reading it."""
+"""Standard output and standard error: escaping, broken streams, signals."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from reconciler.errors import Problem
 COMMAND = [sys.executable, "-m", "reconciler"]
 
 
-def test_an_error_is_no_command_to_a_runner(capsys: pytest.CaptureFixture[str]):
-    """Lines of a message that a CI runner would obey are shown, and are not what it obeys."""
+def test_a_message_contains_no_command_for_a_ci_runner(capsys: pytest.CaptureFixture[str]):
+    """Lines that a CI runner would execute are escaped."""
     echo_error("Error: no such file: a\n  ::error::b.yaml ##[group]c")
     lines = capsys.readouterr().err.splitlines()
     assert ["Error: no such file: a", "  \\u003a:error::b.yaml #\\u0023[group]c"] == lines
 
 
 @pytest.mark.parametrize("refusal", [RuntimeError("reentrant call inside <_io.BufferedWriter>"), BrokenPipeError()])
-def test_a_signal_amid_printing_stops_all_the_same(refusal: Exception):
-    """The stream may be in use where a signal comes in, or gone: the stop counts, the sentence is forgone."""
+def test_a_signal_while_printing_still_stops(refusal: Exception):
+    """The stream may be in use or gone: the stop counts, and the message is dropped."""
 
     def refused() -> None:
         raise refusal
@@ -42,19 +42,19 @@ REFUSED = "Error: standard output cannot be written: No space left on device\n"
 
 
 class Full(io.StringIO):
-    """A stream on a full disk; `kept` says whether it still holds what it could not write."""
+    """A stream on a full disk; `kept` tells whether it keeps what it could not write."""
 
     def __init__(self, *, kept: bool) -> None:
         super().__init__()
         self.refusing, self.kept = False, kept
 
     def write(self, text: str) -> int:
-        """Takes text, as a stream that holds back does."""
+        """Accepts text, as a buffered stream does."""
         self.refusing = True
         return len(text)
 
     def flush(self) -> None:
-        """Refuses what was taken."""
+        """Refuses the accepted text."""
         if self.refusing:
             self.refusing = self.kept
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -63,8 +63,8 @@ class Full(io.StringIO):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
 @pytest.mark.parametrize("arguments", [["--version"], ["plan", "--help"]])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_is_one_sentence(arguments: list[str], unbuffered: str):
-    """What a real process says and ends with where its standard output takes nothing."""
+def test_a_full_disk_is_one_message(arguments: list[str], unbuffered: str):
+    """A process whose standard output cannot be written exits 1 with one message."""
     with open("/dev/full", "w", encoding="utf-8") as full:
         given = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
         done = subprocess.run(
@@ -74,27 +74,27 @@ def test_a_full_disk_is_one_sentence(arguments: list[str], unbuffered: str):
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_result_that_cannot_be_printed_is_refused(monkeypatch: pytest.MonkeyPatch, kept: bool):
-    """The result of a command, also one that is larger than what a stream holds back."""
+def test_a_result_that_cannot_be_printed_is_an_error(monkeypatch: pytest.MonkeyPatch, kept: bool):
+    """Also if the error appears only at the flush."""
     monkeypatch.setattr(sys, "stdout", Full(kept=kept))
     with pytest.raises(OutputRefused, match="standard output cannot be written: No space left on device"):
         out("a plan")
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_help_that_cannot_be_printed_is_one_sentence(
+def test_help_that_cannot_be_printed_is_one_message(
     kept: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """What click prints ends as what we print."""
+    """The output of click fails as ours does."""
     monkeypatch.setattr(sys, "stdout", Full(kept=kept))
     assert 1 == run(["--help"])
     assert capsys.readouterr().err == REFUSED
 
 
-def test_a_command_whose_result_is_refused_ends_with_an_error(
+def test_a_command_whose_result_cannot_be_printed_exits_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """One sentence, and no fault of the reconciler."""
+    """One message, which is not reported as a bug."""
 
     def refused(_arguments: object) -> int:
         raise OutputRefused(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
@@ -104,10 +104,8 @@ def test_a_command_whose_result_is_refused_ends_with_an_error(
     assert capsys.readouterr().err == REFUSED
 
 
-def test_another_refusal_of_the_system_is_not_said_of_the_output(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    """An error of the system that nobody foresaw is a fault, while standard output is well."""
+def test_another_system_error_is_reported_as_a_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """An unexpected OSError is not blamed on standard output."""
 
     def refused(_arguments: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -122,15 +120,15 @@ def test_another_refusal_of_the_system_is_not_said_of_the_output(
 def test_a_closed_stream_changes_no_exit_code(
     monkeypatch: pytest.MonkeyPatch, closed: str, arguments: list[str], code: int
 ):
-    """Who closes a stream does not want to hear: nothing is said there, and the code is as ever."""
+    """Nothing is printed to a closed stream, and the exit code is the same."""
     assert code == run(arguments)
     monkeypatch.setattr(sys, closed, None)
     assert code == run(arguments)
     assert getattr(sys, closed) is None
 
 
-def test_a_full_standard_error_is_forgone(monkeypatch: pytest.MonkeyPatch):
-    """There is no better place for the sentence: the exit code says it."""
+def test_a_message_is_dropped_if_standard_error_is_full(monkeypatch: pytest.MonkeyPatch):
+    """The exit code still reports the error."""
     monkeypatch.setattr(sys, "stderr", Full(kept=True))
     assert 64 == run(["nonsense"])
     echo_error("Error: unheard")
@@ -141,7 +139,7 @@ def test_a_full_standard_error_is_forgone(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_standard_error_changes_no_exit_code(unbuffered: str):
-    """Nor does what the interpreter still holds back as it ends."""
+    """Not even the interpreter's flush at exit changes it."""
     given = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run([*COMMAND, "nonsense"], stderr=full, check=False, env=given)

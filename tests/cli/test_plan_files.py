@@ -1,4 +1,4 @@
-"""`plan --out` and `apply FILE`: exactly what was approved, or a refusal that names what moved."""
+"""`plan --out` and `apply FILE`: exactly the approved plan, or a refusal that names what changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def planned(world: World) -> Path:
 
 
 def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Edits the file as somebody would who also takes its seal off."""
+    """Edits the file as somebody would who also removes its seal."""
     form = json.loads(file.read_text())
     del form["seal"]
     edit(form)
@@ -33,7 +33,7 @@ def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
-    """What the file says is submitted, also if the specs have been edited since, with the commit it was made from."""
+    """The plan is submitted even if the specs were edited since, with the commit that it was created from."""
     world.batch("clicks", "edited since")
 
     done = world.run("apply", planned, "--yes", "--format", "json")
@@ -44,7 +44,7 @@ def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
 
 
 def test_a_plan_file_brings_its_commit_and_target(world: World):
-    """Applied without -t from another commit, the file's own target is used and its own commit recorded."""
+    """Without -t and from another commit, the file's own target and commit are used."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.spark("orders")
     commit = world.commit("planned here")
@@ -59,8 +59,8 @@ def test_a_plan_file_brings_its_commit_and_target(world: World):
     assert len(world.runs()) == 1
 
 
-def test_what_runs_may_differ_from_the_commit_and_the_record_says_so(world: World):
-    """With uncommitted changes the plan warns, and each intent says that its commit does not hold them."""
+def test_uncommitted_changes_are_recorded_with_the_intent(world: World):
+    """The plan warns that its commit lacks them."""
     world.git("init", "--quiet", "--initial-branch", "main")
     path = world.spark("orders")
     world.commit("first")
@@ -82,7 +82,7 @@ def test_what_runs_may_differ_from_the_commit_and_the_record_says_so(world: Worl
     ids=["policy", "tags", "time"],
 )
 def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit: Callable[[dict[str, Any]], object]):
-    """Also where no part contradicts another."""
+    """Even if no part contradicts another."""
     form = json.loads(planned.read_text())
     edit(form)
     planned.write_text(json.dumps(form))
@@ -94,7 +94,7 @@ def test_any_edit_of_a_sealed_file_is_refused(world: World, planned: Path, edit:
     assert world.runs() == []
 
 
-def test_a_send_that_follows_none_is_refused(world: World, planned: Path):
+def test_a_send_with_a_wrong_number_is_refused(world: World, planned: Path):
     """The number of the send is checked against the ledger."""
     _edited(planned, lambda form: form["actions"][0].update(send=2))
 
@@ -106,12 +106,12 @@ def test_a_send_that_follows_none_is_refused(world: World, planned: Path):
 
 
 def test_only_its_owner_can_read_a_plan_file(planned: Path):
-    """The file is readable by its owner only, since whole requests are in it."""
+    """It contains whole requests."""
     assert stat.S_IMODE(planned.stat().st_mode) == 0o600
 
 
 def test_a_plan_file_replaces_an_older_one_and_leaves_nothing_beside_it(world: World, planned: Path):
-    """Planning into the same file again replaces it; no temporary file stays."""
+    """No temporary file remains."""
     before = planned.read_text()
     world.batch("third")
 
@@ -121,8 +121,8 @@ def test_a_plan_file_replaces_an_older_one_and_leaves_nothing_beside_it(world: W
     assert [path.name for path in planned.parent.iterdir() if path.is_file()] == ["approved.plan"]
 
 
-def test_a_stale_plan_names_every_spec_that_moved(world: World, planned: Path):
-    """After another apply has submitted both specs, the file sends nothing and names both, with their heads."""
+def test_a_stale_plan_names_every_spec_that_changed(world: World, planned: Path):
+    """After another apply submitted both specs, nothing is sent, and the error names both with their heads."""
     world.run("apply", "--yes")
 
     done = world.run("apply", "--yes", planned)
@@ -135,7 +135,7 @@ def test_a_stale_plan_names_every_spec_that_moved(world: World, planned: Path):
 
 
 def test_applying_a_plan_file_twice_is_refused(world: World, planned: Path):
-    """A file whose actions are all done already is stale, not a success with nothing done."""
+    """A file whose actions are done is stale, not a success with nothing done."""
     assert world.run("apply", "--yes", planned).code == 0
 
     again = world.run("apply", "--yes", planned)
@@ -145,8 +145,8 @@ def test_applying_a_plan_file_twice_is_refused(world: World, planned: Path):
     assert len(world.runs()) == 2
 
 
-def test_progress_of_other_specs_is_no_obstacle(world: World, planned: Path):
-    """A spec that the file is not about may have moved in the meantime."""
+def test_progress_of_other_specs_does_not_matter(world: World, planned: Path):
+    """Only the specs of the plan are checked."""
     world.spark("later")
     world.run("apply", "--yes", "--only", "later")
 
@@ -197,7 +197,7 @@ EDITS = [_request, _digest, _token, _generation, _name, _no_request, _no_generat
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__.strip("_"))
 def test_an_edited_plan_file_is_refused(world: World, planned: Path, edit: Callable[[dict[str, Any]], object]):
-    """Whatever of a submit is edited in the file, its other parts tell, and nothing is sent."""
+    """An edited part of a submit contradicts the other parts, and nothing is sent."""
     _edited(planned, edit)
 
     done = world.run("apply", "--yes", planned)
@@ -208,7 +208,7 @@ def test_an_edited_plan_file_is_refused(world: World, planned: Path, edit: Calla
 
 
 def test_an_action_about_an_unknown_run_is_refused(world: World, planned: Path):
-    """A cancellation that somebody wrote into the file, of a run that the ledger does not know, is refused."""
+    """A cancellation of a run that the ledger lacks was added to the file."""
 
     def cancel(form: dict[str, Any]) -> None:
         form["actions"][0] |= {"action": "cancel", "reason": "spec-removed", "run_id": "somebody-elses"}
@@ -225,7 +225,7 @@ def test_an_action_about_an_unknown_run_is_refused(world: World, planned: Path):
 
 @pytest.mark.parametrize(("key", "value"), [("project", "other"), ("account", "999999999999"), ("region", "us-west-2")])
 def test_a_plan_of_another_place_is_refused(world: World, planned: Path, key: str, value: str):
-    """A file for another project, account or region is refused, with both named."""
+    """The message names both places."""
     _edited(planned, lambda form: form.update({key: value}))
 
     done = world.run("apply", "--yes", planned)
@@ -235,8 +235,8 @@ def test_a_plan_of_another_place_is_refused(world: World, planned: Path, key: st
     assert world.runs() == []
 
 
-def test_a_plan_for_another_target_than_the_one_given_is_refused(world: World, planned: Path):
-    """-t that contradicts the file is an error, not a choice of the file's target."""
+def test_a_plan_for_another_target_than_the_chosen_one_is_refused(world: World, planned: Path):
+    """-t that contradicts the file is an error."""
     done = world.run("apply", "--yes", "-t", "local", planned)
 
     assert done.code == 1
@@ -246,7 +246,7 @@ def test_a_plan_for_another_target_than_the_one_given_is_refused(world: World, p
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format_version": "2.0"}', "[" * 100_000])
 def test_a_file_that_is_no_plan_is_refused(world: World, content: str):
-    """What is not JSON, not a plan, or of another major version is refused with a sentence."""
+    """Other content, and a plan of another major version, is refused with a message."""
     file = world.folder.parent / "bad.plan"
     file.write_text(content)
 
@@ -257,8 +257,8 @@ def test_a_file_that_is_no_plan_is_refused(world: World, content: str):
     assert "internal error" not in done.err
 
 
-def test_a_plan_file_that_is_not_there_is_an_error(world: World):
-    """A missing plan file, and one that cannot be written, are told in one sentence."""
+def test_a_missing_plan_file_is_an_error(world: World):
+    """So is one that cannot be written."""
     missing = world.run("apply", "--yes", "missing.plan")
     unwritable = world.run("plan", "--out", "no/such/folder/p.plan")
 
@@ -267,8 +267,8 @@ def test_a_plan_file_that_is_not_there_is_an_error(world: World):
     assert "p.plan cannot be written" in unwritable.err
 
 
-def test_a_plan_file_is_applied_whole(world: World, planned: Path):
-    """A selection with a plan file is wrong usage: it was made when planning."""
+def test_a_selection_with_a_plan_file_is_wrong_usage(world: World, planned: Path):
+    """The selection was made when planning."""
     done = world.run("apply", "--yes", planned, "--only", "orders")
 
     assert done.code == 64
@@ -286,8 +286,8 @@ def test_a_suspended_project_applies_no_plan_file(world: World, planned: Path):
     assert world.runs() == []
 
 
-def test_a_plan_over_the_limits_is_not_kept(world: World):
-    """A plan that its target's limits refuse leaves no file to apply; allowed once, it does, and applies."""
+def test_a_plan_beyond_the_limits_is_not_saved(world: World):
+    """With the limit raised for this command, it is saved and can be applied."""
     world.write("reconciler.yaml", project_text(limits="\n      limits: {maxSubmissions: 1}"))
     world.spark("orders")
     world.batch("clicks")
@@ -303,8 +303,8 @@ def test_a_plan_over_the_limits_is_not_kept(world: World):
     assert len(world.runs()) == 2
 
 
-def test_a_send_again_is_found_by_what_is_sent(world: World, tmp_path: Path):
-    """A new job name waits for the next run: bytes, and where their run is looked for, are those of the first send."""
+def test_a_further_send_uses_the_request_of_the_first(world: World, tmp_path: Path):
+    """A changed job name waits for the next run; request and location are those of the first send."""
     path = world.batch("a")
     unreachable = {"AWS_ENDPOINT_URL_BATCH": "http://127.0.0.1:1"}
     reachable, world.env = world.env, world.env | unreachable

@@ -1,4 +1,4 @@
-"""Commands that read: what they print, and that they leave no trace."""
+"""Commands that read: their output, and that they change nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.world import COMMAND, World, batch_text, project_text
 
 @pytest.mark.parametrize("target", ["staging", "local"])
 def test_reading_commands_create_nothing(world: World, target: str):
-    """Before the first apply no reading command makes a file or a folder: no ledger, no emulator state."""
+    """Before the first apply no reading command creates a file: no ledger, no emulator state."""
     world.batch("clicks")
     before = world.files()
 
@@ -25,7 +25,7 @@ def test_reading_commands_create_nothing(world: World, target: str):
 
 
 def test_reading_commands_change_nothing(world: World):
-    """After runs have moved on, plan and status see it and write nothing of it into the ledger."""
+    """plan and status show new states of runs and write nothing to the ledger."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.finish(world.runs()[0].id, "failed")
@@ -41,8 +41,8 @@ def test_reading_commands_change_nothing(world: World):
     assert world.log().recorded.position == before
 
 
-def test_no_refresh_asks_aws_nothing(world: World):
-    """`plan --no-refresh` and `status --no-refresh` answer with AWS out of reach; without it that is an error."""
+def test_no_refresh_does_not_call_aws(world: World):
+    """`plan` and `status` with --no-refresh work while AWS is unreachable; without it they fail."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.stop()
@@ -66,7 +66,7 @@ def test_no_refresh_asks_aws_nothing(world: World):
     ids=" ".join,
 )
 def test_json_output_is_one_value_and_nothing_else(world: World, command: list[str]):
-    """Standard output is one JSON value, also with logs on and something wrong beside it."""
+    """Even with logs on."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.spark("later", schedule='"0 2 * * *"')
@@ -77,8 +77,8 @@ def test_json_output_is_one_value_and_nothing_else(world: World, command: list[s
 
 
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["status"]], ids=" ".join)
-def test_with_json_an_error_prints_nothing_on_output(world: World, command: list[str]):
-    """Where there is no result, standard output stays empty; every problem is on standard error with its place."""
+def test_with_json_an_error_leaves_standard_output_empty(world: World, command: list[str]):
+    """All problems are on standard error with their locations."""
     world.write("clicks.yaml", batch_text("clicks").replace("jobQueue", "jobQueu"))
     world.write("orders.yaml", "metadata: {name: [}\n")
 
@@ -91,7 +91,7 @@ def test_with_json_an_error_prints_nothing_on_output(world: World, command: list
 
 
 def test_validate_counts_or_explains(world: World):
-    """validate prints how many specs are valid, or each problem with place, line and suggestion."""
+    """It prints how many specs are valid, or each problem with location, line and suggestion."""
     world.batch("clicks")
     world.spark("orders")
 
@@ -110,7 +110,7 @@ def test_validate_counts_or_explains(world: World):
 
 
 def test_validate_is_offline(world: World):
-    """validate needs neither AWS nor a ledger that can be opened."""
+    """It needs neither AWS nor a ledger."""
     world.aws.stop()
     world.write("ledger.sqlite", "not a database")
     world.batch("clicks")
@@ -150,7 +150,7 @@ def test_plan_at_another_time(world: World):
 
 
 def test_why_goes_from_run_to_commit_and_back(world: World):
-    """A run id, a child of an array, a spec's name, a token and its beginning all lead to the same commit."""
+    """A run id, a child of an array, a spec, a token and its beginning all lead to the same commit."""
     world.git("init", "--quiet", "--initial-branch", "main")
     world.batch("clicks")
     commit = world.commit()
@@ -159,29 +159,29 @@ def test_why_goes_from_run_to_commit_and_back(world: World):
     token = run.token or ""
 
     asked = ["clicks", run.id, f"{run.id}:3", token, token[:9], token.removeprefix("r1-")[:6]]
-    told = [world.run("why", what, "--format", "json").json for what in asked]
+    shown = [world.run("why", what, "--format", "json").json for what in asked]
 
-    assert [(one["name"], one["run_id"], one["commit"]) for one in told] == [("clicks", run.id, commit)] * len(asked)
+    assert [(one["name"], one["run_id"], one["commit"]) for one in shown] == [("clicks", run.id, commit)] * len(asked)
     assert commit in world.run("why", run.id).out
 
 
-def test_why_compares_with_the_run_before(world: World):
-    """The story of a second generation shows what was different from the first."""
+def test_why_compares_with_the_previous_run(world: World):
+    """`why` for a second generation shows what changed since the first."""
     world.aws.configure(run_seconds=0)
     for argument in ("A", "B"):
         world.batch("clicks", argument)
         world.run("apply", "--yes")
 
-    told = world.run("why", "clicks", "--format", "json").json
+    shown = world.run("why", "clicks", "--format", "json").json
     text = world.run("why", "clicks").out
 
-    assert told["previous"]["generation"] == 1
-    assert [(change["before"], change["after"]) for change in told["changes"]] == [("A", "B")]
+    assert shown["previous"]["generation"] == 1
+    assert [(change["before"], change["after"]) for change in shown["changes"]] == [("A", "B")]
     assert '"A" -> "B"' in text
 
 
-def test_why_and_history_of_what_is_not_recorded(world: World):
-    """An unknown name, run or token is an error with a sentence, and a suggestion where one is close."""
+def test_why_and_history_of_an_unknown_name(world: World):
+    """An unknown name, run or token is an error, with a suggestion if one is close."""
     world.batch("clicks")
     world.run("apply", "--yes")
 
@@ -192,24 +192,24 @@ def test_why_and_history_of_what_is_not_recorded(world: World):
     assert world.run("why", "r1-12").code == 1
 
 
-def test_history_tells_every_event(world: World):
-    """The history of a spec is its events in order, each on a line, and nothing of others."""
+def test_history_prints_every_event(world: World):
+    """One line for each event of the spec, in order."""
     world.batch("clicks")
     world.spark("orders")
     world.run("apply", "--yes")
     world.aws.finish(next(run.id for run in world.runs() if run.service == "batch"))
     world.run("reconcile")
 
-    told = world.run("history", "clicks", "--format", "json").json["events"]
+    shown = world.run("history", "clicks", "--format", "json").json["events"]
 
-    assert [event["type"] for event in told] == ["intended", "submitted", "observed"]
-    assert {event["name"] for event in told} == {"clicks"}
+    assert [event["type"] for event in shown] == ["intended", "submitted", "observed"]
+    assert {event["name"] for event in shown} == {"clicks"}
     assert len(world.run("history", "clicks").out.splitlines()) == 3
 
 
 @pytest.mark.parametrize("command", ["plan", "status", "apply", "reconcile", "history", "why"])
 def test_ci_with_a_local_ledger_is_refused(world: World, command: str):
-    """With CI=true a local ledger is refused, where AWS is real; --local-ledger or an overridden endpoint accept it."""
+    """With CI=true a local ledger of a real account is refused."""
     world.batch("clicks")
     endpoints = {name: value for name, value in world.env.items() if "ENDPOINT" in name}
     world.env = {name: value for name, value in world.env.items() if name not in endpoints} | {"CI": "true"}
@@ -221,8 +221,8 @@ def test_ci_with_a_local_ledger_is_refused(world: World, command: str):
     assert "--local-ledger" in refused.err
 
 
-def test_ci_accepts_what_is_kept_emulated_or_overridden(world: World):
-    """With CI=true the emulator, an overridden endpoint and --local-ledger are no reason to refuse."""
+def test_ci_accepts_kept_emulated_or_overridden_ledgers(world: World):
+    """The emulator, an overridden endpoint and --local-ledger are accepted."""
     world.batch("clicks")
     world.env["CI"] = "true"
 
@@ -234,8 +234,8 @@ def test_ci_accepts_what_is_kept_emulated_or_overridden(world: World):
     assert (overridden, kept, emulated) == (0, 0, 0)
 
 
-def test_secrets_are_masked_for_people_and_whole_for_machines(world: World):
-    """A value that looks like a secret is masked in text, markdown, logs and errors; JSON holds it."""
+def test_secrets_are_masked_in_text_and_complete_in_json(world: World):
+    """Text, markdown, logs and errors mask values that look like secrets."""
     world.batch("clicks", "--password=hunter2hunter2")
 
     text = world.run("-vv", "plan")
@@ -246,8 +246,8 @@ def test_secrets_are_masked_for_people_and_whole_for_machines(world: World):
     assert "hunter2" in machine.out
 
 
-def test_a_reader_that_leaves_is_no_fault(world: World):
-    """Output into a pipe that nobody reads any more ends quietly."""
+def test_a_reader_that_leaves_is_not_reported_as_a_bug(world: World):
+    """Output into a closed pipe ends quietly."""
     world.batch("clicks")
     reading, writing = os.pipe()
     os.close(reading)
@@ -267,7 +267,7 @@ def test_a_reader_that_leaves_is_no_fault(world: World):
 
 
 def test_output_that_the_terminal_cannot_show_is_escaped(world: World):
-    """Where the encoding has no such character it is escaped; the command does not fail over it."""
+    """A character outside the encoding does not fail the command."""
     world.batch("clicks", "数")
 
     done = world.process("plan", PYTHONIOENCODING="latin-1")
@@ -277,21 +277,21 @@ def test_output_that_the_terminal_cannot_show_is_escaped(world: World):
 
 
 def test_a_project_may_be_elsewhere(world: World):
-    """-C names the project folder, before or after the command; ./specs is found by itself."""
+    """-C names the project folder before or after the command; ./specs is the default."""
     world.batch("clicks")
     outer = World(world.folder.parent, world.aws, env=world.env)
 
     named = outer.run("-C", "project", "validate")
     after = outer.run("validate", "-C", "project")
     world.folder.rename(world.folder.parent / "specs")
-    found = outer.run("plan", "--format", "json")
+    planned = outer.run("plan", "--format", "json")
 
     assert (named.code, after.code) == (0, 0)
-    assert found.actions("name") == [("clicks",)]
+    assert planned.actions("name") == [("clicks",)]
 
 
 def test_the_ledger_is_relative_to_the_project(world: World):
-    """A sqlite:/// address lies in the project folder, wherever the command is called from."""
+    """A sqlite:/// address is relative to the project folder, from wherever the command is called."""
     world.batch("clicks")
     outer = World(world.folder.parent, world.aws, env=world.env)
 
@@ -300,8 +300,8 @@ def test_the_ledger_is_relative_to_the_project(world: World):
     assert (world.folder / "ledger.sqlite").exists()
 
 
-def test_a_short_settling_time_is_refused_where_aws_is_real(world: World):
-    """A settleSeconds below the safe one is refused, unless the endpoint is overridden."""
+def test_a_short_settling_time_is_refused_for_a_real_account(world: World):
+    """Unless the endpoint is overridden."""
     world.write("reconciler.yaml", project_text(limits="\n      settleSeconds: 60"))
     world.batch("clicks")
 

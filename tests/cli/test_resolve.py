@@ -1,4 +1,4 @@
-"""`resolve`: a person decides what nobody can know."""
+"""`resolve`: an operator decides a submission with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def _resolved(world: World) -> list[Resolved]:
 
 
 def test_submit_sends_the_same_submission_again(world: World, doubt: Doubt):
-    """It is recorded with who and why; the next pass sends the same token again, as one more send of the same
-    generation."""
+    """With the operator and the reason on record, the next pass sends the same token again, as another send."""
     done = world.run("resolve", "clicks", "--submit", "--yes", "--reason", "no output")
     applied = world.run("apply", "--yes")
 
@@ -40,7 +39,7 @@ def test_submit_sends_the_same_submission_again(world: World, doubt: Doubt):
 
 
 def test_an_abandoned_submission_is_never_sent(world: World, doubt: Doubt):
-    """The spec is quiet for that content, and says why; other content is the next generation."""
+    """The spec runs nothing for this content, and the plan says why; other content is the next generation."""
     done = world.run("resolve", "clicks", "--abandon", "--yes")
     quiet = world.run("apply", "--yes", "--format", "json")
     world.batch("clicks", "B")
@@ -54,19 +53,24 @@ def test_an_abandoned_submission_is_never_sent(world: World, doubt: Doubt):
 
 
 def test_json_is_one_value(world: World, doubt: Doubt):
-    """It names what was seen, who decided and why, and what the next pass does."""
+    """It contains the operator, the reason, and what the next pass does."""
     done = world.run("resolve", "clicks", "--submit", "--yes", "--reason", "lost", "--format", "json")
 
-    said = done.json
-    assert (said["command"], said["name"], said["decision"], said["reason"]) == ("resolve", "clicks", "submit", "lost")
-    assert (said["client_token"], said["send"], said["forced"]) == (doubt.token, 1, False)
-    assert said["actor"]
-    assert [result["outcome"] for result in said["results"]] == ["recorded"]
-    assert [(each["action"], each["generation"]) for each in said["next"]] == [("submit", 1)]
+    value = done.json
+    assert (value["command"], value["name"], value["decision"], value["reason"]) == (
+        "resolve",
+        "clicks",
+        "submit",
+        "lost",
+    )
+    assert (value["client_token"], value["send"], value["forced"]) == (doubt.token, 1, False)
+    assert value["actor"]
+    assert [result["outcome"] for result in value["results"]] == ["recorded"]
+    assert [(each["action"], each["generation"]) for each in value["next"]] == [("submit", 1)]
 
 
-def test_a_run_that_is_there_is_adopted_not_decided_away(world: World, doubt: Doubt):
-    """A look finds the run: neither decision is taken, --force or not, and the sentence says what to do."""
+def test_an_existing_run_is_adopted_whatever_the_decision(world: World, doubt: Doubt):
+    """Neither decision is accepted, even with --force; the message says what to do."""
     run_id = doubt.arrive()
 
     refused = [
@@ -81,7 +85,7 @@ def test_a_run_that_is_there_is_adopted_not_decided_away(world: World, doubt: Do
 
 
 def test_before_settling_only_force_decides(world: World):
-    """What was sent a minute ago may still arrive: the sentence says until when, and what goes wrong then."""
+    """A recent send may still arrive: the message says until when, and what the risk is."""
     in_doubt(world, "clicks", hours=1 / 60)
 
     refused = world.run("resolve", "clicks", "--submit", "--yes")
@@ -117,8 +121,10 @@ def test_a_terminal_shows_the_submission_and_asks(world: World, doubt: Doubt, mo
     assert _resolved(world) == []
 
 
-def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
-    """While the person reads, another pass writes about the spec: nothing is recorded, and the error says so."""
+def test_nothing_is_decided_if_the_spec_changed_after_it_was_shown(
+    world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch
+):
+    """Another pass records an event before the confirmation."""
     from reconciler.cli import decisions
 
     def meanwhile(*_: object, **_more: object) -> bool:
@@ -134,8 +140,8 @@ def test_what_moved_since_it_was_shown_is_not_decided(world: World, doubt: Doubt
     assert _resolved(world) == []
 
 
-def test_two_people_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
-    """While one reads, the other decides: that decision counts, and the first person is told."""
+def test_two_operators_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.MonkeyPatch):
+    """The first decision counts, and the second operator gets an error."""
     from reconciler.cli import decisions, output
 
     asks = output.confirm
@@ -153,20 +159,20 @@ def test_two_people_decide_once(world: World, doubt: Doubt, monkeypatch: pytest.
     assert [event.decision for event in _resolved(world)] == ["abandon"]
 
 
-def test_history_tells_who_decided(world: World, doubt: Doubt):
-    """The decision is an event: `history` shows it with its reason."""
+def test_history_shows_the_decision(world: World, doubt: Doubt):
+    """With its reason."""
     world.run("resolve", "clicks", "--submit", "--yes", "--reason", "gone", "--force")
 
-    told = world.run("history", "clicks").out.splitlines()[-1]
+    line = world.run("history", "clicks").out.splitlines()[-1]
 
-    assert "resolved" in told
-    assert "gone" in told
-    assert "decided: submit" in told
+    assert "resolved" in line
+    assert "gone" in line
+    assert "decided: submit" in line
 
 
 @pytest.mark.parametrize("command", [("resolve", "clicks", "--submit"), ("cancel", "clicks"), ("adopt", "clicks", "x")])
 def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, command: tuple[str, ...]):
-    """A look into another account finds nothing, and proves nothing: the guard refuses."""
+    """An empty look into another account proves nothing, so the guard refuses."""
     before = world.events()
     world.aws.configure(account="999988887777")
 
@@ -178,8 +184,8 @@ def test_in_another_account_nothing_is_decided(world: World, doubt: Doubt, comma
 
 
 @pytest.mark.soak
-def test_many_people_decide_once(world: World, doubt: Doubt):
-    """Four commands at the same moment, as processes: one decision is in the ledger, the others say that it moved."""
+def test_many_operators_decide_once(world: World, doubt: Doubt):
+    """Of four processes at the same time one records its decision; the others exit 1."""
     decisions = ["--submit", "--abandon"] * 2
     ended = all_finished([world.start("resolve", "clicks", decision, "--yes") for decision in decisions])
 

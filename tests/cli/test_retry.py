@@ -1,4 +1,4 @@
-"""`retry`: one more attempt, because a person says so."""
+"""`retry`: an operator requests one more attempt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _asked(world: World) -> list[tuple[str | None, str]]:
 
 
 def _failed(world: World) -> None:
-    """A Batch spec whose run failed, which a pass has seen."""
+    """Runs a Batch spec whose run fails, and a pass that observes it."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.aws.finish(world.runs()[0].id, "failed")
@@ -22,7 +22,7 @@ def _failed(world: World) -> None:
 
 
 def test_a_failed_run_gets_one_more_attempt(world: World):
-    """Held after its last attempt; the retry is recorded with who and why, and the next pass submits a new token."""
+    """After its last attempt it is on hold; the request is recorded, and the next pass submits a new token."""
     _failed(world)
     held = world.run("apply", "--yes", "--format", "json")
 
@@ -37,8 +37,8 @@ def test_a_failed_run_gets_one_more_attempt(world: World):
     assert len({run.token for run in world.runs()}) == 2
 
 
-def test_what_others_cancelled_is_retried(world: World):
-    """Held until a person says so."""
+def test_a_run_cancelled_by_others_is_retried(world: World):
+    """It is on hold until then."""
     world.batch("clicks")
     world.run("apply", "--yes")
     terminated_by_others(world, world.runs()[0].id)
@@ -52,8 +52,8 @@ def test_what_others_cancelled_is_retried(world: World):
     assert len(world.runs()) == 2
 
 
-def test_what_a_person_stopped_is_retried_when_a_person_says_so(world: World):
-    """Never by itself."""
+def test_a_manually_cancelled_run_is_retried(world: World):
+    """Only on request."""
     world.batch("clicks")
     world.run("apply", "--yes")
     world.run("cancel", "clicks", "--yes")
@@ -66,8 +66,8 @@ def test_what_a_person_stopped_is_retried_when_a_person_says_so(world: World):
     assert len(world.runs()) == 2
 
 
-def test_what_aws_rejected_is_tried_again(world: World):
-    """Somebody mended what AWS said no to: the same content goes again, as a new attempt."""
+def test_a_rejected_submission_is_retried(world: World):
+    """Once the cause is fixed, the same content is submitted as a new attempt."""
     world.aws.configure(definitions=["worker"])
     world.write("clicks.yaml", batch_text("clicks").replace("worker:1", "missing:1"))
     world.run("apply", "--yes")
@@ -80,8 +80,8 @@ def test_what_aws_rejected_is_tried_again(world: World):
     assert applied.actions("outcome", "attempt") == [("submitted", 2)]
 
 
-def test_what_moved_since_it_was_shown_is_not_retried(world: World, monkeypatch: pytest.MonkeyPatch):
-    """While the person reads, somebody else asks for the retry and a pass submits it: no second one."""
+def test_two_operators_request_one_retry(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Another operator requests the retry and a pass submits it before the confirmation."""
     from reconciler.cli import decisions, output
 
     _failed(world)

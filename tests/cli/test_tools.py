@@ -1,4 +1,4 @@
-"""The commands around the main ones: init, schema, completion, emulator, version, help."""
+"""Commands beside the main ones: init, schema, completion, emulator, version, help."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def empty(tmp_path: Path) -> Iterator[World]:
     aws.stop()
 
 
-def test_init_makes_a_project_that_validates_plans_and_applies(empty: World):
-    """What init makes passes validate, and runs on the emulator without an account; a second init touches nothing."""
+def test_init_creates_a_project_that_validates_plans_and_applies(empty: World):
+    """It runs on the emulator without an account; a second init changes nothing."""
     made = empty.run("init", "specs", "--name", "analytics")
     files = empty.files()
     again = empty.run("init", "specs")
@@ -45,7 +45,7 @@ def test_init_makes_a_project_that_validates_plans_and_applies(empty: World):
 
 
 def test_schema_describes_project_and_kinds(empty: World):
-    """The schema is one JSON value that knows the project file and both kinds."""
+    """One JSON value describes the project file and both kinds."""
     text = empty.run("schema").out
 
     assert json.loads(text)["$schema"]
@@ -54,7 +54,7 @@ def test_schema_describes_project_and_kinds(empty: World):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(empty: World, shell: str):
-    """The script names the program and its variable."""
+    """The script contains the program and its variable."""
     script = empty.run("completion", shell).out
 
     assert "_RECONCILER_COMPLETE" in script
@@ -62,7 +62,7 @@ def test_completion_prints_a_script(empty: World, shell: str):
 
 
 def test_completion_completes_commands(empty: World):
-    """The installed command answers the shell with the commands that begin as typed."""
+    """The installed command prints the commands that begin as typed."""
     done = empty.process(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS="reconciler va", COMP_CWORD="1")
 
     assert "validate" in done.out
@@ -70,7 +70,7 @@ def test_completion_completes_commands(empty: World):
 
 
 def test_version_and_module(empty: World):
-    """--version names the version; `python -m reconciler` is the same program."""
+    """--version prints the version; `python -m reconciler` is the same program."""
     done = subprocess.run(
         [sys.executable, "-m", "reconciler", "--version"], capture_output=True, text=True, check=False, cwd=empty.folder
     )
@@ -87,7 +87,7 @@ def test_every_command_is_in_the_help(empty: World):
 
 
 def test_emulator_serves_until_interrupted(empty: World):
-    """`emulator --port` prints where it is, answers boto3, keeps its runs in a file, and ends with 0 on a signal."""
+    """`emulator --port` prints its address, answers boto3, keeps its runs in a file, and exits 0 on a signal."""
     process = empty.start("emulator", "--port", "0", "--state", "aws.sqlite", "--account", "111122223333")
     assert process.stdout is not None
     url = process.stdout.readline().split()[2].rstrip(".")
@@ -107,8 +107,8 @@ def test_emulator_serves_until_interrupted(empty: World):
     assert (empty.folder / "aws.sqlite").exists()
 
 
-def test_emulator_takes_a_fault_plan(empty: World):
-    """`--faults` is in force from the first call on."""
+def test_emulator_uses_a_fault_plan(empty: World):
+    """From the first call on."""
     empty.write("faults.yaml", "rules: [{service: sts, request: lost, answer: error, status: 403, count: 1}]")
     process = empty.start("emulator", "--port", "0", "--faults", "faults.yaml")
     assert process.stdout is not None
@@ -127,8 +127,8 @@ def test_emulator_takes_a_fault_plan(empty: World):
     assert (process.returncode, account) == (0, "000000000000")
 
 
-def test_emulator_with_a_fault_plan_that_makes_no_sense(empty: World):
-    """Every problem is told, with the file's name, and nothing is served."""
+def test_emulator_refuses_an_invalid_fault_plan(empty: World):
+    """Every problem is reported with the file's name, and nothing is served."""
     empty.write("faults.yaml", "rules: [{request: lots}, {request: lost}]")
 
     done = empty.run("emulator", "--port", "0", "--faults", "faults.yaml")
@@ -140,7 +140,7 @@ def test_emulator_with_a_fault_plan_that_makes_no_sense(empty: World):
 
 
 def test_emulator_on_a_port_that_is_taken(world: World):
-    """A taken port is told in a sentence."""
+    """The message names the port."""
     port = world.aws.url.rpartition(":")[2]
 
     done = world.run("emulator", "--port", port)
@@ -150,7 +150,7 @@ def test_emulator_on_a_port_that_is_taken(world: World):
 
 
 def test_no_arguments_shows_the_help(empty: World):
-    """The bare command shows its help and is wrong usage."""
+    """The bare command prints its help and exits 64."""
     done = empty.run()
 
     assert done.code == 64
@@ -158,7 +158,7 @@ def test_no_arguments_shows_the_help(empty: World):
 
 
 def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
-    """Nothing is logged by default; -v says where the command works; botocore's own lines come with -vvv, no bodies."""
+    """Nothing is logged by default; -v logs the account."""
     world.batch("clicks", "not-for-logs")
 
     quiet = world.run("apply", "--yes")
@@ -169,8 +169,8 @@ def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
     assert "botocore" not in again.err
 
 
-def test_wire_logs_hold_no_bodies(world: World):
-    """Even the most talkative log has no request in it."""
+def test_logs_contain_no_bodies(world: World):
+    """Not even with -vvvv."""
     world.batch("clicks", "not-for-logs")
 
     done = world.run("-vvvv", "apply", "--yes")
@@ -180,7 +180,7 @@ def test_wire_logs_hold_no_bodies(world: World):
 
 
 def test_main_takes_the_arguments_of_the_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Without arguments given, `main` reads the command line."""
+    """Without arguments, `main` reads the command line."""
     monkeypatch.setattr(sys, "argv", ["reconciler", "--version"])
 
     assert main() == 0
@@ -188,7 +188,7 @@ def test_main_takes_the_arguments_of_the_process(monkeypatch: pytest.MonkeyPatch
 
 
 def test_two_targets_have_two_emulators(empty: World):
-    """Each emulator target keeps its own runs and its own ledger."""
+    """Each emulator target has its own runs and its own ledger."""
     text = (
         "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: shop}\nspec:\n"
         "  targets: {a: {emulator: true}, b: {emulator: {runSeconds: 0, outcomes: {clicks: Failed}}}}\n"
@@ -207,7 +207,7 @@ def test_two_targets_have_two_emulators(empty: World):
 
 
 def test_environment_of_the_user_is_left_alone(world: World):
-    """Boto3's own variables are honoured as they are: the stand-in at AWS_ENDPOINT_URL alone serves too."""
+    """Boto3's own variables work as usual: AWS_ENDPOINT_URL alone is enough."""
     url = world.aws.url
     world.env = {name: value for name, value in aws_environment(url).items() if "ENDPOINT" not in name}
     world.env["AWS_ENDPOINT_URL"] = url

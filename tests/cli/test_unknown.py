@@ -1,4 +1,4 @@
-"""How an unknown is shown: what, since when, until when, and commands that work when they are pasted."""
+"""How an unknown submission is shown, and that the suggested commands work."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def doubt(world: World) -> Doubt:
 
 
 def _commands(done: Done) -> list[list[str]]:
-    """The commands that the output offers, as a shell would split them."""
+    """Returns the suggested commands, split as a shell would."""
     lines = (line.strip("# ") for line in done.out.splitlines())
     return [shlex.split(line)[1:] for line in lines if line.startswith("reconciler ")]
 
 
 @pytest.mark.parametrize("command", [("plan",), ("status",)])
-def test_what_is_shown_can_be_pasted(world: World, doubt: Doubt, command: tuple[str, ...]):
-    """Plan and status offer the same three commands; each does what it says when it is pasted."""
+def test_suggested_commands_can_be_pasted(world: World, doubt: Doubt, command: tuple[str, ...]):
+    """Plan and status suggest the same three commands, and each works as it is."""
     shown = world.run(*command)
     adopt, submit, abandon = _commands(shown)
     run_id = doubt.arrive()
@@ -44,8 +44,8 @@ def test_what_is_shown_can_be_pasted(world: World, doubt: Doubt, command: tuple[
     assert [event.run_id for event in world.events() if isinstance(event, Adopted)] == [run_id]
 
 
-def test_the_offered_decision_is_recorded_for_its_target(world: World, doubt: Doubt):
-    """`-t` is in the command: pasted where another target is the default, it means the right one."""
+def test_a_suggested_command_names_its_target(world: World, doubt: Doubt):
+    """With -t it works even if another target is the default."""
     submit = _commands(world.run("plan"))[1]
     world.env["RECONCILER_TARGET"] = "local"
 
@@ -56,20 +56,20 @@ def test_the_offered_decision_is_recorded_for_its_target(world: World, doubt: Do
 
 
 def test_an_apply_that_ends_unknown_says_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch):
-    """The request is lost without a word: text and JSON name the commands, and until when it settles."""
+    """Text and JSON suggest commands, and say when the submission settles."""
     monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
     world.aws.inject(Plan([Rule("lost", "closed", operation="SubmitJob")]))
     world.batch("clicks")
     world.batch("orders")
 
-    told = world.run("apply", "--yes", "--only", "clicks")
+    applied = world.run("apply", "--yes", "--only", "clicks")
     form = world.run("apply", "--yes", "--only", "orders", "--format", "json")
 
     (remedy,) = [action["remedy"] for action in form.json["actions"]]
-    assert (told.code, form.code) == (3, 3)
+    assert (applied.code, form.code) == (3, 3)
     assert form.actions("outcome") == [("unknown",)]
     assert parse_time(remedy["since"]) < datetime.now(UTC) < parse_time(remedy["settles_at"])
     assert [shlex.split(command)[1:] for command in remedy["commands"]] == [
-        [word.replace("clicks", "orders") for word in command] for command in _commands(told)
+        [word.replace("clicks", "orders") for word in command] for command in _commands(applied)
     ]
-    assert len(_commands(told)) == 3
+    assert len(_commands(applied)) == 3

@@ -13,7 +13,7 @@ from tests.cli.world import COMMAND, World
 
 
 def read_until(terminal: int, wanted: str, seconds: float = 30) -> str:
-    """What the terminal shows, up to a text that must come."""
+    """Reads the terminal until `wanted` appears, and returns the text."""
     shown, deadline = "", time.monotonic() + seconds
     while wanted not in shown:
         assert time.monotonic() < deadline, shown
@@ -23,7 +23,7 @@ def read_until(terminal: int, wanted: str, seconds: float = 30) -> str:
 
 
 def test_watch_shows_the_table_until_interrupted(world: World):
-    """Ctrl-C is how it ends, and no failure."""
+    """Ctrl-C ends it with exit code 0."""
     world.batch("clicks")
     world.run("apply", "--yes")
     terminal, other = pty.openpty()
@@ -45,14 +45,14 @@ def test_watch_shows_the_table_until_interrupted(world: World):
 
 
 def test_watch_needs_a_terminal(world: World):
-    """A script is told what it wants instead."""
+    """The message suggests a command for scripts."""
     done = world.run("status", "--watch")
     assert (done.code, "status --format json" in done.err) == (64, True)
     assert world.run("status", "--watch", "--format", "json").code == 64
 
 
 def diamond(world: World) -> None:
-    """Four specs: one first, two side by side, one last; and one by itself."""
+    """Writes four specs: one first, two side by side, one last; and one without dependencies."""
     world.batch("extract")
     world.batch("left", dependsOn="[{name: extract}]")
     world.spark("right", dependsOn="[{name: extract, condition: Completed}]")
@@ -61,7 +61,7 @@ def diamond(world: World) -> None:
 
 
 def test_graph_in_three_forms(world: World):
-    """What comes first comes first; the condition stands at each arrow."""
+    """Dependencies come first; each arrow has its condition."""
     diamond(world)
     assert world.run("graph").out.splitlines() == [
         "alone",
@@ -83,7 +83,7 @@ def test_graph_in_three_forms(world: World):
 
 
 def test_graph_of_a_selection(world: World):
-    """The selected specs and what they wait for themselves."""
+    """The selected specs and their direct dependencies."""
     diamond(world)
     assert world.run("graph", "--only", "left").out.splitlines() == ["extract", "left", "  after extract (Succeeded)"]
 

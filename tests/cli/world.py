@@ -1,4 +1,4 @@
-"""A project in a folder, an AWS stand-in beside it, and the real command run against both."""
+"""A project in a folder, an AWS emulator beside it, and commands run against both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SERVICES = ("EMR_SERVERLESS", "BATCH", "STS")
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended: its exit code, standard output and standard error."""
+    """The end of a command: its exit code, standard output and standard error."""
 
     code: int
     out: str
@@ -42,13 +42,13 @@ class Done:
         return json.loads(self.out)
 
     def actions(self, *keys: str) -> list[tuple[Any, ...]]:
-        """The named fields of each action, in order."""
+        """Returns the named fields of each action, in order."""
         return [tuple(action[key] for key in keys) for action in self.json["actions"]]
 
 
 @dataclass
 class World:
-    """A project folder with its stand-in for AWS; `env` is what commands see of the environment beside the test's."""
+    """A project folder with its AWS emulator; `env` is added to the environment of the commands."""
 
     folder: Path
     aws: Emulator
@@ -87,7 +87,7 @@ class World:
         return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str | Path, **env: str) -> subprocess.Popen[str]:
-        """Starts the installed command as a process of its own."""
+        """Starts the installed command as a separate process."""
         return subprocess.Popen(
             [COMMAND, *map(str, arguments)],
             cwd=self.folder,
@@ -99,31 +99,31 @@ class World:
         )
 
     def process(self, *arguments: str | Path, **env: str) -> Done:
-        """Runs the installed command as a process of its own, to its end."""
+        """Runs the installed command as a separate process, to its end."""
         return finished(self.start(*arguments, **env))
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """What a process of its own sees."""
+        """Returns the environment of a separate process."""
         return {**os.environ, "PYTHONFAULTHANDLER": "1", **self.env, **(more or {})}
 
     def runs(self) -> list[AcceptedRun]:
-        """Every run that AWS accepted."""
+        """Returns every run that AWS accepted."""
         return self.aws.runs()
 
     def sent(self, name: str) -> list[Mapping[str, Any]]:
-        """The requests that AWS accepted for a spec, oldest first."""
+        """Returns the requests that AWS accepted for a spec, oldest first."""
         owner = f"shop/{self.target}/{name}"
         return [run.request for run in self.runs() if run.request["tags"]["reconciler:spec"] == owner]
 
     def log(self) -> Log:
-        """The ledger, read."""
+        """Opens and reads the ledger."""
         place = Place("shop", self.target, ACCOUNT, REGION)
         log = open_ledger(self.ledger, self.folder, place, "0", SystemClock())
         log.refresh()
         return log
 
     def events(self) -> list[Event]:
-        """Everything in the ledger."""
+        """Returns all events of the ledger."""
         log = self.log()
         try:
             return [event for at in range(1, log.recorded.position + 1) for event in log.batch(at)]
@@ -131,7 +131,7 @@ class World:
             log.close()
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the project folder with its content."""
+        """Returns the content of every file of the project folder."""
         return {
             path.relative_to(self.folder).as_posix(): path.read_bytes()
             for path in sorted(self.folder.rglob("*"))
@@ -164,7 +164,7 @@ _PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}
 
 
 def finished(process: subprocess.Popen[str], patience: float = 30.0) -> Done:
-    """The end of a process; one that does not end is ended, and its threads' stacks are in the failure."""
+    """Waits for a process; one that does not end is killed, and the stacks of its threads are in the failure."""
     try:
         out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
@@ -175,12 +175,12 @@ def finished(process: subprocess.Popen[str], patience: float = 30.0) -> Done:
 
 
 def all_finished(processes: Sequence[subprocess.Popen[str]]) -> list[Done]:
-    """The ends of several processes, in their order."""
+    """Waits for several processes, in their order."""
     return [finished(process) for process in processes]
 
 
 def spark_text(name: str, argument: str = "A", labels: str = "{}", **policy: str) -> str:
-    """An EMR Serverless spec whose only interesting part is one argument."""
+    """Returns an EMR Serverless spec with one interesting argument."""
     return f"""\
 apiVersion: reconciler/v1
 kind: EmrServerlessJobRun
@@ -199,7 +199,7 @@ spec:{_lines(policy)}
 
 
 def batch_text(name: str, argument: str = "A", labels: str = "{}", **policy: str) -> str:
-    """A Batch spec whose only interesting part is one argument."""
+    """Returns a Batch spec with one interesting argument."""
     return f"""\
 apiVersion: reconciler/v1
 kind: BatchJob
@@ -235,17 +235,17 @@ spec:{more}
 
 
 def project_text(default: str = "staging", limits: str = "", more: str = "", ledger: str = SQLITE) -> str:
-    """The project file; `limits` and `more` are further lines, indented as they must be."""
+    """Returns the project file; `limits` and `more` are further lines with their indentation."""
     return PROJECT.format(default=default, limits=limits, more=more, ledger=ledger, account=ACCOUNT, region=REGION)
 
 
 def aws_environment(url: str) -> dict[str, str]:
-    """What makes boto3 talk to a stand-in at `url` by itself."""
+    """Returns the variables that connect boto3 to the emulator at `url`."""
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     return keys | {f"AWS_ENDPOINT_URL_{service}": url for service in SERVICES}
 
 
 def standin(run_seconds: float | None = None, **more: Any) -> Emulator:
-    """An AWS that accepts everything; runs go on until somebody stops them, or take `run_seconds`."""
+    """Starts an AWS that accepts everything; runs continue until somebody stops them, or take `run_seconds`."""
     settings = Settings(account=ACCOUNT, region=REGION, start_seconds=0, run_seconds=run_seconds, stop_seconds=0)
     return Emulator(None, settings.changed(more))
