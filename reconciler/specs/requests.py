@@ -67,9 +67,7 @@ def written_problems(view: View, request: JSON) -> Iterator[Problem]:
         yield view.problem((*REQUEST, *loc), message, "placeholder", on_key=True)
 
 
-def render_requests(
-    written: WrittenRequest, scopes: Mapping[str, Scope]
-) -> tuple[dict[str, RenderedRequest], ByTarget]:
+def render_all(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[dict[str, RenderedRequest], ByTarget]:
     """The request of each target, and the placeholders that are wrong in it.
 
     Without placeholders all targets share one object.

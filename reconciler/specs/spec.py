@@ -25,7 +25,7 @@ from reconciler.specs.requests import (
     RenderedRequest,
     WrittenRequest,
     check_request,
-    render_requests,
+    render_all,
     written_problems,
 )
 
@@ -130,7 +130,7 @@ class SpecReader:
     ) -> None:
         has_slots = written.policy.schedule is not None
         scopes = {name: self._scopes.of(name, written.name, labels, slots=has_slots) for name in targets}
-        requests, problems = render_requests(written, scopes)
+        requests, problems = render_all(written, scopes)
         warnings: ByTarget = []
         for request, sharing in _shared(requests):
             for names, checked in self._checked(written, request, sharing):
