@@ -8,7 +8,7 @@ from reconciler.app.decisions import Decision, EventBatch, SpecView
 from reconciler.core.desired import sentence
 from reconciler.core.events import CancelAsked
 from reconciler.core.plan import ActionType, Reason
-from reconciler.core.unresolved import of_submission
+from reconciler.core.submits import of_submission
 from reconciler.errors import ReconcilerError
 from reconciler.model.spec import suspension
 

@@ -67,6 +67,7 @@ def _pool(url: str) -> urllib3.PoolManager:
 
 def notification_json(notification: Notification, place: Place, at: str) -> JSON:
     """Returns the document for a webhook, masked; ``text`` is what chat services show."""
+    submission = notification.submission
     return {
         "text": notification_text(notification, place),
         "project": place.project,
@@ -75,9 +76,9 @@ def notification_json(notification: Notification, place: Place, at: str) -> JSON
         "kinds": sorted(str(kind) for kind in notification.kinds),
         "reason": notification.reason,
         "message": sentence(notification.message),
-        "generation": notification.generation,
-        "slot": notification.slot,
-        "attempt": notification.attempt,
+        "generation": submission.generation if submission else None,
+        "slot": submission.slot if submission else None,
+        "attempt": submission.attempt if submission else 1,
         "run_id": notification.run_id,
         "client_token": notification.client_token,
         "commit": notification.commit,
@@ -87,15 +88,8 @@ def notification_json(notification: Notification, place: Place, at: str) -> JSON
 
 def notification_text(notification: Notification, place: Place) -> str:
     """``analytics/prod: orders-daily: retries-exhausted: run 00f1 failed (generation 3, commit 1a2b3c4d5e6f)``."""
-    which = (
-        f"slot {notification.slot}"
-        if notification.slot
-        else f"generation {notification.generation}"
-        if notification.generation
-        else ""
-    )
     more = [
-        which,
+        notification.submission.label if notification.submission else "",
         f"run {notification.run_id}" if notification.run_id else "",
         f"commit {notification.commit[:12]}" if notification.commit else "",
     ]

@@ -1,6 +1,7 @@
-"""Carrying out a plan: the only place that orders effects.
+"""Applies a plan: the only package that orders effects.
 
-`protocol` is the submission protocol and `decided` the other steps, as generators over effects, without I/O; `driver`
-carries effects out against the ports; `execute` runs the actions of a plan side by side and keeps one job's failure
-from the others. What may not live here: decisions about what to run, AWS or storage libraries, anything that prints.
+`protocol` is the submission protocol and `actions` the other procedures, as generators over effects, without I/O;
+`interpreter` performs the effects through the ports; `executor` runs the actions of a plan side by side and isolates
+the failure of one job from the others. What may not live here: decisions about what to run, AWS or storage libraries,
+anything that prints.
 """

@@ -1,4 +1,4 @@
-"""Procedure that carry out what a look at AWS led to: a run adopted, a submission given up, a run cancelled."""
+"""Procedures of the actions other than submit: adopt, supersede, cancel, and record missed slots."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from reconciler.errors import LedgerError
 
 
 def adopt(action: Action, run_id: str) -> Procedure:
-    """Records a run that carries the submission's tag as its run; always safe."""
+    """Records the run that carries the submission's tag; always safe."""
     at = yield from now()
     token = action.client_token or ""
     event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
     return (yield from record(event, ActionResult(ActionOutcome.ADOPTED, run_id)))
 
 
-def take(event: e.ManuallyAdopted, action: Action) -> Procedure:
-    """Records a run that no intent stands for as the spec's current submission, if nothing moved meanwhile."""
+def adopt_unintended(event: e.ManuallyAdopted, action: Action) -> Procedure:
+    """Records a run without an intent as the spec's current submission, if the spec has not changed since the plan."""
 
     def valid(recorded: Recorded) -> str | None:
-        known = recorded.spec(action.name)
-        fresh = known.head == action.ledger_head and event.token not in recorded.by_token and not known.unresolved
+        record = recorded.spec(action.name)
+        fresh = record.head == action.ledger_head and event.token not in recorded.by_token and not record.unresolved
         return None if fresh else what_moved(action, recorded)
 
     try:
@@ -38,7 +38,7 @@ def take(event: e.ManuallyAdopted, action: Action) -> Procedure:
 
 
 def supersede(action: Action, settle_seconds: int) -> Procedure:
-    """Records that a submission which is proven absent is not asked for any more."""
+    """Records that a submission which is proven absent is not needed any more."""
     token = action.client_token or ""
 
     def valid(recorded: Recorded) -> str | None:
@@ -56,8 +56,8 @@ def supersede(action: Action, settle_seconds: int) -> Procedure:
 
 
 def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Procedure:
-    """Asks for the end of a run: written before AWS is asked, so that the end is known to be ours. `replacing` says
-    that it makes room for a newer run of its spec."""
+    """Cancels a run. The request is recorded before AWS is asked, so that the end of the run counts as ours and is not
+    retried. `replacing`: the run makes room for a newer one of its spec."""
     at = yield from now()
     token, run_id = action.client_token or "", action.run_id or ""
     asked = e.CancelAsked(
@@ -72,8 +72,8 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
     failure = yield Cancel(action.kind, token, run_id, reason)
     if isinstance(failure, str):
         return ActionResult(ActionOutcome.UNSENT, run_id, failure)
-    taken = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
-    return (yield from record(taken, ActionResult(ActionOutcome.CANCELLED, run_id)))
+    accepted = e.CancelAccepted(at=(yield from now()), name=action.name, token=token, run_id=run_id)
+    return (yield from record(accepted, ActionResult(ActionOutcome.CANCELLED, run_id)))
 
 
 def miss(action: Action) -> Procedure:
@@ -100,16 +100,16 @@ def miss(action: Action) -> Procedure:
 
 
 def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
-    """Slots are missed while nothing was submitted for them, and nobody wrote it down before."""
+    """Requires that nothing was submitted for the slots, and that no other pass recorded them as missed."""
 
     def valid(recorded: Recorded) -> str | None:
-        known = recorded.spec(action.name)
-        ran = {s.slot for s in known.submissions if s.counts and s.intent_position > action.ledger_head}
+        record = recorded.spec(action.name)
+        ran = {s.slot for s in record.submissions if s.counts and s.intent_position > action.ledger_head}
         for missed in action.missed:
             slots = missed.slots or (missed.first, missed.last)
             if ran.intersection(slots):
-                return f"a slot of {action.name} was submitted meanwhile: plan again"
-            if all(known.is_missed(slot) for slot in slots):
+                return f"a slot of {action.name} was submitted since the plan was created: plan again"
+            if all(record.is_missed(slot) for slot in slots):
                 return f"another pass recorded the missed slots of {action.name}"
         return None
 
@@ -117,10 +117,12 @@ def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
 
 
 def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
+    """Requires that the run is live and that no other pass has cancelled it."""
+
     def valid(recorded: Recorded) -> str | None:
         submission = recorded.by_token.get(action.client_token or "")
         if submission is None or not submission.live:
-            return "its run ended meanwhile"
+            return "its run has ended"
         return "another pass cancelled it" if submission.cancel_accepted_at else None
 
     return valid

@@ -1,4 +1,4 @@
-"""What the protocol asks the world for. Each effect says what is sent back for it."""
+"""The effects that procedures yield. Each docstring says what the interpreter sends back."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from reconciler.model.base import JSON
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give the quota's place back: the call is not made. Nothing is sent back."""
+    """Return a quota token that was not used. Sends back nothing."""
 
     operation: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReadClock:
-    """The time now: `Reading`."""
+    """Read the clocks. Sends back a `Reading`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """Wait until AWS's quota has room for a call of an operation: `True` to go on, `False` to stop."""
+    """Wait for a quota token of an operation. Sends back `True`, or `False` if the command is being stopped."""
 
     operation: str
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Append events if they still make sense: `Appended` or `Moved`. A `LedgerError` is thrown into the protocol."""
+    """Append events if their precondition holds. Sends back `Appended` or `Moved`; throws a `LedgerError`."""
 
     events: Sequence[Event]
     valid: Precondition
@@ -53,7 +53,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """One transmission of a request, not after its deadline: an `Outcome`."""
+    """Transmit a request once, and not after its deadline. Sends back an `Outcome`."""
 
     kind: str
     request: JSON
@@ -62,7 +62,7 @@ class Transmit:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Look for a run by its tag: the run ids, or a string saying why the look proves nothing."""
+    """Look for a run by its tag. Sends back the run ids, or a string if the look failed and proves nothing."""
 
     kind: str
     wanted: Wanted
@@ -70,7 +70,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Ask AWS to stop a run: `None`, or a string saying why that failed."""
+    """Ask AWS to stop a run. Sends back `None`, or a string that says why that failed."""
 
     kind: str
     token: str
@@ -80,7 +80,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait some seconds, less when the command is being stopped: `True` to go on, `False` to stop."""
+    """Wait some seconds. Sends back `True`, or early `False` if the command is being stopped."""
 
     seconds: float
 
@@ -89,12 +89,12 @@ Effect = Acquire | Release | ReadClock | Append | Transmit | Look | Cancel | Pau
 
 
 Procedure = Generator[Effect, object, ActionResult]
-"""A run of the protocol: yields effects, is sent their results, returns what became of the action."""
+"""Yields effects, receives their results, and returns how the action ended. Does no I/O itself."""
 
 
 def record(event: e.SubmissionEvent, result: ActionResult) -> Procedure:
-    """Writes down a fact. It stays a fact whatever others wrote; a ledger that fails now leaves the intent unresolved,
-    and a later pass finds the run by its tag."""
+    """Records what happened, whatever others wrote meanwhile. If the ledger fails now, the intent stays unresolved, and
+    a later pass finds the run by its tag."""
     try:
         yield Append((event,), always)
     except LedgerError as error:
@@ -103,37 +103,37 @@ def record(event: e.SubmissionEvent, result: ActionResult) -> Procedure:
 
 
 def read_clock() -> Generator[Effect, object, Reading]:
-    """Both clocks."""
+    """Reads both clocks."""
     reading = yield ReadClock()
-    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the driver sends
+    assert isinstance(reading, Reading)  # noqa: S101 - narrows what the interpreter sends
     return reading
 
 
 def now() -> Generator[Effect, object, str]:
-    """The time, as the ledger writes it."""
+    """Reads the time in the ledger's format."""
     return moment((yield from read_clock()).wall)
 
 
 def moment(wall: float) -> str:
-    """A reading of the wall clock, as the ledger writes it."""
+    """Converts a reading of the wall clock to the ledger's format."""
     return time_text(datetime.fromtimestamp(wall, UTC))
 
 
 def always(_: Recorded) -> None:
-    """The check of an append that makes sense whatever others wrote."""
+    """A precondition that always holds: what happened is recorded whatever others wrote."""
 
 
 def moved(what: Moved) -> ActionResult:
-    """The result of an action that others have overtaken: nothing was done."""
+    """Returns the result of an action that another pass has overtaken: nothing was done."""
     return ActionResult(ActionOutcome.NONE, error=what.why)
 
 
 def what_moved(action: Action, recorded: Recorded) -> str:
-    """What another pass did meanwhile, in words."""
+    """Describes what another pass did since the plan was made."""
     submission = recorded.by_token.get(action.client_token or "")
     if submission is not None and submission.accepted:
         return f"another pass submitted it: run {submission.run_id}"
     if submission is not None and submission.unresolved:
         return "another pass is sending it"
     head = recorded.spec(action.name).head
-    return f"it moved since it was planned (ledger head {action.ledger_head}, now {head}): plan again"
+    return f"changed since the plan was created (ledger head {action.ledger_head}, now {head}): plan again"

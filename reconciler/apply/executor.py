@@ -1,4 +1,4 @@
-"""The actions of a plan, side by side: one job's failure never stops the others and never ends as success."""
+"""Executes the actions of a plan side by side: the failure of one job never stops the others or counts as success."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from reconciler.apply import actions as decided
-from reconciler.apply import protocol
-from reconciler.apply.effects import Procedure
-from reconciler.apply.intents import Provenance, Task, intent, taken
+from reconciler.apply import actions, protocol
+from reconciler.apply.effects import Procedure, always
+from reconciler.apply.intents import Provenance, Task, adoption, intent
 from reconciler.apply.interpreter import World, drive
 from reconciler.core.events import SubmissionEvent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, ScheduleChange
@@ -23,21 +22,21 @@ from reconciler.core.state import Recorded
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 7.0
-"""How long calls under way may go on to be recorded after the command was asked to stop."""
+"""How long calls in flight may take to end and be recorded after the command was asked to stop."""
 
 POLL_SECONDS = 0.2
-"""How often a pass that waits for results looks whether it was asked to stop."""
+"""How often a pass that waits for results checks whether it was asked to stop."""
 
 
 class _NoQuota:
-    """No limit: for a stand-in, which has none."""
+    """The quota of a service without limits, such as a test double."""
 
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
-        """At once."""
+        """Returns at once."""
         return stop is None or not stop.is_set()
 
     def release(self, operation: str) -> None:
-        """Nothing to take back."""
+        """Does nothing."""
 
 
 Progress = Callable[[Action, ActionResult], None]
@@ -57,12 +56,11 @@ def execute(
     progress: Progress | None = None,
     stop: Event | None = None,
 ) -> tuple[ActionResult, ...]:
-    """Does what the plan says. Results are in the order of `plan.actions`, `none` for those that do nothing.
+    """Executes the plan. Results are in the order of `plan.actions`, `none` for those that do nothing.
 
-    After `stop` is set nothing new is begun, and calls under way get `GRACE_SECONDS`; what is not finished then is
-    reported unknown, and its intent in the ledger says the rest to the next pass. `quota` is AWS's, `None`: there is
-    none. `progress` is called from the
-    calling thread as each action ends.
+    After `stop` is set no action starts, and calls in flight get `GRACE_SECONDS`; an action that has not ended then is
+    reported as unknown, and the next pass resolves it from its intent. `quota` is AWS's; `None`: no limit. The calling
+    thread calls `progress` as each action ends.
     """
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds)
@@ -93,8 +91,8 @@ def execute(
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
-    """The actions that do something, those of one spec together. They are done one after the other, submits first:
-    those rest on the ledger as it was planned from, which the others change."""
+    """Groups the effective actions by spec. Those of one spec run one after the other, submits first: a submit requires
+    the ledger head of the plan, which the other actions move."""
     names: dict[str, list[int]] = {}
     for index in sorted(pending):
         names.setdefault(plan.actions[index].name, []).append(index)
@@ -106,7 +104,7 @@ def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
 def _collect(
     pending: set[int], done: SimpleQueue[tuple[int, ActionResult]], world: World
 ) -> Iterator[tuple[int, ActionResult]]:
-    """Results as they come in; after `stop`, those that come within the grace, then what is left as unknown."""
+    """Yields results as they arrive; after `stop`, those within the grace, then all others as unknown."""
     left = set(pending)
     patience = GRACE_SECONDS
     while left and patience > 0:
@@ -122,42 +120,42 @@ def _collect(
 
 
 def _perform(action: Action, task: Task) -> ActionResult:
-    """One action to its end, whatever happens to it."""
+    """Runs one action to its end and returns a result whatever happens."""
     if task.world.stop.is_set():
-        return ActionResult(ActionOutcome.UNSENT, error=protocol.NEVER_STOPPED)
+        return ActionResult(ActionOutcome.UNSENT, error=protocol.STOPPED_BEFORE)
     try:
-        return drive(_steps(action, task), task.world)
-    except Exception as error:  # one job's unforeseen failure stays its own, and is no success
-        log.exception("%s: unforeseen failure", action.name)
-        return ActionResult(ActionOutcome.UNKNOWN, error=f"unforeseen failure: {type(error).__name__}")
+        return drive(_procedure(action, task), task.world)
+    except Exception as error:  # never stops other jobs, and never counts as success
+        log.exception("%s: unexpected failure", action.name)
+        return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")
 
 
-def _steps(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one case for each action
-    """The protocol of one action."""
+def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one for each action type
+    """Returns the procedure of one action."""
     match action.action:
         case ActionType.SUBMIT:
             return protocol.submit(intent(action, task))
         case ActionType.ADOPT:
-            if action.request is not None:  # no intent stands for it
-                return decided.take(taken(action, task), action)
-            return decided.adopt(action, action.run_id or "")
+            if action.request is not None:  # the ledger has no intent of it
+                return actions.adopt_unintended(adoption(action, task), action)
+            return actions.adopt(action, action.run_id or "")
         case ActionType.CANCEL:
             reason = f"reconciler: {action.reason} by {task.provenance.actor}"
-            return decided.cancel(action, reason, task.provenance.actor)
+            return actions.cancel(action, reason, task.provenance.actor)
         case ActionType.REPLACE:
             reason = f"reconciler: replaced ({action.reason}) by {task.provenance.actor}"
-            return decided.cancel(_replaced(action, task), reason, task.provenance.actor, replacing=True)
+            return actions.cancel(_replaced(action, task), reason, task.provenance.actor, replacing=True)
         case ActionType.SKIP if action.missed:
-            return decided.miss(action)
+            return actions.miss(action)
         case ActionType.SKIP:
-            return decided.supersede(action, task.settle_seconds)
+            return actions.supersede(action, task.settle_seconds)
         case _:
-            raise ValueError(f"{action.action} is not acted on by this version")
+            raise ValueError(f"this version cannot apply the action {action.action}")
 
 
 def _replaced(action: Action, task: Task) -> Action:
-    """The cancel that a replacement begins with: that of the run which makes room. The submit follows in a later pass,
-    once that run has ended."""
+    """Returns the cancel that a replacement starts with. A later pass submits, after the old run has ended: two runs of
+    the spec must not overlap."""
     record = task.world.ledger.recorded.spec(action.name)
     old = next((run for run in record.submissions if run.run_id == action.replaces), None)
     if old is None:
@@ -166,33 +164,30 @@ def _replaced(action: Action, task: Task) -> Action:
 
 
 BATCH_EVENTS = 200
-"""Observations in one append: a batch stays far below DynamoDB's item of 400 KB."""
+"""Observations in one append: a batch stays far below DynamoDB's limit of 400 KB an item."""
 
 
 def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> None:
-    """Appends the states of runs as AWS gave them, and looks that found nothing. Raises `LedgerError`.
+    """Records the states of runs that AWS reported, and looks without a result. Raises `LedgerError`.
 
-    Two passes that saw the same leave it written twice, which changes nothing.
+    Two passes may record the same observation; the second changes nothing.
     """
     for start in range(0, len(observed), BATCH_EVENTS):
-        ledger.append(observed[start : start + BATCH_EVENTS], _always)
+        ledger.append(observed[start : start + BATCH_EVENTS], always)
 
 
-def record_schedule_changes(ledger: Ledger, begins: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
-    """Appends since when schedules are in force, or stand still; what another pass has written down already stays as
-    it is. Raises `LedgerError`."""
-    for start in range(0, len(begins), BATCH_EVENTS):
-        chosen = begins[start : start + BATCH_EVENTS]
-        made = ((begin, event_of(begin, ledger.recorded.spec(begin.name), now, actor)) for begin in chosen)
-        events = {begin: event for begin, event in made if event is not None}
+def record_schedule_changes(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
+    """Records which schedules start or stop, unless another pass has recorded them already. Raises `LedgerError`."""
+    for start in range(0, len(changes), BATCH_EVENTS):
+        chosen = changes[start : start + BATCH_EVENTS]
+        made = ((change, event_of(change, ledger.recorded.spec(change.name), now, actor)) for change in chosen)
+        events = {change: event for change, event in made if event is not None}
 
         def valid(recorded: Recorded, wanted: Sequence[ScheduleChange] = tuple(events)) -> str | None:
-            taken = [begin.name for begin in wanted if event_of(begin, recorded.spec(begin.name), now, actor) is None]
-            return f"another pass wrote down the schedule of {', '.join(taken)}" if taken else None
+            others = [
+                change.name for change in wanted if event_of(change, recorded.spec(change.name), now, actor) is None
+            ]
+            return f"another pass recorded the schedule of {', '.join(others)}" if others else None
 
         if events:
             ledger.append(tuple(events.values()), valid)
-
-
-def _always(_: Recorded) -> None:
-    return None

@@ -1,4 +1,4 @@
-"""What the events that begin a submission say: who, from what, which request, byte for byte."""
+"""Builds the events that begin a submission, with the exact request that is sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.model.kind import kind_named
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who does this, from what: recorded with each intent.
+    """Who applies the plan, and from which checkout: recorded with each intent.
 
     `commit` is the checked-out commit, `None` outside git, and `uncommitted` says that it does not hold all; `owner`
     names the process, such as ``host:pid:random``.
@@ -32,7 +32,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every action of one pass shares."""
+    """What all actions of one pass share."""
 
     place: Place
     world: World
@@ -42,7 +42,7 @@ class Task:
 
 
 def intent(action: Action, task: Task) -> protocol.Intent:
-    """The intent of a submit. A further send of the same submission transmits the bytes of the first again."""
+    """Returns the intent of a submit. A further send of a submission transmits the bytes of the first one again."""
     token, kind = action.client_token or "", kind_named(action.kind)
     content = _content_to_send(action, token, task)
     earlier = task.world.ledger.recorded.by_token.get(token)
@@ -62,7 +62,8 @@ def intent(action: Action, task: Task) -> protocol.Intent:
 
 
 def _describing(action: Action, task: Task, token: str, content: Content) -> Callable[[int, str, str, bool], Intended]:
-    """What makes the event of a send from its number, its time and deadline, and whether earlier ones are absent."""
+    """Returns a function that makes the event of a send: its number, time, deadline, and whether earlier sends are
+    proven absent."""
     key = action.key
     assert key is not None  # noqa: S101 - of a submit
 
@@ -90,7 +91,8 @@ def _describing(action: Action, task: Task, token: str, content: Content) -> Cal
 
 
 def _content_to_send(action: Action, token: str, task: Task) -> Content:
-    """The content with the request to transmit: of a further send exactly what the last intent holds."""
+    """Returns the content with the request to transmit. A further send uses what the last intent holds, byte for byte:
+    AWS answers a token with another request by an error, and the run must be the one that was intended."""
     if not token or action.request is None:
         raise ValueError("a submit without a token or a request")
     if action.send == 1:
@@ -101,15 +103,15 @@ def _content_to_send(action: Action, token: str, task: Task) -> Content:
 
 
 def _as_sent(action: Action, token: str, task: Task) -> Content:
-    """The content of an action with our token and tags in the request."""
+    """Returns the content of an action with our token and tags in the request."""
     request = kind_named(action.kind).as_sent(action.request or {}, token, task.place.owner(action.name))
     return replace(action.content, request=request)
 
 
-def taken(action: Action, task: Task) -> ManuallyAdopted:
-    """The event of a run that no intent stands for: what the spec asks for now is what it counts as."""
+def adoption(action: Action, task: Task) -> ManuallyAdopted:
+    """Returns the event that adopts a run without an intent: it counts as what the spec asks for now."""
     if not action.client_token or action.key is None or action.request is None or action.run_id is None:
-        raise ValueError("a run to be taken without a token, a request or a run id")
+        raise ValueError("an adoption without a key, a token, a request or a run id")
     return ManuallyAdopted(
         at=moment(task.world.clock.now()),
         token=action.client_token,

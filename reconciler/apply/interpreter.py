@@ -1,4 +1,4 @@
-"""Carries out the protocol's effects against the ports."""
+"""Performs the effects of procedures through the ports."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from reconciler.core.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, Qu
 from reconciler.errors import LedgerError, ReconcilerError, ServiceError
 
 STEP_SECONDS = 0.2
-"""How long a wait goes on after the command was asked to stop, at most."""
+"""How long a wait lasts at most after the command was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What effects act on. `stop` is set when the command is asked to end: nothing new is sent after that."""
+    """The ports that effects act on. `stop` is set when the command is asked to end: nothing is sent after that."""
 
     ledger: Ledger
     services: Services
@@ -28,16 +28,16 @@ class World:
     stop: Event
 
 
-def drive(steps: Procedure, world: World) -> ActionResult:
-    """Runs the protocol to its end. Raises only what is nobody's to handle."""
+def drive(procedure: Procedure, world: World) -> ActionResult:
+    """Runs a procedure to its end. Raises only unexpected errors."""
     answer: object = None
     failure: LedgerError | None = None
     while True:
         try:
-            effect = steps.send(answer) if failure is None else steps.throw(failure)
+            effect = procedure.send(answer) if failure is None else procedure.throw(failure)
         except StopIteration as stop:
             result = stop.value
-            assert isinstance(result, ActionResult)  # noqa: S101 - the type of `Procedure`
+            assert isinstance(result, ActionResult)  # noqa: S101 - a procedure returns one
             return result
         answer, failure = None, None
         try:
@@ -72,8 +72,8 @@ def _carry_out(effect: f.Effect, world: World) -> object:
 
 
 def _transmit(effect: f.Transmit, world: World) -> Outcome:
-    """One transmission; what a service raises against its contract is unclear, never taken for a no. One that cannot be
-    had at all has transmitted nothing."""
+    """Transmits once. An error that a service raises against its contract counts as unclear, never as a refusal; if
+    there is no service, nothing was transmitted."""
     if world.stop.is_set():
         return NotSent("Stopped", "the command was stopped before this was sent")
     try:
@@ -81,22 +81,22 @@ def _transmit(effect: f.Transmit, world: World) -> Outcome:
     except ServiceError as error:
         return NotSent(error.code, error.message)
     except Exception as error:  # noqa: BLE001 - nothing was transmitted, whatever went wrong
-        said = str(error) if isinstance(error, ReconcilerError) else "the service could not be reached"
-        return NotSent(type(error).__name__, said)
+        message = str(error) if isinstance(error, ReconcilerError) else "the service could not be reached"
+        return NotSent(type(error).__name__, message)
     try:
         return service.submit(effect.request, effect.deadline)
     except Exception as error:  # noqa: BLE001 - after this line a request may be under way, whatever went wrong
-        return Ambiguous(type(error).__name__, "unforeseen failure while sending")
+        return Ambiguous(type(error).__name__, "unexpected failure while sending")
 
 
 def _look(kind: str, wanted: Wanted, world: World) -> object:
     sys.audit("reconciler.looking", kind)
     try:
-        found: object = world.services(kind).find([wanted]).get(wanted.token, "it was not looked for")
+        answer: object = world.services(kind).find([wanted]).get(wanted.token, "it was not looked for")
     except ServiceError as error:
-        found = str(error)
+        answer = str(error)
     sys.audit("reconciler.looked", kind)
-    return found
+    return answer
 
 
 def _cancel(effect: f.Cancel, world: World) -> str | None:
@@ -111,7 +111,7 @@ def _cancel(effect: f.Cancel, world: World) -> str | None:
 
 
 def _pause(seconds: float, world: World) -> bool:
-    """Waits in short steps, so that a command that is stopped does not wait to the end."""
+    """Waits in short steps, so that a stopped command does not wait to the end."""
     left = seconds
     while not world.stop.is_set() and left > 0:
         world.clock.sleep(min(left, STEP_SECONDS))

@@ -1,7 +1,7 @@
-"""The submission protocol, without I/O: generators that yield effects and are sent what came of them.
+"""The submission protocol, without I/O: generators that yield effects and receive their results.
 
-The same code is driven by the real command and by tests. The order of the yields *is* the promise: the intent is
-durable before anything is transmitted, the outcome is recorded after it, and what is not clear stays unresolved.
+The command and the tests run the same code. The order of the effects is the guarantee: the intent is durable before the
+request is transmitted, the outcome is recorded afterwards, and an unclear outcome stays unresolved.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ from reconciler.core.submission import Phase, Submission
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
 
-Said = TypeVar("Said", e.Unsent, e.Rejected, e.Unclear)
+Failure = TypeVar("Failure", e.Unsent, e.Rejected, e.Unclear)
 
 LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
-"""Seconds before each look for a run whose submission was unclear: about ten in all, then it is reported unknown."""
+"""Seconds before each look for a run after an unclear send: about ten in all, then the outcome is reported unknown."""
 
 RESEND_PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further send of a submission that AWS refused for a passing reason, within one pass."""
+"""Seconds before each further send of a submission that AWS refused for a temporary reason, within one pass."""
 
 THROTTLE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
-"""The same for one that AWS throttled: for five minutes, so that throttling makes a pass slow and does not fail it."""
+"""The same after throttling: five minutes in all, so that throttling slows a pass down and does not fail it."""
 
-NEVER_STOPPED = "the command was stopped before this was done"
+STOPPED_BEFORE = "the command was stopped before this was done"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One submit of a plan, with everything its `intended` events say.
+    """One submit of a plan, with everything that its `intended` events record.
 
-    `request` is what is transmitted, byte for byte, by `operation`. `claim_seconds` and `settle_seconds` are the
-    target's. `idempotent`: AWS takes our token, and answers a second send of it with the run of the first. `began` is
-    when the first intent of this submission was, `None` where this is it. `repeats`: earlier sends are unresolved, and
-    this one may go all the same because AWS knows the token (R6). `describe` makes the event of a send from its number,
-    the times of its intent and of its deadline, and whether all earlier sends are proven not to have arrived.
+    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are the target's. `idempotent`:
+    AWS accepts our token, and answers a second send with the run of the first. `began` is the time of the first intent
+    of this submission, `None` if this is the first. `repeats`: earlier sends are unresolved, and another one is safe
+    because AWS remembers the token (R6). `describe` makes the event of a send from its number, the times of its intent
+    and deadline, and whether all earlier sends are proven absent.
     """
 
     action: Action
@@ -75,7 +75,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """One send: what became of it, its intent and its outcome; both are `None` where nothing was intended."""
+    """One send: its result, intent and outcome; the latter two are `None` if nothing was intended."""
 
     result: ActionResult
     event: e.Intended | None = None
@@ -83,8 +83,8 @@ class _Sent:
 
 
 def submit(intent: Intent) -> Procedure:
-    """Submits one generation or slot: intent, one transmission, outcome; again what AWS refused for a passing reason,
-    and, where AWS takes our token, what is unclear. Ends with a look for the run where the outcome stays unclear."""
+    """Submits one generation or slot: intent, one transmission, outcome. Sends again after a temporary refusal and, if
+    AWS accepts our token, after an unclear outcome. Ends with a look for the run if the outcome stays unclear."""
     pauses = {True: iter(THROTTLE_PAUSES), False: iter(RESEND_PAUSES)}
     number, repeats = intent.action.send, intent.repeats
     while True:
@@ -102,16 +102,18 @@ def submit(intent: Intent) -> Procedure:
 
 
 def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, object, _Sent]:
-    """One send: the quota's leave, the clock, the intent, the call, the outcome, in this order."""
+    """Sends once: take a quota token, read the clock, record the intent, call AWS, record the outcome. The order is the
+    guarantee."""
     if not (yield Acquire(intent.operation)):
-        return _Sent(ActionResult(ActionOutcome.UNSENT, error=NEVER_STOPPED))
+        return _Sent(ActionResult(ActionOutcome.UNSENT, error=STOPPED_BEFORE))
+    # The clock is read after the quota, which may take minutes: the deadline must cover the call, not the wait.
     reading = yield from read_clock()
     deadline = Deadline(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
-    proven = number > 1 and not repeats
+    proven = number > 1 and not repeats  # the precondition below refuses the intent unless it is
     event = intent.describe(number, moment(reading.wall), moment(deadline.wall), proven)
-    may = _may_repeat(intent, number, reading.wall) if repeats else _may_intend(intent, number)
+    precondition = _may_repeat(intent, number, reading.wall) if repeats else _may_intend(intent, number)
     try:
-        appended = yield Append((event,), may)
+        appended = yield Append((event,), precondition)
     except LedgerError as error:
         yield Release(intent.operation)
         return _Sent(ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}"))
@@ -123,7 +125,7 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
 
 
 def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
-    """Records what the one transmission that `event` announced led to."""
+    """Records the outcome of the transmission that `event` announced."""
     at = yield from now()
     match outcome:
         case Accepted():
@@ -132,22 +134,24 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
             )
             return (yield from record(accepted, ActionResult(ActionOutcome.SUBMITTED, outcome.run_id)))
         case NotSent() | Refused():
-            unsent = _said(e.Unsent, event, at, outcome, refused=isinstance(outcome, Refused))
+            unsent = _failure(e.Unsent, event, at, outcome, refused=isinstance(outcome, Refused))
             return (yield from record(unsent, _failed(ActionOutcome.UNSENT, outcome)))
         case Declined():
-            return (yield from record(_said(e.Rejected, event, at, outcome), _failed(ActionOutcome.REJECTED, outcome)))
+            return (
+                yield from record(_failure(e.Rejected, event, at, outcome), _failed(ActionOutcome.REJECTED, outcome))
+            )
         case Ambiguous():
             more = {"conflict": True} if outcome.conflict else {}
-            unclear = _said(e.Unclear, event, at, outcome, **more)
+            unclear = _failure(e.Unclear, event, at, outcome, **more)
             return (yield from record(unclear, _failed(ActionOutcome.UNKNOWN, outcome)))
         case _:
             assert_never(outcome)
 
 
 def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
-    """Looks a few times for the run that an unclear send may have started; what is not found stays unknown (R4).
+    """Looks a few times for the run of an unclear send; without a run the outcome stays unknown (R4).
 
-    Where AWS takes our token the same send is repeated before each look, for a minute: its answer names the run (R6).
+    If AWS accepts our token, the same send is repeated before each look, for a minute: its answer names the run (R6).
     """
     wanted = Wanted(event.token, event.content.location, intent.began or event.at)
     number, last = event.send, outcome
@@ -161,36 +165,36 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
             repeats = sent.outcome is not None and not _saw_our_token(sent.outcome)
         if not (yield Pause(pause)):
             break
-        found = yield Look(event.kind, wanted)
-        if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == 1:
-            return (yield from adopt(intent.action, str(found[0])))
+        runs = yield Look(event.kind, wanted)
+        if isinstance(runs, Sequence) and not isinstance(runs, str) and len(runs) == 1:
+            return (yield from adopt(intent.action, str(runs[0])))
     return ActionResult(ActionOutcome.UNKNOWN, error=_words(last))
 
 
 def _is_fresh(began: str) -> Generator[Effect, object, bool]:
-    """Whether a send may be repeated at once: AWS still remembers the token of the first."""
+    """Whether AWS still remembers the token of the first send, so that the send may be repeated at once."""
     return may_repeat_at(began, (yield from read_clock()).wall)
 
 
 def _saw_our_token(outcome: Outcome) -> bool:
-    """Whether AWS answered that this token was used: then only a look can tell by which run."""
+    """Whether AWS answered that this token was used (409): then only a look can tell which run has it."""
     return isinstance(outcome, Ambiguous) and outcome.conflict
 
 
-def _said(
-    kind: Callable[..., Said],
+def _failure(
+    kind: Callable[..., Failure],
     event: e.Intended,
     at: str,
     outcome: NotSent | Refused | Declined | Ambiguous,
     **more: bool,
-) -> Said:
-    """The event that records an answer in AWS's words."""
-    of = {"at": at, "name": event.name, "token": event.token, "send": event.send}
-    return kind(**of, code=outcome.code, message=outcome.message, **more)
+) -> Failure:
+    """Returns the event that records a failed send in AWS's words."""
+    send = {"at": at, "name": event.name, "token": event.token, "send": event.send}
+    return kind(**send, code=outcome.code, message=outcome.message, **more)
 
 
 def _outcome(value: object) -> Outcome:
-    """What the driver sent for a transmission; anything that is no outcome is unclear, as everything unforeseen is."""
+    """Checks what the interpreter sent for a transmission; anything unexpected counts as unclear."""
     if isinstance(value, (Accepted, NotSent, Refused, Declined, Ambiguous)):
         return value
     return Ambiguous("Unforeseen", f"the service answered with {type(value).__name__}")
@@ -201,62 +205,62 @@ def _failed(outcome: ActionOutcome, why: NotSent | Refused | Declined | Ambiguou
 
 
 def _words(outcome: Outcome) -> str:
-    """An outcome in one line."""
+    """Describes an outcome in one line."""
     return "accepted" if isinstance(outcome, Accepted) else f"{outcome.code}: {outcome.message}"
 
 
 def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
-    """An intent makes sense while nothing about its spec has moved, and its submission has no other send unresolved.
+    """Requires that the spec has not changed since the plan, and that no other send of the submission is unresolved.
 
-    Slots that run side by side move each other's head: of them it is enough that their slot is still nobody's.
+    Slots that run side by side move each other's head: for them it is enough that nobody else has taken the slot.
     """
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:
-        known = recorded.spec(action.name)
+        record = recorded.spec(action.name)
         submission = recorded.by_token.get(intent.token)
         if number > 1:
             again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
-            newest = known.newest is submission or action.slot is not None
+            newest = record.newest is submission or action.slot is not None
             return None if again and newest else what_moved(action, recorded)
-        if submission is not None or (known.head != action.ledger_head and not action.beside):
+        if submission is not None or (record.head != action.ledger_head and not action.beside):
             return what_moved(action, recorded)
-        if _hindered(action, known):
+        if _blocked(action, record):
             return what_moved(action, recorded)
-        return what_moved(action, recorded) if any(s.key == action.key for s in known.submissions) else None
+        return what_moved(action, recorded) if any(s.key == action.key for s in record.submissions) else None
 
     return valid
 
 
-def _hindered(action: Action, known: SpecRecord) -> bool:
-    """Whether something of the spec is unresolved that the plan did not know of, or the slot was given up. A slot that
-    is held for a person keeps no other slot back: the plan has decided that."""
+def _blocked(action: Action, record: SpecRecord) -> bool:
+    """Whether a submission of the spec is unresolved since the plan, or the slot was recorded as missed. A slot that is
+    held for an operator blocks no other slot: the plan has decided that."""
     if action.slot is None:
-        return bool(known.unresolved)
-    unknown = any(s.intent_position > action.ledger_head for s in known.unresolved)
-    return unknown or (action.reason is Reason.SLOT_DUE and known.is_missed(action.slot))
+        return bool(record.unresolved)
+    unresolved_since = any(s.intent_position > action.ledger_head for s in record.unresolved)
+    return unresolved_since or (action.reason is Reason.SLOT_DUE and record.is_missed(action.slot))
 
 
 def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:
-    """A repeated send makes sense while the first one's minute lasts, nobody knows its run, and AWS did not say that it
-    knows the token."""
+    """Requires that the first minute is not over, that the submission has no run yet, and that AWS has not answered
+    that the token was used."""
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:
         submission = recorded.by_token.get(intent.token)
-        fine = (
+        repeatable = (
             submission is not None
             and submission.phase is Phase.INTENDED
             and submission.newest_send.number == number - 1
             and not submission.token_known
             and may_repeat_at(submission.first_intent_at, wall)
         )
-        return None if fine else what_moved(action, recorded)
+        return None if repeatable else what_moved(action, recorded)
 
     return valid
 
 
 def _may_send_again(submission: Submission, number: int, settle_seconds: int) -> bool:
-    """Whether all earlier sends are known not to have arrived, by AWS's word or by the settling rules."""
+    """Whether all earlier sends are known not to have arrived: AWS refused them, or they are proven absent."""
     absent = submission.phase is Phase.INTENDED and proven_absent(submission, settle_seconds)
     return submission.newest_send.number == number - 1 and (submission.phase is Phase.UNSENT or absent)

@@ -1,4 +1,4 @@
-"""`plan`: what a pass would do, from what git asks for, what is recorded, and the time."""
+"""Makes the plan of a pass from the specs in git, the recorded state and the time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.desired import Desired, overdue
-from reconciler.core.one_off import decide_one_off
+from reconciler.core.one_off import decide_one_off, decide_previous_runs
 from reconciler.core.plan import Action, ActionType, Plan, Reason, within
-from reconciler.core.removed import asked, cancel_asked, decide_removed
+from reconciler.core.removed import cancel_asked, decide_removed
 from reconciler.core.schedule import schedule_changes
 from reconciler.core.scheduled import decide_scheduled
 from reconciler.core.state import Recorded, SpecRecord
@@ -17,22 +17,22 @@ from reconciler.core.submission import Submission
 from reconciler.core.submits import SpecContext
 from reconciler.core.suggested_commands import adopt, retry, suggested_commands
 from reconciler.core.times import seconds_text
-from reconciler.core.unresolved import decide_previous_runs, decide_unresolved
+from reconciler.core.unresolved import decide_unresolved
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
-"""Reasons of actions about which a person may know more than AWS tells."""
+"""Reasons of actions about which an operator may know more than AWS reports."""
 
 ENDS = frozenset({Reason.RETRIES_EXHAUSTED, Reason.CANCELLED_OUTSIDE, Reason.LOST, Reason.REJECTED})
 """Reasons of holds that `retry` ends."""
 
 
 def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
-    """The plan of one pass: pure and total.
+    """Returns the plan of one pass. Pure and total.
 
-    Every selected name of desired and recorded has at least one action; an unresolved submission has one of its own,
-    and nothing new is submitted for its spec until it is resolved, or held as a slot that later slots do not wait for.
-    Actions are sorted by name, then by age of the submission. Changes may be more than the limits allow: `Plan.check`
-    says so; what comes by itself and is more waits.
+    Every selected name in `desired` and `recorded` has at least one action; an unresolved submission has its own, and
+    nothing new is submitted for its spec until it is resolved, or held as a slot that later slots do not wait for.
+    Actions are sorted by name, then by age of the submission. If changes exceed the limits, `Plan.check` raises; slots
+    and retries beyond the limit wait.
     """
     names = _names(desired, recorded)
     decided = [action for name in names for action in _decide(name, desired, recorded, now)]
@@ -51,63 +51,63 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
 
 
 def _names(desired: Desired, recorded: Recorded) -> list[str]:
-    """The names this pass is about: a spec that exists and is not selected is left alone, recorded or not."""
+    """Returns the names in this pass: a spec that exists and is not selected is left alone, recorded or not."""
     names = desired.specs.keys() | (recorded.specs.keys() - desired.names)
     return sorted(names if desired.selected is None else names & desired.selected)
 
 
 def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> Sequence[Action]:
-    """What is to be done about one name: ends that were asked for, then what is unresolved, then everything else."""
+    """Returns the actions of one name: requested cancels first, then unresolved submissions, then everything else."""
     record, spec = recorded.spec(name), desired.specs.get(name)
-    cancels = [cancel_asked(run, record, spec, desired, now) for run in asked(record)]
+    cancels = [cancel_asked(run, record, spec, desired, now) for run in record.cancels_to_confirm]
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     rest: Sequence[Action] = ()
     if not any(_blocks(action) for action in unresolved):
         if (
             spec is not None
             and record.newest is None
-            and (known := decide_previous_runs(spec, recorded, desired)) is not None
+            and (previous := decide_previous_runs(spec, recorded, desired)) is not None
         ):
-            rest = [known]
+            rest = [previous]
         elif spec is not None:
-            case = SpecContext(spec, record, recorded, desired, now)
-            rest = [decide_one_off(case)] if spec.policy.schedule is None else decide_scheduled(case)
+            context = SpecContext(spec, record, recorded, desired, now)
+            rest = [decide_one_off(context)] if spec.policy.schedule is None else decide_scheduled(context)
         elif not unresolved:
             rest = decide_removed(record, desired, now)
-    told = {action.client_token for action in (*cancels, *unresolved)}
-    return [*cancels, *unresolved, *(a for a in rest if a.action is not ActionType.NONE or a.client_token not in told)]
+    shown = {action.client_token for action in (*cancels, *unresolved)}
+    return [*cancels, *unresolved, *(a for a in rest if a.action is not ActionType.NONE or a.client_token not in shown)]
 
 
 def _blocks(unresolved: Action) -> bool:
-    """Whether nothing else of the spec is submitted until this is resolved. A slot that is held for a person is its own
-    affair: later slots run."""
+    """Whether nothing else of the spec is submitted until this is resolved. A slot that is held for an operator blocks
+    nothing: later slots run."""
     return unresolved.slot is None or unresolved.action is not ActionType.HOLD
 
 
 def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> Action:
-    """The action, with what a person can do about it where a pass does not settle it by itself."""
+    """Returns the action with the commands by which an operator can decide it, if later passes will not."""
     target = desired.place.target
     if action.action is ActionType.HOLD and action.reason in ENDS:
         return replace(action, suggested=retry(action.name, action.slot, target))
     if action.effective or action.reason not in UNKNOWNS:
         return action
-    told = suggested_commands(action.name, action.client_token, recorded, target, desired.settle_seconds)
-    return replace(action, suggested=told)
+    commands = suggested_commands(action.name, action.client_token, recorded, target, desired.settle_seconds)
+    return replace(action, suggested=commands)
 
 
 def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:
-    """Things about the plan as a whole that a person should know before saying yes."""
+    """Yields what operators should know about the plan as a whole before they confirm it."""
     if not desired.names and recorded.specs:
-        yield "the project holds no spec for this target: nothing is cancelled because of that"
+        yield "the project has no spec for this target: nothing is cancelled because of that"
     for action in actions:
         if action.action is ActionType.SUBMIT and (error := recorded.look_errors.get(action.client_token or "")):
-            yield f"whether AWS has a run of {action.name} from before this ledger is not known: {error}"
+            yield f"could not check whether AWS has a run of {action.name} from before this ledger: {error}"
         if error := recorded.observe_errors.get(action.client_token or ""):
-            yield f"the state of run {action.run_id} of {action.name} is not known now: {error}"
+            yield f"could not read the state of run {action.run_id} of {action.name}: {error}"
     if desired.checkout.uncommitted and any(action.action is ActionType.SUBMIT for action in actions):
         yield (
-            f"the project has uncommitted changes: intents name commit {(desired.checkout.commit or '')[:12]}, "
-            "which does not hold them"
+            "the project has uncommitted changes: submissions will be recorded against commit "
+            f"{(desired.checkout.commit or '')[:12]}, which lacks these changes"
         )
     removed = {
         record.baseline.digest: record.baseline
@@ -118,20 +118,20 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
         if action.action is ActionType.SUBMIT and action.reason is Reason.NEW and action.digest in removed:
             yield (
                 f"{action.name} is new and equal to {removed[action.digest].name}, which is gone. Renamed? "
-                f"It will run again under the new name.{_keeping(action.name, removed[action.digest], desired)}"
+                f"It will run again under the new name.{_keep_run(action.name, removed[action.digest], desired)}"
             )
 
 
-def _keeping(name: str, gone: Submission, desired: Desired) -> str:
-    """How a renamed spec keeps its run."""
+def _keep_run(name: str, gone: Submission, desired: Desired) -> str:
+    """Says how a renamed spec keeps its run."""
     if gone.run_id is None:
         return ""
     return f" To keep the old run instead: {adopt(name, gone.run_id, desired.place.target)}"
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
-    """The records whose spec differs from what ran, is gone, or has an unresolved submission: those for which the
-    checkout's age matters."""
+    """Returns the records whose spec changed, is gone, or has an unresolved submission: for these the age of the
+    checkout matters."""
     records = []
     for name in _names(desired, recorded):
         record = recorded.spec(name)

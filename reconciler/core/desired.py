@@ -1,4 +1,4 @@
-"""What git asks for, for one target: the rendered, checked specs, and what the plan must know about the checkout."""
+"""The desired state of one target: the rendered, checked specs, and facts about the checkout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.model.spec import Policy, Suspension
 
 @dataclass(frozen=True, slots=True)
 class DesiredSpec:
-    """One spec as one target asks for it.
+    """One spec, rendered for one target.
 
     The request of `content` is valid, with the name filled in: field for field what the spec asks AWS for. For a
     scheduled spec ``${run.slot}`` is left in it.
@@ -46,7 +46,7 @@ class DesiredSpec:
 
 
 class Ancestry(StrEnum):
-    """How a recorded commit stands to the commit that is checked out."""
+    """How a recorded commit relates to the commit that is checked out."""
 
     CONTAINED = "contained"  # HEAD is it, or descends from it
     NEWER = "newer"  # HEAD is an ancestor of it: this checkout is old
@@ -68,12 +68,12 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that one target of a project asks for.
+    """The desired state of one target of a project.
 
     `names` are all specs of the project in this target, selected or not; `specs` are the selected ones, `others` those
-    that are not, and that dependencies may name. `selected` says whether a name that is only in the ledger belongs to
-    this pass (`None`: all of them). Where `names` is empty nothing is cancelled. `may_repeat`: the plan is carried out
-    at once, so that a send of the last minute may be repeated where AWS knows its token.
+    that are not, and that dependencies may name. `selected` says which names that are only in the ledger belong to
+    this pass (`None`: all). If `names` is empty, nothing is cancelled. `may_repeat`: the plan is applied at once, so
+    that a send of the last minute may be repeated if AWS remembers its token.
     """
 
     place: Place
@@ -90,12 +90,12 @@ class Desired:
     others: Mapping[str, DesiredSpec] = field(default_factory=dict)
 
     def spec(self, name: str) -> DesiredSpec | None:
-        """A spec of this target, selected or not; `None` where there is none so called."""
+        """Returns a spec of this target, selected or not; `None` if there is none of this name."""
         return self.specs.get(name) or self.others.get(name)
 
 
 def overdue(stopped: Suspension, now: datetime) -> bool:
-    """Whether it should have ended by now. It goes on all the same, and says so, until somebody takes it out."""
+    """Whether the suspension should have ended by now. It stays in force, with a warning, until it is removed."""
     return stopped.until is not None and parse_time(stopped.until) <= now
 
 
@@ -105,22 +105,22 @@ def sentence(what: str, stopped: Suspension, now: datetime) -> str:
         stopped.reason or "",
         f"by {stopped.owner}" if stopped.owner else "",
         f"until {stopped.until}" if stopped.until else "",
-        "which is over: take it out, or give another time" if overdue(stopped, now) else "",
+        "which has passed: remove the suspension, or set a later time" if overdue(stopped, now) else "",
     ]
-    said = ", ".join(part for part in parts if part)
-    return f"{what} is suspended" + (f" ({said})" if said else "")
+    details = ", ".join(part for part in parts if part)
+    return f"{what} is suspended" + (f" ({details})" if details else "")
 
 
 def newest_commit(record: SpecRecord) -> str | None:
-    """The commit of the newest intent that names one; `None` where none does. One made outside git tells nothing about
-    the age of a checkout, and takes nothing back from those that do."""
+    """Returns the commit of the newest intent that has one; `None` if none has. Intents made outside git are passed
+    over: they say nothing about the age of a checkout."""
     return next((s.commit for s in reversed(record.submissions) if s.commit is not None), None)
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Why this checkout may not change the spec: it is older than the newest intent's, or its age is not known.
+    """Says why this checkout may not change the spec: it is older than the newest intent's, or its age is unknown.
 
-    `None` where it may: outside git, where no intent names a commit, or with `allow_rollback`.
+    Returns `None` if it may: outside git, if no intent has a commit, or with `allow_rollback`.
     """
     head = desired.checkout.commit
     commit = newest_commit(record)
@@ -136,6 +136,6 @@ def stale_message(record: SpecRecord, desired: Desired) -> str | None:
             )
         case Ancestry.UNKNOWN:
             return (
-                f"whether this checkout ({head[:12]}) contains the newest intent's commit ({commit[:12]}) is not known "
-                "(a shallow clone, or diverged); --allow-rollback overrides"
+                f"cannot check whether this checkout ({head[:12]}) contains commit {commit[:12]} of the newest intent: "
+                "a shallow clone, or a diverged branch; --allow-rollback overrides"
             )

@@ -72,10 +72,10 @@ class SubmissionEvent(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledSince(SpecEvent):
-    """From `since` on, the slots of `schedule` in `time_zone` are due; earlier ones are not, whatever was before.
+    """From `since` on, the slots of `schedule` in `time_zone` are due; earlier ones are not.
 
-    With `stopped` (``suspended``, ``removed`` or ``unscheduled``) the schedule stands still from `since` on, until a
-    later event starts it again.
+    With `stopped` (``suspended``, ``removed`` or ``unscheduled``) no slot is due until a later event starts the
+    schedule again.
     """
 
     type: ClassVar[str] = "scheduled-since"
@@ -91,9 +91,8 @@ class ScheduledSince(SpecEvent):
 class Missed(SpecEvent):
     """Slots that came due and never run. `reason` is one of `MissedReason`.
 
-    Meant are the slots of `slots`; where that is absent, every slot from `first` to `last` that was not submitted.
-    `count` is their number, `None` where there were too many to count. `settled` is the last slot up to which every
-    slot is dealt with.
+    They are those in `slots`; without it, every slot from `first` to `last` that was not submitted. `count` is their
+    number, `None` if there were too many to count. Up to `settled` every slot is handled.
     """
 
     type: ClassVar[str] = "missed"
@@ -107,7 +106,7 @@ class Missed(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillAsked(SpecEvent):
-    """A person asks for runs of past slots, in this order, each once more whatever became of it before."""
+    """An operator asks for runs of past slots, in this order, each once more whatever became of it before."""
 
     type: ClassVar[str] = "backfill-asked"
     slots: Times
@@ -117,9 +116,9 @@ class BackfillAsked(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notified(SpecEvent):
-    """People are told of something that happened: written before it is sent, so that it is told at most once.
+    """A notification is about to be sent: recorded first, so that it is sent at most once.
 
-    `key` stands for what happened, such as ``rejected:TOKEN``; `kinds` are those of `plan.notice.NotificationKind`.
+    `key` identifies what happened, such as ``rejected:TOKEN``; `kinds` are those of `plan.notice.NotificationKind`.
     """
 
     type: ClassVar[str] = "notified"
@@ -128,14 +127,14 @@ class Notified(SpecEvent):
 
 
 BY_HAND = "hand"
-"""`Adopted.by` where a person said which run it is."""
+"""`Adopted.by` if an operator chose the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning(SubmissionEvent):
     """An event that begins a submission, and holds its request.
 
-    `uncommitted` says that the project had changes which `commit` does not hold. `wire` are the keys of the JSON form,
+    `uncommitted`: the project had changes that `commit` lacks. `wire` are the keys of the JSON form,
     in which key and content are flat, in the order that they have had from the first release on.
     """
 
@@ -161,7 +160,7 @@ class Beginning(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intended(Beginning):
-    """A send is about to be transmitted: written, durably, before the call (R1 of docs/protocol.md).
+    """A send is about to be transmitted: durably recorded before the call (R1 of docs/protocol.md).
 
     The request of `content` is exactly what is transmitted. `not_after` is the time after which this send must not
     start. `owner` names the process. `proven` says that every earlier send was proven absent before this one was
@@ -186,7 +185,7 @@ class Intended(Beginning):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted(SubmissionEvent):
-    """AWS accepted the send: `run_id` is its job run or job id."""
+    """AWS accepted the send: `run_id` is the id of its job run or job."""
 
     type: ClassVar[str] = "submitted"
     send: Few
@@ -196,7 +195,7 @@ class Submitted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsent(SubmissionEvent):
-    """The send never reached AWS, or AWS refused it for a passing reason (`refused`); the submission may be sent again.
+    """The send never reached AWS, or AWS refused it for a temporary reason (`refused`); it may be sent again.
 
     `code` is AWS's error code or the client's exception name.
     """
@@ -210,7 +209,7 @@ class Unsent(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(SubmissionEvent):
-    """AWS said no to the content of this submission; sending it again would not help."""
+    """AWS rejected the content of this submission; sending it again would not help."""
 
     type: ClassVar[str] = "rejected"
     send: Few
@@ -220,8 +219,8 @@ class Rejected(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unclear(SubmissionEvent):
-    """The outcome of a send is not known: the intent stays unresolved. `conflict`: AWS answered that it has seen the
-    token, which ends repeats of the send."""
+    """The outcome of a send is unclear: the intent stays unresolved. `conflict`: AWS answered that the token was used,
+    which ends repeats of the send."""
 
     type: ClassVar[str] = "unclear"
     send: Few
@@ -232,7 +231,7 @@ class Unclear(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted(SubmissionEvent):
-    """A run is this submission's: found by its tag, or, `by` ``hand``, said to be so by `actor` for `reason`."""
+    """A run belongs to this submission: found by its tag, or, `by` ``hand``, chosen by the operator `actor`."""
 
     type: ClassVar[str] = "adopted"
     run_id: Text
@@ -244,7 +243,7 @@ class Adopted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManuallyAdopted(Beginning):
-    """An operator made a run that no intent stands for a spec's current submission: nothing was sent.
+    """An operator made a run without an intent a spec's current submission: nothing was sent.
 
     `content` is what the spec asked for at the time, `owner` the spec whose tag the run carries,
     ``PROJECT/TARGET/NAME``, `None` without one.
@@ -262,11 +261,11 @@ class ManuallyAdopted(Beginning):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved(SubmissionEvent):
-    """A person decided what an unresolved submission is.
+    """An operator decided about an unresolved submission.
 
     `decision` is ``submit``: what was sent so far counts as absent, and the same submission may be sent again; or
-    ``abandon``: it is never sent again. `send` is the newest send that the person saw, `forced` that it was decided
-    before the submission had settled.
+    ``abandon``: it is never sent again. `send` is the newest send that the operator saw, `forced` that the decision
+    came before the submission had settled.
     """
 
     type: ClassVar[str] = "resolved"
@@ -279,7 +278,7 @@ class Resolved(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflicted(SubmissionEvent):
-    """Several runs carry the tag of one submission: a person decides."""
+    """Several runs carry the tag of one submission: an operator decides."""
 
     type: ClassVar[str] = "conflicted"
     run_ids: Texts
@@ -287,7 +286,7 @@ class Conflicted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent(SubmissionEvent):
-    """A complete listing, begun at `looked_at`, held no run with the submission's tag."""
+    """A complete listing, started at `looked_at`, had no run with the submission's tag."""
 
     type: ClassVar[str] = "absent"
     looked_at: Time
@@ -302,10 +301,10 @@ class Superseded(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed(SubmissionEvent):
-    """The state of a run as AWS gave it.
+    """The state of a run as AWS reported it.
 
-    `state` is one of `RunState`; `aws_state` is the service's own word; `detail` its reason in its own words. `usage`
-    is what else it says, in its own words: ``billedResourceUtilization``, ``attempts``, ``statusSummary``.
+    `state` is one of `RunState`; `aws_state` and `detail` are the service's own state and reason. `usage` is what else
+    it reports: ``billedResourceUtilization``, ``attempts``, ``statusSummary``.
     """
 
     type: ClassVar[str] = "observed"
@@ -320,10 +319,10 @@ class Observed(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked(SubmissionEvent):
-    """This run is to be cancelled: written before AWS is asked, so that its end is known to be ours.
+    """This run is to be cancelled: recorded before AWS is asked, so that its end counts as ours.
 
-    `run_id` is `None` where the submission is unresolved: then the run is cancelled once it is adopted. `replacing`
-    says that it makes room for a newer run of its spec.
+    `run_id` is `None` if the submission is unresolved: then the run is cancelled after it is adopted. `replacing`: it
+    makes room for a newer run of its spec.
     """
 
     type: ClassVar[str] = "cancel-asked"
@@ -335,7 +334,7 @@ class CancelAsked(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAccepted(SubmissionEvent):
-    """AWS took the request to cancel; until this is written, a pass asks again, which AWS allows."""
+    """AWS accepted the request to cancel; until this is recorded, passes ask again, which AWS allows."""
 
     type: ClassVar[str] = "cancel-accepted"
     run_id: Text
@@ -343,7 +342,7 @@ class CancelAccepted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen(SubmissionEvent):
-    """AWS, asked at `looked_at` about a run that was live, did not know it."""
+    """AWS, asked at `looked_at` about a live run, did not find it."""
 
     type: ClassVar[str] = "unseen"
     run_id: Text
@@ -352,7 +351,7 @@ class Unseen(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryAsked(SubmissionEvent):
-    """A person asks for a fresh attempt of what this submission stands for, its newest one, whatever its end was."""
+    """An operator asks for a new attempt after this submission, the newest one, whatever its end was."""
 
     type: ClassVar[str] = "retry-asked"
     reason: Text | None = None
@@ -360,10 +359,10 @@ class RetryAsked(SubmissionEvent):
 
 
 def intent_of(batch: Iterable[Event], name: str, token: str | None = None) -> Beginning:
-    """What began a submission of a spec, among the events of one position: it holds the request. Of several, that of
-    `token`, or the last. Raises `LedgerCorrupt` where there is none."""
-    mine = [event for event in batch if isinstance(event, Beginning) and event.name == name]
-    for event in reversed(mine):
+    """Returns the event that began a submission of a spec, among the events of one position: of several, that of
+    `token`, or the last. Raises `LedgerCorrupt` if there is none."""
+    beginnings = [event for event in batch if isinstance(event, Beginning) and event.name == name]
+    for event in reversed(beginnings):
         if token in {None, event.token}:
             return event
-    raise LedgerCorrupt(f"the ledger holds no intent of {name} where one was recorded")
+    raise LedgerCorrupt(f"the ledger lacks an intent of {name} at a position where one was recorded")

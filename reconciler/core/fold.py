@@ -1,4 +1,4 @@
-"""The fold: events in, state out. Total over every log that a reconciler of this or an older format can write."""
+"""Folds events into the recorded state. Total over every log that this or an older version can write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 
 NOTES = (e.ScheduledSince, e.Missed, e.Notified)
-"""Events that make no plan stale: what they forbid is asked again when an intent is appended."""
+"""Events that make no plan stale: the precondition of an intent checks what they forbid."""
 
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 
@@ -30,7 +30,7 @@ def fold(recorded: Recorded, position: int, batch: Iterable[e.Event]) -> None:
 
 
 def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
-    """Adds what was observed and is not written down; positions and heads stay as they are."""
+    """Adds observations that are not recorded; positions and heads stay as they are."""
     for event in batch:
         if isinstance(event, e.SubmissionEvent):
             recorded.overlaid = True
@@ -51,11 +51,11 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
             _intend(recorded, record, position, event)
         case e.ManuallyAdopted():
             record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
-            _take(recorded, record, position, event)
+            _adopt_unintended(recorded, record, position, event)
         case e.SubmissionEvent():
             submission = _submission(recorded, event)
             if isinstance(event, e.Adopted) and _chosen(event):
-                _give(recorded, event)
+                _reassign(recorded, event)
             _outcome(submission, event)
         case e.SpecEvent():
             _spec_event(recorded.specs.setdefault(event.name, SpecRecord(event.name)), event)
@@ -66,21 +66,21 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
 
 
 def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
-    """Notes where the event is, with what it is about: whoever tells of a spec or a submission reads only there."""
+    """Notes the position of the event with its spec or submission: a history then reads only these positions."""
     submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
     name = event.name if submission is None else submission.name
     recorded.specs.setdefault(name, SpecRecord(name)).touch(position, submission, moves=not isinstance(event, NOTES))
 
 
 def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
-    """What is said about a spec and none of its submissions."""
+    """Adds an event about a spec and none of its submissions."""
     match event:
         case e.ScheduledSince():
             record.schedule = Schedule(event.since, event.schedule, event.time_zone, event.kind, event.stopped)
         case e.Missed():
             slots = frozenset(event.slots) if event.slots is not None else None
             record.missed.append(SlotRange(event.first, event.last, event.reason, slots))
-            _settle(record, event.settled)
+            _handle_until(record, event.settled)
         case e.BackfillAsked():
             record.backfill += [slot for slot in event.slots if slot not in record.backfill]
         case e.Notified():
@@ -89,17 +89,17 @@ def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
             pass
 
 
-OF_BEGINS = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
-"""Reasons of slots that are told when a schedule begins anew."""
+REPORTED_AT_START = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
+"""Reasons of missed slots that are reported when a schedule starts again."""
 
 
-def _settle(record: SpecRecord, slot: str | None) -> None:
-    """Up to `slot` all slots are dealt with: what was missed before needs no place of its own any more, but for what a
-    suspension or another schedule ended, which a schedule that begins later says nothing about."""
+def _handle_until(record: SpecRecord, slot: str | None) -> None:
+    """Marks all slots up to `slot` as handled, and drops the missed ranges before it, which the mark covers. Ranges of
+    a suspension or a former schedule stay: a schedule that starts later does not cover them."""
     if slot is None or slot <= (record.handled_until or ""):
         return
     record.handled_until = slot
-    record.missed[:] = [missed for missed in record.missed if missed.last > slot or missed.reason in OF_BEGINS]
+    record.missed[:] = [missed for missed in record.missed if missed.last > slot or missed.reason in REPORTED_AT_START]
 
 
 def _submission(recorded: Recorded, event: e.SubmissionEvent) -> Submission:
@@ -123,23 +123,23 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
     submission.error = None
     submission.looked.clear()
     submission.sends.append(Send(event.send, event.at, event.not_after))
-    _settle(record, event.settled_slots)
+    _handle_until(record, event.settled_slots)
     if event.key.slot in record.backfill:
         record.backfill.remove(event.key.slot)
 
 
-def _take(recorded: Recorded, record: SpecRecord, position: int, event: e.ManuallyAdopted) -> None:
-    """A run that was made this spec's by hand. The first one counts: a token stands for one submission."""
+def _adopt_unintended(recorded: Recorded, record: SpecRecord, position: int, event: e.ManuallyAdopted) -> None:
+    """Adds a run that an operator adopted. The first event of a token counts: a token names one submission."""
     if event.token in recorded.by_token:
         return
-    _give(recorded, event)
+    _reassign(recorded, event)
     submission = _begin(recorded, record, position, event)
     submission.sends.append(Send(0, event.at, event.at, "submitted"))
     _accept(submission, event)
 
 
-def _give(recorded: Recorded, event: e.Adopted | e.ManuallyAdopted) -> None:
-    """A run that a person gives to a submission is no longer that of another: one alone follows and cancels it."""
+def _reassign(recorded: Recorded, event: e.Adopted | e.ManuallyAdopted) -> None:
+    """Takes a run that an operator adopted from its former submission: only one spec may follow and cancel it."""
     for other in recorded.by_token.values():
         if other.run_id == event.run_id and other.token != event.token:
             other.reassigned_to = event.name
@@ -163,7 +163,7 @@ def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Begin
 
 
 def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
-    """What became of a send, or of the run. Once submitted, nothing makes a submission anything else."""
+    """Adds the outcome of a send or the state of a run. A submission that was submitted stays submitted."""
     match event:
         case e.Submitted() | e.Adopted():
             _accept(submission, event)
@@ -177,19 +177,19 @@ def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
             submission.looked.append(event.looked_at)
         case _:
             if submission.phase is not Phase.SUBMITTED:
-                _doubt(submission, event)
+                _add_unresolved(submission, event)
 
 
 def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> None:
     if submission.phase is Phase.SUBMITTED and not _chosen(event):
-        if event.run_id != submission.run_id:  # two passes can find the same run; another run must not be lost
+        if event.run_id != submission.run_id:  # two passes can find the same run; a second run must not get lost
             submission.conflict = (*(submission.conflict or (str(submission.run_id),)), event.run_id)
         return
     submission.phase = Phase.SUBMITTED
     submission.run_id = event.run_id
     submission.conflict = ()
     submission.run_state = RunState.SUBMITTED
-    submission.started_at = submission.finished_at = submission.ended_at = None  # of another run, where there was one
+    submission.started_at = submission.finished_at = submission.ended_at = None  # of another run, if there was one
     submission.detail = submission.aws_state = None
     submission.unseen.clear()
     submission.submitted_at = event.at
@@ -198,12 +198,12 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyA
 
 
 def _chosen(event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> bool:
-    """Whether a person said that this run counts: of several, then, the others do not."""
+    """Whether an operator chose this run: of several, the others do not count."""
     return isinstance(event, e.Adopted) and event.by == e.BY_HAND
 
 
-def _doubt(submission: Submission, event: e.SubmissionEvent) -> None:
-    """What is said about a submission without a run."""
+def _add_unresolved(submission: Submission, event: e.SubmissionEvent) -> None:
+    """Adds an event about a submission without a run."""
     match event:
         case e.Unclear():
             submission.error = f"{event.code}: {event.message}"
@@ -214,13 +214,13 @@ def _doubt(submission: Submission, event: e.SubmissionEvent) -> None:
         case e.Resolved():
             _resolve(submission, event)
         case e.Superseded() if submission.phase is Phase.INTENDED:
-            submission.phase = _given_up(submission, Phase.SUPERSEDED)
+            submission.phase = _without_run(submission, Phase.SUPERSEDED)
         case _:
             pass
 
 
 def _resolve(submission: Submission, event: e.Resolved) -> None:
-    """What a person decided about a submission that is unresolved; of any other it changes nothing."""
+    """Adds an operator's decision about an unresolved submission; it changes no other."""
     if not submission.unresolved:
         return
     _close(submission, "abandoned" if event.decision == "abandon" else "absent", None)
@@ -230,7 +230,7 @@ def _resolve(submission: Submission, event: e.Resolved) -> None:
 
 
 def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
-    """What happened to the run that a submission became."""
+    """Adds an event about the run of a submission."""
     match event:
         case e.Observed():
             _observe(submission, event)
@@ -248,16 +248,17 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
 
 
 def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) -> None:
-    """A send that ended without a run proves absence only if no earlier send is unresolved (R3 of docs/protocol.md)."""
+    """Adds a send that certainly failed. It proves absence only if no earlier send is unresolved (R3): that one may
+    have started a run."""
     _close(submission, event.type, event.send)
     submission.error = f"{event.code}: {event.message}"
     if submission.phase is Phase.INTENDED and all(send.outcome is not None for send in submission.sends):
-        submission.phase = _given_up(submission, phase)
+        submission.phase = _without_run(submission, phase)
 
 
-def _given_up(submission: Submission, phase: Phase) -> Phase:
-    """The phase of a submission that is known to have no run. Where a person asked for its end, that is the end of it:
-    it is not sent again, to be cancelled then."""
+def _without_run(submission: Submission, phase: Phase) -> Phase:
+    """Returns the phase of a submission without a run. If its cancellation was requested, it is abandoned: it must not
+    be sent again only to be cancelled."""
     if phase in {Phase.UNSENT, Phase.SUPERSEDED} and submission.cancel_asked_at is not None:
         return Phase.ABANDONED
     return phase
@@ -271,7 +272,7 @@ def _close(submission: Submission, outcome: str, number: int | None) -> None:
 
 def _observe(submission: Submission, event: e.Observed) -> None:
     if submission.run_id != event.run_id or submission.run_state in TERMINAL:
-        return  # a terminal state is the last word
+        return  # a late report must not revive a run that has ended
     if event.state not in set(RunState):
         raise LedgerFormatNewer(
             f"the ledger holds the run state {event.state!r}, which this version does not know: "

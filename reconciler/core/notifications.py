@@ -1,4 +1,4 @@
-"""What people should be told of after a pass: bad ends, and what needs a person. Each thing once."""
+"""Finds what to notify people of after a pass: bad ends, and actions that need an operator. Each thing once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason, stopped
 from reconciler.core.retries import rejected_message
 from reconciler.core.state import Recorded
@@ -28,25 +29,23 @@ MORE = {
     Reason.LOST: NotificationKind.LOST,
     Reason.RETRIES_EXHAUSTED: NotificationKind.FAILED,
 }
-"""What a held spec is beside held."""
+"""Further kinds of a held spec, by its reason."""
 
 RECENT = timedelta(hours=24)
-"""How long after its end a failed run is news: whoever turns notifications on is not told of all that ever failed."""
+"""How long after its end a failed run is reported: turning notifications on must not report all past failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing to tell. `key` stands for it for ever; `kinds` are all that it is. The rest is what people ask first:
-    which run, why; `None` where there is none."""
+    """One thing to report. `key` identifies it for ever; `kinds` are all that apply. `submission` is `None` if it is
+    about none."""
 
     key: str
     kinds: frozenset[NotificationKind]
     name: str
     reason: str
     message: str
-    generation: int | None
-    slot: str | None
-    attempt: int | None
+    submission: SubmissionKey | None
     run_id: str | None
     client_token: str | None
     commit: str | None
@@ -73,17 +72,18 @@ def _after(action: Action, recorded: Recorded) -> Action:
     if submission.phase is Phase.CONFLICTED:
         return stopped(action, ActionType.HOLD, Reason.CONFLICT, f"runs {', '.join(submission.conflict)} carry its tag")
     if submission.unresolved:
-        message = f"its outcome is not known ({submission.error})" if submission.error else ""
+        message = f"its outcome is unknown ({submission.error})" if submission.error else ""
         return stopped(action, ActionType.WAIT, Reason.SETTLING, message)
     return action
 
 
 def new_notifications(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
-    """What this pass found that nobody was told of yet, by name. `recorded` is as after the pass, `plan` before it."""
-    told = {name: set(record.notified) for name, record in recorded.specs.items()}
-    found = {notice.key: notice for notice in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}
-    fresh = [notice for notice in found.values() if notice.key not in told.get(notice.name, ())]
-    return tuple(sorted(fresh, key=lambda notice: (notice.name, notice.key)))
+    """Returns what this pass should report and no earlier one did, by name. `recorded` is the state after the pass,
+    `plan` was made before it."""
+    sent = {name: set(record.notified) for name, record in recorded.specs.items()}
+    by_key = {each.key: each for each in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}
+    fresh = [each for each in by_key.values() if each.key not in sent.get(each.name, ())]
+    return tuple(sorted(fresh, key=lambda each: (each.name, each.key)))
 
 
 def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
@@ -91,7 +91,7 @@ def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notif
         kinds = _kinds(action, recorded, now)
         if kinds:
             what = action.client_token or action.digest or action.name
-            yield _notice(f"{action.reason}:{what}", kinds, action, recorded)
+            yield _notification(f"{action.reason}:{what}", kinds, action, recorded)
 
 
 def _kinds(action: Action, recorded: Recorded, now: datetime) -> frozenset[NotificationKind]:
@@ -103,7 +103,7 @@ def _kinds(action: Action, recorded: Recorded, now: datetime) -> frozenset[Notif
 
 
 def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
-    """Whether a submission is more than on its way: whoever sent it said so, or is past its deadline."""
+    """Whether a submission is unclear and not just under way: its sender recorded an error, or its deadline is over."""
     submission = recorded.by_token.get(action.client_token or "")
     if submission is None or not submission.unresolved:
         return False
@@ -111,14 +111,14 @@ def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
 
 
 def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
-    """Runs that failed and are not held because of it: they are tried again, or another one has come since."""
+    """Yields runs that failed and hold nothing: another attempt follows, or a newer run has come since."""
     held = {action.client_token for action in plan.actions if action.action is ActionType.HOLD}
     for name in dict.fromkeys(action.name for action in plan.actions):
         record = recorded.spec(name)
-        told = " ".join(record.notified)
+        sent = " ".join(record.notified)
         for submission in record.submissions:
             failed = submission.run_state is RunState.FAILED and submission.token not in held
-            if failed and submission.token not in told and _is_news(submission, now):
+            if failed and submission.token not in sent and _is_news(submission, now):
                 yield _of_submission(submission)
 
 
@@ -134,16 +134,14 @@ def _of_submission(submission: Submission) -> Notification:
         name=submission.name,
         reason="failed",
         message=submission.detail or f"run {submission.run_id} failed",
-        generation=submission.generation,
-        slot=submission.slot,
-        attempt=submission.attempt,
+        submission=submission.key,
         run_id=submission.run_id,
         client_token=submission.token,
         commit=submission.commit,
     )
 
 
-def _notice(key: str, kinds: frozenset[NotificationKind], action: Action, recorded: Recorded) -> Notification:
+def _notification(key: str, kinds: frozenset[NotificationKind], action: Action, recorded: Recorded) -> Notification:
     submission = recorded.by_token.get(action.client_token or "")
     return Notification(
         key=key,
@@ -151,9 +149,7 @@ def _notice(key: str, kinds: frozenset[NotificationKind], action: Action, record
         name=action.name,
         reason=str(action.reason),
         message=action.message,
-        generation=action.generation,
-        slot=action.slot,
-        attempt=action.attempt,
+        submission=action.key,
         run_id=action.run_id,
         client_token=action.client_token,
         commit=submission.commit if submission is not None else None,

@@ -1,4 +1,4 @@
-"""What to do about a name that git no longer asks for."""
+"""Decides about names that git no longer asks for, and about runs whose cancellation was requested."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, sta
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import SpecRecord
 from reconciler.core.submission import Submission
+from reconciler.core.submits import of_submission
 from reconciler.core.times import parse_time, seconds_text
-from reconciler.core.unresolved import of_submission
 from reconciler.model.spec import suspension
 
 
 def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:
-    """A cancel for each live run whose recorded deletion policy says so, else one action that says it is retired.
+    """Returns a cancel for each live run whose recorded deletion policy is Cancel, else one action: it is retired.
 
-    Nothing is cancelled where the project holds no spec at all, by an old checkout, or while the project is suspended.
+    Nothing is cancelled if the project has no spec at all, if the checkout is old, or while the project is suspended.
     """
-    due = [s for s in record.live if s.content.deletion_policy == "Cancel" and s.cancel_asked_at is None]
-    if due and desired.names:
-        return [_cancel(submission, record, desired, now) for submission in due]
+    cancels = [s for s in record.live if s.content.deletion_policy == "Cancel" and s.cancel_asked_at is None]
+    if cancels and desired.names:
+        return [_cancel(submission, record, desired, now) for submission in cancels]
     newest = record.newest
-    message = f"no longer in the project{_goes_on(record.live)}"
+    message = f"no longer in the project{_live_runs(record.live)}"
     if newest is None:
         kind = record.schedule.kind if record.schedule else ""
         return [Action(record.name, kind, ActionType.NONE, Reason.RETIRED, ledger_head=record.head, message=message)]
     if newest.reassigned_to is not None:
-        message += f"; run {newest.run_id} was given to {newest.reassigned_to} by hand"
+        message += f"; run {newest.run_id} was reassigned to {newest.reassigned_to} by an operator"
     return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, message)]
 
 
-def _goes_on(live: Sequence[Submission]) -> str:
-    """What is to be said of the runs that are live: that they go on, or when the last of them was asked to stop."""
+def _live_runs(live: Sequence[Submission]) -> str:
+    """Says whether live runs keep running, or when the last of them was asked to stop."""
     if not live:
         return ""
     asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]
     times = [parse_time(at) for at in asked if at is not None]
     if len(times) < len(live):
-        return "; its run goes on"
+        return "; its run keeps running"
     return f"; its run was asked to stop at {seconds_text(max(times))}"
 
 
@@ -55,20 +55,15 @@ def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: d
     return of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
 
 
-def asked(record: SpecRecord) -> Sequence[Submission]:
-    """The live runs whose end was asked for, and that AWS has not confirmed to end."""
-    return [run for run in record.live if run.cancel_asked_at is not None and run.cancel_accepted_at is None]
-
-
 def cancel_asked(
     run: Submission, record: SpecRecord, spec: DesiredSpec | None, desired: Desired, now: datetime
 ) -> Action:
-    """The cancel of such a run, also of one that was found only after its end was asked for. Suspended work is not
-    cancelled."""
+    """Returns the cancel of a live run whose cancellation was requested and not confirmed by AWS; also of one that was
+    found only after the request. Suspended work is not cancelled."""
     own = suspension(spec.policy.suspend) if spec is not None else None
     for what, stopped in (("the project", desired.suspension), ("the spec", own)):
         if stopped is not None:
             message = sentence(what, stopped, now)
             wait = of_submission(run, record, ActionType.WAIT, Reason.SUSPENDED, message)
             return replace(wait, overdue=overdue(stopped, now))
-    return of_submission(run, record, ActionType.CANCEL, Reason.ASKED, f"asked for at {run.cancel_asked_at}")
+    return of_submission(run, record, ActionType.CANCEL, Reason.ASKED, f"requested at {run.cancel_asked_at}")

@@ -1,7 +1,7 @@
-"""What the end of a run leads to: another attempt, a wait before it, a hold, or nothing.
+"""Decides what follows the end of a run: another attempt, a wait before it, a hold, or nothing.
 
-A *chain* is the attempts of one generation or slot, oldest first. What was cancelled by us is never attempted again by
-itself; what others cancelled is held; what a person asks to retry is attempted whatever its end was.
+A run that we cancelled is not attempted again by itself; one that others cancelled is held; a retry that an operator
+asked for is attempted whatever the end was.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.submission import Phase, RunState, Submission
-from reconciler.core.submits import SpecContext, another_send, submit
+from reconciler.core.submits import SpecContext, another_send, of_submission, submit
 from reconciler.core.times import parse_time, seconds_text
-from reconciler.core.unresolved import of_submission
 from reconciler.model.spec import Policy
 
 LONGEST_BACKOFF = timedelta(hours=1)
@@ -22,131 +21,134 @@ LONG_RUN = timedelta(minutes=10)
 """A run that lasted this long ends the doubling of the wait before a restart."""
 
 Attempts = Sequence[Submission]
+"""The attempts of one generation or slot, oldest first."""
 
 
 def attempts_of(submissions: Sequence[Submission], one: Submission) -> Attempts:
-    """The attempts of the generation or slot that a submission is one of, oldest first."""
+    """Returns the attempts of the generation or slot of a submission, oldest first."""
     same = [s for s in submissions if (s.generation, s.slot) == (one.generation, one.slot)]
     return sorted(same, key=lambda s: s.attempt)
 
 
-def last_of(chain: Attempts) -> Submission:
-    """The newest attempt that means something: superseded ones never were."""
-    return next((s for s in reversed(chain) if s.phase is not Phase.SUPERSEDED), chain[-1])
+def last_of(attempts: Attempts) -> Submission:
+    """Returns the newest attempt that counts: superseded ones never reached AWS."""
+    return next((s for s in reversed(attempts) if s.phase is not Phase.SUPERSEDED), attempts[-1])
 
 
-def decide_attempts(case: SpecContext, chain: Attempts) -> Action:  # noqa: PLR0911 - one case for each way to stand
-    """One action for a chain none of whose attempts is unresolved.
+def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa: PLR0911 - one for each state
+    """Returns one action for attempts none of which is unresolved.
 
-    An attempt that is due is a `submit`, whatever else may keep it from being sent.
+    A due attempt is a `submit`, even if gates that are checked later stop it.
     """
-    last = last_of(chain)
+    last = last_of(attempts)
     if last.conflict:
-        message = f"one submission has several runs: {', '.join(last.conflict)}. Stop those that are too many"
-        return _said(case, last, ActionType.HOLD, Reason.CONFLICT, message)
+        message = f"one submission has several runs: {', '.join(last.conflict)}. Stop all but one"
+        return _stands(context, last, ActionType.HOLD, Reason.CONFLICT, message)
     if last.live:
-        return _live(case, last)
-    attempt = max(s.attempt for s in chain) + 1
+        return _live(context, last)
+    attempt = max(s.attempt for s in attempts) + 1
     if last.retry_asked_at is not None:
-        return submit(case, replace(last.key, attempt=attempt), Reason.RETRY, "asked for by hand")
+        return submit(context, replace(last.key, attempt=attempt), Reason.RETRY, "requested by an operator")
     match last.phase:
         case Phase.UNSENT:
-            return _unsent(case, last, attempt)
+            return _unsent(context, last, attempt)
         case Phase.REJECTED:
-            return _said(case, last, ActionType.HOLD, Reason.REJECTED, rejected_message(last))
+            return _stands(context, last, ActionType.HOLD, Reason.REJECTED, rejected_message(last))
         case Phase.SUBMITTED:
-            return _ended(case, chain, last, attempt)
+            return _ended(context, attempts, last, attempt)
         case _:
-            return _said(case, last, ActionType.NONE, Reason.IN_SYNC, _abandoned(last))
+            return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, _abandoned(last))
 
 
-def will_retry(policy: Policy, chain: Attempts) -> bool:
-    """Whether a failed run is followed by another attempt on its own."""
-    last = last_of(chain)
+def will_retry(policy: Policy, attempts: Attempts) -> bool:
+    """Whether another attempt follows a failed run automatically."""
+    last = last_of(attempts)
     if last.cancel_asked_at is not None or last.run_state is not RunState.FAILED:
         return False
-    return policy.restartPolicy == "Always" or _tries(chain, always=False) <= policy.backoffLimit
+    return policy.restartPolicy == "Always" or _tries(attempts, always=False) <= policy.backoffLimit
 
 
 def rejected_message(last: Submission) -> str:
-    """What AWS said no to, and what helps."""
+    """Says what AWS rejected, and how to fix it."""
     return (
         f"AWS rejected {last.key.label}: {(last.error or '').removesuffix('.')}. "
-        "After mending what AWS says, raise spec.revision, or change the spec"
+        "Fix what AWS reports, then raise spec.revision or change the spec"
     )
 
 
 def _abandoned(last: Submission) -> str:
-    return f"{last.key.label} was abandoned by hand; to run it, raise spec.revision"
+    return f"{last.key.label} was abandoned by an operator; to run it, raise spec.revision"
 
 
-def _live(case: SpecContext, last: Submission) -> Action:
-    error = case.recorded.observe_errors.get(last.token)
-    message = f"the state of run {last.run_id} is not known now: {error}" if error else ""
-    return _said(case, last, ActionType.NONE, Reason.IN_SYNC, message)
+def _live(context: SpecContext, last: Submission) -> Action:
+    error = context.recorded.observe_errors.get(last.token)
+    message = f"could not read the state of run {last.run_id}: {error}" if error else ""
+    return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, message)
 
 
-def _unsent(case: SpecContext, last: Submission, attempt: int) -> Action:
-    """What never arrived goes again; with another content it is another submission."""
+def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:
+    """Returns another send of a submission that never arrived; with other content it is another submission."""
     message = f"nothing reached AWS the last time ({last.error})"
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
-    if last.digest != case.spec.digest:
-        return submit(case, replace(last.key, attempt=attempt), reason, message)
-    return another_send(case, last, reason, message)
+    if last.digest != context.spec.digest:
+        return submit(context, replace(last.key, attempt=attempt), reason, message)
+    return another_send(context, last, reason, message)
 
 
-def _ended(case: SpecContext, chain: Attempts, last: Submission, attempt: int) -> Action:  # noqa: PLR0911 - one for each end
-    """What follows the end of a run."""
-    always = case.spec.policy.restartPolicy == "Always"
+def _ended(context: SpecContext, attempts: Attempts, last: Submission, attempt: int) -> Action:  # noqa: PLR0911 - one for each end
+    """Returns what follows the end of a run."""
+    always = context.spec.policy.restartPolicy == "Always"
     if last.reassigned_to is not None:
-        return _said(case, last, ActionType.NONE, Reason.IN_SYNC, f"its run was taken by {last.reassigned_to}")
+        return _stands(
+            context, last, ActionType.NONE, Reason.IN_SYNC, f"its run was reassigned to {last.reassigned_to}"
+        )
     if last.cancel_asked_at is not None:
-        return _said(case, last, ActionType.NONE, Reason.IN_SYNC, "its run was cancelled as asked")
+        return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, "its run was cancelled as requested")
     match last.run_state:
         case RunState.LOST:
-            message = f"run {last.run_id} was live, and AWS does not know it now"
-            return _said(case, last, ActionType.HOLD, Reason.LOST, message)
+            message = f"run {last.run_id} was live, and AWS does not find it any more"
+            return _stands(context, last, ActionType.HOLD, Reason.LOST, message)
         case RunState.CANCELLED:
             message = f"run {last.run_id} was cancelled by others{_detail(last)}"
-            return _said(case, last, ActionType.HOLD, Reason.CANCELLED_OUTSIDE, message)
+            return _stands(context, last, ActionType.HOLD, Reason.CANCELLED_OUTSIDE, message)
         case _ if always:
-            return _again(case, chain, last, attempt, Reason.RESTART)
-        case RunState.FAILED if will_retry(case.spec.policy, chain):
-            return _again(case, chain, last, attempt, Reason.RETRY)
+            return _again(context, attempts, last, attempt, Reason.RESTART)
+        case RunState.FAILED if will_retry(context.spec.policy, attempts):
+            return _again(context, attempts, last, attempt, Reason.RETRY)
         case RunState.FAILED:
-            return _said(case, last, ActionType.HOLD, Reason.RETRIES_EXHAUSTED, _exhausted(chain, last))
+            return _stands(context, last, ActionType.HOLD, Reason.RETRIES_EXHAUSTED, _exhausted(attempts, last))
         case _:
-            return _said(case, last, ActionType.NONE, Reason.IN_SYNC, "")
+            return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, "")
 
 
-def _exhausted(chain: Attempts, last: Submission) -> str:
-    number = len([s for s in chain if s.accepted])
+def _exhausted(attempts: Attempts, last: Submission) -> str:
+    number = len([s for s in attempts if s.accepted])
     tried = f", the last of {number} attempts" if number > 1 else ""
     return f"run {last.run_id} failed{tried}{_detail(last)}"
 
 
-def _again(case: SpecContext, chain: Attempts, last: Submission, attempt: int, reason: Reason) -> Action:
-    """The next attempt, or the wait before it."""
+def _again(context: SpecContext, attempts: Attempts, last: Submission, attempt: int, reason: Reason) -> Action:
+    """Returns the next attempt, or the wait before it."""
     word = "ended" if reason is Reason.RESTART else "failed"
-    action = submit(case, replace(last.key, attempt=attempt), reason, f"run {last.run_id} {word}{_detail(last)}")
-    due = _ended_at(last) + _backoff(case.spec.policy, chain)
-    if due <= case.now:
+    action = submit(context, replace(last.key, attempt=attempt), reason, f"run {last.run_id} {word}{_detail(last)}")
+    due = _ended_at(last) + _backoff(context.spec.policy, attempts)
+    if due <= context.now:
         return action
     message = f"run {last.run_id} {word}{_detail(last)}; attempt {attempt} not before {seconds_text(due)}"
     return stopped(action, ActionType.WAIT, Reason.BACKOFF, message)
 
 
-def _backoff(policy: Policy, chain: Attempts) -> timedelta:
-    """The wait before the next attempt: doubled each time, at most an hour."""
-    doublings = min(_tries(chain, always=policy.restartPolicy == "Always") - 1, 12)
+def _backoff(policy: Policy, attempts: Attempts) -> timedelta:
+    """Returns the wait before the next attempt: doubled each time, at most an hour."""
+    doublings = min(_tries(attempts, always=policy.restartPolicy == "Always") - 1, 12)
     return min(LONGEST_BACKOFF, timedelta(seconds=policy.backoffSeconds * 2**doublings))
 
 
-def _tries(chain: Attempts, *, always: bool) -> int:
-    """How many runs in a row ended, the last one included. A retry that a person asked for begins anew, and so does,
-    where a run is always restarted, one that lasted long."""
+def _tries(attempts: Attempts, *, always: bool) -> int:
+    """Counts the runs that ended in a row. A retry that an operator asked for starts the count again; so does a long
+    run, if runs are always restarted."""
     number = 0
-    runs = [s for s in chain if s.phase is not Phase.SUPERSEDED]
+    runs = [s for s in attempts if s.phase is not Phase.SUPERSEDED]
     for earlier, later in zip([None, *runs], [*runs, None], strict=True):
         if later is None:
             break
@@ -162,7 +164,7 @@ def _lasted(run: Submission) -> timedelta:
 
 
 def _ended_at(run: Submission) -> datetime:
-    """When a run ended: by AWS's word, else when that was recorded, else when it was submitted."""
+    """Returns when a run ended: as AWS reports, else when that was recorded, else when it was submitted."""
     return parse_time(run.finished_at or run.ended_at or run.submitted_at or run.first_intent_at)
 
 
@@ -170,5 +172,5 @@ def _detail(last: Submission) -> str:
     return f": {last.detail}" if last.detail else ""
 
 
-def _said(case: SpecContext, last: Submission, action: ActionType, reason: Reason, message: str) -> Action:
-    return of_submission(last, case.record, action, reason, message, source=case.spec.source)
+def _stands(context: SpecContext, last: Submission, action: ActionType, reason: Reason, message: str) -> Action:
+    return of_submission(last, context.record, action, reason, message, source=context.spec.source)

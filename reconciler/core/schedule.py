@@ -1,4 +1,4 @@
-"""Which slots of a schedule are due or missed, and when a schedule begins or stops."""
+"""Finds the slots of a schedule that are due or missed, and the schedules that start or stop."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class Due:
 
 def in_force(record: SpecRecord, policy: Policy) -> bool:
     """Whether the schedule that the spec asks for is the recorded one, and runs."""
-    found = record.schedule
+    current = record.schedule
     return (
-        found is not None
-        and found.stopped is None
-        and (found.schedule, found.time_zone) == (policy.schedule, policy.timeZone)
+        current is not None
+        and current.stopped is None
+        and (current.schedule, current.time_zone) == (policy.schedule, policy.timeZone)
     )
 
 
 def due_slots(record: SpecRecord, policy: Policy, now: datetime) -> Due:
-    """The slots of the schedule in force that are due at `now`.
+    """Returns the slots of the schedule in force that are due at `now`.
 
-    Those later than `startingDeadlineSeconds` are missed. Of the others every one is due with `catchup`, else the
-    newest, and only if no newer one was submitted; those before it are missed.
+    Slots later than `startingDeadlineSeconds` are missed. Of the others, every one is due with `catchup`; else only the
+    newest, if no newer one was submitted, and those before it are missed.
     """
     schedule = record.schedule
     if schedule is None or not in_force(record, policy):
@@ -66,38 +66,36 @@ def due_slots(record: SpecRecord, policy: Policy, now: datetime) -> Due:
     start = _floor(record, schedule)
     deadline = policy.startingDeadlineSeconds
     cut = start if deadline is None else max(start, now - timedelta(seconds=deadline, microseconds=1))
-    late = _stretch(record, schedule, start, cut, MissedReason.DEADLINE)
+    late = _missed(record, schedule, start, cut, MissedReason.DEADLINE)
     if policy.catchup:
         return _every(record, schedule, cut, now, late)
     return _newest(record, schedule, cut, now, late)
 
 
 def overdue_slots(record: SpecRecord, now: datetime, reason: MissedReason) -> tuple[MissedSlots, ...]:
-    """The slots that came due since the recorded schedule was last dealt with, which is about to begin anew."""
+    """Returns the unhandled slots of the recorded schedule up to `now`, when a schedule is about to start again."""
     schedule = record.schedule
     if schedule is None:
         return ()
-    found = _stretch(record, schedule, _floor(record, schedule), now, reason)
-    return () if found is None else (found,)
+    missed = _missed(record, schedule, _floor(record, schedule), now, reason)
+    return () if missed is None else (missed,)
 
 
 def _every(record: SpecRecord, schedule: Schedule, cut: datetime, now: datetime, late: MissedSlots | None) -> Due:
-    found = list(islice(_undealt(record, schedule, cut, now), MOST_AT_ONCE + 1))
-    if late is not None:
-        settled: str | None = late.last
-    else:
-        settled = before(found[0]) if found else None
-    return Due(tuple(found[:MOST_AT_ONCE]), len(found) > MOST_AT_ONCE, () if late is None else (late,), settled)
+    due = list(islice(_open_slots(record, schedule, cut, now), MOST_AT_ONCE + 1))
+    until = late.last if late is not None else before(due[0]) if due else None
+    return Due(tuple(due[:MOST_AT_ONCE]), len(due) > MOST_AT_ONCE, () if late is None else (late,), until)
 
 
 def _newest(record: SpecRecord, schedule: Schedule, cut: datetime, now: datetime, late: MissedSlots | None) -> Due:
     newest = newest_slot(schedule.schedule, schedule.time_zone, cut, now)
-    waiting = newest if newest is not None and next(_undealt(record, schedule, _just_before(newest), now), "") else None
-    until = now if waiting is None else _just_before(waiting)
-    passed = _stretch(record, schedule, cut, until, MissedReason.PASSED_OVER)
-    missed = tuple(stretch for stretch in (late, passed) if stretch is not None)
-    settled = missed[-1].last if missed else before(waiting) if waiting else None
-    return Due((waiting,) if waiting else (), missed=missed, handled_until=settled)
+    is_open = newest is not None and any(True for _ in _open_slots(record, schedule, _just_before(newest), now))
+    waiting = newest if is_open else None
+    end = now if waiting is None else _just_before(waiting)
+    passed = _missed(record, schedule, cut, end, MissedReason.PASSED_OVER)
+    missed = tuple(slots for slots in (late, passed) if slots is not None)
+    until = missed[-1].last if missed else before(waiting) if waiting else None
+    return Due((waiting,) if waiting else (), missed=missed, handled_until=until)
 
 
 def _floor(record: SpecRecord, schedule: Schedule) -> datetime:
@@ -109,26 +107,26 @@ def _just_before(slot: str) -> datetime:
     return parse_time(before(slot))
 
 
-def _stretch(
+def _missed(
     record: SpecRecord, schedule: Schedule, after: datetime, until: datetime, reason: MissedReason
 ) -> MissedSlots | None:
-    """The slots after a time and not after another that are not dealt with; `None` where there are none."""
+    """Returns the unhandled slots after one time and up to another; `None` if there are none."""
     if until <= after:
         return None
-    found = list(islice(_undealt(record, schedule, after, until), MOST_COUNTED + 1))
-    if not found:
+    missed = list(islice(_open_slots(record, schedule, after, until), MOST_COUNTED + 1))
+    if not missed:
         return None
-    if len(found) <= MOST_NAMED:
-        return MissedSlots(found[0], found[-1], len(found), tuple(found), str(reason))
-    if len(found) <= MOST_COUNTED:
-        return MissedSlots(found[0], found[-1], len(found), None, str(reason))
-    last = newest_slot(schedule.schedule, schedule.time_zone, parse_time(found[-1]), until) or found[-1]
-    return MissedSlots(found[0], last, None, None, str(reason))
+    if len(missed) <= MOST_NAMED:
+        return MissedSlots(missed[0], missed[-1], len(missed), tuple(missed), str(reason))
+    if len(missed) <= MOST_COUNTED:
+        return MissedSlots(missed[0], missed[-1], len(missed), None, str(reason))
+    last = newest_slot(schedule.schedule, schedule.time_zone, parse_time(missed[-1]), until) or missed[-1]
+    return MissedSlots(missed[0], last, None, None, str(reason))
 
 
-def _undealt(record: SpecRecord, schedule: Schedule, after: datetime, until: datetime) -> Iterator[str]:
-    """The slots after a time and not after another that nothing has become of."""
-    dealt = {s.slot for s in record.submissions if s.slot is not None and s.counts}
+def _open_slots(record: SpecRecord, schedule: Schedule, after: datetime, until: datetime) -> Iterator[str]:
+    """Yields the slots after one time and up to another that were neither submitted nor recorded as missed."""
+    submitted = {s.slot for s in record.submissions if s.slot is not None and s.counts}
     start: datetime | None = after
     while start is not None:
         origin, start = start, None
@@ -138,26 +136,28 @@ def _undealt(record: SpecRecord, schedule: Schedule, after: datetime, until: dat
             slot = seconds_text(moment)
             missed = next((missed for missed in record.missed if slot in missed), None)
             if missed is not None and missed.slots is None:
-                start = parse_time(missed.last)  # a range may be long: go on behind it
+                start = parse_time(missed.last)  # a range may be long: continue after it
                 break
-            if missed is None and slot not in dealt:
+            if missed is None and slot not in submitted:
                 yield slot
 
 
 def schedule_changes(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterator[ScheduleChange]:
-    """The schedules of some specs that are not in force yet, or any more.
+    """Yields the schedules of some specs that start or stop.
 
-    A schedule begins when the spec is new, when it or its time zone changes, and when a suspension ends; it stops with
-    a suspension, and when the spec or its schedule is gone. An old checkout changes nothing, nor does an empty project.
+    A schedule starts when the spec is new, when it or its time zone changes, and when a suspension ends; it stops with
+    a suspension, and when the spec or its schedule is gone. An old checkout or an empty project changes nothing.
     """
     for name in names:
         record = recorded.spec(name)
-        found = _begin(name, desired.specs.get(name), record, desired)
-        if found is not None and not _old_checkout(record, desired):
-            yield found
+        change = _schedule_change(name, desired.specs.get(name), record, desired)
+        if change is not None and not _old_checkout(record, desired):
+            yield change
 
 
-def _begin(name: str, spec: DesiredSpec | None, record: SpecRecord, desired: Desired) -> ScheduleChange | None:
+def _schedule_change(
+    name: str, spec: DesiredSpec | None, record: SpecRecord, desired: Desired
+) -> ScheduleChange | None:
     recorded = record.schedule
     if spec is not None and spec.policy.schedule is not None:
         stopped = desired.suspension is not None or suspension(spec.policy.suspend) is not None
@@ -181,23 +181,23 @@ def _old_checkout(record: SpecRecord, desired: Desired) -> bool:
     )  # fmt: skip
 
 
-def event_of(begin: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:
-    """The event that writes it down; `None` where that was done meanwhile.
+def event_of(change: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:
+    """Returns the event that records a change; `None` if another pass has recorded it.
 
-    A schedule that stops keeps its beginning: what came due before it stopped is told when it begins anew.
+    A schedule that stops keeps its start: slots that came due before it stopped are reported when it starts again.
     """
-    known = record.schedule
-    same = known is not None and (known.schedule, known.time_zone) == (begin.schedule, begin.time_zone)
-    if same and known is not None and known.stopped == begin.stopped:
+    current = record.schedule
+    same = current is not None and (current.schedule, current.time_zone) == (change.schedule, change.time_zone)
+    if same and current is not None and current.stopped == change.stopped:
         return None
-    since = known.since if begin.stopped is not None and known is not None else time_text(now)
+    since = current.since if change.stopped is not None and current is not None else time_text(now)
     return ScheduledSince(
         at=time_text(now),
-        name=begin.name,
-        kind=begin.kind,
+        name=change.name,
+        kind=change.kind,
         since=since,
-        schedule=begin.schedule,
-        time_zone=begin.time_zone,
-        stopped=begin.stopped,
+        schedule=change.schedule,
+        time_zone=change.time_zone,
+        stopped=change.stopped,
         actor=actor,
     )

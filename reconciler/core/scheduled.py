@@ -1,4 +1,4 @@
-"""What to do about a spec with a schedule: one run for each slot, and the slots that never run."""
+"""Decides about a spec with a schedule: one run for each slot, and the slots that never run."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stoppe
 from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
 from reconciler.core.schedule import Due, due_slots, in_force, overdue_slots
 from reconciler.core.submission import Phase, RunState, Submission
-from reconciler.core.submits import SpecContext, submit
+from reconciler.core.submits import SpecContext, of_submission, submit
 from reconciler.core.times import MissedReason, next_slot, parse_time
-from reconciler.core.unresolved import of_submission
 
 UNDONE = {Phase.UNSENT, Phase.SUPERSEDED}
 
 
-def decide_scheduled(case: SpecContext) -> Sequence[Action]:
-    """The actions of one spec, oldest slot first: how its open runs stand, attempts that follow a bad end, slots that
-    are due, and one that says which slots are missed."""
-    told, attempts = _chains(case)
-    due = due_slots(case.record, case.spec.policy, case.now)
-    if case.stopped is not None:
-        actions = [*told, _suspended(case, due)]
+def decide_scheduled(context: SpecContext) -> Sequence[Action]:
+    """Returns the actions of one spec, oldest slot first: states of open slots, further attempts, due slots, and one
+    action for missed slots."""
+    states, attempts = _open_slots(context)
+    due = due_slots(context.record, context.spec.policy, context.now)
+    if context.stopped is not None:
+        actions = [*states, _suspended(context, due)]
     else:
-        missed = due.missed or _left_behind(case)
-        submits = [*attempts, *_due_submits(case, due), *_backfill(case, due)]
-        settled = due.handled_until if not missed else None
-        submits = [replace(a, handled_until=settled if a.reason is Reason.SLOT_DUE else None) for a in submits]
-        actions = [*told, *_skip(case, missed, due.handled_until), *_shortened(_in_turn(submits, case), due)]
-    following = next_slot(case.spec.policy.schedule or "", case.spec.policy.timeZone, case.now)
-    actions = actions or [_in_sync(case)]
+        missed = due.missed or _missed_before(context)
+        submits = [*attempts, *_due_submits(context, due), *_backfill(context, due)]
+        # With missed slots, only the skip that records them may move the mark: they would be lost if it failed.
+        until = due.handled_until if not missed else None
+        submits = [replace(a, handled_until=until if a.reason is Reason.SLOT_DUE else None) for a in submits]
+        actions = [*states, *_skip(context, missed, due.handled_until), *_shortened(_in_turn(submits, context), due)]
+    following = next_slot(context.spec.policy.schedule or "", context.spec.policy.timeZone, context.now)
+    actions = actions or [_in_sync(context)]
     return [replace(action, next_slot=following) for action in sorted(actions, key=_age)]
 
 
@@ -40,106 +40,106 @@ def _age(action: Action) -> tuple[str, int]:
     return (action.slot or "", action.attempt)
 
 
-def _chains(case: SpecContext) -> tuple[list[Action], list[Action]]:
-    """How the slots that something was submitted for stand, and the further attempts that are due."""
-    told: list[Action] = []
-    attempts: list[Action] = []
-    for chain in _open(case):
-        action = _chain_action(case, chain)
+def _open_slots(context: SpecContext) -> tuple[list[Action], list[Action]]:
+    """Returns the states of the submitted slots that are still open, and the further attempts that are due."""
+    states: list[Action] = []
+    submits: list[Action] = []
+    for attempts in _open_attempts(context):
+        action = _slot_action(context, attempts)
         if action is not None:
-            (attempts if action.action is ActionType.SUBMIT else told).append(action)
-    one_offs = [run for run in case.record.live if run.slot is None]
-    return [*told, *(of_submission(s, case.record, ActionType.NONE, Reason.IN_SYNC) for s in one_offs)], attempts
+            (submits if action.action is ActionType.SUBMIT else states).append(action)
+    one_offs = [run for run in context.record.live if run.slot is None]
+    return [*states, *(of_submission(s, context.record, ActionType.NONE, Reason.IN_SYNC) for s in one_offs)], submits
 
 
-def _open(case: SpecContext) -> Iterator[Attempts]:
-    """The slots whose story may go on, oldest first: of all others there is nothing to say, and there may be very many
-    of them."""
-    newest = case.record.newest
-    chains: dict[str, list[Submission]] = {}
-    for submission in case.record.submissions:
+def _open_attempts(context: SpecContext) -> Iterator[Attempts]:
+    """Yields the attempts of slots that may need an action, oldest first. All others are left out early: there may be
+    very many of them."""
+    newest = context.record.newest
+    by_slot: dict[str, list[Submission]] = {}
+    for submission in context.record.submissions:
         if submission.slot is not None and not submission.unresolved:
-            chains.setdefault(submission.slot, []).append(submission)
-    for slot in sorted(chains):
-        last = max(chains[slot], key=lambda s: s.attempt)
+            by_slot.setdefault(submission.slot, []).append(submission)
+    for slot in sorted(by_slot):
+        last = max(by_slot[slot], key=lambda s: s.attempt)
         failed = last.run_state is RunState.FAILED and last.attempt <= last.backoff_limit
         asked = last.live or last.retry_asked_at is not None
         if asked or failed or last.phase in UNDONE or (newest is not None and slot == newest.slot):
-            yield attempts_of(chains[slot], last)
+            yield attempts_of(by_slot[slot], last)
 
 
-def _chain_action(case: SpecContext, chain: Attempts) -> Action | None:
-    """What there is to say or to do about one slot; `None` where its story is over.
+def _slot_action(context: SpecContext, attempts: Attempts) -> Action | None:
+    """Returns the action or state of one slot; `None` if the slot is finished.
 
-    Attempts by themselves end with a change of the spec, with a newer slot where only the newest counts, and with a
-    limit that was lower when the slot ran. What is held is held until the spec changes or the next slot is submitted.
+    Automatic attempts end when the spec changes, when a newer slot replaces this one, and at the backoffLimit that the
+    spec had when the slot ran. A hold ends when the spec changes or the next slot is submitted.
     """
-    last = last_of(chain)
+    last = last_of(attempts)
     if last.live or last.retry_asked_at is not None:
-        return decide_attempts(case, chain)
-    if not any(s.counts for s in chain) or last.digest != case.spec.digest:
-        return None  # nothing came of it yet, so it is due or missed; or the spec is another one now
-    newest = case.record.newest is not None and case.record.newest.slot == last.slot
-    if not newest and _is_over(case, chain, last):
+        return decide_attempts(context, attempts)
+    if not any(s.counts for s in attempts) or last.digest != context.spec.digest:
+        return None  # it never ran, so it is due or missed; or the spec has changed
+    newest = context.record.newest is not None and context.record.newest.slot == last.slot
+    if not newest and _is_over(context, attempts, last):
         return None
-    action = decide_attempts(case, chain)
+    action = decide_attempts(context, attempts)
     return action if action.action is not ActionType.NONE and (newest or action.action is not ActionType.HOLD) else None
 
 
-def _is_over(case: SpecContext, chain: Attempts, last: Submission) -> bool:
-    """Whether the attempts of an older slot have ended because a newer one was submitted after it."""
-    policy = case.spec.policy
-    top = max((s for s in case.record.submissions if s.slot is not None), key=lambda s: s.slot or "")
+def _is_over(context: SpecContext, attempts: Attempts, last: Submission) -> bool:
+    """Whether an older slot gets no more attempts because a newer one was submitted after it."""
+    policy = context.spec.policy
+    top = max((s for s in context.record.submissions if s.slot is not None), key=lambda s: s.slot or "")
     newer = (top.slot or "") > (last.slot or "") and top.first_intent_at > last.first_intent_at
     only_newest = policy.concurrencyPolicy == "Replace" or policy.restartPolicy == "Always"
     if newer and (only_newest or (policy.concurrencyPolicy == "Forbid" and not policy.catchup)):
         return True
-    return len([s for s in chain if s.accepted]) > last.backoff_limit
+    return len([s for s in attempts if s.accepted]) > last.backoff_limit
 
 
-def _due_submits(case: SpecContext, due: Due) -> Iterator[Action]:
-    """A submit for each due slot, the first of a slot or, after one that never arrived, the next."""
+def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
+    """Yields a submit for each due slot: the first of a slot or, after one that never arrived, the next."""
     for slot in due.waiting:
-        earlier = [s for s in case.record.submissions if s.slot == slot]
+        earlier = [s for s in context.record.submissions if s.slot == slot]
         if not earlier:
-            yield submit(case, SubmissionKey(case.spec.name, slot=slot), Reason.SLOT_DUE)
+            yield submit(context, SubmissionKey(context.spec.name, slot=slot), Reason.SLOT_DUE)
             continue
-        action = decide_attempts(case, attempts_of(earlier, earlier[0]))
+        action = decide_attempts(context, attempts_of(earlier, earlier[0]))
         if action.action is ActionType.SUBMIT:
             yield action
-        else:  # superseded: it was given up for a change, and the slot is still due
+        else:  # superseded: it was given up for changed content, and the slot is still due
             last = max(earlier, key=lambda s: s.attempt)
-            yield submit(case, replace(last.key, attempt=last.attempt + 1), Reason.SLOT_DUE)
+            yield submit(context, replace(last.key, attempt=last.attempt + 1), Reason.SLOT_DUE)
 
 
-def _backfill(case: SpecContext, due: Due) -> Iterator[Action]:
-    """A submit for each slot that a person asked for, after whatever was submitted for it before."""
-    for slot in case.record.backfill:
-        earlier = [s for s in case.record.submissions if s.slot == slot]
-        if slot in due.waiting or parse_time(slot) > case.now or any(s.live or s.unresolved for s in earlier):
+def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
+    """Yields a submit for each slot that an operator asked for, whatever was submitted for it before."""
+    for slot in context.record.backfill:
+        earlier = [s for s in context.record.submissions if s.slot == slot]
+        if slot in due.waiting or parse_time(slot) > context.now or any(s.live or s.unresolved for s in earlier):
             continue
         attempt = max((s.attempt for s in earlier), default=0) + 1
-        yield submit(case, SubmissionKey(case.spec.name, slot=slot, attempt=attempt), Reason.BACKFILL)
+        yield submit(context, SubmissionKey(context.spec.name, slot=slot, attempt=attempt), Reason.BACKFILL)
 
 
-def _in_turn(submits: Iterable[Action], case: SpecContext) -> Iterator[Action]:
-    """The submits as far as they may go now: all of them with Allow, else one, and the others wait for it."""
-    policy = case.spec.policy
+def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action]:
+    """Yields the submits that may be sent now: all of them with Allow, else one, and the others wait for it."""
+    policy = context.spec.policy
     allow = policy.concurrencyPolicy == "Allow"
-    in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot goes before old attempts
-    taken: Action | None = None
+    in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot precedes old attempts
+    first: Action | None = None
     for asked in sorted(submits, key=lambda a: (a.reason is Reason.BACKFILL, _rank(a, in_order), a.slot or "")):
-        action = depended(asked, case)
+        action = depended(asked, context)
         if action.action is not ActionType.SUBMIT:
             yield action
         elif allow:
             yield replace(action, beside=True)
-        elif taken is not None:
-            message = f"slot {taken.slot} goes first"
+        elif first is not None:
+            message = f"slot {first.slot} runs first"
             yield stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message)
         else:
-            action = placed(action, case, may_replace=asked.reason is Reason.SLOT_DUE)
-            taken = action
+            action = placed(action, context, may_replace=asked.reason is Reason.SLOT_DUE)
+            first = action
             yield action
 
 
@@ -148,7 +148,7 @@ def _rank(submit: Action, in_order: bool) -> int:
 
 
 def _shortened(actions: Iterable[Action], due: Due) -> list[Action]:
-    """The same without a line for each slot of a long queue: what waits is told by its first slot, and a number."""
+    """Returns the actions with one line for a long queue: the first waiting slot and how many wait behind it."""
     kept: list[Action] = []
     waiting: dict[Reason, list[Action]] = {}
     for action in actions:
@@ -158,40 +158,40 @@ def _shortened(actions: Iterable[Action], due: Due) -> list[Action]:
             kept.append(action)
     for same in waiting.values():
         first, others = same[0], len(same) - 1
-        said = f"; {others} more {'slot waits' if others == 1 else 'slots wait'}" if others else ""
-        kept.append(replace(first, message=first.message + said))
+        more = f"; {others} more {'slot waits' if others == 1 else 'slots wait'}" if others else ""
+        kept.append(replace(first, message=first.message + more))
     if due.more and kept:
         kept[-1] = replace(kept[-1], message=f"{kept[-1].message}; more slots are due after these".lstrip("; "))
     return kept
 
 
-def _left_behind(case: SpecContext) -> tuple[MissedSlots, ...]:
-    """The slots of a schedule that stood still or was another one, when the one of the spec begins."""
-    found = case.record.schedule
-    if found is None or in_force(case.record, case.spec.policy):
+def _missed_before(context: SpecContext) -> tuple[MissedSlots, ...]:
+    """Returns the slots that were missed under a suspended or former schedule, when the schedule of the spec starts."""
+    former = context.record.schedule
+    if former is None or in_force(context.record, context.spec.policy):
         return ()
-    if found.stopped == "suspended":
-        return overdue_slots(case.record, case.now, MissedReason.SUSPENDED)
-    return overdue_slots(case.record, case.now, MissedReason.RESCHEDULED) if found.stopped is None else ()
+    if former.stopped == "suspended":
+        return overdue_slots(context.record, context.now, MissedReason.SUSPENDED)
+    return overdue_slots(context.record, context.now, MissedReason.RESCHEDULED) if former.stopped is None else ()
 
 
-def _skip(case: SpecContext, missed: Sequence[MissedSlots], settled: str | None) -> Iterator[Action]:
-    """One action that records all slots which never run."""
+def _skip(context: SpecContext, missed: Sequence[MissedSlots], until: str | None) -> Iterator[Action]:
+    """Yields one action that records all slots that never run."""
     if not missed:
         return
-    action = submit(case, SubmissionKey(case.spec.name, slot=missed[-1].last), Reason.MISSED)
+    action = submit(context, SubmissionKey(context.spec.name, slot=missed[-1].last), Reason.MISSED)
     skipped = stopped(action, ActionType.SKIP, Reason.MISSED, "; ".join(map(missed_words, missed)))
-    yield replace(skipped, missed=tuple(missed), client_token=None, handled_until=settled or missed[-1].last)
+    yield replace(skipped, missed=tuple(missed), client_token=None, handled_until=until or missed[-1].last)
 
 
 def missed_words(missed: MissedSlots) -> str:
-    """``95 slots from 2026-… to 2026-… never run: passed over``."""
+    """Describes missed slots: ``95 slots from 2026-… to 2026-… never run: due while it was suspended``."""
     why = {
         MissedReason.DEADLINE: "later than startingDeadlineSeconds",
         MissedReason.PASSED_OVER: "without catchup only the newest due slot runs",
         MissedReason.DEPENDENCY: "a slot it depends on was missed",
         MissedReason.SUSPENDED: "due while it was suspended",
-        MissedReason.RESCHEDULED: "due by the schedule as it was before",
+        MissedReason.RESCHEDULED: "due by the former schedule",
     }[MissedReason(missed.reason)]
     if missed.count == 1:
         return f"slot {missed.first} never runs: {why}"
@@ -199,27 +199,27 @@ def missed_words(missed: MissedSlots) -> str:
     return f"{number} slots from {missed.first} to {missed.last} never run: {why}"
 
 
-def _suspended(case: SpecContext, due: Due) -> Action:
-    """The wait of a whole spec, with the oldest slot that is due."""
+def _suspended(context: SpecContext, due: Due) -> Action:
+    """Returns the wait of a suspended spec, with its oldest due slot."""
     slot = due.waiting[0] if due.waiting else None
-    bare = _bare(case, ActionType.WAIT, Reason.SUSPENDED)
-    action = submit(case, SubmissionKey(case.spec.name, slot=slot), Reason.SLOT_DUE) if slot else bare
-    return suspended(action, case) or action
+    bare = _bare(context, ActionType.WAIT, Reason.SUSPENDED)
+    action = submit(context, SubmissionKey(context.spec.name, slot=slot), Reason.SLOT_DUE) if slot else bare
+    return suspended(action, context) or action
 
 
-def _in_sync(case: SpecContext) -> Action:
-    """Nothing is due: the newest submission stands for the spec, if there is one."""
-    record, newest = case.record, case.record.newest
+def _in_sync(context: SpecContext) -> Action:
+    """Returns the state of a spec without due slots: that of its newest submission, if there is one."""
+    record, newest = context.record, context.record.newest
     if newest is None or newest.slot is None or newest.unresolved:
-        return _bare(case, ActionType.NONE, Reason.IN_SYNC)
-    told = decide_attempts(case, attempts_of([s for s in record.submissions if s.slot == newest.slot], newest))
-    if told.action is ActionType.NONE:
-        return told
-    return of_submission(newest, record, ActionType.NONE, Reason.IN_SYNC, source=case.spec.source)
+        return _bare(context, ActionType.NONE, Reason.IN_SYNC)
+    state = decide_attempts(context, attempts_of([s for s in record.submissions if s.slot == newest.slot], newest))
+    if state.action is ActionType.NONE:
+        return state
+    return of_submission(newest, record, ActionType.NONE, Reason.IN_SYNC, source=context.spec.source)
 
 
-def _bare(case: SpecContext, action: ActionType, reason: Reason) -> Action:
-    """An action about no slot at all."""
-    spec = case.spec
+def _bare(context: SpecContext, action: ActionType, reason: Reason) -> Action:
+    """Returns an action about the spec and no slot."""
+    spec = context.spec
     content = Content(spec.digest, source=spec.source)
-    return Action(spec.name, spec.kind, action, reason, content=content, ledger_head=case.record.head)
+    return Action(spec.name, spec.kind, action, reason, content=content, ledger_head=context.record.head)

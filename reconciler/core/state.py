@@ -1,4 +1,4 @@
-"""The state that the ledger's events add up to, and this pass's observations on top of it."""
+"""The recorded state: the fold of the ledger's events, with this pass's observations on top."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from reconciler.core.submission import Submission
 from reconciler.core.times import Schedule, SlotRange, parse_time
 
 OF_THE_PASS = "of the pass"
-"""Marks a field, in its metadata, that holds what this pass observed: no sum of events, and never kept."""
+"""Marks, in its metadata, a field that holds what this pass observed: it is no part of the fold and never saved."""
 
 
 @dataclass(slots=True)
 class SpecRecord:
     """Everything recorded of one spec.
 
-    `head` is the position of the newest event about it that matters to plans, 0 where there is none: a plan made at
-    another head is stale.
-    `positions` are those of the events about it that are about none of its submissions, which have their own.
-    `submissions` are in the order of their first intents; there may be none, where only a schedule has begun.
+    `head` is the position of the newest event about it that matters to plans, or 0: a plan made at another head is
+    stale. `positions` are those of events about the spec itself; its submissions have their own. `submissions` are in
+    the order of their first intents; there are none if only a schedule has started.
     `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run,
     `handled_until` the last slot up to which all are handled, `backfill` the slots that an operator asked for and that
     are not intended yet, in that order. `notified` are the keys of the notifications that were sent.
@@ -37,8 +36,7 @@ class SpecRecord:
     notified: list[str] = field(default_factory=list)
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
-        """Notes that an event at `position` is about this spec, or about one submission of it. It moves the head unless
-        it makes no plan stale."""
+        """Notes an event at `position` about this spec or one of its submissions; `moves`: it makes plans stale."""
         self.head = max(self.head, position if moves else 0)
         positions = self.positions if submission is None else submission.positions
         if position not in positions[-1:]:
@@ -54,26 +52,29 @@ class SpecRecord:
 
     @property
     def newest(self) -> Submission | None:
-        """The submission whose first intent is newest."""
+        """The submission with the newest first intent."""
         return self.submissions[-1] if self.submissions else None
 
     @property
     def baseline(self) -> Submission | None:
-        """The newest submission that was accepted or is unresolved: what the spec's content is compared with.
-
-        Rejected and never-sent submissions do not count: nothing of them ran.
-        """
+        """The newest submission that was accepted or is unresolved, to compare the spec with. Rejected and unsent ones
+        do not count: they never ran."""
         return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved), None)
 
     @property
     def unresolved(self) -> list[Submission]:
-        """Submissions that may have a run nobody knows of."""
+        """Submissions that may have a run the ledger lacks."""
         return [s for s in self.submissions if s.unresolved]
 
     @property
     def live(self) -> list[Submission]:
         """Submissions with a run that may still do work."""
         return [s for s in self.submissions if s.live]
+
+    @property
+    def cancels_to_confirm(self) -> list[Submission]:
+        """Live runs whose cancellation was requested, and that AWS has not confirmed to stop."""
+        return [run for run in self.live if run.cancel_asked_at is not None and run.cancel_accepted_at is None]
 
     @property
     def next_generation(self) -> int:
@@ -90,7 +91,7 @@ class Recorded:
     complete and empty has an empty tuple, a token that was not looked for has no entry.
     `look_errors` holds, by token, why a look failed: an error is not absence.
     `observe_errors` holds, by token, why a live run's state is not known in this pass.
-    `overlaid` says that the specs hold what this pass saw and no event says: they are no fold any more.
+    `overlaid`: the specs hold observations that no event records, so that they are no fold any more.
     """
 
     position: int = 0
@@ -103,40 +104,40 @@ class Recorded:
     overlaid: bool = field(default=False, metadata={OF_THE_PASS: True})
 
     def spec(self, name: str) -> SpecRecord:
-        """What is recorded of a spec; an empty record where nothing is."""
+        """Returns what is recorded of a spec; an empty record if nothing is."""
         return self.specs.get(name) or SpecRecord(name)
 
     @property
     def intends(self) -> bool:
-        """Whether anything was ever intended to be sent. While nothing was, an earlier ledger may have been lost: what
-        is recorded may be the first of its runs that are adopted again."""
+        """Whether anything was ever intended to be sent. If not, a former ledger may have been lost, so passes look for
+        its runs."""
         return any(send.number for submission in self.by_token.values() for send in submission.sends)
 
     def become(self, other: Recorded) -> None:
-        """Takes over what another fold added up to; what this pass observed stays."""
-        for known in fields(self):
-            if OF_THE_PASS not in known.metadata:
-                setattr(self, known.name, getattr(other, known.name))
+        """Takes over the state of another fold; this pass's observations stay."""
+        for held in fields(self):
+            if OF_THE_PASS not in held.metadata:
+                setattr(self, held.name, getattr(other, held.name))
 
     def forget_findings(self) -> None:
-        """Drops what an earlier pass found: findings are of the pass that looked, and of no other."""
+        """Drops the observations of an earlier pass."""
         self.runs_by_token.clear()
         self.look_errors.clear()
         self.observe_errors.clear()
 
     def unresolved(self) -> Iterator[Submission]:
-        """All submissions that may have a run nobody knows of, in order of name."""
+        """Returns all submissions that may have a run the ledger lacks, by name."""
         return (s for name in sorted(self.specs) for s in self.specs[name].unresolved)
 
     def live(self) -> Iterator[Submission]:
-        """All submissions with a live run, in order of name."""
+        """Returns all submissions with a live run, by name."""
         return (s for name in sorted(self.specs) for s in self.specs[name].live)
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What one look at AWS found, ready to lay over the recorded state. Fields as in `Recorded`; `unseen` are the
-    tokens of live runs that AWS said it does not know."""
+    """The result of one look at AWS. Fields as in `Recorded`; `unseen` are the tokens of live runs that AWS did not
+    find."""
 
     runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)
@@ -144,7 +145,7 @@ class Sighting:
     unseen: frozenset[str] = frozenset()
 
     def lay_over(self, recorded: Recorded) -> None:
-        """Adds this pass's findings to `recorded`, in memory."""
+        """Adds these observations to `recorded`, in memory."""
         recorded.runs_by_token.update({token: tuple(ids) for token, ids in self.runs_by_token.items()})
         recorded.look_errors.update(self.look_errors)
         recorded.observe_errors.update(self.observe_errors)

@@ -1,4 +1,4 @@
-"""One submission as the ledger tells it, and the run it became."""
+"""One submission as recorded, and its run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Phase(StrEnum):
     """How far a submission has come."""
 
     INTENDED = "intended"  # a send may be under way, or its outcome is unclear: unresolved
-    UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a passing reason
-    REJECTED = "rejected"  # AWS said no to its content
+    UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a temporary reason
+    REJECTED = "rejected"  # AWS rejected its content
     CONFLICTED = "conflicted"  # several runs carry its tag
     SUPERSEDED = "superseded"  # proven absent, and no longer asked for
-    ABANDONED = "abandoned"  # given up by a person: never sent again
+    ABANDONED = "abandoned"  # given up by an operator: never sent again
     SUBMITTED = "submitted"  # it has a run; this never changes again
 
 
@@ -29,7 +29,7 @@ class RunState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    LOST = "lost"  # was live, and AWS does not know it now
+    LOST = "lost"  # was live, and AWS does not find it any more
 
     @property
     def live(self) -> bool:
@@ -39,10 +39,10 @@ class RunState(StrEnum):
 
 @dataclass(slots=True)
 class Send:
-    """One transmission of a submission: its number, its intent's time and deadline, and what is known of its outcome.
+    """One transmission of a submission: its number, the time of its intent, its deadline and its outcome.
 
     `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent``, ``rejected``, ``absent`` or ``abandoned``.
-    Number 0 is that of a run that was taken by hand: nothing was transmitted.
+    Number 0 belongs to a run that an operator adopted: nothing was transmitted.
     """
 
     number: int
@@ -53,27 +53,27 @@ class Send:
 
 @dataclass(slots=True)
 class Submission:
-    """One intended run. The fold changes it as events come in; to everybody else it is read-only.
+    """One intended run. Only the fold changes it.
 
     `token`           its client token.
     `content`         what it runs; the request is only in the ledger.
     `positions`       where in the ledger its events are.
     `intent_position` where in the ledger its newest intent is, whose request is what was sent.
     `commit`          that of its newest intent, as are `actor`, and of `content` the source and the deletion policy.
-    `reason`          why it was intended first, as the plan said it; empty for a run taken by hand.
+    `reason`          the plan's reason for the first intent; empty for a run that an operator adopted.
     `backoff_limit`   the extra attempts its spec allowed when it was intended.
-    `started_at`      when AWS began the run, `finished_at` when it ended, both as AWS says, `None` where it does not.
+    `started_at`      when AWS started the run, `finished_at` when it ended, as AWS reports; `None` if it does not.
     `ended_at`        when its end was recorded.
-    `unseen`          when AWS did not know the run, since it was seen last (newest last).
-    `retry_asked_at`  when a person asked for a fresh attempt after this one.
-    `replaced`        whether its run was asked to end to make room for a newer one of its spec.
+    `unseen`          when AWS did not find the run, since it was last seen (newest last).
+    `retry_asked_at`  when an operator asked for a new attempt after this one.
+    `replaced`        whether its run was cancelled to make room for a newer one of its spec.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.
     `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
-    `conflict`        the runs that claim to be this submission's, where there are several.
-    `token_known`     whether AWS answered that it knows the token: then only a look can tell by which run.
-    `usage`           what else the service said of its run; `None` where it said nothing.
-    `error`           what AWS or the client said last, ``CODE: message``; `None` where nothing went wrong.
+    `conflict`        the runs that carry this submission's tag, if there are several.
+    `token_known`     whether AWS answered that the token was used: then only a look can tell which run has it.
+    `usage`           what else the service reported of its run; `None` if nothing.
+    `error`           the last error of AWS or the client, ``CODE: message``; `None` without one.
     """
 
     key: SubmissionKey
@@ -135,7 +135,7 @@ class Submission:
 
     @property
     def unresolved(self) -> bool:
-        """Whether a run may exist that the ledger does not know."""
+        """Whether a run may exist that the ledger lacks."""
         return self.phase is Phase.INTENDED or self.phase is Phase.CONFLICTED
 
     @property
@@ -145,7 +145,7 @@ class Submission:
 
     @property
     def counts(self) -> bool:
-        """Whether it is an answer to what was asked for. One that never reached AWS is not, decisions by hand aside."""
+        """Whether it answers what was asked for. One that never reached AWS does not, unless an operator decided so."""
         return self.phase not in {Phase.UNSENT, Phase.SUPERSEDED}
 
     @property

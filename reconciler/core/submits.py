@@ -1,4 +1,4 @@
-"""One spec in one pass: everything that a decision about it is made from."""
+"""Builds the actions of one spec in one pass: its submits, and actions about its submissions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.desired import Desired, DesiredSpec
-from reconciler.core.identity import SubmissionKey, client_token
+from reconciler.core.identity import Source, SubmissionKey, client_token
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Submission
@@ -19,7 +19,7 @@ from reconciler.model.template import render_slot
 
 @dataclass(frozen=True, slots=True)
 class SpecContext:
-    """What git asks for, what is recorded of it, everything else that is known, and the time."""
+    """Everything that a decision about one spec is made from."""
 
     spec: DesiredSpec
     record: SpecRecord
@@ -39,9 +39,9 @@ class SpecContext:
         return None
 
 
-def submit(case: SpecContext, key: SubmissionKey, reason: Reason, message: str = "") -> Action:
-    """The first send of a submission of what the spec asks for now."""
-    spec, record = case.spec, case.record
+def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: str = "") -> Action:
+    """Returns the first send of a submission of the spec's current content."""
+    spec, record = context.spec, context.record
     baseline = record.baseline
     request = rendered(spec, key.slot, {})
     return Action(
@@ -51,7 +51,7 @@ def submit(case: SpecContext, key: SubmissionKey, reason: Reason, message: str =
         reason=reason,
         key=key,
         content=replace(spec.content, request=request, location=_location(spec, request)),
-        client_token=client_token(case.desired.place, spec.kind, key, spec.digest),
+        client_token=client_token(context.desired.place, spec.kind, key, spec.digest),
         ledger_head=record.head,
         message=message,
         compared_with=baseline.intent_position if baseline else None,
@@ -61,16 +61,16 @@ def submit(case: SpecContext, key: SubmissionKey, reason: Reason, message: str =
     )
 
 
-def another_send(case: SpecContext, last: Submission, reason: Reason, message: str = "") -> Action:
-    """The submit that sends a submission which never reached AWS once more: the same token and the same bytes."""
-    action = submit(case, last.key, reason, message)
+def another_send(context: SpecContext, last: Submission, reason: Reason, message: str = "") -> Action:
+    """Returns another send of a submission that never reached AWS: the same token and the same bytes."""
+    action = submit(context, last.key, reason, message)
     # Whatever the spec calls its run by now, this one goes out under its first name.
     content = replace(action.content, digest=last.digest, location=last.content.location)
     return replace(action, content=content, client_token=last.token, send=last.newest_send.number + 1)
 
 
 def rendered(spec: DesiredSpec, slot: str | None, run_ids: Mapping[str, str]) -> JSON:
-    """The request of one slot, with the run ids of the specs that it names, as far as they are known."""
+    """Returns the request of one slot, with the given run ids of the specs that it names."""
     request = spec.request
     if slot is not None and spec.policy.schedule is not None:
         request = render_slot(request, slot, spec.policy.timeZone)
@@ -79,7 +79,7 @@ def rendered(spec: DesiredSpec, slot: str | None, run_ids: Mapping[str, str]) ->
 
 
 def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) -> Action:
-    """A submit whose request names the runs that it depends on."""
+    """Returns a submit whose request names the runs that it depends on."""
     if not run_ids:
         return action
     request = rendered(spec, action.slot, run_ids)
@@ -88,7 +88,32 @@ def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) 
 
 
 def _location(spec: DesiredSpec, request: JSON) -> dict[str, str]:
-    """Where the run will be found: in a scheduled spec the fields may hold the slot."""
+    """Returns where the run will be found: in a scheduled spec the fields may contain the slot."""
     if request == spec.request:
         return spec.content.location
     return kind_named(spec.kind).location(request)
+
+
+def of_submission(
+    submission: Submission,
+    record: SpecRecord,
+    action: ActionType,
+    reason: Reason,
+    message: str = "",
+    *,
+    run_id: str | None = None,
+    source: Source | None = None,
+) -> Action:
+    """Returns an action about a recorded submission; `source` is where its spec is now."""
+    return Action(
+        name=submission.name,
+        kind=submission.kind,
+        action=action,
+        reason=reason,
+        key=submission.key,
+        content=replace(submission.content, source=source) if source else submission.content,
+        client_token=submission.token,
+        ledger_head=record.head,
+        run_id=run_id or submission.run_id,
+        message=message,
+    )

@@ -1,4 +1,4 @@
-"""What a person is told of what only a person can decide: since when, until when, and the commands that decide it."""
+"""Commands to suggest when only an operator can decide."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from reconciler.core.submission import Phase, Submission
 from reconciler.core.times import parse_time, seconds_text
 
 RUN_ID = "RUN_ID"
-"""What stands for a run that the person is to find."""
+"""The placeholder for the id of a run that the operator must find."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuggestedCommands:
-    """The commands by which a person decides, ready to be pasted into a shell.
+    """The commands by which an operator decides, ready to be pasted into a shell.
 
     Of an unknown submission `since` is when it was first sent, and `settles_at` when nothing of it can arrive any more:
     before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, `None` of anything else.
@@ -32,16 +32,16 @@ class SuggestedCommands:
 def suggested_commands(
     name: str, token: str | None, recorded: Recorded, target: str, settle_seconds: int
 ) -> SuggestedCommands | None:
-    """What to tell of a submission of a spec; `None` where nothing about it is unknown."""
+    """Returns the commands for a submission of a spec; `None` if nothing about it is unknown."""
     submission = recorded.by_token.get(token or "")
-    found = recorded.runs_by_token.get(token or "", ())
+    tagged = recorded.runs_by_token.get(token or "", ())
     if submission is None:
-        return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in found)) if len(found) > 1 else None
+        return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in tagged)) if len(tagged) > 1 else None
     if not submission.unresolved:
         runs = submission.conflict
         return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in runs)) if runs else None
     several = len(recorded.spec(name).unresolved) > 1
-    runs = tuple(dict.fromkeys((*found, *submission.conflict)))
+    runs = tuple(dict.fromkeys((*tagged, *submission.conflict)))
     return SuggestedCommands(
         tuple(_commands(submission, runs, target, token if several else None)),
         seconds_text(parse_time(submission.first_intent_at)),
@@ -59,21 +59,21 @@ def _commands(submission: Submission, runs: Sequence[str], target: str, token: s
 
 
 def retry(name: str, slot: str | None, target: str) -> SuggestedCommands:
-    """What a person can do about a run that ended badly and is held: have it run once more."""
+    """Returns the command that runs a held spec once more after a bad end."""
     which = ["--slot", slot] if slot is not None else []
     return SuggestedCommands((join(["reconciler", "retry", name, *which, "-t", target]) + WHY,))
 
 
 def adopt(name: str, run_id: str, target: str) -> str:
-    """The command that says which run it is."""
+    """Returns the command that adopts a run for a spec."""
     return join(["reconciler", "adopt", name, run_id, "-t", target]) + WHY
 
 
 def resolve(name: str, decision: str, target: str, token: str | None = None) -> str:
-    """The command that decides an unresolved submission: ``submit`` or ``abandon``; `token` where there are several."""
+    """Returns the command that decides an unresolved submission: ``submit`` or ``abandon``; `token` if several."""
     which = ["--token", token] if token is not None else []
     return join(["reconciler", "resolve", name, f"--{decision}", *which, "-t", target]) + WHY
 
 
 WHY = ' --reason "..."'
-"""For the person to fill in."""
+"""For the operator to fill in."""

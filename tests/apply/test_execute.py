@@ -185,7 +185,7 @@ def test_a_spec_that_moved_is_not_submitted() -> None:
     made = plan(desired(spec("B")), world.ledger().recorded, NOW)
     world.apply(desired(spec("A")))
     (result,) = world.apply(made)
-    assert result.error == "it moved since it was planned (ledger head 0, now 2): plan again"
+    assert result.error == "changed since the plan was created (ledger head 0, now 2): plan again"
     assert len(world.aws.jobs) == 1
 
 
@@ -321,7 +321,7 @@ class TestCancel:
         made = plan(desired(spec("A", "z")), ledger.recorded, NOW)
         world.ledger().append([outcome("succeeded", intended("A"))], lambda _: None)
         (result, _) = world.apply(made)
-        assert result == ActionResult(ActionOutcome.NONE, error="its run ended meanwhile")
+        assert result == ActionResult(ActionOutcome.NONE, error="its run has ended")
         assert world.aws.cancelled == []
 
     def test_two_passes_ask_once(self) -> None:
@@ -481,7 +481,7 @@ def test_an_action_of_a_later_version_is_no_success() -> None:
     made = plan(desired(spec("A")), world.ledger().recorded, NOW)
     later = replace(made, actions=tuple(replace(a, action=ActionType.REPLACE) for a in made.actions))
     (result,) = world.apply(later)
-    assert (result.outcome, result.error) == (ActionOutcome.UNKNOWN, "unforeseen failure: ValueError")
+    assert (result.outcome, result.error) == (ActionOutcome.UNKNOWN, "unexpected failure: ValueError")
 
 
 def test_observations_are_recorded_in_bounded_batches() -> None:

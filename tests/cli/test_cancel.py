@@ -128,5 +128,5 @@ def test_a_run_that_ended_meanwhile_is_not_cancelled(world: World, monkeypatch: 
     done = world.run("cancel", "clicks")
 
     assert done.code == 1
-    assert "its run ended meanwhile" in done.out
+    assert "its run has ended" in done.out
     assert _asked(world) == []

@@ -78,11 +78,11 @@ def test_a_failed_search_for_previous_runs_is_a_warning(world: World):
     world.aws.configure(queues=["other"])
     world.batch("clicks")
     done = world.run("apply", "--yes")
-    assert "whether AWS has a run of clicks from before this ledger is not known" in done.out
+    assert "could not check whether AWS has a run of clicks from before this ledger" in done.out
     assert done.code == 3  # AWS rejects a job for a queue that it does not have
     lose(world)
     applied = world.run("apply", "--yes", "--format", "json")
-    assert "Warning: whether AWS has a run of clicks from before this ledger is not known" in applied.err
+    assert "Warning: could not check whether AWS has a run of clicks from before this ledger" in applied.err
 
 
 def test_a_plan_file_that_did_not_see_the_runs_is_stale(world: World):

@@ -74,7 +74,7 @@ def test_a_return_to_earlier_content_runs_again(world: World):
 
     arguments = [run["jobDriver"]["sparkSubmit"]["entryPointArguments"] for run in world.sent("orders")]
     assert arguments == [["A"], ["B"], ["A"]]
-    assert "a return to generation 1" in planned.out
+    assert "the same content as generation 1" in planned.out
 
 
 def test_a_rejected_change_that_is_reverted_runs_nothing(world: World):

@@ -100,7 +100,7 @@ def test_a_return_to_old_content_runs_again_and_says_so() -> None:
     action = decide(desired(spec("A")), recorded(*ran("A", 1), *ran("B", 2)))
     assert said(action) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
     assert (action.generation, action.client_token) == (3, token("A", 3))
-    assert "a return to generation 1" in action.message
+    assert "the same content as generation 1" in action.message
 
 
 def test_a_rejected_generation_does_not_count() -> None:
@@ -117,7 +117,7 @@ def test_rejected_content_is_held_until_it_changes() -> None:
     assert said(action) == (ActionType.HOLD, Reason.REJECTED)
     assert action.message == (
         "AWS rejected generation 1: ClientException: no such queue. "
-        "After mending what AWS says, raise spec.revision, or change the spec"
+        "Fix what AWS reports, then raise spec.revision or change the spec"
     )
 
 
@@ -364,7 +364,7 @@ class TestGates:
         Sighting(observe_errors={token("A", 1): "no answer"}).lay_over(known)
         action = decide(desired(spec("B")), known)
         assert said(action) == (ActionType.WAIT, Reason.CONCURRENCY)
-        assert "as far as is known (no answer)" in action.message
+        assert "as last recorded (no answer)" in action.message
 
     def test_allow_overlaps(self) -> None:
         """Allow submits beside the live run."""
@@ -388,7 +388,8 @@ class TestGates:
             ),
             (
                 {"until": "2026-11-22T02:00:00Z"},
-                "the spec is suspended (until 2026-11-22T02:00:00Z, which is over: take it out, or give another time)",
+                "the spec is suspended (until 2026-11-22T02:00:00Z, which has passed: remove the suspension, "
+                "or set a later time)",
             ),
         ],
     )
@@ -455,7 +456,7 @@ class TestRemoved:
         """The default: the run goes on, and the name is retired."""
         retired, _ = plan(desired(spec("A", "other")), self.live("Orphan"), NOW).actions
         assert retired.name == "orders"
-        assert retired.message == "no longer in the project; its run goes on"
+        assert retired.message == "no longer in the project; its run keeps running"
         assert said(retired) == (ActionType.NONE, Reason.RETIRED)
 
     def test_cancel_as_recorded_with_the_submission(self) -> None:
@@ -482,7 +483,7 @@ class TestRemoved:
         """No spec at all is a mistake more often than a wish."""
         made = plan(desired(), self.live("Cancel"), NOW)
         assert [said(a) for a in made.actions] == [(ActionType.NONE, Reason.RETIRED)]
-        assert made.warnings == ("the project holds no spec for this target: nothing is cancelled because of that",)
+        assert made.warnings == ("the project has no spec for this target: nothing is cancelled because of that",)
 
     def test_a_suspended_project_cancels_nothing(self) -> None:
         """Suspension stops cancellations too."""
@@ -509,7 +510,7 @@ class TestRemoved:
         known = recorded(*ran("A", end="running"))
         Sighting(observe_errors={token("A"): "GetJobRun: AccessDenied: no"}).lay_over(known)
         assert plan(desired(spec("A")), known, NOW).warnings == (
-            "the state of run run-1 of orders is not known now: GetJobRun: AccessDenied: no",
+            "could not read the state of run run-1 of orders: GetJobRun: AccessDenied: no",
         )
 
     @pytest.mark.parametrize(("content", "count"), [("A", 0), ("B", 1)])

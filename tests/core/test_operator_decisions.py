@@ -22,7 +22,7 @@ def test_what_was_abandoned_is_quiet_for_the_same_content() -> None:
     made = plan(desired(spec("A")), known, NOW)
     (action,) = made.actions
     assert (action.action, action.reason, made.held) == (ActionType.NONE, Reason.IN_SYNC, ())
-    assert action.message == "generation 1 was abandoned by hand; to run it, raise spec.revision"
+    assert action.message == "generation 1 was abandoned by an operator; to run it, raise spec.revision"
 
 
 def test_other_content_after_an_abandoned_generation_is_the_next_one() -> None:

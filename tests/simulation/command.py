@@ -195,7 +195,7 @@ class Command:
         pending = {index for index, action in enumerate(made.actions) if action.effective}
         for index in (index for indexes in execute._by_name(made, pending) for index in indexes):
             if not self.stop.is_set():
-                result = yield from self._drive(execute._steps(made.actions[index], task), task.world)
+                result = yield from self._drive(execute._procedure(made.actions[index], task), task.world)
                 self.world.oracle.tale("result", result)
 
     def _drive(self, steps: Procedure, world: driver.World) -> Generator[float, None, str]:

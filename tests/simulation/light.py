@@ -24,8 +24,7 @@ from botocore.config import Config
 from reconciler.aws import adapter, outcome
 from reconciler.aws import clients as session
 from reconciler.aws import observe as look
-from reconciler.core import submits
-from reconciler.core import unresolved as unknown_ledger
+from reconciler.core import one_off, submits
 from reconciler.core.submission import Send, Submission
 from reconciler.ledger import codec as batch
 from reconciler.ledger import codec as chain
@@ -99,11 +98,11 @@ def light() -> Iterator[None]:
         patched.enter_context(patch.object(chain, "decode", decoded))
         patched.enter_context(patch.object(log, "encode", encoded))
         patched.enter_context(patch.object(cache, "Snapshots", _NoStore))
-        patched.enter_context(patch.object(unknown_ledger, "GENERATIONS", GENERATIONS))
+        patched.enter_context(patch.object(one_off, "GENERATIONS", GENERATIONS))
         patched.enter_context(patch.object(command, "Event", _Flag))
         patched.enter_context(patch.object(outcome, "secrets_of", _remembered(secrets_of)))
         patched.enter_context(patch.object(rehearsal, "deepcopy", _copied))
-        for module in (submits, unknown_ledger):
+        for module in (submits, one_off):
             patched.enter_context(patch.object(module, "client_token", lru_cache(5000)(module.client_token)))
         patched.enter_context(patch.object(session, "Config", _configs()))
         freeze()

@@ -52,8 +52,8 @@ LOOKS = (
         "first-of-two",
         "R4",
         "adopts the first of two runs that carry the tag",
-        text(f"{UNRESOLVED}:decide_unresolved", ("submission.phase is Phase.CONFLICTED or len(found) > 1", "False")),
-        text(f"{PROTOCOL}:_find_out", ("len(found) == 1", "len(found) > 0")),
+        text(f"{UNRESOLVED}:decide_unresolved", ("submission.phase is Phase.CONFLICTED or len(runs) > 1", "False")),
+        text(f"{PROTOCOL}:_find_out", ("len(runs) == 1", "len(runs) > 0")),
     ),
 )
 

@@ -141,7 +141,7 @@ CHANGES = (
         "submits new content while the old submission is unresolved",
         text(f"{DECIDE}:_decide", ("if not any(_blocks(action) for action in unresolved):", "if True:")),
         text("core.state:SpecRecord.baseline", ("s.accepted or s.unresolved", "s.accepted")),
-        text(f"{PROTOCOL}:_hindered", ("return bool(known.unresolved)", "return False")),
+        text(f"{PROTOCOL}:_blocked", ("return bool(record.unresolved)", "return False")),
     ),
     mutant(
         "superseded-at-once",

@@ -52,10 +52,10 @@ INTENT = (
         "does not check whether a first intent is still valid",
         text(
             f"{PROTOCOL}:_may_intend",
-            ("if submission is not None or (known.head != action.ledger_head and not action.beside):", "if False:"),
-            ("if _hindered(action, known):", "if False:"),
+            ("if submission is not None or (record.head != action.ledger_head and not action.beside):", "if False:"),
+            ("if _blocked(action, record):", "if False:"),
             (
-                "return what_moved(action, recorded) if any(s.key == action.key for s in known.submissions) else None",
+                "return what_moved(action, recorded) if any(s.key == action.key for s in record.submissions) else None",
                 "return None",
             ),
         ),
