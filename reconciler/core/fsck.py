@@ -1,4 +1,4 @@
-"""What the ledger says held against what is in AWS: a pure comparison, and what of a lost ledger can be made again."""
+"""Compares the ledger with AWS, and finds the submissions of a lost ledger that can be recorded again. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reconciler.core.times import parse_time
 class Check(StrEnum):
     """What can be wrong between the ledger and AWS."""
 
-    UNKNOWN_TOKEN = "unknown-token"  # AWS has a run of ours that the ledger does not know
+    UNKNOWN_TOKEN = "unknown-token"  # AWS has a run of ours that the ledger lacks
     SECOND_RUN = "second-run"  # a run carries the tag of a submission that has another run
     NOT_ADOPTED = "not-adopted"  # the run of an unresolved submission: the next pass adopts it
-    NEVER_RAN = "never-ran"  # the ledger says that the submission has no run, and AWS has one
-    LOST = "lost"  # the ledger says that it is live, and AWS does not know it
+    NEVER_RAN = "never-ran"  # no run in the ledger, and AWS has one
+    LOST = "lost"  # live in the ledger, and AWS does not find it
     UNRESOLVED = "unresolved"  # it may run, and AWS shows no run of it
     UNREADABLE = "unreadable"  # a place could not be listed
     NOT_COMPARED = "not-compared"  # the service of a kind has no inventory
@@ -28,7 +28,7 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """One run of this project and target as AWS has it: what its tags say, where it is, and how it stands.
+    """One run of this project and target as AWS lists it: its tags, location and state.
 
     `name` is that of the spec; `token` is `None` without its tag. Times are ISO 8601 text.
     """
@@ -48,9 +48,9 @@ class ListedRun:
 
 @dataclass(frozen=True, slots=True)
 class ListedQueue:
-    """One place that was listed, in words: how many runs there are, and how many of this project and target.
+    """One place that was listed: how many runs it has, and how many of this project and target.
 
-    `error` says why it could not be; then the numbers are 0.
+    `error` is the reason if it could not be listed; then the numbers are 0.
     """
 
     kind: str
@@ -62,8 +62,8 @@ class ListedQueue:
 
 @dataclass(frozen=True, slots=True)
 class AwsInventory:
-    """Everything that AWS was asked for: the places; `present`, the runs with our tags that the ledger does not know by
-    their ids, oldest first; `gone`, the ids of live runs that AWS does not know; and `unlisted`, the kinds whose
+    """What AWS lists: the places; `present`, the runs with our tags whose ids the ledger lacks, oldest first; `gone`,
+    the ids of live runs that AWS does not find; and `unlisted`, the kinds whose
     service offers no `ports.Inventory`."""
 
     places: tuple[ListedQueue, ...] = ()
@@ -73,7 +73,7 @@ class AwsInventory:
 
 
 def findings(recorded: Recorded, stock: AwsInventory, place: Place) -> tuple[Finding, ...]:
-    """Everything that is wrong, by name: what could not be read comes first."""
+    """Returns everything that is wrong, by name; what could not be read comes first."""
     unread = [
         Finding(Severity.FAIL, f"{listed.kind}, {listed.place}: {listed.error}", Check.UNREADABLE)
         for listed in stock.places
@@ -83,30 +83,30 @@ def findings(recorded: Recorded, stock: AwsInventory, place: Place) -> tuple[Fin
         Finding(Severity.WARN, f"{kind} cannot be compared: its service does not list runs", Check.NOT_COMPARED)
         for kind in stock.unlisted
     ]
-    found = [
+    problems = [
         *(finding for run in stock.present if (finding := _of_run(run, recorded, place)) is not None),
         *_of_ledger(recorded, stock, place),
     ]
-    return (*unread, *sorted(found, key=lambda finding: finding.name or ""))
+    return (*unread, *sorted(problems, key=lambda finding: finding.name or ""))
 
 
 def _of_run(run: ListedRun, recorded: Recorded, place: Place) -> Finding | None:
-    """What is wrong with a run; `None` where it is the run of its submission."""
+    """Returns what is wrong with a run; `None` if it is the run of its submission."""
     submission = recorded.by_token.get(run.token or "")
     if submission is None:
         which = f"token {run.token}" if run.token else "no token"
-        said = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, and the ledger does not know it"
-        return _finding(Check.UNKNOWN_TOKEN, run, said, (adopt(run.name, run.run_id, place.target),))
-    said = f"run {run.run_id}, {run.state}, carries the tag of {submission.key}"
+        message = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, and the ledger lacks it"
+        return _finding(Check.UNKNOWN_TOKEN, run, message, (adopt(run.name, run.run_id, place.target),))
+    message = f"run {run.run_id}, {run.state}, carries the tag of {submission.key}"
     if submission.unresolved:
-        said += ", whose outcome is unknown: the next pass adopts it"
-        return _finding(Check.NOT_ADOPTED, run, said, (adopt(run.name, run.run_id, place.target),))
+        message += ", whose outcome is unknown: the next pass adopts it"
+        return _finding(Check.NOT_ADOPTED, run, message, (adopt(run.name, run.run_id, place.target),))
     if submission.accepted:
-        said += f", whose run is {submission.run_id}: there are two"
+        message += f", whose run is {submission.run_id}: there are two"
         ways = tuple(adopt(run.name, run_id, place.target) for run_id in submission.conflict)
-        return None if run.run_id == submission.run_id else _finding(Check.SECOND_RUN, run, said, ways)
-    said += f", which the ledger calls {submission.phase}"
-    return _finding(Check.NEVER_RAN, run, said, (adopt(run.name, run.run_id, place.target),))
+        return None if run.run_id == submission.run_id else _finding(Check.SECOND_RUN, run, message, ways)
+    message += f", which is {submission.phase} in the ledger"
+    return _finding(Check.NEVER_RAN, run, message, (adopt(run.name, run.run_id, place.target),))
 
 
 def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ...] = ()) -> Finding:
@@ -114,33 +114,33 @@ def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ..
 
 
 def _of_ledger(recorded: Recorded, stock: AwsInventory, place: Place) -> Iterator[Finding]:
-    """Submissions that AWS does not bear out."""
+    """Yields submissions that AWS contradicts."""
     tokens = {run.token for run in stock.present}
     for submission in recorded.by_token.values():
         name, token = submission.name, submission.token
         if submission.live and submission.run_id in stock.gone:
             run_id, state = submission.run_id, submission.run_state
-            said = f"run {run_id} of {submission.key} was {state}, and AWS does not know it"
-            yield Finding(Severity.FAIL, said, Check.LOST, name=name, run_id=run_id, token=token)
+            message = f"run {run_id} of {submission.key} was {state}, and AWS does not find it"
+            yield Finding(Severity.FAIL, message, Check.LOST, name=name, run_id=run_id, token=token)
         elif submission.unresolved and token not in tokens:
-            said = f"the outcome of {submission.key} is unknown, and AWS shows no run with its tag"
+            message = f"the outcome of {submission.key} is unknown, and AWS shows no run with its tag"
             ways = tuple(resolve(name, decision, place.target, token) for decision in ("submit", "abandon"))
-            yield Finding(Severity.FAIL, said, Check.UNRESOLVED, name=name, token=token, commands=ways)
+            yield Finding(Severity.FAIL, message, Check.UNRESOLVED, name=name, token=token, commands=ways)
 
 
-# --- a ledger made again ----------------------------------------------------------------------------------------------
+# --- rebuilding a ledger ----------------------------------------------------------------------------------------------
 
 UNKNOWN_DIGEST = "unknown"
-"""The digest of a run whose content nobody knows any more: equal to no spec's."""
+"""The digest of a run whose content is unknown: equal to no spec's."""
 
 GIVEN_ATTEMPTS = 1000
-"""Attempts above this number are made up, to keep runs apart whose true number cannot be learnt."""
+"""Attempts above this number are invented, to keep runs apart whose true number is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSubmission:
-    """A run with the number it gets in the ledger. `known`: its token proves that number, and that it ran what the spec
-    asks for now; else the number keeps its place between the others, and its content is unknown."""
+    """A run with its key in the rebuilt ledger. `known`: its token proves the key, and that it ran what the spec asks for
+    now; else the key only keeps its order among the others, and the content is unknown."""
 
     run: ListedRun
     key: SubmissionKey
@@ -150,10 +150,10 @@ class RebuiltSubmission:
 def numbered(
     runs: Sequence[ListedRun], keys: Mapping[str, SubmissionKey], next_generation: int
 ) -> list[RebuiltSubmission]:
-    """Numbers for the runs of one spec, oldest first, such that the next generation is above all of them.
+    """Returns keys for the runs of one spec, oldest first, such that the next generation is above all of them.
 
-    `keys` are those that the spec's own content gives, by token. A run that is none of them gets the next
-    generation, or where a later one of them has that, an attempt of its own.
+    `keys` are those of the spec's own content, by token. Any other run gets the next generation or, if a later run of
+    `keys` has that, an invented attempt.
     """
     made: list[RebuiltSubmission] = []
     last = next_generation - 1
@@ -163,7 +163,7 @@ def numbered(
             last = max(last, key.generation or 0)
             made.append(RebuiltSubmission(run, key, known=True))
             continue
-        later = [found.generation or 0 for r in runs[index + 1 :] if (found := keys.get(r.token or "")) is not None]
+        later = [own.generation or 0 for r in runs[index + 1 :] if (own := keys.get(r.token or "")) is not None]
         if last + 1 < min(later, default=last + 2):
             last += 1
             made.append(RebuiltSubmission(run, SubmissionKey(run.name, last), known=False))
@@ -174,8 +174,8 @@ def numbered(
 
 
 def rebuildable(name: str, recorded: Recorded, stock: AwsInventory) -> tuple[list[ListedRun], list[ListedRun]]:
-    """The runs of one spec that the ledger lacks, oldest first: those that may be recorded as its newest, and those
-    that are older than what the ledger holds. These would take the place of what is newer, and are left alone."""
+    """Returns the runs of one spec that the ledger lacks, oldest first: those that may be recorded as its newest, and
+    those that are older than its recorded submissions. The latter are left alone: they would become the newest."""
     mine = [run for run in stock.present if run.name == name and run.token and run.token not in recorded.by_token]
     newest = recorded.spec(name).newest
     if newest is None:

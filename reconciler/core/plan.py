@@ -20,10 +20,12 @@ Op = Literal["add", "remove", "change", "reorder"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`path` in AWS's words, as in ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
+    """One difference between two requests.
+
+    `path` uses AWS's field names, as in ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
     addition, `after` for a removal. ``reorder``: the same entries in another order; `before` and `after` name them.
-    Values are whole: masking is for those who print. `sensitive`: one of them is a secret that only its neighbours
-    tell, such as the argument after ``--password``; what tells by itself is found when printing.
+    Values are not masked; whoever prints them does that. `sensitive`: a value is a secret that only its neighbours
+    reveal, such as the argument after ``--password``; all other secrets are found when printing.
     """
 
     path: Text
@@ -34,7 +36,7 @@ class Change:
 
 
 class ActionType(StrEnum):
-    """What is done. The order is that of the summary."""
+    """What the pass does. The order is that of the summary."""
 
     SUBMIT = "submit"
     REPLACE = "replace"
@@ -47,7 +49,7 @@ class ActionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why."""
+    """Why the pass does it."""
 
     NEW = "new"
     SPEC_CHANGED = "spec-changed"
@@ -84,8 +86,8 @@ class Reason(StrEnum):
 class MissedSlots:
     """Slots that came due and never run, for one `MissedReason`.
 
-    `slots` names them; `None` where they are too many, and every slot from `first` to `last` that was not submitted is
-    meant. `count` is their number, `None` where there are too many to count.
+    `slots` names them; `None` if there are too many: then every slot from `first` to `last` that was not submitted is
+    meant. `count` is their number, `None` if there are too many to count.
     """
 
     first: Text
@@ -97,18 +99,18 @@ class MissedSlots:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing a pass does, or does not do, about one submission.
+    """What a pass does, or why it does nothing, about one submission.
 
     `key` is the submission, `None` where none is meant. `content` is what it runs: it has a request only for a submit,
     a replace, or the adoption of a run without an intent, and is empty only for a name without any submission and
     without a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is
     the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels. `compared_with` is the
     ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
-    submit is. `overdue` marks a wait that should have ended by now and needs a person. `message` is one sentence for
-    people, without secrets; `suggested` are the commands by which they can decide it.
+    submit is. `overdue` marks a wait that should have ended by now and needs an operator. `message` is one sentence
+    without secrets; `suggested` are the commands by which they can decide it.
 
-    `template` is the request as the digest counts it, where that is not `request`: with ``${run.slot}``, which stands
-    in `time_zone`, and with the names of specs in the place of `run_ids`. `missed` are the slots that a skip records,
+    `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
+    `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
     `handled_until` the last slot up to which every one is handled once the action is done. `beside` says that
     other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next.
     """
@@ -176,11 +178,13 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass would do. `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply
-    all rely on that order. `ledger_position` is the last position read. `created_at` is ISO 8601 text to the second.
-    `warnings` are sentences for people about the plan as a whole. `commit` is what the specs were read from, with
-    changes that it does not hold if `uncommitted`. `schedule_changes` are schedules that start or stop with this plan.
-    `overdue`: the suspension of the project should have ended by now.
+    """What a pass would do: a value that does nothing by itself.
+
+    `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply rely on that order.
+    `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
+    checkout; `uncommitted`: the project has changes that it lacks. `warnings` are sentences about the plan as a whole.
+    `schedule_changes` are schedules that start or stop with this plan. `overdue`: the suspension of the project should
+    have ended by now.
     """
 
     place: Place
@@ -200,16 +204,16 @@ class Plan:
 
     @property
     def pending(self) -> tuple[Action, ...]:
-        """The actions that do something."""
+        """The effective actions."""
         return tuple(action for action in self.actions if action.effective)
 
     @property
     def held(self) -> tuple[Action, ...]:
-        """The actions that need a person or an answer: held, settling, or a wait that should have ended."""
+        """The actions that need an operator or an answer: held, settling, or a wait that should have ended."""
         return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING or a.overdue)
 
     def check(self, limits: Limits) -> None:
-        """Raises `LimitExceeded`, with the numbers, where the plan is more than one pass may do."""
+        """Raises `LimitExceeded`, with the numbers, if the plan exceeds a limit of one pass."""
         submissions = sum(
             a.reason in COUNTED for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
         )
@@ -220,7 +224,7 @@ class Plan:
             raise LimitExceeded("maxCancellations", limits.maxCancellations, cancellations, "--max-cancellations")
 
     def with_changes(self, changes: dict[str, tuple[Change, ...]]) -> Plan:
-        """The same plan with field differences laid in, by client token."""
+        """Returns the plan with field differences added, by client token."""
         return replace(
             self,
             actions=tuple(
@@ -231,16 +235,16 @@ class Plan:
 
 
 COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
-"""Submissions that somebody asked for with a change: more than the limit refuse the whole plan."""
+"""Reasons of submissions that follow a change: if they exceed the limit, the whole plan is refused."""
 
 DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
-"""Submissions that come by themselves: those beyond the limit wait."""
+"""Reasons of automatic submissions: those beyond the limit wait."""
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 
 
 def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
-    """The actions with those beyond `maxSubmissions` waiting: the oldest slots go first, then by name."""
+    """Returns the actions with those beyond `maxSubmissions` as waits: oldest slots first, then by name."""
     most = limits.maxSubmissions
     if most is None:
         return list(actions)
@@ -263,10 +267,10 @@ class ActionOutcome(StrEnum):
     SUBMITTED = "submitted"  # AWS accepted it: it has a run id
     ADOPTED = "adopted"  # a run that carries its tag was found and recorded
     CANCELLED = "cancelled"  # AWS was asked to stop the run
-    RECORDED = "recorded"  # the ledger says it now; nothing was asked of AWS
-    UNKNOWN = "unknown"  # sent, and no answer that tells: the next look resolves it
-    REJECTED = "rejected"  # AWS said no to its content
-    UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a passing reason
+    RECORDED = "recorded"  # recorded in the ledger, without a call to AWS
+    UNKNOWN = "unknown"  # sent, with an unclear answer: the next look resolves it
+    REJECTED = "rejected"  # AWS refused its content
+    UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a temporary reason
     NONE = "none"  # nothing was to be done
 
 
@@ -284,14 +288,14 @@ class ActionResult:
 
 
 def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> Action:
-    """The same submission, which is not submitted now."""
+    """Returns an action about the same submission, which is not submitted now."""
     bare = replace(action.content, request=None)
     return replace(action, action=kind, reason=reason, message=message, content=bare, template=None, run_ids={})
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleChange:
-    """A schedule that is in force from the next apply on; with `stopped` one that stands still from then on."""
+    """A schedule that starts with the next apply; with `stopped`, one that stops then."""
 
     name: Text
     kind: Text

@@ -1,4 +1,4 @@
-"""The ports: what the effects of a pass need from the world, each one to four methods."""
+"""The ports that a pass needs: clock, ledger, AWS services and quotas, with one to four methods each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.model.base import JSON
 
 
 class Clock(Protocol):
-    """Where the time comes from."""
+    """Reads the time."""
 
     def now(self) -> float:
         """Wall clock, seconds since the epoch."""
@@ -30,50 +30,51 @@ class Clock(Protocol):
 
 
 class Store(Protocol):
-    """Where the batches of a ledger are kept. The one primitive is: append at a position, if nobody has."""
+    """Stores the batches of a ledger. The one primitive is: append at a position, if nobody has."""
 
     @property
     def address(self) -> str:
-        """What to call it in messages, such as ``sqlite:///.reconciler/ledger.sqlite``."""
+        """Its name in messages, such as ``sqlite:///.reconciler/ledger.sqlite``."""
         ...
 
     def append(self, position: int, batch: bytes) -> bytes:
         """Puts `batch` at `position` (1, 2, 3 …) if nothing is there, durably, in one transmission.
 
-        Returns what is at `position` afterwards: `batch` itself if this call won, else what somebody else had put
-        there. Raises `LedgerUnreachable` where the reply was lost: then it is there or not. Raises another
-        `LedgerError` where nothing was written for certain (read-only, full).
+        Returns what is at `position` afterwards: `batch` itself if this call won, else what another writer had put
+        there. Raises `LedgerUnreachable` if the reply was lost: then it may be there or not. Raises another
+        `LedgerError` if certainly nothing was written (read-only, full).
         """
         ...
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
         """The batches after a position, in order, as (position, batch). Creates nothing; raises `LedgerMissing`
-        where there is no ledger."""
+        if there is no ledger."""
         ...
 
     def get(self, position: int) -> bytes | None:
-        """The batch at one position, in one request; `None` where nothing is there. Raises as `read` does."""
+        """The batch at one position, in one request; `None` if nothing is there. Raises as `read` does."""
         ...
 
 
 @runtime_checkable
 class Snapshots(Protocol):
-    """What a store may offer beside `Store`: a place for what its batches add up to, so that few must be read.
+    """Optional for a store: keeps snapshots of the folded state, so that few batches must be read.
 
-    Never the truth: it may be lost, old or mixed up, and who reads it checks it. A `LedgerError` costs only time.
+    A snapshot is never trusted: it may be lost, old or damaged, and readers check it. A `LedgerError` costs only time.
     """
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """That of the highest position at hand, as (position, content); `None` without one. Creates nothing."""
+        """Returns the newest snapshot as (position, content); `None` without one. Creates nothing."""
         ...
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """Keeps the snapshot of a position. Older ones may be given up for it, a newer one should not be."""
+        """Keeps the snapshot of a position. It may replace older ones, and should not replace a newer one."""
         ...
 
 
 Precondition = Callable[[Recorded], str | None]
-"""Asked again whenever others have written first: `None` where an append still makes sense, else why not."""
+"""Checks whether an append still makes sense; called again if others have written first. Returns an objection or
+`None`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Others wrote first and the events no longer make sense: nothing was written. `why` is a sentence."""
+    """Others wrote first and the precondition fails now: nothing was written. `why` is a sentence."""
 
     why: str
 
@@ -103,8 +104,8 @@ class Ledger(Protocol):
         ...
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
-        """Appends one batch. `valid` is asked before every try. Raises `LedgerError`; after `LedgerUnreachable`
-        nobody knows whether the batch is there."""
+        """Appends one batch. `valid` is checked before every try. Raises `LedgerError`; after `LedgerUnreachable` the
+        batch may be there or not."""
         ...
 
     def batch(self, position: int) -> Sequence[e.Event]:
@@ -122,7 +123,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Nothing reached AWS for certain. `code` is the client's exception name, or ``DeadlinePassed``."""
+    """Certainly nothing reached AWS. `code` is the client's exception name, or ``DeadlinePassed``."""
 
     code: str
     message: str
@@ -130,8 +131,8 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """AWS answered no for a passing reason: throttling (`throttled`), credentials, clock. The same bytes may go again
-    later."""
+    """AWS refused for a temporary reason: throttling (`throttled`), credentials, clock. The same bytes may be sent
+    again later."""
 
     code: str
     message: str
@@ -140,7 +141,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """AWS answered no to the content: going again would not help. Recorded as ``rejected``."""
+    """AWS refused the content: sending it again would not help. Recorded as ``rejected``."""
 
     code: str
     message: str
@@ -148,8 +149,8 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Everything else: a run exists or not, and nothing that was received can tell. `conflict`: AWS has seen our token
-    before (409), so sending it again at once would tell nothing new."""
+    """Everything else: a run may exist or not. `conflict`: AWS has seen our token before (409), so sending it again at
+    once would give no new answer."""
 
     code: str
     message: str
@@ -165,7 +166,7 @@ class Deadline:
     """The moment after which a send must not be transmitted, by two clocks; the later of the two readings counts.
 
     `wall` is seconds since the epoch; `boot` is seconds of the boot-time clock (`time.CLOCK_BOOTTIME`, else the
-    monotonic one), which goes on while a machine sleeps.
+    monotonic one), which keeps running while a machine sleeps.
     """
 
     wall: float
@@ -185,7 +186,7 @@ class RunRef:
 class Wanted:
     """A submission to look for: its token, where its run would be, and when its first intent was (ISO 8601).
 
-    `name` narrows a look down to runs of that name, where a miss does no harm; `None`: the tag alone decides.
+    `name` narrows a look down to runs of that name, where a miss does no harm; `None`: only the tag decides.
     """
 
     token: str
@@ -198,7 +199,7 @@ class Wanted:
 class RunReport:
     """The state of one run. `exists` is false if AWS knows no such run. `state` is a `RunState` value.
 
-    Times are ISO 8601 text; `detail` is AWS's own reason, `usage` what else it says of the run, in its own words.
+    Times are ISO 8601 text; `detail` is AWS's own reason, `usage` what else it reports of the run.
     """
 
     exists: bool
@@ -229,17 +230,17 @@ class Service(Protocol):
     """One AWS service that runs jobs. Every method may be called from several threads."""
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
-        """Transmits `request` exactly as it is, at most once, and not after `deadline`. Never raises for what the
-        network, AWS or botocore do: an outcome says it."""
+        """Transmits `request` exactly as it is, at most once, and not after `deadline`. Never raises for errors of the
+        network, AWS or botocore: it returns an outcome."""
         ...
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """The state of each run, by token; a string where it could not be learnt, saying why."""
+        """Returns the state of each run, by token; a string if it could not be read, with the reason."""
         ...
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """The run ids that carry each token as their tag, by token: empty after a complete listing without one, a
-        string where the listing was not complete or a candidate could not be read."""
+        """Returns the run ids that carry each token as their tag, by token: empty after a complete listing without one,
+        a string if the listing was not complete or a candidate could not be read."""
         ...
 
     def cancel(self, run: RunRef, reason: str) -> None:
@@ -251,7 +252,7 @@ class Service(Protocol):
 class RunFacts:
     """One run as AWS describes it by its id. `name` is what AWS shows it by, `created_at` ISO 8601 text.
 
-    `report` is its state, or a sentence where that is a word this version does not know.
+    `report` is its state, or a sentence if this version does not know that state.
     """
 
     run_id: str
@@ -288,14 +289,14 @@ class Inventory(Protocol):
 
 
 Services = Callable[[str], Service]
-"""The service of a kind, by the kind's name; made when it is first asked for."""
+"""Returns the service of a kind, by the kind's name; makes it at the first call."""
 
 
 class Quota(Protocol):
-    """How many calls AWS takes in a time, by operation."""
+    """Limits the rate of calls to AWS, by operation."""
 
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
-        """Waits until a call may be made, and counts it. `False`: `stop` was set first, and nothing was counted."""
+        """Waits until a call may be made, and counts it. If `stop` is set first, counts nothing and returns `False`."""
         ...
 
     def release(self, operation: str) -> None:

@@ -44,7 +44,7 @@ class MissedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule in force since a time, ISO 8601 text; with `stopped` it stands still since then, and that says why."""
+    """A schedule in force since a time, ISO 8601 text; `stopped` is the reason if it is not in force since then."""
 
     since: str
     schedule: str
@@ -55,7 +55,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class SlotRange:
-    """Slots that never run, from `first` to `last`: those in `slots`, or all between where that is `None`.
+    """Slots that never run, from `first` to `last`: those in `slots`, or all between if that is `None`.
 
     Slots are UTC text of one length, so that text sorts as time does.
     """
@@ -70,26 +70,26 @@ class SlotRange:
 
 
 WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 8, 40, 400, 4000, 40_000))
-"""How far back the newest slot is looked for, near first: the longest outlasts any schedule there is."""
+"""How far back to search for the newest slot, short first; the longest is longer than the period of any schedule."""
 
 
 def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
-    """Every slot after a time, oldest first; ends where the schedule has none in the next fifty years."""
+    """Yields the slots after a time, oldest first; ends if the schedule has none in the next fifty years."""
     zone: tzinfo = UTC if time_zone == "UTC" else ZoneInfo(time_zone)
     for moment in CronSim(schedule, after.astimezone(zone)):
         slot = moment.astimezone(UTC)
-        if slot > after:  # begun within an hour that comes twice, cronsim also gives the slot of its first time
+        if slot > after:  # started in an hour that occurs twice, cronsim also yields the slot of its first occurrence
             yield slot
 
 
 def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:
-    """The first slot after a time, ``2026-11-22T02:00:00Z``; `None` where there is none."""
-    found = next(slots(schedule, time_zone, after), None)
-    return None if found is None else seconds_text(found)
+    """Returns the first slot after a time, ``2026-11-22T02:00:00Z``; `None` if there is none."""
+    slot = next(slots(schedule, time_zone, after), None)
+    return None if slot is None else seconds_text(slot)
 
 
 def newest_slot(schedule: str, time_zone: str, after: datetime, until: datetime) -> str | None:
-    """The newest slot after a time and not after another; `None` where there is none between them."""
+    """Returns the newest slot after one time and up to another; `None` if there is none."""
     for window in WINDOWS:
         start = max(after, until - window)
         newest = None
@@ -110,16 +110,16 @@ def is_slot(schedule: str, time_zone: str, slot: str) -> bool:
 
 
 def slots_between(schedule: str, time_zone: str, first: datetime, last: datetime, most: int) -> tuple[str, ...]:
-    """The slots from one time to another, both included, oldest first: at most `most` of them."""
-    found: list[str] = []
+    """Returns the slots from one time to another, both included, oldest first: at most `most` of them."""
+    between: list[str] = []
     for moment in slots(schedule, time_zone, first - timedelta(seconds=1)):
-        if moment > last or len(found) == most:
+        if moment > last or len(between) == most:
             break
         if moment >= first:
-            found.append(seconds_text(moment))
-    return tuple(found)
+            between.append(seconds_text(moment))
+    return tuple(between)
 
 
 def before(slot: str) -> str:
-    """The last moment before a slot, to the second."""
+    """Returns the second before a slot."""
     return seconds_text(parse_time(slot) - timedelta(seconds=1))

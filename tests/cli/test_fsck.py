@@ -242,7 +242,7 @@ def test_a_late_run_of_an_abandoned_submission_is_found(world: World):
     done = world.run("fsck")
 
     assert done.code == 3
-    assert "which the ledger calls abandoned" in done.out
+    assert "which is abandoned in the ledger" in done.out
     assert f"reconciler adopt clicks {run_id}" in done.out
 
 
