@@ -365,4 +365,4 @@ def intent_of(batch: Iterable[Event], name: str, token: str | None = None) -> Be
     for event in reversed(beginnings):
         if token in {None, event.token}:
             return event
-    raise LedgerCorrupt(f"the ledger lacks an intent of {name} at a position where one was recorded")
+    raise LedgerCorrupt(f"the ledger has no intent of {name} at a position where one was recorded")

@@ -139,8 +139,8 @@ GIVEN_ATTEMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSubmission:
-    """A run with its key in the rebuilt ledger. `known`: its token proves the key, and that it ran what the spec asks for
-    now; else the key only keeps its order among the others, and the content is unknown."""
+    """A run with its key in the rebuilt ledger. `known`: its token proves the key, and that it ran what the spec asks
+    for now; else the key only keeps its order among the others, and the content is unknown."""
 
     run: ListedRun
     key: SubmissionKey

@@ -1,4 +1,4 @@
-"""What a pass does to the world: jobs in AWS and events in the ledger."""
+"""The effects of a pass: jobs in AWS and events in the ledger."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def throttled(_: JSON) -> Outcome:
 
 
 def declined(_: JSON) -> Outcome:
-    """AWS says no to the content."""
+    """AWS refuses the content."""
     return Declined("ClientException", "no such queue")
 
 
@@ -82,7 +82,7 @@ def test_a_reply_that_was_lost_is_adopted_within_the_pass() -> None:
 
 
 def test_a_request_that_was_lost_stays_unknown() -> None:
-    """Nothing is found within ten seconds: unknown, not sent again, and waited for by the next pass."""
+    """Without a run within ten seconds the outcome is unknown; it is not sent again, and the next pass waits."""
     world = World(Aws(before={"orders": [unclear]}))
     (result,) = world.apply(desired(spec("A")))
     assert result == ActionResult(ActionOutcome.UNKNOWN, error="ReadTimeoutError: no reply")
@@ -135,7 +135,7 @@ def test_unsent_is_sent_again_by_the_next_pass_as_the_same_submission() -> None:
 
 
 def test_throttling_slows_down_and_sends_again() -> None:
-    """What AWS refused for a passing reason goes again within the pass, each time under its own intent."""
+    """After a temporary refusal the pass sends again, each time with an intent."""
     world = World(Aws(before={"orders": [throttled, throttled]}))
     assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
     assert world.types() == ["intended", "unsent", "intended", "unsent", "intended", "submitted"]
@@ -150,7 +150,7 @@ def test_endless_throttling_ends_as_unsent() -> None:
 
 
 def test_a_rejected_job_does_not_stop_the_others() -> None:
-    """One job's failure stays its own."""
+    """The failure of one job does not affect others."""
     world = World(Aws(before={"b": [declined]}))
     results = world.apply(desired(spec("A", "a"), spec("A", "b"), spec("A", "c")))
     assert [r.outcome for r in results] == ["submitted", "rejected", "submitted"]
@@ -159,7 +159,7 @@ def test_a_rejected_job_does_not_stop_the_others() -> None:
 
 
 def test_two_passes_with_the_same_plan_submit_once() -> None:
-    """The ledger lets one intent through; the other pass hears who was first."""
+    """Of two passes one records the intent; the other reports who was first."""
     world = World()
     one, two = world.ledger(), world.ledger()
     made = plan(desired(spec("A")), one.recorded, NOW)
@@ -170,7 +170,7 @@ def test_two_passes_with_the_same_plan_submit_once() -> None:
 
 
 def test_a_pass_that_is_sending_keeps_others_off() -> None:
-    """An intent without an outcome belongs to somebody."""
+    """An intent without an outcome blocks another send."""
     world = World()
     made = plan(desired(spec("A")), world.ledger().recorded, NOW)
     world.ledger().append([intended("A", seconds=0)], lambda _: None)
@@ -193,7 +193,7 @@ def test_a_spec_that_moved_is_not_submitted() -> None:
     ("error", "said"), [(LedgerFull("disk full"), "disk full"), (LedgerUnreachable("no reply"), "no reply")]
 )
 def test_without_an_intent_nothing_is_sent(error: Exception, said: str) -> None:
-    """A ledger that cannot be written stops the send, not the story."""
+    """If the ledger cannot be written, nothing is sent."""
 
     class Failing(MemoryStore):
         def append(self, position: int, batch: bytes) -> bytes:

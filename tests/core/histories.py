@@ -1,4 +1,4 @@
-"""Random histories built from every event type there is, whatever fields it has."""
+"""Random histories of all event types, generated from their fields."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ POOLS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def all_event_types() -> list[type[e.Event]]:
-    """Every type that the ledger can hold, by name."""
+    """Returns all event types, sorted by name."""
     return [known for _, known in sorted(event_types().items())]
 
 
 def events_of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
-    """Events of one type, about a few specs and submissions, so that they meet."""
+    """Generates events of one type about a few specs and submissions, so that they affect each other."""
     return _events_called(kind.type)
 
 
@@ -83,7 +83,7 @@ def _events_called(name: str) -> st.SearchStrategy[e.Event]:
 
 @cache
 def stories(most: int = 12) -> st.SearchStrategy[list[e.Event]]:
-    """Lists of events of any type, in any order."""
+    """Generates lists of events of any type, in any order."""
     return st.lists(st.one_of([events_of(kind) for kind in all_event_types()]), max_size=most)
 
 
@@ -104,7 +104,7 @@ def possible(story: Sequence[e.Event]) -> list[e.Event]:
 
 
 def folded(story: Sequence[e.Event], into: Recorded | None = None) -> Recorded:
-    """What events add up to, one position each, after what is known."""
+    """Folds events, one position each, into a state."""
     state = into or Recorded()
     for event in story:
         fold(state, state.position + 1, [event])

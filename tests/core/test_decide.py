@@ -1,4 +1,4 @@
-"""What a pass decides, case by case."""
+"""The decisions of a pass, one test for each situation."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, s
 
 
 def decide(wanted: Any, known: Recorded) -> Action:
-    """The only action of the plan."""
+    """Returns the only action of the plan."""
     (action,) = plan(wanted, known, NOW).actions
     return action
 
 
 def said(action: Action) -> tuple[ActionType, Reason]:
-    """Action and reason, as the table of the design pairs them."""
+    """Returns action type and reason."""
     return (action.action, action.reason)
 
 
 def test_a_new_spec_is_submitted_as_generation_one() -> None:
-    """A name without any record runs once."""
+    """A spec without a record is submitted."""
     action = decide(desired(spec("A")), recorded())
     assert said(action) == (ActionType.SUBMIT, Reason.NEW)
     assert (action.generation, action.attempt, action.send, action.ledger_head) == (1, 1, 1, 0)
@@ -56,25 +56,25 @@ def test_what_ran_is_in_sync(end: str | None) -> None:
     ],
 )
 def test_a_bad_end_is_held(end: str, reason: Reason) -> None:
-    """A run that ended badly is never a reason to submit the same content again."""
+    """After a bad end the same content is not submitted again."""
     assert said(decide(desired(spec("A")), recorded(*ran("A", end=end)))) == (ActionType.HOLD, reason)
 
 
 def test_a_spec_that_never_ran_and_is_gone_is_retired() -> None:
-    """Only its schedule had begun."""
+    """The ledger has only its schedule."""
     action = decide(desired(), recorded(scheduled()))
     assert (said(action), action.kind, action.client_token) == ((ActionType.NONE, Reason.RETIRED), "BatchJob", None)
 
 
 def test_an_end_that_we_asked_for_is_not_held() -> None:
-    """A run cancelled after our own request needs nobody."""
+    """A run that we cancelled needs no operator."""
     intent = intended("A")
     events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent), outcome("cancelled", intent)]
     assert said(decide(desired(spec("A")), recorded(*events))) == (ActionType.NONE, Reason.IN_SYNC)
 
 
 def test_two_runs_of_one_submission_are_shown() -> None:
-    """It must not happen; if it does, somebody is told."""
+    """It must not happen; if it does, the spec is held."""
     intent = intended("A")
     known = recorded(intent, outcome("submitted", intent, run_id="a"), outcome("adopted", intent, run_id="b"))
     action = decide(desired(spec("A")), known)
@@ -83,7 +83,7 @@ def test_two_runs_of_one_submission_are_shown() -> None:
 
 
 def test_changed_content_is_the_next_generation() -> None:
-    """A changed spec runs again, compared with the intent that ran last."""
+    """A changed spec runs again, and is compared with the intent of its last run."""
     action = decide(desired(spec("B")), recorded(*ran("A")))
     assert said(action) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
     assert (action.generation, action.compared_with, action.ledger_head) == (2, 1, 3)
@@ -111,7 +111,7 @@ def test_a_rejected_generation_does_not_count() -> None:
 
 
 def test_rejected_content_is_held_until_it_changes() -> None:
-    """What AWS rejected is not asked again, with what AWS said."""
+    """A rejected content is not sent again; the message quotes AWS."""
     refused = intended("A")
     action = decide(desired(spec("A")), recorded(refused, outcome("rejected", refused)))
     assert said(action) == (ActionType.HOLD, Reason.REJECTED)
@@ -146,10 +146,10 @@ def test_what_never_arrived_is_dropped_when_the_spec_changes() -> None:
 
 
 class TestUnresolved:
-    """A submission whose outcome is not known."""
+    """A submission with an unknown outcome."""
 
     def test_found_by_tag_it_is_adopted(self) -> None:
-        """One run with the tag is its run, at any time."""
+        """A single run with the tag is adopted at any time."""
         intent = intended("A")
         known = recorded(intent)
         Sighting(runs_by_token={intent.token: ["run-9"]}).lay_over(known)
@@ -157,7 +157,7 @@ class TestUnresolved:
         assert (said(action), action.run_id) == ((ActionType.ADOPT, Reason.FOUND), "run-9")
 
     def test_two_runs_with_its_tag_are_a_conflict(self) -> None:
-        """Which one counts is not guessed."""
+        """The reconciler never chooses one of several runs."""
         intent = intended("A")
         known = recorded(intent)
         Sighting(runs_by_token={intent.token: ["run-8", "run-9"]}).lay_over(known)
@@ -166,7 +166,7 @@ class TestUnresolved:
         assert "run-8, run-9" in action.message
 
     def test_a_recorded_conflict_stays_one(self) -> None:
-        """What a person must decide is not forgotten by a listing that shows one run."""
+        """A recorded conflict stays even if a later listing shows one run."""
         intent = intended("A")
         action = decide(desired(spec("A")), recorded(intent, outcome("conflicted", intent)))
         assert said(action) == (ActionType.HOLD, Reason.CONFLICT)
@@ -181,12 +181,12 @@ class TestUnresolved:
         ],
     )
     def test_it_settles_and_is_held_after_a_day(self, age: int, expected: tuple[ActionType, Reason]) -> None:
-        """Until it is proven absent it waits; after a day, when AWS may have forgotten, a person is asked."""
+        """It waits until it is proven absent; after a day AWS may have forgotten it, and an operator decides."""
         intent = intended("A", seconds=-age)
         assert said(decide(desired(spec("A")), recorded(intent))) == expected
 
     def test_the_message_says_why_and_until_when(self) -> None:
-        """What is not known is shown as unknown, since when and until when."""
+        """The wait says since when and until when the outcome is unknown."""
         intent = intended("A", seconds=-60)
         action = decide(desired(spec("A")), recorded(intent, outcome("unclear", intent)))
         assert action.message == (
@@ -194,7 +194,7 @@ class TestUnresolved:
         )
 
     def test_a_sentence_of_aws_ends_once(self) -> None:
-        """What follows an error is joined to it without its full stop."""
+        """The message drops the full stop of the error it continues."""
         intent = intended("A", seconds=-60)
         unclear = outcome("unclear", intent)
         assert isinstance(unclear, Unclear)
@@ -202,17 +202,17 @@ class TestUnresolved:
         assert action.message.startswith('ReadTimeoutError: no answer from "/jobruns"; sent ')
 
     def test_a_send_may_be_under_way(self) -> None:
-        """Within its deadline an intent may belong to a live process."""
+        """Before its deadline an intent may belong to a live process."""
         action = decide(desired(spec("A")), recorded(intended("A", seconds=-10)))
         assert action.message.startswith("a send may be under way")
 
     def test_a_crashed_pass_is_named(self) -> None:
-        """After its deadline, without an outcome, the sender is gone."""
+        """After its deadline, an intent without an outcome belongs to a dead process."""
         action = decide(desired(spec("A")), recorded(intended("A", seconds=-60)))
         assert action.message.startswith("the pass that sent it did not record an outcome")
 
     def test_a_failed_listing_is_not_absence(self) -> None:
-        """Looking that failed is said, and nothing is concluded from it."""
+        """A failed look is reported and proves nothing."""
         intent = intended("A", seconds=-60)
         known = recorded(intent)
         Sighting(look_errors={intent.token: "ListJobs: AccessDenied: no"}).lay_over(known)
@@ -222,22 +222,22 @@ class TestUnresolved:
 
     @pytest.mark.parametrize("policy", ["Forbid", "Allow"])
     def test_nothing_new_is_submitted_meanwhile(self, policy: str) -> None:
-        """A changed spec waits for the doubt about the old content to end, also under Allow."""
+        """A changed spec waits until the old submission is resolved, also with Allow."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": policy}))
         action = decide(wanted, recorded(intended("A", seconds=-60)))
         assert (said(action), action.generation) == ((ActionType.WAIT, Reason.SETTLING), 1)
 
     def test_a_removed_spec_is_still_looked_for(self) -> None:
-        """Leaving git does not make an unknown run known."""
+        """Removing the spec does not resolve its unknown submission."""
         wanted = desired(spec("A", "other"), names=frozenset({"other"}), selected=frozenset({"orders"}))
         assert said(decide(wanted, recorded(intended("A")))) == (ActionType.WAIT, Reason.SETTLING)
 
 
 class TestProvenAbsent:
-    """An unresolved submission that two complete listings, begun after settling and a minute apart, did not show."""
+    """A submission that two complete listings, after settling and a minute apart, did not show."""
 
     def absent(self, *looks: int, age: int = 3600, content: str = "A") -> Recorded:
-        """An intent `age` seconds old with empty looks so many seconds ago."""
+        """Returns an intent of an age in seconds, with empty looks so many seconds ago."""
         intent = intended(content, seconds=-age)
         return recorded(intent, *(outcome("absent", intent, seconds=-look) for look in looks))
 
@@ -260,7 +260,7 @@ class TestProvenAbsent:
         assert proven or said(action) == (ActionType.WAIT, Reason.SETTLING)
 
     def test_one_look_proves_nothing_however_short_the_settling(self) -> None:
-        """Where a target settles at once, as on an emulator, two looks are two looks all the same."""
+        """With a settling time of zero, as on the emulator, two looks are still required."""
         action = decide(desired(spec("A"), settle_seconds=0), self.absent(100))
         assert said(action) == (ActionType.WAIT, Reason.SETTLING)
 
@@ -271,12 +271,12 @@ class TestProvenAbsent:
         assert action.request == spec("A").request
 
     def test_the_wait_says_how_far_the_proof_is(self) -> None:
-        """A person sees what is still missing."""
+        """The message says how many looks are still missing."""
         action = decide(desired(spec("A")), self.absent(100))
         assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty looks recorded")
 
     def test_hold_leaves_it_to_a_person(self) -> None:
-        """onUnknown: Hold never sends again by itself."""
+        """With onUnknown: Hold nothing is sent again automatically."""
         action = decide(desired(spec("A"), on_unknown="Hold"), self.absent(100, 40))
         assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
 
@@ -295,7 +295,7 @@ class TestProvenAbsent:
         assert said(decide(wanted, self.absent(100, 40))) == (ActionType.SKIP, Reason.SUPERSEDED)
 
     def test_an_old_checkout_supersedes_nothing(self) -> None:
-        """What a newer commit asked for is not given up by an older one."""
+        """An older checkout does not give up what a newer one intended."""
         intent = intended("A", commit="new")
         known = recorded(intent, *(outcome("absent", intent, seconds=-look) for look in (100, 40)))
         wanted = desired(spec("B"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
@@ -303,7 +303,7 @@ class TestProvenAbsent:
         assert [record.name for record in changed_names(desired(spec("A")), known)] == ["orders"]
 
     def test_after_superseding_the_new_content_runs(self) -> None:
-        """Nothing of the old content ran: the next generation is its own."""
+        """After a superseded submission the new content is the next generation."""
         intent = intended("A")
         action = decide(desired(spec("B")), recorded(intent, outcome("superseded", intent)))
         assert (said(action), action.generation) == ((ActionType.SUBMIT, Reason.NEW), 2)
@@ -314,12 +314,12 @@ class TestProvenAbsent:
         assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
 
     def test_a_look_from_after_a_day_proves_nothing(self) -> None:
-        """AWS may have forgotten the run by then: who planned to give it up before, and slept on it, must not do so."""
+        """After a day AWS may have forgotten the run: an old plan must not supersede it any more."""
         (submission,) = self.absent(58, 0, age=86_460).unresolved()
         assert [] == [str(look) for look in proving_looks(submission, 1500)]
 
     def test_a_run_that_shows_up_after_all_is_adopted(self) -> None:
-        """What is found counts more than what was not."""
+        """A run that is found outweighs empty looks."""
         known = self.absent(100, 40)
         Sighting(runs_by_token={token("A"): ["run-9"]}).lay_over(known)
         assert decide(desired(spec("A")), known).action is ActionType.ADOPT
@@ -342,7 +342,7 @@ class TestProvenAbsent:
     def test_which_looks_are_recorded(
         self, looks: tuple[int, ...], age: int, found: tuple[str, ...] | None, count: int
     ) -> None:
-        """A complete empty look, after settling, a minute after the last, until there are enough."""
+        """Empty looks are recorded after settling, a minute apart, until there are two."""
         known = self.absent(*looks, age=age)
         if found is not None:
             Sighting(runs_by_token={token("A"): found}).lay_over(known)
@@ -350,7 +350,7 @@ class TestProvenAbsent:
 
 
 class TestGates:
-    """What keeps a submit from happening now."""
+    """The gates that stop a submit."""
 
     def test_forbid_waits_for_the_live_run(self) -> None:
         """The default policy never overlaps."""
@@ -359,7 +359,7 @@ class TestGates:
         assert action.request is None
 
     def test_forbid_waits_where_the_state_is_not_known(self) -> None:
-        """A run that could not be asked about counts as live."""
+        """A run whose state could not be read counts as live."""
         known = recorded(*ran("A", end=None))
         Sighting(observe_errors={token("A", 1): "no answer"}).lay_over(known)
         action = decide(desired(spec("B")), known)
@@ -372,7 +372,7 @@ class TestGates:
         assert said(decide(wanted, recorded(*ran("A", end="running")))) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
 
     def test_replace_makes_room(self) -> None:
-        """Replace asks for the end of the live run, and shows what will be submitted then."""
+        """Replace cancels the live run, and shows what will be submitted afterwards."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
         action = decide(wanted, recorded(*ran("A", end="running")))
         assert said(action) == (ActionType.REPLACE, Reason.SPEC_CHANGED)
@@ -394,13 +394,13 @@ class TestGates:
         ],
     )
     def test_a_suspended_spec_waits(self, suspend: Any, message: str) -> None:
-        """A suspension says why, who and until when."""
+        """The message names reason, owner and end of the suspension."""
         action = decide(desired(spec("A", policy={"suspend": suspend})), recorded())
         assert (said(action), action.message) == ((ActionType.WAIT, Reason.SUSPENDED), message)
 
     @pytest.mark.parametrize(("until", "held"), [("2026-11-22T02:00:00Z", 1), ("2026-11-22T02:00:01Z", 0)])
     def test_an_overdue_suspension_needs_a_person(self, until: str, held: int) -> None:
-        """Paused and forgotten: it goes on, and is counted among what is held."""
+        """A suspension past its end stays in force and counts as held."""
         stopped = plan(desired(spec("A", policy={"suspend": {"until": until}})), recorded(), NOW)
         assert (len(stopped.pending), len(stopped.held)) == (0, held)
         live = recorded(*ran("A", end="running", deletion_policy="Cancel"))
@@ -441,7 +441,7 @@ class TestGates:
         assert action.reason is Reason.STALE_CHECKOUT
 
     def test_outside_git_nothing_is_checked(self) -> None:
-        """Without a checkout there is no age to compare."""
+        """Outside git no age is compared."""
         assert decide(desired(spec("B")), recorded(*ran("A", commit="c"))).action is ActionType.SUBMIT
 
 
@@ -453,19 +453,19 @@ class TestRemoved:
         return recorded(*ran("A", end="running", deletion_policy=policy, **more))
 
     def test_orphan_leaves_the_run_alone(self) -> None:
-        """The default: the run goes on, and the name is retired."""
+        """With Orphan the run keeps running, and the name is retired."""
         retired, _ = plan(desired(spec("A", "other")), self.live("Orphan"), NOW).actions
         assert retired.name == "orders"
         assert retired.message == "no longer in the project; its run keeps running"
         assert said(retired) == (ActionType.NONE, Reason.RETIRED)
 
     def test_cancel_as_recorded_with_the_submission(self) -> None:
-        """The recorded policy counts: the spec is not there any more to ask."""
+        """The recorded deletion policy counts, since the spec is gone."""
         cancel, _ = plan(desired(spec("A", "other")), self.live("Cancel"), NOW).actions
         assert (said(cancel), cancel.run_id) == ((ActionType.CANCEL, Reason.SPEC_REMOVED), "run-1")
 
     def test_a_cancel_is_asked_once(self) -> None:
-        """After AWS took it, the run is left to end."""
+        """After AWS accepted the cancel, the run is left to end."""
         intent = intended("A", deletion_policy="Cancel")
         events = [intent, *(outcome(k, intent) for k in ("submitted", "cancel-asked", "cancel-accepted"))]
         retired, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
@@ -473,14 +473,14 @@ class TestRemoved:
         assert retired.message == "no longer in the project; its run was asked to stop at 2026-11-22T01:00:10Z"
 
     def test_a_cancel_that_aws_did_not_take_is_asked_again(self) -> None:
-        """Asking twice is harmless, and a run that nobody stops is not."""
+        """Until AWS has accepted it, the cancel is repeated."""
         intent = intended("A", deletion_policy="Cancel")
         events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent)]
         cancel, _ = plan(desired(spec("A", "other")), recorded(*events), NOW).actions
         assert cancel.action is ActionType.CANCEL
 
     def test_an_empty_project_cancels_nothing(self) -> None:
-        """No spec at all is a mistake more often than a wish."""
+        """A project without specs is probably a mistake."""
         made = plan(desired(), self.live("Cancel"), NOW)
         assert [said(a) for a in made.actions] == [(ActionType.NONE, Reason.RETIRED)]
         assert made.warnings == ("the project has no spec for this target: nothing is cancelled because of that",)
@@ -491,7 +491,7 @@ class TestRemoved:
         assert said(wait) == (ActionType.WAIT, Reason.SUSPENDED)
 
     def test_an_old_checkout_cancels_nothing(self) -> None:
-        """A checkout from before the spec was added does not ask for its end."""
+        """A checkout older than the spec does not cancel its run."""
         wanted = desired(spec("A", "other"), checkout=Checkout("old", {"new": Ancestry.NEWER}))
         hold, _ = plan(wanted, self.live("Cancel", commit="new"), NOW).actions
         assert said(hold) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
@@ -502,11 +502,11 @@ class TestRemoved:
         assert [a.name for a in plan(wanted, self.live("Cancel"), NOW).actions] == ["other"]
 
     def test_added_again_unchanged_it_is_in_sync(self) -> None:
-        """A spec that left and came back does not run."""
+        """A spec that was removed and restored does not run again."""
         assert said(decide(desired(spec("A")), recorded(*ran("A")))) == (ActionType.NONE, Reason.IN_SYNC)
 
     def test_a_state_that_is_not_known_is_said(self) -> None:
-        """A refresh that failed for a run is never passed over in silence."""
+        """A failed refresh of a run is reported."""
         known = recorded(*ran("A", end="running"))
         Sighting(observe_errors={token("A"): "GetJobRun: AccessDenied: no"}).lay_over(known)
         assert plan(desired(spec("A")), known, NOW).warnings == (
@@ -515,7 +515,7 @@ class TestRemoved:
 
     @pytest.mark.parametrize(("content", "count"), [("A", 0), ("B", 1)])
     def test_uncommitted_changes_are_said_where_something_runs(self, content: str, count: int) -> None:
-        """What is submitted from a dirty checkout is not in the commit that is recorded."""
+        """Uncommitted changes are reported, since the recorded commit lacks them."""
         wanted = desired(spec(content), checkout=Checkout("c0ffee", uncommitted=True))
         made = plan(wanted, recorded(*ran("A")), NOW)
         assert (len(made.warnings), made.uncommitted) == (count, True)
@@ -531,12 +531,12 @@ class TestPlanValue:
     """The plan as a value."""
 
     def test_actions_are_sorted_by_name(self) -> None:
-        """Every output relies on this order."""
+        """Actions are sorted by name; all outputs rely on that."""
         made = plan(desired(spec("A", "b"), spec("A", "a"), spec("A", "c")), recorded(), NOW)
         assert [a.name for a in made.actions] == ["a", "b", "c"]
 
     def test_the_summary_counts_every_type(self) -> None:
-        """A type without actions is there with zero."""
+        """The summary lists all action types, with zero too."""
         made = plan(desired(spec("A"), spec("A", "b")), recorded(*ran("A")), NOW)
         assert made.summary() == {
             "submit": 1, "replace": 0, "adopt": 0, "cancel": 0, "skip": 0, "wait": 0, "hold": 0, "none": 1,
@@ -550,7 +550,7 @@ class TestPlanValue:
         made.check(Limits(maxSubmissions=2))
 
     def test_too_many_cancellations_are_refused(self) -> None:
-        """A typo that empties a folder does not stop everything."""
+        """maxCancellations protects against a change that removes many specs."""
         events = [event for n in "abc" for event in ran("A", name=n, end="running", deletion_policy="Cancel")]
         made = plan(desired(spec("A", "z")), recorded(*events), NOW)
         with pytest.raises(LimitExceeded, match="maxCancellations is 2, and this plan holds 3"):
@@ -558,7 +558,7 @@ class TestPlanValue:
         made.check(Limits(maxCancellations=3))
 
     def test_pending_and_held_actions(self) -> None:
-        """What does something, and what needs a person or an answer."""
+        """`pending` are the effective actions, `held` those that need an operator or an answer."""
         unknown = intended("A", name="b", seconds=-60)
         made = plan(desired(spec("A"), spec("A", "b"), spec("A", "c")), recorded(*ran("A", end="failed"), unknown), NOW)
         assert [a.name for a in made.pending] == ["c"]
@@ -573,7 +573,7 @@ class TestPlanValue:
         assert made.with_changes({}) == made
 
     def test_the_checkout_matters_for_changed_and_removed_names(self) -> None:
-        """Ancestry is asked only where it can hold something."""
+        """Git is asked about ancestry only for changed names."""
         known = recorded(*ran("A"), *ran("A", name="same"), *ran("A", name="gone"))
         wanted = desired(spec("B"), spec("A", "same"), spec("A", "new"))
         assert [record.name for record in changed_names(wanted, known)] == ["gone", "orders"]
@@ -586,7 +586,7 @@ class TestPlanValue:
 
 
 def test_the_time_of_the_plan_is_given() -> None:
-    """created_at is the time that was handed in."""
+    """created_at is the time passed in."""
     made = plan(desired(), recorded(), NOW)
     assert (made.created_at, made.ledger_position) == ("2026-11-22T02:00:00Z", 0)
     assert at(0).startswith("2026-11-22T02:00:00")

@@ -1,4 +1,4 @@
-"""Something bad never happens: the plan over every short history, spec, policy and look."""
+"""Invariants of the plan over every short history, spec, policy and look."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOOKS = ("not-looked", "absent", "found", "two", "error")
 
 
 def histories() -> Iterator[tuple[e.Event, ...]]:
-    """Every history of up to two generations, each with any content and any story, one or forty minutes old."""
+    """Yields every history of up to two generations, with any content and outcome, one or forty minutes old."""
     yield ()
     for content, story, age in product(CONTENTS, STORIES, (-60, -2400)):
         first = _told(content, 1, story, age)
@@ -57,7 +57,7 @@ def _told(content: str, generation: int, story: Sequence[str], age: int) -> tupl
 
 
 def wishes() -> Iterator[Desired]:
-    """Every wish: removed, or content × policy × suspension × checkout."""
+    """Yields every desired state: removed, or content × policy × suspension × checkout."""
     other = spec("A", "other")
     yield desired(other, selected=frozenset({"orders"}))
     yield desired()
@@ -69,7 +69,7 @@ def wishes() -> Iterator[Desired]:
 
 
 def looked(history: Sequence[e.Event], look: str) -> Recorded:
-    """The fold of a history, with what one look at its unresolved submissions gave."""
+    """Folds a history and adds the result of one look."""
     known = recorded(*history)
     for submission in list(known.unresolved()):
         found: dict[str, Any] = {"absent": [], "found": ["run-x"], "two": ["run-x", "run-y"]}
@@ -81,7 +81,7 @@ def looked(history: Sequence[e.Event], look: str) -> Recorded:
 
 
 def check(action: Action, wanted: Desired, known: Recorded) -> None:
-    """What must hold for every single action."""
+    """Checks what must hold for every action."""
     record = known.spec(action.name)
     wish = wanted.specs.get(action.name)
     match action.action:
@@ -123,7 +123,7 @@ def check(action: Action, wanted: Desired, known: Recorded) -> None:
 
 
 def test_every_short_history() -> None:
-    """Whatever happened and whatever is asked: the plan is total, and no action breaks a promise."""
+    """For every history and desired state the plan is total, and no action breaks an invariant."""
     count = 0
     asked = list(wishes())
     for history, look in product(histories(), LOOKS):

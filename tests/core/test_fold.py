@@ -1,4 +1,4 @@
-"""Events and their fold: what the ledger says adds up to one state."""
+"""Events, their JSON form, and the fold."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPENED = e.Opened(
     ids=lambda x: x.type,
 )
 def test_events_survive_their_json_form(event: e.Event) -> None:
-    """Decoding what was encoded gives the event back; what is not known is not written."""
+    """Decoding reverses encoding; fields that are `None` are not written."""
     form = encode(event)
     assert None not in form.values()
     again = decode({**form, "run_ids": tuple(form["run_ids"])} if "run_ids" in form else form)
@@ -40,25 +40,25 @@ def test_events_survive_their_json_form(event: e.Event) -> None:
 
 
 def test_an_unknown_type_is_a_newer_format() -> None:
-    """A ledger written by a newer reconciler is refused, not half read."""
+    """An unknown event type is refused: a newer reconciler wrote it."""
     with pytest.raises(LedgerFormatNewer, match="'paused'"):
         decode({"type": "paused", "at": at()})
 
 
 def test_a_missing_field_is_corruption() -> None:
-    """An event that lacks what it must have names it."""
+    """The error names a missing field."""
     with pytest.raises(LedgerCorrupt, match="lacks run_id"):
         decode({"type": "submitted", "at": at(), "name": "orders", "token": "t", "send": 1})
 
 
 def test_an_unknown_optional_field_is_passed_over() -> None:
-    """A minor addition of a newer version does not stop an older one."""
+    """Unknown optional fields are ignored."""
     event = outcome("absent", intended())
     assert decode({**encode(event), "mood": "good"}) == event
 
 
 def test_the_intent_of_a_spec_among_others() -> None:
-    """Found by the spec's name; a batch without one is corruption."""
+    """`intent_of` returns the intent of a spec; a batch without one is corrupt."""
     mine, other = intended(name="mine"), intended(name="other")
     assert e.intent_of([OPENED, other, mine], "mine") is mine
     with pytest.raises(LedgerCorrupt, match="no intent of gone"):
@@ -66,19 +66,19 @@ def test_the_intent_of_a_spec_among_others() -> None:
 
 
 def test_the_first_event_pins_the_ledger() -> None:
-    """Project, target, account and region."""
+    """The first event holds project, target, account and region."""
     assert recorded(OPENED).place == Place("analytics", "prod", "4", "r")
 
 
 def test_a_newer_format_is_refused() -> None:
-    """The pinned format says what the rest may hold."""
+    """A higher format in the first event is refused."""
     newer = e.Opened(at=at(), project="p", target="t", account="4", region="r", format=2, tool_version="9")
     with pytest.raises(LedgerFormatNewer, match="format 2, this version writes 1"):
         recorded(newer)
 
 
 def test_an_outcome_without_an_intent_is_corruption() -> None:
-    """Nothing can have come of what was never intended."""
+    """An outcome without an intent is corruption."""
     with pytest.raises(LedgerCorrupt, match="without an intent"):
         recorded(outcome("submitted", intended()))
 
@@ -112,14 +112,14 @@ def test_an_outcome_without_an_intent_is_corruption() -> None:
     ],
 )
 def test_a_submission_s_story(story: tuple[str, ...], phase: Phase, state: RunState | None) -> None:
-    """Once submitted, always submitted; a terminal state is the last word."""
+    """A submitted submission and a terminal state never change."""
     intent = intended()
     submission = recorded(intent, *(outcome(kind, intent) for kind in story)).by_token[intent.token]
     assert (submission.phase, submission.run_state) == (phase, state)
 
 
 def test_a_rejection_proves_absence_only_without_an_earlier_open_send() -> None:
-    """A second send that is refused says nothing about the first, which may have arrived."""
+    """A refused second send proves nothing about the first, which may have arrived."""
     first = intended()
     second = intended(send=2)
     submission = recorded(first, second, outcome("rejected", second, send=2)).by_token[first.token]
@@ -152,7 +152,7 @@ def test_an_observation_of_another_run_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("other", "conflict"), [("a", ()), ("b", ("a", "b"))])
 def test_the_first_record_of_a_run_stays(other: str, conflict: tuple[str, ...]) -> None:
-    """Two passes that find the same run agree; another run is not lost, since somebody must be told."""
+    """Two passes may adopt the same run; a second run is kept as a conflict."""
     intent = intended()
     known = recorded(intent, outcome("adopted", intent, run_id="a"), outcome("submitted", intent, run_id=other))
     assert known.by_token[intent.token].run_id == "a"
@@ -160,14 +160,14 @@ def test_the_first_record_of_a_run_stays(other: str, conflict: tuple[str, ...]) 
 
 
 def test_a_state_of_a_newer_version_is_refused() -> None:
-    """A word that this version does not know is no damage, and no guess."""
+    """An unknown run state means that a newer reconciler wrote it."""
     intent = intended()
     with pytest.raises(LedgerFormatNewer, match="'paused'"):
         recorded(intent, outcome("submitted", intent), outcome("paused", intent))
 
 
 def test_head_is_the_newest_event_about_the_spec() -> None:
-    """Unrelated progress does not move it."""
+    """Only events about the spec move its head."""
     known = recorded(*ran("A", name="one"), *ran("A", name="two"))
     assert (known.spec("one").head, known.spec("two").head, known.position) == (3, 6, 6)
 
@@ -192,13 +192,13 @@ def test_baseline_skips_what_never_ran() -> None:
 
 
 def test_an_empty_record() -> None:
-    """A name without events has no newest, no baseline, and generation one ahead."""
+    """A name without events has no newest submission, no baseline, and next generation 1."""
     record = recorded().spec("orders")
     assert (record, record.newest, record.baseline, record.next_generation) == (SpecRecord("orders"), None, None, 1)
 
 
 def test_live_and_unresolved_are_listed_by_name() -> None:
-    """What a pass asks AWS about."""
+    """`unresolved` and `live` are what a pass asks AWS about."""
     known = recorded(
         *ran("A", name="b", end="running"), *ran("A", name="a", end=None), intended(name="d"), intended(name="c")
     )
@@ -207,7 +207,7 @@ def test_live_and_unresolved_are_listed_by_name() -> None:
 
 
 def test_an_overlay_moves_nothing() -> None:
-    """Observations that are not written change states, and neither heads nor positions."""
+    """Unrecorded observations change states, but no heads or positions."""
     known = recorded(*ran("A", end=None))
     overlay(known, [outcome("succeeded", intended())])
     assert known.spec("orders").submissions[0].run_state is RunState.SUCCEEDED
@@ -215,7 +215,7 @@ def test_an_overlay_moves_nothing() -> None:
 
 
 def test_a_sighting_is_laid_over() -> None:
-    """What was found, what failed, by token."""
+    """A look adds runs and errors by token."""
     known = Recorded()
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(known)
     assert (known.runs_by_token, known.look_errors, known.observe_errors) == (
@@ -243,7 +243,7 @@ def test_once_submitted_always_submitted(story: list[str]) -> None:
 
 @given(st.lists(st.sampled_from(KINDS), max_size=8))
 def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
-    """How events were batched does not change what they add up to."""
+    """The fold does not depend on how events were batched."""
     intent = intended()
     events = [intent, *(outcome(kind, intent) for kind in story)]
     one = recorded(*events)
@@ -264,7 +264,7 @@ def test_a_submission_is_of_its_newest_intent() -> None:
 
 
 def test_what_a_person_abandoned_is_not_sent_again() -> None:
-    """It is no longer unresolved, counts as nothing that ran, and says who decided."""
+    """An abandoned submission is resolved, did not run, and names who decided."""
     intent = intended()
     decided = outcome("resolved", intent, decision="abandon", reason="seen in the console")
     state = recorded(intent, decided)
@@ -275,7 +275,7 @@ def test_what_a_person_abandoned_is_not_sent_again() -> None:
 
 
 def test_a_run_taken_by_hand_is_the_spec_s_current_submission() -> None:
-    """Nothing was sent, and it counts as what ran; a second one under the same token changes nothing."""
+    """An adopted run counts as a run without a send; a second event with the same token changes nothing."""
     state = recorded(taken(), taken(run_id="run-9"))
     (submission,) = state.spec("orders").submissions
     assert (submission.phase, submission.run_id, submission.live) == (Phase.SUBMITTED, "run-1", True)

@@ -1,4 +1,4 @@
-"""What of a lost ledger can be made again: the numbers that runs get."""
+"""The keys that runs of a lost ledger get."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def _numbers(*generations: int | None, floor: int = 1) -> list[tuple[int | None,
 
 
 def test_unknown_runs_fill_the_numbers_between():
-    """They keep their order; a known one has its own number."""
+    """Unknown runs keep their order; known ones have their own generation."""
     assert _numbers(None, None, 3, None) == [(1, 1), (2, 1), (3, 1), (4, 1)]
     assert _numbers(None, 1) == [(1, 1001), (1, 1)]
     assert _numbers(5, None, None) == [(5, 1), (6, 1), (7, 1)]
 
 
 def test_numbers_go_on_after_what_is_recorded():
-    """The ledger holds generations up to 3: what it lacks comes after."""
+    """Generations continue after the recorded ones."""
     assert _numbers(None, None, floor=4) == [(4, 1), (5, 1)]
 
 
 @given(st.lists(st.none() | st.integers(1, 8), max_size=8), st.integers(1, 4))
 def test_no_number_is_given_twice_to_unknown_runs(generations: list[int | None], floor: int):
-    """Whatever is known, unknown runs get numbers of their own, and known ones theirs."""
+    """Unknown runs get distinct keys, and known ones their own."""
     distinct = [g if g is None or g not in generations[:i] else None for i, g in enumerate(generations)]
     given_numbers = _numbers(*distinct, floor=floor)
 

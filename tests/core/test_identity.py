@@ -141,7 +141,7 @@ def test_every_part_of_an_identity_changes_the_token() -> None:
 
 @pytest.mark.parametrize(("generation", "slot"), [(None, None), (1, "2026-11-22T02:00:00Z")])
 def test_a_submission_has_a_generation_or_a_slot(generation: int | None, slot: str | None) -> None:
-    """Neither, or both, is no identity."""
+    """A key with neither or both is refused."""
     with pytest.raises(ValueError, match="generation or a slot"):
         SubmissionKey("n", generation, slot)
 
@@ -160,6 +160,6 @@ def test_times_are_utc_with_a_z() -> None:
 
 
 def test_a_time_without_zone_is_refused() -> None:
-    """Nobody has to guess which zone a time is in."""
+    """A time without a zone is refused."""
     with pytest.raises(ValueError, match="no time zone"):
         parse_time("2026-11-22T02:00:03")

@@ -1,4 +1,4 @@
-"""What people are told of after a pass."""
+"""The notifications of a pass."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, s
 
 
 def found(wanted: Any, known: Recorded) -> list[tuple[str, list[str]]]:
-    """Key, without the token, and kinds of each notice."""
+    """Returns key, without the token, and kinds of each notification."""
     return [(notice.key.partition(":")[0], sorted(notice.kinds)) for notice in told(wanted, known)]
 
 
 def told(wanted: Any, known: Recorded) -> tuple[Notification, ...]:
-    """The notices of a pass that found this."""
+    """Returns the notifications of a pass with this state."""
     return new_notifications(plan(wanted, known, NOW), known, NOW)
 
 
 def test_good_news_is_no_news() -> None:
-    """Running and succeeded runs, and what was just sent, are told to nobody."""
+    """Running, succeeded and just submitted runs cause no notification."""
     for known in (recorded(*ran("A")), recorded(*ran("A", end="running")), recorded(intended("A", seconds=0))):
         assert found(desired(spec("A")), known) == []
 
 
 def test_a_failed_run_that_holds_its_spec_is_told_once_as_both() -> None:
-    """One notice, for those who want failures and for those who want holds; not again under another name later."""
+    """A failed and held run causes one notification of both kinds, once."""
     intent = intended("A")
     known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(-60)))
     (notice,) = told(desired(spec("A")), known)
@@ -44,7 +44,7 @@ def test_a_failed_run_that_holds_its_spec_is_told_once_as_both() -> None:
 
 
 def test_a_failed_run_that_was_replaced_by_a_change_is_still_told() -> None:
-    """For a day; what failed before notifications were turned on is old."""
+    """Failures are reported for a day, so that turning notifications on does not report old ones."""
     intent = intended("A")
     for ended, expected in ((-60, [("failed", ["failed"])]), (-90_000, [])):
         known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(ended)))
@@ -52,7 +52,7 @@ def test_a_failed_run_that_was_replaced_by_a_change_is_still_told() -> None:
 
 
 def test_an_unknown_is_told_once_its_sender_is_done_with_it() -> None:
-    """Not while it may be under way: early notifications are noise."""
+    """A send that may be under way causes no notification."""
     under_way = intended("A", seconds=-10)
     assert found(desired(spec("A")), recorded(under_way)) == []
     assert found(desired(spec("A")), recorded(under_way, outcome("unclear", under_way))) == [("settling", ["unknown"])]

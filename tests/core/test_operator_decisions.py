@@ -1,4 +1,4 @@
-"""What a pass makes of decisions that a person took."""
+"""How a pass follows the decisions of operators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_what_was_decided_to_go_again_is_the_next_send_of_the_same_submission() 
 
 
 def test_what_was_abandoned_is_quiet_for_the_same_content() -> None:
-    """The decision stands: nothing runs, nobody is asked again, and the plan says how to change that."""
+    """An abandoned submission stays abandoned, and the message says how to run it again."""
     intent = intended("A")
     known = recorded(intent, outcome("resolved", intent, decision="abandon"))
     made = plan(desired(spec("A")), known, NOW)
@@ -26,7 +26,7 @@ def test_what_was_abandoned_is_quiet_for_the_same_content() -> None:
 
 
 def test_other_content_after_an_abandoned_generation_is_the_next_one() -> None:
-    """Its number is not given again; what ran before is what the new content is compared with."""
+    """Its generation is not used again; new content is compared with the last run."""
     intent = intended("B", 2)
     known = recorded(*ran("A", 1), intent, outcome("resolved", intent, decision="abandon"))
     (changed,) = plan(desired(spec("C")), known, NOW).actions

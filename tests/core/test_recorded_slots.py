@@ -1,4 +1,4 @@
-"""What the ledger says about schedules and slots, and its fold."""
+"""Events about schedules and slots, and their fold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ONE, TWO, THREE = "2026-11-22T00:30:00Z", "2026-11-22T01:00:00Z", "2026-11-22T01
 
 
 def missed(*slots: str, settled: str | None = None) -> e.Missed:
-    """These slots never run."""
+    """Returns an event that these slots never run."""
     return e.Missed(
         at=at(), name="orders", first=slots[0], last=slots[-1], count=len(slots), slots=slots, reason="deadline",
         settled=settled,
@@ -44,20 +44,20 @@ def test_a_spec_may_have_a_schedule_and_no_submission() -> None:
 
 
 def test_slots_are_missed_one_by_one() -> None:
-    """Those that are named, and no others between them."""
+    """Only the named slots are missed, not those between them."""
     record = recorded(scheduled(), missed(ONE, THREE)).spec("orders")
     assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, False, True]
 
 
 def test_slots_are_missed_as_a_range() -> None:
-    """Where there were too many to name, all of the range are."""
+    """Without names, all slots of the range are missed."""
     event = e.Missed(at=at(), name="orders", first=ONE, last=TWO, reason="deadline")
     record = recorded(scheduled(), event).spec("orders")
     assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, True, False]
 
 
 def test_what_is_dealt_with_and_did_not_run_was_missed() -> None:
-    """Past the settled slot nothing has to be kept: what has no submission there never runs."""
+    """Up to the handled slot no ranges are kept: slots without a submission never run."""
     intent = slot_intended(TWO)
     record = recorded(scheduled(), intent, outcome("submitted", intent), missed(ONE, settled=TWO)).spec("orders")
     assert record.missed == []
@@ -65,7 +65,7 @@ def test_what_is_dealt_with_and_did_not_run_was_missed() -> None:
 
 
 def test_slots_before_a_schedule_are_nobody_s() -> None:
-    """A schedule that begins anew has no earlier slots, missed or not."""
+    """A schedule that starts again has no earlier slots."""
     record = recorded(scheduled(), missed(ONE, settled=ONE), scheduled(seconds=-60)).spec("orders")
     assert not record.is_missed(ONE)
 

@@ -1,4 +1,4 @@
-"""Slots: when they are, which are due, and what is decided about them over every short history."""
+"""Slots: their times, which are due, and the decisions about them over every short history."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def said(wanted: Desired, known: Recorded, now: datetime = NOW) -> list[tuple[st
 
 
 class TestTime:
-    """When slots are."""
+    """The times of slots."""
 
     def test_the_next_and_the_newest(self) -> None:
-        """A slot belongs to the span that ends with it, never to the one that begins with it."""
+        """A slot belongs to the span that ends with it."""
         assert next_slot("0 * * * *", "UTC", NOW) == THREE
         assert newest_slot("0 * * * *", "UTC", NOW - timedelta(hours=1), NOW) == TWO
         assert newest_slot("0 * * * *", "UTC", NOW, NOW + timedelta(minutes=59)) is None
@@ -47,7 +47,7 @@ class TestTime:
 
     @pytest.mark.parametrize("schedule", ["* * * * *", "0 2 * * *", "0 2 29 2 *", "30 2 * * 1"])
     def test_the_newest_is_the_last_of_all(self, schedule: str) -> None:
-        """Looking from the near end finds what walking from the far end does."""
+        """`newest_slot` agrees with walking through all slots."""
         until = datetime(2028, 3, 1, tzinfo=UTC)
         after = until - timedelta(days=2)
         walked = slots_between(schedule, "Europe/Madrid", after + timedelta(seconds=1), until, 10_000)
@@ -62,7 +62,7 @@ class TestTime:
         assert newest_slot("30 2 * * *", "Europe/Madrid", second, second + timedelta(hours=1)) is None
 
     def test_a_schedule_that_is_never_due(self) -> None:
-        """The thirtieth of February does not come."""
+        """A schedule that never fires has no slots."""
         assert is_slot("0 * * * *", "UTC", TWO)
         assert not is_slot("0 * * * *", "UTC", "2026-11-22T02:00:01Z")
         assert not is_slot("0 2 * * *", "Europe/Madrid", TWO)
@@ -77,7 +77,7 @@ class TestDue:
     """Which slots are due."""
 
     def test_nothing_without_a_schedule_in_force(self) -> None:
-        """Not recorded, another one, or one that stands still."""
+        """Nothing is due without a schedule in force."""
         policy = Policy(**HOURLY)
         for event in (scheduled(schedule="5 * * * *"), scheduled(time_zone="Europe/Madrid"), scheduled(stopped="x")):
             assert due_slots(recorded(event).spec("orders"), policy, NOW).waiting == ()
@@ -94,10 +94,10 @@ class TestDue:
 
 
 class TestBeginsAndStops:
-    """When schedules begin and stop."""
+    """When schedules start and stop."""
 
     def begins(self, wanted: Desired, known: Recorded) -> list[tuple[str, str | None]]:
-        """The schedules that the plan begins or stops."""
+        """Returns the schedules that the plan starts or stops."""
         return [(begin.schedule, begin.stopped) for begin in plan(wanted, known, NOW).schedule_changes]
 
     def test_each_change(self) -> None:
@@ -114,14 +114,14 @@ class TestBeginsAndStops:
         assert self.begins(desired(hourly(suspend=True)), recorded()) == []
 
     def test_an_old_checkout_changes_no_schedule(self) -> None:
-        """What a newer commit scheduled is not undone."""
+        """An older checkout does not change the schedule."""
         intent = slot_intended(TWO, commit="new")
         known = recorded(scheduled(), intent, outcome("submitted", intent))
         old = Checkout("old", {"new": Ancestry.NEWER})
         assert self.begins(desired(spec(policy={"schedule": "5 * * * *"}), checkout=old), known) == []
 
     def test_it_is_written_down_once(self) -> None:
-        """What another pass wrote meanwhile stays; a schedule that stops keeps its beginning."""
+        """A change that another pass recorded is not repeated; a schedule that stops keeps its start."""
         known = recorded(scheduled())
         (begin,) = plan(desired(hourly(suspend=True)), known, NOW).schedule_changes
         event = event_of(begin, known.spec("orders"), NOW, "tests")
@@ -130,7 +130,7 @@ class TestBeginsAndStops:
         assert event_of(begin, recorded(scheduled(), event).spec("orders"), NOW, "tests") is None
 
     def test_a_schedule_for_a_one_off_runs_nothing_until_its_next_slot(self) -> None:
-        """And taking it away runs only what differs from the newest submission."""
+        """Removing the schedule runs the spec only if it differs from the newest submission."""
         known = recorded(*ran("A"))
         assert said(desired(hourly("B")), known) == [("none", "in-sync", None)]
         intent = slot_intended(ONE)
@@ -140,7 +140,7 @@ class TestBeginsAndStops:
 
 
 class TestLost:
-    """Runs that AWS does not know any more."""
+    """Runs that AWS does not find any more."""
 
     def live(self, *unseen: float) -> tuple[Recorded, str]:
         """A live run that AWS did not know at some times."""
@@ -153,7 +153,7 @@ class TestLost:
         [((), ["unseen"]), ((-60,), []), ((-1499,), []), ((-1500,), ["observed"]), ((-3000, -60), ["observed"])],
     )
     def test_two_looks_the_settling_time_apart(self, unseen: tuple[float, ...], expected: list[str]) -> None:
-        """The first is recorded, the next that is far enough from it says lost."""
+        """The first empty answer is recorded; one long enough after it means lost."""
         known, token = self.live(*unseen)
         found = lost_runs(known, [token], NOW, 1500)
         assert [event.type for event in found] == expected
@@ -194,7 +194,7 @@ def told(slot: str, story: Sequence[str]) -> Iterator[e.Event]:
 
 
 def check(action: Action, wanted: Desired, known: Recorded) -> None:
-    """What must hold for every single action."""
+    """Checks what must hold for every action."""
     record, wish = known.spec("orders"), wanted.specs["orders"]
     policy = wish.policy
     if action.action in {ActionType.SUBMIT, ActionType.REPLACE}:

@@ -1,4 +1,4 @@
-"""What a person is told of an unknown: since when, until when, and the commands that decide it."""
+"""The commands suggested for unknown submissions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str =
 
 
 def test_an_unknown_without_a_run_has_three_ways():
-    """The run that the person finds, sending it again, or giving it up; with the target, ready to be pasted."""
+    """The commands adopt, resubmit or abandon it, with the target, ready to be pasted."""
     assert _remedies(intended(seconds=-60)) == [
         SuggestedCommands(
             (
@@ -33,7 +33,7 @@ def test_an_unknown_without_a_run_has_three_ways():
 
 
 def test_a_conflict_names_its_runs():
-    """One of them is adopted, or none; sending it again is no way."""
+    """With several runs the commands adopt one or abandon all; sending again is not offered."""
     assert [remedy.commands for remedy in _remedies(intended(), found=("run-8", "run-9")) if remedy] == [
         (
             'reconciler adopt orders run-8 -t prod --reason "..."',
@@ -44,7 +44,7 @@ def test_a_conflict_names_its_runs():
 
 
 def test_a_submission_with_a_second_run_names_both():
-    """It has a run, and was found to have another: it can only be said which one counts."""
+    """With a second run the commands choose which one counts."""
     intent = intended()
     events = [intent, outcome("submitted", intent), outcome("adopted", intent, run_id="run-9")]
 
@@ -67,7 +67,7 @@ def test_of_several_unresolved_each_is_named():
 
 
 def test_a_bad_end_can_be_retried():
-    """Held after it failed, was cancelled by others, or was rejected: the command that has it run once more."""
+    """A held spec suggests the retry command."""
     rejected = intended()
     for events in (ran(end="failed"), ran(end="cancelled"), (rejected, outcome("rejected", rejected))):
         assert _remedies(*events) == [SuggestedCommands(('reconciler retry orders -t prod --reason "..."',))]
