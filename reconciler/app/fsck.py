@@ -81,14 +81,14 @@ class Inspection:
 
 def inspect(session: Session, since: str | None) -> Inspection:
     """Reads specs, ledger and AWS; writes nothing. Raises `SpecErrors`, `LedgerError`, `GuardError`, `ServiceError`."""
-    from reconciler.aws.observe import take_stock
+    from reconciler.aws.observe import take_inventory
 
     specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
     session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]
     session.aws.check()
-    inventory = take_stock(recorded, locations, session.place, session.aws.inventory, since)
+    inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)
     return Inspection(session, specs, recorded, inventory)
 
 

@@ -207,7 +207,7 @@ class _Place:
     live: set[str] = field(default_factory=set)
 
 
-def take_stock(
+def take_inventory(
     recorded: Recorded, specs: Iterable[Where], place: Place, inventories: Inventories, since: str | None
 ) -> AwsInventory:
     """Lists every application and queue of the recorded submissions and of `specs`.

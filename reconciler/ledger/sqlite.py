@@ -72,14 +72,7 @@ class SqliteStore:
 
     def append(self, position: int, batch: bytes) -> bytes:
         """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
-        with self._lock:
-            try:
-                with translate_file_errors(self._address, self._path):
-                    held = _insert(self._open_writer(position), position, batch)
-            except LedgerError:
-                self._close_writer()  # the state of the connection is unclear: the next try opens the file again
-                raise
-        return self._blob(position, held)
+        return self._blob(position, self._write(position, lambda writer: _insert(writer, position, batch)))
 
     def read(self, after: int) -> Iterator[Row]:
         """The batches after a position, in order. Creates nothing, and leaves nothing behind."""
@@ -96,13 +89,7 @@ class SqliteStore:
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
         """As `ports.Snapshots`; only for a ledger that holds something."""
-        with self._lock:
-            try:
-                with translate_file_errors(self._address, self._path):
-                    put_snapshot(self._open_writer(position + 1), position, content)
-            except LedgerError:
-                self._close_writer()
-                raise
+        self._write(position + 1, lambda writer: put_snapshot(writer, position, content))
 
     def close(self) -> None:
         """Closes the writing connection, if there is one; the next append opens it again."""
@@ -144,6 +131,15 @@ class SqliteStore:
         return value
 
     # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _write(self, position: int, call: Callable[[sqlite3.Connection], Result]) -> Result:
+        with self._lock:
+            try:
+                with translate_file_errors(self._address, self._path):
+                    return call(self._open_writer(position))
+            except LedgerError:
+                self._close_writer()  # the state of the connection is unclear: the next try opens the file again
+                raise
 
     def _open_writer(self, position: int) -> sqlite3.Connection:
         if self._writer is not None and self._writer_of == (os.getpid(), _file_id(self._path)):
