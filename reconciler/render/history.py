@@ -18,7 +18,7 @@ from reconciler.render.plan_json import change_json
 from reconciler.render.plan_text import change_block
 from reconciler.render.text import Style, columns, lines_text, plain, sentence, value_text
 
-Placed = tuple[int, e.Event]
+PositionedEvent = tuple[int, e.Event]
 """An event with its position in the ledger."""
 
 EVENT_COLOURS = {
@@ -27,7 +27,7 @@ EVENT_COLOURS = {
 }  # fmt: skip
 
 
-def history_text(events: Sequence[Placed], color: bool = False, width: int | None = None) -> str:
+def history_text(events: Sequence[PositionedEvent], color: bool = False, width: int | None = None) -> str:
     """All events of one spec, in the order given, one row each: time, type, submission or slots, and details. Without a
     line end. `width` as for `columns`."""
     style = Style(color)
@@ -86,12 +86,12 @@ def _without_secrets(text: str, intent: e.Beginning | None) -> str:
     return text if intent is None else without(text, secrets_of(intent.request))
 
 
-def history_json(events: Sequence[Placed]) -> JSON:
+def history_json(events: Sequence[PositionedEvent]) -> JSON:
     """``{"events": [{"position", "type", "at", …}]}``: the events as the ledger has them. Nothing is masked."""
     return {"events": [{"position": position, **encode(event)} for position, event in events]}
 
 
-def _submission(events: Sequence[Placed]) -> tuple[Submission, e.Beginning]:
+def _submission(events: Sequence[PositionedEvent]) -> tuple[Submission, e.Beginning]:
     """The submission that results from the events of one token, and its newest intent or manual adoption."""
     recorded = Recorded()
     for position, event in events:
@@ -100,7 +100,9 @@ def _submission(events: Sequence[Placed]) -> tuple[Submission, e.Beginning]:
     return recorded.by_token[intent.token], intent
 
 
-def why_json(events: Sequence[Placed], changes: Sequence[Change] = (), previous: Submission | None = None) -> JSON:
+def why_json(
+    events: Sequence[PositionedEvent], changes: Sequence[Change] = (), previous: Submission | None = None
+) -> JSON:
     """The explanation of one submission. `events` are those of its token, oldest first, with at least one intent.
 
     `changes` are the differences between its request and that of `previous`, the submission accepted before it. Nothing
@@ -151,7 +153,10 @@ def _previous(previous: Submission | None) -> JSON | None:
 
 
 def why_text(
-    events: Sequence[Placed], changes: Sequence[Change] = (), previous: Submission | None = None, color: bool = False
+    events: Sequence[PositionedEvent],
+    changes: Sequence[Change] = (),
+    previous: Submission | None = None,
+    color: bool = False,
 ) -> str:
     """The explanation of one submission as text; arguments as for `why_json`. Without a line end."""
     submission, intent = _submission(events)

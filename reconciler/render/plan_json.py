@@ -88,7 +88,7 @@ def _action_json(action: Action) -> JSON:
         "deletion_policy": content.deletion_policy,
         "streaming": content.streaming,
         "locate": dict(content.location),
-        **({"remedy": _suggested_json(action.suggested)} if action.suggested else {}),
+        **({"remedy": _suggested_json(action.suggested)} if action.suggested else {}),  # the key of release 0.1.0
         "next_slot": action.next_slot,
         "missed": [{**asdict(m), "slots": None if m.slots is None else list(m.slots)} for m in action.missed],
         **_scheduling(action),
@@ -131,7 +131,7 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
 
 def status_json(rows: Sequence[StatusRow]) -> JSON:
     """``{"specs": […]}``, one object for each row, in their order; ``remedy`` only if there is one."""
-    forms = [asdict(row) for row in rows]
+    forms = [{FILE_NAMES.get(key, key): value for key, value in asdict(row).items()} for row in rows]
     return {"specs": [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]}
 
 
@@ -148,7 +148,7 @@ CONTENT_KEYS = ("revision", "request", "deletion_policy", "streaming", "source")
 FILE_NAMES = {
     "schedule_changes": "schedules", "location": "locate", "suggested": "remedy", "handled_until": "settled_slots",
 }  # fmt: skip
-"""Names in a plan file that differ from those in memory."""
+"""Names in JSON that differ from those in memory."""
 
 FIELDS = tuple(field.name for field in fields(Action))
 

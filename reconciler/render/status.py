@@ -24,13 +24,14 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """The status of one spec; the fields are those of ``status --format json``.
+    """The status of one spec; the fields are those of ``status --format json``, where `suggested` is ``remedy``.
 
     `generation` to `digest`, `run_id` and the times are those of the submission that the plan's action is about, else
     of the newest; without any they are `None`, and `digest` is that of the spec. `state` is ``none``, ``intended``,
     ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or ``lost``. `in_sync`: neither a
-    pass nor an operator has anything to do. `reason` is the plan's reason, with its message after a colon. `remedy` is
-    what an operator can do about an unknown. `next_slot` is when the spec is due next, `None` without a schedule.
+    pass nor an operator has anything to do. `reason` is the plan's reason, with its message after a colon. `suggested`
+    are the commands by which an operator can resolve an unknown. `next_slot` is when the spec is due next, `None`
+    without a schedule.
     """
 
     name: str
@@ -46,7 +47,7 @@ class StatusRow:
     finished_at: str | None
     in_sync: bool
     reason: str
-    remedy: SuggestedCommands | None = None
+    suggested: SuggestedCommands | None = None
     next_slot: str | None = None
 
 
@@ -86,7 +87,7 @@ def _row(actions: Sequence[Action], last: Submission | None, now: datetime) -> S
         finished_at=last.finished_at if last else None,
         in_sync=all(each.action is ActionType.NONE for each in actions),
         reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, last)]),
-        remedy=action.suggested,
+        suggested=action.suggested,
         next_slot=action.next_slot,
     )
 
@@ -144,8 +145,8 @@ def status_text(rows: Sequence[StatusRow], now: datetime, color: bool = False, w
 def _suggestions(rows: Iterable[StatusRow]) -> Iterator[str]:
     """The suggested commands of each spec, for below the table."""
     for row in rows:
-        if row.remedy is not None:
-            first, *commands = suggested_lines(row.remedy)
+        if row.suggested is not None:
+            first, *commands = suggested_lines(row.suggested)
             yield from (f"{plain(row.name)}: {first}", *commands, "")
 
 

@@ -152,7 +152,7 @@ def reason_words(reason: Reason) -> str:
 
 
 def which_run(action: Action) -> str:
-    """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty where no run is meant."""
+    """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty if the action is not about a run."""
     return action.key.label if action.key else ""
 
 

@@ -1,5 +1,4 @@
-"""Ledgers that no reconciler wrote: whatever a batch holds, reading it, planning from it and telling it end in a
-sentence or in an answer, and in nothing else."""
+"""Forged ledgers: reading one, planning from it and showing it ends in output or in an error with one sentence."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ OPENED = e.Opened(
 
 
 def chained(batches: list[Any]) -> MemoryStore:
-    """A store that holds these batches, with a chain of hashes that is right."""
+    """A store of these batches, with a correct chain of hashes."""
     store = MemoryStore()
     before: str | None = None
     for position, form in enumerate(batches, 1):
@@ -81,12 +80,12 @@ LIKELY = {
 
 
 def likely(form: dict[str, Any]) -> dict[str, Any]:
-    """An event with plain values where a story has any word."""
+    """An event with likely values instead of random words."""
     return {key: LIKELY.get(key, value) if value is not None else None for key, value in form.items()}
 
 
 def mutated(draw: st.DrawFn, form: dict[str, Any]) -> dict[str, Any]:
-    """An event with one of its fields, or one of a field's, changed to anything."""
+    """An event with one of its fields, or a field of one, replaced by any value."""
     key = draw(st.sampled_from(sorted(form)))
     if isinstance(form[key], dict) and form[key] and draw(st.booleans()):
         inner = draw(st.sampled_from(sorted(form[key])))
@@ -98,7 +97,7 @@ def mutated(draw: st.DrawFn, form: dict[str, Any]) -> dict[str, Any]:
 
 @st.composite
 def forgeries(draw: st.DrawFn) -> list[Any]:
-    """A history, each event a batch, with a few events changed, doubled, taken out or put elsewhere."""
+    """A history, one event a batch, with a few events changed, repeated, removed or moved."""
     forms = [likely(encode(event)) for event in possible(draw(stories(8)))]
     for _ in range(draw(st.integers(1, 3))):
         if not forms:
@@ -116,23 +115,23 @@ def forgeries(draw: st.DrawFn) -> list[Any]:
 
 @settings(max_examples=35, deadline=None, derandomize=True)
 @given(forgeries())
-def test_a_forged_event_ends_in_a_sentence_or_an_answer(batches):
-    """Whatever an event holds: nothing but an error that was raised on purpose comes out."""
+def test_a_forged_event_gives_output_or_an_error(batches):
+    """Any event gives output, or an error that was raised on purpose."""
     assert printed(chained(batches))
 
 
 @settings(max_examples=35, deadline=None, derandomize=True)
 @given(st.lists(st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(batch())), ANYTHING)), max_size=3))
-def test_anything_for_a_batch_ends_in_a_sentence(batches):
-    """The same for what is no batch at all, with the chain of hashes right or not."""
+def test_any_json_as_a_batch_gives_output_or_an_error(batches):
+    """The same for JSON that is not a batch, with a correct chain of hashes and with a wrong one."""
     assert printed(chained([batch(encode(OPENED)), *batches]))
     assert printed(chained(batches))
 
 
 @settings(max_examples=35, deadline=None, derandomize=True)
 @given(st.binary(max_size=60), st.data())
-def test_damaged_bytes_end_in_a_sentence(noise, data):
-    """A good ledger with some bytes of one of its batches changed."""
+def test_damaged_bytes_give_output_or_an_error(noise, data):
+    """The same for a valid ledger with some bytes of a batch changed."""
     intent = encode(desired_intent())
     store = chained([batch(encode(OPENED)), batch(intent)])
     position = data.draw(st.integers(1, 2))
@@ -143,32 +142,32 @@ def test_damaged_bytes_end_in_a_sentence(noise, data):
 
 
 def desired_intent() -> e.Intended:
-    """An intent as a reconciler writes it."""
+    """A valid intent."""
     from tests.builders import intended
 
     return intended()
 
 
 def test_a_deep_request_is_damage():
-    """JSON that can be read and is nested deeper than anything that walks it goes is told at its position."""
+    """JSON nested deeper than the code can walk is reported with its position."""
     deep: Any = "x"
     for _ in range(400):
         deep = [deep]
     form = {**encode(desired_intent()), "request": {"parameters": deep}}
-    said = printed(chained([batch(encode(OPENED)), batch(form)]))
-    assert "position 2" in said
-    assert "invalid request" in said
+    message = printed(chained([batch(encode(OPENED)), batch(form)]))
+    assert "position 2" in message
+    assert "invalid request" in message
 
 
 def test_a_forged_ledger_is_a_ledger_error():
-    """A value of another type is damage, and the sentence names position, event and field."""
+    """A value of another type is damage, and the error names position, event and field."""
     form = {**encode(desired_intent()), "attempt": "1"}
     log = Log(chained([batch(encode(OPENED)), batch(form)]), PLACE, "0.1.0", StandingClock())
     try:
         log.refresh()
     except LedgerError as error:
-        said = str(error)
-    assert said == (
+        message = str(error)
+    assert message == (
         "position 2 of memory://: a 'intended' event of the ledger has an invalid attempt: "
         "input should be a valid integer"
     )
