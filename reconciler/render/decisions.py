@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionResult
 from reconciler.model.base import JSON
-from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, what_happens
+from reconciler.render.phrases import what_happens
+from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from reconciler import __version__
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.redact.escape import escape
 from reconciler.redact.text import mask_sentence
+from reconciler.render.phrases import next_slots, summary_line, symbol, what_happens
 from reconciler.render.plan_text import field_blocks
-from reconciler.render.text import count, inert, next_slots, summary_line, symbol, what_happens
+from reconciler.render.text import count, inert
 
 PLAIN = re.compile(r"[A-Za-z0-9 ,.;()'/:-]*")
 MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)

@@ -11,22 +11,16 @@ from reconciler.model.kind import MODULES, kind_named
 from reconciler.redact.request import masked, masked_change
 from reconciler.redact.text import mask_sentence
 from reconciler.render.diff import fields, path_text
-from reconciler.render.text import (
+from reconciler.render.phrases import (
     SYMBOL_COLOURS,
-    Style,
-    columns,
-    lines_text,
     next_slots,
-    place_line,
-    plain,
-    sentence,
     suggested_lines,
     summary_line,
     symbol,
     symbol_word,
-    value_text,
     what_happens,
 )
+from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
 WIDE_LIST = 80  # characters; a longer list has a line for each entry

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.model.base import JSON
-from reconciler.render.text import Style, columns, lines_text, plain, sentence, suggested_lines, which_run
+from reconciler.render.phrases import suggested_lines, which_run
+from reconciler.render.text import Style, columns, lines_text, plain, sentence
 
 COLOURS = {
     ActionOutcome.SUBMITTED: "green",

@@ -11,7 +11,8 @@ from reconciler.core.state import Recorded
 from reconciler.core.submission import Phase, Submission
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.core.times import parse_time
-from reconciler.render.text import Style, columns, lines_text, plain, sentence, suggested_lines
+from reconciler.render.phrases import suggested_lines
+from reconciler.render.text import Style, columns, lines_text, plain, sentence
 
 NO_RUN = "none"
 NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABANDONED})

@@ -1,17 +1,15 @@
-"""Colours, columns, signs and phrases that all text output shares."""
+"""Escapes, colours and aligns text for every kind of output."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any, assert_never
+from typing import Any
 
 from reconciler.core.identity import Place
-from reconciler.core.plan import Action, ActionType, Plan, Reason
-from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.redact.escape import escape, inert, lines_text
 from reconciler.redact.request import SENSITIVE_CHANGED
 from reconciler.redact.text import SENSITIVE, mask_sentence
@@ -116,110 +114,3 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def place_line(place: Place) -> str:
     """``Project analytics, target prod (account 444455556666, region eu-west-1)``."""
     return plain(f"Project {place.project}, target {place.target} (account {place.account}, region {place.region})")
-
-
-UNKNOWN_REASONS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.LOST, Reason.CONFLICT})
-UNKNOWN_SYMBOL = "?"
-SYMBOLS = {
-    ActionType.SUBMIT: "+",
-    ActionType.REPLACE: "±",
-    ActionType.ADOPT: "<=",
-    ActionType.CANCEL: "-",
-    ActionType.SKIP: "/",
-    ActionType.WAIT: "…",
-    ActionType.HOLD: "!",
-    ActionType.NONE: "=",
-}
-SYMBOL_COLOURS = {
-    "+": "green", "±": "yellow", "<=": "cyan", "-": "red", "/": "dim", "…": "dim", "!": "red", "=": "dim",
-    "?": "yellow", "~": "yellow",
-}  # fmt: skip
-
-
-def symbol(action: Action) -> str:
-    """The sign before an action; ``?`` if it is unknown whether, or as which run, a job ran."""
-    return UNKNOWN_SYMBOL if action.reason in UNKNOWN_REASONS and not action.effective else SYMBOLS[action.action]
-
-
-def symbol_word(sign: str) -> str:
-    """The meaning of a sign, for the legend."""
-    return "unknown" if sign == UNKNOWN_SYMBOL else next(str(kind) for kind, s in SYMBOLS.items() if s == sign)
-
-
-def reason_words(reason: Reason) -> str:
-    """``spec-changed`` → ``spec changed``."""
-    return str(reason).replace("-", " ")
-
-
-def which_run(action: Action) -> str:
-    """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty if the action is not about a run."""
-    return action.key.label if action.key else ""
-
-
-def what_happens(action: Action) -> str:
-    """``will be submitted: spec changed (generation 3)``."""
-    run = f"run {action.run_id}" if action.action in {ActionType.ADOPT, ActionType.CANCEL} else ""
-    about = ", ".join(part for part in (run, which_run(action)) if part)
-    return f"{_verb(action)}: {reason_words(action.reason)}" + (f" ({about})" if about else "")
-
-
-def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
-    match action.action:
-        case ActionType.SUBMIT:
-            return "will be submitted" if action.send == 1 else "will be sent again"
-        case ActionType.REPLACE:
-            return f"will replace run {action.replaces}" if action.replaces else "will replace its run"
-        case ActionType.ADOPT:
-            return "will be adopted"
-        case ActionType.CANCEL:
-            return "will be cancelled"
-        case ActionType.SKIP:
-            return "will be skipped"
-        case ActionType.WAIT:
-            return "is waiting"
-        case ActionType.HOLD:
-            return "is on hold"
-        case ActionType.NONE:
-            return "needs no action"
-        case _ as never:
-            assert_never(never)
-
-
-def suggested_lines(suggested: SuggestedCommands) -> Iterator[str]:
-    """What an operator can do: since when the outcome is unknown, then one command a line, ready to be pasted."""
-    unknown = f"Unknown since {suggested.since}, settles at {suggested.settles_at}. " if suggested.since else ""
-    yield plain(f"{unknown}To resolve it, run{' one of' if len(suggested.commands) > 1 else ''}:")
-    yield from (f"  {plain(command)}" for command in suggested.commands)
-
-
-COUNTED = {
-    ActionType.SUBMIT: "to submit",
-    ActionType.REPLACE: "to replace",
-    ActionType.ADOPT: "to adopt",
-    ActionType.CANCEL: "to cancel",
-    ActionType.SKIP: "to skip",
-    ActionType.WAIT: "waiting",
-    ActionType.HOLD: "held",
-}
-
-
-def summary_line(plan: Plan) -> str:
-    """``Plan: 2 to submit, 1 to cancel, 57 in sync.``, or ``No changes. 57 in sync.`` if nothing would be done."""
-    counts = plan.summary()
-    retired = sum(action.reason is Reason.RETIRED for action in plan.actions)
-    parts = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind]]
-    parts.append(f"{counts[ActionType.NONE] - retired} in sync")
-    if retired:
-        parts.append(f"{retired} retired")
-    stopping = sum(change.stopped is not None for change in plan.schedule_changes)
-    for verb, number in (("start", len(plan.schedule_changes) - stopping), ("stop", stopping)):
-        if number:
-            parts.append(f"{count(number, 'schedule')} to {verb}")
-    return ("Plan: " if plan.pending or plan.schedule_changes else "No changes. ") + ", ".join(parts) + "."
-
-
-def next_slots(plan: Plan) -> dict[str, str]:
-    """When each spec with a schedule is due next, by name, with a note if its schedule starts with the next apply."""
-    starting = {change.name for change in plan.schedule_changes if change.stopped is None}
-    note = ", after an apply has started its schedule"
-    return {a.name: a.next_slot + (note if a.name in starting else "") for a in plan.actions if a.next_slot is not None}
