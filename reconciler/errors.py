@@ -9,7 +9,7 @@
     │   ├── LimitExceeded          maxSubmissions, maxCancellations
     │   └── LocalLedgerInCI        a SQLite ledger on a runner that forgets it
     ├── PlanFileError              a plan file that cannot be read, or is of another project
-    │   └── StalePlan              a plan file whose specs have moved since
+    │   └── StalePlan              a plan file whose specs changed since
     ├── LedgerError
     │   ├── LedgerMissing          a command that needs a ledger found none
     │   ├── LedgerCorrupt          what is stored is not a log
@@ -134,14 +134,13 @@ class PlanFileError(ReconcilerError):
 
 
 class StalePlan(PlanFileError):
-    """Specs of the plan that have moved since it was made: name, the ledger head it saw, the head now."""
+    """Specs changed since the plan was created: name, the ledger head in the plan, the head now."""
 
-    def __init__(self, moved: Sequence[tuple[str, int, int]]) -> None:
-        self.moved = tuple(moved)
-        lines = [f"  {name}: planned at ledger head {seen}, now {now}" for name, seen, now in self.moved]
-        super().__init__(
-            "the plan is stale, nothing was sent. Moved since it was made:\n" + "\n".join(lines) + "\nPlan again."
-        )
+    def __init__(self, changed: Sequence[tuple[str, int, int]]) -> None:
+        self.changed = tuple(changed)
+        lines = [f"  {name}: planned at ledger head {head}, now {now}" for name, head, now in self.changed]
+        message = "the plan is stale; nothing was sent. Changed since the plan was created:"
+        super().__init__("\n".join([message, *lines, "Plan again."]))
 
 
 class LedgerError(ReconcilerError):

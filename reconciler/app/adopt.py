@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.app.decisions import (
@@ -17,24 +16,17 @@ from reconciler.app.decisions import (
     unresolved_facts,
 )
 from reconciler.app.resolve import unsettled
-from reconciler.core.desired import Desired
-from reconciler.core.events import BY_HAND, Adopted, ManuallyAdopted
+from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.events import BY_HAND, Adopted, Event, ManuallyAdopted
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Reason
-from reconciler.core.ports import RunReport
+from reconciler.core.ports import Precondition, RunFacts, RunReport
+from reconciler.core.state import Recorded
+from reconciler.core.submission import Submission
 from reconciler.core.submits import SpecContext, submit
 from reconciler.core.times import is_slot, parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from reconciler.core.desired import DesiredSpec
-    from reconciler.core.events import Event
-    from reconciler.core.ports import Precondition, RunFacts
-    from reconciler.core.state import Recorded
-    from reconciler.core.submission import Submission
 
 CHILD_MARKS = (":", "#")
 """The characters between a Batch job's id and the index of its child or node."""
@@ -121,7 +113,7 @@ def _is_current(view: SpecView, run_id: str) -> bool:
 def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> DescribedRun:
     """Asks AWS for the run, at the location of its submission, or else of the spec."""
     recorded = next((s for s in view.recorded.by_token.values() if s.run_id == run_id), None)
-    at: Submission | DesiredSpec = waiting or recorded or _spec(view)
+    at: Submission | DesiredSpec = waiting or recorded or view.required_spec()
     kind = view.spec.kind if view.spec is not None and waiting is None else at.kind
     if kind != at.kind:
         raise ReconcilerError(f"run {run_id} is a {at.kind}, but {view.name} is a {kind}")
@@ -134,12 +126,6 @@ def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> Descri
     if not isinstance(facts.report, RunReport):
         raise ReconcilerError(f"run {run_id}: {facts.report}")
     return DescribedRun(facts, facts.report, location)
-
-
-def _spec(view: SpecView) -> DesiredSpec:
-    if view.spec is None:
-        raise ReconcilerError(f"{view.name} is no longer in the project, so it cannot adopt a run")
-    return view.spec
 
 
 def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
@@ -222,7 +208,7 @@ def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, f
 
 def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision:
     """Records the run as a new submission of what the spec asks for now."""
-    spec, record, plan = _spec(view), view.record, view.plan
+    spec, record, plan = view.required_spec(), view.record, view.plan
     for action in plan.actions:
         if action.action is ActionType.HOLD and action.reason is Reason.STALE_CHECKOUT:
             raise ReconcilerError(f"{view.name}: {action.message}")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from reconciler.app.decisions import Decision, EventBatch, SpecView
 from reconciler.core.desired import sentence
 from reconciler.core.events import CancelAsked
 from reconciler.core.plan import ActionType, Reason
+from reconciler.core.submission import Submission
 from reconciler.core.submits import of_submission
 from reconciler.errors import ReconcilerError
 from reconciler.model.spec import suspension
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.core.submission import Submission
 
 
 def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> Decision:

@@ -30,43 +30,6 @@ QUEUED_PART = 0.25
 """The share of a run's time that it waits to start, so that even a short run passes through every state."""
 
 
-def state_file(root: Path, target: str) -> Path:
-    """Returns the file in which the emulator of a target keeps accepted runs between commands."""
-    return root / STATE_FOLDER / f"emulator-{target}.sqlite"
-
-
-def started(root: Path, place: Place, target: Target, run_names: Mapping[str, str]) -> Emulator:
-    """Starts the target's emulator on a free loopback port. The caller stops it. `run_names`: see `settings`."""
-    from reconciler.emulator import Emulator
-
-    state = state_file(root, place.target)
-    state.parent.mkdir(parents=True, exist_ok=True)
-    emulator = Emulator(state, settings(place, target, run_names))
-    emulator.start()
-    return emulator
-
-
-def settings(place: Place, target: Target, run_names: Mapping[str, str]) -> Settings:
-    """Returns the emulator's settings from ``emulator:`` in the project file.
-
-    The file gives outcomes by spec name and the emulator looks runs up by run name: `run_names` maps one to the other.
-    """
-    from reconciler.emulator import Settings
-
-    given = target.emulator_settings
-    return Settings(
-        account=place.account,
-        region=place.region,
-        start_seconds=given.runSeconds * QUEUED_PART,
-        run_seconds=given.runSeconds * (1 - QUEUED_PART),
-        stop_seconds=given.runSeconds * QUEUED_PART,
-        outcomes={
-            run_names.get(spec, spec): "failed" if outcome == "Failed" else "succeeded"
-            for spec, outcome in given.outcomes.items()
-        },
-    )
-
-
 FRESH_SECONDS = 60.0
 """How long an answer of AWS about account and time stays valid for the next send (R9 of docs/protocol.md)."""
 
@@ -86,7 +49,7 @@ class AwsConnections:
         self._services: dict[str, Service] = {}
         self._aws: Aws | None = None
         self._emulator: Emulator | None = None
-        self._heard = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
+        self._last_answer = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
 
     def name_runs(self, run_names: Mapping[str, str]) -> None:
         """Sets the run name of each spec, since the emulator's settings are by spec."""
@@ -110,7 +73,7 @@ class AwsConnections:
         return Buckets(rates(self._target), self._clock)
 
     def inventory(self, kind: str) -> Inventory | None:
-        """The inventory of a kind, `None` if its service offers none. Raises as `service` does."""
+        """Returns the inventory of a kind, `None` if its service offers none. Raises as `service` does."""
         from reconciler.core.ports import Inventory
 
         service = self.service(kind)
@@ -142,8 +105,7 @@ class AwsConnections:
 
     def _connected(self) -> Aws:
         if self._aws is None:
-            aws = self._embedded() if self._target.is_emulator else self._real()
-            self._aws = aws
+            self._aws = self._embedded() if self._target.is_emulator else self._real()
         return self._aws
 
     def _real(self) -> Aws:
@@ -160,25 +122,48 @@ class AwsConnections:
     def _identify(self, aws: Aws) -> None:
         """Asks AWS for the account; its reply carries the time. Raises `AccountMismatch`, `ServiceError`."""
         guard.check_account(self._place.target, self._place.account, aws.account())
-        self._heard = (self._clock.now(), self._clock.boot())
+        self._last_answer = (self._clock.now(), self._clock.boot())
 
     def _is_old(self) -> bool:
-        """Whether the last answer is old by either clock: a service runs for months, and wall clocks are set."""
-        wall, boot = self._heard
+        """Whether the last answer is old by either clock, because a service runs for months and wall clocks are set."""
+        wall, boot = self._last_answer
         return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
 
     def _embedded(self) -> Aws:
+        """Connects to the target's emulator, which is started on a free loopback port."""
         from reconciler.aws.clients import Aws
+        from reconciler.emulator import Emulator
 
-        self._emulator = started(self._root, self._place, self._target, self._run_names)
-        logger.info("emulator at %s", self._emulator.url)
+        state = self._root / STATE_FOLDER / f"emulator-{self._place.target}.sqlite"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        emulator = Emulator(state, self._emulator_settings())
+        emulator.start()
+        self._emulator = emulator
+        logger.info("emulator at %s", emulator.url)
         return Aws(
             region=self._place.region,
-            endpoint_url=self._emulator.url,
+            endpoint_url=emulator.url,
             credentials=CREDENTIALS,
             clock=self._clock,
             quota=self.quota,
             on_call=self.on_call,
+        )
+
+    def _emulator_settings(self) -> Settings:
+        """Returns the settings in the project file. It gives outcomes by spec; the emulator needs them by run name."""
+        from reconciler.emulator import Settings
+
+        given = self._target.emulator_settings
+        return Settings(
+            account=self._place.account,
+            region=self._place.region,
+            start_seconds=given.runSeconds * QUEUED_PART,
+            run_seconds=given.runSeconds * (1 - QUEUED_PART),
+            stop_seconds=given.runSeconds * QUEUED_PART,
+            outcomes={
+                self._run_names.get(spec, spec): "failed" if outcome == "Failed" else "succeeded"
+                for spec, outcome in given.outcomes.items()
+            },
         )
 
 

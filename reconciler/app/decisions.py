@@ -9,24 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
-from typing import TYPE_CHECKING
 
 from reconciler.app.reconcile import PassInputs, make_plan, prepare, read
+from reconciler.app.session import Session
 from reconciler.core import events as e
 from reconciler.core.absence import settles_at
-from reconciler.core.plan import ActionOutcome, ActionResult
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, Plan
 from reconciler.core.ports import Moved, Precondition, RunRef, RunReport
+from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.submission import Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import ReconcilerError
 from reconciler.render.decisions import DecisionSummary
 from reconciler.specs.git import actor
-
-if TYPE_CHECKING:
-    from reconciler.app.session import Session
-    from reconciler.core.desired import DesiredSpec
-    from reconciler.core.plan import Action, Plan
-    from reconciler.core.state import Recorded, SpecRecord
-    from reconciler.core.submission import Submission
 
 RECORDED = ActionResult(ActionOutcome.RECORDED)
 
@@ -113,6 +109,12 @@ class SpecView:
     def spec(self) -> DesiredSpec | None:
         """What git asks for, `None` if the spec is only recorded."""
         return self.inputs.specs.get(self.name)
+
+    def required_spec(self) -> DesiredSpec:
+        """Returns what git asks for. Raises `ReconcilerError` if the spec is not in git."""
+        if self.spec is None:
+            raise ReconcilerError(f"{self.name} is no longer in the project")
+        return self.spec
 
     def expected(self, submission: Submission | None = None) -> ExpectedState:
         """Returns the state now, as what a decision about the spec or one submission rests on."""
@@ -202,7 +204,7 @@ def all_of(*preconditions: Precondition) -> Precondition:
 
 
 def observed(name: str, token: str, run_id: str, report: RunReport, at: str) -> e.Observed:
-    """Returns the event that records the state of an adopted run. Passes record its usage, when it has ended."""
+    """Returns the event that records the state of an adopted run, without its usage."""
     return replace(report, usage=None).event(name, RunRef(token, run_id, {}), at)
 
 

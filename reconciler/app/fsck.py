@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from reconciler import __version__
+from reconciler.app.decisions import EventBatch, ExpectedState, Operator, append, observed, operator_of
 from reconciler.app.reconcile import run_names
-from reconciler.core.events import Adopted, ManuallyAdopted
+from reconciler.app.session import Session
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.events import Adopted, Event, ManuallyAdopted
+from reconciler.core.findings import Finding
 from reconciler.core.fsck import (
     UNKNOWN_DIGEST,
     AwsInventory,
+    ListedRun,
     RebuiltSubmission,
     findings,
     numbered,
@@ -20,20 +24,12 @@ from reconciler.core.fsck import (
 )
 from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
+from reconciler.core.state import Recorded
 from reconciler.core.submission import RunState
 from reconciler.core.times import parse_time, slots_between
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import read_checkout
 from reconciler.specs.load import load
-
-if TYPE_CHECKING:
-    from reconciler.app.decisions import Operator
-    from reconciler.app.session import Session
-    from reconciler.core.desired import DesiredSpec
-    from reconciler.core.events import Event
-    from reconciler.core.findings import Finding
-    from reconciler.core.fsck import ListedRun
-    from reconciler.core.state import Recorded
 
 GENERATIONS = 500
 """How many generations of a spec's content are tried, to find the one with a token."""
@@ -119,15 +115,13 @@ def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[Submis
 
 def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason: str | None) -> None:
     """Records runs again, each spec completely or not at all. Raises `ReconcilerError` if a spec changed since."""
-    from reconciler.app.decisions import EventBatch, ExpectedState, append, operator_of
-
     session = inspection.session
     operator, commit = operator_of(session, reason), read_checkout(session.root, ()).commit
     for name in dict.fromkeys(each.run.name for each in rebuilt):
-        ofspec = [each for each in rebuilt if each.run.name == name]
+        of_spec = [each for each in rebuilt if each.run.name == name]
 
-        def events(at: str, ofspec: Sequence[RebuiltSubmission] = ofspec) -> list[Event]:
-            return [event for each in ofspec for event in _events(inspection, each, operator, commit, at)]
+        def events(at: str, of_spec: Sequence[RebuiltSubmission] = of_spec) -> list[Event]:
+            return [event for each in of_spec for event in _events(inspection, each, operator, commit, at)]
 
         expected = ExpectedState(name, inspection.recorded.spec(name).head)
         result = append(session, EventBatch(events, expected.objection))
@@ -139,8 +133,6 @@ def _events(
     inspection: Inspection, rebuilt: RebuiltSubmission, operator: Operator, commit: str | None, at: str
 ) -> Iterator[Event]:
     """Yields the events that record a run again. Its content is the spec's, if its token proves that."""
-    from reconciler.app.decisions import observed
-
     run, spec = rebuilt.run, inspection.specs.get(rebuilt.run.name)
     token, proven = run.token or "", spec is not None and rebuilt.known
     content = spec.content if spec else Content()

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from reconciler.core.events import Event, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.identity import TOKEN_PREFIX
+from reconciler.core.plan import Change
+from reconciler.core.state import Recorded
+from reconciler.core.submission import Submission
 from reconciler.errors import ReconcilerError
+from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
-
-if TYPE_CHECKING:
-    from reconciler.core.plan import Change
-    from reconciler.core.state import Recorded
-    from reconciler.core.submission import Submission
-    from reconciler.ledger.log import Log
 
 SHORTEST_PREFIX = 6
 """How many characters of a token are enough to find it, if they are unique."""

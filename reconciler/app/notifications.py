@@ -1,11 +1,10 @@
-"""Notifications: what a pass led to, posted to webhooks, each at most once."""
+"""Posts notifications about the specs of a pass to webhooks, each at most once."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,20 +12,18 @@ import urllib3
 from urllib3.util import Retry, Timeout
 
 from reconciler import __version__
+from reconciler.app.session import Session
 from reconciler.core.events import Notified
 from reconciler.core.identity import Place
 from reconciler.core.notifications import Notification, after_results, new_notifications
+from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.ports import Moved
+from reconciler.core.state import Recorded
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
 from reconciler.model.base import JSON
+from reconciler.model.project import Webhook
 from reconciler.render.text import plain, sentence
-
-if TYPE_CHECKING:
-    from reconciler.app.session import Session
-    from reconciler.core.plan import ActionResult, Plan
-    from reconciler.core.state import Recorded
-    from reconciler.model.project import Webhook
 
 TIMEOUT = Timeout(connect=3, read=5)
 RETRIES = 3
@@ -95,17 +92,15 @@ def notification_text(notification: Notification, place: Place) -> str:
     ]
     details = ", ".join(part for part in more if part)
     message = f": {sentence(notification.message)}" if notification.message else ""
-    place_and_name = f"{place.project}/{place.target}: {notification.name}"
-    return f"{plain(place_and_name)}: {plain(notification.reason)}{message}" + (
-        f" ({plain(details)})" if details else ""
-    )
+    prefix = plain(f"{place.project}/{place.target}: {notification.name}")
+    return f"{prefix}: {plain(notification.reason)}{message}" + (f" ({plain(details)})" if details else "")
 
 
 log = logging.getLogger(__name__)
 
 
 def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
-    """Posts what a pass led to to the target's webhooks.
+    """Posts the failures, holds and losses of a pass to the target's webhooks.
 
     Each notification is posted at most once, whichever pass makes it: the ledger records it first. A webhook that
     cannot be reached is logged and stops nothing.
@@ -126,14 +121,13 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
 def _record(session: Session, notification: Notification, at: str) -> bool:
     """Records a notification; returns whether this process recorded it, and so posts it."""
 
-    def valid(recorded: Recorded) -> str | None:
-        return "posted already" if notification.key in recorded.spec(notification.name).notified else None
+    def not_recorded(recorded: Recorded) -> str | None:
+        return "it was posted before" if notification.key in recorded.spec(notification.name).notified else None
 
     kinds = tuple(sorted(str(kind) for kind in notification.kinds))
+    event = Notified(at=at, name=notification.name, key=notification.key, kinds=kinds)
     try:
-        appended = session.ledger.append(
-            [Notified(at=at, name=notification.name, key=notification.key, kinds=kinds)], valid
-        )
+        appended = session.ledger.append([event], not_recorded)
     except LedgerError as error:
         log.warning("no notification of %s (%s): %s", notification.name, notification.reason, error)
         return False

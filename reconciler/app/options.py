@@ -72,17 +72,17 @@ def selected_names(
     """
     if not options.only and not options.labels:
         return None
-    known = specs.keys() | set(recorded)
+    names = specs.keys() | set(recorded)
     for name in options.only:
-        if name not in known:
-            raise UsageError(f"unknown spec {name!r} in this target.{_where(name, known, elsewhere)}")
-    chosen = frozenset(options.only) if options.only else frozenset(known)
+        if name not in names:
+            raise UsageError(f"unknown spec {name!r} in this target.{_elsewhere(name, names, elsewhere)}")
+    selected = frozenset(options.only or names)
     if options.labels:
-        terms = [term for text in options.labels for term in _terms(text)]
-        chosen &= {name for name, spec in specs.items() if all(_has(spec.labels, *term) for term in terms)}
-        if not chosen:
+        terms = {term for text in options.labels for term in _terms(text)}
+        selected &= {name for name, spec in specs.items() if terms <= spec.labels.items()}
+        if not selected:
             raise UsageError(f"no spec of this target has the label {', '.join(options.labels)}.{_labels(specs)}")
-    return chosen
+    return selected
 
 
 def _terms(text: str) -> list[tuple[str, str]]:
@@ -96,10 +96,6 @@ def _terms(text: str) -> list[tuple[str, str]]:
     return terms
 
 
-def _has(labels: Mapping[str, str], key: str, value: str) -> bool:
-    return labels.get(key) == value
-
-
 def _labels(specs: Mapping[str, DesiredSpec]) -> str:
     pairs = sorted({f"{key}={value}" for spec in specs.values() for key, value in spec.labels.items()})
     if not pairs:
@@ -107,10 +103,10 @@ def _labels(specs: Mapping[str, DesiredSpec]) -> str:
     return f" Labels in use: {', '.join(pairs[:10])}{' …' if len(pairs) > 10 else ''}"
 
 
-def _where(name: str, known: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
+def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
     """Suggests the same spec in another target, or a similar name."""
-    others = sorted(target for target, names in elsewhere.items() if name in names)
-    return f" It exists in: {', '.join(others)}" if others else _hint(name, known)
+    targets = sorted(target for target, others in elsewhere.items() if name in others)
+    return f" It exists in: {', '.join(targets)}" if targets else _hint(name, names)
 
 
 def _hint(name: str, names: Iterable[str]) -> str:

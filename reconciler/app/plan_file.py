@@ -7,28 +7,21 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from reconciler.app.session import Session
 from reconciler.core.desired import sentence
-from reconciler.core.identity import canonical, client_token, digest
-from reconciler.core.plan import ActionType
+from reconciler.core.identity import Place, canonical, client_token, digest
+from reconciler.core.plan import Action, ActionType, Plan
+from reconciler.core.state import Recorded
 from reconciler.errors import PlanFileError, StalePlan
-from reconciler.model.base import nests_deeper
+from reconciler.model.base import JSON, nests_deeper
 from reconciler.model.kind import MODULES, kind_named
-from reconciler.model.spec import suspension
+from reconciler.model.spec import Suspension, suspension
 from reconciler.model.template import render_slot
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from reconciler.app.session import Session
-    from reconciler.core.identity import Place
-    from reconciler.core.plan import Action, Plan
-    from reconciler.core.state import Recorded
-    from reconciler.model.base import JSON
-    from reconciler.model.spec import Suspension
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 MOST_BYTES = 256 * 1024 * 1024  # tens of thousands of specs that all change
@@ -66,26 +59,21 @@ def read(file: Path) -> Plan:
     """Reads a plan file. Raises `PlanFileError` if it cannot be read, or is not a plan of a known version."""
     from reconciler.render.plan_json import plan_from_json
 
-    form, seal = _parse(file)
-    if isinstance(form, dict) and SEAL in form and form.pop(SEAL) != seal:
-        raise PlanFileError(f"the plan file {file} was changed after it was created. {AGAIN}")
-    return plan_from_json(form)
-
-
-def _parse(file: Path) -> tuple[Any, str]:
-    """Returns the JSON value of the file, and the seal that belongs to it."""
     try:
-        form = json.loads(_content(file))
+        form: Any = json.loads(_content(file))
         if nests_deeper(form, DEEPEST):
             raise PlanFileError(f"the plan file {file} is not a plan: it is nested deeper than {DEEPEST} levels")
-        rest = {key: value for key, value in form.items() if key != SEAL} if isinstance(form, dict) else form
-        return form, _seal(rest)
+        content = {key: part for key, part in form.items() if key != SEAL} if isinstance(form, dict) else form
+        seal = _seal(content)
     except OSError as error:
         raise PlanFileError(f"the plan file {file} cannot be read: {error.strerror}") from error
     except UnicodeEncodeError as error:
         raise PlanFileError(f"the plan file {file} is not a plan: it contains half of a surrogate pair") from error
     except (ValueError, RecursionError) as error:
         raise PlanFileError(f"the plan file {file} is not JSON: {error}") from error
+    if isinstance(form, dict) and form.get(SEAL, seal) != seal:
+        raise PlanFileError(f"the plan file {file} was changed after it was created. {AGAIN}")
+    return plan_from_json(content)
 
 
 def _content(file: Path) -> bytes:
@@ -112,6 +100,9 @@ def check(session: Session, plan: Plan) -> Recorded:
     _check_suspension(plan, suspension(session.project.spec.suspend), session.now())
     recorded = session.ledger.refresh()
     _check_heads(plan, recorded)
+    for action in plan.pending:
+        if objection := _objection(action, recorded):
+            raise PlanFileError(f"{CHANGED}: {objection}. {AGAIN}")
     _check_previous_runs(session, plan, recorded)
     return recorded
 
@@ -123,10 +114,17 @@ def check_file(plan: Plan, place: Place) -> None:
     whatever the edit.
     """
     if plan.place != place:
-        raise PlanFileError(f"the plan is for {_text(plan.place)}, and this is {_text(place)}: nothing was sent")
+        raise PlanFileError(f"the plan is for {plan.place}, but this is {place}. Nothing was sent")
     for action in plan.actions:
-        for part in _contradictions(action, place):
+        if action.action in SENDS and (part := next(_contradictions(action, place), None)):
             raise PlanFileError(f"{CHANGED}: the {part} of {action.name} does not match its content. {AGAIN}")
+
+
+def _check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) -> None:
+    """Raises `PlanFileError` if the project is suspended now, and the plan would submit or cancel."""
+    stopped = [action.name for action in plan.actions if action.action in {*SENDS, ActionType.CANCEL}]
+    if suspended is not None and stopped:
+        raise PlanFileError(f"{sentence('the project', suspended, now)}: nothing was sent for {', '.join(stopped)}")
 
 
 def _check_heads(plan: Plan, recorded: Recorded) -> None:
@@ -135,17 +133,22 @@ def _check_heads(plan: Plan, recorded: Recorded) -> None:
     Progress of other specs does not matter.
     """
     heads = {action.name: action.ledger_head for action in plan.pending}
-    changed = [(name, head, recorded.spec(name).head) for name, head in heads.items()]
-    changed = [(name, head, now) for name, head, now in changed if now != head]
+    changed = [(name, head, now) for name, head in heads.items() if (now := recorded.spec(name).head) != head]
     if changed:
         raise StalePlan(changed)
-    for action in plan.pending:
-        if action.action is ActionType.REPLACE:
-            _check_replaced(action, recorded)
-        if action.action in SENDS:
-            _check_send(action, recorded)
-        elif not action.missed:
-            _check_submission(action, recorded)
+
+
+def _objection(action: Action, recorded: Recorded) -> str | None:
+    """Returns how a pending action contradicts the ledger, or `None`."""
+    name, submission = action.name, recorded.by_token.get(action.client_token or "")
+    replaces = action.action is ActionType.REPLACE
+    if replaces and all(run.run_id != action.replaces for run in recorded.spec(name).submissions):
+        return f"the ledger has no run {action.replaces} of {name} to replace"
+    if action.action in SENDS:
+        last = submission.newest_send.number if submission is not None else 0
+        return None if action.send == last + 1 else f"send {action.send} of {name} does not follow send {last}"
+    ours = submission is not None and submission.name == name and submission.run_id in {None, action.run_id}
+    return None if ours or action.missed else f"the ledger has no such run of {name}"
 
 
 def _check_previous_runs(session: Session, plan: Plan, recorded: Recorded) -> None:
@@ -166,56 +169,18 @@ def _check_previous_runs(session: Session, plan: Plan, recorded: Recorded) -> No
         )
 
 
-def _check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) -> None:
-    """Raises `PlanFileError` if the project is suspended now, and the plan would submit or cancel."""
-    stopped = [action.name for action in plan.actions if action.action in {*SENDS, ActionType.CANCEL}]
-    if suspended is not None and stopped:
-        raise PlanFileError(f"{sentence('the project', suspended, now)}: nothing was sent for {', '.join(stopped)}")
-
-
-def _check_send(action: Action, recorded: Recorded) -> None:
-    """Raises `PlanFileError` unless the send follows the submission's last one; before the first there is none."""
-    submission = recorded.by_token.get(action.client_token or "")
-    last = submission.newest_send.number if submission is not None else 0
-    if action.send != last + 1:
-        raise PlanFileError(f"{CHANGED}: send {action.send} of {action.name} does not follow send {last}. {AGAIN}")
-
-
-def _check_replaced(action: Action, recorded: Recorded) -> None:
-    """Raises `PlanFileError` unless the run to replace belongs to the same spec."""
-    if not any(run.run_id == action.replaces for run in recorded.spec(action.name).submissions):
-        raise PlanFileError(f"{CHANGED}: the ledger has no run {action.replaces} of {action.name} to replace. {AGAIN}")
-
-
-def _check_submission(action: Action, recorded: Recorded) -> None:
-    """Raises `PlanFileError` unless the submission of the action is recorded, with no other run."""
-    submission = recorded.by_token.get(action.client_token or "")
-    if submission is None or submission.name != action.name or submission.run_id not in {None, action.run_id}:
-        raise PlanFileError(f"{CHANGED}: the ledger has no such run of {action.name}. {AGAIN}")
-
-
 def _contradictions(action: Action, place: Place) -> Iterator[str]:
-    """Yields the parts of a submit that contradict its request."""
-    if action.action not in SENDS:
-        return
+    """Yields the parts of a submit that contradict its request. The ledger has the request of a further send."""
+    key = action.key
     if action.kind not in MODULES:
         yield "kind"
-    elif action.request is None:
+    if action.request is None or (action.send == 1 and action.request != _rendered(action)):
         yield "request"
-    elif action.send > 1:  # the ledger has its request: only the token counts
-        yield from _token_contradictions(action, place)
-    elif action.request != _rendered(action):
-        yield "request"
-    elif action.digest != digest(action.kind, action.content.revision, action.template or action.request):
-        yield "digest"
-    elif dict(action.content.location) != _location(action):
-        yield "location"
-    else:
-        yield from _token_contradictions(action, place)
-
-
-def _token_contradictions(action: Action, place: Place) -> Iterator[str]:
-    key = action.key
+    elif action.send == 1:
+        if action.digest != digest(action.kind, action.content.revision, action.template or action.request):
+            yield "digest"
+        if dict(action.content.location) != kind_named(action.kind).location(action.request):
+            yield "location"
     if key is None or not action.digest or action.client_token != client_token(place, action.kind, key, action.digest):
         yield "client token"
 
@@ -226,12 +191,3 @@ def _rendered(action: Action) -> JSON:
     if action.template is not None and action.slot is not None:
         request = render_slot(request, action.slot, action.time_zone)
     return kind_named(action.kind).with_runs(request, action.run_ids) if action.run_ids else request
-
-
-def _location(action: Action) -> dict[str, str]:
-    request = action.request or {}
-    return kind_named(action.kind).location(request)
-
-
-def _text(place: Place) -> str:
-    return f"project {place.project}, target {place.target}, account {place.account}, region {place.region}"

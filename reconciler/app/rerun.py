@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from reconciler.app.decisions import Decision, EventBatch, SpecView
+from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import BackfillAsked, RetryAsked
 from reconciler.core.retries import attempts_of, last_of
-from reconciler.core.submission import Phase, RunState
+from reconciler.core.submission import Phase, RunState, Submission
 from reconciler.core.times import seconds_text, slots_between
 from reconciler.errors import ReconcilerError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from reconciler.core.desired import DesiredSpec
-    from reconciler.core.submission import Submission
 
 MOST_SLOTS = 1000
 """Slots of one backfill, so that its event stays small."""
@@ -28,7 +23,7 @@ SHOWN = 20
 def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
     """Requests one more attempt of the submission that ended last. Raises `ReconcilerError` if nothing can be
     retried."""
-    last = _last(view, _spec(view, "retry"), slot)
+    last = _last(view, view.required_spec(), slot)
     if last.retry_asked_at is None and (objection := _why_not(last)):
         raise ReconcilerError(f"{last.key} cannot be retried: {objection}")
     state = str(last.run_state or last.phase) + (", as requested" if last.cancel_asked_at and last.run_id else "")
@@ -53,12 +48,6 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
         view.expected(last).objection,
     )
     return Decision(summary, (batch,))
-
-
-def _spec(view: SpecView, command: str) -> DesiredSpec:
-    if view.spec is None:
-        raise ReconcilerError(f"{view.name} is no longer in the project, so there is nothing to {command}")
-    return view.spec
 
 
 def _last(view: SpecView, spec: DesiredSpec, slot: str | None) -> Submission:
@@ -100,7 +89,7 @@ def _why_not(last: Submission) -> str | None:
 
 def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: bool) -> Decision:
     """Requests runs of past slots, oldest first. Raises `ReconcilerError` if there are none."""
-    spec = _spec(view, "backfill")
+    spec = view.required_spec()
     schedule, now = spec.policy.schedule, view.session.now()
     if schedule is None:
         raise ReconcilerError(f"{view.name} has no schedule and no slots to backfill")

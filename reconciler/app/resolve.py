@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from reconciler.app.decisions import Decision, EventBatch, SpecView, chosen_submission, unresolved_facts
 from reconciler.core.absence import forgotten, settles_at
-from reconciler.core.events import BackfillAsked, Resolved
-from reconciler.core.submission import Phase
+from reconciler.core.events import BackfillAsked, Event, Resolved
+from reconciler.core.submission import Phase, Submission
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.core.events import Event
-    from reconciler.core.submission import Submission
 
 RISKS = {
     "submit": "the job runs twice",

@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.app.connections import AwsConnections
 from reconciler.app.options import CommandOptions, target_name
 from reconciler.core import guard
 from reconciler.core.identity import Place
+from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
-from reconciler.specs.project import find_root, read_project
-
-if TYPE_CHECKING:
-    from reconciler.ledger.log import Log
-    from reconciler.model.project import Limits, Project, Target
-    from reconciler.specs.project import ProjectFile
+from reconciler.model.project import Limits, Project, Target
+from reconciler.specs.project import ProjectFile, find_root, read_project
 
 
 class SystemClock:
@@ -44,18 +40,25 @@ class SystemClock:
 
 
 @dataclass(frozen=True)
-class Session:
-    """What a command works with. Opening it reads only the project file; ledger and AWS are reached on first use."""
+class ChosenTarget:
+    """The target of a command as the project file describes it, and the address of its ledger."""
 
-    options: CommandOptions
     root: Path
     project_file: ProjectFile
     target: Target
     place: Place
+    ledger_address: str
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Session(ChosenTarget):
+    """What a command works with. Ledger and AWS are reached on first use."""
+
+    options: CommandOptions
     ledger: Log
     aws: AwsConnections
     clock: SystemClock
-    environ: Mapping[str, str]
 
     @property
     def project(self) -> Project:
@@ -70,18 +73,6 @@ class Session:
     def limits(self) -> Limits:
         """The limits of this command: those of the target, unless the command line overrides them."""
         return self.options.limits(self.target.limits)
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenTarget:
-    """The target of a command as the project file describes it, and the address of its ledger."""
-
-    root: Path
-    project_file: ProjectFile
-    target: Target
-    place: Place
-    ledger_address: str
-    environ: Mapping[str, str]
 
 
 def choose_target(options: CommandOptions, fallback_target: str | None = None) -> ChosenTarget:
@@ -104,17 +95,14 @@ def opened(options: CommandOptions, *, fallback_target: str | None = None) -> It
     """Opens the session of one command, and closes it at the end. Raises as `choose_target` does, `GuardError`, and
     `LedgerError` for an unknown ledger address."""
     chosen = choose_target(options, fallback_target)
-    root, target, place = chosen.root, chosen.target, chosen.place
-    address, environ = chosen.ledger_address, chosen.environ
-    guard.check_ledger(address, emulated=target.is_emulator, durable=options.local_ledger, environ=environ)
+    place, target, address = chosen.place, chosen.target, chosen.ledger_address
+    guard.check_ledger(address, emulated=target.is_emulator, durable=options.local_ledger, environ=chosen.environ)
     clock = SystemClock()
-    ledger = open_ledger(address, root, place, __version__, clock)
-    aws = AwsConnections(root, place, target, clock)
-    try:
-        yield Session(options, root, chosen.project_file, target, place, ledger, aws, clock, environ)
-    finally:
-        aws.close()
-        ledger.close()
+    with ExitStack() as stack:
+        ledger = open_ledger(address, chosen.root, place, __version__, clock)
+        stack.callback(ledger.close)
+        aws = stack.enter_context(closing(AwsConnections(chosen.root, place, target, clock)))
+        yield Session(**vars(chosen), options=options, ledger=ledger, aws=aws, clock=clock)
 
 
 class ReusableSession:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
     from reconciler.app.session import Session
     from reconciler.core.findings import Finding
-    from reconciler.core.identity import Place
     from reconciler.ledger.prepare import Policy
     from reconciler.ledger.verify import Report
 
@@ -177,7 +176,7 @@ def copy(
     there = f", of which {copied.already} were there before" if copied.already else ""
     out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
     if copied.renamed_from is not None:
-        out(plain(f"It was {_place_text(copied.renamed_from)}, and is {_place_text(chosen.place)}."))
+        out(plain(f"It was {copied.renamed_from}, and is {chosen.place}."))
     out(_report_text(report))
     if report.wrong():
         return ERROR
@@ -191,10 +190,6 @@ def copy(
 def _print_progress(position: int) -> None:
     if position % PROGRESS_EVERY == 0 and sys.stderr.isatty():
         echo_error(f"position {position} …")
-
-
-def _place_text(place: Place) -> str:
-    return f"project {place.project}, target {place.target}, account {place.account}, region {place.region}"
 
 
 @click.command("export")

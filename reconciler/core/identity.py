@@ -45,6 +45,9 @@ class Place:
     account: Text
     region: Text
 
+    def __str__(self) -> str:
+        return f"project {self.project}, target {self.target}, account {self.account}, region {self.region}"
+
     def owner(self, name: str) -> str:
         """The value of the ``reconciler:spec`` tag: ``PROJECT/TARGET/NAME``."""
         return f"{self.project}/{self.target}/{name}"

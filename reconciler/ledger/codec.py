@@ -145,7 +145,7 @@ class Chain:
             raise corrupt(1, self.address, "its first event does not name the ledger's project and target")
         if theirs != self.place:
             raise LedgerPinned(
-                f"the ledger {self.address} belongs to {described(theirs)}, and this is {described(self.place)}: "
+                f"the ledger {self.address} belongs to {theirs}, and this is {self.place}: "
                 "nothing was read or written. Use another ledger, or the project and target that it belongs to."
             )
 
@@ -170,8 +170,3 @@ def pin_of(first: Batch) -> Place | None:
     if not isinstance(opened, e.Opened):
         return None
     return Place(opened.project, opened.target, opened.account, opened.region)
-
-
-def described(place: Place) -> str:
-    """A place in words."""
-    return f"project {place.project}, target {place.target}, account {place.account}, region {place.region}"

@@ -13,7 +13,7 @@ from reconciler.core.identity import Place
 from reconciler.core.ports import Snapshots, Store
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerCorrupt, LedgerError
-from reconciler.ledger.codec import Batch, Chain, checksum, decode, described, pin_of
+from reconciler.ledger.codec import Batch, Chain, checksum, decode, pin_of
 from reconciler.ledger.log import intended_before
 from reconciler.ledger.snapshot import Snapshot, unpack
 
@@ -151,7 +151,7 @@ class _Walk:
             self.wrong(LedgerCheck.PIN, 1, "its first event does not name the ledger's project and target", RESTORE)
         elif theirs != ours:
             self.wrong(
-                LedgerCheck.PIN, 1, f"the ledger belongs to {described(theirs)}, and this is {described(ours)}",
+                LedgerCheck.PIN, 1, f"the ledger belongs to {theirs}, and this is {ours}",
                 "Use another ledger, or the project and target that it belongs to. To move it: "
                 "reconciler ledger copy --rename",
             )  # fmt: skip
@@ -208,7 +208,7 @@ class _Walk:
             LedgerCheck.POSITIONS: f"1 to {last}, none missing",
             LedgerCheck.CHAIN: f"each batch holds the checksum of the one before; the last one's is {self.chain.link}",
             LedgerCheck.BATCHES: f"all {last} can be read by this version",
-            LedgerCheck.PIN: described(self._place),
+            LedgerCheck.PIN: str(self._place),
             LedgerCheck.EVENTS: f"all {report.events} can follow the ones before them",
         }[check]
 
