@@ -167,7 +167,7 @@ def test_history_shows_the_decision(world: World, doubt: Doubt):
 
     assert "resolved" in line
     assert "gone" in line
-    assert "decided: submit" in line
+    assert "decision: submit" in line
 
 
 @pytest.mark.parametrize("command", [("resolve", "clicks", "--submit"), ("cancel", "clicks"), ("adopt", "clicks", "x")])
