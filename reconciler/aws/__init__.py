@@ -1,5 +1,5 @@
 """AWS: boto3 clients, the adapters of services, and what their answers prove.
 
-No other package imports boto3 or botocore, except the emulator. Their errors are translated here, into outcomes,
-`ServiceError` and `LedgerError`. No decisions are made here.
+What may live here: everything that imports boto3 or botocore, which no other package but the emulator does; it
+translates their errors into outcomes, `ServiceError` and `LedgerError`. What may not: decisions.
 """
