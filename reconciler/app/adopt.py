@@ -195,10 +195,10 @@ def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, f
         warnings.append(f"not adopted: {', '.join(others)}. Stop them in AWS if they must not run.")
     if early:
         warnings.append(f"{early}. If it runs after all, there are two runs.")
-    name, token, reason, actor = view.name, waiting.token, view.operator.reason, view.operator.actor
+    name, token = view.name, waiting.token
 
     def events(at: str) -> list[Event]:
-        adopted = Adopted(at=at, name=name, token=token, run_id=run.run_id, by=BY_HAND, reason=reason, actor=actor)
+        adopted = Adopted(at=at, name=name, token=token, run_id=run.run_id, by=BY_HAND, **view.operator)
         return [adopted, observed(name, token, run.run_id, run.report, at)]
 
     facts, does = [*run.table, *unresolved_facts(view, waiting)], f"the run of {waiting.key}"
@@ -229,11 +229,10 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
             content=replace(counted.content, location=dict(run.location)),
             run_id=run.run_id,
             owner=run.owner,
-            reason=view.operator.reason,
             commit=plan.commit,
             uncommitted=plan.uncommitted or None,
-            actor=view.operator.actor,
             tool_version=__version__,
+            **view.operator,
         )
         return [adopted, observed(view.name, token, run.run_id, run.report, at)]
 

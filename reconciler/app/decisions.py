@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
+from typing import TypedDict
 
 from reconciler.app.reconcile import PassInputs, make_plan, prepare, read
 from reconciler.app.session import Session
@@ -27,9 +28,8 @@ from reconciler.specs.git import actor
 RECORDED = ActionResult(ActionOutcome.RECORDED)
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """Who decides, and why (`None`: no reason given)."""
+class Operator(TypedDict):
+    """Who decides, and why (`None`: no reason given): fields of every event that records a decision."""
 
     actor: str
     reason: str | None
@@ -141,10 +141,9 @@ class SpecView:
             about=about,
             facts=tuple(facts),
             does=does,
-            actor=self.operator.actor,
-            reason=self.operator.reason,
             warnings=tuple(warnings),
             form=form,
+            **self.operator,
         )
 
 
@@ -164,7 +163,7 @@ def next_actions(view: SpecView) -> tuple[Action, ...]:
 
 def operator_of(session: Session, reason: str | None) -> Operator:
     """Returns who runs this command, with the reason that they gave."""
-    return Operator(actor(session.environ, session.root), (reason or "").strip() or None)
+    return Operator(actor=actor(session.environ, session.root), reason=(reason or "").strip() or None)
 
 
 def record_decision(session: Session, decision: Decision) -> tuple[ActionResult, ...]:

@@ -146,9 +146,9 @@ def _events(
         content=replace(content, location=dict(run.location)),
         run_id=run.run_id,
         owner=inspection.session.place.owner(run.name),
-        reason=operator.reason or "rebuilt from tags",
+        reason=operator["reason"] or "rebuilt from tags",
         commit=commit if proven else None,
-        actor=operator.actor,
+        actor=operator["actor"],
         tool_version=__version__,
     )
     if run.state in set(RunState):  # else AWS has a state that this version does not know

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
@@ -18,20 +17,6 @@ if TYPE_CHECKING:
     from reconciler.core.ports import Store
     from reconciler.ledger.copy import Copied
     from reconciler.ledger.verify import Report
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Whose ledger is copied, where that is not the chosen target's: its project, target and region."""
-
-    project: str | None = None
-    target: str | None = None
-    region: str | None = None
-
-    def place(self, place: Place) -> Place:
-        """Returns the place that the ledger belongs to; its account is not known before it is read."""
-        names = {"project": self.project, "target": self.target, "region": self.region}
-        return replace(place, **{field: name for field, name in names.items() if name is not None})
 
 
 @contextmanager
@@ -57,9 +42,9 @@ def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
 
 
 def copy_ledger(
-    chosen: ChosenTarget, source: str, target: str, *, rename: bool, origin: Origin, progress: Callable[[int], None]
+    chosen: ChosenTarget, source: str, target: str, origin: Place, *, rename: bool, progress: Callable[[int], None]
 ) -> tuple[Copied, Report]:
-    """Copies a ledger from one address to another, verifies the copy, and gives it a snapshot.
+    """Copies the ledger of `origin` from one address to another, verifies the copy, and gives it a snapshot.
 
     Raises `UsageError`, `AccountMismatch` if a store in AWS would be written with credentials of another account, and
     as `ledger.copy.copy` does.
@@ -68,15 +53,12 @@ def copy_ledger(
     from reconciler.ledger.verify import verify
     from reconciler.specs.git import actor
 
-    source_place = origin.place(chosen.place)
-    if not rename and origin != Origin():
-        raise UsageError("--from-project, --from-target and --from-region require --rename")
-    if source == target and source_place == chosen.place:
+    if source == target and origin == chosen.place:
         raise UsageError(f"FROM and TO are both {source}")
     if not target.startswith("sqlite:"):
         _check_account(chosen)
     move = Move(actor(chosen.environ, chosen.root), __version__) if rename else None
-    with opened_store(chosen, source, source_place) as old, opened_store(chosen, target) as new:
+    with opened_store(chosen, source, origin) as old, opened_store(chosen, target) as new:
         copied = copy(old, new, chosen.place, SystemClock(), move=move, progress=progress)
         report = verify(new, chosen.place)
         _renew_snapshot(new, report)

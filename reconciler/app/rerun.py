@@ -42,10 +42,8 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
     )
     if last.retry_asked_at is not None:
         return Decision(summary)
-    reason, actor = view.operator.reason, view.operator.actor
     batch = EventBatch(
-        lambda at: [RetryAsked(at=at, name=view.name, token=last.token, reason=reason, actor=actor)],
-        view.expected(last).objection,
+        lambda at: [RetryAsked(at=at, name=view.name, token=last.token, **view.operator)], view.expected(last).objection
     )
     return Decision(summary, (batch,))
 
@@ -115,10 +113,8 @@ def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: b
         warnings=warnings,
         slots=list(requested),
     )
-    reason, actor = view.operator.reason, view.operator.actor
     batch = EventBatch(
-        lambda at: [BackfillAsked(at=at, name=view.name, slots=requested, reason=reason, actor=actor)],
-        view.expected().objection,
+        lambda at: [BackfillAsked(at=at, name=view.name, slots=requested, **view.operator)], view.expected().objection
     )
     return Decision(summary, (batch,))
 

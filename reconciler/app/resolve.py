@@ -50,7 +50,7 @@ def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: b
 
 
 def _batch(view: SpecView, submission: Submission, decision: str, *, forced: bool) -> EventBatch:
-    name, slot, reason, actor = view.name, submission.slot, view.operator.reason, view.operator.actor
+    name, slot, operator = view.name, submission.slot, view.operator
 
     def events(at: str) -> list[Event]:
         resolved = Resolved(
@@ -59,14 +59,13 @@ def _batch(view: SpecView, submission: Submission, decision: str, *, forced: boo
             token=submission.token,
             decision=decision,
             send=submission.newest_send.number,
-            reason=reason,
-            actor=actor,
             forced=forced or None,
+            **operator,
         )
         if decision == "abandon" or slot is None:
             return [resolved]
         # A slot is requested as a backfill too, because it may not be due any more.
-        return [resolved, BackfillAsked(at=at, name=name, slots=(slot,), reason=reason, actor=actor)]
+        return [resolved, BackfillAsked(at=at, name=name, slots=(slot,), **operator)]
 
     return EventBatch(events, view.expected(submission).objection)
 

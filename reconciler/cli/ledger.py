@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -166,13 +167,17 @@ def copy(
       reconciler ledger copy sqlite:///ledger.sqlite s3://acme-ledger/analytics -t prod
       reconciler ledger copy s3://acme-ledger/old s3://acme-ledger/new -t prod --rename --from-project old-name
     """
-    from reconciler.app.ledgers import Origin, copy_ledger
+    from reconciler.app.ledgers import copy_ledger
     from reconciler.app.session import choose_target
     from reconciler.render.text import plain
 
     chosen = choose_target(options)
-    origin = Origin(from_project, from_target, from_region)
-    copied, report = copy_ledger(chosen, source, destination, rename=rename, origin=origin, progress=_print_progress)
+    names = {"project": from_project, "target": from_target, "region": from_region}
+    others = {field: name for field, name in names.items() if name is not None}
+    if others and not rename:
+        raise click.UsageError("--from-project, --from-target and --from-region require --rename")
+    origin = replace(chosen.place, **others)  # the account is not known before the ledger is read
+    copied, report = copy_ledger(chosen, source, destination, origin, rename=rename, progress=_print_progress)
     there = f", of which {copied.already} were there before" if copied.already else ""
     out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
     if copied.renamed_from is not None:

@@ -18,7 +18,7 @@ from reconciler.core.times import time_text
 from tests.builders import NOW, PLACE, at, desired, recorded, spec
 
 SETTLE_SECONDS = 900
-OPERATOR = Operator("tests", "fixed")
+OPERATOR = Operator(actor="tests", reason="fixed")
 
 
 @dataclass
