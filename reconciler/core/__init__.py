@@ -1,5 +1,5 @@
-"""The decision, pure: identity, events and their fold, the plan.
+"""The pure core: identity, events and their fold, and the plan.
 
-What may live here: pure functions and values. What may not: I/O, clock, environment, logger, click, boto3. Time and
-everything else come in as arguments.
+What may live here: pure functions and values. What may not: I/O, clock, environment, logger, click, boto3. The time and
+everything else are arguments.
 """

@@ -1,4 +1,4 @@
-"""Events as JSON objects and back. The ledger keeps these objects: names, order and meaning of their keys stay."""
+"""Converts events to JSON objects and back. Ledgers hold these objects: their keys, and the order of the keys, stay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REQUIRED = ("name", "digest", "revision", "request", "locate", "deletion_policy
 
 @cache
 def event_types() -> dict[str, type[Event]]:
-    """Every type that the ledger can hold, by its name there; `events` has them."""
+    """Returns every event type by its name in the ledger."""
     by_name: dict[str, type[Event]] = {}
     pending = [Event]
     while pending:
@@ -46,32 +46,29 @@ def _adapter(type_name: str) -> TypeAdapter[Event]:
 
 
 def encode(event: Event) -> JSON:
-    """The JSON form of an event. Fields that are `None` are left out."""
-    form: JSON = {"type": event.type}
+    """Returns the JSON form of an event, without fields that are `None`."""
     values = {name: getattr(event, name) for name in _names(event.type)}
     if isinstance(event, Beginning):
-        values |= _flat(event)
-    for name in event.wire if isinstance(event, Beginning) else values:
-        if values[name] is not None:
-            form[name] = values[name]
-    return form
+        values = _flat(event, values)
+    return {"type": event.type, **{name: value for name, value in values.items() if value is not None}}
 
 
-def _flat(event: Beginning) -> JSON:
-    key, content = event.key, event.content
-    return {
+def _flat(event: Beginning, values: JSON) -> JSON:
+    """Returns the values with key and content flat, in the order of `wire`; a field that is not in it comes last."""
+    key, content = values.pop("key"), values.pop("content")
+    values |= {
         **{name: getattr(key, name) for name in _KEY},
         **{name: getattr(content, name) for name in _CONTENT},
         "locate": dict(content.location),
         "source": asdict(content.source) if content.source else {},
     }
+    return {name: values[name] for name in (*event.wire, *(name for name in values if name not in event.wire))}
 
 
 def decode(form: Mapping[str, Any]) -> Event:
-    """The event that a JSON form holds.
+    """Returns the event of a JSON form. Unknown fields are ignored: a newer minor version may add some.
 
-    Unknown optional fields of a known type are passed over. Raises `LedgerFormatNewer` for a type that is not known,
-    `LedgerCorrupt` for a missing field, and for a value that its field cannot hold.
+    Raises `LedgerFormatNewer` for an unknown type, `LedgerCorrupt` for a missing field or an invalid value.
     """
     event_type = event_types().get(form.get("type", ""))
     if event_type is None:
@@ -93,7 +90,7 @@ def _newer(what: str) -> LedgerFormatNewer:
 
 
 def _nested(form: Mapping[str, Any]) -> JSON:
-    """The form with the parts of key and content put together, as the event has them."""
+    """Groups the fields of key and content, as the event has them."""
     missing = [name for name in _REQUIRED if form.get(name) is None]
     if missing:
         raise LedgerCorrupt(f"a {form['type']!r} event of the ledger lacks {', '.join(missing)}")
@@ -105,7 +102,7 @@ def _nested(form: Mapping[str, Any]) -> JSON:
 
 
 def _problem(error: ValidationError) -> str:
-    """The first thing that is wrong, without the value: that may be anything."""
+    """Describes the first problem, without the value: a forged ledger may hold anything there."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = ".".join(str(part) for part in first["loc"] if part not in {"key", "content"})
     if first["type"] == "missing":

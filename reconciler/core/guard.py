@@ -1,8 +1,7 @@
-"""Checks that refuse to go on, as pure functions: each returns nothing or raises a `GuardError`, before any send.
+"""Safety checks before any send, as pure functions: each returns nothing or raises a `GuardError`.
 
-What may live here: checks of what a command is about to do with the world, given as plain values. What may not:
-reading the environment, asking AWS, opening a ledger: `wiring` does that and passes in what it found. The brakes that
-count a plan's actions are methods of the plan.
+They get plain values; `app` reads the environment, calls AWS and opens the ledger. The limits that count a plan's
+actions are methods of the plan.
 """
 
 from __future__ import annotations
@@ -16,43 +15,42 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 CLOCK_ERROR_SECONDS = 60.0
-"""How far this machine's clock may be from AWS's: what the settling time has room for."""
+"""How far this machine's clock may be from AWS's: the settling time includes this error."""
 
 
 def endpoint_overridden(environ: Mapping[str, str]) -> bool:
     """Whether the environment sends the calls that run jobs to something other than AWS.
 
     The variables are those that AWS's SDKs read by themselves: one for everything, one for each service. An endpoint
-    for another service, such as a ledger's store or STS, says nothing about where the jobs go.
+    for another service, such as a ledger's store or STS, does not change where the jobs go.
     """
     services = (module.rpartition(".")[2] for module in MODULES.values())  # called as the variables call them
     return any(environ.get(name) for name in (ENDPOINT, *(f"{ENDPOINT}_{service.upper()}" for service in services)))
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:
-    """Whether this is a runner of a CI service, which says so with ``CI=true``."""
+    """Whether this is a runner of a CI service, which sets ``CI=true``."""
     return environ.get("CI", "").strip().lower() in {"true", "1"}
 
 
 def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mapping[str, str]) -> None:
-    """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner, which forgets it.
+    """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner: the file is lost with the runner.
 
-    `durable`: the user says that the file outlives the runner. `emulated`: the target is the emulator, where nothing is
-    lost.
+    `durable`: the user states that the file outlives the runner. `emulated`: the target is the emulator.
     """
     if address.startswith("sqlite:") and in_ci(environ) and not (emulated or durable or endpoint_overridden(environ)):
         raise LocalLedgerInCI(address)
 
 
 def check_account(target: str, expected: str, actual: str) -> None:
-    """Raises `AccountMismatch` where the credentials are of another account than the target's."""
+    """Raises `AccountMismatch` if the credentials belong to another account than the target's."""
     if actual != expected:
         raise AccountMismatch(target, expected, actual)
 
 
 def check_clock(ahead: float | None) -> None:
-    """Raises `ClockSkew` where this machine's clock is too many seconds ahead of AWS's, or behind. `None`: AWS did not
-    say what time it is, which stops nothing."""
+    """Raises `ClockSkew` if this machine's clock is too many seconds ahead of AWS's, or behind. `None`: AWS sent no
+    time, which stops nothing."""
     if ahead is not None and abs(ahead) > CLOCK_ERROR_SECONDS:
         raise ClockSkew(ahead, CLOCK_ERROR_SECONDS)
 

@@ -29,8 +29,8 @@ TOKEN_HEX_DIGITS = 48  # with the prefix 51 characters: EMR Serverless takes 1 t
 def digest(kind: str, revision: int, request: JSON) -> str:
     """``sha256:…`` over what decides *what runs*: kind, revision and the request without tags and name.
 
-    `request` is the rendered request as the spec stands for it: without our tags and token, and for a scheduled spec
-    with its ``${run.slot}`` unrendered, so that slots of the same content share a digest.
+    `request` is the rendered request without our tags and token. A scheduled spec keeps its ``${run.slot}``, so that
+    slots of the same content share a digest.
     """
     form = {"kind": kind, "revision": revision, "request": kind_named(kind).content(request)}
     return "sha256:" + sha256(canonical(form)).hexdigest()
@@ -95,9 +95,9 @@ class SubmissionKey:
 class Content:
     """What a submission runs, and how its run is found and treated afterwards.
 
-    `digest` is empty where no content is meant. `request` is rendered, without our tags and token, except in the events
-    that begin a submission, where it is what was sent; `None` where only the ledger holds it. `location` has the fields
-    by which the run is found again, such as ``{"applicationId": …}``. `source` is `None` where it is not recorded.
+    `digest` is empty if no content is meant. `request` is rendered, without our tags and token; in the events that
+    begin a submission it is the request as sent; `None` if only the ledger has it. `location` has the fields
+    by which the run is found again, such as ``{"applicationId": …}``. `source` is `None` if it is not recorded.
     """
 
     digest: Text = ""

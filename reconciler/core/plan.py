@@ -101,7 +101,7 @@ class MissedSlots:
 class Action:
     """What a pass does, or why it does nothing, about one submission.
 
-    `key` is the submission, `None` where none is meant. `content` is what it runs: it has a request only for a submit,
+    `key` is the submission, `None` if none is meant. `content` is what it runs: it has a request only for a submit,
     a replace, or the adoption of a run without an intent, and is empty only for a name without any submission and
     without a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is
     the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels. `compared_with` is the
@@ -278,8 +278,8 @@ class ActionOutcome(StrEnum):
 class ActionResult:
     """How one action ended. `outcome` is an `ActionOutcome` value.
 
-    `run_id` is the run that was submitted, adopted or cancelled, `None` where there is none. `error` is what went
-    wrong, as ``CODE: message``, `None` where nothing did.
+    `run_id` is the run that was submitted, adopted or cancelled, `None` without one. `error` is what went
+    wrong, as ``CODE: message``, `None` if nothing did.
     """
 
     outcome: str

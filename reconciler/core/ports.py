@@ -278,7 +278,7 @@ class Inventory(Protocol):
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
         """The ids of every run in the place of `location`, in any state, without the children of arrays.
 
-        `since`: created after this time (ISO 8601; `None`: all that AWS still tells). Raises `ServiceError`, also where
+        `since`: created after this time (ISO 8601; `None`: all that AWS still lists). Raises `ServiceError`, also if
         the listing is not complete.
         """
         ...

@@ -90,7 +90,7 @@ class Recorded:
     `runs_by_token` holds the runs that carry the tag of an unresolved submission; a token whose listing was
     complete and empty has an empty tuple, a token that was not looked for has no entry.
     `look_errors` holds, by token, why a look failed: an error is not absence.
-    `observe_errors` holds, by token, why a live run's state is not known in this pass.
+    `observe_errors` holds, by token, why a live run's state could not be read in this pass.
     `overlaid`: the specs hold observations that no event records, so that they are no fold any more.
     """
 

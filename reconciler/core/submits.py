@@ -29,14 +29,11 @@ class SpecContext:
 
     @property
     def stopped(self) -> tuple[str, Suspension] | None:
-        """What is suspended, the project or the spec, and how; `None` where neither is."""
-        for what, found in (
-            ("the project", self.desired.suspension),
-            ("the spec", suspension(self.spec.policy.suspend)),
-        ):
-            if found is not None:
-                return what, found
-        return None
+        """The suspension in force, of the project or else the spec; `None` if neither is suspended."""
+        if self.desired.suspension is not None:
+            return "the project", self.desired.suspension
+        own = suspension(self.spec.policy.suspend)
+        return None if own is None else ("the spec", own)
 
 
 def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: str = "") -> Action:

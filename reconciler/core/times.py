@@ -17,7 +17,7 @@ def time_text(moment: datetime) -> str:
 
 
 def seconds_text(moment: datetime) -> str:
-    """``2026-11-22T02:00:03Z``: the form of times that people read, and of slots."""
+    """Formats a time as in messages and slots: ``2026-11-22T02:00:03Z``."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -125,7 +125,7 @@ def _doubt(submission: Submission, recorded: Recorded, now: datetime) -> str:
     if submission.token in recorded.look_errors:
         return f"looking for its run failed ({recorded.look_errors[submission.token]})"
     if submission.error:
-        return submission.error.removesuffix(".")  # the sentence goes on
+        return submission.error.removesuffix(".")  # the sentence continues
     if now <= parse_time(submission.newest_send.not_after):
         return "a send may be under way"
     return "the pass that sent it did not record an outcome"
