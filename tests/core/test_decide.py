@@ -40,7 +40,7 @@ def test_a_new_spec_is_submitted_as_generation_one() -> None:
 
 
 @pytest.mark.parametrize("end", [None, "running", "succeeded"])
-def test_what_ran_is_in_sync(end: str | None) -> None:
+def test_unchanged_content_is_in_sync(end: str | None) -> None:
     """The same content as the newest accepted submission does nothing, while it runs and after it ended well."""
     action = decide(desired(spec("A")), recorded(*ran("A", end=end)))
     assert said(action) == (ActionType.NONE, Reason.IN_SYNC)
@@ -66,14 +66,14 @@ def test_a_spec_that_never_ran_and_is_gone_is_retired() -> None:
     assert (said(action), action.kind, action.client_token) == ((ActionType.NONE, Reason.RETIRED), "BatchJob", None)
 
 
-def test_an_end_that_we_asked_for_is_not_held() -> None:
+def test_a_run_that_we_cancelled_is_not_held() -> None:
     """A run that we cancelled needs no operator."""
     intent = intended("A")
     events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent), outcome("cancelled", intent)]
     assert said(decide(desired(spec("A")), recorded(*events))) == (ActionType.NONE, Reason.IN_SYNC)
 
 
-def test_two_runs_of_one_submission_are_shown() -> None:
+def test_two_runs_of_one_submission_are_held() -> None:
     """It must not happen; if it does, the spec is held."""
     intent = intended("A")
     known = recorded(intent, outcome("submitted", intent, run_id="a"), outcome("adopted", intent, run_id="b"))
@@ -95,7 +95,7 @@ def test_a_changed_revision_is_named() -> None:
     assert said(action) == (ActionType.SUBMIT, Reason.REVISION_CHANGED)
 
 
-def test_a_return_to_old_content_runs_again_and_says_so() -> None:
+def test_old_content_that_returns_runs_again() -> None:
     """A, B, A runs three times."""
     action = decide(desired(spec("A")), recorded(*ran("A", 1), *ran("B", 2)))
     assert said(action) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
@@ -121,7 +121,7 @@ def test_rejected_content_is_held_until_it_changes() -> None:
     )
 
 
-def test_after_a_rejection_another_content_takes_a_fresh_generation() -> None:
+def test_after_a_rejection_new_content_is_a_new_generation() -> None:
     """A generation number is never intended twice with different content."""
     refused = intended("A")
     action = decide(desired(spec("B")), recorded(refused, outcome("rejected", refused)))
@@ -148,7 +148,7 @@ def test_what_never_arrived_is_dropped_when_the_spec_changes() -> None:
 class TestUnresolved:
     """A submission with an unknown outcome."""
 
-    def test_found_by_tag_it_is_adopted(self) -> None:
+    def test_a_run_with_the_tag_is_adopted(self) -> None:
         """A single run with the tag is adopted at any time."""
         intent = intended("A")
         known = recorded(intent)
@@ -180,7 +180,7 @@ class TestUnresolved:
             (86_401, (ActionType.HOLD, Reason.UNKNOWN)),
         ],
     )
-    def test_it_settles_and_is_held_after_a_day(self, age: int, expected: tuple[ActionType, Reason]) -> None:
+    def test_it_waits_and_is_held_after_a_day(self, age: int, expected: tuple[ActionType, Reason]) -> None:
         """It waits until it is proven absent; after a day AWS may have forgotten it, and an operator decides."""
         intent = intended("A", seconds=-age)
         assert said(decide(desired(spec("A")), recorded(intent))) == expected
@@ -193,7 +193,7 @@ class TestUnresolved:
             "ReadTimeoutError: no reply; sent 2026-11-22T01:59:00Z; settles at 2026-11-22T02:24:00Z"
         )
 
-    def test_a_sentence_of_aws_ends_once(self) -> None:
+    def test_the_full_stop_of_an_error_is_dropped(self) -> None:
         """The message drops the full stop of the error it continues."""
         intent = intended("A", seconds=-60)
         unclear = outcome("unclear", intent)
@@ -206,7 +206,7 @@ class TestUnresolved:
         action = decide(desired(spec("A")), recorded(intended("A", seconds=-10)))
         assert action.message.startswith("a send may be under way")
 
-    def test_a_crashed_pass_is_named(self) -> None:
+    def test_an_intent_past_its_deadline_names_the_crashed_pass(self) -> None:
         """After its deadline, an intent without an outcome belongs to a dead process."""
         action = decide(desired(spec("A")), recorded(intended("A", seconds=-60)))
         assert action.message.startswith("the pass that sent it did not record an outcome")
@@ -227,7 +227,7 @@ class TestUnresolved:
         action = decide(wanted, recorded(intended("A", seconds=-60)))
         assert (said(action), action.generation) == ((ActionType.WAIT, Reason.SETTLING), 1)
 
-    def test_a_removed_spec_is_still_looked_for(self) -> None:
+    def test_a_removed_spec_stays_unresolved(self) -> None:
         """Removing the spec does not resolve its unknown submission."""
         wanted = desired(spec("A", "other"), names=frozenset({"other"}), selected=frozenset({"orders"}))
         assert said(decide(wanted, recorded(intended("A")))) == (ActionType.WAIT, Reason.SETTLING)
@@ -275,7 +275,7 @@ class TestProvenAbsent:
         action = decide(desired(spec("A")), self.absent(100))
         assert action.message.endswith("settled at 2026-11-22T01:25:00Z, 1 of 2 empty looks recorded")
 
-    def test_hold_leaves_it_to_a_person(self) -> None:
+    def test_on_unknown_hold_never_sends_again(self) -> None:
         """With onUnknown: Hold nothing is sent again automatically."""
         action = decide(desired(spec("A"), on_unknown="Hold"), self.absent(100, 40))
         assert said(action) == (ActionType.HOLD, Reason.UNKNOWN)
@@ -290,7 +290,7 @@ class TestProvenAbsent:
         ],
         ids=["changed", "suspended", "project suspended", "removed"],
     )
-    def test_what_is_not_asked_for_any_more_is_superseded(self, wanted: Any) -> None:
+    def test_an_absent_submission_that_the_spec_no_longer_needs_is_superseded(self, wanted: Any) -> None:
         """Only what the spec still asks for is sent again."""
         assert said(decide(wanted, self.absent(100, 40))) == (ActionType.SKIP, Reason.SUPERSEDED)
 
@@ -318,7 +318,7 @@ class TestProvenAbsent:
         (submission,) = self.absent(58, 0, age=86_460).unresolved()
         assert [] == [str(look) for look in proving_looks(submission, 1500)]
 
-    def test_a_run_that_shows_up_after_all_is_adopted(self) -> None:
+    def test_a_run_that_appears_after_empty_looks_is_adopted(self) -> None:
         """A run that is found outweighs empty looks."""
         known = self.absent(100, 40)
         Sighting(runs_by_token={token("A"): ["run-9"]}).lay_over(known)
@@ -358,7 +358,7 @@ class TestGates:
         assert (said(action), action.run_id) == ((ActionType.WAIT, Reason.CONCURRENCY), "run-1")
         assert action.request is None
 
-    def test_forbid_waits_where_the_state_is_not_known(self) -> None:
+    def test_forbid_waits_if_the_state_could_not_be_read(self) -> None:
         """A run whose state could not be read counts as live."""
         known = recorded(*ran("A", end=None))
         Sighting(observe_errors={token("A", 1): "no answer"}).lay_over(known)
@@ -371,7 +371,7 @@ class TestGates:
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Allow"}))
         assert said(decide(wanted, recorded(*ran("A", end="running")))) == (ActionType.SUBMIT, Reason.SPEC_CHANGED)
 
-    def test_replace_makes_room(self) -> None:
+    def test_replace_cancels_the_live_run_first(self) -> None:
         """Replace cancels the live run, and shows what will be submitted afterwards."""
         wanted = desired(spec("B", policy={"concurrencyPolicy": "Replace"}))
         action = decide(wanted, recorded(*ran("A", end="running")))
@@ -399,7 +399,7 @@ class TestGates:
         assert (said(action), action.message) == ((ActionType.WAIT, Reason.SUSPENDED), message)
 
     @pytest.mark.parametrize(("until", "held"), [("2026-11-22T02:00:00Z", 1), ("2026-11-22T02:00:01Z", 0)])
-    def test_an_overdue_suspension_needs_a_person(self, until: str, held: int) -> None:
+    def test_an_overdue_suspension_is_held(self, until: str, held: int) -> None:
         """A suspension past its end stays in force and counts as held."""
         stopped = plan(desired(spec("A", policy={"suspend": {"until": until}})), recorded(), NOW)
         assert (len(stopped.pending), len(stopped.held)) == (0, held)
@@ -434,7 +434,7 @@ class TestGates:
         overridden = decide(desired(spec("B"), checkout=Checkout("head", ancestry), allow_rollback=True), known)
         assert overridden.action is ActionType.SUBMIT
 
-    def test_an_intent_made_outside_git_takes_nothing_back(self) -> None:
+    def test_an_intent_without_a_commit_does_not_reset_the_newest_commit(self) -> None:
         """The newest intent that names a commit counts."""
         known = recorded(*ran("A", 1, commit="newer"), *ran("C", 2))
         action = decide(desired(spec("B"), checkout=Checkout("head", {"newer": Ancestry.NEWER})), known)
@@ -464,7 +464,7 @@ class TestRemoved:
         cancel, _ = plan(desired(spec("A", "other")), self.live("Cancel"), NOW).actions
         assert (said(cancel), cancel.run_id) == ((ActionType.CANCEL, Reason.SPEC_REMOVED), "run-1")
 
-    def test_a_cancel_is_asked_once(self) -> None:
+    def test_an_accepted_cancel_is_not_repeated(self) -> None:
         """After AWS accepted the cancel, the run is left to end."""
         intent = intended("A", deletion_policy="Cancel")
         events = [intent, *(outcome(k, intent) for k in ("submitted", "cancel-asked", "cancel-accepted"))]
@@ -472,7 +472,7 @@ class TestRemoved:
         assert said(retired) == (ActionType.NONE, Reason.RETIRED)
         assert retired.message == "no longer in the project; its run was asked to stop at 2026-11-22T01:00:10Z"
 
-    def test_a_cancel_that_aws_did_not_take_is_asked_again(self) -> None:
+    def test_a_cancel_that_aws_did_not_accept_is_repeated(self) -> None:
         """Until AWS has accepted it, the cancel is repeated."""
         intent = intended("A", deletion_policy="Cancel")
         events = [intent, outcome("submitted", intent), outcome("cancel-asked", intent)]
@@ -505,7 +505,7 @@ class TestRemoved:
         """A spec that was removed and restored does not run again."""
         assert said(decide(desired(spec("A")), recorded(*ran("A")))) == (ActionType.NONE, Reason.IN_SYNC)
 
-    def test_a_state_that_is_not_known_is_said(self) -> None:
+    def test_a_failed_refresh_is_reported(self) -> None:
         """A failed refresh of a run is reported."""
         known = recorded(*ran("A", end="running"))
         Sighting(observe_errors={token("A"): "GetJobRun: AccessDenied: no"}).lay_over(known)
@@ -514,7 +514,7 @@ class TestRemoved:
         )
 
     @pytest.mark.parametrize(("content", "count"), [("A", 0), ("B", 1)])
-    def test_uncommitted_changes_are_said_where_something_runs(self, content: str, count: int) -> None:
+    def test_uncommitted_changes_are_reported_if_something_is_submitted(self, content: str, count: int) -> None:
         """Uncommitted changes are reported, since the recorded commit lacks them."""
         wanted = desired(spec(content), checkout=Checkout("c0ffee", uncommitted=True))
         made = plan(wanted, recorded(*ran("A")), NOW)
@@ -564,7 +564,7 @@ class TestPlanValue:
         assert [a.name for a in made.pending] == ["c"]
         assert [a.name for a in made.held] == ["b", "orders"]
 
-    def test_changes_are_laid_in_by_token(self) -> None:
+    def test_changes_are_added_by_token(self) -> None:
         """Field differences are explained after the decision, and never change it."""
         made = plan(desired(spec("B")), recorded(*ran("A")), NOW)
         change = Change("containerOverrides.command[1]", "change", "A", "B")
@@ -585,7 +585,7 @@ class TestPlanValue:
         assert [a.generation for a in made.actions] == [1, 2]
 
 
-def test_the_time_of_the_plan_is_given() -> None:
+def test_the_time_of_the_plan_is_an_argument() -> None:
     """created_at is the time passed in."""
     made = plan(desired(), recorded(), NOW)
     assert (made.created_at, made.ledger_position) == ("2026-11-22T02:00:00Z", 0)

@@ -142,7 +142,7 @@ def test_every_short_history() -> None:
     assert count > 20_000
 
 
-def test_a_plan_carried_out_is_in_sync() -> None:
+def test_an_applied_plan_is_in_sync() -> None:
     """After what a plan submits is accepted and ends well, planning again does nothing."""
     asked = list(wishes())
     for history in histories():

@@ -51,7 +51,7 @@ def test_a_missing_field_is_corruption() -> None:
         decode({"type": "submitted", "at": at(), "name": "orders", "token": "t", "send": 1})
 
 
-def test_an_unknown_optional_field_is_passed_over() -> None:
+def test_an_unknown_optional_field_is_ignored() -> None:
     """Unknown optional fields are ignored."""
     event = outcome("absent", intended())
     assert decode({**encode(event), "mood": "good"}) == event
@@ -111,7 +111,7 @@ def test_an_outcome_without_an_intent_is_corruption() -> None:
         (("resolved", "submitted"), Phase.SUBMITTED, RunState.SUBMITTED),
     ],
 )
-def test_a_submission_s_story(story: tuple[str, ...], phase: Phase, state: RunState | None) -> None:
+def test_phase_and_state_of_a_submission(story: tuple[str, ...], phase: Phase, state: RunState | None) -> None:
     """A submitted submission and a terminal state never change."""
     intent = intended()
     submission = recorded(intent, *(outcome(kind, intent) for kind in story)).by_token[intent.token]
@@ -214,7 +214,7 @@ def test_an_overlay_moves_nothing() -> None:
     assert (known.position, known.spec("orders").head) == (2, 2)
 
 
-def test_a_sighting_is_laid_over() -> None:
+def test_a_look_adds_runs_and_errors() -> None:
     """A look adds runs and errors by token."""
     known = Recorded()
     Sighting({"t": ["r"]}, {"u": "denied"}, {"v": "no answer"}).lay_over(known)
@@ -254,7 +254,7 @@ def test_folding_in_batches_is_folding_one_by_one(story: list[str]) -> None:
     assert left == right
 
 
-def test_a_submission_is_of_its_newest_intent() -> None:
+def test_commit_and_actor_follow_the_newest_intent() -> None:
     """Commit, actor and place in the files follow the send that was intended last: they say which checkout is newer."""
     first = intended(commit="old", actor="one")
     again = intended(commit="new", actor="two", send=2, source=Source("moved.yaml", 7))
@@ -263,7 +263,7 @@ def test_a_submission_is_of_its_newest_intent() -> None:
     assert Source("moved.yaml", 7) == submission.content.source
 
 
-def test_what_a_person_abandoned_is_not_sent_again() -> None:
+def test_an_abandoned_submission_is_not_sent_again() -> None:
     """An abandoned submission is resolved, did not run, and names who decided."""
     intent = intended()
     decided = outcome("resolved", intent, decision="abandon", reason="seen in the console")
@@ -274,7 +274,7 @@ def test_what_a_person_abandoned_is_not_sent_again() -> None:
     assert (state.spec("orders").baseline, state.spec("orders").next_generation) == (None, 2)
 
 
-def test_a_run_taken_by_hand_is_the_spec_s_current_submission() -> None:
+def test_a_manually_adopted_run_is_the_current_submission() -> None:
     """An adopted run counts as a run without a send; a second event with the same token changes nothing."""
     state = recorded(taken(), taken(run_id="run-9"))
     (submission,) = state.spec("orders").submissions

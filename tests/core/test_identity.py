@@ -57,7 +57,7 @@ def test_values_that_look_alike_differ(other: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_no_canonical_form_for_what_json_cannot_say(value: float) -> None:
+def test_nan_has_no_canonical_form(value: float) -> None:
     """NaN and infinities have no JSON form and are refused."""
     with pytest.raises(ValueError, match="JSON"):
         canonical({"a": value})

@@ -21,13 +21,13 @@ def told(wanted: Any, known: Recorded) -> tuple[Notification, ...]:
     return new_notifications(plan(wanted, known, NOW), known, NOW)
 
 
-def test_good_news_is_no_news() -> None:
+def test_good_ends_cause_no_notification() -> None:
     """Running, succeeded and just submitted runs cause no notification."""
     for known in (recorded(*ran("A")), recorded(*ran("A", end="running")), recorded(intended("A", seconds=0))):
         assert found(desired(spec("A")), known) == []
 
 
-def test_a_failed_run_that_holds_its_spec_is_told_once_as_both() -> None:
+def test_a_failed_and_held_run_causes_one_notification() -> None:
     """A failed and held run causes one notification of both kinds, once."""
     intent = intended("A")
     known = recorded(intent, outcome("submitted", intent), outcome("failed", intent, finished_at=at(-60)))
@@ -43,7 +43,7 @@ def test_a_failed_run_that_holds_its_spec_is_told_once_as_both() -> None:
     assert found(desired(spec("B")), after) == []
 
 
-def test_a_failed_run_that_was_replaced_by_a_change_is_still_told() -> None:
+def test_a_failed_run_is_reported_after_a_change_too() -> None:
     """Failures are reported for a day, so that turning notifications on does not report old ones."""
     intent = intended("A")
     for ended, expected in ((-60, [("failed", ["failed"])]), (-90_000, [])):
@@ -51,7 +51,7 @@ def test_a_failed_run_that_was_replaced_by_a_change_is_still_told() -> None:
         assert found(desired(spec("B")), known) == expected
 
 
-def test_an_unknown_is_told_once_its_sender_is_done_with_it() -> None:
+def test_an_unknown_outcome_is_reported_after_its_sender_is_done() -> None:
     """A send that may be under way causes no notification."""
     under_way = intended("A", seconds=-10)
     assert found(desired(spec("A")), recorded(under_way)) == []
@@ -59,7 +59,7 @@ def test_an_unknown_is_told_once_its_sender_is_done_with_it() -> None:
     assert found(desired(spec("A")), recorded(intended("A", seconds=-60))) == [("settling", ["unknown"])]
 
 
-def test_holds_are_told_by_their_kind() -> None:
+def test_holds_are_reported_by_their_kind() -> None:
     """Rejected, lost, conflict: held, and lost as such too."""
     intent = intended("A")
     assert found(desired(spec("A")), recorded(intent, outcome("rejected", intent))) == [("rejected", ["held"])]

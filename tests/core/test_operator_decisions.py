@@ -7,7 +7,7 @@ from reconciler.core.plan import ActionType, Reason
 from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec, taken, token
 
 
-def test_what_was_decided_to_go_again_is_the_next_send_of_the_same_submission() -> None:
+def test_resolve_submit_sends_the_same_submission_again() -> None:
     """The token and the generation stay, so that at most one run can carry them."""
     intent = intended("A")
     (action,) = plan(desired(spec("A")), recorded(intent, outcome("resolved", intent)), NOW).actions
@@ -15,7 +15,7 @@ def test_what_was_decided_to_go_again_is_the_next_send_of_the_same_submission() 
     assert (action.client_token, action.generation, action.send) == (token("A", 1), 1, 2)
 
 
-def test_what_was_abandoned_is_quiet_for_the_same_content() -> None:
+def test_abandoned_content_stays_abandoned() -> None:
     """An abandoned submission stays abandoned, and the message says how to run it again."""
     intent = intended("A")
     known = recorded(intent, outcome("resolved", intent, decision="abandon"))
@@ -25,7 +25,7 @@ def test_what_was_abandoned_is_quiet_for_the_same_content() -> None:
     assert action.message == "generation 1 was abandoned by an operator; to run it, raise spec.revision"
 
 
-def test_other_content_after_an_abandoned_generation_is_the_next_one() -> None:
+def test_new_content_after_an_abandoned_generation_is_the_next_one() -> None:
     """Its generation is not used again; new content is compared with the last run."""
     intent = intended("B", 2)
     known = recorded(*ran("A", 1), intent, outcome("resolved", intent, decision="abandon"))
@@ -35,7 +35,7 @@ def test_other_content_after_an_abandoned_generation_is_the_next_one() -> None:
     assert (back.action, back.reason, back.generation) == (ActionType.NONE, Reason.IN_SYNC, 1)
 
 
-def test_a_run_taken_by_hand_is_in_sync() -> None:
+def test_a_manually_adopted_run_is_in_sync() -> None:
     """The spec has a current submission, and nothing is submitted for it; a change is the next generation."""
     known = recorded(taken("A"))
     (same,) = plan(desired(spec("A")), known, NOW).actions

@@ -56,7 +56,7 @@ def test_slots_are_missed_as_a_range() -> None:
     assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, True, False]
 
 
-def test_what_is_dealt_with_and_did_not_run_was_missed() -> None:
+def test_a_handled_slot_without_a_submission_was_missed() -> None:
     """Up to the handled slot no ranges are kept: slots without a submission never run."""
     intent = slot_intended(TWO)
     record = recorded(scheduled(), intent, outcome("submitted", intent), missed(ONE, settled=TWO)).spec("orders")
@@ -64,20 +64,20 @@ def test_what_is_dealt_with_and_did_not_run_was_missed() -> None:
     assert [record.is_missed(slot) for slot in (ONE, TWO, THREE)] == [True, False, False]
 
 
-def test_slots_before_a_schedule_are_nobody_s() -> None:
+def test_slots_before_the_start_of_a_schedule_are_not_missed() -> None:
     """A schedule that starts again has no earlier slots."""
     record = recorded(scheduled(), missed(ONE, settled=ONE), scheduled(seconds=-60)).spec("orders")
     assert not record.is_missed(ONE)
 
 
-def test_a_backfill_is_over_slot_by_slot() -> None:
+def test_a_backfilled_slot_is_done_when_it_is_intended() -> None:
     """A slot that was asked for is no longer waiting once it is intended."""
     asked = e.BackfillAsked(at=at(), name="orders", slots=(ONE, TWO), actor="tests")
     intent = slot_intended(ONE)
     assert recorded(scheduled(), asked, asked, intent).spec("orders").backfill == [TWO]
 
 
-def test_a_run_that_aws_did_not_know_is_seen_again() -> None:
+def test_an_observation_ends_a_series_of_empty_answers() -> None:
     """Looks without an answer count from the last one that had one; those at another run do not count."""
     intent = intended()
     unseen = outcome("unseen", intent)
@@ -87,7 +87,7 @@ def test_a_run_that_aws_did_not_know_is_seen_again() -> None:
     assert known.by_token[intent.token].unseen == []
 
 
-def test_a_cancel_may_be_asked_before_the_run_is_known() -> None:
+def test_a_cancel_may_be_requested_before_the_run_is_adopted() -> None:
     """It is kept until the run is adopted."""
     intent = intended()
     asked = e.CancelAsked(at=at(), name="orders", token=intent.token, reason="wrong day", actor="tests")

@@ -38,7 +38,7 @@ def said(wanted: Desired, known: Recorded, now: datetime = NOW) -> list[tuple[st
 class TestTime:
     """The times of slots."""
 
-    def test_the_next_and_the_newest(self) -> None:
+    def test_next_and_newest_slot(self) -> None:
         """A slot belongs to the span that ends with it."""
         assert next_slot("0 * * * *", "UTC", NOW) == THREE
         assert newest_slot("0 * * * *", "UTC", NOW - timedelta(hours=1), NOW) == TWO
@@ -46,7 +46,7 @@ class TestTime:
         assert before(TWO) == "2026-11-22T01:59:59Z"
 
     @pytest.mark.parametrize("schedule", ["* * * * *", "0 2 * * *", "0 2 29 2 *", "30 2 * * 1"])
-    def test_the_newest_is_the_last_of_all(self, schedule: str) -> None:
+    def test_the_newest_slot_is_the_last_one(self, schedule: str) -> None:
         """`newest_slot` agrees with walking through all slots."""
         until = datetime(2028, 3, 1, tzinfo=UTC)
         after = until - timedelta(days=2)
@@ -55,13 +55,13 @@ class TestTime:
         far = newest_slot("0 2 29 2 *", "UTC", datetime(2020, 1, 1, tzinfo=UTC), until)
         assert far == "2028-02-29T02:00:00Z"
 
-    def test_no_slot_is_in_the_past_within_the_hour_that_comes_twice(self) -> None:
+    def test_slots_within_an_hour_that_occurs_twice(self) -> None:
         """02:30 ran at its first time; asked during the second, the next is that of the next day."""
         second = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
         assert next_slot("30 2 * * *", "Europe/Madrid", second) == "2026-10-26T01:30:00Z"
         assert newest_slot("30 2 * * *", "Europe/Madrid", second, second + timedelta(hours=1)) is None
 
-    def test_a_schedule_that_is_never_due(self) -> None:
+    def test_a_schedule_that_never_fires(self) -> None:
         """A schedule that never fires has no slots."""
         assert is_slot("0 * * * *", "UTC", TWO)
         assert not is_slot("0 * * * *", "UTC", "2026-11-22T02:00:01Z")
@@ -120,7 +120,7 @@ class TestBeginsAndStops:
         old = Checkout("old", {"new": Ancestry.NEWER})
         assert self.begins(desired(spec(policy={"schedule": "5 * * * *"}), checkout=old), known) == []
 
-    def test_it_is_written_down_once(self) -> None:
+    def test_a_schedule_change_is_recorded_once(self) -> None:
         """A change that another pass recorded is not repeated; a schedule that stops keeps its start."""
         known = recorded(scheduled())
         (begin,) = plan(desired(hourly(suspend=True)), known, NOW).schedule_changes
@@ -152,7 +152,7 @@ class TestLost:
         ("unseen", "expected"),
         [((), ["unseen"]), ((-60,), []), ((-1499,), []), ((-1500,), ["observed"]), ((-3000, -60), ["observed"])],
     )
-    def test_two_looks_the_settling_time_apart(self, unseen: tuple[float, ...], expected: list[str]) -> None:
+    def test_two_empty_answers_apart_mean_lost(self, unseen: tuple[float, ...], expected: list[str]) -> None:
         """The first empty answer is recorded; one long enough after it means lost."""
         known, token = self.live(*unseen)
         found = lost_runs(known, [token], NOW, 1500)
@@ -264,7 +264,7 @@ def test_every_short_history_of_two_slots_for_every_policy() -> None:
     assert look_at_all(wishes, [-30, 0, 59]) > 30_000
 
 
-def test_a_held_slot_keeps_no_later_slot_back() -> None:
+def test_a_held_slot_blocks_no_later_slot() -> None:
     """Unknown for more than a day, or several runs: a person decides about that slot, and the next one runs."""
     intent = slot_intended(ONE, seconds=-90_000)
     known = recorded(scheduled(seconds=-100_000), intent)
