@@ -1,4 +1,4 @@
-"""`reconcile --every`: passes one interval apart, with one reusable session, until somebody stops the service."""
+"""`reconcile --every`: passes one interval apart, with one reusable session, until the service is stopped."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: boo
         with suppress(RuntimeError, OSError):
             announce()
 
-    with _handling(handle, wakeup=-1):  # nobody else ends the process while the caller heeds the event
+    with _handling(handle, wakeup=-1):  # the watcher of `interruptible` must not end the process now
         yield stop
 
 
