@@ -20,14 +20,7 @@ from typing import TypeVar
 
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
-from reconciler.ledger.sqlite_file import (
-    allowed,
-    check_identity,
-    connect,
-    create,
-    read_readonly,
-    translate_file_errors,
-)
+from reconciler.ledger.sqlite_file import allowed, check_identity, connect, create, read_readonly, translate_file_errors
 
 BUSY_SECONDS = 5.0
 """How long a call waits for another process's transaction, which takes milliseconds."""

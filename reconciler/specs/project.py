@@ -14,12 +14,10 @@ from reconciler.model.base import Loc
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION
 from reconciler.specs.document import Document, Unreadable
-from reconciler.specs.files import PROJECT_FILE, NotReadable, read_text
-from reconciler.specs.globs import MOST_ALTERNATIVES, Segments, expanded, matches
+from reconciler.specs.files import MOST_ALTERNATIVES, PROJECT_FILE, NotReadable, Segments, expanded, matches, read_text
 from reconciler.specs.locations import SourceText
-from reconciler.specs.messages import suggestion
-from reconciler.specs.problems import TooMany, View, at, unreadable
-from reconciler.specs.yaml_reader import yaml_documents
+from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
+from reconciler.specs.readers import yaml_documents
 
 SPECS_FOLDER = "specs"
 DEFAULT_TARGET: Loc = ("spec", "defaultTarget")

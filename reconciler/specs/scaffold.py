@@ -13,7 +13,7 @@ from reconciler.model.kind import MODULES, Kind, kind_named
 from reconciler.model.project import STATE_FOLDER
 from reconciler.model.spec import API_VERSION, NAME_PATTERN
 from reconciler.specs.files import PROJECT_FILE
-from reconciler.specs.messages import HINTS
+from reconciler.specs.problems import HINTS
 from reconciler.specs.schema import schema
 
 _NAME = re.compile(NAME_PATTERN)

@@ -15,14 +15,13 @@ from reconciler.model.base import JSON, Loc, Unquoted, part
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
-from reconciler.specs.messages import suggestion
-from reconciler.specs.placeholders import Scopes
-from reconciler.specs.problems import View, merged
+from reconciler.specs.problems import View, merged, suggestion
 from reconciler.specs.requests import (
     REQUEST,
     ByTarget,
     CheckedRequest,
     RenderedRequest,
+    Scopes,
     WrittenRequest,
     check_request,
     render_all,

@@ -30,11 +30,11 @@ from reconciler.render.problems import problems_text
 from reconciler.specs.document import Unreadable
 from reconciler.specs.load import documents
 from reconciler.specs.locations import SourceText
-from reconciler.specs.placeholders import Scope, render
 from reconciler.specs.problems import TooMany, View, unreadable
 from reconciler.specs.project import _project
+from reconciler.specs.readers import yaml_documents
+from reconciler.specs.requests import Scope, render
 from reconciler.specs.spec import SpecReader
-from reconciler.specs.yaml_reader import yaml_documents
 from tests.builders import NOW, PLACE, desired, spec
 from tests.specs.builders import PROJECT
 

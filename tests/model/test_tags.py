@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from reconciler.model.tags import user_tag_problems
+from reconciler.model.kind import user_tag_problems
 from tests.model.requests import BATCH, EMR, batch, emr, sent
 
 

@@ -12,10 +12,9 @@ import pytest
 
 from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
-from reconciler.specs import globs
+from reconciler.specs import files as globs
 from reconciler.specs.document import MOST_PROBLEMS
-from reconciler.specs.files import MOST_BYTES
-from reconciler.specs.globs import expanded, matches
+from reconciler.specs.files import MOST_BYTES, expanded, matches
 from tests.specs.builders import PROJECT, batch, load, problems, write
 
 SPEC = batch("a")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import SpecErrors
-from reconciler.specs.placeholders import escape
+from reconciler.specs.requests import escape
 from tests.specs.builders import dumped, load, wrapped, write
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"

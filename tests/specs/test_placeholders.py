@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.template import PlaceholderProblem, render_slot
-from reconciler.specs.placeholders import Scope, escape, keys, render, strings
+from reconciler.specs.requests import Scope, escape, keys, render, strings
 
 VALUES = {"var.bucket": "acme", "var.dollar": "$", "var.open": "${run.slot}", "target.name": "prod"}
 ONE_OFF = Scope("prod", VALUES, slots=False, elsewhere={"var.bucket": "prod", "var.other": "local"})

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from reconciler.model.base import Unquoted
 from reconciler.specs.document import MOST_EXPANDED, Document, Unreadable
-from reconciler.specs.json_reader import json_documents
 from reconciler.specs.locations import SourceText, find, path_text
-from reconciler.specs.yaml_reader import yaml_documents
+from reconciler.specs.readers import json_documents, yaml_documents
 
 Read = Callable[[str], Iterator[Document]]
 

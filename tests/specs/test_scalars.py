@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.model.base import SourceFloat, Unquoted
-from reconciler.specs.scalars import meaning, plain
+from reconciler.specs.document import meaning, plain
 
 TEXT = [
     "a",

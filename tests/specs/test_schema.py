@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from reconciler.specs.readers import yaml_documents
 from reconciler.specs.scaffold import init
 from reconciler.specs.schema import schema
-from reconciler.specs.yaml_reader import yaml_documents
 from tests.specs.builders import PROJECT, batch, wrapped
 from tests.specs.test_corpus import INVALID, VALID, without_token
 

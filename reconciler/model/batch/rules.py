@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from reconciler.model.base import JSON, Loc, Remark, Rule, applied, entries, part, text
 from reconciler.model.batch import override_rules
 from reconciler.model.batch.submit_job import DEPENDENCY_TYPES, RETRY_ACTIONS, SHARE_IDENTIFIER_MAX
-from reconciler.model.tags import aws_tag_problems
+from reconciler.model.kind import aws_tag_problems
 
 REQUEST_MAX = 30 * 1024  # bytes; Batch service quotas, "SubmitJob payload size"
 DOCUMENTED_SHARE = re.compile(r"[A-Za-z0-9]+\*?")

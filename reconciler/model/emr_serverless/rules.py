@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, Loc, Remark, Rule, applied, integer, part, text
-from reconciler.model.tags import aws_tag_problems
+from reconciler.model.kind import aws_tag_problems
 
 BATCH_TIMEOUT_MIN = 5  # minutes
 BATCH_TIMEOUT_MAX = 10_080  # minutes, seven days

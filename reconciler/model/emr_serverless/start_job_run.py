@@ -9,7 +9,7 @@ from pydantic import Field
 from reconciler.model import patterns
 from reconciler.model.base import EXACTLY_ONE, Shape, optional, required
 from reconciler.model.emr_serverless.spark_parameters import string_or_mapping
-from reconciler.model.tags import EmrTags
+from reconciler.model.kind import EmrTags
 
 ARGUMENTS_MAX = 1024
 PARAMETERS_MAX = 102_400
