@@ -29,7 +29,6 @@ CREDENTIALS = ("emulator", "emulator")
 QUEUED_PART = 0.25
 """The share of a run's time that it waits to start, so that even a short run passes through every state."""
 
-
 FRESH_SECONDS = 60.0
 """How long an answer of AWS about account and time stays valid for the next send (R9 of docs/protocol.md)."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from reconciler.app.options import did_you_mean
 from reconciler.core.events import Event, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.core.plan import Change
@@ -36,7 +36,7 @@ def spec_history(ledger: Log, name: str) -> list[PositionedEvent]:
     """Returns every event about a spec, oldest first. Raises `ReconcilerError` if the ledger has none."""
     recorded = ledger.refresh()
     if name not in recorded.specs:
-        raise ReconcilerError(f"the ledger has no spec {name!r}.{_hint(name, recorded)}")
+        raise ReconcilerError(f"the ledger has no spec {name!r}.{did_you_mean(name, recorded.specs)}")
     record = recorded.specs[name]
     positions = {*record.positions, *(position for s in record.submissions for position in s.positions)}
     return list(_events(ledger, positions, lambda event: event.name == name))
@@ -73,7 +73,7 @@ def find(recorded: Recorded, what: str) -> Submission:
         raise ReconcilerError(f"{len(matches)} tokens start with {what!r}. Give more characters")
     if not matches:
         raise ReconcilerError(
-            f"the ledger has no spec, run or token {what!r}.{_hint(what, recorded)} "
+            f"the ledger has no spec, run or token {what!r}.{did_you_mean(what, recorded.specs)} "
             "It contains only runs that reconciler submitted or adopted."
         )
     return matches[0]
@@ -98,8 +98,3 @@ def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Cha
 
     requests = (intent_of(ledger.batch(s.intent_position), s.name, s.token).request for s in (before, after))
     return explain(kind_named(after.kind), *requests)
-
-
-def _hint(name: str, recorded: Recorded) -> str:
-    close = get_close_matches(name, recorded.specs, n=1)
-    return f" Did you mean {close[0]}?" if close else ""

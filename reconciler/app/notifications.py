@@ -25,6 +25,8 @@ from reconciler.model.base import JSON
 from reconciler.model.project import Webhook
 from reconciler.render.text import plain, sentence
 
+log = logging.getLogger(__name__)
+
 TIMEOUT = Timeout(connect=3, read=5)
 RETRIES = 3
 PAUSE_SECONDS = 0.3  # doubled with each retry
@@ -94,9 +96,6 @@ def notification_text(notification: Notification, place: Place) -> str:
     message = f": {sentence(notification.message)}" if notification.message else ""
     prefix = plain(f"{place.project}/{place.target}: {notification.name}")
     return f"{prefix}: {plain(notification.reason)}{message}" + (f" ({plain(details)})" if details else "")
-
-
-log = logging.getLogger(__name__)
 
 
 def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:

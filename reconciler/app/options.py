@@ -45,17 +45,15 @@ def target_name(
 ) -> str:
     """Returns the target to work on. Raises `UsageError` if none is selected or it does not exist."""
     names = sorted(targets)
-    chosen = options.target or environ.get(TARGET_VARIABLE) or default
-    if not chosen:
-        raise UsageError(
-            f"no target selected. Use -t NAME, set {TARGET_VARIABLE}, or set defaultTarget in reconciler.yaml. "
-            f"Targets of this project: {', '.join(names)}"
-        )
-    if chosen not in names:
-        raise UsageError(
-            f"unknown target {chosen!r}.{_hint(chosen, names)} Targets of this project: {', '.join(names)}"
-        )
-    return chosen
+    name = options.target or environ.get(TARGET_VARIABLE) or default
+    if name in names:
+        return name
+    problem = (
+        f"unknown target {name!r}.{did_you_mean(name, names)}"
+        if name
+        else f"no target selected. Use -t NAME, set {TARGET_VARIABLE}, or set defaultTarget in reconciler.yaml."
+    )
+    raise UsageError(f"{problem} Targets of this project: {', '.join(names)}")
 
 
 def selected_names(
@@ -106,9 +104,10 @@ def _labels(specs: Mapping[str, DesiredSpec]) -> str:
 def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
     """Suggests the same spec in another target, or a similar name."""
     targets = sorted(target for target, others in elsewhere.items() if name in others)
-    return f" It exists in: {', '.join(targets)}" if targets else _hint(name, names)
+    return f" It exists in: {', '.join(targets)}" if targets else did_you_mean(name, names)
 
 
-def _hint(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Returns the question about the most similar name, or an empty text."""
     close = get_close_matches(name, sorted(names), n=1)
     return f" Did you mean {close[0]}?" if close else ""
