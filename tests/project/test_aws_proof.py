@@ -1,4 +1,4 @@
-"""The suite that asks AWS: it is left alone unless it is asked for, and it runs, here against the emulator."""
+"""The suite that asks a real AWS account runs only on request. Here it runs against the emulator."""
 
 from __future__ import annotations
 
@@ -38,30 +38,42 @@ def asked(aws: Emulator) -> dict[str, str]:
     return {"RECONCILER_AWS_PROOF": "1", **used, **waits, **aws_environment(aws.url)}
 
 
-def test_nothing_is_asked_without_being_asked_for():
-    """Neither a plain run of the tests nor the marker alone reaches AWS: left out, or skipped with what is missing."""
-    plain, said = suite()
+def test_the_suite_runs_only_on_request():
+    """A plain run leaves the suite out; with the marker alone it is skipped and lists the missing variables."""
+    plain, output = suite()
     marked, why = suite("-m", "aws", "-rs")
 
-    assert (plain, "passed" in said, "deselected" in said) == (5, False, True), said
+    assert (plain, "passed" in output, "deselected" in output) == (5, False, True), output
     assert (marked, "passed" in why) == (0, False), why
     assert "set RECONCILER_AWS_PROOF, RECONCILER_AWS_PROOF_REGION" in why
 
 
-def test_every_question_is_put_and_answered(server: Server):
-    """Against the emulator and the local stores, which answer as the promise needs it; afterwards nothing of it is left
-    running."""
+SAME_TOKEN = "same token with another body: ConflictException, HTTP 409"
+
+
+def test_questions_about_a_token_are_asked_and_answered():
+    """The suite asks the emulator about a token that is sent again, and leaves no run behind."""
+    with standin(run_seconds=None) as aws:
+        code, output = suite("-m", "aws", "-k", "same_token", **asked(aws))
+        live = [run for run in aws.runs() if not stopped(aws, run.id)]
+
+    assert (code, output.count("[OK]"), output.count("[NO]")) == (0, 2, 0), output
+    assert SAME_TOKEN in output
+    assert live == []
+
+
+@pytest.mark.soak
+def test_every_question_is_asked_and_answered(server: Server):
+    """The whole suite passes against the emulator and the local stores, and leaves no run behind."""
     ledgers = f"{server.address('s3')} {server.address('dynamodb')}"
     with standin(run_seconds=None) as aws:
         aws.inject(Plan(settings={"signature_seconds": 3}))
         stores = {**server.environment, "RECONCILER_AWS_PROOF_LEDGERS": ledgers}
-        code, said = suite("-m", "aws", **{**asked(aws), **stores})
+        code, output = suite("-m", "aws", **{**asked(aws), **stores})
         live = [run for run in aws.runs() if not stopped(aws, run.id)]
 
-    assert code == 0, said
-    assert "[NO]" not in said
-    assert said.count("[OK]") == 18, said
-    assert "same token with another body: ConflictException, HTTP 409" in said
+    assert (code, output.count("[OK]"), output.count("[NO]")) == (0, 18, 0), output
+    assert SAME_TOKEN in output
     assert live == []
 
 
@@ -70,10 +82,10 @@ def test_an_answer_that_breaks_the_promise_is_a_failure():
     """An AWS that forgets tokens and takes old signatures fails the suite, and the table says where."""
     with standin(run_seconds=None) as aws:
         aws.inject(Plan(settings={"token_seconds": 0.1}))
-        code, said = suite("-m", "aws", "-k", "remembered or held_back", **asked(aws))
+        code, output = suite("-m", "aws", "-k", "remembered or held_back", **asked(aws))
 
     assert code == 1
-    assert said.count("[NO]") == 2, said
+    assert output.count("[NO]") == 2, output
 
 
 def stopped(aws: Emulator, run_id: str) -> bool:
