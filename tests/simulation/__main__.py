@@ -16,8 +16,8 @@ from tests.simulation.schedule import play
 
 def _tell(seed: int, mutants: list[str]) -> int:
     with threadless(), all_applied(tuple(patch for name in mutants for patch in BY_NAME[name].patches)):
-        weather = {field: value for name in mutants for field, value in BY_NAME[name].weather.items()}
-        story = play(seed, tell=True, weather=weather)
+        faults = {field: value for name in mutants for field, value in BY_NAME[name].faults.items()}
+        story = play(seed, tell=True, faults=faults)
     print("\n".join(story.lines))
     return int(story.broken is not None)
 

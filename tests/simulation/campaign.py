@@ -17,10 +17,10 @@ MOST_STORIES = 10_000
 
 @dataclass(slots=True)
 class Campaign:
-    """How a campaign went: `told` counts what happened in it, `broken` are the stories that broke a promise."""
+    """How a campaign went: `counts` counts what happened in it, `broken` are the stories that broke a promise."""
 
     stories: int = 0
-    told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     broken: list[Story] = field(default_factory=list)
 
 
@@ -29,7 +29,7 @@ def run(seeds: Iterable[int]) -> Campaign:
     campaign = Campaign()
     with threadless(), light():
         for seed in seeds:
-            story = play(seed, campaign.told)
+            story = play(seed, campaign.counts)
             campaign.stories += 1
             if story.broken is not None:
                 campaign.broken.append(story)
@@ -50,7 +50,7 @@ def hunt(mutant: Mutant, seeds: Iterable[int]) -> Caught | None:
     counts: Counter[tuple[str, str]] = Counter()
     with threadless(), light(), all_applied(mutant.patches):
         for stories, seed in enumerate(seeds, 1):
-            story = play(seed, counts, weather=mutant.weather)
+            story = play(seed, counts, faults=mutant.faults)
             if story.broken is not None:
                 return Caught(seed, stories, story.broken)
     return None

@@ -97,10 +97,10 @@ class _Client:
 
     def _read(self) -> dict[str, Any] | None:
         """What a read gives in place of the truth, now and then: an error, or a success that says nothing."""
-        chance = self._command.world.weather.read_faults
+        chance = self._command.world.faults.read_faults
         if not chance or self._dice.random() >= chance:
             return None
-        self._command.world.oracle.tale("cloud", "a read failed")
+        self._command.world.oracle.record("cloud", "a read failed")
         roll = self._dice.random()
         if roll < 0.4:
             raise client_error(403, "AccessDeniedException")
@@ -113,7 +113,7 @@ class _Client:
         start = int(token or 0)
         if not start:
             self._listing = [shown(run) for run in self._cloud.listed()]
-        if not self._command.world.weather.paging:
+        if not self._command.world.faults.paging:
             return {key: self._listing}
         more = {"nextToken": str(start + 1)} if start + 1 < len(self._listing) else {}
         return {key: self._listing[start : start + 1], **more}
@@ -138,12 +138,12 @@ class BatchClient(_Client):
         failed = self._read()
         if failed is not None:
             return failed
-        told = [run for job in jobs if (run := self._cloud.told(job)) is not None]
-        if self._command.world.weather.read_faults and self._dice.random() < 0.3:
-            self._command.world.oracle.tale("cloud", "tags were unread")
-            self._cloud.left_out.update(run.run_id for run in told[-1:])
-            told = told[:-1]
-        return {"jobs": [self._job(run) for run in told]}
+        runs = [run for job in jobs if (run := self._cloud.visible(job)) is not None]
+        if self._command.world.faults.read_faults and self._dice.random() < 0.3:
+            self._command.world.oracle.record("cloud", "tags were unread")
+            self._cloud.left_out.update(run.run_id for run in runs[-1:])
+            runs = runs[:-1]
+        return {"jobs": [self._job(run) for run in runs]}
 
     def terminate_job(self, *, jobId: str, reason: str) -> dict[str, Any]:  # noqa: N803
         """TerminateJob."""
@@ -195,7 +195,7 @@ class EmrClient(_Client):
         failed = self._read()
         if failed is not None:
             return failed
-        run = self._cloud.told(jobRunId)
+        run = self._cloud.visible(jobRunId)
         if run is None:
             raise client_error(404, "ResourceNotFoundException")
         ended = datetime.fromtimestamp(EPOCH + run.ends, UTC)

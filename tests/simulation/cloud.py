@@ -19,10 +19,10 @@ from botocore.parsers import ResponseParserError
 
 from reconciler.model.base import JSON
 from reconciler.model.kind import TOKEN_TAG
+from tests.simulation.desired import EMR, NAME
+from tests.simulation.faults import Faults
 from tests.simulation.oracle import Oracle
 from tests.simulation.timeline import EPOCH, Timeline
-from tests.simulation.weather import Weather
-from tests.simulation.wishes import EMR, NAME
 
 SIGNATURE = 900.0
 """Seconds for which AWS takes a signature."""
@@ -104,7 +104,7 @@ class Cloud:
 
     timeline: Timeline
     dice: Random
-    weather: Weather
+    faults: Faults
     oracle: Oracle
     runs: list[Run] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -115,8 +115,8 @@ class Cloud:
     def take_off(self, request: JSON, signed: float) -> Flight:
         """Sends a request on its way. `signed` is what the signature says, by the clock of the sender."""
         flight = Flight(request, request["tags"][TOKEN_TAG], signed - EPOCH)
-        fate = self.dice.choice(self.weather.fates)
-        self.oracle.tale("fate", fate)
+        fate = self.dice.choice(self.faults.fates)
+        self.oracle.record("fate", fate)
         now = self.timeline.now
         flight.arrives = now + 0.1
         if fate in {"unreachable", "connect timeout"}:
@@ -132,19 +132,19 @@ class Cloud:
 
     def _lateness(self, flight: Flight) -> float:
         left = flight.signed + SIGNATURE - self.timeline.now
-        if self.weather.edges and left > 0:
+        if self.faults.edges and left > 0:
             return left - 0.5
         return self.dice.choice((5.0, 20.0, 70.0, 300.0, 850.0, 1000.0))
 
     def _land(self, flight: Flight, fate: str) -> None:
         flight.landed = True
         if self.timeline.now - flight.signed > SIGNATURE:
-            self.oracle.tale("cloud", "a signature had expired")
+            self.oracle.record("cloud", "a signature had expired")
             flight.error = _ERRORS["expired"]()
         elif fate in {"throttled", "credentials"}:
             flight.error = _ERRORS[fate]()
         elif fate == "declined":
-            code = "ValidationException" if self.weather.kind == EMR else "ClientException"
+            code = "ValidationException" if self.faults.kind == EMR else "ClientException"
             flight.error = client_error(400, code)
             self.oracle.declined.add(flight.token)
         elif fate == "500 before" or (
@@ -166,15 +166,15 @@ class Cloud:
             pass
         elif run is None:
             flight.error = _ERRORS["conflict"]()
-        elif self.weather.kind == EMR:
+        elif self.faults.kind == EMR:
             flight.answer = {"jobRunId": run.run_id, "arn": "arn", "applicationId": flight.request["applicationId"]}
         else:
             flight.answer = {"jobId": run.run_id, "jobArn": "arn", "jobName": flight.request["jobName"]}
 
     def _accept(self, flight: Flight, *, cloned: bool) -> Run | None:
         """A new run; for a token that is remembered the run of before, or the answer that it was used (`None`)."""
-        if self.weather.kind == EMR and (known := self._remembered(flight.token)) is not None:
-            self.oracle.tale("cloud", "a token was remembered")
+        if self.faults.kind == EMR and (known := self._remembered(flight.token)) is not None:
+            self.oracle.record("cloud", "a token was remembered")
             return known if self.dice.random() < 0.5 else None
         run = self._run(flight.token, flight.request)
         self.oracle.accepted(run)
@@ -183,7 +183,7 @@ class Cloud:
             copy.clone, copy.shown = True, self.timeline.now
             copy.ends, copy.forgotten, run.shown = run.ends, run.forgotten, copy.shown
             self.oracle.runs[flight.token].append(copy)
-            self.oracle.tale("cloud", "a run was cloned")
+            self.oracle.record("cloud", "a run was cloned")
         return run
 
     def _remembered(self, token: str) -> Run | None:
@@ -193,7 +193,7 @@ class Cloud:
 
     def _run(self, token: str | None, request: Mapping[str, Any]) -> Run:
         now, dice = self.timeline.now, self.dice
-        lag = self.weather.lag if self.weather.edges else self.weather.lag * dice.random()
+        lag = self.faults.lag if self.faults.edges else self.faults.lag * dice.random()
         ends = now + dice.choice((20.0, 600.0, 20_000.0, 20_000.0))
         kept = dice.choice((0.0, 0.0, 4000.0, 1e7))
         run = Run(
@@ -223,14 +223,14 @@ class Cloud:
             return iter(())
         return (run for run in self.runs if self._shows(run, now))
 
-    def told(self, run_id: str) -> Run | None:
+    def visible(self, run_id: str) -> Run | None:
         """One run by its id, where AWS knows of it now."""
         now = self.timeline.now
         return next((run for run in self.runs if run.run_id == run_id and self._shows(run, now)), None)
 
     def state(self, run: Run) -> str:
         """The service's word for the state of a run."""
-        emr, now = self.weather.kind == EMR, self.timeline.now
+        emr, now = self.faults.kind == EMR, self.timeline.now
         if run.cancelled:
             return "CANCELLED" if emr else "FAILED"
         if now < run.accepted + 5:
@@ -255,16 +255,16 @@ class Cloud:
     def _shows(self, run: Run, now: float) -> bool:
         if now >= run.forgotten:
             return False
-        return now >= run.shown or (self.weather.flicker > 0 and self.dice.random() < self.weather.flicker)
+        return now >= run.shown or (self.faults.flicker > 0 and self.dice.random() < self.faults.flicker)
 
     def _glitches(self, now: float) -> bool:
         """Whether listings leave out everything now: once in a story, for less than a minute."""
-        if not self.weather.glitch:
+        if not self.faults.glitch:
             return False
         intents = self.oracle.intent_times
-        if not self.glitch_until and intents and now > intents[-1] + 1300 and self.dice.random() < self.weather.glitch:
+        if not self.glitch_until and intents and now > intents[-1] + 1300 and self.dice.random() < self.faults.glitch:
             self.glitch_until = now + 5 + 45 * self.dice.random()
-            self.oracle.tale("cloud", "listings left out everything for a while")
+            self.oracle.record("cloud", "listings left out everything for a while")
         return now < self.glitch_until
 
 

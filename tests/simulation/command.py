@@ -27,10 +27,10 @@ from reconciler.errors import LedgerError, ReconcilerError
 from reconciler.ledger.log import Log
 from tests.builders import PLACE
 from tests.simulation.clients import SimulatedAws
-from tests.simulation.shelf import Shelf
+from tests.simulation.desired import EMR, Wanted, desired
+from tests.simulation.faults import FREEZES
+from tests.simulation.store import FaultyStore
 from tests.simulation.timeline import EPOCH
-from tests.simulation.weather import FREEZES
-from tests.simulation.wishes import EMR, Wish, desired
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import World
@@ -64,12 +64,12 @@ class LocalClock:
 
 
 class Command:
-    """One `reconcile`, of one pass or of several as with ``--every``; `wish` is what it read from git."""
+    """One `reconcile`, of one pass or of several as with ``--every``; `wanted` is what it read from git."""
 
     def __init__(self, world: World, number: int, passes: int = 1) -> None:
         self.world, self.who, self.owner = world, f"command {number}", f"host:{number}"
         self.clock = LocalClock(self, world.offset())
-        self.wish: Wish = world.wish
+        self.wanted: Wanted = world.wanted
         self.made: Plan | None = None
         self.stop = Event()
         self.stopped_before_transmit = False
@@ -87,26 +87,26 @@ class Command:
         try:
             delay = next(self._life)
         except StopIteration:
-            self.world.oracle.tale(self.who, "ends")
+            self.world.oracle.record(self.who, "ends")
         except Killed as killed:
-            self.world.oracle.tale("killed", str(killed))
+            self.world.oracle.record("killed", str(killed))
         except ReconcilerError as error:
-            self.world.oracle.tale("failed", type(error).__name__)
+            self.world.oracle.record("failed", type(error).__name__)
         else:
             self.world.timeline.at(self.world.timeline.now + delay, self._step)
 
     def pace(self, point: str) -> float:
         """How long the step to this point takes; the process can be killed or frozen here."""
         world = self.world
-        weather, roll = world.weather, world.dice.random()
+        faults, roll = world.faults, world.dice.random()
         if world.oracle.lines is not None:
-            world.oracle.tale(self.who, point)
-        aimed = point == weather.aim and roll < 0.5
-        if roll < weather.crash or (aimed and not weather.freezing):
+            world.oracle.record(self.who, point)
+        aimed = point == faults.aim and roll < 0.5
+        if roll < faults.crash or (aimed and not faults.freezing):
             raise Killed(point)
-        if roll < weather.crash + weather.freeze or aimed:
+        if roll < faults.crash + faults.freeze or aimed:
             return self._frozen(point)
-        if weather.stopping and roll > 1 - weather.stopping:
+        if faults.stopping and roll > 1 - faults.stopping:
             self._asked_to_stop()
         return roll * 0.4
 
@@ -115,7 +115,7 @@ class Command:
         clock with it, which is set right again a while after."""
         dice, timeline, clock = self.world.dice, self.world.timeline, self.clock
         seconds = dice.choice(FREEZES)
-        self.world.oracle.tale("frozen", point)
+        self.world.oracle.record("frozen", point)
         roll = dice.random()
         if roll < 0.3:
             clock.asleep += seconds
@@ -132,7 +132,7 @@ class Command:
     def _asked_to_stop(self) -> None:
         """SIGTERM: after some seconds of grace the process ends."""
         if not self.stop.is_set():
-            self.world.oracle.tale("asked to stop", "")
+            self.world.oracle.record("asked to stop", "")
             self.stop.set()
 
     def away(self, point: str, seconds: float = 0.0, until: Callable[[], bool] | None = None) -> None:
@@ -151,12 +151,12 @@ class Command:
     def _run(self) -> Generator[float, None, None]:
         """The life of the process: as `wiring.survey` and `cli.passes` go about it."""
         yield self.pace("start")
-        log = Log(Shelf(self.world.store, self), PLACE, "0", self.clock, self.world.nonce)
+        log = Log(FaultyStore(self.world.store, self), PLACE, "0", self.clock, self.world.nonce)
         ahead = self.clock.offset + self.world.dice.random()  # AWS's `Date` has whole seconds; read once
         for number in range(self._passes):
             if number:
                 yield self.world.dice.choice((5.0, 61.0, 1500.0))
-            self.wish = self.world.wish
+            self.wanted = self.world.wanted
             recorded = log.refresh()
             recorded.forget_findings()
             yield self.pace("read")
@@ -164,9 +164,9 @@ class Command:
                 yield from self._look(log, recorded, ahead)
             elif not recorded.position:
                 yield self.pace("look")
-                specs = desired(self.world.weather.kind, self.wish, self.world.weather.on_unknown).specs.values()
+                specs = desired(self.world.faults.kind, self.wanted, self.world.faults.on_unknown).specs.values()
                 find_previous_runs(specs, PLACE, self.service, self._now()).lay_over(recorded)
-            wanted = desired(self.world.weather.kind, self.wish, self.world.weather.on_unknown)
+            wanted = desired(self.world.faults.kind, self.wanted, self.world.faults.on_unknown)
             yield from self._apply(log, wanted, ahead)
 
     def _look(self, log: Log, recorded: Recorded, ahead: float) -> Generator[float, None, None]:
@@ -185,18 +185,18 @@ class Command:
     def _apply(self, log: Log, wanted: Desired, ahead: float) -> Generator[float, None, None]:
         made = self.made = plan(wanted, log.recorded, self._now())
         for action in made.actions:
-            self.world.oracle.tale("plan", f"{action.action} {action.reason}")
+            self.world.oracle.record("plan", f"{action.action} {action.reason}")
         yield self.pace("planned")
         if any(action.action in CALLS for action in made.actions):
             guard.check_clock(ahead)
-        quota = Buckets(self.world.weather.rates, self.clock)
+        quota = Buckets(self.world.faults.rates, self.clock)
         world = driver.World(log, self.service, self.clock, quota, self.stop)
         task = Task(PLACE, world, Provenance(None, "sim", "0", self.owner), CLAIM, SETTLE)
         pending = {index for index, action in enumerate(made.actions) if action.effective}
         for index in (index for indexes in execute._by_name(made, pending) for index in indexes):
             if not self.stop.is_set():
                 result = yield from self._drive(execute._procedure(made.actions[index], task), task.world)
-                self.world.oracle.tale("result", result)
+                self.world.oracle.record("result", result)
 
     def _drive(self, steps: Procedure, world: driver.World) -> Generator[float, None, str]:
         """`driver.drive`, with a stop before every effect where others go on."""
@@ -219,7 +219,7 @@ class Command:
             except LedgerError as error:
                 failure = error
             if isinstance(answer, Moved) and _point(effect) == "append intended":
-                self.world.oracle.tale("lost", "the race for an intent")
+                self.world.oracle.record("lost", "the race for an intent")
 
     # --- what it is made of -------------------------------------------------------------------------------------------
 

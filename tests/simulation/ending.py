@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core import events as e
 from reconciler.core.plan import Action, ActionType, Plan, Reason
-from tests.simulation.wishes import content_of
+from tests.simulation.desired import content_of
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Run
@@ -43,7 +43,7 @@ def _justified(world: World, action: Action) -> bool:
         case Reason.IN_SYNC | Reason.RETIRED:
             return True
         case Reason.SUSPENDED:
-            return world.wish.suspended
+            return world.wanted.suspended
         case Reason.CONFLICT:
             return len(runs) > 1
         case Reason.REJECTED:
@@ -53,7 +53,7 @@ def _justified(world: World, action: Action) -> bool:
         case Reason.CANCELLED_OUTSIDE:
             return any(run.cancelled for run in runs) and not _asked(oracle, token)
         case Reason.UNKNOWN:
-            return world.weather.on_unknown == "Hold" or world.timeline.now - oracle.first_intent(token) > DAY - CLOCKS
+            return world.faults.on_unknown == "Hold" or world.timeline.now - oracle.first_intent(token) > DAY - CLOCKS
         case Reason.LOST:
             return _forgotten(world, action.run_id) or world.cloud.left_out[action.run_id or ""] > 0
         case _:
@@ -82,7 +82,7 @@ def _nothing_lost(oracle: Oracle, made: Plan) -> None:
 
 def _nothing_missing(world: World, made: Plan) -> None:
     """What the spec asks for is what was accepted last, or something says why not."""
-    wanted = world.wish.asks
+    wanted = world.wanted.asks
     stopped = any(action.action in {ActionType.HOLD, ActionType.WAIT} for action in made.actions)
     if wanted is None or stopped:
         return

@@ -11,14 +11,14 @@ from tests.simulation.patches import Patch, Text
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One broken rule. `says` is what the patched code does instead; `weather` are fields of `Weather` that every story
+    """One broken rule. `says` is what the patched code does instead; `faults` are fields of `Faults` that every story
     of it has, where only stories that are rare would find it out."""
 
     name: str
     rule: str
     says: str
     patches: tuple[Patch, ...]
-    weather: Mapping[str, Any] = field(default_factory=dict)
+    faults: Mapping[str, Any] = field(default_factory=dict)
 
 
 def text(where: str, *edits: tuple[str, str]) -> Patch:
@@ -26,9 +26,9 @@ def text(where: str, *edits: tuple[str, str]) -> Patch:
     return Text(where, edits)
 
 
-def mutant(name: str, rule: str, says: str, *patches: Patch, **weather: Any) -> Mutant:
+def mutant(name: str, rule: str, says: str, *patches: Patch, **faults: Any) -> Mutant:
     """A `Mutant`."""
-    return Mutant(name, rule, says, patches, weather)
+    return Mutant(name, rule, says, patches, faults)
 
 
 PROTOCOL, DECIDED = "apply.protocol", "apply.actions"

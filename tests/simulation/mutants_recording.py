@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.simulation.desired import BATCH
 from tests.simulation.mutant import DECIDE, DECIDED, LOG, PROTOCOL, UNRESOLVED, mutant, text
-from tests.simulation.wishes import BATCH
 
 ENDS = (
     mutant(

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.core import events as e
 from reconciler.core.times import parse_time
+from tests.simulation.desired import content_of
+from tests.simulation.faults import Faults
 from tests.simulation.timeline import EPOCH, Timeline
-from tests.simulation.weather import Weather
-from tests.simulation.wishes import content_of
 
 if TYPE_CHECKING:
     from tests.simulation.cloud import Flight, Run
@@ -27,12 +27,12 @@ class Violation(BaseException):
 
 @dataclass(slots=True)
 class Oracle:
-    """What is known of one story. `told` counts what happened, by (where, what); `lines` is the tale, where one is
+    """What is known of one story. `counts` counts what happened, by (where, what); `lines` is the history, if one is
     asked for; `flights` are all transmissions that may still arrive or have."""
 
     timeline: Timeline
-    weather: Weather
-    told: Counter[tuple[str, str]]
+    faults: Faults
+    counts: Counter[tuple[str, str]]
     lines: list[str] | None = None
     flights: list[Flight] = field(default_factory=list)
     signed: list[tuple[str, float]] = field(default_factory=list)
@@ -45,9 +45,9 @@ class Oracle:
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
-    def tale(self, where: str, what: str) -> None:
+    def record(self, where: str, what: str) -> None:
         """Counts something that happened, and writes it down where somebody reads."""
-        self.told[where, what] += 1
+        self.counts[where, what] += 1
         if self.lines is not None:
             self.lines.append(f"{_time(self.timeline.now)}  {where}: {what}")
 
@@ -64,7 +64,7 @@ class Oracle:
         for event in events:
             if not isinstance(event, e.SubmissionEvent):
                 continue
-            self.told["event", event.type] += 1
+            self.counts["event", event.type] += 1
             if self.lines is not None:
                 self.lines.append(f"{_time(self.timeline.now)}  {command.who}: ledger {position}: {_said(event)}")
             self._check_event(event)
@@ -74,7 +74,7 @@ class Oracle:
             case e.Intended():
                 self._check_intent(event)
                 if event.send > 1:
-                    self.tale("sent again", self._why_again(event))
+                    self.record("sent again", self._why_again(event))
                 self.intents.setdefault(event.token, []).append(event)
                 self.intent_times.append(self.timeline.now)
                 return
@@ -84,7 +84,7 @@ class Oracle:
             case e.Submitted() | e.Adopted() | e.ManuallyAdopted():
                 self._check_run(event)
             case e.Unsent() if event.code == "DeadlinePassed":
-                self.tale("deadline", "passed")
+                self.record("deadline", "passed")
             case _:
                 pass
         self.outcomes.setdefault(event.token, []).append(event)
@@ -120,13 +120,13 @@ class Oracle:
             return
         if intents[0].request != request:
             self.broken(f"{command.who} transmits other bytes for {token[:9]} than its first intent holds")
-        if command.wish.asks != content_of(request):
+        if command.wanted.asks != content_of(request):
             self.broken(
-                f"{command.who} transmits {content_of(request)}, and the spec it read asks for {command.wish.asks}"
+                f"{command.who} transmits {content_of(request)}, and the spec it read asks for {command.wanted.asks}"
             )
         if command.stopped_before_transmit:
             self.broken(f"{command.who} transmits after it was asked to stop")
-        if self.weather.on_unknown == "Hold" and own.proven and self._unclear(own):
+        if self.faults.on_unknown == "Hold" and own.proven and self._unclear(own):
             self.broken(f"{command.who} sends {token[:9]} again, and onUnknown is Hold")
 
     def _unclear(self, send: e.Intended) -> bool:
@@ -141,7 +141,7 @@ class Oracle:
         token = run.token or ""
         mine = self.runs.setdefault(token, [])
         mine.append(run)
-        self.tale("cloud", f"accepted {run.run_id}" if self.lines is not None else "accepted")
+        self.record("cloud", f"accepted {run.run_id}" if self.lines is not None else "accepted")
         if sum(not other.clone for other in mine) > 1:
             self.broken(f"two runs of one submission ({token[:9]}): {', '.join(r.run_id for r in mine)}")
 

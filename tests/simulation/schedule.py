@@ -11,11 +11,11 @@ from typing import Any
 from tests.ledger.builders import MemoryStore
 from tests.simulation.cloud import Cloud, foreign_request
 from tests.simulation.command import SETTLE, Command
+from tests.simulation.desired import Wanted, edited
 from tests.simulation.ending import judge, settled
+from tests.simulation.faults import drawn
 from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.timeline import Timeline
-from tests.simulation.weather import drawn
-from tests.simulation.wishes import Wish, edited
 
 QUIET_PASSES = 10
 """Undisturbed passes after which nothing may be pending any more."""
@@ -28,15 +28,15 @@ class World:
     """Everything in one story."""
 
     def __init__(
-        self, seed: int, told: Counter[tuple[str, str]], lines: list[str] | None, weather: Mapping[str, Any]
+        self, seed: int, counts: Counter[tuple[str, str]], lines: list[str] | None, faults: Mapping[str, Any]
     ) -> None:
         self.dice = dice = Random(seed)
         self.timeline = Timeline()
-        self.weather = replace(drawn(dice), **weather)
-        self.oracle = Oracle(self.timeline, self.weather, told, lines)
-        self.cloud = Cloud(self.timeline, dice, self.weather, self.oracle)
+        self.faults = replace(drawn(dice), **faults)
+        self.oracle = Oracle(self.timeline, self.faults, counts, lines)
+        self.cloud = Cloud(self.timeline, dice, self.faults, self.oracle)
         self.store = MemoryStore()
-        self.wish = Wish(
+        self.wanted = Wanted(
             deletion="Cancel" if dice.random() < 0.5 else "Orphan",
             concurrency="Allow" if dice.random() < 0.5 else "Forbid",
         )
@@ -49,14 +49,14 @@ class World:
 
     def offset(self) -> float:
         """How far the clock of the next machine is off."""
-        weather, dice = self.weather, self.dice
-        if weather.wrong and dice.random() < weather.wrong:
+        faults, dice = self.faults, self.dice
+        if faults.wrong and dice.random() < faults.wrong:
             return dice.choice((-90_000.0, -1800.0, -70.0, 70.0, 1800.0, 90_000.0))
-        if not weather.clocks:
+        if not faults.clocks:
             return 0.0
-        if weather.edges:
-            return weather.clocks * dice.choice((-0.98, 0.98))
-        return weather.clocks * (2 * dice.random() - 1)
+        if faults.edges:
+            return faults.clocks * dice.choice((-0.98, 0.98))
+        return faults.clocks * (2 * dice.random() - 1)
 
     def command(self, passes: int = 1) -> Command:
         """A process that starts now."""
@@ -69,8 +69,8 @@ class World:
 
     def trouble(self) -> None:
         """Some passes, started one after another and side by side, while the spec is edited and things go wrong."""
-        if self.weather.paging or self.dice.random() < 0.1:
-            self.cloud.foreign(foreign_request(self.weather.kind))
+        if self.faults.paging or self.dice.random() < 0.1:
+            self.cloud.foreign(foreign_request(self.faults.kind))
         self._launch(self.dice.choice((2, 3, 3, 4, 5)))
         self.timeline.drain()
 
@@ -86,8 +86,8 @@ class World:
 
     def edit(self) -> None:
         """The next commit."""
-        self.wish = edited(self.wish, self.dice)
-        self.oracle.tale("git", f"asks for {self.wish}" if self.oracle.lines is not None else "an edit")
+        self.wanted = edited(self.wanted, self.dice)
+        self.oracle.record("git", f"asks for {self.wanted}" if self.oracle.lines is not None else "an edit")
 
     def _gap(self) -> float:
         """Seconds to the next start: at once, soon, right when a submission settles, or days later."""
@@ -102,14 +102,14 @@ class World:
             if since < SETTLE - 130:
                 early = dice.random() < 0.3  # a look that must not count
                 return dice.random() * (SETTLE - since) if early else SETTLE - since + dice.choice(AROUND)
-            return dice.choice((1.0, 20.0, 61.0) if self.weather.glitch else (1.0, 61.0, 61.0, 122.0))
+            return dice.choice((1.0, 20.0, 61.0) if self.faults.glitch else (1.0, 61.0, 61.0, 122.0))
         return dice.choice((400.0, 1000.0, 1600.0, 100_000.0))
 
     # --- quiet --------------------------------------------------------------------------------------------------------
 
     def quiet(self) -> None:
         """Undisturbed passes until nothing is pending; then the end is judged."""
-        self.weather.calm()
+        self.faults.calm()
         for _ in range(QUIET_PASSES):
             command = self.command()
             self.timeline.drain()
@@ -131,17 +131,17 @@ class Story:
 
 def play(
     seed: int,
-    told: Counter[tuple[str, str]] | None = None,
+    counts: Counter[tuple[str, str]] | None = None,
     *,
     tell: bool = False,
-    weather: Mapping[str, Any] | None = None,
+    faults: Mapping[str, Any] | None = None,
 ) -> Story:
-    """Plays the story of a seed; the same every time. `told` counts what happened, with `tell` it is written down.
-    `weather` are fields of `Weather` in place of those that were drawn."""
+    """Plays the story of a seed; the same every time. `counts` counts what happened, with `tell` it is written down.
+    `faults` are fields of `Faults` in place of those that were drawn."""
     lines: list[str] | None = [] if tell else None
-    world = World(seed, told if told is not None else Counter(), lines, weather or {})
+    world = World(seed, counts if counts is not None else Counter(), lines, faults or {})
     if lines is not None:
-        lines.append(str(world.weather))
+        lines.append(str(world.faults))
     broken = None
     try:
         world.trouble()

@@ -24,23 +24,23 @@ def _documented() -> dict[str, tuple[str, int]]:
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_a_broken_rule_is_found_out(name: str) -> None:
+def test_a_broken_rule_is_detected(name: str) -> None:
     """The story that the page names detects the mutant."""
     _, seed = _documented()[name]
     stale = "this story no longer detects it; python -m tests.simulation mutants looks for others"
     assert hunt(BY_NAME[name], [seed]) is not None, stale
 
 
-@pytest.mark.parametrize("name", sorted(name for name, mutant in BY_NAME.items() if mutant.weather))
-def test_its_own_weather_breaks_nothing_shipped(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(name for name, mutant in BY_NAME.items() if mutant.faults))
+def test_shipped_code_keeps_its_promises_under_the_faults_of_a_mutant(name: str) -> None:
     """If a mutant has its own set of faults, the shipped code keeps its promises under them."""
-    unharmed = Mutant(name, BY_NAME[name].rule, "does what is shipped", (), BY_NAME[name].weather)
+    unharmed = Mutant(name, BY_NAME[name].rule, "does what is shipped", (), BY_NAME[name].faults)
     assert hunt(unharmed, range(100)) is None
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_a_broken_rule_is_found_out_by_any_stories(name: str) -> None:
+def test_a_broken_rule_is_detected_by_any_stories(name: str) -> None:
     """Stories that were not chosen for it detect each mutant."""
     assert hunt(BY_NAME[name], range(5_000_000, 5_000_000 + MOST_STORIES)) is not None
 

@@ -1,4 +1,4 @@
-"""The shipped protocol keeps its promises in every story, whatever goes wrong."""
+"""The shipped protocol keeps its promises in every story, under every fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.campaign import Campaign, run
-from tests.simulation.happenings import EVERYTHING, OFTEN, unmet
+from tests.simulation.events import EVERYTHING, OFTEN, unmet
 from tests.simulation.light import light, threadless
 from tests.simulation.schedule import Story, play
 
@@ -26,16 +26,16 @@ SOAK_SHARDS, SOAK_STORIES = 10, 100_000
 
 def _report(story: Story) -> str:
     with threadless():
-        told = play(story.seed, tell=True)
-    again = f"replay it with: python -m tests.simulation {story.seed}"
-    return "\n".join([f"seed {story.seed}: {story.broken}", again, *told.lines])
+        again = play(story.seed, tell=True)
+    command = f"replay it with: python -m tests.simulation {story.seed}"
+    return "\n".join([f"seed {story.seed}: {story.broken}", command, *again.lines])
 
 
 def _check(campaign: Campaign, stories: int, wanted: tuple[tuple[str, str], ...]) -> None:
     assert stories == campaign.stories
     if campaign.broken:
         pytest.fail(f"{len(campaign.broken)} stories broke a promise; the first:\n{_report(campaign.broken[0])}")
-    assert [] == unmet(campaign.told, wanted)
+    assert [] == unmet(campaign.counts, wanted)
 
 
 @pytest.mark.campaign
@@ -48,28 +48,28 @@ def test_every_promise_is_kept(shard: int) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("shard", range(SOAK_SHARDS))
 def test_every_promise_is_kept_in_a_million_stories(shard: int) -> None:
-    """The same in a million, none of which is among those of every day."""
+    """A million other stories break no promise either."""
     first = 1_000_000 + shard * SOAK_STORIES
     _check(run(range(first, first + SOAK_STORIES)), SOAK_STORIES, EVERYTHING)
 
 
 def test_quick_stories_are_the_same_stories() -> None:
-    """What makes a campaign quick changes nothing: the same things happen, and the same is written down."""
+    """The shortcuts of a campaign change nothing: the same things happen and the same lines are written."""
     slow: Counter[tuple[str, str]] = Counter()
     quick: Counter[tuple[str, str]] = Counter()
     with threadless():
-        told = [play(seed, slow, tell=True) for seed in range(60)]
+        first = [play(seed, slow, tell=True) for seed in range(60)]
         with light():
             again = [play(seed, quick, tell=True) for seed in range(60)]
-    assert told == again
+    assert first == again
     assert slow == quick
 
 
-def test_a_story_is_told_again_exactly() -> None:
-    """One seed is one story, in another process too."""
+def test_a_seed_always_gives_the_same_story() -> None:
+    """A seed gives the same story in another process."""
     with threadless():
         first = play(11, tell=True)
     command = [sys.executable, "-m", "tests.simulation", "11"]
     environ = {**os.environ, "PYTHONHASHSEED": "7"}
-    told = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
-    assert list(first.lines) == told.stdout.splitlines()
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    assert list(first.lines) == done.stdout.splitlines()

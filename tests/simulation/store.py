@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.simulation.command import Command
 
 
-class Shelf:
-    """`ports.Store`: the one shelf of the story, and the way of one command to it."""
+class FaultyStore:
+    """`ports.Store`: the one store of the story, as one command reaches it."""
 
     def __init__(self, store: MemoryStore, command: Command) -> None:
         self._store, self._command = store, command
@@ -29,7 +29,7 @@ class Shelf:
         command = self._command
         command.away("ledger: before the write")
         if self._fails():
-            command.world.oracle.tale("ledger", "a write was lost on the way")
+            command.world.oracle.record("ledger", "a write was lost on the way")
             if command.world.dice.random() < 0.3:
                 late = command.world.timeline.now + 4 * command.world.dice.random()
                 command.world.timeline.at(late, lambda: self._come_late(position, raw))
@@ -37,14 +37,14 @@ class Shelf:
         held = self._put(position, raw)
         command.away("ledger: written")
         if self._fails():
-            command.world.oracle.tale("ledger", "the reply to a write was lost")
+            command.world.oracle.record("ledger", "the reply to a write was lost")
             raise LedgerUnreachable("the reply was lost")
         return held
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
         """As `ports.Store`."""
         if self._fails(0.2):
-            self._command.world.oracle.tale("ledger", "a read failed")
+            self._command.world.oracle.record("ledger", "a read failed")
             raise LedgerUnreachable("no answer")
         return self._store.read(after)
 
@@ -55,18 +55,18 @@ class Shelf:
     def _come_late(self, position: int, raw: bytes) -> None:
         self._put(position, raw, "a write came late")
 
-    def _put(self, position: int, raw: bytes, tale: str = "") -> bytes:
+    def _put(self, position: int, raw: bytes, record: str = "") -> bytes:
         if position > len(self._store.batches) + 1:
             self._command.world.oracle.broken(f"position {position} is written while an earlier one is empty")
         before = len(self._store.batches)
         held = self._store.append(position, raw)
         if len(self._store.batches) > before:
-            if tale:
-                self._command.world.oracle.tale("ledger", tale)
+            if record:
+                self._command.world.oracle.record("ledger", record)
             events = batch.decode(raw, position, self.address).events
             self._command.world.oracle.written(self._command, position, events)
         return held
 
     def _fails(self, part: float = 1.0) -> bool:
-        chance = self._command.world.weather.ledger_faults * part
+        chance = self._command.world.faults.ledger_faults * part
         return chance > 0 and self._command.world.dice.random() < chance

@@ -18,7 +18,7 @@ BATCH, EMR = "BatchJob", "EmrServerlessJobRun"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Wanted:
     """The spec as one commit has it. `content` decides what runs, `None`: the spec is not there; `tag` is content that
     runs nothing."""
 
@@ -34,24 +34,24 @@ class Wish:
         return None if self.suspended else self.content
 
 
-def edited(wish: Wish, dice: Random) -> Wish:
+def edited(wanted: Wanted, dice: Random) -> Wanted:
     """The next commit: mostly other content, sometimes removed, suspended, or another tag."""
     roll = dice.random()
-    if wish.content is None or wish.suspended:
-        return replace(wish, content=dice.choice("AB"), suspended=False)
+    if wanted.content is None or wanted.suspended:
+        return replace(wanted, content=dice.choice("AB"), suspended=False)
     if roll < 0.45:
-        return replace(wish, content="B" if wish.content == "A" else "A")
+        return replace(wanted, content="B" if wanted.content == "A" else "A")
     if roll < 0.7:
-        return replace(wish, content=None)
+        return replace(wanted, content=None)
     if roll < 0.85:
-        return replace(wish, suspended=True)
-    return replace(wish, tag="2" if wish.tag == "1" else "1")
+        return replace(wanted, suspended=True)
+    return replace(wanted, tag="2" if wanted.tag == "1" else "1")
 
 
 @cache
-def desired(kind: str, wish: Wish, on_unknown: str) -> Desired:
-    """What the plan is given for a wish. Another spec exists and is not selected, so that a project is never empty."""
-    spec = _spec(kind, wish)
+def desired(kind: str, wanted: Wanted, on_unknown: str) -> Desired:
+    """Returns what the plan is given. Another spec exists and is not selected, so that a project is never empty."""
+    spec = _spec(kind, wanted)
     return Desired(
         place=PLACE,
         specs={NAME: spec} if spec is not None else {},
@@ -68,13 +68,13 @@ def content_of(request: Mapping[str, Any]) -> str:
     return str(request["containerOverrides"]["command"][0])
 
 
-def _spec(kind: str, wish: Wish) -> DesiredSpec | None:
-    if wish.content is None:
+def _spec(kind: str, wanted: Wanted) -> DesiredSpec | None:
+    if wanted.content is None:
         return None
     policy = Policy.model_validate(
-        {"suspend": wish.suspended, "deletionPolicy": wish.deletion, "concurrencyPolicy": wish.concurrency}
+        {"suspend": wanted.suspended, "deletionPolicy": wanted.deletion, "concurrencyPolicy": wanted.concurrency}
     )
-    request, location = _request(kind, wish.content, wish.tag)
+    request, location = _request(kind, wanted.content, wanted.tag)
     return DesiredSpec(
         name=NAME,
         kind=kind,

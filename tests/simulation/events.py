@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.simulation.weather import FATES, POINTS
+from tests.simulation.faults import FATES, POINTS
 
 OFTEN: tuple[tuple[str, str], ...] = (
     *(("event", kind) for kind in ("intended", "submitted", "unsent", "rejected", "unclear", "adopted", "absent")),
@@ -30,7 +30,7 @@ OFTEN: tuple[tuple[str, str], ...] = (
     ("deadline", "passed"),
     ("lost", "the race for an intent"),
 )
-"""What some thousand stories meet."""
+"""What some hundred stories meet."""
 
 EVERYTHING: tuple[tuple[str, str], ...] = (
     *OFTEN,
@@ -44,6 +44,6 @@ EVERYTHING: tuple[tuple[str, str], ...] = (
 """What a hundred thousand stories meet."""
 
 
-def unmet(told: Counter[tuple[str, str]], wanted: tuple[tuple[str, str], ...]) -> list[str]:
+def unmet(counts: Counter[tuple[str, str]], wanted: tuple[tuple[str, str], ...]) -> list[str]:
     """What never happened."""
-    return sorted({f"{where}: {what}" for where, what in wanted if not told[where, what]})
+    return sorted({f"{where}: {what}" for where, what in wanted if not counts[where, what]})

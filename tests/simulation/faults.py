@@ -1,4 +1,4 @@
-"""What goes wrong in one story: each seed has its own few faults, often, rather than all of them seldom."""
+"""The faults of one story: each seed has a few of them, often, rather than all of them seldom."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from reconciler.model.kind import Rate
-from tests.simulation.wishes import BATCH, EMR
+from tests.simulation.desired import BATCH, EMR
 
 FATES = (
     "request lost",
@@ -71,7 +71,7 @@ DANGEROUS = ("ledger: written", "connecting", "signed", "checked", "in flight", 
 
 
 @dataclass(slots=True)
-class Weather:
+class Faults:
     """The faults of one story. Numbers below one are chances, each time; times are seconds.
 
     `aim` is one point where a process is stopped nearly every time it comes there, `freezing` says how. `fates` is what
@@ -108,15 +108,15 @@ class Weather:
         self.read_faults = self.ledger_faults = self.stopping = 0.0
 
 
-def drawn(dice: Random) -> Weather:
-    """The weather of a story."""
+def drawn(dice: Random) -> Faults:
+    """Draws the faults of a story."""
     roll = dice.random
     some = dice.sample(FATES, dice.choice((0, 1, 1, 2, 3)))
     glitch = 0.5 if roll() < 0.15 else 0.0
     edges = roll() < 0.4
     if edges and "late" not in some and roll() < 0.4:
         some.append("late")
-    return Weather(
+    return Faults(
         kind=BATCH if roll() < 0.55 else EMR,
         on_unknown="Hold" if roll() < 0.1 else "Resubmit",
         fates=("accepted", *some) if roll() < 0.6 or set(some) & REFUSALS else tuple(some) or ("accepted",),
