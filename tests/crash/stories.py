@@ -212,8 +212,8 @@ CASES = _cases(STORIES)
 FAULTY_CASES = _cases(MEETINGS)
 
 
-def told(case: Case, world: CrashWorld, stop: Callable[[Point], Stopped]) -> Stopped:
-    """Tells the story up to its pass `number`, which `stop` runs and stops at the point."""
+def stop_at(case: Case, world: CrashWorld, stop: Callable[[Point], Stopped]) -> Stopped:
+    """Plays the story up to its pass `number`, which `stop` runs and stops at the point."""
     with closing(case.story.tell(world)) as passes:
         for _ in range(case.number):
             next(passes)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence, Set
 import pytest
 
 from tests.crash.faults import FAULTS
-from tests.crash.stories import CASES, FAULTY_CASES, Case, told
+from tests.crash.stories import CASES, FAULTY_CASES, Case, stop_at
 from tests.crash.world import CrashWorld, Verdict, verdict
 
 SCHEMES = ("sqlite", "s3", "dynamodb")
@@ -33,16 +33,16 @@ KILLED_MEETING = {"batch-reply-lost-0-looked", "spark-html-0-recorded-intended-2
 
 @pytest.mark.parametrize("case", _marked(CASES, KILLED))
 def test_killed(case: Case, world: CrashWorld):
-    """Killed at the point, each submission has one run in the end, which the ledger knows, or is held."""
-    told(case, world, world.crash)
+    """After a kill at the point, each submission ends with one run that is in the ledger, or on hold."""
+    stop_at(case, world, world.crash)
 
     assert verdict(world) == Verdict(held=list(case.story.held))
 
 
 @pytest.mark.parametrize("case", _marked(FAULTY_CASES, KILLED_MEETING))
 def test_killed_while_it_meets_a_fault(case: Case, world: CrashWorld):
-    """The same where the submission meets a fault before the process is killed."""
-    told(case, world, world.crash)
+    """The same holds if the submission meets a fault before the process is killed."""
+    stop_at(case, world, world.crash)
 
     assert verdict(world) == Verdict()
 
@@ -52,11 +52,11 @@ def test_killed_while_it_meets_a_fault(case: Case, world: CrashWorld):
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", _once_each(), ids=str)
 def test_killed_and_recovered_with_faults(case: Case, fault: str, scheme: str, over: Over):
-    """Every point, every fault, every store: the passes after the kill meet the fault."""
+    """It also holds over every store if the passes after the kill meet a fault."""
     if case.point.name == "ledger-created" and scheme != "sqlite":
         pytest.skip("these ledgers are not created by a pass")
     world = over(scheme)
-    told(case, world, world.crash)
+    stop_at(case, world, world.crash)
     world.aws.inject(FAULTS[fault])
 
     assert verdict(world) == Verdict(held=list(case.story.held))
@@ -66,9 +66,9 @@ def test_killed_and_recovered_with_faults(case: Case, fault: str, scheme: str, o
 @pytest.mark.parametrize("scheme", SCHEMES[1:])
 @pytest.mark.parametrize("case", FAULTY_CASES, ids=str)
 def test_killed_over_a_shared_ledger(case: Case, scheme: str, over: Over):
-    """A fault and a kill over the stores that several machines share."""
+    """It also holds for a fault and a kill over the stores that several machines share."""
     world = over(scheme)
-    told(case, world, world.crash)
+    stop_at(case, world, world.crash)
 
     assert verdict(world) == Verdict()
 
@@ -76,11 +76,11 @@ def test_killed_over_a_shared_ledger(case: Case, scheme: str, over: Over):
 @pytest.mark.soak
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_frozen_and_woken(case: Case, world: CrashWorld):
-    """Frozen at the point until others have come to rest, then woken: still one run for each submission.
+    """A process that is frozen until others are done, and then woken, adds no second run.
 
-    What is frozen with the request in its hands is woken when its signature is too old for AWS.
+    If it was frozen just before it sends, it is woken when its signature is too old for AWS.
     """
-    frozen = told(case, world, world.freeze)
+    frozen = stop_at(case, world, world.freeze)
     world.rest()
     if case.point.name == "sending":
         world.age_signatures()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler.ledger.open import STORES
-from tests.crash.hook.sitecustomize import told_of
+from tests.crash.hook.sitecustomize import subjects_of
 from tests.crash.points import POINTS, ROOT_NAME
 from tests.crash.stories import CASES, FAULTY_CASES, MEETINGS, STORIES, Story
 from tests.crash.world import CrashWorld
@@ -47,7 +47,7 @@ class _Listener:
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith(ROOT_NAME) and self.heard is not None:
             name = event.removeprefix(ROOT_NAME)
-            about = {None, *map(str, told_of(event, arguments, self._thread))}
+            about = {None, *map(str, subjects_of(event, arguments, self._thread))}
             self.heard.update((name, what) for what in about)
 
 
@@ -55,21 +55,21 @@ LISTENER = _Listener()
 
 
 def test_every_point_in_the_code_is_listed():
-    """The audit events that the code raises are the points of the list, no more and no fewer."""
+    """The audit events that the code raises are exactly the points of the list."""
     code = "\n".join(path.read_text("utf-8") for path in (ROOT / "reconciler").rglob("*.py"))
 
     assert set(re.findall(rf'sys\.audit\("{ROOT_NAME}([a-z-]+)"', code)) == set(POINTS)
 
 
-def test_every_store_says_when_it_has_a_batch():
-    """The point between a write and its reply is in each store that a target can name."""
+def test_every_store_marks_when_it_has_a_batch():
+    """Each store marks the point between a write and its reply."""
     for scheme, module in STORES.items():
         source = (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
         assert f'sys.audit("{ROOT_NAME}stored"' in source, scheme
 
 
 def test_every_point_is_stopped_at():
-    """Each point of the list lies in a pass of some story, so the enumeration stops there."""
+    """Each point of the list lies in a pass of some story, where the enumeration stops."""
     assert {case.point.name for case in (*CASES, *FAULTY_CASES)} == set(POINTS)
 
 
@@ -79,7 +79,7 @@ REHEARSED = (*STORIES, *(story for story in MEETINGS if story.name in {"batch-re
 
 @pytest.mark.parametrize("story", REHEARSED, ids=str)
 def test_the_passes_of_a_story_reach_their_points(story: Story, world: CrashWorld):
-    """Run without a stop, each pass reaches the points that are said to lie in it."""
+    """Without a stop, each pass reaches the points that the story lists for it."""
     missed = []
     for points, _ in zip(story.points, story.tell(world), strict=True):
         with LISTENER.listening() as heard:

@@ -1,4 +1,4 @@
-"""Many reconcilers that start at the same time over the same new specs: each spec has one run."""
+"""Many reconcilers start at the same time over the same new specs; each spec gets one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Record = Callable[[str, object], None]
 
 
 def race(world: CrashWorld, reconcilers: int, specs: int) -> Counter[int]:
-    """Lets the reconcilers go to their ends; how often each exit code was seen."""
+    """Runs the reconcilers to their ends, and counts their exit codes."""
     world.prepare(claim_seconds=30, settle_seconds=60)
     for number in range(specs):
         write = world.batch if number % 2 else world.spark
@@ -39,7 +39,7 @@ def race(world: CrashWorld, reconcilers: int, specs: int) -> Counter[int]:
 
 
 def judged(world: CrashWorld, reconcilers: int, specs: int, record: Record) -> None:
-    """What must be true after a race."""
+    """Runs a race and checks what must be true after it."""
     codes = race(world, reconcilers, specs)
 
     assert set(codes) <= {0, 3}  # 3: while another still sends what it wanted to
@@ -50,12 +50,12 @@ def judged(world: CrashWorld, reconcilers: int, specs: int, record: Record) -> N
 
 
 def test_a_small_race(world: CrashWorld, record_property: Record):
-    """Four reconcilers, twenty specs."""
+    """Four reconcilers race over twenty specs."""
     judged(world, 4, 20, record_property)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["sqlite", "s3", "dynamodb"])
 def test_a_large_race(scheme: str, over: Callable[[str], CrashWorld], record_property: Record):
-    """Sixteen reconcilers, five hundred specs, over each store."""
+    """Sixteen reconcilers race over five hundred specs, over each store."""
     judged(over(scheme), 16, 500, record_property)

@@ -33,13 +33,13 @@ class Stopper:
         """Hears one event of the interpreter."""
         if not event.startswith("reconciler."):
             return
-        about = told_of(event, arguments, self._thread)
+        about = subjects_of(event, arguments, self._thread)
         if event == self._point and (self._about is None or self._about in about) and next(self._seen) == self._nth:
             os.close(os.open(self._mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             signal.pthread_kill(threading.get_ident(), self._signal)  # to this thread: it goes no step further
 
 
-def told_of(event: str, arguments: tuple[Any, ...], thread: threading.local) -> tuple[Any, ...]:
+def subjects_of(event: str, arguments: tuple[Any, ...], thread: threading.local) -> tuple[Any, ...]:
     """What an event is about: its arguments; for what a store did, the types of the events it wrote, which the log
     told in the same thread just before."""
     if event == "reconciler.recording":
