@@ -1,8 +1,12 @@
 """Runs the installed `reconciler` at other times: a process that has everything imported, and forks for each command.
 
-It reads one JSON object a line, ``{"arguments", "folder", "environ", "now", "out", "err"}``, and answers with the exit
-code. In a command `now` is the time at which it starts; waits are cut to a hundredth, and its clock goes on as if they
-had been whole. The host is called `runner`, so that nothing of this machine gets into a ledger.
+It reads one JSON object a line and answers each with a number:
+
+* ``{"run": {"arguments", "folder", "environ", "now", "out", "err"}}``: runs a command and answers with its exit code.
+  The command starts at the time `now`; waits are cut to a hundredth, and its clock goes on as if they had been whole.
+  The host is called `runner`, so that nothing of this machine gets into a ledger.
+* ``{"start": {...}}``: starts a command that goes on, at the real time if `now` is null, and answers with its pid.
+* ``{"stop": pid}``: stops that command, and answers with its exit code.
 
 This is a script, which also runs with version 0.1.0. It imports nothing of the tests.
 """
@@ -54,16 +58,17 @@ def move_clock(now: str) -> None:
     time.time, time.sleep = lambda: real_time() + sum(ahead), sleep
 
 
-def run(arguments: list[str], folder: str, environ: dict[str, str], now: str, out: str, err: str) -> None:
+def run(arguments: list[str], folder: str, environ: dict[str, str], now: str | None, out: str, err: str) -> None:
     """Becomes the command."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    signal.alarm(PATIENCE_SECONDS)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    move_clock(now)
+    if now is not None:
+        signal.alarm(PATIENCE_SECONDS)
+        move_clock(now)
     socket.gethostname = lambda: "runner"
     sys.argv = [COMMAND, *arguments]
     runpy.run_path(COMMAND, run_name="__main__")
@@ -72,12 +77,19 @@ def run(arguments: list[str], folder: str, environ: dict[str, str], now: str, ou
 def serve() -> None:
     """Answers until standard input ends."""
     while line := sys.stdin.readline():
-        request: dict[str, Any] = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            end(run, request)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        ((what, request),) = json.loads(line).items()
+        if what == "stop":
+            os.kill(request, signal.SIGTERM)
+        child = request if what == "stop" else forked(request)
+        print(child if what == "start" else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def forked(request: dict[str, Any]) -> int:
+    """Starts a command, and returns its pid."""
+    child = os.fork()
+    if child == 0:
+        end(run, request)
+    return child
 
 
 def end(command: Callable[..., None], request: dict[str, Any]) -> NoReturn:

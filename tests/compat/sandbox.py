@@ -112,21 +112,20 @@ def emulator(state: Path) -> Iterator[Aws]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     options = ["--port", str(port), "--state", str(state), "--account", ACCOUNT, "--region", REGION]
-    process = subprocess.Popen(
-        [COMMAND, "emulator", *options, "--run-seconds", "300"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
+    command = ["emulator", *options, "--run-seconds", "300"]
+    environ = _environment(state.parent, None)
+    nowhere = {"now": None, "out": os.devnull, "err": os.devnull}
+    process = _answer({"start": {"arguments": command, "folder": str(state.parent), "environ": environ, **nowhere}})
     try:
-        _wait_for(port, process)
+        _wait_for(port)
         yield Aws(port)
     finally:
-        process.terminate()
-        process.wait(PATIENCE)
+        _answer({"stop": process})
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int) -> None:
     until = time.monotonic() + PATIENCE
     while True:
-        assert process.poll() is None, "the emulator ended"
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
@@ -158,23 +157,23 @@ class Sandbox:
             "out": str(out),
             "err": str(err),
         }
-        code = _answer(json.dumps(request))
+        code = _answer({"run": request})
         return Done(code, out.read_text("utf-8"), err.read_text("utf-8"))
 
 
-def _answer(request: str) -> int:
-    """Has a command run by the process that runs all of them."""
+def _answer(request: Mapping[str, Any]) -> int:
+    """Sends a request to the process that runs all commands, and returns its answer."""
     server = _server()
     assert server.stdin is not None
     assert server.stdout is not None
-    server.stdin.write(request + "\n")
+    server.stdin.write(json.dumps(request) + "\n")
     server.stdin.flush()
     return int(server.stdout.readline())
 
 
 @cache
 def _server() -> subprocess.Popen[str]:
-    """The process that runs commands. It ends with this one, which holds its standard input."""
+    """Starts the process that runs commands. It ends with this one, which holds its standard input."""
     return subprocess.Popen([sys.executable, AT_TIME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
