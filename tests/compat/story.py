@@ -130,15 +130,11 @@ class Story:
 
     def run(self, *arguments: str, code: int = 0, **environ: str) -> Done:
         """Runs a command, which must exit with `code`, and lets three seconds pass."""
-        done = self._timed(*arguments, **environ)
-        assert done.code == code, (arguments, done)
-        self.later(seconds=3)
-        return done
-
-    def _timed(self, *arguments: str, **environ: str) -> Done:
         began, now = monotonic(), self._now
         done = self.box.run(*arguments, **environ)
+        assert done.code == code, (arguments, done)
         self.ready = now + timedelta(seconds=monotonic() - began + START_SECONDS + 3)
+        self.later(seconds=3)
         return done
 
     def apply(self, code: int = 0, **environ: str) -> Done:
@@ -149,10 +145,9 @@ class Story:
         """Reconciles after each of some waits; the last pass ends with `code`."""
         for wait in minutes:
             self.later(minutes=wait)
-            done = self._timed("reconcile")
+            done = self.box.run("reconcile")
             assert done.code in {0, 3}, done
         assert done.code == code, done
-        self.later(seconds=0)
 
     @contextmanager
     def faults(self, *rules: Mapping[str, Any]) -> Iterator[None]:
