@@ -151,7 +151,7 @@ def _unowned(view: SpecView, run_id: str) -> Precondition:
     def objection(recorded: Recorded) -> str | None:
         for other in recorded.by_token.values():
             if other.run_id == run_id and other.reassigned_to is None and other.name in names:
-                return f"run {run_id} belongs to {other.key} in this project and cannot be adopted"
+                return f"run {run_id} belongs to {other.name} ({other.key.label}) in this project and cannot be adopted"
         return None
 
     return objection
@@ -187,7 +187,7 @@ def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, f
     early = None if has_token or not waiting.unresolved else unsettled(view, waiting)
     if early and not force:
         raise ReconcilerError(
-            f"run {run.run_id} does not have the token of {waiting.key}, and {early}. If it runs after all, there are "
+            f"run {run.run_id} does not have the token of {waiting.key}: {early}. If it runs after all, there are "
             "two runs. Wait, or adopt this run now with --force"
         )
     warnings = [] if has_token else [f"the run does not have the token of {waiting.key}."]

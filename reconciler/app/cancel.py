@@ -67,7 +67,7 @@ def _why_nothing(view: SpecView, selected: list[Submission], selection: str | No
 def _facts(live: list[Submission], unknown: list[Submission]) -> Iterator[tuple[str, str]]:
     for run in sorted(live, key=lambda s: s.cancel_accepted_at is None):  # first those that are stopping already
         requested = f", cancellation requested at {run.cancel_asked_at}" if run.cancel_asked_at else ""
-        yield str(run.run_id), f"{run.key}: {run.run_state}, submitted at {run.submitted_at}{requested}"
+        yield str(run.run_id), f"{run.key}: {run.run_state}, accepted at {run.submitted_at}{requested}"
     for submission in unknown:
         yield "unknown", f"{submission.key}: sent at {submission.newest_send.at}"
 

@@ -29,7 +29,7 @@ def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: b
     early = unsettled(view, submission)
     if early and not force:
         raise ReconcilerError(
-            f"{submission.key} cannot be decided yet: {early}. If it runs after all, {RISKS[decision]}. "
+            f"cannot decide {submission.key} yet: {early}. If it runs after all, {RISKS[decision]}. "
             "Wait, or decide now with --force"
         )
     summary = view.summary(
@@ -84,19 +84,19 @@ def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None
     run_ids = view.recorded.runs_by_token.get(submission.token, ())
     if len(run_ids) == 1 and submission.phase is not Phase.CONFLICTED:
         raise ReconcilerError(
-            f"{submission.key} ran: AWS has run {run_ids[0]} with its token. The next pass adopts it, or run: "
+            f"AWS has run {run_ids[0]} with the token of {submission.key}. The next pass adopts it, or run: "
             f"reconciler adopt {view.name} {run_ids[0]}"
         )
     if decision == "submit" and submission.cancel_asked_at is not None:
         raise ReconcilerError(
-            f"cancellation of {submission.key} was requested at {submission.cancel_asked_at}, so it is not sent again. "
+            f"{submission.key}: cancellation was requested at {submission.cancel_asked_at}, so it is not sent again. "
             "Use --abandon; to run it, raise spec.revision afterwards"
         )
     runs = tuple(dict.fromkeys((*run_ids, *submission.conflict)))
     if runs and decision == "submit":
         raise ReconcilerError(
-            f"{submission.key} ran as {', '.join(runs)}, and sending it again would start one more run. Choose the run "
-            f"that counts: reconciler adopt {view.name} {runs[0]}"
+            f"{submission.key}: AWS has {', '.join(runs)}, and sending it again would start one more run. Choose the "
+            f"run that counts: reconciler adopt {view.name} {runs[0]}"
         )
 
 
