@@ -12,7 +12,8 @@ from tests.project.place import BIN, ROOT, git, run
 
 FILES = {"pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
 FOLDERS = {"reconciler", "specs", "tests", "docs"}
-LONGEST_MODULE = 450
+LONGEST_MODULE = 400
+SHORTEST_MODULE = 40
 LONGEST_FUNCTION = 40
 SHAPELESS = {"utils", "util", "helpers", "helper", "manager", "data", "common", "misc"}
 
@@ -47,13 +48,15 @@ def test_top_level_holds_only_what_a_newcomer_expects():
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_modules_and_functions_are_short_enough_to_read(path: Path):
-    """No module is longer than 400 lines and no function longer than 40, docstrings not counted."""
+    """A module has 40 to 400 lines, and a function at most 40, docstrings not counted."""
     source = path.read_text("utf-8")
 
     too_long = [f"{f.name}: {_lines(f)}" for f in _functions(ast.parse(source)) if _lines(f) > LONGEST_FUNCTION]
 
     assert too_long == []
     assert len(source.splitlines()) <= LONGEST_MODULE
+    if path.stem not in {"__init__", "__main__"}:
+        assert len(source.splitlines()) >= SHORTEST_MODULE
 
 
 def test_module_names_say_what_is_inside():
