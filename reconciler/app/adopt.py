@@ -177,7 +177,7 @@ def _decision(
         generation=key.generation,
         slot=key.slot,
     )
-    precondition = all_of(*preconditions, _unowned(view, run.run_id))
+    precondition = all_of(*preconditions, _unowned(view, run.run_id))  # another pass may adopt it meanwhile
     return Decision(summary, (EventBatch(events, precondition, ActionResult(ActionOutcome.ADOPTED, run.run_id)),))
 
 
@@ -202,14 +202,14 @@ def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, f
         return [adopted, observed(name, token, run.run_id, run.report, at)]
 
     facts, does = [*run.table, *unresolved_facts(view, waiting)], f"the run of {waiting.key}"
-    expected = view.expected(waiting).objection
-    return _decision(view, run, waiting.key, events, expected, does=does, facts=facts, warnings=warnings)
+    unchanged = view.expected(waiting).objection
+    return _decision(view, run, waiting.key, events, unchanged, does=does, facts=facts, warnings=warnings)
 
 
 def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision:
     """Records the run as a new submission of what the spec asks for now."""
     spec, record, plan = view.required_spec(), view.record, view.plan
-    for action in plan.actions:
+    for action in plan.actions:  # the content of an old checkout is not what the spec asks for now
         if action.action is ActionType.HOLD and action.reason is Reason.STALE_CHECKOUT:
             raise ReconcilerError(f"{view.name}: {action.message}")
     counted = _counted(view, spec, slot)
@@ -240,15 +240,14 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
         clash = token in recorded.by_token or recorded.spec(view.name).unresolved
         return f"{view.name} changed since it was shown: another submission was recorded" if clash else None
 
-    does, expected = f"{key}, with the spec's current content", view.expected().objection
-    return _decision(
-        view, run, key, events, expected, no_other_submission, does=does, facts=run.table, warnings=warnings
-    )
+    does, unchanged = f"{key}, with the spec's current content", view.expected().objection
+    checks = (unchanged, no_other_submission)
+    return _decision(view, run, key, events, *checks, does=does, facts=run.table, warnings=warnings)
 
 
 def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
-    """Returns the submit that the run counts as. Raises `ReconcilerError` for a scheduled spec without a past slot, and
-    for a slot of another spec."""
+    """Returns the submit that the run counts as. Raises `ReconcilerError` unless `slot` is a past slot of a scheduled
+    spec, or `None` for a spec without a schedule."""
     policy, now = spec.policy, view.session.now()
     desired = Desired(view.session.place, {spec.name: spec}, frozenset({spec.name}))
     context = SpecContext(spec, view.record, view.recorded, desired, now)

@@ -45,7 +45,7 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> De
 
 
 def _cancel_once_adopted(view: SpecView, submission: Submission) -> EventBatch:
-    """Requests the cancellation of a run that is not found yet: a pass cancels it after it is adopted."""
+    """Requests the cancellation of a run that AWS does not list yet: a pass cancels it after adopting it."""
     token, reason, actor = submission.token, view.operator["reason"] or "asked for by hand", view.operator["actor"]
     return EventBatch(
         lambda at: [CancelAsked(at=at, name=view.name, token=token, reason=reason, actor=actor)],
