@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.app.session import Session
+from reconciler.core.declarations import request_digest
 from reconciler.core.desired import sentence
 from reconciler.core.identity import Place, canonical, client_token, digest
-from reconciler.core.plan import Action, ActionType, Plan
-from reconciler.core.state import Recorded
+from reconciler.core.plan import Action, ActionType, PendingDeclaration, Plan
+from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import PlanFileError, StalePlan
 from reconciler.model.base import JSON, nests_deeper
 from reconciler.model.kind import MODULES, kind_named
@@ -36,9 +37,10 @@ AGAIN = "Nothing was sent; plan again"
 def write(file: Path, plan: Plan) -> None:
     """Writes the plan file: all of it or nothing, replacing an older one. Only its owner can read it, because requests
     may contain secrets. Raises `PlanFileError`."""
+    from reconciler.render.changes_json import declaration_json
     from reconciler.render.plan_json import dumps, plan_json
 
-    form = plan_json(plan)
+    form = {**plan_json(plan), "declarations": [declaration_json(each) for each in plan.declarations]}
     content = dumps({**form, SEAL: _seal(form)}).encode()
     try:
         number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -100,6 +102,7 @@ def check(session: Session, plan: Plan) -> Recorded:
     _check_suspension(plan, suspension(session.project.spec.suspend), session.now())
     recorded = session.ledger.refresh()
     _check_heads(plan, recorded)
+    _check_declarations(plan, recorded)
     for action in plan.pending:
         if objection := _objection(action, recorded):
             raise PlanFileError(f"{CHANGED}: {objection}. {AGAIN}")
@@ -149,6 +152,29 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
         return None if action.send == last + 1 else f"send {action.send} of {name} does not follow send {last}"
     ours = submission is not None and submission.name == name and submission.run_id in {None, action.run_id}
     return None if ours or action.missed else f"the ledger has no such run of {name}"
+
+
+def _check_declarations(plan: Plan, recorded: Recorded) -> None:
+    """Raises `StalePlan` with each spec that the plan changes, and of which another content was applied since."""
+    moved = []
+    changed = {change.name for change in plan.changes} | {change.name for change in plan.schedule_changes}
+    for pending in (each for each in plan.declarations if each.name in changed):
+        record = recorded.spec(pending.name)
+        declared = record.declaration
+        now = declared.position if declared is not None else 0
+        if now != pending.after and not _is_declared(pending, record):
+            moved.append((pending.name, pending.after, now))
+    if moved:
+        raise StalePlan(moved)
+
+
+def _is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
+    """Whether what the plan would record is recorded already."""
+    declared, content = record.declaration, pending.content
+    if content is None or declared is None or record.undeclared:
+        return content is None and record.undeclared
+    same = (declared.kind, declared.request_digest) == (pending.kind, request_digest(content.request or {}))
+    return same and dict(declared.policy) == dict(pending.policy)
 
 
 def _check_previous_runs(session: Session, plan: Plan, recorded: Recorded) -> None:

@@ -28,10 +28,11 @@ from reconciler.aws.quota import quota_warnings
 from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Desired, newest_commit
-from reconciler.core.events import Absent, Observed, Unseen, intent_of
+from reconciler.core.events import Absent, Observed, Unseen
 from reconciler.core.fold import overlay
 from reconciler.core.plan import ActionOutcome, ActionType
 from reconciler.core.submission import RunState
+from reconciler.core.times import time_text
 from reconciler.errors import UsageError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.app.session import Session
+    from reconciler.apply.intents import Provenance
     from reconciler.core.desired import DesiredSpec
-    from reconciler.core.events import Event, SubmissionEvent
-    from reconciler.core.plan import Action, ActionResult, Change, Plan
+    from reconciler.core.events import SubmissionEvent
+    from reconciler.core.plan import Action, ActionResult, Plan
     from reconciler.core.state import Recorded
-    from reconciler.model.base import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,24 +176,6 @@ def preview(session: Session, *, refresh: bool) -> tuple[PassInputs, Plan]:
     return inputs, make_plan(session, inputs)
 
 
-def explain(session: Session, made: Plan) -> Plan:
-    """Adds field differences to a plan: each changed request against the request that was sent before it.
-
-    Reads and compares only those two requests. The digests decided that there is a difference.
-    """
-    compared = [
-        (action.client_token, action.compared_with, action.request, action)
-        for action in made.actions
-        if action.request is not None and action.compared_with is not None and action.client_token is not None
-    ]
-    if not compared:
-        return made
-    batches = dict(session.ledger.batches(sorted({position for _, position, _, _ in compared})))
-    return made.with_changes(
-        {token: _changes(action, request, batches[position]) for token, position, request, action in compared}
-    )
-
-
 def check_account(session: Session, made: Plan) -> None:
     """Asks AWS for account and time if the plan sends or cancels anything.
 
@@ -235,7 +218,7 @@ def apply_plan(
         stop=stop,
     )
     if not stop.is_set():
-        _record_schedule_changes(session, made, results, provenance.actor)
+        _record_new_state(session, made, results, provenance)
     return results
 
 
@@ -300,21 +283,13 @@ def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desir
     return replace(desired, checkout=read_checkout(session.root, sorted(commits)))
 
 
-def _changes(action: Action, request: JSON, compared_with: Sequence[Event]) -> tuple[Change, ...]:
-    from reconciler.render.diff import explain as compare
+def _record_new_state(session: Session, made: Plan, results: Sequence[ActionResult], provenance: Provenance) -> None:
+    """Records the schedules that begin or stop with this plan, and what was applied. Raises `LedgerError`.
 
-    intent = intent_of(compared_with, action.name)
-    if not intent.request:  # a run recorded again after its ledger was lost: its request is not known
-        return ()
-    return compare(kind_named(action.kind), intent.request, request)
-
-
-def _record_schedule_changes(session: Session, made: Plan, results: Sequence[ActionResult], actor_name: str) -> None:
-    """Records the schedules that begin or stop with this plan. Raises `LedgerError`.
-
-    Runs after the actions, which rest on the schedule as it was. A schedule whose missed slots could not be recorded is
-    left to the next pass: with its new beginning recorded, those slots would be forgotten.
+    Runs after the actions, which rest on the state as it was. A spec whose missed slots could not be recorded is left
+    to the next pass: with a new beginning of its schedule recorded, those slots would be forgotten.
     """
+    from reconciler.apply.declare import record_declarations
     from reconciler.apply.executor import record_schedule_changes
 
     undone = {
@@ -324,4 +299,7 @@ def _record_schedule_changes(session: Session, made: Plan, results: Sequence[Act
     }
     changes = [change for change in made.schedule_changes if change.name not in undone]
     if changes:
-        record_schedule_changes(session.ledger, changes, session.now(), actor_name)
+        record_schedule_changes(session.ledger, changes, session.now(), provenance.actor)
+    pending = [each for each in made.declarations if each.name not in undone]
+    if pending:
+        record_declarations(session.ledger, pending, made.actions, time_text(session.now()), provenance)

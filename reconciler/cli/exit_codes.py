@@ -27,7 +27,7 @@ def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool) -> int:
         return DONE
     if needs_attention(plan, recorded):
         return ACTION_REQUIRED
-    return CHANGES if plan.pending or plan.schedule_changes else DONE
+    return CHANGES if plan.pending or plan.schedule_changes or plan.changes else DONE
 
 
 def apply_exit_code(

@@ -70,7 +70,8 @@ def plan(
     Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
     unknown.
     """
-    from reconciler.app.reconcile import assume, explain, make_plan, observe, read
+    from reconciler.app.explain import explain
+    from reconciler.app.reconcile import assume, make_plan, observe, read
     from reconciler.app.session import opened
 
     with opened(options) as session:
@@ -134,8 +135,9 @@ def apply(options: CommandOptions, plan_file: Path | None, yes: bool, output_for
 
     Exit code 3 if a job was rejected, or something is on hold or unknown.
     """
+    from reconciler.app.explain import explain
     from reconciler.app.notifications import notify
-    from reconciler.app.reconcile import explain, prepare
+    from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened
 
     how = ApplyOptions(ask=not yes, as_json=output_format == "json")
@@ -194,7 +196,7 @@ def show_and_apply(
         out(plan_text(plan, color=coloured()))
     if limits is not None:
         plan.check(limits)
-    if plan.pending and how.ask:
+    if (plan.pending or plan.changes) and how.ask:
         check_account(session, plan)  # before the question: the wrong account is worth knowing before a yes
         shown = plan_text(plan, color=False) if how.as_json else None
         question = f"Do you want to perform these actions in target {plan.place.target}?"

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.core.desired import Desired, overdue
+from reconciler.core.changes import changes, differs, pending_declarations
+from reconciler.core.desired import Desired, DesiredSpec, overdue, stale_message
+from reconciler.core.identity import NO_CONTENT, SubmissionKey
 from reconciler.core.one_off import decide_one_off, decide_previous_runs
-from reconciler.core.plan import Action, ActionType, Plan, Reason, within
+from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped, within
 from reconciler.core.removed import cancel_asked, decide_removed
 from reconciler.core.schedule import schedule_changes
 from reconciler.core.scheduled import decide_scheduled
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Submission
-from reconciler.core.submits import SpecContext
+from reconciler.core.submits import SpecContext, of_submission, submit
 from reconciler.core.suggested_commands import adopt, retry, suggested_commands
 from reconciler.core.times import seconds_text
 from reconciler.core.unresolved import decide_unresolved
@@ -35,18 +37,23 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     and retries beyond the limit wait.
     """
     names = _names(desired, recorded)
-    decided = [action for name in names for action in _decide(name, desired, recorded, now)]
+    different = [name for name in names if differs(desired.specs.get(name), recorded.spec(name))]
+    stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
+    decided = [action for name in names for action in _decide(name, desired, recorded, now, stale=name in stale)]
     actions = [_with_suggestions(action, desired, recorded) for action in within(decided, desired.limits)]
+    created_at = seconds_text(now)
     return Plan(
         place=desired.place,
-        created_at=seconds_text(now),
+        created_at=created_at,
         ledger_position=recorded.position,
         actions=tuple(actions),
         commit=desired.checkout.commit,
         warnings=tuple(_warnings(desired, recorded, actions)),
         uncommitted=desired.checkout.uncommitted,
-        schedule_changes=tuple(schedule_changes(names, desired, recorded)),
+        schedule_changes=tuple(schedule_changes([name for name in names if name not in stale], desired, recorded)),
         overdue=desired.suspension is not None and overdue(desired.suspension, now),
+        changes=tuple(changes(desired, recorded, different, actions, created_at)),
+        declarations=tuple(pending_declarations(desired, recorded, names, set(different))),
     )
 
 
@@ -56,8 +63,9 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
     return sorted(names if desired.selected is None else names & desired.selected)
 
 
-def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> Sequence[Action]:
-    """Returns the actions of one name: requested cancels first, then unresolved submissions, then everything else."""
+def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime, *, stale: bool) -> Sequence[Action]:
+    """Returns the actions of one name: requested cancels first, then unresolved submissions, then everything else. With
+    `stale`, that is one hold: the checkout is too old to change the spec."""
     record, spec = recorded.spec(name), desired.specs.get(name)
     cancels = [cancel_asked(run, record, spec, desired, now) for run in record.cancels_to_confirm]
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
@@ -69,6 +77,8 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> S
             and (previous := decide_previous_runs(spec, recorded, desired)) is not None
         ):
             rest = [previous]
+        elif stale:
+            rest = [_stale_hold(spec, record, recorded, desired, now)]
         elif spec is not None:
             context = SpecContext(spec, record, recorded, desired, now)
             rest = [decide_one_off(context)] if spec.policy.schedule is None else decide_scheduled(context)
@@ -76,6 +86,28 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime) -> S
             rest = decide_removed(record, desired, now)
     shown = {action.client_token for action in (*cancels, *unresolved)}
     return [*cancels, *unresolved, *(a for a in rest if a.action is not ActionType.NONE or a.client_token not in shown)]
+
+
+def _stale_hold(
+    spec: DesiredSpec | None, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
+) -> Action:
+    """The hold of a spec that this checkout may not change: about what it would submit, or what stands for it."""
+    message = stale_message(record, desired) or ""
+    baseline = record.baseline
+    if spec is not None and spec.policy.schedule is None and (baseline is None or baseline.digest != spec.digest):
+        case = SpecContext(spec, record, recorded, desired, now)
+        wanted = submit(case, SubmissionKey(spec.name, record.next_generation), Reason.SPEC_CHANGED)
+        return stopped(wanted, ActionType.HOLD, Reason.STALE_CHECKOUT, message)
+    newest = record.newest
+    if newest is not None:
+        source = spec.source if spec is not None else newest.content.source
+        return of_submission(newest, record, ActionType.HOLD, Reason.STALE_CHECKOUT, message, source=source)
+    kind = spec.kind if spec is not None else record.schedule.kind if record.schedule is not None else ""
+    content = NO_CONTENT if spec is None else replace(spec.content, request=None)
+    return Action(
+        record.name, kind, ActionType.HOLD, Reason.STALE_CHECKOUT, content=content, ledger_head=record.head,
+        message=message,
+    )  # fmt: skip
 
 
 def _blocks(unresolved: Action) -> bool:
@@ -130,14 +162,15 @@ def _keep_run(name: str, gone: Submission, desired: Desired) -> str:
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
-    """Returns the records whose spec changed, is gone, or has an unresolved submission: for these the age of the
-    checkout matters."""
+    """The records whose spec differs from what ran or was applied last, is gone, or has an unresolved submission: those
+    for which the checkout's age matters."""
     records = []
     for name in _names(desired, recorded):
-        record = recorded.spec(name)
-        spec = desired.specs.get(name)
+        record, spec = recorded.spec(name), desired.specs.get(name)
         baseline = record.baseline
-        differs = spec is None or baseline is None or baseline.digest != spec.digest
-        if record.newest is not None and (differs or record.unresolved):
+        differs_from_run = record.newest is not None and (
+            spec is None or baseline is None or baseline.digest != spec.digest or bool(record.unresolved)
+        )
+        if differs_from_run or (name in recorded.specs and differs(spec, record)):
             records.append(record)
     return records

@@ -57,13 +57,15 @@ class Ancestry(StrEnum):
 class Checkout:
     """The git checkout that the specs were read from; outside git `commit` is `None` and nothing is checked.
 
-    `ancestry` holds the commits of newest intents that were asked about; a commit that is not in it is unknown.
-    `uncommitted`: files of the project differ from the commit.
+    `ancestry` holds the commits of newest intents and declarations that were asked about; a commit that is not in it is
+    unknown. `uncommitted`: files of the project differ from the commit. `shallow`: the clone lacks a part of the
+    history, so that a commit may be unknown for that reason.
     """
 
     commit: str | None = None
     ancestry: Mapping[str, Ancestry] = field(default_factory=dict)
     uncommitted: bool = False
+    shallow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,30 +114,33 @@ def sentence(what: str, stopped: Suspension, now: datetime) -> str:
 
 
 def newest_commit(record: SpecRecord) -> str | None:
-    """Returns the commit of the newest intent that has one; `None` if none has. Intents made outside git are passed
-    over: they say nothing about the age of a checkout."""
-    return next((s.commit for s in reversed(record.submissions) if s.commit is not None), None)
+    """The commit of the newest intent or declaration that names one; `None` if none does. What was made outside git
+    tells nothing about the age of a checkout."""
+    intents = [(s.intent_position, s.commit) for s in reversed(record.submissions) if s.commit is not None][:1]
+    declared = record.declaration
+    if declared is not None and declared.commit is not None:
+        intents.append((declared.position, declared.commit))
+    return max(intents)[1] if intents else None
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Says why this checkout may not change the spec: it is older than the newest intent's, or its age is unknown.
+    """Why this checkout may not change the spec: the commit applied last is newer, or not part of its history.
 
-    Returns `None` if it may: outside git, if no intent has a commit, or with `allow_rollback`.
+    `None` if it may: outside git, if no commit is recorded, or with `allow_rollback`.
     """
-    head = desired.checkout.commit
-    commit = newest_commit(record)
+    head, commit = desired.checkout.commit, newest_commit(record)
     if head is None or commit is None or commit == head or desired.allow_rollback:
         return None
     match desired.checkout.ancestry.get(commit, Ancestry.UNKNOWN):
         case Ancestry.CONTAINED:
             return None
         case Ancestry.NEWER:
-            return (
-                f"this checkout ({head[:12]}) is older than the newest intent's ({commit[:12]}); "
-                "--allow-rollback overrides"
+            why = f"this checkout ({head[:12]}) is older than the commit applied last ({commit[:12]})"
+        case Ancestry.UNKNOWN if desired.checkout.shallow:
+            why = (
+                f"shallow clone: fetch the whole history. It is unknown whether this checkout ({head[:12]}) contains "
+                f"the commit applied last ({commit[:12]})"
             )
         case Ancestry.UNKNOWN:
-            return (
-                f"cannot check whether this checkout ({head[:12]}) contains commit {commit[:12]} of the newest intent: "
-                "a shallow clone, or a diverged branch; --allow-rollback overrides"
-            )
+            why = f"diverged: this checkout ({head[:12]}) does not contain the commit applied last ({commit[:12]})"
+    return f"{why}; --allow-rollback overrides"

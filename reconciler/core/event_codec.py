@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from reconciler.core import declarations  # noqa: F401 - its events are types of the ledger too
 from reconciler.core.events import Beginning, Event
+from reconciler.core.identity import Source
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES
@@ -50,6 +52,8 @@ def encode(event: Event) -> JSON:
     values = {name: getattr(event, name) for name in _names(event.type)}
     if isinstance(event, Beginning):
         values = _flat(event, values)
+    if isinstance(values.get("source"), Source):
+        values["source"] = asdict(values["source"])
     return {"type": event.type, **{name: value for name, value in values.items() if value is not None}}
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.core import events as e
+from reconciler.core.declarations import Declared, Undeclared, declaration, withdrawn
 from reconciler.core.identity import Place
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Phase, RunState, Send, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 
-NOTES = (e.ScheduledSince, e.Missed, e.Notified)
+NOTES = (e.ScheduledSince, e.Missed, e.Notified, Declared, Undeclared)
 """Events that make no plan stale: the precondition of an intent checks what they forbid."""
 
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
@@ -58,7 +59,7 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
                 _reassign(recorded, event)
             _outcome(submission, event)
         case e.SpecEvent():
-            _spec_event(recorded.specs.setdefault(event.name, SpecRecord(event.name)), event)
+            _spec_event(recorded.specs.setdefault(event.name, SpecRecord(event.name)), position, event)
         case _:
             pass
     if isinstance(event, e.SpecEvent):
@@ -72,7 +73,7 @@ def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
     recorded.specs.setdefault(name, SpecRecord(name)).touch(position, submission, moves=not isinstance(event, NOTES))
 
 
-def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
+def _spec_event(record: SpecRecord, position: int, event: e.SpecEvent) -> None:
     """Adds an event about a spec and none of its submissions."""
     match event:
         case e.ScheduledSince():
@@ -85,6 +86,10 @@ def _spec_event(record: SpecRecord, event: e.SpecEvent) -> None:
             record.backfill += [slot for slot in event.slots if slot not in record.backfill]
         case e.Notified():
             record.notified.append(event.key)
+        case Declared():
+            record.declaration, record.undeclared = declaration(event, position), False
+        case Undeclared():
+            record.declaration, record.undeclared = withdrawn(event, position, record.declaration), True
         case _:
             pass
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -176,6 +176,79 @@ class Action:
         return self.action not in {ActionType.WAIT, ActionType.HOLD, ActionType.NONE}
 
 
+class ChangeType(StrEnum):
+    """How a spec in git differs from what was applied last."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+class Effect(StrEnum):
+    """What a change of a spec leads to."""
+
+    RUNS_NOW = "runs-now"
+    NEXT_SLOT = "next-slot"
+    WAITS = "waits"
+    RUN_GOES_ON = "run-goes-on"
+    RUN_IS_CANCELLED = "run-is-cancelled"
+    NO_RUN = "no-run"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecChange:
+    """How one spec in git differs from what was applied last, and when the difference takes effect.
+
+    `fields` are those of the policy, by name, and those of the request, which begin with ``request.``; the latter are
+    filled in from the ledger when a plan is explained. `effect_at` is the slot of a `NEXT_SLOT`. `message` says in one
+    sentence what happens. `declared_commit` is that of the declaration compared with, `None` if there is none.
+
+    `content` and `time_zone` are those of git, `None` for a removed spec. `compared_with` is the ledger position of the
+    event that holds the earlier request, `None` if the request is the same or nothing is known of it; `token` is the
+    submission whose intent that is, `None` for a declaration. `compared_slot` is the slot that the earlier request is
+    rendered for, `None` for a template. `stale`: nothing of it takes effect from this checkout.
+    """
+
+    name: str
+    kind: str
+    change: ChangeType
+    effect: Effect
+    message: str = ""
+    effect_at: str | None = None
+    fields: tuple[Change, ...] = ()
+    declared_commit: str | None = None
+    content: Content | None = None
+    time_zone: str = "UTC"
+    compared_with: int | None = None
+    token: str | None = None
+    compared_slot: str | None = None
+    stale: bool = False
+
+    @property
+    def source(self) -> Source | None:
+        """Where the spec is; `None` for a removed one."""
+        return self.content.source if self.content is not None else None
+
+    @property
+    def takes_effect_later(self) -> bool:
+        """Whether it takes effect, and not with this pass."""
+        return not self.stale and self.change is not ChangeType.REMOVED and self.effect is not Effect.RUNS_NOW
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDeclaration:
+    """What an apply records as applied of one spec: its content and policy; without content, that it left git.
+
+    `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
+    """
+
+    name: str
+    kind: str
+    after: int
+    content: Content | None = None
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a pass would do: a value that does nothing by itself.
@@ -184,7 +257,8 @@ class Plan:
     `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
     checkout; `uncommitted`: the project has changes that it lacks. `warnings` are sentences about the plan as a whole.
     `schedule_changes` are schedules that start or stop with this plan. `overdue`: the suspension of the project should
-    have ended by now.
+    have ended by now. `changes`, sorted by name, are how git differs from what was applied last. `declarations` are
+    what an apply records as applied.
     """
 
     place: Place
@@ -196,6 +270,8 @@ class Plan:
     uncommitted: Flag = False
     schedule_changes: tuple[ScheduleChange, ...] = ()
     overdue: Flag = False
+    changes: tuple[SpecChange, ...] = ()
+    declarations: tuple[PendingDeclaration, ...] = ()
 
     def summary(self) -> dict[str, int]:
         """How many actions there are of each type; every type appears."""
@@ -223,13 +299,21 @@ class Plan:
         if cancellations > limits.maxCancellations:
             raise LimitExceeded("maxCancellations", limits.maxCancellations, cancellations, "--max-cancellations")
 
-    def with_changes(self, changes: dict[str, tuple[Change, ...]]) -> Plan:
-        """Returns the plan with field differences added, by client token."""
+    def with_changes(
+        self, changes: dict[str, tuple[Change, ...]], requests: Mapping[str, tuple[Change, ...]] | None = None
+    ) -> Plan:
+        """The same plan with field differences laid in: those of actions by client token, and those of the requests of
+        changed specs by name, after the fields of their policies."""
+        more = requests or {}
         return replace(
             self,
             actions=tuple(
                 replace(action, changes=changes[action.client_token]) if action.client_token in changes else action
                 for action in self.actions
+            ),
+            changes=tuple(
+                replace(change, fields=(*change.fields, *more[change.name])) if change.name in more else change
+                for change in self.changes
             ),
         )
 

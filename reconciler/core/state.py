@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
+from reconciler.core.declarations import Declaration
 from reconciler.core.identity import Place
 from reconciler.core.submission import Submission
 from reconciler.core.times import Schedule, SlotRange, parse_time
@@ -22,7 +23,8 @@ class SpecRecord:
     the order of their first intents; there are none if only a schedule has started.
     `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run,
     `handled_until` the last slot up to which all are handled, `backfill` the slots that an operator asked for and that
-    are not intended yet, in that order. `notified` are the keys of the notifications that were sent.
+    are not intended yet, in that order. `notified` are the keys of the notifications that were sent. `declaration` is
+    what was applied of the spec last, `None` before the first, and `undeclared` whether the spec has left git since.
     """
 
     name: str
@@ -34,6 +36,8 @@ class SpecRecord:
     handled_until: str | None = None
     backfill: list[str] = field(default_factory=list)
     notified: list[str] = field(default_factory=list)
+    declaration: Declaration | None = None
+    undeclared: bool = False
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
         """Notes an event at `position` about this spec or one of its submissions; `moves`: it makes plans stale."""

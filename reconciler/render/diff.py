@@ -166,6 +166,23 @@ def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
     return tuple(change for _, change in sorted(differences, key=_order))
 
 
+def request_changes(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
+    """Every difference between two requests of one kind, names and tags included, sorted by path."""
+    old, new = kind.as_written(before), kind.as_written(after)
+    found = _compare(kind.for_display(old), kind.for_display(new)) or _compare(old, new) or _by_field(old, new)
+    return tuple(change for _, change in sorted(found, key=_order))
+
+
+def added_fields(kind: Kind, request: JSON) -> tuple[Change, ...]:
+    """Every field of a new request as an addition, in the order given."""
+    shown = kind.for_display(request)
+    hidden = dict(fields(masked(shown)))
+    return tuple(
+        Change(path_text(path), "add", None, value, sensitive=hidden.get(path, value) != masked_at(path, value))
+        for path, value in fields(shown)
+    )
+
+
 def _compare(before: JSON, after: JSON) -> list[Placed]:
     """All differences with their paths."""
     from deepdiff import DeepDiff  # noqa: PLC0415 - takes 100 ms to import, and only a changed spec needs it

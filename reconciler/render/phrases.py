@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.plan import Action, ActionType, ChangeType, Effect, Plan, Reason, ScheduleChange
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.render.text import count, plain
 
@@ -84,7 +85,7 @@ def suggested_lines(suggested: SuggestedCommands) -> Iterator[str]:
 
 
 COUNTED = {
-    ActionType.SUBMIT: "to submit",
+    ActionType.SUBMIT: "to submit now",
     ActionType.REPLACE: "to replace",
     ActionType.ADOPT: "to adopt",
     ActionType.CANCEL: "to cancel",
@@ -95,18 +96,36 @@ COUNTED = {
 
 
 def summary_line(plan: Plan) -> str:
-    """``Plan: 2 to submit, 1 to cancel, 57 in sync.``, or ``No changes. 57 in sync.`` if nothing would be done."""
-    counts = plan.summary()
-    retired = sum(action.reason is Reason.RETIRED for action in plan.actions)
-    parts = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind]]
-    parts.append(f"{counts[ActionType.NONE] - retired} in sync")
-    if retired:
-        parts.append(f"{retired} retired")
-    stopping = sum(change.stopped is not None for change in plan.schedule_changes)
-    for verb, number in (("start", len(plan.schedule_changes) - stopping), ("stop", stopping)):
+    """``Plan: 2 to submit now, 3 changes take effect later, 1 removed. 54 in sync.``, or ``No changes. 57 in sync.`` if
+    git and the ledger agree and nothing would be done."""
+    changed = {change.name for change in plan.changes}
+    waiting = {change.name for change in plan.changes if change.effect is Effect.WAITS}
+    counts = Counter(a.action for a in plan.actions if a.action not in STANDING or a.name not in waiting)
+    later = sum(change.takes_effect_later for change in plan.changes)
+    parts = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind] and kind not in STANDING]
+    if later:
+        parts.append(f"{count(later, 'change takes', 'changes take')} effect later")
+    removed = sum(change.change is ChangeType.REMOVED and not change.stale for change in plan.changes)
+    if removed:
+        parts.append(f"{removed} removed")
+    parts += [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind] and kind in STANDING]
+    parts += _schedules([change for change in plan.schedule_changes if change.name not in changed])
+    rest = [a for a in plan.actions if a.action is ActionType.NONE and a.name not in changed]
+    retired = sum(action.reason is Reason.RETIRED for action in rest)
+    in_sync = f"{len(rest) - retired} in sync" + (f", {retired} retired" if retired else "")
+    if plan.pending or plan.schedule_changes or plan.changes:
+        return f"Plan: {', '.join(parts)}. {in_sync}." if parts else f"Plan: {in_sync}."
+    return "No changes. " + ", ".join([*parts, in_sync]) + "."
+
+
+STANDING = frozenset({ActionType.WAIT, ActionType.HOLD})
+
+
+def _schedules(changes: Sequence[ScheduleChange]) -> Iterator[str]:
+    stopping = sum(change.stopped is not None for change in changes)
+    for verb, number in (("start", len(changes) - stopping), ("stop", stopping)):
         if number:
-            parts.append(f"{count(number, 'schedule')} to {verb}")
-    return ("Plan: " if plan.pending or plan.schedule_changes else "No changes. ") + ", ".join(parts) + "."
+            yield f"{count(number, 'schedule')} to {verb}"
 
 
 def next_slots(plan: Plan) -> dict[str, str]:

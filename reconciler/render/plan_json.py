@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,12 @@ from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
 from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
+from reconciler.render.changes_json import changes_from_json, declarations_from_json, spec_change_json
 
 if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """Additions raise the minor number, changes of existing keys the major one."""
 
 MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
@@ -58,6 +59,7 @@ def plan_json(plan: Plan) -> JSON:
         **({"uncommitted": True} if plan.uncommitted else {}),
         "warnings": list(plan.warnings),
         "schedules": [asdict(change) for change in plan.schedule_changes],
+        "changes": [spec_change_json(change) for change in plan.changes],
         "actions": [_action_json(action) for action in plan.actions],
         "summary": plan.summary(),
     }
@@ -183,6 +185,11 @@ def plan_from_json(data: object) -> Plan:
         plan = _plans().validate_python(form)
     except ValidationError as error:
         raise PlanFileError(_problem(error)) from None
+    plan = replace(
+        plan,
+        changes=changes_from_json(data.get("changes", [])),
+        declarations=declarations_from_json(data.get("declarations", [])),
+    )
     if data["summary"] != plan.summary():
         raise PlanFileError("the plan file's summary does not match its actions: the file was edited, or is truncated")
     return plan

@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler import __version__
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.redact.escape import escape
 from reconciler.redact.text import mask_sentence
 from reconciler.render.phrases import next_slots, summary_line, symbol, what_happens
-from reconciler.render.plan_text import field_blocks
+from reconciler.render.plan_order import WORDS, Shown, effect_line, shown
+from reconciler.render.plan_text import field_blocks, shown_blocks
 from reconciler.render.text import count, inert
 
 PLAIN = re.compile(r"[A-Za-z0-9 ,.;()'/:-]*")
@@ -73,6 +74,7 @@ LONGEST_MESSAGE = 400
 
 TABLE_HEAD = ["| | spec | why | |", "|---|---|---|---|"]
 HELD_HEADING = ["#### Action required, or outcome unknown", "", *TABLE_HEAD]
+CHANGE_HEADING = ["#### Changes", ""]
 ACTION_HEADING = ["#### Actions", ""]
 WAIT_HEADING = ["#### Waiting", "", *TABLE_HEAD]
 
@@ -229,12 +231,16 @@ class _Section:
 
 
 def _sections(plan: Plan) -> list[_Section]:
-    doing = [_Item(_paragraph(action), list(field_blocks(action))) for action in plan.pending]
+    blocks = [block for block in shown(plan) if block.change is None or not block.change.stale]
+    changed = [_Item(_head(block), list(shown_blocks(block))) for block in blocks if block.change is not None]
+    rest = [block.action for block in blocks if block.change is None and block.action is not None]
+    doing = [_Item(_paragraph(action), list(field_blocks(action))) for action in rest if action.effective]
     held = [_Item([_row(action)]) for action in plan.held]
-    waiting = [a for a in plan.actions if a.action is ActionType.WAIT and a.reason is not Reason.SETTLING]
+    waiting = [a for a in rest if a.action is ActionType.WAIT and a.reason is not Reason.SETTLING]
     return [
+        _Section(1, CHANGE_HEADING, changed),
         _Section(2, ACTION_HEADING, doing),
-        _Section(1, HELD_HEADING, held),
+        _Section(4, HELD_HEADING, held),
         _Section(3, WAIT_HEADING, [_Item([_row(action)]) for action in waiting]),
     ]
 
@@ -246,6 +252,19 @@ def _next_slots(plan: Plan) -> list[str]:
         return []
     title = f"<details><summary>{count(len(rows), 'next slot')}</summary>"
     return [title, "", "| spec | due |", "|---|---|", *rows, "", "</details>", ""]
+
+
+def _head(block: Shown) -> list[str]:
+    """The lines above the fields of a change: what happens, and when it takes effect."""
+    change, action = block.change, block.action
+    assert change is not None  # noqa: S101 - of a block with a change
+    effect = effect_line(change)
+    if action is not None:
+        lines = _paragraph(replace(action, message="") if action.message in effect else action)
+    else:
+        where = f" · {code(f'{change.source.path}:{change.source.line}')}" if change.source else ""
+        lines = [f"{code('~')} {code(change.name)} {WORDS[change.change]}{where}", ""]
+    return [*lines, prose(_shortened(mask_sentence(effect))), ""] if effect else lines
 
 
 def _paragraph(action: Action) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
+from reconciler.core.identity import Source
 from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, kind_named
@@ -20,6 +21,7 @@ from reconciler.render.phrases import (
     symbol_word,
     what_happens,
 )
+from reconciler.render.plan_order import WORDS, Shown, blocks_of, effect_line, shown
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
@@ -35,6 +37,16 @@ def field_blocks(action: Action) -> Iterator[list[str]]:
         yield from (change_block(change) for change in action.changes)
     elif action.request is not None and (action.reason is Reason.NEW or _first_slot(action)):
         yield from (_new_block(path_text(path), value) for path, value in fields(masked(_display(action))))
+
+
+def shown_blocks(block: Shown) -> Iterator[list[str]]:
+    """The fields of a block as blocks of lines: those of its change, or of its action if git did not change."""
+    if block.change is None:
+        if block.action is not None:
+            yield from field_blocks(block.action)
+        return
+    for what, part in blocks_of(block.change):
+        yield _new_block(*cast("tuple[str, object]", part)) if what == "new" else change_block(cast("Change", part))
 
 
 def _first_slot(action: Action) -> bool:
@@ -85,16 +97,16 @@ FIELD_INDENT = " " * 6
 
 
 def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
-    """The plan without a line end: its place, a legend of the signs, a block for each action that is not in sync, the
-    warnings, the summary.
+    """The plan without a line end: its place, a legend of the signs, a block for each change and each other action that
+    is not in sync, the warnings, the summary.
 
     Secrets are masked and control characters escaped. `verbose` adds tokens, digests and the specs in sync.
     """
     style = Style(color)
-    shown = [a for a in plan.actions if verbose or a.action is not ActionType.NONE]
-    lines = [place_line(plan.place), "", *_legend(shown, style)]
-    for action in shown:
-        lines += [*_action_lines(action, style, verbose=verbose), ""]
+    blocks = shown(plan, verbose=verbose)
+    lines = [place_line(plan.place), "", *_legend(blocks, style)]
+    for block in blocks:
+        lines += [*_block_lines(block, style, verbose=verbose), ""]
     lines += _next_slots(plan)
     for warning in plan.warnings:
         lines += [style.paint("Warning: ", "yellow") + sentence(warning), ""]
@@ -111,10 +123,10 @@ def _next_slots(plan: Plan) -> Iterator[str]:
         yield ""
 
 
-def _legend(shown: Sequence[Action], style: Style) -> Iterator[str]:
+def _legend(blocks: Sequence[Shown], style: Style) -> Iterator[str]:
     """The signs in use: those of actions, and ``~`` if a field changes."""
-    signs = {symbol(action): symbol_word(symbol(action)) for action in shown}
-    if any(_changes_a_field(action) for action in shown):
+    signs = {symbol(block.action): symbol_word(symbol(block.action)) for block in blocks if block.action is not None}
+    if any(block.action is None or _changes_a_field(block) for block in blocks):
         signs["~"] = "changed field"
     if signs:
         yield "Symbols:"
@@ -123,34 +135,59 @@ def _legend(shown: Sequence[Action], style: Style) -> Iterator[str]:
         yield ""
 
 
-def _changes_a_field(action: Action) -> bool:
-    return _revised(action) or any(change.op in {"change", "reorder"} for change in action.changes)
+def _changes_a_field(block: Shown) -> bool:
+    changes = block.change.fields if block.change is not None else block.action.changes if block.action else ()
+    return any(change.op in {"change", "reorder"} for change in changes) or _revised(block)
 
 
-def _revised(action: Action) -> bool:
+def _revised(block: Shown) -> bool:
     """Whether only the revision, which is not a field of the request, makes the spec run again."""
-    return action.action is ActionType.SUBMIT and action.reason is Reason.REVISION_CHANGED
+    action = block.action
+    return (
+        block.change is None
+        and action is not None
+        and action.action is ActionType.SUBMIT
+        and action.reason is Reason.REVISION_CHANGED
+    )
 
 
-def _action_lines(action: Action, style: Style, *, verbose: bool) -> Iterator[str]:
-    """The reason in words, the sign with the name, the fields."""
-    sign = symbol(action)
+def _block_lines(block: Shown, style: Style, *, verbose: bool) -> Iterator[str]:
+    """What happens in words, the sign with the name, the fields, and when they take effect."""
+    effect = effect_line(block.change) if block.change is not None else ""
+    yield from _heading(block, effect, style)
+    if _revised(block) and block.action is not None:
+        changed = f" revision: changed to {block.action.content.revision} (the request is the same)"
+        yield FIELD_INDENT + style.paint("~", SYMBOL_COLOURS["~"]) + changed
+    for lines in shown_blocks(block):
+        mark, rest = lines[0][0], lines[0][1:]
+        yield FIELD_INDENT + style.paint(mark, SYMBOL_COLOURS[mark]) + rest
+        yield from (FIELD_INDENT + line for line in lines[1:])
+    if effect:
+        yield FIELD_INDENT + sentence(effect)
+    if verbose and block.action is not None:
+        yield from (FIELD_INDENT + style.dim(line) for line in _identity(block.action))
+
+
+def _heading(block: Shown, effect: str, style: Style) -> Iterator[str]:
+    """The lines above the fields: of an action, or of a change that no action carries out now."""
+    action, change = block.action, block.change
+    if action is None:
+        if change is not None:
+            yield style.bold(f"  # {plain(change.name)} {WORDS[change.change]}")
+            yield f"  {style.paint('~', SYMBOL_COLOURS['~'])} {_title(change.name, change.kind, change.source)}"
+        return
     yield style.bold(f"  # {plain(action.name)} {sentence(what_happens(action))}")
-    if action.message:
+    if action.message and action.message not in effect:
         yield f"  #   {sentence(action.message)}"
     if action.suggested:
         yield from (f"  #   {line}" for line in suggested_lines(action.suggested))
-    where = f", {action.source.path}:{action.source.line}" if action.source else ""
-    yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {plain(f'{action.name} ({action.kind}{where})')}"
-    if _revised(action):
-        changed = f" revision: changed to {action.content.revision} (the request is the same)"
-        yield FIELD_INDENT + style.paint("~", SYMBOL_COLOURS["~"]) + changed
-    for block in field_blocks(action):
-        mark, rest = block[0][0], block[0][1:]
-        yield FIELD_INDENT + style.paint(mark, SYMBOL_COLOURS[mark]) + rest
-        yield from (FIELD_INDENT + line for line in block[1:])
-    if verbose:
-        yield from (FIELD_INDENT + style.dim(line) for line in _identity(action))
+    sign = symbol(action)
+    yield f"  {style.paint(sign, SYMBOL_COLOURS[sign])} {_title(action.name, action.kind, action.source)}"
+
+
+def _title(name: str, kind: str, source: Source | None) -> str:
+    where = f", {source.path}:{source.line}" if source else ""
+    return plain(f"{name} ({kind}{where})")
 
 
 def _identity(action: Action) -> Iterator[str]:

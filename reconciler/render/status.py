@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.plan import Action, ActionType, Plan, Reason
@@ -59,7 +59,17 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
         by_name.setdefault(action.name, []).append(action)
     now = parse_time(plan.created_at)
     ordered = sorted(by_name, key=lambda name: (_is_retired(by_name[name]), name))
-    return tuple(_row(by_name[name], _submission(by_name[name][-1], recorded), now) for name in ordered)
+    found = [_row(by_name[name], _submission(by_name[name][-1], recorded), now) for name in ordered]
+    changed = {change.name for change in plan.changes if not change.stale}
+    return tuple(replace(row, reason=CHANGE_PENDING) if _is_pending(row, changed) else row for row in found)
+
+
+CHANGE_PENDING = "in sync, change pending"
+"""The reason of a spec whose run is the right one, while git has another policy or content for later runs."""
+
+
+def _is_pending(row: StatusRow, changed: Collection[str]) -> bool:
+    return row.name in changed and row.in_sync and not row.reason.startswith(Reason.RETIRED)
 
 
 def _submission(action: Action, recorded: Recorded) -> Submission | None:

@@ -61,7 +61,14 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     commit = head.stdout.strip()
     if not commit:
         return Checkout()
-    return Checkout(commit, _ancestry(root, commit, set(commits)), uncommitted=_uncommitted(root))
+    ancestry = _ancestry(root, commit, set(commits))
+    shallow = Ancestry.UNKNOWN in ancestry.values() and _is_shallow(root)
+    return Checkout(commit, ancestry, uncommitted=_uncommitted(root), shallow=shallow)
+
+
+def _is_shallow(root: Path) -> bool:
+    """Whether the clone lacks a part of the history."""
+    return run_git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
 
 
 def _repository(root: Path) -> Path | None:

@@ -230,5 +230,5 @@ def test_an_old_checkout_adopts_nothing(world: World):
     allowed = world.run("adopt", "clicks", run_id, "--yes", "--allow-rollback")
 
     assert refused.code == 1
-    assert "older than the newest intent" in refused.err
+    assert "older than the commit applied last" in refused.err
     assert allowed.code == 0

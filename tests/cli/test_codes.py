@@ -67,7 +67,7 @@ def _broken(world: World) -> None:
         (_rejected, 0, 3, 3, 3),
         (_failed, 0, 3, 3, 3),
         (_failed_and_new, 0, 3, 3, 3),
-        (_waiting, 0, 0, 0, 0),
+        (_waiting, 0, 2, 0, 0),
         (_scheduled, 0, 2, 0, 0),
         (_scheduled_since_long, 0, 0, 0, 0),
         (_overdue, 0, 3, 3, 3),
@@ -94,8 +94,8 @@ def test_reconcile_exits_as_apply_does(world: World):
 
     assert (first.code, second.code) == (0, 3)
     assert second.actions("action", "reason") == [("hold", "retries-exhausted")]
-    assert first.err.endswith(" reconcile shop/staging: 1 submitted; ledger position 2\n")
-    assert second.err.endswith(" reconcile shop/staging: 1 held; ledger position 3\n")
+    assert first.err.endswith(" reconcile shop/staging: 1 submitted; ledger position 3\n")
+    assert second.err.endswith(" reconcile shop/staging: 1 held; ledger position 4\n")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def test_two_applies_at_once_submit_once(world: World):
 
 
 def test_cosmetic_edits_submit_nothing(world: World):
-    """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again."""
+    """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again. Of these
+    the plan shows what reaches AWS with the next run, and policies."""
     path = world.spark("orders")
     world.run("apply", "--yes")
     text = path.read_text()
@@ -59,9 +60,11 @@ def test_cosmetic_edits_submit_nothing(world: World):
     plan = world.run("plan", "--detailed-exitcode")
     apply = world.run("apply", "--yes")
 
-    assert plan.code == 0, plan.out + plan.err
+    assert plan.code == 2, plan.out + plan.err
+    assert "starts no run; takes effect with the next one" in plan.out
     assert apply.code == 0
     assert len(world.runs()) == 1
+    assert world.run("plan", "--detailed-exitcode").code == 0
 
 
 def test_a_return_to_earlier_content_runs_again(world: World):

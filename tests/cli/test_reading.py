@@ -202,9 +202,9 @@ def test_history_prints_every_event(world: World):
 
     shown = world.run("history", "clicks", "--format", "json").json["events"]
 
-    assert [event["type"] for event in shown] == ["intended", "submitted", "observed"]
+    assert [event["type"] for event in shown] == ["intended", "submitted", "declared", "observed"]
     assert {event["name"] for event in shown} == {"clicks"}
-    assert len(world.run("history", "clicks").out.splitlines()) == 3
+    assert len(world.run("history", "clicks").out.splitlines()) == 4
 
 
 @pytest.mark.parametrize("command", ["plan", "status", "apply", "reconcile", "history", "why"])

@@ -86,9 +86,9 @@ def test_sigterm_ends_a_service_with_0_after_passes_metrics_and_health(world: Wo
     ):
         assert line in metrics
     assert re.search(r'reconciler_runs\{state="(submitted|running)"\} 1\.0', metrics)  # as of the newest pass
-    assert re.search(r"reconciler_ledger_position [23]\.0", metrics)
+    assert re.search(r"reconciler_ledger_position [34]\.0", metrics)
     first = next(json.loads(line) for line in service.lines if '"event": "pass"' in line)
-    assert (first["counts"], first["ledger_position"], first["level"]) == ({"submitted": 1}, 2, "info")
+    assert (first["counts"], first["ledger_position"], first["level"]) == ({"submitted": 1}, 3, "info")
     assert all(json.loads(line) for line in service.lines if not line.startswith("Stopping"))
 
 

@@ -21,7 +21,7 @@ SENTENCES = {"message", "warnings", "error", "advice", "commands", "saw"}
 
 VARYING = {
     "tool_version", "created_at", "at", "not_after", "looked_at", "started_at", "finished_at", "since", "intended_at",
-    "submitted_at", "owner", "usage", "commit", "position", "head", "seal", "detail",
+    "submitted_at", "owner", "usage", "commit", "position", "positions", "head", "seal", "detail",
 }  # fmt: skip
 """Keys whose values are of one run of the command."""
 
@@ -76,11 +76,16 @@ def _old_runs() -> frozenset[str]:
     return frozenset(RUN_ID.findall("".join(path.read_text() for path in DUMPS)))
 
 
+LATER_TYPES = {"declared", "undeclared"}
+
+
 def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Events by spec, comparable: what passes do about several specs at once has no order between them."""
+    """Events by spec, comparable: what passes do about several specs at once has no order between them. Events of types
+    that 0.1.0 did not have are left out."""
     forms: dict[str, list[Any]] = {}
     for event in events:
-        forms.setdefault(event.get("name", ""), []).append(comparable(event))
+        if event["type"] not in LATER_TYPES:
+            forms.setdefault(event.get("name", ""), []).append(comparable(event))
     return forms
 
 

@@ -50,10 +50,10 @@ def test_the_marker_is_first_and_the_same_for_every_plan():
 
 
 def test_the_order_of_sections():
-    """The summary comes first, then holds, actions and waiting specs, and the footer last."""
+    """The summary comes first, then changes, actions, waiting specs and holds, and the footer last."""
     text = plan_markdown(every_kind_of_action())
     places = [
-        text.index(part) for part in ("**Plan: ", "#### Action required", "#### Actions", "#### Waiting", "---\n3 ")
+        text.index(part) for part in ("**Plan: ", "#### Actions", "#### Waiting", "#### Action required", "---\n3 ")
     ]
     assert places == sorted(places)
 

@@ -46,7 +46,7 @@ def test_the_summary_counts_actions():
     """Types without actions are not listed; specs in sync always are."""
     submits = [action(f"job-{number}") for number in range(2)]
     gone = action("gone", action=ActionType.CANCEL, reason=Reason.SPEC_REMOVED, run_id="00f")
-    assert plan_text(plan(*submits, gone)).splitlines()[-1] == "Plan: 2 to submit, 1 to cancel, 0 in sync."
+    assert plan_text(plan(*submits, gone)).splitlines()[-1] == "Plan: 2 to submit now, 1 to cancel. 0 in sync."
 
 
 def test_holds_alone_are_no_changes():

@@ -59,7 +59,7 @@ def test_a_plan_as_text_has_the_next_slots() -> None:
     text = plan_text(made)
     assert f"  nightly  {NEXT}, after an apply has started its schedule\n" in text
     assert f"Next slots:\n  hourly   {NEXT}\n" in text
-    assert text.endswith("0 in sync, 1 schedule to start, 1 schedule to stop.")
+    assert text.endswith("1 schedule to start, 1 schedule to stop. 0 in sync.")
 
 
 def test_the_first_slot_shows_its_whole_request() -> None:

@@ -1,0 +1,117 @@
+"""Records what a pass applied of each spec, so that the next plan can tell what differs from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.apply.intents import Provenance
+from reconciler.core.declarations import Declared, Undeclared, request_digest
+from reconciler.core.event_codec import encode
+from reconciler.core.events import Event, intent_of
+from reconciler.core.plan import SENDS, Action, ActionType, PendingDeclaration
+from reconciler.core.ports import Ledger
+from reconciler.core.state import Recorded, SpecRecord
+from reconciler.model.kind import kind_named
+
+MOST_EVENTS = 200
+MOST_BYTES = 128 * 1024
+"""Declarations in one append: a batch stays far below DynamoDB's item of 400 KB."""
+
+
+def record_declarations(
+    ledger: Ledger, pending: Iterable[PendingDeclaration], actions: Sequence[Action], at: str, provenance: Provenance
+) -> None:
+    """Appends declarations in as few batches as fit; one that another pass was first with stays as it is.
+
+    `actions` are those that the pass carried out: their intents hold most of the requests. Raises `LedgerError`.
+    """
+    sent = {action.name: action for action in actions if action.action in {*SENDS, ActionType.ADOPT}}
+    wanted = [each for each in pending if _is_next(each, ledger.recorded)]
+    after = {each.name: each for each in wanted}
+    for batch in _batches(_event(each, sent.get(each.name), ledger, at, provenance) for each in wanted):
+
+        def valid(recorded: Recorded, names: Sequence[str] = tuple(event.name for event in batch)) -> str | None:
+            late = [name for name in names if not _is_next(after[name], recorded)]
+            return f"another pass declared {', '.join(late)}" if late else None
+
+        ledger.append(batch, valid)
+
+
+def _is_next(pending: PendingDeclaration, recorded: Recorded) -> bool:
+    """Whether no other declaration of the spec came first."""
+    declared = recorded.spec(pending.name).declaration
+    return (declared.position if declared is not None else 0) == pending.after
+
+
+def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared | Undeclared]]:
+    """The events in batches of bounded number and size; one that is larger alone has its own."""
+    batch: list[Declared | Undeclared] = []
+    size = 0
+    for event in events:
+        more = len(json.dumps(encode(event)))
+        if batch and (len(batch) == MOST_EVENTS or size + more > MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += more
+    if batch:
+        yield batch
+
+
+def _event(
+    pending: PendingDeclaration, action: Action | None, ledger: Ledger, at: str, provenance: Provenance
+) -> Declared | Undeclared:
+    if pending.content is None:
+        return Undeclared(
+            at=at,
+            name=pending.name,
+            commit=provenance.commit,
+            uncommitted=provenance.uncommitted or None,
+            actor=provenance.actor,
+            tool_version=provenance.tool_version,
+        )
+    content = pending.content
+    bare = Declared(
+        at=at,
+        name=pending.name,
+        kind=pending.kind,
+        digest=content.digest,
+        request_digest=request_digest(content.request or {}),
+        policy=dict(pending.policy),
+        source=content.source,
+        commit=provenance.commit,
+        uncommitted=provenance.uncommitted or None,
+        actor=provenance.actor,
+        tool_version=provenance.tool_version,
+    )
+    return _with_request(bare, pending, action, ledger)
+
+
+def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | None, ledger: Ledger) -> Declared:
+    """The event with its request: where the ledger holds it already, or itself."""
+    recorded = ledger.recorded
+    record = recorded.spec(pending.name)
+    request = pending.content.request if pending.content is not None else None
+    if action is not None and action.request == request and action.client_token in recorded.by_token:
+        submission = recorded.by_token[action.client_token or ""]
+        if action.send == 1 and submission.name == pending.name:
+            return replace(bare, token=action.client_token)
+    earlier = record.declaration
+    if earlier is not None and earlier.request_digest == bare.request_digest:
+        if earlier.token is not None:
+            return replace(bare, token=earlier.token)
+        return replace(bare, request_at=earlier.request_at or earlier.position)
+    token = _holder(bare, request or {}, record, ledger)
+    return replace(bare, token=token) if token is not None else replace(bare, request=request)
+
+
+def _holder(bare: Declared, request: Mapping[str, object], record: SpecRecord, ledger: Ledger) -> str | None:
+    """The newest submission of the same content whose intent holds exactly this request; `None` if none does."""
+    same = next((s for s in reversed(record.submissions) if s.digest == bare.digest), None)
+    if same is None:
+        return None
+    events: Sequence[Event] = ledger.batch(same.intent_position)
+    intent = intent_of(events, record.name, same.token)
+    return same.token if kind_named(bare.kind).as_written(intent.request) == request else None

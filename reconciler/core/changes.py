@@ -1,0 +1,237 @@
+"""How git differs from what was applied last, spec by spec: pure, and apart from what a pass does now.
+
+The difference is between git and the declaration alone. Slots and retries that come due never hide it; the actions of
+the plan only say when it takes effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from reconciler.core.change_effects import Outcome, effect_of_removal, effect_of_spec
+from reconciler.core.declarations import request_digest
+from reconciler.core.desired import Desired, DesiredSpec, stale_message
+from reconciler.core.identity import digest
+from reconciler.core.plan import Action, Change, ChangeType, PendingDeclaration, SpecChange
+from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.times import parse_time
+from reconciler.model.spec import Policy
+
+LEGACY_STOPS = {"removed", "unscheduled"}  # after these the recorded schedule is none
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What is known of the content applied last.
+
+    `policy` has the fields that are known. `same_request` says whether git still has that request, `compared_with`,
+    `token` and `slot` where the ledger holds it (`SpecChange`).
+    """
+
+    kind: str
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    same_request: bool = True
+    compared_with: int | None = None
+    token: str | None = None
+    slot: str | None = None
+
+
+def policy_json(spec: DesiredSpec) -> Mapping[str, Any]:
+    """Every field of the effective policy of a spec, as JSON."""
+    return spec.policy.model_dump(mode="json")
+
+
+def changes(
+    desired: Desired, recorded: Recorded, names: Iterable[str], actions: Iterable[Action], created_at: str
+) -> Iterator[SpecChange]:
+    """One change for each of `names`, whose specs in git differ from what was applied last, in their order.
+
+    `actions` are those of the plan, `created_at` its time.
+    """
+    by_name: dict[str, list[Action]] = {}
+    for action in actions:
+        by_name.setdefault(action.name, []).append(action)
+    for name in names:
+        record, spec = recorded.spec(name), desired.specs.get(name)
+        stale = stale_message(record, desired)
+        mine = by_name.get(name, [])
+        if stale is not None:
+            effect = Outcome(message=stale)
+        elif spec is None:
+            effect = effect_of_removal(record, mine, stops=bool(desired.names))
+        else:
+            effect = effect_of_spec(spec, record, mine, parse_time(created_at))
+        yield _change(spec, record, effect, stale=stale is not None)
+
+
+def pending_declarations(
+    desired: Desired, recorded: Recorded, names: Iterable[str], different: Collection[str]
+) -> Iterator[PendingDeclaration]:
+    """What an apply records as applied: everything that is `different` or not declared yet, unless this checkout may
+    not change it. An empty project removes nothing."""
+    for name in names:
+        record, spec = recorded.spec(name), desired.specs.get(name)
+        declared = spec is None or record.declaration is not None
+        if (name not in different and declared) or (spec is None and not desired.names):
+            continue
+        if name in different and stale_message(record, desired) is not None:
+            continue
+        after = record.declaration.position if record.declaration is not None else 0
+        if spec is None:
+            yield PendingDeclaration(name, _kind(record), after)
+        else:
+            yield PendingDeclaration(name, spec.kind, after, spec.content, policy_json(spec))
+
+
+def differs(spec: DesiredSpec | None, record: SpecRecord) -> bool:
+    """Whether git differs from what was applied last; for a ledger without declarations, as far as that is known."""
+    if spec is None:
+        return _is_applied(record)
+    applied = _applied(spec, record)
+    return (
+        applied is None
+        or not applied.same_request
+        or applied.kind != spec.kind
+        or bool(policy_changes(applied.policy, policy_json(spec)))
+    )
+
+
+def _is_applied(record: SpecRecord) -> bool:
+    """Whether the spec counts as applied, so that its removal is a change."""
+    if record.declaration is not None:
+        return not record.undeclared
+    schedule = record.schedule
+    return bool(record.live) or (schedule is not None and schedule.stopped is None)
+
+
+def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
+    """What was applied last, next to what git has now; `None` if nothing was, or the spec had left git."""
+    declared = record.declaration
+    if record.undeclared:
+        return None
+    if declared is None:
+        return _legacy(spec, record)
+    holder = declared.request_at or declared.position
+    if declared.token is not None:
+        holder = next((s.intent_position for s in record.submissions if s.token == declared.token), holder)
+    same = declared.request_digest == request_digest(spec.request)
+    return Applied(
+        declared.kind,
+        {**_defaults(), **declared.policy},
+        same,
+        None if same else holder,
+        None if same else declared.token,
+    )
+
+
+def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
+    """What a ledger without declarations tells: the newest submission that counts, and the recorded schedule."""
+    last, schedule = record.baseline or record.newest, record.schedule
+    if last is None and schedule is None:
+        return None
+    policy: dict[str, Any] = {}
+    if schedule is None or schedule.stopped in LEGACY_STOPS:
+        policy["schedule"] = None
+    else:
+        policy |= {"schedule": schedule.schedule, "timeZone": schedule.time_zone}
+    if last is None:
+        return Applied(spec.kind, policy)
+    policy |= {"deletionPolicy": last.content.deletion_policy, "revision": last.content.revision}
+    same = last.digest == spec.digest or _revision_only(last.content.revision, last.digest, spec)
+    if same:
+        return Applied(last.kind, policy)
+    return Applied(last.kind, policy, same, last.intent_position, last.token, last.slot)
+
+
+def _revision_only(revision: int, before: str, spec: DesiredSpec) -> bool:
+    """Whether nothing that decides what runs differs but the revision."""
+    return revision != spec.policy.revision and digest(spec.kind, revision, spec.request) == before
+
+
+@cache
+def _defaults() -> Mapping[str, Any]:
+    """Every field of a policy without a spec: what a declaration of an earlier version counts as having said."""
+    return Policy().model_dump(mode="json")
+
+
+def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """What differs between two policies, in the fields that are known of the earlier one, sorted by path."""
+    if all(before[name] == after.get(name) for name in before):
+        return ()
+    known = {name: after[name] for name in after if name in before}
+    old, new = dict(_fields(before)), dict(_fields(known))
+    return tuple(
+        Change(path, _op(path, old, new), old.get(path), new.get(path))
+        for path in sorted(old.keys() | new.keys())
+        if path not in old or path not in new or old[path] != new[path]
+    )
+
+
+def _op(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one of `Op`
+    return "add" if path not in old else "remove" if path not in new else "change"
+
+
+def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields of a policy by path: ``suspend.reason``, ``dependsOn[0].condition``. Absent values have none."""
+    for name, value in policy.items():
+        match value:
+            case None:
+                pass
+            case dict():
+                yield name, True
+                yield from ((f"{name}.{key}", part) for key, part in value.items() if part is not None)
+            case list() if any(isinstance(entry, dict) for entry in value):
+                for index, entry in enumerate(value):
+                    yield from ((f"{name}[{index}].{key}", part) for key, part in entry.items())
+            case list() if not value:
+                pass
+            case _:
+                yield name, value
+
+
+def _change(spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, stale: bool) -> SpecChange:
+    """The change of one spec that differs."""
+    declared = record.declaration
+    commit = declared.commit if declared is not None else None
+    applied = _applied(spec, record) if spec is not None else None
+    fields: tuple[Change, ...] = ()
+    if spec is None:
+        change = ChangeType.REMOVED
+    elif applied is None:
+        change, fields = ChangeType.ADDED, policy_changes(_plain_policy(spec), policy_json(spec))
+    else:
+        change, fields = ChangeType.CHANGED, policy_changes(applied.policy, policy_json(spec))
+        if applied.kind != spec.kind:
+            fields = (Change("kind", "change", applied.kind, spec.kind), *fields)
+    return SpecChange(
+        name=record.name,
+        kind=spec.kind if spec is not None else _kind(record),
+        change=change,
+        effect=effect.effect,
+        message=effect.message,
+        effect_at=effect.at,
+        fields=fields,
+        declared_commit=commit,
+        content=spec.content if spec is not None else None,
+        time_zone=spec.policy.timeZone if spec is not None else "UTC",
+        compared_with=applied.compared_with if applied is not None else None,
+        token=applied.token if applied is not None else None,
+        compared_slot=applied.slot if applied is not None else None,
+        stale=stale,
+    )
+
+
+def _plain_policy(spec: DesiredSpec) -> Mapping[str, Any]:
+    """The policy of such a spec that says nothing itself: an added spec shows what is different from it."""
+    return Policy().effective(streaming=spec.content.streaming).model_dump(mode="json")
+
+
+def _kind(record: SpecRecord) -> str:
+    """The kind of a spec that is gone, as far as it is recorded."""
+    declared, schedule = record.declaration, record.schedule
+    if declared is not None and declared.kind:
+        return declared.kind
+    return record.newest.kind if record.newest is not None else schedule.kind if schedule is not None else ""

@@ -1,0 +1,94 @@
+"""What was last applied of a spec: the events that record it, and the value they fold to.
+
+A pass that acts on new content of a spec declares it: the policy, and the request with ``${run.slot}`` unrendered. A
+declaration starts no run and makes no plan stale. It is what the next plan compares git with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any, ClassVar
+
+from reconciler.core.event_fields import Flag, Number, Request, Text
+from reconciler.core.events import SpecEvent
+from reconciler.core.identity import Source, canonical
+from reconciler.model.base import JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared(SpecEvent):
+    """The content of a spec that a pass acted on.
+
+    `policy` has every field of the effective policy. The request is stored once: in `request`; or in the intent of the
+    submission `token`; or in an earlier declaration of the spec, at the ledger position `request_at`.
+    """
+
+    type: ClassVar[str] = "declared"
+    kind: Text
+    digest: Text
+    request_digest: Text
+    policy: Request
+    request: Request | None = None
+    token: Text | None = None
+    request_at: Number | None = None
+    source: Source | None = None
+    commit: Text | None = None
+    uncommitted: Flag | None = None
+    actor: Text
+    tool_version: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undeclared(SpecEvent):
+    """The spec left git, and a pass acted on that."""
+
+    type: ClassVar[str] = "undeclared"
+    commit: Text | None = None
+    uncommitted: Flag | None = None
+    actor: Text
+    tool_version: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """The newest declaration of a spec.
+
+    `position` is that of its event, `commit` what it was made from, `None` outside git. `token` and `request_at` are as
+    in `Declared`; without both, the event at `position` holds the request. The other fields are empty if the only thing
+    recorded is that the spec left git.
+    """
+
+    position: int
+    commit: str | None
+    kind: str = ""
+    digest: str = ""
+    request_digest: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    token: str | None = None
+    request_at: int | None = None
+
+
+def declaration(event: Declared, position: int) -> Declaration:
+    """The value of one event."""
+    return Declaration(
+        position,
+        event.commit,
+        event.kind,
+        event.digest,
+        event.request_digest,
+        event.policy,
+        event.token,
+        event.request_at,
+    )
+
+
+def withdrawn(event: Undeclared, position: int, before: Declaration | None) -> Declaration:
+    """The last declaration of a spec that left git, at the position and commit at which it left."""
+    return replace(before or Declaration(position, None), position=position, commit=event.commit)
+
+
+def request_digest(request: JSON) -> str:
+    """``sha256:…`` over a whole request, its names and tags included, which the digest of a spec leaves out."""
+    return "sha256:" + sha256(canonical(request)).hexdigest()

@@ -1,0 +1,161 @@
+"""The changes of a plan, and what its apply records as applied, as JSON and back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, ValidationError
+
+from reconciler.core.declarations import request_digest
+from reconciler.core.identity import Content, Source
+from reconciler.core.plan import Change, ChangeType, Effect, Op, PendingDeclaration, SpecChange
+from reconciler.errors import PlanFileError
+from reconciler.model.base import JSON
+
+
+class _Form(BaseModel):
+    """One JSON object. Unknown keys are passed over: a newer minor version may add some."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Source(_Form):
+    path: StrictStr
+    line: StrictInt
+
+
+class _Field(_Form):
+    path: StrictStr
+    op: Op
+    before: Any
+    after: Any
+    sensitive: StrictBool = False
+
+
+class _SpecChange(_Form):
+    name: StrictStr
+    kind: StrictStr
+    change: ChangeType
+    fields: tuple[_Field, ...]
+    effect: Effect
+    effect_at: StrictStr | None
+    message: StrictStr
+    commit_of_declaration: StrictStr | None
+    compared_with: StrictInt | None
+    source: _Source | None
+    digest: StrictStr | None
+    stale: StrictBool
+
+
+class _Declared(_Form):
+    name: StrictStr
+    kind: StrictStr
+    after: StrictInt
+    undeclared: Literal[False] = False
+    digest: StrictStr
+    request_digest: StrictStr
+    policy: dict[str, Any]
+    request: dict[str, Any]
+    source: _Source | None
+
+
+class _Undeclared(_Form):
+    name: StrictStr
+    kind: StrictStr
+    after: StrictInt
+    undeclared: Literal[True]
+
+
+_CHANGES = TypeAdapter(tuple[_SpecChange, ...])
+_DECLARATIONS = TypeAdapter(tuple[Annotated[_Undeclared | _Declared, Field(union_mode="left_to_right")], ...])
+
+
+def spec_change_json(change: SpecChange) -> JSON:
+    """The JSON form of how one spec differs from what was applied last. Nothing is masked."""
+    return {
+        "name": change.name,
+        "kind": change.kind,
+        "change": str(change.change),
+        "fields": [_field_json(each) for each in change.fields],
+        "effect": str(change.effect),
+        "effect_at": change.effect_at,
+        "message": change.message,
+        "commit_of_declaration": change.declared_commit,
+        "compared_with": change.compared_with,
+        "source": _source_json(change.source),
+        "digest": change.content.digest if change.content is not None else None,
+        "stale": change.stale,
+    }
+
+
+def _field_json(change: Change) -> JSON:
+    form = {"path": change.path, "op": change.op, "before": change.before, "after": change.after}
+    return {**form, "sensitive": True} if change.sensitive else form
+
+
+def _source_json(source: Source | None) -> JSON | None:
+    return {"path": source.path, "line": source.line} if source is not None else None
+
+
+def declaration_json(pending: PendingDeclaration) -> JSON:
+    """The JSON form of what an apply records of one spec: for plan files, whose apply reads no specs."""
+    form: JSON = {"name": pending.name, "kind": pending.kind, "after": pending.after}
+    content = pending.content
+    if content is None:
+        return {**form, "undeclared": True}
+    return {
+        **form,
+        "digest": content.digest,
+        "request_digest": request_digest(content.request or {}),
+        "policy": dict(pending.policy),
+        "request": content.request,
+        "source": _source_json(content.source),
+    }
+
+
+def changes_from_json(form: object) -> tuple[SpecChange, ...]:
+    """The changes that `spec_change_json` wrote. Raises `PlanFileError`."""
+    return tuple(_spec_change(each) for each in _read(_CHANGES, form, "changes"))
+
+
+def declarations_from_json(form: object) -> tuple[PendingDeclaration, ...]:
+    """What `declaration_json` wrote. Raises `PlanFileError`, also for a request that does not have its digest."""
+    return tuple(_pending(each) for each in _read(_DECLARATIONS, form, "declarations"))
+
+
+def _read(adapter: TypeAdapter[Any], form: object, key: str) -> Any:  # noqa: ANN401 - what the adapter is of
+    try:
+        return adapter.validate_python(form)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        raise PlanFileError(f"the plan file, {key}{place}: {first['msg'].lower()}") from None
+
+
+def _spec_change(form: _SpecChange) -> SpecChange:
+    return SpecChange(
+        name=form.name,
+        kind=form.kind,
+        change=form.change,
+        effect=form.effect,
+        message=form.message,
+        effect_at=form.effect_at,
+        fields=tuple(Change(f.path, f.op, f.before, f.after, f.sensitive) for f in form.fields),
+        declared_commit=form.commit_of_declaration,
+        content=Content(form.digest, source=_source(form.source)) if form.digest is not None else None,
+        compared_with=form.compared_with,
+        stale=form.stale,
+    )
+
+
+def _pending(form: _Declared | _Undeclared) -> PendingDeclaration:
+    if isinstance(form, _Undeclared):
+        return PendingDeclaration(form.name, form.kind, form.after)
+    if request_digest(form.request) != form.request_digest:
+        raise PlanFileError(f"the plan file was changed after it was created: the declared request of {form.name}")
+    content = Content(form.digest, form.policy.get("revision", 1), form.request, source=_source(form.source))
+    return PendingDeclaration(form.name, form.kind, form.after, content, form.policy)
+
+
+def _source(form: _Source | None) -> Source | None:
+    return Source(form.path, form.line) if form is not None else None

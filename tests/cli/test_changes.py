@@ -1,0 +1,258 @@
+"""Through the command line: a plan tells everything that differs from what was applied last, and when it counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.core.declarations import Declared, Undeclared
+from reconciler.core.events import Observed
+from tests.cli.world import Done, World
+
+NIGHTLY = '"0 2 * * *"'
+
+
+def planned(world: World, *arguments: str) -> tuple[int, list[Any]]:
+    """The exit code and the changes of a plan."""
+    done = world.run("plan", "--detailed-exitcode", "--format", "json", *arguments)
+    assert done.out, done.err
+    return done.code, done.json["changes"]
+
+
+def change_of(world: World, *arguments: str) -> Any:
+    """The one change of a plan, whose exit code says that there is something."""
+    code, changes = planned(world, *arguments)
+    assert code in {2, 3}
+    [change] = changes
+    return change
+
+
+def paths(change: Any) -> list[str]:
+    """The paths of its fields."""
+    return [field["path"] for field in change["fields"]]
+
+
+def applied(world: World) -> Done:
+    """An apply that succeeds, and after which the plan has no change."""
+    done = world.run("apply", "--yes")
+    assert done.code in {0, 3}, done.err
+    assert planned(world)[1] == []
+    return done
+
+
+def declared(world: World) -> list[str]:
+    """The names that were declared and withdrawn, in order."""
+    return [
+        event.name if isinstance(event, Declared) else f"-{event.name}"
+        for event in world.events()
+        if isinstance(event, Declared | Undeclared)
+    ]
+
+
+def decisions(world: World) -> list[str]:
+    """The types of all events but what AWS said of runs, in order."""
+    return [event.type for event in world.events() if not isinstance(event, Observed)]
+
+
+def test_editing_a_scheduled_job_is_shown_with_the_slot(world: World):
+    """The request and the schedule, in text, JSON and markdown; the second pass is at rest."""
+    world.batch("clicks", "A", schedule=NIGHTLY)
+    applied(world)
+    world.batch("clicks", "B", schedule='"0 3 * * *"', timeZone="Europe/Madrid")
+
+    change = change_of(world)
+    text = world.run("plan").out
+    markdown = world.run("plan", "--format", "markdown").out
+
+    assert paths(change) == ["schedule", "timeZone", "request.containerOverrides.command[1]"]
+    assert (change["change"], change["effect"]) == ("changed", "next-slot")
+    assert change["effect_at"].endswith(":00:00Z")
+    for shown in (text, markdown):
+        assert '~ containerOverrides.command[1]: "A" -> "B"' in shown
+        assert '~ schedule: "0 2 * * *" -> "0 3 * * *"' in shown
+        assert f"takes effect with the slot {change['effect_at'][:16]}Z" in shown.replace("`", "")
+        assert "Plan: 1 change takes effect later. 0 in sync." in shown
+    applied(world)
+    assert "No changes. 1 in sync." in world.run("plan").out
+
+
+def test_editing_a_job_whose_run_is_live_waits_for_it(world: World):
+    """With Forbid the new content waits, and the plan names the run and shows the field."""
+    world.batch("clicks", "A")
+    applied(world)
+    world.batch("clicks", "B")
+    run_id = world.runs()[0].id
+
+    change = change_of(world)
+
+    assert (change["effect"], change["message"]) == ("waits", f"waits for run {run_id} (Forbid)")
+    assert f"waits for run {run_id} (Forbid)" in world.run("plan").out
+    applied(world)
+    assert len(world.runs()) == 1
+
+
+def test_editing_a_suspended_job_waits_for_the_end_of_the_suspension(world: World):
+    """Nothing is sent, and nothing of the edit is hidden."""
+    world.batch("clicks", "A", suspend="{reason: audit}")
+    applied(world)
+    world.batch("clicks", "B", suspend="{reason: quarter end}")
+
+    change = change_of(world)
+
+    assert paths(change) == ["suspend.reason", "request.containerOverrides.command[1]"]
+    assert change["effect"] == "waits"
+    assert "quarter end" in change["message"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "path"),
+    [
+        ("backoffLimit", "3", "backoffLimit"),
+        ("backoffSeconds", "5", "backoffSeconds"),
+        ("concurrencyPolicy", "Allow", "concurrencyPolicy"),
+        ("deletionPolicy", "Cancel", "deletionPolicy"),
+        ("restartPolicy", "Always", "restartPolicy"),
+        ("startingDeadlineSeconds", "60", "startingDeadlineSeconds"),
+        ("targets", "[staging]", "targets"),
+        ("suspend", "true", "suspend"),
+        ("schedule", NIGHTLY, "schedule"),
+    ],
+)
+def test_every_policy_field_is_shown_by_its_name(world: World, field: str, value: str, path: str):
+    """Also of a job that has run and would not run again."""
+    world.batch("clicks", "A")
+    applied(world)
+    world.batch("clicks", "A", **{field: value})
+
+    change = change_of(world)
+
+    assert paths(change) == [path]
+    assert path in world.run("plan").out
+
+
+def test_removing_the_spec_of_a_live_run_says_that_it_keeps_running(world: World):
+    """And removing one with Cancel says that it is cancelled; each is withdrawn once."""
+    world.batch("clicks", "A")
+    world.batch("views", "A", deletionPolicy="Cancel", schedule=NIGHTLY)
+    world.batch("other", "A")
+    applied(world)
+    (world.folder / "clicks.yaml").unlink()
+    (world.folder / "views.yaml").unlink()
+    run_id = next(run.id for run in world.runs() if run.request["jobName"] == "clicks")
+
+    code, changes = planned(world)
+    text = world.run("plan").out
+
+    assert code == 2
+    assert [(c["name"], c["change"], c["effect"]) for c in changes] == [
+        ("clicks", "removed", "run-goes-on"),
+        ("views", "removed", "no-run"),
+    ]
+    assert f"run {run_id} keeps running (deletionPolicy Orphan)" in text
+    assert "schedule stops: 0 2 * * *" in text
+    assert "Plan: 2 removed. 1 in sync." in text
+    applied(world)
+    assert declared(world)[-2:] == ["-clicks", "-views"]
+
+
+def test_a_new_spec_behind_a_dependency_shows_its_content(world: World):
+    """A reviewer sees what will run, long before it does."""
+    world.batch("first", "A")
+    applied(world)
+    world.batch("second", "B", dependsOn="[{name: first}]")
+
+    change = change_of(world)
+
+    assert (change["change"], change["effect"]) == ("added", "waits")
+    assert "request.containerOverrides.command" in paths(change)
+    assert '+ containerOverrides.command: ["work", "B"]' in world.run("plan").out
+
+
+def test_a_plan_file_declares_what_it_carried(world: World, tmp_path: Path):
+    """Its apply reads no specs, and the next plan has no change all the same."""
+    file = tmp_path / "plan.json"
+    world.batch("clicks", "A", schedule=NIGHTLY)
+    world.batch("views", "A")
+
+    world.run("plan", "--out", str(file))
+    done = world.run("apply", str(file), "--yes")
+
+    assert done.code == 0, done.err
+    assert declared(world) == ["clicks", "views"]
+    assert planned(world) == (0, [])
+
+
+def test_a_plan_file_does_not_undo_what_was_applied_since(world: World, tmp_path: Path):
+    """A schedule that a later apply changed is not changed back by an older plan file."""
+    file = tmp_path / "plan.json"
+    world.batch("clicks", "A", schedule=NIGHTLY)
+    world.run("plan", "--out", str(file))
+    world.batch("clicks", "A", schedule='"0 3 * * *"')
+    applied(world)
+
+    done = world.run("apply", str(file), "--yes")
+
+    assert done.code == 1
+    assert "clicks" in done.err
+    assert declared(world) == ["clicks"]
+    assert planned(world) == (0, [])
+
+
+def test_a_request_is_stored_once(world: World):
+    """In the intent that sent it, or in the first declaration that had it."""
+    world.batch("clicks", "A")
+    world.batch("views", "A", schedule=NIGHTLY)
+    applied(world)
+    world.batch("clicks", "A", backoffLimit="1")
+    world.batch("views", "A", schedule=NIGHTLY, backoffLimit="1")
+    applied(world)
+
+    events = [event for event in world.events() if isinstance(event, Declared)]
+
+    assert [(e.name, e.request is None, e.token is None) for e in events] == [
+        ("clicks", True, False),
+        ("views", False, True),
+        ("clicks", True, False),
+        ("views", True, True),
+    ]
+    assert events[3].request_at is not None
+
+
+def test_status_says_that_a_change_is_pending(world: World):
+    """The run is the right one, and git has something else for the next."""
+    world.batch("clicks", "A", schedule=NIGHTLY)
+    applied(world)
+    world.batch("clicks", "B", schedule=NIGHTLY)
+
+    assert "in sync, change pending" in world.run("status").out
+
+
+@pytest.mark.parametrize("edit", ["schedule", "suspend", "removal", "request"])
+def test_an_old_checkout_undoes_nothing(world: World, edit: str):
+    """What a newer commit applied stays: one hold, and no schedule event, whatever the difference is."""
+    world.git("init", "--quiet")
+    world.write(".gitignore", "*.sqlite*\n")
+    world.batch("clicks", "A", schedule=NIGHTLY)
+    world.batch("other", "A")
+    old = world.commit()
+    if edit == "removal":
+        world.batch("views", "A", schedule=NIGHTLY)
+    newer = {"schedule": {"schedule": '"0 3 * * *"'}, "suspend": {"schedule": NIGHTLY, "suspend": "true"}}
+    world.batch("clicks", "B" if edit == "request" else "A", **newer.get(edit, {"schedule": NIGHTLY}))
+    new = world.commit()
+    applied(world)
+    before = decisions(world)
+    world.git("checkout", "--quiet", old)
+
+    done = world.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 3
+    held = "views" if edit == "removal" else "clicks"
+    assert (held, "hold", "stale-checkout") in done.actions("name", "action", "reason")
+    assert done.json["schedules"] == []
+    assert f"older than the commit applied last ({new[:12]})" in done.out
+    assert decisions(world) == before
+    assert world.run("apply", "--yes", "--allow-rollback").code == 0
+    assert len(decisions(world)) > len(before)

@@ -1,0 +1,312 @@
+"""Every edit of every kind of spec in every state is shown, with its effect, and a second pass shows none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciler.core.changes import policy_changes, policy_json
+from reconciler.core.decide import plan
+from reconciler.core.declarations import Declared, Undeclared, request_digest
+from reconciler.core.desired import Ancestry, Checkout, DesiredSpec
+from reconciler.core.events import Event
+from reconciler.core.identity import digest
+from reconciler.core.plan import ActionType, Plan, Reason, SpecChange
+from tests.builders import NOW, at, desired, outcome, ran, recorded, request, scheduled, slot_intended, spec
+
+HOURLY = {"schedule": "0 * * * *"}
+KINDS: dict[str, Mapping[str, Any]] = {"one-off": {}, "scheduled": HOURLY}
+EDITS: dict[str, Mapping[str, Any]] = {
+    "backoffLimit": {"backoffLimit": 2},
+    "deletionPolicy": {"deletionPolicy": "Cancel"},
+    "concurrencyPolicy": {"concurrencyPolicy": "Allow"},
+    "suspend": {"suspend": {"reason": "month end"}},
+    "startingDeadlineSeconds": {"startingDeadlineSeconds": 60},
+    "dependsOn[0].name": {"dependsOn": [{"name": "other"}]},
+    "schedule": {"schedule": "30 4 * * *"},
+    "targets": {"targets": ["prod"]},
+}
+LAST, DUE = "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z"
+
+
+def declared(wanted: DesiredSpec, **more: Any) -> Declared:
+    """The declaration of a spec as it is, an hour ago."""
+    fields: dict[str, Any] = {
+        "at": at(-3000),
+        "name": wanted.name,
+        "kind": wanted.kind,
+        "digest": wanted.digest,
+        "request_digest": request_digest(wanted.request),
+        "policy": dict(policy_json(wanted)),
+        "request": wanted.request,
+        "source": wanted.source,
+        "commit": "old",
+        "actor": "tests",
+        "tool_version": "0.2.0",
+    }
+    return Declared(**{**fields, **more})
+
+
+def undeclared(name: str = "orders", **more: Any) -> Undeclared:
+    """The spec left git, an hour ago."""
+    return Undeclared(**{"at": at(-2000), "name": name, "actor": "tests", "tool_version": "0.2.0", **more})
+
+
+def history(kind: str, state: str) -> Sequence[Event]:
+    """What the ledger holds of such a spec: nothing ran, its run is live, or has ended."""
+    begun = [scheduled(seconds=-5400)] if kind == "scheduled" else []
+    if state == "none":
+        return begun
+    if kind == "one-off":
+        return ran("A", end=None if state == "live" else "succeeded")
+    intent = slot_intended(LAST)
+    ends = [] if state == "live" else [outcome("succeeded", intent, run_id="run-1")]
+    return [*begun, intent, outcome("submitted", intent, run_id="run-1"), *ends]
+
+
+def planned(now: DesiredSpec | None, *events: Event, **more: Any) -> Plan:
+    """The plan for a spec, or for a project that has only another one."""
+    other = spec("A", "other")
+    specs = [other] if now is None else [other, now]
+    return plan(desired(*specs, **more), recorded(*ran("A", name="other"), declared(other), *events), NOW)
+
+
+def change_of(made: Plan) -> SpecChange:
+    """The one change of a plan."""
+    [change] = made.changes
+    return change
+
+
+@pytest.mark.parametrize("state", ["none", "live", "ended"])
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_edit_of_a_policy_is_shown_by_its_field(kind: str, edit: str, state: str):
+    """Whatever the spec and its run are doing; and once it is declared, it is shown no more."""
+    before, after = spec("A", policy=KINDS[kind]), spec("A", policy={**KINDS[kind], **EDITS[edit]})
+    events = [*history(kind, state), declared(before)]
+
+    change = change_of(planned(after, *events))
+    again = planned(after, *events, declared(after))
+
+    assert change.change == "changed"
+    assert edit in {field.path for field in change.fields}
+    assert again.changes == ()
+
+
+@pytest.mark.parametrize("state", ["none", "live", "ended"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_of_the_request_says_when_it_takes_effect(kind: str, state: str):
+    """A one-off runs now or waits for its live run; a scheduled spec takes it with the slot that is due, or waits."""
+    events = [*history(kind, state), declared(spec("A", policy=KINDS[kind]))]
+
+    change = change_of(planned(spec("B", policy=KINDS[kind]), *events))
+
+    expected = {
+        ("one-off", "none"): ("runs-now", None),
+        ("one-off", "live"): ("waits", None),
+        ("one-off", "ended"): ("runs-now", None),
+        ("scheduled", "none"): ("next-slot", DUE),
+        ("scheduled", "live"): ("waits", DUE),
+        ("scheduled", "ended"): ("next-slot", DUE),
+    }[kind, state]
+    assert expected == (change.effect, change.effect_at)
+    assert change.compared_with is not None
+
+
+def test_without_a_due_slot_the_next_one_counts():
+    """A scheduled spec whose newest slot has run takes a change with the slot after now."""
+    events = [*history("scheduled", "ended"), declared(spec("A", policy=HOURLY))]
+    wanted = desired(spec("B", policy=HOURLY))
+
+    made = plan(wanted, recorded(*events), NOW - timedelta(minutes=5))
+
+    assert ("next-slot", DUE) == (change_of(made).effect, change_of(made).effect_at)
+    assert change_of(made).message == "takes effect with the slot 2026-11-22T02:00Z"
+
+
+def test_a_change_of_tags_is_shown_and_starts_no_run():
+    """Tags are not in the digest, and a reviewer sees them all the same."""
+    tagged = request(jobName="orders", tags={"team": "growth"})
+    after = replace(spec("A"), content=replace(spec("A").content, request=tagged))
+
+    made = planned(after, *ran("A"), declared(spec("A")))
+
+    assert after.digest == spec("A").digest
+    assert (change_of(made).effect, change_of(made).compared_with is None) == ("no-run", False)
+
+
+@pytest.mark.parametrize(
+    ("policy", "end", "effect", "message"),
+    [
+        ("Orphan", None, "run-goes-on", "run run-1 keeps running (deletionPolicy Orphan)"),
+        ("Cancel", None, "run-is-cancelled", "run run-1 is cancelled (deletionPolicy Cancel)"),
+        ("Orphan", "succeeded", "no-run", "starts and stops no run"),
+    ],
+)
+@pytest.mark.parametrize("with_declaration", [True, False])
+def test_a_removal_says_what_becomes_of_the_run(
+    policy: str, end: str | None, effect: str, message: str, with_declaration: bool
+):
+    """Also on a ledger without declarations, as long as something is left of the spec; and only once."""
+    gone = spec("A", policy={"deletionPolicy": policy})
+    events = [*ran("A", end=end, deletion_policy=policy), *([declared(gone)] if with_declaration else [])]
+    if end is not None and not with_declaration:
+        assert planned(None, *events).changes == ()
+        return
+
+    change = change_of(planned(None, *events))
+    again = planned(None, *events, undeclared())
+
+    assert (change.change, change.effect, change.message) == ("removed", effect, message)
+    assert again.changes == ()
+
+
+def test_a_removal_says_which_schedule_stops():
+    """The slots of it never run again."""
+    change = change_of(planned(None, *history("scheduled", "ended"), declared(spec("A", policy=HOURLY))))
+
+    assert (change.change, change.message) == ("removed", "schedule stops: 0 * * * *")
+
+
+def test_a_spec_that_comes_back_is_added():
+    """It does not run again, and its content is shown."""
+    change = change_of(planned(spec("A"), *ran("A"), declared(spec("A")), undeclared()))
+
+    assert (change.change, change.effect) == ("added", "no-run")
+
+
+def test_a_new_spec_behind_a_dependency_is_added():
+    """It says what it waits for, and has its content to show."""
+    after = spec("A", policy={"dependsOn": [{"name": "other", "condition": "Succeeded"}]})
+    other = spec("A", "other")
+
+    made = plan(desired(other, after), recorded(*ran("A", name="other", end=None), declared(other)), NOW)
+
+    change = change_of(made)
+    assert (change.change, change.effect) == ("added", "waits")
+    assert "run run-1 of other" in change.message
+    assert change.content == after.content
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_ledger_without_declarations_invents_no_change(kind: str):
+    """Policy fields that it does not know count as the same; the first pass declares them."""
+    policy = {**KINDS[kind], "backoffLimit": 3, "concurrencyPolicy": "Allow"}
+    wanted = spec("A", policy=policy)
+
+    made = plan(desired(wanted), recorded(*history(kind, "ended")), NOW)
+
+    assert made.changes == ()
+    assert [pending.policy["backoffLimit"] for pending in made.declarations] == [3]
+
+
+@pytest.mark.parametrize(
+    ("now", "paths"),
+    [
+        (spec("A", policy={"schedule": "30 4 * * *"}), ["schedule"]),
+        (spec("A", policy={**HOURLY, "timeZone": "Europe/Madrid"}), ["timeZone"]),
+        (spec("A", policy={**HOURLY, "deletionPolicy": "Cancel"}), ["deletionPolicy"]),
+        (spec("A"), ["schedule"]),
+        (spec("B", policy=HOURLY), []),
+    ],
+)
+def test_a_ledger_without_declarations_hides_no_change(now: DesiredSpec, paths: list[str]):
+    """What it does know is compared: the content, the schedule, the deletion policy."""
+    change = change_of(plan(desired(now), recorded(*history("scheduled", "ended")), NOW))
+
+    assert [field.path for field in change.fields] == paths
+    assert (change.compared_with is not None) == (now.digest != spec("A").digest)
+
+
+STALE = {
+    "older": (Checkout("old", {"new": Ancestry.NEWER}), "is older than"),
+    "diverged": (Checkout("old", {"new": Ancestry.UNKNOWN}), "diverged"),
+    "shallow": (Checkout("old", {"new": Ancestry.UNKNOWN}, shallow=True), "shallow clone: fetch the whole history"),
+}
+
+
+@pytest.mark.parametrize("stale", STALE)
+@pytest.mark.parametrize("edit", [*EDITS, "request", "removal"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_old_checkout_changes_nothing(kind: str, edit: str, stale: str):
+    """One hold that says why; no schedule begins or stops, nothing is cancelled or declared. `--allow-rollback` does it
+    all the same."""
+    checkout, words = STALE[stale]
+    newest = declared(spec("A", policy=KINDS[kind]), commit="new")
+    after = {"removal": None, "request": spec("B", policy=KINDS[kind])}.get(
+        edit, spec("A", policy={**KINDS[kind], **EDITS.get(edit, {})})
+    )
+    events = [*history(kind, "live"), newest]
+
+    made = planned(after, *events, checkout=checkout)
+    rolled_back = planned(after, *events, checkout=checkout, allow_rollback=True)
+
+    [action] = [action for action in made.actions if action.name == "orders"]
+    assert (action.action, action.reason) == (ActionType.HOLD, Reason.STALE_CHECKOUT)
+    assert words in action.message
+    assert [pending.name for pending in made.declarations if pending.name == "orders"] == []
+    assert made.schedule_changes == ()
+    assert change_of(made).stale
+    assert not change_of(rolled_back).stale
+    assert "orders" in {pending.name for pending in rolled_back.declarations}
+
+
+def test_an_old_checkout_with_the_same_content_works():
+    """Nothing of the spec would be undone, so that its slots run."""
+    same = spec("A", policy=HOURLY)
+    events = [*history("scheduled", "ended"), declared(same, commit="new")]
+
+    made = plan(desired(same, checkout=STALE["older"][0]), recorded(*events), NOW)
+
+    assert [(action.action, action.slot) for action in made.actions] == [(ActionType.SUBMIT, DUE)]
+
+
+def test_declarations_make_no_plan_stale():
+    """They move no head: a plan file that was made before one can still be applied."""
+    before, after = recorded(*ran("A")), recorded(*ran("A"), declared(spec("A")), undeclared())
+
+    assert before.spec("orders").head == after.spec("orders").head
+
+
+def test_an_empty_project_withdraws_nothing():
+    """The removal is shown, and nothing of it is done."""
+    made = plan(desired(), recorded(*ran("A", end=None), declared(spec("A"))), NOW)
+
+    assert [change.effect for change in made.changes] == ["run-goes-on"]
+    assert made.declarations == ()
+
+
+def test_a_policy_field_that_a_declaration_does_not_have_counts_as_its_default():
+    """A later version adds fields, and its first plan invents no change."""
+    policy = {name: value for name, value in policy_json(spec("A")).items() if name != "backoffSeconds"}
+
+    made = planned(spec("A"), *ran("A"), declared(spec("A"), policy=policy))
+
+    assert made.changes == ()
+
+
+def test_policies_are_compared_field_by_field():
+    """Mappings and lists of mappings are entered; absent values have no field."""
+    before = spec(policy={"suspend": {"reason": "audit"}, "dependsOn": [{"name": "x"}]})
+    after = spec(policy={"dependsOn": [{"name": "x", "condition": "Completed"}]})
+
+    assert [(c.path, c.op, c.before, c.after) for c in policy_changes(policy_json(before), policy_json(after))] == [
+        ("dependsOn[0].condition", "change", "Succeeded", "Completed"),
+        ("suspend", "change", True, False),
+        ("suspend.reason", "remove", "audit", None),
+    ]
+
+
+def test_another_revision_is_a_field():
+    """The request is the same, and the digest is not."""
+    after = spec("A", policy={"revision": 2})
+
+    change = change_of(planned(after, *ran("A"), declared(spec("A"))))
+
+    assert digest("BatchJob", 2, after.request) == after.digest
+    assert ([field.path for field in change.fields], change.effect) == (["revision"], "runs-now")
+    assert change.compared_with is None
