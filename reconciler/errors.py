@@ -143,6 +143,18 @@ class StalePlan(PlanFileError):
         super().__init__("\n".join([message, *lines, "Plan again."]))
 
 
+class PlanNotExpected(ReconcilerError):
+    """The plan is not the approved one: `changes` are what it has now, a sentence for each spec."""
+
+    def __init__(self, expected: str, actual: str, changes: Sequence[str]) -> None:
+        self.expected, self.actual, self.changes = expected, actual, tuple(changes)
+        lines = "\n".join(f"  {change}" for change in self.changes) or "  no change of any spec"
+        super().__init__(
+            f"the plan is {actual}, and {expected} was expected: nothing was sent. It now has:\n{lines}\n"
+            "Review the plan, and expect its id"
+        )
+
+
 class LedgerError(ReconcilerError):
     """The ledger cannot be used as it is."""
 

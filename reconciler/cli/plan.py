@@ -119,9 +119,10 @@ def _print_saved(file: Path) -> None:
 @click.argument("plan_file", required=False, metavar="[PLANFILE]", type=click.Path(path_type=Path, dir_okay=False))
 @yes_option
 @format_option("json")
+@click.option("--expect", metavar="PLAN_ID", help="Apply only if the plan has this id, which `plan` prints.")
 @plan_options
 @takes_options
-def apply(options: CommandOptions, plan_file: Path | None, yes: bool, output_format: str) -> int:
+def apply(options: CommandOptions, *, plan_file: Path | None, yes: bool, output_format: str, expect: str | None) -> int:
     """Show the plan, confirm, and apply it: submit what git asks for and has not run yet.
 
     Each change runs once, however often you run this. With PLANFILE, from `reconciler plan --out`, exactly that plan is
@@ -132,6 +133,7 @@ def apply(options: CommandOptions, plan_file: Path | None, yes: bool, output_for
       reconciler apply -t prod
       reconciler apply -t prod --yes --format json
       reconciler apply prod.plan
+      reconciler apply -t prod --yes --expect p-0123456789abcdef
 
     Exit code 3 if a job was rejected, or something is on hold or unknown.
     """
@@ -139,12 +141,17 @@ def apply(options: CommandOptions, plan_file: Path | None, yes: bool, output_for
     from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened
+    from reconciler.core.approval import check_expected
 
     how = ApplyOptions(ask=not yes, as_json=output_format == "json")
     if plan_file is not None:
+        if expect is not None:
+            raise click.UsageError("a plan file is exactly one plan: --expect cannot be combined with it")
         return _apply_file(options, plan_file, how)
     with opened(options) as session:
         plan = explain(session, prepare(session)[1])
+        if expect is not None:
+            check_expected(plan, expect)
         results, code = show_and_apply(session, plan, session.limits, how)
         notify(session, plan, results)
         return code

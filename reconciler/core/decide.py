@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.desired import Desired, DesiredSpec, overdue, stale_message
 from reconciler.core.identity import NO_CONTENT, SubmissionKey
@@ -42,6 +43,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     decided = [action for name in names for action in _decide(name, desired, recorded, now, stale=name in stale)]
     actions = [_with_suggestions(action, desired, recorded) for action in within(decided, desired.limits)]
     created_at = seconds_text(now)
+    git_changes = tuple(changes(desired, recorded, different, actions, created_at))
     return Plan(
         place=desired.place,
         created_at=created_at,
@@ -52,8 +54,9 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         uncommitted=desired.checkout.uncommitted,
         schedule_changes=tuple(schedule_changes([name for name in names if name not in stale], desired, recorded)),
         overdue=desired.suspension is not None and overdue(desired.suspension, now),
-        changes=tuple(changes(desired, recorded, different, actions, created_at)),
+        changes=git_changes,
         declarations=tuple(pending_declarations(desired, recorded, names, set(different))),
+        plan_id=plan_id(desired.place, git_changes, actions, desired.specs, recorded),
     )
 
 

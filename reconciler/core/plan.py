@@ -258,7 +258,7 @@ class Plan:
     checkout; `uncommitted`: the project has changes that it lacks. `warnings` are sentences about the plan as a whole.
     `schedule_changes` are schedules that start or stop with this plan. `overdue`: the suspension of the project should
     have ended by now. `changes`, sorted by name, are how git differs from what was applied last. `declarations` are
-    what an apply records as applied.
+    what an apply records as applied. `plan_id` stands for what git causes (`core.approval`).
     """
 
     place: Place
@@ -272,6 +272,7 @@ class Plan:
     overdue: Flag = False
     changes: tuple[SpecChange, ...] = ()
     declarations: tuple[PendingDeclaration, ...] = ()
+    plan_id: Text = ""
 
     def summary(self) -> dict[str, int]:
         """How many actions there are of each type; every type appears."""

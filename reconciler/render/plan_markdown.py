@@ -121,6 +121,8 @@ def marker(plan: Plan) -> str:
 def _footer(plan: Plan) -> list[str]:
     counts = ", ".join(f"{number} {kind}" for kind, number in plan.summary().items() if number) or "no actions"
     parts = [counts, f"ledger position {plan.ledger_position}", f"planned {plan.created_at}"]
+    if plan.changes and plan.plan_id:
+        parts.append(f"plan id {plan.plan_id}")
     if plan.commit:
         parts.append(f"commit {plan.commit[:12]}")
     return ["---", f"{' · '.join(prose(part) for part in parts)} · reconciler {__version__}"]

@@ -110,6 +110,8 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
     lines += _next_slots(plan)
     for warning in plan.warnings:
         lines += [style.paint("Warning: ", "yellow") + sentence(warning), ""]
+    if plan.changes and plan.plan_id:
+        lines += [f"Plan id: {plain(plan.plan_id)}", ""]
     lines.append(style.bold(summary_line(plan)))
     return lines_text(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +257,23 @@ def test_an_old_checkout_undoes_nothing(world: World, edit: str):
     assert decisions(world) == before
     assert world.run("apply", "--yes", "--allow-rollback").code == 0
     assert len(decisions(world)) > len(before)
+
+
+def test_an_approval_holds_for_the_same_meaning_only(world: World):
+    """`apply --expect` applies a plan with the id that was approved, and names what another one has."""
+    world.batch("clicks", "A", schedule=NIGHTLY)
+    world.batch("views", "A")
+    approved = world.run("plan", "--format", "json").json["plan_id"]
+
+    again = world.run("plan", "--format", "json", "--at", "2030-01-01T00:00:00Z").json["plan_id"]
+    world.batch("views", "B")
+    refused = world.run("apply", "--yes", "--expect", approved)
+    world.batch("views", "A")
+    done = world.run("apply", "--yes", "--expect", approved)
+
+    assert re.fullmatch("p-[0-9a-f]{16}", approved)
+    assert again == approved
+    assert refused.code == 1
+    assert "views added (runs-now)" in refused.err
+    assert done.code == 0, done.err
+    assert len(world.runs()) == 1
