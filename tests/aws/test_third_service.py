@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from textwrap import indent
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,7 +126,8 @@ class Installation:
         adapter = ADAPTER
         if inventory:
             first_function = "\n\ndef _report_of("
-            adapter = ADAPTER.replace(first_function, f"\n{METHODS}{first_function}") + f"\n\n{FACTS}"
+            methods = indent(METHODS, "    ")
+            adapter = ADAPTER.replace(first_function, f"\n{methods}{first_function}") + f"\n\n{FACTS}"
         (self.package / "aws" / "emr_containers.py").write_text(adapter)
 
     def run(self, *arguments: str) -> Done:

@@ -48,7 +48,10 @@ def test_after_a_rename_the_new_name_keeps_the_old_run(world: World):
     assert [run.id for run in world.runs()] == [run_id]
     row = status.json["specs"][0]
     assert (row["name"], row["run_id"], row["state"]) == ("new", run_id, "running")
-    assert (status.json["specs"][1]["state"], "reassigned to new" in status.json["specs"][1]["reason"]) == ("none", True)
+    assert (status.json["specs"][1]["state"], "reassigned to new" in status.json["specs"][1]["reason"]) == (
+        "none",
+        True,
+    )
     assert [(event.name, event.run_id, event.reason) for event in _of_type(world, ManuallyAdopted)] == [
         ("new", run_id, "renamed")
     ]

@@ -44,8 +44,10 @@ def test_two_applies_at_once_submit_once(world: World):
 
 
 def test_cosmetic_edits_submit_nothing(world: World):
-    """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again. Of these
-    the plan shows what reaches AWS with the next run, and policies."""
+    """Comments, key order, quotes, labels, tags, the name of the run and another file do not run anything again.
+
+    The plan shows those of them that reach AWS with the next run, and policies.
+    """
     path = world.spark("orders")
     world.run("apply", "--yes")
     text = path.read_text()
