@@ -5,11 +5,13 @@ inputs = read(session)                                    # specs from files, su
 record(session, inputs, observe(session, inputs))         # what AWS says of open runs and submissions
 plan = make_plan(session, inputs)                         # pure; writes nothing
 results = apply_plan(session, plan, progress, stop)       # intents, calls, outcomes
+record_applied(session, plan, results)                    # schedules in force, and what git declared
 notify(session, plan, results)                            # each event once
 ```
 
-`reconcile` runs these five for a service; `apply` shows the plan and confirms it before `apply_plan`. A dry run stops
-after `make_plan` and lays the observation over in memory (`assume`) instead of recording it.
+`reconcile` runs these steps for a service; `apply` shows the plan and confirms it before `apply_plan`, and prints the
+results before `record_applied`. A dry run stops after `make_plan` and lays the observation over in memory (`assume`)
+instead of recording it.
 """
 
 from __future__ import annotations
@@ -84,6 +86,8 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     if stop.is_set():
         return None
     results = apply_plan(session, made, None, stop)
+    if not stop.is_set():
+        record_applied(session, made, results)
     notify(session, made, results)
     return Pass(made, results, inputs.recorded)
 
@@ -195,31 +199,20 @@ def apply_plan(
     Each intent records the commit that the plan was made from. Raises as `check_account` does, before anything is sent.
     """
     from reconciler.apply.executor import execute
-    from reconciler.apply.intents import Provenance
 
     check_account(session, made)
-    provenance = Provenance(
-        commit=made.commit,
-        uncommitted=made.uncommitted,
-        actor=actor(session.environ, session.root),
-        tool_version=__version__,
-        owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
-    )
-    results = execute(
+    return execute(
         made,
         ledger=session.ledger,
         services=session.aws.service,
         clock=session.clock,
-        provenance=provenance,
+        provenance=_provenance(session, made),
         claim_seconds=session.target.claimSeconds,
         settle_seconds=session.target.settleSeconds,
         quota=session.aws.quota,
         progress=progress,
         stop=stop,
     )
-    if not stop.is_set():
-        _record_new_state(session, made, results, provenance)
-    return results
 
 
 def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
@@ -283,15 +276,30 @@ def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desir
     return replace(desired, checkout=read_checkout(session.root, sorted(commits)))
 
 
-def _record_new_state(session: Session, made: Plan, results: Sequence[ActionResult], provenance: Provenance) -> None:
+def _provenance(session: Session, made: Plan) -> Provenance:
+    """Returns who applies the plan, from which commit, with which version, and in which process."""
+    from reconciler.apply.intents import Provenance
+
+    return Provenance(
+        commit=made.commit,
+        uncommitted=made.uncommitted,
+        actor=actor(session.environ, session.root),
+        tool_version=__version__,
+        owner=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
+    )
+
+
+def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]) -> None:
     """Records the schedules that begin or stop with this plan, and what was applied. Raises `LedgerError`.
 
-    Runs after the actions, which rest on the state as it was. A spec whose missed slots could not be recorded is left
+    Runs after the actions, which rest on the state as it was, and after their results were printed: if the ledger is
+    gone by then, the operator still sees the run ids. A spec whose missed slots could not be recorded is left
     to the next pass: with a new beginning of its schedule recorded, those slots would be forgotten.
     """
     from reconciler.apply.declare import record_declarations
     from reconciler.apply.executor import record_schedule_changes
 
+    provenance = _provenance(session, made)
     undone = {
         action.name
         for action, result in zip(made.actions, results, strict=True)

@@ -193,7 +193,7 @@ def show_and_apply(
     Raises `LimitExceeded` if the plan exceeds `limits` (`None`: no limits), `AccountMismatch` before anything is sent,
     and `ReconcilerError` if it cannot ask.
     """
-    from reconciler.app.reconcile import apply_plan, check_account
+    from reconciler.app.reconcile import apply_plan, check_account, record_applied
     from reconciler.render.plan_text import plan_text
 
     if how.as_json:
@@ -212,6 +212,8 @@ def show_and_apply(
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
     _print_results(_with_suggestions(session, plan, results), results, how)
+    if not stop.is_set():
+        record_applied(session, plan, results)
     if how.log is not None:
         echo_error(summary(how.log, plan, results, session.ledger.recorded.position, as_json=how.json_log))
     if stop.is_set():
