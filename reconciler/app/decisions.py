@@ -107,11 +107,11 @@ class SpecView:
 
     @property
     def spec(self) -> DesiredSpec | None:
-        """What git asks for, `None` if the spec is only recorded."""
+        """The spec in git, `None` if it is only recorded."""
         return self.inputs.specs.get(self.name)
 
     def required_spec(self) -> DesiredSpec:
-        """Returns what git asks for. Raises `ReconcilerError` if the spec is not in git."""
+        """Returns the spec in git. Raises `ReconcilerError` if the spec is not in git."""
         if self.spec is None:
             raise ReconcilerError(f"{self.name} is no longer in the project")
         return self.spec

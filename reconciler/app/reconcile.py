@@ -257,7 +257,7 @@ def _concerned(inputs: PassInputs) -> frozenset[str] | None:
 
 
 def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desired:
-    """What git asks for, with the checkout's age relative to the commits that matter to this plan."""
+    """Returns the specs in git, with the checkout's age relative to the commits that matter to this plan."""
     chosen, target = _chosen(inputs), session.target
     desired = Desired(
         place=session.place,
@@ -299,15 +299,17 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     from reconciler.apply.declare import record_declarations
     from reconciler.apply.executor import record_schedule_changes
 
-    provenance = _provenance(session, made)
     undone = {
         action.name
         for action, result in zip(made.actions, results, strict=True)
         if action.missed and result.outcome not in {ActionOutcome.RECORDED, ActionOutcome.NONE}
     }
     changes = [change for change in made.schedule_changes if change.name not in undone]
+    pending = [each for each in made.declarations if each.name not in undone]
+    if not changes and not pending:
+        return  # a pass at rest does not ask git for the actor a second time
+    provenance = _provenance(session, made)
     if changes:
         record_schedule_changes(session.ledger, changes, session.now(), provenance.actor)
-    pending = [each for each in made.declarations if each.name not in undone]
     if pending:
         record_declarations(session.ledger, pending, made.actions, time_text(session.now()), provenance)

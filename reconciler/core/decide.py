@@ -94,7 +94,7 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime, *, s
 def _stale_hold(
     spec: DesiredSpec | None, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
 ) -> Action:
-    """The hold of a spec that this checkout may not change: about what it would submit, or what stands for it."""
+    """Returns the hold of a spec that this checkout may not change, for its next submit or its newest submission."""
     message = stale_message(record, desired) or ""
     baseline = record.baseline
     if spec is not None and spec.policy.schedule is None and (baseline is None or baseline.digest != spec.digest):
