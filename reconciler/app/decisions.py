@@ -22,7 +22,7 @@ from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.submission import Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import ReconcilerError
-from reconciler.render.decisions import DecisionSummary
+from reconciler.render.results import DecisionSummary
 from reconciler.specs.git import actor
 
 RECORDED = ActionResult(ActionOutcome.RECORDED)

@@ -79,7 +79,7 @@ def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) ->
     Raises `ReconcilerError` if it cannot ask, or if the spec changed after it was shown.
     """
     from reconciler.app.decisions import next_actions, record_decision
-    from reconciler.render.decisions import decision_json, decision_text, done_text
+    from reconciler.render.results import decision_json, decision_text, done_text
 
     summary = decision.summary
     if not as_json:

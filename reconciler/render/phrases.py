@@ -1,13 +1,28 @@
-"""Phrases and signs for actions and plans, shared by text and Markdown."""
+"""What text and Markdown have in common: the order of a plan, its phrases and its signs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from reconciler.core.plan import Action, ActionType, ChangeType, Effect, Plan, Reason, ScheduleChange
+from reconciler.core.plan import (
+    COUNTED,
+    SENDS,
+    Action,
+    ActionType,
+    ChangeType,
+    Effect,
+    Plan,
+    Reason,
+    ScheduleChange,
+    SpecChange,
+)
 from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.model.kind import MODULES, kind_named
+from reconciler.redact.request import masked
+from reconciler.render.diff import fields, path_text
 from reconciler.render.text import count, plain
 
 UNKNOWN_REASONS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.LOST, Reason.CONFLICT})
@@ -84,7 +99,7 @@ def suggested_lines(suggested: SuggestedCommands) -> Iterator[str]:
     yield from (f"  {plain(command)}" for command in suggested.commands)
 
 
-COUNTED = {
+TOTALS = {
     ActionType.SUBMIT: "to submit now",
     ActionType.REPLACE: "to replace",
     ActionType.ADOPT: "to adopt",
@@ -102,13 +117,13 @@ def summary_line(plan: Plan) -> str:
     waiting = {change.name for change in plan.changes if change.effect is Effect.WAITS}
     counts = Counter(a.action for a in plan.actions if a.action not in STANDING or a.name not in waiting)
     later = sum(change.takes_effect_later for change in plan.changes)
-    parts = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind] and kind not in STANDING]
+    parts = [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind not in STANDING]
     if later:
         parts.append(f"{count(later, 'change takes', 'changes take')} effect later")
     removed = sum(change.change is ChangeType.REMOVED and not change.stale for change in plan.changes)
     if removed:
         parts.append(f"{removed} removed")
-    parts += [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind] and kind in STANDING]
+    parts += [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind in STANDING]
     parts += _schedules([change for change in plan.schedule_changes if change.name not in changed])
     rest = [a for a in plan.actions if a.action is ActionType.NONE and a.name not in changed]
     retired = sum(action.reason is Reason.RETIRED for action in rest)
@@ -133,3 +148,78 @@ def next_slots(plan: Plan) -> dict[str, str]:
     starting = {change.name for change in plan.schedule_changes if change.stopped is None}
     note = ", after an apply has started its schedule"
     return {a.name: a.next_slot + (note if a.name in starting else "") for a in plan.actions if a.next_slot is not None}
+
+
+REQUEST = "request."
+WORDS = {ChangeType.ADDED: "is added", ChangeType.CHANGED: "changes", ChangeType.REMOVED: "is removed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One block of a plan: a change with the action that carries it out, or one of both alone."""
+
+    change: SpecChange | None
+    action: Action | None
+
+
+def shown(plan: Plan, *, verbose: bool = False) -> list[Shown]:
+    """The blocks of a plan in order. `verbose` adds the actions that do nothing."""
+    by_name: dict[str, list[Action]] = {}
+    for action in plan.actions:
+        by_name.setdefault(action.name, []).append(action)
+    first: list[Shown] = []
+    taken: set[int] = set()
+    for change in plan.changes:
+        causes = _causes(change, by_name.get(change.name, ()))
+        first.append(Shown(change, causes[0] if causes else None))
+        first += [Shown(None, cause) for cause in causes[1:]]
+        taken |= {id(cause) for cause in causes}
+    rest = [a for a in plan.actions if id(a) not in taken and (verbose or a.action is not ActionType.NONE)]
+    held = [Shown(each.change, each.action) for each in first if each.change is not None and each.change.stale]
+    return [
+        *(each for each in first if each not in held),
+        *(Shown(None, action) for action in rest if not _is_held(action)),
+        *held,
+        *(Shown(None, action) for action in rest if _is_held(action)),
+    ]
+
+
+def _is_held(action: Action) -> bool:
+    return action.action is ActionType.HOLD or action.reason is Reason.SETTLING
+
+
+def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
+    """The actions that carry out a change, or keep it from being carried out."""
+    if change.stale:
+        return [a for a in actions if a.reason is Reason.STALE_CHECKOUT][:1]
+    if change.change is ChangeType.REMOVED:
+        return [a for a in actions if a.action is ActionType.CANCEL or a.action is ActionType.WAIT]
+    match change.effect:
+        case Effect.RUNS_NOW:
+            return [a for a in actions if a.action in SENDS and a.reason in COUNTED][:1]
+        case Effect.WAITS:
+            return [a for a in actions if a.action in {ActionType.WAIT, ActionType.HOLD}][:1]
+        case Effect.NEXT_SLOT:
+            return [a for a in actions if a.action in SENDS and a.slot == change.effect_at][:1]
+        case _:
+            return [a for a in actions if a.action is ActionType.ADOPT][:1]
+
+
+def effect_line(change: SpecChange) -> str:
+    """When a change takes effect; empty if its action tells."""
+    return "" if change.stale else change.message
+
+
+def blocks_of(change: SpecChange) -> Iterator[tuple[str, object]]:
+    """The fields of a change in order: either ``("new", (path, value))``, masked, or ``("change", Change)``."""
+    for each in change.fields:
+        if not each.path.startswith(REQUEST):
+            yield "change", each
+    request = change.content.request if change.content is not None else None
+    if change.change is ChangeType.ADDED and request is not None:
+        display = kind_named(change.kind).for_display(request) if change.kind in MODULES else request
+        yield from (("new", (path_text(path), value)) for path, value in fields(masked(display)))
+        return
+    for each in change.fields:
+        if each.path.startswith(REQUEST):
+            yield "change", replace(each, path=each.path.removeprefix(REQUEST))

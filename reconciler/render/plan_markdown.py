@@ -14,8 +14,7 @@ from reconciler import __version__
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.redact.escape import escape
 from reconciler.redact.text import mask_sentence
-from reconciler.render.phrases import next_slots, summary_line, symbol, what_happens
-from reconciler.render.plan_order import WORDS, Shown, effect_line, shown
+from reconciler.render.phrases import WORDS, Shown, effect_line, next_slots, shown, summary_line, symbol, what_happens
 from reconciler.render.plan_text import field_blocks, shown_blocks
 from reconciler.render.text import count, inert
 

@@ -14,14 +14,18 @@ from reconciler.redact.text import mask_sentence
 from reconciler.render.diff import fields, path_text
 from reconciler.render.phrases import (
     SYMBOL_COLOURS,
+    WORDS,
+    Shown,
+    blocks_of,
+    effect_line,
     next_slots,
+    shown,
     suggested_lines,
     summary_line,
     symbol,
     symbol_word,
     what_happens,
 )
-from reconciler.render.plan_order import WORDS, Shown, blocks_of, effect_line, shown
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
