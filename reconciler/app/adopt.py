@@ -15,7 +15,7 @@ from reconciler.app.decisions import (
     observed,
     unresolved_facts,
 )
-from reconciler.app.resolve import unsettled
+from reconciler.app.run_decisions import unsettled
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.events import BY_HAND, Adopted, Event, ManuallyAdopted
 from reconciler.core.identity import SubmissionKey

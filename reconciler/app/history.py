@@ -1,19 +1,27 @@
-"""Finds a spec or a submission in the ledger by name, run id or token, and returns its events."""
+"""Reads earlier events and requests from the ledger: the history of a spec or a submission, and the field differences
+that a plan shows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from reconciler.app.options import did_you_mean
+from reconciler.core.declarations import Declared
 from reconciler.core.events import Event, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.identity import TOKEN_PREFIX
-from reconciler.core.plan import Change
+from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
 from reconciler.core.state import Recorded
 from reconciler.core.submission import Submission
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
+from reconciler.model.template import render_slot
+
+if TYPE_CHECKING:
+    from reconciler.app.session import Session
+    from reconciler.model.base import JSON
 
 SHORTEST_PREFIX = 6
 """How many characters of a token are enough to find it, if they are unique."""
@@ -94,7 +102,63 @@ def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
 
 
 def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Change]:
-    from reconciler.render.diff import explain
+    from reconciler.render.diff import explain as compare
 
     requests = (intent_of(ledger.batch(s.intent_position), s.name, s.token).request for s in (before, after))
-    return explain(kind_named(after.kind), *requests)
+    return compare(kind_named(after.kind), *requests)
+
+
+def explain(session: Session, made: Plan) -> Plan:
+    """Adds field differences to a plan: each changed request against the one that was applied, or sent, before it.
+
+    Reads and compares only those requests. The digests decided that there is a difference.
+    """
+    compared = [
+        (action.client_token, action.compared_with, action.request, action)
+        for action in made.actions
+        if action.request is not None and action.compared_with is not None and action.client_token is not None
+    ]
+    positions = {position for _, position, _, _ in compared}
+    positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
+    batches = dict(session.ledger.batches(sorted(positions))) if positions else {}
+    return made.with_changes(
+        {token: _action_changes(action, request, batches[at]) for token, at, request, action in compared},
+        {change.name: _request_fields(change, batches) for change in made.changes if change.content is not None},
+    )
+
+
+def _action_changes(action: Action, request: JSON, compared_with: Sequence[Event]) -> tuple[Change, ...]:
+    from reconciler.render.diff import explain as compare
+
+    intent = intent_of(compared_with, action.name)
+    if not intent.request:  # a run recorded again after its ledger was lost: its request is not known
+        return ()
+    return compare(kind_named(action.kind), intent.request, request)
+
+
+def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) -> tuple[Change, ...]:
+    """The fields of the request that differ; of an added spec all of them. Their paths begin with ``request.``."""
+    from reconciler.render.diff import added_fields, request_changes
+
+    kind, request = kind_named(change.kind), change.content.request if change.content else None
+    if request is None:
+        return ()
+    if change.change is ChangeType.ADDED:
+        found = added_fields(kind, request)
+    elif change.compared_with is None:
+        return ()
+    else:
+        before, slot = _earlier_request(change, batches[change.compared_with]), change.compared_slot
+        if not before:  # a run recorded again after its ledger was lost: its request is not known
+            return ()
+        after = render_slot(request, slot, change.time_zone) if slot is not None else request
+        found = request_changes(kind, before, after)
+    return tuple(replace(each, path=f"request.{each.path}") for each in found)
+
+
+def _earlier_request(change: SpecChange, batch: Sequence[Event]) -> JSON:
+    """The request applied last; empty if it is not known."""
+    if change.token is None:
+        declared = next((e for e in batch if isinstance(e, Declared) and e.name == change.name), None)
+        return (declared.request or {}) if declared is not None else {}
+    return intent_of(batch, change.name, change.token).request

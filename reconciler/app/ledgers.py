@@ -67,7 +67,7 @@ def copy_ledger(
 
 def _check_account(chosen: ChosenTarget) -> None:
     """Checks the account before a copy is written: a table of the same name may be in several accounts."""
-    from reconciler.app.connections import AwsConnections
+    from reconciler.app.session import AwsConnections
 
     with closing(AwsConnections(chosen.root, chosen.place, chosen.target, SystemClock())) as aws:
         aws.check()

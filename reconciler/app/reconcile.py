@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from reconciler import __version__
-from reconciler.app.connections import rates
 from reconciler.app.notifications import notify
 from reconciler.app.options import selected_names
+from reconciler.app.session import rates
 from reconciler.aws.quota import quota_warnings
 from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import changed_names, plan

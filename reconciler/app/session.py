@@ -1,24 +1,48 @@
-"""The session of a command: project, target, ledger, clock and connections to AWS."""
+"""The session of a command: project, target, ledger, clock and connections to AWS.
+
+Ledger and services, AWS or the embedded emulator, are connected to on first use.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, cast
 
 from reconciler import __version__
-from reconciler.app.connections import AwsConnections
 from reconciler.app.options import CommandOptions, target_name
 from reconciler.core import guard
 from reconciler.core.identity import Place
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
-from reconciler.model.project import Limits, Project, Target
+from reconciler.model.kind import MODULES, Rate, kind_named
+from reconciler.model.project import STATE_FOLDER, Limits, Project, Target
 from reconciler.specs.project import ProjectFile, find_root, read_project
+
+if TYPE_CHECKING:
+    from reconciler.aws.clients import Aws, OnCall
+    from reconciler.core.ports import Clock, Inventory, Quota, Service
+    from reconciler.emulator import Emulator, Settings
+
+logger = logging.getLogger(__name__)
+
+CREDENTIALS = ("emulator", "emulator")
+"""Access key id and secret key for the emulator, which checks neither."""
+
+QUEUED_PART = 0.25
+"""The share of a run's time that it waits to start, so that even a short run passes through every state."""
+
+FRESH_SECONDS = 60.0
+"""How long an answer of AWS about account and time stays valid for the next send (R9 of docs/protocol.md)."""
 
 
 class SystemClock:
@@ -37,6 +61,146 @@ class SystemClock:
         """Waits; returns at once for zero and less."""
         if seconds > 0:
             time.sleep(seconds)
+
+
+class AwsConnections:
+    """Connects to each service once, on first use. Safe for threads.
+
+    No service is returned before the account was confirmed: in another account every run would look lost, so reads
+    need that check as much as sends do. `on_call` is called with every AWS call; set it before the first connection.
+    """
+
+    def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
+        self._root, self._place, self._target, self._clock = root, place, target, clock
+        self._run_names: dict[str, str] = {}
+        self.on_call: OnCall | None = None
+        self._lock = RLock()
+        self._services: dict[str, Service] = {}
+        self._aws: Aws | None = None
+        self._emulator: Emulator | None = None
+        self._last_answer = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
+
+    def name_runs(self, run_names: Mapping[str, str]) -> None:
+        """Sets the run name of each spec, since the emulator's settings are by spec."""
+        self._run_names.update(run_names)
+
+    def service(self, kind: str) -> Service:
+        """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, and
+        `ServiceError` if AWS does not say to which."""
+        with self._lock:
+            if kind not in self._services:
+                aws = self._connected()
+                module = import_module(f"reconciler.aws.{kind_named(kind).service}")
+                self._services[kind] = cast("Service", module.connect(aws))
+            return self._services[kind]
+
+    @cached_property
+    def quota(self) -> Quota:
+        """AWS's default quotas, overridden by the target's `rates`; on the emulator only `rates`."""
+        from reconciler.aws.quota import Buckets
+
+        return Buckets(rates(self._target), self._clock)
+
+    def inventory(self, kind: str) -> Inventory | None:
+        """Returns the inventory of a kind, `None` if its service offers none. Raises as `service` does."""
+        from reconciler.core.ports import Inventory
+
+        service = self.service(kind)
+        return service if isinstance(service, Inventory) else None
+
+    def check(self) -> None:
+        """Asks AWS for account and time, unless its last answer is fresh. Raises as `service` does."""
+        with self._lock:
+            aws = self._connected()
+            if not self._target.is_emulator and self._is_old():
+                self._identify(aws)
+
+    def check_clock(self) -> None:
+        """Raises `ClockSkew` if AWS's clock, as of its last answer, differs too much from this machine's."""
+        self.check()
+        with self._lock:
+            guard.check_clock(self._connected().clock_ahead)
+
+    def close(self) -> None:
+        """Closes the connections and stops the emulator."""
+        with self._lock:
+            self._services.clear()
+            if self._aws is not None:
+                self._aws.close()
+                self._aws = None
+            if self._emulator is not None:
+                self._emulator.stop()
+                self._emulator = None
+
+    def _connected(self) -> Aws:
+        if self._aws is None:
+            self._aws = self._embedded() if self._target.is_emulator else self._real()
+        return self._aws
+
+    def _real(self) -> Aws:
+        """Connects to AWS as boto3 finds it, with profiles, variables and endpoints of the environment."""
+        from reconciler.aws.clients import Aws
+
+        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
+        if self._target.settling_problem(overridden=False):  # else no need to make a client of every service
+            guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
+        self._identify(aws)
+        logger.info("account %s, region %s", self._place.account, self._place.region)
+        return aws
+
+    def _identify(self, aws: Aws) -> None:
+        """Asks AWS for the account; its reply carries the time. Raises `AccountMismatch`, `ServiceError`."""
+        guard.check_account(self._place.target, self._place.account, aws.account())
+        self._last_answer = (self._clock.now(), self._clock.boot())
+
+    def _is_old(self) -> bool:
+        """Whether the last answer is old by either clock, because a service runs for months and wall clocks are set."""
+        wall, boot = self._last_answer
+        return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
+
+    def _embedded(self) -> Aws:
+        """Connects to the target's emulator, which is started on a free loopback port."""
+        from reconciler.aws.clients import Aws
+        from reconciler.emulator import Emulator
+
+        state = self._root / STATE_FOLDER / f"emulator-{self._place.target}.sqlite"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        emulator = Emulator(state, self._emulator_settings())
+        emulator.start()
+        self._emulator = emulator
+        logger.info("emulator at %s", emulator.url)
+        return Aws(
+            region=self._place.region,
+            endpoint_url=emulator.url,
+            credentials=CREDENTIALS,
+            clock=self._clock,
+            quota=self.quota,
+            on_call=self.on_call,
+        )
+
+    def _emulator_settings(self) -> Settings:
+        """Returns the settings in the project file. It gives outcomes by spec; the emulator needs them by run name."""
+        from reconciler.emulator import Settings
+
+        given = self._target.emulator_settings
+        return Settings(
+            account=self._place.account,
+            region=self._place.region,
+            start_seconds=given.runSeconds * QUEUED_PART,
+            run_seconds=given.runSeconds * (1 - QUEUED_PART),
+            stop_seconds=given.runSeconds * QUEUED_PART,
+            outcomes={
+                self._run_names.get(spec, spec): "failed" if outcome == "Failed" else "succeeded"
+                for spec, outcome in given.outcomes.items()
+            },
+        )
+
+
+def rates(target: Target) -> dict[str, Rate]:
+    """Returns the quota of each operation that has one."""
+    if target.is_emulator:
+        return target.rates
+    return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates
 
 
 @dataclass(frozen=True)

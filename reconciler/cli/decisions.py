@@ -100,7 +100,7 @@ def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) ->
 
 cancel = _decision_command(
     "cancel",
-    "cancel:decide_cancel",
+    "run_decisions:decide_cancel",
     """Ask AWS to stop the live runs of a spec now.
 
     A submission with an unknown outcome is stopped once its run is found. A manually cancelled run is not retried or
@@ -118,7 +118,7 @@ cancel = _decision_command(
 
 retry = _decision_command(
     "retry",
-    "rerun:decide_retry",
+    "run_decisions:decide_retry",
     """Request one more attempt of a submission that failed, was cancelled, is lost or was rejected: the next apply or
     reconcile submits it.
 
@@ -135,7 +135,7 @@ retry = _decision_command(
 
 backfill = _decision_command(
     "backfill",
-    "rerun:decide_backfill",
+    "run_decisions:decide_backfill",
     """Request runs of past slots of a scheduled spec. The next passes submit them, oldest first, as concurrencyPolicy
     and limits allow.
 
@@ -162,7 +162,7 @@ backfill = _decision_command(
 
 resolve = _decision_command(
     "resolve",
-    "resolve:decide_resolve",
+    "run_decisions:decide_resolve",
     """Decide a submission with an unknown outcome: it was sent, and AWS did not answer whether it runs.
 
     --submit: it did not run, and the next apply or reconcile sends it again. --abandon: it is never sent again, and the

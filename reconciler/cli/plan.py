@@ -70,7 +70,7 @@ def plan(
     Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
     unknown.
     """
-    from reconciler.app.explain import explain
+    from reconciler.app.history import explain
     from reconciler.app.reconcile import assume, make_plan, observe, read
     from reconciler.app.session import opened
 
@@ -137,7 +137,7 @@ def apply(options: CommandOptions, *, plan_file: Path | None, yes: bool, output_
 
     Exit code 3 if a job was rejected, or something is on hold or unknown.
     """
-    from reconciler.app.explain import explain
+    from reconciler.app.history import explain
     from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened

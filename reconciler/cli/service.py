@@ -92,7 +92,7 @@ def reconcile(
 
 
 def _one_pass(options: CommandOptions, *, as_json: bool, json_log: bool) -> int:
-    from reconciler.app.explain import explain
+    from reconciler.app.history import explain
     from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
     from reconciler.app.session import opened

@@ -8,10 +8,8 @@ from datetime import timedelta
 import pytest
 
 from reconciler.app.adopt import decide_adopt
-from reconciler.app.cancel import decide_cancel
 from reconciler.app.decisions import Decision, SpecView
-from reconciler.app.rerun import decide_backfill, decide_retry
-from reconciler.app.resolve import decide_resolve
+from reconciler.app.run_decisions import decide_backfill, decide_cancel, decide_resolve, decide_retry
 from reconciler.core import events as e
 from reconciler.core.times import seconds_text
 from reconciler.errors import ReconcilerError, UsageError
