@@ -21,8 +21,7 @@ from reconciler.core.events import BY_HAND, Adopted, Event, ManuallyAdopted
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Reason
 from reconciler.core.ports import Precondition, RunFacts, RunReport
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Submission
+from reconciler.core.state import Recorded, Submission
 from reconciler.core.submits import SpecContext, submit
 from reconciler.core.times import is_slot, parse_time, seconds_text
 from reconciler.errors import ReconcilerError

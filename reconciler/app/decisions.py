@@ -18,8 +18,7 @@ from reconciler.core.absence import settles_at
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Plan
 from reconciler.core.ports import Moved, Precondition, RunRef, RunReport
-from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.submission import Submission
+from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import ReconcilerError
 from reconciler.render.results import DecisionSummary

@@ -12,10 +12,10 @@ from reconciler.app.reconcile import run_names
 from reconciler.app.session import Session
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Adopted, Event, ManuallyAdopted
-from reconciler.core.findings import Finding
 from reconciler.core.fsck import (
     UNKNOWN_DIGEST,
     AwsInventory,
+    Finding,
     ListedRun,
     RebuiltSubmission,
     findings,
@@ -24,12 +24,11 @@ from reconciler.core.fsck import (
 )
 from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
-from reconciler.core.state import Recorded
-from reconciler.core.submission import RunState
+from reconciler.core.state import Recorded, RunState
 from reconciler.core.times import parse_time, slots_between
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import read_checkout
-from reconciler.specs.load import load
+from reconciler.specs.project import load
 
 GENERATIONS = 500
 """How many generations of a spec's content are tried, to find the one with a token."""

@@ -12,8 +12,7 @@ from reconciler.core.declarations import Declared
 from reconciler.core.events import Event, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Submission
+from reconciler.core.state import Recorded, Submission
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named

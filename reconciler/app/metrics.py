@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app, start_http_server
 
-from reconciler.core.submission import RunState
+from reconciler.core.state import RunState
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:

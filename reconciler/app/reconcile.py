@@ -33,13 +33,13 @@ from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.events import Absent, Observed, Unseen
 from reconciler.core.fold import overlay
 from reconciler.core.plan import ActionOutcome, ActionType
-from reconciler.core.submission import RunState
+from reconciler.core.state import RunState
 from reconciler.core.times import time_text
 from reconciler.errors import UsageError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 from reconciler.specs.git import actor, read_checkout
-from reconciler.specs.load import load
+from reconciler.specs.project import load
 
 if TYPE_CHECKING:
     import threading

@@ -11,7 +11,7 @@ from reconciler.core.desired import DesiredSpec, sentence
 from reconciler.core.events import BackfillAsked, CancelAsked, Event, Resolved, RetryAsked
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.retries import attempts_of, last_of
-from reconciler.core.submission import Phase, RunState, Submission
+from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submits import of_submission
 from reconciler.core.times import parse_time, seconds_text, slots_between
 from reconciler.errors import ReconcilerError, UsageError

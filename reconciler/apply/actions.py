@@ -9,8 +9,7 @@ from reconciler.core import events as e
 from reconciler.core.absence import proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult
 from reconciler.core.ports import Moved
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Phase
+from reconciler.core.state import Phase, Recorded
 from reconciler.errors import LedgerError
 
 

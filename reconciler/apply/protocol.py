@@ -31,8 +31,7 @@ from reconciler.core import events as e
 from reconciler.core.absence import may_repeat_at, proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, Moved, NotSent, Outcome, Refused, Wanted
-from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.submission import Phase, Submission
+from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors, unexpected_reply
-from reconciler.aws.outcome import Reply, transmit
+from reconciler.aws.transmission import Reply, transmit
 from reconciler.core.ports import Deadline, NotSent, Outcome
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON

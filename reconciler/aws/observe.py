@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from reconciler.core.decide import tokens
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Observed
 from reconciler.core.fsck import AwsInventory, ListedQueue, ListedRun
 from reconciler.core.identity import Place
-from reconciler.core.one_off import tokens
 from reconciler.core.plan import Action
 from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Services, Wanted
-from reconciler.core.state import Recorded, Sighting
-from reconciler.core.submission import RunState, Submission
+from reconciler.core.state import Recorded, RunState, Sighting, Submission
 from reconciler.core.times import time_text
 from reconciler.errors import ReconcilerError, ServiceError
 from reconciler.model.base import JSON

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Action, ActionResult, Plan
-    from reconciler.core.state import Recorded
-    from reconciler.core.submission import Submission
+    from reconciler.core.state import Recorded, Submission
 
 DONE, ERROR, CHANGES, ACTION_REQUIRED, USAGE = 0, 1, 2, 3, 64
 
@@ -72,7 +71,7 @@ def _action_exit_code(action: Action, result: ActionResult, recorded: Recorded, 
 def _overtaken(action: Action, submission: Submission | None) -> int:
     """Returns the code of an action that another pass performed first."""
     from reconciler.core.plan import ActionType
-    from reconciler.core.submission import Phase
+    from reconciler.core.state import Phase
 
     given_up = action.action is ActionType.SKIP and (
         bool(action.missed) or (submission is not None and submission.phase is Phase.SUPERSEDED)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.app.fsck import Inspection
     from reconciler.app.options import CommandOptions
-    from reconciler.core.findings import Finding
-    from reconciler.core.fsck import RebuiltSubmission
+    from reconciler.core.fsck import Finding, RebuiltSubmission
 
 
 @click.command("fsck")
@@ -102,8 +101,7 @@ def _print_result(
 
 
 def _exit_code(left: Sequence[Finding]) -> int:
-    from reconciler.core.findings import failures
-    from reconciler.core.fsck import Check
+    from reconciler.core.fsck import Check, failures
 
     if any(finding.check is Check.UNREADABLE for finding in left):
         return ERROR

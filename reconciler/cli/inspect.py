@@ -89,8 +89,7 @@ def graph(options: CommandOptions, output_format: str) -> int:
 
     from reconciler.app.options import selected_names, target_name
     from reconciler.render.graph import FORMS, edges
-    from reconciler.specs.load import load
-    from reconciler.specs.project import find_root, read_project
+    from reconciler.specs.project import find_root, load, read_project
 
     file = read_project(find_root(options.directory, Path.cwd()))
     target = target_name(options, os.environ, file.project.spec.defaultTarget, file.project.spec.targets)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.app.options import CommandOptions
     from reconciler.app.session import Session
-    from reconciler.core.findings import Finding
+    from reconciler.core.fsck import Finding
     from reconciler.ledger.prepare import Policy
     from reconciler.ledger.verify import Report
 
@@ -68,7 +68,7 @@ def init(options: CommandOptions) -> int:
     Exit code 1 if a setting would endanger a ledger there.
     """
     from reconciler.app.session import opened
-    from reconciler.core.findings import Severity
+    from reconciler.core.fsck import Severity
     from reconciler.ledger.prepare import Policy
 
     wrong, policies = 0, []

@@ -60,8 +60,7 @@ def validate(options: CommandOptions, paths: tuple[Path, ...]) -> int:
     """
     from reconciler.app.options import target_name
     from reconciler.render.text import count
-    from reconciler.specs.load import load
-    from reconciler.specs.project import find_root, read_project
+    from reconciler.specs.project import find_root, load, read_project
 
     file = read_project(find_root(options.directory, Path.cwd()))
     targets = [target_name(options, {}, None, file.project.spec.targets)] if options.target is not None else None

@@ -11,8 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from reconciler.core.events import Absent, Conflicted, Observed, Unseen
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Phase, RunState, Submission
+from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 
 LOOKS_APART = 25

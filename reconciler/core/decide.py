@@ -1,26 +1,29 @@
-"""Makes the plan of a pass from the specs in git, the recorded state and the time."""
+"""Makes the plan of a pass from the specs in git, the recorded state and the time.
+
+Specs with a schedule are decided in `scheduled`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
-from reconciler.core.desired import Desired, DesiredSpec, overdue, stale_message
-from reconciler.core.identity import NO_CONTENT, SubmissionKey
-from reconciler.core.one_off import decide_one_off, decide_previous_runs
+from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
+from reconciler.core.gates import changed, depended, placed, replacing, suspended
+from reconciler.core.identity import NO_CONTENT, Place, SubmissionKey, client_token, digest
 from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped, within
-from reconciler.core.removed import cancel_asked, decide_removed
+from reconciler.core.retries import attempts_of, decide_attempts
 from reconciler.core.schedule import schedule_changes
 from reconciler.core.scheduled import decide_scheduled
-from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.submission import Submission
-from reconciler.core.submits import SpecContext, of_submission, submit
+from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
+from reconciler.core.submits import SpecContext, another_send, of_submission, submit
 from reconciler.core.suggested_commands import adopt, retry, suggested_commands
-from reconciler.core.times import seconds_text
+from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import decide_unresolved
+from reconciler.model.spec import suspension
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
 """Reasons of actions about which an operator may know more than AWS reports."""
@@ -177,3 +180,169 @@ def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
         if differs_from_run or (name in recorded.specs and differs(spec, record)):
             records.append(record)
     return records
+
+
+DECIDED = {Phase.REJECTED, Phase.ABANDONED}
+
+
+def decide_one_off(context: SpecContext) -> Action:
+    """Returns one action: a submit if the spec differs from the newest accepted submission, another attempt of that
+    one, or its state."""
+    spec, record = context.spec, context.record
+    baseline, newest = record.baseline, record.newest
+    if baseline is not None and baseline.digest == spec.digest and not baseline.replaced:
+        return _attempted(context, decide_attempts(context, attempts_of(record.submissions, baseline)))
+    if newest is not None and newest.phase in DECIDED and newest.digest == spec.digest:
+        return _attempted(context, decide_attempts(context, attempts_of(record.submissions, newest)))
+    action = _submission(context)
+    if baseline is not None and baseline.replaced and baseline.live:
+        return suspended(action, context) or replacing(action, baseline)
+    return changed(action, context)
+
+
+def _attempted(context: SpecContext, action: Action) -> Action:
+    """Returns the attempt behind its gates, or the state of the spec if there is no attempt."""
+    if action.action is ActionType.SUBMIT:
+        wait = suspended(action, context)
+        if wait is not None:
+            return wait
+        ready = depended(action, context)
+        return placed(ready, context) if ready.action is ActionType.SUBMIT else ready
+    if context.stopped is not None and overdue(context.stopped[1], context.now) and action.action is ActionType.NONE:
+        what, how = context.stopped
+        return replace(action, overdue=True, message=action.message or sentence(what, how, context.now))
+    return action
+
+
+def _submission(context: SpecContext) -> Action:
+    """Returns the submit that the spec asks for: a new generation, or another send of one that never reached AWS."""
+    spec, record = context.spec, context.record
+    newest = record.newest
+    reason = _reason(spec, record.baseline)
+    if newest is not None and _never_arrived(newest, spec):
+        return another_send(context, newest, reason, f"nothing reached AWS the last time ({newest.error})")
+    return submit(context, SubmissionKey(spec.name, record.next_generation), reason, _history(spec, record))
+
+
+def _never_arrived(newest: Submission, spec: DesiredSpec) -> bool:
+    return newest.phase is Phase.UNSENT and newest.digest == spec.digest and newest.generation is not None
+
+
+def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
+    if baseline is None:
+        return Reason.NEW
+    if baseline.digest != spec.digest and digest(spec.kind, baseline.content.revision, spec.request) == baseline.digest:
+        return Reason.REVISION_CHANGED
+    return Reason.SPEC_CHANGED
+
+
+def _history(spec: DesiredSpec, record: SpecRecord) -> str:
+    """Says what operators should know about earlier submissions: that one was replaced, or that old content returns."""
+    baseline = record.baseline
+    if baseline is not None and baseline.digest == spec.digest:
+        return f"run {baseline.run_id} was cancelled for another content that did not run"
+    earlier = [s for s in record.submissions if s.accepted and s.digest == spec.digest]
+    if not earlier or earlier[-1].generation is None:
+        return ""
+    return f"the same content as generation {earlier[-1].generation}, which will run again"
+
+
+GENERATIONS = 20
+"""How many generations of a spec's content a look for previous runs covers."""
+
+
+def tokens(spec: DesiredSpec, place: Place) -> Iterator[tuple[SubmissionKey, str]]:
+    """Yields the key and token that this content has as each of the first generations. Scheduled specs have none: a
+    slot that is due is never older than the ledger."""
+    if spec.policy.schedule is not None:
+        return
+    for generation in range(1, GENERATIONS + 1):
+        key = SubmissionKey(spec.name, generation)
+        yield key, client_token(place, spec.kind, key, spec.digest)
+
+
+def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired) -> Action | None:
+    """Returns the action for a spec that the ledger lacks and that has a run in AWS: a lost ledger must not run it
+    twice. The run is adopted as the newest generation that has one; `None` without such a run."""
+    if not any(recorded.runs_by_token.values()):
+        return None
+    for key, token in reversed(list(tokens(spec, desired.place))):
+        runs = recorded.runs_by_token.get(token, ())
+        if runs:
+            return _adoption(spec, key, token, runs)
+    return None
+
+
+def _adoption(spec: DesiredSpec, key: SubmissionKey, token: str, runs: tuple[str, ...]) -> Action:
+    one = len(runs) == 1
+    message = (
+        "the ledger has no submission of it, and AWS has a run of this content with its tag"
+        if one
+        else f"the ledger has no submission of it, and several runs carry its tag: {', '.join(runs)}. An operator must "
+        "choose one"
+    )
+    return Action(
+        name=spec.name,
+        kind=spec.kind,
+        action=ActionType.ADOPT if one else ActionType.HOLD,
+        reason=Reason.FOUND if one else Reason.CONFLICT,
+        key=key,
+        content=spec.content if one else replace(spec.content, request=None),
+        client_token=token,
+        run_id=runs[0] if one else None,
+        message=message,
+    )
+
+
+def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:
+    """Returns a cancel for each live run whose recorded deletion policy is Cancel, else one action: it is retired.
+
+    Nothing is cancelled if the project has no spec at all, if the checkout is old, or while the project is suspended.
+    """
+    cancels = [s for s in record.live if s.content.deletion_policy == "Cancel" and s.cancel_asked_at is None]
+    if cancels and desired.names:
+        return [_cancel(submission, record, desired, now) for submission in cancels]
+    newest = record.newest
+    message = f"no longer in the project{_live_runs(record.live)}"
+    if newest is None:
+        kind = record.schedule.kind if record.schedule else ""
+        return [Action(record.name, kind, ActionType.NONE, Reason.RETIRED, ledger_head=record.head, message=message)]
+    if newest.reassigned_to is not None:
+        message += f"; run {newest.run_id} was reassigned to {newest.reassigned_to} by an operator"
+    return [of_submission(newest, record, ActionType.NONE, Reason.RETIRED, message)]
+
+
+def _live_runs(live: Sequence[Submission]) -> str:
+    """Says whether live runs keep running, or when the last of them was asked to stop."""
+    if not live:
+        return ""
+    asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]
+    times = [parse_time(at) for at in asked if at is not None]
+    if len(times) < len(live):
+        return "; its run keeps running"
+    return f"; its run was asked to stop at {seconds_text(max(times))}"
+
+
+def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: datetime) -> Action:
+    if desired.suspension is not None:
+        message = sentence("the project", desired.suspension, now)
+        wait = of_submission(submission, record, ActionType.WAIT, Reason.SUSPENDED, message)
+        return replace(wait, overdue=overdue(desired.suspension, now))
+    if stale := stale_message(record, desired):
+        return of_submission(submission, record, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
+    message = "no longer in the project, and deletionPolicy was Cancel"
+    return of_submission(submission, record, ActionType.CANCEL, Reason.SPEC_REMOVED, message)
+
+
+def cancel_asked(
+    run: Submission, record: SpecRecord, spec: DesiredSpec | None, desired: Desired, now: datetime
+) -> Action:
+    """Returns the cancel of a live run whose cancellation was requested and not confirmed by AWS; also of one that was
+    found only after the request. Suspended work is not cancelled."""
+    own = suspension(spec.policy.suspend) if spec is not None else None
+    for what, how in (("the project", desired.suspension), ("the spec", own)):
+        if how is not None:
+            message = sentence(what, how, now)
+            wait = of_submission(run, record, ActionType.WAIT, Reason.SUSPENDED, message)
+            return replace(wait, overdue=overdue(how, now))
+    return of_submission(run, record, ActionType.CANCEL, Reason.ASKED, f"requested at {run.cancel_asked_at}")

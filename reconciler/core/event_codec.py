@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from reconciler.core import declarations  # noqa: F401 - its events are types of the ledger too
 from reconciler.core.events import Beginning, Event
 from reconciler.core.identity import Source
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer

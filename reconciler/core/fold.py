@@ -8,8 +8,7 @@ from dataclasses import replace
 from reconciler.core import events as e
 from reconciler.core.declarations import Declared, Undeclared, declaration, withdrawn
 from reconciler.core.identity import Place
-from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.submission import Phase, RunState, Send, Submission
+from reconciler.core.state import Phase, Recorded, RunState, Send, SpecRecord, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 

@@ -9,8 +9,7 @@ from reconciler.core.desired import DesiredSpec, overdue, sentence, stale_messag
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import Attempts, attempts_of, last_of, will_retry
 from reconciler.core.schedule import in_force
-from reconciler.core.state import SpecRecord
-from reconciler.core.submission import Phase, RunState, Submission
+from reconciler.core.state import Phase, RunState, SpecRecord, Submission
 from reconciler.core.submits import SpecContext, with_run_ids
 from reconciler.core.times import MissedReason, is_slot, parse_time, seconds_text
 from reconciler.model.kind import kind_named

@@ -10,8 +10,7 @@ from enum import StrEnum
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason, stopped
 from reconciler.core.retries import rejected_message
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Phase, RunState, Submission
+from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.core.plan import Action, ActionType, Reason, stopped
-from reconciler.core.submission import Phase, RunState, Submission
+from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submits import SpecContext, another_send, of_submission, submit
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.spec import Policy

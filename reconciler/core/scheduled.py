@@ -10,7 +10,7 @@ from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
 from reconciler.core.schedule import Due, due_slots, in_force, overdue_slots
-from reconciler.core.submission import Phase, RunState, Submission
+from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submits import SpecContext, of_submission, submit
 from reconciler.core.times import MissedReason, next_slot, parse_time
 

@@ -9,8 +9,7 @@ from datetime import datetime
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.identity import Source, SubmissionKey, client_token
 from reconciler.core.plan import Action, ActionType, Reason
-from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.submission import Submission
+from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import Suspension, suspension

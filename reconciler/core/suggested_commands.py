@@ -8,8 +8,7 @@ from shlex import join
 
 from reconciler.core.absence import settles_at
 from reconciler.core.event_fields import Text, Texts
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Phase, Submission
+from reconciler.core.state import Phase, Recorded, Submission
 from reconciler.core.times import parse_time, seconds_text
 
 RUN_ID = "RUN_ID"

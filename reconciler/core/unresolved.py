@@ -8,8 +8,7 @@ from datetime import datetime
 from reconciler.core.absence import forgotten, may_repeat_at, proven_absent, proving_looks, settles_at
 from reconciler.core.desired import Desired, DesiredSpec, stale_message
 from reconciler.core.plan import Action, ActionType, Reason
-from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.submission import Phase, Submission
+from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submits import of_submission, rendered
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.kind import kind_named

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
 
-from reconciler.emulator import batch_describe, batch_jobs, batch_submit, emr_job_runs, resources, sts
+from reconciler.emulator import batch_describe, batch_jobs, emr_job_runs, resources, sts
 from reconciler.emulator.http import Call, Handler, Reply
 from reconciler.emulator.operations import AwsError, Conflict, Context, Invalid, Missing, Operation, Rejected, Service
 from reconciler.emulator.protocol import parse, problems, route, shaped
@@ -50,7 +50,7 @@ EMR_SERVERLESS = Service(
 AWS_BATCH = Service(
     name=BATCH,
     operations={
-        "SubmitJob": Operation(batch_submit.submit_job, writes=True, rules=batch_submit.submit_job_problems),
+        "SubmitJob": Operation(batch_jobs.submit_job, writes=True, rules=batch_jobs.submit_job_problems),
         "DescribeJobs": Operation(batch_describe.describe_jobs),
         "ListJobs": Operation(batch_describe.list_jobs),
         "CancelJob": Operation(batch_jobs.cancel_job, writes=True),

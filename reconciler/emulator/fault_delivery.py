@@ -13,9 +13,15 @@ from http.client import responses
 from typing import Any
 
 from reconciler.emulator import sts
-from reconciler.emulator.fault_matching import ActiveRules, IdentifiedCall
 from reconciler.emulator.fault_plan import Plan
-from reconciler.emulator.fault_rules import MADE_FROM_AWS, USUAL_CODES, USUAL_STATUSES, Rule
+from reconciler.emulator.fault_rules import (
+    MADE_FROM_AWS,
+    USUAL_CODES,
+    USUAL_STATUSES,
+    ActiveRules,
+    IdentifiedCall,
+    Rule,
+)
 from reconciler.emulator.http import Call, Disconnect, Handler, Reply
 from reconciler.emulator.operations import AwsError
 from reconciler.emulator.records import BATCH

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from reconciler.core.events import Renamed
-from reconciler.core.findings import failures
+from reconciler.core.fsck import failures
 from reconciler.core.identity import Place
 from reconciler.core.ports import Clock, Store
 from reconciler.core.times import time_text

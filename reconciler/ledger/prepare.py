@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.aws.errors import ErrorAnswer, code_of, translate_ledger_errors
-from reconciler.core.findings import Finding, fail, ok, warn
+from reconciler.core.fsck import Finding, fail, ok, warn
 from reconciler.core.identity import Place
 from reconciler.core.ports import Store
 from reconciler.errors import LedgerDenied, LedgerError, LedgerMissing, LedgerStoreMissing

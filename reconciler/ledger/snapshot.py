@@ -27,8 +27,7 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 from reconciler import __version__
 from reconciler.core.identity import Place
 from reconciler.core.ports import Clock, Snapshots, Store
-from reconciler.core.state import OF_THE_PASS, Recorded
-from reconciler.core.submission import Submission
+from reconciler.core.state import OF_THE_PASS, Recorded, Submission
 from reconciler.errors import LedgerError
 from reconciler.ledger.codec import checksum
 from reconciler.model.base import JSON

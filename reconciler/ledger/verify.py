@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.core import events as e
-from reconciler.core.findings import Finding, Severity, failures
 from reconciler.core.fold import fold
+from reconciler.core.fsck import Finding, Severity, failures
 from reconciler.core.identity import Place
 from reconciler.core.ports import Snapshots, Store
 from reconciler.core.state import Recorded

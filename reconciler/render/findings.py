@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from reconciler.core.findings import Finding, Severity, failures
-from reconciler.core.fsck import Check, ListedQueue, RebuiltSubmission
+from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission, Severity, failures
 from reconciler.core.identity import Place
 from reconciler.model.base import JSON
 from reconciler.render.text import Style, count, hanging, lines_text, place_line, plain, sentence

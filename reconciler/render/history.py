@@ -9,8 +9,7 @@ from reconciler.core import events as e
 from reconciler.core.event_codec import encode
 from reconciler.core.fold import fold
 from reconciler.core.plan import Change
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Submission
+from reconciler.core.state import Recorded, Submission
 from reconciler.model.base import JSON
 from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without

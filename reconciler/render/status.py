@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.plan import Action, ActionType, Plan, Reason
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Phase, Submission
+from reconciler.core.state import Phase, Recorded, Submission
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.core.times import parse_time
 from reconciler.render.phrases import suggested_lines

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from reconciler.errors import Problem, UsageError
-from reconciler.specs.locations import SourceText
+from reconciler.specs.readers import SourceText
 
 ANY_DEPTH = "**"
 MOST_ALTERNATIVES = 1000

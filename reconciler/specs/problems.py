@@ -18,7 +18,7 @@ from reconciler.model.spec import NAME_PATTERN
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
-from reconciler.specs.locations import Node, SourceText, find, offset_in_scalar, path_text
+from reconciler.specs.readers import Node, SourceText, find, offset_in_scalar, path_text
 from reconciler.specs.secret_lines import SecretLines
 
 Context = Mapping[str, Any]

@@ -14,8 +14,7 @@ from reconciler.core.events import Intended, Observed
 from reconciler.core.identity import Source
 from reconciler.core.plan import ActionOutcome, ActionResult, ActionType
 from reconciler.core.ports import Accepted, Declined, NotSent, Outcome, Refused
-from reconciler.core.state import Sighting
-from reconciler.core.submission import Phase
+from reconciler.core.state import Phase, Sighting
 from reconciler.errors import GuardError, LedgerFull, LedgerUnreachable, ServiceError
 from reconciler.ledger.log import Log
 from reconciler.model.base import JSON

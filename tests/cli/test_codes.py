@@ -163,7 +163,7 @@ def test_a_bug_is_reported_in_one_masked_line(world: World, monkeypatch: pytest.
     def fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError("with AKIAIOSFODNN7EXAMPLE inside")
 
-    monkeypatch.setattr("reconciler.specs.load.find_files", fault)
+    monkeypatch.setattr("reconciler.specs.project.find_files", fault)
 
     quiet = world.run("plan")
     loud = world.run("plan", "-vv")

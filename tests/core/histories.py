@@ -16,8 +16,7 @@ from reconciler.core import events as e
 from reconciler.core.event_codec import decode, encode, event_types
 from reconciler.core.fold import fold
 from reconciler.core.identity import Content, Source, SubmissionKey
-from reconciler.core.state import Recorded
-from reconciler.core.submission import RunState
+from reconciler.core.state import Recorded, RunState
 from tests.builders import at, intended
 
 NAMES = ("clicks", "orders", "views")

@@ -12,8 +12,7 @@ from reconciler.core import events as e
 from reconciler.core.event_codec import decode, encode
 from reconciler.core.fold import fold, overlay
 from reconciler.core.identity import Place, Source
-from reconciler.core.state import Recorded, Sighting, SpecRecord
-from reconciler.core.submission import Phase, RunState
+from reconciler.core.state import Phase, Recorded, RunState, Sighting, SpecRecord
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from tests.builders import at, intended, outcome, ran, recorded, taken
 

@@ -12,8 +12,7 @@ import pytest
 from reconciler.core.events import Conflicted, Event, Observed, Opened
 from reconciler.core.identity import Place
 from reconciler.core.ports import Appended, Moved, Store
-from reconciler.core.state import Recorded
-from reconciler.core.submission import Phase
+from reconciler.core.state import Phase, Recorded
 from reconciler.errors import (
     LedgerCorrupt,
     LedgerError,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.findings import Finding, Severity
+from reconciler.core.fsck import Finding, Severity
 from reconciler.errors import LedgerMissing, LedgerStoreMissing
 from reconciler.ledger.prepare import Policy, prepare
 from tests.aws.stub import Act, Stub, answer, http, reply

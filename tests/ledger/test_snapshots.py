@@ -16,8 +16,7 @@ import pytest
 from reconciler.core.events import Observed
 from reconciler.core.fold import overlay
 from reconciler.core.identity import Place
-from reconciler.core.state import Recorded
-from reconciler.core.submission import RunState
+from reconciler.core.state import Recorded, RunState
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerPinned
 from reconciler.ledger import snapshot as snapshot_module
 from reconciler.ledger.codec import checksum

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.findings import Severity, failures
+from reconciler.core.fsck import Severity, failures
 from reconciler.core.ports import Store
 from reconciler.errors import LedgerMissing, LedgerUnreachable
 from reconciler.ledger.codec import checksum, encode

@@ -21,11 +21,13 @@ from unittest.mock import patch
 
 from botocore.config import Config
 
-from reconciler.aws import adapter, outcome
+from reconciler.aws import adapter
 from reconciler.aws import clients as session
 from reconciler.aws import observe as look
-from reconciler.core import one_off, submits
-from reconciler.core.submission import Send, Submission
+from reconciler.aws import transmission as outcome
+from reconciler.core import decide as one_off
+from reconciler.core import submits
+from reconciler.core.state import Send, Submission
 from reconciler.ledger import codec as batch
 from reconciler.ledger import codec as chain
 from reconciler.ledger import log

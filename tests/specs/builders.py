@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.errors import SpecErrors
-from reconciler.specs import load as loading
+from reconciler.specs import project as loading
 from reconciler.specs.project import read_project
 
 PROJECT = """\

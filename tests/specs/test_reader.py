@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.base import Unquoted
 from reconciler.specs.document import MOST_EXPANDED, Document, Unreadable
-from reconciler.specs.locations import SourceText, find, path_text
-from reconciler.specs.readers import json_documents, yaml_documents
+from reconciler.specs.readers import SourceText, find, json_documents, path_text, yaml_documents
 
 Read = Callable[[str], Iterator[Document]]
 
