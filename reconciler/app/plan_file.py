@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.app.session import Session
-from reconciler.core.declarations import request_digest
+from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.desired import sentence
 from reconciler.core.identity import Place, canonical, client_token, digest
-from reconciler.core.plan import Action, ActionType, PendingDeclaration, Plan
+from reconciler.core.plan import Action, ActionType, Plan
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import PlanFileError, StalePlan
 from reconciler.model.base import JSON, nests_deeper

@@ -172,12 +172,15 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
     return replace(made, warnings=(*made.warnings, *quota_warnings(made, rates(session.target))))
 
 
-def preview(session: Session, *, refresh: bool) -> tuple[PassInputs, Plan]:
-    """Reads and plans without writing anything, for commands that show state; asks AWS only with `refresh`."""
+def preview(
+    session: Session, *, refresh: bool, now: datetime | None = None, applied_later: bool = False
+) -> tuple[PassInputs, Plan]:
+    """Reads and plans without writing anything, for commands that show state; asks AWS only with `refresh`. With
+    `applied_later` the plan is saved in a file."""
     inputs = read(session)
     if refresh:
-        assume(inputs, observe(session, inputs))
-    return inputs, make_plan(session, inputs)
+        assume(inputs, observe(session, inputs), absence=not applied_later)
+    return inputs, make_plan(session, inputs, now=now, may_repeat=not applied_later)
 
 
 def check_account(session: Session, made: Plan) -> None:

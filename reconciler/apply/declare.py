@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.apply.intents import Provenance
-from reconciler.core.declarations import Declared, Undeclared, request_digest
+from reconciler.core.declarations import Declared, PendingDeclaration, Undeclared, request_digest
 from reconciler.core.event_codec import encode
 from reconciler.core.events import Event, intent_of
-from reconciler.core.plan import SENDS, Action, ActionType, PendingDeclaration
+from reconciler.core.plan import SENDS, Action, ActionType
 from reconciler.core.ports import Ledger
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.model.kind import kind_named

@@ -20,8 +20,11 @@ def needs_attention(plan: Plan, recorded: Recorded) -> bool:
     return bool(plan.held) or plan.overdue or any(run is not None and run.name in names for run in unobserved)
 
 
-def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool) -> int:
-    """Returns 0 for every plan, unless `detailed` asks what is in it."""
+def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool, fail_on_pending: bool = False) -> int:
+    """Returns 0 for every plan, unless `detailed` asks what is in it, or `fail_on_pending` refuses changes that were on
+    the base before."""
+    if fail_on_pending and plan.pending_on_base:
+        return ERROR
     if not detailed:
         return DONE
     if needs_attention(plan, recorded):

@@ -44,6 +44,10 @@ plan_options = stacked(selection_options, pass_options, ledger_options)
 @click.option(
     "--at", callback=parse_moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone)."
 )
+@click.option(
+    "--base", metavar="REF", help="Tell the changes of this checkout from those that the branch REF already has."
+)
+@click.option("--fail-on-pending", is_flag=True, help="With --base: exit 1 if REF has changes that are not applied.")
 @plan_options
 @takes_options
 def plan(
@@ -54,6 +58,8 @@ def plan(
     no_refresh: bool,
     detailed_exitcode: bool,
     at: datetime | None,
+    base: str | None,
+    fail_on_pending: bool,
 ) -> int:
     """Show what an apply would do, and write nothing.
 
@@ -65,21 +71,25 @@ def plan(
     Examples:
       reconciler plan
       reconciler plan -t prod --out prod.plan
-      reconciler plan -t prod --format markdown --only orders-daily
+      reconciler plan -t prod --format markdown --base origin/main
 
     Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
-    unknown.
+    unknown. With --fail-on-pending: 1 if a change was on the base before; that takes precedence.
     """
     from reconciler.app.history import explain
-    from reconciler.app.reconcile import assume, make_plan, observe, read
+    from reconciler.app.reconcile import preview
     from reconciler.app.session import opened
+    from reconciler.core.approval import with_origins
+    from reconciler.specs.base import read_base
 
+    if fail_on_pending and base is None:
+        raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
     with opened(options) as session:
-        inputs, applied_later = read(session), file is not None
-        if not no_refresh:
-            assume(inputs, observe(session, inputs), absence=not applied_later)
-        plan = explain(session, make_plan(session, inputs, now=at, may_repeat=not applied_later))
-        limits = session.limits
+        start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
+        inputs, made = preview(session, refresh=not no_refresh, now=at, applied_later=file is not None)
+        plan, limits = explain(session, made), session.limits
+    if start is not None:
+        plan = with_origins(plan, start, inputs.specs, inputs.recorded)
     _print_plan(plan, output_format)
     plan.check(limits)
     if file is not None:
@@ -88,7 +98,10 @@ def plan(
         write(file, plan)
         if output_format == "text":
             _print_saved(file)
-    return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode)
+    if fail_on_pending and plan.pending_on_base:
+        names = ", ".join(change.name for change in plan.pending_on_base)
+        echo_error(f"Error: changes that {base} has are not applied yet: {names}. Apply them first")
+    return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode, fail_on_pending=fail_on_pending)
 
 
 def _print_plan(plan: Plan, output_format: str) -> None:

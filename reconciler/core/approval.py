@@ -1,15 +1,16 @@
-"""The identity of what a plan's git causes, so that an approval of one plan holds for another with the same meaning."""
+"""What an approval of a plan means: the identity of what its git causes, and which changes were on the base before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 
+from reconciler.core.changes import differs, policy_json
 from reconciler.core.declarations import request_digest
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import Place, canonical
-from reconciler.core.plan import Action, ActionType, Plan, Reason, SpecChange
+from reconciler.core.plan import Action, ActionType, Origin, Plan, Reason, SpecChange
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import PlanNotExpected
 from reconciler.model.base import JSON
@@ -72,3 +73,50 @@ def check_expected(plan: Plan, expected: str) -> None:
     """Raises `PlanNotExpected`, with the changes that the plan has now, unless its id is the expected one."""
     if plan.plan_id != expected:
         raise PlanNotExpected(expected, plan.plan_id, [f"{c.name} {c.change} ({c.effect})" for c in plan.changes])
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The specs of the target at `commit`, where a pull request starts.
+
+    `invalid` says by name what is not valid there. `unnamed` says which file does not tell its names, `None` if all are
+    known. `notes` are sentences about what could not be read.
+    """
+
+    commit: str
+    specs: Mapping[str, DesiredSpec] = field(default_factory=dict)
+    invalid: Mapping[str, str] = field(default_factory=dict)
+    unnamed: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def with_origins(plan: Plan, base: Base, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> Plan:
+    """The same plan with the origin of each change. `specs` are those of the checkout. The id of the plan stays: where
+    a change comes from does not alter what it causes."""
+    changes = tuple(_with_origin(change, base, specs.get(change.name), recorded) for change in plan.changes)
+    return replace(plan, base=base.commit, changes=changes, warnings=(*plan.warnings, *base.notes))
+
+
+def _with_origin(change: SpecChange, base: Base, spec: DesiredSpec | None, recorded: Recorded) -> SpecChange:
+    before = base.specs.get(change.name)
+    if change.name in base.invalid:
+        note = f"at the base it is not valid: {base.invalid[change.name]}"
+    elif before is None and base.unnamed is not None:
+        note = f"at the base it may be in a file that cannot be read: {base.unnamed}"
+    elif _is_same(spec, before):
+        return replace(change, origin=Origin.ALREADY_ON_BASE)
+    else:
+        note = ANOTHER if differs(before, recorded.spec(change.name)) else ""
+    return replace(change, origin=Origin.THIS_CHANGE, origin_note=note)
+
+
+ANOTHER = "the base has another pending change of it"
+
+
+def _is_same(spec: DesiredSpec | None, before: DesiredSpec | None) -> bool:
+    """Whether two commits ask for the same, of a spec or of its absence."""
+    if spec is None or before is None:
+        return spec is before
+    return (spec.kind, request_digest(spec.request)) == (before.kind, request_digest(before.request)) and (
+        policy_json(spec) == policy_json(before)
+    )

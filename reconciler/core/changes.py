@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from reconciler.core.declarations import request_digest
+from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.desired import Desired, DesiredSpec, stale_message
 from reconciler.core.identity import digest
 from reconciler.core.plan import (
@@ -23,7 +23,6 @@ from reconciler.core.plan import (
     Change,
     ChangeType,
     Effect,
-    PendingDeclaration,
     Reason,
     SpecChange,
 )

@@ -12,9 +12,9 @@ from datetime import datetime
 from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
-from reconciler.core.gates import changed, depended, placed, replacing, suspended
+from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, Place, SubmissionKey, client_token, digest
-from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped, within
+from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
 from reconciler.core.retries import attempts_of, decide_attempts
 from reconciler.core.schedule import schedule_changes
 from reconciler.core.scheduled import decide_scheduled

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from reconciler.core.event_fields import Flag, Number, Request, Text
 from reconciler.core.events import SpecEvent
-from reconciler.core.identity import Source, canonical
+from reconciler.core.identity import Content, Source, canonical
 from reconciler.model.base import JSON
 
 
@@ -68,6 +68,20 @@ class Declaration:
     policy: Mapping[str, Any] = field(default_factory=dict)
     token: str | None = None
     request_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDeclaration:
+    """What an apply records as applied of one spec: its content and policy; without content, that it left git.
+
+    `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
+    """
+
+    name: str
+    kind: str
+    after: int
+    content: Content | None = None
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def declaration(event: Declared, position: int) -> Declaration:

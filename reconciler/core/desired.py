@@ -45,6 +45,20 @@ class DesiredSpec:
         return self.content.source
 
 
+@dataclass(frozen=True, slots=True)
+class InvalidSpec:
+    """Why a spec is on hold: it is not valid, or it depends on one that is not.
+
+    `message` is one sentence with the location, ``orders.yaml:7:5: …``. `elsewhere`: it does not run in this target, so
+    that it matters only if it did before.
+    """
+
+    kind: str
+    message: str
+    source: Source
+    elsewhere: bool = False
+
+
 class Ancestry(StrEnum):
     """How a recorded commit relates to the commit that is checked out."""
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.core.desired import DesiredSpec, overdue, sentence, stale_message
-from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
+from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import Attempts, attempts_of, last_of, will_retry
 from reconciler.core.schedule import in_force
 from reconciler.core.state import Phase, RunState, SpecRecord, Submission
 from reconciler.core.submits import SpecContext, with_run_ids
 from reconciler.core.times import MissedReason, is_slot, parse_time, seconds_text
 from reconciler.model.kind import kind_named
+from reconciler.model.project import Limits
 from reconciler.model.spec import Dependency
 
 LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
@@ -232,3 +233,25 @@ def _ticks(record: SpecRecord, slot: str) -> bool:
     """Whether a slot is one of the recorded schedule."""
     schedule = record.schedule
     return schedule is not None and is_slot(schedule.schedule, schedule.time_zone, slot)
+
+
+DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
+"""Reasons of automatic submissions: those beyond the limit wait."""
+
+
+def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
+    """Returns the actions with those beyond `maxSubmissions` as waits: oldest slots first, then by name."""
+    most = limits.maxSubmissions
+    if most is None:
+        return list(actions)
+    counted = sum(a.action in SENDS and a.reason in COUNTED for a in actions)
+    deferred = [(a.slot or "", a.name, index) for index, a in enumerate(actions) if _waits(a)]
+    late = {index for _, _, index in sorted(deferred)[max(0, most - counted) :]}
+    message = f"maxSubmissions is {most}: it waits for the next pass"
+    return [
+        stopped(a, ActionType.WAIT, Reason.LIMIT, message) if index in late else a for index, a in enumerate(actions)
+    ]
+
+
+def _waits(action: Action) -> bool:
+    return action.action in SENDS and action.reason in DEFERRED

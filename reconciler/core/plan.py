@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
+from reconciler.core.declarations import PendingDeclaration
 from reconciler.core.event_fields import Flag, Number, Request, Text, TextMapping, Texts
 from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
 from reconciler.core.suggested_commands import SuggestedCommands
@@ -195,6 +196,13 @@ class Effect(StrEnum):
     NO_RUN = "no-run"
 
 
+class Origin(StrEnum):
+    """Whether a change is one of the pull request, or was on its base and is not applied yet."""
+
+    THIS_CHANGE = "this-change"
+    ALREADY_ON_BASE = "already-on-base"
+
+
 @dataclass(frozen=True, slots=True)
 class SpecChange:
     """How one spec in git differs from what was applied last, and when the difference takes effect.
@@ -206,7 +214,8 @@ class SpecChange:
     `content` and `time_zone` are those of git, `None` for a removed spec. `compared_with` is the ledger position of the
     event that holds the earlier request, `None` if the request is the same or nothing is known of it; `token` is the
     submission whose intent that is, `None` for a declaration. `compared_slot` is the slot that the earlier request is
-    rendered for, `None` for a template. `stale`: nothing of it takes effect from this checkout.
+    rendered for, `None` for a template. `stale`: nothing of it takes effect from this checkout. `origin` is `None` if
+    the plan was not compared with a base; `origin_note` says what else the base has of the spec.
     """
 
     name: str
@@ -223,6 +232,8 @@ class SpecChange:
     token: str | None = None
     compared_slot: str | None = None
     stale: bool = False
+    origin: Origin | None = None
+    origin_note: str = ""
 
     @property
     def source(self) -> Source | None:
@@ -236,20 +247,6 @@ class SpecChange:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingDeclaration:
-    """What an apply records as applied of one spec: its content and policy; without content, that it left git.
-
-    `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
-    """
-
-    name: str
-    kind: str
-    after: int
-    content: Content | None = None
-    policy: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a pass would do: a value that does nothing by itself.
 
@@ -258,7 +255,8 @@ class Plan:
     checkout; `uncommitted`: the project has changes that it lacks. `warnings` are sentences about the plan as a whole.
     `schedule_changes` are schedules that start or stop with this plan. `overdue`: the suspension of the project should
     have ended by now. `changes`, sorted by name, are how git differs from what was applied last. `declarations` are
-    what an apply records as applied. `plan_id` stands for what git causes (`core.approval`).
+    what an apply records as applied. `plan_id` stands for what git causes (`core.approval`). `base` is the commit that
+    the changes were compared with, `None` if they were not.
     """
 
     place: Place
@@ -273,11 +271,23 @@ class Plan:
     changes: tuple[SpecChange, ...] = ()
     declarations: tuple[PendingDeclaration, ...] = ()
     plan_id: Text = ""
+    base: Text | None = None
 
     def summary(self) -> dict[str, int]:
-        """How many actions there are of each type; every type appears."""
+        """How many actions there are of each type and, if the plan has a base, changes of each origin; every type and
+        origin appears."""
         counts = Counter(action.action for action in self.actions)
-        return {str(kind): counts[kind] for kind in ActionType}
+        return {str(kind): counts[kind] for kind in ActionType} | self.origins()
+
+    def origins(self) -> dict[str, int]:
+        """How many changes there are of each origin; empty without a base."""
+        counts = Counter(change.origin for change in self.changes)
+        return {str(origin): counts[origin] for origin in Origin} if self.base is not None else {}
+
+    @property
+    def pending_on_base(self) -> tuple[SpecChange, ...]:
+        """The changes that were on the base before, and that an apply of this checkout would carry out."""
+        return tuple(c for c in self.changes if c.origin is Origin.ALREADY_ON_BASE and not c.stale)
 
     @property
     def pending(self) -> tuple[Action, ...]:
@@ -322,28 +332,7 @@ class Plan:
 COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
 """Reasons of submissions that follow a change: if they exceed the limit, the whole plan is refused."""
 
-DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
-"""Reasons of automatic submissions: those beyond the limit wait."""
-
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
-
-
-def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
-    """Returns the actions with those beyond `maxSubmissions` as waits: oldest slots first, then by name."""
-    most = limits.maxSubmissions
-    if most is None:
-        return list(actions)
-    counted = sum(a.action in SENDS and a.reason in COUNTED for a in actions)
-    deferred = [(a.slot or "", a.name, index) for index, a in enumerate(actions) if _waits(a)]
-    late = {index for _, _, index in sorted(deferred)[max(0, most - counted) :]}
-    message = f"maxSubmissions is {most}: it waits for the next pass"
-    return [
-        stopped(a, ActionType.WAIT, Reason.LIMIT, message) if index in late else a for index, a in enumerate(actions)
-    ]
-
-
-def _waits(action: Action) -> bool:
-    return action.action in SENDS and action.reason in DEFERRED
 
 
 class ActionOutcome(StrEnum):

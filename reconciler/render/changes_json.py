@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from reconciler.core.declarations import request_digest
+from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.identity import Content, Source
-from reconciler.core.plan import Change, ChangeType, Effect, Op, PendingDeclaration, SpecChange
+from reconciler.core.plan import Change, ChangeType, Effect, Op, Origin, SpecChange
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
 
@@ -45,6 +45,8 @@ class _SpecChange(_Form):
     source: _Source | None
     digest: StrictStr | None
     stale: StrictBool
+    origin: Origin | None = None
+    origin_note: StrictStr = ""
 
 
 class _Declared(_Form):
@@ -85,6 +87,7 @@ def spec_change_json(change: SpecChange) -> JSON:
         "source": _source_json(change.source),
         "digest": change.content.digest if change.content is not None else None,
         "stale": change.stale,
+        **({"origin": str(change.origin), "origin_note": change.origin_note} if change.origin is not None else {}),
     }
 
 
@@ -145,6 +148,8 @@ def _spec_change(form: _SpecChange) -> SpecChange:
         content=Content(form.digest, source=_source(form.source)) if form.digest is not None else None,
         compared_with=form.compared_with,
         stale=form.stale,
+        origin=form.origin,
+        origin_note=form.origin_note,
     )
 
 

@@ -129,8 +129,20 @@ def summary_line(plan: Plan) -> str:
     retired = sum(action.reason is Reason.RETIRED for action in rest)
     in_sync = f"{len(rest) - retired} in sync" + (f", {retired} retired" if retired else "")
     if plan.pending or plan.schedule_changes or plan.changes:
-        return f"Plan: {', '.join(parts)}. {in_sync}." if parts else f"Plan: {in_sync}."
+        return (f"Plan: {', '.join(parts)}. {in_sync}." if parts else f"Plan: {in_sync}.") + _origins(plan)
     return "No changes. " + ", ".join([*parts, in_sync]) + "."
+
+
+def _origins(plan: Plan) -> str:
+    """`` Changes: 2 this-change, 1 already-on-base.``; empty without a base."""
+    counts = [f"{number} {origin}" for origin, number in plan.origins().items()]
+    return f" Changes: {', '.join(counts)}." if counts else ""
+
+
+def origin_words(change: SpecChange) -> str:
+    """``this-change; the base has another pending change of it``; empty without a base."""
+    note = f"; {change.origin_note}" if change.origin_note else ""
+    return f"{change.origin}{note}" if change.origin is not None else ""
 
 
 STANDING = frozenset({ActionType.WAIT, ActionType.HOLD})

@@ -57,6 +57,7 @@ def plan_json(plan: Plan) -> JSON:
         "ledger_position": plan.ledger_position,
         "commit": plan.commit,
         **({"uncommitted": True} if plan.uncommitted else {}),
+        **({"base": plan.base} if plan.base is not None else {}),
         "warnings": list(plan.warnings),
         "schedules": [asdict(change) for change in plan.schedule_changes],
         "plan_id": plan.plan_id,
@@ -177,7 +178,7 @@ def plan_from_json(data: object) -> Plan:
         raise PlanFileError("the plan file is not a JSON object: it was not written by `reconciler plan --out`")
     _check_version(data)
     _require(data, (*PLACE_KEYS, *PLAN_KEYS, "summary"))
-    form = {key: data[key] for key in (*PLAN_KEYS, "uncommitted", "plan_id") if key in data}
+    form = {key: data[key] for key in (*PLAN_KEYS, "uncommitted", "base", "plan_id") if key in data}
     form["place"] = {key: data[key] for key in PLACE_KEYS}
     form["schedule_changes"] = data.get("schedules", [])
     if isinstance(data["actions"], list):

@@ -14,7 +14,17 @@ from reconciler import __version__
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.redact.escape import escape
 from reconciler.redact.text import mask_sentence
-from reconciler.render.phrases import WORDS, Shown, effect_line, next_slots, shown, summary_line, symbol, what_happens
+from reconciler.render.phrases import (
+    WORDS,
+    Shown,
+    effect_line,
+    next_slots,
+    origin_words,
+    shown,
+    summary_line,
+    symbol,
+    what_happens,
+)
 from reconciler.render.plan_text import field_blocks, shown_blocks
 from reconciler.render.text import count, inert
 
@@ -265,7 +275,8 @@ def _head(block: Shown) -> list[str]:
     else:
         where = f" · {code(f'{change.source.path}:{change.source.line}')}" if change.source else ""
         lines = [f"{code('~')} {code(change.name)} {WORDS[change.change]}{where}", ""]
-    return [*lines, prose(_shortened(mask_sentence(effect))), ""] if effect else lines
+    told = [part for part in (effect, f"origin: {origin_words(change)}" if change.origin is not None else "") if part]
+    return [*lines, *(line for part in told for line in (prose(_shortened(mask_sentence(part))), ""))]
 
 
 def _paragraph(action: Action) -> list[str]:

@@ -19,6 +19,7 @@ from reconciler.render.phrases import (
     blocks_of,
     effect_line,
     next_slots,
+    origin_words,
     shown,
     suggested_lines,
     summary_line,
@@ -170,6 +171,8 @@ def _block_lines(block: Shown, style: Style, *, verbose: bool) -> Iterator[str]:
         yield from (FIELD_INDENT + line for line in lines[1:])
     if effect:
         yield FIELD_INDENT + sentence(effect)
+    if block.change is not None and (origin := origin_words(block.change)):
+        yield FIELD_INDENT + sentence(f"origin: {origin}")
     if verbose and block.action is not None:
         yield from (FIELD_INDENT + style.dim(line) for line in _identity(block.action))
 

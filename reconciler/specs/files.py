@@ -6,9 +6,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from reconciler.errors import Problem, UsageError
 from reconciler.specs.readers import SourceText
@@ -114,6 +116,41 @@ def find_files(root: Path, patterns: Sequence[Segments]) -> tuple[list[str], lis
     return sorted(search.paths), search.problems
 
 
+class ProjectFiles(Protocol):
+    """Where the files of a project are read from: its folder, or a commit."""
+
+    def find(self, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+        """All files that match a pattern, as `find_files` returns them."""
+        ...
+
+    def read(self, path: str) -> SourceText:
+        """The text of one of them, or of the project file. Raises `NotReadable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files in the folder of a project. `root` is the real folder: a link to it that is changed meanwhile does not
+    change what is read."""
+
+    root: Path
+
+    def find(self, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+        """All files that match a pattern."""
+        return find_files(self.root, patterns)
+
+    def read(self, path: str) -> SourceText:
+        """The text of a file. Raises `NotReadable`."""
+        return read_text(self.root, path)
+
+
+def is_wanted(path: Segments, patterns: Sequence[Segments]) -> bool:
+    """Whether a file may be a spec: it is not hidden, not the project file, and matches a pattern."""
+    if path == (PROJECT_FILE,) or any(segment.startswith(".") for segment in path):
+        return False
+    return any(matches(segments, path) for segments in patterns)
+
+
 class _Search:
     """One walk below a project. A few symlinks can look like millions of folders, so what is behind them is counted."""
 
@@ -198,16 +235,27 @@ def read_text(root: Path, path: str) -> SourceText:
     Raises `NotReadable` for a file that is not a regular file of the project, too large, not UTF-8, or unreadable. The
     opened file is checked, not its path: the path may have changed since it was listed.
     """
-    shown = _shown(tuple(path.split("/")))
-    if shown != path:
-        raise NotReadable(_whole(shown, "the file name contains characters that cannot be printed", "file-name"))
+    _check_name(path)
     try:
         content = _content(root, path)
     except OSError as error:
         raise NotReadable(_whole(path, f"cannot read this file: {_why(error)}", "unreadable")) from None
+    return source_text(path, content)
+
+
+def source_text(path: str, content: bytes) -> SourceText:
+    """The text of a file with this content. Raises `NotReadable` for one that is too large or not UTF-8, or whose path
+    cannot be printed."""
+    _check_name(path)
     if len(content) > MOST_BYTES:
         raise NotReadable(_whole(path, "larger than 1 MiB: split the file", "too-large"))
     return SourceText(path, _decoded(path, content).removeprefix(BOM))
+
+
+def _check_name(path: str) -> None:
+    shown = _shown(tuple(path.split("/")))
+    if shown != path:
+        raise NotReadable(_whole(shown, "the file name contains characters that cannot be printed", "file-name"))
 
 
 def _content(root: Path, path: str) -> bytes:

@@ -1,15 +1,16 @@
-"""Asks git about the checkout: its commit, the ancestry of other commits, uncommitted changes; pulls."""
+"""Asks git about the checkout and its history, reads the files of a commit from git, and pulls."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.core.desired import Ancestry, Checkout
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, UsageError
 
 TIMEOUT_SECONDS = 30
 PULL_TIMEOUT_SECONDS = 120
@@ -29,6 +30,7 @@ ENVIRONMENT = {
     "GIT_ASKPASS": "",
     "GCM_INTERACTIVE": "never",
 }
+OFFLINE = {"GIT_ALLOW_PROTOCOL": "none"}  # for versions of git without GIT_NO_LAZY_FETCH
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -36,34 +38,42 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     """The commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
 
-    Outside git and before the first commit there is no commit, and so no check. Only what git shows counts: in a
-    shallow clone a commit that cannot be reached is unknown. Raises `ReconcilerError` if there is a repository but git
-    is not installed or refuses to read it, because then the check is necessary but impossible.
+    Without a commit there is no check. Only what git shows counts: in a shallow clone a commit that cannot be reached
+    is unknown. Raises as `read_head` does.
+    """
+    commit = read_head(root)
+    if commit is None:
+        return Checkout()
+    ancestry = _ancestry(root, commit, set(commits))
+    shallow = Ancestry.UNKNOWN in ancestry.values() and _is_shallow(root)
+    return Checkout(commit, ancestry, uncommitted=_uncommitted(root), shallow=shallow)
+
+
+def read_head(root: Path) -> str | None:
+    """The commit checked out in `root`, `None` outside git and before the first commit.
+
+    Raises `ReconcilerError` if there is a repository but git is not installed or refuses to read it, because then the
+    check of the checkout's age is necessary but impossible.
     """
     try:
         head = run_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except FileNotFoundError:
         if _repository(root) is None:
-            return Checkout()
+            return None
         raise ReconcilerError(
             f"cannot check whether this checkout is older than what ran: {root} is in a git repository, but git is not "
             "installed. Install git, or work on a copy without .git"
         ) from None
     if head.returncode == 128 and NOT_A_REPOSITORY in head.stderr:
         if (repository := _repository(root)) is None:
-            return Checkout()
+            return None
         raise ReconcilerError(
             f"cannot check whether this checkout is older than what ran: git does not accept {repository} as a "
             f"repository ({head.stderr.strip()}). Repair it, or work on a copy without .git"
         )
     if head.returncode not in {0, 1}:
         raise ReconcilerError(f"git cannot read the checkout in {root}: {head.stderr.strip()}")
-    commit = head.stdout.strip()
-    if not commit:
-        return Checkout()
-    ancestry = _ancestry(root, commit, set(commits))
-    shallow = Ancestry.UNKNOWN in ancestry.values() and _is_shallow(root)
-    return Checkout(commit, ancestry, uncommitted=_uncommitted(root), shallow=shallow)
+    return head.stdout.strip() or None
 
 
 def _is_shallow(root: Path) -> bool:
@@ -156,20 +166,116 @@ def run_git(
     root: Path, *arguments: str, stdin: str = "", timeout: float = TIMEOUT_SECONDS
 ) -> subprocess.CompletedProcess[str]:
     """Runs git in a folder. Raises `FileNotFoundError` without git, `ReconcilerError` after the timeout."""
+    done = _run(root, arguments, stdin.encode(errors="replace"), timeout=timeout)
+    # To git, names of files and people are bytes in any encoding.
+    output = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, *output)
+
+
+def _run(
+    root: Path, arguments: Sequence[str], stdin: bytes, *, timeout: float = TIMEOUT_SECONDS, offline: bool = False
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs git, with `offline` such that a partial clone fetches nothing. Raises as `run_git` does."""
     # Variables such as GIT_DIR, which hooks set, would make git work on another repository than `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
     command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(root), *arguments]
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
-            input=stdin.encode(errors="replace"),
+            input=stdin,
             capture_output=True,
-            env=environment,
+            env=environment | (OFFLINE if offline else {}),
             timeout=timeout,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise ReconcilerError(f"git {arguments[0]} in {root} did not answer within {timeout} s") from None
-    # To git, names of files and people are bytes in any encoding.
-    output = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
-    return subprocess.CompletedProcess(done.args, done.returncode, *output)
+
+
+WHOLE_CLONE = "A partial clone gets everything by: git fetch --refetch --no-filter origin"
+FULL_HISTORY = "on GitHub Actions: actions/checkout with fetch-depth: 0"
+
+
+def merge_base(root: Path, ref: str) -> str:
+    """The newest commit that the checkout in `root` and `ref` have in common.
+
+    Raises `UsageError` for a `ref` that git would read as an option, and `ReconcilerError`, which says what to fetch,
+    if there is no such commit in this clone.
+    """
+    if not ref or ref.startswith("-"):
+        raise UsageError(f"--base: {ref!r} is not a branch, tag or commit")
+    head = read_head(root)
+    if head is None:
+        raise ReconcilerError(f"--base needs a git repository with a commit, and {root} is in none: plan in a clone")
+    base = run_git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").stdout.strip()
+    if not base:
+        raise ReconcilerError(f"--base: this clone has no commit {ref}. {_how_to_fetch(root, ref)}")
+    common = run_git(root, "merge-base", base, head).stdout.strip()
+    if common:
+        return common
+    if _is_shallow(root):
+        raise ReconcilerError(
+            f"--base: in this shallow clone, HEAD and {ref} have no commit in common. Fetch more of the history: "
+            f"git fetch --unshallow, or git fetch --deepen=100; {FULL_HISTORY}"
+        )
+    raise ReconcilerError(f"--base: HEAD and {ref} have no common history: give the branch that HEAD was made from")
+
+
+def _how_to_fetch(root: Path, ref: str) -> str:
+    """How to get a branch or commit that the clone lacks."""
+    if run_git(root, "rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{ref}^{{commit}}").stdout.strip():
+        return f"It has origin/{ref}: use --base origin/{ref}"
+    return f"Fetch it: git fetch origin {ref.removeprefix('origin/')}; {FULL_HISTORY}"
+
+
+class TreeEntry(NamedTuple):
+    """A file of a commit: its path relative to the folder that was asked about, its mode and its object."""
+
+    path: str
+    mode: str
+    object_id: str
+
+
+def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
+    """What the folder `root` contains at a commit, at any depth; nothing if the commit does not have the folder.
+
+    Reads git's objects only: neither the work tree nor a remote. Raises `ReconcilerError`.
+    """
+    entries = []
+    for line in _objects(root, ("ls-tree", "-r", "-z", commit)).split(b"\0")[:-1]:
+        about, _, path = line.partition(b"\t")
+        mode, _, object_id = about.decode().split(" ")
+        entries.append(TreeEntry(os.fsdecode(path), mode, object_id))
+    return entries
+
+
+def blobs(root: Path, object_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
+    """The contents of files of a commit by object, cut after `most_bytes` and one more. Raises `ReconcilerError`, also
+    if a partial clone lacks one of them."""
+    wanted = sorted(set(object_ids))
+    answers = _objects(root, ("cat-file", "--batch-check"), _lines(wanted)).decode().splitlines()
+    sizes = {words[0]: int(words[2]) for words in map(str.split, answers) if words[1] == "blob"}
+    if sizes.keys() != set(wanted):
+        raise ReconcilerError(f"--base: this clone lacks files of the base. {WHOLE_CLONE}")
+    small = [each for each in wanted if sizes[each] <= most_bytes]
+    contents = dict.fromkeys(wanted, bytes(most_bytes + 1))
+    output, start = _objects(root, ("cat-file", "--batch"), _lines(small)), 0
+    for each in small:
+        begin = output.index(b"\n", start) + 1
+        contents[each] = output[begin : begin + sizes[each]]
+        start = begin + sizes[each] + 1
+    return contents
+
+
+def _lines(words: Iterable[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode()
+
+
+def _objects(root: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
+    """The output of a git command that reads objects. Raises `ReconcilerError` with git's message if it fails."""
+    done = _run(root, arguments, stdin, offline=True)
+    if done.returncode:
+        message = " ".join(done.stderr.decode(errors="backslashreplace").split())
+        partial = f". {WHOLE_CLONE}" if "promisor" in message else ""
+        raise ReconcilerError(f"--base: git cannot read the base in {root}: {message}{partial}")
+    return done.stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from reconciler.specs.files import (
     MOST_ALTERNATIVES,
     PROJECT_FILE,
     ChosenFiles,
+    Folder,
     NotReadable,
+    ProjectFiles,
     Segments,
     chosen_files,
     expanded,
-    find_files,
     matches,
-    read_text,
 )
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.readers import SourceText, json_documents, path_text, yaml_documents
@@ -62,11 +62,12 @@ def _is_project(folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ProjectFile:
-    """The project in the folder `root`, and the document it was read from."""
+    """The project in the folder `root`, the document it was read from, and the files that its specs are read from."""
 
     root: Path
     project: Project
     view: View
+    files: ProjectFiles
 
     @property
     def patterns(self) -> list[Segments]:
@@ -81,10 +82,12 @@ class ProjectFile:
                 yield self.view.problem(loc, f"no file matches {pattern}", "no-files", "warning")
 
 
-def read_project(root: Path) -> ProjectFile:
-    """Reads the project file of a folder. Raises `SpecErrors` with everything that is wrong in it."""
+def read_project(root: Path, files: ProjectFiles | None = None) -> ProjectFile:
+    """Reads the project file of a folder, or of other `files`. Raises `SpecErrors` with everything that is wrong in
+    it."""
+    files = files or Folder(root.resolve())
     try:
-        source = read_text(root.resolve(), PROJECT_FILE)
+        source = files.read(PROJECT_FILE)
     except NotReadable as error:
         raise SpecErrors([error.problem]) from None
     try:
@@ -92,12 +95,12 @@ def read_project(root: Path) -> ProjectFile:
     except Unreadable as error:
         raise SpecErrors(list(unreadable(source, error))) from None
     try:
-        return _project(root, source, documents)
+        return _project(root, files, source, documents)
     except TooMany as error:
         raise SpecErrors(error.problems) from None
 
 
-def _project(root: Path, source: SourceText, documents: list[Document]) -> ProjectFile:
+def _project(root: Path, files: ProjectFiles, source: SourceText, documents: list[Document]) -> ProjectFile:
     if len(documents) != 1:
         offset = documents[1].offset if documents else 0
         raise SpecErrors([at(source, offset, f"expected one document, got {len(documents)}", "project")])
@@ -115,7 +118,7 @@ def _project(root: Path, source: SourceText, documents: list[Document]) -> Proje
         problems += _rules(view, project)
     if problems or project is None:
         raise SpecErrors(problems)
-    return ProjectFile(root, project, view)
+    return ProjectFile(root, project, view, files)
 
 
 def _rules(view: View, project: Project) -> Iterator[Problem]:
@@ -140,8 +143,24 @@ def _rules(view: View, project: Project) -> Iterator[Problem]:
         yield view.problem(("spec", "specs"), f"expands to more than {MOST_ALTERNATIVES} patterns", "glob")
 
 
-def duplicates(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
-    """A problem at each location of a name that several specs have."""
+Named = tuple[str, Problem]
+"""A problem, with the name of the spec that has it."""
+
+
+def relation_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
+    """What is wrong between specs: a problem at each location of a name that several have, and their dependencies in
+    some targets: on a spec that does not exist, on itself, on one that does not run there; cycles."""
+    yield from _duplicates(specs)
+    by_name = {spec.name: spec for spec in specs if spec.name is not None}
+    for spec in specs:
+        for reference in spec.references:
+            message = _objection(spec, reference, by_name, targets)
+            if message is not None:
+                yield spec.name or "", _problem(reference.location, reference.loc, message, "dependency")
+    yield from _cycles(by_name)
+
+
+def _duplicates(specs: Sequence[ReadSpec]) -> Iterator[Named]:
     by_name: dict[str, list[ReadSpec]] = {}
     for spec in specs:
         if spec.name is not None:
@@ -150,21 +169,12 @@ def duplicates(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
         for spec in same if len(same) > 1 else ():
             other = next(other for other in same if other is not spec).location
             message = f"{name} is also the name of the spec at {other.path}:{other.line}:{other.col}"
-            yield _problem(spec.location, NAME, message, "duplicate-name")
+            yield name, _problem(spec.location, NAME, message, "duplicate-name")
 
 
-def dependency_problems(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
-    """Dependencies on a spec that does not exist, on itself, on one that does not run in the same targets; cycles."""
-    by_name = {spec.name: spec for spec in specs if spec.name is not None}
-    for spec in specs:
-        for reference in spec.references:
-            message = _objection(spec, reference, by_name)
-            if message is not None:
-                yield _problem(reference.location, reference.loc, message, "dependency")
-    yield from _cycles(by_name)
-
-
-def _objection(spec: ReadSpec, reference: Reference, by_name: Mapping[str, ReadSpec]) -> str | None:
+def _objection(
+    spec: ReadSpec, reference: Reference, by_name: Mapping[str, ReadSpec], targets: Collection[str]
+) -> str | None:
     other = by_name.get(reference.name)
     if reference.name == spec.name:
         return f"{spec.name} depends on itself"
@@ -172,14 +182,15 @@ def _objection(spec: ReadSpec, reference: Reference, by_name: Mapping[str, ReadS
         return f"there is no spec {reference.name}{suggestion(reference.name, by_name)}"
     if reference.needs_kind is not None and other.kind not in {reference.needs_kind, None}:
         return f"{other.name} is of kind {other.kind}, and only a {reference.needs_kind} can be named here"
-    absent = [name for name in spec.targets or () if other.targets is not None and name not in other.targets]
+    run_in = [name for name in spec.targets or () if name in targets]
+    absent = [name for name in run_in if other.targets is not None and name not in other.targets]
     if absent:
         word = "target" if len(absent) == 1 else "targets"
         return f"{other.name} does not run in {word} {', '.join(absent)}, but {spec.name} does"
     return None
 
 
-def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Problem]:
+def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Named]:
     """One problem for each cycle, at the reference of its first spec by name."""
     edges = {
         name: {
@@ -202,12 +213,12 @@ def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Problem]:
             yield _cycle(trail[trail.index(name) :], edges)
 
 
-def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -> Problem:
+def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -> Named:
     first = names.index(min(names))
     ring = [*names[first:], *names[:first]]
     reference = edges[ring[0]][ring[1]]
     message = f"dependency cycle: {' → '.join([*ring, ring[0]])}"
-    return _problem(reference.location, reference.loc, message, "dependency-cycle")
+    return ring[0], _problem(reference.location, reference.loc, message, "dependency-cycle")
 
 
 def _trim(edges: dict[str, dict[str, Reference]]) -> None:
@@ -258,13 +269,11 @@ def load(
     """
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
-    real_root = file.root.resolve()  # a link to the project that is changed meanwhile does not change this reading
-    paths, problems = find_files(real_root, file.patterns)
-    specs = list(_read_specs(real_root, paths, SpecReader(file.project, names, warn=warn), problems))
+    paths, problems = file.files.find(file.patterns)
+    specs = list(read_specs(file.files, paths, SpecReader(file.project, names, warn=warn), problems))
     for spec in specs:
         problems += spec.problems
-    problems += duplicates(specs)
-    problems += dependency_problems(specs)
+    problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
     problems = [problem for problem in problems if _is_chosen(chosen, problem)]
     if problems:
         raise SpecErrors(list(dict.fromkeys(problems)))
@@ -284,11 +293,13 @@ def _targets(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:
     return targets if names is None else tuple(names)
 
 
-def _read_specs(root: Path, paths: Sequence[str], reader: SpecReader, problems: list[Problem]) -> Iterator[ReadSpec]:
+def read_specs(
+    files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]
+) -> Iterator[ReadSpec]:
     """Every document of every file, as a spec; what is wrong with files as such goes to `problems`."""
     for path in paths:
         try:
-            source = read_text(root, path)
+            source = files.read(path)
         except NotReadable as error:
             problems.append(error.problem)
             continue

@@ -49,7 +49,7 @@ class Scopes:
 
     def __init__(self, project: Project, targets: Sequence[str]) -> None:
         self.targets = tuple(targets)
-        self.places = {name: _place(project, name) for name in targets}
+        self.places = {name: place_of(project, name) for name in targets}
         self._values = {name: _values(project, self.places[name]) for name in targets}
         self._elsewhere = {
             f"var.{variable}": name for name in project.spec.targets for variable in project.variables(name)
@@ -61,7 +61,8 @@ class Scopes:
         return Scope(target, {**self._values[target], **own}, slots, self._elsewhere)
 
 
-def _place(project: Project, name: str) -> Place:
+def place_of(project: Project, name: str) -> Place:
+    """The place of a target of a project."""
     target = project.target(name)
     return Place(project.name, name, target.account or "", target.region or "")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -31,6 +31,9 @@ from reconciler.specs.requests import (
 NAME: Loc = ("metadata", "name")
 UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is checked all the same
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
+UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
+"""A flaw of the text here, such as a key that is written twice, leaves open which name is meant."""
+
 NEEDS_SCHEDULE = ("timeZone", "startingDeadlineSeconds", "catchup")
 
 _NAME = re.compile(NAME_PATTERN)
@@ -52,10 +55,14 @@ class ReadSpec:
 
     `location` is a problem without words where the spec is. `name` is `None` if the document has no usable one;
     `targets` are those it runs in, `None` if that cannot be read; `desired` has each requested target that is valid.
+    `claims` are the valid names that the document gives itself, now and formerly, even if it is no spec; `is_named`:
+    its own is among them, and no other can be meant.
     """
 
     location: Problem
     name: str | None = None
+    claims: tuple[str, ...] = ()
+    is_named: bool = False
     kind: str | None = None
     targets: tuple[str, ...] | None = None
     references: tuple[Reference, ...] = ()
@@ -76,6 +83,9 @@ class SpecReader:
         read = ReadSpec(view.location(()))
         read.problems += view.flaws()
         value = view.document.value
+        own, former = (_stated(value, key) for key in ("name", "renamedFrom"))
+        read.claims = tuple(name for name in (own, former) if name is not None)
+        read.is_named = own is not None and not any(flaw.loc in UNSURE for flaw in view.document.flaws)
         if not isinstance(value, dict) or value.get("apiVersion") != API_VERSION:
             read.problems.append(_not_a_spec(view))
         elif value.get("kind") == "Project":
@@ -155,6 +165,12 @@ class SpecReader:
                 yield (name,), check_request(written, request, owner, warn=self._warn)
         else:
             yield targets, checked
+
+
+def _stated(value: object, key: str) -> str | None:
+    """A name in the metadata of a document, `None` if it is not valid."""
+    name = part(value, "metadata").get(key)
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else None
 
 
 def _desired(written: WrittenRequest, request: JSON, labels: Mapping[str, str]) -> DesiredSpec:

@@ -1,0 +1,102 @@
+"""Reads the specs of a project at a commit: those that a pull request starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from reconciler.core.approval import Base
+from reconciler.core.identity import Place
+from reconciler.errors import Problem, SpecErrors
+from reconciler.specs.broken import UsableSpecs, load_usable
+from reconciler.specs.files import MOST_BYTES, PROJECT_FILE, NotReadable, Segments, is_wanted, source_text
+from reconciler.specs.git import blobs, merge_base, tree_entries
+from reconciler.specs.project import read_project
+from reconciler.specs.readers import SourceText
+from reconciler.specs.requests import place_of
+
+REGULAR = {"100644", "100755"}  # git's modes of files
+LINK = "120000"
+MOST_NOTES = 5
+
+
+class CommitFiles:
+    """The files of a project folder at a commit, from git's objects.
+
+    Symlinks are not followed, and submodules are not entered: what they lead to is not part of the commit.
+    """
+
+    def __init__(self, root: Path, commit: str) -> None:
+        """Lists the files. Raises `ReconcilerError`, as `read` and `find` do, if git cannot read the commit."""
+        self._root = root
+        self._entries = {entry.path: entry for entry in tree_entries(root, commit)}
+        self._contents: dict[str, bytes] = {}
+
+    @property
+    def has_project(self) -> bool:
+        """Whether the folder has a project file at the commit."""
+        return PROJECT_FILE in self._entries
+
+    def find(self, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+        """All files that match a pattern; a symlink that does is a problem."""
+        wanted = {path: self._entries[path] for path in sorted(self._entries) if is_wanted(_segments(path), patterns)}
+        problems = [
+            Problem(path, 1, 1, "a symlink, which is not followed at a commit", "link")
+            for path, entry in wanted.items()
+            if entry.mode == LINK
+        ]
+        paths = [path for path, entry in wanted.items() if entry.mode in REGULAR]
+        self._fetch(paths)
+        return paths, problems
+
+    def read(self, path: str) -> SourceText:
+        """The text of a file. Raises `NotReadable`."""
+        entry = self._entries.get(path)
+        if entry is None or entry.mode not in REGULAR:
+            raise NotReadable(Problem(path, 1, 1, "not a regular file of the commit", "not-a-file"))
+        self._fetch([path])
+        return source_text(path, self._contents[entry.object_id])
+
+    def _fetch(self, paths: Sequence[str]) -> None:
+        """Reads the contents of files, all with one process."""
+        missing = {self._entries[path].object_id for path in paths} - self._contents.keys()
+        if missing:
+            self._contents |= blobs(self._root, missing, MOST_BYTES)
+
+
+def _segments(path: str) -> Segments:
+    return tuple(path.split("/"))
+
+
+def read_base(root: Path, ref: str, place: Place) -> Base:
+    """Reads the specs of a target at the commit that the checkout has in common with `ref`.
+
+    What is not valid there is not on the base, and a note says so. Raises as `merge_base` does, and `ReconcilerError`
+    if git cannot read the commit.
+    """
+    commit = merge_base(root, ref)
+    files = CommitFiles(root, commit)
+    try:
+        if not files.has_project:
+            return Base(commit, notes=(f"the base ({commit[:12]}) has no {PROJECT_FILE} in this folder",))
+        file = read_project(root, files)
+    except SpecErrors as error:
+        first = error.problems[0]
+        return Base(commit, notes=(f"the base ({commit[:12]}) has a project file that is not valid: {first}",))
+    if place.target not in file.project.spec.targets or place_of(file.project, place.target) != place:
+        return Base(commit, notes=(f"the base ({commit[:12]}) does not have this target: {place}",))
+    usable = load_usable(file, place.target)
+    return Base(
+        commit,
+        specs=usable.specs,
+        invalid={name: spec.message for name, spec in usable.invalid.items() if not spec.elsewhere},
+        unnamed=usable.unnamed.message if usable.unnamed is not None else None,
+        notes=tuple(_notes(commit, usable)),
+    )
+
+
+def _notes(commit: str, usable: UsableSpecs) -> Iterator[str]:
+    for problem in usable.problems[:MOST_NOTES]:
+        yield f"at the base ({commit[:12]}), {problem}"
+    if len(usable.problems) > MOST_NOTES:
+        yield f"at the base ({commit[:12]}), there are {len(usable.problems) - MOST_NOTES} more problems"

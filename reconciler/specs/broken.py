@@ -1,0 +1,110 @@
+"""Reads a project in which something may be wrong: what can be used, and what is on hold until it is mended.
+
+Absence proves nothing while a file cannot be read: a spec that is nowhere else may be in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.core.desired import DesiredSpec, InvalidSpec
+from reconciler.core.identity import Source
+from reconciler.errors import Problem
+from reconciler.specs.project import ProjectFile, read_specs, relation_problems
+from reconciler.specs.spec import ReadSpec, SpecReader
+
+
+@dataclass(frozen=True, slots=True)
+class UsableSpecs:
+    """The specs of one target, in a project in which something may be wrong.
+
+    `specs` are those that are valid by themselves, `invalid` the others, and `dependents` the valid ones that depend on
+    an invalid one, directly or through others. `unnamed` is what is wrong with a file or document that does not tell
+    which spec it is; `None` if every name is known. `problems` is everything that is wrong, sorted by location.
+    """
+
+    specs: Mapping[str, DesiredSpec]
+    invalid: Mapping[str, InvalidSpec]
+    dependents: Mapping[str, InvalidSpec]
+    unnamed: InvalidSpec | None
+    problems: tuple[Problem, ...]
+
+
+def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
+    """Reads the specs of a project for one of its targets."""
+    paths, unread = file.files.find(file.patterns)
+    specs = list(read_specs(file.files, paths, SpecReader(file.project, [target], warn=False), unread))
+    relations = list(relation_problems(specs, [target]))
+    problems = [*unread, *(problem for spec in specs for problem in spec.problems), *(each for _, each in relations)]
+    invalid = _invalid(specs, unread, relations, target)
+    usable = {spec.name: spec.desired[target] for spec in specs if spec.name is not None and target in spec.desired}
+    unnamed = sorted([*unread, *(each for spec in specs for each in _unnamed(spec))], key=Problem.order)
+    return UsableSpecs(
+        specs={name: usable[name] for name in sorted(usable.keys() - invalid.keys())},
+        invalid=invalid,
+        dependents=_dependents(specs, invalid, target),
+        unnamed=_because("", unnamed) if unnamed else None,
+        problems=tuple(sorted(dict.fromkeys(problems), key=Problem.order)),
+    )
+
+
+def _invalid(
+    specs: Sequence[ReadSpec], unread: Sequence[Problem], relations: Sequence[tuple[str, Problem]], target: str
+) -> dict[str, InvalidSpec]:
+    """The specs with a problem of their own, of their file, or with others, by every name that they claim."""
+    by_path: dict[str, list[Problem]] = {}
+    for problem in unread:
+        by_path.setdefault(problem.path, []).append(problem)
+    by_name: dict[str, list[Problem]] = {}
+    for name, problem in relations:
+        by_name.setdefault(name, []).append(problem)
+    valid = {spec.name for spec in specs if not spec.problems}
+    invalid: dict[str, InvalidSpec] = {}
+    for spec in specs:
+        if spec.name is None and valid.issuperset(spec.claims):
+            continue  # a file of another tool beside the spec of this name
+        own = [*spec.problems, *by_path.get(spec.location.path, ())]
+        for name in spec.claims:
+            problems = [*own, *by_name.get(name, ())]
+            if problems and (name not in invalid or invalid[name].elsewhere):
+                invalid[name] = replace(_because(spec.kind or "", problems), elsewhere=_is_elsewhere(spec, target))
+    return invalid
+
+
+def _is_elsewhere(spec: ReadSpec, target: str) -> bool:
+    """Whether a spec surely does not run in a target, although something is wrong with it."""
+    unknown = any(problem.rule == "unknown-target" for problem in spec.problems)
+    return not unknown and spec.targets is not None and target not in spec.targets
+
+
+def _unnamed(spec: ReadSpec) -> Iterator[Problem]:
+    """The problems of a document that may be another spec than it seems to be."""
+    if spec.problems and not spec.is_named:
+        yield from spec.problems
+
+
+def _because(kind: str, problems: Sequence[Problem]) -> InvalidSpec:
+    first, *others = sorted(dict.fromkeys(problems), key=Problem.order)
+    more = f" (and {len(others)} more {'problem' if len(others) == 1 else 'problems'})" if others else ""
+    return InvalidSpec(kind, f"{first}{more}", Source(first.path, first.line))
+
+
+def _dependents(specs: Sequence[ReadSpec], invalid: Mapping[str, InvalidSpec], target: str) -> dict[str, InvalidSpec]:
+    """The valid specs that depend on an invalid one, in this target, each by every name that it claims."""
+    waiting: dict[str, list[ReadSpec]] = {}
+    for spec in specs:
+        for reference in spec.references:
+            waiting.setdefault(reference.name, []).append(spec)
+    dependents: dict[str, InvalidSpec] = {}
+    open_names = [(name, name) for name in invalid]
+    while open_names:
+        name, cause = open_names.pop()
+        for spec in waiting.get(name, ()):
+            if spec.name is None or spec.name in invalid or spec.name in dependents or target not in spec.desired:
+                continue
+            message = f"depends on {cause}, which is not valid: {invalid[cause].message}"
+            source = Source(spec.location.path, spec.location.line)
+            dependents |= dict.fromkeys(spec.claims, InvalidSpec(spec.kind or "", message, source))
+            open_names.append((spec.name, cause))
+    return dependents
