@@ -98,7 +98,7 @@ def echo_error(text: str) -> None:
 
 def harmless(text: str) -> str:
     """Masks what looks like a secret, and escapes control characters and the commands of CI runners; keeps lines."""
-    from reconciler.redact.logs import masked_lines
+    from reconciler.redact.text import masked_lines
 
     return masked_lines(text)
 
@@ -167,7 +167,7 @@ def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | No
 
 def start_logging(verbose: int) -> None:
     """Sends masked log lines to standard error: our warnings at 0, INFO at 1, DEBUG at 2, libraries too at 3."""
-    from reconciler.redact.logs import MaskingFilter
+    from reconciler.redact.text import MaskingFilter
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from reconciler.redact.keys import harmless, secret_key
-from reconciler.redact.shapes import has_access_key_id
-from reconciler.redact.text import SENSITIVE, is_option_value, is_secret_option, replaced, secret_spans
+from reconciler.redact.commands import argument_spans
+from reconciler.redact.shapes import Span, harmless, has_access_key_id, secret_key
+from reconciler.redact.text import SENSITIVE, is_option_value, is_secret_option, merged_spans, replaced, secret_spans
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Change
@@ -139,21 +139,26 @@ class _Walk:
     def _entries(self, value: list[Any], loc: Loc, governing: str | None) -> list[Any]:
         copy: list[Any] = []
         before: object = None
+        by_command = argument_spans([str(entry) for entry in value]) if len(value) > 1 else {}
         for index, entry in enumerate(value):
             place = (*loc, index)
             if _is_value_of(before, entry):
                 copy.append(self._hidden(place, entry))
+            elif index in by_command:
+                copy.append(self._text(str(entry), place, governing, by_command[index]))
             else:
                 copy.append(self.value(entry, place, governing))
             before = entry
         return copy
 
-    def _text(self, value: str, loc: Loc, governing: str | None) -> str:
+    def _text(self, value: str, loc: Loc, governing: str | None, by_command: Span | None = None) -> str:
+        """`by_command`: the part that is a secret because of the arguments before it."""
         if governing and not harmless(governing, value):
             return self._hidden(loc, value)
-        text = self._embedded(value)
+        text = None if by_command else self._embedded(value)
         if text is None:
             spans = secret_spans(value, beside_key_id=self.beside_key_id)
+            spans = merged_spans([*spans, by_command]) if by_command else spans
             self.secrets += [value[start:end].strip("\\\"'") for start, end in spans]
             text = replaced(value, spans)
         if text != value:

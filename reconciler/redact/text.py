@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from urllib.parse import quote, quote_plus
 
-from reconciler.redact.keys import harmless, secret_key
-from reconciler.redact.shapes import Span, shape_spans
+from reconciler.redact.commands import BARE, SUBSTITUTION, command_spans, up_to_quote
+from reconciler.redact.escape import escape, lines_text
+from reconciler.redact.shapes import Span, harmless, secret_key, shape_spans
 
 SENSITIVE = "(sensitive)"
 LONGEST_HARMLESS = 2000  # characters of a path, a class, a reference
@@ -21,11 +23,9 @@ NAME = r"(?<![\w.\-])(?<!reconciler:)(?P<key>-{0,2}[A-Za-z_][\w.\-]*)"
 # A quote that may be escaped; in JSON inside JSON, three times. Bounded, so that each run of backslashes is read once.
 MAYBE = r"\\{0,15}[\"']?"
 QUOTE = r"(?P<q>\\{0,15}[\"'])"
-# A value in plain text ends at white space, at the closing quote of what surrounds it, or at the next name.
 CLOSED = r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'"
 OPEN = r"[\"'][^\n]*"  # the quote ends on another line, or was cut off
-BARE = r"(?!\\{0,15}[\"'](?:[\s,;:&\])}\\]|$))(?:[^\s&;,]|[&;,](?![\w.\-]+=)(?=[^\s&;,]))"
-VALUE = rf"(?:(?:{CLOSED})+(?:{BARE})*|{OPEN}|(?:{BARE})+)"
+VALUE = rf"(?:{SUBSTITUTION}|(?:{CLOSED})+(?:{BARE})*|{OPEN}|(?:{BARE})+)"
 ENTRY = rf"(?:{CLOSED}|{OPEN}|(?:\$\{{[^}}\s]*\}}|[^\s,}}\]\"'])+)"  # in a list or mapping on one line
 REST = r"\S[^\n]*"
 
@@ -57,13 +57,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-@lru_cache(maxsize=16)
-def _quoted(quote: str) -> re.Pattern[str]:
-    """A value between two of `quote`, which may itself be escaped; one with a further backslash does not end it."""
-    q = re.escape(quote)
-    return re.compile(rf"{q}(?:(?!{q})[^\n]|(?<=\\){q})*(?:{q}|$)")
-
-
 def is_secret_option(text: str) -> bool:
     """Whether an argument is an option, such as ``--db-password``, whose value is the next argument."""
     return text.startswith("-") and "=" not in text and _is_flag(text) and secret_key(text)
@@ -78,24 +71,11 @@ def _is_flag(text: str) -> bool:
     return re.fullmatch(FLAG, text, re.DOTALL) is not None
 
 
-# Every text with a secret contains one of these in lower case. Most texts contain none and are not searched further,
-# which keeps masking cheap.
+# Every name of a secret contains one of these in lower case. Most texts contain none and are not searched for names.
 HINTS = (
-    "secret", "pass", "pwd", "token", "credential", "key", "userinfo", "authorization", "bearer", "x-auth",
-    "identified", "akia", "asia", "eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox",
-    "xapp-", "hooks.slack", "aiza", "k_live_", "k_test_", "sk-", "dapi", "npm_", "pypi-", "sig=", "signature=",
+    "secret", "pass", "pwd", "pw", "token", "cred", "key", "userinfo", "authorization", "bearer", "auth", "pat",
 )  # fmt: skip
-LONG_RUN = r"[A-Za-z0-9+/]{40}"
-
-
-def _may_hold(text: str) -> bool:
-    """Whether the text is worth searching."""
-    low = text.lower()
-    return (
-        any(map(low.__contains__, HINTS))
-        or ("@" in low and ("://" in low or "jdbc:" in low))
-        or (len(low) >= 40 and _compiled(LONG_RUN).search(text) is not None)
-    )
+LONGEST_REMEMBERED = 1000  # characters
 
 
 def secret_spans(text: str, *, colons: bool = True, beside_key_id: bool = False) -> list[Span]:
@@ -103,9 +83,23 @@ def secret_spans(text: str, *, colons: bool = True, beside_key_id: bool = False)
 
     `colons`: also what follows ``password:``. Off for sentences, in which a colon usually ends a field's name.
     """
-    if not _may_hold(text):
-        return []
-    spans = [*shape_spans(text, beside_key_id=beside_key_id)]
+    search = _remembered if len(text) <= LONGEST_REMEMBERED else _found
+    return [*search(text, colons, beside_key_id)]
+
+
+def _found(text: str, colons: bool, beside_key_id: bool) -> tuple[Span, ...]:
+    spans = [*shape_spans(text, beside_key_id=beside_key_id), *command_spans(text)]
+    return tuple(merged_spans([*spans, *_after_names(text, colons)]))
+
+
+_remembered = lru_cache(maxsize=8192)(_found)  # specs share most of their texts, and a pass looks at them several times
+
+
+def _after_names(text: str, colons: bool) -> list[Span]:
+    """The values after names of secrets."""
+    spans: list[Span] = []
+    if not any(map(text.lower().__contains__, HINTS)):
+        return spans
     for pattern, values in NAMES:
         spans += _values(text, pattern, values, secret_key, _is_assigned_secret)
     for pattern, values in OPTIONS:
@@ -113,7 +107,7 @@ def secret_spans(text: str, *, colons: bool = True, beside_key_id: bool = False)
     if colons:
         for pattern, values in COLONS:
             spans += _values(text, pattern, values, secret_key, _is_assigned_secret)
-    return _merged(spans)
+    return spans
 
 
 def _values(
@@ -148,12 +142,12 @@ def _is_assigned_secret(key: str, value: str) -> bool:
 def _value(text: str, match: re.Match[str], values: str) -> Span | None:
     """Where the value after a name is: up to the same quote if the name is quoted, else what matches `values`."""
     quote = match.groupdict().get("q")
-    quoted = _quoted(quote).match(text, match.end()) if quote else None
+    quoted = up_to_quote(quote).match(text, match.end()) if quote else None
     value = quoted or _compiled(values).match(text, match.end())
     return value.span() if value else None
 
 
-def _merged(spans: list[Span]) -> list[Span]:
+def merged_spans(spans: list[Span]) -> list[Span]:
     """Sorted, with overlapping and adjacent ones joined."""
     merged: list[Span] = []
     for start, end in sorted(span for span in spans if span[0] < span[1]):
@@ -205,3 +199,38 @@ def _forms(secret: str) -> Iterator[str]:
     yield html.escape(secret)
     yield quote(secret, safe="", errors="replace")
     yield quote_plus(secret, errors="replace")
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+
+class MaskingFilter(logging.Filter):
+    """Masks and escapes the formatted text of every record, tracebacks included. Drops no record.
+
+    Add it to handlers: a filter on a logger does not see the records of its child loggers.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replaces the record's message, and the traceback and stack that would be printed after it."""
+        record.msg = masked_lines(_message(record))
+        record.args = None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = masked_lines(record.exc_text)
+        if record.stack_info:
+            record.stack_info = masked_lines(record.stack_info)
+        return True
+
+
+def masked_lines(text: str) -> str:
+    """`text` with secrets masked and control characters escaped, safe for terminals and CI runners. Keeps lines."""
+    return lines_text(escape(mask_text(text), single_line=False).split("\n"))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The formatted message; if the message and its arguments do not match, both of them, so that nothing is lost."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):
+        return f"{record.msg} {record.args!r}"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 import yaml
 
 from reconciler.model.base import Loc
-from reconciler.redact.keys import secret_key
+from reconciler.redact.shapes import secret_key
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import DEEPEST, Builder, Document, Unreadable
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from reconciler.errors import Problem
 from reconciler.model.base import JSON, Loc, source_text
-from reconciler.redact.keys import harmless, secret_key
 from reconciler.redact.request import NAME_KEYS, secret_places
+from reconciler.redact.shapes import harmless, secret_key
 from reconciler.redact.text import SENSITIVE, secret_spans
 from reconciler.specs.document import Document
 from reconciler.specs.readers import Node, SourceText, find

@@ -66,7 +66,9 @@ def arguments(made: Canaries) -> list[str]:
     return [
         "--day", "2026-11-21", "--password", made.word(), f"--db-token={made.word()}", f"-Dapi.secret={made.word()}",
         "--header", f"Authorization: Basic {made.word()}", "--url", made.url(), "--jwt", made.jwt(),
-        "--keys", made.key_pair(), f"mysql --password={made.word()} -h db", json.dumps({"client_secret": made.word()}),
+        "--keys", made.key_pair(), f"mysql --password={made.word()} -h db",
+        f"curl -u etl:{made.word()} https://h; mysql -p{made.word()}; echo {made.word()} | kinit u",
+        json.dumps({"client_secret": made.word()}),
     ]  # fmt: skip
 
 
@@ -147,6 +149,19 @@ def task_request(made: Canaries) -> dict[str, Any]:
     }
 
 
+def command_request(made: Canaries) -> dict[str, Any]:
+    """A job whose command is a program with a secret among its arguments."""
+    command = [
+        "curl",
+        "-sSu",
+        f"etl:{made.word()}",
+        "-H",
+        f"PRIVATE-TOKEN: {made.word()}",
+        f"https://{made.word()}@host/x",
+    ]
+    return {"jobQueue": "nightly", "jobDefinition": "curl:1", "containerOverrides": {"command": command}}
+
+
 REQUESTS = {
     "spark": ("EmrServerlessJobRun", spark_request),
     "hive": ("EmrServerlessJobRun", hive_request),
@@ -154,6 +169,7 @@ REQUESTS = {
     "nodes": ("BatchJob", nodes_request),
     "pod": ("BatchJob", pod_request),
     "task": ("BatchJob", task_request),
+    "command": ("BatchJob", command_request),
 }
 """The kind of each request, and the function that makes it."""
 

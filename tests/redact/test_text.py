@@ -1,7 +1,9 @@
-"""Masking of text."""
+"""Masking of text and of log records."""
 
 from __future__ import annotations
 
+import io
+import logging
 import time
 import timeit
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.redact.text import SENSITIVE, mask_sentence, mask_text
+from reconciler.redact.text import SENSITIVE, MaskingFilter, mask_sentence, mask_text
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 KEY_BLOCK = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc\n-----END RSA PRIVATE KEY-----"
@@ -142,9 +144,16 @@ def test_any_text_can_be_masked(text):
     assert len(mask_text(text)) <= len(text) + len(SENSITIVE) * (1 + text.count("\n") + len(text) // 2)
 
 
-@pytest.mark.parametrize(
-    "piece", ["a-", "--", "a=b;", "x", "password=", '"a', "secret ", "://a:", "eyJ", 'token "', "{"]
-)
+REPEATED = [
+    "a-", "--", "a=b;", "x", "password=", '"a', "secret ", "://a:", "https://a", "eyJ", 'token "', "{", "`", "$(", "${",
+    "curl -u a:", "curl -u ${", "curl `", "curl \\\n", "curl -s", "mysql -p'", "docker login -p ", "echo x | kinit ",
+    "kinit <<< ", "vault login ", "aws configure set token ", "--password $(", "machine a login b password ",
+    "cookie:a=", "a@tcp(", "SG.a.", "glpat-", "$2a$", "abc8Q~", "1:AA", "==",
+    "----BEGIN A", "-----BEGIN PRIVATE KEY-----",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", REPEATED)
 def test_long_texts_are_masked_in_linear_time(piece):
     """Four times as much text takes about four times the processor time, whatever the text repeats: sixteen times would
     be quadratic."""
@@ -155,3 +164,48 @@ def test_long_texts_are_masked_in_linear_time(piece):
 def _least_seconds(text: str) -> float:
     """The least processor time of three maskings: the others may include garbage collection."""
     return min(timeit.repeat(lambda: mask_text(text), timer=time.process_time, repeat=3, number=1))
+
+
+@pytest.fixture
+def log():
+    """A logger with the filter, and the stream it writes to."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(MaskingFilter())
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    return logger, stream
+
+
+def test_arguments_are_masked(log):
+    """A secret in an argument is masked, because the filter masks the formatted message."""
+    logger, stream = log
+    logger.warning("sending %s to %s", {"password": "hunter2"}, "https://u:hunter2@host/")
+    assert "hunter2" not in stream.getvalue()
+    assert stream.getvalue() == "sending {'password': (sensitive)} to https://u:(sensitive)@host/\n"
+
+
+def test_control_characters_are_escaped(log):
+    """A log line cannot move the cursor or forge another line with a carriage return."""
+    logger, stream = log
+    logger.warning("name \x1b[2J\r%s", "\u202ex")
+    assert stream.getvalue() == "name \\u001b[2J\\r\\u202ex\n"
+
+
+def test_tracebacks_and_stacks_are_masked(log):
+    """Tracebacks and stacks are masked too."""
+    logger, stream = log
+    secret = "hunter" + "2"
+    try:
+        raise ValueError("password=" + secret)
+    except ValueError:
+        logger.exception("failed with password: %s", secret, stack_info=True)
+    assert secret not in stream.getvalue()
+    assert "ValueError: password=(sensitive)" in stream.getvalue()
+
+
+def test_a_wrong_format_loses_nothing(log):
+    """A message that does not match its arguments is still written, masked."""
+    logger, stream = log
+    logger.warning("two %s %s", "password=hunter2")  # noqa: PLE1206 - the mistake is the case
+    assert stream.getvalue() == "two %s %s ('password=(sensitive)',)\n"
