@@ -15,7 +15,7 @@ from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, sta
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, Place, SubmissionKey, client_token, digest
 from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
-from reconciler.core.retries import attempts_of, decide_attempts
+from reconciler.core.retries import attempts_of, decide_attempts, ended_at
 from reconciler.core.schedule import schedule_changes
 from reconciler.core.scheduled import decide_scheduled
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
@@ -125,6 +125,9 @@ def _blocks(unresolved: Action) -> bool:
 def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> Action:
     """Returns the action with the commands by which an operator can decide it, if later passes will not."""
     target = desired.place.target
+    held = recorded.by_token.get(action.client_token or "")
+    if action.action is ActionType.HOLD and action.reason is not Reason.STALE_CHECKOUT and held is not None:
+        action = replace(action, since=seconds_text(ended_at(held)))
     if action.action is ActionType.HOLD and action.reason in ENDS:
         return replace(action, suggested=retry(action.name, action.slot, target))
     if action.effective or action.reason not in UNKNOWNS:

@@ -113,7 +113,8 @@ class Action:
     `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
     `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
     `handled_until` the last slot up to which every one is handled once the action is done. `beside` says that
-    other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next.
+    other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next. `since` is
+    when the submission of a hold ended, or was sent; `None` for a hold that is new with this plan.
     """
 
     name: Text
@@ -140,6 +141,7 @@ class Action:
     handled_until: Text | None = None
     beside: Flag = False
     next_slot: Text | None = None
+    since: Text | None = None
 
     @property
     def generation(self) -> int | None:

@@ -131,7 +131,7 @@ def _again(context: SpecContext, attempts: Attempts, last: Submission, attempt: 
     """Returns the next attempt, or the wait before it."""
     word = "ended" if reason is Reason.RESTART else "failed"
     action = submit(context, replace(last.key, attempt=attempt), reason, f"run {last.run_id} {word}{_detail(last)}")
-    due = _ended_at(last) + _backoff(context.spec.policy, attempts)
+    due = ended_at(last) + _backoff(context.spec.policy, attempts)
     if due <= context.now:
         return action
     message = f"run {last.run_id} {word}{_detail(last)}; attempt {attempt} not before {seconds_text(due)}"
@@ -160,10 +160,10 @@ def _tries(attempts: Attempts, *, always: bool) -> int:
 
 def _lasted(run: Submission) -> timedelta:
     begun = run.started_at or run.submitted_at
-    return _ended_at(run) - parse_time(begun) if begun and not run.live else timedelta(0)
+    return ended_at(run) - parse_time(begun) if begun and not run.live else timedelta(0)
 
 
-def _ended_at(run: Submission) -> datetime:
+def ended_at(run: Submission) -> datetime:
     """Returns when a run ended: as AWS reports, else when that was recorded, else when it was submitted."""
     return parse_time(run.finished_at or run.ended_at or run.submitted_at or run.first_intent_at)
 

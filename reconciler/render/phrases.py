@@ -12,6 +12,7 @@ from reconciler.core.plan import (
     SENDS,
     Action,
     ActionType,
+    Change,
     ChangeType,
     Effect,
     Plan,
@@ -20,6 +21,7 @@ from reconciler.core.plan import (
     SpecChange,
 )
 from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, kind_named
 from reconciler.redact.request import masked
 from reconciler.render.diff import fields, path_text
@@ -222,16 +224,32 @@ def effect_line(change: SpecChange) -> str:
     return "" if change.stale else change.message
 
 
-def blocks_of(change: SpecChange) -> Iterator[tuple[str, object]]:
-    """The fields of a change in order: either ``("new", (path, value))``, masked, or ``("change", Change)``."""
-    for each in change.fields:
-        if not each.path.startswith(REQUEST):
-            yield "change", each
-    request = change.content.request if change.content is not None else None
-    if change.change is ChangeType.ADDED and request is not None:
-        display = kind_named(change.kind).for_display(request) if change.kind in MODULES else request
-        yield from (("new", (path_text(path), value)) for path, value in fields(masked(display)))
-        return
-    for each in change.fields:
-        if each.path.startswith(REQUEST):
-            yield "change", replace(each, path=each.path.removeprefix(REQUEST))
+def fields_of(block: Shown) -> Iterator[Change | tuple[str, object]]:
+    """The fields of a block in order: a difference, or path and masked value of a new field.
+
+    They are those of its change: the policy's first, of an added spec the whole request. Without a change of git they
+    are those of its action: what differs from the last run, or the whole request if there was none.
+    """
+    change, action = block.change, block.action
+    if change is not None:
+        yield from (each for each in change.fields if not each.path.startswith(REQUEST))
+        request = change.content.request if change.content is not None else None
+        if change.change is ChangeType.ADDED and request is not None:
+            yield from _new_fields(change.kind, request)
+        else:
+            in_request = (each for each in change.fields if each.path.startswith(REQUEST))
+            yield from (replace(each, path=each.path.removeprefix(REQUEST)) for each in in_request)
+    elif action is not None and action.changes:
+        yield from action.changes
+    elif action is not None and action.request is not None and (action.reason is Reason.NEW or _first_slot(action)):
+        yield from _new_fields(action.kind, action.request)
+
+
+def _first_slot(action: Action) -> bool:
+    return action.slot is not None and action.compared_with is None and action.attempt == 1
+
+
+def _new_fields(kind: str, request: JSON) -> Iterator[tuple[str, object]]:
+    """The request in the form that people compare; of a kind that this version does not have, as it is sent."""
+    display = kind_named(kind).for_display(request) if kind in MODULES else request
+    yield from ((path_text(path), value) for path, value in fields(masked(display)))

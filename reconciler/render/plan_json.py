@@ -108,6 +108,7 @@ def _scheduling(action: Action) -> JSON:
         **({"settled_slots": action.handled_until} if action.handled_until else {}),
         **({"beside": True} if action.beside else {}),
         **({"overdue": True} if action.overdue else {}),
+        **({"since": action.since} if action.since else {}),
     }
 
 

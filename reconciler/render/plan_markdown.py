@@ -1,23 +1,37 @@
-"""Renders a plan as Markdown for a pull request comment of limited size.
+"""Renders a plan as Markdown for a comment of limited size on a pull request, or what kept it from being made.
 
 Nothing that users or AWS wrote becomes markup, a mention, a reference or a link.
 """
 
 from __future__ import annotations
 
-import re
-from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from reconciler import __version__
-from reconciler.core.plan import Action, ActionType, Plan, Reason
-from reconciler.redact.escape import escape
-from reconciler.redact.text import mask_sentence
+from reconciler.core.identity import Place, Source
+from reconciler.core.plan import Action, ActionType, Change, ChangeType, Origin, Plan, SpecChange
+from reconciler.core.times import parse_time
+from reconciler.errors import Problem
+from reconciler.redact.text import mask_sentence, masked_lines
+from reconciler.render.diff_lines import added_lines, change_lines
+from reconciler.render.markdown import (
+    Repository,
+    Room,
+    Row,
+    Section,
+    cell_code,
+    cell_prose,
+    code,
+    prose,
+    size_of,
+)
 from reconciler.render.phrases import (
     WORDS,
     Shown,
     effect_line,
+    fields_of,
     next_slots,
     origin_words,
     shown,
@@ -25,105 +39,138 @@ from reconciler.render.phrases import (
     symbol,
     what_happens,
 )
-from reconciler.render.plan_text import field_blocks, shown_blocks
-from reconciler.render.text import count, inert
+from reconciler.render.problems import message_of, problem_lines
+from reconciler.render.text import count
 
-PLAIN = re.compile(r"[A-Za-z0-9 ,.;()'/:-]*")
-MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
+MAX_BYTES = 60_000
+"""A comment on GitHub has at most 65,536 characters; this leaves some to the job that posts it."""
 
-
-def prose(text: str) -> str:
-    """`text` unchanged if Markdown and its hosts give no meaning to any of it, else as code.
-
-    Hosts turn ``@name``, ``#1`` and web addresses into links after the markup is rendered, except in code.
-    """
-    return text if _is_plain(text) else code(text)
-
-
-def _is_plain(text: str) -> bool:
-    return PLAIN.fullmatch(text) is not None and not MARKUP.search(text)
-
-
-def code(text: str) -> str:
-    """A code span with `text`, escaped to one line. For table cells see `cell_code`."""
-    shown = inert(escape(text)) or " "
-    fence = "`" * (_longest_run(shown) + 1)
-    pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
-    return f"{fence}{pad}{shown}{pad}{fence}"
-
-
-def cell_code(text: str) -> str:
-    """A code span for a table cell, in which a bar would end the cell even between backticks."""
-    shown = inert(escape(text))
-    if "|" not in shown:
-        return code(text)
-    return f"<code>{''.join(char if char.isalnum() or char == ' ' else f'&#{ord(char)};' for char in shown)}</code>"
-
-
-def cell_prose(text: str) -> str:
-    """`prose` for a table cell."""
-    return text if _is_plain(text) else cell_code(text)
-
-
-def fenced(lines: Sequence[str]) -> list[str]:
-    """A block of code in diff colours, its fence longer than any run of backticks in it."""
-    fence = "`" * max(3, *(_longest_run(line) + 1 for line in lines))
-    return [f"{fence}diff", *(inert(line) for line in lines), fence]
-
-
-def _longest_run(text: str) -> int:
-    return max((len(run) for run in re.findall(r"`+", text)), default=0)
-
-
-FOLD_ABOVE = 12  # field lines; a longer diff is folded
 SMALLEST = 2_000  # bytes: enough for the heading, the summary, the note on omissions and the footer
-NOTE_ROOM = 200
-LONGEST_TITLE = 120  # characters
+NOTE_ROOM = 400  # beside the command in it
 LONGEST_MESSAGE = 400
+OLD = timedelta(days=1)
+"""How long a hold is shown as a new one."""
 
-TABLE_HEAD = ["| | spec | why | |", "|---|---|---|---|"]
-HELD_HEADING = ["#### Action required, or outcome unknown", "", *TABLE_HEAD]
-CHANGE_HEADING = ["#### Changes", ""]
-ACTION_HEADING = ["#### Actions", ""]
-WAIT_HEADING = ["#### Waiting", "", *TABLE_HEAD]
+MOST_NAMES = 100
+FEWEST_TOGETHER = 3  # specs with the same content, from which on they share a row
+CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.REMOVED: "-"}
+
+TABLE = ["| | spec | why | |", "|---|---|---|---|"]
+FIRST = (ChangeType.REMOVED, ChangeType.CHANGED, ChangeType.ADDED)
+"""The order of changes: what stops something first, what reviewers see whole in the difference of git last."""
 
 
-def plan_markdown(plan: Plan, *, title: str | None = None, max_bytes: int = 60_000) -> str:
-    """The plan as Markdown of at most `max_bytes` UTF-8 bytes, without a line end.
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """What a page depends on beside the plan.
 
-    First a hidden marker, to find the comment again, then the summary, what needs an operator, the actions with their
-    field changes, and what is waiting. If not all fits, actions are kept first, then what is on hold, what is waiting,
-    and field changes, the shortest first. The rest is left out by whole rows and fields, and counted. Secrets are
-    masked. Raises `ValueError` if `max_bytes` is under 2,000.
+    `command` shows the whole plan. `repository` is where the specs are on the web, `None` if that is unknown; then
+    names are no links. `refusal` is why an apply would refuse the plan.
     """
-    if max_bytes < SMALLEST:
-        raise ValueError(f"max_bytes is {max_bytes}; a plan needs at least {SMALLEST}")
-    top, bottom = _top(plan, title), _footer(plan)
-    room = _Room(max_bytes - _size(top) - _size(bottom) - NOTE_ROOM)
-    warnings = [line for line in _warnings(plan) if room.take([line], at_least=max_bytes // 2)]
-    sections = _sections(plan)
-    for section in sections:
+
+    command: str = "reconciler plan"
+    repository: Repository | None = None
+    refusal: str | None = None
+    max_bytes: int = MAX_BYTES
+
+
+def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
+    """The plan as Markdown, with its line end at most `options.max_bytes` UTF-8 bytes.
+
+    First a hidden marker, to find the comment again, then the summary, the changes of git with their fields, what runs
+    for other reasons, what is waiting, what is on hold; old holds are folded. If not all fits, links are left out, then
+    rows from the last to the first, and fields, the longest first; all is counted. Secrets are masked. Raises
+    `ValueError` if `max_bytes` is under 2,000.
+    """
+    top, bottom = _top(plan), _footer(plan)
+    room = _room(options, [*top, *bottom])
+    warnings = [line for line in _warnings(plan) if room.take([line], at_least=options.max_bytes // 2)]
+    parts = _parts(plan)
+    sections = _sections(plan, parts, options.repository)
+    if options.repository and sum(size_of(row.head) for part in sections for row in part.rows) > room.left // 2:
+        sections = _sections(plan, parts, None)
+    _place(sections, room)
+    rows = [row for section in sections for row in section.shown]
+    body = [line for section in sections for line in section.text()]
+    left_out = len(plan.warnings) - len(warnings)
+    note = _note(sections, rows, left_out, options.command)
+    return "\n".join([*top, *note, *_refused(options), *warnings, *([""] if warnings else []), *body, *bottom])
+
+
+def _place(sections: Sequence[Section], room: Room) -> None:
+    """Fills the page with what matters most first: changes and runs, the fields of changed specs, what stands still,
+    the fields of new specs, old holds and next slots."""
+    *leading, waiting, stale, held, old, slots = sections
+    for section in leading:
         section.admit(room)
-    items = sorted((item for section in sections for item in section.shown), key=lambda item: _size(item.lines))
-    for item in items:
-        item.fill(room)
-    body = [line for section in sorted(sections, key=lambda section: section.order) for line in section.text()]
-    slots = _next_slots(plan)
-    body += slots if room.take(slots) else []
-    note = _note(sections, len(plan.warnings) - len(warnings))
-    return "\n".join([*top, *warnings, *([""] if warnings else []), *body, *note, *bottom])
+    rows = [row for section in leading for row in section.shown]
+    _fill([row for row in rows if not row.folded], room)
+    for section in (waiting, stale, held):
+        section.admit(room)
+    _fill([*stale.shown, *(row for row in rows if row.folded)], room)
+    old.admit(room)
+    slots.admit(room)
 
 
-def _top(plan: Plan, title: str | None) -> list[str]:
-    place = f"{plan.place.project}/{plan.place.target}"
-    shown = (title or f"Plan for {place}")[:LONGEST_TITLE]
-    return [marker(plan), f"### {prose(mask_sentence(shown))}", "", f"**{summary_line(plan)}**", ""]
+def _fill(rows: Iterable[Row], room: Room) -> None:
+    """Adds the fields of as many rows as possible."""
+    for row in sorted(rows, key=lambda row: sum(map(size_of, row.fields))):
+        row.fill(room)
 
 
-def marker(plan: Plan) -> str:
+def failure_markdown(
+    place: Place | None,
+    error: str,
+    problems: Sequence[Problem] = (),
+    options: PageOptions = PageOptions(),
+) -> str:
+    """Why there is no plan, as a comment that takes the place of the plan's: the error, or the problems of files with
+    their lines. `place` is `None` if the project cannot be read. Limited and masked as a plan."""
+    what = count(len(problems), "error") if problems else "an error"
+    name = f"{place.project}/{place.target}" if place else ""
+    heading = f"### No plan for {prose(name)}" if name else "### No plan"
+    top = [marker(place), heading, "", f"**Planning failed with {what}. Nothing was planned, nothing was sent.**", ""]
+    bottom = ["---", f"reconciler {__version__}"]
+    room = _room(options, [*top, *bottom])
+    if problems:
+        rows = [_problem_row(problem, options.repository) for problem in problems]
+    else:
+        rows = [Row([], [[line] for line in masked_lines(error).split("\n")], language="text")]
+    section = Section("errors", [], rows)
+    section.admit(room)
+    for row in section.shown:
+        row.fill(room)
+    note = _note([section], section.shown, 0, options.command, "lines")
+    return "\n".join([*top, *note, *section.text(), *bottom])
+
+
+def _problem_row(problem: Problem, repository: Repository | None) -> Row:
+    location = code(f"{problem.path}:{problem.line}:{problem.col}")
+    source = Source(problem.path, problem.line)
+    head = f"{_linked(location, source, repository)} {prose(message_of(problem))}"
+    _, *excerpt = problem_lines(problem)
+    return Row([head, ""], [excerpt] if excerpt else [], language="text")
+
+
+def _linked(text: str, source: Source | None, repository: Repository | None) -> str:
+    return text if repository is None else repository.link(text, source)
+
+
+def _room(options: PageOptions, fixed: Iterable[str]) -> Room:
+    if options.max_bytes < SMALLEST:
+        raise ValueError(f"max_bytes is {options.max_bytes}; a plan needs at least {SMALLEST}")
+    return Room(options.max_bytes - size_of([*fixed, *_refused(options), options.command]) - NOTE_ROOM)
+
+
+def _top(plan: Plan) -> list[str]:
+    name = f"{plan.place.project}/{plan.place.target}"
+    return [marker(plan.place), f"### Plan for {prose(name)}", "", f"**{summary_line(plan)}**", ""]
+
+
+def marker(place: Place | None) -> str:
     """The first line: a hidden comment, the same for every plan of a project and target."""
-    place = f"{plan.place.project}/{plan.place.target}"
-    safe = "".join(char if char.isascii() and (char.isalnum() or char in "/._-") else "-" for char in place)
+    name = f"{place.project}/{place.target}" if place else "unknown"
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "/._-") else "-" for char in name)
     return f"<!-- reconciler:plan {safe} -->"
 
 
@@ -137,156 +184,181 @@ def _footer(plan: Plan) -> list[str]:
     return ["---", f"{' · '.join(prose(part) for part in parts)} · reconciler {__version__}"]
 
 
+def _refused(options: PageOptions) -> list[str]:
+    if options.refusal is None:
+        return []
+    return [f"**An apply refuses this plan:** {prose(_shortened(mask_sentence(options.refusal)))}", ""]
+
+
 def _warnings(plan: Plan) -> Iterator[str]:
     for warning in plan.warnings:
-        yield f"- Warning: {code(_shortened(mask_sentence(warning)))}"
+        yield f"- Warning: {prose(_shortened(mask_sentence(warning)))}"
 
 
 def _shortened(message: str) -> str:
     return message if len(message) <= LONGEST_MESSAGE else message[:LONGEST_MESSAGE] + "…"
 
 
-def _note(sections: Iterable[_Section], warnings: int) -> list[str]:
-    """How much is left out; nothing if everything is shown."""
-    actions = sum(len(section.items) for section in sections)
-    shown = [item for section in sections for item in section.shown]
-    omitted = [
-        (actions - len(shown), f"of {count(actions, 'action')}"),
-        (sum(len(item.blocks) - item.filled for item in shown), f"of their {_fields(shown)}"),
-        (warnings, "warnings" if warnings > 1 else "warning"),
-    ]
-    note = [f"{number} {what} {'is' if number == 1 else 'are'} not shown here." for number, what in omitted if number]
-    return [f"**{' '.join(note)}**", ""] if note else []
+def _note(
+    sections: Iterable[Section], rows: Sequence[Row], warnings: int, command: str, parts_of_rows: str = "fields"
+) -> list[str]:
+    """How much is left out, and how to see it; nothing if everything is shown."""
+    parts = [f"{part.missing:,} of {part.number:,} {part.what}" for part in sections if part.missing]
+    fields, filled = sum(len(row.fields) for row in rows), sum(row.filled for row in rows)
+    if fields > filled:
+        parts.append(f"{fields - filled:,} of {'their ' if parts else ''}{fields:,} {parts_of_rows}")
+    if warnings:
+        parts.append(count(warnings, "warning"))
+    return [f"**Not shown here: {', '.join(parts)}.** To see all, run {code(command)}", ""] if parts else []
 
 
-def _fields(shown: Iterable[_Item]) -> str:
-    return count(sum(len(item.blocks) for item in shown), "field")
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What the specs of a row have in common: the sign, what happens, sentences below it, and the fields."""
+
+    sign: str
+    what: str
+    below: tuple[str, ...]
+    fields: tuple[tuple[str, ...], ...]
+    folded: bool = False
 
 
-class _Room:
-    """The bytes that are left. Every line counts with its line end."""
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def take(self, lines: Iterable[str], at_least: int = 0) -> bool:
-        """Takes the room for some lines if that leaves `at_least`; else takes nothing and returns `False`."""
-        size = _size(lines)
-        if self.left - size < at_least:
-            return False
-        self.left -= size
-        return True
-
-    def fits(self, lines: Iterable[str]) -> bool:
-        """Whether there is room for some lines."""
-        return self.left >= _size(lines)
+Entry = tuple[_Common, str, Source | None]
+"""A change or an action, with the name of the spec and where it is."""
 
 
-def _size(lines: Iterable[str]) -> int:
-    return sum(len(line.encode()) + 1 for line in lines)
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A plan, sorted into the parts of its page."""
+
+    changes: list[Entry]
+    on_base: list[Entry]
+    doing: list[Entry]
+    waiting: list[Action]
+    stale: list[Entry]
+    new: list[Action]
+    old: list[Action]
 
 
-@dataclass(slots=True)
-class _Item:
-    """One action: its heading, shown or left out as a whole, and its fields, of which the first `filled` are shown."""
-
-    head: list[str]
-    blocks: list[list[str]] = field(default_factory=list)
-    filled: int = 0
-
-    @property
-    def lines(self) -> list[str]:
-        return [line for block in self.blocks for line in block]
-
-    def fill(self, room: _Room) -> None:
-        """Takes room for as many fields as fit, from the first."""
-        numbers = range(1, len(self.blocks) + 1)
-        fitting = len(numbers) if self.blocks and room.fits(self._diff(len(numbers))) else 0
-        self.filled = fitting or bisect(numbers, 0, key=lambda number: not room.fits(self._diff(number)))
-        if self.filled:
-            room.take(self._diff(self.filled))
-
-    def text(self) -> list[str]:
-        return [*self.head, *(self._diff(self.filled) if self.filled else [])]
-
-    def _diff(self, number: int) -> list[str]:
-        """The first fields as a block, folded if it is long, with a last line for the number of missing ones."""
-        lines = [line for block in self.blocks[:number] for line in block]
-        missing = len(self.blocks) - number
-        rest = [f"… {missing} of {count(len(self.blocks), 'field')} not shown here"] if missing else []
-        block = fenced([*lines, *rest])
-        if len(lines) <= FOLD_ABOVE:
-            return [*block, ""]
-        return [f"<details><summary>{count(len(self.blocks), 'field')}</summary>", "", *block, "", "</details>", ""]
-
-
-@dataclass(slots=True)
-class _Section:
-    """Similar actions under a heading. `order` is its position on the page; the list of sections is by priority."""
-
-    order: int
-    heading: list[str]
-    items: list[_Item]
-    shown: list[_Item] = field(default_factory=list)
-
-    def admit(self, room: _Room) -> None:
-        """Takes room for the heads of as many actions as fit, and for the heading with the first."""
-        for item in self.items:
-            opening = [] if self.shown else [*self.heading, ""]
-            if room.take([*opening, *item.head]):
-                self.shown.append(item)
-
-    def text(self) -> list[str]:
-        lines = [line for item in self.shown for line in item.text()]
-        return [*self.heading, *lines, *([""] if lines[-1] else [])] if lines else []
-
-
-def _sections(plan: Plan) -> list[_Section]:
-    blocks = [block for block in shown(plan) if block.change is None or not block.change.stale]
-    changed = [_Item(_head(block), list(shown_blocks(block))) for block in blocks if block.change is not None]
+def _parts(plan: Plan) -> _Parts:
+    blocks = shown(plan)
+    changed = [(block.change, block) for block in blocks if block.change is not None]
+    changed.sort(key=lambda pair: FIRST.index(pair[0].change))
     rest = [block.action for block in blocks if block.change is None and block.action is not None]
-    doing = [_Item(_paragraph(action), list(field_blocks(action))) for action in rest if action.effective]
-    held = [_Item([_row(action)]) for action in plan.held]
-    waiting = [a for a in rest if a.action is ActionType.WAIT and a.reason is not Reason.SETTLING]
+    holds = {id(action) for action in plan.held}
+    told = {id(block.action) for change, block in changed if change.stale}
+    held = [action for action in plan.held if id(action) not in told]
+    return _Parts(
+        changes=[_change(*pair) for pair in changed if not pair[0].stale and not _on_base(pair[0])],
+        on_base=[_change(*pair) for pair in changed if not pair[0].stale and _on_base(pair[0])],
+        doing=[(_common(a, Shown(None, a), [a.message]), a.name, a.source) for a in rest if a.effective],
+        waiting=[a for a in rest if a.action is ActionType.WAIT and id(a) not in holds],
+        stale=[_change(*pair) for pair in changed if pair[0].stale],
+        new=[a for a in held if not _is_old(a, plan)],
+        old=[a for a in held if _is_old(a, plan)],
+    )
+
+
+def _sections(plan: Plan, parts: _Parts, repository: Repository | None) -> list[Section]:
+    """The sections in the order of the page. The last two are the least important: old holds, and the next slots."""
+    own = "#### Changes" if plan.base is None else "#### Changes of this pull request"
     return [
-        _Section(1, CHANGE_HEADING, changed),
-        _Section(2, ACTION_HEADING, doing),
-        _Section(4, HELD_HEADING, held),
-        _Section(3, WAIT_HEADING, [_Item([_row(action)]) for action in waiting]),
+        Section("changes", [own, ""], _rows(parts.changes, repository)),
+        Section(
+            "changes on the base", ["#### Changes that the base already has", ""], _rows(parts.on_base, repository)
+        ),
+        Section("other actions", ["#### Runs for other reasons", ""], _rows(parts.doing, repository)),
+        _table("waiting specs", ["#### Waiting", ""], parts.waiting, repository),
+        Section("changes on hold", ["#### Changes on hold", ""], _rows(parts.stale, repository)),
+        _table("holds", ["#### On hold, or outcome unknown", ""], parts.new, repository),
+        _table("old holds", [], parts.old, repository, title=f"{len(parts.old)} on hold for more than a day"),
+        _next_slots(plan),
     ]
 
 
-def _next_slots(plan: Plan) -> list[str]:
-    """When specs are due next, folded; nothing if no spec has a schedule."""
-    rows = [f"| {cell_code(name)} | {cell_prose(slot)} |" for name, slot in next_slots(plan).items()]
-    if not rows:
-        return []
-    title = f"<details><summary>{count(len(rows), 'next slot')}</summary>"
-    return [title, "", "| spec | due |", "|---|---|", *rows, "", "</details>", ""]
+def _on_base(change: SpecChange) -> bool:
+    return change.origin is Origin.ALREADY_ON_BASE
 
 
-def _head(block: Shown) -> list[str]:
-    """The lines above the fields of a change: what happens, and when it takes effect."""
-    change, action = block.change, block.action
-    assert change is not None  # noqa: S101 - of a block with a change
-    effect = effect_line(change)
+def _is_old(action: Action, plan: Plan) -> bool:
+    return action.since is not None and parse_time(plan.created_at) - parse_time(action.since) > OLD
+
+
+def _table(
+    what: str, heading: Sequence[str], actions: Iterable[Action], repository: Repository | None, title: str = ""
+) -> Section:
+    """Actions that do nothing now, those that began last first."""
+    newest = sorted(actions, key=lambda action: action.since or "~", reverse=True)
+    return Section(what, [*heading, *TABLE], [Row([_cells(action, repository)]) for action in newest], title)
+
+
+def _next_slots(plan: Plan) -> Section:
+    """When specs are due next, folded."""
+    rows = [Row([f"| {cell_code(name)} | {cell_prose(slot)} |"]) for name, slot in next_slots(plan).items()]
+    return Section("next slots", ["| spec | due |", "|---|---|"], rows, count(len(rows), "next slot"))
+
+
+def _change(change: SpecChange, block: Shown) -> Entry:
+    """A change: what happens, when it takes effect, and the fields."""
+    action, effect, origin = block.action, effect_line(change), origin_words(change)
+    below = [effect, f"origin: {origin}" if origin else ""]
     if action is not None:
-        lines = _paragraph(replace(action, message="") if action.message in effect else action)
+        message = action.message if action.message not in effect else ""
+        common = _common(action, block, [message, *below])
     else:
-        where = f" · {code(f'{change.source.path}:{change.source.line}')}" if change.source else ""
-        lines = [f"{code('~')} {code(change.name)} {WORDS[change.change]}{where}", ""]
-    told = [part for part in (effect, f"origin: {origin_words(change)}" if change.origin is not None else "") if part]
-    return [*lines, *(line for part in told for line in (prose(_shortened(mask_sentence(part))), ""))]
+        common = _Common(CHANGE_SIGNS[change.change], WORDS[change.change], _present(below), _fields(block))
+    return replace(common, folded=change.change is ChangeType.ADDED), change.name, change.source
 
 
-def _paragraph(action: Action) -> list[str]:
-    where = f" · {code(f'{action.source.path}:{action.source.line}')}" if action.source else ""
-    lines = [f"{code(symbol(action))} {code(action.name)} {prose(mask_sentence(what_happens(action)))}{where}", ""]
-    return [*lines[:1], "", code(_shortened(mask_sentence(action.message))), ""] if action.message else lines
+def _common(action: Action, block: Shown, below: Iterable[str]) -> _Common:
+    return _Common(symbol(action), what_happens(action), _present(below), _fields(block))
 
 
-def _row(action: Action) -> str:
+def _present(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text for text in texts if text)
+
+
+def _fields(block: Shown) -> tuple[tuple[str, ...], ...]:
+    parts = fields_of(block)
+    return tuple(tuple(change_lines(each) if isinstance(each, Change) else added_lines(*each)) for each in parts)
+
+
+def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
+    """A row for each entry; entries with the same content share one."""
+    groups: dict[_Common, list[tuple[str, Source | None]]] = {}
+    for common, name, source in entries:
+        groups.setdefault(common, []).append((name, source))
+    rows = []
+    for common, specs in groups.items():
+        size = MOST_NAMES if len(specs) >= FEWEST_TOGETHER else 1
+        rows += [_row(common, specs[at : at + size], repository) for at in range(0, len(specs), size)]
+    return rows
+
+
+def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository: Repository | None) -> Row:
+    names = ", ".join(_linked(code(name), source, repository) for name, source in specs)
+    what = prose(mask_sentence(common.what))
+    below = [prose(_shortened(mask_sentence(text))) for text in common.below]
+    if len(specs) == 1:
+        source = specs[0][1]
+        where = f" · {code(str(source))}" if source is not None and repository is None else ""
+        lines = [f"{code(common.sign)} {names} {what}{where}", *below]
+    else:
+        lines = [f"{code(common.sign)} **{len(specs)} specs** · {what}", *below, names]
+    # Some hosts break lines where the text does, others only where a mark does: so there is a mark and no line end.
+    return Row(
+        [("<br>" if common.fields or len(specs) > 1 else " · ").join(lines), ""],
+        [*map(list, common.fields)],
+        number=len(specs),
+        folded=common.folded,
+    )
+
+
+def _cells(action: Action, repository: Repository | None) -> str:
+    """The row of an action in a table."""
     why, message = mask_sentence(what_happens(action)), _shortened(mask_sentence(action.message))
     commands = action.suggested.commands if action.suggested else ()
-    details = " ".join(cell_code(line) for line in (*([message] if message else []), *commands))
-    return f"| {cell_code(symbol(action))} | {cell_code(action.name)} | {cell_prose(why)} | {details} |"
+    details = "<br>".join([*([cell_prose(message)] if message else []), *map(cell_code, commands)])
+    name = _linked(cell_code(action.name), action.source, repository)
+    since = f" since {action.since}" if action.since else ""
+    return f"| {cell_code(symbol(action))} | {name} | {cell_prose(why + since)} | {details} |"

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 from reconciler.core.identity import Source
 from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
-from reconciler.model.base import JSON
-from reconciler.model.kind import MODULES, kind_named
-from reconciler.redact.request import masked, masked_change
+from reconciler.redact.request import masked_change
 from reconciler.redact.text import mask_sentence
-from reconciler.render.diff import fields, path_text
 from reconciler.render.phrases import (
     SYMBOL_COLOURS,
     WORDS,
     Shown,
-    blocks_of,
     effect_line,
+    fields_of,
     next_slots,
     origin_words,
     shown,
@@ -33,35 +30,10 @@ OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
 WIDE_LIST = 80  # characters; a longer list has a line for each entry
 
 
-def field_blocks(action: Action) -> Iterator[list[str]]:
-    """The fields of an action as blocks of lines; the first line of a block begins with its sign.
-
-    A changed spec has its changes, a new spec and the first slot of a spec the whole request, any other action nothing.
-    """
-    if action.changes:
-        yield from (change_block(change) for change in action.changes)
-    elif action.request is not None and (action.reason is Reason.NEW or _first_slot(action)):
-        yield from (_new_block(path_text(path), value) for path, value in fields(masked(_display(action))))
-
-
-def shown_blocks(block: Shown) -> Iterator[list[str]]:
-    """The fields of a block as blocks of lines: those of its change, or of its action if git did not change."""
-    if block.change is None:
-        if block.action is not None:
-            yield from field_blocks(block.action)
-        return
-    for what, part in blocks_of(block.change):
-        yield _new_block(*cast("tuple[str, object]", part)) if what == "new" else change_block(cast("Change", part))
-
-
-def _first_slot(action: Action) -> bool:
-    return action.slot is not None and action.compared_with is None and action.attempt == 1
-
-
-def _display(action: Action) -> JSON:
-    """The request in the form that people compare; of a kind that this version does not have, as it is sent."""
-    request = action.request or {}
-    return kind_named(action.kind).for_display(request) if action.kind in MODULES else request
+def _field_lines(block: Shown) -> Iterator[list[str]]:
+    """The fields of a block, each as lines; the first line begins with its sign."""
+    for part in fields_of(block):
+        yield change_block(part) if isinstance(part, Change) else _new_block(*part)
 
 
 def change_block(change: Change) -> list[str]:
@@ -165,7 +137,7 @@ def _block_lines(block: Shown, style: Style, *, verbose: bool) -> Iterator[str]:
     if _revised(block) and block.action is not None:
         changed = f" revision: changed to {block.action.content.revision} (the request is the same)"
         yield FIELD_INDENT + style.paint("~", SYMBOL_COLOURS["~"]) + changed
-    for lines in shown_blocks(block):
+    for lines in _field_lines(block):
         mark, rest = lines[0][0], lines[0][1:]
         yield FIELD_INDENT + style.paint(mark, SYMBOL_COLOURS[mark]) + rest
         yield from (FIELD_INDENT + line for line in lines[1:])

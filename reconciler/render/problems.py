@@ -12,6 +12,7 @@ from reconciler.render.text import Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown
 LEAD = 60  # at most so many of them before the column
+PLAIN_STYLE = Style()
 SHORTEST_SECRET = 3  # characters; a shorter secret would match almost any message
 
 
@@ -25,7 +26,7 @@ def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
     if not problems:
         return ""
     style = Style(color)
-    lines = [line for problem in sorted(problems, key=_location) for line in (*_problem(problem, style), "")]
+    lines = [line for problem in sorted(problems, key=_location) for line in (*problem_lines(problem, style), "")]
     return lines_text([*lines, style.bold(_count(problems))])
 
 
@@ -39,10 +40,11 @@ def _count(problems: Sequence[Problem]) -> str:
     return ", ".join(count(number, severity) for severity, number in counts.items() if number)
 
 
-def _problem(problem: Problem, style: Style) -> Iterator[str]:
+def problem_lines(problem: Problem, style: Style = PLAIN_STYLE) -> Iterator[str]:
+    """One problem as lines: what is wrong, and the line of the file, if there is one."""
     colour = "red" if problem.severity == "error" else "yellow"
     location = f"{plain(problem.path)}:{problem.line}:{problem.col}:"
-    yield f"{style.bold(location)} {style.paint(f'{problem.severity}:', colour, 'bold')} {_message(problem)}"
+    yield f"{style.bold(location)} {style.paint(f'{problem.severity}:', colour, 'bold')} {message_of(problem)}"
     if problem.source_line is not None:
         text, column = _window(*_shown_line(problem.source_line.rstrip("\r\n"), problem.col - 1))
         number = str(problem.line)
@@ -50,7 +52,7 @@ def _problem(problem: Problem, style: Style) -> Iterator[str]:
         yield f"  {style.paint(' ' * len(number) + ' |', 'cyan')} {' ' * column}{style.paint('^', colour)}"
 
 
-def _message(problem: Problem) -> str:
+def message_of(problem: Problem) -> str:
     """The message, with secrets masked, also those that it quotes from the line."""
     message = mask_sentence(problem.message)
     line = problem.source_line or ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from reconciler.core import events as e
 from reconciler.core.fold import fold
 from reconciler.core.identity import Place, Source
-from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.plan import Action, ActionType, ChangeType, Effect, Plan, Reason, SpecChange
 from reconciler.core.state import Recorded
 from reconciler.core.suggested_commands import RUN_ID, SuggestedCommands, adopt, resolve, retry
 from reconciler.model.base import JSON
@@ -230,3 +231,44 @@ def recorded(*events: e.Event) -> Recorded:
     for position, event in enumerate(events, start=1):
         fold(state, position, [event])
     return state
+
+
+def spec_change(action: Action, change: ChangeType = ChangeType.CHANGED, **fields: Any) -> SpecChange:
+    """The change of git that an action carries out; of a changed spec with the fields of the action."""
+    given: dict[str, Any] = {"effect": Effect.RUNS_NOW, "content": action.content}
+    if change is ChangeType.CHANGED:
+        given["fields"] = tuple(replace(each, path=f"request.{each.path}") for each in action.changes)
+    if change is ChangeType.REMOVED:
+        given |= {"effect": Effect.RUN_GOES_ON, "content": None}
+    return SpecChange(name=action.name, kind=action.kind, change=change, **{**given, **fields})
+
+
+def pull_request(number: int = 500) -> Plan:
+    """The plan of a pull request over many specs: most are added, some changed, some removed; slots come due
+    meanwhile, and some specs are on hold since yesterday or longer."""
+    actions: list[Action] = []
+    changes: list[SpecChange] = []
+    for index in range(number):
+        name, kind = f"team-{index % 7}-job-{index:04}", index % 10
+        if kind == 0:
+            gone = action(name, action=ActionType.NONE, reason=Reason.RETIRED)
+            message = f"run 00f7{index:04} keeps running (deletionPolicy Orphan); schedule stops: 0 2 * * *"
+            actions.append(gone)
+            changes.append(spec_change(gone, ChangeType.REMOVED, message=message))
+        elif kind in {1, 2, 3}:
+            edited = changed(name) if kind > 1 else changed(name, after=emr_request(entryPointArguments=[name]))
+            actions.append(edited)
+            changes.append(spec_change(edited))
+        else:
+            new = action(name, request=emr_request(entryPoint=f"s3://acme-jobs/jobs/{name}.py"))
+            actions.append(new)
+            changes.append(spec_change(new, ChangeType.ADDED))
+    due = {"reason": Reason.SLOT_DUE, "generation": None, "slot": "2026-11-22T02:00:00Z", "compared_with": 5}
+    actions += [action(f"nightly-{i:02}", **due, next_slot="2026-11-23T02:00:00Z") for i in range(number // 25)]
+    held = {"action": ActionType.HOLD, "reason": Reason.RETRIES_EXHAUSTED}
+    for index in range(number // 20):
+        since = "2026-11-22T01:30:00Z" if index % 3 == 0 else f"2026-11-{1 + index % 20:02}T01:30:00Z"
+        commands = retry(f"held-{index:02}", None, "prod")
+        message = f"run 00f9{index:04} failed: Job failed, please check the logs of the driver"
+        actions.append(action(f"held-{index:02}", **held, since=since, message=message, suggested=commands))
+    return plan(*actions, changes=tuple(changes), plan_id="p-0123456789abcdef")

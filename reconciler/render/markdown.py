@@ -1,0 +1,204 @@
+"""Makes Markdown of limited size from text that nobody vouches for: code, links, tables, and sections that give up
+whole rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from urllib.parse import quote
+
+from reconciler.core.identity import Source
+from reconciler.redact.escape import escape
+from reconciler.render.text import count, inert
+
+PLAIN = re.compile(r"[A-Za-z0-9 ,.;?\"()'/:-]*")
+MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
+
+
+def prose(text: str) -> str:
+    """`text` with every word as code to which Markdown or its hosts give a meaning.
+
+    Hosts turn ``@name``, ``#1`` and web addresses into links after the markup is rendered, except in code.
+    """
+    return _prose(text, code)
+
+
+def cell_prose(text: str) -> str:
+    """`prose` for a table cell."""
+    return _prose(text, cell_code)
+
+
+def _prose(text: str, as_code: Callable[[str], str]) -> str:
+    if _is_plain(text):
+        return text
+    words = text.split(" ")
+    if "" in words:  # spaces that Markdown would join
+        return as_code(text)
+    plain = [_is_plain(word) for word in words]
+    for step in (range(1, len(words)), range(len(words) - 2, -1, -1)):  # the numbers of "0 2 * * *" belong to it
+        for at in step:
+            if words[at].isdigit() and not plain[at - 1 if step.step > 0 else at + 1]:
+                plain[at] = False
+    groups = groupby(zip(plain, words, strict=True), key=itemgetter(0))
+    parts = ((is_plain, " ".join(word for _, word in group)) for is_plain, group in groups)
+    return " ".join(part if is_plain else as_code(part) for is_plain, part in parts)
+
+
+def _is_plain(text: str) -> bool:
+    return PLAIN.fullmatch(text) is not None and not MARKUP.search(text)
+
+
+def code(text: str) -> str:
+    """A code span with `text`, escaped to one line. For table cells see `cell_code`."""
+    shown = inert(escape(text)) or " "
+    fence = "`" * (_longest_run(shown) + 1)
+    pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def cell_code(text: str) -> str:
+    """A code span for a table cell, in which a bar would end the cell even between backticks."""
+    shown = inert(escape(text))
+    if "|" not in shown:
+        return code(text)
+    return f"<code>{''.join(char if char.isalnum() or char == ' ' else f'&#{ord(char)};' for char in shown)}</code>"
+
+
+def fenced(lines: Sequence[str], language: str = "diff") -> list[str]:
+    """A block of code, its fence longer than any run of backticks in it."""
+    fence = "`" * max(3, *(_longest_run(line) + 1 for line in lines))
+    return [f"{fence}{language}", *(inert(line) for line in lines), fence]
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall(r"`+", text)), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Where a host shows the files of a commit: `address` and then the path of a file in the repository.
+
+    `folder` is the path of the project in it, empty or ending with a slash. `line` comes before the number of a line.
+    """
+
+    address: str
+    folder: str = ""
+    line: str = "#L"
+
+    def link(self, text: str, source: Source | None) -> str:
+        """`text`, which is Markdown already, as a link to a line of a file of the project."""
+        if source is None:
+            return text
+        return f"[{text}]({self.address}{quote(self.folder + source.path, safe='/')}{self.line}{source.line})"
+
+
+class Room:
+    """The bytes that are left on a page. Every line counts with its line end."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, lines: Iterable[str], at_least: int = 0) -> bool:
+        """Takes the room for some lines if that leaves `at_least`; else takes nothing and returns `False`."""
+        size = size_of(lines)
+        if self.left - size < at_least:
+            return False
+        self.left -= size
+        return True
+
+
+def size_of(lines: Iterable[str]) -> int:
+    """The UTF-8 bytes of some lines with their line ends."""
+    return sum(len(line.encode()) + 1 for line in lines)
+
+
+@dataclass(slots=True)
+class Row:
+    """What is shown or left out as a whole: its lines, and fields, of which the first `filled` are shown.
+
+    `number` is how many specs it is about. `folded`: the fields are hidden until a reader opens them.
+    """
+
+    head: list[str]
+    fields: list[list[str]] = field(default_factory=list)
+    filled: int = 0
+    number: int = 1
+    folded: bool = False
+    language: str = "diff"
+
+    def fill(self, room: Room) -> bool:
+        """Takes room for as many fields as fit, from the first. Returns whether all fit."""
+        low, high = 0, len(self.fields)
+        if high and not room.take(self._block(high)):
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if size_of(self._block(middle)) <= room.left else (low, middle)
+            high = low
+            room.take(self._block(high))
+        self.filled = high
+        return high == len(self.fields)
+
+    def text(self) -> list[str]:
+        """The lines that are shown."""
+        return [*self.head, *self._block(self.filled)]
+
+    def _block(self, number: int) -> list[str]:
+        """The first fields as a block, folded if it is long, with a last line for the number of missing ones."""
+        if not number:
+            return []
+        lines = [line for field in self.fields[:number] for line in field]
+        missing = len(self.fields) - number
+        rest = [f"  … {missing:,} of {len(self.fields):,} not shown here"] if missing else []
+        block = fenced([*lines, *rest], self.language)
+        if not self.folded and len(lines) <= FOLD_ABOVE:
+            return [*block, ""]
+        return folded(count(len(self.fields), "field"), block)
+
+
+FOLD_ABOVE = 12  # lines of fields; more are folded
+
+
+def folded(title: str, lines: Sequence[str]) -> list[str]:
+    """Lines that are hidden until a reader opens them. `title` is ours."""
+    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
+
+
+@dataclass(slots=True)
+class Section:
+    """Similar rows under a heading; `what` counts them in the note on what is left out. A section with `title` is
+    folded."""
+
+    what: str
+    heading: list[str]
+    rows: list[Row]
+    title: str = ""
+    shown: list[Row] = field(default_factory=list)
+
+    def admit(self, room: Room) -> None:
+        """Takes room for rows from the first until one does not fit, and for the heading with the first."""
+        for row in self.rows:
+            opening = [] if self.shown else [*self.heading, "", *(folded(self.title, []) if self.title else [])]
+            if not room.take([*opening, *row.head]):
+                return
+            self.shown.append(row)
+
+    @property
+    def missing(self) -> int:
+        """The number of specs that are left out."""
+        return self.number - sum(row.number for row in self.shown)
+
+    @property
+    def number(self) -> int:
+        """The number of specs in it, shown or not."""
+        return sum(row.number for row in self.rows)
+
+    def text(self) -> list[str]:
+        """The lines that are shown; none without a row."""
+        lines = [line for row in self.shown for line in row.text()]
+        if not lines:
+            return []
+        body = [*self.heading, *lines, *([""] if lines[-1] else [])]
+        return folded(self.title, body) if self.title else body
