@@ -104,10 +104,10 @@ def _wrapped(text: str) -> list[str]:
     return [*pieces, text]
 
 
-def _cut(sign: str, lines: Sequence[str]) -> list[str]:
+def _cut(sign: str, lines: Sequence[str], most: int = MOST_LINES) -> list[str]:
     """The lines with their sign; of too many the first, and how many are missing."""
-    shown = [f"{sign} {line}" for line in lines[:MOST_LINES]]
-    rest = lines[MOST_LINES:]
+    shown = [f"{sign} {line}" for line in lines[:most]]
+    rest = lines[most:]
     if rest:
         characters = sum(len(line.strip()) for line in rest)
         shown.append(f"{sign} {INDENT}… {count(len(rest), 'more line')} ({characters:,} characters) not shown")
@@ -141,8 +141,8 @@ def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
         if tag == "equal":
             yield from _context(old[first:end], is_first=number == 0, is_last=number == len(operations) - 1)
             continue
-        yield from (f"- {INDENT}{escape(line)}" for line in old[first:end])
-        yield from (f"+ {INDENT}{escape(line)}" for line in new[new_first:new_end])
+        for sign, lines in (("-", old[first:end]), ("+", new[new_first:new_end])):
+            yield from _cut(sign, [INDENT + escape(line) for line in lines], MOST_LINES // 3)
 
 
 def _context(lines: list[str], *, is_first: bool, is_last: bool) -> Iterator[str]:

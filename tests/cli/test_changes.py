@@ -70,9 +70,11 @@ def test_editing_a_scheduled_job_is_shown_with_the_slot(world: World):
     assert paths(change) == ["schedule", "timeZone", "request.containerOverrides.command[1]"]
     assert (change["change"], change["effect"]) == ("changed", "next-slot")
     assert change["effect_at"].endswith(":00:00Z")
+    assert '~ containerOverrides.command[1]: "A" -> "B"' in text
+    assert '~ schedule: "0 2 * * *" -> "0 3 * * *"' in text
+    assert '- containerOverrides.command[1]: "A"\n+ containerOverrides.command[1]: "B"' in markdown
+    assert '- schedule: "0 2 * * *"\n+ schedule: "0 3 * * *"' in markdown
     for shown in (text, markdown):
-        assert '~ containerOverrides.command[1]: "A" -> "B"' in shown
-        assert '~ schedule: "0 2 * * *" -> "0 3 * * *"' in shown
         assert f"takes effect with the slot {change['effect_at'][:16]}Z" in shown.replace("`", "")
         assert "Plan: 1 change takes effect later. 0 in sync." in shown
     applied(world)
