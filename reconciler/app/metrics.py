@@ -29,12 +29,18 @@ HEALTHY_SECONDS = 120.0
 
 
 class Metrics:
-    """The metrics of one service. Safe for threads. `every` is the interval between passes, seconds."""
+    """The metrics of one service. Safe for threads.
 
-    def __init__(self, clock: Clock, every: float) -> None:
+    `every` is the interval between passes, `max_checkout_age` how old the newest good pull may be, in seconds; `None`:
+    the service does not pull. All ages count the time that the machine slept.
+    """
+
+    def __init__(self, clock: Clock, every: float, max_checkout_age: float | None = None) -> None:
         self._clock, self._patience = clock, max(HEALTHY_SECONDS, HEALTHY_PAUSES * every)
+        self._max_checkout_age = max_checkout_age
         self.registry = registry = CollectorRegistry()
-        self._began = clock.now()
+        self._began = clock.boot()
+        self._last_pull = self._began
         self._last_good: float | None = None
         self._passes = Counter("reconciler_passes", "Passes, by result.", ["result"], registry=registry)
         self._seconds = Histogram(
@@ -54,14 +60,34 @@ class Metrics:
         )
         age = Gauge("reconciler_last_good_pass_age_seconds", "Seconds since the last good pass.", registry=registry)
         age.set_function(self.age)
+        if max_checkout_age is not None:
+            self._pulls = Counter(
+                "reconciler_pulls", "Pulls of the checkout, by result.", ["result"], registry=registry
+            )
+            pulled = Gauge("reconciler_checkout_age_seconds", "Seconds since the last good pull.", registry=registry)
+            pulled.set_function(self.checkout_age)
 
     def age(self) -> float:
         """Returns the seconds since the last good pass; before the first one, since the start."""
-        return max(0.0, self._clock.now() - (self._began if self._last_good is None else self._last_good))
+        return max(0.0, self._clock.boot() - (self._began if self._last_good is None else self._last_good))
 
-    def healthy(self) -> bool:
-        """Returns whether the last good pass is recent enough."""
-        return self.age() <= self._patience
+    def checkout_age(self) -> float:
+        """Returns the seconds since the last good pull; before the first one, since the start."""
+        return max(0.0, self._clock.boot() - self._last_pull)
+
+    def illness(self) -> str | None:
+        """Returns why the service is not healthy; `None` if it is."""
+        if self.age() > self._patience:
+            return f"no good pass for {self.age():.0f} s"
+        if self._max_checkout_age is not None and self.checkout_age() > self._max_checkout_age:
+            return f"no good pull of the checkout for {self.checkout_age():.0f} s"
+        return None
+
+    def pulled(self, *, good: bool) -> None:
+        """Counts a pull of the checkout, good or failed."""
+        self._pulls.labels("good" if good else "failed").inc()
+        if good:
+            self._last_pull = self._clock.boot()
 
     def called(self, operation: str, throttled: bool) -> None:
         """Counts one call to AWS."""
@@ -74,7 +100,7 @@ class Metrics:
         self._seconds.observe(seconds)
         self._passes.labels("good" if good else "failed").inc()
         if good:
-            self._last_good = self._clock.now()
+            self._last_good = self._clock.boot()
 
     def applied(self, plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> None:
         """Counts the actions of a pass, and sets the gauges to the state after it."""
@@ -118,9 +144,10 @@ def _with_health(scrape: WSGIApplication, metrics: Metrics) -> WSGIApplication:
             return scrape(environ, start)
         if path != "/healthz":
             return _plain(start, "404 Not Found", "there are /metrics and /healthz")
-        if metrics.healthy():
+        illness = metrics.illness()
+        if illness is None:
             return _plain(start, "200 OK", "ok")
-        return _plain(start, "503 Service Unavailable", f"no good pass for {metrics.age():.0f} s")
+        return _plain(start, "503 Service Unavailable", illness)
 
     return respond
 

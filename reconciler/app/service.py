@@ -14,7 +14,7 @@ from reconciler.app.reconcile import reconcile
 from reconciler.app.session import ReusableSession, SystemClock
 from reconciler.errors import ReconcilerError
 from reconciler.render.results import action_line
-from reconciler.specs.git import pull
+from reconciler.specs.git_pull import pull
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -69,8 +69,9 @@ def _wait(seconds: float, clock: Clock, stop: Event) -> None:
 class Service:
     """Runs passes `every` so many seconds. Close it with ``with``.
 
-    With `git_pull` the checkout is updated before each pass. Metrics are served at `metrics_address` (`None`: not at
-    all). `report` is called with each pass that was applied.
+    With `max_checkout_age`, seconds, the checkout is updated before each pass (`None`: never); a service whose last
+    good pull is older is not healthy. Metrics are served at `metrics_address` (`None`: not at all). `report` is called
+    with each pass that was applied.
 
     Raises `ReconcilerError` for what is wrong from the start: no project, no such target, a port that is taken.
     """
@@ -80,11 +81,11 @@ class Service:
         options: CommandOptions,
         every: float,
         *,
-        git_pull: bool,
+        max_checkout_age: float | None,
         metrics_address: tuple[str, int] | None,
         report: Callable[[Pass], None],
     ) -> None:
-        self._every, self._git_pull, self._report = every, git_pull, report
+        self._every, self._max_checkout_age, self._report = every, max_checkout_age, report
         self._clock, self._sessions, self._stack = SystemClock(), ReusableSession(options), ExitStack()
         self._metrics: Metrics | None = None
         with ExitStack() as stack:
@@ -97,7 +98,7 @@ class Service:
     def _serve_metrics(self, address: tuple[str, int], stack: ExitStack) -> Metrics:
         from reconciler.app.metrics import Endpoint, Metrics
 
-        metrics = Metrics(self._clock, self._every)
+        metrics = Metrics(self._clock, self._every, self._max_checkout_age)
         endpoint = Endpoint(metrics, *address)
         stack.callback(endpoint.close)
         log.info("metrics on port %d", endpoint.port)
@@ -133,7 +134,7 @@ class Service:
         return good
 
     def _pull_and_reconcile(self, stop: Event) -> None:
-        if self._git_pull:
+        if self._max_checkout_age is not None:
             self._pull()
         session = self._sessions.session()
         if self._metrics is not None:
@@ -150,7 +151,11 @@ class Service:
 
     def _pull(self) -> None:
         """Updates the checkout. If that fails, the pass uses the current checkout, and the log says so."""
+        good = False
         try:
             log.info("checkout at %s", pull(self._sessions.root)[:12])
+            good = True
         except ReconcilerError as error:
             log.error("the checkout is not up to date: %s", error)
+        if self._metrics is not None:
+            self._metrics.pulled(good=good)

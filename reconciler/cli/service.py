@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
     from reconciler.app.reconcile import Pass
 
+CHECKOUT_AGE_SECONDS = 3600.0
+"""How old the last good pull of a healthy service may be, unless the operator says otherwise."""
+
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -37,6 +40,12 @@ def _parse_interval(_context: click.Context, _option: click.Parameter, value: st
     "--every", callback=_parse_interval, metavar="TIME", help="Repeat, as in 60s or 5m, until a signal arrives."
 )
 @click.option("--git-pull", is_flag=True, help="Before each pass, fetch and fast-forward the checkout.")
+@click.option(
+    "--max-checkout-age",
+    callback=_parse_interval,
+    metavar="TIME",
+    help="With --git-pull and --metrics-port: not healthy if the last good pull is older. Default: 1h.",
+)
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
@@ -61,6 +70,7 @@ def reconcile(
     output_format: str,
     every: float | None,
     git_pull: bool,
+    max_checkout_age: float | None,
     metrics_port: int | None,
     metrics_host: str,
     log_format: str,
@@ -79,11 +89,14 @@ def reconcile(
     json_log = log_format == "json"
     if json_log:
         log_as_json()
+    if max_checkout_age is not None and not (git_pull and metrics_port is not None):
+        raise click.UsageError("--max-checkout-age needs --git-pull and --metrics-port")
     if every is not None:
         if output_format == "json":
             raise click.UsageError("--format json is for one pass; with --every use --log-format json")
         metrics_address = None if metrics_port is None else (metrics_host, metrics_port)
-        return _serve(options, every, git_pull=git_pull, metrics_address=metrics_address, json_log=json_log)
+        checkout_age = (max_checkout_age or CHECKOUT_AGE_SECONDS) if git_pull else None
+        return _serve(options, every, checkout_age, metrics_address=metrics_address, json_log=json_log)
     if metrics_port is not None:
         raise click.UsageError("--metrics-port needs --every")
     if git_pull:
@@ -107,7 +120,7 @@ def _one_pass(options: CommandOptions, *, as_json: bool, json_log: bool) -> int:
 
 def _pull(options: CommandOptions) -> None:
     """Updates the checkout before its one pass; an error ends the command."""
-    from reconciler.specs.git import pull
+    from reconciler.specs.git_pull import pull
     from reconciler.specs.project import find_root
 
     echo_error(f"checkout at {pull(find_root(options.directory, Path.cwd()))[:12]}")
@@ -116,8 +129,8 @@ def _pull(options: CommandOptions) -> None:
 def _serve(
     options: CommandOptions,
     every: float,
+    max_checkout_age: float | None,
     *,
-    git_pull: bool,
     metrics_address: tuple[str, int] | None,
     json_log: bool,
 ) -> int:
@@ -129,7 +142,9 @@ def _serve(
 
     with (
         stop_on_signals(announce_stop, service=True) as stop,
-        Service(options, every, git_pull=git_pull, metrics_address=metrics_address, report=report) as service,
+        Service(
+            options, every, max_checkout_age=max_checkout_age, metrics_address=metrics_address, report=report
+        ) as service,
     ):
         service.run(stop)
     return DONE

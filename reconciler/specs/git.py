@@ -1,4 +1,4 @@
-"""Asks git about the checkout and its history, reads the files of a commit from git, and pulls."""
+"""Asks git about the checkout and its history, and reads the files of a commit from git."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError, UsageError
 
 TIMEOUT_SECONDS = 30
-PULL_TIMEOUT_SECONDS = 120
 NOT_A_REPOSITORY = "not a git repository"
 SPEC_FILES = ("*.yaml", "*.yml", "*.json")
 
-# A checkout's own settings can name programs for git to run: hooks, a file watcher, transports. None of them may run.
+# A checkout's own settings can name programs for git to run: hooks, a file watcher, filters. None of them may run. Nor
+# may a folder with the layout of a bare repository, which anyone can commit, bring settings of its own.
 NO_PROGRAMS = (
     "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.askPass=",
-    "-c", "protocol.ext.allow=never",
+    "-c", "safe.bareRepository=explicit",
 )  # fmt: skip
 ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": "none",  # a partial clone must not fetch what it lacks
     "LC_ALL": "C",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -30,8 +31,8 @@ ENVIRONMENT = {
     "GIT_ASKPASS": "",
     "GCM_INTERACTIVE": "never",
 }
-OFFLINE = {"GIT_ALLOW_PROTOCOL": "none"}  # for versions of git without GIT_NO_LAZY_FETCH
 
+FILTER = re.compile(r"filter\.(.*)\.(?:clean|smudge|process)", re.DOTALL | re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -55,18 +56,16 @@ def read_head(root: Path) -> str | None:
     Raises `ReconcilerError` if there is a repository but git is not installed or refuses to read it, because then the
     check of the checkout's age is necessary but impossible.
     """
+    if (repository := _repository(root)) is None:
+        return None
     try:
         head = run_git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     except FileNotFoundError:
-        if _repository(root) is None:
-            return None
         raise ReconcilerError(
             f"cannot check whether this checkout is older than what ran: {root} is in a git repository, but git is not "
             "installed. Install git, or work on a copy without .git"
         ) from None
     if head.returncode == 128 and NOT_A_REPOSITORY in head.stderr:
-        if (repository := _repository(root)) is None:
-            return None
         raise ReconcilerError(
             f"cannot check whether this checkout is older than what ran: git does not accept {repository} as a "
             f"repository ({head.stderr.strip()}). Repair it, or work on a copy without .git"
@@ -92,7 +91,48 @@ def _repository(root: Path) -> Path | None:
 
 def _uncommitted(root: Path) -> bool:
     """Whether a file that may be a spec differs from the commit, or is not in it."""
-    return bool(run_git(root, "status", "--porcelain", "--", *SPEC_FILES).stdout.strip())
+    project = ":(top)" + "".join(f"{_escaped(part)}/" for part in _inside(root))
+    patterns = [project + pattern for pattern in SPEC_FILES]
+    # Submodules have settings of their own, and no specs of ours.
+    options = ("--porcelain", "--ignore-submodules=all")
+    return bool(run_git(root, "status", *options, "--", *patterns, variables=_no_filters(root)).stdout.strip())
+
+
+def _escaped(part: str) -> str:
+    """A folder's name as a pattern that matches nothing else."""
+    return re.sub(r"([*?\[\\])", r"\\\1", part)
+
+
+def top_folder(root: Path) -> Path:
+    """The top folder of the repository around `root`; `root` itself outside git."""
+    repository = _repository(root)
+    return root.resolve() if repository is None else repository.parent
+
+
+def _inside(root: Path) -> tuple[str, ...]:
+    """The folders from the top of the repository down to `root`."""
+    return root.resolve().relative_to(top_folder(root)).parts
+
+
+def git_settings(root: Path) -> list[tuple[str, str]]:
+    """The scope and the name of every setting that git reads here."""
+    words = run_git(root, "config", "--list", "--null", "--show-scope", "--name-only").stdout.split("\0")
+    return list(zip(words[::2], words[1::2], strict=False))
+
+
+def _no_filters(root: Path) -> dict[str, str]:
+    """Variables that switch off every content filter: attributes in a checkout choose among all that are configured."""
+    matches = (FILTER.fullmatch(name) for _, name in git_settings(root))
+    settings = [
+        (f"filter.{match[1]}.{key}", value)
+        for match in matches
+        if match is not None
+        for key, value in (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
+    ]
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (name, value) in enumerate(settings):
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
 
 
 def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
@@ -138,55 +178,47 @@ def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
     return email or next((environ[name] for name in ("LOGNAME", "USER", "USERNAME") if environ.get(name)), "unknown")
 
 
-def pull(root: Path) -> str:
-    """Fetches the upstream branch of the checkout in `root`, fast-forwards to it, and returns its commit.
-
-    Raises `ReconcilerError` if there is no upstream, the remote does not answer, or the branches have diverged: then
-    the checkout stays as it was.
-    """
-    upstream = _output(root, "rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}")
-    _output(root, "fetch", "--quiet", "--", upstream.partition("/")[0])
-    _output(root, "merge", "--quiet", "--ff-only", "@{upstream}")
-    return _output(root, "rev-parse", "--verify", "HEAD^{commit}")
-
-
-def _output(root: Path, *arguments: str) -> str:
-    """The output of git. Raises `ReconcilerError` with git's own message if it fails."""
-    try:
-        done = run_git(root, *arguments, timeout=PULL_TIMEOUT_SECONDS)
-    except FileNotFoundError:
-        raise ReconcilerError("--git-pull needs git, which is not installed") from None
-    if done.returncode:
-        message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise ReconcilerError(f"git {arguments[0]} in {root}: {message}")
-    return done.stdout.strip()
-
-
 def run_git(
-    root: Path, *arguments: str, stdin: str = "", timeout: float = TIMEOUT_SECONDS
+    root: Path,
+    *arguments: str,
+    stdin: str = "",
+    timeout: float = TIMEOUT_SECONDS,
+    variables: Mapping[str, str] | None = None,
+    inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs git in a folder. Raises `FileNotFoundError` without git, `ReconcilerError` after the timeout."""
-    done = _run(root, arguments, stdin.encode(errors="replace"), timeout=timeout)
+    """Runs git on the repository around a folder, with further environment `variables` and open files `inherited`.
+
+    Raises `FileNotFoundError` without git, `ReconcilerError` after the timeout.
+    """
+    content = stdin.encode(errors="replace")
+    done = _run(root, arguments, content, timeout=timeout, variables=variables, inherited=inherited)
     # To git, names of files and people are bytes in any encoding.
     output = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, *output)
 
 
 def _run(
-    root: Path, arguments: Sequence[str], stdin: bytes, *, timeout: float = TIMEOUT_SECONDS, offline: bool = False
+    root: Path,
+    arguments: Sequence[str],
+    stdin: bytes,
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    variables: Mapping[str, str] | None = None,
+    inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """Runs git, with `offline` such that a partial clone fetches nothing. Raises as `run_git` does."""
     # Variables such as GIT_DIR, which hooks set, would make git work on another repository than `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
-    command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(root), *arguments]
+    # From the top, no folder below it can pose as a repository of its own.
+    command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(top_folder(root)), *arguments]
     try:
         return subprocess.run(
             command,
             input=stdin,
             capture_output=True,
-            env=environment | (OFFLINE if offline else {}),
+            env=environment | dict(variables or {}),
             timeout=timeout,
             check=False,
+            pass_fds=tuple(inherited),
         )
     except subprocess.TimeoutExpired:
         raise ReconcilerError(f"git {arguments[0]} in {root} did not answer within {timeout} s") from None
@@ -242,10 +274,12 @@ def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
     Reads git's objects only: neither the work tree nor a remote. Raises `ReconcilerError`.
     """
     entries = []
-    for line in _objects(root, ("ls-tree", "-r", "-z", commit)).split(b"\0")[:-1]:
+    folder = b"".join(os.fsencode(part) + b"/" for part in _inside(root))
+    chosen = (os.fsdecode(folder),) if folder else ()
+    for line in _objects(root, ("ls-tree", "-r", "-z", commit, "--", *chosen)).split(b"\0")[:-1]:
         about, _, path = line.partition(b"\t")
         mode, _, object_id = about.decode().split(" ")
-        entries.append(TreeEntry(os.fsdecode(path), mode, object_id))
+        entries.append(TreeEntry(os.fsdecode(path.removeprefix(folder)), mode, object_id))
     return entries
 
 
@@ -273,7 +307,7 @@ def _lines(words: Iterable[str]) -> bytes:
 
 def _objects(root: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
     """The output of a git command that reads objects. Raises `ReconcilerError` with git's message if it fails."""
-    done = _run(root, arguments, stdin, offline=True)
+    done = _run(root, arguments, stdin)
     if done.returncode:
         message = " ".join(done.stderr.decode(errors="backslashreplace").split())
         partial = f". {WHOLE_CLONE}" if "promisor" in message else ""

@@ -52,7 +52,9 @@ def serve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
         monkeypatch.setattr(logging.getLogger("reconciler"), "propagate", True)
         running, stop = Serving(caplog), Event()
         options = CommandOptions(directory=world.folder)
-        with Service(options, 0.05, git_pull=git_pull, metrics_address=None, report=running.passes.append) as service:
+        with Service(
+            options, 0.05, max_checkout_age=60 if git_pull else None, metrics_address=None, report=running.passes.append
+        ) as service:
             thread = Thread(target=service.run, args=(stop,))
             thread.start()
             try:
@@ -101,7 +103,7 @@ def test_a_port_that_is_taken_is_wrong_usage(world: World):
         Service(
             CommandOptions(directory=world.folder),
             60,
-            git_pull=False,
+            max_checkout_age=None,
             metrics_address=("127.0.0.1", port),
             report=lambda _: None,
         )

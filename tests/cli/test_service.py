@@ -125,6 +125,47 @@ def test_git_pull_updates_the_checkout_before_the_pass(world: World, tmp_path: P
     assert (failed.code, "git fetch" in failed.err) == (1, True)
 
 
+def test_a_service_whose_pulls_fail_is_not_healthy(world: World, tmp_path: Path):
+    """Passes go on with the old checkout, /healthz turns to 503 and says since when, and metrics count the pulls."""
+    _, origin = with_origin(world, tmp_path)
+    origin.rename(tmp_path / "gone")
+    options = ("--git-pull", "--metrics-port", "0", "--max-checkout-age", "1s", "-v", "--log-format", "json")
+    with serving(world, *options) as service:
+        service.wait(lambda: any("metrics on port" in line for line in service.lines))
+        port = re.search(r"metrics on port (\d+)", "\n".join(service.lines))
+        assert port is not None
+
+        def health() -> str:
+            try:
+                return str(urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/healthz").read(), "utf-8")
+            except urllib.error.HTTPError as error:
+                with error:
+                    return f"{error.code} {error.read().decode()}"
+
+        service.wait(lambda: health().startswith("503 no good pull of the checkout for "))
+        service.wait(lambda: any('"event": "pass"' in line for line in service.lines))
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/metrics").read().decode()
+    assert 'reconciler_pulls_total{result="failed"}' in metrics
+    assert "reconciler_checkout_age_seconds" in metrics
+    assert len(world.sent("clicks")) == 1
+
+
+def test_a_rewritten_history_is_named(world: World, tmp_path: Path):
+    """After a force push the pull fails, says why and what to do, and the checkout stays as it was."""
+    desk, _ = with_origin(world, tmp_path)
+    here = world.git("rev-parse", "HEAD")
+    desk.git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--amend", "-m", "rewritten")
+    desk.git("push", "--quiet", "--force")
+
+    failed = world.run("reconcile", "--git-pull")
+
+    assert failed.code == 1
+    assert "the history of origin/main does not contain HEAD" in failed.err
+    assert "reset --hard @{upstream}" in failed.err
+    assert world.git("rev-parse", "HEAD") == here
+    assert world.sent("clicks") == []
+
+
 def with_origin(world: World, folder: Path) -> tuple[World, Path]:
     """Makes the project of `world` a clone of a bare repository; returns another clone, and the repository."""
     world.batch("clicks")

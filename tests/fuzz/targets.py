@@ -28,6 +28,7 @@ from reconciler.render.plan_markdown import cell_code, code, plan_markdown, pros
 from reconciler.render.plan_text import plan_text
 from reconciler.render.problems import problems_text
 from reconciler.specs.document import Unreadable
+from reconciler.specs.files import Folder
 from reconciler.specs.problems import TooMany, View, unreadable
 from reconciler.specs.project import _project, documents
 from reconciler.specs.readers import SourceText, yaml_documents
@@ -51,7 +52,7 @@ def shown_safely(text: str) -> None:
 @cache
 def _reader() -> SpecReader:
     source = SourceText("reconciler.yaml", PROJECT)
-    project = _project(Path(), source, list(yaml_documents(source.text))).project
+    project = _project(Path(), Folder(Path()), source, list(yaml_documents(source.text))).project
     return SpecReader(project, tuple(project.spec.targets), warn=True)
 
 
@@ -83,7 +84,7 @@ def project_file(content: bytes) -> None:
     """The project file."""
     source = SourceText("reconciler.yaml", content.decode(errors="replace"))
     try:
-        made: Project = _project(Path(), source, list(yaml_documents(source.text))).project
+        made: Project = _project(Path(), Folder(Path()), source, list(yaml_documents(source.text))).project
         assert made.spec.targets
     except Unreadable as error:
         shown_safely(problems_text(list(unreadable(source, error))))

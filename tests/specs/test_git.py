@@ -1,5 +1,6 @@
 """Reading the checkout, in real git repositories."""
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import actor, read_checkout, run_git
+from reconciler.specs.git_pull import pull
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -153,30 +155,157 @@ def test_the_actor(repository, tmp_path, monkeypatch):
     assert "unknown" == actor({}, tmp_path)
 
 
-def test_programs_that_a_checkout_names_are_not_run(repository, tmp_path):
-    """Reading a checkout runs no file watcher and no hook that its settings name."""
-    one = commit(repository, "one")
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-$(basename $0)\n")
+PROGRAMS = {
+    "core.fsmonitor": "{program}",
+    "core.hooksPath": "{hooks}",
+    "core.sshCommand": "{program}",
+    "core.gitProxy": "{program}",
+    "core.askPass": "{program}",
+    "core.pager": "{program}",
+    "core.editor": "{program}",
+    "core.alternateRefsCommand": "{program}",
+    "core.attributesFile": "{program}",
+    "filter.x.clean": "{program}",
+    "filter.x.smudge": "{program}",
+    "filter.x.process": "{program}",
+    "diff.external": "{program}",
+    "diff.x.command": "{program}",
+    "diff.x.textconv": "{program}",
+    "merge.x.driver": "{program}",
+    "gpg.program": "{program}",
+    "gpg.ssh.program": "{program}",
+    "credential.helper": "!{program}",
+    "credential.https://example.org.helper": "!{program}",
+    "remote.origin.uploadpack": "{program}",
+    "remote.origin.vcs": "x",
+    "protocol.ext.allow": "always",
+    "pager.status": "{program}",
+    "alias.status": "!{program}",
+    "sequence.editor": "{program}",
+    "uploadpack.packObjectsHook": "{program}",
+    "submodule.x.update": "!{program}",
+    "gc.recentObjectsHook": "{program}",
+    "interactive.diffFilter": "{program}",
+}
+"""Settings of git 2.39 to 2.52 that name a program, or make git use one: git-config(1)."""
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A program that leaves a file when it runs, also under the name of every hook."""
+    program, hooks = tmp_path / "program", tmp_path / "hooks"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-$(basename $0)\ncat\n")
     program.chmod(0o755)
-    hooks = tmp_path / "hooks"
     hooks.mkdir()
     for hook in ("post-index-change", "reference-transaction", "post-merge", "post-checkout", "pre-auto-gc"):
         (hooks / hook).symlink_to(program)
-    (repository / "a.yaml").write_text("x")
-    git(repository, "add", "a.yaml")
-    for key in ("core.fsmonitor", "core.pager", "core.askPass", "core.sshCommand", "diff.external"):
-        git(repository, "config", key, str(program))
-    git(repository, "config", "core.hooksPath", str(hooks))
-    # when, with the index out of date so that git looks at every file
-    os.utime(repository / "a.yaml", (1, 1))
+    return program
+
+
+def configure(folder: Path, key: str, program: Path) -> None:
+    """Sets one of `PROGRAMS`."""
+    git(folder, "config", key, PROGRAMS[key].format(program=program, hooks=program.parent / "hooks"))
+
+
+def with_spec(folder: Path) -> str:
+    """Commits a spec that attributes send through a filter; returns the commit. Git will look at its content again."""
+    (folder / ".gitattributes").write_text("*.yaml filter=x diff=x merge=x\n")
+    (folder / "a.yaml").write_text("x")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "a spec")
+    os.utime(folder / "a.yaml", (1, 1))
+    return git(folder, "rev-parse", "HEAD")
+
+
+def test_reading_runs_no_program_of_any_setting(repository, program, tmp_path):
+    """Whatever settings name a program: reading the checkout does not run it, and reads the same."""
+    one = with_spec(repository)
+    for key in PROGRAMS:
+        configure(repository, key, program)
     checkout = read_checkout(repository, [one, "0" * 40])
-    # then
-    assert (one, True) == (checkout.commit, checkout.uncommitted)
+    assert (one, False) == (checkout.commit, checkout.uncommitted)
     assert [] == sorted(tmp_path.glob("ran-*"))
-    # and git itself does run one of them where it may
-    subprocess.run(["git", "-C", repository, "status"], check=True, capture_output=True)
+
+
+def test_a_pull_runs_no_program_of_any_setting(repository, program, tmp_path):
+    """A pull refuses settings that name a program it would need, by name, and runs none of the others."""
+    with_spec(repository)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(repository), str(clone))
+    (repository / "a.yaml").write_text("y")
+    git(repository, "commit", "-q", "-a", "-m", "newer")
+    newer = git(repository, "rev-parse", "HEAD")
+    for key in PROGRAMS:
+        configure(clone, key, program)
+    with pytest.raises(ReconcilerError, match="runs no program that the repository") as refused:
+        pull(clone)
+    refusals = [key for key in PROGRAMS if key.lower() in str(refused.value).lower()]
+    assert {"core.sshCommand", "credential.helper", "remote.origin.uploadpack", "filter.x.smudge"} <= set(refusals)
+    for key in refusals:
+        git(clone, "config", "--unset", key)
+    assert newer == pull(clone)
+    assert [] == sorted(tmp_path.glob("ran-*"))
+
+
+def test_filters_do_run_in_git_itself(repository, program, tmp_path):
+    """The test of the settings can fail: plain `git status` runs the filter that attributes choose."""
+    with_spec(repository)
+    configure(repository, "filter.x.clean", program)
+    git(repository, "status")
     assert [] != sorted(tmp_path.glob("ran-*"))
+
+
+def test_a_folder_laid_out_as_a_bare_repository_brings_no_settings(repository, program, tmp_path):
+    """A project folder that looks like a repository of its own is read as a part of the one around it."""
+    one = with_spec(repository)
+    jobs = repository / "jobs"
+    git(repository, "init", "-q", "--bare", str(jobs))
+    git(jobs, "config", "core.bare", "false")
+    git(jobs, "config", "core.worktree", str(jobs))
+    for key in PROGRAMS:
+        configure(jobs, key, program)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "a trap")
+    two = git(repository, "rev-parse", "HEAD")
+    checkout = read_checkout(jobs, [one])
+    assert (two, {one: Ancestry.CONTAINED}) == (checkout.commit, checkout.ancestry)
+    assert [] == sorted(tmp_path.glob("ran-*"))
+    (jobs / "b.yaml").write_text("x")
+    assert read_checkout(jobs, []).uncommitted
+
+
+def test_a_bare_layout_outside_any_repository_is_a_plain_folder(program, tmp_path):
+    """Without a repository above it there is no commit, and nothing of its settings runs."""
+    git(tmp_path, "init", "-q", "--bare", "jobs")
+    configure(tmp_path / "jobs", "core.fsmonitor", program)
+    assert Checkout() == read_checkout(tmp_path / "jobs", [])
+    assert [] == sorted(tmp_path.glob("ran-*"))
+
+
+def test_the_lock_of_a_killed_merge_of_ours_is_removed(repository, tmp_path):
+    """A pull after a merge that was killed goes on; the lock of somebody else's git stays, and is an error."""
+    with_spec(repository)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(repository), str(clone))
+    lock = clone / ".git" / "index.lock"
+    newer = commit(repository, "newer")
+    lock.touch()
+    with pytest.raises(ReconcilerError, match=r"index\.lock"):
+        pull(clone)
+    (clone / ".git" / "reconciler-pull.lock").write_text(repr(lock.stat().st_mtime - 0.5))  # as if killed in the merge
+    assert newer == pull(clone)
+    assert not lock.exists()
+
+
+def test_two_pulls_at_once(repository, tmp_path):
+    """While one pull merges, another one is an error."""
+    commit(repository, "one")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(repository), str(clone))
+    with (clone / ".git" / "reconciler-pull.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ReconcilerError, match="another pull"):
+            pull(clone)
 
 
 def test_names_in_any_encoding(repository):

@@ -1,0 +1,110 @@
+"""Pulls the checkout: fetches and fast-forwards, without any program that the repository itself names."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from reconciler.errors import ReconcilerError
+from reconciler.specs.git import git_settings, run_git
+
+PULL_TIMEOUT_SECONDS = 120
+PROTOCOLS = "file:git:http:https:ssh"  # not `ext`, nor a helper that `remote.*.vcs` names
+# The operator's own choices, which git reads from the environment.
+OPERATORS_VARIABLES = ("GIT_SSH_COMMAND", "GIT_SSH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+
+PROGRAM = re.compile(
+    r"core\.(?:sshcommand|gitproxy|alternaterefscommand)|remote\..*\.(?:uploadpack|vcs)|credential\.(?:.*\.)?helper"
+    r"|filter\..*\.(?:clean|smudge|process)|merge\..*\.driver|gpg\.(?:.*\.)?program|gc\.recentobjectshook",
+    re.DOTALL | re.IGNORECASE,
+)
+"""Settings that name a program which a pull would run, of git 2.39 to 2.52: git-config(1). Hooks, the file watcher and
+askPass are switched off."""
+
+
+def pull(root: Path) -> str:
+    """Fetches the upstream branch of the checkout in `root`, fast-forwards to it, and returns its commit.
+
+    Runs no program that the repository's own settings name. Raises `ReconcilerError` if they name one, if there is no
+    upstream, if the remote does not answer, or if its history does not contain HEAD: then the checkout stays as it was.
+    """
+    programs = sorted({name for scope, name in _pull_settings(root) if scope in {"local", "worktree"}})
+    if programs:
+        raise ReconcilerError(
+            f"--git-pull runs no program that the repository in {root} names: {', '.join(programs)}. Remove it there "
+            "with `git config --unset`, and set it in your own ~/.gitconfig, or GIT_SSH_COMMAND in the environment"
+        )
+    upstream = _output(root, "rev-parse", "--abbrev-ref", "--symbolic-full-name", "@{upstream}")
+    _output(root, "fetch", "--quiet", "--no-recurse-submodules", "--", upstream.partition("/")[0])
+    if run_git(root, "merge-base", "--is-ancestor", "HEAD", "@{upstream}").returncode == 1:
+        raise ReconcilerError(
+            f"the history of {upstream} does not contain HEAD in {root}: it was rewritten, or there are commits here "
+            f"that were not pushed. Look at `git -C {root} log --oneline HEAD...@{{upstream}}`; to take the new "
+            f"history, run `git -C {root} reset --hard @{{upstream}}`"
+        )
+    _merge(root)
+    return _output(root, "rev-parse", "--verify", "HEAD^{commit}")
+
+
+def _pull_settings(root: Path) -> Iterator[tuple[str, str]]:
+    try:
+        settings = git_settings(root)
+    except FileNotFoundError:
+        raise ReconcilerError("--git-pull needs git, which is not installed") from None
+    return ((scope, name) for scope, name in settings if PROGRAM.fullmatch(name))
+
+
+def _merge(root: Path) -> None:
+    """Fast-forwards to the upstream branch. Raises `ReconcilerError` if another pull is under way.
+
+    A merge that was killed leaves git's `index.lock`, which blocks every later one. Our own lock file tells whose it
+    is: git inherits the lock on it, so that it is free only if the merge is over, and it holds the time of a merge that
+    did not end.
+    """
+    folder = Path(_output(root, "rev-parse", "--absolute-git-dir"))
+    with (folder / "reconciler-pull.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ReconcilerError(f"another pull in {root} is under way") from None
+        file.seek(0)
+        _remove_stale_lock(folder / "index.lock", file.read())
+        file.truncate(0)
+        file.write(repr(time.time()))
+        file.flush()
+        _output(root, "merge", "--quiet", "--ff-only", "@{upstream}", inherited=[file.fileno()])
+        file.truncate(0)
+
+
+def _remove_stale_lock(lock: Path, began: str) -> None:
+    """Removes the `index.lock` of a merge of ours that began at that time and did not end; no other process's."""
+    try:
+        age = lock.stat().st_mtime - float(began)
+    except (FileNotFoundError, ValueError):
+        return
+    if -1 <= age <= PULL_TIMEOUT_SECONDS:
+        lock.unlink(missing_ok=True)
+
+
+def _remotes_allowed() -> dict[str, str]:
+    """Variables that allow remotes, with the operator's own choices from the environment."""
+    chosen = {name: os.environ[name] for name in OPERATORS_VARIABLES if name in os.environ}
+    return {"GIT_ALLOW_PROTOCOL": PROTOCOLS} | chosen
+
+
+def _output(root: Path, *arguments: str, inherited: Sequence[int] = ()) -> str:
+    """The output of git in a pull. Raises `ReconcilerError` with git's own message if it fails."""
+    try:
+        done = run_git(
+            root, *arguments, timeout=PULL_TIMEOUT_SECONDS, variables=_remotes_allowed(), inherited=inherited
+        )
+    except FileNotFoundError:
+        raise ReconcilerError("--git-pull needs git, which is not installed") from None
+    if done.returncode:
+        message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise ReconcilerError(f"git {arguments[0]} in {root}: {message}")
+    return done.stdout.strip()
