@@ -15,7 +15,7 @@ from typing import Any
 from reconciler.app.session import Session
 from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.desired import sentence
-from reconciler.core.identity import Place, canonical, client_token, digest
+from reconciler.core.identity import Place, canonical, client_token, digests
 from reconciler.core.plan import Action, ActionType, Plan
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import PlanFileError, StalePlan
@@ -203,7 +203,7 @@ def _contradictions(action: Action, place: Place) -> Iterator[str]:
     if action.request is None or (action.send == 1 and action.request != _rendered(action)):
         yield "request"
     elif action.send == 1:
-        if action.digest != digest(action.kind, action.content.revision, action.template or action.request):
+        if action.digest not in digests(action.kind, action.content.revision, action.template or action.request):
             yield "digest"
         if dict(action.content.location) != kind_named(action.kind).location(action.request):
             yield "location"

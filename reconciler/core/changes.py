@@ -14,7 +14,7 @@ from typing import Any
 
 from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.desired import Desired, DesiredSpec, stale_message
-from reconciler.core.identity import digest
+from reconciler.core.identity import digests
 from reconciler.core.plan import (
     COUNTED,
     SENDS,
@@ -158,7 +158,7 @@ def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
 
 def _revision_only(revision: int, before: str, spec: DesiredSpec) -> bool:
     """Whether nothing that decides what runs differs but the revision."""
-    return revision != spec.policy.revision and digest(spec.kind, revision, spec.request) == before
+    return revision != spec.policy.revision and before in digests(spec.kind, revision, spec.request)
 
 
 @cache

@@ -13,7 +13,7 @@ from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
-from reconciler.core.identity import NO_CONTENT, Place, SubmissionKey, client_token, digest
+from reconciler.core.identity import NO_CONTENT, Place, SubmissionKey, client_token, digests
 from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
 from reconciler.core.retries import attempts_of, decide_attempts, ended_at
 from reconciler.core.schedule import schedule_changes
@@ -234,7 +234,8 @@ def _never_arrived(newest: Submission, spec: DesiredSpec) -> bool:
 def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
     if baseline is None:
         return Reason.NEW
-    if baseline.digest != spec.digest and digest(spec.kind, baseline.content.revision, spec.request) == baseline.digest:
+    before = digests(spec.kind, baseline.content.revision, spec.request)
+    if baseline.digest != spec.digest and baseline.digest in before:
         return Reason.REVISION_CHANGED
     return Reason.SPEC_CHANGED
 

@@ -36,6 +36,12 @@ def digest(kind: str, revision: int, request: JSON) -> str:
     return "sha256:" + sha256(canonical(form)).hexdigest()
 
 
+def digests(kind: str, revision: int, request: JSON) -> frozenset[str]:
+    """Every digest that a spec with this request may have: that of the request, and that of the form in which version
+    0.1.0 sent the same shorthand, which the digest of shorthand is made from."""
+    return frozenset(digest(kind, revision, form) for form in (request, kind_named(kind).first_form(request)))
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where runs go: the part of every identity that a project and its target give."""

@@ -35,11 +35,17 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A message about one path of a request. `rule` is a stable identifier such as ``batch-share-identifier``."""
+    """A message about one path of a request. `rule` is a stable identifier such as ``batch-share-identifier``.
+
+    `word` is the part of a long text that the message is about, and `nth` how often that text has it before. It is the
+    only part that the message shows.
+    """
 
     loc: Loc
     message: str
     rule: str
+    word: str = ""
+    nth: int = 0
 
 
 class SourceFloat(float):

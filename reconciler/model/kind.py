@@ -112,6 +112,10 @@ class Kind:
     `from_spec`       turns shorthand that a spec may use into AWS's form (a mapping of Spark parameters into the
                       string); raises `RequestProblems`. Takes and returns plain data, and never changes its input.
     `for_display`     turns a request into what people compare: single settings instead of one long string.
+    `first_form`      the request as version 0.1.0 sent it for the same shorthand, if a later version renders that in
+                      another way: digests of shorthand are made from it, so that they stay.
+    `refused`         what `validate` refuses in a request as the spec writes it, although other commands accept it as
+                      version 0.1.0 did.
     `check`           AWS's documented rules that no single field can express; run after `model`, on the request as
                       sent.
     `warn`            rules that AWS documents but accepted requests break.
@@ -132,6 +136,8 @@ class Kind:
     example: tuple[str, str]
     from_spec: Callable[[JSON], JSON] = lambda request: request
     for_display: Callable[[JSON], JSON] = lambda request: request
+    first_form: Callable[[JSON], JSON] = lambda request: request
+    refused: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
     check: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
     warn: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
     is_streaming: Callable[[JSON], bool] = lambda _request: False

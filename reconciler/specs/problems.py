@@ -215,7 +215,9 @@ class View:
     def in_text(self, loc: Loc, offset: int, message: str, rule: str) -> Problem:
         """A problem at a ``${`` inside a string, by its offset in the string's value."""
         node = find(self.document, loc)
-        return self.at(offset_in_scalar(self.source.text, node, offset), _about(loc, message), rule)
+        nth = node.value.count("${", 0, offset) if isinstance(node.value, str) else 0
+        start = offset_in_scalar(self.source.text, node, self._secrets.end(node), "${", nth)
+        return self.at(start, _about(loc, message), rule)
 
     def location(self, loc: Loc) -> Problem:
         """A problem without a message at the location of a path, to be completed later."""
@@ -240,7 +242,19 @@ class View:
     def remarks(self, remarks: Iterable[Remark], prefix: Loc, severity: Severity = "error") -> Iterator[Problem]:
         """The problems that rules beyond the model found."""
         for remark in remarks:
-            yield self.problem((*prefix, *remark.loc), remark.message, remark.rule, severity)
+            if remark.word:
+                yield self._about_word(remark, (*prefix, *remark.loc), severity)
+            else:
+                yield self.problem((*prefix, *remark.loc), remark.message, remark.rule, severity)
+
+    def _about_word(self, remark: Remark, loc: Loc, severity: Severity) -> Problem:
+        """A problem at one word of a text, which it does not show if the text has a secret in it."""
+        node, offset, message = find(self.document, loc), 0, remark.message
+        if isinstance(node.value, str):
+            offset = offset_in_scalar(self.source.text, node, self._secrets.end(node), remark.word, remark.nth)
+        if self._secrets.hides(node) and not remark.word.startswith("--"):  # options are no secrets
+            message = message.replace(remark.word, SENSITIVE)
+        return self.at(max(offset, node.offset), _about(loc, message), remark.rule, severity)
 
     def _refused(self, detail: Mapping[str, Any], model: type[Strict], prefix: Loc) -> Problem | None:
         kind, loc = detail["type"], (*prefix, *detail["loc"])

@@ -215,15 +215,14 @@ def find(document: Document, loc: Loc) -> Node:
     return Node(tuple(path), value, offset, key_offset)
 
 
-def offset_in_scalar(text: str, node: Node, offset_in_value: int) -> int:
-    """The offset in a file of a ``${`` in a scalar, from its offset in the value.
+def offset_in_scalar(text: str, node: Node, end: int, word: str, nth: int) -> int:
+    """The offset in a file of a word in a scalar that ends at `end`; that of the scalar if it is not written there.
 
     The n-th ``${`` of the value is the n-th of the scalar as written, whatever its style: quoted, folded or block.
     """
-    value = node.value if isinstance(node.value, str) else ""
     offset = node.offset - 1
-    for _ in range(value.count("${", 0, offset_in_value) + 1):
-        offset = text.find("${", offset + 1)
+    for _ in range(nth + 1):
+        offset = text.find(word, offset + 1, end)
         if offset < 0:
             return node.offset
     return offset

@@ -177,11 +177,15 @@ class RenderedRequest(NamedTuple):
 
 
 class CheckedRequest(NamedTuple):
-    """A rendered request in AWS's own form with its name filled in; `None` if something is wrong with it."""
+    """A rendered request in AWS's own form with its name filled in; `None` if something is wrong with it.
+
+    `identity` is the request in the form that its digest is made from; `None` without a request.
+    """
 
     request: JSON | None
     problems: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
+    identity: JSON | None = None
 
 
 def written_problems(view: View, request: JSON) -> Iterator[Problem]:
@@ -244,6 +248,7 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
     except RequestProblems as error:
         own = view.remarks(error.remarks, REQUEST)
         return CheckedRequest(None, [*own, *_other_problems(written, rendered, owner, error.remarks)])
+    shorthand = request is not rendered.request
     if kind.name_field not in request:
         request = {**request, kind.name_field: written.name}
     sent = _sample(written, request, owner)
@@ -251,9 +256,12 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
     if rendered.replaced:
         positions = {view.position((*REQUEST, *loc)) for loc in rendered.replaced}
         return CheckedRequest(None, [each for each in problems if (each.line, each.col) not in positions])
+    if warn and not problems:
+        problems = list(view.remarks(kind.refused(rendered.request), REQUEST))
     if problems:
         return CheckedRequest(None, problems)
-    return CheckedRequest(request, (), _warnings(written, rendered.request, sent) if warn else ())
+    warnings = _warnings(written, rendered.request, sent) if warn else ()
+    return CheckedRequest(request, (), warnings, kind.first_form(request) if shorthand else request)
 
 
 def _other_problems(

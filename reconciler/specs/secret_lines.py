@@ -53,6 +53,10 @@ class SecretLines:
         is_scalar = not isinstance(node.value, dict | list)
         return is_scalar and self._spans[index : index + 1] != [] and self._spans[index][0] == node.offset
 
+    def end(self, node: Node) -> int:
+        """Where the scalar of a node ends in the file."""
+        return self._span(node.loc)[1]
+
     def hidden(self, problem: Problem, offset: int) -> Problem:
         """The problem, which is at `offset`, without secrets in its line and its message."""
         column, line = problem.col - 1, problem.source_line

@@ -146,7 +146,9 @@ class SpecReader:
                 problems += [(name, problem) for name in names for problem in checked.problems]
                 warnings += [(name, warning) for name in names for warning in checked.warnings]
                 if checked.request is not None and not read.problems:
-                    read.desired |= dict.fromkeys(names, _desired(written, checked.request, labels))
+                    read.desired |= dict.fromkeys(
+                        names, _desired(written, checked.request, checked.identity or checked.request, labels)
+                    )
         read.problems += merged(problems, targets)
         read.warnings += merged(warnings, targets)
 
@@ -173,7 +175,7 @@ def _stated(value: object, key: str) -> str | None:
     return name if isinstance(name, str) and _NAME.fullmatch(name) else None
 
 
-def _desired(written: WrittenRequest, request: JSON, labels: Mapping[str, str]) -> DesiredSpec:
+def _desired(written: WrittenRequest, request: JSON, identity: JSON, labels: Mapping[str, str]) -> DesiredSpec:
     kind, view = written.kind, written.view
     streaming = kind.is_streaming(request)
     policy = written.policy.effective(streaming=streaming)
@@ -182,7 +184,7 @@ def _desired(written: WrittenRequest, request: JSON, labels: Mapping[str, str]) 
         name=written.name,
         kind=kind.name,
         content=Content(
-            digest=digest(kind.name, written.policy.revision, request),
+            digest=digest(kind.name, written.policy.revision, identity),
             revision=written.policy.revision,
             request=request,
             location=kind.location(request),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.base import SourceFloat, Unquoted
-from reconciler.model.emr_serverless.spark_parameters import OPTIONS
+from reconciler.model.emr_serverless.spark_options import OPTIONS
 from reconciler.model.emr_serverless.spark_parameters import settings as taken_apart
 from reconciler.model.kind import RequestProblems
 from tests.model.requests import EMR, emr, spark
@@ -32,6 +32,10 @@ def remarks(parameters: Any) -> dict[Any, str]:
         EMR.from_spec(spark(sparkSubmitParameters=parameters))
     assert {PARAMETERS} == {remark.loc[:3] for remark in raised.value.remarks}
     return {remark.loc[3:]: remark.message for remark in raised.value.remarks}
+
+
+TEXTS = st.text(st.characters(exclude_characters="'\"\\\t\n\r\v\f", exclude_categories=["Cs"]), max_size=20)
+"""Values that a mapping can have."""
 
 
 def shown(parameters: str, **fields: Any) -> dict[str, Any]:
@@ -83,20 +87,59 @@ def test_settings_keep_the_text_they_were_written_as():
     assert expected == rendered({"conf": conf})
 
 
-def test_words_with_spaces_and_quotes_are_quoted():
-    """A word that a shell would split is quoted, and one that is only unusual is not."""
-    expected = """--archives s3://b/e.tar.gz#env --conf 'x=-Da=1 -Db=2' --conf 'y="q"' --name ''"""
-    conf = {"x": "-Da=1 -Db=2", "y": '"q"'}
-    assert expected == rendered({"archives": ["s3://b/e.tar.gz#env"], "conf": conf, "name": ""})
+def test_values_with_spaces_are_quoted():
+    """A value with spaces is put in double quotes, in a setting after its `=`; one that is only unusual is not."""
+    expected = '--archives s3://b/e.tar.gz#env --conf x="-Da=1 -Db=2" --conf y=a=b;c --conf z="a=b c" --name "My job"'
+    conf = {"x": "-Da=1 -Db=2", "y": "a=b;c", "z": "a=b c"}
+    assert expected == rendered({"archives": ["s3://b/e.tar.gz#env"], "conf": conf, "name": "My job"})
+
+
+def test_values_with_paired_quotes_are_sent_as_0_1_0_sent_them():
+    """They plan and apply as before, and `validate` refuses them with the way that works."""
+    parameters = {"conf": {"y": 'say "q" twice', "x": "a b"}, "jars": ["a", '"b"']}
+    assert """--conf x="a b" --conf 'y=say "q" twice' --jars 'a,"b"'""" == rendered(parameters)
+    refused = {remark.loc[3:]: remark.message for remark in EMR.refused(spark(sparkSubmitParameters=parameters))}
+    assert {("conf", "y"), ("jars", 1)} == set(refused)
+    assert (
+        "set y in configurationOverrides.applicationConfiguration, classification spark-defaults"
+        in refused["conf", "y"]
+    )
+    assert "set spark.jars in configurationOverrides.applicationConfiguration" in refused["jars", 1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "first"),
+    [
+        ({"conf": {"x": "a b", "y": "c"}, "name": "My job"}, "--conf 'x=a b' --conf y=c --name 'My job'"),
+        ({"conf": {"x": "a b", "y": 'say "q"'}}, """--conf 'x=a b' --conf 'y=say "q"'"""),
+        ({"conf": {"x": "${run.slot:%Y %m} b"}}, "--conf 'x=${run.slot:%Y %m} b'"),
+        ({"conf": {"x": "a"}}, "--conf x=a"),
+    ],
+    ids=["spaces", "quotes", "slot", "plain"],
+)
+def test_digests_are_made_from_the_first_form(parameters: Any, first: str):
+    """The string of a mapping gives the string that 0.1.0 sent for it."""
+    form = EMR.first_form(EMR.from_spec(spark(sparkSubmitParameters=parameters)))
+    assert first == form["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
+
+
+@pytest.mark.parametrize(
+    "text", ['--conf "x=a b"', '--conf x="a', "--conf 'x=a b'", '--conf  x="a b"', '--conf x="\\"b"']
+)
+def test_strings_of_no_mapping_have_one_form(text: str):
+    """A string that no mapping is rendered to keeps its form, and a request without a string is left alone."""
+    request = spark(sparkSubmitParameters=text)
+    assert request is EMR.first_form(request)
+    assert EMR.first_form(emr()) == emr()
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    conf=st.dictionaries(st.text("aXYZ09_.-", min_size=1, max_size=9), st.text(max_size=20), min_size=1, max_size=4),
-    name=st.text(max_size=20),
+    conf=st.dictionaries(st.text("aXYZ09_.-", min_size=1, max_size=9), TEXTS, min_size=1, max_size=4),
+    name=TEXTS.filter(bool),
 )
 def test_splitting_gives_every_word_back(conf: dict[str, str], name: str):
-    """Splitting the string as a POSIX shell gives exactly the words, in an order independent of the keys' order."""
+    """Splitting the string gives exactly the words, in an order independent of the keys' order."""
     expected = [word for key in sorted(conf) for word in ("--conf", f"{key}={conf[key]}")] + ["--name", name]
     text = rendered({"name": name, "conf": conf})
     assert expected == shlex.split(text)
@@ -130,6 +173,16 @@ WRONG = [
     ({"conf": {"a=b": "c"}}, ("conf", "a=b"), "must not contain '=' or white space"),
     ({"conf": {"a b": "c"}}, ("conf", "a b"), "must not contain '=' or white space"),
     ({"conf": {"": "c"}}, ("conf", ""), "must not contain '=' or white space"),
+    ({"conf": {"a'b": "c"}}, ("conf", "a'b"), "must not contain quotes or backslashes"),
+    ({"conf": {"a": "it's"}}, ("conf", "a"), "does not take quotes in a value here: set a in configurationOverrides"),
+    ({"conf": {"a": '5" disk'}}, ("conf", "a"), "does not take quotes"),
+    ({"conf": {"a": '"C:\\x"'}}, ("conf", "a"), "does not take quotes"),
+    ({"conf": {"a": "C:\\x"}}, ("conf", "a"), "does not take backslashes in a value here"),
+    ({"conf": {"a": "b\nc"}}, ("conf", "a"), "does not take line breaks or tabs in a value here"),
+    ({"name": "it's"}, ("name",), "set spark.app.name in configurationOverrides.applicationConfiguration"),
+    ({"queue": "a\\b"}, ("queue",), "set the property in configurationOverrides.applicationConfiguration"),
+    ({"jars": ["a", "it's"]}, ("jars", 1), "classification spark-defaults"),
+    ({"name": ""}, ("name",), "is empty: give a value, or remove the option"),
 ]
 
 

@@ -72,8 +72,8 @@ RUNS = {
     "options with an equals sign": spark(
         sparkSubmitParameters="--archives=s3://b/env.tar.gz#env --jars s3://b/a.jar,s3://b/b.jar"
     ),
-    "options on lines that a backslash ends": spark(
-        sparkSubmitParameters="--class com.acme.Main \\\n    --executor-cores=4 \\\n    --conf spark.driver.cores=4"
+    "options on lines": spark(
+        sparkSubmitParameters="--class com.acme.Main\n    --executor-cores=4\n    --conf spark.driver.cores=4"
     ),
     "a variable of the driver": spark(
         sparkSubmitParameters="--conf spark.emr-serverless.driverEnv.PYSPARK_PYTHON=./env/bin/python"

@@ -7,7 +7,7 @@ What may not: clients, and anything about another service.
 from __future__ import annotations
 
 from reconciler.model.emr_serverless.rules import check, is_streaming, warn
-from reconciler.model.emr_serverless.spark_parameters import for_display, from_spec
+from reconciler.model.emr_serverless.spark_parameters import first_form, for_display, from_spec, refused
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
 from reconciler.model.kind import Kind, Rate
 
@@ -34,6 +34,8 @@ KIND = Kind(
     location_fields=("applicationId",),
     from_spec=from_spec,
     for_display=for_display,
+    first_form=first_form,
+    refused=refused,
     check=check,
     warn=warn,
     is_streaming=is_streaming,

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import JSON, Loc, Remark, Rule, applied, integer, part, text
+from reconciler.model.emr_serverless import spark_string_rules
 from reconciler.model.kind import aws_tag_problems
 
 BATCH_TIMEOUT_MIN = 5  # minutes
@@ -118,6 +119,7 @@ WARNINGS: tuple[Rule, ...] = (
     (OVERRIDES, _log_cases),
     (OVERRIDES, _log_uri),
     (("executionIamPolicy",), _policy),
+    (("jobDriver",), spark_string_rules.warnings),
 )
 
 

@@ -1,33 +1,26 @@
 """Converts options of spark-submit: from a mapping to the one string that AWS takes, and back to single settings.
 
 A mapping names options without their dashes: `{class: com.acme.Main, conf: {spark.executor.memory: 8g}, jars: [a, b]}`.
-The string does not depend on the order of keys: options are sorted by name, settings of `conf` by key. Words with white
-space, quotes or backslashes are quoted as for a POSIX shell; others are not, because nothing expands them.
+The string does not depend on the order of keys: options are sorted by name, settings of `conf` by key. A value with
+spaces is put in double quotes, ``--conf k="a b"``, which is the only quoting that EMR Serverless is known to read;
+docs/adr/0017 has the sources. Version 0.1.0 quoted as for a POSIX shell, ``--conf 'k=a b'``. Digests are made from that
+form, so that an upgrade starts no run again.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import deque
 from collections.abc import Iterator
 from difflib import get_close_matches
 
 from reconciler.model.base import JSON, Loc, Remark, SourceFloat, Unquoted, part, source_text
+from reconciler.model.emr_serverless.spark_options import CONF, FLAGS, LISTS, OPTIONS, PROPERTIES, SHORT, VALUES
 from reconciler.model.kind import RequestProblems
 
-CONF = "conf"
-LISTS = frozenset({"archives", "exclude-packages", "files", "jars", "packages", "py-files", "repositories"})
-FLAGS = frozenset({"load-spark-defaults", "supervise", "verbose"})
-VALUES = frozenset({
-    "class", "deploy-mode", "driver-class-path", "driver-cores", "driver-java-options", "driver-library-path",
-    "driver-memory", "executor-cores", "executor-memory", "keytab", "master", "name", "num-executors", "principal",
-    "properties-file", "proxy-user", "queue", "remote", "total-executor-cores",
-})  # fmt: skip
-OPTIONS = LISTS | FLAGS | VALUES | {CONF}
-"""The options of spark-submit as Spark 3 and 4 document them."""
-
-SHORT = {"-c": CONF, "-v": "verbose"}
 NEEDS_QUOTES = frozenset(" \t\n\r\v\f'\"\\")
+PAIRED = re.compile(r"""(?:(?:[^"'\\\t\n\r\v\f]*"){2})+[^"'\\\t\n\r\v\f]*""")
 RULE = "spark-parameters"
 SPARK: Loc = ("jobDriver", "sparkSubmit")
 PARAMETERS = "sparkSubmitParameters"
@@ -46,7 +39,7 @@ def rendered(parameters: JSON, loc: Loc) -> str:
         remarks.append(Remark(loc, "this mapping has no options: remove the field, or give an option", RULE))
     if remarks:
         raise RequestProblems(remarks)
-    return " ".join(map(_quoted, words))
+    return _as_sent(words)
 
 
 def _words(name: object, value: object, loc: Loc) -> list[str]:
@@ -62,7 +55,9 @@ def _words(name: object, value: object, loc: Loc) -> list[str]:
     if name in LISTS and isinstance(value, list):
         joined = ",".join(_list_member(name, member, (*loc, index)) for index, member in enumerate(value))
         return [f"--{name}", joined] if value else []
-    return [f"--{name}", _option_text(name, value, loc)]
+    if not (given := _option_text(name, value, loc)):
+        raise _problem(loc, f"--{name} is empty: give a value, or remove the option")
+    return [f"--{name}", given]
 
 
 def _conf_words(settings: object, loc: Loc) -> list[str]:
@@ -75,6 +70,8 @@ def _conf_words(settings: object, loc: Loc) -> list[str]:
         value = source_text(settings[key])
         if not isinstance(key, str) or not key or "=" in key or any(map(str.isspace, key)):
             remarks.append(Remark((*loc, key), "a setting's name must not contain '=' or white space", RULE))
+        elif not {"'", '"', "\\"}.isdisjoint(key):
+            remarks.append(Remark((*loc, key), "a setting's name must not contain quotes or backslashes", RULE))
         elif value is None:
             remarks.append(
                 Remark(
@@ -83,6 +80,8 @@ def _conf_words(settings: object, loc: Loc) -> list[str]:
                     RULE,
                 )
             )
+        elif (objection := _inexpressible(value, key)) is not None and not PAIRED.fullmatch(value):
+            remarks.append(Remark((*loc, key), objection, RULE))
         else:
             words += ["--conf", f"{key}={value}"]
     if remarks:
@@ -106,7 +105,20 @@ def _option_text(name: str, value: object, loc: Loc) -> str:
     if given is None:
         form = "a string or a list of strings" if name in LISTS else "one string"
         raise _problem(loc, f"--{name} takes {form}")
+    if (objection := _inexpressible(given, PROPERTIES.get(name))) is not None and not PAIRED.fullmatch(given):
+        raise _problem(loc, objection)
     return given
+
+
+def _inexpressible(value: str, setting: str | None) -> str | None:
+    """Why no quoting that EMR Serverless is known to read can carry a value, and what to do; `None` if one can."""
+    for what, characters in (("quotes", "'\""), ("backslashes", "\\"), ("line breaks or tabs", "\t\n\r\v\f")):
+        if not set(characters).isdisjoint(value):
+            return (
+                f"EMR Serverless does not take {what} in a value here: set {setting or 'the property'} in "
+                "configurationOverrides.applicationConfiguration, classification spark-defaults"
+            )
+    return None
 
 
 def _unknown(name: str) -> str:
@@ -123,8 +135,66 @@ def _problem(loc: Loc, message: str) -> RequestProblems:
     return RequestProblems([Remark(loc, message, RULE)])
 
 
-def _quoted(word: str) -> str:
-    return shlex.quote(word) if not word or NEEDS_QUOTES.intersection(word) else word
+def _as_sent(words: list[str]) -> str:
+    """The string for words: in double quotes what has spaces, after the first ``=`` of a setting."""
+    quoted: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if NEEDS_QUOTES.intersection(word) == {" "}:
+            key, equals, value = word.partition("=") if before == "--conf" else ("", "", word)
+            quoted.append(f'{key}{equals}"{value}"')
+        else:
+            quoted.append(_posix_quoted(word))
+    return " ".join(quoted)
+
+
+def _posix_quoted(word: str) -> str:
+    return shlex.quote(word) if NEEDS_QUOTES.intersection(word) else word
+
+
+def first_form(request: JSON) -> JSON:
+    """The request as version 0.1.0 sent it for the same mapping, so that its digest stays; itself if that is the same.
+
+    A string that no mapping is rendered to stays as it is.
+    """
+    spark = part(request, "jobDriver", "sparkSubmit")
+    parameters = spark.get(PARAMETERS)
+    if not isinstance(parameters, str) or '"' not in parameters:
+        return request
+    try:
+        words = shlex.split(parameters)
+    except ValueError:
+        return request
+    if _as_sent(words) != parameters:
+        return request
+    return _with_spark(request, {**spark, PARAMETERS: " ".join(map(_posix_quoted, words))})
+
+
+def refused(request: JSON) -> list[Remark]:
+    """The values of a mapping, as a spec writes it, that cannot be sent so that EMR Serverless reads them.
+
+    Most are refused whenever a spec is read. Values with paired double quotes are refused by `validate` only: version
+    0.1.0 accepted them, and a project that has one must still plan.
+    """
+    parameters = part(request, "jobDriver", "sparkSubmit").get(PARAMETERS)
+    if not isinstance(parameters, dict):
+        return []
+    return [
+        Remark((*SPARK, PARAMETERS, *loc), objection, RULE)
+        for loc, value, setting in _values(parameters)
+        if (objection := _inexpressible(value, setting)) is not None
+    ]
+
+
+def _values(parameters: JSON) -> Iterator[tuple[Loc, str, str | None]]:
+    """Each text of a valid mapping with its path and the property that it sets."""
+    for name, value in parameters.items():
+        if name == CONF:
+            yield from (((name, key), source_text(text) or "", key) for key, text in value.items())
+        elif isinstance(value, list):
+            texts = map(source_text, value)
+            yield from (((name, index), text or "", PROPERTIES.get(name)) for index, text in enumerate(texts))
+        else:
+            yield (name,), source_text(value) or "", PROPERTIES.get(name)
 
 
 def settings(parameters: str) -> tuple[JSON, JSON]:

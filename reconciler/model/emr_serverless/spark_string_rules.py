@@ -1,0 +1,394 @@
+"""Warns of mistakes in the string of Spark parameters: quotes, dashes, options, values.
+
+EMR Serverless splits the string into words at white space, keeps together what is in double quotes, and passes single
+quotes and backslashes on as they are; docs/adr/0017 has the sources. spark-submit reads the words. At the first word
+that belongs to no option it stops reading options: it takes that word for the entry point, and the rest for arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from reconciler.model.base import JSON, Remark, part, text
+from reconciler.model.emr_serverless.spark_options import (
+    ALL,
+    CONF,
+    DASHED_VALUES,
+    JAVA_OPTIONS,
+    LISTS,
+    MAY_HAVE_SPACES,
+    NO_RUN,
+    NOT_TAKEN,
+    SHORTS,
+    WITHOUT_VALUE,
+)
+from reconciler.model.emr_serverless.spark_parameters import PARAMETERS, RULE, SPARK
+
+DASHES = {
+    "\N{HYPHEN}": "a typographic hyphen",
+    "\N{NON-BREAKING HYPHEN}": "a non-breaking hyphen",
+    "\N{FIGURE DASH}": "a figure dash",
+    "\N{EN DASH}": "an en dash",
+    "\N{EM DASH}": "an em dash",
+    "\N{HORIZONTAL BAR}": "a horizontal bar",
+    "\N{MINUS SIGN}": "a minus sign",
+    "\N{FULLWIDTH HYPHEN-MINUS}": "a full-width hyphen",
+}
+QUOTES = "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}" + (
+    "\N{DOUBLE HIGH-REVERSED-9 QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+    "\N{SINGLE LOW-9 QUOTATION MARK}\N{SINGLE HIGH-REVERSED-9 QUOTATION MARK}\N{FULLWIDTH QUOTATION MARK}"
+    "\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}"
+)
+SPACES = {
+    "\N{NO-BREAK SPACE}": "a non-breaking space",
+    "\N{NARROW NO-BREAK SPACE}": "a non-breaking space",
+    "\N{FIGURE SPACE}": "a figure space",
+    "\N{IDEOGRAPHIC SPACE}": "a full-width space",
+    **{chr(code): "a typographic space" for code in (*range(0x2000, 0x2007), *range(0x2008, 0x200B))},
+}
+INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
+"""What word processors, chats and web pages make of dashes, quotes and spaces."""
+
+_STARTS = f"(?:(?<=[\\s=\"'{QUOTES}])|(?<![\\s\\S]))"
+_TYPOGRAPHIC_DASH = re.compile(f"{_STARTS}-*[{''.join(DASHES)}][-{''.join(DASHES)}]*(?=\\S)")
+_DOUBLE_QUOTED = re.compile(r'\\"(?:(?!\\")[\s\S])*\\"|"(?:\\[\s\S]|[^"\\])*"')
+_WORD = re.compile(rf"(?:{_DOUBLE_QUOTED.pattern}|'[^']*'|\S)+")
+_PIECE = re.compile(rf"(?P<double>{_DOUBLE_QUOTED.pattern})|(?P<single>'[^']*')|(?P<open>[\"'])|[^\"'\\]+|\\")
+_LOCATION = re.compile(r"(?:s3[an]?|file|local|hdfs)://\S+|\S+\.(?:py|jar)")
+_NAME = re.compile(r"[\w.-]*")
+CONTINUATIONS = {"\\", "`", "^"}
+ONE_STRING = "remove it, the string may have several lines without it"
+MOST = 20  # remarks about one string; one that has more is not a list of options
+LONGEST_SHOWN = 60  # characters of a word
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word: its text without quotes, as it is written, and where it starts."""
+
+    text: str
+    raw: str
+    start: int
+
+    @property
+    def is_option(self) -> bool:
+        """Whether it is an option with two dashes, spark-submit's or not; a quoted value may begin like one."""
+        known = self.text.partition("=")[0][2:] in ALL
+        return self.text.startswith("--") and len(self.text) > 2 and (known or self.raw.startswith("-"))
+
+    @property
+    def names_option(self) -> bool:
+        """Whether it is an option, with one dash or two; a value such as ``-Xmx2g`` is not."""
+        bare = self.text.partition("=")[0]
+        return self.is_option or bare in SHORTS or (bare[:1] == "-" and bare[1:] in ALL)
+
+
+def warnings(request: JSON) -> list[Remark]:
+    """The mistakes in the Spark parameters of a request as it is sent, in their order."""
+    parameters = text(part(request, "jobDriver", "sparkSubmit"), PARAMETERS)
+    if parameters is None:
+        return []
+    return _Check(parameters).run()
+
+
+class _Check:
+    """The remarks about one string."""
+
+    def __init__(self, parameters: str) -> None:
+        self._parameters = parameters
+        self._remarks: list[tuple[int, Remark]] = []
+        self._words: list[Word] = []
+        self._next = 0
+        self._is_cut = False
+
+    def run(self) -> list[Remark]:
+        """Checks characters, then quotes, then options."""
+        self._words = list(self._quoted_words(self._without_typography()))
+        while self._next < len(self._words) and len(self._remarks) < MOST:
+            self._option(self._take())
+        ordered = sorted(self._remarks, key=lambda each: each[0])
+        return list(dict.fromkeys(remark for _, remark in ordered))
+
+    def _warn(self, start: int, word: str, message: str) -> None:
+        """Adds a remark about `word`, which starts at an offset of the string."""
+        if len(self._remarks) < MOST:
+            known = _searchable(self._parameters[start : start + len(word)])
+            nth = self._parameters.count(known, 0, start)
+            self._remarks.append((start, Remark((*SPARK, PARAMETERS), message, RULE, known, nth)))
+
+    def _shown(self, word: Word) -> str:
+        """The part of a word that messages show: one that can be found in the file, and hidden if it is a secret."""
+        return _searchable(self._parameters[word.start : word.start + len(word.raw)])
+
+    # --- characters ---------------------------------------------------------------------------------------------------
+
+    def _without_typography(self) -> str:
+        """The string with the ASCII characters that were meant, one for one."""
+        if self._parameters.isascii():
+            return self._parameters
+        plain = list(self._parameters)
+        faults = [(match.start(), self._dash(match, plain)) for match in _TYPOGRAPHIC_DASH.finditer(self._parameters)]
+        texts = [offset for match in _DOUBLE_QUOTED.finditer(self._parameters) for offset in match.span()]
+        for offset, character in enumerate(self._parameters):
+            if character in SPACES:
+                faults.append((offset, f"{SPACES[character]} separates no words: write an ordinary space"))
+                plain[offset] = " "
+            elif character in INVISIBLE:
+                code = f"U+{ord(character):04X}"
+                faults.append((offset, f"an invisible character ({code}) is part of the word: remove it"))
+            elif character in QUOTES and not self._is_text(offset, texts):
+                faults.append((offset, 'typographic quotes are part of the value: write " instead'))
+                plain[offset] = '"'
+        self._warn_of_typography("".join(plain), sorted(faults))
+        return "".join(plain)
+
+    def _warn_of_typography(self, plain: str, faults: Sequence[tuple[int, str]]) -> None:
+        """Warns once of equal faults in one word: an opening quote has a closing one."""
+        starts = [match.start() for match in _WORD.finditer(plain)]
+        seen: set[tuple[int, str]] = set()
+        for offset, message in faults:
+            word = (bisect_right(starts, offset), message)
+            if word not in seen:
+                self._warn(offset, self._parameters[offset : offset + LONGEST_SHOWN], message)
+            seen.add(word)
+
+    def _dash(self, match: re.Match[str], plain: list[str]) -> str:
+        """What is wrong with typographic dashes where an option or a value starts."""
+        start, end = match.span()
+        plain[start:end] = "-" * (end - start)
+        what = next(DASHES[character] for character in match[0] if character in DASHES)
+        name = _NAME.match(self._parameters, end)
+        meant = f"--{name[0]}" if name is not None and name[0] in ALL else "- instead"
+        return f"{what} is not an option's dash: write {meant}"
+
+    def _is_text(self, offset: int, texts: Sequence[int]) -> bool:
+        """Whether a typographic quote is an apostrophe, or in double quotes, where it belongs to a text."""
+        before, after = self._parameters[max(offset - 1, 0) : offset], self._parameters[offset + 1 : offset + 2]
+        return bisect_right(texts, offset) % 2 == 1 or (before.isalpha() and after.isalpha())
+
+    # --- quotes -------------------------------------------------------------------------------------------------------
+
+    def _quoted_words(self, plain: str) -> Iterator[Word]:
+        """The words, up to a quote that is never closed."""
+        for match in _WORD.finditer(plain):
+            word, start = match[0], match.start()
+            if word.startswith("--") or set(self._parameters[start : start + 2]).isdisjoint(DASHES):
+                meant = word
+            else:
+                bare = word.lstrip("-")
+                meant = f"--{bare}" if bare.partition("=")[0] in ALL else f"-{bare}"
+            pieces = list(_PIECE.finditer(meant))
+            opened = next((piece for piece in pieces if piece["open"]), None)
+            if opened is not None:
+                kind = "double" if opened["open"] == '"' else "single"
+                self._warn(start, word, f"unbalanced {kind} quote: close it at the end of the value, or remove it")
+                self._is_cut = True
+                return
+            self._check_pieces(start, word, pieces)
+            bare = "".join(_unquoted(piece) for piece in pieces)
+            if len(word) > 1 and word.endswith("\\"):
+                self._warn(start, word, f"the backslash behind a word is part of it: {ONE_STRING}")
+                bare = bare[:-1]
+            yield Word(bare, word, start)
+
+    def _check_pieces(self, start: int, word: str, pieces: Sequence[re.Match[str]]) -> None:
+        """Single quotes and escaped quotes, which EMR Serverless does not read."""
+        if any(piece["single"] for piece in pieces):
+            message = 'EMR Serverless does not read single quotes, they are part of the value: write " instead'
+            self._warn(start, word, message)
+        if any((piece["double"] or "").startswith("\\") for piece in pieces):
+            self._warn(start, word, 'the backslash before a quote is part of the value: write " without it')
+        elif any('\\"' in (piece["double"] or "") for piece in pieces):
+            message = (
+                "a backslash escapes no quote here, it is part of the value: set it in "
+                "configurationOverrides.applicationConfiguration, classification spark-defaults"
+            )
+            self._warn(start, word, message)
+
+    # --- options ------------------------------------------------------------------------------------------------------
+
+    def _take(self) -> Word:
+        self._next += 1
+        return self._words[self._next - 1]
+
+    def _peek(self) -> Word | None:
+        return self._words[self._next] if self._next < len(self._words) else None
+
+    def _option(self, word: Word) -> None:
+        """Checks the option that starts with a word, and takes its value."""
+        written, equals, inline = word.text.partition("=")
+        name = SHORTS.get(written, written.lstrip("-"))
+        if not word.names_option:
+            self._stray(word)
+        elif name not in ALL:
+            self._unknown(word, written)
+        else:
+            if not word.is_option and written not in SHORTS:
+                self._warn(word.start, word.raw, f"{written} has one dash: write --{name}")
+            if name in NOT_TAKEN or name in NO_RUN:
+                self._warn(word.start, word.raw, f"--{name} {_useless(name)}")
+            if name in WITHOUT_VALUE:
+                if equals:
+                    self._warn(word.start, word.raw, f"--{name} takes no value: write --{name}")
+            elif equals and inline:
+                self._value(name, replace(word, text=inline))
+            else:
+                self._next_value(name, word, with_equals=bool(equals))
+
+    def _next_value(self, name: str, word: Word, *, with_equals: bool) -> None:
+        """The value of an option that is in the next word."""
+        following = self._peek()
+        example = "KEY=VALUE" if name == CONF else "VALUE"
+        if following is None and self._is_cut:
+            return
+        if following is None:
+            self._warn(word.start, word.raw, f"--{name} has no value: write --{name} {example}, or remove it")
+        elif following.names_option and (name not in DASHED_VALUES or following.text.partition("=")[0][2:] in ALL):
+            message = f"--{name} has no value, {following.text.partition('=')[0]} follows: write --{name} {example}"
+            self._warn(word.start, word.raw, message)
+        elif with_equals or following.text.startswith("="):
+            self._warn(word.start, word.raw, f"= with spaces after --{name}: write --{name} {example}")
+            taken = self._take()
+            if taken.text == "=" and (value := self._peek()) is not None and not value.names_option:
+                self._next += 1
+        else:
+            self._value(name, self._take())
+
+    def _value(self, name: str, value: Word) -> None:
+        """A value, and the words behind it that may belong to it."""
+        if name != CONF:
+            self._rest_of_value(name, "", value)
+            return
+        key, equals, setting = value.text.partition("=")
+        following = self._peek()
+        if following is not None and (following.names_option or _is_setting(following)):
+            following = None
+        if following is not None and (
+            following.text.startswith("=") if not equals else not setting and value.raw.endswith("=")
+        ):
+            self._warn(value.start, value.raw, f"= with spaces around it: write {key}=VALUE without spaces")
+            self._take_right_side()
+        elif not equals:
+            name_only = _NAME.match(key)
+            meant = name_only[0] if name_only is not None and name_only[0] else "KEY"
+            self._warn(value.start, value.raw, f"--conf wants KEY=VALUE: write {meant}=VALUE")
+            if following is not None and not _is_remark(following):
+                self._next += 1
+        self._rest_of_value(name, key, value)
+
+    def _take_right_side(self) -> None:
+        """Takes ``= 1`` or ``=1`` or ``1``, after the left side of a setting."""
+        right = self._peek()
+        if self._take().text == "=" and (right := self._peek()) is not None and not right.names_option:
+            self._next += 1
+
+    def _rest_of_value(self, name: str, key: str, value: Word) -> None:
+        """Words after a value that were meant as part of it."""
+        following = self._peek()
+        if following is None or following.names_option:
+            return
+        if name in LISTS and (value.text.endswith(",") or following.text.startswith(",")):
+            message = f"{self._shown(following)} is a word of its own: write the list of --{name} without spaces"
+        elif name not in MAY_HAVE_SPACES or _ends_value(following):
+            return
+        else:
+            quoted = f'{key}="VALUE"' if key else '"VALUE"'
+            message = f"{self._shown(following)} is a word of its own: quote the value, --{name} {quoted}"
+        self._warn(following.start, following.raw, message)
+        while following is not None and not (following.names_option or (name not in LISTS and _ends_value(following))):
+            self._next += 1
+            following = self._peek()
+
+    def _unknown(self, word: Word, written: str) -> None:
+        """An option that spark-submit does not have, and its value."""
+        bare = written.lstrip("-")
+        glued = next((name for name in sorted(ALL, key=len, reverse=True) if bare.startswith(name)), None)
+        close = get_close_matches(bare.lower().replace("_", "-"), sorted(ALL), n=1)
+        if bare in JAVA_OPTIONS:
+            hint = ", which is Java's: quote the value that it belongs to"
+        elif bare.startswith("spark."):
+            hint = f"; write --conf {bare}=VALUE"
+        elif glued is not None and bare[len(glued) :].startswith(("spark.", "s3:")):
+            hint = f"; write --{glued} with a space after it"
+        else:
+            hint = f"; did you mean --{close[0]}?" if close else ": remove it, or write a setting, --conf KEY=VALUE"
+        self._warn(word.start, word.raw, f"unknown option {written}{hint}")
+        following = self._peek()
+        if "=" not in word.text and following is not None and not following.text.startswith("-"):
+            self._next += 1
+
+    def _stray(self, word: Word) -> None:
+        """A word that belongs to no option."""
+        if word.text in CONTINUATIONS:
+            what = "a backslash" if word.text == "\\" else word.text
+            message = f"{what} at the end of a line is a word of its own here: {ONE_STRING}"
+        elif word.text.startswith("#"):
+            message = "# starts no comment here, it is part of the string: remove it, or move it out of the string"
+            self._skip_comment(word)
+        elif word.text.rpartition("/")[2] == "spark-submit":
+            message = f"{self._shown(word)} belongs to no option: write only the options of spark-submit"
+        elif _is_setting(word):
+            message = f"{self._shown(word)} belongs to no option: write --conf before it"
+        elif not word.text.strip("-"):
+            message = "a space after the dashes of an option: write them before its name"
+            self._join_dashes()
+        elif word.text.startswith("--"):
+            message = "an option with its value in quotes is one word: quote only the value"
+        elif word.text.startswith("-"):
+            close = get_close_matches(word.text.partition("=")[0].lstrip("-").lower(), sorted(ALL), n=1)
+            hint = f"; did you mean --{close[0]}?" if close else ": options have two dashes"
+            message = f"unknown option {self._shown(word)}{hint}"
+            if close and (following := self._peek()) is not None and not following.names_option:
+                self._next += 1
+        else:
+            message = f"{self._shown(word)} belongs to no option: spark-submit takes it for the entry point. Remove it"
+        self._warn(word.start, word.raw, message)
+
+    def _join_dashes(self) -> None:
+        """Makes the name that follows single dashes an option."""
+        following = self._peek()
+        if following is not None and following.text.partition("=")[0] in ALL:
+            option = f"--{following.text}"
+            self._words[self._next] = replace(following, text=option, raw=option)
+
+    def _skip_comment(self, word: Word) -> None:
+        """Skips the words of a comment: to the end of its line, or in folded text to the next option."""
+        end = self._parameters.rstrip().find("\n", word.start)
+        while (following := self._peek()) is not None:
+            if following.start > end >= 0 or (end < 0 and following.names_option):
+                return
+            self._next += 1
+
+
+def _searchable(word: str) -> str:
+    """The beginning of a word that is written in a file as it is in the string, whatever the quotes around it."""
+    return (re.split(r"[\s\"'\\]", word.lstrip("\"'\\"), maxsplit=1)[0] or word[:1])[:LONGEST_SHOWN]
+
+
+def _unquoted(piece: re.Match[str]) -> str:
+    if piece["double"]:
+        return piece[0][2:-2] if piece[0].startswith("\\") else piece[0][1:-1]
+    return piece[0][1:-1] if piece["single"] else piece[0]
+
+
+def _useless(name: str) -> str:
+    """Why an option makes no sense here, and what to do."""
+    return f"{NO_RUN[name]} and runs nothing: remove it" if name in NO_RUN else f"has no place here: {NOT_TAKEN[name]}"
+
+
+def _is_setting(word: Word) -> bool:
+    return word.text.startswith("spark.") and "=" in word.text
+
+
+def _ends_value(word: Word) -> bool:
+    """Whether a word cannot be the next part of a value with spaces."""
+    return word.names_option or _is_setting(word) or _is_remark(word) or _LOCATION.fullmatch(word.text) is not None
+
+
+def _is_remark(word: Word) -> bool:
+    """Whether a word is a line continuation or begins a comment."""
+    return word.text in CONTINUATIONS or word.text.startswith("#")
