@@ -38,6 +38,10 @@ _FORMATS: dict[str, Callable[[datetime], str]] = {
 }
 """The numeric directives of strftime, reimplemented so that neither a locale nor a platform changes them."""
 
+_SHORTHANDS = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "e": "%d", "k": "%H"}
+_NAMESPACES = ("var.", "target.", "project.", "spec.", "run.")
+_CLOUDFORMATION = {"AWS::AccountId": "target.account", "AWS::Region": "target.region"}
+
 
 class Piece(NamedTuple):
     """Either literal text (`name` is None), or a placeholder: its name, and its format after a colon."""
@@ -67,7 +71,7 @@ def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
         if match[0] == ESCAPED:
             parts.append((match.start(), Piece(OPENING)))
         elif match["inner"] is None:
-            raise PlaceholderProblem(match.start(), "missing } of a placeholder; a literal ${ is written $${")
+            raise PlaceholderProblem(match.start(), _unclosed(text, match.end()))
         else:
             parts.append((match.start(), _placeholder(match.start(), match["inner"])))
     if end < len(text):
@@ -75,25 +79,89 @@ def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
     return tuple(parts)
 
 
+def _unclosed(text: str, end: int) -> str:
+    if text.startswith("{", end):
+        return "${{ is of another tool, such as GitHub Actions, and nothing fills it in here; a literal ${ is written $${"
+    return "missing } of a placeholder; a literal ${ is written $${"
+
+
 def _placeholder(offset: int, inner: str) -> Piece:
     name, colon, slot_format = inner.partition(":")
     if not colon:
         return Piece("", name)
-    if name != SLOT:
+    if inner in _CLOUDFORMATION:
+        raise PlaceholderProblem(offset, f"{inner} is of CloudFormation: write ${{{_CLOUDFORMATION[inner]}}}")
+    if name != SLOT and name.startswith(_NAMESPACES):
         raise PlaceholderProblem(offset, f"only ${{{SLOT}}} takes a format: ${{{inner}}}")
-    _check_format(offset, slot_format)
+    if name != SLOT:
+        raise PlaceholderProblem(offset, f"unknown placeholder ${{{inner}}}.{literal_hint(inner)}")
+    _check_directives(offset, slot_format)
     return Piece("", name, slot_format)
 
 
-def _check_format(offset: int, slot_format: str) -> None:
+def literal_hint(inner: str) -> str:
+    """A sentence about how to write a ``${…}`` that another tool fills in; empty for a name that looks like ours."""
+    return "" if inner.startswith(_NAMESPACES) else f" For the literal text, which another tool reads, write $${{{inner}}}"
+
+
+def _check_directives(offset: int, slot_format: str) -> None:
     if not slot_format:
         raise PlaceholderProblem(offset, f"empty format: write ${{{SLOT}}}, or ${{{SLOT}:%Y-%m-%d}}")
     for directive in _DIRECTIVE.finditer(slot_format):
         if directive[1] not in _FORMATS:
             directives = " ".join(f"%{letter}" for letter in _FORMATS)
+            meant = _SHORTHANDS.get(directive[1]) or _unpadded(slot_format, directive)
             raise PlaceholderProblem(
-                offset, f"%{directive[1]} is not a numeric date directive; expected one of {directives}"
+                offset,
+                f"%{directive[1]} is not a numeric date directive; "
+                + (f"did you mean {meant}? Expected" if meant else "expected")
+                + f" one of {directives}",
             )
+
+
+def _unpadded(slot_format: str, directive: re.Match[str]) -> str | None:
+    """``%d`` for the ``%-d`` or ``%#d`` of some platforms."""
+    letter = slot_format[directive.end() : directive.end() + 1]
+    return f"%{letter}" if directive[1] in {"-", "#", "_"} and letter in _FORMATS else None
+
+
+_RUN = re.compile(r"%.|[A-Za-z]+", re.DOTALL)
+_LETTERS = re.compile(r"YYYY|yyyy|YY|yy|MM|mm|DDD|DD|dd|HH|hh|SS|ss|T|Z")
+_MEANT = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DDD": "%j", "DD": "%d", "HH": "%H", "SS": "%S", "T": "T", "Z": "Z"}
+_WORDS = {"date": "%Y-%m-%d", "year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "time": "%H:%M:%S"} | dict.fromkeys(
+    ("epoch", "unix", "timestamp"), "%s"
+)
+
+
+def format_problem(slot_format: str) -> str | None:
+    """Why a format is surely a mistake: it has no directive, or the letters of another notation, as in ``YYYY-MM-DD``.
+
+    `pieces` accepts such a format, because ledgers may have it. Only what people write now is refused.
+    """
+    plain = slot_format.replace("'T'", "T")
+    meant = _RUN.sub(lambda run: _directives(run[0], plain[: run.start()]), plain)
+    if any(directive[1] != "%" for directive in _DIRECTIVE.finditer(slot_format)):
+        wrong = [run[0] for run in _RUN.finditer(plain) if _directives(run[0], "") != run[0]]
+        return f"{wrong[0]} is text, not a directive; did you mean {meant}?" if wrong else None
+    if meant == plain:
+        letters = re.findall("[A-Za-z]", plain)
+        are_bare = letters != [] and len(set(letters)) == len(letters) and set(letters) <= set("YymdHMSj")
+        bare = re.sub("[A-Za-z]", lambda letter: f"%{letter[0]}", plain)
+        meant = _WORDS.get(plain.lower()) or (bare if are_bare else "%Y-%m-%d")
+    return f"no directive in the format {slot_format}; did you mean {meant}?"
+
+
+def _directives(run: str, before: str) -> str:
+    """A run of letters as directives, if it is nothing but the date letters of other notations; else the run itself."""
+    tokens = _LETTERS.findall(run)
+    if "".join(tokens) != run or not any(len(token) > 1 for token in tokens):
+        return run
+    meant = ""
+    for token in tokens:
+        # MM is the month, but after an hour it is the minute, whatever its case
+        after_hour = (before + meant)[-4:].upper().rstrip(":-_.").endswith("H")
+        meant += "%M" if token.upper() == "MM" and after_hour else _MEANT[token.upper()]
+    return meant
 
 
 def render_slot(request: JSON, slot: str, time_zone: str) -> JSON:

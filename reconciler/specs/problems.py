@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
 from reconciler.model.base import Loc, Remark, Strict, Unquoted, source_text
-from reconciler.model.kind import RESERVED_FIELD
+from reconciler.model.kind import RESERVED_FIELD, RequestProblems
 from reconciler.model.patterns import PATTERN_HINTS
 from reconciler.model.project import ACCOUNT_PATTERN, LEDGER_PATTERN, REGION_PATTERN, VARIABLE_PATTERN
 from reconciler.model.spec import NAME_PATTERN
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
+from reconciler.specs.names import known_fields, meant_field, renamed
 from reconciler.specs.readers import Node, SourceText, find, offset_in_scalar, path_text
 from reconciler.specs.secret_lines import SecretLines
 
@@ -51,24 +52,6 @@ def suggestion(word: str, names: Iterable[str], otherwise: str = "") -> str:
     if close:
         return f"; did you mean {lower[close[0]]}?"
     return f"; {otherwise} {', '.join(lower.values())}" if otherwise and lower else ""
-
-
-def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
-    """The fields that `model` has inside the mapping at `loc`; empty if that is no model."""
-    models: list[type[Strict]] = [model]
-    for element in loc:
-        if isinstance(element, int):
-            continue
-        annotations = [outer.model_fields[element].annotation for outer in models if element in outer.model_fields]
-        models = [inner for annotation in annotations for inner in _models(annotation)] or models
-    return tuple(dict.fromkeys(name for each in models for name in each.model_fields))
-
-
-def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type annotation
-    """The models that an annotation mentions: as itself, in a list or mapping, or as a branch of a union."""
-    if isinstance(annotation, type) and issubclass(annotation, Strict):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
 def _shown(value: object) -> str:
@@ -122,12 +105,7 @@ def _choice(value: object, context: Context) -> str:
 def _pattern(value: object, context: Context) -> str:
     pattern, shown = str(context.get("pattern")), _shown(value)
     message = HINTS.get(pattern) or f"must match {pattern}"
-    evaluated = isinstance(value, str) and "${" in value
-    return (
-        message
-        + (f"; got {shown}" if shown != "a string" else "")
-        + ("; placeholders are replaced only in spec.request" if evaluated else "")
-    )
+    return message + (f"; got {shown}" if shown != "a string" else "")
 
 
 def _length(value: object, context: Context) -> str:
@@ -141,6 +119,31 @@ def _length(value: object, context: Context) -> str:
 def _range(_: object, context: Context) -> str:
     bounds = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     return next((f"must be {bounds[key]} {context[key]}" for key in bounds if key in context), "is out of range")
+
+
+_TYPES = {
+    **dict.fromkeys(("int_type", "int_from_float", "float_type"), "a number"),
+    "bool_type": "a boolean",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+}
+NOT_TEXT = frozenset(_TYPES)
+"""The types of errors about values that no text can be, and so no placeholder."""
+
+
+def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
+    """What to do about a placeholder at a path that cannot have one; empty if there is none, or it may be there."""
+    if not isinstance(value, str) or "${" not in value.replace("$${", ""):
+        return ""
+    if loc[:2] != REQUEST:
+        what = "a policy field" if loc[:1] == ("spec",) and "targets" not in loc[1:2] else "not in it"
+        return f"; placeholders are for text of the request; this is {what}: write the value itself"
+    if kind not in _TYPES:
+        return ""
+    return (
+        f"; placeholders are for text of the request; this is {_TYPES[kind]}: write the value itself, and if it differs "
+        "between targets, a spec for each (spec.targets)"
+    )
 
 
 _EXPECTED = {
@@ -160,6 +163,7 @@ _BY_TYPE: dict[str, Callable[[object, Context], str]] = {
 
 
 MOST_SUGGESTED = 12
+REQUEST: Loc = ("spec", "request")
 KEY = "[key]"  # pydantic appends it to the path of a mapping's key
 LOCATION = "location"  # the rule of problems that only carry a location
 MISSING, UNKNOWN = "missing", "extra_forbidden"
@@ -194,6 +198,7 @@ class View:
         self.source, self.document = source, document
         self._secrets = SecretLines(source, document)
         self._reported: list[Problem] = []
+        self._names: dict[Loc, str] = {}  # misspelt names of fields, by the path that was meant
 
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
         """A problem at an offset; secrets in its line are hidden. Raises `TooMany`."""
@@ -209,11 +214,19 @@ class View:
         self, loc: Loc, message: str, rule: str, severity: Severity = "error", *, on_key: bool = False
     ) -> Problem:
         """A problem at a path, which the message names; `on_key` locates it at the key instead of the value."""
+        loc = self._as_written(loc)
         node = find(self.document, loc)
         return self.at(node.key_offset if on_key else node.offset, _about(loc, message), rule, severity)
 
+    def _as_written(self, loc: Loc) -> Loc:
+        """The path with the names that the document has, from one with the names that were meant."""
+        if not self._names:
+            return loc
+        return tuple(self._names.get(loc[: index + 1], element) for index, element in enumerate(loc))
+
     def in_text(self, loc: Loc, offset: int, message: str, rule: str) -> Problem:
         """A problem at a ``${`` inside a string, by its offset in the string's value."""
+        loc = self._as_written(loc)
         node = find(self.document, loc)
         nth = node.value.count("${", 0, offset) if isinstance(node.value, str) else 0
         start = offset_in_scalar(self.source.text, node, self._secrets.end(node), "${", nth)
@@ -225,19 +238,48 @@ class View:
 
     def position(self, loc: Loc) -> tuple[int, int]:
         """The line and column of a path."""
-        return self.source.position(find(self.document, loc).offset)
+        return self.source.position(find(self.document, self._as_written(loc)).offset)
 
     def flaws(self) -> Iterator[Problem]:
         """The faults of the text itself."""
         for flaw in self.document.flaws:
             yield self.at(flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
-    def refused(self, error: ValidationError, model: type[Strict], prefix: Loc = ()) -> Iterator[Problem]:
-        """The problems that a model found. `prefix`: the path of the model's root in the document."""
-        for detail in error.errors(include_url=False):
-            problem = self._refused(detail, model, prefix)
-            if problem is not None:
-                yield problem
+    def refused(
+        self,
+        error: ValidationError,
+        model: type[Strict],
+        value: Any,  # noqa: ANN401 - what the model refused
+        prefix: Loc = (),
+        *,
+        form: Callable[[Any], Any] = lambda value: value,
+    ) -> tuple[list[Problem], Any]:
+        """The problems that a model found in a value, and the value with the names of fields that were meant.
+
+        A field with a misspelt name is checked as the one that was meant, so that what is wrong inside it is reported
+        too. `prefix`: the path of the model's root in the document. `form` gives a value the form that the model has.
+        """
+        problems: list[Problem] = []
+        left: ValidationError | None = error
+        while left is not None:
+            details, meant = left.errors(include_url=False), value
+            for detail in details[:MOST_PROBLEMS]:
+                loc = tuple(detail["loc"])
+                if detail["type"] == UNKNOWN and (name := meant_field(model, loc, meant)) is not None:
+                    problems += filter(None, [self._refused(detail, model, prefix)])
+                    self._names[(*prefix, *loc[:-1], name)] = str(loc[-1])
+                    meant = renamed(meant, loc, name)
+            if meant is value:
+                problems += filter(None, [self._refused(detail, model, prefix) for detail in details])
+                break
+            value, left = meant, None
+            try:
+                model.model_validate(form(value))
+            except ValidationError as next_error:
+                left = next_error
+            except RequestProblems as next_problems:
+                problems += self.remarks(next_problems.remarks, prefix)
+        return problems, value
 
     def remarks(self, remarks: Iterable[Remark], prefix: Loc, severity: Severity = "error") -> Iterator[Problem]:
         """The problems that rules beyond the model found."""
@@ -257,7 +299,7 @@ class View:
         return self.at(max(offset, node.offset), _about(loc, message), remark.rule, severity)
 
     def _refused(self, detail: Mapping[str, Any], model: type[Strict], prefix: Loc) -> Problem | None:
-        kind, loc = detail["type"], (*prefix, *detail["loc"])
+        kind, loc = detail["type"], self._as_written((*prefix, *detail["loc"]))
         node = find(self.document, loc)
         if kind == MISSING:
             return self.problem((*node.loc, loc[-1]), "is missing", MISSING)
@@ -277,6 +319,7 @@ class View:
         secret = self._secrets.hides(node) or is_secret_at(node.loc[2:], source_text(value))
         shown = _stand_in(value) if secret and kind not in _LENGTHS else value
         message = error_message(kind, detail["msg"], detail["input"] if on_key else shown, detail.get("ctx", {}))
+        message += _no_placeholder(kind, node.loc, value)
         if secret:
             self._secrets.hide(node.loc)
             message = message.replace(f'write "{SENSITIVE}" in quotes', "write it in quotes")

@@ -113,7 +113,7 @@ def _project(root: Path, files: ProjectFiles, source: SourceText, documents: lis
         try:
             project = Project.model_validate(view.document.value)
         except ValidationError as error:
-            problems += view.refused(error, Project)
+            problems += view.refused(error, Project, view.document.value)[0]
     if project is not None:
         problems += _rules(view, project)
     if problems or project is None:

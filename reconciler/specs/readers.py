@@ -54,9 +54,34 @@ def _check(text: str) -> None:
         # Numbers stay text here: Python refuses very long integers, and `_build` reads each token anyway.
         json.loads(text, parse_constant=refuse, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
-        raise Unreadable(error.pos, f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}", "syntax") from None
+        raise _not_json(error, text) from None
     except RecursionError:
         raise Unreadable(0, f"nested deeper than {DEEPEST} levels", "nesting") from None
+
+
+_ESCAPES = {"\n": r"a line break inside a string: write \n", "\t": r"a tab inside a string: write \t"}
+_INSTEAD = {
+    "'": "strings and keys are in double quotes",
+    "/": "JSON has no comments",
+    "#": "JSON has no comments",
+}
+
+
+def _not_json(error: json.JSONDecodeError, text: str) -> Unreadable:
+    """The syntax error, in the words of what people write that is not JSON."""
+    offset, char = error.pos, text[error.pos : error.pos + 1]
+    message = f"{error.msg[:1].lower()}{error.msg[1:]}"
+    before = text[:offset].rstrip()
+    if error.msg.startswith("Invalid control character"):
+        message = _ESCAPES.get(char) or rf"a control character inside a string: write \u{ord(char or ' '):04x}"
+        message = _ESCAPES["\n"] if char == "\r" else message
+    elif char in {"]", "}"} and before.endswith(","):
+        offset, message = len(before) - 1, f"a comma before {char}: remove it"
+    elif char in _INSTEAD:
+        message = _INSTEAD[char]
+    elif word := re.match("(True|False)\\b", text[offset:]):
+        message = f"write {word[0].lower()}"
+    return Unreadable(offset, f"not JSON: {message}", "syntax")
 
 
 def _string(token: str, offset: int) -> str:
@@ -68,6 +93,7 @@ def _string(token: str, offset: int) -> str:
 
 LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # libyaml's parser if PyYAML was built with it
 MOST_DIRECTIVES = 100
+MOST_LINES = 5  # that a message names
 
 _UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 _CLEARER = {
@@ -94,7 +120,7 @@ def yaml_documents(text: str) -> Iterator[Document]:
     try:
         yield from _documents(yaml.parse(text, Loader=LOADER), builder)
     except (yaml.YAMLError, RecursionError, ValueError, Unreadable) as error:
-        unreadable = _unreadable(error, len(text))
+        unreadable = _unreadable(error, text)
         unreadable.flaws = builder.document.flaws
         raise unreadable from None
 
@@ -125,17 +151,39 @@ def _tag(builder: Builder, event: Any) -> None:  # noqa: ANN401 - an event of th
     builder.flaw(event.start_mark.index, f"tags ({tag}) are not allowed: write the value without it", "tag")
 
 
-def _unreadable(error: Exception, end: int) -> Unreadable:
+_INDENTATION = re.compile(r"^ *\t[ \t]*(?=\S)", re.MULTILINE)
+
+
+def _unreadable(error: Exception, text: str) -> Unreadable:
     if isinstance(error, Unreadable):
         return error
     if not isinstance(error, yaml.MarkedYAMLError):
         return Unreadable(0, f"not YAML: {error}", "syntax")
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "not YAML"
+    if mark and (tab := _tab(text, mark.index)) is not None:
+        return tab
     message = _CLEARER.get(problem, problem)
     if mark and error.context_mark and error.context_mark.line < mark.line:
         message += f" (in the value that starts at line {error.context_mark.line + 1})"
-    return Unreadable(min(mark.index, end) if mark else 0, message, "syntax")
+    return Unreadable(min(mark.index, len(text)) if mark else 0, message, "syntax")
+
+
+def _tab(text: str, offset: int) -> Unreadable | None:
+    """The tab in the indentation of the line of an error, which caused it, with the other lines that have one."""
+    start = text.rfind("\n", 0, offset) + 1
+    first = _INDENTATION.match(text, start)
+    if first is None or offset >= first.end():  # tabs are allowed before a line of {…} or of a quoted string
+        return None
+    others = [text.count("\n", 0, tab.start()) + 1 for tab in _INDENTATION.finditer(text, first.end())]
+    also = f" (also in {_lines(others)})" if others else ""
+    return Unreadable(text.index("\t", start), f"tab in indentation: use spaces{also}", "tab")
+
+
+def _lines(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:MOST_LINES]))
+    more = len(numbers) - MOST_LINES
+    return f"line{'s' * (len(numbers) > 1)} {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 FEW = 8

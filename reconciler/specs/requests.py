@@ -21,10 +21,20 @@ from reconciler.model.base import JSON, Loc, Remark
 from reconciler.model.kind import RESERVED_FIELD, Kind, RequestProblems, user_tag_problems
 from reconciler.model.project import Project
 from reconciler.model.spec import Policy
-from reconciler.model.template import ESCAPED, OPENING, SLOT, PlaceholderProblem, mapped, pieces, render_slot
+from reconciler.model.template import (
+    ESCAPED,
+    OPENING,
+    SLOT,
+    PlaceholderProblem,
+    format_problem,
+    literal_hint,
+    mapped,
+    pieces,
+    render_slot,
+)
 from reconciler.redact.request import secret_places
 from reconciler.specs.document import MOST_CHARACTERS
-from reconciler.specs.problems import View
+from reconciler.specs.problems import NOT_TEXT, REQUEST, View
 
 
 class TooLarge(PlaceholderProblem):
@@ -117,6 +127,8 @@ def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
         if piece.name == SLOT and scope.slots:
             if literal.endswith("$"):
                 raise PlaceholderProblem(offset, f"a $ directly before ${{{SLOT}}} reads as an escape")
+            if piece.slot_format and (problem := format_problem(piece.slot_format)):
+                raise PlaceholderProblem(offset, problem)
             inner = SLOT if piece.slot_format is None else f"{SLOT}:{piece.slot_format}"
             done += [escape(literal), f"${{{inner}}}"]
             literal = ""
@@ -145,10 +157,9 @@ def _value(offset: int, name: str, scope: Scope) -> str:
     names = list(dict.fromkeys([*scope.values, *scope.elsewhere, *([SLOT] if scope.slots else [])]))
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean ${{{close[0]}}}?" if close else f"expected one of {', '.join(sorted(names))}."
-    raise PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {hint} A literal ${{ is written $${{")
+    raise PlaceholderProblem(offset, f"unknown placeholder ${{{name}}}; {hint}{literal_hint(name)}")
 
 
-REQUEST: Loc = ("spec", "request")
 SAMPLE_TOKEN = TOKEN_PREFIX + "0" * TOKEN_HEX_DIGITS
 SAMPLE_SLOT = "2026-11-22T02:00:00Z"
 STAND_IN = "x"  # replaces a string whose placeholder is wrong
@@ -255,7 +266,8 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
     problems = _sent_problems(written, request, sent)
     if rendered.replaced:
         positions = {view.position((*REQUEST, *loc)) for loc in rendered.replaced}
-        return CheckedRequest(None, [each for each in problems if (each.line, each.col) not in positions])
+        left = [each for each in problems if (each.line, each.col) not in positions or each.rule in NOT_TEXT]
+        return CheckedRequest(None, left)
     if warn and not problems:
         problems = list(view.remarks(kind.refused(rendered.request), REQUEST))
     if problems:
@@ -308,7 +320,7 @@ def _sent_problems(written: WrittenRequest, request: JSON, sent: JSON) -> list[P
     try:
         kind.model.model_validate(sent)
     except ValidationError as error:
-        return [*problems, *view.refused(error, kind.model, REQUEST)]
+        return [*problems, *view.refused(error, kind.model, sent, REQUEST, form=kind.from_spec)[0]]
     return [*problems, *view.remarks(kind.check(sent), REQUEST)]
 
 

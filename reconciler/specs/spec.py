@@ -96,7 +96,7 @@ class SpecReader:
         return read
 
     def _read_spec(self, view: View, value: JSON, read: ReadSpec) -> None:
-        document = _validated(view, value, read)
+        document, value = _validated(view, value, read)
         name = part(value, "metadata").get("name")
         if isinstance(name, str):
             read.name, read.location = name, view.location(NAME)
@@ -220,12 +220,14 @@ def _not_a_spec(view: View) -> Problem:
     return view.problem(("apiVersion",) if version is not None else (), message, "api-version")
 
 
-def _validated(view: View, value: JSON, read: ReadSpec) -> SpecDocument | None:
+def _validated(view: View, value: JSON, read: ReadSpec) -> tuple[SpecDocument | None, JSON]:
+    """The document as its model, `None` if that refuses it, and its value with the names of fields that were meant."""
     try:
-        return SpecDocument.model_validate(value)
+        return SpecDocument.model_validate(value), value
     except ValidationError as error:
-        read.problems += view.refused(error, SpecDocument)
-        return None
+        problems, meant = view.refused(error, SpecDocument, value)
+        read.problems += problems
+        return None, meant
 
 
 def _kind(view: View, name: object, read: ReadSpec) -> Kind | None:
