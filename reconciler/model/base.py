@@ -125,6 +125,18 @@ def entries(value: JSON, key: str, loc: Loc = ()) -> Iterator[tuple[Loc, JSON]]:
                 yield (*loc, key, index), member
 
 
+def texts(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
+    """Every string of a value, keys aside, with its path."""
+    if isinstance(value, str):
+        yield loc, value
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield from texts(member, (*loc, key))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from texts(member, (*loc, index))
+
+
 def text(value: JSON, key: str) -> str | None:
     """The string at `key`; `None` if there is none."""
     member = value.get(key)

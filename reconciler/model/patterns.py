@@ -6,6 +6,11 @@ alike: pydantic, the tests and, through the JSON Schema, editors check it.
 
 from __future__ import annotations
 
+import re
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
 # EMR Serverless
 APPLICATION_ID = r"^[0-9a-z]+$"
 CLIENT_TOKEN = r"^[A-Za-z0-9._-]+$"
@@ -38,11 +43,11 @@ NAMESPACE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 PATTERN_HINTS: dict[str, str] = {
     APPLICATION_ID: "an application id is lower-case letters and digits, such as 00f1k2sd0vgq8u09",
     CLIENT_TOKEN: "a client token is letters, digits, '.', '_' and '-'",
-    ROLE_ARN: "give the full ARN of an IAM role, such as arn:aws:iam::111122223333:role/emr-jobs",
-    POLICY_ARN: "give the full ARN of an IAM policy, such as arn:aws:iam::111122223333:policy/only-read",
+    ROLE_ARN: "must be an ARN, arn:aws:iam::ACCOUNT:role/NAME, with an account of 12 digits",
+    POLICY_ARN: "must be an ARN, arn:aws:iam::ACCOUNT:policy/NAME",
     POLICY_DOCUMENT: "an inline policy is JSON on one line, without line breaks or tabs",
     VISIBLE: "must not be only white space",
-    KMS_KEY_ARN: "give the full ARN of a KMS key, not of an alias, such as "
+    KMS_KEY_ARN: "must be an ARN of a key, not of an alias, such as "
     "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     LOG_URI: "give an S3 location on one line, such as s3://my-bucket/logs/",
     LOG_GROUP: "a log group name is letters, digits, '.', '-', '_', '/' and '#', such as /aws/emr-serverless",
@@ -64,3 +69,15 @@ PATTERN_HINTS: dict[str, str] = {
     NAMESPACE: "a namespace is lower-case letters, digits and '-', with a letter or digit at both ends",
 }
 """What a value should look like, by pattern. Every pattern of a request model has an entry."""
+
+
+def pattern_first(pattern: str) -> BeforeValidator:
+    """Checks a pattern before the limits of the length: a role's name is no ARN, rather than too short."""
+    compiled = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not compiled.search(value):
+            raise PydanticCustomError("string_pattern_mismatch", "must match {pattern}", {"pattern": pattern})
+        return value
+
+    return BeforeValidator(check)

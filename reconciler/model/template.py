@@ -81,7 +81,9 @@ def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
 
 def _unclosed(text: str, end: int) -> str:
     if text.startswith("{", end):
-        return "${{ is of another tool, such as GitHub Actions, and nothing fills it in here; a literal ${ is written $${"
+        return (
+            "${{ is of another tool, such as GitHub Actions, and nothing fills it in here; a literal ${ is written $${"
+        )
     return "missing } of a placeholder; a literal ${ is written $${"
 
 
@@ -101,7 +103,9 @@ def _placeholder(offset: int, inner: str) -> Piece:
 
 def literal_hint(inner: str) -> str:
     """A sentence about how to write a ``${…}`` that another tool fills in; empty for a name that looks like ours."""
-    return "" if inner.startswith(_NAMESPACES) else f" For the literal text, which another tool reads, write $${{{inner}}}"
+    return (
+        "" if inner.startswith(_NAMESPACES) else f" For the literal text, which another tool reads, write $${{{inner}}}"
+    )
 
 
 def _check_directives(offset: int, slot_format: str) -> None:
@@ -128,9 +132,14 @@ def _unpadded(slot_format: str, directive: re.Match[str]) -> str | None:
 _RUN = re.compile(r"%.|[A-Za-z]+", re.DOTALL)
 _LETTERS = re.compile(r"YYYY|yyyy|YY|yy|MM|mm|DDD|DD|dd|HH|hh|SS|ss|T|Z")
 _MEANT = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DDD": "%j", "DD": "%d", "HH": "%H", "SS": "%S", "T": "T", "Z": "Z"}
-_WORDS = {"date": "%Y-%m-%d", "year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "time": "%H:%M:%S"} | dict.fromkeys(
-    ("epoch", "unix", "timestamp"), "%s"
-)
+_WORDS = {
+    "date": "%Y-%m-%d",
+    "year": "%Y",
+    "month": "%m",
+    "day": "%d",
+    "hour": "%H",
+    "time": "%H:%M:%S",
+} | dict.fromkeys(("epoch", "unix", "timestamp"), "%s")
 
 
 def format_problem(slot_format: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from reconciler.model.base import Loc, Strict
 
+
 def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
     """The fields that `model` has inside the mapping at `loc`; empty if that is no model."""
     models: list[type[Strict]] = [model]

@@ -141,8 +141,8 @@ def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
     if kind not in _TYPES:
         return ""
     return (
-        f"; placeholders are for text of the request; this is {_TYPES[kind]}: write the value itself, and if it differs "
-        "between targets, a spec for each (spec.targets)"
+        f"; placeholders are for text of the request; this is {_TYPES[kind]}: write the value itself; if it "
+        "differs between targets, write a spec for each (spec.targets)"
     )
 
 

@@ -17,15 +17,21 @@ RETRIES_MAX = 10  # EMR Serverless user guide, job resiliency
 
 Text1024 = Annotated[str, Field(min_length=1, max_length=1024, pattern=patterns.VISIBLE)]
 PropertyValue = Annotated[str, Field(max_length=1024, pattern=patterns.VISIBLE)]
-KmsKeyArn = Annotated[str, Field(min_length=20, max_length=2048, pattern=patterns.KMS_KEY_ARN)]
+KmsKeyArn = Annotated[
+    str,
+    Field(min_length=20, max_length=2048, pattern=patterns.KMS_KEY_ARN),
+    patterns.pattern_first(patterns.KMS_KEY_ARN),
+]
+RoleArn = Annotated[
+    str, Field(min_length=20, max_length=2048, pattern=patterns.ROLE_ARN), patterns.pattern_first(patterns.ROLE_ARN)
+]
 Word = Annotated[str, Field(min_length=1, max_length=50, pattern=patterns.WORD)]
 LogTypes = Annotated[list[Word], Field(min_length=1, max_length=5)]
 ContextKey = Annotated[str, Field(min_length=1, max_length=128)]
 ContextValue = Annotated[str, Field(min_length=1, max_length=384)]
-PolicyArn = Annotated[str, Field(min_length=20, max_length=2048, pattern=patterns.POLICY_ARN)]
-# botocore 1.43 requires at least one character, 1.44 does not. The older limit is kept: it may still be in force in
-# some regions, and an empty argument is mostly a variable that should have a value.
-Argument = Annotated[str, Field(min_length=1)]
+PolicyArn = Annotated[
+    str, Field(min_length=20, max_length=2048, pattern=patterns.POLICY_ARN), patterns.pattern_first(patterns.POLICY_ARN)
+]
 
 
 class Configuration(Shape):
@@ -116,7 +122,7 @@ class SparkSubmit(Shape):
         max_length=4096,
         pattern=patterns.VISIBLE,
     )
-    entryPointArguments: list[Argument] = optional("The arguments of the program, in order.", max_length=ARGUMENTS_MAX)
+    entryPointArguments: list[str] = optional("The arguments of the program, in order.", max_length=ARGUMENTS_MAX)
     sparkSubmitParameters: str = optional(
         "Options of spark-submit: one string, or a mapping such as {class: …, conf: {spark.executor.memory: 8g}}.",
         min_length=1,
@@ -185,9 +191,7 @@ class StartJobRunRequest(Shape):
     clientToken: str = required(
         "The idempotency token. The reconciler sets it.", min_length=1, max_length=64, pattern=patterns.CLIENT_TOKEN
     )
-    executionRoleArn: str = required(
-        "The IAM role that the run acts as.", min_length=20, max_length=2048, pattern=patterns.ROLE_ARN
-    )
+    executionRoleArn: RoleArn = required("The IAM role that the run acts as.")
     executionIamPolicy: JobRunExecutionIamPolicy = optional("Restricts the execution role for this run.")
     jobDriver: JobDriver = optional("What runs.")
     configurationOverrides: ConfigurationOverrides = optional("Settings that override the application's for this run.")

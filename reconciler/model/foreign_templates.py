@@ -1,0 +1,116 @@
+"""Finds templates of other tools in requests: nothing fills them in here, so AWS would get them as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from reconciler.model.base import Loc, Remark
+
+RULE = "template"
+LONGEST_SHOWN = 60
+
+JINJA, JSONATA, STEP_FUNCTIONS, PYTHON = "Jinja, as in Airflow", "Jinja or JSONata", "Step Functions", "Python"
+COMMAND = "a shell, make or Kubernetes"
+
+_TEMPLATES: dict[str, re.Pattern[str]] = {
+    JINJA: re.compile(r"\{\{-?\s*(?:[A-Za-z_]|\.(?:Values|Release|Chart|Files)\b)[^{}]*\}\}"),
+    JSONATA: re.compile(r"\{%-?\s*[A-Za-z$_].*?%\}", re.DOTALL),
+    STEP_FUNCTIONS: re.compile(r"\A\$\$?(?:\.[A-Za-z_]\w*|\[[^\]]*\])+\Z|\bStates\.[A-Z]\w+\(.*\)", re.DOTALL),
+    COMMAND: re.compile(r"\$\([^()]*\)+"),
+    PYTHON: re.compile(r"%\([A-Za-z_]\w*\)[a-z0-9.]*[sdifrx]"),
+    "AWS Data Pipeline or Ruby": re.compile(r"#\{\s*[A-Za-z_@][^{}]*\}"),
+    "Azure Data Factory": re.compile(r"@\{\s*[A-Za-z_][^{}]*\}"),
+    "EventBridge Scheduler": re.compile(r"<aws\.[a-z]+\.[a-z-]+>"),
+    "Windows": re.compile(r"%[A-Z][A-Z0-9_]{2,}%"),
+    "CloudFormation": re.compile(r"\A!(?:Ref|Sub|GetAtt|Join|ImportValue|Select)\s.+", re.DOTALL),
+}
+"""The tools whose templates are found, each with what they look like."""
+
+_SUSPECT = re.compile(r"[{$%#@!<]|States\.")
+_TO_FILL_IN = re.compile(r"<(?!(?i:none|null|nil|empty|unset|unknown|eof|stdin|stdout|br)>)[A-Za-z][\w -]*>")
+
+SHELL = re.compile(r"\$\(|%")
+KUBERNETES = re.compile(r"\$\([A-Za-z_][\w.-]*\)\Z")
+"""What a shell, and what Kubernetes fills in itself."""
+
+_SHELLS = re.compile(r"(?:.*/)?(?:(?:ba|z|k|da|a|c|fi)?sh|busybox|cmd|powershell|pwsh)(?:\.exe)?", re.IGNORECASE)
+_LITERAL_OPTIONS = {
+    JINJA: re.compile(r"--?[\w-]*(?:format|template)"),
+    JSONATA: re.compile(r"--?[\w-]*(?:format|template|query|expr\w*)"),
+    STEP_FUNCTIONS: re.compile(r"--?[\w-]*(?:json-?path|jq|query|expr\w*|select\w*|filter|pattern)"),
+}
+"""The options of commands whose value is a template or a path, meant as it is."""
+
+_LOGGING = re.compile(
+    r"%\((?:asctime|created|exc_info|filename|funcName|level(?:name|no)|lineno|message|module|msecs|msg|name|pathname|"
+    r"process(?:Name)?|relativeCreated|stack_info|thread(?:Name)?|taskName)\)"
+)
+_FORMAT = re.compile(r"""(?:date\s+\+|strftime\()["']?(%[^"')\s]*)""")
+_TIMES = {
+    **dict.fromkeys(("ds", "date", "run_date"), "%Y-%m-%d"),
+    "ds_nodash": "%Y%m%d",
+    "ts_nodash": "%Y%m%dT%H%M%S",
+    **dict.fromkeys(("ts", "execution_date", "logical_date", "data_interval_start"), ""),
+    "aws.scheduler.scheduled-time": "",
+}
+"""What other tools call the time of a run, each with the format of ``${run.slot}`` that is the same."""
+
+
+def template_remarks(
+    loc: Loc, text: str, *, expanded: re.Pattern[str] | None = None, option: str = ""
+) -> Iterator[Remark]:
+    """A remark about the first template of another tool in a text.
+
+    `expanded`: the templates that whatever reads the text fills in, `SHELL` or `KUBERNETES`. `option`: the option of a
+    command that the text is the value of.
+    """
+    if not _SUSPECT.search(text):
+        return
+    if _TO_FILL_IN.fullmatch(text):
+        yield Remark(loc, f"{_shown(text)} is to be filled in: write the value, or ${{var.NAME}}", RULE)
+        return
+    for tool, pattern in _TEMPLATES.items():
+        match = pattern.search(text)
+        if match and not (expanded and expanded.match(match[0])) and not _is_meant(tool, match, option):
+            yield Remark(loc, _message(tool, match[0]), RULE)
+            return
+
+
+def command_remarks(loc: Loc, words: Sequence[object], *, expanded: re.Pattern[str] | None = None) -> Iterator[Remark]:
+    """The same for each word of a command. If the command is a shell, it expands its own variables."""
+    if any(isinstance(word, str) and _SHELLS.fullmatch(word) for word in words[:2]):
+        expanded = SHELL
+    before = ""
+    for index, word in enumerate(words):
+        if isinstance(word, str):
+            option, equals, _ = word.partition("=")
+            yield from template_remarks((*loc, index), word, expanded=expanded, option=option if equals else before)
+        before = word if isinstance(word, str) else ""
+
+
+def _is_meant(tool: str, match: re.Match[str], option: str) -> bool:
+    """Whether a text that looks like a template is probably meant as it is."""
+    if tool == PYTHON:
+        return _LOGGING.search(match.string) is not None
+    if tool == COMMAND:  # a script in one word, which the entry point of an image may give to a shell
+        return any(char.isspace() for char in match.string[: match.start()] + match.string[match.end() :])
+    literal = _LITERAL_OPTIONS.get(tool)
+    return literal is not None and literal.fullmatch(option) is not None
+
+
+def _message(tool: str, template: str) -> str:
+    name = re.search(r"[A-Za-z_][\w.-]*", template)
+    slot_format = _TIMES.get(name[0].removeprefix("dag_run.")) if name else None
+    if written := _FORMAT.search(template):
+        slot_format = written[1]
+    if slot_format is None:
+        remedy = "write ${var.NAME}, with NAME in spec.vars, or ${run.slot:%Y-%m-%d} for the day of the slot"
+    else:
+        instead = f"${{run.slot:{slot_format}}}" if slot_format else "${run.slot}"
+        remedy = f"write {instead}, in a spec with a schedule"
+    return f"{_shown(template)} is a template of another tool ({tool}), and nothing fills it in here: {remedy}"
+
+
+def _shown(template: str) -> str:
+    return template if len(template) <= LONGEST_SHOWN and template.isprintable() else "this"

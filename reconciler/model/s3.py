@@ -1,0 +1,158 @@
+"""Checks texts that are meant to be locations in S3: whether they can be one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reconciler.model.base import Loc, Remark
+
+QUOTES = "\"'`“”‘’«»"
+RULE = "s3-location"
+
+_ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*:?\s*[/\\]", re.IGNORECASE)
+_IN_TEXT = re.compile(rf"\s*[{QUOTES}]?\s*s3[an]?(\s*:\s*[/\\]|//)", re.IGNORECASE)
+_OPTION = re.compile(r"-{0,2}[\w.-]+=")
+_COLON = re.compile(r"\s*s3[an]?\s*:", re.IGNORECASE)
+_PARTS = re.compile(r"(?P<scheme>\w+)(?P<separator>\s*:?\s*[/\\]*)(?P<bucket>[^/\\]*)(?P<key>.*)", re.DOTALL)
+_BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_HOST = re.compile(
+    r"([a-z0-9.-]+)\.s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?|s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?"
+)
+_WEB = re.compile(r"https?://(?P<host>[^/]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
+_TO_FILL_IN = re.compile(r"<[^<>]*>|\[[A-Za-z][\w -]*\]")
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}]*\}|(?<![{$#@%])\{[A-Za-z_]\w*\}(?!\})")
+LONGEST_SHOWN = 60
+
+
+def field_remarks(loc: Loc, text: str, *, file: bool = False, only: bool = True) -> Iterator[Remark]:
+    """What is wrong with the value of a field that AWS takes as a location in S3.
+
+    `file`: the location must be of an object, not of a folder. `only`: other schemes and names without one are wrong.
+    """
+    problem = _field_problem(text, file=file, only=only)
+    if problem:
+        yield Remark(loc, problem, RULE)
+
+
+def text_remarks(loc: Loc, text: str) -> Iterator[Remark]:
+    """What is wrong with the locations in any other text, such as an argument: ``s3:/b/x``, ``--out=s3://<BUCKET>``."""
+    option = _OPTION.match(text)
+    value = text[option.end() :] if option else text
+    if not _IN_TEXT.match(value) or "\n" in value.strip():
+        return
+    first, *others = value.split(",")
+    for part in (first, *map(str.strip, others)):
+        if _IN_TEXT.match(part) and (problem := _location_problem(part, any_key=True)):
+            yield Remark(loc, problem, RULE)
+            return
+
+
+def _field_problem(text: str, *, file: bool, only: bool) -> str | None:
+    if web := _WEB.fullmatch(text.strip()):
+        return _web_problem(web["host"].lower(), web["path"] or "", only=only)
+    if text.startswith("arn:") and ":s3:::" in text:
+        return f"an ARN is not a location: write s3://{_shown(text.rpartition(':::')[2])}"
+    if _ATTEMPT.match(text) or _COLON.match(text.lstrip(QUOTES)):
+        return _location_problem(text) or (_file_problem(text) if file else None)
+    if match := _TO_FILL_IN.search(text):
+        return f"{_shown(match[0])} is to be filled in: write the location, such as s3://my-bucket/folder/"
+    return "an S3 location starts with s3://" if only else None
+
+
+def _web_problem(host: str, path: str, *, only: bool) -> str | None:
+    if match := _HOST.fullmatch(host):
+        location = f"{match[1]}{path}" if match[1] else path.lstrip("/")
+        return f"the address of a web page is not a location: write s3://{_shown(location)}"
+    if host.endswith("console.aws.amazon.com"):
+        return "the address of a page of the console is not a location: write s3://BUCKET/KEY"
+    return "an S3 location starts with s3://" if only else None
+
+
+def _location_problem(text: str, *, any_key: bool = False) -> str | None:
+    """Why a text that begins like a location cannot be one. `any_key`: it may contain several, patterns and spaces."""
+    if problem := _edge_problem(text):
+        return problem
+    parts = _PARTS.match(text)
+    if parts is None:
+        return None
+    if problem := _scheme_problem(parts["scheme"], parts["separator"], any_key=any_key):
+        return problem
+    if not parts["bucket"]:
+        return None if any_key and not parts["key"] else "the bucket is missing: s3://BUCKET/KEY"
+    return _bucket_problem(parts["bucket"]) or _key_problem(parts["key"], any_key=any_key)
+
+
+def _edge_problem(text: str) -> str | None:
+    if text[:1] in QUOTES or text[-1:] in QUOTES:
+        return "the quotes are a part of the value: remove them"
+    if text.endswith("\n"):
+        return "ends with a line break, which is a part of the value: write it on one line, or with >-"
+    if text != text.strip():
+        return "the space at its start or end is a part of the value: remove it"
+    if text[:1] == "<" or (text[-1:] == ">" and "<" not in text):
+        return "angle brackets are not a part of a location: remove them"
+    return None
+
+
+def _scheme_problem(scheme: str, separator: str, *, any_key: bool) -> str | None:
+    if separator != "://":
+        if separator == ":///":
+            return "s3:/// has no bucket: s3:// has two slashes, and then the bucket"
+        return f"s3:// has a colon and two slashes, not {scheme}{separator.strip()}"
+    if scheme != scheme.lower():
+        return f"the scheme is s3://, in lower case, not {scheme}://"
+    if scheme == "s3n":
+        return "s3n:// no longer exists: write s3://"
+    if scheme == "s3a" and not any_key:
+        return "the service reads this location itself, and takes s3://, not s3a://"
+    return None
+
+
+def _bucket_problem(bucket: str) -> str | None:
+    if bucket.startswith("arn:") or any(start in bucket for start in ("{{", "$(", "%(", "{%", "#{")):
+        return None  # an access point, or a template of another tool, which has its own message
+    if match := _TO_FILL_IN.search(bucket):
+        return f"{_shown(match[0])} is to be filled in: write the bucket, or a variable such as ${{var.bucket}}"
+    if match := _VARIABLE.search(bucket):
+        return f"nothing fills in {_shown(match[0])} here: write ${{var.NAME}}, with NAME in spec.vars"
+    if match := _HOST.fullmatch(bucket):
+        name = f"s3://{match[1]}/…" if match[1] else "s3://BUCKET/KEY"
+        return f"the host name of S3 is not a part of a location: write {_shown(name)}"
+    return None if _is_bucket(bucket) else _bucket_name_problem(bucket)
+
+
+def _is_bucket(bucket: str) -> bool:
+    return bool(_BUCKET.fullmatch(bucket)) and ".." not in bucket and not _ADDRESS.fullmatch(bucket)
+
+
+def _bucket_name_problem(bucket: str) -> str:
+    odd = next((char for char in bucket if not re.match("[a-z0-9.-]", char)), None)
+    if odd is None:
+        return "not the name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.', no IP address"
+    what = "upper-case letters" if odd.isupper() else "spaces" if odd.isspace() else odd
+    return f"bucket names are lower-case letters, digits, '-' and '.', without {what}"
+
+
+def _key_problem(key: str, *, any_key: bool) -> str | None:
+    if "\\" in key and not any_key:
+        return "a location has slashes, no backslashes"
+    if match := _TO_FILL_IN.search(key) if not any_key else re.search("<[A-Za-z][^<>]*>", key):
+        return f"{_shown(match[0])} is to be filled in: write the key, or a variable such as ${{var.NAME}}"
+    if not any_key and (match := _VARIABLE.search(key)):
+        return f"nothing fills in {_shown(match[0])} here: write ${{var.NAME}}, with NAME in spec.vars"
+    if not any_key and any(char.isspace() for char in key):
+        return "contains a space, which is a part of the key: remove it, unless the object is really called so"
+    return None
+
+
+def _file_problem(text: str) -> str | None:
+    key = text.removeprefix("s3://").partition("/")[2]
+    if not key:
+        return "names a bucket, but a file is needed: s3://BUCKET/KEY"
+    return "names a folder, but a file is needed" if key.endswith("/") else None
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
