@@ -119,9 +119,12 @@ class Kind:
     `check`           AWS's documented rules that no single field can express; run after `model`, on the request as
                       sent.
     `warn`            rules that AWS documents but accepted requests break.
+    `placed`          the paths of ARNs whose resources must be of the target's account and region.
     `is_streaming`    whether a request runs until it is stopped.
     `rates`           AWS's default quotas of the operations that the adapter calls, by operation.
     `references`      the other specs that the request names (Batch ``dependsOn: [{spec: …}]``), in order.
+    `reference_problem`  why a request cannot wait for the request of another spec that it names, with the condition of
+                      `references`; ``None`` if it can.
     `with_runs`       the request with the run ids of these specs, by name, instead of their names.
     `example`         the first spec of this kind that ``init`` writes: its name, and its request as YAML.
     """
@@ -140,8 +143,10 @@ class Kind:
     refused: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
     check: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
     warn: Callable[[JSON], Sequence[Remark]] = lambda _request: ()
+    placed: tuple[Loc, ...] = ()
     is_streaming: Callable[[JSON], bool] = lambda _request: False
     references: Callable[[JSON], Sequence[SpecReference]] = lambda _request: ()
+    reference_problem: Callable[[JSON, str, JSON], str | None] = lambda _request, _condition, _other: None
     rates: Mapping[str, Rate] = field(hash=False, default_factory=dict)
     with_runs: Callable[[JSON, Mapping[str, str]], JSON] = lambda request, _run_ids: request
 

@@ -9,6 +9,7 @@ from reconciler.model.base import Loc, Remark
 
 QUOTES = "\"'`“”‘’«»"
 RULE = "s3-location"
+TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # of other tools, which have their own message
 
 _ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*:?\s*[/\\]", re.IGNORECASE)
 _IN_TEXT = re.compile(rf"\s*[{QUOTES}]?\s*s3[an]?(\s*:\s*[/\\]|//)", re.IGNORECASE)
@@ -56,9 +57,12 @@ def _field_problem(text: str, *, file: bool, only: bool) -> str | None:
         return f"an ARN is not a location: write s3://{_shown(text.rpartition(':::')[2])}"
     if _ATTEMPT.match(text) or _COLON.match(text.lstrip(QUOTES)):
         return _location_problem(text) or (_file_problem(text) if file else None)
-    if match := _TO_FILL_IN.search(text):
+    if (only or len(text.split()) == 1) and (match := _TO_FILL_IN.search(text)):  # other texts may be a query
+        if match[0] == text:
+            return None  # a template
         return f"{_shown(match[0])} is to be filled in: write the location, such as s3://my-bucket/folder/"
-    return "an S3 location starts with s3://" if only else None
+    is_template = any(start in text for start in TEMPLATES) or text.startswith("$")
+    return "an S3 location starts with s3://" if only and not is_template else None
 
 
 def _web_problem(host: str, path: str, *, only: bool) -> str | None:
@@ -100,7 +104,7 @@ def _scheme_problem(scheme: str, separator: str, *, any_key: bool) -> str | None
     if separator != "://":
         if separator == ":///":
             return "s3:/// has no bucket: s3:// has two slashes, and then the bucket"
-        return f"s3:// has a colon and two slashes, not {scheme}{separator.strip()}"
+        return f"s3:// has two slashes, after a colon, not {scheme}{separator.strip()}"
     if scheme != scheme.lower():
         return f"the scheme is s3://, in lower case, not {scheme}://"
     if scheme == "s3n":
@@ -111,8 +115,8 @@ def _scheme_problem(scheme: str, separator: str, *, any_key: bool) -> str | None
 
 
 def _bucket_problem(bucket: str) -> str | None:
-    if bucket.startswith("arn:") or any(start in bucket for start in ("{{", "$(", "%(", "{%", "#{")):
-        return None  # an access point, or a template of another tool, which has its own message
+    if bucket.startswith("arn:") or any(start in bucket for start in TEMPLATES):
+        return None  # an access point, or a template
     if match := _TO_FILL_IN.search(bucket):
         return f"{_shown(match[0])} is to be filled in: write the bucket, or a variable such as ${{var.bucket}}"
     if match := _VARIABLE.search(bucket):
@@ -131,11 +135,15 @@ def _bucket_name_problem(bucket: str) -> str:
     odd = next((char for char in bucket if not re.match("[a-z0-9.-]", char)), None)
     if odd is None:
         return "not the name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.', no IP address"
-    what = "upper-case letters" if odd.isupper() else "spaces" if odd.isspace() else odd
+    if re.fullmatch(r"[A-Za-z0-9.-]+", bucket):
+        return f"bucket names have no upper-case letters: {_shown(bucket)} is misspelt, or to be filled in"
+    what = "spaces" if odd.isspace() else odd
     return f"bucket names are lower-case letters, digits, '-' and '.', without {what}"
 
 
 def _key_problem(key: str, *, any_key: bool) -> str | None:
+    if any(start in key for start in TEMPLATES):
+        return None
     if "\\" in key and not any_key:
         return "a location has slashes, no backslashes"
     if match := _TO_FILL_IN.search(key) if not any_key else re.search("<[A-Za-z][^<>]*>", key):

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from reconciler.core.desired import DesiredSpec
 from reconciler.errors import Problem, SpecErrors, UsageError
+from reconciler.model.arns import region_problem
 from reconciler.model.base import Loc
+from reconciler.model.kind import kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION
 from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
@@ -29,9 +31,10 @@ from reconciler.specs.files import (
 )
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.readers import SourceText, json_documents, path_text, yaml_documents
-from reconciler.specs.spec import NAME, ReadSpec, Reference, SpecReader
+from reconciler.specs.spec import NAME, ReadSpec, Reference, SpecReader, placeholder_warnings
 
 SPECS_FOLDER = "specs"
+TEXT_OF_TARGETS = ("ledger", "notify", "emulator")
 DEFAULT_TARGET: Loc = ("spec", "defaultTarget")
 
 
@@ -80,6 +83,16 @@ class ProjectFile:
             if not any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern) for path in paths):
                 loc = ("spec", "specs", index)
                 yield self.view.problem(loc, f"no file matches {pattern}", "no-files", "warning")
+
+    def warnings(self) -> Iterator[Problem]:
+        """What the project file says that cannot be meant: regions that do not exist, placeholders."""
+        for name, target in self.project.spec.targets.items():
+            if target.region is not None and (problem := region_problem(target.region)):
+                yield self.view.problem(("spec", "targets", name, "region"), problem, "region", "warning")
+        value = self.view.document.value
+        targets = [("spec", "targets", name, key) for name in self.project.spec.targets for key in TEXT_OF_TARGETS]
+        paths = (("metadata", "labels"), ("spec", "suspend"), *targets)
+        yield from placeholder_warnings(self.view, value, paths)
 
 
 def read_project(root: Path, files: ProjectFiles | None = None) -> ProjectFile:
@@ -190,6 +203,23 @@ def _objection(
     return None
 
 
+def reference_warnings(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
+    """Requests that cannot wait for the request of another spec in the way that they name it."""
+    by_name = {spec.name: spec for spec in specs if spec.name is not None}
+    for spec in specs:
+        for reference in spec.references:
+            other = by_name.get(reference.name)
+            if reference.needs_kind is None or other is None or other.kind != reference.needs_kind:
+                continue
+            problem_of = kind_named(reference.needs_kind).reference_problem
+            for target in spec.desired.keys() & other.desired.keys():
+                requests = spec.desired[target].request, other.desired[target].request
+                if problem := problem_of(requests[0], reference.condition, requests[1]):
+                    message = f"{reference.name}: {problem}"
+                    yield replace(_problem(reference.location, reference.loc, message, "reference"), severity="warning")
+                    break
+
+
 def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Named]:
     """One problem for each cycle, at the reference of its first spec by name."""
     edges = {
@@ -279,8 +309,9 @@ def load(
         raise SpecErrors(list(dict.fromkeys(problems)))
     counted = [spec for spec in specs if _is_chosen(chosen, spec.location)]
     warnings = {warning for spec in counted for warning in spec.warnings}
+    warnings.update(warning for warning in reference_warnings(specs) if _is_chosen(chosen, warning))
     if chosen is None:
-        warnings.update(file.unused(paths))
+        warnings.update(file.unused(paths), file.warnings())
     ordered = tuple(sorted(warnings, key=Problem.order))
     return Loaded(_by_target(specs, names), ordered, len(counted))
 

@@ -175,15 +175,11 @@ def _tab(text: str, offset: int) -> Unreadable | None:
     first = _INDENTATION.match(text, start)
     if first is None or offset >= first.end():  # tabs are allowed before a line of {…} or of a quoted string
         return None
-    others = [text.count("\n", 0, tab.start()) + 1 for tab in _INDENTATION.finditer(text, first.end())]
-    also = f" (also in {_lines(others)})" if others else ""
+    others = list(_INDENTATION.finditer(text, first.end()))
+    shown = ", ".join(str(text.count("\n", 0, tab.start()) + 1) for tab in others[:MOST_LINES])
+    more = f" and {len(others) - MOST_LINES} more" if len(others) > MOST_LINES else ""
+    also = f" (also in line{'s' * (len(others) > 1)} {shown}{more})" if others else ""
     return Unreadable(text.index("\t", start), f"tab in indentation: use spaces{also}", "tab")
-
-
-def _lines(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:MOST_LINES]))
-    more = len(numbers) - MOST_LINES
-    return f"line{'s' * (len(numbers) > 1)} {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 FEW = 8

@@ -11,13 +11,15 @@ from pydantic import ValidationError
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import Content, Source, digest
 from reconciler.errors import Problem
-from reconciler.model.base import JSON, Loc, Unquoted, part
+from reconciler.model.arns import place_remarks
+from reconciler.model.base import JSON, Loc, Unquoted, part, texts
+from reconciler.model.cron_steps import step_warnings
 from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
-from reconciler.specs.problems import View, merged, suggestion
+from reconciler.model.template import ESCAPED, OPENING
+from reconciler.specs.problems import REQUEST, View, merged, suggestion
 from reconciler.specs.requests import (
-    REQUEST,
     ByTarget,
     CheckedRequest,
     RenderedRequest,
@@ -41,12 +43,16 @@ _NAME = re.compile(NAME_PATTERN)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Another spec that a spec names: the name, the path that names it, and a problem without words at that path."""
+    """Another spec that a spec names: the name, the path that names it, and a problem without words at that path.
+
+    A request names only specs of its own kind, with the condition of `Kind.references`.
+    """
 
     name: str
     loc: Loc
     location: Problem
     needs_kind: str | None = None
+    condition: str = ""
 
 
 @dataclass(slots=True)
@@ -77,6 +83,7 @@ class SpecReader:
     def __init__(self, project: Project, targets: Sequence[str], *, warn: bool) -> None:
         self._targets, self._warn = tuple(project.spec.targets), warn
         self._scopes = Scopes(project, targets)
+        self._with_account = {name for name, target in project.spec.targets.items() if target.account is not None}
 
     def read(self, view: View) -> ReadSpec:
         """Reads one document, with everything that is wrong in it."""
@@ -119,6 +126,9 @@ class SpecReader:
             read.targets = targets
             read.references = tuple(_references(written))
             read.warnings += policy_warnings(view, written.policy)
+            read.warnings += placeholder_warnings(
+                view, view.document.value, (("metadata", "labels"), ("spec", "suspend"))
+            )
             if kind.is_streaming(request):
                 read.warnings += streaming_warnings(view, written.policy)
         labels = document.metadata.labels if document else {}
@@ -145,12 +155,25 @@ class SpecReader:
             for names, checked in self._checked(written, request, sharing):
                 problems += [(name, problem) for name in names for problem in checked.problems]
                 warnings += [(name, warning) for name in names for warning in checked.warnings]
+                warnings += self._misplaced(written, checked.request, names)
                 if checked.request is not None and not read.problems:
                     read.desired |= dict.fromkeys(
                         names, _desired(written, checked.request, checked.identity or checked.request, labels)
                     )
         read.problems += merged(problems, targets)
         read.warnings += merged(warnings, targets)
+
+    def _misplaced(self, written: WrittenRequest, request: JSON | None, targets: Sequence[str]) -> ByTarget:
+        """Warnings about ARNs of other accounts and regions, for targets whose account the project file gives."""
+        if request is None or not self._warn:
+            return []
+        warnings: ByTarget = []
+        for name in targets:
+            if name in self._with_account:
+                place = self._scopes.places[name]
+                remarks = place_remarks(request, written.kind.placed, place.account, place.region)
+                warnings += [(name, warning) for warning in written.view.remarks(remarks, REQUEST, "warning")]
+        return warnings
 
     def _checked(
         self, written: WrittenRequest, request: RenderedRequest, targets: Sequence[str]
@@ -253,19 +276,33 @@ def _references(written: WrittenRequest) -> Iterator[Reference]:
         loc: Loc = ("spec", "dependsOn", index, "name")
         yield Reference(dependency.name, loc, written.view.location(loc))
     names: set[str] = set()
-    for name, path, _ in written.kind.references(written.request):
+    for name, path, condition in written.kind.references(written.request):
         if name not in names:
             names.add(name)
             loc = (*REQUEST, *path)
-            yield Reference(name, loc, written.view.location(loc), written.kind.name)
+            yield Reference(name, loc, written.view.location(loc), written.kind.name, condition)
 
 
 def policy_warnings(view: View, policy: Policy) -> Iterator[Problem]:
-    """Fields that have no effect."""
+    """Fields that have no effect, and schedules that do not run as they seem to."""
     for name in NEEDS_SCHEDULE if policy.schedule is None else ():
         if name in policy.given:
             message = "has no effect without a schedule"
             yield view.problem(("spec", name), message, "no-schedule", "warning", on_key=True)
+    for message in step_warnings(policy.schedule) if policy.schedule is not None else ():
+        yield view.problem(("spec", "schedule"), message, "schedule-step", "warning")
+
+
+def placeholder_warnings(view: View, value: JSON, paths: Sequence[tuple[str, ...]]) -> Iterator[Problem]:
+    """Placeholders in texts that stay as they are written."""
+    for path in paths:
+        inner: object = value
+        for key in path:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        for loc, text in texts(inner, path):
+            if OPENING in text.replace(ESCAPED, ""):
+                message = "placeholders are for text of the request: this one stays as it is written"
+                yield view.problem(loc, message, "placeholder", "warning")
 
 
 def streaming_warnings(view: View, policy: Policy) -> Iterator[Problem]:

@@ -146,7 +146,11 @@ WARNED = [
     ("deprecated vcpus", nodes(containerOverrides={"vcpus": 2}), (*NODE, "containerOverrides", "vcpus")),
     ("vCPU with a point", resource("VCPU", "1.0"), VALUE),
     ("instance type of one node", container(instanceType="c5.large"), ("containerOverrides", "instanceType")),
-    ("container beside pod", {**container(command=["x"]), **pod(containers=[{}])}, ("containerOverrides",)),
+    (
+        "container beside nodes",
+        {**container(command=["x"]), **nodes(instanceTypes=["m5.large"])},
+        ("containerOverrides",),
+    ),
     (
         "label with a slash",
         pod(metadata={"labels": {"app.kubernetes.io/name": "x"}}),

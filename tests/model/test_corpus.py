@@ -8,6 +8,7 @@ import pytest
 
 from tests.model.requests import KINDS, corpus, problems, sent
 
+NOW_ACCEPTED = "021-emr-args-empty-string"  # AWS's model has no least length for an argument any more
 REFUSED = {"090-cdk-all-parameters-bad-dependency-type", "077-dsf-api-props-tag-colon"}
 
 # Where each invalid case is wrong; those not listed are wrong at several paths.
@@ -32,6 +33,9 @@ def test_invalid_requests_are_refused(case):
     kind = KINDS[case["service"]]
     request = {kind.name_field: "example", **case["request"]}
     refused = problems(kind, request)
+    if case["id"] == NOW_ACCEPTED:
+        assert not refused
+        return
     assert refused
     assert all(refused)
     expected = PLACES.get(case["id"][:3])

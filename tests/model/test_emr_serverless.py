@@ -76,7 +76,12 @@ WARNED = [
     ("lower-case worker", log_types(spark_driver=["STDOUT"]), (*CLOUDWATCH, "logTypes", "spark_driver")),
     ("no timeout", emr(executionTimeoutMinutes=0), ("executionTimeoutMinutes",)),
     ("no driver", without("jobDriver"), ()),
-    ("policy that is no JSON", emr(executionIamPolicy={"policy": "allow all"}), ("executionIamPolicy", "policy")),
+    ("policy without statements", emr(executionIamPolicy={"policy": "{}"}), ("executionIamPolicy", "policy")),
+    (
+        "policy of a version of its own",
+        emr(executionIamPolicy={"policy": '{"Version": "2026-11-28", "Statement": []}'}),
+        ("executionIamPolicy", "policy"),
+    ),
     (
         "logs elsewhere",
         monitoring(s3MonitoringConfiguration={"logUri": "/var/log"}),

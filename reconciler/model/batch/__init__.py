@@ -6,7 +6,7 @@ What may not: clients, and anything about another service.
 
 from __future__ import annotations
 
-from reconciler.model.batch.rules import check, warn
+from reconciler.model.batch.rules import check, reference_problem, warn
 from reconciler.model.batch.submit_job import SubmitJobRequest, references, resolved
 from reconciler.model.kind import Kind, Rate
 
@@ -27,7 +27,9 @@ KIND = Kind(
     location_fields=("jobQueue", "jobName"),
     check=check,
     warn=warn,
+    placed=(("jobQueue",), ("jobDefinition",)),
     references=references,
+    reference_problem=reference_problem,
     rates={"SubmitJob": Rate(perSecond=50, burst=50)},  # AWS Batch service quotas: transactions a second of SubmitJob
     with_runs=resolved,
     example=("resize-images", EXAMPLE),

@@ -1,17 +1,24 @@
-"""Rules about what SubmitJob overrides: containers on ECS, pods on EKS, ranges of nodes.
+"""Rules about what SubmitJob overrides: containers on ECS, pods on EKS, ranges of nodes, and the values in them.
 
 Every function takes a request of any shape: the models report wrong shapes.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from reconciler.model.base import JSON, Loc, Remark, entries, integer, part, text
+from reconciler.model import s3
+from reconciler.model.arns import arn_remarks, region_problem
+from reconciler.model.base import JSON, Loc, Remark, entries, integer, part, text, texts
+from reconciler.model.foreign_templates import KUBERNETES, command_remarks, template_remarks
 
 MEMORY_MIN = 4  # MiB
+OVERRIDES_MAX = 8192  # characters; ECS API reference, RunTask, overrides
+WORDS = frozenset({"command", "args"})
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 # Containers on ECS
 SINGLE: Loc = ("containerOverrides",)
@@ -77,6 +84,39 @@ def _containers(request: JSON) -> Iterator[tuple[Loc, JSON]]:
         ecs = (*loc, "ecsPropertiesOverride")
         for path, task in entries(part(holder, "ecsPropertiesOverride"), "taskProperties", ecs):
             yield from entries(task, "containers", path)
+
+
+def warn_size(request: JSON) -> Iterator[Remark]:
+    """ECS limits the overrides of a task as JSON. Batch adds its own variables to them, so the limit is even lower."""
+    for loc, holder in [((), request), *ranges(request)]:
+        for key in ("containerOverrides", "ecsPropertiesOverride"):
+            overrides = part(holder, key)
+            size = len(json.dumps(overrides, ensure_ascii=False, separators=(",", ":"))) if overrides else 0
+            if size > OVERRIDES_MAX:
+                message = (
+                    f"container overrides are {size:,} characters as JSON, and ECS takes {OVERRIDES_MAX:,}: put long "
+                    "values into a file in S3, or into the job definition"
+                )
+                yield Remark((*loc, key), message, "batch-overrides-size")
+
+
+def warn_values(request: JSON) -> Iterator[Remark]:
+    """Locations and ARNs that cannot be right, and templates of other tools."""
+    for loc, container in [*_containers(request), *_all_pod_containers(request)]:
+        expanded = KUBERNETES if "eksPropertiesOverride" in loc else None
+        for key in WORDS:
+            words = container.get(key)
+            yield from command_remarks((*loc, key), words if isinstance(words, list) else (), expanded=expanded)
+        for path, variable in [*entries(container, "environment", loc), *entries(container, "env", loc)]:
+            region = text(variable, "value")
+            if variable.get("name") in REGION_VARIABLES and region and (problem := region_problem(region)):
+                yield Remark((*path, "value"), problem, "region")
+    for loc, value in texts(request):
+        yield from s3.text_remarks(loc, value)
+        yield from arn_remarks(loc, value)
+        if not WORDS.intersection(str(key) for key in loc[-2:-1]):
+            expanded = KUBERNETES if "eksPropertiesOverride" in loc else None
+            yield from template_remarks(loc, value, expanded=expanded)
 
 
 def _is_in_task(loc: Loc) -> bool:
@@ -156,6 +196,10 @@ def _pods(request: JSON) -> Iterator[tuple[Loc, JSON]]:
     """Every override of a pod, with its path."""
     for loc, holder in [((), request), *ranges(request)]:
         yield (*loc, "eksPropertiesOverride", "podProperties"), part(holder, "eksPropertiesOverride", "podProperties")
+
+
+def _all_pod_containers(request: JSON) -> Iterator[tuple[Loc, JSON]]:
+    return (container for loc, pod in _pods(request) for container in _pod_containers(loc, pod))
 
 
 def _pod_containers(loc: Loc, pod: JSON) -> Iterator[tuple[Loc, JSON]]:

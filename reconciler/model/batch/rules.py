@@ -11,12 +11,19 @@ from collections.abc import Iterator, Sequence
 
 from pydantic_core import to_json
 
-from reconciler.model.base import JSON, Loc, Remark, Rule, applied, entries, part, text
+from reconciler.model.base import JSON, Loc, Remark, Rule, applied, entries, integer, part, text
 from reconciler.model.batch import override_rules
 from reconciler.model.batch.submit_job import DEPENDENCY_TYPES, RETRY_ACTIONS, SHARE_IDENTIFIER_MAX
 from reconciler.model.kind import aws_tag_problems
 
 REQUEST_MAX = 30 * 1024  # bytes; Batch service quotas, "SubmitJob payload size"
+N_TO_N = "N_TO_N"
+ON_ECS_OR_EKS = "a job runs on Amazon ECS or on Amazon EKS"
+EXCLUSIVE = (
+    ("ecsPropertiesOverride", "eksPropertiesOverride", ON_ECS_OR_EKS),
+    ("containerOverrides", "eksPropertiesOverride", ON_ECS_OR_EKS),
+    ("containerOverrides", "ecsPropertiesOverride", "the second has the containers of the task, one or several"),
+)
 DOCUMENTED_SHARE = re.compile(r"[A-Za-z0-9]+\*?")
 
 
@@ -76,14 +83,11 @@ def _share(request: JSON) -> Iterator[Remark]:
 
 
 def _platforms(request: JSON) -> Iterator[Remark]:
-    """A job runs on ECS or on EKS, and so does each node range."""
+    """A job runs on ECS or on EKS, and so does each node range; a job of several containers has no single one."""
     for loc, holder in [((), request), *override_rules.ranges(request)]:
-        if holder.get("eksPropertiesOverride") and holder.get("ecsPropertiesOverride"):
-            yield Remark(
-                (*loc, "ecsPropertiesOverride"),
-                "give either ecsPropertiesOverride or eksPropertiesOverride: a job runs on Amazon ECS or on Amazon EKS",
-                "batch-platform",
-            )
+        for one, other, why in EXCLUSIVE:
+            if holder.get(one) and holder.get(other):
+                yield Remark((*loc, one), f"give either {one} or {other}: {why}", "batch-platform")
 
 
 def _letter_cases(request: JSON) -> Iterator[Remark]:
@@ -107,15 +111,38 @@ def _share_form(request: JSON) -> Iterator[Remark]:
 
 
 def _ignored_overrides(request: JSON) -> Iterator[Remark]:
-    """containerOverrides apply only to jobs with one container on ECS."""
-    for other in ("eksPropertiesOverride", "ecsPropertiesOverride", "nodeOverrides"):
-        if request.get("containerOverrides") and request.get(other):
-            message = f"containerOverrides does not apply to a job with {other}"
-            yield Remark(("containerOverrides",), message, "batch-overrides")
+    """The containers of a multi-node parallel job are overridden by range."""
+    if request.get("containerOverrides") and request.get("nodeOverrides"):
+        message = "containerOverrides does not apply to a job with nodeOverrides"
+        yield Remark(("containerOverrides",), message, "batch-overrides")
+
+
+def _child_of_array(request: JSON) -> Iterator[Remark]:
+    """A child of an array job, JOB_ID:INDEX, is a single job."""
+    for loc, dependency in entries(request, "dependsOn"):
+        job = text(dependency, "jobId") or ""
+        if (text(dependency, "type") or "").upper() == N_TO_N and re.fullmatch(r"[\w-]+:[0-9]+", job):
+            message = f"N_TO_N pairs the children of two array jobs, and {job} is one child: leave out its index"
+            yield Remark((*loc, "jobId"), message, "batch-n-to-n")
+
+
+def reference_problem(request: JSON, condition: str, other: JSON) -> str | None:
+    """Why a request cannot wait in this way for the request of another spec; `None` if it can."""
+    if condition.upper() != N_TO_N:
+        return None
+    size, others = (integer(part(each, "arrayProperties"), "size") for each in (request, other))
+    if size is None:
+        return None  # an error of its own
+    if others is None:
+        return "N_TO_N pairs the children of two array jobs, and it is no array job"
+    if size != others:
+        return f"N_TO_N pairs the children of two array jobs of the same size: it has {others:,}, this one {size:,}"
+    return None
 
 
 NODE_OVERRIDES = ("nodeOverrides",)
 CONTAINERS = ("containerOverrides", "ecsPropertiesOverride", "nodeOverrides")
+PLATFORMS = ("eksPropertiesOverride", "ecsPropertiesOverride", "nodeOverrides")
 PODS = ("eksPropertiesOverride", "nodeOverrides")
 
 CHECKS: tuple[Rule, ...] = (
@@ -123,18 +150,21 @@ CHECKS: tuple[Rule, ...] = (
     (("dependsOn",), _dependencies),
     (("retryStrategy",), _retries),
     (("shareIdentifier",), _share),
-    (PODS, _platforms),
+    (PLATFORMS, _platforms),
     (NODE_OVERRIDES, override_rules.check_nodes),
     (CONTAINERS, override_rules.check_containers),
     (PODS, override_rules.check_pods),
     (("tags",), aws_tag_problems),
 )
 WARNINGS: tuple[Rule, ...] = (
+    (("dependsOn",), _child_of_array),
     (("dependsOn", "retryStrategy"), _letter_cases),
     (("shareIdentifier",), _share_form),
     (("containerOverrides",), _ignored_overrides),
     (NODE_OVERRIDES, override_rules.warn_nodes),
     (CONTAINERS, override_rules.warn_containers),
+    (CONTAINERS, override_rules.warn_size),
+    (("jobQueue",), override_rules.warn_values),
     (PODS, override_rules.warn_pods),
 )
 

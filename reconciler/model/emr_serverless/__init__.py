@@ -38,6 +38,7 @@ KIND = Kind(
     refused=refused,
     check=check,
     warn=warn,
+    placed=(("executionRoleArn",), ("executionIamPolicy", "policyArns")),
     is_streaming=is_streaming,
     # "Endpoints and quotas" of EMR Serverless: API rate limits of an account in a region
     rates={

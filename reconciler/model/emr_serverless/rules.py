@@ -7,16 +7,21 @@ and release 7.11. Every function takes a request of any shape: the models report
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
-from reconciler.model.base import JSON, Loc, Remark, Rule, applied, integer, part, text
+from reconciler.model import s3
+from reconciler.model.arns import arn_remarks, region_problem
+from reconciler.model.base import JSON, Loc, Remark, Rule, applied, integer, part, text, texts
 from reconciler.model.emr_serverless import spark_string_rules
+from reconciler.model.foreign_templates import command_remarks, template_remarks
 from reconciler.model.kind import aws_tag_problems
 
 BATCH_TIMEOUT_MIN = 5  # minutes
 BATCH_TIMEOUT_MAX = 10_080  # minutes, seven days
 WORKERS = ("SPARK_DRIVER", "SPARK_EXECUTOR", "HIVE_DRIVER", "TEZ_TASK")
 LOG_TYPES = ("STDOUT", "STDERR", "HIVE_LOG", "TEZ_AM", "SYSTEM_LOGS")
+POLICY_EXAMPLE = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", …}]}'
 LOG_TYPES_LOC: Loc = ("configurationOverrides", "monitoringConfiguration", "cloudWatchLoggingConfiguration", "logTypes")
 
 
@@ -31,6 +36,9 @@ def _driver(request: JSON) -> Iterator[Remark]:
         yield Remark(("jobDriver",), "missing job: give sparkSubmit or hive", "emr-job-driver")
     if "sparkSubmit" in part(driver) and "hive" in part(driver):
         yield Remark(("jobDriver", "hive"), "give either sparkSubmit or hive, not both", "emr-job-driver")
+    elif "hive" in part(driver) and is_streaming(request):
+        message = "mode: STREAMING works with the Spark driver only: write sparkSubmit, or leave out mode"
+        yield Remark(("jobDriver", "hive"), message, "emr-streaming-hive")
 
 
 def _timeout(request: JSON) -> Iterator[Remark]:
@@ -90,19 +98,78 @@ def _no_timeout(request: JSON) -> Iterator[Remark]:
         yield Remark(("executionTimeoutMinutes",), message, "emr-no-timeout")
 
 
-def _log_uri(request: JSON) -> Iterator[Remark]:
-    path = ("configurationOverrides", "monitoringConfiguration", "s3MonitoringConfiguration")
-    uri = text(part(request, *path), "logUri")
-    if uri is not None and not uri.startswith("s3://"):
-        yield Remark((*path, "logUri"), "an S3 location starts with s3://", "emr-log-uri")
+SPARK: Loc = ("jobDriver", "sparkSubmit")
+HIVE: Loc = ("jobDriver", "hive")
+ENTRY_POINT: Loc = (*SPARK, "entryPoint")
+ARGUMENTS: Loc = (*SPARK, "entryPointArguments")
+PARAMETERS: Loc = (*SPARK, "sparkSubmitParameters")
+MONITORING: Loc = ("configurationOverrides", "monitoringConfiguration")
+LOG_URI: Loc = (*MONITORING, "s3MonitoringConfiguration", "logUri")
+REMOTE_WRITE_URL: Loc = (*MONITORING, "prometheusMonitoringConfiguration", "remoteWriteUrl")
+LOCATIONS = {
+    ENTRY_POINT: (True, False),
+    (*HIVE, "query"): (True, False),
+    (*HIVE, "initQueryFile"): (True, True),
+    LOG_URI: (False, True),
+}
+"""The fields that take a location in S3, each with whether it must be a file, and whether nothing else is allowed."""
+
+
+def _values(request: JSON) -> Iterator[Remark]:
+    """Locations and ARNs that cannot be right, and templates of other tools. Spark's options have their own rules."""
+    arguments = part(request, *map(str, SPARK)).get("entryPointArguments")
+    yield from command_remarks(ARGUMENTS, arguments if isinstance(arguments, list) else ())
+    for loc, value in texts(request):
+        if loc == PARAMETERS:
+            continue
+        if loc in LOCATIONS:
+            file, only = LOCATIONS[loc]
+            yield from s3.field_remarks(loc, value, file=file, only=only)
+        else:
+            words = value.split() if loc == (*HIVE, "parameters") else [value]
+            yield from (remark for word in words for remark in s3.text_remarks(loc, word))
+        if loc[: len(ARGUMENTS)] != ARGUMENTS:
+            yield from template_remarks(loc, value)
+        yield from arn_remarks(loc, value)
+
+
+def _metrics_region(request: JSON) -> Iterator[Remark]:
+    url = text(part(request, *map(str, REMOTE_WRITE_URL[:-1])), "remoteWriteUrl") or ""
+    region = re.match(r"https://aps-workspaces\.([a-z0-9-]+)\.", url)
+    if region and (problem := region_problem(region[1])):
+        yield Remark(REMOTE_WRITE_URL, problem, "region")
 
 
 def _policy(request: JSON) -> Iterator[Remark]:
-    policy = text(part(request, "executionIamPolicy"), "policy")
+    """An inline policy is the JSON of an IAM policy."""
+    loc: Loc = ("executionIamPolicy", "policy")
+    written = text(part(request, "executionIamPolicy"), "policy")
+    if written is None:
+        return
     try:
-        json.loads(policy or "{}")
+        policy = json.loads(written)
+    except json.JSONDecodeError as error:
+        message = f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}"
+        yield Remark(loc, f"the inline policy is not JSON: {message}. It is written as {POLICY_EXAMPLE}", "emr-policy")
+        return
     except (ValueError, RecursionError):
-        yield Remark(("executionIamPolicy", "policy"), "not JSON: an IAM policy is a JSON document", "emr-policy")
+        yield Remark(loc, "the inline policy is nested too deeply, or has a number that is too long", "emr-policy")
+        return
+    if not isinstance(policy, dict):
+        yield Remark(loc, f"an inline policy is a JSON object, such as {POLICY_EXAMPLE}", "emr-policy")
+
+
+def _policy_parts(request: JSON) -> Iterator[Remark]:
+    """What every IAM policy has: statements, and one of two versions."""
+    loc: Loc = ("executionIamPolicy", "policy")
+    try:
+        policy = json.loads(text(part(request, "executionIamPolicy"), "policy") or "null")
+    except (ValueError, RecursionError):
+        return  # an error
+    if isinstance(policy, dict) and "Statement" not in policy:
+        yield Remark(loc, f"an IAM policy has a Statement, as in {POLICY_EXAMPLE}", "emr-policy")
+    elif isinstance(policy, dict) and policy.get("Version", "2012-10-17") not in {"2012-10-17", "2008-10-17"}:
+        yield Remark(loc, "the Version of an IAM policy is that of its language, 2012-10-17", "emr-policy")
 
 
 OVERRIDES = ("configurationOverrides",)
@@ -111,14 +178,16 @@ CHECKS: tuple[Rule, ...] = (
     (("executionTimeoutMinutes",), _timeout),
     (("retryPolicy",), _retries),
     (OVERRIDES, _log_types),
+    (("executionIamPolicy",), _policy),
     (("tags",), aws_tag_problems),
 )
 WARNINGS: tuple[Rule, ...] = (
     (("applicationId",), _no_driver),
     (("executionTimeoutMinutes",), _no_timeout),
     (OVERRIDES, _log_cases),
-    (OVERRIDES, _log_uri),
-    (("executionIamPolicy",), _policy),
+    (OVERRIDES, _metrics_region),
+    (("executionIamPolicy",), _policy_parts),
+    (("applicationId",), _values),
     (("jobDriver",), spark_string_rules.warnings),
 )
 
