@@ -91,7 +91,9 @@ def warn_size(request: JSON) -> Iterator[Remark]:
     for loc, holder in [((), request), *ranges(request)]:
         for key in ("containerOverrides", "ecsPropertiesOverride"):
             overrides = part(holder, key)
-            size = len(json.dumps(overrides, ensure_ascii=False, separators=(",", ":"))) if overrides else 0
+            size = (
+                len(json.dumps(overrides, ensure_ascii=False, separators=(",", ":"), default=str)) if overrides else 0
+            )
             if size > OVERRIDES_MAX:
                 message = (
                     f"container overrides are {size:,} characters as JSON, and ECS takes {OVERRIDES_MAX:,}: put long "
