@@ -109,6 +109,19 @@ MODEL, REGISTRY_LINE, ADAPTER, METHODS, FACTS = blocks("python")
 SPEC, *_ = blocks("yaml")
 
 
+SHELL = """\
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from reconciler.cli import main
+for line in sys.stdin:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(json.loads(line))
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+"""
+"""Runs commands, one a line, in one process: each would take longer to start than to run."""
+
+
 @dataclass
 class Installation:
     """A copy of the package with the service added, a project with one spec of it, and its AWS."""
@@ -116,6 +129,7 @@ class Installation:
     package: Path
     project: Path
     aws: FakeAws = field(default_factory=FakeAws)
+    shell: subprocess.Popen[str] | None = None
 
     def add_service(self, *, inventory: bool) -> None:
         """Follows the page: two new files and one line; with `inventory` its optional section too."""
@@ -131,29 +145,40 @@ class Installation:
         (self.package / "aws" / "emr_containers.py").write_text(adapter)
 
     def run(self, *arguments: str) -> Done:
-        """Runs a command with this copy, as a process of its own."""
-        done = subprocess.run(
-            [sys.executable, "-m", "reconciler", *arguments],
-            cwd=self.project,
-            env={**os.environ, **self.aws.environment, "PYTHONPATH": str(self.package.parent)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        """Runs a command with this copy, in a process that does not import the package of this one."""
+        if self.shell is None:
+            self.shell = subprocess.Popen(
+                [sys.executable, "-c", SHELL],
+                cwd=self.project,
+                env={**os.environ, **self.aws.environment, "PYTHONPATH": str(self.package.parent)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self.shell.stdin is not None
+        assert self.shell.stdout is not None
+        self.shell.stdin.write(json.dumps(arguments) + "\n")
+        self.shell.stdin.flush()
+        return Done(*json.loads(self.shell.stdout.readline()))
+
+    def close(self) -> None:
+        """Stops the process and AWS."""
+        if self.shell is not None:
+            self.shell.communicate()
+        self.aws.close()
 
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     """The package as it is shipped, and a project with the spec of the page."""
     package, project = tmp_path / "copy" / "reconciler", tmp_path / "project"
-    shutil.copytree(ROOT / "reconciler", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "reconciler", package)
     project.mkdir()
     (project / "reconciler.yaml").write_text(project_text())
     (project / "orders.yaml").write_text(SPEC)
     made = Installation(package, project)
     yield made
-    made.aws.close()
+    made.close()
 
 
 def test_a_service_plans_applies_and_ends(installation: Installation) -> None:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+from contextlib import suppress
 from pathlib import Path
 
 from reconciler.app.session import SystemClock
 from reconciler.ledger.log import Log
 from reconciler.ledger.sqlite import SqliteStore
 from tests.ledger.builders import PLACE, always, intended
+from tests.ledger.racing import endless_writer
 
-ROOT = Path(__file__).parents[2]
 KILLS = 8
 
 
-def confirmed_before_kill(path: Path, lines: int) -> int:
-    """The last position that a writer confirmed before it was killed, after so many lines."""
-    command = [sys.executable, "-m", "tests.ledger.racing", str(path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        said = [writer.stdout.readline() for _ in range(lines)]
-        os.kill(writer.pid, signal.SIGKILL)
-        said += writer.stdout.readlines()
-    return int([line for line in said if line.endswith("\n")][-1])
+def confirmed_before_kill(path: Path, count: int) -> int:
+    """Returns the last position that a writer confirmed before it was killed, after so many confirmations."""
+    with endless_writer(path) as (process, confirmed):
+        for _ in range(count):
+            last: int = confirmed.recv()
+        process.kill()
+        with suppress(EOFError):
+            while True:
+                last = confirmed.recv()
+    return last
 
 
 def test_killed_writers_leave_a_readable_log(tmp_path: Path):

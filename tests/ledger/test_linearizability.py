@@ -6,9 +6,8 @@ stores, SQLite too, with processes as writers.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Barrier
@@ -20,6 +19,7 @@ from reconciler.core.ports import Store
 from reconciler.ledger.open import open_store
 from tests.ledger.builders import PLACE
 from tests.ledger.conftest import Opening
+from tests.ledger.racing import writers
 from tests.ledger.server import Server
 
 WRITERS = 8
@@ -95,8 +95,8 @@ BARE = [bare_s3, bare_dynamodb]
 
 @pytest.mark.parametrize("bare", BARE, ids=["s3", "dynamodb"])
 def test_the_local_server_has_one_winner_in_each_round(bare: Callable[[Server], tuple[Write, Read]], server: Server):
-    """Of eight writers let loose together on one key exactly one wins, in each of 60 rounds, and its bytes stay."""
-    assert rounds_without_one_winner(*bare(server), 60) == []
+    """Of eight writers let loose together on one key exactly one wins, in each of 20 rounds, and its bytes stay."""
+    assert rounds_without_one_winner(*bare(server), 20) == []
 
 
 @pytest.mark.soak
@@ -133,7 +133,7 @@ def test_a_store_has_one_winner_at_10_000_positions(scheme: str, aws: Server, op
     """Four processes race for each of 10,000 positions; all of them, and a reader afterwards, are told the same."""
     url = "sqlite:///ledger.sqlite" if scheme == "sqlite" else aws.address(scheme)
     opened = partial(open_store, url, tmp_path, PLACE)
-    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with writers(PROCESSES) as pool:
         heard = list(pool.map(partial(told, opened, 10_000), range(PROCESSES)))
     stored = list(opening(url).read(0))
     assert len(stored) == 10_000

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from reconciler.ledger.s3 import S3Store
 from reconciler.ledger.sqlite import SqliteStore
 from tests.ledger.builders import PLACE, MemoryStore
 from tests.ledger.conftest import Opening
-from tests.ledger.racing import race
+from tests.ledger.racing import race, writers
 from tests.ledger.server import Server
 
 
@@ -173,7 +172,7 @@ def test_many_processes_have_one_winner_at_each_position(subject: Subject):
     if not subject.shared:
         pytest.skip("this store lives in one process")
     racers, positions = subject.processes
-    with ProcessPoolExecutor(racers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with writers(racers) as pool:
         told = list(pool.map(partial(race, subject.factory, positions=positions), range(racers)))
     stored = [batch for _, batch in subject.opened().read(0)]
     assert len(stored) == positions
