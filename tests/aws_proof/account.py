@@ -19,7 +19,7 @@ PREFIX = "RECONCILER_AWS_PROOF"
 NEEDED = ("REGION", "APPLICATION", "ROLE", "ENTRY_POINT", "QUEUE", "DEFINITION")
 """``RECONCILER_AWS_PROOF_REGION`` and so on: without one of them nothing is asked."""
 
-MOST_RUNS = 25
+MOST_RUNS = 30
 """So many runs are started at most, of both services together; each is cancelled at once."""
 
 TAG = "reconciler:token"

@@ -62,6 +62,19 @@ def test_questions_about_a_token_are_asked_and_answered():
     assert live == []
 
 
+@pytest.mark.parametrize(("outcome", "code", "ok", "wrong"), [("succeeded", 0, 5, 0), ("failed", 1, 3, 2)])
+def test_questions_about_spark_parameters_are_asked_and_answered(outcome: str, code: int, ok: int, wrong: int):
+    """A job that succeeds means that its setting arrived, and one that fails is an answer against the promise."""
+    with standin(run_seconds=0, outcome=outcome) as aws:
+        check = {"RECONCILER_AWS_PROOF_CHECK_SETTING": "s3://bucket/check_setting.py"}
+        ended, output = suite("-m", "aws", "-k", "test_spark_parameters", **asked(aws), **check)
+        sent = [run.request["jobDriver"]["sparkSubmit"] for run in aws.runs()]
+
+    assert (ended, output.count("[OK]"), output.count("[NO]")) == (code, ok, wrong), output
+    assert '--conf spark.executor.extraJavaOptions="-Da=1 -Db=2"' in {s.get("sparkSubmitParameters") for s in sent}
+    assert {"s3://bucket/check_setting.py"} == {s["entryPoint"] for s in sent}
+
+
 @pytest.mark.soak
 def test_every_question_is_asked_and_answered(server: Server):
     """The whole suite passes against the emulator and the local stores, and leaves no run behind."""

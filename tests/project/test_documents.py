@@ -12,6 +12,7 @@ import yaml
 
 from reconciler.cli.program import COMMANDS, program
 from reconciler.errors import ReconcilerError
+from reconciler.model.emr_serverless.spark_options import ALL
 from tests.crash.points import POINTS
 from tests.project.place import COMMAND, ROOT, git, project_copy, run
 from tests.project.transcript import blocks, output, plain, renewed
@@ -21,7 +22,7 @@ DOCUMENTS = sorted([*(ROOT / name for name in PAGES), *(ROOT / "docs").rglob("*.
 WITH_COMMANDS = [path for path in DOCUMENTS if "```console\n" in path.read_text("utf-8")]
 ABSENT = {"--every"}
 """Options that documents name in order to say that this release does not have them."""
-FOREIGN = {"--strict", "--conf", "--hiveconf", "--password", "--help"}
+FOREIGN = {"--strict", "--hiveconf", "--password", *(f"--{option}" for option in ALL)}
 """Options of mypy, of Spark, of Hive, of a job in an example, and of every command."""
 
 

@@ -1,0 +1,249 @@
+"""Spark parameters through the command line: what is sent, what is warned of, and ledgers with the quoting of 0.1.0."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.apply import declare, protocol
+from reconciler.core.events import Intended
+from reconciler.core.identity import Place, SubmissionKey, client_token, digest
+from reconciler.core.plan import ActionType
+from reconciler.emulator import Plan, Rule
+from reconciler.model.emr_serverless import spark_parameters
+from tests.cli.world import ACCOUNT, REGION, World, spark_text
+from tests.model.requests import corpus
+
+MAPPING = """\
+        sparkSubmitParameters:
+          class: shop.Main
+          conf:
+            spark.executor.extraJavaOptions: -XX:+UseG1GC -Dx=1
+            spark.executor.memory: 4g
+"""
+NOW = '--class shop.Main --conf spark.executor.extraJavaOptions="-XX:+UseG1GC -Dx=1" --conf spark.executor.memory=4g'
+IN_0_1_0 = (
+    "--class shop.Main --conf 'spark.executor.extraJavaOptions=-XX:+UseG1GC -Dx=1' --conf spark.executor.memory=4g"
+)
+
+
+def write(world: World, parameters: str = MAPPING, argument: str = "A", **policy: str) -> Path:
+    """Writes the spec `orders` with these lines in its driver."""
+    return world.write("orders.yaml", spark_text("orders", argument, **policy) + parameters)
+
+
+def string(world: World, parameters: str) -> Path:
+    """Writes the spec `orders` with a string of Spark parameters."""
+    return write(world, f"        sparkSubmitParameters: {json.dumps(parameters, ensure_ascii=False)}\n")
+
+
+def sent(world: World) -> list[str]:
+    """The Spark parameters of each run that AWS accepted."""
+    return [request["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"] for request in world.sent("orders")]
+
+
+@pytest.fixture
+def old(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A ledger as 0.1.0 wrote it: the request in the quoting of that version, its digest, and no declarations."""
+    write(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(spark_parameters, "_as_sent", lambda words: " ".join(map(spark_parameters._posix_quoted, words)))
+        patch.setattr(declare, "record_declarations", lambda *_: None)
+        assert world.run("apply", "--yes").code == 0
+    (intent,) = [event for event in world.events() if isinstance(event, Intended)]
+    request = intent.content.request or {}
+    written = {key: value for key, value in request.items() if key not in {"clientToken", "tags"}}
+    place = Place("shop", "staging", ACCOUNT, REGION)
+    expected = digest("EmrServerlessJobRun", 1, written)
+    assert [IN_0_1_0] == sent(world)
+    assert expected == intent.content.digest
+    assert intent.token == client_token(place, "EmrServerlessJobRun", SubmissionKey("orders", 1), expected)
+    assert not [event for event in world.events() if event.type == "declared"]
+    return world
+
+
+def test_a_mapping_is_sent_in_double_quotes(world: World):
+    """What AWS gets has the value in double quotes, and a plan file of it applies."""
+    write(world)
+    plan_file = world.folder.parent / "plan.json"
+    assert world.run("plan", "--out", plan_file).code == 0
+
+    done = world.run("apply", "--yes", plan_file)
+
+    assert done.code == 0, done.err
+    assert [NOW] == sent(world)
+    assert "No changes" in world.run("plan").out
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_an_upgrade_changes_nothing(old: World, live: bool):
+    """plan, status, fsck, adopt and apply find nothing to do for the run that 0.1.0 started, live or finished."""
+    run_id = old.runs()[0].id
+    if not live:
+        old.aws.finish(run_id, "succeeded")
+
+    plan = old.run("plan", "--detailed-exitcode")
+    as_json = old.run("plan", "--format", "json")
+    status = old.run("status", "--format", "json")
+    fsck = old.run("fsck")
+    adopt = old.run("adopt", "orders", run_id, "--yes")
+    applied = [old.run("apply", "--yes"), old.run("reconcile")]
+
+    assert (plan.code, "No changes" in plan.out) == (0, True), plan
+    assert [(ActionType.NONE, "in-sync")] == as_json.actions("action", "reason")
+    assert [] == as_json.json.get("changes", [])
+    assert (0, ["running" if live else "succeeded"]) == (status.code, [s["state"] for s in status.json["specs"]])
+    assert fsck.code == 0, fsck
+    assert f"run {run_id} already belongs to orders" in adopt.out + adopt.err
+    assert [0, 0] == [done.code for done in applied]
+    assert [IN_0_1_0] == sent(old)
+
+
+def test_an_upgrade_with_a_lost_ledger_adopts_the_run(old: World):
+    """The token of the old run is the token of the spec, so nothing runs a second time, and fsck can rebuild."""
+    run_id = old.runs()[0].id
+    for path in old.folder.glob("ledger.sqlite*"):
+        path.unlink()
+
+    done = old.run("apply", "--yes", "--format", "json")
+
+    assert (done.code, [run_id]) == (0, [action["run_id"] for action in done.json["actions"]]), done
+    assert [IN_0_1_0] == sent(old)
+
+
+def test_a_change_after_an_upgrade_shows_only_itself(old: World):
+    """The plan compares values, not quoting; the new run is sent with the new quoting."""
+    old.aws.finish(old.runs()[0].id, "succeeded")
+    write(old, argument="B")
+
+    plan = old.run("plan", "--format", "json")
+    applied = old.run("apply", "--yes")
+
+    (action,) = [action for action in plan.json["actions"] if action["action"] != "none"]
+    assert ["jobDriver.sparkSubmit.entryPointArguments[0]"] == [change["path"] for change in action["changes"]]
+    assert applied.code == 0, applied.err
+    assert [IN_0_1_0, NOW] == sent(old)
+
+
+def test_a_new_revision_after_an_upgrade_is_one(old: World):
+    """The plan recognises that only the revision changed."""
+    old.aws.finish(old.runs()[0].id, "succeeded")
+    write(old, revision="2")
+
+    assert [("submit", "revision-changed")] == old.run("plan", "--format", "json").actions("action", "reason")
+
+
+def test_a_request_that_0_1_0_lost_is_sent_again_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A further send of a submission has the bytes that its intent recorded, in the old quoting."""
+    write(world)
+    monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
+    world.aws.inject(Plan([Rule("lost", "closed", operation="StartJobRun")]))
+    with monkeypatch.context() as patch:
+        patch.setattr(spark_parameters, "_as_sent", lambda words: " ".join(map(spark_parameters._posix_quoted, words)))
+        assert world.run("apply", "--yes").code == 3
+    assert [] == sent(world)
+    world.aws.inject(Plan())
+
+    done = world.run("apply", "--yes")
+
+    assert done.code == 0, done.err
+    assert [IN_0_1_0] == sent(world)
+
+
+REFUSED = {"'it''s'": "quotes", "'C:\\jobs'": "backslashes", "'5\" disk'": "quotes", '"a\\nb"': "line breaks"}
+
+
+@pytest.mark.parametrize("value", REFUSED)
+def test_what_cannot_be_sent_is_refused(world: World, value: str):
+    """Nothing is planned or sent; the error is at the value and says where the setting works."""
+    write(world, f"        sparkSubmitParameters:\n          conf:\n            spark.x: {value}\n")
+
+    for command in (["validate"], ["plan"], ["apply", "--yes"]):
+        done = world.run(*command)
+        assert done.code == 1, done
+        assert "orders.yaml:16:22:" in done.err
+        assert f"does not take {REFUSED[value]} in a value here" in done.err.replace(" or tabs", "")
+        assert (
+            "set spark.x in configurationOverrides.applicationConfiguration, classification spark-defaults" in done.err
+        )
+    assert [] == world.runs()
+
+
+def test_paired_quotes_are_refused_by_validate_only(world: World):
+    """A project of 0.1.0 that has them still plans and applies as before."""
+    write(world, '        sparkSubmitParameters:\n          conf:\n            spark.x: two "words"\n')
+
+    validated, applied = world.run("validate"), world.run("apply", "--yes")
+
+    assert (validated.code, applied.code) == (1, 0), (validated, applied)
+    assert "orders.yaml:16:22:" in validated.err
+    assert "classification spark-defaults" in validated.err
+    assert ["--conf 'spark.x=two \"words\"'"] == sent(world)
+
+
+STYLES = {
+    "double-quoted": ('"--class a.B --config spark.x=1"', 14, 45),
+    "single-quoted": ("'--class a.B --config spark.x=1'", 14, 45),
+    "plain": ("--class a.B --config spark.x=1", 14, 44),
+    "folded": (">-\n          --class a.B\n          --config spark.x=1", 16, 11),
+    "literal": ("|\n          --class a.B\n          --config spark.x=1", 16, 11),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_warning_points_into_the_string(world: World, style: str):
+    """Whatever the style of the YAML scalar, the position is that of the word."""
+    text, line, column = STYLES[style]
+    write(world, f"        sparkSubmitParameters: {text}\n")
+
+    done = world.run("validate")
+
+    assert done.code == 0, done.err
+    assert f"orders.yaml:{line}:{column}: warning: " in done.err
+    assert "unknown option --config; did you mean --conf?" in done.err
+
+
+def test_a_word_that_a_placeholder_gives_is_reported_at_the_string(world: World):
+    """What is not written in the string itself is reported at its beginning."""
+    string(world, "--conf ${spec.name}")
+
+    done = world.run("validate")
+
+    assert "orders.yaml:14:32: warning: " in done.err
+    assert "--conf wants KEY=VALUE: write orders=VALUE" in done.err
+
+
+def test_a_warning_hides_secrets(world: World):
+    """Words of a string with a secret in it are not repeated, wherever the secret ends."""
+    string(world, "--conf spark.db.password=hunter2 open-sesame --config spark.x=1")
+
+    done = world.run("validate")
+
+    assert "is a word of its own: quote the value" in done.err
+    assert "unknown option --config" in done.err
+    assert "hunter2" not in done.err
+    assert "open-sesame" not in done.err
+
+
+FIELD = [case for case in corpus("field") if case.marks or case.values[0]["id"].startswith("ssp-")]
+
+
+@pytest.mark.parametrize("case", FIELD)
+def test_cases_from_the_field(world: World, case: dict[str, object]):
+    """Each collected string is warned of in the expected words, is silent, or is sent as expected."""
+    request = json.dumps(case["request"]).replace("123456789012", ACCOUNT)
+    spec = {"apiVersion": "reconciler/v1", "kind": case["kind"], "metadata": {"name": "orders"}}
+    world.write("orders.json", json.dumps({**spec, "spec": {"request": json.loads(request)}}))
+
+    validated = world.run("validate")
+
+    assert validated.code == 0, validated.err
+    if case["want"] == "warning":
+        assert str(case["say"]) in validated.err
+    else:
+        assert "warning" not in validated.err
+    if case["want"] == "sends":
+        assert world.run("apply", "--yes").code == 0
+        assert [case["say"]] == sent(world)
