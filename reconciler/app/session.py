@@ -85,12 +85,14 @@ class AwsConnections:
         self._run_names.update(run_names)
 
     def service(self, kind: str) -> Service:
-        """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, and
-        `ServiceError` if AWS does not say to which."""
+        """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, or if the
+        service is AWS and the target's settling time is too short for it; `ServiceError` if AWS names no account."""
         with self._lock:
             if kind not in self._services:
                 aws = self._connected()
                 module = import_module(f"reconciler.aws.{kind_named(kind).service}")
+                if self._target.settling_problem(overridden=False):
+                    guard.check_settling(self._target.settling_problem(overridden=aws.overridden(module.SERVICE)))
                 self._services[kind] = cast("Service", module.connect(aws))
             return self._services[kind]
 
@@ -142,8 +144,6 @@ class AwsConnections:
         from reconciler.aws.clients import Aws
 
         aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
-        if self._target.settling_problem(overridden=False):  # else no need to make a client of every service
-            guard.check_settling(self._target.settling_problem(overridden=aws.overridden()))
         self._identify(aws)
         logger.info("account %s, region %s", self._place.account, self._place.region)
         return aws

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from email.utils import parsedate_to_datetime
 from functools import cache
-from importlib import import_module
 from threading import RLock
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +20,6 @@ from reconciler import __version__
 from reconciler.aws.errors import THROTTLING, service_error, translate_errors, unexpected_reply
 from reconciler.aws.transmission import guard
 from reconciler.core.ports import Clock, Quota
-from reconciler.model.kind import MODULES, kind_named
 
 TIMEOUTS = (3.0, 15.0)
 """Seconds to connect and to read."""
@@ -171,15 +169,16 @@ class Aws(Clients):
                 raise unexpected_reply("GetCallerIdentity", "the reply names no account")
             return account
 
-    def overridden(self) -> bool:
-        """Whether jobs are sent to something other than AWS: an endpoint set by argument, environment or profile.
+    def overridden(self, service: str) -> bool:
+        """Whether a service, by boto3's name, is something other than AWS: an endpoint set by argument, environment or
+        profile.
 
         AWS's own interface endpoints (`vpce-….amazonaws.com`) are AWS. Raises `ServiceError` for settings that boto3
         cannot read.
         """
         if self._endpoint_url is not None:
             return True
-        return self._endpoints_are_set() and any(not self._at_aws(service) for service in _job_services(MODULES))
+        return self._endpoints_are_set() and not self._at_aws(service)
 
     def _add_hooks(self, use: str, client: Client) -> None:
         events, quota, on_call = client.meta.events, self._quota, self._on_call
@@ -232,11 +231,6 @@ def _seconds_ahead(answer: Mapping[str, Any], now: float) -> float | None:
         return now - parsedate_to_datetime(date).timestamp()
     except ValueError:
         return None
-
-
-def _job_services(kinds: Iterable[str]) -> list[str]:
-    """boto3's names of the services that run jobs, from each adapter's ``SERVICE``."""
-    return [import_module(f"reconciler.aws.{kind_named(kind).service}").SERVICE for kind in kinds]
 
 
 def _host(client: Client) -> str:

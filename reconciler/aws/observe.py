@@ -18,7 +18,7 @@ from reconciler.core.plan import Action
 from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Services, Wanted
 from reconciler.core.state import Recorded, RunState, Sighting, Submission
 from reconciler.core.times import time_text
-from reconciler.errors import ReconcilerError, ServiceError
+from reconciler.errors import GuardError, ReconcilerError, ServiceError
 from reconciler.model.base import JSON
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG, kind_named
 
@@ -78,15 +78,20 @@ def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
     wanted = [Wanted(s.token, s.content.location, s.first_intent_at) for s in questions.unresolved]
     try:
         service = services(kind)
+    except GuardError:
+        raise
     except Exception as error:  # noqa: BLE001 - a failing service must not stop the others
         return _Answers(_reasons(error, refs), _reasons(error, wanted))
     return _Answers(_answers(service.observe, refs), _answers(service.find, wanted))
 
 
 def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
-    """The runs that carry each token's tag; a string with the reason if that is unknown. Nothing is raised."""
+    """The runs that carry each token's tag; a string with the reason if that is unknown. Raises
+    `GuardError` if the service must not be used."""
     try:
         return _answers(services(kind).find, wanted)
+    except GuardError:
+        raise
     except Exception as error:  # noqa: BLE001 - as above
         return _reasons(error, wanted)
 

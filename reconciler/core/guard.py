@@ -19,18 +19,29 @@ CLOCK_ERROR_SECONDS = 60.0
 
 
 def endpoint_overridden(environ: Mapping[str, str]) -> bool:
-    """Whether the environment sends the calls that run jobs to something other than AWS.
+    """Whether the environment sends all calls that run jobs to something other than AWS.
 
     The variables are those that AWS's SDKs read by themselves: one for everything, one for each service. An endpoint
     for another service, such as a ledger's store or STS, does not change where the jobs go.
     """
+    if environ.get(ENDPOINT):
+        return True
     services = (module.rpartition(".")[2] for module in MODULES.values())  # called as the variables call them
-    return any(environ.get(name) for name in (ENDPOINT, *(f"{ENDPOINT}_{service.upper()}" for service in services)))
+    return all(environ.get(f"{ENDPOINT}_{service.upper()}") for service in services)
+
+
+CI_VARIABLES = (
+    "TF_BUILD", "CODEBUILD_BUILD_ID", "JENKINS_URL", "TEAMCITY_VERSION", "BITBUCKET_BUILD_NUMBER", "CIRCLECI", "DRONE",
+    "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "TRAVIS", "APPVEYOR", "SEMAPHORE", "CIRRUS_CI", "bamboo_buildKey",
+    "GO_PIPELINE_NAME", "WOODPECKER_CI", "HARNESS_BUILD_ID", "CODEFRESH_IO", "CF_BUILD_ID",
+)  # fmt: skip
+"""The variables by which CI services show themselves, from their documentation. Not all of them set ``CI``."""
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:
-    """Whether this is a runner of a CI service, which sets ``CI=true``."""
-    return environ.get("CI", "").strip().lower() in {"true", "1"}
+    """Whether this is a runner of a CI service. ``CI=false`` says that it is not one."""
+    ci = environ.get("CI", "").strip().lower()
+    return ci in {"true", "1"} or (not ci and any(environ.get(name) for name in CI_VARIABLES))
 
 
 def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mapping[str, str]) -> None:

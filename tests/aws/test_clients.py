@@ -128,47 +128,55 @@ def test_reads_are_tried_again(aws: Connect, monkeypatch: pytest.MonkeyPatch):
 
 def test_an_endpoint_for_the_emulator_is_not_aws(aws: Connect):
     """An endpoint that is passed in is never AWS."""
-    assert aws("http://127.0.0.1:1").overridden()
+    assert aws("http://127.0.0.1:1").overridden("batch")
 
 
 def test_without_settings_it_is_aws(aws: Connect):
     """If no endpoint is configured, no client is made to find that out."""
     connected = aws(None)
-    assert not connected.overridden()
+    assert not connected.overridden("batch")
     assert connected._clients == {}
 
 
-@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BATCH", "AWS_ENDPOINT_URL_EMR_SERVERLESS"])
-def test_an_endpoint_of_the_environment(name: str, aws: Connect, monkeypatch: pytest.MonkeyPatch):
-    """An endpoint for one of the services is enough."""
+@pytest.mark.parametrize(
+    ("name", "services"),
+    [
+        ("AWS_ENDPOINT_URL", {"batch", "emr-serverless"}),
+        ("AWS_ENDPOINT_URL_BATCH", {"batch"}),
+        ("AWS_ENDPOINT_URL_EMR_SERVERLESS", {"emr-serverless"}),
+    ],
+)
+def test_an_endpoint_of_the_environment(name: str, services: set[str], aws: Connect, monkeypatch: pytest.MonkeyPatch):
+    """An endpoint for one service says nothing about the other."""
     monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert aws(None).overridden()
+    connected = aws(None)
+    assert {service for service in ("batch", "emr-serverless") if connected.overridden(service)} == services
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3"])
 def test_an_endpoint_where_nothing_runs(name: str, aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """An endpoint for a service that runs no jobs changes nothing."""
     monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert not aws(None).overridden()
+    assert not aws(None).overridden("batch")
 
 
 def test_an_interface_endpoint_of_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """AWS's private endpoints are AWS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://vpce-1.batch.eu-west-1.vpce.amazonaws.com")
-    assert not aws(None).overridden()
+    assert not aws(None).overridden("batch")
 
 
 def test_an_endpoint_that_only_looks_like_aws(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """The end of the host name decides, at a dot."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", "https://batch.notamazonaws.com")
-    assert aws(None).overridden()
+    assert aws(None).overridden("batch")
 
 
 def test_endpoints_that_are_to_be_ignored(aws: Connect, monkeypatch: pytest.MonkeyPatch):
     """botocore's own setting to ignore endpoints applies."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
-    assert not aws(None).overridden()
+    assert not aws(None).overridden("batch")
 
 
 def test_an_endpoint_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -180,10 +188,10 @@ def test_an_endpoint_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "[profile broken]\nservices = missing\n"
     )
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    assert not Aws("eu-west-1", profile="plain", clock=SystemClock()).overridden()
-    assert Aws("eu-west-1", profile="all", clock=SystemClock()).overridden()
-    assert Aws("eu-west-1", profile="one", clock=SystemClock()).overridden()
+    assert not Aws("eu-west-1", profile="plain", clock=SystemClock()).overridden("batch")
+    assert Aws("eu-west-1", profile="all", clock=SystemClock()).overridden("batch")
+    assert Aws("eu-west-1", profile="one", clock=SystemClock()).overridden("batch")
     with pytest.raises(ServiceError):
-        Aws("eu-west-1", profile="broken", clock=SystemClock()).overridden()
+        Aws("eu-west-1", profile="broken", clock=SystemClock()).overridden("batch")
     with pytest.raises(ServiceError, match="profile does not exist"):
-        Aws("eu-west-1", profile="nobody", clock=SystemClock()).overridden()
+        Aws("eu-west-1", profile="nobody", clock=SystemClock()).overridden("batch")

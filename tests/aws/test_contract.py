@@ -190,7 +190,7 @@ def test_the_account_of_the_emulator(shared: tuple[Emulator, Aws]):
     """The emulator has an account of its own, and is not AWS."""
     _, aws = shared
     assert aws.account() == "000000000000"
-    assert aws.overridden()
+    assert aws.overridden("batch")
 
 
 def test_an_inventory_lists_every_run(subject: Subject):

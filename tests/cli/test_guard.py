@@ -9,6 +9,7 @@ from reconciler.errors import AccountMismatch, GuardError, LocalLedgerInCI
 
 LOCAL, SHARED = "sqlite:///ledger.sqlite", "s3://bucket/prefix"
 CI = {"CI": "true"}
+BOTH = {"AWS_ENDPOINT_URL_BATCH": "http://x", "AWS_ENDPOINT_URL_EMR_SERVERLESS": "http://x"}
 
 
 @pytest.mark.parametrize(
@@ -23,12 +24,21 @@ CI = {"CI": "true"}
         (LOCAL, False, True, CI, False),
         (SHARED, False, False, CI, False),
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL": "http://x"}, False),
-        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_BATCH": "http://x"}, False),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_BATCH": "http://x"}, True),
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_BATCH": ""}, True),
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_S3": "http://x"}, True),
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_DYNAMODB": "http://x"}, True),
         (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_STS": "http://x"}, True),
-        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_EMR_SERVERLESS": "http://x"}, False),
+        (LOCAL, False, False, {**CI, "AWS_ENDPOINT_URL_EMR_SERVERLESS": "http://x"}, True),
+        (LOCAL, False, False, {**CI, **BOTH}, False),
+        (LOCAL, False, False, {"TF_BUILD": "True"}, True),
+        (LOCAL, False, False, {"CODEBUILD_BUILD_ID": "project:1"}, True),
+        (LOCAL, False, False, {"JENKINS_URL": "http://ci"}, True),
+        (LOCAL, False, False, {"TEAMCITY_VERSION": "2026.1"}, True),
+        (LOCAL, False, False, {"BITBUCKET_BUILD_NUMBER": "7"}, True),
+        (LOCAL, False, False, {"CIRCLECI": "true"}, True),
+        (LOCAL, False, False, {"DRONE": "true"}, True),
+        (LOCAL, False, False, {"CI": "false", "DRONE": "true"}, False),
     ],
 )
 def test_local_ledger_in_ci(address: str, emulated: bool, durable: bool, environ: dict[str, str], refused: bool):

@@ -23,8 +23,9 @@ from reconciler.model.spec import Policy
 from reconciler.model.template import PlaceholderProblem
 from reconciler.redact.request import masked
 from reconciler.redact.text import mask_sentence, mask_text
+from reconciler.render.markdown import cell_code, code, prose
 from reconciler.render.plan_json import dumps, plan_from_json, plan_json
-from reconciler.render.plan_markdown import cell_code, code, plan_markdown, prose
+from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from reconciler.render.problems import problems_text
 from reconciler.specs.document import Unreadable
