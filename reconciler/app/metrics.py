@@ -53,6 +53,9 @@ class Metrics:
         self._holds = Gauge(
             "reconciler_holds", "Specs on hold: an action is required, or an outcome is unknown.", registry=registry
         )
+        self._problems = Gauge(
+            "reconciler_project_problems", "What is wrong in the files of the project.", registry=registry
+        )
         self._position = Gauge("reconciler_ledger_position", "Newest position of the ledger.", registry=registry)
         self._calls = Counter("reconciler_api_calls", "Calls to AWS, by operation.", ["operation"], registry=registry)
         self._throttles = Counter(
@@ -108,6 +111,7 @@ class Metrics:
             if action.effective:
                 self._actions.labels(str(action.action), str(result.outcome)).inc()
         self._holds.set(len({action.name for action in plan.held}))
+        self._problems.set(len(plan.problems))
         self._position.set(recorded.position)
         states = Count(newest.run_state for record in recorded.specs.values() if (newest := record.newest) is not None)
         for state in RunState:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from reconciler.core.desired import DesiredSpec
+    from reconciler.core.desired import DesiredSpec, InvalidSpec
     from reconciler.model.project import Limits
 
 TARGET_VARIABLE = "RECONCILER_TARGET"
@@ -58,7 +58,7 @@ def target_name(
 
 def selected_names(
     options: CommandOptions,
-    specs: Mapping[str, DesiredSpec],
+    specs: Mapping[str, DesiredSpec | InvalidSpec],
     recorded: Iterable[str],
     elsewhere: Mapping[str, Iterable[str]],
 ) -> frozenset[str] | None:
@@ -94,7 +94,7 @@ def _terms(text: str) -> list[tuple[str, str]]:
     return terms
 
 
-def _labels(specs: Mapping[str, DesiredSpec]) -> str:
+def _labels(specs: Mapping[str, DesiredSpec | InvalidSpec]) -> str:
     pairs = sorted({f"{key}={value}" for spec in specs.values() for key, value in spec.labels.items()})
     if not pairs:
         return " No spec has a label."

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -35,20 +35,21 @@ from reconciler.core.fold import overlay
 from reconciler.core.plan import ActionOutcome, ActionType
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
-from reconciler.errors import UsageError
+from reconciler.errors import Problem, UsageError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
+from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.git import actor, read_checkout
 from reconciler.specs.project import load
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from reconciler.app.session import Session
     from reconciler.apply.intents import Provenance
-    from reconciler.core.desired import DesiredSpec
+    from reconciler.core.desired import DesiredSpec, InvalidSpec
     from reconciler.core.events import SubmissionEvent
     from reconciler.core.plan import Action, ActionResult, Plan
     from reconciler.core.state import Recorded
@@ -58,13 +59,17 @@ if TYPE_CHECKING:
 class PassInputs:
     """What a pass reads before it asks AWS.
 
-    `specs` are all specs of the target by name, selected or not. `selected` are the names that the command is about,
-    `None` for all. `recorded` is the fold of the ledger; observations change it in place.
+    `specs` are the specs of the target by name, selected or not, but for those that are not valid or depend on such:
+    `invalid`. `selected` are the names that the command is about, `None` for all. `recorded` is the fold of the ledger;
+    observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`.
     """
 
     specs: Mapping[str, DesiredSpec]
     selected: frozenset[str] | None
     recorded: Recorded
+    invalid: Mapping[str, InvalidSpec] = field(default_factory=dict)
+    unnamed: InvalidSpec | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,10 @@ class Pass:
 def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     """Runs one pass without confirmation. Returns `None` if `stop` was set before anything was sent.
 
-    Raises `LimitExceeded` if the plan exceeds the limits of the target, and as the five steps do.
+    A spec that is not valid is on hold, with those that depend on it, and does not stop the others. Raises
+    `LimitExceeded` if the plan exceeds the limits of the target, and as the five steps do.
     """
-    inputs, made = prepare(session)
+    inputs, made = prepare(session, tolerant=True)
     made.check(session.limits)
     if stop.is_set():
         return None
@@ -92,23 +98,40 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     return Pass(made, results, inputs.recorded)
 
 
-def prepare(session: Session) -> tuple[PassInputs, Plan]:
-    """Does the first half of a pass that acts: reads, observes, records and plans."""
-    inputs = read(session)
+def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Plan]:
+    """Does the first half of a pass that acts: reads, observes, records and plans. `tolerant` as for `read`."""
+    inputs = read(session, tolerant=tolerant)
     record(session, inputs, observe(session, inputs))
     return inputs, make_plan(session, inputs)
 
 
-def read(session: Session) -> PassInputs:
+def read(session: Session, *, tolerant: bool = False) -> PassInputs:
     """Reads the specs and the ledger, and applies the selection of the command line.
 
-    Raises `SpecErrors`, `LedgerError`, and `UsageError` if the selection names nothing.
+    With `tolerant`, what is wrong with a spec puts it on hold. Else it raises `SpecErrors`. Raises `LedgerError`, and
+    `UsageError` if the selection names nothing.
     """
-    specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
+    usable = _usable(session, tolerant=tolerant)
+    invalid = {**usable.dependents, **usable.invalid}
+    specs = {name: spec for name, spec in usable.specs.items() if name not in invalid}
     session.aws.name_runs(run_names(specs))
     recorded = session.ledger.refresh()
     recorded.forget_findings()
-    return PassInputs(specs, _selected(session, specs, recorded), recorded)
+    selected = _selected(session, {**invalid, **usable.specs}, recorded)
+    problems = usable.problems if selected is None else _problems_of(selected, invalid)
+    return PassInputs(specs, selected, recorded, invalid, usable.unnamed, problems)
+
+
+def _usable(session: Session, *, tolerant: bool) -> UsableSpecs:
+    target = session.place.target
+    if tolerant:
+        return load_usable(session.project_file, target)
+    return UsableSpecs(load(session.project_file, targets=[target], warn=False).specs[target])
+
+
+def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> tuple[Problem, ...]:
+    problems = {problem for name in names if name in invalid for problem in invalid[name].problems}
+    return tuple(sorted(problems, key=Problem.order))
 
 
 def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
@@ -169,15 +192,21 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
     """
     desired = _desired(session, inputs, may_repeat=may_repeat)
     made = plan(desired, inputs.recorded, now or session.now())
-    return replace(made, warnings=(*made.warnings, *quota_warnings(made, rates(session.target))))
+    warnings = (*made.warnings, *quota_warnings(made, rates(session.target)))
+    return replace(made, warnings=warnings, problems=inputs.problems)
 
 
 def preview(
-    session: Session, *, refresh: bool, now: datetime | None = None, applied_later: bool = False
+    session: Session,
+    *,
+    refresh: bool,
+    now: datetime | None = None,
+    applied_later: bool = False,
+    tolerant: bool = False,
 ) -> tuple[PassInputs, Plan]:
     """Reads and plans without writing anything, for commands that show state; asks AWS only with `refresh`. With
-    `applied_later` the plan is saved in a file."""
-    inputs = read(session)
+    `applied_later` the plan is saved in a file. `tolerant` as for `read`."""
+    inputs = read(session, tolerant=tolerant)
     if refresh:
         assume(inputs, observe(session, inputs), absence=not applied_later)
     return inputs, make_plan(session, inputs, now=now, may_repeat=not applied_later)
@@ -236,7 +265,9 @@ def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
     return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
 
 
-def _selected(session: Session, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> frozenset[str] | None:
+def _selected(
+    session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
+) -> frozenset[str] | None:
     """The selected names. Other targets are read only if a name is missing in this one, to say where it is."""
     try:
         return selected_names(session.options, specs, recorded.specs, {})
@@ -265,7 +296,7 @@ def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desir
     desired = Desired(
         place=session.place,
         specs=chosen,
-        names=frozenset(inputs.specs),
+        names=frozenset(inputs.specs) | {name for name, spec in inputs.invalid.items() if not spec.elsewhere},
         selected=inputs.selected,
         others={name: spec for name, spec in inputs.specs.items() if name not in chosen},
         suspension=suspension(session.project.spec.suspend),
@@ -274,6 +305,8 @@ def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desir
         on_unknown=target.onUnknown,
         allow_rollback=session.options.allow_rollback,
         may_repeat=may_repeat,
+        invalid=inputs.invalid,
+        unnamed=inputs.unnamed,
     )
     commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
     return replace(desired, checkout=read_checkout(session.root, sorted(commits)))

@@ -142,6 +142,8 @@ class Service:
         done = reconcile(session, stop)
         if done is None:
             return
+        for problem in done.plan.problems:
+            log.error("%s", problem)
         for action, result in zip(done.plan.actions, done.results, strict=True):
             if action.effective:
                 log.info("%s", action_line(action, result))

@@ -14,10 +14,11 @@ DONE, ERROR, CHANGES, ACTION_REQUIRED, USAGE = 0, 1, 2, 3, 64
 
 def needs_attention(plan: Plan, recorded: Recorded) -> bool:
     """Whether an action is required or an outcome unknown: a hold, a submission that settles, or a run of a spec of
-    the plan that AWS did not describe."""
+    the plan that AWS did not describe, or something wrong in the project's files."""
     names = {action.name for action in plan.actions}
     unobserved = (recorded.by_token.get(token) for token in recorded.observe_errors)
-    return bool(plan.held) or plan.overdue or any(run is not None and run.name in names for run in unobserved)
+    waits = bool(plan.held or plan.problems) or plan.overdue
+    return waits or any(run is not None and run.name in names for run in unobserved)
 
 
 def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool, fail_on_pending: bool = False) -> int:

@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.exit_codes import DONE
 from reconciler.cli.options import format_option, takes_options
-from reconciler.cli.output import echo_error, log_as_json
+from reconciler.cli.output import echo_error, log_as_json, print_problems
 from reconciler.cli.plan import ApplyOptions, announce_stop, plan_options, show_and_apply, summary
 from reconciler.cli.signals import stop_on_signals
 
@@ -84,6 +84,8 @@ def reconcile(
       reconciler reconcile -t prod --format json
       reconciler reconcile -t prod --every 60s --git-pull --metrics-port 9464 --log-format json
 
+    A spec that is not valid is on hold, with those that depend on it, and does not stop the others.
+
     Exit code 3 if a job was rejected, or something is on hold or unknown.
     """
     json_log = log_format == "json"
@@ -111,7 +113,8 @@ def _one_pass(options: CommandOptions, *, as_json: bool, json_log: bool) -> int:
     from reconciler.app.session import opened
 
     with opened(options) as session:
-        plan = explain(session, prepare(session)[1])
+        plan = explain(session, prepare(session, tolerant=True)[1])
+        print_problems(plan.problems)
         how = ApplyOptions(ask=False, as_json=as_json, log="reconcile", json_log=json_log)
         results, code = show_and_apply(session, plan, session.limits, how)
         notify(session, plan, results)

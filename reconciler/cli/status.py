@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.exit_codes import DONE, status_exit_code
 from reconciler.cli.options import format_option, ledger_options, selection_options, takes_options
-from reconciler.cli.output import coloured, harmless, out, out_json, terminal_width
+from reconciler.cli.output import coloured, harmless, out, out_json, print_problems, terminal_width
 from reconciler.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ def status(options: CommandOptions, output_format: str, no_refresh: bool, watch:
             raise click.UsageError("--watch cannot be combined with --format json")
         return _watch(options, refresh=not no_refresh)
     with opened(options) as session:
-        inputs, plan = preview(session, refresh=not no_refresh)
+        inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
     table = rows(plan, inputs.recorded)
+    print_problems(plan.problems)
     if output_format == "json":
-        out_json(status_json(table))
+        out_json(status_json(table, plan.problems))
     else:
         out(_table_text(plan, table))
     return status_exit_code(plan, inputs.recorded, [row.state for row in table])
@@ -107,8 +108,10 @@ def _watched_table(sessions: ReusableSession, *, refresh: bool) -> Text:
     from rich.text import Text
 
     from reconciler.app.reconcile import preview
+    from reconciler.render.problems import problems_text
     from reconciler.render.status import rows
 
-    inputs, plan = preview(sessions.session(), refresh=refresh)
+    inputs, plan = preview(sessions.session(), refresh=refresh, tolerant=True)
     table = _table_text(plan, rows(plan, inputs.recorded))
-    return Text.from_ansi(f"{plan.created_at}  (Ctrl-C ends)\n\n{table}")
+    problems = problems_text(plan.problems, color=coloured())
+    return Text.from_ansi(f"{plan.created_at}  (Ctrl-C ends)\n\n{table}\n\n{problems}")

@@ -91,7 +91,7 @@ def pending_declarations(
             continue
         after = record.declaration.position if record.declaration is not None else 0
         if spec is None:
-            yield PendingDeclaration(name, _kind(record), after)
+            yield PendingDeclaration(name, recorded_kind(record), after)
         else:
             yield PendingDeclaration(name, spec.kind, after, spec.content, policy_json(spec))
 
@@ -99,7 +99,7 @@ def pending_declarations(
 def differs(spec: DesiredSpec | None, record: SpecRecord) -> bool:
     """Whether git differs from what was applied last; for a ledger without declarations, as far as that is known."""
     if spec is None:
-        return _is_applied(record)
+        return is_applied(record)
     applied = _applied(spec, record)
     return (
         applied is None
@@ -109,7 +109,7 @@ def differs(spec: DesiredSpec | None, record: SpecRecord) -> bool:
     )
 
 
-def _is_applied(record: SpecRecord) -> bool:
+def is_applied(record: SpecRecord) -> bool:
     """Whether the spec counts as applied, so that its removal is a change."""
     if record.declaration is not None:
         return not record.undeclared
@@ -218,7 +218,7 @@ def _change(spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, st
             fields = (Change("kind", "change", applied.kind, spec.kind), *fields)
     return SpecChange(
         name=record.name,
-        kind=spec.kind if spec is not None else _kind(record),
+        kind=spec.kind if spec is not None else recorded_kind(record),
         change=change,
         effect=effect.effect,
         message=effect.message,
@@ -239,7 +239,7 @@ def _plain_policy(spec: DesiredSpec) -> Mapping[str, Any]:
     return Policy().effective(streaming=spec.content.streaming).model_dump(mode="json")
 
 
-def _kind(record: SpecRecord) -> str:
+def recorded_kind(record: SpecRecord) -> str:
     """The kind of a spec that is gone, as far as it is recorded."""
     declared, schedule = record.declaration, record.schedule
     if declared is not None and declared.kind:

@@ -14,6 +14,7 @@ from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, Place, SubmissionKey, client_token, digests
+from reconciler.core.invalid import decide_invalid, why_invalid
 from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
 from reconciler.core.retries import attempts_of, decide_attempts, ended_at
 from reconciler.core.schedule import schedule_changes
@@ -41,9 +42,19 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     and retries beyond the limit wait.
     """
     names = _names(desired, recorded)
-    different = [name for name in names if differs(desired.specs.get(name), recorded.spec(name))]
+    invalid = {name: why for name in names if (why := why_invalid(name, desired, recorded)) is not None}
+    usable = [name for name in names if name not in invalid]
+    different = [name for name in usable if differs(desired.specs.get(name), recorded.spec(name))]
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
-    decided = [action for name in names for action in _decide(name, desired, recorded, now, stale=name in stale)]
+    decided = [
+        action
+        for name in names
+        for action in (
+            decide_invalid(invalid[name], recorded.spec(name), recorded, desired, now)
+            if name in invalid
+            else _decide(name, desired, recorded, now, stale=name in stale)
+        )
+    ]
     actions = [_with_suggestions(action, desired, recorded) for action in within(decided, desired.limits)]
     created_at = seconds_text(now)
     git_changes = tuple(changes(desired, recorded, different, actions, created_at))
@@ -55,17 +66,18 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         commit=desired.checkout.commit,
         warnings=tuple(_warnings(desired, recorded, actions)),
         uncommitted=desired.checkout.uncommitted,
-        schedule_changes=tuple(schedule_changes([name for name in names if name not in stale], desired, recorded)),
+        schedule_changes=tuple(schedule_changes([name for name in usable if name not in stale], desired, recorded)),
         overdue=desired.suspension is not None and overdue(desired.suspension, now),
         changes=git_changes,
-        declarations=tuple(pending_declarations(desired, recorded, names, set(different))),
+        declarations=tuple(pending_declarations(desired, recorded, usable, set(different))),
         plan_id=plan_id(desired.place, git_changes, actions, desired.specs, recorded),
     )
 
 
 def _names(desired: Desired, recorded: Recorded) -> list[str]:
     """Returns the names in this pass: a spec that exists and is not selected is left alone, recorded or not."""
-    names = desired.specs.keys() | (recorded.specs.keys() - desired.names)
+    invalid = {name for name, spec in desired.invalid.items() if not spec.elsewhere}
+    names = desired.specs.keys() | (recorded.specs.keys() - desired.names) | invalid
     return sorted(names if desired.selected is None else names & desired.selected)
 
 

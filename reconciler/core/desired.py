@@ -10,6 +10,7 @@ from enum import StrEnum
 from reconciler.core.identity import Content, Place, Source
 from reconciler.core.state import SpecRecord
 from reconciler.core.times import parse_time
+from reconciler.errors import Problem
 from reconciler.model.base import JSON
 from reconciler.model.project import Limits
 from reconciler.model.spec import Policy, Suspension
@@ -47,16 +48,27 @@ class DesiredSpec:
 
 @dataclass(frozen=True, slots=True)
 class InvalidSpec:
-    """Why a spec is on hold: it is not valid, or it depends on one that is not.
+    """A spec that is on hold because it is not valid, or because it depends on one that is not.
 
-    `message` is one sentence with the location, ``orders.yaml:7:5: …``. `elsewhere`: it does not run in this target, so
-    that it matters only if it did before.
+    `problems` are what is wrong, sorted by location. `cause` is the spec that has them, `None` for this one. `labels`
+    are its labels as far as they can be read. `elsewhere`: it does not run in this target, so that it matters only if
+    it did before.
     """
 
     kind: str
-    message: str
     source: Source
+    problems: tuple[Problem, ...]
+    cause: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     elsewhere: bool = False
+
+    @property
+    def message(self) -> str:
+        """``depends on extract, which is not valid: extract.yaml:7:5: … (and 2 more problems)``."""
+        first, *others = self.problems
+        start = f"depends on {self.cause}, which is not valid: " if self.cause is not None else ""
+        more = f" (and {len(others)} more {'problem' if len(others) == 1 else 'problems'})" if others else ""
+        return f"{start}{first}{more}"
 
 
 class Ancestry(StrEnum):
@@ -90,6 +102,9 @@ class Desired:
     that are not, and that dependencies may name. `selected` says which names that are only in the ledger belong to
     this pass (`None`: all). If `names` is empty, nothing is cancelled. `may_repeat`: the plan is applied at once, so
     that a send of the last minute may be repeated if AWS remembers its token.
+
+    `invalid` are the specs that are on hold by name, those in `names` and others that may have run in this target.
+    With `unnamed`, a part of the project does not tell which specs it has: then no name that is missing is removed.
     """
 
     place: Place
@@ -104,6 +119,8 @@ class Desired:
     allow_rollback: bool = False
     may_repeat: bool = True
     others: Mapping[str, DesiredSpec] = field(default_factory=dict)
+    invalid: Mapping[str, InvalidSpec] = field(default_factory=dict)
+    unnamed: InvalidSpec | None = None
 
     def spec(self, name: str) -> DesiredSpec | None:
         """Returns a spec of this target, selected or not; `None` if there is none of this name."""

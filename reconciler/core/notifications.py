@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason, stopped
@@ -90,6 +91,8 @@ def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notif
         kinds = _kinds(action, recorded, now)
         if kinds:
             what = action.client_token or action.digest or action.name
+            if action.reason is Reason.INVALID_SPEC:  # another mistake in the same spec is news
+                what = sha256(action.message.encode()).hexdigest()[:16]
             yield _notification(f"{action.reason}:{what}", kinds, action, recorded)
 
 

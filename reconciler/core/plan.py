@@ -12,7 +12,7 @@ from reconciler.core.declarations import PendingDeclaration
 from reconciler.core.event_fields import Flag, Number, Request, Text, TextMapping, Texts
 from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
 from reconciler.core.suggested_commands import SuggestedCommands
-from reconciler.errors import LimitExceeded
+from reconciler.errors import LimitExceeded, Problem
 from reconciler.model.base import JSON
 from reconciler.model.project import Limits
 
@@ -79,6 +79,7 @@ class Reason(StrEnum):
     CONFLICT = "conflict"
     CANCELLED_OUTSIDE = "cancelled-outside"
     STALE_CHECKOUT = "stale-checkout"
+    INVALID_SPEC = "invalid-spec"
     IN_SYNC = "in-sync"
     RETIRED = "retired"
 
@@ -258,7 +259,7 @@ class Plan:
     `schedule_changes` are schedules that start or stop with this plan. `overdue`: the suspension of the project should
     have ended by now. `changes`, sorted by name, are how git differs from what was applied last. `declarations` are
     what an apply records as applied. `plan_id` stands for what git causes (`core.approval`). `base` is the commit that
-    the changes were compared with, `None` if they were not.
+    the changes were compared with, `None` if they were not. `problems` are what is wrong in the project's files.
     """
 
     place: Place
@@ -274,6 +275,7 @@ class Plan:
     declarations: tuple[PendingDeclaration, ...] = ()
     plan_id: Text = ""
     base: Text | None = None
+    problems: tuple[Problem, ...] = ()
 
     def summary(self) -> dict[str, int]:
         """How many actions there are of each type and, if the plan has a base, changes of each origin; every type and

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from reconciler import __version__
 from reconciler.core.plan import Action, ActionResult, Change, Plan
 from reconciler.core.suggested_commands import SuggestedCommands
-from reconciler.errors import PlanFileError
+from reconciler.errors import PlanFileError, Problem
 from reconciler.model.base import JSON
 from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
 from reconciler.render.changes_json import changes_from_json, declarations_from_json, spec_change_json
@@ -58,6 +58,7 @@ def plan_json(plan: Plan) -> JSON:
         "commit": plan.commit,
         **({"uncommitted": True} if plan.uncommitted else {}),
         **({"base": plan.base} if plan.base is not None else {}),
+        **_problems_json(plan.problems),
         "warnings": list(plan.warnings),
         "schedules": [asdict(change) for change in plan.schedule_changes],
         "plan_id": plan.plan_id,
@@ -134,10 +135,18 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
     return form
 
 
-def status_json(rows: Sequence[StatusRow]) -> JSON:
-    """``{"specs": […]}``, one object for each row, in their order; ``remedy`` only if there is one."""
+def status_json(rows: Sequence[StatusRow], problems: Sequence[Problem] = ()) -> JSON:
+    """``{"specs": […]}``, one object for each row, in their order; ``remedy`` and ``problems`` only if there are
+    any."""
     forms = [{FILE_NAMES.get(key, key): value for key, value in asdict(row).items()} for row in rows]
-    return {"specs": [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]}
+    specs = [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]
+    return {"specs": specs, **_problems_json(problems)}
+
+
+def _problems_json(problems: Sequence[Problem]) -> JSON:
+    """What is wrong in the project's files; nothing if nothing is."""
+    keys = ("path", "line", "col", "message", "rule")
+    return {"problems": [{key: getattr(problem, key) for key in keys} for problem in problems]} if problems else {}
 
 
 PLACE_KEYS = ("project", "target", "account", "region")

@@ -6,7 +6,7 @@ Absence proves nothing while a file cannot be read: a spec that is nowhere else 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.identity import Source
@@ -25,10 +25,10 @@ class UsableSpecs:
     """
 
     specs: Mapping[str, DesiredSpec]
-    invalid: Mapping[str, InvalidSpec]
-    dependents: Mapping[str, InvalidSpec]
-    unnamed: InvalidSpec | None
-    problems: tuple[Problem, ...]
+    invalid: Mapping[str, InvalidSpec] = field(default_factory=dict)
+    dependents: Mapping[str, InvalidSpec] = field(default_factory=dict)
+    unnamed: InvalidSpec | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
@@ -44,7 +44,7 @@ def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
         specs={name: usable[name] for name in sorted(usable.keys() - invalid.keys())},
         invalid=invalid,
         dependents=_dependents(specs, invalid, target),
-        unnamed=_because("", unnamed) if unnamed else None,
+        unnamed=_because(unnamed) if unnamed else None,
         problems=tuple(sorted(dict.fromkeys(problems), key=Problem.order)),
     )
 
@@ -52,7 +52,7 @@ def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
 def _invalid(
     specs: Sequence[ReadSpec], unread: Sequence[Problem], relations: Sequence[tuple[str, Problem]], target: str
 ) -> dict[str, InvalidSpec]:
-    """The specs with a problem of their own, of their file, or with others, by every name that they claim."""
+    """The specs with a problem of their own, of their file, or with others; by their names, also former ones."""
     by_path: dict[str, list[Problem]] = {}
     for problem in unread:
         by_path.setdefault(problem.path, []).append(problem)
@@ -62,14 +62,20 @@ def _invalid(
     valid = {spec.name for spec in specs if not spec.problems}
     invalid: dict[str, InvalidSpec] = {}
     for spec in specs:
-        if spec.name is None and valid.issuperset(spec.claims):
-            continue  # a file of another tool beside the spec of this name
-        own = [*spec.problems, *by_path.get(spec.location.path, ())]
-        for name in spec.claims:
-            problems = [*own, *by_name.get(name, ())]
-            if problems and (name not in invalid or invalid[name].elsewhere):
-                invalid[name] = replace(_because(spec.kind or "", problems), elsewhere=_is_elsewhere(spec, target))
+        problems = [*spec.problems, *by_path.get(spec.location.path, ()), *by_name.get(spec.name or "", ())]
+        foreign = spec.name is None and spec.claimed in valid  # a file of another tool beside the spec of this name
+        if problems and not foreign:
+            why = replace(_because(problems, spec), elsewhere=_is_elsewhere(spec, target))
+            _add(invalid, spec, why)
     return invalid
+
+
+def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec) -> None:
+    """Adds a spec by its name, and by its former one, which matters only if something is recorded of it."""
+    names = {spec.claimed: why, spec.formerly: replace(why, elsewhere=True)}
+    for name, each in names.items():
+        if name is not None and (name not in invalid or invalid[name].elsewhere):
+            invalid[name] = each
 
 
 def _is_elsewhere(spec: ReadSpec, target: str) -> bool:
@@ -84,27 +90,31 @@ def _unnamed(spec: ReadSpec) -> Iterator[Problem]:
         yield from spec.problems
 
 
-def _because(kind: str, problems: Sequence[Problem]) -> InvalidSpec:
-    first, *others = sorted(dict.fromkeys(problems), key=Problem.order)
-    more = f" (and {len(others)} more {'problem' if len(others) == 1 else 'problems'})" if others else ""
-    return InvalidSpec(kind, f"{first}{more}", Source(first.path, first.line))
+def _because(problems: Sequence[Problem], spec: ReadSpec | None = None) -> InvalidSpec:
+    ordered = tuple(sorted(dict.fromkeys(problems), key=Problem.order))
+    if spec is None:
+        return InvalidSpec("", Source(ordered[0].path, ordered[0].line), ordered)
+    return InvalidSpec(spec.kind or "", _source(spec), ordered, labels=spec.labels)
+
+
+def _source(spec: ReadSpec) -> Source:
+    return Source(spec.location.path, spec.location.line)
 
 
 def _dependents(specs: Sequence[ReadSpec], invalid: Mapping[str, InvalidSpec], target: str) -> dict[str, InvalidSpec]:
-    """The valid specs that depend on an invalid one, in this target, each by every name that it claims."""
+    """The valid specs that depend on an invalid one, in this target."""
     waiting: dict[str, list[ReadSpec]] = {}
     for spec in specs:
         for reference in spec.references:
             waiting.setdefault(reference.name, []).append(spec)
     dependents: dict[str, InvalidSpec] = {}
-    open_names = [(name, name) for name in invalid]
+    open_names = [(name, name) for name in sorted(invalid, reverse=True)]
     while open_names:
         name, cause = open_names.pop()
         for spec in waiting.get(name, ()):
             if spec.name is None or spec.name in invalid or spec.name in dependents or target not in spec.desired:
                 continue
-            message = f"depends on {cause}, which is not valid: {invalid[cause].message}"
-            source = Source(spec.location.path, spec.location.line)
-            dependents |= dict.fromkeys(spec.claims, InvalidSpec(spec.kind or "", message, source))
+            why = InvalidSpec(spec.kind or "", _source(spec), invalid[cause].problems, cause, spec.labels)
+            _add(dependents, spec, why)
             open_names.append((spec.name, cause))
     return dependents

@@ -61,13 +61,15 @@ class ReadSpec:
 
     `location` is a problem without words where the spec is. `name` is `None` if the document has no usable one;
     `targets` are those it runs in, `None` if that cannot be read; `desired` has each requested target that is valid.
-    `claims` are the valid names that the document gives itself, now and formerly, even if it is no spec; `is_named`:
-    its own is among them, and no other can be meant.
+    `claimed` and `formerly` are valid names that the document gives itself, now and before a rename, and `labels` what
+    it writes as labels, even if it is no spec. `is_named`: no other name than `claimed` can be meant.
     """
 
     location: Problem
     name: str | None = None
-    claims: tuple[str, ...] = ()
+    claimed: str | None = None
+    formerly: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     is_named: bool = False
     kind: str | None = None
     targets: tuple[str, ...] | None = None
@@ -90,9 +92,9 @@ class SpecReader:
         read = ReadSpec(view.location(()))
         read.problems += view.flaws()
         value = view.document.value
-        own, former = (_stated(value, key) for key in ("name", "renamedFrom"))
-        read.claims = tuple(name for name in (own, former) if name is not None)
-        read.is_named = own is not None and not any(flaw.loc in UNSURE for flaw in view.document.flaws)
+        read.claimed, read.formerly = _stated(value, "name"), _stated(value, "renamedFrom")
+        read.labels = {key: text for key, text in part(value, "metadata", "labels").items() if isinstance(text, str)}
+        read.is_named = read.claimed is not None and not any(flaw.loc in UNSURE for flaw in view.document.flaws)
         if not isinstance(value, dict) or value.get("apiVersion") != API_VERSION:
             read.problems.append(_not_a_spec(view))
         elif value.get("kind") == "Project":

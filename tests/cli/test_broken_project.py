@@ -1,0 +1,343 @@
+"""A project in which something is wrong: what is wrong is on hold, and everything else goes on."""
+
+from __future__ import annotations
+
+import re
+import signal
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+
+from reconciler.core.events import Observed
+from tests.app.webhook_receiver import hook
+from tests.cli.test_service import serving
+from tests.cli.world import World, batch_text, project_text
+
+NIGHTLY = '"0 2 * * *"'
+CANCEL = "Cancel"
+
+
+def happened(world: World) -> list[str]:
+    """The decisions in the ledger, in order: type and name."""
+    return [f"{e.type} {getattr(e, 'name', '')}".strip() for e in world.events() if not isinstance(e, Observed)][1:]
+
+
+def holds(world: World, *arguments: str) -> dict[str, str]:
+    """The message of each hold of a pass, which exits 3."""
+    done = world.run("reconcile", "--format", "json", *arguments)
+    assert done.code == 3, done.err
+    found = {action["name"]: action for action in done.json["actions"] if action["action"] == "hold"}
+    assert {action["reason"] for action in found.values()} <= {"invalid-spec"}
+    return {name: action["message"] for name, action in found.items()}
+
+
+@pytest.fixture
+def running(world: World) -> World:
+    """Three specs that are applied: extract and load, which depends on it, and clicks; their runs go on."""
+    world.batch("extract", schedule=NIGHTLY, deletionPolicy=CANCEL)
+    world.batch("load", schedule=NIGHTLY, dependsOn="[{name: extract}]", deletionPolicy=CANCEL)
+    world.batch("clicks", deletionPolicy=CANCEL)
+    assert world.run("apply", "--yes").code == 0
+    return world
+
+
+def break_yaml(world: World) -> None:
+    """A merge conflict that was committed."""
+    world.write("clicks.yaml", "<<<<<<< ours\n" + batch_text("clicks"))
+
+
+def break_field(world: World) -> None:
+    """A field that does not exist."""
+    world.batch("clicks", deletionPolicy=CANCEL, retires="3")
+
+
+def break_variable(world: World) -> None:
+    """A variable that no target has any more."""
+    world.batch("clicks", "${var.gone}", deletionPolicy=CANCEL)
+
+
+def break_target(world: World) -> None:
+    """A target that the project does not have any more."""
+    world.batch("clicks", deletionPolicy=CANCEL, targets="[stagin]")
+
+
+def break_reference(world: World) -> None:
+    """A dependency on a spec that another merge removed."""
+    world.batch("clicks", deletionPolicy=CANCEL, dependsOn="[{name: gone}]")
+
+
+def break_cycle(world: World) -> None:
+    """A dependency on itself."""
+    world.batch("clicks", deletionPolicy=CANCEL, dependsOn="[{name: clicks}]")
+
+
+def break_name(world: World) -> None:
+    """A name that is none: the spec may be any."""
+    world.write("clicks.yaml", batch_text("clicks").replace("name: clicks", "name: Clicks!"))
+
+
+def break_kind(world: World) -> None:
+    """A kind that this version does not have."""
+    world.write("clicks.yaml", batch_text("clicks").replace("BatchJob", "BatchJobs"))
+
+
+def break_version(world: World) -> None:
+    """A document that is no spec any more."""
+    world.write("clicks.yaml", batch_text("clicks").replace("apiVersion: reconciler/v1", "apiVersion: batch/v1"))
+
+
+def break_metadata(world: World) -> None:
+    """Two blocks of metadata: which is meant is not known."""
+    world.write("clicks.yaml", batch_text("other").replace("spec:", "metadata: {name: clicks}\nspec:"))
+
+
+def break_encoding(world: World) -> None:
+    """A file that is not UTF-8."""
+    (world.folder / "clicks.yaml").write_bytes(b"# \xff\n" + batch_text("clicks").encode())
+
+
+def break_link(world: World) -> None:
+    """A symlink to nothing."""
+    (world.folder / "clicks.yaml").unlink()
+    (world.folder / "clicks.yaml").symlink_to("nowhere.yaml")
+
+
+def break_empty(world: World) -> None:
+    """A file that was cut to nothing."""
+    world.write("clicks.yaml", "")
+
+
+def break_second_document(world: World) -> None:
+    """A document that is fine, before one that cannot be read."""
+    world.write("clicks.yaml", batch_text("clicks", "B") + "---\na: [")
+
+
+BREAKS = [
+    break_yaml, break_field, break_variable, break_target, break_reference, break_cycle, break_name, break_kind,
+    break_version, break_metadata, break_encoding, break_link, break_empty, break_second_document,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
+def test_a_broken_spec_is_on_hold_and_the_others_go_on(running: World, damage: Callable[[World], None]):
+    """Its live run goes on although deletionPolicy is Cancel, nothing says that it left git, and a new spec runs. Once
+    it is mended, it is in sync as before."""
+    world = running
+    before = happened(world)
+    damage(world)
+    world.batch("fresh")
+
+    done = world.run("reconcile")
+
+    assert done.code == 3
+    assert "clicks is on hold: invalid spec" in done.out
+    assert re.search(r"clicks\.yaml:\d+:\d+: error: ", done.err)
+    assert [each for each in happened(world)[len(before) :] if not each.endswith("fresh")] == []
+    assert [run["jobName"] for run in world.sent("fresh")] == ["fresh"]
+    for refused in (["validate"], ["plan"], ["apply", "--yes"]):
+        refusal = world.run(*refused)
+        assert (refusal.code, refusal.out) == (1, "")
+        assert re.search(r"clicks\.yaml:\d+:\d+: error: ", refusal.err)
+    (world.folder / "clicks.yaml").unlink()
+    world.batch("clicks", deletionPolicy=CANCEL)
+    assert world.run("reconcile").code == 0
+    assert len(world.sent("clicks")) == 1
+
+
+def test_what_depends_on_a_broken_spec_is_on_hold(running: World):
+    """Directly and through others, with the place of what is wrong; the rest is not."""
+    world = running
+    world.batch("extract", schedule='"0 2 31 2 x"', deletionPolicy=CANCEL)
+    world.batch("report", schedule=NIGHTLY, dependsOn="[{name: load}]")
+    world.batch("named", schedule=NIGHTLY).write_text(
+        batch_text("named", schedule=NIGHTLY) + "    dependsOn: [{spec: report, type: SEQUENTIAL}]\n"
+    )
+    world.batch("fresh")
+    before = happened(world)
+
+    found = holds(world)
+
+    assert sorted(found) == ["extract", "load", "named", "report"]
+    assert found["extract"].startswith("extract.yaml:7:13: spec.schedule: ")
+    start = "depends on extract, which is not valid: extract.yaml:7:13: "
+    assert all(found[name].startswith(start) for name in ("load", "named", "report"))
+    assert [event for event in happened(world)[len(before) :] if not event.endswith("fresh")] == []
+    assert len(world.sent("fresh")) == 1
+
+
+def test_removals_wait_until_every_file_can_be_read(running: World):
+    """A spec that is nowhere may be in the file that cannot be read, so its run goes on; after the mend it is
+    removed."""
+    world = running
+    (world.folder / "clicks.yaml").unlink()
+    broken = world.write("zzz.yaml", "a: [")
+    before = happened(world)
+
+    found = holds(world)
+
+    assert found == {"clicks": "zzz.yaml:1:5: expected a value"}
+    assert happened(world) == before
+    broken.unlink()
+    done = world.run("reconcile", "--format", "json")
+    assert (done.code, done.actions("name", "action")[0]) == (0, ("clicks", "cancel"))
+    assert happened(world)[len(before) :] == ["cancel-asked clicks", "cancel-accepted clicks", "undeclared clicks"]
+
+
+def test_a_spec_that_left_git_earlier_stays_retired(running: World):
+    """An unreadable file brings nothing back that was removed and has no run."""
+    world = running
+    world.aws.configure(run_seconds=0)
+    (world.folder / "clicks.yaml").unlink()
+    assert world.run("reconcile").code == 0
+    assert world.run("reconcile").code == 0
+    world.write("zzz.yaml", "a: [")
+    done = world.run("reconcile", "--format", "json")
+    assert done.code == 3
+    assert ("clicks", "none", "retired") in done.actions("name", "action", "reason")
+    assert [problem["path"] for problem in done.json["problems"]] == ["zzz.yaml"]
+
+
+def test_removals_beside_a_broken_spec_with_a_name_go_on(running: World):
+    """What is wrong with one spec says nothing about another that left git."""
+    world = running
+    break_field(world)
+    (world.folder / "load.yaml").unlink()
+    assert list(holds(world)) == ["clicks"]
+    assert "undeclared load" in happened(world)
+
+
+def test_specs_of_the_same_name_are_on_hold(running: World):
+    """Which of both is meant is not known; one hold names both places."""
+    world = running
+    world.write("more.yaml", batch_text("clicks", "B"))
+    found = holds(world)
+    assert list(found) == ["clicks"]
+    assert "clicks.yaml:4:9: metadata.name: clicks is also the name of the spec at more.yaml:4:9" in found["clicks"]
+    assert "(and 1 more problem)" in found["clicks"]
+
+
+def test_two_merges_that_were_each_valid(running: World):
+    """One removed a variable, the other added a spec that uses it: that spec is on hold and never ran."""
+    world = running
+    world.batch("late", "${var.day}")
+    assert holds(world)["late"].startswith("late.yaml:11:")
+    assert "unknown placeholder ${var.day}" in holds(world)["late"]
+    assert world.sent("late") == []
+
+
+def test_a_rename_in_a_broken_spec_removes_nothing(running: World):
+    """The former name is on hold, too: its record belongs to the spec that is broken."""
+    world = running
+    (world.folder / "clicks.yaml").unlink()
+    world.write(
+        "visits.yaml",
+        batch_text("visits", oops="1").replace("name: visits", "name: visits\n  renamedFrom: clicks", 1),
+    )
+    assert sorted(holds(world)) == ["clicks", "visits"]
+    assert "undeclared clicks" not in happened(world)
+
+
+def test_a_spec_that_is_broken_for_another_target_only_goes_on(world: World):
+    """A variable that only production lacks stops no pass of staging."""
+    prod = project_text().split("staging:")[1].replace("ledger.sqlite", "prod.sqlite")
+    world.write("reconciler.yaml", project_text(limits="\n      vars: {day: monday}") + f"    prod:{prod}")
+    world.batch("clicks", "${var.day}")
+    assert world.run("reconcile").code == 0
+    assert len(world.sent("clicks")) == 1
+    assert list(holds(World(world.folder, world.aws, "prod", world.env), "-t", "prod")) == ["clicks"]
+
+
+def test_a_broken_spec_of_other_targets_matters_only_where_it_ran(world: World):
+    """Its targets can be read: it was never here, or it is not known any more whether it should be."""
+    world.batch("clicks", targets="[local]")
+    world.write("more.yaml", batch_text("clicks", targets="[local]"))
+    world.batch("fresh")
+    done = world.run("reconcile", "--format", "json")
+    assert (done.code, done.actions("name", "action")) == (3, [("fresh", "submit")])
+    world.batch("fresh", targets="[local]")
+    world.write("more.yaml", batch_text("fresh", targets="[local]"))
+    assert list(holds(world)) == ["fresh"]
+
+
+def test_a_selection_is_about_its_own_specs(running: World):
+    """Another spec that is broken does not concern it; a selected one is on hold, by name and by label."""
+    world = running
+    world.batch("fresh", labels="{team: a}")
+    world.batch("clicks", labels="{team: b}", oops="1")
+    world.write("zzz.yaml", "a: [")
+    done = world.run("reconcile", "--only", "fresh", "--format", "json")
+    assert (done.code, done.actions("name", "action")) == (0, [("fresh", "submit")])
+    assert "problems" not in done.json
+    assert world.run("reconcile", "-l", "team=a").code == 0
+    assert list(holds(world, "--only", "clicks")) == ["clicks"]
+    assert list(holds(world, "-l", "team=b")) == ["clicks"]
+
+
+def test_a_broken_project_file_refuses_all(running: World):
+    """Without it nothing is known of the target."""
+    running.write("reconciler.yaml", project_text() + "oops: 1\n")
+    for command in ("reconcile", "status"):
+        done = running.run(command)
+        assert (done.code, "reconciler.yaml:" in done.err) == (1, True)
+
+
+def test_status_shows_the_hold_and_every_problem(running: World):
+    """The run of the spec as it is, the reason with the place, exit code 3; all problems as JSON."""
+    world = running
+    world.batch("clicks", oops="1", more="2")
+    done = world.run("status", "--format", "json")
+    row = next(row for row in done.json["specs"] if row["name"] == "clicks")
+    text = world.run("status")
+
+    assert (done.code, text.code) == (3, 3)
+    assert (row["state"], row["in_sync"]) in {("submitted", False), ("running", False)}
+    assert row["reason"].startswith("invalid-spec: clicks.yaml:7:3: unknown field spec.oops")
+    assert [(each["path"], each["line"], each["col"]) for each in done.json["problems"]] == [
+        ("clicks.yaml", 7, 3),
+        ("clicks.yaml", 8, 3),
+    ]
+    assert "clicks.yaml:7:3: unknown field spec.oops" in text.out
+    assert "clicks.yaml:8:3: error: unknown field spec.more" in text.err
+    world.batch("clicks", deletionPolicy=CANCEL)
+    assert "problems" not in world.run("status", "--format", "json").json
+
+
+def test_a_hold_is_notified_once_for_each_mistake(running: World):
+    """Passes repeat, notifications do not, until something else is wrong."""
+    world = running
+    with hook() as there:
+        text = project_text(limits=f'\n      notify:\n        - {{url: "{there.url}", events: [held]}}')
+        world.write("reconciler.yaml", text)
+        for _ in range(2):
+            break_field(world)
+            assert world.run("reconcile").code == 3
+        break_variable(world)
+        assert world.run("reconcile").code == 3
+    first, second = there.documents
+    assert (first["spec"], first["reason"]) == ("clicks", "invalid-spec")
+    assert "clicks.yaml:8:3: unknown field spec.retires" in first["text"]
+    assert "var.gone" in second["text"]
+
+
+def test_a_service_goes_on_and_says_what_is_wrong(running: World):
+    """Passes are good, since a restart would mend nothing; the log and the metrics have the holds and problems."""
+    world = running
+    break_field(world)
+    with serving(world, "--metrics-port", "0", "-v") as service:
+        service.wait(lambda: sum("retires" in line for line in service.lines) > 1)
+        port = re.search(r"metrics on port (\d+)", "\n".join(service.lines))
+        assert port is not None
+        url = f"http://127.0.0.1:{port[1]}"
+        metrics = urllib.request.urlopen(f"{url}/metrics").read().decode()
+        health = urllib.request.urlopen(f"{url}/healthz").read().decode()
+        world.batch("fresh")
+        service.wait(lambda: world.sent("fresh"))
+        world.batch("clicks", "B", deletionPolicy=CANCEL, concurrencyPolicy="Allow")
+        service.wait(lambda: len(world.sent("clicks")) == 2)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.exit_code() == 0
+    assert health == "ok\n"
+    assert "reconciler_holds 1.0" in metrics
+    assert "reconciler_project_problems 1.0" in metrics
+    assert 'reconciler_passes_total{result="failed"}' not in metrics
