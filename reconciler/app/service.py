@@ -143,7 +143,7 @@ class Service:
         if done is None:
             return
         for problem in done.plan.problems:
-            log.error("%s", problem)
+            log.error("not valid: %s", problem)
         for action, result in zip(done.plan.actions, done.results, strict=True):
             if action.effective:
                 log.info("%s", action_line(action, result))

@@ -68,15 +68,20 @@ def serve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_each_pass_reads_the_specs_again(world: World, serve):
-    """A spec that is added later runs once; a broken spec fails its passes, and the passes after it are good again."""
+    """A spec that is added later runs once; a broken spec is logged; a broken project file fails its passes, and the
+    passes after it are good again."""
     world.batch("clicks")
     with serve(world) as service:
         service.wait(lambda: len(world.runs()) == 1)
         world.batch("later")
         service.wait(lambda: len(world.runs()) == 2)
         broken = world.write("broken.yaml", "apiVersion: reconciler/v1\nkind: Nothing\n")
-        service.wait(lambda: service.logged("the pass failed", "broken.yaml:1:1"))
+        service.wait(lambda: service.logged("not valid", "broken.yaml:1:1"))
         broken.unlink()
+        project = (world.folder / "reconciler.yaml").read_text()
+        world.write("reconciler.yaml", "oops")
+        service.wait(lambda: service.logged("the pass failed", "reconciler.yaml:1:1"))
+        world.write("reconciler.yaml", project)
         before = len(service.passes)
         service.wait(lambda: len(service.passes) > before)
     assert [str(action.action) for action in service.passes[-1].plan.actions] == ["none", "none"]
