@@ -109,6 +109,13 @@ class SpecView:
         """The spec in git, `None` if it is only recorded."""
         return self.inputs.specs.get(self.name)
 
+    @property
+    def time_zone(self) -> str:
+        """The time zone of the spec's schedule, in git or as recorded last."""
+        if self.spec is not None:
+            return self.spec.policy.timeZone
+        return self.record.schedule.time_zone if self.record.schedule else "UTC"
+
     def required_spec(self) -> DesiredSpec:
         """Returns the spec in git. Raises `ReconcilerError` if the spec is not in git."""
         if self.spec is None:

@@ -12,9 +12,10 @@ from reconciler.cli.options import (
     allow_rollback_option,
     format_option,
     ledger_options,
-    parse_moment,
+    resolved,
     stacked,
     takes_options,
+    time_option,
     yes_option,
 )
 from reconciler.cli.output import coloured, confirm, out, out_json
@@ -33,16 +34,18 @@ decision_options = stacked(
 )
 
 
-def _parse_slot(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """Parses a slot into the form of the ledger. Raises a usage error as `parse_moment` does."""
+def _slot_option(help_text: str) -> Callable[[Any], Any]:
+    return time_option("--slot", help_text=help_text)
+
+
+def _values(view: SpecView, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of the options, with times in UTC: those without a zone are in the spec's time zone, in which its
+    schedule is written. A slot is text, as in the ledger."""
+    from reconciler.cli.times import WrittenTime
     from reconciler.core.times import seconds_text
 
-    moment = parse_moment(context, option, value)
-    return None if moment is None else seconds_text(moment)
-
-
-def _slot_option(help_text: str) -> Callable[[Any], Any]:
-    return click.option("--slot", callback=_parse_slot, metavar="TIME", help=help_text)
+    times = {name: resolved(value, view.time_zone) for name, value in values.items() if isinstance(value, WrittenTime)}
+    return {**values, **{name: seconds_text(at) if name == "slot" and at else at for name, at in times.items()}}
 
 
 def _parse_decision(_context: click.Context, _option: click.Parameter, submit: bool | None) -> str:
@@ -68,7 +71,9 @@ def _decision_command(name: str, decide: str, help_text: str, *options: Callable
         make_decision = getattr(import_module(f"reconciler.app.{module}"), function)
         with opened(options) as session:
             view = view_spec(session, name, values.pop("reason"))
-            return _perform(view, make_decision(view, **values), yes=yes, as_json=output_format == "json")
+            return _perform(
+                view, make_decision(view, **_values(view, values)), yes=yes, as_json=output_format == "json"
+            )
 
     return command
 
@@ -144,18 +149,17 @@ backfill = _decision_command(
 
     \b
     Example:
-      reconciler backfill orders-daily -t prod --from 2026-11-01T00:00:00Z --to 2026-11-07T23:59:59Z
+      reconciler backfill orders-daily -t prod --from 2026-11-01 --to 2026-11-07
+
+    Times without a zone are in the spec's timeZone, like its schedule.
     """,
-    click.option(
-        "--from",
-        "first",
+    time_option("--from", "first", required=True, help_text="The first slot, or a time before it, as in 2026-11-01."),
+    time_option(
+        "--to",
+        "last",
         required=True,
-        callback=parse_moment,
-        metavar="TIME",
-        help="The first slot, or a time before it.",
-    ),
-    click.option(
-        "--to", "last", required=True, callback=parse_moment, metavar="TIME", help="The last slot, or a time after it."
+        end=True,
+        help_text="The last slot, or a time after it; a day such as 2026-11-07 is included.",
     ),
     click.option("--again", is_flag=True, help="Also run slots that already ran."),
 )

@@ -8,27 +8,31 @@ import click
 
 from reconciler.cli.decisions import decision_options
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR
-from reconciler.cli.options import parse_moment, takes_options
+from reconciler.cli.options import resolved, takes_options, time_option
 from reconciler.cli.output import coloured, confirm, out, out_json, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from reconciler.app.fsck import Inspection
     from reconciler.app.options import CommandOptions
+    from reconciler.cli.times import WrittenTime
     from reconciler.core.fsck import Finding, RebuiltSubmission
 
 
 @click.command("fsck")
 @click.option("--adopt", is_flag=True, help="Record the runs that are missing from the ledger.")
-@click.option(
-    "--since", callback=parse_moment, metavar="TIME", help="Only runs created since then (ISO 8601 with a zone)."
-)
+@time_option("--since", ago=True, help_text="Only runs created since then, as in 2026-11-30 or 36h.")
 @decision_options
 @takes_options
 def fsck(
-    options: CommandOptions, *, adopt: bool, since: datetime | None, reason: str | None, yes: bool, output_format: str
+    options: CommandOptions,
+    *,
+    adopt: bool,
+    since: WrittenTime | None,
+    reason: str | None,
+    yes: bool,
+    output_format: str,
 ) -> int:
     """Check the ledger against AWS: runs with our tags that the ledger lacks, runs that AWS does not know, two runs of
     one submission. Writes nothing.
@@ -48,9 +52,9 @@ def fsck(
     from reconciler.app.session import opened
     from reconciler.core.times import time_text
 
-    as_json = output_format == "json"
+    as_json, after = output_format == "json", resolved(since)
     with opened(options) as session:
-        inspection = inspect(session, None if since is None else time_text(since))
+        inspection = inspect(session, None if after is None else time_text(after))
         if not as_json:
             out(_findings_text(inspection, color=coloured(), width=terminal_width()))
         rebuilt = inspection.rebuilt() if adopt else []

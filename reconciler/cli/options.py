@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.app.options import CommandOptions
-from reconciler.cli.output import start_logging
+from reconciler.cli.output import echo_error, start_logging
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from reconciler.cli.times import WrittenTime
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -100,14 +101,58 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
     )
 
 
-def parse_moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    """Parses the time of an option. Raises a usage error for one that is no time, or has no zone."""
-    from reconciler.core.times import parse_time
+def time_option(
+    *names: str, help_text: str, required: bool = False, end: bool = False, ago: bool = False
+) -> Callable[[Command], Command]:
+    """Returns the decorator that adds an option for a time, as a `WrittenTime`; `end` and `ago` as there."""
+
+    def read(_context: click.Context, option: click.Parameter, value: str | None) -> WrittenTime | None:
+        from reconciler.app.session import SystemClock
+        from reconciler.cli.times import WrittenTime
+
+        if value is None:
+            return None
+        now = datetime.fromtimestamp(int(SystemClock().now()), UTC)
+        written = WrittenTime(option.opts[0], value, now, end, ago)
+        try:
+            written.utc()
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        return written
+
+    return click.option(*names, callback=read, metavar="TIME", required=required, help=help_text)
+
+
+def resolved(written: WrittenTime | None, time_zone: str = "UTC") -> datetime | None:
+    """Returns the time in UTC, and prints to standard error how it was understood, unless it is written like that.
+
+    `time_zone` is that of a time without zone. Raises a usage error if the zone has no such time, or has it twice.
+    """
+    from reconciler.core.times import seconds_text
+
+    if written is None:
+        return None
+    try:
+        moment = written.utc(time_zone)
+    except ValueError as error:
+        raise click.UsageError(f"{written.option}: {error}") from None
+    if written.text != seconds_text(moment):
+        zone = f" ({time_zone})" if moment != written.utc() else ""
+        echo_error(f"{written.option}: {written.text} is {seconds_text(moment)}{zone}")
+    return moment
+
+
+def parse_duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Parses ``90s``, ``5m`` or ``1h30m`` into seconds; raises a usage error for anything else, and for zero."""
+    from reconciler.cli.times import seconds_of
 
     try:
-        return None if value is None else parse_time(value)
+        seconds = None if value is None else seconds_of(value)
     except ValueError as error:
-        raise click.BadParameter(f"{error}; write a time with its zone, as in 2026-12-01T00:00:00Z") from None
+        raise click.BadParameter(str(error)) from None
+    if seconds == 0:
+        raise click.BadParameter(f"{value!r} is no time at all; write 60s, 5m or 1h30m")
+    return seconds
 
 
 def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from reconciler.cli.exit_codes import ERROR, apply_exit_code, plan_exit_code
 from reconciler.cli.options import (
     format_option,
     ledger_options,
-    parse_moment,
     pass_options,
+    resolved,
     selection_options,
     stacked,
     takes_options,
+    time_option,
     yes_option,
 )
 from reconciler.cli.output import coloured, confirm, echo_error, json_line, out, out_json, progress
@@ -24,10 +25,10 @@ from reconciler.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from reconciler.app.options import CommandOptions
     from reconciler.app.session import Session
+    from reconciler.cli.times import WrittenTime
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.model.project import Limits
 
@@ -41,9 +42,7 @@ plan_options = stacked(selection_options, pass_options, ledger_options)
 @format_option("json", "markdown")
 @click.option("--no-refresh", is_flag=True, help="Do not call AWS; plan from the recorded state.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending, 3 if an action is required.")
-@click.option(
-    "--at", callback=parse_moment, metavar="TIME", help="Plan as if it were this time (ISO 8601 with a zone)."
-)
+@time_option("--at", help_text="Plan as if it were this time, as in 2026-11-30, tomorrow 02:00 or in 2h.")
 @click.option(
     "--base", metavar="REF", help="Tell the changes of this checkout from those that the branch REF already has."
 )
@@ -57,7 +56,7 @@ def plan(
     output_format: str,
     no_refresh: bool,
     detailed_exitcode: bool,
-    at: datetime | None,
+    at: WrittenTime | None,
     base: str | None,
     fail_on_pending: bool,
 ) -> int:
@@ -84,9 +83,10 @@ def plan(
 
     if fail_on_pending and base is None:
         raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
+    moment = resolved(at)
     with opened(options) as session:
         start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
-        inputs, made = preview(session, refresh=not no_refresh, now=at, applied_later=file is not None)
+        inputs, made = preview(session, refresh=not no_refresh, now=moment, applied_later=file is not None)
         plan, limits = explain(session, made), session.limits
     if start is not None:
         plan = with_origins(plan, start, inputs.specs, inputs.recorded)

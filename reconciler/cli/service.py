@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.exit_codes import DONE
-from reconciler.cli.options import format_option, takes_options
+from reconciler.cli.options import format_option, parse_duration, takes_options
 from reconciler.cli.output import echo_error, log_as_json, print_problems
 from reconciler.cli.plan import ApplyOptions, announce_stop, plan_options, show_and_apply, summary
 from reconciler.cli.signals import stop_on_signals
@@ -21,28 +20,16 @@ if TYPE_CHECKING:
 CHECKOUT_AGE_SECONDS = 3600.0
 """How old the last good pull of a healthy service may be, unless the operator says otherwise."""
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def _parse_interval(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Parses ``90s``, ``5m`` or ``1h`` into seconds; raises a usage error for anything else."""
-    if value is None:
-        return None
-    match = re.fullmatch(r"([0-9]+)([smh]?)", value)
-    if match is None or not int(match[1]):
-        raise click.BadParameter(f"{value!r} is not a duration; write 60s, 5m or 1h")
-    return float(int(match[1]) * UNITS[match[2] or "s"])
-
 
 @click.command("reconcile")
 @format_option("json")
 @click.option(
-    "--every", callback=_parse_interval, metavar="TIME", help="Repeat, as in 60s or 5m, until a signal arrives."
+    "--every", callback=parse_duration, metavar="TIME", help="Repeat, as in 60s or 5m, until a signal arrives."
 )
 @click.option("--git-pull", is_flag=True, help="Before each pass, fetch and fast-forward the checkout.")
 @click.option(
     "--max-checkout-age",
-    callback=_parse_interval,
+    callback=parse_duration,
     metavar="TIME",
     help="With --git-pull and --metrics-port: not healthy if the last good pull is older. Default: 1h.",
 )

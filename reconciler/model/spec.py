@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from reconciler.model.base import JSON, Strict
+from reconciler.model.base import JSON, Strict, Unquoted
 
 API_VERSION = "reconciler/v1"
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -21,16 +22,29 @@ DAY_SECONDS = 86_400
 STREAMING_DEFAULTS = {"concurrencyPolicy": "Replace", "restartPolicy": "Always"}
 
 
+RELATIVE = (
+    r"(?i)now|(?:.* )?(?:today|tomorrow|yesterday)(?: .*)?|(?:in|next|last|this) .+"
+    r"|.+ (?:ago|from now)|[+-]?\d+ ?[a-z]+"
+)
+TIME_FORMS = 'write a date, the start of that day in UTC, as in "2026-12-01", or a time, as in "2026-12-01T00:00:00Z"'
+
+
 def _moment(value: str) -> str:
-    """An ISO 8601 time with a zone, kept as it was written. Raises `ValueError`."""
+    """An ISO 8601 time with a zone, kept as it was written, or a date, whose midnight in UTC it becomes.
+
+    Raises `ValueError`, also for ``tomorrow``: a spec must mean the same on every day.
+    """
+    if re.fullmatch(RELATIVE, value.strip()):
+        raise ValueError(f"{value!r} depends on when the file is read; {TIME_FORMS}")
+    written = f"{value}T00:00:00Z" if re.fullmatch(r"\d{4}-\d\d-\d\d", value) else value
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(written)
         moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):  # the latter at both ends of the calendar
-        raise ValueError(f'{value!r} is not an ISO 8601 time, such as "2026-12-01T00:00:00Z"') from None
+        raise ValueError(f"{value!r} is not an ISO 8601 time; {TIME_FORMS}") from None
     if moment.tzinfo is None:
         raise ValueError(f'{value!r} has no time zone: add Z for UTC, as in "2026-12-01T00:00:00Z"')
-    return value
+    return written
 
 
 @cache
@@ -68,15 +82,20 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _quoted_date(value: object) -> object:
+    """The text of a date or time that is not in quotes, which YAML does not read as a string."""
+    return value.source if isinstance(value, Unquoted) and re.match(r"\d{4}-\d\d-\d\d", value.source) else value
+
+
 class Suspension(Strict):
     """Why submissions and cancellations are stopped, who stopped them, and until when."""
 
     reason: str | None = Field(None, min_length=1, description="Why; shown in plans and in status.")
     owner: str | None = Field(None, min_length=1, description="Who to ask.")
-    until: Annotated[str, AfterValidator(_moment)] | None = Field(
+    until: Annotated[str, BeforeValidator(_quoted_date), AfterValidator(_moment)] | None = Field(
         None,
-        description='When it should end, ISO 8601 with a zone: "2026-12-01T00:00:00Z". After that it is overdue: still '
-        "nothing is submitted, and commands exit 3.",
+        description='When it should end: a date, which starts in UTC, or a time with a zone, as in "2026-12-01" and '
+        '"2026-12-01T00:00:00Z". After that it is overdue: still nothing is submitted, and commands exit 3.',
     )
 
 

@@ -107,15 +107,15 @@ def test_reconcile_exits_as_apply_does(world: World):
         (["plan", "--only", "click"], "Did you mean clicks?"),
         (["plan", "-l", "team=growht"], "team=growth"),
         (["plan", "-l", "team"], "LABEL=VALUE"),
-        (["plan", "--at", "yesterday"], "2026-12-01T00:00:00Z"),
-        (["plan", "--at", "2026-01-01T00:00:00"], "zone"),
+        (["plan", "--at", "tomorow"], "tomorrow 02:00"),
+        (["plan", "--at", "2026-01-01 02:00 CET"], "zone"),
         (["plan", "--format", "xml"], "xml"),
         (["-C", "nowhere", "plan"], "nowhere"),
         (["--only", "clicks", "schema"], "schema takes no --only"),
         (["completion", "tcsh"], "tcsh"),
-        (["retry", "clicks", "--yes", "--slot", "yesterday"], "2026-12-01T00:00:00Z"),
+        (["retry", "clicks", "--yes", "--slot", "11/12/2026"], "2026-11-12 or 2026-12-11"),
         (["retry", "clicks", "--yes", "--slot", "2026-11-22T02:00:00Z"], "has no schedule"),
-        (["backfill", "clicks", "--yes", "--from", "2026-11-22T02:00", "--to", "2026-11-22T03:00:00Z"], "zone"),
+        (["backfill", "clicks", "--yes", "--from", "5", "--to", "2026-11-22T03:00:00Z"], "unit"),
         (["resolve", "clicks"], "--abandon"),
         (["cancel", "klicks", "--yes"], "Did you mean clicks?"),
     ],
@@ -163,7 +163,7 @@ def test_a_bug_is_reported_in_one_masked_line(world: World, monkeypatch: pytest.
     def fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError("with AKIAIOSFODNN7EXAMPLE inside")
 
-    monkeypatch.setattr("reconciler.specs.project.find_files", fault)
+    monkeypatch.setattr("reconciler.specs.files.find_files", fault)
 
     quiet = world.run("plan")
     loud = world.run("plan", "-vv")
