@@ -71,7 +71,7 @@ def _broken(world: World) -> None:
         (_scheduled, 0, 2, 0, 0),
         (_scheduled_since_long, 0, 0, 0, 0),
         (_overdue, 0, 3, 3, 3),
-        (_broken, 1, 1, 1, 1),
+        (_broken, 1, 1, 3, 1),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )
