@@ -66,8 +66,10 @@ MISTAKES = [
     ("--name My Job Of Jobs", "Job", 'quote the value, --name "VALUE"'),
     ("--driver-java-options -XX:+A -Db=c", "-Db=c", 'quote the value, --driver-java-options "VALUE"'),
     ("--conf spark.x=-Da=b --add-opens=java.base/a=b", "--add-opens=java.base/a=b", "which is Java's: quote the value"),
-    ("--jars s3://b/a.jar, s3://b/b.jar", "s3://b/b.jar", "write the list of --jars without spaces"),
-    ("--jars s3://b/a.jar ,s3://b/b.jar", ",s3://b/b.jar", "write the list of --jars without spaces"),
+    ("--jars s3://b/a.jar, s3://b/b.jar", "s3://b/b.jar", "write the list of --jars with commas and without spaces"),
+    ("--jars s3://b/a.jar ,s3://b/b.jar -v", ",s3://b/b.jar", "write the list of --jars with commas"),
+    ("--py-files a.zip b.zip --class c", "b.zip", "write the list of --py-files with commas and without spaces"),
+    ("--conf spark.x=1, --conf spark.y=2", "spark.x=1,", "the , at the end is part of the value: remove it"),
     # unknown options
     ("--config spark.x=1", "--config", "unknown option --config; did you mean --conf?"),
     ("--executor_memory 4g", "--executor_memory", "did you mean --executor-memory?"),
@@ -76,9 +78,12 @@ MISTAKES = [
     ("--confspark.x=1", "--confspark.x=1", "write --conf with a space after it"),
     ("--zzzzzz 1 --class a", "--zzzzzz", "remove it, or write a setting, --conf KEY=VALUE"),
     ("-config spark.x=1", "-config", "unknown option -config; did you mean --conf?"),
-    # one dash, or a space behind the dashes
-    ("-conf spark.x=1", "-conf", "-conf has one dash: write --conf"),
-    ("--conf spark.x=1 -class a.B", "-class", "-class has one dash: write --class"),
+    ("-C spark.x=1", "-C", "unknown option -C; did you mean -c?"),
+    ("--conf:spark.x=1", "--conf:spark.x=1", "write --conf with a space after it"),
+    # one dash, or three, or a space behind the dashes
+    ("-conf spark.x=1", "-conf", "an option has two dashes: write --conf"),
+    ("--conf spark.x=1 -class a.B", "-class", "an option has two dashes: write --class"),
+    ("---conf spark.x=1", "---conf", "an option has two dashes: write --conf"),
     ("-- conf spark.x=1", "--", "a space after the dashes of an option"),
     # missing values
     ("--class --conf spark.x=1", "--class", "--class has no value, --conf follows: write --class VALUE"),
@@ -89,6 +94,8 @@ MISTAKES = [
     # stray words
     ("spark.x=1 --conf spark.y=2", "spark.x=1", "spark.x=1 belongs to no option: write --conf before it"),
     ("--conf spark.x=1 spark.y=2", "spark.y=2", "spark.y=2 belongs to no option: write --conf before it"),
+    ("--conf spark.x=1 spark.y 2", "spark.y", "spark.y belongs to no option: write --conf spark.y=VALUE"),
+    ("spark.x: 1 --class a.B", "spark.x:", "spark.x: belongs to no option: write --conf spark.x=VALUE"),
     ("spark-submit --class a.B", "spark-submit", "write only the options of spark-submit"),
     ("--class a.B s3://b/x.jar", "s3://b/x.jar", "belongs to no option: spark-submit takes it for the entry point"),
     ("--conf spark.x=1 s3://b/x.py", "s3://b/x.py", "belongs to no option: spark-submit takes it for the entry point"),

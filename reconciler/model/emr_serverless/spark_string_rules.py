@@ -227,8 +227,8 @@ class _Check:
         elif name not in ALL:
             self._unknown(word, written)
         else:
-            if not word.is_option and written not in SHORTS:
-                self._warn(word.start, word.raw, f"{written} has one dash: write --{name}")
+            if written not in SHORTS and written != f"--{name}":
+                self._warn(word.start, word.raw, f"an option has two dashes: write --{name}")
             if name in NOT_TAKEN or name in NO_RUN:
                 self._warn(word.start, word.raw, f"--{name} {_useless(name)}")
             if name in WITHOUT_VALUE:
@@ -252,16 +252,14 @@ class _Check:
             self._warn(word.start, word.raw, message)
         elif with_equals or following.text.startswith("="):
             self._warn(word.start, word.raw, f"= with spaces after --{name}: write --{name} {example}")
-            taken = self._take()
-            if taken.text == "=" and (value := self._peek()) is not None and not value.names_option:
-                self._next += 1
+            self._take_right_side()
         else:
             self._value(name, self._take())
 
     def _value(self, name: str, value: Word) -> None:
         """A value, and the words behind it that may belong to it."""
         if name != CONF:
-            self._rest_of_value(name, "", value)
+            self._rest_of_value(name, "")
             return
         key, equals, setting = value.text.partition("=")
         following = self._peek()
@@ -278,28 +276,28 @@ class _Check:
             self._warn(value.start, value.raw, f"--conf wants KEY=VALUE: write {meant}=VALUE")
             if following is not None and not _is_remark(following):
                 self._next += 1
-        self._rest_of_value(name, key, value)
+        elif following is None and value.raw.endswith((",", ";")):
+            self._warn(value.start, value.raw, f"the {value.raw[-1]} at the end is part of the value: remove it")
+        self._rest_of_value(name, key)
 
     def _take_right_side(self) -> None:
-        """Takes ``= 1`` or ``=1`` or ``1``, after the left side of a setting."""
-        right = self._peek()
+        """Takes ``= 1`` or ``=1`` or ``1``, after the left side of an equals sign."""
         if self._take().text == "=" and (right := self._peek()) is not None and not right.names_option:
             self._next += 1
 
-    def _rest_of_value(self, name: str, key: str, value: Word) -> None:
+    def _rest_of_value(self, name: str, key: str) -> None:
         """Words after a value that were meant as part of it."""
         following = self._peek()
         if following is None or following.names_option:
             return
-        if name in LISTS and (value.text.endswith(",") or following.text.startswith(",")):
-            message = f"{self._shown(following)} is a word of its own: write the list of --{name} without spaces"
-        elif name not in MAY_HAVE_SPACES or _ends_value(following):
+        in_list = name in LISTS and not _is_remark(following) and not _is_setting(following)
+        if not in_list and (name not in MAY_HAVE_SPACES or _ends_value(following)):
             return
-        else:
-            quoted = f'{key}="VALUE"' if key else '"VALUE"'
-            message = f"{self._shown(following)} is a word of its own: quote the value, --{name} {quoted}"
-        self._warn(following.start, following.raw, message)
-        while following is not None and not (following.names_option or (name not in LISTS and _ends_value(following))):
+        remedy = f"write the list of --{name} with commas and without spaces"
+        if not in_list:
+            remedy = f'quote the value, --{name} {key}{"=" if key else ""}"VALUE"'
+        self._warn(following.start, following.raw, f"{self._shown(following)} is a word of its own: {remedy}")
+        while following is not None and not (following.names_option or (not in_list and _ends_value(following))):
             self._next += 1
             following = self._peek()
 
@@ -312,10 +310,13 @@ class _Check:
             hint = ", which is Java's: quote the value that it belongs to"
         elif bare.startswith("spark."):
             hint = f"; write --conf {bare}=VALUE"
-        elif glued is not None and bare[len(glued) :].startswith(("spark.", "s3:")):
+        elif glued is not None and bare[len(glued) :].startswith(("spark.", "s3:", ":s")):
             hint = f"; write --{glued} with a space after it"
+        elif close or written.lower() in SHORTS:
+            hint = f"; did you mean {f'--{close[0]}' if close else written.lower()}?"
         else:
-            hint = f"; did you mean --{close[0]}?" if close else ": remove it, or write a setting, --conf KEY=VALUE"
+            single = not written.startswith("--")
+            hint = ": options have two dashes" if single else ": remove it, or write a setting, --conf KEY=VALUE"
         self._warn(word.start, word.raw, f"unknown option {written}{hint}")
         following = self._peek()
         if "=" not in word.text and following is not None and not following.text.startswith("-"):
@@ -332,18 +333,18 @@ class _Check:
         elif word.text.rpartition("/")[2] == "spark-submit":
             message = f"{self._shown(word)} belongs to no option: write only the options of spark-submit"
         elif _is_setting(word):
-            message = f"{self._shown(word)} belongs to no option: write --conf before it"
+            key, equals, _ = word.text.partition("=")
+            remedy = "write --conf before it" if equals else f"write --conf {key.rstrip(':')}=VALUE"
+            message = f"{self._shown(word)} belongs to no option: {remedy}"
+            self._next += not equals and (following := self._peek()) is not None and not following.names_option
         elif not word.text.strip("-"):
             message = "a space after the dashes of an option: write them before its name"
             self._join_dashes()
         elif word.text.startswith("--"):
             message = "an option with its value in quotes is one word: quote only the value"
         elif word.text.startswith("-"):
-            close = get_close_matches(word.text.partition("=")[0].lstrip("-").lower(), sorted(ALL), n=1)
-            hint = f"; did you mean --{close[0]}?" if close else ": options have two dashes"
-            message = f"unknown option {self._shown(word)}{hint}"
-            if close and (following := self._peek()) is not None and not following.names_option:
-                self._next += 1
+            self._unknown(word, word.text.partition("=")[0])
+            return
         else:
             message = f"{self._shown(word)} belongs to no option: spark-submit takes it for the entry point. Remove it"
         self._warn(word.start, word.raw, message)
@@ -381,7 +382,8 @@ def _useless(name: str) -> str:
 
 
 def _is_setting(word: Word) -> bool:
-    return word.text.startswith("spark.") and "=" in word.text
+    """Whether a word is a setting, or the name of one."""
+    return re.match(r"spark\.\w", word.text) is not None
 
 
 def _ends_value(word: Word) -> bool:
