@@ -12,6 +12,7 @@ from botocore.hooks import BaseEventHooks, EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
 
 from reconciler.cli.output import LIBRARIES
+from tests.cli.clients import kept_clients
 from tests.cli.world import World, aws_environment, project_text, standin
 
 
@@ -67,7 +68,7 @@ def _verified_once(verify: Callable[..., None]) -> Callable[..., None]:
 def world(tmp_path: Path) -> Iterator[World]:
     """A project without specs whose target is an account on the emulator; runs continue until they are stopped."""
     folder = tmp_path / "project"
-    with standin() as aws:
+    with standin() as aws, kept_clients():
         made = World(folder, aws, env=aws_environment(aws.url))
         made.write("reconciler.yaml", project_text())
         made.write(".gitignore", "ledger.sqlite*\n.reconciler/\n")

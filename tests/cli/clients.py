@@ -1,0 +1,82 @@
+"""Keeps boto3 clients for the next command of a test: making one takes botocore longer than all calls of a command."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.hooks import EventAliaser
+
+from reconciler.aws.clients import Client, Clients
+
+REGISTER = ("register", "register_first", "register_last")
+
+
+@contextmanager
+def kept_clients() -> Iterator[None]:
+    """Gives a closed client to the next command that asks for the same one, without the handlers added to it since.
+
+    Two clients are the same if service, region, endpoint, credentials, settings and environment are. While there is an
+    AWS configuration file, every client is new.
+    """
+    kept: dict[object, list[Client]] = defaultdict(list)
+    make = Clients._make
+
+    def make_or_take(self: Clients, service: str, config: Config) -> Client:
+        key = _key(self, service, config)
+        if key is None:
+            return make(self, service, config)
+        if kept[key]:
+            return kept[key].pop()
+        client = make(self, service, config)
+        remove_handlers, close = _recorded_handlers(client.meta.events), client.close
+
+        def keep() -> None:
+            close()
+            remove_handlers()
+            kept[key].append(client)
+
+        client.close = keep
+        return client
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Clients, "_make", make_or_take)
+        yield
+
+
+def _key(clients: Clients, service: str, config: Config) -> object:
+    """Returns all that a client depends on, `None` if it depends on a file."""
+    if Path(os.environ.get("AWS_CONFIG_FILE", "~/.aws/config")).expanduser().exists():
+        return None
+    environment = {
+        name: value for name, value in os.environ.items() if name.startswith("AWS_") or "proxy" in name.lower()
+    }
+    given = (clients._region, clients._endpoint_url, clients._credentials, clients._profile)
+    return service, given, repr(sorted(config._user_provided_options.items())), repr(sorted(environment.items()))
+
+
+def _recorded_handlers(events: EventAliaser) -> Callable[[], None]:
+    """Records the handlers that are registered from now on; the result removes them."""
+    added: list[tuple[str, Any, str | None]] = []
+
+    def recording(register: Callable[..., None]) -> Callable[..., None]:
+        def registered(event_name: str, handler: Any, unique_id: str | None = None) -> None:
+            added.append((event_name, handler, unique_id))
+            register(event_name, handler, unique_id)
+
+        return registered
+
+    for name in REGISTER:
+        setattr(events, name, recording(getattr(events, name)))
+
+    def remove() -> None:
+        while added:
+            events.unregister(*added.pop())
+
+    return remove
