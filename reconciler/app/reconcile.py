@@ -32,7 +32,7 @@ from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.events import Absent, Observed, Unseen
 from reconciler.core.fold import overlay
-from reconciler.core.plan import ActionOutcome, ActionType
+from reconciler.core.plan import ActionOutcome
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
 from reconciler.errors import Problem, UsageError
@@ -213,14 +213,16 @@ def preview(
 
 
 def check_account(session: Session, made: Plan) -> None:
-    """Asks AWS for account and time if the plan sends or cancels anything.
+    """Asks AWS for account and time if the plan sends anything, or records what rests on the time, such as missed slots
+    and schedules that begin.
 
     Raises `AccountMismatch`, `ClockSkew`, `ServiceError`. The emulator has no other accounts and no other clock.
     """
-    calls = {ActionType.SUBMIT, ActionType.REPLACE, ActionType.CANCEL}
-    if not session.target.is_emulator and any(action.action in calls for action in made.actions):
+    if session.target.is_emulator:
+        return
+    if any(action.effective for action in made.actions) or made.schedule_changes:
         session.aws.check()
-        session.aws.check_clock()
+        session.aws.check_clock(needed=bool(made.schedule_changes) or any(action.missed for action in made.actions))
 
 
 def apply_plan(
@@ -242,6 +244,7 @@ def apply_plan(
         claim_seconds=session.target.claimSeconds,
         settle_seconds=session.target.settleSeconds,
         quota=session.aws.quota,
+        check=session.aws.check_clock,
         progress=progress,
         stop=stop,
     )
@@ -346,6 +349,7 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
         return  # a pass at rest does not ask git for the actor a second time
     provenance = _provenance(session, made)
     if changes:
+        check_account(session, made)  # the actions may have taken long
         record_schedule_changes(session.ledger, changes, session.now(), provenance.actor)
     if pending:
         record_declarations(session.ledger, pending, made.actions, time_text(session.now()), provenance)

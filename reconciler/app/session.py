@@ -117,11 +117,12 @@ class AwsConnections:
             if not self._target.is_emulator and self._is_old():
                 self._identify(aws)
 
-    def check_clock(self) -> None:
-        """Raises `ClockSkew` if AWS's clock, as of its last answer, differs too much from this machine's."""
+    def check_clock(self, *, needed: bool = False) -> None:
+        """Raises `ClockSkew` if AWS's clock, as of a fresh answer, differs too much from this machine's; with `needed`
+        also `GuardError` if AWS's answer has no time."""
         self.check()
         with self._lock:
-            guard.check_clock(self._connected().clock_ahead)
+            guard.check_clock(self._connected().clock_ahead, needed=needed)
 
     def close(self) -> None:
         """Closes the connections and stops the emulator."""

@@ -18,6 +18,7 @@ from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType
 from reconciler.core.ports import Clock, Ledger, Quota, Services
 from reconciler.core.schedule import event_of
 from reconciler.core.state import Recorded
+from reconciler.errors import ReconcilerError
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def execute(
     claim_seconds: int,
     settle_seconds: int,
     quota: Quota | None = None,
+    check: Callable[[], None] | None = None,
     workers: int = 8,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -59,8 +61,9 @@ def execute(
     """Executes the plan. Results are in the order of `plan.actions`, `none` for those that do nothing.
 
     After `stop` is set no action starts, and calls in flight get `GRACE_SECONDS`; an action that has not ended then is
-    reported as unknown, and the next pass resolves it from its intent. `quota` is AWS's; `None`: no limit. The calling
-    thread calls `progress` as each action ends.
+    reported as unknown, and the next pass resolves it from its intent. `quota` is AWS's; `None`: no limit. Before each
+    action `check` is called, which raises if account or time are wrong by now. The calling thread calls `progress` as
+    each action ends.
     """
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds)
@@ -79,7 +82,7 @@ def execute(
             except Empty:
                 return
             for index in indexes:
-                done.put((index, _perform(plan.actions[index], task)))
+                done.put((index, _perform(plan.actions[index], task, check)))
 
     for _ in range(min(workers, len(names))):
         Thread(target=work, daemon=True).start()
@@ -119,10 +122,15 @@ def _collect(
         yield index, ActionResult(ActionOutcome.UNKNOWN, error="the command was stopped before its outcome was known")
 
 
-def _perform(action: Action, task: Task) -> ActionResult:
+def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> ActionResult:
     """Runs one action to its end and returns a result whatever happens."""
     if task.world.stop.is_set():
         return ActionResult(ActionOutcome.UNSENT, error=protocol.STOPPED_BEFORE)
+    try:
+        if check is not None:
+            check()
+    except ReconcilerError as error:
+        return ActionResult(ActionOutcome.UNSENT, error=str(error))
     try:
         return drive(_procedure(action, task), task.world)
     except Exception as error:  # never stops other jobs, and never counts as success

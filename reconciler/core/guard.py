@@ -59,9 +59,15 @@ def check_account(target: str, expected: str, actual: str) -> None:
         raise AccountMismatch(target, expected, actual)
 
 
-def check_clock(ahead: float | None) -> None:
-    """Raises `ClockSkew` if this machine's clock is too many seconds ahead of AWS's, or behind. `None`: AWS sent no
-    time, which stops nothing."""
+def check_clock(ahead: float | None, *, needed: bool = False) -> None:
+    """Raises `ClockSkew` if this machine's clock is too many seconds ahead of AWS's, or behind.
+
+    `None`: AWS sent no time. That stops nothing but what is `needed` for, a decision that rests on the time alone.
+    """
+    if ahead is None and needed:
+        raise GuardError(
+            "AWS's answer has no time, and slots cannot be judged without it: nothing was recorded or sent"
+        )
     if ahead is not None and abs(ahead) > CLOCK_ERROR_SECONDS:
         raise ClockSkew(ahead, CLOCK_ERROR_SECONDS)
 

@@ -474,6 +474,33 @@ def test_a_service_that_cannot_be_made_sends_nothing(failure: Exception, said: s
     assert world.types() == ["intended", "unsent"]
 
 
+def test_a_check_that_fails_in_the_middle_of_a_pass_stops_the_rest() -> None:
+    """After a minute the time is asked anew; jobs that start after a wrong clock leave no intent and are not sent."""
+    world = World()
+    ledger = world.ledger()
+    checks = iter([None, GuardError("the clock is wrong")])
+
+    def check() -> None:
+        if error := next(checks):
+            raise error
+
+    results = execute(
+        plan(desired(spec("A"), spec("B", name="other")), ledger.recorded, NOW),
+        ledger=ledger,
+        services=lambda _: world.aws,
+        clock=world.clock,
+        provenance=Provenance(None, "tests", "0.1.0", "here:1:x"),
+        claim_seconds=30,
+        settle_seconds=1500,
+        check=check,
+        workers=1,
+    )
+    assert sorted(str(result.outcome) for result in results) == ["submitted", "unsent"]
+    assert {result.error for result in results} == {None, "the clock is wrong"}
+    assert len(world.aws.jobs) == 1
+    assert sorted([*world.types("orders"), *world.types("other")]) == ["intended", "submitted"]
+
+
 def test_an_action_of_a_later_version_is_no_success() -> None:
     """A plan file may hold what this version does not act on."""
     world = World()

@@ -72,6 +72,29 @@ def test_a_clock_that_is_off_proves_no_absence(world: World, behind: int, code: 
     assert looks == sum(isinstance(event, Absent) for event in world.events())
 
 
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"Date": formatdate(time.time() - 2 * 86400, usegmt=True)}, "s ahead of AWS's"),
+        ({}, "AWS's answer has no time"),
+    ],
+)
+def test_a_clock_that_is_off_records_nothing_of_schedules(world: World, headers: dict[str, str], message: str):
+    """Nothing is to be sent or asked, and yet AWS's clock decides: neither the start of a schedule nor missed slots are
+    recorded by a clock that is two days ahead, or that cannot be compared."""
+    world.batch("hourly", schedule='"0 * * * *"')
+    body = IDENTITY.replace(b"123456789012", ACCOUNT.encode())
+    own = world.env["AWS_ENDPOINT_URL_STS"]
+    with Stub(reply(http(200, body, REQUEST_ID | headers))) as sts:
+        world.env["AWS_ENDPOINT_URL_STS"] = sts.url
+        wrong = world.run("reconcile")
+    assert (wrong.code, world.events()) == (1, [])
+    assert message in wrong.err
+    world.env["AWS_ENDPOINT_URL_STS"] = own
+    assert world.run("reconcile").code == 0
+    assert [event.type for event in world.events()] != []
+
+
 def test_a_service_checks_the_time_and_the_account_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Passes of a service are long apart, so an earlier check proves nothing."""
     clock = StandingClock(time.time())
