@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -255,9 +256,13 @@ def merge_base(root: Path, ref: str) -> str:
 
 def _how_to_fetch(root: Path, ref: str) -> str:
     """How to get a branch or commit that the clone lacks."""
-    if run_git(root, "rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{ref}^{{commit}}").stdout.strip():
-        return f"It has origin/{ref}: use --base origin/{ref}"
-    return f"Fetch it: git fetch origin {ref.removeprefix('origin/')}; {FULL_HISTORY}"
+    remotes = run_git(root, "remote").stdout.split() or ["origin"]
+    for remote in remotes:
+        if run_git(root, "rev-parse", "--verify", "--quiet", f"refs/remotes/{remote}/{ref}^{{commit}}").stdout.strip():
+            return f"It has {remote}/{ref}: use --base {remote}/{ref}"
+    remote, _, branch = ref.partition("/")
+    remote, branch = (remote, branch) if branch and remote in remotes else (remotes[0], ref)
+    return f"Fetch it: git fetch {remote} {shlex.quote(branch)}; {FULL_HISTORY}"
 
 
 class TreeEntry(NamedTuple):

@@ -139,7 +139,7 @@ class Runner:
         given = {**job.get("env", {}), **step.get("env", {})}
         base = environment(
             CI="true", GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(outputs), GITHUB_REPOSITORY=REPOSITORY,
-            GITHUB_STEP_SUMMARY=str(self.world / "summary.md"),
+            GITHUB_STEP_SUMMARY=str(self.world / "summary.md"), GITHUB_BASE_REF="main",
         )  # fmt: skip
         base["PATH"] = f"{self.world / 'bin'}{os.pathsep}{base['PATH']}"
         return {**base, **self.environ, **{name: self._evaluated(value) for name, value in given.items()}}

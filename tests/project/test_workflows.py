@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.project.place import COMMAND, INSTALLED, ROOT, commit, environment, project_copy, run
+from tests.project.place import COMMAND, INSTALLED, ROOT, commit, environment, git, project_copy, run
 from tests.project.runner import Runner
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -41,8 +41,10 @@ def _triggers(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A fresh checkout of a repository with the example project."""
-    return project_copy(tmp_path / "checkout")
+    """A fresh checkout of a repository with the example project, as it is on the remote branch main."""
+    folder = project_copy(tmp_path / "checkout")
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    return folder
 
 
 @pytest.fixture
@@ -182,6 +184,7 @@ def test_pull_request_gets_one_comment_that_is_kept_up_to_date(runner: Runner, c
     assert "9 to submit" in first[1]["body"]
     assert "4g" in first[1]["body"]
     assert "12g" in runner.comments[1]["body"]
+    assert "Changes: 1 this-change, 8 already-on-base" in runner.comments[1]["body"]
     assert [call[call.index("--method") + 1] for call in runner.calls if "--method" in call] == ["POST", "PATCH"]
 
 
