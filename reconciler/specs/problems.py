@@ -20,7 +20,7 @@ from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
 from reconciler.specs.names import known_fields, meant_field, renamed
 from reconciler.specs.readers import Node, SourceText, find, offset_in_scalar, path_text
-from reconciler.specs.secret_lines import SecretLines
+from reconciler.specs.secret_lines import SHORTEST_SECRET, SecretLines
 
 Context = Mapping[str, Any]
 HINTS = {
@@ -294,7 +294,8 @@ class View:
         node, offset, message = find(self.document, loc), 0, remark.message
         if isinstance(node.value, str):
             offset = offset_in_scalar(self.source.text, node, self._secrets.end(node), remark.word, remark.nth)
-        if self._secrets.hides(node) and not remark.word.startswith("--"):  # options are no secrets
+        may_be_secret = len(remark.word) >= SHORTEST_SECRET and not remark.word.startswith("--")
+        if may_be_secret and self._secrets.hides(node):
             message = message.replace(remark.word, SENSITIVE)
         return self.at(max(offset, node.offset), _about(loc, message), remark.rule, severity)
 

@@ -247,3 +247,20 @@ def test_cases_from_the_field(world: World, case: dict[str, object]):
     if case["want"] == "sends":
         assert world.run("apply", "--yes").code == 0
         assert [case["say"]] == sent(world)
+
+
+def test_a_slot_with_a_quoted_value_is_planned_and_sent(world: World):
+    """A plan file of a slot applies, and the slot is filled in between the quotes."""
+    setting = "spark.x: day ${run.slot:%Y-%m-%d} of ${spec.name}"
+    mapping = f"        sparkSubmitParameters:\n          conf:\n            {setting}\n"
+    write(world, mapping, schedule='"0 2 * * *"')
+    plan_file = world.folder.parent / "plan.json"
+    ends = [
+        world.run("reconcile"),
+        world.run("backfill", "orders", "--from", "2026-11-20T00:00:00Z", "--to", "2026-11-21T00:00:00Z", "--yes"),
+        world.run("plan", "--out", plan_file),
+        world.run("apply", "--yes", plan_file),
+    ]
+
+    assert [0, 0, 0, 0] == [done.code for done in ends], ends
+    assert ['--conf spark.x="day 2026-11-20 of orders"'] == sent(world)
