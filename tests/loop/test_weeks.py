@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.desired import DesiredSpec
+from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.events import CancelAsked, Intended
+from reconciler.core.identity import Source
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import parse_time, slots_between
+from reconciler.errors import Problem
 from reconciler.model.spec import Suspension
 from tests.builders import spec
 from tests.loop.world import World, slots_of, well
@@ -40,6 +42,29 @@ def check(world: World, name: str, expected: list[str], *, forbid: bool = True) 
     if forbid:
         runs = world.of(name)
         assert not [(a, b) for a, b in pairwise(runs) if a.overlaps(b)]
+
+
+@pytest.mark.parametrize("catchup", [False, True])
+def test_after_hours_of_a_broken_spec(catchup: bool) -> None:
+    """Its schedule stays in force: after the mend, slots that came due meanwhile are handled as after an outage, and
+    none is lost; the other spec runs all the time."""
+    specs = [scheduled_spec(catchup=catchup), scheduled_spec(name="rates")]
+    problem = Problem("orders.yaml", 7, 5, "unknown field spec.oops")
+    world = World(START, list(specs), well(300))
+    world.every(450, START + timedelta(hours=6))
+    world.specs = specs[1:]
+    broken = InvalidSpec("BatchJob", Source("orders.yaml", 4), (problem,))
+    world.extra = {"invalid": {"orders": broken}, "names": frozenset({"orders", "rates"})}
+    world.every(450, START + timedelta(hours=9))
+    assert max(slots_of(world.of("orders"))) <= "2026-11-02T06:00:00Z"
+    world.specs, world.extra = specs, {}
+    world.every(450, START + timedelta(hours=16))
+
+    expected = due("*/15 * * * *", "UTC", START, START + timedelta(hours=16))
+    check(world, "orders", expected)
+    check(world, "rates", expected)
+    assert bool(world.missed("orders")) != catchup
+    assert world.missed("rates") == []
 
 
 HOURS = [pytest.param((12, 6, 30), id="a day"), pytest.param((72, 24, 168), id="a week", marks=pytest.mark.soak)]
