@@ -14,7 +14,8 @@ import click
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from reconciler.core.plan import Action, ActionResult
     from reconciler.errors import Problem
@@ -111,6 +112,21 @@ def print_problems(problems: Iterable[Problem]) -> None:
     with suppress(OSError):
         if text:
             click.echo(text.rstrip("\n"), err=True, color=True)
+
+
+def annotate(problems: Sequence[Problem], root: Path) -> None:
+    """Prints problems of files for the runner to show beside the code, if it does that; `root` is the project folder.
+
+    They go to standard error, where the runner reads them too and no program expects anything else.
+    """
+    from reconciler.app.ci import folder_in_repository, wants_annotations
+
+    if not problems or not wants_annotations(os.environ):
+        return
+    from reconciler.render.problems import annotation_lines
+
+    with suppress(OSError):
+        click.echo("\n".join(annotation_lines(problems, folder_in_repository(root, os.environ))), err=True)
 
 
 def confirm(question: str, *, command: str, refused: str, shown: str | None = None) -> bool:

@@ -1,13 +1,15 @@
-"""Renders problems in files: where, what, and the line with a caret."""
+"""Renders problems in files: where, what, and the line with a caret; and as annotations for GitHub."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from reconciler.core.plan import Action, ActionResult, Plan
 from reconciler.errors import Problem
 from reconciler.redact.escape import escape, visible
 from reconciler.redact.text import SENSITIVE, mask_sentence, replaced, secret_spans
+from reconciler.render.phrases import what_happens
 from reconciler.render.text import Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown
@@ -87,3 +89,49 @@ def _cells(char: str) -> int:
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else len(visible(char))
+
+
+def annotation_lines(problems: Sequence[Problem], folder: str = "") -> list[str]:
+    """A command for each problem that makes GitHub show it beside the line of the file.
+
+    `folder` is the path of the project in the repository, empty or ending with a slash. Secrets are masked.
+    """
+    return [
+        f"::{problem.severity} file={_property(folder + problem.path)},line={problem.line},col={problem.col}"
+        f"::{_data(message_of(problem))}"
+        for problem in problems
+    ]
+
+
+def _data(text: str) -> str:
+    """A value of a command. GitHub decodes these sequences and no others."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(escape(text)).replace(":", "%3A").replace(",", "%2C")
+
+
+def held_problems(plan: Plan) -> list[Problem]:
+    """A warning at the spec of each action that needs an operator, with the commands that resolve it."""
+    return [
+        Problem(action.source.path, action.source.line, 1, _held_message(action), "held", "warning")
+        for action in plan.held
+        if action.source is not None
+    ]
+
+
+def _held_message(action: Action) -> str:
+    what = f"{action.name} {what_happens(action)}" + (f": {action.message}" if action.message else "")
+    commands = " or ".join(action.suggested.commands) if action.suggested else ""
+    return f"{what}. To resolve it, run {commands}" if commands else what
+
+
+def unsuccessful_problems(plan: Plan, results: Sequence[ActionResult]) -> list[Problem]:
+    """An error at the spec of each action that AWS rejected or that did not reach it. `results` are in the order of
+    the plan's actions."""
+    return [
+        Problem(action.source.path, action.source.line, 1, f"{action.name}: {result.outcome}: {result.error}", "result")
+        for action, result in zip(plan.actions, results, strict=True)
+        if action.source is not None and result.error is not None
+    ]

@@ -1,0 +1,75 @@
+"""Reads what a CI runner tells in its environment: where the repository is on the web, and which commit is reviewed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from reconciler.render.markdown import Repository
+
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+ADDRESS = re.compile(r"https?://[\w.\-]+(:\d+)?(/[\w.~\-]+)*", re.ASCII)
+WORKSPACES = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR", "CI_WORKSPACE")
+FORGES = {"github": "blob", "gitlab": "-/blob", "gitea": "src/commit", "forgejo": "src/commit"}
+"""Where each kind of host shows the files of a commit, below the address of the repository."""
+
+
+def wants_annotations(environ: Mapping[str, str]) -> bool:
+    """Whether the runner shows lines such as ``::error file=…`` beside the code."""
+    return environ.get("GITHUB_ACTIONS") == "true"
+
+
+def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
+    """The path of a project folder in its repository, empty or ending with a slash.
+
+    The repository begins at the nearest ``.git``, else at the runner's workspace, else where the command runs.
+    """
+    folder = root.resolve()
+    git = (parent for parent in (folder, *folder.parents) if os.path.lexists(parent / ".git"))
+    workspaces = (Path(environ[name]).resolve() for name in WORKSPACES if environ.get(name))
+    for top in (*git, *workspaces, Path.cwd().resolve()):
+        if folder == top:
+            return ""
+        if folder.is_relative_to(top):
+            return f"{folder.relative_to(top).as_posix()}/"
+    return ""
+
+
+def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
+    """Where the host shows the files of the commit that is reviewed; `None` outside CI, or if it does not tell."""
+    for address, kind, commit in (_github(environ), _gitlab(environ), _woodpecker(environ)):
+        if ADDRESS.fullmatch(address) and COMMIT.fullmatch(commit) and kind in FORGES:
+            return Repository(f"{address}/{FORGES[kind]}/{commit}/", folder_in_repository(root, environ))
+    return None
+
+
+def _github(environ: Mapping[str, str]) -> tuple[str, str, str]:
+    """GitHub Actions, and the runners that imitate it. For a pull request, ``GITHUB_SHA`` is a merge that exists only
+    while the pull request is open: the links are to its own newest commit."""
+    server, name = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
+    kind = "gitea" if environ.get("GITEA_ACTIONS") or environ.get("FORGEJO_ACTIONS") else "github"
+    commit = _pull_request_head(environ.get("GITHUB_EVENT_PATH")) or environ.get("GITHUB_SHA", "")
+    return f"{server.rstrip('/')}/{name}" if name else "", kind, commit
+
+
+def _pull_request_head(event: str | None) -> str | None:
+    """The newest commit of a pull request, from the file that describes the event; `None` for any other event."""
+    try:
+        head = json.loads(Path(event or "").read_text("utf-8"))["pull_request"]["head"]["sha"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return head if isinstance(head, str) else None
+
+
+def _gitlab(environ: Mapping[str, str]) -> tuple[str, str, str]:
+    """GitLab CI. In a pipeline of merged results, ``CI_COMMIT_SHA`` is a merge that no branch has."""
+    commit = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
+    return environ.get("CI_PROJECT_URL", ""), "gitlab", commit
+
+
+def _woodpecker(environ: Mapping[str, str]) -> tuple[str, str, str]:
+    """Woodpecker CI, which tells what kind of host the repository is on."""
+    return environ.get("CI_REPO_URL", ""), environ.get("CI_FORGE_TYPE", ""), environ.get("CI_COMMIT_SHA", "")
