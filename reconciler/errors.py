@@ -74,10 +74,14 @@ class UsageError(ReconcilerError):
 
 
 class SpecErrors(ReconcilerError):
-    """Everything wrong in the files of one run, sorted by place."""
+    """Everything wrong in the files of one run, sorted by place.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `specs` are the names of all specs that were read, with the path and first line of each.
+    """
+
+    def __init__(self, problems: Sequence[Problem], specs: Sequence[tuple[str, str, int]] = ()) -> None:
         self.problems = tuple(sorted(problems, key=Problem.order))
+        self.specs = tuple(specs)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -17,11 +17,6 @@ FORGES = {"github": "blob", "gitlab": "-/blob", "gitea": "src/commit", "forgejo"
 """Where each kind of host shows the files of a commit, below the address of the repository."""
 
 
-def wants_annotations(environ: Mapping[str, str]) -> bool:
-    """Whether the runner shows lines such as ``::error file=…`` beside the code."""
-    return environ.get("GITHUB_ACTIONS") == "true"
-
-
 def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
     """The path of a project folder in its repository, empty or ending with a slash.
 

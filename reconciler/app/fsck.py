@@ -55,7 +55,7 @@ class Inspection:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The differences between AWS and the ledger as it is now."""
-        return findings(self.recorded, self.inventory, self.session.place)
+        return findings(self.recorded, self.inventory, self.session.invocation)
 
     def rebuilt(self) -> list[RebuiltSubmission]:
         """Returns the runs that can be recorded again, with the numbers they get, by name and age."""

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.core.suggested_commands import Invocation
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ class CommandOptions:
     allow_rollback: bool = False
     max_submissions: int | None = None
     max_cancellations: int | None = None
+
+    @property
+    def invocation(self) -> Invocation:
+        """How suggested commands must be called, with the target of the command line."""
+        directory = str(self.directory) if self.directory is not None else None
+        return Invocation(self.target, directory, self.local_ledger)
 
     def limits(self, limits: Limits) -> Limits:
         """Returns the target's limits, overridden by those of the command line."""

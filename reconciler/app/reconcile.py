@@ -310,6 +310,8 @@ def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desir
         may_repeat=may_repeat,
         invalid=inputs.invalid,
         unnamed=inputs.unnamed,
+        directory=session.invocation.directory,
+        local_ledger=session.invocation.local_ledger,
     )
     commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
     return replace(desired, checkout=read_checkout(session.root, sorted(commits)))

@@ -13,6 +13,7 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.retries import attempts_of, last_of
 from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submits import of_submission
+from reconciler.core.suggested_commands import adopt
 from reconciler.core.times import parse_time, seconds_text, slots_between
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.spec import suspension
@@ -278,7 +279,7 @@ def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None
     if len(run_ids) == 1 and submission.phase is not Phase.CONFLICTED:
         raise ReconcilerError(
             f"AWS has run {run_ids[0]} with the token of {submission.key}. The next pass adopts it, or run: "
-            f"reconciler adopt {view.name} {run_ids[0]}"
+            + adopt(view.name, run_ids[0], view.session.invocation)
         )
     if decision == "submit" and submission.cancel_asked_at is not None:
         raise ReconcilerError(
@@ -289,7 +290,7 @@ def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None
     if runs and decision == "submit":
         raise ReconcilerError(
             f"{submission.key}: AWS has {', '.join(runs)}, and sending it again would start one more run. Choose the "
-            f"run that counts: reconciler adopt {view.name} {runs[0]}"
+            f"run that counts: {adopt(view.name, runs[0], view.session.invocation)}"
         )
 
 

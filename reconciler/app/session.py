@@ -22,6 +22,8 @@ from reconciler import __version__
 from reconciler.app.options import CommandOptions, target_name
 from reconciler.core import guard
 from reconciler.core.identity import Place
+from reconciler.core.suggested_commands import Invocation
+from reconciler.errors import ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
 from reconciler.model.kind import MODULES, Rate, kind_named
@@ -235,6 +237,11 @@ class Session(ChosenTarget):
         return datetime.fromtimestamp(self.clock.now(), UTC)
 
     @property
+    def invocation(self) -> Invocation:
+        """How commands that are suggested to the operator must be called."""
+        return replace(self.options.invocation, target=self.place.target)
+
+    @property
     def limits(self) -> Limits:
         """The limits of this command: those of the target, unless the command line overrides them."""
         return self.options.limits(self.target.limits)
@@ -253,6 +260,14 @@ def choose_target(options: CommandOptions, fallback_target: str | None = None) -
         raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")
     place = Place(project.name, name, target.account, target.region)
     return ChosenTarget(root, project_file, target, place, target.ledger, environ)
+
+
+def place_if_known(options: CommandOptions) -> Place | None:
+    """Returns the place that a command is about, `None` if the project file or the command line is wrong."""
+    try:
+        return choose_target(options).place
+    except ReconcilerError:
+        return None
 
 
 @contextmanager

@@ -74,7 +74,8 @@ def _findings_text(inspection: Inspection, color: bool = False, width: int | Non
 
     session, recorded = inspection.session, inspection.recorded
     ledger = f"ledger {session.ledger.address}: {recorded.position} positions, {len(recorded.by_token)} submissions"
-    return fsck_text(session.place, ledger, inspection.inventory.places, inspection.findings, color=color, width=width)
+    places, findings = inspection.inventory.places, inspection.findings
+    return fsck_text(session.place, session.invocation, ledger, places, findings, color=color, width=width)
 
 
 def _rebuilt_text(rebuilt: Sequence[RebuiltSubmission]) -> str:
@@ -100,7 +101,8 @@ def _print_result(
         place, position = inspection.session.place, inspection.recorded.position
         out_json(fsck_json(place, position, inspection.inventory.places, left, rebuilt))
     elif rebuilt:
-        rest = f"{count(len(left), 'finding')} left; see `reconciler fsck`." if left else "No findings are left."
+        again = inspection.session.invocation.command("fsck")
+        rest = f"{count(len(left), 'finding')} left; see them with: {again}." if left else "No findings are left."
         out(f"\nRecorded {count(len(rebuilt), 'run')}. {rest}")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import wraps
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.app.options import CommandOptions
-from reconciler.cli.output import echo_error, start_logging
+from reconciler.cli.output import annotate, echo_error, start_logging
+from reconciler.errors import ReconcilerError, SpecErrors
 
 if TYPE_CHECKING:
     from reconciler.cli.times import WrittenTime
@@ -168,6 +170,19 @@ def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
+@contextmanager
+def _explained_errors(options: CommandOptions) -> Iterator[None]:
+    """Annotates problems of files if the runner shows them, and completes the commands that other errors name."""
+    try:
+        yield
+    except SpecErrors as error:
+        annotate(error.problems, options)
+        raise
+    except ReconcilerError as error:
+        error.args = (options.invocation.completed(str(error)),)
+        raise
+
+
 def takes_options(command: Callable[..., int]) -> Callable[..., int]:
     """Calls `command` with its shared options as one `CommandOptions`, then its own options; starts the logs first.
 
@@ -186,6 +201,7 @@ def takes_options(command: Callable[..., int]) -> Callable[..., int]:
         shared = combined(before, {name: values.pop(name) for name in SHARED & values.keys()})
         start_logging(shared.pop("verbose", 0))
         chosen = CommandOptions(**{name: value for name, value in shared.items() if value is not None})
-        return command(chosen, **values)
+        with _explained_errors(chosen):
+            return command(chosen, **values)
 
     return run

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -15,8 +16,8 @@ from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from reconciler.app.options import CommandOptions
     from reconciler.core.plan import Action, ActionResult
     from reconciler.errors import Problem
 
@@ -114,19 +115,25 @@ def print_problems(problems: Iterable[Problem]) -> None:
             click.echo(text.rstrip("\n"), err=True, color=True)
 
 
-def annotate(problems: Sequence[Problem], root: Path) -> None:
-    """Prints problems of files for the runner to show beside the code, if it does that; `root` is the project folder.
+def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
+    """Prints problems of files for the runner to show beside the code, if it does that.
 
     They go to standard error, where the runner reads them too and no program expects anything else.
     """
-    from reconciler.app.ci import folder_in_repository, wants_annotations
-
-    if not problems or not wants_annotations(os.environ):
+    if not problems or os.environ.get("GITHUB_ACTIONS") != "true":
         return
     from reconciler.render.problems import annotation_lines
 
     with suppress(OSError):
-        click.echo("\n".join(annotation_lines(problems, folder_in_repository(root, os.environ))), err=True)
+        click.echo("\n".join(annotation_lines(problems, project_folder(options))), err=True)
+
+
+def project_folder(options: CommandOptions) -> str:
+    """The path of the project in its repository, as CI shows it: empty or ending with a slash."""
+    from reconciler.app.ci import folder_in_repository
+    from reconciler.specs.project import find_root
+
+    return folder_in_repository(find_root(options.directory, Path.cwd()), os.environ)
 
 
 def confirm(question: str, *, command: str, refused: str, shown: str | None = None) -> bool:

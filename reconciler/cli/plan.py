@@ -20,7 +20,8 @@ from reconciler.cli.options import (
     time_option,
     yes_option,
 )
-from reconciler.cli.output import coloured, confirm, echo_error, json_line, out, out_json, progress
+from reconciler.cli.output import annotate, coloured, confirm, echo_error, json_line, out, out_json, progress
+from reconciler.cli.plan_output import PlanOutput, annotate_holds
 from reconciler.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.app.session import Session
     from reconciler.cli.times import WrittenTime
     from reconciler.core.plan import ActionResult, Plan
+    from reconciler.core.suggested_commands import Invocation
     from reconciler.model.project import Limits
 
 plan_options = stacked(selection_options, pass_options, ledger_options)
@@ -39,7 +41,15 @@ plan_options = stacked(selection_options, pass_options, ledger_options)
 @click.option(
     "--out", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan in a file."
 )
-@format_option("json", "markdown")
+@format_option("json", "markdown", "junit")
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(min=2_000),
+    default=60_000,
+    show_default=True,
+    metavar="N",
+    help="With --format markdown: leave out what matters least until the page has at most N bytes.",
+)
 @click.option("--no-refresh", is_flag=True, help="Do not call AWS; plan from the recorded state.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if changes are pending, 3 if an action is required.")
 @time_option("--at", help_text="Plan as if it were this time, as in 2026-11-30, tomorrow 02:00 or in 2h.")
@@ -54,6 +64,7 @@ def plan(
     *,
     file: Path | None,
     output_format: str,
+    max_bytes: int,
     no_refresh: bool,
     detailed_exitcode: bool,
     at: WrittenTime | None,
@@ -84,48 +95,33 @@ def plan(
     if fail_on_pending and base is None:
         raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
     moment = resolved(at)
-    with opened(options) as session:
+    output = PlanOutput(options, output_format, max_bytes)
+    with output.failures(), opened(options) as session:
         start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
         inputs, made = preview(session, refresh=not no_refresh, now=moment, applied_later=file is not None)
-        plan, limits = explain(session, made), session.limits
-    if start is not None:
-        plan = with_origins(plan, start, inputs.specs, inputs.recorded)
-    _print_plan(plan, output_format)
-    plan.check(limits)
+        plan, refusal = explain(session, made), made.refusal(session.limits)
+        if start is not None:
+            plan = with_origins(plan, start, inputs.specs, inputs.recorded)
+    output.show(plan, refusal)
+    if refusal is not None:
+        raise refusal
     if file is not None:
         from reconciler.app.plan_file import write
 
         write(file, plan)
         if output_format == "text":
-            _print_saved(file)
+            _print_saved(file, session.invocation)
     if fail_on_pending and plan.pending_on_base:
         names = ", ".join(change.name for change in plan.pending_on_base)
         echo_error(f"Error: changes that {base} has are not applied yet: {names}. Apply them first")
     return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode, fail_on_pending=fail_on_pending)
 
 
-def _print_plan(plan: Plan, output_format: str) -> None:
-    if output_format == "json":
-        from reconciler.render.plan_json import plan_json
-
-        out_json(plan_json(plan))
-    elif output_format == "markdown":
-        from reconciler.render.plan_markdown import plan_markdown
-
-        out(plan_markdown(plan))
-    else:
-        from reconciler.render.plan_text import plan_text
-
-        out(plan_text(plan, color=coloured()))
-
-
-def _print_saved(file: Path) -> None:
-    import shlex
-
+def _print_saved(file: Path, invocation: Invocation) -> None:
     from reconciler.render.text import inert, plain
 
-    name, argument = plain(str(file)), plain(shlex.quote(str(file)))
-    out("\n" + inert(f"Saved in {name}. To apply exactly this plan: reconciler apply {argument}"))
+    command = invocation.command("apply", str(file))
+    out("\n" + inert(f"Saved in {plain(str(file))}. To apply exactly this plan: {plain(command)}"))
 
 
 @click.command("apply")
@@ -208,12 +204,14 @@ def show_and_apply(
     """
     from reconciler.app.reconcile import apply_plan, check_account, record_applied
     from reconciler.render.plan_text import plan_text
+    from reconciler.render.problems import unsuccessful_problems
 
     if how.as_json:
         for warning in plan.warnings:  # people read standard error while a program reads the JSON
             echo_error(f"Warning: {warning}")
     else:
         out(plan_text(plan, color=coloured()))
+    annotate_holds(plan, session.options)
     if limits is not None:
         plan.check(limits)
     if (plan.pending or plan.changes) and how.ask:
@@ -225,6 +223,7 @@ def show_and_apply(
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
     _print_results(_with_suggestions(session, plan, results), results, how)
+    annotate(unsuccessful_problems(plan, results), session.options)
     if not stop.is_set():
         record_applied(session, plan, results)
     if how.log is not None:
@@ -249,9 +248,9 @@ def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResu
     from reconciler.core.plan import ActionOutcome
     from reconciler.core.suggested_commands import suggested_commands
 
-    recorded, target, seconds = session.ledger.recorded, plan.place.target, session.target.settleSeconds
+    recorded, by, seconds = session.ledger.recorded, session.invocation, session.target.settleSeconds
     actions = [
-        replace(action, suggested=suggested_commands(action.name, action.client_token, recorded, target, seconds))
+        replace(action, suggested=suggested_commands(action.name, action.client_token, recorded, by, seconds))
         if result.outcome == ActionOutcome.UNKNOWN
         else action
         for action, result in zip(plan.actions, results, strict=True)

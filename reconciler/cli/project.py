@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.exit_codes import DONE
-from reconciler.cli.options import directory_options, place_options, takes_options
-from reconciler.cli.output import out, print_problems
+from reconciler.cli.options import directory_options, format_option, place_options, takes_options
+from reconciler.cli.output import annotate, out, print_problems, project_folder
+from reconciler.errors import SpecErrors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.app.options import CommandOptions
+    from reconciler.errors import Problem
+    from reconciler.specs.project import Loaded
 
 COMPLETION_VARIABLE = "_RECONCILER_COMPLETE"
 
@@ -31,24 +36,24 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
       reconciler init specs
       reconciler init specs --name analytics
     """
-    import shlex
-
+    from reconciler.core.suggested_commands import Invocation
     from reconciler.render.text import lines_text, plain
     from reconciler.specs.scaffold import init
 
     root = (options.directory or Path()) / (folder or Path())
     for made in init(Path.cwd() / root, name):
         out(lines_text([f"made {plain(str(root / made.name))}"]))
-    where = "" if root in {Path(), Path("specs")} else f" -C {plain(shlex.quote(str(root)))}"
-    out(f"\nNext: reconciler{where} validate, then reconciler{where} plan")
+    by = Invocation(directory=None if root in {Path(), Path("specs")} else str(root))
+    out(f"\nNext: {plain(by.command('validate'))}, then {plain(by.command('plan'))}")
     return DONE
 
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@format_option("junit")
 @place_options
 @takes_options
-def validate(options: CommandOptions, paths: tuple[Path, ...]) -> int:
+def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: str) -> int:
     """Check every spec, offline, for every target or for the one of -t.
 
     With PATHs, only problems in these files and folders are reported; they are still checked against the whole project.
@@ -58,16 +63,38 @@ def validate(options: CommandOptions, paths: tuple[Path, ...]) -> int:
       reconciler validate
       reconciler validate orders.yaml clicks/
     """
-    from reconciler.app.options import target_name
     from reconciler.render.text import count
+
+    try:
+        loaded = _load(options, paths)
+    except SpecErrors as error:
+        if output_format == "junit":
+            _print_junit(options, error.specs, error.problems)
+        raise
+    print_problems(loaded.warnings)
+    annotate(loaded.warnings, options)
+    if output_format == "junit":
+        _print_junit(options, loaded.listed, loaded.warnings)
+    else:
+        out(f"{count(loaded.count, 'spec')} valid")
+    return DONE
+
+
+def _load(options: CommandOptions, paths: Sequence[Path]) -> Loaded:
+    from reconciler.app.options import target_name
     from reconciler.specs.project import find_root, load, read_project
 
     file = read_project(find_root(options.directory, Path.cwd()))
     targets = [target_name(options, {}, None, file.project.spec.targets)] if options.target is not None else None
-    loaded = load(file, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
-    print_problems(loaded.warnings)
-    out(f"{count(loaded.count, 'spec')} valid")
-    return DONE
+    return load(file, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
+
+
+def _print_junit(options: CommandOptions, specs: Sequence[tuple[str, str, int]], problems: Sequence[Problem]) -> None:
+    from reconciler.core.identity import Source
+    from reconciler.render.junit import problems_junit
+
+    sources = [(name, Source(path, line)) for name, path, line in specs]
+    out(problems_junit("validate", sources, problems, project_folder(options)))
 
 
 @click.command("schema")

@@ -136,15 +136,16 @@ def _blocks(unresolved: Action) -> bool:
 
 def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> Action:
     """Returns the action with the commands by which an operator can decide it, if later passes will not."""
-    target = desired.place.target
     held = recorded.by_token.get(action.client_token or "")
     if action.action is ActionType.HOLD and action.reason is not Reason.STALE_CHECKOUT and held is not None:
         action = replace(action, since=seconds_text(ended_at(held)))
     if action.action is ActionType.HOLD and action.reason in ENDS:
-        return replace(action, suggested=retry(action.name, action.slot, target))
+        return replace(action, suggested=retry(action.name, action.slot, desired.invocation))
     if action.effective or action.reason not in UNKNOWNS:
         return action
-    commands = suggested_commands(action.name, action.client_token, recorded, target, desired.settle_seconds)
+    commands = suggested_commands(
+        action.name, action.client_token, recorded, desired.invocation, desired.settle_seconds
+    )
     return replace(action, suggested=commands)
 
 
@@ -179,7 +180,7 @@ def _keep_run(name: str, gone: Submission, desired: Desired) -> str:
     """Says how a renamed spec keeps its run."""
     if gone.run_id is None:
         return ""
-    return f" To keep the old run instead: {adopt(name, gone.run_id, desired.place.target)}"
+    return f" To keep the old run instead: {adopt(name, gone.run_id, desired.invocation)}"
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:

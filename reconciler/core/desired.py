@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from reconciler.core.identity import Content, Place, Source
 from reconciler.core.state import SpecRecord
+from reconciler.core.suggested_commands import Invocation
 from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.model.base import JSON
@@ -105,6 +106,7 @@ class Desired:
 
     `invalid` are the specs that are on hold by name, those in `names` and others that may have run in this target.
     With `unnamed`, a part of the project does not tell which specs it has: then no name that is missing is removed.
+    `directory` and `local_ledger` are options of the command, for those that it suggests.
     """
 
     place: Place
@@ -121,6 +123,13 @@ class Desired:
     others: Mapping[str, DesiredSpec] = field(default_factory=dict)
     invalid: Mapping[str, InvalidSpec] = field(default_factory=dict)
     unnamed: InvalidSpec | None = None
+    directory: str | None = None
+    local_ledger: bool = False
+
+    @property
+    def invocation(self) -> Invocation:
+        """How commands that are suggested to the operator must be called."""
+        return Invocation(self.place.target, self.directory, self.local_ledger)
 
     def spec(self, name: str) -> DesiredSpec | None:
         """Returns a spec of this target, selected or not; `None` if there is none of this name."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.core.identity import Place, SubmissionKey
+from reconciler.core.identity import SubmissionKey
 from reconciler.core.state import Recorded
-from reconciler.core.suggested_commands import adopt, resolve
+from reconciler.core.suggested_commands import Invocation, adopt, resolve
 from reconciler.core.times import parse_time
 
 
@@ -118,7 +118,7 @@ class AwsInventory:
     unlisted: tuple[str, ...] = ()
 
 
-def findings(recorded: Recorded, stock: AwsInventory, place: Place) -> tuple[Finding, ...]:
+def findings(recorded: Recorded, stock: AwsInventory, by: Invocation) -> tuple[Finding, ...]:
     """Returns everything that is wrong, by name; what could not be read comes first."""
     unread = [
         Finding(Severity.FAIL, f"{listed.kind}, {listed.place}: {listed.error}", Check.UNREADABLE)
@@ -130,36 +130,36 @@ def findings(recorded: Recorded, stock: AwsInventory, place: Place) -> tuple[Fin
         for kind in stock.unlisted
     ]
     problems = [
-        *(finding for run in stock.present if (finding := _of_run(run, recorded, place)) is not None),
-        *_of_ledger(recorded, stock, place),
+        *(finding for run in stock.present if (finding := _of_run(run, recorded, by)) is not None),
+        *_of_ledger(recorded, stock, by),
     ]
     return (*unread, *sorted(problems, key=lambda finding: finding.name or ""))
 
 
-def _of_run(run: ListedRun, recorded: Recorded, place: Place) -> Finding | None:
+def _of_run(run: ListedRun, recorded: Recorded, by: Invocation) -> Finding | None:
     """Returns what is wrong with a run; `None` if it is the run of its submission."""
     submission = recorded.by_token.get(run.token or "")
     if submission is None:
         which = f"token {run.token}" if run.token else "no token"
         message = f"AWS has run {run.run_id} of {run.name}, {run.state}, with {which}, and the ledger lacks it"
-        return _finding(Check.UNKNOWN_TOKEN, run, message, (adopt(run.name, run.run_id, place.target),))
+        return _finding(Check.UNKNOWN_TOKEN, run, message, (adopt(run.name, run.run_id, by),))
     message = f"run {run.run_id}, {run.state}, carries the tag of {submission.key}"
     if submission.unresolved:
         message += ", whose outcome is unknown: the next pass adopts it"
-        return _finding(Check.NOT_ADOPTED, run, message, (adopt(run.name, run.run_id, place.target),))
+        return _finding(Check.NOT_ADOPTED, run, message, (adopt(run.name, run.run_id, by),))
     if submission.accepted:
         message += f", whose run is {submission.run_id}: there are two"
-        ways = tuple(adopt(run.name, run_id, place.target) for run_id in submission.conflict)
+        ways = tuple(adopt(run.name, run_id, by) for run_id in submission.conflict)
         return None if run.run_id == submission.run_id else _finding(Check.SECOND_RUN, run, message, ways)
     message += f", which is {submission.phase} in the ledger"
-    return _finding(Check.NEVER_RAN, run, message, (adopt(run.name, run.run_id, place.target),))
+    return _finding(Check.NEVER_RAN, run, message, (adopt(run.name, run.run_id, by),))
 
 
 def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ...] = ()) -> Finding:
     return Finding(Severity.FAIL, message, check, name=run.name, run_id=run.run_id, token=run.token, commands=commands)
 
 
-def _of_ledger(recorded: Recorded, stock: AwsInventory, place: Place) -> Iterator[Finding]:
+def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Iterator[Finding]:
     """Yields submissions that AWS contradicts."""
     tokens = {run.token for run in stock.present}
     for submission in recorded.by_token.values():
@@ -170,7 +170,7 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, place: Place) -> Iterato
             yield Finding(Severity.FAIL, message, Check.LOST, name=name, run_id=run_id, token=token)
         elif submission.unresolved and token not in tokens:
             message = f"the outcome of {submission.key} is unknown, and AWS shows no run with its tag"
-            ways = tuple(resolve(name, decision, place.target, token) for decision in ("submit", "abandon"))
+            ways = tuple(resolve(name, decision, by, token) for decision in ("submit", "abandon"))
             yield Finding(Severity.FAIL, message, Check.UNRESOLVED, name=name, token=token, commands=ways)
 
 

@@ -84,8 +84,11 @@ def _replacing(action: Action, live: Sequence[Submission]) -> Action:
     unasked = [run for run in live if run.cancel_asked_at is None]
     if unasked:
         old = unasked[-1]
-        message = f"run {old.run_id} ({old.key.label}) is cancelled first; this is submitted after it has ended"
-        return replace(action, action=ActionType.REPLACE, replaces=old.run_id, message=message)
+        then = f"the next pass after its end submits {action.key.label if action.key else 'this'}"
+        message = f"run {old.run_id} ({old.key.label}) is cancelled now; {then}"
+        return replace(
+            action, action=ActionType.REPLACE, replaces=old.run_id, replaces_label=old.key.label, message=message
+        )
     return replacing(action, live[-1])
 
 

@@ -106,10 +106,11 @@ class Action:
     `key` is the submission, `None` if none is meant. `content` is what it runs: it has a request only for a submit,
     a replace, or the adoption of a run without an intent, and is empty only for a name without any submission and
     without a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is
-    the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels. `compared_with` is the
-    ledger position of the intent that `changes` are relative to. `send` is the number of the transmission that a
-    submit is. `overdue` marks a wait that should have ended by now and needs an operator. `message` is one sentence
-    without secrets; `suggested` are the commands by which they can decide it.
+    the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels, `replaces_label` which
+    one that is, as in ``generation 2``. `compared_with` is the ledger position of the intent that `changes` are
+    relative to. `send` is the number of the transmission that a submit is. `overdue` marks a wait that should have
+    ended by now and needs an operator. `message` is one sentence without secrets; `suggested` are the commands by which
+    they can decide it.
 
     `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
     `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
@@ -143,6 +144,7 @@ class Action:
     beside: Flag = False
     next_slot: Text | None = None
     since: Text | None = None
+    replaces_label: Text = ""
 
     @property
     def generation(self) -> int | None:
@@ -305,14 +307,20 @@ class Plan:
 
     def check(self, limits: Limits) -> None:
         """Raises `LimitExceeded`, with the numbers, if the plan exceeds a limit of one pass."""
+        if (refusal := self.refusal(limits)) is not None:
+            raise refusal
+
+    def refusal(self, limits: Limits) -> LimitExceeded | None:
+        """The error of a plan that exceeds a limit of one pass; `None` if it exceeds none."""
         submissions = sum(
             a.reason in COUNTED for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
         )
         cancellations = sum(a.action is ActionType.CANCEL for a in self.actions)
         if limits.maxSubmissions is not None and submissions > limits.maxSubmissions:
-            raise LimitExceeded("maxSubmissions", limits.maxSubmissions, submissions, "--max-submissions")
+            return LimitExceeded("maxSubmissions", limits.maxSubmissions, submissions, "--max-submissions")
         if cancellations > limits.maxCancellations:
-            raise LimitExceeded("maxCancellations", limits.maxCancellations, cancellations, "--max-cancellations")
+            return LimitExceeded("maxCancellations", limits.maxCancellations, cancellations, "--max-cancellations")
+        return None
 
     def with_changes(
         self, changes: dict[str, tuple[Change, ...]], requests: Mapping[str, tuple[Change, ...]] | None = None

@@ -69,11 +69,11 @@ def will_retry(policy: Policy, attempts: Attempts) -> bool:
 
 
 def rejected_message(last: Submission) -> str:
-    """Says what AWS rejected, and how to fix it."""
-    return (
-        f"AWS rejected {last.key.label}: {(last.error or '').removesuffix('.')}. "
-        "Fix what AWS reports, then raise spec.revision or change the spec"
-    )
+    """Says what AWS rejected, and how to go on: a new content needs no retry, a retry needs no new content."""
+    rejected = f"AWS rejected {last.key.label}: {(last.error or '').removesuffix('.')}. "
+    if last.slot is not None:
+        return rejected + "Correct the spec, or the cause in AWS, and then retry"
+    return rejected + "If the spec is wrong, change it: the next apply submits that. If the cause is in AWS, then retry"
 
 
 def _abandoned(last: Submission) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from shlex import join
@@ -13,6 +14,37 @@ from reconciler.core.times import parse_time, seconds_text
 
 RUN_ID = "RUN_ID"
 """The placeholder for the id of a run that the operator must find."""
+
+
+COMMAND = re.compile(r"(?<=: )reconciler(?= [a-z])")
+"""The beginning of a command in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """How the command at hand was called: what another one must repeat to work from the same place.
+
+    `directory` is the value of ``-C``, `None` without it. Every command that is printed for pasting is made here.
+    """
+
+    target: str | None = None
+    directory: str | None = None
+    local_ledger: bool = False
+
+    def command(self, *words: str) -> str:
+        """Returns a command as a shell reads it. It works on the project, target and kind of ledger of this one."""
+        where = ["-C", self.directory] if self.directory is not None else []
+        target = ["-t", self.target] if self.target is not None else []
+        ledger = ["--local-ledger"] if self.local_ledger else []
+        return join(["reconciler", *where, *words, *target, *ledger])
+
+    def completed(self, message: str) -> str:
+        """Returns a message of ours with the project folder in the commands that it names, as in
+        ``make the table: reconciler ledger init -t prod``."""
+        if self.directory is None:
+            return message
+        where = f"reconciler {join(['-C', self.directory])}"
+        return COMMAND.sub(lambda _: where, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,49 +61,49 @@ class SuggestedCommands:
 
 
 def suggested_commands(
-    name: str, token: str | None, recorded: Recorded, target: str, settle_seconds: int
+    name: str, token: str | None, recorded: Recorded, by: Invocation, settle_seconds: int
 ) -> SuggestedCommands | None:
     """Returns the commands for a submission of a spec; `None` if nothing about it is unknown."""
     submission = recorded.by_token.get(token or "")
     tagged = recorded.runs_by_token.get(token or "", ())
     if submission is None:
-        return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in tagged)) if len(tagged) > 1 else None
+        return SuggestedCommands(tuple(adopt(name, run_id, by) for run_id in tagged)) if len(tagged) > 1 else None
     if not submission.unresolved:
         runs = submission.conflict
-        return SuggestedCommands(tuple(adopt(name, run_id, target) for run_id in runs)) if runs else None
+        return SuggestedCommands(tuple(adopt(name, run_id, by) for run_id in runs)) if runs else None
     several = len(recorded.spec(name).unresolved) > 1
     runs = tuple(dict.fromkeys((*tagged, *submission.conflict)))
     return SuggestedCommands(
-        tuple(_commands(submission, runs, target, token if several else None)),
+        tuple(_commands(submission, runs, by, token if several else None)),
         seconds_text(parse_time(submission.first_intent_at)),
         seconds_text(settles_at(submission, settle_seconds)),
     )
 
 
-def _commands(submission: Submission, runs: Sequence[str], target: str, token: str | None) -> Iterator[str]:
+def _commands(submission: Submission, runs: Sequence[str], by: Invocation, token: str | None) -> Iterator[str]:
     for run_id in runs or (RUN_ID,):
-        yield adopt(submission.name, run_id, target)
+        yield adopt(submission.name, run_id, by)
     if not runs and submission.phase is Phase.INTENDED:
-        yield resolve(submission.name, "submit", target, token)
+        yield resolve(submission.name, "submit", by, token)
     if len(runs) != 1:
-        yield resolve(submission.name, "abandon", target, token)
+        yield resolve(submission.name, "abandon", by, token)
 
 
-def retry(name: str, slot: str | None, target: str) -> SuggestedCommands:
+def retry(name: str, slot: str | None, by: Invocation) -> SuggestedCommands:
     """Returns the command that runs a held spec once more after a bad end."""
     which = ["--slot", slot] if slot is not None else []
-    return SuggestedCommands((join(["reconciler", "retry", name, *which, "-t", target]) + WHY,))
+    return SuggestedCommands((by.command("retry", name, *which) + WHY,))
 
 
-def adopt(name: str, run_id: str, target: str) -> str:
+def adopt(name: str, run_id: str, by: Invocation) -> str:
     """Returns the command that adopts a run for a spec."""
-    return join(["reconciler", "adopt", name, run_id, "-t", target]) + WHY
+    return by.command("adopt", name, run_id) + WHY
 
 
-def resolve(name: str, decision: str, target: str, token: str | None = None) -> str:
+def resolve(name: str, decision: str, by: Invocation, token: str | None = None) -> str:
     """Returns the command that decides an unresolved submission: ``submit`` or ``abandon``; `token` if several."""
     which = ["--token", token] if token is not None else []
-    return join(["reconciler", "resolve", name, f"--{decision}", *which, "-t", target]) + WHY
+    return by.command("resolve", name, f"--{decision}", *which) + WHY
 
 
 WHY = ' --reason "..."'

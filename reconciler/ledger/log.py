@@ -272,7 +272,7 @@ class Log:
         if first is None:
             logger.warning(
                 "the ledger %s ends before position %d, which has a snapshot: it may have been rolled back. "
-                "Check it with: reconciler ledger verify", self.address, position,
+                "Check it with `ledger verify`", self.address, position,
             )  # fmt: skip
         if first is None or not snapshot.fits(*first):
             return False

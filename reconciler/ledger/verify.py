@@ -152,8 +152,8 @@ class _Walk:
         elif theirs != ours:
             self.wrong(
                 LedgerCheck.PIN, 1, f"the ledger belongs to {theirs}, and this is {ours}",
-                "Use another ledger, or the project and target that it belongs to. To move it: "
-                "reconciler ledger copy --rename",
+                "Use another ledger, or the project and target that it belongs to. "
+                "`ledger copy --rename` moves it",
             )  # fmt: skip
 
     # --- the snapshot -------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class _Walk:
             self.wrong(
                 LedgerCheck.SNAPSHOT, position,
                 f"the snapshot of position {position} differs from the state that the batches lead to: it was changed",
-                "Replace it now: reconciler ledger verify --new-snapshot",
+                f"Replace it now: reconciler ledger verify --new-snapshot -t {self._place.target}",
             )  # fmt: skip
 
     def report(self, content: tuple[int, Snapshot | None] | None) -> Report:

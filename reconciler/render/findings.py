@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from reconciler.core.fsck import Check, Finding, ListedQueue, RebuiltSubmission, Severity, failures
 from reconciler.core.identity import Place
+from reconciler.core.suggested_commands import Invocation
 from reconciler.model.base import JSON
 from reconciler.render.text import Style, count, hanging, lines_text, place_line, plain, sentence
 
@@ -22,6 +23,7 @@ def _marked(severity: Severity, text: str, style: Style, width: int | None) -> l
 
 def fsck_text(
     place: Place,
+    invocation: Invocation,
     ledger: str,
     places: Sequence[ListedQueue],
     findings: Sequence[Finding],
@@ -41,7 +43,7 @@ def fsck_text(
         lines += _marked(finding.severity, sentence(finding.message), style, width)
         lines += [f"       {plain(command)}" for command in finding.commands]
     if any(finding.check is Check.UNKNOWN_TOKEN for finding in findings):
-        lines += ["", plain(f"To record the missing runs: reconciler fsck --adopt -t {place.target}")]
+        lines += ["", plain(f"To record the missing runs: {invocation.command('fsck', '--adopt')}")]
     failed = len(failures(findings))
     lines += ["", style.bold(f"{count(failed, 'finding')}." if failed else "No findings.")]
     return lines_text(lines)

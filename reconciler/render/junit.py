@@ -1,4 +1,7 @@
-"""Renders checks of specs as JUnit XML: a test case for each spec, and a failure for its problems or holds."""
+"""Renders checks of specs as JUnit XML: a test case for each spec, and a failure for its problems or holds.
+
+`folder` is the path of the project in its repository, empty or ending with a slash: `file` of a case begins with it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ class _Case:
     lines: Sequence[str] = ()
 
 
-def problems_junit(suite: str, specs: Iterable[tuple[str, Source]], problems: Sequence[Problem]) -> str:
+def problems_junit(
+    suite: str, specs: Iterable[tuple[str, Source]], problems: Sequence[Problem], folder: str = ""
+) -> str:
     """The XML for `validate`: a case for each spec, with the problems from its first line to that of the next one, and
     one for each file with problems and without a spec. Warnings are output of their case."""
     begins: dict[str, list[tuple[int, str]]] = {}
@@ -50,14 +55,14 @@ def problems_junit(suite: str, specs: Iterable[tuple[str, Source]], problems: Se
         )
         for (path, line, name), each in found.items()
     ]
-    return _document(suite, cases)
+    return _document(suite, cases, folder)
 
 
 def _located(problem: Problem) -> str:
     return f"{problem.path}:{problem.line}:{problem.col}: {message_of(problem)}"
 
 
-def plan_junit(plan: Plan) -> str:
+def plan_junit(plan: Plan, folder: str = "") -> str:
     """The XML for `plan`: a case for each spec that fails if it needs an operator, or its outcome is unknown. The
     output of a case says what the plan does about the spec."""
     actions: dict[str, list[Action]] = {}
@@ -74,7 +79,7 @@ def plan_junit(plan: Plan) -> str:
         if change is not None:
             lines.append(f"{name} {change.change}: {effect_line(change) or change.effect}")
         cases.append(_Case(name, source, failures, lines))
-    return _document(f"{plan.place.project}/{plan.place.target}", cases)
+    return _document(f"{plan.place.project}/{plan.place.target}", cases, folder)
 
 
 def _held(action: Action) -> str:
@@ -87,23 +92,23 @@ def failure_junit(suite: str, error: str) -> str:
     return _document(suite, [_Case(suite, None, [("error", error)])], tag="error")
 
 
-def _document(suite: str, cases: Sequence[_Case], tag: str = "failure") -> str:
+def _document(suite: str, cases: Sequence[_Case], folder: str = "", tag: str = "failure") -> str:
     failed = sum(bool(case.failures) for case in cases)
     counts = {"tests": len(cases), "failures": 0, "errors": 0, "skipped": 0} | {f"{tag}s": failed}
     attributes = {"name": _clean(suite), **{name: str(number) for name, number in counts.items()}, "time": "0"}
     root = ElementTree.Element("testsuites", {name: attributes[name] for name in attributes if name != "skipped"})
     element = ElementTree.SubElement(root, "testsuite", attributes)
     for case in sorted(cases, key=lambda case: (case.source.path if case.source else "", case.name)):
-        element.append(_element(case, suite, tag))
+        element.append(_element(case, suite, folder, tag))
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
     return text.decode()
 
 
-def _element(case: _Case, suite: str, tag: str) -> ElementTree.Element:
+def _element(case: _Case, suite: str, folder: str, tag: str) -> ElementTree.Element:
     attributes = {"name": case.name, "classname": case.source.path if case.source else suite, "time": "0"}
     if case.source is not None:
-        attributes |= {"file": case.source.path, "line": str(case.source.line)}
+        attributes |= {"file": folder + case.source.path, "line": str(case.source.line)}
     element = ElementTree.Element("testcase", {name: _clean(value) for name, value in attributes.items()})
     if case.failures:
         more = f" (and {len(case.failures) - 1} more)" if len(case.failures) > 1 else ""

@@ -110,6 +110,7 @@ def _scheduling(action: Action) -> JSON:
         **({"beside": True} if action.beside else {}),
         **({"overdue": True} if action.overdue else {}),
         **({"since": action.since} if action.since else {}),
+        **({"replaces_label": action.replaces_label} if action.replaces_label else {}),
     }
 
 

@@ -42,6 +42,8 @@ def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = Fals
 
 def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str, str]:
     outcome, which = ActionOutcome(result.outcome), which_run(action)
+    if action.action is ActionType.REPLACE and outcome is ActionOutcome.CANCELLED and action.replaces_label:
+        which = f"{action.replaces_label}; the next pass after its end submits {which}"
     run = "  ".join(part for part in (plain(result.run_id or ""), f"({plain(which)})" if which else "") if part)
     return plain(action.name), style.paint(outcome, COLOURS[outcome]), run
 

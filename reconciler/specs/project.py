@@ -276,12 +276,17 @@ class Loaded:
     """A project without errors, as far as that can be checked offline.
 
     `specs` has every requested target, each with the specs that run in it by name, sorted. `warnings` are sorted by
-    location. `count` is the number of specs, of the chosen files if files were chosen.
+    location. `listed` are the names of all specs with path and first line, of the chosen files if files were chosen.
     """
 
     specs: Mapping[str, Mapping[str, DesiredSpec]]
     warnings: tuple[Problem, ...]
-    count: int
+    listed: tuple[tuple[str, str, int], ...]
+
+    @property
+    def count(self) -> int:
+        """The number of specs, of the chosen files if files were chosen."""
+        return len(self.listed)
 
 
 def load(
@@ -306,14 +311,20 @@ def load(
     problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
     problems = [problem for problem in problems if _is_chosen(chosen, problem)]
     if problems:
-        raise SpecErrors(list(dict.fromkeys(problems)))
+        raise SpecErrors(list(dict.fromkeys(problems)), _listed(specs, chosen))
     counted = [spec for spec in specs if _is_chosen(chosen, spec.location)]
     warnings = {warning for spec in counted for warning in spec.warnings}
     warnings.update(warning for warning in reference_warnings(specs) if _is_chosen(chosen, warning))
     if chosen is None:
         warnings.update(file.unused(paths), file.warnings())
     ordered = tuple(sorted(warnings, key=Problem.order))
-    return Loaded(_by_target(specs, names), ordered, len(counted))
+    return Loaded(_by_target(specs, names), ordered, tuple(_listed(counted, chosen)))
+
+
+def _listed(specs: Sequence[ReadSpec], chosen: ChosenFiles | None) -> list[tuple[str, str, int]]:
+    """The names of specs, with where they begin."""
+    located = ((spec.name, spec.location, spec.line) for spec in specs)
+    return [(name, at.path, line) for name, at, line in located if name is not None and _is_chosen(chosen, at)]
 
 
 def _targets(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -59,13 +59,15 @@ class Reference:
 class ReadSpec:
     """One document as a spec.
 
-    `location` is a problem without words where the spec is. `name` is `None` if the document has no usable one;
-    `targets` are those it runs in, `None` if that cannot be read; `desired` has each requested target that is valid.
-    `claimed` and `formerly` are valid names that the document gives itself, now and before a rename, and `labels` what
-    it writes as labels, even if it is no spec. `is_named`: no other name than `claimed` can be meant.
+    `location` is a problem without words where the spec is, `line` its first line. `name` is `None` if the document
+    has no usable one; `targets` are those it runs in, `None` if that cannot be read; `desired` has each requested
+    target that is valid. `claimed` and `formerly` are valid names that the document gives itself, now and before a
+    rename, and `labels` what it writes as labels, even if it is no spec. `is_named`: no other name than `claimed` can
+    be meant.
     """
 
     location: Problem
+    line: int = 1
     name: str | None = None
     claimed: str | None = None
     formerly: str | None = None
@@ -89,7 +91,8 @@ class SpecReader:
 
     def read(self, view: View) -> ReadSpec:
         """Reads one document, with everything that is wrong in it."""
-        read = ReadSpec(view.location(()))
+        location = view.location(())
+        read = ReadSpec(location, location.line)
         read.problems += view.flaws()
         value = view.document.value
         read.claimed, read.formerly = _stated(value, "name"), _stated(value, "renamedFrom")

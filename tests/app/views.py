@@ -14,6 +14,7 @@ from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.ports import RunFacts, RunReport
+from reconciler.core.suggested_commands import Invocation
 from reconciler.core.times import time_text
 from tests.builders import NOW, PLACE, at, desired, recorded, spec
 
@@ -43,6 +44,9 @@ class FakeAws:
         """Finds the clock right."""
 
 
+BY = Invocation("prod")
+
+
 @dataclass
 class FakeSession:
     """The parts of `app.session.Session` that decisions use."""
@@ -50,6 +54,7 @@ class FakeSession:
     aws: FakeAws
     suspend: object = False
     place: object = PLACE
+    invocation: Invocation = BY
 
     def now(self) -> datetime:
         """Returns the time of the tests."""

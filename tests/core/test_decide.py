@@ -117,7 +117,7 @@ def test_rejected_content_is_held_until_it_changes() -> None:
     assert said(action) == (ActionType.HOLD, Reason.REJECTED)
     assert action.message == (
         "AWS rejected generation 1: ClientException: no such queue. "
-        "Fix what AWS reports, then raise spec.revision or change the spec"
+        "If the spec is wrong, change it: the next apply submits that. If the cause is in AWS, then retry"
     )
 
 

@@ -10,13 +10,14 @@ from reconciler.core.fold import fold
 from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, ChangeType, Effect, Plan, Reason, SpecChange
 from reconciler.core.state import Recorded
-from reconciler.core.suggested_commands import RUN_ID, SuggestedCommands, adopt, resolve, retry
+from reconciler.core.suggested_commands import RUN_ID, Invocation, SuggestedCommands, adopt, resolve, retry
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 from reconciler.render.diff import explain
 from tests.builders import composed
 
 PLACE = Place("analytics", "prod", "444455556666", "eu-west-1")
+BY = Invocation("prod")
 NOW = "2026-11-22T02:00:03Z"
 DIGEST = "sha256:" + "ab" * 32
 COMMIT = "3f2a9c1d" * 5
@@ -138,8 +139,8 @@ def every_kind_of_action() -> Plan:
 
 def undecided(name: str, since: str, settles_at: str) -> SuggestedCommands:
     """What a person can do about a submission without any run."""
-    decisions = (resolve(name, "submit", "prod"), resolve(name, "abandon", "prod"))
-    return SuggestedCommands((adopt(name, RUN_ID, "prod"), *decisions), since, settles_at)
+    decisions = (resolve(name, "submit", BY), resolve(name, "abandon", BY))
+    return SuggestedCommands((adopt(name, RUN_ID, BY), *decisions), since, settles_at)
 
 
 def held_and_waiting() -> list[Action]:
@@ -167,7 +168,7 @@ def held_and_waiting() -> list[Action]:
             action=hold,
             reason=Reason.CONFLICT,
             message="several runs carry its tag: 00f7fff, 00f7ggg",
-            suggested=SuggestedCommands(tuple(adopt("twice", run_id, "prod") for run_id in ("00f7fff", "00f7ggg"))),
+            suggested=SuggestedCommands(tuple(adopt("twice", run_id, BY) for run_id in ("00f7fff", "00f7ggg"))),
         ),
         action(
             "failed",
@@ -175,7 +176,7 @@ def held_and_waiting() -> list[Action]:
             reason=Reason.RETRIES_EXHAUSTED,
             attempt=3,
             message="run 00f7eee failed",
-            suggested=retry("failed", None, "prod"),
+            suggested=retry("failed", None, BY),
         ),
         action(
             "vanished", action=hold, reason=Reason.LOST, message="run 00f7fff was live, and AWS does not know it now"
@@ -268,7 +269,7 @@ def pull_request(number: int = 500) -> Plan:
     held = {"action": ActionType.HOLD, "reason": Reason.RETRIES_EXHAUSTED}
     for index in range(number // 20):
         since = "2026-11-22T01:30:00Z" if index % 3 == 0 else f"2026-11-{1 + index % 20:02}T01:30:00Z"
-        commands = retry(f"held-{index:02}", None, "prod")
+        commands = retry(f"held-{index:02}", None, BY)
         message = f"run 00f9{index:04} failed: Job failed, please check the logs of the driver"
         actions.append(action(f"held-{index:02}", **held, since=since, message=message, suggested=commands))
     return plan(*actions, changes=tuple(changes), plan_id="p-0123456789abcdef")

@@ -1,0 +1,90 @@
+"""What `reconciler plan` prints in each format, also if there is no plan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.cli.output import annotate, coloured, out, out_json, project_folder
+from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors
+
+if TYPE_CHECKING:
+    from reconciler.app.options import CommandOptions
+    from reconciler.core.plan import Plan
+    from reconciler.render.plan_markdown import PageOptions
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutput:
+    """The output of one `plan`: its format, and for Markdown the size of the page."""
+
+    options: CommandOptions
+    format: str
+    max_bytes: int
+
+    def show(self, plan: Plan, refusal: LimitExceeded | None) -> None:
+        """Prints a plan, and shows its holds beside the code. `refusal` is why an apply would refuse it."""
+        if self.format == "json":
+            from reconciler.render.plan_json import plan_json
+
+            out_json(plan_json(plan))
+        elif self.format == "markdown":
+            from reconciler.render.plan_markdown import plan_markdown
+
+            out(plan_markdown(plan, self._page(plan.place.target, str(refusal) if refusal else None)))
+        elif self.format == "junit":
+            from reconciler.render.junit import plan_junit
+
+            out(plan_junit(plan, project_folder(self.options)))
+        else:
+            from reconciler.render.plan_text import plan_text
+
+            out(plan_text(plan, color=coloured()))
+        annotate_holds(plan, self.options)
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Prints an error in the place of the plan in the formats that CI shows to people. The error continues."""
+        try:
+            yield
+        except ReconcilerError as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: ReconcilerError) -> None:
+        problems = error.problems if isinstance(error, SpecErrors) else ()
+        message = self.options.invocation.completed(str(error))
+        if self.format == "markdown":
+            from reconciler.app.session import place_if_known
+            from reconciler.render.plan_markdown import failure_markdown
+
+            out(failure_markdown(place_if_known(self.options), message, problems, self._page(self.options.target)))
+        elif self.format == "junit":
+            from reconciler.render.junit import failure_junit
+
+            out(failure_junit("plan", message))
+
+    def _page(self, target: str | None, refusal: str | None = None) -> PageOptions:
+        from dataclasses import replace
+
+        from reconciler.app.ci import repository
+        from reconciler.render.plan_markdown import PageOptions
+        from reconciler.specs.project import find_root
+
+        try:
+            links = repository(find_root(self.options.directory, Path.cwd()), os.environ)
+        except ReconcilerError:  # no project, so no spec to link to
+            links = None
+        command = replace(self.options.invocation, target=target).command("plan")
+        return PageOptions(command, links, refusal, self.max_bytes)
+
+
+def annotate_holds(plan: Plan, options: CommandOptions) -> None:
+    """Shows what is on hold beside the specs, if the runner does that."""
+    from reconciler.render.problems import held_problems
+
+    annotate(held_problems(plan), options)
