@@ -106,20 +106,21 @@ def plan(
     if refusal is not None:
         raise refusal
     if file is not None:
-        from reconciler.app.plan_file import write
-
-        write(file, plan)
-        if output_format == "text":
-            _print_saved(file, session.invocation)
+        _save(file, plan, session.invocation if output_format == "text" else None)
     if fail_on_pending and plan.pending_on_base:
         names = ", ".join(change.name for change in plan.pending_on_base)
         echo_error(f"Error: changes that {base} has are not applied yet: {names}. Apply them first")
     return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode, fail_on_pending=fail_on_pending)
 
 
-def _print_saved(file: Path, invocation: Invocation) -> None:
+def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
+    """Writes the plan file, and prints how to apply it if there is an `invocation` to repeat."""
+    from reconciler.app.plan_file import write
     from reconciler.render.text import inert, plain
 
+    write(file, plan)
+    if invocation is None:
+        return
     command = invocation.command("apply", str(file))
     out("\n" + inert(f"Saved in {plain(str(file))}. To apply exactly this plan: {plain(command)}"))
 
