@@ -205,7 +205,9 @@ class ProjectSpec(Strict):
     """The `spec:` of the project file."""
 
     specs: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
-        DEFAULT_SPECS, description="Glob patterns of spec files, relative to the project file."
+        DEFAULT_SPECS,
+        description="Glob patterns of spec files, relative to the project file; those that start with ! leave files "
+        'or folders out, as in "!charts".',
     )
     defaultTarget: str | None = Field(None, description="The target of commands that name none.")
     suspend: Suspended = Field(

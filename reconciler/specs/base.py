@@ -9,7 +9,7 @@ from reconciler.core.approval import Base
 from reconciler.core.identity import Place
 from reconciler.errors import Problem, SpecErrors
 from reconciler.specs.broken import UsableSpecs, load_usable
-from reconciler.specs.files import MOST_BYTES, PROJECT_FILE, NotReadable, Segments, is_wanted, source_text
+from reconciler.specs.files import MOST_BYTES, PROJECT_FILE, NotReadable, Patterns, Segments, is_wanted, source_text
 from reconciler.specs.git import blobs, merge_base, tree_entries
 from reconciler.specs.project import read_project
 from reconciler.specs.readers import SourceText
@@ -37,7 +37,7 @@ class CommitFiles:
         """Whether the folder has a project file at the commit."""
         return PROJECT_FILE in self._entries
 
-    def find(self, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+    def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
         """All files that match a pattern; a symlink that does is a problem."""
         wanted = {path: self._entries[path] for path in sorted(self._entries) if is_wanted(_segments(path), patterns)}
         problems = [

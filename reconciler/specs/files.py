@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.errors import Problem, UsageError
+from reconciler.model.project import DEFAULT_SPECS
 from reconciler.specs.readers import SourceText
 
 ANY_DEPTH = "**"
+EXCEPT = "!"  # begins a pattern of files that are left out
 MOST_ALTERNATIVES = 1000
 
+_PLAN_FILE = re.compile(rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:')
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 Segments = tuple[str, ...]
@@ -72,6 +75,37 @@ def matches(segments: Segments, path: Segments) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Which files are specs: those that match one of `included`, but for the files and folders that match one of
+    `excluded`."""
+
+    included: Sequence[Segments]
+    excluded: Sequence[Segments] = ()
+
+    def match(self, path: Segments) -> bool:
+        """Whether a file, by its path, is one of them."""
+        return any(matches(segments, path) for segments in self.included) and not self._leave_out(path)
+
+    def may_hold(self, folder: Segments) -> bool:
+        """Whether a folder can contain, at any depth, files that match."""
+        return any(may_hold(segments, folder) for segments in self.included) and not self._leave_out(folder)
+
+    def _leave_out(self, path: Segments) -> bool:
+        ends = range(1, len(path) + 1) if self.excluded else ()
+        return any(matches(segments, path[:end]) for end in ends for segments in self.excluded)
+
+
+def patterns(written: Sequence[str]) -> Patterns:
+    """The patterns of a project file; if all of them leave files out, those of `DEFAULT_SPECS` come first."""
+    excluded = [pattern.removeprefix(EXCEPT) for pattern in written if pattern.startswith(EXCEPT)]
+    included = [pattern for pattern in written if not pattern.startswith(EXCEPT)] or DEFAULT_SPECS
+    return Patterns(
+        [segments for pattern in included for segments in expanded(pattern)],
+        [segments for pattern in excluded for segments in expanded(pattern)],
+    )
+
+
 def may_hold(segments: Segments, folder: Segments) -> bool:
     """Whether a folder can contain files, at any depth, that match the pattern."""
     if not segments:
@@ -105,7 +139,11 @@ class NotReadable(Exception):
         self.problem = problem
 
 
-def find_files(root: Path, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+class IsPlanFile(NotReadable):
+    """A file that `plan` wrote, with ``--out`` or as JSON: no spec, and among the specs nothing is wrong with it."""
+
+
+def find_files(root: Path, patterns: Patterns) -> tuple[list[str], list[Problem]]:
     """All files below `root` that match a pattern, sorted, and what is wrong with files and folders.
 
     Files are paths relative to the project with forward slashes; hidden ones and the project file are not among them.
@@ -119,7 +157,7 @@ def find_files(root: Path, patterns: Sequence[Segments]) -> tuple[list[str], lis
 class ProjectFiles(Protocol):
     """Where the files of a project are read from: its folder, or a commit."""
 
-    def find(self, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+    def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
         """All files that match a pattern, as `find_files` returns them."""
         ...
 
@@ -135,7 +173,7 @@ class Folder:
 
     root: Path
 
-    def find(self, patterns: Sequence[Segments]) -> tuple[list[str], list[Problem]]:
+    def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
         """All files that match a pattern."""
         return find_files(self.root, patterns)
 
@@ -144,17 +182,17 @@ class Folder:
         return read_text(self.root, path)
 
 
-def is_wanted(path: Segments, patterns: Sequence[Segments]) -> bool:
+def is_wanted(path: Segments, patterns: Patterns) -> bool:
     """Whether a file may be a spec: it is not hidden, not the project file, and matches a pattern."""
     if path == (PROJECT_FILE,) or any(segment.startswith(".") for segment in path):
         return False
-    return any(matches(segments, path) for segments in patterns)
+    return patterns.match(path)
 
 
 class _Search:
     """One walk below a project. A few symlinks can look like millions of folders, so what is behind them is counted."""
 
-    def __init__(self, root: str, patterns: Sequence[Segments]) -> None:
+    def __init__(self, root: str, patterns: Patterns) -> None:
         self._root, self._patterns = root, patterns
         self._behind_links = 0
         self.paths: list[str] = []
@@ -187,13 +225,13 @@ class _Search:
         if entry.is_symlink():
             self._link(entry, path, inside)
         elif entry.is_dir():
-            if any(may_hold(segments, path) for segments in self._patterns):
+            if self._patterns.may_hold(path):
                 self.folder(entry.path, path, (*inside, os.path.realpath(entry.path)), linked=linked)
         elif self._wanted(path):
             self._file(path, is_regular=entry.is_file())
 
     def _wanted(self, path: Segments) -> bool:
-        return any(matches(segments, path) for segments in self._patterns)
+        return self._patterns.match(path)
 
     def _file(self, path: Segments, *, is_regular: bool) -> None:
         """Adds a file. A pipe, a socket or a device is never opened: opening it can already have an effect."""
@@ -206,7 +244,7 @@ class _Search:
         """Follows a symlink inside the project; one that leaves it, is broken or forms a loop is an error."""
         real = os.path.realpath(entry.path)
         is_folder = os.path.isdir(real)
-        if is_folder and not any(may_hold(segments, path) for segments in self._patterns):
+        if is_folder and not self._patterns.may_hold(path):
             return
         if not is_folder and not self._wanted(path):
             return
@@ -245,8 +283,10 @@ def read_text(root: Path, path: str) -> SourceText:
 
 def source_text(path: str, content: bytes) -> SourceText:
     """The text of a file with this content. Raises `NotReadable` for one that is too large or not UTF-8, or whose path
-    cannot be printed."""
+    cannot be printed, and `IsPlanFile`."""
     _check_name(path)
+    if _PLAN_FILE.match(content):
+        raise IsPlanFile(_whole(path, "a plan file, which is no part of a project", "plan-file"))
     if len(content) > MOST_BYTES:
         raise NotReadable(_whole(path, "larger than 1 MiB: split the file", "too-large"))
     return SourceText(path, _decoded(path, content).removeprefix(BOM))

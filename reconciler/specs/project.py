@@ -18,20 +18,24 @@ from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION
 from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.specs.files import (
+    EXCEPT,
     MOST_ALTERNATIVES,
     PROJECT_FILE,
     ChosenFiles,
     Folder,
+    IsPlanFile,
     NotReadable,
+    Patterns,
     ProjectFiles,
-    Segments,
     chosen_files,
     expanded,
     matches,
+    patterns,
 )
+from reconciler.specs.other_files import NOT_A_SPEC, reported_once, unreadable_other
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.readers import SourceText, json_documents, path_text, yaml_documents
-from reconciler.specs.spec import NAME, ReadSpec, Reference, SpecReader, placeholder_warnings
+from reconciler.specs.spec import FAMILY, NAME, ReadSpec, Reference, SpecReader, placeholder_warnings
 
 SPECS_FOLDER = "specs"
 TEXT_OF_TARGETS = ("ledger", "notify", "emulator")
@@ -73,14 +77,16 @@ class ProjectFile:
     files: ProjectFiles
 
     @property
-    def patterns(self) -> list[Segments]:
+    def patterns(self) -> Patterns:
         """The patterns of the project's spec files."""
-        return [segments for pattern in self.project.spec.specs for segments in expanded(pattern)]
+        return patterns(self.project.spec.specs)
 
     def unused(self, paths: Sequence[str]) -> Iterator[Problem]:
         """A warning for each pattern that matches no file: most often a folder was moved."""
         for index, pattern in enumerate(self.project.spec.specs):
-            if not any(matches(segments, tuple(path.split("/"))) for segments in expanded(pattern) for path in paths):
+            if not pattern.startswith(EXCEPT) and not any(
+                matches(segments, tuple(path.split("/"))) for segments in expanded(pattern) for path in paths
+            ):
                 loc = ("spec", "specs", index)
                 yield self.view.problem(loc, f"no file matches {pattern}", "no-files", "warning")
 
@@ -149,7 +155,7 @@ def _rules(view: View, project: Project) -> Iterator[Problem]:
     total = 0
     for index, pattern in enumerate(project.spec.specs):
         try:
-            total += len(expanded(pattern))
+            total += len(expanded(pattern.removeprefix(EXCEPT)))
         except ValueError as error:
             yield view.problem(("spec", "specs", index), f"{pattern}: {error}", "glob")
     if total > MOST_ALTERNATIVES:
@@ -311,7 +317,8 @@ def load(
     problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
     problems = [problem for problem in problems if _is_chosen(chosen, problem)]
     if problems:
-        raise SpecErrors(list(dict.fromkeys(problems)), _listed(specs, chosen))
+        with_specs = {spec.location.path for spec in specs if all(each.rule != NOT_A_SPEC for each in spec.problems)}
+        raise SpecErrors(reported_once(dict.fromkeys(problems), with_specs), _listed(specs, chosen))
     counted = [spec for spec in specs if _is_chosen(chosen, spec.location)]
     warnings = {warning for spec in counted for warning in spec.warnings}
     warnings.update(warning for warning in reference_warnings(specs) if _is_chosen(chosen, warning))
@@ -342,6 +349,8 @@ def read_specs(
     for path in paths:
         try:
             source = files.read(path)
+        except IsPlanFile:
+            continue
         except NotReadable as error:
             problems.append(error.problem)
             continue
@@ -355,7 +364,7 @@ def read_specs(
                 if reported > MOST_PROBLEMS:
                     raise Unreadable(document.offset, TOO_MANY, "too-many")
         except Unreadable as error:
-            problems += unreadable(source, error)
+            problems += unreadable(source, error) if FAMILY in source.text else unreadable_other(source, error)
         except TooMany as error:
             problems += error.problems
         else:

@@ -18,6 +18,7 @@ from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
 from reconciler.model.project import Project
 from reconciler.model.spec import API_VERSION, NAME_PATTERN, Policy, SpecDocument
 from reconciler.model.template import ESCAPED, OPENING
+from reconciler.specs.other_files import NOT_A_SPEC, leave_out
 from reconciler.specs.problems import REQUEST, View, merged, suggestion
 from reconciler.specs.requests import (
     ByTarget,
@@ -241,11 +242,8 @@ def _not_a_spec(view: View) -> Problem:
     version = value.get("apiVersion") if isinstance(value, dict) else None
     if isinstance(version, str) and version.startswith(FAMILY):
         return view.problem(("apiVersion",), f"this version reads {API_VERSION}, not {version}", "api-version")
-    message = (
-        f"not a spec: expected apiVersion: {API_VERSION}. Move other files out of the project, or list the spec files "
-        "in spec.specs of reconciler.yaml"
-    )
-    return view.problem(("apiVersion",) if version is not None else (), message, "api-version")
+    message = f"not a spec: expected apiVersion: {API_VERSION}. If it is none, {leave_out(view.source.path)}"
+    return view.problem(("apiVersion",) if version is not None else (), message, NOT_A_SPEC)
 
 
 def _validated(view: View, value: JSON, read: ReadSpec) -> tuple[SpecDocument | None, JSON]:

@@ -1,0 +1,56 @@
+"""Reports files of a project that are no specs: each once, with the pattern that leaves it out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from glob import escape
+
+from reconciler.errors import Problem
+from reconciler.specs.document import Unreadable
+from reconciler.specs.files import EXCEPT, PROJECT_FILE
+from reconciler.specs.problems import at, unreadable
+from reconciler.specs.readers import SourceText
+
+NOT_A_SPEC = "not-a-spec"
+"""The rule of the problem that a document, or a file that cannot be read, is something else than a spec."""
+
+
+def leave_out(path: str, rest: str = "") -> str:
+    """How to leave a file out of a project, or with a `rest` of ``/**`` a folder."""
+    return f'leave it out: add "{EXCEPT}{escape(path)}{rest}" to spec.specs of {PROJECT_FILE}'
+
+
+def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:
+    """The problems of a file that cannot be read and has no sign of a spec."""
+    if error.rule not in {"syntax", "tab", "tag"}:
+        return list(unreadable(source, error))
+    message = f"{error.message}. If this is no spec, {leave_out(source.path)}"
+    return [at(source, error.offset, message, NOT_A_SPEC)]
+
+
+def reported_once(problems: Iterable[Problem], with_specs: Collection[str]) -> list[Problem]:
+    """The problems, but that a file is no spec only once for each file, and once for a folder that has no spec at all.
+
+    `with_specs` are the files with at least one spec. Whatever else is wrong with other files does not matter.
+    """
+    in_use = {path.partition("/")[0] for path in with_specs if "/" in path}
+    left: dict[str, dict[str, Problem]] = {}  # by what can be left out, a folder or a file
+    others = []
+    for problem in sorted(problems, key=Problem.order):
+        if problem.rule == NOT_A_SPEC:
+            folder, slash, _ = problem.path.partition("/")
+            whole = folder if slash and folder not in in_use else problem.path
+            left.setdefault(whole, {}).setdefault(problem.path, problem)
+        else:
+            others.append(problem)
+    foreign = {path for files in left.values() for path in files if path not in with_specs}
+    return [*(each for each in others if each.path not in foreign), *(_one(*entry) for entry in left.items())]
+
+
+def _one(whole: str, files: dict[str, Problem]) -> Problem:
+    first = next(iter(files.values()))
+    if len(files) == 1:
+        return first
+    message = f"none of the {len(files)} files in {whole} is a spec. If it has none, {leave_out(whole, '/**')}"
+    return replace(first, message=message)
