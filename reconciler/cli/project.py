@@ -29,7 +29,8 @@ COMPLETION_VARIABLE = "_RECONCILER_COMPLETE"
 @takes_options
 def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
     """Start a project in DIR, which is created if necessary: reconciler.yaml with an emulator target, an example of
-    each kind, and the schema for editors. Existing files are not changed; one that is in the way is an error.
+    each kind, and the schema for editors. In the root of a git repository, the specs are in a folder of their own. A
+    .gitignore is extended by ledgers and plan files; another file that exists already is an error.
 
     \b
     Examples:
@@ -41,10 +42,11 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
     from reconciler.specs.scaffold import init
 
     root = (options.directory or Path()) / (folder or Path())
-    for made in init(Path.cwd() / root, name):
-        out(lines_text([f"made {plain(str(root / made.name))}"]))
+    for file, done in init(Path.cwd() / root, name).items():
+        out(lines_text([f"{done} {plain(str(root / file.relative_to(Path.cwd() / root)))}"]))
     by = Invocation(directory=None if root in {Path(), Path("specs")} else str(root))
-    out(f"\nNext: {plain(by.command('validate'))}, then {plain(by.command('plan'))}")
+    out(f"
+Next: {plain(by.command('validate'))}, then {plain(by.command('plan'))}")
     return DONE
 
 

@@ -19,13 +19,20 @@ from reconciler.specs.schema import schema
 _NAME = re.compile(NAME_PATTERN)
 SCHEMA_FILE = ".schema.json"
 
+GITIGNORE = ".gitignore"
+IGNORED = (f"/{STATE_FOLDER}/", "*.sqlite", "*.sqlite-*", "plan.json", "*.plan", "*.plan.json")
+"""What git must not have: ledgers in files, plan files, and the emulator's state."""
+
+FOLDERS = ("specs", "jobs", "reconciler")
+"""Names for a folder of specs in the root of a repository, which has other YAML files, too."""
+
 _PROJECT = f"""\
 # yaml-language-server: $schema=./{SCHEMA_FILE}
 apiVersion: reconciler/v1
 kind: Project
 metadata:
   name: NAME
-spec:
+spec:SPECS
   defaultTarget: local
   vars:
     bucket: my-bucket
@@ -43,40 +50,65 @@ spec:
 """
 
 
-def init(root: Path, name: str | None = None) -> list[Path]:
-    """Writes a new project into a folder, which is created if necessary, and returns its files.
+def init(root: Path, name: str | None = None) -> dict[Path, str]:
+    """Writes a new project into a folder, which is created if necessary, and returns what was done with which file.
 
-    `name` is the project's; `None`: derived from the folder's. Raises `UsageError` for an invalid name, and if one of
-    the files exists already: then nothing is written.
+    In the root of a git repository the specs are in a folder of their own: other YAML files there are no specs. A
+    `.gitignore` is extended; another file that exists already is an error, and nothing is written. `name` is the
+    project's; `None`: derived from the folder's. Raises `UsageError`, also for an invalid name.
     """
     name = _name_of(root) if name is None else name
     if not _NAME.fullmatch(name):
         raise UsageError(f"invalid project name {name!r}: {HINTS[NAME_PATTERN]}")
-    kinds = [kind_named(each) for each in MODULES]
-    files = {
-        PROJECT_FILE: _PROJECT.replace("NAME", name),
-        **{f"{kind.example[0]}.yaml": _spec(kind) for kind in kinds},
-        SCHEMA_FILE: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
-        ".gitignore": f"/{STATE_FOLDER}/\n",
-    }
+    folder = next((each for each in FOLDERS if not os.path.lexists(root / each)), FOLDERS[0])
+    files = _files(name, f"{folder}/" if os.path.lexists(root / ".git") else "")
     for file in files:
         if os.path.lexists(root / file):
             raise UsageError(f"{root / file} exists already; nothing was written")
+    ignore = root / GITIGNORE
+    if os.path.lexists(ignore) and (ignore.is_symlink() or not ignore.is_file()):
+        raise UsageError(f"{ignore} exists already and is not a regular file; nothing was written")
     try:
-        root.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
             with (root / file).open("x", encoding="utf-8") as written:
                 written.write(text)
+        done = _ignore(ignore)
     except OSError as error:
         raise ReconcilerError(f"cannot write {error.filename}: {error.strerror}") from None
-    return [root / file for file in files]
+    return {**{root / file: "made" for file in files}, **({ignore: done} if done else {})}
 
 
-def _spec(kind: Kind) -> str:
-    """The text of an example spec."""
+def _files(name: str, folder: str) -> dict[str, str]:
+    """The text of each new file; the example specs are in `folder`."""
+    specs = f'\n  specs: ["{folder}**/*.{{yaml,yml,json}}"]' if folder else ""
+    up = "../" if folder else "./"
+    return {
+        PROJECT_FILE: _PROJECT.replace("NAME", name).replace("SPECS", specs),
+        **{f"{folder}{kind.example[0]}.yaml": _spec(kind, up) for kind in map(kind_named, MODULES)},
+        SCHEMA_FILE: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
+    }
+
+
+def _ignore(file: Path) -> str | None:
+    """Adds what git must not have to a ``.gitignore``, and returns what was done with it; `None` if it has all."""
+    exists = file.exists()
+    before = file.read_bytes() if exists else b""
+    lines = {line.strip().removeprefix(b"/") for line in before.splitlines()}
+    missing = [line for line in IGNORED if line.removeprefix("/").encode() not in lines]
+    if not missing:
+        return None
+    start = b"" if not before or before.endswith(b"\n") else b"\n"
+    with file.open("ab") as written:
+        written.write(start + "".join(f"{line}\n" for line in missing).encode())
+    return "extended" if exists else "made"
+
+
+def _spec(kind: Kind, up: str) -> str:
+    """The text of an example spec; `up` leads to the folder of the schema."""
     name, request = kind.example
     return f"""\
-# yaml-language-server: $schema=./{SCHEMA_FILE}
+# yaml-language-server: $schema={up}{SCHEMA_FILE}
 apiVersion: {API_VERSION}
 kind: {kind.name}
 metadata:

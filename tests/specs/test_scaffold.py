@@ -36,8 +36,51 @@ def test_nothing_is_overwritten(tmp_path):
 def test_a_broken_symlink_is_not_written_through(tmp_path):
     """A broken symlink counts as an existing file."""
     (tmp_path / ".gitignore").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="gitignore exists already"):
+    with pytest.raises(UsageError, match="gitignore exists already and is not a regular file"):
         init(tmp_path, "p")
+    assert not (tmp_path / "nowhere").exists()
+    assert not (tmp_path / "reconciler.yaml").exists()
+
+
+def test_ledgers_and_plan_files_are_ignored(tmp_path):
+    """A new .gitignore has ledgers, plan files and the state of the emulator."""
+    assert "made" == init(tmp_path, "p")[tmp_path / ".gitignore"]
+    expected = ["/.reconciler/", "*.sqlite", "*.sqlite-*", "plan.json", "*.plan", "*.plan.json"]
+    assert expected == (tmp_path / ".gitignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("*.pyc\n.reconciler/", "*.pyc\n.reconciler/\n*.sqlite\n*.sqlite-*\nplan.json\n*.plan\n*.plan.json\n"),
+        ("/.reconciler/\n*.sqlite\n*.sqlite-*\nplan.json\n*.plan\n*.plan.json\n", None),
+    ],
+)
+def test_a_gitignore_is_extended_by_what_it_lacks(tmp_path, before, after):
+    """An existing .gitignore keeps its lines and gets those that it lacks, each once."""
+    (tmp_path / ".gitignore").write_text(before)
+    files = init(tmp_path, "p")
+    assert (after or before) == (tmp_path / ".gitignore").read_text()
+    assert ("extended" if after else None) == files.get(tmp_path / ".gitignore")
+
+
+@pytest.mark.parametrize(
+    ("existing", "folder"), [((), "specs"), (("specs",), "jobs"), (("specs", "jobs"), "reconciler")]
+)
+def test_the_root_of_a_repository_has_other_files(tmp_path, existing, folder):
+    """In the root of a repository the specs are in a folder of their own, so that other YAML files are no errors."""
+    for name in (".git", *existing):
+        (tmp_path / name).mkdir()
+    (tmp_path / "docker-compose.yml").write_text("services: {}\n")
+    files = init(tmp_path, "p")
+    loaded = load(tmp_path)
+    assert (2, ()) == (loaded.count, loaded.warnings)
+    assert tmp_path / folder / "word-count.yaml" in files
+    assert (
+        (tmp_path / folder / "word-count.yaml")
+        .read_text()
+        .startswith("# yaml-language-server: $schema=../.schema.json\n")
+    )
 
 
 def test_invalid_names(tmp_path):
