@@ -32,19 +32,19 @@ from reconciler.core.decide import changed_names, plan
 from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.events import Absent, Observed, Unseen
 from reconciler.core.fold import overlay
-from reconciler.core.plan import ActionOutcome
+from reconciler.core.plan import ActionOutcome, ActionType
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
 from reconciler.errors import Problem, UsageError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 from reconciler.specs.broken import UsableSpecs, load_usable
-from reconciler.specs.git import actor, read_checkout
+from reconciler.specs.git import actor, read_checkout, untracked
 from reconciler.specs.project import load
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from reconciler.app.session import Session
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from reconciler.core.events import SubmissionEvent
     from reconciler.core.plan import Action, ActionResult, Plan
     from reconciler.core.state import Recorded
+
+MOST_NAMED = 5  # specs in one warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +194,21 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
     """
     desired = _desired(session, inputs, may_repeat=may_repeat)
     made = plan(desired, inputs.recorded, now or session.now())
-    warnings = (*made.warnings, *quota_warnings(made, rates(session.target)))
-    return replace(made, warnings=warnings, problems=inputs.problems)
+    others = (*untracked_warnings(session, inputs, made), *quota_warnings(made, rates(session.target)))
+    return replace(made, warnings=(*made.warnings, *others), problems=inputs.problems)
+
+
+def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iterator[str]:
+    """Yields a warning about specs that are about to run and that git does not track."""
+    submits = {action.name for action in made.actions if action.action in {ActionType.SUBMIT, ActionType.REPLACE}}
+    specs = (spec for name, spec in inputs.specs.items() if name in submits and made.commit is not None)
+    missing = untracked(session.root, [spec.source.path for spec in specs if spec.source is not None])
+    if missing:
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        yield (
+            f"git does not track {', '.join(missing[:MOST_NAMED])}{more}: no commit has what will run. Add and commit "
+            "what is to run, and see .gitignore if git add refuses"
+        )
 
 
 def preview(

@@ -163,6 +163,11 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
             "the project has uncommitted changes: submissions will be recorded against commit "
             f"{(desired.checkout.commit or '')[:12]}, which lacks these changes"
         )
+    if desired.checkout.unborn and any(action.action in {ActionType.SUBMIT, ActionType.REPLACE} for action in actions):
+        yield (
+            "the git repository has no commit yet: no run can be traced to one, and nothing prevents an old checkout "
+            "from undoing a new one. Commit the specs first"
+        )
     removed = {
         record.baseline.digest: record.baseline
         for record in recorded.specs.values()

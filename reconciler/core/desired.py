@@ -86,13 +86,14 @@ class Checkout:
 
     `ancestry` holds the commits of newest intents and declarations that were asked about; a commit that is not in it is
     unknown. `uncommitted`: files of the project differ from the commit. `shallow`: the clone lacks a part of the
-    history, so that a commit may be unknown for that reason.
+    history, so that a commit may be unknown for that reason. `unborn`: the repository has no commit yet.
     """
 
     commit: str | None = None
     ancestry: Mapping[str, Ancestry] = field(default_factory=dict)
     uncommitted: bool = False
     shallow: bool = False
+    unborn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     """
     commit = read_head(root)
     if commit is None:
-        return Checkout()
+        return Checkout(unborn=_repository(root) is not None)
     ancestry = _ancestry(root, commit, set(commits))
     shallow = Ancestry.UNKNOWN in ancestry.values() and _is_shallow(root)
     return Checkout(commit, ancestry, uncommitted=_uncommitted(root), shallow=shallow)
@@ -92,11 +92,26 @@ def _repository(root: Path) -> Path | None:
 
 def _uncommitted(root: Path) -> bool:
     """Whether a file that may be a spec differs from the commit, or is not in it."""
-    project = ":(top)" + "".join(f"{_escaped(part)}/" for part in _inside(root))
-    patterns = [project + pattern for pattern in SPEC_FILES]
     # Submodules have settings of their own, and no specs of ours.
     options = ("--porcelain", "--ignore-submodules=all")
-    return bool(run_git(root, "status", *options, "--", *patterns, variables=_no_filters(root)).stdout.strip())
+    return bool(run_git(root, "status", *options, "--", *_spec_files(root), variables=_no_filters(root)).stdout.strip())
+
+
+def _spec_files(root: Path) -> list[str]:
+    """Patterns of the files in a project folder that may be specs."""
+    project = ":(top)" + "".join(f"{_escaped(part)}/" for part in _inside(root))
+    return [project + pattern for pattern in SPEC_FILES]
+
+
+def untracked(root: Path, paths: Iterable[str]) -> list[str]:
+    """Those of some spec files, relative to `root`, that git does not track, be it for a .gitignore. A file behind a
+    symlink counts as itself."""
+    wanted = sorted(set(paths))
+    if not wanted:
+        return []
+    top = top_folder(root)
+    tracked = set(run_git(root, "ls-files", "-z", "--", *_spec_files(root)).stdout.split("\0"))
+    return [path for path in wanted if os.path.relpath(os.path.realpath(root / path), top) not in tracked]
 
 
 def _escaped(part: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError
-from reconciler.specs.git import actor, read_checkout, run_git
+from reconciler.specs.git import actor, read_checkout, run_git, untracked
 from reconciler.specs.git_pull import pull
 
 
@@ -48,8 +48,22 @@ def test_outside_git_there_is_no_check(tmp_path, monkeypatch):
 
 
 def test_before_the_first_commit_there_is_no_check(repository):
-    """A repository without a commit has no commit to check."""
-    assert Checkout() == read_checkout(repository, [])
+    """A repository without a commit has no commit to check, and says so."""
+    assert Checkout(unborn=True) == read_checkout(repository, [])
+
+
+def test_specs_that_git_does_not_track(repository):
+    """A new file, one that is ignored and one in a folder are not tracked; an added one is, also behind a symlink."""
+    names = ["added.yaml", "new.yaml", "ignored.yaml", "sub/added.json", "sub/new.json", "link/added.json"]
+    (repository / "sub").mkdir()
+    (repository / "link").symlink_to("sub")
+    for name in names[:5]:
+        (repository / name).write_text("x")
+    (repository / ".gitignore").write_text("ignored.yaml\n")
+    git(repository, "add", "added.yaml", "sub/added.json", "link")
+    assert ["ignored.yaml", "new.yaml", "sub/new.json"] == untracked(repository, names)
+    assert ["new.json"] == untracked(repository / "sub", ["added.json", "new.json"])
+    assert [] == untracked(repository, [])
 
 
 def test_a_repository_without_a_git_program_is_an_error(repository, monkeypatch):

@@ -331,6 +331,84 @@ DOCUMENTS = {
         ["9:17: spec.request.parameters: null is not allowed: remove it, or write"],
     ),
     "null for text": (batch().replace("definition", "", 1), None),
+    "placeholder for a number": (
+        batch(request='arrayProperties: {size: "${target.account}"}'),
+        [
+            '9:29: spec.request.arrayProperties.size: expected an integer, got "${target.account}"; placeholders are '
+            "for text of the request; this is a number: write the value itself; if it differs between targets, write"
+        ],
+    ),
+    "unknown placeholder for a boolean": (
+        batch(request='propagateTags: "${var.tags}"'),
+        [
+            '9:20: spec.request.propagateTags: expected true or false, got "${var.tags}"; placeholders are for text of '
+            "the request; this is a boolean",
+            "9:21: spec.request.propagateTags: unknown placeholder ${var.tags}",
+        ],
+    ),
+    "placeholder for a mapping": (
+        batch(request='tags: "${var.bucket}"'),
+        ['9:11: spec.request.tags: expected a mapping, got "${var.bucket}"; placeholders are for text'],
+    ),
+    "placeholder for a list": (
+        batch(request='dependsOn: "${var.bucket}"'),
+        ['9:16: spec.request.dependsOn: expected a list, got "${var.bucket}"; placeholders are for text'],
+    ),
+    "placeholder for a policy": (
+        batch(policy='backoffLimit: "${var.bucket}"'),
+        [
+            '6:17: spec.backoffLimit: expected an integer, got "${var.bucket}"; placeholders are for text of the '
+            "request; this is a policy field: write the value itself"
+        ],
+    ),
+    "placeholder for a zone": (
+        batch(policy='schedule: "0 2 * * *"\ntimeZone: "${var.bucket}"'),
+        ["7:13: spec.timeZone: '${var.bucket}' is not an IANA time zone, such as Europe/Madrid; placeholders are for"],
+    ),
+    "other tool's variables": (
+        batch(request='parameters: {a: "${hiveconf:x}", b: "${HOME}", c: "${X:-y}", d: "${AWS::Region}"}'),
+        [
+            "9:22: spec.request.parameters.a: unknown placeholder ${hiveconf:x}. For the literal text, which another "
+            "tool reads, write $${hiveconf:x}",
+            "9:42: spec.request.parameters.b: unknown placeholder ${HOME}; expected one of",
+            "9:56: spec.request.parameters.c: unknown placeholder ${X:-y}. For the literal text",
+            "9:70: spec.request.parameters.d: AWS::Region is of CloudFormation: write ${target.region}",
+        ],
+    ),
+    "GitHub's expression": (
+        batch(request='parameters: {a: "${{ github.sha }}"}'),
+        ["9:22: spec.request.parameters.a: ${{ is of another tool, such as GitHub Actions, and nothing fills it in"],
+    ),
+    "names inside misspelt names": (
+        EMR.replace("jobDriver", "job_driver").replace("sparkSubmit:", "SparkSubmit:").replace("entryP", "EntryP"),
+        [
+            "9:5: unknown field spec.request.job_driver; did you mean jobDriver?",
+            "10:7: unknown field spec.request.job_driver.SparkSubmit; did you mean sparkSubmit?",
+            "11:9: unknown field spec.request.job_driver.SparkSubmit.EntryPoint; did you mean entryPoint?",
+        ],
+    ),
+    "names and values inside a misspelt request": (
+        batch(request="timeOut: {attemptdurationseconds: 1}").replace("request:", "Request:"),
+        [
+            "6:3: unknown field spec.Request; did you mean request?",
+            "9:5: unknown field spec.Request.timeOut; did you mean timeout?",
+            "9:15: unknown field spec.Request.timeOut.attemptdurationseconds; did you mean attemptDurationSeconds?",
+            "9:39: spec.Request.timeOut.attemptdurationseconds must be at least 60",
+        ],
+    ),
+    "names in a list": (
+        batch(request="containerOverrides:\n  environment: [{Name: A, Value: b}, {Name: C, value: on}]"),
+        [
+            "10:22: unknown field spec.request.containerOverrides.environment[0].Name; did you mean name?",
+            "10:31: unknown field spec.request.containerOverrides.environment[0].Value; did you mean value?",
+            "10:43: unknown field spec.request.containerOverrides.environment[1].Name; did you mean name?",
+            "10:59: spec.request.containerOverrides.environment[1].value: expected a string, got on (a boolean)",
+        ],
+    ),
+    "both names": (
+        batch(request="JobQueue: x"),
+        ["9:5: unknown field spec.request.JobQueue; did you mean jobQueue?"],
+    ),
 }
 
 
@@ -340,6 +418,63 @@ def test_every_problem_of_a_document_has_its_location(tmp_path, text, expected):
     lines = problems(write(tmp_path, {"a.yaml": text}))
     for line, start in zip(lines, expected or lines, strict=True):
         assert line.removeprefix("a.yaml:").startswith(start.removeprefix("a.yaml:"))
+
+
+WARNED = {
+    "step": (
+        batch(policy='schedule: "*/90 * * * *"'),
+        ["6:13: spec.schedule: a minute step of 90 is every hour at min"],
+    ),
+    "placeholder in a label": (
+        batch().replace("name: job", 'name: job\n  labels: {a: "${var.bucket}", b: "$${x}"}'),
+        ["5:15: metadata.labels.a: placeholders are for text of the request: this one stays as it is written"],
+    ),
+    "placeholder in a reason": (
+        batch(policy='suspend: {reason: "${var.bucket}"}'),
+        ["6:21: spec.suspend.reason: placeholders are for text of the request"],
+    ),
+    "queue of one target's account": (
+        batch().replace("queue\n", "arn:aws:batch:eu-west-1:999999999999:job-queue/q\n", 1),
+        ["7:15: spec.request.jobQueue: the job queue is of account 999999999999, the target is 111122223333: write"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WARNED.values(), ids=WARNED)
+def test_what_is_valid_and_cannot_be_meant_has_a_location(tmp_path, text, expected):
+    """Policies and ARNs that are valid but cannot be meant give a warning at their location."""
+    lines = warnings(write(tmp_path, {"a.yaml": text}))
+    for line, start in zip(lines, expected, strict=True):
+        assert line.removeprefix("a.yaml:").startswith(start)
+
+
+def test_the_account_of_an_emulator_is_not_compared(tmp_path):
+    """Targets without an account of their own accept ARNs of every account; others name themselves in the warning."""
+    text = batch().replace("queue\n", "arn:aws:batch:eu-west-1:111122223333:job-queue/q\n", 1)
+    assert warnings(write(tmp_path, {"a.yaml": text})) == []
+    (line,) = warnings(write(tmp_path, {"a.yaml": text.replace("1111", "2222")}))
+    assert line.endswith("(target prod)")
+
+
+SIZES = {
+    "other size": ("{size: 3}", "it has 3, this one 2"),
+    "no array": (None, "it is no array job"),
+    "same": ("{size: 2}", None),
+}
+
+
+@pytest.mark.parametrize(("size", "expected"), SIZES.values(), ids=SIZES)
+def test_arrays_that_wait_for_each_other_have_one_size(tmp_path, size, expected):
+    """N_TO_N between specs whose arrays differ, or are none, gives a warning where the other is named."""
+    files = {
+        "a.yaml": batch("a", request="arrayProperties: {size: 2}\ndependsOn: [{spec: b, type: N_TO_N}]"),
+        "b.yaml": batch("b", request=f"arrayProperties: {size}" if size else ""),
+    }
+    lines = warnings(write(tmp_path, files))
+    assert [line.startswith("a.yaml:10:24: spec.request.dependsOn[0].spec: b: N_TO_N pairs") for line in lines] == (
+        [True] if expected else []
+    )
+    assert all(line.endswith(expected or "") for line in lines)
 
 
 def test_an_empty_project_warns(tmp_path):

@@ -99,6 +99,42 @@ def test_what_cannot_be_rendered_says_where_and_why(text, expected):
     assert refused(text).startswith(expected)
 
 
+FORMATS = {
+    "YYYY-MM-DD": "no directive in the format YYYY-MM-DD; did you mean %Y-%m-%d?",
+    "yyyyMMdd": "no directive in the format yyyyMMdd; did you mean %Y%m%d?",
+    "yyyy-MM-dd'T'HH:mm:ss": "did you mean %Y-%m-%dT%H:%M:%S?",
+    "YYYY/MM/DD HH:MM": "did you mean %Y/%m/%d %H:%M?",
+    "dt=DD.MM.YY": "did you mean dt=%d.%m.%y?",
+    "Y-m-d": "did you mean %Y-%m-%d?",
+    "date": "did you mean %Y-%m-%d?",
+    "unix": "did you mean %s?",
+    "anything": "no directive in the format anything; did you mean %Y-%m-%d?",
+    "100%%": "no directive in the format 100%%",
+    "%Y-%m-DD": "DD is text, not a directive; did you mean %Y-%m-%d?",
+    "%F": "%F is not a numeric date directive; did you mean %Y-%m-%d? Expected one of %Y",
+    "%-d": "%- is not a numeric date directive; did you mean %d? Expected one of %Y",
+}
+
+
+@pytest.mark.parametrize(("slot_format", "expected"), FORMATS.items())
+def test_a_format_of_another_notation_names_the_directives(slot_format, expected):
+    """A format without directives, or with letters of another notation, is an error with the format that is meant."""
+    assert expected in refused(f"${{run.slot:{slot_format}}}", SCHEDULED)
+
+
+@pytest.mark.parametrize(
+    "slot_format", ["%Y", "year=%Y/month=%m", "%Hh%Mm", "%Y-%m-%dT%H:%M:%SZ", "%Y%m%d", "W%V", "100%% %d"]
+)
+def test_a_format_with_directives_is_accepted(slot_format):
+    """Other letters of a format are text."""
+    assert f"${{run.slot:{slot_format}}}" == render(f"${{run.slot:{slot_format}}}", SCHEDULED)
+
+
+def test_a_recorded_template_without_directives_still_renders():
+    """What an earlier version accepted and a ledger has is rendered as before."""
+    assert {"a": "YYYY"} == render_slot({"a": "${run.slot:YYYY}"}, SLOT, "UTC")
+
+
 def test_a_dollar_before_the_slot_is_refused():
     """A value that would turn the slot into an escape is an error."""
     assert "15: a $ directly before" in refused("x ${var.dollar}${run.slot}", SCHEDULED)

@@ -166,3 +166,23 @@ def test_unsafe_settling(target, overridden, safe):
     problem = target.settling_problem(overridden=overridden)
     assert safe == (problem is None)
     assert safe or "allowUnsafeSettling" in str(problem)
+
+
+def test_a_region_that_does_not_exist_warns(tmp_path):
+    """A region of no known name gives a warning with the one that is meant; others give none."""
+    project = PROJECT.replace("region: eu-west-1", "region: eu-west-9")
+    (line,) = warnings(write(tmp_path, {"a.yaml": batch()}, project))
+    assert line.startswith(
+        "reconciler.yaml:8:45: spec.targets.prod.region: there is no AWS region eu-west-9; did you mean"
+    )
+    assert warnings(write(tmp_path, {"a.yaml": batch()}, PROJECT.replace("eu-west-1", "cn-north-1"))) == []
+
+
+def test_placeholders_in_the_project_file(tmp_path):
+    """A placeholder in a field that refuses it, and one in a text that keeps it, say that it is not replaced."""
+    project = PROJECT.replace('"111122223333"', '"${ACCOUNT}"')
+    (line,) = problems(write(tmp_path, project=project))
+    assert line.endswith("; placeholders are for text of the request; this is not in it: write the value itself")
+    project = PROJECT.replace('"dynamodb://ledger"', '"sqlite:///${HOME}/x"')
+    (line,) = warnings(write(tmp_path, {"a.yaml": batch()}, project))
+    assert "prod.ledger: placeholders are for text of the request: this one stays as it is written" in line

@@ -190,3 +190,49 @@ def test_positions_follow_editors():
     source = SourceText("x", "é\r\nb\rc\nd")
     assert [(1, 1), (1, 2), (2, 1), (3, 1), (4, 1)] == [source.position(i) for i in (0, 1, 3, 5, 7)]
     assert ["é", "b", "c", "d", None] == [source.line(i) for i in (1, 2, 3, 4, 5)]
+
+
+TABS = {
+    "key": ("spec:\n\trequest: x\n", "2:1: tab in indentation: use spaces"),
+    "after spaces": ("a:\n  - b: 1\n  \t c: 2\n", "3:3: tab in indentation: use spaces"),
+    "list": ("a:\n\t- b\n", "2:1: tab in indentation: use spaces"),
+    "block": ("a: |\n\techo\n", "2:1: tab in indentation: use spaces"),
+    "continued text": ("a:\n  b: foo\n\tbar\n", "3:1: tab in indentation: use spaces"),
+    "several": ("a:\n\tb: 1\n\tc: 2\nd:\n \te: 3\n", "2:1: tab in indentation: use spaces (also in lines 3, 5)"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), TABS.values(), ids=TABS)
+def test_tabs_in_indentation_are_named(text, expected):
+    """A tab in the indentation is reported at the tab, with the other lines that have one."""
+    assert [expected] == flaws_in(text)
+
+
+@pytest.mark.parametrize("text", ["a:\tb\n", "a: {x: 1,\n\tz: 2}\n", "a: b \t# c\n", "a: 'x\n\ty'\n"])
+def test_tabs_elsewhere_are_allowed(text):
+    """Tabs between words, and before lines of flow mappings and quoted strings, are no flaw."""
+    assert [] == flaws_in(text)
+
+
+def test_another_error_on_a_line_with_a_tab_is_named():
+    """A line that may begin with a tab keeps its own error."""
+    assert "tab" not in flaws_in("a: {x: 1,\n\ty: 2 z: 3}\n")[0]
+
+
+NOT_JSON = {
+    "line break": ('{"a": "b\nc"}', r"1:9: not JSON: a line break inside a string: write \n"),
+    "CRLF": ('{"a": "b\r\nc"}', r"1:9: not JSON: a line break inside a string: write \n"),
+    "tab": ('{"a": "b\tc"}', r"1:9: not JSON: a tab inside a string: write \t"),
+    "escape": ('{"a": "b\x1bc"}', r"1:9: not JSON: a control character inside a string: write \u001b"),
+    "comma": ('{"a": 1,}', "1:8: not JSON: a comma before }: remove it"),
+    "comma in a list": ('{"a": [1,\n]}', "1:9: not JSON: a comma before ]: remove it"),
+    "quotes": ("{'a': 1}", "1:2: not JSON: strings and keys are in double quotes"),
+    "Python": ('{"a": True}', "1:7: not JSON: write true"),
+    "comment": ("# x\n{}", "1:1: not JSON: JSON has no comments"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), NOT_JSON.values(), ids=NOT_JSON)
+def test_what_people_write_that_is_not_json(text, expected):
+    """The usual mistakes in JSON are named, with what to write instead."""
+    assert [expected] == flaws_in(text, json_documents)

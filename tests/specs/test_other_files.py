@@ -1,0 +1,113 @@
+"""Files in a project that are no specs: plan files, files of other tools, and patterns that leave files out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.specs.files import MOST_BYTES, Patterns, patterns
+from tests.specs.builders import PROJECT, batch, load, problems, warnings, write
+
+PLAN = {"format_version": "1.1", "tool_version": "0.2.0", "project": "analytics", "actions": [{"run_id": None}]}
+ADD = "to spec.specs of reconciler.yaml"
+
+
+def with_patterns(*written: str) -> str:
+    """The text of a project file with these patterns."""
+    return PROJECT.replace("spec:\n", f"spec:\n  specs: {json.dumps(written)}\n", 1)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "deep/er/prod.yaml"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_plan_files_are_skipped(tmp_path, name, indent):
+    """A plan file is no spec and no error, whatever its name and its form."""
+    root = write(tmp_path, {"a.yaml": batch(), name: json.dumps(PLAN, indent=indent)})
+    assert (1, []) == (load(root).count, warnings(root))
+
+
+def test_a_plan_file_can_be_larger_than_a_spec(tmp_path):
+    """A plan file of any size is skipped."""
+    large = json.dumps({**PLAN, "seal": "x" * MOST_BYTES})
+    assert 1 == load(write(tmp_path, {"a.yaml": batch(), "plan.json": large})).count
+
+
+def test_a_plan_file_is_no_project_file(tmp_path):
+    """A plan file in the place of the project file is an error."""
+    assert ["reconciler.yaml:1:1: a plan file, which is no part of a project"] == problems(
+        write(tmp_path, project=json.dumps(PLAN))
+    )
+
+
+def test_a_file_that_is_no_spec_is_an_error_once(tmp_path):
+    """However many documents and tags a file of another tool has, one error names the pattern that leaves it out."""
+    text = "apiVersion: v1\nkind: Pod\nx: !Ref y\n---\napiVersion: v1\nz: ~\n"
+    (line,) = problems(write(tmp_path, {"pods.yaml": text}))
+    assert line.startswith(
+        "pods.yaml:1:13: apiVersion: not a spec: expected apiVersion: reconciler/v1. If it is none, "
+    )
+    assert line.endswith(f'leave it out: add "!pods.yaml" {ADD}')
+    root = write(tmp_path, project=with_patterns("**/*.yaml", "!pods.yaml"))
+    write(root, {"a.yaml": batch()}, with_patterns("**/*.yaml", "!pods.yaml"))
+    assert 1 == load(root).count
+
+
+def test_a_folder_without_specs_is_an_error_once(tmp_path):
+    """A folder in which nothing is a spec is one error; the files beside specs are one each."""
+    files = {
+        "charts/values.yaml": "a: 1\n",
+        "charts/templates/pod.yaml": "{{- if .Values.x }}\na: b\n",
+        "jobs/a.yaml": batch(),
+        "jobs/values.yaml": "a: 1\n",
+        "jobs/[b].json": "{}",
+    }
+    lines = problems(write(tmp_path, files))
+    assert [line.partition(":")[0] for line in lines] == [
+        "charts/templates/pod.yaml",
+        "jobs/[b].json",
+        "jobs/values.yaml",
+    ]
+    assert f'none of the 2 files in charts is a spec. If it has none, leave it out: add "!charts/**" {ADD}' in lines[0]
+    assert lines[1].endswith(f'add "!jobs/[[]b].json" {ADD}')
+    left = with_patterns("!charts/**", "!jobs/[[]b].json", "!jobs/values.yaml")
+    assert 1 == load(write(tmp_path, project=left)).count
+
+
+def test_a_broken_spec_is_not_taken_for_another_file(tmp_path):
+    """A syntax error in a file with a spec's apiVersion stays what it is; elsewhere the message says how to go on."""
+    broken = batch() + "  x: [\n"
+    lines = problems(write(tmp_path, {"a.yaml": broken, "b.yaml": "a: [\n"}))
+    assert not lines[0].endswith(ADD)
+    assert lines[1].endswith(f'If this is no spec, leave it out: add "!b.yaml" {ADD}')
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "expected"),
+    [
+        (["**/*.yaml", "!charts/**"], "charts/a.yaml", False),
+        (["**/*.yaml", "!charts"], "charts/deep/a.yaml", False),
+        (["**/*.yaml", "!charts"], "jobs/charts.yaml", True),
+        (["!**/values*.yaml"], "jobs/values-prod.yaml", False),
+        (["!**/values*.yaml"], "jobs/a.json", True),
+        (["!{a,b}.yaml"], "b.yaml", False),
+        (["jobs/*.yaml", "!jobs/x.yaml"], "other/y.yaml", False),
+    ],
+)
+def test_patterns_that_leave_files_out(written, path, expected):
+    """A pattern with ! leaves out files, and folders with all that is in them; alone, it limits the usual files."""
+    assert expected == patterns(written).match(tuple(path.split("/")))
+
+
+def test_folders_that_are_left_out_are_not_read(tmp_path):
+    """What is in a folder that is left out is not even looked at."""
+    assert not Patterns([("**", "*.yaml")], [("charts", "**")]).may_hold(("charts", "deep"))
+    root = write(tmp_path, {"a.yaml": batch()}, with_patterns("!loop"))
+    (root / "loop").mkdir()
+    (root / "loop" / "again").symlink_to("..")
+    assert (1, []) == (load(root).count, warnings(root))
+
+
+def test_an_invalid_pattern_that_leaves_out_is_a_problem(tmp_path):
+    """A pattern with ! is checked like the others."""
+    (line,) = problems(write(tmp_path, project=with_patterns("!../a.yaml")))
+    assert line.startswith("reconciler.yaml:5:11: spec.specs[0]: !../a.yaml: a pattern must be relative")
