@@ -45,8 +45,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
     for file, done in init(Path.cwd() / root, name).items():
         out(lines_text([f"{done} {plain(str(root / file.relative_to(Path.cwd() / root)))}"]))
     by = Invocation(directory=None if root in {Path(), Path("specs")} else str(root))
-    out(f"
-Next: {plain(by.command('validate'))}, then {plain(by.command('plan'))}")
+    out(f"\nNext: {plain(by.command('validate'))}, then {plain(by.command('plan'))}")
     return DONE
 
 
