@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -73,13 +74,57 @@ WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 8, 40, 400, 4000, 4
 """How far back to search for the newest slot, short first; the longest is longer than the period of any schedule."""
 
 
+LONGEST_SHIFT = timedelta(hours=25)
+"""Longer than any change of a zone's clocks: Samoa moved its by a day."""
+
+
 def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
-    """Yields the slots after a time, oldest first; ends if the schedule has none in the next fifty years."""
-    zone: tzinfo = UTC if time_zone == "UTC" else ZoneInfo(time_zone)
-    for moment in CronSim(schedule, after.astimezone(zone)):
-        slot = moment.astimezone(UTC)
-        if slot > after:  # started in an hour that occurs twice, cronsim also yields the slot of its first occurrence
-            yield slot
+    """Yields the slots after a time, oldest first; ends if the schedule has none in the next fifty years.
+
+    The library reads the schedule by the wall clock. When clocks change, the rules are those of Debian's cron, applied
+    here: in Australia/Lord_Howe, whose clocks move by half an hour, the library loses slots.
+    """
+    if time_zone == "UTC":
+        yield from CronSim(schedule, after.astimezone(UTC))
+        return
+    zone = ZoneInfo(time_zone)
+    evenly = any(field.startswith("*") for field in schedule.split()[:2])
+    wall = after.astimezone(zone).replace(tzinfo=None)
+    if (after + LONGEST_SHIFT).astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
+        wall -= LONGEST_SHIFT  # a part of this wall clock may come a second time
+    last, later = after, list[datetime]()
+    for time in CronSim(schedule, wall):
+        moments = _moments(time, zone, evenly=evenly)
+        for moment in moments:
+            heappush(later, moment)
+        while later and moments and later[0] <= moments[0]:
+            moment = heappop(later)
+            if moment > last:
+                last = moment
+                yield moment
+
+
+def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[datetime]:
+    """The moments of a time on the wall clock, oldest first: one; or two, or none, when clocks change.
+
+    A schedule at even intervals continues at them: both moments, or none. Any other has one slot: the first moment, or
+    the end of the gap.
+    """
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first == second:
+        return (first,)
+    if first < second:
+        return (first, second) if evenly else (first,)
+    if evenly:
+        return ()
+    begin, end = second, first  # the gap ends in between
+    while end - begin > timedelta(seconds=1):
+        middle = begin + (end - begin) // 2
+        if middle.astimezone(zone).utcoffset() == second.astimezone(zone).utcoffset():
+            begin = middle
+        else:
+            end = middle
+    return (end.replace(microsecond=0),)
 
 
 def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:

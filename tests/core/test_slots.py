@@ -1,0 +1,121 @@
+"""The slots of schedules when clocks change, against an independent reckoning, minute by minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+
+from reconciler.core.times import seconds_text, slots
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+AROUND = timedelta(hours=30)
+MINUTE = timedelta(minutes=1)
+
+SCHEDULES = {
+    "*/15 2 * * *": (range(0, 60, 15), [2]),
+    "*/30 * * * *": (range(0, 60, 30), range(24)),
+    "5 * * * *": ([5], range(24)),
+    "* 1 * * *": (range(60), [1]),
+    "15 0-3 * * *": ([15], range(4)),
+    "30 2 * * *": ([30], [2]),
+    "0 0 * * *": ([0], [0]),
+    "0,15,45 1,2,23 * * *": ([0, 15, 45], [1, 2, 23]),
+}
+"""Schedules, and the minutes and hours that they mean."""
+
+
+def changes(zone: ZoneInfo, years: int) -> Iterator[datetime]:
+    """The moments at which a zone's clocks change, to the minute."""
+    moments = [FIRST + timedelta(days=5 * step) for step in range(years * 73 + 1)]
+    for begin, end in pairwise(moments):
+        low, high = begin, end
+        if low.astimezone(zone).utcoffset() == high.astimezone(zone).utcoffset():
+            continue
+        while high - low > MINUTE:
+            middle = low + (high - low) // 2
+            middle = middle.replace(second=0, microsecond=0)
+            if middle.astimezone(zone).utcoffset() == low.astimezone(zone).utcoffset():
+                low = max(middle, low + MINUTE)
+            else:
+                high = middle
+        yield high if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset() else high + MINUTE
+
+
+@cache
+def all_changes(years: int) -> dict[tuple[object, ...], tuple[str, datetime]]:
+    """One zone and moment for each way in which clocks change anywhere in so many years."""
+    ways: dict[tuple[object, ...], tuple[str, datetime]] = {}
+    for name in sorted(available_timezones()):
+        zone = ZoneInfo(name)
+        for moment in changes(zone, years):
+            before, after = (moment - MINUTE).astimezone(zone), moment.astimezone(zone)
+            way = (before.time(), before.utcoffset(), after.utcoffset())
+            ways.setdefault(way, (name, moment))
+    return ways
+
+
+def reckoned(schedule: str, zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
+    """The slots after `begin` up to `end`: every minute is looked at on the wall clock."""
+    minutes, hours = SCHEDULES[schedule]
+    evenly = schedule.split(maxsplit=1)[0].startswith("*") or schedule.split()[1].startswith("*")
+    expected, shown = [], set[datetime]()
+    previous = begin.astimezone(zone).replace(tzinfo=None)
+    moment = begin
+    while moment < end:
+        moment += MINUTE
+        wall = moment.astimezone(zone).replace(tzinfo=None)
+        # The times that the clock shows with this minute: one, and those that it skips before.
+        walls = [wall]
+        if not evenly:
+            skipped = wall - MINUTE
+            while skipped > previous:
+                walls.append(skipped)
+                skipped -= MINUTE
+        due = [each for each in walls if each.minute in minutes and each.hour in hours]
+        if due and (evenly or any(each not in shown for each in due)):
+            expected.append(moment)
+        shown.update(walls)
+        previous = max(previous, wall) if not evenly else wall
+    return expected
+
+
+@pytest.mark.parametrize("years", [1, pytest.param(10, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_slots_when_clocks_change_anywhere(schedule: str, years: int):
+    """In every zone and every change of its clocks, the slots are those of Debian's rules."""
+    ways = all_changes(years).values()
+    assert len(ways) > 20
+    for name, moment in ways:
+        zone, begin, end = ZoneInfo(name), moment - AROUND, moment + AROUND
+        expected = [seconds_text(slot) for slot in reckoned(schedule, zone, begin, end)]
+        actual = []
+        for slot in slots(schedule, name, begin):
+            if slot > end:
+                break
+            actual.append(seconds_text(slot))
+        assert actual == expected, (name, moment)
+
+
+@pytest.mark.parametrize("minutes", range(0, 180, 7))
+def test_it_does_not_matter_when_one_starts_to_look(minutes: int):
+    """Around the hour that comes twice, a look from any moment yields the later ones of the same slots."""
+    begin = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
+    everything = list(islice(slots("*/20 * * * *", "Europe/Berlin", begin), 20))
+    start = begin + timedelta(minutes=minutes)
+    (first, *_) = [slot for slot in everything if slot > start]
+    assert next(slots("*/20 * * * *", "Europe/Berlin", start)) == first
+
+
+def test_the_half_hour_of_lord_howe():
+    """The clocks go back at 02:00 by half an hour: 02:00 and 02:15 exist, once."""
+    begin = datetime(2026, 4, 4, 14, 0, tzinfo=UTC)
+    listed = [
+        seconds_text(slot)
+        for slot, _ in zip(slots("*/15 2 * * *", "Australia/Lord_Howe", begin), range(4), strict=False)
+    ]
+    assert listed == [f"2026-04-04T{time}:00Z" for time in ("15:30", "15:45", "16:00", "16:15")]
