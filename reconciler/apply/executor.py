@@ -71,8 +71,7 @@ def execute(
     waiting: SimpleQueue[list[int]] = SimpleQueue()
     done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()
     pending = {index for index, action in enumerate(plan.actions) if action.effective}
-    names = _by_name(plan, pending)
-    for indexes in names:
+    for indexes in (names := _by_name(plan, pending)):
         waiting.put(indexes)
 
     def work() -> None:

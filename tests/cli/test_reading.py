@@ -76,7 +76,7 @@ def test_json_output_is_one_value_and_nothing_else(world: World, command: list[s
     assert isinstance(json.loads(done.out), dict)
 
 
-@pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["status"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"]], ids=" ".join)
 def test_with_json_an_error_leaves_standard_output_empty(world: World, command: list[str]):
     """All problems are on standard error with their locations."""
     world.write("clicks.yaml", batch_text("clicks").replace("jobQueue", "jobQueu"))
