@@ -13,7 +13,7 @@ import pytest
 from reconciler.core.times import seconds_text, slots
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-AROUND = timedelta(hours=30)
+AROUND = timedelta(hours=7)
 MINUTE = timedelta(minutes=1)
 
 SCHEDULES = {
