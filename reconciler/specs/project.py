@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reconciler.core.desired import DesiredSpec
+from reconciler.core.suggested_commands import Invocation
 from reconciler.errors import Problem, SpecErrors, UsageError
 from reconciler.model.arns import region_problem
 from reconciler.model.base import Loc
@@ -51,7 +52,8 @@ def find_root(chosen: Path | None, cwd: Path) -> Path:
         folder = cwd / chosen
         if not _is_project(folder):
             raise UsageError(
-                f"no {PROJECT_FILE} in {chosen}. To start a project there, run reconciler -C {chosen} init"
+                f"no {PROJECT_FILE} in {chosen}. To start a project there, run: "
+                + Invocation(directory=str(chosen)).command("init")
             )
         return folder
     for folder in (cwd, cwd / SPECS_FOLDER):

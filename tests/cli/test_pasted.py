@@ -1,0 +1,177 @@
+"""Commands that the command line prints work where they were printed: with the folder, the target, and the ledger."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.doubt import in_doubt, terminated_by_others
+from tests.cli.test_fsck import _lose_the_ledger
+from tests.cli.world import Done, World
+
+ELSEWHERE = "my project"
+
+
+@pytest.fixture
+def above(world: World) -> World:
+    """The folder above the project, whose name has a space; another target is the default."""
+    folder = world.folder.rename(world.folder.parent / ELSEWHERE)
+    world.folder = folder
+    world.env["RECONCILER_TARGET"] = "local"
+    return replace(world, folder=folder.parent)
+
+
+COMMAND = re.compile(r"(?:^[ #]*|: |then )reconciler ((?:-C|[a-z]).*?)(?=, then |$)", re.MULTILINE)
+
+
+def printed(done: Done) -> list[list[str]]:
+    """Every command in an output, as a shell splits it, without the name of the program."""
+    return [shlex.split(each) for each in COMMAND.findall(f"{done.out}\n{done.err}")]
+
+
+def inside(world: World, *arguments: str) -> Done:
+    """Runs a command in the project folder, on the target that is not the default."""
+    return world.run(*arguments, "-t", "staging")
+
+
+def failed(world: World) -> None:
+    """A run that failed, whose spec is on hold."""
+    world.batch("clicks")
+    inside(world, "apply", "--yes")
+    world.aws.finish(world.runs()[0].id, "failed")
+    inside(world, "apply", "--yes")
+
+
+def stopped(world: World) -> None:
+    """A run that others stopped."""
+    world.batch("clicks")
+    inside(world, "apply", "--yes")
+    terminated_by_others(world, world.runs()[0].id)
+    inside(world, "apply", "--yes")
+
+
+def unknown(world: World) -> None:
+    """A submission whose outcome is unknown."""
+    world.env["RECONCILER_TARGET"] = "staging"
+    in_doubt(world, "clicks")
+    world.env["RECONCILER_TARGET"] = "local"
+
+
+def renamed(world: World) -> None:
+    """A spec that has another name now."""
+    path = world.batch("clicks")
+    inside(world, "apply", "--yes")
+    path.unlink()
+    world.batch("views")
+
+
+def lost(world: World) -> None:
+    """A run that the ledger lacks."""
+    world.batch("clicks")
+    inside(world, "apply", "--yes")
+    _lose_the_ledger(world)
+    world.batch("other")
+    inside(world, "apply", "--yes", "--only", "other")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "command", "kinds"),
+    [
+        (failed, "plan", ["retry"]),
+        (failed, "status", ["retry"]),
+        (stopped, "plan", ["retry"]),
+        (unknown, "plan", ["adopt", "resolve", "resolve"]),
+        (unknown, "status", ["adopt", "resolve", "resolve"]),
+        (lost, "fsck", ["adopt", "fsck"]),
+    ],
+)
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_suggested_command_works_from_another_folder(
+    above: World, world: World, trouble: Callable[[World], None], command: str, kinds: list[str], which: int
+):
+    """Each has the project folder and the target of the command that printed it, and does what it says."""
+    trouble(world)
+    shown = above.run("-C", ELSEWHERE, command, "-t", "staging")
+    commands = printed(shown)
+
+    assert [words[2] for words in commands] == kinds
+    assert all(words[:2] == ["-C", ELSEWHERE] for words in commands)
+    chosen = ["RUN" if word == "RUN_ID" else word for word in commands[which]]
+    done = above.run(*chosen, "--yes")
+    if "RUN" in chosen:  # the operator fills in the id of a run, and there is none
+        assert done.code == 1
+        assert "RUN" in done.err
+    else:
+        assert done.code in {0, 3}, done.err
+        assert "Recorded" in done.out or "clicks" in done.out
+
+
+def test_commands_in_markdown_and_json_are_the_same(above: World, world: World):
+    """A comment and a program get the commands that the text has."""
+    failed(world)
+    arguments = ("-C", ELSEWHERE, "plan", "-t", "staging", "--format")
+
+    markdown = above.run(*arguments, "markdown")
+    [action] = above.run(*arguments, "json").json["actions"]
+
+    assert action["remedy"]["commands"] == ["reconciler -C 'my project' retry clicks -t staging --reason \"...\""]
+    assert f"`{action['remedy']['commands'][0]}`" in markdown.out
+
+
+def test_the_command_that_applies_a_saved_plan_works(above: World, world: World, tmp_path: Path):
+    """It names the folder, the target and the file."""
+    world.batch("clicks")
+    file = tmp_path / "a plan.json"
+    saved = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--out", file)
+    [words] = printed(saved)
+
+    done = above.run(*words, "--yes")
+
+    assert words == ["-C", ELSEWHERE, "apply", str(file), "-t", "staging"]
+    assert done.code == 0, done.err
+    assert len(world.runs()) == 1
+
+
+def test_what_is_left_out_of_a_comment_can_be_seen(above: World, world: World):
+    """The command in the note shows the whole plan."""
+    for number in range(60):
+        world.batch(f"job-{number}", str(number))
+    short = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--format", "markdown", "--max-bytes", "3000")
+    [words] = printed(Done(0, short.out.replace("`reconciler", ": reconciler").replace("staging`", "staging"), ""))
+
+    whole = above.run(*words)
+
+    assert len(short.out.encode()) <= 3000
+    assert re.search(r"\*\*Not shown here: \d+ of 60 changes", short.out)
+    assert all(f"job-{number} " in whole.out for number in range(60))
+
+
+def test_the_command_that_starts_a_project_works(world: World, tmp_path: Path):
+    """A folder with a space in its name is quoted."""
+    above = replace(world, folder=tmp_path)
+    (tmp_path / "new one").mkdir()
+    refused = above.run("-C", "new one", "plan")
+    [words] = printed(refused)
+
+    started = above.run(*words)
+    validate, plan = printed(started)
+
+    assert refused.code == 64
+    assert started.code == 0, started.err
+    assert above.run(*validate).code == above.run(*plan).code == 0
+
+
+def test_a_local_ledger_in_ci_is_repeated(above: World, world: World):
+    """Without it the pasted command would refuse."""
+    failed(world)
+    above.env["CI"] = "true"
+    shown = above.run("-C", ELSEWHERE, "plan", "-t", "staging", "--local-ledger")
+    [words] = printed(shown)
+
+    assert words[-3:] == ["--local-ledger", "--reason", "..."]
+    assert above.run(*words, "--yes").code == 0
