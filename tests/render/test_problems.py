@@ -7,9 +7,12 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.plan import ActionType, Reason
+from reconciler.core.suggested_commands import Invocation, retry
 from reconciler.errors import Problem
-from reconciler.render.problems import problems_text
+from reconciler.render.problems import annotation_lines, held_problems, problems_text
 from tests.render.golden_files import check
+from tests.render.samples import action, plan
 
 LINE = "  executionRoleArn: arn:aws:iam::444455556666:role/emr-jobs"
 
@@ -84,3 +87,26 @@ def test_any_line_and_column_can_be_shown(line, column, message):
     assert len(lines) == 5
     assert all(shown.isprintable() for shown in lines)
     assert lines[2].endswith("^")
+
+
+def test_annotations_are_commands_that_nothing_in_them_ends():
+    """Line ends, percent signs and separators are encoded as GitHub decodes them; secrets are masked."""
+    wrong = Problem("a,b:c%.yaml", 3, 5, "100% of\npassword=hunter2 ::error::x", severity="warning")
+
+    [line] = annotation_lines([wrong], "jobs/")
+
+    assert line == (
+        "::warning file=jobs/a%2Cb%3Ac%25.yaml,line=3,col=5::100%25 of\\npassword=(sensitive) ::error::x"
+    )  # fmt: skip
+
+
+def test_a_hold_is_annotated_with_the_commands_that_resolve_it():
+    """At the line of its spec; a spec that is gone has none."""
+    held = {"action": ActionType.HOLD, "reason": Reason.REJECTED, "message": "AWS rejected generation 1"}
+    commands = retry("a", None, Invocation("prod"))
+    whole = plan(action("a", **held, suggested=commands), action("b", **held, source=None))
+
+    assert [str(problem) for problem in held_problems(whole)] == [
+        "a.yaml:1:1: a is on hold: rejected (generation 1): AWS rejected generation 1. "
+        'To resolve it, run reconciler retry a -t prod --reason "..."'
+    ]
