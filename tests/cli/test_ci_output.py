@@ -111,7 +111,7 @@ def test_any_error_is_a_comment(repository: World, world: World, trouble: str, w
         world.write("reconciler.yaml", project_text() + "  nonsense: 1\n")
     elif trouble == "aws":
         repository.run("-C", "project", "apply", "--yes")
-        world.aws.inject(Plan([Rule("lost", "error", operation="GetCallerIdentity", code="AccessDenied")]))
+        world.aws.inject(Plan([Rule("lost", "error", operation="GetCallerIdentity", code="AccessDenied", status=403)]))
     elif trouble == "ledger":
         world.write("ledger.sqlite", "no database " * 100)
 
