@@ -67,6 +67,7 @@ def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | 
     Raises `ReconcilerError` if the run is not in AWS, is a child of an array job, or belongs to another spec; and,
     without `force`, if another run may still appear, or the run's tag names another project.
     """
+    view.check_valid()
     _check_id(run_id)
     waiting = _waiting(view, run_id, token)
     if waiting is None and _is_current(view, run_id):
@@ -132,7 +133,7 @@ def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
     place = view.session.place
     project_and_target, _, owner = (run.owner or "").rpartition("/")
     if project_and_target == f"{place.project}/{place.target}":
-        if owner != view.name and owner in view.inputs.specs:
+        if owner != view.name and owner in view.inputs.names:
             raise ReconcilerError(
                 f"run {run.run_id} is tagged as a run of {owner} in this project and cannot be adopted"
             )
@@ -145,7 +146,7 @@ def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
 
 def _unowned(view: SpecView, run_id: str) -> Precondition:
     """Returns the precondition that the run belongs to no other spec in git, by the ledger."""
-    names = view.inputs.specs.keys() - {view.name}
+    names = view.inputs.names - {view.name}
 
     def objection(recorded: Recorded) -> str | None:
         for other in recorded.by_token.values():

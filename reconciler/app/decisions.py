@@ -16,7 +16,7 @@ from reconciler.app.session import Session
 from reconciler.core import events as e
 from reconciler.core.absence import settles_at
 from reconciler.core.desired import DesiredSpec
-from reconciler.core.plan import Action, ActionOutcome, ActionResult, Plan
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, Plan, Reason
 from reconciler.core.ports import Moved, Precondition, RunRef, RunReport
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
@@ -117,10 +117,17 @@ class SpecView:
         return self.record.schedule.time_zone if self.record.schedule else "UTC"
 
     def required_spec(self) -> DesiredSpec:
-        """Returns the spec in git. Raises `ReconcilerError` if the spec is not in git."""
+        """Returns the spec in git. Raises `ReconcilerError` if the spec is not in git, or not valid."""
+        self.check_valid()
         if self.spec is None:
             raise ReconcilerError(f"{self.name} is no longer in the project")
         return self.spec
+
+    def check_valid(self) -> None:
+        """Raises `ReconcilerError` if what git asks for is not known, because a file is not valid."""
+        why = next((action.message for action in self.plan.actions if action.reason is Reason.INVALID_SPEC), None)
+        if why is not None:
+            raise ReconcilerError(f"{self.name} is on hold: {why}")
 
     def expected(self, submission: Submission | None = None) -> ExpectedState:
         """Returns the state now, as what a decision about the spec or one submission rests on."""
@@ -154,17 +161,18 @@ class SpecView:
 
 
 def view_spec(session: Session, name: str, reason: str | None) -> SpecView:
-    """Observes one spec as a pass does, records what AWS reports, and returns it for a decision with this reason.
+    """Observes one spec as a pass does, records what AWS reports, and returns it for a decision with this reason. What
+    is wrong with other specs does not matter.
 
     Raises `UsageError` for an unknown name, and as `prepare` does.
     """
     session = replace(session, options=replace(session.options, only=(name,), labels=()))
-    return SpecView(session, name, operator_of(session, reason), *prepare(session))
+    return SpecView(session, name, operator_of(session, reason), *prepare(session, tolerant=True))
 
 
 def next_actions(view: SpecView) -> tuple[Action, ...]:
     """Returns what a pass would do about the spec now, from what is recorded."""
-    return make_plan(view.session, read(view.session)).actions
+    return make_plan(view.session, read(view.session, tolerant=True)).actions
 
 
 def operator_of(session: Session, reason: str | None) -> Operator:

@@ -73,6 +73,11 @@ class PassInputs:
     unnamed: InvalidSpec | None = None
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all specs of the target, valid or not."""
+        return frozenset(self.specs) | {name for name, spec in self.invalid.items() if not spec.elsewhere}
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
@@ -314,7 +319,7 @@ def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desir
     desired = Desired(
         place=session.place,
         specs=chosen,
-        names=frozenset(inputs.specs) | {name for name, spec in inputs.invalid.items() if not spec.elsewhere},
+        names=inputs.names,
         selected=inputs.selected,
         others={name: spec for name, spec in inputs.specs.items() if name not in chosen},
         suspension=suspension(session.project.spec.suspend),

@@ -218,6 +218,7 @@ def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: b
     Raises `ReconcilerError` if nothing is unresolved, if AWS has a run of the submission, and, without `force`, if a
     run may still appear.
     """
+    view.check_valid()
     submission = _unresolved(view, token)
     _check_no_run(view, submission, decision)
     early = unsettled(view, submission)

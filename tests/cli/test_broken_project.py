@@ -304,6 +304,30 @@ def test_status_shows_the_hold_and_every_problem(running: World):
     assert "problems" not in world.run("status", "--format", "json").json
 
 
+def test_operators_decide_about_specs_in_a_broken_project(running: World):
+    """What is wrong elsewhere does not matter. Of a spec that is on hold, only its run can be cancelled: what the next
+    pass would do with another decision is not known."""
+    world = running
+    world.batch("fresh")
+    assert world.run("apply", "--yes").code == 0
+    break_field(world)
+    world.write("zzz.yaml", "a: [")
+
+    other = world.run("cancel", "fresh", "--yes")
+    refused = [world.run(*command, "--yes") for command in (["retry", "clicks"], ["adopt", "clicks", "job"])]
+    own = world.run("cancel", "clicks", "--yes", "--format", "json")
+
+    assert (other.code, [done.code for done in refused], own.code) == (0, [1, 1], 0)
+    assert "cancel-accepted fresh" in happened(world)
+    for done in refused:
+        assert "clicks is on hold: clicks.yaml:8:3: unknown field spec.retires" in done.err
+    assert [each["outcome"] for each in own.json["results"]] == ["cancelled"]
+    assert [(each["action"], each["reason"]) for each in own.json["next"]] == [("hold", "invalid-spec")]
+    (world.folder / "load.yaml").unlink()
+    missing = world.run("retry", "load", "--yes")
+    assert (missing.code, "load is on hold: zzz.yaml:1:5" in missing.err) == (1, True)
+
+
 def test_a_hold_is_notified_once_for_each_mistake(running: World):
     """Passes repeat, notifications do not, until something else is wrong."""
     world = running
