@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.core.suggested_commands import Invocation
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from reconciler.core.desired import DesiredSpec, InvalidSpec
+    from reconciler.core.desired import DesiredSpec
+    from reconciler.core.suggested_commands import Invocation, InvalidSpec
     from reconciler.model.project import Limits
 
 TARGET_VARIABLE = "RECONCILER_TARGET"
@@ -38,6 +38,8 @@ class CommandOptions:
     @property
     def invocation(self) -> Invocation:
         """How suggested commands must be called, with the target of the command line."""
+        from reconciler.core.suggested_commands import Invocation
+
         directory = str(self.directory) if self.directory is not None else None
         return Invocation(self.target, directory, self.local_ledger)
 
