@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from reconciler.core.desired import DesiredSpec
-    from reconciler.core.suggested_commands import Invocation, InvalidSpec
+    from reconciler.core.desired import DesiredSpec, InvalidSpec
+    from reconciler.core.suggested_commands import Invocation
     from reconciler.model.project import Limits
 
 TARGET_VARIABLE = "RECONCILER_TARGET"
