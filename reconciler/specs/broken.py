@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.identity import Source
 from reconciler.errors import Problem
-from reconciler.specs.project import ProjectFile, read_specs, relation_problems
+from reconciler.specs.project import ProjectFile, read_specs, relation_problems, reported
 from reconciler.specs.spec import ReadSpec, SpecReader
 
 
@@ -45,7 +45,7 @@ def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
         invalid=invalid,
         dependents=_dependents(specs, invalid, target),
         unnamed=_because(unnamed) if unnamed else None,
-        problems=tuple(sorted(dict.fromkeys(problems), key=Problem.order)),
+        problems=tuple(sorted(reported(problems, specs), key=Problem.order)),
     )
 
 

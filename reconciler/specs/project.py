@@ -319,8 +319,7 @@ def load(
     problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
     problems = [problem for problem in problems if _is_chosen(chosen, problem)]
     if problems:
-        with_specs = {spec.location.path for spec in specs if all(each.rule != NOT_A_SPEC for each in spec.problems)}
-        raise SpecErrors(reported_once(dict.fromkeys(problems), with_specs), _listed(specs, chosen))
+        raise SpecErrors(reported(problems, specs), _listed(specs, chosen))
     counted = [spec for spec in specs if _is_chosen(chosen, spec.location)]
     warnings = {warning for spec in counted for warning in spec.warnings}
     warnings.update(warning for warning in reference_warnings(specs) if _is_chosen(chosen, warning))
@@ -328,6 +327,12 @@ def load(
         warnings.update(file.unused(paths), file.warnings())
     ordered = tuple(sorted(warnings, key=Problem.order))
     return Loaded(_by_target(specs, names), ordered, tuple(_listed(counted, chosen)))
+
+
+def reported(problems: Sequence[Problem], specs: Sequence[ReadSpec]) -> list[Problem]:
+    """The problems, each once, and that a file is no spec only once for each file or folder."""
+    with_specs = {spec.location.path for spec in specs if all(each.rule != NOT_A_SPEC for each in spec.problems)}
+    return reported_once(dict.fromkeys(problems), with_specs)
 
 
 def _listed(specs: Sequence[ReadSpec], chosen: ChosenFiles | None) -> list[tuple[str, str, int]]:

@@ -108,3 +108,14 @@ def test_only_the_requested_target_counts(project: Path):
     )
     assert (list(found.specs), found.problems) == (["a", "b", "c"], ())
     assert load_usable(read_project(project), "local").invalid.keys() == {"b"}
+
+
+def test_a_folder_of_another_tool_is_one_problem(project: Path):
+    """As for `validate`; still no name can be taken for removed."""
+    (project / "charts").mkdir()
+    for name in ("a", "b"):
+        (project / "charts" / f"{name}.yaml").write_text("replicas: 2\n")
+    found = usable(project, a=batch_text("a"))
+    assert [problem.rule for problem in found.problems] == ["not-a-spec"]
+    assert found.unnamed is not None
+    assert list(found.specs) == ["a"]
