@@ -87,6 +87,12 @@ RULES = (
     Rule("fly flyctl doppler", "secrets set", "#1 #2 #3 #4", ASSIGNED),
     Rule("heroku", "config:set", "#1 #2 #3 #4", ASSIGNED),
     Rule("aws", "ssm put-parameter", "--value"),
+    Rule("az", "keyvault secret set", "--value"),
+    Rule("databricks", "secrets", "--string-value"),
+    Rule("hadoop hdfs", "credential create", "-value"),
+    Rule("pulumi", "config set --secret", "#2"),
+    Rule("poetry", "config", "#3"),  # config http-basic.NAME USER PASSWORD
+    Rule("cargo", "login", "#1"),
     Rule("aws", "configure set", "NAME"),
     Rule("npm pnpm yarn poetry git pip pip3 conda composer gcloud rclone", "config", "NAME"),
     Rule("setx setenv nmcli", "", "NAME"),

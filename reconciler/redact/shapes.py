@@ -33,9 +33,10 @@ def _secret_words() -> re.Pattern[str]:
         r"|(?:^| )(?:[a-z0-9]*pwd|(?!(?:by|com|sur|tres)pass)[a-z0-9]*pass|(?:db|pg|my)?pw|pswd|creds?|auths"
         r"|authorization|bearer)(?: |$)"
         r"|(?:access|api|private|secret|encryption|decryption|signing|master|account|shared|storage|ssh|auth|license"
-        r"|subscription|webhook|sas|fernet|aes|hmac|jwt|cipher|deploy|admin) ?keys?(?: |$)"
+        r"|subscription|webhook|sas|fernet|aes|hmac|jwt|cipher|deploy|admin|customer|sse c) ?keys?(?: |$)"
         r"|(?:basic|http|proxy|rediscli|registry|npm) ?auth(?: |$)"
         r"|(?:github|gitlab|gh|gl|git|devops|ext|azure|ado|databricks|snowflake|jira) pat$"
+        r"|(?:^| )cookies?$|sonar login$"
     )
 
 
@@ -87,7 +88,7 @@ PLAIN_BY_LAST_WORD = {
     "path": RELATIVE_PATH,
     "dir": RELATIVE_PATH,
     "location": PATH,
-    "pass": r"(?:env|file|fd):\S+|stdin",  # OpenSSL's sources of a password
+    "pass": r"(?:env|file|fd):\S+|stdin|\d",  # OpenSSL's sources of a password, the number of a pass
     "key": r"[\w./~+:-]*(?:\.(?:pem|key|p8|p12|pub|asc|der|crt|json)|/id_[a-z0-9]+)",
     "id": r"[A-Za-z]\w*(?:[/-][A-Za-z][\w.]*)+",  # a name such as prod/db; Vault's secret_id is a UUID
     "stdin": ANYTHING,
@@ -127,7 +128,7 @@ SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm", "token"})
 COUNTS = frozenset({
     "max", "min", "num", "number", "count", "limit", "length", "size", "retries", "tokens",
     "ttl", "timeout", "expiry", "expiration", "expires", "lifetime", "interval", "period", "duration", "age",
-    "days", "hours", "minutes", "seconds", "ms",
+    "days", "hours", "minutes", "seconds", "ms", "day", "hour", "minute", "second",
 })  # fmt: skip
 
 
@@ -179,7 +180,7 @@ TOKENS = (
     ("ATATT3 ATCTT3 ATBB", r"[\w=-]{24,}"),  # Atlassian, Bitbucket
     ("npm_", r"[A-Za-z0-9]{20,}"),
     ("pypi-", r"(?:AgE[\w-]{13,}|[A-Za-z0-9]{20}[\w-]*)"),
-    ("rubygems_ pul- sqp_ sqa_ squ_ bkua_ sbp_", r"[0-9a-f]{32,}"),  # Pulumi, SonarQube, Buildkite, Supabase
+    ("rubygems_ pul- sqp_ sqa_ squ_ bkua_ sbp_", r"[0-9a-z]{32,}"),  # Pulumi, SonarQube, Buildkite, Supabase
     ("CLOJARS_ CCIPAT_ CCIPRJ_ sgp_ slk_", r"\w{32,}"),  # CircleCI, Sourcegraph
     ("oy2", r"[a-z0-9]{43}(?!\w)"),  # NuGet
     ("cio", r"[A-Za-z0-9]{32}(?!\w)"),  # crates.io
@@ -194,7 +195,7 @@ TOKENS = (
     ("IQoJb3JpZ2lu FwoGZXIvYXdz", r"[A-Za-z0-9+/%]{40,}={0,2}"),  # AWS session tokens
     ("LTAI AKID", r"[A-Za-z0-9]{12,32}(?!\w)"),  # Alibaba, Tencent
     ("dop_v1_ doo_v1_ dor_v1_", r"[0-9a-f]{40,}"),  # DigitalOcean
-    ("v1.0-", r"[0-9a-f]{24}-[0-9a-f]{100,}"),  # Cloudflare
+    ("v1.0-", r"[0-9a-f]{24,80}-[0-9a-f]{80,}"),  # Cloudflare
     ("HRKU-", r"[\w-]{30,}"),
     ("fo1_ fm1a_ fm1r_ fm2_", r"[\w+/-]{40,}={0,3}"),  # Fly
     ("sha256~", r"[\w-]{40,}"),  # OpenShift
@@ -237,7 +238,15 @@ TOKENS = (
     ("NRAK-", r"[A-Z0-9]{20,}"),  # New Relic
     ("NRII- NRJS-", r"[\w-]{16,}"),
     ("PMAK-", r"[0-9a-f]{24}-[0-9a-f]{30,}"),  # Postman
-    ("phx_ lin_api_ lin_oauth_ ntn_ rdme_ fio-u-", r"[\w=-]{32,}"),  # PostHog, Linear, Notion, ReadMe, Frame.io
+    (
+        "phx_ lin_api_ lin_oauth_ ntn_ rdme_ fio-u- tfp_",
+        r"[\w=-]{32,}",
+    ),  # PostHog, Linear, Notion, ReadMe, Frame.io, Typeform
+    ("CFPAT- mdb_sa_sk_ tkn.v1_ ak_live_", r"[\w=-]{24,}"),  # Contentful, MongoDB, Teamwork, Pagar.me
+    ("aio_ odt_", r"[A-Za-z0-9]{28,}"),  # Adafruit, Dependency-Track
+    ("sl.", r"[\w-]{60,}"),  # Dropbox
+    ("pat-na1- pat-eu1-", r"[0-9a-f-]{36}"),  # HubSpot
+    ("00D", r"[A-Za-z0-9]{12,15}![\w.]{60,}"),  # Salesforce
     ("secret_", r"[A-Za-z0-9]{43}(?!\w)"),  # Notion
     ("figd_", r"[\w-]{36,}"),
     ("API-", r"[A-Z0-9]{26}(?!\w)"),  # Octopus Deploy
@@ -308,7 +317,11 @@ OTHERS = (
     ("gitlab_session=", r"(?<!\w)_gitlab_session=(?P<s>\w+)"),
     ("_auth", r"(?<!\w)_auth\s?=\s?(?P<s>[\w+/=-]{4,})"),  # .npmrc
     ("machine", r"(?<!\w)machine\s+\S{1,200}\s+login\s+\S{1,200}\s+password\s+(?P<s>\S+)"),  # .netrc
-    ("identified password", r"(?i)\b(?:identified\s+by|password)\s+(?P<s>'[^'\n]+'|\"[^\"\n]+\")"),
+    (
+        "identified password secret_access_key session_token",
+        r"(?i)\b(?:identified\s+by|password|secret_access_key|session_token)\s+(?P<s>'[^'\n]+'|\"[^\"\n]+\")",
+    ),
+    ("identified", r"(?i)\buser\s+\S{1,100}\s+identified\s+by\s+(?!password\b|values\b)(?P<s>[^\s'\";(]+)"),
 )
 """Texts in lower case of which every match contains one, separated by spaces, and the pattern."""
 

@@ -31,7 +31,7 @@ REST = r"\S[^\n]*"
 
 # Patterns of a name, each with the pattern of the value that follows.
 NAMES = (
-    (rf"{NAME}\s?=\s?", VALUE),  # password=x, -Dpassword=x, --conf spark.password=x, ?token=x
+    (rf"{NAME}\s{{0,3}}(?:=>|:=|=)\s{{0,3}}", VALUE),  # password=x, -Dpassword=x, --conf spark.password=x, ?token=x
     (rf"{QUOTE}(?P<key>[^\"'\\\n]{{1,200}})(?P=q)\s*(?::|=>?)\s*", ENTRY),  # "password": "x", also in a JSON string
     (  # {name: DB_PASSWORD, value: x}
         rf"(?i:\bname){MAYBE}\s*[:=]\s*{MAYBE}(?P<key>[\w.\-]+){MAYBE}\s*,\s*{MAYBE}(?i:value){MAYBE}\s*[:=]\s*",
@@ -74,6 +74,7 @@ def _is_flag(text: str) -> bool:
 # Every name of a secret contains one of these in lower case. Most texts contain none and are not searched for names.
 HINTS = (
     "secret", "pass", "pwd", "pw", "token", "cred", "key", "userinfo", "authorization", "bearer", "auth", "pat",
+    "cookie", "login",
 )  # fmt: skip
 LONGEST_REMEMBERED = 1000  # characters
 

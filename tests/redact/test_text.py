@@ -66,6 +66,10 @@ HIDDEN = [
     (f"x\n{KEY_BLOCK}\ny", "x\n(sensitive)\ny"),
     ("MIIEpAIBAAKCAQEA7v3kKq0m9pQ1xWc5b2N8u4ZsT6yR0hJdLfGgVnBzXaCeYtUq", "(sensitive)"),
     ("CREATE USER u IDENTIFIED BY 'x y'", "CREATE USER u IDENTIFIED BY (sensitive)"),
+    ("ALTER USER u IDENTIFIED BY x;", "ALTER USER u IDENTIFIED BY (sensitive);"),
+    ("COPY t FROM 's3://b/k' SECRET_ACCESS_KEY 'x'", "COPY t FROM 's3://b/k' SECRET_ACCESS_KEY (sensitive)"),
+    ('my_password := "x y"', "my_password := (sensitive)"),
+    ("password   =>   'x y', a", "password   =>   (sensitive), a"),
     ("sasl.jaas.config=x required password=\"a b\";", "sasl.jaas.config=x required password=(sensitive);"),
     ("url.userinfo=ab:c", "url.userinfo=(sensitive)"),
 ]  # fmt: skip
@@ -98,6 +102,7 @@ SHOWN = [
     "commit 3f2a9c1d3f2a9c1d3f2a9c1d3f2a9c1d3f2a9c1d",
     "sha256:" + "0f" * 32,
     "bypass=1 compass=2",
+    "the user that is identified by its id",
 ]
 
 
