@@ -159,6 +159,8 @@ class _Walk:
         if text is None:
             spans = secret_spans(value, beside_key_id=self.beside_key_id)
             spans = merged_spans([*spans, by_command]) if by_command else spans
+            if not spans:
+                return value
             self.secrets += [value[start:end].strip("\\\"'") for start, end in spans]
             text = replaced(value, spans)
         if text != value:

@@ -188,6 +188,7 @@ TOKENS = (
     ("dckr_pat_ dckr_oat_", r"[\w-]{16,}"),
     # clouds and their tools
     ("hvs. hvb. hvr.", r"[\w-]{20,}"),  # Vault
+    ("s.", r"(?=\w{0,23}[0-9])(?=\w{0,23}[A-Z])[A-Za-z0-9]{24}(?!\w|\.\w|\()"),  # Vault before 1.10
     ("AIza", r"[\w-]{30,}"),
     ("ya29. GOCSPX-", r"[\w.-]{20,}"),  # Google
     ("1//0", r"[\w-]{40,}"),
@@ -284,7 +285,6 @@ OTHERS = (
     ("q~", r"(?<![\w~.-])[\w~.]{3}\dQ~[\w~.-]{31,34}(?![\w~-])"),  # Microsoft Entra
     ("azdo", r"(?<!\w)[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?!\w)"),  # Azure DevOps
     ("==", r"(?<![A-Za-z0-9+/-])[A-Za-z0-9+/]{86}==(?!=)"),  # Azure's 64-byte keys; sha512-… is a checksum
-    ("s.", r"(?<![\w.])s\.(?=\w{0,23}[0-9])(?=\w{0,23}[A-Z])[A-Za-z0-9]{24}(?!\w|\.\w|\()"),  # Vault before 1.10
     (":aa", r"(?:(?<=/bot)|(?<![\w:]))\d{8,10}:AA[\w-]{30,36}(?![\w-])"),  # Telegram
     ("$1$ $2a$ $2b$ $2x$ $2y$ $5$ $6$ $y$", r"\$(?:[1256y]|2[abxy])\$[./A-Za-z0-9$=]{20,}"),  # hashed passwords
     ("$argon2", r"\$argon2\w{1,2}\$[./A-Za-z0-9$=,+]{20,}"),
@@ -326,17 +326,40 @@ OTHERS = (
 """Texts in lower case of which every match contains one, separated by spaces, and the pattern."""
 
 
+START = r"(?<!\w)\w{1,3}"
+
+
 @cache
-def _shapes() -> dict[str, list[str]]:
-    """The patterns by their hint: a text without the hint is not searched for them."""
-    shapes: dict[str, list[str]] = {}
+def _tokens() -> dict[str, list[str]]:
+    """The patterns of tokens by their first letters, as `START` finds them: most texts have no word that begins so."""
+    patterns: dict[str, list[str]] = {}
     for prefixes, rest in TOKENS:
         for prefix in prefixes.split():
-            shapes.setdefault(prefix.lower(), []).append(rf"{re.escape(prefix)}(?<!\w{re.escape(prefix)}){rest}")
+            start = re.findall(START, prefix.lower())[0]
+            more = "0123456789abcdef" if start == prefix.lower() and len(start) < 3 else [""]  # SK, and a digit
+            for each in more:
+                patterns.setdefault(start + each, []).append(rf"{re.escape(prefix)}(?<!\w{re.escape(prefix)}){rest}")
+    return patterns
+
+
+@cache
+def _hints() -> dict[str, list[str]]:
+    """The other patterns by their hints."""
+    patterns: dict[str, list[str]] = {}
     for hints, pattern in OTHERS:
         for hint in hints.split():
-            shapes.setdefault(hint, []).append(pattern)
-    return shapes
+            patterns.setdefault(hint, []).append(pattern)
+    return patterns
+
+
+def _candidates(text: str) -> dict[str, None]:
+    """The patterns of which the text has the first letters or a hint."""
+    low, tokens, hints = text.lower(), _tokens(), _hints()
+    starts = tokens.keys() & set(_compiled(START).findall(low))
+    hinted = filter(low.__contains__, hints)
+    return dict.fromkeys(
+        [pattern for start in starts for pattern in tokens[start]] + [p for h in hinted for p in hints[h]]
+    )
 
 
 @cache
@@ -354,9 +377,7 @@ def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:
 
     `beside_key_id`: an AWS access key id is near, so a 40-character string counts as its secret key.
     """
-    low = text.lower()
-    hinted = (pattern for hint, patterns in _shapes().items() if hint in low for pattern in patterns)
-    for pattern in dict.fromkeys(hinted):
+    for pattern in _candidates(text):
         compiled = _compiled(pattern)
         group = "s" if "s" in compiled.groupindex else 0
         for match in compiled.finditer(text):
