@@ -341,17 +341,11 @@ def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository
     below = [prose(_shortened(mask_sentence(text))) for text in common.below]
     if len(specs) == 1:
         source = specs[0][1]
-        where = f" · {code(str(source))}" if source is not None and repository is None else ""
-        lines = [f"{code(common.sign)} {names} {what}{where}", *below]
-    else:
-        lines = [f"{code(common.sign)} **{len(specs)} specs** · {what}", *below, names]
-    # Some hosts break lines where the text does, others only where a mark does: so there is a mark and no line end.
-    return Row(
-        [("<br>" if common.fields or len(specs) > 1 else " · ").join(lines), ""],
-        [*map(list, common.fields)],
-        number=len(specs),
-        folded=common.folded,
-    )
+        where = [code(str(source))] if source is not None and repository is None else []
+        line = " · ".join([f"{code(common.sign)} {names} {what}", *where, *below])
+    else:  # on some hosts only a mark breaks a line, on others also a line end
+        line = " · ".join([f"{code(common.sign)} **{len(specs)} specs**", what, *below]) + f"<br>{names}"
+    return Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
 
 
 def _cells(action: Action, repository: Repository | None) -> str:
