@@ -45,7 +45,7 @@ class CheckedCommands:
 
     def everything(self) -> None:
         """Runs every command that prints text for people, with verbose logs."""
-        for form in ("text", "markdown"):
+        for form in ("text", "markdown", "junit"):
             self.run("plan", "--format", form, "-vvv")
         self.run("status", "-vvv")
         for name in ("spark", "container"):
