@@ -52,7 +52,7 @@ class Arn(NamedTuple):
 
 def parsed(text: str) -> Arn | None:
     """The parts of a text that is an ARN; `None` for any other text."""
-    match = ARN.fullmatch(text)
+    match = ARN.fullmatch(text) if text.startswith("arn:") else None
     return Arn(*match.groups()) if match else None
 
 

@@ -39,6 +39,8 @@ def field_remarks(loc: Loc, text: str, *, file: bool = False, only: bool = True)
 
 def text_remarks(loc: Loc, text: str) -> Iterator[Remark]:
     """What is wrong with the locations in any other text, such as an argument: ``s3:/b/x``, ``--out=s3://<BUCKET>``."""
+    if "3" not in text:
+        return
     option = _OPTION.match(text)
     value = text[option.end() :] if option else text
     if not _IN_TEXT.match(value) or "\n" in value.strip():

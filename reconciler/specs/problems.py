@@ -136,7 +136,8 @@ def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
     if not isinstance(value, str) or "${" not in value.replace("$${", ""):
         return ""
     if loc[:2] != REQUEST:
-        what = "a policy field" if loc[:1] == ("spec",) and "targets" not in loc[1:2] else "not in it"
+        of_project = loc[:2] == ("spec", "targets") and isinstance(loc[2], str)
+        what = "a policy field" if loc[0] == "spec" and not of_project else "outside of it"
         return f"; placeholders are for text of the request; this is {what}: write the value itself"
     if kind not in _TYPES:
         return ""
@@ -302,6 +303,8 @@ class View:
     def _refused(self, detail: Mapping[str, Any], model: type[Strict], prefix: Loc) -> Problem | None:
         kind, loc = detail["type"], self._as_written((*prefix, *detail["loc"]))
         node = find(self.document, loc)
+        if kind == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            return None  # pydantic counts the entries without those that are wrong, which have their own problem
         if kind == MISSING:
             return self.problem((*node.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:

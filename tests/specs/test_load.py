@@ -365,6 +365,18 @@ DOCUMENTS = {
         batch(policy='schedule: "0 2 * * *"\ntimeZone: "${var.bucket}"'),
         ["7:13: spec.timeZone: '${var.bucket}' is not an IANA time zone, such as Europe/Madrid; placeholders are for"],
     ),
+    "placeholder for a target": (
+        batch(policy='targets: ["${target.name}"]'),
+        [
+            "6:13: spec.targets[0]: a name is 1 to 63 lower-case letters, digits and '-', with a letter or digit at "
+            'both ends; got "${target.name}"; placeholders are for text of the request; this is a policy field',
+            "6:13: spec.targets[0]: there is no target ${target.name}",
+        ],
+    ),
+    "policy as a mapping": (
+        EMR + '    executionIamPolicy: {policy: {Version: "2012-10-17"}}\n',
+        ["14:34: spec.request.executionIamPolicy.policy: an inline policy is JSON in a string: put it in single quo"],
+    ),
     "other tool's variables": (
         batch(request='parameters: {a: "${hiveconf:x}", b: "${HOME}", c: "${X:-y}", d: "${AWS::Region}"}'),
         [

@@ -182,7 +182,7 @@ def test_placeholders_in_the_project_file(tmp_path):
     """A placeholder in a field that refuses it, and one in a text that keeps it, say that it is not replaced."""
     project = PROJECT.replace('"111122223333"', '"${ACCOUNT}"')
     (line,) = problems(write(tmp_path, project=project))
-    assert line.endswith("; placeholders are for text of the request; this is not in it: write the value itself")
+    assert line.endswith("; placeholders are for text of the request; this is outside of it: write the value itself")
     project = PROJECT.replace('"dynamodb://ledger"', '"sqlite:///${HOME}/x"')
     (line,) = warnings(write(tmp_path, {"a.yaml": batch()}, project))
     assert "prod.ledger: placeholders are for text of the request: this one stays as it is written" in line

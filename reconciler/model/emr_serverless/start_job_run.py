@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from reconciler.model import patterns
 from reconciler.model.base import EXACTLY_ONE, Shape, optional, required
@@ -32,6 +32,15 @@ ContextValue = Annotated[str, Field(min_length=1, max_length=384)]
 PolicyArn = Annotated[
     str, Field(min_length=20, max_length=2048, pattern=patterns.POLICY_ARN), patterns.pattern_first(patterns.POLICY_ARN)
 ]
+
+
+def _policy_text(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError("an inline policy is JSON in a string: put it in single quotes, on one line")
+    return value
+
+
+PolicyText = Annotated[str, BeforeValidator(_policy_text)]
 
 
 class Configuration(Shape):
@@ -159,7 +168,7 @@ class JobDriver(Shape, json_schema_extra=EXACTLY_ONE):
 class JobRunExecutionIamPolicy(Shape):
     """Restricts the execution role: the run may do only what both allow."""
 
-    policy: str = optional(
+    policy: PolicyText = optional(
         "An IAM policy as JSON, on one line.", min_length=1, max_length=2048, pattern=patterns.POLICY_DOCUMENT
     )
     policyArns: list[PolicyArn] = optional("ARNs of IAM policies.", max_length=10)
