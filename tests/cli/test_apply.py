@@ -19,14 +19,14 @@ from urllib.request import Request, urlopen
 import pytest
 
 from reconciler.core.events import CancelAsked, Intended, Observed, Rejected, Submitted
-from tests.cli.world import COMMAND, World, batch_text, finished, project_text
+from tests.cli.world import World, batch_text, finished, forked_command, project_text
 
 
 def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str, str]:
     """Runs the command on a terminal and types `answer` when asked. Returns exit code, output, and terminal text."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [COMMAND, *arguments],
+        [forked_command(), *arguments],
         cwd=world.folder,
         env=world.environment({"TERM": "xterm"}),
         stdin=theirs,
@@ -295,7 +295,7 @@ def test_a_command_stopped_before_it_acts_exits_1(world: World):
     world.batch("clicks")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [COMMAND, "apply"],
+        [forked_command(), "apply"],
         cwd=world.folder,
         env=world.environment(),
         stdin=theirs,

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from tests.cli.world import COMMAND, World
+from tests.cli.world import World, forked_command
 
 
 def read_until(terminal: int, wanted: str, seconds: float = 30) -> str:
@@ -30,7 +30,12 @@ def test_watch_shows_the_table_until_interrupted(world: World):
     terminal, other = pty.openpty()
     env = {**world.environment(), "COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
     process = subprocess.Popen(
-        [COMMAND, "status", "--watch"], cwd=world.folder, env=env, stdin=other, stdout=other, stderr=subprocess.PIPE
+        [forked_command(), "status", "--watch"],
+        cwd=world.folder,
+        env=env,
+        stdin=other,
+        stdout=other,
+        stderr=subprocess.PIPE,
     )
     os.close(other)
     try:

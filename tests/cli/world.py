@@ -21,6 +21,7 @@ from reconciler.core.identity import Place
 from reconciler.emulator import AcceptedRun, Emulator, Settings
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
+from tests.project.preloaded import command
 
 COMMAND = Path(sys.executable).parent / "reconciler"
 ACCOUNT, REGION = "111122223333", "eu-west-1"
@@ -87,9 +88,9 @@ class World:
         return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str | Path, **env: str) -> subprocess.Popen[str]:
-        """Starts the installed command as a separate process."""
+        """Starts a command as a separate process."""
         return subprocess.Popen(
-            [COMMAND, *map(str, arguments)],
+            [forked_command(), *map(str, arguments)],
             cwd=self.folder,
             env=self.environment(env),
             stdin=subprocess.DEVNULL,
@@ -99,7 +100,7 @@ class World:
         )
 
     def process(self, *arguments: str | Path, **env: str) -> Done:
-        """Runs the installed command as a separate process, to its end."""
+        """Runs a command as a separate process, to its end."""
         return finished(self.start(*arguments, **env))
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -161,6 +162,11 @@ class World:
 
 
 _PERSON = {"NAME": "Team", "EMAIL": "team@example.com"}
+
+
+def forked_command() -> Path:
+    """Returns a `reconciler` that behaves as the installed one and starts sooner."""
+    return command() / "reconciler"
 
 
 def finished(process: subprocess.Popen[str], patience: float = 30.0) -> Done:

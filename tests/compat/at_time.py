@@ -25,11 +25,13 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-import boto3  # noqa: F401 - imported once for all commands
+import boto3
+from botocore.loaders import JSONFileLoader
 
 import reconciler
 
@@ -43,7 +45,17 @@ def preload() -> None:
     for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
+    _read_service_models()
     gc.freeze()  # else the first collection of each command copies all of it
+
+
+def _read_service_models() -> None:
+    """Has botocore import and read once what clients need: reading takes longer than all calls of a pass."""
+    load = cache(JSONFileLoader().load_file)
+    JSONFileLoader.load_file = staticmethod(load)
+    session = boto3.session.Session("none", "none", region_name="eu-west-1")
+    for service in ("sts", "batch", "emr-serverless"):
+        session.client(service).close()
 
 
 def move_clock(now: str) -> None:

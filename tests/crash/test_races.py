@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cli.world import COMMAND
+from tests.cli.world import forked_command
 from tests.crash.world import CrashWorld, Verdict, verdict
 
 Record = Callable[[str, object], None]
@@ -22,7 +22,7 @@ def race(world: CrashWorld, reconcilers: int, specs: int) -> Counter[int]:
         write(f"job-{number:03}", f"content-{number}")
     racing = [
         subprocess.Popen(
-            [COMMAND, "reconcile"],
+            [forked_command(), "reconcile"],
             cwd=world.folder,
             env=world.environment(),
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from reconciler.app.session import SystemClock
 from reconciler.core.identity import Place
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
-from tests.cli.world import ACCOUNT, REGION, Done, World, finished, project_text
+from tests.cli.world import ACCOUNT, COMMAND, REGION, Done, World, finished, project_text
 from tests.crash.points import ROOT_NAME, Point
 
 HOOK = Path(__file__).parent / "hook"
@@ -87,7 +87,16 @@ class CrashWorld(World):
             "deed": deed,
             "mark": str(mark),
         }
-        return self.start("reconcile", PYTHONPATH=str(HOOK), CRASH_AT=json.dumps(order)), mark
+        process = subprocess.Popen(
+            [COMMAND, "reconcile"],
+            cwd=self.folder,
+            env=self.environment({"PYTHONPATH": str(HOOK), "CRASH_AT": json.dumps(order)}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return process, mark
 
     def passes(self, count: int) -> list[Done]:
         """So many passes, a little apart: two looks that prove absence lie apart too."""

@@ -1,21 +1,24 @@
 """Runs commands without their start-up time: a process that has everything imported forks for each of them.
 
 `command()` returns a folder with an executable `reconciler`, for a PATH. It passes its arguments, folder, environment
-and standard streams on and exits with the command's exit code. Signals are not passed on: for a command that is stopped
-by a signal, use the installed one.
+and standard streams on, and the signals in FORWARDED, and it ends as the command does. If it is killed, the command is
+killed a moment later. Use the installed command if the moment matters, to freeze a command, and for tests of start-up.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -25,15 +28,30 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST_REQUEST = 200_000
 """Bytes of arguments and environment together: what a socket takes as one message."""
 
+FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGTERM)
+
 CLIENT = """\
 #!{python} -IS
-import json, os, socket, sys
+import contextlib, json, os, signal, socket, sys
 
+def forward(number, _):
+    with contextlib.suppress(ProcessLookupError):  # it has ended: its exit code is on the way
+        os.kill(command, number)
+
+signal.pthread_sigmask(signal.SIG_BLOCK, {forwarded})
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     server.connect({address!r})
     request = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)])
     socket.send_fds(server, [request.encode()], [0, 1, 2])
-    sys.exit(server.recv(1)[0])
+    command = int(server.recv(20))
+    for number in {forwarded}:
+        signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {forwarded})
+    code = int(server.recv(20))
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code)
 """
 
 
@@ -48,7 +66,9 @@ def command() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="reconciler-"))  # short: the address of a socket has at most 107 characters
     address = str(folder / "socket")
     client = folder / "reconciler"
-    client.write_text(CLIENT.format(python=sys.executable, address=address))
+    client.write_text(
+        CLIENT.format(python=sys.executable, address=address, forwarded=[int(number) for number in FORWARDED])
+    )
     client.chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, "-m", __name__, address],
@@ -96,14 +116,19 @@ def _reap() -> None:
 
 
 def answer(connection: socket.socket) -> None:
-    """Reads one request, has a child become the command, and sends its exit code."""
+    """Reads one request, has a child become the command, and sends its process id and its exit code."""
     message, streams, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, 3)
     arguments, folder, environ = json.loads(message)
     child = os.fork()
     if child == 0:
         end(become, {"arguments": arguments, "folder": folder, "environ": environ, "streams": streams})
+    connection.send(str(child).encode())
+    client = connection.fileno()
+    if client in select.select([os.pidfd_open(child), client], [], [])[0]:  # the client was killed
+        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    connection.send(bytes([os.waitstatus_to_exitcode(status) % 256]))
+    with suppress(BrokenPipeError):  # nobody waits for the command any more
+        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 def become(arguments: list[str], folder: str, environ: dict[str, str], streams: list[int]) -> None:
@@ -111,8 +136,10 @@ def become(arguments: list[str], folder: str, environ: dict[str, str], streams: 
     for descriptor, stream in enumerate(streams):
         os.dup2(stream, descriptor)
         os.close(stream)
-    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    encoding = environ.get("PYTHONIOENCODING")
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", encoding=encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)
+    faulthandler.enable()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
