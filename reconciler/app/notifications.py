@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -38,21 +39,36 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
     """Posts `document` as JSON. Tries `RETRIES` more times if the connection fails or the status is one of
     `RETRIED_STATUSES`.
 
-    Raises `NotificationFailed`. It names only the host: the rest of the address may be a secret.
+    Raises `NotificationFailed`, without the address: all of it may be a secret.
     """
-    host = urlsplit(url).hostname or "?"
     retry = Retry(
         RETRIES, redirect=0, status_forcelist=RETRIED_STATUSES, allowed_methods=None, backoff_factor=PAUSE_SECONDS
     )
     sent = {"Content-Type": "application/json", "User-Agent": f"reconciler/{__version__}", **(headers or {})}
-    try:
-        with _pool(url) as pool:
-            body = json.dumps(document).encode()
-            answer = pool.request("POST", url, body=body, headers=sent, retries=retry, timeout=TIMEOUT)
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise NotificationFailed(f"the webhook at {host} could not be reached: {type(error).__name__}") from None
+    failure = None
+    with _urllib3_silent():
+        try:
+            with _pool(url) as pool:
+                body = json.dumps(document).encode()
+                answer = pool.request("POST", url, body=body, headers=sent, retries=retry, timeout=TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the address
+            failure = type(error).__name__
+    if failure is not None:  # raised here, so that no library's error is its context
+        raise NotificationFailed(f"it could not be reached: {failure}")
     if not 200 <= answer.status < 300:
-        raise NotificationFailed(f"the webhook at {host} answered {answer.status}")
+        raise NotificationFailed(f"it answered {answer.status}")
+
+
+@contextmanager
+def _urllib3_silent() -> Iterator[None]:
+    """Silences urllib3, which logs addresses at every level: its warnings about retries quote them."""
+    logger = logging.getLogger("urllib3")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _pool(url: str) -> urllib3.PoolManager:
@@ -139,7 +155,8 @@ def _post(webhook: Webhook, document: Mapping[str, object], environ: Mapping[str
         headers = {name: _variable(variable, environ) for name, variable in webhook.headersEnv.items()}
         post(url, dict(document), headers)
     except NotificationFailed as error:
-        log.warning("no notification of %s of %s: %s", document["reason"], document["spec"], error)
+        webhook_name = f"the webhook of {webhook.urlEnv}" if webhook.urlEnv else "a webhook of the project file"
+        log.warning("no notification of %s of %s by %s: %s", document["reason"], document["spec"], webhook_name, error)
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:

@@ -126,7 +126,7 @@ class Service:
         except ReconcilerError as error:
             log.error("the pass failed: %s", error)
         except Exception as error:  # a service outlives a bug that one pass met
-            log.exception("the pass failed: internal error: %s", type(error).__name__)
+            log.exception("the pass failed: internal error: %s; -vv logs its traceback", type(error).__name__)
         if not good:
             self._sessions.close()
         if self._metrics is not None:

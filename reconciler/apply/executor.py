@@ -133,7 +133,7 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Ac
     try:
         return drive(_procedure(action, task), task.world)
     except Exception as error:  # never stops other jobs, and never counts as success
-        log.exception("%s: unexpected failure", action.name)
+        log.exception("%s: unexpected failure: %s; -vv logs its traceback", action.name, type(error).__name__)
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")
 
 

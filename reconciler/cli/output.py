@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Action, ActionResult
     from reconciler.errors import Problem
 
-LIBRARIES = ("boto3", "botocore", "urllib3", "s3transfer", "werkzeug")
-LIBRARIES_FROM = 3
-"""The number of -v's from which libraries log too, at most INFO: at DEBUG, botocore logs the bodies of requests."""
+LIBRARIES = ("boto3", "botocore", "urllib3", "s3transfer", "werkzeug", "py.warnings")
+LIBRARY_LEVELS = {2: logging.WARNING, 3: logging.INFO}
+"""Levels of libraries by the number of -v's, with fewer nothing. Never DEBUG: botocore logs the bodies of requests."""
+SILENT = logging.CRITICAL + 1
+
+TRACEBACK_FROM = 2
+"""The number of -v's from which tracebacks are printed."""
 
 
 class OutputRefused(ReconcilerError):
@@ -189,18 +193,25 @@ def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | No
 
 
 def start_logging(verbose: int) -> None:
-    """Sends masked log lines to standard error: our warnings at 0, INFO at 1, DEBUG at 2, libraries too at 3."""
+    """Sends masked log lines to standard error: our warnings at 0, INFO at 1, DEBUG at 2.
+
+    Libraries log, and errors have tracebacks, from 2 on: with fewer, an operator sees one sentence for each error.
+    """
     from reconciler.redact.text import MaskingFilter
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(MaskingFilter())
-    libraries = logging.INFO if verbose >= LIBRARIES_FROM else logging.WARNING
+    handler.addFilter(MaskingFilter(tracebacks=verbose >= TRACEBACK_FROM))
+    libraries = LIBRARY_LEVELS.get(min(verbose, max(LIBRARY_LEVELS)), SILENT)
     ours = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     for name, level in {"reconciler": ours, **dict.fromkeys(LIBRARIES, libraries)}.items():
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
+    # Every other library, and Python's own complaints, such as a traceback if a line cannot be written.
+    logging.lastResort = None if libraries == SILENT else handler
+    logging.raiseExceptions = verbose >= TRACEBACK_FROM
+    logging.captureWarnings(True)
 
 
 def log_as_json() -> None:

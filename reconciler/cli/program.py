@@ -14,11 +14,9 @@ import click
 from reconciler import __version__
 from reconciler.cli.exit_codes import DONE, ERROR, USAGE
 from reconciler.cli.options import combined, global_options
-from reconciler.cli.output import OutputRefused, echo_error, flush, print_problems, standard_streams
+from reconciler.cli.output import TRACEBACK_FROM, OutputRefused, echo_error, flush, print_problems, standard_streams
 from reconciler.cli.signals import interruptible
 from reconciler.errors import ReconcilerError, SpecErrors, UsageError
-
-TRACEBACK_FROM = 2  # -v's
 
 COMMANDS = {
     "init": ("project:init", "Start a project: reconciler.yaml, an example of each kind, a schema for editors."),

@@ -100,9 +100,13 @@ def service_of(call: Call) -> Service | None:
 
 def failure(call: Call, state: State) -> Reply:
     """Logs the current exception and returns a 500, in a form that neither service has."""
-    log.exception("the emulator failed on %s %s", call.method, call.path)
+    _log_failure(call)
     body = json.dumps({"message": _FAILURE, "error": _FAILURE}).encode()
     return Reply(500, _headers(state, "application/json"), body)
+
+
+def _log_failure(call: Call) -> None:
+    log.exception("the emulator failed on %s %s; -vv logs the traceback", call.method, call.path)
 
 
 def _headers(state: State, content_type: str, request_id: str = "") -> dict[str, str]:
@@ -150,7 +154,7 @@ def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, obj
         code, status = service.errors[type(error)]
         raise AwsError(code, str(error), status) from error
     except Exception as error:  # a bug here must look like a server error of AWS, which never drops the connection
-        log.exception("the emulator failed on %s %s", call.method, call.path)
+        _log_failure(call)
         code, status = service.errors[Exception]
         raise AwsError(code, _FAILURE, status) from error
 

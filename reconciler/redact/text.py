@@ -208,11 +208,18 @@ def _forms(secret: str) -> Iterator[str]:
 class MaskingFilter(logging.Filter):
     """Masks and escapes the formatted text of every record, tracebacks included. Drops no record.
 
-    Add it to handlers: a filter on a logger does not see the records of its child loggers.
+    Add it to handlers: a filter on a logger does not see the records of its child loggers. Without `tracebacks` it
+    drops what would be printed after the message.
     """
+
+    def __init__(self, *, tracebacks: bool = True) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Replaces the record's message, and the traceback and stack that would be printed after it."""
+        if not self._tracebacks:
+            record.exc_info = record.exc_text = record.stack_info = None
         record.msg = masked_lines(_message(record))
         record.args = None
         if record.exc_info and not record.exc_text:

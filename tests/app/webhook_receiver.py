@@ -21,8 +21,8 @@ class Hook:
 
 
 @contextmanager
-def hook(*answers: int) -> Iterator[Hook]:
-    """A webhook for the duration of a test."""
+def hook(*answers: int, location: str = "") -> Iterator[Hook]:
+    """A webhook for the duration of a test; answers name `location`."""
     made = Hook()
     made.answers = list(answers)
 
@@ -33,6 +33,8 @@ def hook(*answers: int) -> Iterator[Hook]:
             made.headers.append(dict(self.headers))
             self.send_response(made.answers.pop(0) if made.answers else 200)
             self.send_header("Content-Length", "0")
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

@@ -21,7 +21,10 @@ def _own_logs() -> Iterator[None]:
     """Restores the loggers after each test: a command in this process configures them."""
     loggers = [logging.getLogger(name) for name in ("reconciler", *LIBRARIES)]
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    last, raises = logging.lastResort, logging.raiseExceptions
     yield
+    logging.lastResort, logging.raiseExceptions = last, raises
+    logging.captureWarnings(False)
     for logger, handlers, propagate, level in before:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)

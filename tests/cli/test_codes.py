@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import pytest
 
 from reconciler.cli import main
@@ -170,6 +172,31 @@ def test_a_bug_is_reported_in_one_masked_line(world: World, monkeypatch: pytest.
 
     assert (quiet.code, loud.code) == (1, 1)
     assert "internal error: ZeroDivisionError" in quiet.err
+    assert "Traceback" not in quiet.err
+    assert "Traceback" in loud.err
+    assert "AKIAIOSFODNN7EXAMPLE" not in quiet.err + loud.err
+
+
+@pytest.mark.parametrize(
+    "place", ["reconciler.apply.executor._procedure", "reconciler.app.service.reconcile"], ids=["action", "pass"]
+)
+def test_a_bug_in_a_pass_is_one_sentence(world: World, monkeypatch: pytest.MonkeyPatch, place: str):
+    """An action, or a pass of a service, that fails unexpectedly logs a traceback with -vv only."""
+    is_service = place.endswith("reconcile")
+    errors = cycle([ZeroDivisionError("with AKIAIOSFODNN7EXAMPLE inside"), *([KeyboardInterrupt()] * is_service)])
+
+    def fault(*_: object, **__: object) -> None:
+        raise next(errors)
+
+    monkeypatch.setattr(place, fault)
+    world.batch("clicks")
+    command = ["reconcile", *(["--every", "1s"] * is_service)]
+
+    quiet = world.run(*command)
+    loud = world.run(*command, "-vv")
+
+    (line,) = [line for line in quiet.err.splitlines() if "-vv logs its traceback" in line][:1]
+    assert "ZeroDivisionError" in line
     assert "Traceback" not in quiet.err
     assert "Traceback" in loud.err
     assert "AKIAIOSFODNN7EXAMPLE" not in quiet.err + loud.err

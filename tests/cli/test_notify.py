@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from reconciler.app import notifications
 from tests.app.webhook_receiver import hook
 from tests.cli.world import World, project_text
 
@@ -44,7 +47,28 @@ def test_a_missing_webhook_stops_nothing(world: World):
     world.run("apply", "--yes")
     done = world.run("reconcile")
     assert done.code == 3
-    assert "no notification of retries-exhausted of clicks: the environment variable NOWHERE is not set" in done.err
+    assert (
+        "no notification of retries-exhausted of clicks by the webhook of NOWHERE: "
+        "the environment variable NOWHERE is not set"
+    ) in done.err
+
+
+@pytest.mark.parametrize("verbose", ["", "-v", "-vv", "-vvv"])
+@pytest.mark.parametrize("answer", ["nobody", "redirect", "failing"])
+def test_a_webhooks_address_is_never_printed(world: World, verbose: str, answer: str, monkeypatch: pytest.MonkeyPatch):
+    """Path, query and user of an address are in no output of a pass whose notification fails, however verbose."""
+    monkeypatch.setattr(notifications, "PAUSE_SECONDS", 0)
+    world.aws.configure(outcome="failed", run_seconds=0)
+    with hook(*((302,) if answer == "redirect" else (503,) * 9), location="http://127.0.0.1:1/c4n4ry") as there:
+        host = "127.0.0.1:1" if answer == "nobody" else there.url.split("/")[2]
+        world.env["HOOK"] = f"http://c4n4ry:c4n4ry@{host}/c4n4ry?c4n4ry=c4n4ry"
+        world.write("reconciler.yaml", with_hooks("{urlEnv: HOOK}"))
+        world.batch("clicks")
+        world.run("apply", "--yes")
+        done = world.run("reconcile", *([verbose] if verbose else []))
+    assert done.code == 3
+    assert "no notification of retries-exhausted of clicks by the webhook of HOOK: it " in done.err
+    assert "c4n4ry" not in done.out + done.err
 
 
 def test_an_address_with_a_password_is_refused(world: World):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from reconciler.cli.output import OutputRefused, ask, echo_error, out, print_problems
+from reconciler.cli.output import LIBRARIES, OutputRefused, ask, echo_error, out, print_problems, start_logging
 from reconciler.cli.program import run
 from reconciler.cli.signals import stop_on_signals
 from reconciler.errors import Problem
@@ -36,6 +39,32 @@ def test_a_signal_while_printing_still_stops(refusal: Exception):
     with stop_on_signals(refused) as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(5)
+
+
+@pytest.mark.parametrize(("verbose", "shown"), [(0, []), (1, []), (2, ["WARNING"]), (3, ["WARNING", "INFO"])])
+@pytest.mark.parametrize("library", [*LIBRARIES, "a.library.of.next.year"])
+def test_libraries_log_with_two_v_or_more(
+    capsys: pytest.CaptureFixture[str], library: str, verbose: int, shown: list[str]
+):
+    """Below -vv no library writes a line, whichever it is; at no level does one write at DEBUG."""
+    logger = logging.getLogger(library)
+    with own_root():
+        start_logging(verbose)
+        for level in (logging.WARNING, logging.INFO, logging.DEBUG):
+            logger.log(level, "of %s", library)
+    lines = [line for line in capsys.readouterr().err.splitlines() if f"of {library}" in line]
+    assert [line.split()[2] for line in lines] == (shown if library in LIBRARIES else shown[:1])
+
+
+@contextmanager
+def own_root() -> Iterator[None]:
+    """Takes away the handlers that pytest adds to the root logger: a command has none there."""
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        root.handlers = before
 
 
 REFUSED = "Error: standard output cannot be written: No space left on device\n"
