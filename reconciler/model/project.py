@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from reconciler.model.base import JSON, Strict, source_text
+from reconciler.model.base import JSON, Loc, Strict, source_text
 from reconciler.model.kind import Rate
 from reconciler.model.spec import Name, Suspended
 
@@ -113,6 +114,24 @@ class Webhook(Strict):
         if (self.url is None) == (self.urlEnv is None):
             raise ValueError("give either url or urlEnv")
         return self
+
+
+def webhook_secrets(document: JSON) -> Iterator[Loc]:
+    """The places of the values that may be secrets in the webhooks of a project file, whatever is wrong with them: all
+    but names of variables and events."""
+    spec = document.get("spec")
+    targets = spec.get("targets") if isinstance(spec, dict) else None
+    for name, target in targets.items() if isinstance(targets, dict) else ():
+        if isinstance(target, dict) and "notify" in target:
+            yield from _unnamed(target["notify"], ("spec", "targets", name, "notify"))
+
+
+def _unnamed(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - whatever the file holds there
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unnamed(inner, (*loc, key))
+    elif isinstance(value, str) and not re.fullmatch(VARIABLE_PATTERN, value):
+        yield loc
 
 
 class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):

@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler.errors import Problem
 from reconciler.model.base import JSON, Loc, source_text
+from reconciler.model.project import webhook_secrets
 from reconciler.redact.request import NAME_KEYS, secret_places
 from reconciler.redact.shapes import harmless, secret_key
 from reconciler.redact.text import SENSITIVE, secret_spans
@@ -37,7 +38,9 @@ class SecretLines:
     @cached_property
     def _spans(self) -> list[Span]:
         value = self._document.value
-        places = {*secret_places(_as_text(value)), *_beside_names(value, ())} if isinstance(value, dict) else set()
+        if not isinstance(value, dict):
+            return []
+        places = {*secret_places(_as_text(value)), *_beside_names(value, ()), *webhook_secrets(value)}
         return sorted(self._span(loc) for loc in places)
 
     def hide(self, loc: Loc) -> None:

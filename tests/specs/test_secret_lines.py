@@ -69,3 +69,38 @@ def test_a_message_does_not_repeat_a_hidden_value():
     """A value that is hidden in a line is hidden in the message, with and without quotes."""
     line = 'a: "S3CR", b: 1'
     assert hidden_message("not S3CR here", line, 100, [(103, 109)]) == "not (sensitive) here"
+
+
+PROJECT = """apiVersion: reconciler/v1
+kind: Project
+metadata: {name: shop}
+spec:
+  targets:
+    local:
+      emulator: true
+      notify: NOTIFY
+"""
+
+
+@pytest.mark.parametrize(
+    "webhooks",
+    [
+        '[{urlEnv: "https://a.example.com/S3CR"}]',
+        "[{url: a.example.com/S3CR?x=S3CR}]",
+        '[{url: "https://me:S3CR@a.example.com/S3CR"}]',
+        '[{url: "https://a.example.com/S3CR", evnts: [held]}]',
+        "[{url: https://a.example.com/S3CR, urlEnv: HOOK}]",
+        "[{uri: https://a.example.com/S3CR}]",
+        "https://a.example.com/S3CR",
+        "[https://a.example.com/S3CR]",
+        "[{urlEnv: HOOK, headersEnv: {X: S3CR=}}]",
+    ],
+)
+def test_no_address_of_a_webhook_is_shown(tmp_path, webhooks):
+    """A mistake in a webhook of the project file shows neither its address nor a header, wherever they were written."""
+    root = write(tmp_path, {"reconciler.yaml": PROJECT.replace("NOTIFY", webhooks)})
+    with pytest.raises(SpecErrors) as refused:
+        load(root)
+    text = problems_text(refused.value.problems)
+    assert "S3CR" not in text
+    assert "(sensitive)" in text
