@@ -26,7 +26,7 @@ from reconciler.core.plan import (
     Reason,
     SpecChange,
 )
-from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import next_slot, parse_time
 from reconciler.model.spec import Policy
 
@@ -262,8 +262,10 @@ class Outcome:
 def effect_of_spec(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
     """The effect of a new or changed spec."""
     stops = _schedule_that_stops(record) if spec.policy.schedule is None else ""
-    if any(action.action in SENDS and action.reason in COUNTED for action in actions):
-        return Outcome(Effect.RUNS_NOW, stops)
+    sent = next((action for action in actions if action.action in SENDS and action.reason in COUNTED), None)
+    if sent is not None:
+        replaced = sent.message if sent.action is ActionType.REPLACE else ""
+        return Outcome(Effect.RUNS_NOW, _joined(replaced, stops))
     if spec.policy.schedule is not None:
         return _of_scheduled(spec, record, actions, now)
     adopted = next((a for a in actions if a.action is ActionType.ADOPT), None)
@@ -318,6 +320,12 @@ def _schedule_that_stops(record: SpecRecord) -> str:
     return f"schedule stops: {schedule.schedule}" if schedule is not None and schedule.stopped is None else ""
 
 
+def _suspended_schedule(record: SpecRecord) -> str:
+    """The schedule of a spec that left git while it was not in force."""
+    declared = record.declaration.policy.get("schedule") if record.declaration is not None else None
+    return f"schedule stops: {declared} (it was suspended)" if declared else ""
+
+
 def _schedule_that_pauses(record: SpecRecord) -> str:
     stops = _schedule_that_stops(record)
     return stops.replace("schedule stops", "schedule pauses") if stops else ""
@@ -330,31 +338,25 @@ def effect_of_removal(record: SpecRecord, actions: Sequence[Action], *, stops: b
             Effect.RUN_GOES_ON if record.live else Effect.NO_RUN,
             "nothing is stopped: the project has no spec for this target",
         )
-    schedule = _schedule_that_stops(record)
-    cancelled = [a.run_id for a in actions if a.action is ActionType.CANCEL]
+    schedule = _schedule_that_stops(record) or _suspended_schedule(record)
+    cancelled = {a.run_id for a in actions if a.action is ActionType.CANCEL and a.reason is Reason.SPEC_REMOVED}
     waiting = next((a for a in actions if a.action is ActionType.WAIT and a.reason is Reason.SUSPENDED), None)
-    if cancelled:
-        return Outcome(Effect.RUN_IS_CANCELLED, _joined(_runs(cancelled, "is cancelled", "Cancel"), schedule))
-    if waiting is not None and record.live:
+    if not cancelled and waiting is not None and record.live:
         return Outcome(Effect.WAITS, _joined(f"waits: {waiting.message}", schedule))
-    going = [run for run in record.live if run.cancel_asked_at is None]
-    if going:
-        policy = going[-1].content.deletion_policy
-        return Outcome(
-            Effect.RUN_GOES_ON, _joined(_runs([run.run_id for run in going], "keeps running", policy), schedule)
-        )
-    if record.live:
-        return Outcome(
-            Effect.RUN_IS_CANCELLED,
-            _joined(_runs([run.run_id for run in record.live], "was asked to stop", ""), schedule),
-        )
-    return Outcome(message=schedule or "starts and stops no run")
+    message = _joined(*(_end_of_run(run, cancelled) for run in record.live), schedule) or "starts and stops no run"
+    if not record.live:
+        return Outcome(message=message)
+    goes_on = not cancelled and any(run.cancel_asked_at is None for run in record.live)
+    return Outcome(Effect.RUN_GOES_ON if goes_on else Effect.RUN_IS_CANCELLED, message)
 
 
-def _runs(run_ids: Sequence[str | None], what: str, policy: str) -> str:
+def _end_of_run(run: Submission, cancelled: Collection[str | None]) -> str:
     """``run 00f1… keeps running (deletionPolicy Orphan)``."""
-    note = f" (deletionPolicy {policy})" if policy else ""
-    return "; ".join(f"run {run_id} {what}{note}" for run_id in run_ids)
+    if run.run_id in cancelled:
+        return f"run {run.run_id} is cancelled (deletionPolicy Cancel)"
+    if run.cancel_asked_at is not None:
+        return f"run {run.run_id} was asked to stop"
+    return f"run {run.run_id} keeps running (deletionPolicy {run.content.deletion_policy})"
 
 
 def _joined(*parts: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.core.declarations import Declared, Undeclared
 from reconciler.core.events import Observed
+from reconciler.emulator import Plan, Rule
 from tests.cli.world import Done, World
 
 NIGHTLY = '"0 2 * * *"'
@@ -158,6 +159,71 @@ def test_removing_the_spec_of_a_live_run_says_that_it_keeps_running(world: World
     assert "Plan: 2 removed. 1 in sync." in text
     applied(world)
     assert declared(world)[-2:] == ["-clicks", "-views"]
+
+
+def test_a_removal_names_every_run_and_a_suspended_schedule(world: World):
+    """One run is cancelled, another keeps running, and the plan says which in text, markdown and JSON."""
+    world.batch("clicks", "A", concurrencyPolicy="Allow", deletionPolicy="Cancel")
+    world.batch("nightly", "A", schedule=NIGHTLY, suspend="true")
+    world.batch("other", "A")
+    applied(world)
+    world.batch("clicks", "B", concurrencyPolicy="Allow")
+    applied(world)
+    (world.folder / "clicks.yaml").unlink()
+    (world.folder / "nightly.yaml").unlink()
+    first, second = (run.id for run in world.runs() if run.request["jobName"] == "clicks")
+
+    _, [clicks, nightly] = planned(world)
+    text, markdown = world.run("plan").out, world.run("plan", "--format", "markdown").out
+
+    message = f"run {first} is cancelled (deletionPolicy Cancel); run {second} keeps running (deletionPolicy Orphan)"
+    assert (clicks["effect"], clicks["message"]) == ("run-is-cancelled", message)
+    assert nightly["message"] == "schedule stops: 0 2 * * * (it was suspended)"
+    for shown in (text, markdown.replace("`", "")):
+        assert message in shown
+        assert nightly["message"] in shown
+
+
+def test_a_replaced_run_has_its_own_generation(world: World):
+    """The plan says that the next pass submits the new one, and the results name both."""
+    world.spark("clicks", "A", concurrencyPolicy="Replace")
+    applied(world)
+    world.spark("clicks", "B", concurrencyPolicy="Replace")
+    run_id = world.runs()[0].id
+
+    shown = world.run("plan").out
+    done = world.run("apply", "--yes").out
+    again = world.run("apply", "--yes").out
+
+    message = f"run {run_id} (generation 1) is cancelled now; the next pass after its end submits generation 2"
+    assert message in shown
+    assert f"cancelled  {run_id}  (generation 1; the next pass after its end submits generation 2)" in done
+    assert "(generation 2)" in again
+    assert [request["jobDriver"]["sparkSubmit"]["entryPointArguments"] for request in world.sent("clicks")] == [
+        ["A"],
+        ["B"],
+    ]
+
+
+@pytest.mark.parametrize("way", ["spec", "retry"])
+def test_a_rejected_job_is_given_an_advice_for_each_cause(world: World, way: str):
+    """A changed spec needs no retry, and a retry needs no changed spec."""
+    world.aws.inject(Plan([Rule("lost", "error", operation="SubmitJob", code="ClientException", count=1)]))
+    world.batch("clicks", "A")
+    world.run("apply", "--yes")
+    held = world.run("plan").out
+
+    if way == "spec":
+        world.batch("clicks", "B")
+    else:
+        assert world.run("retry", "clicks", "--yes").code == 0
+    done = world.run("apply", "--yes")
+
+    assert "If the spec is wrong, change it: the next apply submits that. If the cause is in AWS, then retry" in held
+    assert "reconciler retry clicks" in held
+    assert "revision" not in held
+    assert done.code == 0, done.err
+    assert len(world.runs()) == 1
 
 
 def test_a_new_spec_behind_a_dependency_shows_its_content(world: World):
