@@ -21,7 +21,7 @@ WIDTH = 100  # characters of a value on one line
 INDENT = "    "
 MOST_LINES = 60  # of one field
 CONTEXT = 2  # unchanged lines around changed ones
-MOST_COMPARED = 1_000  # changed lines; a comparison of more takes seconds
+MOST_COMPARED = 400  # changed lines; a comparison of many more takes seconds
 BREAK = re.compile(r"(?<=[\s,;&])")
 
 
@@ -95,13 +95,13 @@ def _lines_label(text: str) -> str:
 
 def _wrapped(text: str) -> list[str]:
     """The text in pieces of at most `WIDTH` characters, preferably ended by a space or a comma."""
-    pieces = []
-    while len(text) > WIDTH:
-        breaks = [match.start() for match in BREAK.finditer(text, WIDTH // 2, WIDTH)]
-        end = breaks[-1] if breaks else WIDTH
-        pieces.append(text[:end])
-        text = text[end:]
-    return [*pieces, text]
+    pieces, start = [], 0
+    while len(text) - start > WIDTH:
+        breaks = [match.start() for match in BREAK.finditer(text, start + WIDTH // 2, start + WIDTH)]
+        end = breaks[-1] if breaks else start + WIDTH
+        pieces.append(text[start:end])
+        start = end
+    return [*pieces, text[start:]]
 
 
 def _cut(sign: str, lines: Sequence[str], most: int = MOST_LINES) -> list[str]:
