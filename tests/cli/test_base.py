@@ -152,6 +152,17 @@ def test_a_broken_base_does_not_stop_the_plan(repository: World):
     assert ", loose.yaml:1:5: expected a value" in done.out
 
 
+def test_a_spec_that_may_be_in_an_unreadable_file_of_the_base_is_of_this_change(repository: World):
+    """Its removal is not taken for one of the base."""
+    world = repository
+    world.write("refunds.yaml", "a: [")
+    on_main(world)
+    (world.folder / "refunds.yaml").unlink()
+
+    assert origins(world) == {"refunds": "this-change"}
+    assert notes(world)["refunds"].startswith("at the base it may be in a file that cannot be read: refunds.yaml:1:5")
+
+
 def test_a_base_without_the_project_or_the_target_has_nothing(repository: World):
     """Then every change is of this change, and a warning says why."""
     world = repository
