@@ -62,7 +62,7 @@ coverage: $(DEV) ## run the tests without campaigns and measure branch coverage,
 
 # Many cases wait for AWS or for time to pass, so more of them run at once than there are cores. Fails if nothing ran.
 soak: $(DEV) $(FUZZ) ## run the long campaigns: kills, races, simulation, fuzzing; takes hours, see docs/promise.md
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m soak
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "soak or hypothesis" --hypothesis-profile soak
 
 aws-proof: $(DEV) ## test the open points in a real AWS account; docs/promise.md says what it needs and costs
 	@$(BIN)/python -m pytest -q --force-enable-socket -m aws tests/aws_proof

@@ -1,4 +1,4 @@
-"""What `make soak` tells at its end: each campaign, how many cases it had, how long they took, what they counted."""
+"""What the long forms of tests share: how many examples they try, and the report that `make soak` prints."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+EXAMPLES = 40
+"""How many examples hypothesis tries in `make test` if a test does not say."""
+
+
+def examples(everyday: int) -> int:
+    """Returns how many examples a test tries: `everyday` in `make test`, 25 times as many in `make soak`."""
+    return everyday * settings().max_examples // EXAMPLES
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Prints the table where campaigns were asked for."""
-    if config.option.markexpr == "soak":
+    """Prints the table of the campaigns in `make soak`."""
+    if config.option.markexpr.startswith("soak"):
         terminalreporter.section("campaigns")
         for line in table(report for reports in terminalreporter.stats.values() for report in reports):
             terminalreporter.line(line)
 
 
 def table(reports: Iterable[Any]) -> list[str]:
-    """A line for each campaign, which is a test with all its cases; below it what its cases recorded as `campaign`."""
+    """Returns a line for each campaign, which is a test with all its cases, and below it what the cases counted."""
     campaigns: dict[str, list[pytest.TestReport]] = defaultdict(list)
     for report in reports:
         if isinstance(report, pytest.TestReport) and report.when == "call":
@@ -27,5 +36,5 @@ def table(reports: Iterable[Any]) -> list[str]:
     for name, cases in sorted(campaigns.items()):
         failed, seconds = sum(case.failed for case in cases), sum(case.duration for case in cases)
         lines.append(f"{name}: {len(cases)} cases, {failed} failed, {seconds:.0f} s")
-        lines += [f"    {told}" for case in cases for key, told in case.user_properties if key == "campaign"]
+        lines += [f"    {counted}" for case in cases for key, counted in case.user_properties if key == "campaign"]
     return lines

@@ -1,4 +1,4 @@
-"""What all tests share: no credentials, no profile, no proxy, no colour of the developer's own machine."""
+"""Keeps the developer's credentials, profiles and proxies out of the tests, and says how many examples they try."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.campaigns import pytest_terminal_summary  # noqa: F401 - a hook
+from tests.campaigns import EXAMPLES, pytest_terminal_summary  # noqa: F401 - a hook
 from tests.ledger.server import aws, server  # noqa: F401 - fixtures
 
-settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines are busy
+_BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+settings.register_profile("project", _BUSY, max_examples=EXAMPLES)
+settings.register_profile("soak", _BUSY, max_examples=25 * EXAMPLES)  # `make soak` chooses it
 settings.load_profile("project")
 
 

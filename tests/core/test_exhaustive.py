@@ -133,6 +133,7 @@ def check(action: Action, wanted: Desired, known: Recorded) -> None:
     assert action.ledger_head == record.head
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("step", STEPS)
 def test_every_short_history(step: int) -> None:
     """For every history and desired state the plan is total, and no action breaks an invariant."""
@@ -154,6 +155,7 @@ def test_every_short_history(step: int) -> None:
     assert count > 20_000 // step
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("step", STEPS)
 def test_an_applied_plan_is_in_sync(step: int) -> None:
     """After what a plan submits is accepted and ends well, planning again does nothing."""

@@ -20,7 +20,7 @@ CLAIM_SECONDS, SIGNATURE_SECONDS, LATE_SECONDS, SETTLE_SECONDS = 2, 3, 1.0, 6
 STEP_SECONDS = 0.02
 FROZEN_SECONDS = 9.0
 """The longest that a reconciler is frozen: longer than everything settles."""
-LEAST = 2
+LEAST = 1
 """So often reconcilers are killed, and frozen, however slow the machine is."""
 EDIT_SHARE = 0.3
 """In so many of the passes a spec changes."""

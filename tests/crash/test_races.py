@@ -49,6 +49,7 @@ def judged(world: CrashWorld, reconcilers: int, specs: int, record: Record) -> N
     record("campaign", f"{reconcilers} reconcilers, {specs} specs, {world.ledger.partition(':')[0]}: {specs} runs")
 
 
+@pytest.mark.campaign
 def test_a_small_race(world: CrashWorld, record_property: Record):
     """Four reconcilers race over twenty specs."""
     judged(world, 4, 20, record_property)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.emulator import Emulator, Plan, Rule
@@ -122,7 +122,6 @@ FORMS = st.fixed_dictionaries({}, optional={"rules": st.lists(RULES, max_size=3)
 
 
 @given(form=FORMS)
-@settings(max_examples=100, deadline=None)
 def test_any_form_is_a_plan_or_gives_problems(form: object) -> None:
     """There is no other exception, and a plan equals what is read from its own JSON."""
     result = plan_or_problems(form)

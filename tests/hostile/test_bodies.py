@@ -20,6 +20,7 @@ from reconciler.render.plan_json import plan_from_json, plan_json
 from reconciler.render.plan_markdown import plan_markdown
 from reconciler.render.plan_text import plan_text
 from tests.builders import NOW, PLACE, desired, spec
+from tests.campaigns import examples
 from tests.cli.conftest import _own_logs, world
 from tests.cli.world import standin
 from tests.hostile.values import ANYTHING, ODD_TEXTS
@@ -65,7 +66,7 @@ def status_of(url: str, method: str, path: str, body: bytes) -> int:
             return error.code
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(PATHS), st.one_of(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=4), ANYTHING))
 def test_any_body_is_answered_in_order(url, where, body):
     """The emulator accepts or refuses any body and never fails."""
@@ -128,7 +129,7 @@ def changed_plans(draw: st.DrawFn) -> Any:
     return form
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.one_of(changed_plans(), ANYTHING))
 def test_a_changed_plan_file_is_refused_or_shown(form):
     """Any JSON is refused as a plan file with one sentence, or is a plan that can be shown."""

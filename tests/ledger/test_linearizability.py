@@ -93,6 +93,7 @@ def rounds_without_one_winner(write: Write, read: Read, rounds: int) -> list[int
 BARE = [bare_s3, bare_dynamodb]
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("bare", BARE, ids=["s3", "dynamodb"])
 def test_the_local_server_has_one_winner_in_each_round(bare: Callable[[Server], tuple[Write, Read]], server: Server):
     """Of eight writers let loose together on one key exactly one wins, in each of 20 rounds, and its bytes stay."""

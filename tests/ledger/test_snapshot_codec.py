@@ -18,6 +18,7 @@ from reconciler.core import events as e
 from reconciler.core.state import OF_THE_PASS, Recorded, Sighting
 from reconciler.ledger import snapshot as form
 from reconciler.ledger.snapshot import fold_version, from_json, to_json
+from tests.campaigns import examples
 from tests.core.histories import all_event_types, events_of, folded, possible, stories
 
 
@@ -30,7 +31,7 @@ def again(recorded: Recorded) -> Recorded:
 def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
     """A fold that continues from a decoded state ends in the same state."""
 
-    @settings(max_examples=5)
+    @settings(max_examples=examples(2))
     @given(stories(), events_of(kind), stories(4), st.data())
     def check(before: list[e.Event], event: e.Event, after: list[e.Event], data: st.DataObject) -> None:
         story = possible([*before, event, *after])
@@ -46,7 +47,7 @@ def test_a_fold_goes_on_from_its_form(kind: type[e.Event]) -> None:
 def test_stories_hold_every_type(kind: type[e.Event]) -> None:
     """Each type of event can follow an intent, so the stories cover all of them."""
 
-    @settings(max_examples=3)
+    @settings(max_examples=examples(1))
     @given(events_of(kind))
     def check(event: e.Event) -> None:
         assert event in possible([event])

@@ -14,6 +14,7 @@ from reconciler.core.ports import Appended
 from reconciler.ledger import snapshot as cache
 from reconciler.ledger.log import Log
 from reconciler.ledger.verify import verify
+from tests.campaigns import examples
 from tests.core.histories import INTENTS, possible, stories
 from tests.ledger.builders import PLACE, MemoryStore, StandingClock, always, intended, submitted
 
@@ -42,7 +43,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_read_is_what_the_batches_add_up_to():
     """Whatever happened to the snapshots, every log has the state of a log without any."""
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(15))
     @given(stories(10), st.lists(STEPS, max_size=25))
     def check(story: list[Event], steps: list[tuple[str, int]]) -> None:
         store = MemoryStore()

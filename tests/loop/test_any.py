@@ -14,6 +14,7 @@ from reconciler.core.plan import ActionType
 from reconciler.core.times import slots_between
 from reconciler.model.project import Limits
 from tests.builders import spec
+from tests.campaigns import examples
 from tests.loop.world import World
 
 START = datetime(2026, 10, 24, 20, tzinfo=UTC)  # daylight saving ends in the night
@@ -38,7 +39,7 @@ OUTAGES = st.lists(st.tuples(st.integers(0, 60), st.sampled_from([40, 200, 700])
 REFUSALS = st.sets(st.integers(0, 24), max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15))
 @given(policy=POLICIES, runs=RUNS, outages=OUTAGES, refusals=REFUSALS, limit=st.sampled_from([None, None, 1]))
 def test_no_slot_twice_and_none_dropped(
     policy: dict[str, Any], runs: list[Any], outages: list[Any], refusals: set[int], limit: int | None
@@ -84,7 +85,7 @@ def _ends_are_respected(world: World) -> None:
 CHANGES = st.lists(st.tuples(st.integers(1, 12), st.sampled_from("ABC")), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15))
 @given(
     changes=CHANGES,
     runs=RUNS,

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.base import SourceFloat, Unquoted
@@ -133,7 +133,6 @@ def test_strings_of_no_mapping_have_one_form(text: str):
     assert EMR.first_form(emr()) == emr()
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     conf=st.dictionaries(st.text("aXYZ09_.-", min_size=1, max_size=9), TEXTS, min_size=1, max_size=4),
     name=TEXTS.filter(bool),

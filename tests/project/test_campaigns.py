@@ -1,4 +1,4 @@
-"""What `make soak` runs and tells."""
+"""Checks what `make soak` runs and reports."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.project.place import ROOT
 
 
 def case(
-    name: str, outcome: Literal["passed", "failed"], seconds: float, told: str | None = None, when: str = "call"
+    name: str, outcome: Literal["passed", "failed"], seconds: float, counted: str | None = None, when: str = "call"
 ) -> pytest.TestReport:
-    """The report of one case."""
-    properties = [] if told is None else [("campaign", told)]
+    """Returns the report of one case."""
+    properties = [] if counted is None else [("campaign", counted)]
     phase: Literal["setup", "call"] = "call" if when == "call" else "setup"
     nowhere = ("", None, "")
     return pytest.TestReport(name, nowhere, {}, outcome, None, phase, duration=seconds, user_properties=properties)
 
 
 def test_the_table_counts_the_cases_of_each_campaign():
-    """One line for each test with its cases, failures and time, and what the cases told; set-ups are no cases."""
+    """The table has a line for each test with its cases, failures, time and counts; set-ups are not cases."""
     reports = [
         case("tests/a.py::test_loop[1]", "passed", 60.2, "seed 1: 7 kills"),
         case("tests/a.py::test_loop[2]", "failed", 61.0),
@@ -37,10 +37,10 @@ def test_the_table_counts_the_cases_of_each_campaign():
     ]
 
 
-def test_soak_fails_where_nothing_ran():
-    """pytest ends with 5 where it finds no campaign, and the Makefile lets that through."""
+def test_soak_fails_if_nothing_ran():
+    """pytest exits 5 if it finds no campaign, and the Makefile does not hide that."""
     recipe = re.search(r"^soak:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
     assert recipe is not None
-    assert "-m soak" in recipe[1]
+    assert '-m "soak or hypothesis" --hypothesis-profile soak' in recipe[1]
     assert not re.search(r"\|\||;|^\t@?-", recipe[1])

@@ -227,7 +227,6 @@ PLAIN = replace(BATCH, for_display=lambda request: request)
 
 
 @given(REQUESTS, REQUESTS)
-@settings(max_examples=60, deadline=None)
 def test_changes_are_told_exactly_where_the_content_differs(before, after):
     """A difference is listed if and only if the digests differ."""
     differs = canonical(PLAIN.content(before)) != canonical(PLAIN.content(after))

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -155,7 +155,6 @@ def test_the_limit_holds_and_the_count_is_exact(number, fields, length, max_byte
 
 
 @given(st.integers(2_000, 9_000), st.text(max_size=30), st.integers(0, 40))
-@settings(max_examples=60, deadline=None)
 def test_the_limit_counts_bytes_of_any_text(max_bytes, text, number):
     """Characters of several bytes count as such, whatever is left out."""
     lost: dict[str, Any] = {"action": ActionType.HOLD, "reason": Reason.LOST, "message": text * 3}
@@ -303,7 +302,6 @@ def test_no_text_of_users_is_markup(place, evil):
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=60, deadline=None)
 def test_code_spans_and_blocks_cannot_be_closed_early(text):
     """The fence is longer than any run of backticks inside."""
     for span in (code(text), prose(text)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.plan import ActionType, Reason
@@ -80,7 +80,6 @@ def test_the_caret_is_under_the_column():
 
 
 @given(st.text(max_size=300), st.integers(1, 320), st.text(max_size=30))
-@settings(max_examples=60, deadline=None)
 def test_any_line_and_column_can_be_shown(line, column, message):
     """Any problem gives three printable lines and a count."""
     lines = problems_text([Problem("x.yaml", 1, column, message, source_line=line)]).split("\n")

@@ -75,7 +75,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(CHANGES), VALUES)
 def test_any_value_anywhere_is_read_or_refused(tmp_path, change, value):
     """With any value at any path, a spec loads or raises SpecErrors, and nothing else."""

@@ -20,30 +20,40 @@ from tests.specs.builders import PROJECT, batch, load, problems, write
 SPEC = batch("a")
 SMALL, WHOLE = MOST_BYTES // 8, MOST_BYTES  # without a guard, quadratic work takes minutes for one, hours for the other
 RATIO = 2.5  # to the processor time of a file of valid specs of the same size; with the guards most take a tenth
+MORE_MEASUREMENTS = 2  # other programs can only lengthen a measurement, so the shortest one counts
 MEBIBYTES = 400
 SIZES = [pytest.param(SMALL, id="small"), pytest.param(WHOLE, id="whole", marks=pytest.mark.soak)]
 
 
-def seconds_to_read(root: Path) -> float:
-    """The processor time of reading a project and printing its problems."""
+def seconds_to_read(root: Path) -> tuple[float, tuple[Any, ...], str]:
+    """Returns the processor time of reading a project and printing its problems, the problems, and their text."""
     began = time.process_time()
+    reported: tuple[Any, ...] = ()
     try:
         load(root)
     except SpecErrors as error:
-        problems_text(error.problems)
-    return time.process_time() - began
+        reported = tuple(error.problems)
+    text = problems_text(reported)
+    return time.process_time() - began, reported, text
+
+
+def is_quick(root: Path, ordinary: float, seconds: float) -> bool:
+    """Whether `seconds`, or the shortest of a few more measurements, is at most RATIO times `ordinary`."""
+    return seconds < RATIO * ordinary or any(
+        seconds_to_read(root)[0] < RATIO * ordinary for _ in range(MORE_MEASUREMENTS)
+    )
 
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], float]:
-    """The processor time of reading a file of valid specs of a size, measured in this run."""
+    """Measures the processor time of reading a file of valid specs of a size, in this run."""
 
     @cache
     def measure(size: int) -> float:
         text = "".join("---\n" + batch(f"job-{number:05}") for number in range(size // len(batch("job-00000---\n"))))
         root = write(tmp_path_factory.mktemp("ordinary"), {"a.yaml": text})
         assert load(root).count > 0
-        return seconds_to_read(root)
+        return seconds_to_read(root)[0]
 
     return measure
 
@@ -77,8 +87,9 @@ ALIASES = {
 def test_aliases_are_counted_in_every_spelling(tmp_path, ordinary, name):
     """A few hundred characters that expand to 10^30 nodes are a problem, in every spelling."""
     root = write(tmp_path, {"a.yaml": ALIASES[name]})
-    assert seconds_to_read(root) < ordinary(SMALL)
-    assert problems(root)
+    seconds, reported, _ = seconds_to_read(root)
+    assert reported
+    assert is_quick(root, ordinary(SMALL), seconds)
 
 
 YAML = {
@@ -129,18 +140,15 @@ FILES = {
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", FILES)
 def test_a_bomb_is_a_problem_within_bounds(tmp_path, ordinary, name, size):
-    """A file of up to 1 MiB gives at most a thousand problems, in bounded time and memory."""
+    """A file of up to 1 MiB gives at most a thousand problems, in bounded memory, and as soon as valid specs."""
     file, text = FILES[name]
     root = write(tmp_path, {file: text(size)})
-    limit = RATIO * ordinary(size)
-    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(SpecErrors) as caught:
-        load(root)
-    shown = problems_text(caught.value.problems)
-    assert 0 < len(caught.value.problems) <= MOST_PROBLEMS + 2
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds, reported, shown = seconds_to_read(root)
+    assert 0 < len(reported) <= MOST_PROBLEMS + 2
     assert len(shown) < 1_000_000
-    assert time.process_time() - began < limit
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024 < MEBIBYTES
+    assert is_quick(root, ordinary(size), seconds)
 
 
 def test_at_most_a_thousand_problems_of_a_document_are_reported(tmp_path):
