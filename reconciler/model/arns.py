@@ -60,8 +60,9 @@ def region_problem(region: str) -> str | None:
     """Why a region is doubtful: this version knows none of that name. With the name that was meant, if one is close."""
     if region in PARTITIONS:
         return None
-    name = region.lower()
-    close = get_close_matches(name, PARTITIONS, n=3, cutoff=0.85) or get_close_matches(name, PARTITIONS, n=1)
+    name = region.lower().replace("_", "-")
+    close = [name] if name in PARTITIONS else get_close_matches(name, PARTITIONS, n=3, cutoff=0.85)
+    close = close or get_close_matches(name, PARTITIONS, n=1)
     return f"there is no AWS region {region}" + (f"; did you mean {' or '.join(sorted(close))}?" if close else "")
 
 

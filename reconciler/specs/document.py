@@ -220,7 +220,8 @@ class Builder:
         if len(self._stack) >= DEEPEST:
             raise Unreadable(offset, f"nested deeper than {DEEPEST} levels", "nesting")
         if self._key is _NO_KEY:
-            self.flaw(offset, "a key must be a string, not a mapping or a list", "key")
+            message = "a key must be a string, not a mapping or a list; if {{ or [[ begins a text, put it in quotes"
+            self.flaw(offset, message, "key")
             self._key = _AS_KEY
         before = (self._nodes, self._deepest, self._characters)
         self._stack.append(_Frame(self._container, self._record, self._key, offset, anchor, *before))
@@ -279,6 +280,10 @@ class Builder:
             self.flaw(offset, f"duplicate key {text}", "duplicate-key")
         elif "\0" in text:
             self.flaw(offset, "NUL characters are not allowed", "control-character")
+        elif is_plain and text[0].isspace():
+            self.flaw(
+                offset, f"the character U+{ord(text[0]):04X} in the indentation is no space: use spaces", "indentation"
+            )
         else:
             self._key = text
             self._record.append(offset)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.errors import Problem, Severity
+from reconciler.model.arns import region_problem
 from reconciler.model.base import Loc, Remark, Strict, Unquoted, source_text
 from reconciler.model.kind import RESERVED_FIELD, RequestProblems
 from reconciler.model.patterns import PATTERN_HINTS
@@ -105,6 +106,8 @@ def _choice(value: object, context: Context) -> str:
 def _pattern(value: object, context: Context) -> str:
     pattern, shown = str(context.get("pattern")), _shown(value)
     message = HINTS.get(pattern) or f"must match {pattern}"
+    if pattern == REGION_PATTERN and isinstance(value, str) and (problem := region_problem(value)):
+        return problem if problem.endswith("?") else f"{problem}: {message}"
     return message + (f"; got {shown}" if shown != "a string" else "")
 
 

@@ -64,6 +64,7 @@ _INSTEAD = {
     "'": "strings and keys are in double quotes",
     "/": "JSON has no comments",
     "#": "JSON has no comments",
+    "$": "a placeholder is text: put it in double quotes",
 }
 
 
@@ -173,13 +174,14 @@ def _tab(text: str, offset: int) -> Unreadable | None:
     """The tab in the indentation of the line of an error, which caused it, with the other lines that have one."""
     start = text.rfind("\n", 0, offset) + 1
     first = _INDENTATION.match(text, start)
-    if first is None or offset >= first.end():  # tabs are allowed before a line of {…} or of a quoted string
-        return None
-    others = list(_INDENTATION.finditer(text, first.end()))
+    is_tab = text[offset : offset + 1] == "\t"  # also after the - of a list, and alone on a line
+    if not is_tab and (first is None or offset >= first.end()):
+        return None  # tabs are allowed before a line of {…} or of a quoted string
+    others = list(_INDENTATION.finditer(text, max(offset + 1, first.end() if first else 0)))
     shown = ", ".join(str(text.count("\n", 0, tab.start()) + 1) for tab in others[:MOST_LINES])
     more = f" and {len(others) - MOST_LINES} more" if len(others) > MOST_LINES else ""
     also = f" (also in line{'s' * (len(others) > 1)} {shown}{more})" if others else ""
-    return Unreadable(text.index("\t", start), f"tab in indentation: use spaces{also}", "tab")
+    return Unreadable(offset if is_tab else text.index("\t", start), f"tab in indentation: use spaces{also}", "tab")
 
 
 FEW = 8

@@ -61,3 +61,13 @@ def test_real_requests_stay_as_they_are(case):
     assert {key: value for key, value in case["request"].items() if key not in ours} == {
         key: value for key, value in form.items() if key not in ours
     }
+
+
+@pytest.mark.parametrize("case", corpus("batch", "emr_serverless"))
+def test_real_requests_have_values_that_can_be_meant(case):
+    """No real request is warned of for its values, but for the buckets of examples that are to be filled in."""
+    kind = KINDS["batch" if "jobQueue" in case["request"] else "emr_serverless"]
+    remarks = kind.warn(sent(kind, kind.from_spec(case["request"])))
+    doubtful = {"s3-location", "template", "region", "arn-partition", "batch-overrides-size", "batch-n-to-n"}
+    messages = [remark.message for remark in remarks if remark.rule in doubtful]
+    assert all("no upper-case letters" in message for message in messages)

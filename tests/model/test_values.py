@@ -104,6 +104,7 @@ TEMPLATES = {
     "CloudFormation": (environment("!Ref Bucket"), "another tool (CloudFormation)"),
     "to fill in": (spark(entryPointArguments=["--day", "<YOUR DAY>"]), "<YOUR DAY> is to be filled in"),
     "query": (hive(query="select * from t where ds = '{{ ds }}'"), "write ${run.slot:%Y-%m-%d}"),
+    "Spark's options": (spark(sparkSubmitParameters="--conf spark.x={{ds}}"), "write ${run.slot:%Y-%m-%d}"),
     "name": (emr(name="job {{ ds }}"), "another tool (Jinja"),
 }
 REGIONS_AND_ARNS = {

@@ -186,3 +186,9 @@ def test_placeholders_in_the_project_file(tmp_path):
     project = PROJECT.replace('"dynamodb://ledger"', '"sqlite:///${HOME}/x"')
     (line,) = warnings(write(tmp_path, {"a.yaml": batch()}, project))
     assert "prod.ledger: placeholders are for text of the request: this one stays as it is written" in line
+
+
+def test_a_region_in_another_spelling(tmp_path):
+    """A region with other letters or separators is an error with the region that is meant."""
+    (line,) = problems(write(tmp_path, project=PROJECT.replace("eu-west-1", "EU_WEST_1")))
+    assert line.endswith("there is no AWS region EU_WEST_1; did you mean eu-west-1?")

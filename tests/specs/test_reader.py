@@ -43,8 +43,14 @@ RULES = {
     "date as key": ("2026-11-22: x\n", ['1:1: : the key 2026-11-22 is a date: write "2026-11-22" in quotes']),
     "null as key": ("~: x\n", ["1:1: : missing key; if ~ is the key, write it in quotes"]),
     "no key": ("?\n: x\n", ["1:2: : missing key"]),
-    "mapping as key": ("? {a: 1}\n: x\nb: 2\n", ["1:3: : a key must be a string, not a mapping or a list"]),
-    "list as key": ("[a, b]: x\n", ["1:1: : a key must be a string, not a mapping or a list"]),
+    "mapping as key": (
+        "? {a: 1}\n: x\nb: 2\n",
+        ["1:3: : a key must be a string, not a mapping or a list; if {{ or [[ begins a text, put it in quotes"],
+    ),
+    "list as key": (
+        "[a, b]: x\n",
+        ["1:1: : a key must be a string, not a mapping or a list; if {{ or [[ begins a text, put it in quotes"],
+    ),
     "alias as key": ("a: &a b\n*a : c\n", ["2:1: : an alias cannot be a key: write the key instead of *a"]),
     "anchor twice": ("a: &a b\nc: &a d\n", ["2:4: c: the anchor &a is defined twice"]),
     "no such anchor": ("a: *b\n", ["1:4: undefined alias *b"]),
@@ -198,6 +204,8 @@ TABS = {
     "list": ("a:\n\t- b\n", "2:1: tab in indentation: use spaces"),
     "block": ("a: |\n\techo\n", "2:1: tab in indentation: use spaces"),
     "continued text": ("a:\n  b: foo\n\tbar\n", "3:1: tab in indentation: use spaces"),
+    "after a dash": ("a:\n-\tb: 1\n", "2:2: tab in indentation: use spaces"),
+    "alone on a line": ("a:\n\n\t\n  b: 1\n", "3:1: tab in indentation: use spaces"),
     "several": ("a:\n\tb: 1\n\tc: 2\nd:\n \te: 3\n", "2:1: tab in indentation: use spaces (also in lines 3, 5)"),
 }
 
@@ -212,6 +220,14 @@ def test_tabs_in_indentation_are_named(text, expected):
 def test_tabs_elsewhere_are_allowed(text):
     """Tabs between words, and before lines of flow mappings and quoted strings, are no flaw."""
     assert [] == flaws_in(text)
+
+
+def test_other_spaces_in_indentation_are_named():
+    """A no-break space, as web pages have them, is no indentation."""
+    assert (
+        flaws_in("a:\n\u00a0\u00a0b: c\n")[1]
+        == "2:1: : the character U+00A0 in the indentation is no space: use spaces"
+    )
 
 
 def test_another_error_on_a_line_with_a_tab_is_named():

@@ -116,16 +116,15 @@ LOCATIONS = {
 
 
 def _values(request: JSON) -> Iterator[Remark]:
-    """Locations and ARNs that cannot be right, and templates of other tools. Spark's options have their own rules."""
+    """Locations and ARNs that cannot be right, and templates of other tools. Locations in Spark's options
+    have their own rules."""
     arguments = part(request, *map(str, SPARK)).get("entryPointArguments")
     yield from command_remarks(ARGUMENTS, arguments if isinstance(arguments, list) else ())
     for loc, value in texts(request):
-        if loc == PARAMETERS:
-            continue
         if loc in LOCATIONS:
             file, only = LOCATIONS[loc]
             yield from s3.field_remarks(loc, value, file=file, only=only)
-        else:
+        elif loc != PARAMETERS:
             words = value.split() if loc == (*HIVE, "parameters") else [value]
             yield from (remark for word in words for remark in s3.text_remarks(loc, word))
         if loc[: len(ARGUMENTS)] != ARGUMENTS:
