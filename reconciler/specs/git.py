@@ -76,6 +76,32 @@ def read_head(root: Path) -> str | None:
     return head.stdout.strip() or None
 
 
+class CheckoutState(NamedTuple):
+    """What changes whenever git changes a checkout: the commit, the index by time and number, and git's lock on it."""
+
+    commit: str | None
+    index: tuple[int, int] | None = None
+    locked: bool = False
+
+
+def checkout_state(root: Path) -> CheckoutState:
+    """The state of the checkout in `root`: if it is equal before and after files are read, they belong to its commit.
+
+    Raises as `read_head` does.
+    """
+    repository = _repository(root)
+    if repository is None:
+        return CheckoutState(None)
+    folder = repository
+    if repository.is_file():  # of a worktree or submodule: it names the folder
+        folder = repository.parent / repository.read_text(errors="replace").partition(":")[2].strip()
+    try:
+        index = (folder / "index").stat()
+    except OSError:
+        return CheckoutState(read_head(root))
+    return CheckoutState(read_head(root), (index.st_mtime_ns, index.st_ino), (folder / "index.lock").exists())
+
+
 def _is_shallow(root: Path) -> bool:
     """Whether the clone lacks a part of the history."""
     return run_git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
