@@ -2,6 +2,7 @@
 
     ReconcilerError                exit 1
     ├── UsageError                 exit 64: the command line is wrong
+    ├── CheckoutMoved              files, commit and ledger were not of one state
     ├── SpecErrors                 problems in files, all of a run together
     ├── GuardError                 a check refused to go on; nothing was sent
     │   ├── AccountMismatch        credentials of another account
@@ -71,6 +72,16 @@ class UsageError(ReconcilerError):
     """The command line asks for something that does not exist or does not go together."""
 
     exit_code = 64
+
+
+class CheckoutMoved(ReconcilerError):
+    """Files, commit and ledger were not of one state: something changed the checkout while it was read."""
+
+    def __init__(self, root: object) -> None:
+        super().__init__(
+            f"the checkout in {root} changed while it was read, or another pass ran from it: nothing was sent. Run "
+            "again when nothing else, such as git pull, is working on it"
+        )
 
 
 class SpecErrors(ReconcilerError):

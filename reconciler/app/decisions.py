@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TypedDict
 
-from reconciler.app.reconcile import PassInputs, make_plan, prepare, read
+from reconciler.app.inputs import PassInputs, read
+from reconciler.app.reconcile import make_plan, prepare
 from reconciler.app.session import Session
 from reconciler.core import events as e
 from reconciler.core.absence import settles_at

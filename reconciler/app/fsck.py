@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from reconciler import __version__
 from reconciler.app.decisions import EventBatch, ExpectedState, Operator, append, observed, operator_of
-from reconciler.app.reconcile import run_names
+from reconciler.app.inputs import run_names
 from reconciler.app.session import Session
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Adopted, Event, ManuallyAdopted

@@ -18,65 +18,35 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from reconciler import __version__
+from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read, untracked_warnings
 from reconciler.app.notifications import notify
-from reconciler.app.options import selected_names
 from reconciler.app.session import rates
 from reconciler.aws.quota import quota_warnings
 from reconciler.core.absence import absences, conflicts, lost_runs
-from reconciler.core.decide import changed_names, plan
-from reconciler.core.desired import Desired, newest_commit
+from reconciler.core.decide import plan
 from reconciler.core.events import Absent, Observed, Unseen
 from reconciler.core.fold import overlay
-from reconciler.core.plan import ActionOutcome, ActionType
+from reconciler.core.plan import ActionOutcome
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
-from reconciler.errors import Problem, UsageError
-from reconciler.model.kind import kind_named
-from reconciler.model.spec import suspension
-from reconciler.specs.broken import UsableSpecs, load_usable
-from reconciler.specs.git import actor, read_checkout, untracked
-from reconciler.specs.project import load
+from reconciler.specs.git import actor
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from reconciler.app.session import Session
     from reconciler.apply.intents import Provenance
-    from reconciler.core.desired import DesiredSpec, InvalidSpec
+    from reconciler.core.desired import DesiredSpec
     from reconciler.core.events import SubmissionEvent
     from reconciler.core.plan import Action, ActionResult, Plan
     from reconciler.core.state import Recorded
-
-MOST_NAMED = 5  # specs in one warning
-
-
-@dataclass(frozen=True, slots=True)
-class PassInputs:
-    """What a pass reads before it asks AWS.
-
-    `specs` are the specs of the target by name, selected or not, but for those that are not valid or depend on such:
-    `invalid`. `selected` are the names that the command is about, `None` for all. `recorded` is the fold of the ledger;
-    observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`.
-    """
-
-    specs: Mapping[str, DesiredSpec]
-    selected: frozenset[str] | None
-    recorded: Recorded
-    invalid: Mapping[str, InvalidSpec] = field(default_factory=dict)
-    unnamed: InvalidSpec | None = None
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all specs of the target, valid or not."""
-        return frozenset(self.specs) | {name for name, spec in self.invalid.items() if not spec.elsewhere}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,38 +77,13 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
 
 def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Plan]:
     """Does the first half of a pass that acts: reads, observes, records and plans. `tolerant` as for `read`."""
-    inputs = read(session, tolerant=tolerant)
-    record(session, inputs, observe(session, inputs))
-    return inputs, make_plan(session, inputs)
 
+    def attempt() -> tuple[PassInputs, Plan]:
+        inputs = read(session, tolerant=tolerant)
+        record(session, inputs, observe(session, inputs))
+        return inputs, make_plan(session, inputs)
 
-def read(session: Session, *, tolerant: bool = False) -> PassInputs:
-    """Reads the specs and the ledger, and applies the selection of the command line.
-
-    With `tolerant`, what is wrong with a spec puts it on hold. Else it raises `SpecErrors`. Raises `LedgerError`, and
-    `UsageError` if the selection names nothing.
-    """
-    usable = _usable(session, tolerant=tolerant)
-    invalid = {**usable.dependents, **usable.invalid}
-    specs = {name: spec for name, spec in usable.specs.items() if name not in invalid}
-    session.aws.name_runs(run_names(specs))
-    recorded = session.ledger.refresh()
-    recorded.forget_findings()
-    selected = _selected(session, {**invalid, **usable.specs}, recorded)
-    problems = usable.problems if selected is None else _problems_of(selected, invalid)
-    return PassInputs(specs, selected, recorded, invalid, usable.unnamed, problems)
-
-
-def _usable(session: Session, *, tolerant: bool) -> UsableSpecs:
-    target = session.place.target
-    if tolerant:
-        return load_usable(session.project_file, target)
-    return UsableSpecs(load(session.project_file, targets=[target], warn=False).specs[target])
-
-
-def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> tuple[Problem, ...]:
-    problems = {problem for name in names if name in invalid for problem in invalid[name].problems}
-    return tuple(sorted(problems, key=Problem.order))
+    return in_one_state(attempt)
 
 
 def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
@@ -148,7 +93,7 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     is not even connected to. Raises `GuardError` and `ServiceError` if the account cannot be confirmed.
     """
     recorded, settle_seconds = inputs.recorded, session.target.settleSeconds
-    names = _concerned(inputs)
+    names = inputs.concerned
     open_names = {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
     if not (open_names if names is None else open_names & names):
         return ()
@@ -176,7 +121,7 @@ def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEven
         session.aws.check_clock()
     record_observations(session.ledger, events)
     if not inputs.recorded.intends:
-        find_previous_runs(session, _chosen(inputs).values(), inputs.recorded)
+        find_previous_runs(session, inputs.chosen.values(), inputs.recorded)
 
 
 def _proves_by_its_time(event: SubmissionEvent) -> bool:
@@ -197,23 +142,10 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
 
     Raises `UsageError` if git cannot be asked about the checkout.
     """
-    desired = _desired(session, inputs, may_repeat=may_repeat)
+    desired = desired_state(session, inputs, may_repeat=may_repeat)
     made = plan(desired, inputs.recorded, now or session.now())
     others = (*untracked_warnings(session, inputs, made), *quota_warnings(made, rates(session.target)))
     return replace(made, warnings=(*made.warnings, *others), problems=inputs.problems)
-
-
-def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iterator[str]:
-    """Yields a warning about specs that are about to run and that git does not track."""
-    submits = {action.name for action in made.actions if action.action in {ActionType.SUBMIT, ActionType.REPLACE}}
-    specs = (spec for name, spec in inputs.specs.items() if name in submits and made.commit is not None)
-    missing = untracked(session.root, [spec.source.path for spec in specs if spec.source is not None])
-    if missing:
-        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-        yield (
-            f"git does not track {', '.join(missing[:MOST_NAMED])}{more}: no commit has what will run. Add and commit "
-            "what is to run, and see .gitignore if git add refuses"
-        )
 
 
 def preview(
@@ -226,10 +158,14 @@ def preview(
 ) -> tuple[PassInputs, Plan]:
     """Reads and plans without writing anything, for commands that show state; asks AWS only with `refresh`. With
     `applied_later` the plan is saved in a file. `tolerant` as for `read`."""
-    inputs = read(session, tolerant=tolerant)
-    if refresh:
-        assume(inputs, observe(session, inputs), absence=not applied_later)
-    return inputs, make_plan(session, inputs, now=now, may_repeat=not applied_later)
+
+    def attempt() -> tuple[PassInputs, Plan]:
+        inputs = read(session, tolerant=tolerant)
+        if refresh:
+            assume(inputs, observe(session, inputs), absence=not applied_later)
+        return inputs, make_plan(session, inputs, now=now, may_repeat=not applied_later)
+
+    return in_one_state(attempt)
 
 
 def check_account(session: Session, made: Plan) -> None:
@@ -281,60 +217,6 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
     if unknown:
         session.aws.check()
         aws_observe.find_previous_runs(unknown, session.place, session.aws.service, session.now()).lay_over(recorded)
-
-
-def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
-    """The names that the specs give their runs, by spec name."""
-    return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
-
-
-def _selected(
-    session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
-) -> frozenset[str] | None:
-    """The selected names. Other targets are read only if a name is missing in this one, to say where it is."""
-    try:
-        return selected_names(session.options, specs, recorded.specs, {})
-    except UsageError:
-        elsewhere = load(session.project_file, warn=False).specs
-        return selected_names(session.options, specs, recorded.specs, elsewhere)
-
-
-def _chosen(inputs: PassInputs) -> dict[str, DesiredSpec]:
-    return {name: spec for name, spec in inputs.specs.items() if inputs.selected is None or name in inputs.selected}
-
-
-def _concerned(inputs: PassInputs) -> frozenset[str] | None:
-    """The selected names and their dependencies: whether those have ended matters to this pass."""
-    if inputs.selected is None:
-        return None
-    chosen = _chosen(inputs).values()
-    gates = {dependency.name for spec in chosen for dependency in spec.policy.dependsOn}
-    named = {name for spec in chosen for name in kind_named(spec.kind).spec_dependencies(spec.request)}
-    return inputs.selected | gates | named
-
-
-def _desired(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desired:
-    """Returns the specs in git, with the checkout's age relative to the commits that matter to this plan."""
-    chosen, target = _chosen(inputs), session.target
-    desired = Desired(
-        place=session.place,
-        specs=chosen,
-        names=inputs.names,
-        selected=inputs.selected,
-        others={name: spec for name, spec in inputs.specs.items() if name not in chosen},
-        suspension=suspension(session.project.spec.suspend),
-        limits=session.limits,
-        settle_seconds=target.settleSeconds,
-        on_unknown=target.onUnknown,
-        allow_rollback=session.options.allow_rollback,
-        may_repeat=may_repeat,
-        invalid=inputs.invalid,
-        unnamed=inputs.unnamed,
-        directory=session.invocation.directory,
-        local_ledger=session.invocation.local_ledger,
-    )
-    commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
-    return replace(desired, checkout=read_checkout(session.root, sorted(commits)))
 
 
 def _provenance(session: Session, made: Plan) -> Provenance:

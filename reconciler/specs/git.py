@@ -80,7 +80,7 @@ class CheckoutState(NamedTuple):
     """What changes whenever git changes a checkout: the commit, the index by time and number, and git's lock on it."""
 
     commit: str | None
-    index: tuple[int, int] | None = None
+    index_version: tuple[int, int] | None = None
     locked: bool = False
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from reconciler.app.decisions import Decision, Operator, SpecView
-from reconciler.app.reconcile import PassInputs
+from reconciler.app.inputs import PassInputs
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec

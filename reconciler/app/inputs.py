@@ -1,0 +1,193 @@
+"""What a pass works with: the specs, the ledger and the checkout, all of one state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from reconciler.app.options import selected_names
+from reconciler.core.decide import changed_names
+from reconciler.core.desired import Desired, newest_commit
+from reconciler.core.plan import ActionType
+from reconciler.errors import CheckoutMoved, Problem, ReconcilerError, UsageError
+from reconciler.model.kind import kind_named
+from reconciler.model.spec import suspension
+from reconciler.specs.broken import UsableSpecs, load_usable
+from reconciler.specs.files import PROJECT_FILE
+from reconciler.specs.git import checkout_state, read_checkout, untracked
+from reconciler.specs.project import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from reconciler.app.session import Session
+    from reconciler.core.desired import DesiredSpec, InvalidSpec
+    from reconciler.core.plan import Plan
+    from reconciler.core.state import Recorded
+    from reconciler.specs.git import CheckoutState
+
+Made = TypeVar("Made")
+
+MOST_READS = 3
+MOST_NAMED = 5  # specs in one warning
+
+
+@dataclass(frozen=True, slots=True)
+class PassInputs:
+    """What a pass reads before it asks AWS.
+
+    `specs` are the specs of the target by name, selected or not, but for those that are not valid or depend on such:
+    `invalid`. `selected` are the names that the command is about, `None` for all. `recorded` is the fold of the ledger;
+    observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`. All of it belongs to
+    `commit`.
+    """
+
+    specs: Mapping[str, DesiredSpec]
+    selected: frozenset[str] | None
+    recorded: Recorded
+    invalid: Mapping[str, InvalidSpec] = field(default_factory=dict)
+    unnamed: InvalidSpec | None = None
+    problems: tuple[Problem, ...] = ()
+    commit: str | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all specs of the target, valid or not."""
+        return frozenset(self.specs) | {name for name, spec in self.invalid.items() if not spec.elsewhere}
+
+    @property
+    def chosen(self) -> dict[str, DesiredSpec]:
+        """The specs that the command is about."""
+        return {name: spec for name, spec in self.specs.items() if self.selected is None or name in self.selected}
+
+    @property
+    def concerned(self) -> frozenset[str] | None:
+        """The selected names and their dependencies: whether those have ended matters to this pass. `None`: all."""
+        if self.selected is None:
+            return None
+        chosen = self.chosen.values()
+        gates = {dependency.name for spec in chosen for dependency in spec.policy.dependsOn}
+        named = {name for spec in chosen for name in kind_named(spec.kind).spec_dependencies(spec.request)}
+        return self.selected | gates | named
+
+
+def in_one_state(attempt: Callable[[], Made]) -> Made:
+    """Reads and plans, again if the checkout moved meanwhile. Raises `CheckoutMoved` if it does not come to rest."""
+    for _ in range(MOST_READS - 1):
+        try:
+            return attempt()
+        except CheckoutMoved:
+            continue
+    return attempt()
+
+
+def read(session: Session, *, tolerant: bool = False) -> PassInputs:
+    """Reads the specs and the ledger, and applies the selection of the command line.
+
+    With `tolerant`, what is wrong with a spec puts it on hold. Else it raises `SpecErrors`. Raises `LedgerError`,
+    `UsageError` if the selection names nothing, and `CheckoutMoved` if git changed the checkout, or another pass
+    recorded submissions, while the files were read: old content would then undo newer content.
+    """
+    before = _state(session)
+    try:
+        inputs = _read(session, tolerant=tolerant)
+    except ReconcilerError as error:
+        if _state(session) == before:
+            raise
+        raise CheckoutMoved(session.root) from error
+    if _state(session) != before or _project_text(session) != session.project_file.view.source.text:
+        raise CheckoutMoved(session.root)
+    return replace(inputs, commit=before[0].commit)
+
+
+def _state(session: Session) -> tuple[CheckoutState, dict[str, int]]:
+    """The checkout, and the ledger's head of each spec: what must not change while the files are read."""
+    heads = {name: record.head for name, record in session.ledger.refresh().specs.items()}
+    return checkout_state(session.root), heads
+
+
+def _project_text(session: Session) -> str:
+    return session.project_file.files.read(PROJECT_FILE).text
+
+
+def _read(session: Session, *, tolerant: bool) -> PassInputs:
+    usable = _usable(session, tolerant=tolerant)
+    invalid = {**usable.dependents, **usable.invalid}
+    specs = {name: spec for name, spec in usable.specs.items() if name not in invalid}
+    session.aws.name_runs(run_names(specs))
+    recorded = session.ledger.recorded
+    recorded.forget_findings()
+    selected = _selected(session, {**invalid, **usable.specs}, recorded)
+    problems = usable.problems if selected is None else _problems_of(selected, invalid)
+    return PassInputs(specs, selected, recorded, invalid, usable.unnamed, problems)
+
+
+def _usable(session: Session, *, tolerant: bool) -> UsableSpecs:
+    target = session.place.target
+    if tolerant:
+        return load_usable(session.project_file, target)
+    return UsableSpecs(load(session.project_file, targets=[target], warn=False).specs[target])
+
+
+def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> tuple[Problem, ...]:
+    problems = {problem for name in names if name in invalid for problem in invalid[name].problems}
+    return tuple(sorted(problems, key=Problem.order))
+
+
+def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
+    """The names that the specs give their runs, by spec name."""
+    return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
+
+
+def _selected(
+    session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
+) -> frozenset[str] | None:
+    """The selected names. Other targets are read only if a name is missing in this one, to say where it is."""
+    try:
+        return selected_names(session.options, specs, recorded.specs, {})
+    except UsageError:
+        elsewhere = load(session.project_file, warn=False).specs
+        return selected_names(session.options, specs, recorded.specs, elsewhere)
+
+
+def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desired:
+    """Returns the specs in git, with the checkout's age relative to the commits that matter to this plan.
+
+    Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from.
+    """
+    chosen, target = inputs.chosen, session.target
+    desired = Desired(
+        place=session.place,
+        specs=chosen,
+        names=inputs.names,
+        selected=inputs.selected,
+        others={name: spec for name, spec in inputs.specs.items() if name not in chosen},
+        suspension=suspension(session.project.spec.suspend),
+        limits=session.limits,
+        settle_seconds=target.settleSeconds,
+        on_unknown=target.onUnknown,
+        allow_rollback=session.options.allow_rollback,
+        may_repeat=may_repeat,
+        invalid=inputs.invalid,
+        unnamed=inputs.unnamed,
+        directory=session.invocation.directory,
+        local_ledger=session.invocation.local_ledger,
+    )
+    commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
+    checkout = read_checkout(session.root, sorted(commits))
+    if checkout.commit != inputs.commit:
+        raise CheckoutMoved(session.root)
+    return replace(desired, checkout=checkout)
+
+
+def untracked_warnings(session: Session, inputs: PassInputs, made: Plan) -> Iterator[str]:
+    """Yields a warning about specs that are about to run and that git does not track."""
+    submits = {action.name for action in made.actions if action.action in {ActionType.SUBMIT, ActionType.REPLACE}}
+    specs = (spec for name, spec in inputs.specs.items() if name in submits and made.commit is not None)
+    missing = untracked(session.root, [spec.source.path for spec in specs if spec.source is not None])
+    if missing:
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        yield (
+            f"git does not track {', '.join(missing[:MOST_NAMED])}{more}: no commit has what will run. Add and commit "
+            "what is to run, and see .gitignore if git add refuses"
+        )

@@ -1,0 +1,135 @@
+"""Files, commit and ledger belong together: a checkout that moves while it is read undoes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from reconciler.app import inputs
+from reconciler.specs.broken import UsableSpecs
+from tests.cli.world import World
+
+AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+
+
+@contextmanager
+def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], object]) -> Iterator[None]:
+    """Lets something happen each time that a pass has read the spec files and nothing else yet."""
+    left = list(happenings)
+    real = inputs._usable
+
+    def usable(session: object, *, tolerant: bool) -> UsableSpecs:
+        read = real(session, tolerant=tolerant)  # type: ignore[arg-type]
+        if left:
+            left.pop(0)()
+        return read
+
+    monkeypatch.setattr(inputs, "_usable", usable)
+    yield
+    assert not left
+
+
+def contents(world: World, name: str) -> list[str]:
+    """The argument of each run of a spec, in order."""
+    return [sent["containerOverrides"]["command"][1] for sent in world.sent(name)]
+
+
+@pytest.fixture
+def repository(world: World) -> World:
+    """A repository whose first commit ran with content A."""
+    world.aws.configure(run_seconds=0)
+    world.git("init", "--quiet", "--initial-branch=main")
+    world.batch("clicks", "A")
+    world.commit()
+    assert world.run("apply", "--yes").code == 0
+    return world
+
+
+@pytest.mark.parametrize("command", ["reconcile", "apply --yes"])
+def test_a_slow_pass_does_not_undo_a_newer_commit(repository: World, monkeypatch: pytest.MonkeyPatch, command: str):
+    """A pass reads A; meanwhile the checkout moves to B, and B runs. The slow pass plans with B and sends nothing."""
+
+    def newer() -> None:
+        repository.batch("clicks", "B")
+        repository.commit()
+        assert repository.run("apply", "--yes").code == 0
+
+    with after_reading(monkeypatch, newer):
+        assert repository.run(*command.split()).code == 0
+    assert contents(repository, "clicks") == ["A", "B"]
+
+
+def test_a_checkout_that_moves_without_a_run_is_read_again(repository: World, monkeypatch: pytest.MonkeyPatch):
+    """What is submitted is the content of the commit that the intent names."""
+
+    def newer() -> None:
+        repository.batch("clicks", "B")
+        repository.commit()
+
+    with after_reading(monkeypatch, newer):
+        done = repository.run("reconcile", "--format", "json")
+    assert done.code == 0
+    assert done.json["commit"] == repository.git("rev-parse", "HEAD")
+    assert contents(repository, "clicks") == ["A", "B"]
+
+
+def test_a_file_that_is_broken_while_the_checkout_moves_is_read_again(
+    repository: World, monkeypatch: pytest.MonkeyPatch
+):
+    """A half-written file during a pull is no error of the project."""
+    repository.write("clicks.yaml", "apiVersion: [")
+
+    def mended() -> None:
+        repository.batch("clicks", "B")
+        repository.commit()
+
+    with after_reading(monkeypatch, mended):
+        assert repository.run("reconcile").code == 0
+    assert contents(repository, "clicks") == ["A", "B"]
+
+
+def test_a_checkout_that_never_rests_ends_with_an_error(repository: World, monkeypatch: pytest.MonkeyPatch):
+    """After three reads the pass gives up, says why, and sends nothing."""
+
+    def moves() -> None:
+        repository.git(
+            "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "--allow-empty", "-m", "more"
+        )
+
+    repository.batch("clicks", "B")
+    with after_reading(monkeypatch, moves, moves, moves):
+        done = repository.run("reconcile")
+    assert done.code == 1
+    assert "changed while it was read" in done.err
+    assert contents(repository, "clicks") == ["A"]
+
+
+def test_a_shared_folder_without_git_undoes_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Without commits, the ledger tells that another pass ran newer files meanwhile: they are read again."""
+    world.aws.configure(run_seconds=0)
+    world.batch("clicks", "A")
+    assert world.run("apply", "--yes").code == 0
+
+    def newer() -> None:
+        world.batch("clicks", "B")
+        assert world.run("apply", "--yes").code == 0
+
+    with after_reading(monkeypatch, newer):
+        assert world.run("reconcile").code == 0
+    assert contents(world, "clicks") == ["A", "B"]
+
+
+def test_a_project_file_that_changes_meanwhile_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Targets and variables of one version never meet the specs of another."""
+    world.batch("clicks", "A")
+    project = world.folder / "reconciler.yaml"
+
+    def changed() -> None:
+        project.write_text(project.read_text() + "\n# newer\n")
+
+    with after_reading(monkeypatch, changed):
+        first = world.run("apply", "--yes")
+    assert (first.code, contents(world, "clicks")) == (1, [])
+    assert world.run("apply", "--yes").code == 0
