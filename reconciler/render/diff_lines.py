@@ -21,7 +21,7 @@ WIDTH = 100  # characters of a value on one line
 INDENT = "    "
 MOST_LINES = 60  # of one field
 CONTEXT = 2  # unchanged lines around changed ones
-MOST_COMPARED = 400  # changed lines; a comparison of many more takes seconds
+MOST_COMPARED = 200  # changed lines; comparing many more that repeat takes seconds
 BREAK = re.compile(r"(?<=[\s,;&])")
 
 
