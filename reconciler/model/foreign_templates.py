@@ -17,7 +17,7 @@ _TEMPLATES: dict[str, re.Pattern[str]] = {
     JINJA: re.compile(r"\{\{-?\s*(?:[A-Za-z_]|\.(?:Values|Release|Chart|Files)\b)[^{}]*\}\}"),
     JSONATA: re.compile(r"\{%-?\s*[A-Za-z$_].*?%\}", re.DOTALL),
     STEP_FUNCTIONS: re.compile(r"\A\$\$?(?:\.[A-Za-z_]\w*|\[[^\]]*\])+\Z|\bStates\.[A-Z]\w+\(.*\)", re.DOTALL),
-    COMMAND: re.compile(r"\$\([^()]*\)+"),
+    COMMAND: re.compile(r"\$\([^()]*\)+|`(?:date|hostname|whoami|uuidgen|cat|echo|aws)\b[^`]*`"),
     PYTHON: re.compile(r"%\([A-Za-z_]\w*\)[a-z0-9.]*[sdifrx]"),
     "AWS Data Pipeline or Ruby": re.compile(r"#\{\s*[A-Za-z_@][^{}]*\}"),
     "Azure Data Factory": re.compile(r"@\{\s*[A-Za-z_][^{}]*\}"),
@@ -30,7 +30,7 @@ _TEMPLATES: dict[str, re.Pattern[str]] = {
 _SUSPECT = re.compile(r"[{$%#@!<]|States\.")
 _TO_FILL_IN = re.compile(r"<(?!(?i:none|null|nil|empty|unset|unknown|eof|stdin|stdout|br)>)[A-Za-z][\w -]*>")
 
-SHELL = re.compile(r"\$\(|%")
+SHELL = re.compile(r"\$\(|%|`")
 KUBERNETES = re.compile(r"\$\([A-Za-z_][\w.-]*\)\Z")
 """What a shell, and what Kubernetes fills in itself."""
 
@@ -46,7 +46,7 @@ _LOGGING = re.compile(
     r"%\((?:asctime|created|exc_info|filename|funcName|level(?:name|no)|lineno|message|module|msecs|msg|name|pathname|"
     r"process(?:Name)?|relativeCreated|stack_info|thread(?:Name)?|taskName)\)"
 )
-_FORMAT = re.compile(r"""(?:date\s+\+|strftime\()["']?(%[^"')\s]*)""")
+_FORMAT = re.compile(r"""(?:date\b[^+]*\+|strftime\()["']?(%[^"')`\s]*)""")
 _TIMES = {
     **dict.fromkeys(("ds", "date", "run_date"), "%Y-%m-%d"),
     "ds_nodash": "%Y%m%d",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from reconciler.model.base import Loc, Remark
 
@@ -11,19 +12,21 @@ QUOTES = "\"'`“”‘’«»"
 RULE = "s3-location"
 TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # of other tools, which have their own message
 
-_ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*:?\s*[/\\]", re.IGNORECASE)
-_IN_TEXT = re.compile(rf"\s*[{QUOTES}]?\s*s3[an]?(\s*:\s*[/\\]|//)", re.IGNORECASE)
+_ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*[:;.]*\s*[/\\]", re.IGNORECASE)
+_IN_TEXT = re.compile(rf"\s*[{QUOTES}]?\s*s3[an]?(\s*[:;]+\s*[/\\]|//)", re.IGNORECASE)
 _OPTION = re.compile(r"-{0,2}[\w.-]+=")
 _COLON = re.compile(r"\s*s3[an]?\s*:", re.IGNORECASE)
-_PARTS = re.compile(r"(?P<scheme>\w+)(?P<separator>\s*:?\s*[/\\]*)(?P<bucket>[^/\\]*)(?P<key>.*)", re.DOTALL)
+_PARTS = re.compile(r"(?P<scheme>\w+)(?P<separator>\s*[:;.]*\s*[/\\]*)(?P<bucket>[^/\\]*)(?P<key>.*)", re.DOTALL)
 _BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _HOST = re.compile(
     r"([a-z0-9.-]+)\.s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?|s3[.-]([a-z0-9-]+\.)?amazonaws\.com(\.cn)?"
 )
+_SCHEME = re.compile(r"(\w{1,10}):/")
 _WEB = re.compile(r"https?://(?P<host>[^/]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 _TO_FILL_IN = re.compile(r"<[^<>]*>|\[[A-Za-z][\w -]*\]")
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}]*\}|(?<![{$#@%])\{[A-Za-z_]\w*\}(?!\})")
+SCHEMES = ("s3", "local", "file", "hdfs")
 LONGEST_SHOWN = 60
 
 
@@ -59,10 +62,17 @@ def _field_problem(text: str, *, file: bool, only: bool) -> str | None:
         return f"an ARN is not a location: write s3://{_shown(text.rpartition(':::')[2])}"
     if _ATTEMPT.match(text) or _COLON.match(text.lstrip(QUOTES)):
         return _location_problem(text) or (_file_problem(text) if file else None)
+    return _other_problem(text, only=only)
+
+
+def _other_problem(text: str, *, only: bool) -> str | None:
+    """What is wrong with a text that does not begin like a location."""
     if (only or len(text.split()) == 1) and (match := _TO_FILL_IN.search(text)):  # other texts may be a query
-        if match[0] == text:
-            return None  # a template
-        return f"{_shown(match[0])} is to be filled in: write the location, such as s3://my-bucket/folder/"
+        is_all = match[0] == text  # a template, which has its own message
+        return None if is_all else f"{_shown(match[0])} is to be filled in: write the location, s3://BUCKET/KEY"
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[1].lower() not in SCHEMES and get_close_matches(scheme[1].lower(), ["s3"]):
+        return f"there is no scheme {scheme[1]}://; did you mean s3://?"
     is_template = any(start in text for start in TEMPLATES) or text.startswith("$")
     return "an S3 location starts with s3://" if only and not is_template else None
 
@@ -137,7 +147,7 @@ def _bucket_name_problem(bucket: str) -> str:
     odd = next((char for char in bucket if not re.match("[a-z0-9.-]", char)), None)
     if odd is None:
         return "not the name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.', no IP address"
-    if re.fullmatch(r"[A-Za-z0-9.-]+", bucket):
+    if odd.isupper() and re.fullmatch(r"[\w.-]+", bucket, re.ASCII):
         return f"bucket names have no upper-case letters: {_shown(bucket)} is misspelt, or to be filled in"
     what = "spaces" if odd.isspace() else odd
     return f"bucket names are lower-case letters, digits, '-' and '.', without {what}"
@@ -146,13 +156,20 @@ def _bucket_name_problem(bucket: str) -> str:
 def _key_problem(key: str, *, any_key: bool) -> str | None:
     if any(start in key for start in TEMPLATES):
         return None
-    if "\\" in key and not any_key:
-        return "a location has slashes, no backslashes"
-    if match := _TO_FILL_IN.search(key) if not any_key else re.search("<[A-Za-z][^<>]*>", key):
+    if match := re.search("<[A-Za-z][^<>]*>", key) if any_key else _TO_FILL_IN.search(key):
         return f"{_shown(match[0])} is to be filled in: write the key, or a variable such as ${{var.NAME}}"
-    if not any_key and (match := _VARIABLE.search(key)):
+    return None if any_key else _one_key_problem(key)
+
+
+def _one_key_problem(key: str) -> str | None:
+    """What is wrong with the key of a field that takes one location."""
+    if re.search(r",\s*s3[an]?:", key):
+        return "one location is needed here, not a list of them"
+    if match := _VARIABLE.search(key):
         return f"nothing fills in {_shown(match[0])} here: write ${{var.NAME}}, with NAME in spec.vars"
-    if not any_key and any(char.isspace() for char in key):
+    if "\\" in key:
+        return "a location has slashes, no backslashes"
+    if any(char.isspace() for char in key):
         return "contains a space, which is a part of the key: remove it, unless the object is really called so"
     return None
 
