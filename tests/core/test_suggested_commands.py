@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.core.decide import plan
 from reconciler.core.events import Event
-from reconciler.core.suggested_commands import SuggestedCommands
+from reconciler.core.suggested_commands import Invocation, SuggestedCommands
 from tests.builders import NOW, desired, intended, outcome, ran, recorded, spec, token
 
 
@@ -15,6 +15,21 @@ def _remedies(*events: Event, found: tuple[str, ...] | None = (), content: str =
     if found is not None and newest is not None:
         state.runs_by_token[newest.token] = found
     return [action.suggested for action in plan(desired(spec(content)), state, NOW).actions]
+
+
+def test_a_command_repeats_where_it_was_called():
+    """With the project folder quoted for a shell, the target, and the kind of ledger; without them it is short."""
+    assert Invocation().command("init") == "reconciler init"
+    by = Invocation("prod", "my jobs", local_ledger=True)
+    assert by.command("retry", "a b") == "reconciler -C 'my jobs' retry 'a b' -t prod --local-ledger"
+
+
+def test_commands_in_messages_get_the_folder():
+    """Only those that are meant for pasting; nothing changes without a folder."""
+    message = "there is no table reconciler ledger. Make the table: reconciler ledger init -t prod"
+    by = Invocation("prod", r"my\1 jobs")
+    assert by.completed(message) == message.replace(": reconciler", r": reconciler -C 'my\1 jobs'")
+    assert Invocation("prod").completed(message) == message
 
 
 def test_an_unknown_without_a_run_has_three_ways():

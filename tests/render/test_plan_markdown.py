@@ -270,14 +270,35 @@ EVIL = [
 MENTION = re.compile(r"@everyone|#1\b|https://evil|www\.evil|<script|GH-12|:smile:|\*\*bold|\]\(y\)")
 
 
+def without_blocks(text: str) -> str:
+    """Markdown without its blocks of code."""
+    return re.sub(r"^(`{3,})(?:diff|text)\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
 def without_code(text: str) -> str:
     """Markdown without its code spans and blocks, in which a host sees markup, mentions and links."""
-    text = re.sub(r"^(`{3,})diff\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)|<code>[^<]*</code>", "", text)
+    return re.sub(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)|<code>[^<]*</code>", "", without_blocks(text))
 
 
 @pytest.mark.parametrize("evil", EVIL)
-@pytest.mark.parametrize("place", ["name", "message", "value", "path", "source", "warning", "refusal", "run", "held"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "name",
+        "message",
+        "value",
+        "path",
+        "source",
+        "warning",
+        "refusal",
+        "run",
+        "held",
+        "error",
+        "problem",
+        "together",
+        "effect",
+    ],
+)
 def test_no_text_of_users_is_markup(place, evil):
     """No text of users or AWS becomes markup, a mention, a reference, a link, a table cell or a runner command."""
     held = action(evil or "x", action=ActionType.HOLD, reason=Reason.LOST, message=evil)
@@ -291,13 +312,17 @@ def test_no_text_of_users_is_markup(place, evil):
         "refusal": lambda: plan_markdown(plan(), PageOptions(refusal=evil)),
         "run": lambda: plan_markdown(plan(action(action=ActionType.CANCEL, reason=Reason.ASKED, run_id=evil))),
         "held": lambda: plan_markdown(plan(held)),
+        "error": lambda: failure_markdown(PLACE, evil),
+        "problem": lambda: failure_markdown(PLACE, "", [Problem(evil, 1, 1, evil, source_line=evil)]),
+        "together": lambda: plan_markdown(plan(*(action(f"{at}{evil}", request=None) for at in range(4)))),
+        "effect": lambda: plan_markdown(plan(changes=(spec_change(action(evil), message=evil),))),
     }
     text = given[place]()
     assert not MENTION.search(without_code(text))
     assert text.replace("\n", "").isprintable()
     assert "##[" not in text
     assert not any(line.lstrip().startswith("::") for line in text.split("\n"))
-    rows = [line for line in text.split("\n") if line.startswith("|")]
+    rows = [line for line in without_blocks(text).split("\n") if line.startswith("|")]
     assert all(len(re.findall(r"\|", row)) == 5 for row in rows)
 
 
