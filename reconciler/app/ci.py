@@ -1,4 +1,4 @@
-"""Reads what a CI runner tells in its environment: where the repository is on the web, and which commit is reviewed."""
+"""Reads the environment of a CI runner: where the repository is on the web, and which commit is reviewed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
 
 
 def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
-    """Where the host shows the files of the commit that is reviewed; `None` outside CI, or if it does not tell."""
+    """Where the host shows the files of the commit that is reviewed; `None` if the environment has no such variables."""
     for address, kind, commit in (_github(environ), _gitlab(environ), _woodpecker(environ)):
         if ADDRESS.fullmatch(address) and COMMIT.fullmatch(commit) and kind in FORGES:
             return Repository(f"{address}/{FORGES[kind]}/{commit}/", folder_in_repository(root, environ))
@@ -42,8 +42,8 @@ def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
 
 
 def _github(environ: Mapping[str, str]) -> tuple[str, str, str]:
-    """GitHub Actions, and the runners that imitate it. For a pull request, ``GITHUB_SHA`` is a merge that exists only
-    while the pull request is open: the links are to its own newest commit."""
+    """GitHub Actions, and compatible runners. For a pull request, ``GITHUB_SHA`` is a merge that exists only while the
+    pull request is open: the links are to its own newest commit."""
     server, name = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
     kind = "gitea" if environ.get("GITEA_ACTIONS") or environ.get("FORGEJO_ACTIONS") else "github"
     commit = _pull_request_head(environ.get("GITHUB_EVENT_PATH")) or environ.get("GITHUB_SHA", "")
@@ -66,5 +66,5 @@ def _gitlab(environ: Mapping[str, str]) -> tuple[str, str, str]:
 
 
 def _woodpecker(environ: Mapping[str, str]) -> tuple[str, str, str]:
-    """Woodpecker CI, which tells what kind of host the repository is on."""
+    """Woodpecker CI, which names the kind of host that the repository is on."""
     return environ.get("CI_REPO_URL", ""), environ.get("CI_FORGE_TYPE", ""), environ.get("CI_COMMIT_SHA", "")

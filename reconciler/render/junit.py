@@ -39,13 +39,13 @@ def problems_junit(
     begins: dict[str, list[tuple[int, str]]] = {}
     for name, source in specs:
         begins.setdefault(source.path, []).append((source.line, name))
-    found: dict[tuple[str, int, str], list[Problem]] = {
+    by_spec: dict[tuple[str, int, str], list[Problem]] = {
         (path, line, name): [] for path, each in begins.items() for line, name in each
     }
     for problem in sorted(problems, key=Problem.order):
         before = [(line, name) for line, name in sorted(begins.get(problem.path, ())) if line <= problem.line]
         line, name = before[-1] if before else (1, problem.path)
-        found.setdefault((problem.path, line, name), []).append(problem)
+        by_spec.setdefault((problem.path, line, name), []).append(problem)
     cases = [
         _Case(
             name,
@@ -53,7 +53,7 @@ def problems_junit(
             [(problem.rule, _located(problem)) for problem in each if problem.severity == "error"],
             [_located(problem) for problem in each if problem.severity == "warning"],
         )
-        for (path, line, name), each in found.items()
+        for (path, line, name), each in by_spec.items()
     ]
     return _document(suite, cases, folder)
 

@@ -1,5 +1,5 @@
-"""Makes Markdown of limited size from text that nobody vouches for: code, links, tables, and sections that give up
-whole rows."""
+"""Makes Markdown of limited size from untrusted text: code, links, cells of tables, and sections that leave out whole
+rows."""
 
 from __future__ import annotations
 

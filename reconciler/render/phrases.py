@@ -220,7 +220,7 @@ def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
 
 
 def effect_line(change: SpecChange) -> str:
-    """When a change takes effect; empty if its action tells."""
+    """When a change takes effect; empty if its action says it."""
     return "" if change.stale else change.message
 
 

@@ -246,8 +246,8 @@ def _parts(plan: Plan) -> _Parts:
     changed.sort(key=lambda pair: FIRST.index(pair[0].change))
     rest = [block.action for block in blocks if block.change is None and block.action is not None]
     holds = {id(action) for action in plan.held}
-    told = {id(block.action) for change, block in changed if change.stale}
-    held = [action for action in plan.held if id(action) not in told]
+    stopped = {id(block.action) for change, block in changed if change.stale}
+    held = [action for action in plan.held if id(action) not in stopped]
     return _Parts(
         changes=[_change(*pair) for pair in changed if not pair[0].stale and not _on_base(pair[0])],
         on_base=[_change(*pair) for pair in changed if not pair[0].stale and _on_base(pair[0])],
