@@ -123,6 +123,7 @@ def _segment(segment: str) -> Callable[[str], re.Match[str] | None]:
 
 PROJECT_FILE = "reconciler.yaml"
 MOST_BYTES = 1024 * 1024  # 1 MiB
+PLAN_START = 200  # bytes of a plan file by which it is known
 BOM = "\ufeff"
 DEEPEST_FOLDER = 64
 MOST_LINKED = 10_000  # files and folders behind symlinks
@@ -290,6 +291,16 @@ def source_text(path: str, content: bytes) -> SourceText:
     if len(content) > MOST_BYTES:
         raise NotReadable(_whole(path, "larger than 1 MiB: split the file", "too-large"))
     return SourceText(path, _decoded(path, content).removeprefix(BOM))
+
+
+def is_plan_file(path: Path) -> bool:
+    """Whether a path is a regular file that `plan` wrote."""
+    try:
+        descriptor = os.open(path, OPENING)
+    except OSError:
+        return False
+    with open(descriptor, "rb") as file:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and _PLAN_FILE.match(file.read(PLAN_START)) is not None
 
 
 def _check_name(path: str) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from reconciler.core.desired import Ancestry, Checkout
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.specs.files import is_plan_file
 
 TIMEOUT_SECONDS = 30
 NOT_A_REPOSITORY = "not a git repository"
@@ -117,10 +118,13 @@ def _repository(root: Path) -> Path | None:
 
 
 def _uncommitted(root: Path) -> bool:
-    """Whether a file that may be a spec differs from the commit, or is not in it."""
+    """Whether a file that may be a spec differs from the commit, or is not in it; new plan files are none."""
     # Submodules have settings of their own, and no specs of ours.
-    options = ("--porcelain", "--ignore-submodules=all")
-    return bool(run_git(root, "status", *options, "--", *_spec_files(root), variables=_no_filters(root)).stdout.strip())
+    options = ("--porcelain", "-z", "--ignore-submodules=all")
+    status = run_git(root, "status", *options, "--", *_spec_files(root), variables=_no_filters(root))
+    top = top_folder(root)
+    entries = status.stdout.split("\0")
+    return any(entry and not (entry.startswith("?? ") and is_plan_file(top / entry[3:])) for entry in entries)
 
 
 def _spec_files(root: Path) -> list[str]:

@@ -92,6 +92,21 @@ def test_uncommitted_spec_files_are_noticed(repository, name, uncommitted):
     assert uncommitted == read_checkout(repository, []).uncommitted
 
 
+def test_plan_files_are_no_uncommitted_changes(repository):
+    """A new plan file is no change of the project, a committed one that differs is, and so is a new spec beside it."""
+    (repository / "kept.json").write_text("{}")
+    git(repository, "add", ".")
+    commit(repository, "one")
+    plan = '{"format_version": "1.1", "tool_version": "0.2.0"}'
+    (repository / "plan.json").write_text(plan)
+    assert not read_checkout(repository, []).uncommitted
+    (repository / "new.json").write_text("{}")
+    assert read_checkout(repository, []).uncommitted
+    (repository / "new.json").unlink()
+    (repository / "kept.json").write_text(plan)
+    assert read_checkout(repository, []).uncommitted
+
+
 def test_contained_newer_and_diverged(repository):
     """HEAD and its ancestors are contained, its descendants are newer, all others are unknown."""
     # given one, two (checked out), three on main, and a branch from one
