@@ -34,7 +34,7 @@ def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
 
 
 def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
-    """Where the host shows the files of the commit that is reviewed; `None` if the environment has no such variables."""
+    """Where the host shows the files of the reviewed commit; `None` if the environment does not name both."""
     for address, kind, commit in (_github(environ), _gitlab(environ), _woodpecker(environ)):
         if ADDRESS.fullmatch(address) and COMMIT.fullmatch(commit) and kind in FORGES:
             return Repository(f"{address}/{FORGES[kind]}/{commit}/", folder_in_repository(root, environ))

@@ -179,7 +179,7 @@ class Section:
 
     def admit(self, room: Room) -> None:
         """Takes room for rows from the first until one does not fit, and for the heading with the first."""
-        for row in self.rows:
+        for row in self.rows[len(self.shown) :]:
             opening = [] if self.shown else [*self.heading, "", *(folded(self.title, []) if self.title else [])]
             if not room.take([*opening, *row.head]):
                 return

@@ -100,16 +100,21 @@ def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
 def _place(sections: Sequence[Section], room: Room) -> None:
     """Fills the page with what matters most first: changes and runs, the fields of changed specs, what stands still,
     the fields of new specs, old holds and next slots."""
-    *leading, waiting, stale, held, old, slots = sections
-    for section in leading:
-        section.admit(room)
+    *leading, waiting, stale, held, _old, _slots = sections
+    _admit(leading, room)
     rows = [row for section in leading for row in section.shown]
     _fill([row for row in rows if not row.folded], room)
-    for section in (waiting, stale, held):
-        section.admit(room)
+    _admit((*leading, waiting, stale, held), room)
     _fill([*stale.shown, *(row for row in rows if row.folded)], room)
-    old.admit(room)
-    slots.admit(room)
+    _admit(sections, room)
+
+
+def _admit(sections: Iterable[Section], room: Room) -> None:
+    """Adds rows of sections, from the first, until one does not fit."""
+    for section in sections:
+        section.admit(room)
+        if section.missing:
+            return
 
 
 def _fill(rows: Iterable[Row], room: Room) -> None:
