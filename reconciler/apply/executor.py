@@ -18,7 +18,7 @@ from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType
 from reconciler.core.ports import Clock, Ledger, Quota, Services
 from reconciler.core.schedule import event_of
 from reconciler.core.state import Recorded
-from reconciler.errors import ReconcilerError
+from reconciler.errors import LedgerError, ReconcilerError
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,11 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Ac
     except ReconcilerError as error:
         return ActionResult(ActionOutcome.UNSENT, error=str(error))
     try:
-        return drive(_procedure(action, task), task.world)
+        try:
+            procedure = _procedure(action, task)  # reads the ledger for what an earlier send transmitted
+        except LedgerError as error:
+            return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
+        return drive(procedure, task.world)
     except Exception as error:  # never stops other jobs, and never counts as success
         log.exception("%s: unexpected failure: %s; -vv logs its traceback", action.name, type(error).__name__)
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,7 +16,7 @@ from reconciler.core.identity import Source
 from reconciler.core.plan import ActionOutcome, ActionResult, ActionType
 from reconciler.core.ports import Accepted, Declined, NotSent, Outcome, Refused
 from reconciler.core.state import Phase, Sighting
-from reconciler.errors import GuardError, LedgerFull, LedgerUnreachable, ServiceError
+from reconciler.errors import GuardError, LedgerCorrupt, LedgerError, LedgerFull, LedgerUnreachable, ServiceError
 from reconciler.ledger.log import Log
 from reconciler.model.base import JSON
 from tests.apply.world import Aws, World, unclear, unsent
@@ -238,6 +239,22 @@ class TestProvenAbsent:
         assert world.apply(desired(retagged)) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
         assert world.aws.jobs["job-1"] == SENT
         assert world.types() == ["intended", "unclear", "absent", "absent", "intended", "submitted"]
+
+    @pytest.mark.parametrize("error", [LedgerUnreachable("no answer"), LedgerCorrupt("damaged"), LedgerFull("full")])
+    def test_a_ledger_that_fails_before_a_resend_leaves_it_unsent(
+        self, error: LedgerError, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The first intent cannot be read: nothing is sent, the reason is given, and it is no bug; a later pass sends
+        it."""
+        world = self.lost(100, 30)
+        log = world.ledger()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(log, "batch", Mock(side_effect=error))
+            (result,) = world.apply(desired(spec("A")), log)
+        assert result == ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
+        assert not world.aws.jobs
+        assert caplog.records == []
+        assert world.apply(desired(spec("A"))) == (ActionResult(ActionOutcome.SUBMITTED, "job-1"),)
 
     def test_without_recorded_proof_nothing_goes(self) -> None:
         """A plan that saw more than the ledger holds is stale."""
