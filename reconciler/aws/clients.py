@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.loaders import Loader, create_loader
 
 from reconciler import __version__
-from reconciler.aws.errors import THROTTLING, service_error, translate_errors, unexpected_reply
+from reconciler.aws.errors import THROTTLING, refuse_undecodable, service_error, translate_errors, unexpected_reply
 from reconciler.aws.transmission import guard
 from reconciler.core.ports import Clock, Quota
 
@@ -120,6 +120,7 @@ class Clients:
             client = self._session.client(service, endpoint_url=self._endpoint_url, config=config, **given)
         except (BotoCoreError, ValueError) as error:  # ValueError: the endpoint is not a URL
             raise service_error(f"connecting to {service}", error) from error
+        refuse_undecodable(client)
         if service == "s3":
             client.meta.events.register_last("before-parameter-build.s3", _stay_in_region)
             client.meta.events.register_last("before-call.s3", _send_at_once)

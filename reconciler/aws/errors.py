@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
+from xml.etree import ElementTree
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
@@ -22,6 +25,9 @@ ClientFailure = BotoCoreError
 
 LONGEST = 1000
 """Characters of a foreign message that are kept."""
+
+IDENTITY = "identity"
+"""The content encoding of a body that is as it is."""
 
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -148,6 +154,56 @@ def _field(error: ClientError, name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+# --- replies that cannot be decoded -----------------------------------------------------------------------------------
+
+
+def refuse_undecodable(client: Any) -> None:  # noqa: ANN401 - a boto3 client
+    """Makes `client` raise `ResponseParserError` for a reply whose body cannot be decoded, whatever its status and its
+    headers claim: botocore takes the error code from a header, and a damaged body for an answer without fields.
+
+    Of a server error only the code is dropped, so that reads are tried again. A body that is a stream is not read.
+    """
+    protocol = client.meta.service_model.resolved_protocol
+
+    def check(response_dict: Mapping[str, Any] | None, parsed_response: dict[str, Any] | None, **_: object) -> None:
+        if response_dict is None or parsed_response is None or _decodable(protocol, response_dict, parsed_response):
+            return
+        status = response_dict["status_code"]
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ResponseParserError(f"the body of the reply, with status {status}, cannot be decoded")
+        parsed_response["Error"] = {"Code": str(status), "Message": "the reply could not be read"}
+
+    client.meta.events.register_last("response-received", check)
+
+
+def _decodable(protocol: str, reply: Mapping[str, Any], parsed: Mapping[str, Any]) -> bool:
+    body, is_error = reply["body"], reply["status_code"] >= HTTPStatus.MULTIPLE_CHOICES
+    is_json = "json" in protocol
+    if not isinstance(body, bytes):
+        return True
+    if not body:  # of JSON, REST services leave out the body of some successes only
+        return not is_json or (protocol == "rest-json" and not is_error)
+    if reply["headers"].get("content-encoding", IDENTITY).strip().lower() != IDENTITY:
+        return False  # botocore does not decode it, and asks for none
+    has_fields = is_json and not is_error and parsed.keys() - {"ResponseMetadata"}
+    return bool(has_fields) or (_is_json_object(body) if is_json else _is_xml(body))
+
+
+def _is_json_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_xml(body: bytes) -> bool:
+    try:
+        ElementTree.fromstring(body)  # noqa: S314 - botocore does the same; expat limits what entities expand to
+    except (ValueError, RecursionError, ElementTree.ParseError):
+        return False
+    return True
+
+
 # --- errors of services -----------------------------------------------------------------------------------------------
 
 
@@ -206,6 +262,8 @@ def translate_ledger_errors(site: LedgerSite, action: str, *, writing: bool = Fa
         yield
     except LedgerError:
         raise
+    except ValueError as error:  # botocore met it in a reply: text that is not UTF-8, a number that is none
+        raise no_answer(site, "its reply could not be read") from error
     except Exception as error:
         # Making a client fails with a ServiceError; the reason is botocore's error behind it.
         cause = error.__cause__ if isinstance(error, ServiceError) else None

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from gzip import compress
 from threading import Event, Thread
 from types import TracebackType
 
@@ -48,6 +49,26 @@ def error(status: int, code: str, message: str = "no", *, request_id: bool = Tru
     """Reads the request and answers with one of AWS's typed errors."""
     headers = {"x-amzn-ErrorType": code, "Content-Type": "application/json", **(REQUEST_ID if request_id else {})}
     return reply(http(status, json.dumps({"message": message}).encode(), headers))
+
+
+UNDECODABLE: dict[str, tuple[bytes, dict[str, str]]] = {
+    "cut to nothing": (b"", {}),
+    "cut": (b'{"message": "no', {}),
+    "page": (b"<html><body>Welcome to the proxy", {"Content-Type": "text/html"}),
+    "text": (b"not JSON", {}),
+    "not UTF-8": (b'{"message": "\xff\xfe"}', {}),
+    "bytes": (bytes(range(256)), {}),
+    "list": (b'["no"]', {}),
+    "string": (b'"no"', {}),
+    "null": (b"null", {}),
+    "two": (b'{"message": "no"}{"message": "no"}', {}),
+    "nested too deep": (b"[" * 100_000, {}),
+    "gzip": (compress(b'{"message": "no"}'), {"Content-Encoding": "gzip"}),
+    "said to be gzip": (b'{"message": "no"}', {"Content-Encoding": "gzip"}),
+    "said to be br": (b'{"message": "no"}', {"Content-Encoding": "br"}),
+    "UTF-16": ('{"message": "no"}'.encode("utf-16"), {}),
+}
+"""Bodies that are no JSON object, with headers that make them so."""
 
 
 def reset_after(raw: bytes) -> Act:

@@ -15,11 +15,12 @@ from reconciler.app.session import SystemClock
 from reconciler.aws.batch import REPLY
 from reconciler.aws.clients import Aws
 from reconciler.aws.transmission import REFUSED, Transmission, classify
-from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, NotSent, Outcome, Refused
+from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, NotSent, Outcome, Refused, RunRef, Wanted
 from tests.aws.conftest import Connect, Wired
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute
 from tests.aws.stub import (
     REQUEST_ID,
+    UNDECODABLE,
     Act,
     Stub,
     answer,
@@ -362,3 +363,46 @@ class _Relative(EndpointConnectionError):  # type: ignore[misc]
 def test_exactly_two_connection_errors_prove_that_nothing_was_sent(raised: Exception, expected: type):
     """Similar connection errors prove nothing."""
     assert expected is type(classify(raised, _sent(), REPLY))
+
+
+@BOTH
+@pytest.mark.parametrize("name", UNDECODABLE)
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "ValidationException"), (403, "AccessDeniedException"), (400, "ClientException"),
+     (404, "ResourceNotFoundException"), (429, "TooManyRequestsException"), (403, "ExpiredTokenException")],
+)  # fmt: skip
+def test_a_refusal_that_cannot_be_decoded_is_ambiguous(status: int, code: str, name: str, submit: Submit, wired: Wired):
+    """A status and headers with a code of the list and a request id prove nothing without AWS's own body."""
+    body, headers = UNDECODABLE[name]
+    act = reply(http(status, body, {**REQUEST_ID, "x-amzn-ErrorType": code, **headers}))
+    outcome = outcome_of(act, submit, wired)
+    assert isinstance(outcome, Ambiguous)
+    assert not outcome.conflict
+
+
+@BOTH
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "zstd"])
+def test_a_success_in_a_wrong_encoding_is_ambiguous(encoding: str, submit: Submit, wired: Wired):
+    """A body that is not what its header says proves no run, even if it looks like one."""
+    act = answer(200, submit.accepted, {"Content-Encoding": encoding})
+    assert isinstance(outcome_of(act, submit, wired), Ambiguous)
+    assert isinstance(
+        outcome_of(answer(200, submit.accepted, {"Content-Encoding": "identity"}), submit, wired), Accepted
+    )
+
+
+@pytest.mark.parametrize("name", UNDECODABLE)
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_read_that_cannot_be_decoded_proves_no_absence(
+    status: int, name: str, wired: Wired, monkeypatch: pytest.MonkeyPatch
+):
+    """A run is not gone, and nothing was looked for, if the answer is damaged: whatever its code says."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    body, headers = UNDECODABLE[name]
+    act = reply(http(status, body, {**REQUEST_ID, "x-amzn-ErrorType": "ResourceNotFoundException", **headers}))
+    for submit, location in ((EMR, {"applicationId": "00f1"}), (BATCH, {"jobQueue": "spot", "jobName": "orders"})):
+        wired.stub.play(act)
+        service = submit.connect(wired.aws)
+        assert isinstance(service.observe([RunRef("r1-aa", "run-1", location)])["r1-aa"], str)
+        assert isinstance(service.find([Wanted("r1-aa", location, "2026-11-22T00:00:00Z")])["r1-aa"], str)

@@ -23,7 +23,7 @@ from reconciler.errors import (
 from reconciler.ledger.dynamodb import DynamoStore
 from reconciler.ledger.log import Log
 from reconciler.ledger.s3 import S3Store
-from tests.aws.stub import Act, Stub, close_after_reading, http, reply, reset_unread, silence
+from tests.aws.stub import UNDECODABLE, Act, Stub, close_after_reading, http, reply, reset_unread, silence
 from tests.ledger.builders import PLACE, StandingClock, always, intended
 from tests.ledger.relay import (
     DYNAMODB_ID,
@@ -186,6 +186,34 @@ def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
     """A 200 without the service's own fields may be a proxy's page, so a read decides."""
     wired.play(page(200) if wired.kind == "s3" else reply(http(200, b"{}")), _found(wired.kind, b"another"))
     assert wired.store.append(1, b"batch") == b"another"
+
+
+@pytest.mark.parametrize("name", UNDECODABLE)
+@pytest.mark.parametrize("status", [200, 400, 403, 412])
+def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name: str, monkeypatch: pytest.MonkeyPatch):
+    """Neither a batch that is there nor a refusal, with DynamoDB's request id and a code in a header too: a write whose
+    reply is damaged stays open, and the log asks at the same position."""
+    body, headers = UNDECODABLE[name]
+    raw = http(status, body, {**DYNAMODB_ID, "x-amzn-ErrorType": "AccessDeniedException", **headers})
+    for wired in _wired("dynamodb", monkeypatch):
+        wired.play(reply(raw))
+        with pytest.raises(LedgerUnreachable, match="did not answer"):
+            wired.store.append(1, b"batch")
+        with pytest.raises(LedgerUnreachable, match="did not answer"):
+            wired.store.get(1)
+        with pytest.raises(LedgerUnreachable, match="did not answer"):
+            wired.store.read(0)
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 403, 404])
+@pytest.mark.parametrize("body", [b"<Error><Code>AccessDen", b"\xff\xfe", b"busy", b"<Error>\xff</Error>"])
+def test_a_reply_of_s3_that_cannot_be_decoded_is_no_proof(s3: Wired, status: int, body: bytes, asked_once: None):
+    """The same of S3, whose success of a write has no body."""
+    s3.play(reply(http(status, body, {**S3_ID, "ETag": '"e"'})))
+    with pytest.raises(LedgerUnreachable, match="did not answer"):
+        s3.store.append(1, b"batch")
+    with pytest.raises(LedgerUnreachable, match="did not answer"):
+        s3.store.read(0)
 
 
 def test_a_write_at_the_same_time_is_looked_after(s3: Wired):
