@@ -158,6 +158,14 @@ class StalePlan(PlanFileError):
         super().__init__("\n".join([message, *lines, "Plan again."]))
 
 
+class RenameMoved(ReconcilerError):
+    """A rename of the plan cannot be recorded any more, because of what another pass recorded since."""
+
+    def __init__(self, name: str, old: str) -> None:
+        self.name, self.old = name, old
+        super().__init__(f"{old} or {name} changed since the plan was created: nothing was sent. Plan again")
+
+
 class PlanNotExpected(ReconcilerError):
     """The plan is not the approved one: `changes` are what it has now, a sentence for each spec."""
 

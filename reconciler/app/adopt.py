@@ -16,12 +16,12 @@ from reconciler.app.decisions import (
     unresolved_facts,
 )
 from reconciler.app.run_decisions import unsettled
-from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import BY_HAND, Adopted, Event, ManuallyAdopted
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Reason
 from reconciler.core.ports import Precondition, RunFacts, RunReport
-from reconciler.core.state import Recorded, Submission
+from reconciler.core.state import Recorded, RunState, Submission
 from reconciler.core.submits import SpecContext, submit
 from reconciler.core.times import is_slot, parse_time, seconds_text
 from reconciler.errors import ReconcilerError
@@ -33,11 +33,12 @@ CHILD_MARKS = (":", "#")
 
 @dataclass(frozen=True, slots=True)
 class DescribedRun:
-    """The run to adopt, as AWS describes it."""
+    """The run to adopt, as AWS describes it or, if AWS has forgotten it, as the ledger has it (`forgotten`)."""
 
     facts: RunFacts
     report: RunReport
     location: Mapping[str, str]
+    forgotten: bool = False
 
     @property
     def run_id(self) -> str:
@@ -51,21 +52,34 @@ class DescribedRun:
 
     @property
     def table(self) -> list[tuple[str, str]]:
-        """What AWS reports of the run: label and value."""
-        return [
+        """What AWS reports of the run, or the ledger has of it: label and value."""
+        state = self.report.state + (f" ({self.report.detail})" if self.report.detail else "")
+        rows = [
             ("run", self.run_id),
-            ("name", self.facts.name or "-"),
-            ("state", self.report.state + (f" ({self.report.detail})" if self.report.detail else "")),
-            ("created", seconds_text(parse_time(self.facts.created_at))),
+            ("name", self.facts.name or ("unknown" if self.forgotten else "-")),
+            ("state", state if self.is_ended or not self.forgotten else f"unknown; last seen as {state}"),
+            ("submitted" if self.forgotten else "created", seconds_text(parse_time(self.facts.created_at))),
             ("spec tag", self.owner or "-"),
         ]
+        return [*rows, ("ended", self.report.finished_at or "unknown")] if self.forgotten else rows
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it does no work any more, as far as is known."""
+        return not RunState(self.report.state).live
+
+    def observed(self, name: str, token: str, at: str) -> list[Event]:
+        """Returns the event that records its state; none if AWS has forgotten a run that was live: passes find out."""
+        if self.forgotten and not self.is_ended:
+            return []
+        return [observed(name, token, self.run_id, self.report, at)]
 
 
 def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool) -> Decision:
     """Makes a run the run of this spec, and of its `slot` if it is scheduled.
 
-    Raises `ReconcilerError` if the run is not in AWS, is a child of an array job, or belongs to another spec; and,
-    without `force`, if another run may still appear, or the run's tag names another project.
+    Raises `ReconcilerError` if neither AWS nor the ledger has the run, if it is a child of an array job, or belongs to
+    another spec; and, without `force`, if another run may still appear, or the run's tag names another project.
     """
     view.check_valid()
     _check_id(run_id)
@@ -121,11 +135,30 @@ def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> Descri
     if inventory is None:
         raise ReconcilerError(f"run {run_id} cannot be adopted: the service of {kind} cannot describe runs by id")
     facts = inventory.described(location, [run_id]).get(run_id)
+    if facts is None and recorded is not None:
+        return _as_recorded(view, recorded)
     if facts is None:
-        raise ReconcilerError(f"AWS has no run {run_id} ({kind}, {inventory.place(location)}). Nothing was recorded")
+        where = f"{kind}, {inventory.place(location)}"
+        raise ReconcilerError(f"AWS has no run {run_id} ({where}), and neither has the ledger. Nothing was recorded")
     if not isinstance(facts.report, RunReport):
         raise ReconcilerError(f"run {run_id}: {facts.report}")
     return DescribedRun(facts, facts.report, location)
+
+
+def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
+    """Returns what the ledger has of a run that AWS has forgotten: it lists ended runs for days or weeks only."""
+    report = RunReport(
+        exists=True,
+        state=str(submission.run_state),
+        aws_state=submission.aws_state or "",
+        detail=submission.detail,
+        started_at=submission.started_at,
+        finished_at=submission.finished_at,
+    )
+    tags = {TOKEN_TAG: submission.token, SPEC_TAG: view.session.place.owner(submission.name)}
+    created_at = submission.submitted_at or submission.first_intent_at
+    facts = RunFacts(submission.run_id or "", None, tags, created_at, report)
+    return DescribedRun(facts, report, submission.content.location, forgotten=True)
 
 
 def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
@@ -167,6 +200,8 @@ def _decision(
     facts: Sequence[tuple[str, str]],
     warnings: Sequence[str],
 ) -> Decision:
+    if run.forgotten:
+        warnings = [*warnings, "AWS does not find the run any more: this is what the ledger has of it."]
     summary = view.summary(
         "adopt",
         about=str(key),
@@ -199,7 +234,7 @@ def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, f
 
     def events(at: str) -> list[Event]:
         adopted = Adopted(at=at, name=name, token=token, run_id=run.run_id, by=BY_HAND, **view.operator)
-        return [adopted, observed(name, token, run.run_id, run.report, at)]
+        return [adopted, *run.observed(name, token, at)]
 
     facts, does = [*run.table, *unresolved_facts(view, waiting)], f"the run of {waiting.key}"
     unchanged = view.expected(waiting).objection
@@ -234,7 +269,7 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
             tool_version=__version__,
             **view.operator,
         )
-        return [adopted, observed(view.name, token, run.run_id, run.report, at)]
+        return [adopted, *run.observed(view.name, token, at)]
 
     def no_other_submission(recorded: Recorded) -> str | None:
         clash = token in recorded.by_token or recorded.spec(view.name).unresolved
@@ -249,8 +284,7 @@ def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
     """Returns the submit that the run counts as. Raises `ReconcilerError` unless `slot` is a past slot of a scheduled
     spec, or `None` for a spec without a schedule."""
     policy, now = spec.policy, view.session.now()
-    desired = Desired(view.session.place, {spec.name: spec}, frozenset({spec.name}))
-    context = SpecContext(spec, view.record, view.recorded, desired, now)
+    context = SpecContext(spec, view.record, view.recorded, view.desired_alone(spec), now)
     if policy.schedule is None:
         if slot is not None:
             raise ReconcilerError(f"{spec.name} has no schedule and no slots. Leave out --slot")
@@ -259,5 +293,6 @@ def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
         raise ReconcilerError(f"{spec.name} has a schedule. Give the slot of the run with --slot")
     if not is_slot(policy.schedule, policy.timeZone, slot) or parse_time(slot) > now:
         raise ReconcilerError(f"{slot} is not a past slot of {policy.schedule!r} ({policy.timeZone})")
-    attempt = 1 + max((s.attempt for s in view.record.submissions if s.slot == slot), default=0)
-    return submit(context, SubmissionKey(spec.name, slot=slot, attempt=attempt), Reason.SLOT_DUE)
+    key = SubmissionKey(spec.name, slot=slot)
+    attempt = view.record.next_attempt(key, [s for s in view.record.submissions if s.slot == slot])
+    return submit(context, replace(key, attempt=attempt), Reason.SLOT_DUE)

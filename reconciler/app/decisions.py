@@ -12,13 +12,14 @@ from threading import Event
 from typing import TypedDict
 
 from reconciler.app.inputs import PassInputs, read
-from reconciler.app.reconcile import make_plan, prepare
+from reconciler.app.reconcile import make_plan, prepare, record_renames
 from reconciler.app.session import Session
 from reconciler.core import events as e
 from reconciler.core.absence import settles_at
-from reconciler.core.desired import DesiredSpec
+from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Plan, Reason
 from reconciler.core.ports import Moved, Precondition, RunRef, RunReport
+from reconciler.core.renames import after_renames
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 from reconciler.errors import ReconcilerError
@@ -97,13 +98,13 @@ class SpecView:
 
     @property
     def recorded(self) -> Recorded:
-        """Everything that is recorded."""
-        return self.inputs.recorded
+        """Everything that is recorded, with the renames that the plan records."""
+        return after_renames(self.inputs.recorded, self.plan.renames)
 
     @property
     def record(self) -> SpecRecord:
         """What is recorded of this spec."""
-        return self.inputs.recorded.spec(self.name)
+        return self.recorded.spec(self.name)
 
     @property
     def spec(self) -> DesiredSpec | None:
@@ -129,6 +130,10 @@ class SpecView:
         why = next((action.message for action in self.plan.actions if action.reason is Reason.INVALID_SPEC), None)
         if why is not None:
             raise ReconcilerError(f"{self.name} is on hold: {why}")
+
+    def desired_alone(self, spec: DesiredSpec) -> Desired:
+        """Returns a target with this spec alone."""
+        return Desired(self.session.place, {spec.name: spec}, frozenset({spec.name}))
 
     def expected(self, submission: Submission | None = None) -> ExpectedState:
         """Returns the state now, as what a decision about the spec or one submission rests on."""
@@ -181,11 +186,14 @@ def operator_of(session: Session, reason: str | None) -> Operator:
     return Operator(actor=actor(session.environ, session.root), reason=(reason or "").strip() or None)
 
 
-def record_decision(session: Session, decision: Decision) -> tuple[ActionResult, ...]:
-    """Cancels the runs of a decision and appends its events.
+def record_decision(view: SpecView, decision: Decision) -> tuple[ActionResult, ...]:
+    """Cancels the runs of a decision and appends its events, after the rename of the spec if git asks for one.
 
     Raises `LedgerError`, and `ReconcilerError` if a whole decision rests on a state that changed since it was shown.
     """
+    session = view.session
+    if not decision.is_empty:
+        record_renames(session, view.plan)
     results = (
         *(_cancel(session, action, decision.summary) for action in decision.cancels),
         *(append(session, batch) for batch in decision.batches),

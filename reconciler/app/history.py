@@ -3,7 +3,7 @@ that a plan shows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from reconciler.core.declarations import Declared
 from reconciler.core.events import Event, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
-from reconciler.core.state import Recorded, Submission
+from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
@@ -32,8 +32,9 @@ PositionedEvent = tuple[int, Event]
 @dataclass(frozen=True, slots=True)
 class SubmissionHistory:
     """One submission: its events, oldest first; `previous`, the submission that AWS accepted before it, if any; and the
-    differences between their requests."""
+    differences between their requests. `name` is that of its spec now."""
 
+    name: str
     events: Sequence[PositionedEvent]
     changes: Sequence[Change]
     previous: Submission | None
@@ -42,11 +43,20 @@ class SubmissionHistory:
 def spec_history(ledger: Log, name: str) -> list[PositionedEvent]:
     """Returns every event about a spec, oldest first. Raises `ReconcilerError` if the ledger has none."""
     recorded = ledger.refresh()
+    name = recorded.current_name(name)
     if name not in recorded.specs:
         raise ReconcilerError(f"the ledger has no spec {name!r}.{did_you_mean(name, recorded.specs)}")
     record = recorded.specs[name]
     positions = {*record.positions, *(position for s in record.submissions for position in s.positions)}
-    return list(_events(ledger, positions, lambda event: event.name == name))
+    tokens = {submission.token for submission in record.submissions}
+    return [each for each in _events(ledger, positions) if _is_about(each[1], each[0], record, tokens)]
+
+
+def _is_about(event: SpecEvent, position: int, record: SpecRecord, tokens: Collection[str]) -> bool:
+    """Whether an event is about a spec: about one of its submissions, or by the name that it had at the position."""
+    if isinstance(event, SubmissionEvent):
+        return event.token in tokens
+    return event.name == record.name_at(position)
 
 
 def submission_history(ledger: Log, what: str) -> SubmissionHistory:
@@ -54,12 +64,15 @@ def submission_history(ledger: Log, what: str) -> SubmissionHistory:
     recorded = ledger.refresh()
     submission = find(recorded, what)
 
-    def concerns(event: SpecEvent) -> bool:
-        return isinstance(event, SubmissionEvent) and event.token == submission.token
-
-    events = list(_events(ledger, submission.positions, concerns))
+    events = [
+        (position, event)
+        for position, event in _events(ledger, submission.positions)
+        if isinstance(event, SubmissionEvent) and event.token == submission.token
+    ]
     previous = _previous(recorded, submission)
-    return SubmissionHistory(events, () if previous is None else _changes(ledger, previous, submission), previous)
+    return SubmissionHistory(
+        submission.name, events, () if previous is None else _changes(ledger, previous, submission), previous
+    )
 
 
 def find(recorded: Recorded, what: str) -> Submission:
@@ -68,14 +81,17 @@ def find(recorded: Recorded, what: str) -> Submission:
 
     Raises `ReconcilerError` unless there is exactly one.
     """
-    record = recorded.specs.get(what)
+    record = recorded.specs.get(recorded.current_name(what))
     if record is not None and record.newest is not None:
-        return record.newest
+        newest = next((s for s in reversed(record.submissions) if not s.applied), None)
+        if newest is None:
+            raise ReconcilerError(f"{record.name} was never submitted: an operator took its content as applied")
+        return newest
     run_id, digits = what.partition(":")[0].partition("#")[0], what.removeprefix(TOKEN_PREFIX)
     submissions = recorded.by_token.values()
     matches = [s for s in submissions if s.run_id == run_id and s.reassigned_to is None]
     if not matches and len(digits) >= SHORTEST_PREFIX:
-        matches = [s for s in submissions if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
+        matches = [s for s in submissions if s.token.removeprefix(TOKEN_PREFIX).startswith(digits) and not s.applied]
     if len(matches) > 1:
         raise ReconcilerError(f"{len(matches)} tokens start with {what!r}. Give more characters")
     if not matches:
@@ -86,11 +102,9 @@ def find(recorded: Recorded, what: str) -> Submission:
     return matches[0]
 
 
-def _events(ledger: Log, positions: Iterable[int], concerns: Callable[[SpecEvent], bool]) -> Iterator[PositionedEvent]:
+def _events(ledger: Log, positions: Iterable[int]) -> Iterator[tuple[int, SpecEvent]]:
     for position, batch in ledger.batches(sorted(positions)):
-        for event in batch:
-            if isinstance(event, SpecEvent) and concerns(event):
-                yield position, event
+        yield from ((position, event) for event in batch if isinstance(event, SpecEvent))
 
 
 def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
@@ -129,7 +143,7 @@ def explain(session: Session, made: Plan) -> Plan:
 def _action_changes(action: Action, request: JSON, compared_with: Sequence[Event]) -> tuple[Change, ...]:
     from reconciler.render.diff import explain as compare
 
-    intent = intent_of(compared_with, action.name)
+    intent = intent_of(compared_with, action.name, action.compared_token or "")
     if not intent.request:  # a run recorded again after its ledger was lost: its request is not known
         return ()
     return compare(kind_named(action.kind), intent.request, request)
@@ -158,6 +172,6 @@ def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) 
 def _earlier_request(change: SpecChange, batch: Sequence[Event]) -> JSON:
     """The request applied last; empty if it is not known."""
     if change.token is None:
-        declared = next((e for e in batch if isinstance(e, Declared) and e.name == change.name), None)
+        declared = next((e for e in batch if isinstance(e, Declared) and e.name == change.compared_name), None)
         return (declared.request or {}) if declared is not None else {}
     return intent_of(batch, change.name, change.token).request

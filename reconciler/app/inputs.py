@@ -9,6 +9,7 @@ from reconciler.app.options import selected_names
 from reconciler.core.decide import changed_names
 from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.plan import ActionType
+from reconciler.core.renames import name_now
 from reconciler.errors import CheckoutMoved, Problem, ReconcilerError, UsageError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
@@ -62,13 +63,16 @@ class PassInputs:
 
     @property
     def concerned(self) -> frozenset[str] | None:
-        """The selected names and their dependencies: whether those have ended matters to this pass. `None`: all."""
+        """The selected names and their dependencies, with former names: whether those have ended matters to this pass.
+        `None`: all."""
         if self.selected is None:
             return None
         chosen = self.chosen.values()
         gates = {dependency.name for spec in chosen for dependency in spec.policy.dependsOn}
         named = {name for spec in chosen for name in kind_named(spec.kind).spec_dependencies(spec.request)}
-        return self.selected | gates | named
+        names = self.selected | gates | named
+        former = (spec.renamed_from for name, spec in self.specs.items() if name in names)
+        return names | {self.recorded.current_name(each.name) for each in former if each is not None}
 
 
 def in_one_state(attempt: Callable[[], Made]) -> Made:
@@ -143,6 +147,9 @@ def _selected(
     session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
 ) -> frozenset[str] | None:
     """The selected names. Other targets are read only if a name is missing in this one, to say where it is."""
+    for name in session.options.only:
+        if name not in specs and (current := name_now(name, specs, recorded)) != name:
+            raise UsageError(f"{name} is called {current} now: use that name")
     try:
         return selected_names(session.options, specs, recorded.specs, {})
     except UsageError:

@@ -17,6 +17,7 @@ from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.desired import sentence
 from reconciler.core.identity import Place, canonical, client_token, digests
 from reconciler.core.plan import Action, ActionType, Plan
+from reconciler.core.renames import after_renames
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import PlanFileError, StalePlan
 from reconciler.model.base import JSON, nests_deeper
@@ -100,7 +101,7 @@ def check(session: Session, plan: Plan) -> Recorded:
     against. Raises `PlanFileError`, `StalePlan`."""
     check_file(plan, session.place)
     _check_suspension(plan, suspension(session.project.spec.suspend), session.now())
-    recorded = session.ledger.refresh()
+    recorded = after_renames(session.ledger.refresh(), plan.renames)
     _check_heads(plan, recorded)
     _check_declarations(plan, recorded)
     for action in plan.pending:
@@ -149,6 +150,8 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
         return f"the ledger has no run {action.replaces} of {name} to replace"
     if action.action in SENDS:
         last = submission.newest_send.number if submission is not None else 0
+        if submission is not None and (submission.key, submission.content.digest) != (action.key, action.digest):
+            return f"the client token of {name} is that of {submission.key}"
         return None if action.send == last + 1 else f"send {action.send} of {name} does not follow send {last}"
     ours = submission is not None and submission.name == name and submission.run_id in {None, action.run_id}
     return None if ours or action.missed else f"the ledger has no such run of {name}"
@@ -160,8 +163,7 @@ def _check_declarations(plan: Plan, recorded: Recorded) -> None:
     changed = {change.name for change in plan.changes} | {change.name for change in plan.schedule_changes}
     for pending in (each for each in plan.declarations if each.name in changed):
         record = recorded.spec(pending.name)
-        declared = record.declaration
-        now = declared.position if declared is not None else 0
+        now = record.declared_at
         if now != pending.after and not _is_declared(pending, record):
             moved.append((pending.name, pending.after, now))
     if moved:
@@ -196,7 +198,8 @@ def _check_previous_runs(session: Session, plan: Plan, recorded: Recorded) -> No
 
 
 def _contradictions(action: Action, place: Place) -> Iterator[str]:
-    """Yields the parts of a submit that contradict its request. The ledger has the request of a further send."""
+    """Yields the parts of a submit that contradict its request. The ledger has the request of a further send, and its
+    token, which is made from the name that the spec had at the first one."""
     key = action.key
     if action.kind not in MODULES:
         yield "kind"
@@ -207,7 +210,11 @@ def _contradictions(action: Action, place: Place) -> Iterator[str]:
             yield "digest"
         if dict(action.content.location) != kind_named(action.kind).location(action.request):
             yield "location"
-    if key is None or not action.digest or action.client_token != client_token(place, action.kind, key, action.digest):
+    if (
+        key is None
+        or not action.digest
+        or (action.send == 1 and action.client_token != client_token(place, action.kind, key, action.digest))
+    ):
         yield "client token"
 
 

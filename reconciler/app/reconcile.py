@@ -191,12 +191,14 @@ def apply_plan(
     from reconciler.apply.executor import execute
 
     check_account(session, made)
+    provenance = provenance_of(session, made)
+    record_renames(session, made, provenance)
     return execute(
         made,
         ledger=session.ledger,
         services=session.aws.service,
         clock=session.clock,
-        provenance=_provenance(session, made),
+        provenance=provenance,
         claim_seconds=session.target.claimSeconds,
         settle_seconds=session.target.settleSeconds,
         quota=session.aws.quota,
@@ -204,6 +206,17 @@ def apply_plan(
         progress=progress,
         stop=stop,
     )
+
+
+def record_renames(session: Session, made: Plan, provenance: Provenance | None = None) -> None:
+    """Records the renames of a plan: actions, and decisions of operators, are about the new names.
+
+    Raises `LedgerError`, and `RenameMoved` if another pass changed a renamed spec since the plan was made.
+    """
+    if made.renames:
+        from reconciler.apply.declare import record_renames as append_renames
+
+        append_renames(session.ledger, made, time_text(session.now()), provenance or provenance_of(session, made))
 
 
 def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
@@ -219,7 +232,7 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
         aws_observe.find_previous_runs(unknown, session.place, session.aws.service, session.now()).lay_over(recorded)
 
 
-def _provenance(session: Session, made: Plan) -> Provenance:
+def provenance_of(session: Session, made: Plan) -> Provenance:
     """Returns who applies the plan, from which commit, with which version, and in which process."""
     from reconciler.apply.intents import Provenance
 
@@ -251,7 +264,7 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     pending = [each for each in made.declarations if each.name not in undone]
     if not changes and not pending:
         return  # a pass at rest does not ask git for the actor a second time
-    provenance = _provenance(session, made)
+    provenance = provenance_of(session, made)
     if changes:
         check_account(session, made)  # the actions may have taken long
         record_schedule_changes(session.ledger, changes, session.now(), provenance.actor)

@@ -159,6 +159,7 @@ def _why_not(last: Submission) -> str | None:
         (last.conflict, "it has several runs. Choose one first, with adopt"),
         (last.live, f"run {last.run_id} is {last.run_state}"),
         (last.phase is Phase.UNSENT, "it never reached AWS, and the next apply sends it"),
+        (last.applied, "an operator took its content as applied. To run it, raise spec.revision"),
         (last.phase is Phase.ABANDONED, "it was manually abandoned. To run it, raise spec.revision"),
         (last.run_state is RunState.SUCCEEDED, f"run {last.run_id} succeeded. To run it again, {again}"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.apply.effects import Append, Cancel, Procedure, moved, now, record, what_moved
+from reconciler.apply.effects import Append, Cancel, Procedure, moved, now, record, renamed_since, what_moved
 from reconciler.core import events as e
 from reconciler.core.absence import proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult
@@ -103,6 +103,8 @@ def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
 
     def valid(recorded: Recorded) -> str | None:
         record = recorded.spec(action.name)
+        if renamed := renamed_since(action, recorded):
+            return renamed
         ran = {s.slot for s in record.submissions if s.counts and s.intent_position > action.ledger_head}
         for missed in action.missed:
             slots = missed.slots or (missed.first, missed.last)

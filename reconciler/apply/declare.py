@@ -9,10 +9,12 @@ from dataclasses import replace
 from reconciler.apply.intents import Provenance
 from reconciler.core.declarations import Declared, PendingDeclaration, Undeclared, request_digest
 from reconciler.core.event_codec import encode
-from reconciler.core.events import Event, intent_of
-from reconciler.core.plan import SENDS, Action, ActionType
+from reconciler.core.events import Event, SpecRenamed, intent_of
+from reconciler.core.plan import SENDS, Action, ActionType, Plan
 from reconciler.core.ports import Ledger
+from reconciler.core.renames import after_renames
 from reconciler.core.state import Recorded, SpecRecord
+from reconciler.errors import RenameMoved
 from reconciler.model.kind import kind_named
 
 MOST_EVENTS = 200
@@ -30,7 +32,7 @@ def record_declarations(
     sent = {action.name: action for action in actions if action.action in {*SENDS, ActionType.ADOPT}}
     wanted = [each for each in pending if _is_next(each, ledger.recorded)]
     after = {each.name: each for each in wanted}
-    for batch in _batches(_event(each, sent.get(each.name), ledger, at, provenance) for each in wanted):
+    for batch in _batches(declaration_of(each, sent.get(each.name), ledger, at, provenance) for each in wanted):
 
         def valid(recorded: Recorded, names: Sequence[str] = tuple(event.name for event in batch)) -> str | None:
             late = [name for name in names if not _is_next(after[name], recorded)]
@@ -39,10 +41,57 @@ def record_declarations(
         ledger.append(batch, valid)
 
 
+def record_renames(ledger: Ledger, made: Plan, at: str, provenance: Provenance) -> None:
+    """Appends the renames of a plan, unless they are recorded: before its actions, which are about the new names.
+
+    Raises `LedgerError`, and `RenameMoved` if another pass changed one of the specs since the plan was made.
+    """
+    while pending := _unrecorded(made, ledger.recorded):
+        if moved := _moved(made, pending, ledger.recorded):
+            raise RenameMoved(moved, pending[moved])
+
+        def valid(recorded: Recorded, pending: dict[str, str] = pending) -> str | None:
+            same = _unrecorded(made, recorded) == pending and _moved(made, pending, recorded) is None
+            return None if same else "another pass recorded a rename, or something of a renamed spec"
+
+        ledger.append([_renamed(name, old, at, provenance) for name, old in pending.items()], valid)
+
+
+def _unrecorded(made: Plan, recorded: Recorded) -> dict[str, str]:
+    """The renames of a plan that are not recorded yet."""
+    return {
+        name: old
+        for name, old in made.renames.items()
+        if all(former.name != old for former in recorded.spec(name).former_names)
+    }
+
+
+def _moved(made: Plan, pending: Mapping[str, str], recorded: Recorded) -> str | None:
+    """The first renamed spec that is not as the plan saw it: it was declared since, or has submissions now."""
+    after = {each.name: each.after for each in made.declarations}
+    for name, old in pending.items():
+        if old not in recorded.specs or recorded.spec(name).submissions:
+            return name
+        if after_renames(recorded, {name: old}).spec(name).declared_at != after.get(name):
+            return name
+    return None
+
+
+def _renamed(name: str, old: str, at: str, provenance: Provenance) -> SpecRenamed:
+    return SpecRenamed(
+        at=at,
+        name=name,
+        renamed_from=old,
+        commit=provenance.commit,
+        uncommitted=provenance.uncommitted or None,
+        actor=provenance.actor,
+        tool_version=provenance.tool_version,
+    )
+
+
 def _is_next(pending: PendingDeclaration, recorded: Recorded) -> bool:
     """Whether no other declaration of the spec came first."""
-    declared = recorded.spec(pending.name).declaration
-    return (declared.position if declared is not None else 0) == pending.after
+    return recorded.spec(pending.name).declared_at == pending.after
 
 
 def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared | Undeclared]]:
@@ -60,9 +109,10 @@ def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared 
         yield batch
 
 
-def _event(
+def declaration_of(
     pending: PendingDeclaration, action: Action | None, ledger: Ledger, at: str, provenance: Provenance
 ) -> Declared | Undeclared:
+    """The event that records what was applied of one spec; `action` is the one that sent its content, if any."""
     if pending.content is None:
         return Undeclared(
             at=at,
@@ -109,7 +159,7 @@ def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | 
 
 def _holder(bare: Declared, request: Mapping[str, object], record: SpecRecord, ledger: Ledger) -> str | None:
     """The newest submission of the same content whose intent holds exactly this request; `None` if none does."""
-    same = next((s for s in reversed(record.submissions) if s.digest == bare.digest), None)
+    same = next((s for s in reversed(record.submissions) if s.content.digest == bare.digest and not s.applied), None)
     if same is None:
         return None
     events: Sequence[Event] = ledger.batch(same.intent_position)

@@ -128,6 +128,14 @@ def moved(what: Moved) -> ActionResult:
     return ActionResult(ActionOutcome.NONE, error=what.why)
 
 
+def renamed_since(action: Action, recorded: Recorded) -> str | None:
+    """Returns why the plan of an action is too old if its spec was renamed since; `None` if it was not."""
+    before = recorded.spec(action.name).predecessor
+    if before is None or before.position <= action.ledger_head:
+        return None
+    return f"{action.name} was renamed to {before.renamed_to} since the plan was created: plan again"
+
+
 def what_moved(action: Action, recorded: Recorded) -> str:
     """Describes what another pass did since the plan was made."""
     submission = recorded.by_token.get(action.client_token or "")

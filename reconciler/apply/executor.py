@@ -13,10 +13,10 @@ from reconciler.apply import actions, protocol
 from reconciler.apply.effects import Procedure, always
 from reconciler.apply.intents import Provenance, Task, adoption, intent
 from reconciler.apply.interpreter import World, drive
-from reconciler.core.events import SubmissionEvent
+from reconciler.core.events import SpecEvent, SubmissionEvent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, ScheduleChange
 from reconciler.core.ports import Clock, Ledger, Quota, Services
-from reconciler.core.schedule import event_of
+from reconciler.core.schedule import event_of, missed_by
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerError, ReconcilerError
 
@@ -188,17 +188,29 @@ def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> 
 
 
 def record_schedule_changes(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
-    """Records which schedules start or stop, unless another pass has recorded them already. Raises `LedgerError`."""
-    for start in range(0, len(changes), BATCH_EVENTS):
-        chosen = changes[start : start + BATCH_EVENTS]
-        made = ((change, event_of(change, ledger.recorded.spec(change.name), now, actor)) for change in chosen)
-        events = {change: event for change, event in made if event is not None}
+    """Records which schedules start or stop, unless another pass has recorded them already, and the due slots that are
+    lost with them. Raises `LedgerError`."""
+    losing = {change for change in changes if missed_by(change, ledger.recorded.spec(change.name), now)}
+    others = [change for change in changes if change not in losing]
+    batches = [others[start : start + BATCH_EVENTS] for start in range(0, len(others), BATCH_EVENTS)]
+    for batch in (*([change] for change in changes if change in losing), *batches):
+        _record_schedules(ledger, batch, now, actor)
 
-        def valid(recorded: Recorded, wanted: Sequence[ScheduleChange] = tuple(events)) -> str | None:
-            others = [
-                change.name for change in wanted if event_of(change, recorded.spec(change.name), now, actor) is None
-            ]
-            return f"another pass recorded the schedule of {', '.join(others)}" if others else None
 
-        if events:
-            ledger.append(tuple(events.values()), valid)
+def _record_schedules(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
+    def events(recorded: Recorded) -> dict[ScheduleChange, tuple[SpecEvent, ...]]:
+        made = {change: event_of(change, recorded.spec(change.name), now, actor) for change in changes}
+        return {
+            change: (*missed_by(change, recorded.spec(change.name), now), event)
+            for change, event in made.items()
+            if event is not None
+        }
+
+    wanted = events(ledger.recorded)
+
+    def valid(recorded: Recorded) -> str | None:
+        others = [change.name for change, made in wanted.items() if events(recorded).get(change) != made]
+        return f"another pass recorded the schedule of {', '.join(others)}, or slots of it" if others else None
+
+    if wanted:
+        ledger.append([event for made in wanted.values() for event in made], valid)

@@ -25,6 +25,7 @@ from reconciler.apply.effects import (
     now,
     read_clock,
     record,
+    renamed_since,
     what_moved,
 )
 from reconciler.core import events as e
@@ -218,6 +219,8 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
     def valid(recorded: Recorded) -> str | None:
         record = recorded.spec(action.name)
         submission = recorded.by_token.get(intent.token)
+        if renamed := renamed_since(action, recorded):
+            return renamed
         if number > 1:
             again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
             newest = record.newest is submission or action.slot is not None
@@ -254,7 +257,7 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
             and not submission.token_known
             and may_repeat_at(submission.first_intent_at, wall)
         )
-        return None if repeatable else what_moved(action, recorded)
+        return renamed_since(action, recorded) or (None if repeatable else what_moved(action, recorded))
 
     return valid
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from reconciler.core.decide import tokens
+from reconciler.core.decide import content_as, tokens
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Observed
 from reconciler.core.fsck import AwsInventory, ListedQueue, ListedRun
@@ -171,7 +171,12 @@ def find_previous_runs(specs: Iterable[DesiredSpec], place: Place, services: Ser
     return _look(
         now,
         services,
-        ((spec.kind, token, spec.content.location, spec.request) for spec in specs for _, token in tokens(spec, place)),
+        (
+            (spec.kind, token, content.location, content.request or {})
+            for spec in specs
+            for key, token in tokens(spec, place)
+            for content in (content_as(spec, key.name),)
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""`reconciler cancel`, `retry`, `backfill`, `resolve` and `adopt`: an operator decides, and one event records it."""
+"""`reconciler cancel`, `retry`, `backfill`, `resolve`, `adopt` and `accept`: what an operator decides is recorded."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) ->
         question = "Do you want to record this decision?"
         if not confirm(question, command=summary.command, refused="recorded", shown=shown):
             return ERROR
-    results = record_decision(view.session, decision)
+    results = record_decision(view, decision)
     actions = next_actions(view)
     if as_json:
         out_json(decision_json(summary, results, actions))
@@ -197,12 +197,12 @@ adopt = _decision_command(
     """Assign an existing run to a spec, and submit nothing.
 
     If a submission is unknown or has several runs, the run becomes its run. Otherwise the run counts as the run of the
-    spec's current content: after a rename, the new name keeps the old run. A run of another spec of the project cannot
-    be adopted.
+    spec's current content. If AWS has forgotten the run, what the ledger holds of it counts. A run of another spec of
+    the project cannot be adopted. After a rename, `renamedFrom` in the spec keeps all runs.
 
     \b
     Examples:
-      reconciler adopt orders-daily 00f5qtaa1k4ad80b -t prod --reason "renamed from orders"
+      reconciler adopt orders-daily 00f5qtaa1k4ad80b -t prod --reason "started manually"
       reconciler adopt clicks 4b0e1c5e-6a5c-4a3b-9d0e-0a4bd0c5c1f2 -t prod
     """,
     click.argument("run_id"),
@@ -211,5 +211,22 @@ adopt = _decision_command(
     ),
     _slot_option("For a scheduled spec: the slot of the run."),
     click.option("--token", metavar="TOKEN", help="For which submission, if several are unresolved."),
+    allow_rollback_option,
+)
+
+accept = _decision_command(
+    "accept",
+    "accept:decide_accept",
+    """Take the current content of a spec as applied, and submit nothing.
+
+    The next plan shows no change of it; a later change runs as the next generation. A live or successful run counts as
+    the run of this content, and retries go on with it. Without such a run, specs that depend on this one count it as
+    succeeded. For a scheduled spec, the next slot runs the content. A new spec.revision runs it after all.
+
+    \b
+    Examples:
+      reconciler accept orders-daily -t prod --reason "only propagateTags changed"
+      reconciler accept orders-daily -t prod --reason "ran manually"
+    """,
     allow_rollback_option,
 )

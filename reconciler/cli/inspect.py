@@ -63,7 +63,7 @@ def why(options: CommandOptions, what: str, output_format: str) -> int:
 
     with opened(options) as session:
         history = submission_history(session.ledger, what)
-    parts = (history.events, history.changes, history.previous)
+    parts = (history.events, history.changes, history.previous, history.name)
     if output_format == "json":
         out_json(why_json(*parts))
     else:

@@ -66,6 +66,7 @@ def _change(change: SpecChange, spec: DesiredSpec | None, record: SpecRecord) ->
         "before": before,
         "after": after,
         "submits": submits,
+        **({"renamed_from": change.renamed_from} if change.renamed_from is not None else {}),
     }
 
 

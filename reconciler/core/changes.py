@@ -7,9 +7,10 @@ the plan only say when it takes effect.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from reconciler.core.declarations import PendingDeclaration, request_digest
@@ -26,6 +27,8 @@ from reconciler.core.plan import (
     Reason,
     SpecChange,
 )
+from reconciler.core.schedule import lost_slots
+from reconciler.core.scheduled import missed_words
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import next_slot, parse_time
 from reconciler.model.spec import Policy
@@ -55,11 +58,17 @@ def policy_json(spec: DesiredSpec) -> Mapping[str, Any]:
 
 
 def changes(
-    desired: Desired, recorded: Recorded, names: Iterable[str], actions: Iterable[Action], created_at: str
+    desired: Desired,
+    recorded: Recorded,
+    names: Iterable[str],
+    actions: Iterable[Action],
+    created_at: str,
+    *,
+    renames: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[SpecChange]:
     """One change for each of `names`, whose specs in git differ from what was applied last, in their order.
 
-    `actions` are those of the plan, `created_at` its time.
+    `actions` are those of the plan, `created_at` its time, `renames` the former names of renamed specs.
     """
     by_name: dict[str, list[Action]] = {}
     for action in actions:
@@ -71,10 +80,10 @@ def changes(
         if stale is not None:
             effect = Outcome(message=stale)
         elif spec is None:
-            effect = effect_of_removal(record, mine, stops=bool(desired.names))
+            effect = effect_of_removal(record, mine, parse_time(created_at), stops=bool(desired.names))
         else:
-            effect = effect_of_spec(spec, record, mine, parse_time(created_at))
-        yield _change(spec, record, effect, stale=stale is not None)
+            effect = effect_of_spec(spec, record, mine, parse_time(created_at), renames.get(name))
+        yield _change(spec, record, effect, stale=stale is not None, renamed_from=renames.get(name))
 
 
 def pending_declarations(
@@ -89,11 +98,10 @@ def pending_declarations(
             continue
         if name in different and stale_message(record, desired) is not None:
             continue
-        after = record.declaration.position if record.declaration is not None else 0
         if spec is None:
-            yield PendingDeclaration(name, recorded_kind(record), after)
+            yield PendingDeclaration(name, recorded_kind(record), record.declared_at)
         else:
-            yield PendingDeclaration(name, spec.kind, after, spec.content, policy_json(spec))
+            yield PendingDeclaration(name, spec.kind, record.declared_at, spec.content, policy_json(spec))
 
 
 def differs(spec: DesiredSpec | None, record: SpecRecord) -> bool:
@@ -122,7 +130,7 @@ def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
     declared = record.declaration
     if record.undeclared:
         return None
-    if declared is None:
+    if declared is None or not declared.digest:
         return _legacy(spec, record)
     holder = declared.request_at or declared.position
     if declared.token is not None:
@@ -149,9 +157,9 @@ def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
         policy |= {"schedule": schedule.schedule, "timeZone": schedule.time_zone}
     if last is None:
         return Applied(spec.kind, policy)
-    policy |= {"deletionPolicy": last.content.deletion_policy, "revision": last.content.revision}
-    same = last.digest == spec.digest or _revision_only(last.content.revision, last.digest, spec)
-    if same:
+    policy |= {"deletionPolicy": last.content.deletion_policy, "revision": last.revision}
+    same = last.digest == spec.digest or _revision_only(last.revision, last.digest, spec)
+    if same or last.applied:
         return Applied(last.kind, policy)
     return Applied(last.kind, policy, same, last.intent_position, last.token, last.slot)
 
@@ -202,7 +210,9 @@ def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-def _change(spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, stale: bool) -> SpecChange:
+def _change(
+    spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, stale: bool, renamed_from: str | None = None
+) -> SpecChange:
     """The change of one spec that differs."""
     declared = record.declaration
     commit = declared.commit if declared is not None else None
@@ -219,7 +229,7 @@ def _change(spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, st
     return SpecChange(
         name=record.name,
         kind=spec.kind if spec is not None else recorded_kind(record),
-        change=change,
+        change=change if renamed_from is None else ChangeType.RENAMED,
         effect=effect.effect,
         message=effect.message,
         effect_at=effect.at,
@@ -231,6 +241,8 @@ def _change(spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, st
         token=applied.token if applied is not None else None,
         compared_slot=applied.slot if applied is not None else None,
         stale=stale,
+        renamed_from=renamed_from,
+        compared_name=record.name_at(applied.compared_with or 0) if applied is not None else "",
     )
 
 
@@ -248,6 +260,7 @@ def recorded_kind(record: SpecRecord) -> str:
 
 
 STANDS = frozenset({ActionType.WAIT, ActionType.HOLD})
+NEXT_ONE = "starts no run; takes effect with the next one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +272,23 @@ class Outcome:
     at: str | None = None
 
 
-def effect_of_spec(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
-    """The effect of a new or changed spec."""
+def effect_of_spec(
+    spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime, renamed_from: str | None = None
+) -> Outcome:
+    """The effect of a new, changed or renamed spec."""
+    outcome = _of_content(spec, record, actions, now)
+    if renamed_from is None:
+        return outcome
+    takes_over = f"takes over what is recorded of {renamed_from}"
+    if outcome.effect is not Effect.NO_RUN:
+        return replace(outcome, message=_joined(takes_over, outcome.message))
+    if record.live:
+        runs = "; ".join(f"run {run.run_id} keeps running" for run in record.live)
+        return Outcome(Effect.RUN_GOES_ON, _joined(takes_over, runs))
+    return Outcome(message=_joined(takes_over, outcome.message if outcome.message != NEXT_ONE else "starts no run"))
+
+
+def _of_content(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
     stops = _schedule_that_stops(record) if spec.policy.schedule is None else ""
     sent = next((action for action in actions if action.action in SENDS and action.reason in COUNTED), None)
     if sent is not None:
@@ -278,7 +306,7 @@ def effect_of_spec(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Acti
             return Outcome(Effect.WAITS, _joined(_waiting(waiting, spec), stops))
     if stops:
         return Outcome(message=stops)
-    return Outcome(message="starts no run; takes effect with the next one")
+    return Outcome(message=NEXT_ONE)
 
 
 def _of_scheduled(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
@@ -331,14 +359,16 @@ def _schedule_that_pauses(record: SpecRecord) -> str:
     return stops.replace("schedule stops", "schedule pauses") if stops else ""
 
 
-def effect_of_removal(record: SpecRecord, actions: Sequence[Action], *, stops: bool) -> Outcome:
-    """The effect of a spec that left git: what is cancelled, what keeps running, which schedule stops."""
+def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: datetime, *, stops: bool) -> Outcome:
+    """The effect of a spec that left git: what is cancelled, what keeps running, which schedule stops, and which due
+    slots never run."""
     if not stops:
         return Outcome(
             Effect.RUN_GOES_ON if record.live else Effect.NO_RUN,
             "nothing is stopped: the project has no spec for this target",
         )
-    schedule = _schedule_that_stops(record) or _suspended_schedule(record)
+    stops_schedule = _schedule_that_stops(record) or _suspended_schedule(record)
+    schedule = _joined(stops_schedule, *map(missed_words, lost_slots(record, now)))
     cancelled = {a.run_id for a in actions if a.action is ActionType.CANCEL and a.reason is Reason.SPEC_REMOVED}
     waiting = next((a for a in actions if a.action is ActionType.WAIT and a.reason is Reason.SUSPENDED), None)
     if not cancelled and waiting is not None and record.live:

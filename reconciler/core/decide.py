@@ -13,17 +13,19 @@ from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
-from reconciler.core.identity import NO_CONTENT, Place, SubmissionKey, client_token, digests
+from reconciler.core.identity import NO_CONTENT, Content, Place, SubmissionKey, client_token, digests
 from reconciler.core.invalid import decide_invalid, why_invalid
 from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
+from reconciler.core.renames import after_renames, find_renames, rename_hints
 from reconciler.core.retries import attempts_of, decide_attempts, ended_at
 from reconciler.core.schedule import schedule_changes
 from reconciler.core.scheduled import decide_scheduled
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submits import SpecContext, another_send, of_submission, submit
-from reconciler.core.suggested_commands import adopt, retry, suggested_commands
+from reconciler.core.suggested_commands import retry, suggested_commands
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import decide_unresolved
+from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
@@ -41,30 +43,35 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     Actions are sorted by name, then by age of the submission. If changes exceed the limits, `Plan.check` raises; slots
     and retries beyond the limit wait.
     """
+    renames = find_renames(desired, recorded)
+    recorded = after_renames(recorded, renames.pending)
     names = _names(desired, recorded)
     invalid = {name: why for name in names if (why := why_invalid(name, desired, recorded)) is not None}
-    usable = [name for name in names if name not in invalid]
-    different = [name for name in usable if differs(desired.specs.get(name), recorded.spec(name))]
+    usable = [name for name in names if name not in invalid and name not in renames.conflicts]
+    different = [
+        name for name in usable if name in renames.pending or differs(desired.specs.get(name), recorded.spec(name))
+    ]
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
+    conflicts = renames.conflicts
     decided = [
         action
         for name in names
         for action in (
             decide_invalid(invalid[name], recorded.spec(name), recorded, desired, now)
             if name in invalid
-            else _decide(name, desired, recorded, now, stale=name in stale)
+            else _decide(name, desired, recorded, now, stale=name in stale, conflict=conflicts.get(name))
         )
     ]
     actions = [_with_suggestions(action, desired, recorded) for action in within(decided, desired.limits)]
     created_at = seconds_text(now)
-    git_changes = tuple(changes(desired, recorded, different, actions, created_at))
+    git_changes = tuple(changes(desired, recorded, different, actions, created_at, renames=renames.pending))
     return Plan(
         place=desired.place,
         created_at=created_at,
         ledger_position=recorded.position,
         actions=tuple(actions),
         commit=desired.checkout.commit,
-        warnings=tuple(_warnings(desired, recorded, actions)),
+        warnings=(*renames.notes, *_warnings(desired, recorded, actions)),
         uncommitted=desired.checkout.uncommitted,
         schedule_changes=tuple(schedule_changes([name for name in usable if name not in stale], desired, recorded)),
         overdue=desired.suspension is not None and overdue(desired.suspension, now),
@@ -81,9 +88,11 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
     return sorted(names if desired.selected is None else names & desired.selected)
 
 
-def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime, *, stale: bool) -> Sequence[Action]:
+def _decide(
+    name: str, desired: Desired, recorded: Recorded, now: datetime, *, stale: bool, conflict: str | None = None
+) -> Sequence[Action]:
     """Returns the actions of one name: requested cancels first, then unresolved submissions, then everything else. With
-    `stale`, that is one hold: the checkout is too old to change the spec."""
+    `stale` or `conflict`, that is one hold: the checkout is too old to change the spec, or its rename cannot be."""
     record, spec = recorded.spec(name), desired.specs.get(name)
     cancels = [cancel_asked(run, record, spec, desired, now) for run in record.cancels_to_confirm]
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
@@ -95,6 +104,8 @@ def _decide(name: str, desired: Desired, recorded: Recorded, now: datetime, *, s
             and (previous := decide_previous_runs(spec, recorded, desired)) is not None
         ):
             rest = [previous]
+        elif conflict is not None:
+            rest = [_hold(spec, record, Reason.RENAME_CONFLICT, conflict)]
         elif stale:
             rest = [_stale_hold(spec, record, recorded, desired, now)]
         elif spec is not None:
@@ -116,15 +127,19 @@ def _stale_hold(
         case = SpecContext(spec, record, recorded, desired, now)
         wanted = submit(case, SubmissionKey(spec.name, record.next_generation), Reason.SPEC_CHANGED)
         return stopped(wanted, ActionType.HOLD, Reason.STALE_CHECKOUT, message)
+    return _hold(spec, record, Reason.STALE_CHECKOUT, message)
+
+
+def _hold(spec: DesiredSpec | None, record: SpecRecord, reason: Reason, message: str) -> Action:
+    """Returns the hold of a whole spec, about its newest submission if there is one."""
     newest = record.newest
     if newest is not None:
         source = spec.source if spec is not None else newest.content.source
-        return of_submission(newest, record, ActionType.HOLD, Reason.STALE_CHECKOUT, message, source=source)
+        return of_submission(newest, record, ActionType.HOLD, reason, message, source=source)
     kind = spec.kind if spec is not None else record.schedule.kind if record.schedule is not None else ""
     content = NO_CONTENT if spec is None else replace(spec.content, request=None)
     return Action(
-        record.name, kind, ActionType.HOLD, Reason.STALE_CHECKOUT, content=content, ledger_head=record.head,
-        message=message,
+        record.name, kind, ActionType.HOLD, reason, content=content, ledger_head=record.head, message=message
     )  # fmt: skip
 
 
@@ -168,37 +183,23 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
             "the git repository has no commit yet: no run can be traced to one, and nothing prevents an old checkout "
             "from undoing a new one. Commit the specs first"
         )
-    removed = {
-        record.baseline.digest: record.baseline
-        for record in recorded.specs.values()
-        if record.name not in desired.names and record.baseline is not None
-    }
-    for action in actions:
-        if action.action is ActionType.SUBMIT and action.reason is Reason.NEW and action.digest in removed:
-            yield (
-                f"{action.name} is new and equal to {removed[action.digest].name}, which is gone. Renamed? "
-                f"It will run again under the new name.{_keep_run(action.name, removed[action.digest], desired)}"
-            )
-
-
-def _keep_run(name: str, gone: Submission, desired: Desired) -> str:
-    """Says how a renamed spec keeps its run."""
-    if gone.run_id is None:
-        return ""
-    return f" To keep the old run instead: {adopt(name, gone.run_id, desired.invocation)}"
+    yield from rename_hints(desired, recorded)
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
     """The records whose spec differs from what ran or was applied last, is gone, or has an unresolved submission: those
     for which the checkout's age matters."""
     records = []
+    pending = find_renames(desired, recorded).pending
+    recorded = after_renames(recorded, pending)
     for name in _names(desired, recorded):
         record, spec = recorded.spec(name), desired.specs.get(name)
         baseline = record.baseline
         differs_from_run = record.newest is not None and (
             spec is None or baseline is None or baseline.digest != spec.digest or bool(record.unresolved)
         )
-        if differs_from_run or (name in recorded.specs and differs(spec, record)):
+        known = name in recorded.specs or record.predecessor is not None
+        if name in pending or differs_from_run or (known and differs(spec, record)):
             records.append(record)
     return records
 
@@ -252,7 +253,7 @@ def _never_arrived(newest: Submission, spec: DesiredSpec) -> bool:
 def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
     if baseline is None:
         return Reason.NEW
-    before = digests(spec.kind, baseline.content.revision, spec.request)
+    before = digests(spec.kind, baseline.revision, spec.request)
     if baseline.digest != spec.digest and baseline.digest in before:
         return Reason.REVISION_CHANGED
     return Reason.SPEC_CHANGED
@@ -274,13 +275,24 @@ GENERATIONS = 20
 
 
 def tokens(spec: DesiredSpec, place: Place) -> Iterator[tuple[SubmissionKey, str]]:
-    """Yields the key and token that this content has as each of the first generations. Scheduled specs have none: a
-    slot that is due is never older than the ledger."""
+    """Yields the key and token that this content has as each of the first generations, under the former name of the
+    spec too. Scheduled specs have none: a slot that is due is never older than the ledger."""
     if spec.policy.schedule is not None:
         return
+    names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
     for generation in range(1, GENERATIONS + 1):
-        key = SubmissionKey(spec.name, generation)
-        yield key, client_token(place, spec.kind, key, spec.digest)
+        for name in names:  # a run keeps the token of the name that it was submitted under
+            key = SubmissionKey(name, generation)
+            yield key, client_token(place, spec.kind, key, spec.digest)
+
+
+def content_as(spec: DesiredSpec, name: str) -> Content:
+    """The content of a spec under a former name, which is the name of its runs too unless the spec gives another."""
+    field = kind_named(spec.kind).name_field
+    if spec.request.get(field) != spec.name:
+        return spec.content
+    request = {**spec.request, field: name}
+    return replace(spec.content, request=request, location=kind_named(spec.kind).location(request))
 
 
 def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired) -> Action | None:
@@ -291,7 +303,8 @@ def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired
     for key, token in reversed(list(tokens(spec, desired.place))):
         runs = recorded.runs_by_token.get(token, ())
         if runs:
-            return _adoption(spec, key, token, runs)
+            found = replace(spec, content=content_as(spec, key.name))
+            return _adoption(found, replace(key, name=spec.name), token, runs)
     return None
 
 

@@ -18,6 +18,14 @@ from reconciler.model.spec import Policy, Suspension
 
 
 @dataclass(frozen=True, slots=True)
+class RenamedFrom:
+    """The former name of a spec, and where it is written: ``orders.yaml:4:16``."""
+
+    name: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredSpec:
     """One spec, rendered for one target.
 
@@ -30,6 +38,7 @@ class DesiredSpec:
     content: Content
     policy: Policy
     labels: Mapping[str, str]
+    renamed_from: RenamedFrom | None = None
 
     @property
     def digest(self) -> str:
@@ -155,13 +164,12 @@ def sentence(what: str, stopped: Suspension, now: datetime) -> str:
 
 
 def newest_commit(record: SpecRecord) -> str | None:
-    """The commit of the newest intent or declaration that names one; `None` if none does. What was made outside git
-    tells nothing about the age of a checkout."""
+    """The commit of the newest intent, declaration or rename that names one; `None` if none does. What was made outside
+    git tells nothing about the age of a checkout."""
     intents = [(s.intent_position, s.commit) for s in reversed(record.submissions) if s.commit is not None][:1]
-    declared = record.declaration
-    if declared is not None and declared.commit is not None:
-        intents.append((declared.position, declared.commit))
-    return max(intents)[1] if intents else None
+    others = (record.declaration, record.predecessor, *record.former_names)
+    named = [(each.position, each.commit) for each in others if each is not None and each.commit is not None]
+    return max((*intents, *named))[1] if intents or named else None
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:

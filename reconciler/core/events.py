@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from reconciler.core.event_fields import Few, Flag, Number, Request, Text, Texts, Time, Times
-from reconciler.core.identity import Content, SubmissionKey
+from reconciler.core.identity import Content, Source, SubmissionKey
 from reconciler.errors import LedgerCorrupt
 from reconciler.model.base import JSON
 
@@ -61,6 +61,18 @@ class SpecEvent(Event):
     """An event of one spec."""
 
     name: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecRenamed(SpecEvent):
+    """All that is recorded of the spec `renamed_from` is that of `name` from here on. Tokens stay as they are."""
+
+    type: ClassVar[str] = "spec-renamed"
+    renamed_from: Text
+    commit: Text | None = None
+    uncommitted: Flag | None = None
+    actor: Text
+    tool_version: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +272,28 @@ class ManuallyAdopted(Beginning):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContentAccepted(SubmissionEvent):
+    """An operator took the content of a spec as applied, without a run.
+
+    The run of the submission `token` counts as the run of this content from here on; without such a submission, `token`
+    is that of generation `generation`, which is never sent.
+    """
+
+    type: ClassVar[str] = "accepted"
+    kind: Text
+    generation: Number | None = None
+    digest: Text
+    revision: Number
+    deletion_policy: Text = "Orphan"
+    source: Source | None = None
+    reason: Text | None = None
+    commit: Text | None = None
+    uncommitted: Flag | None = None
+    actor: Text
+    tool_version: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved(SubmissionEvent):
     """An operator decided about an unresolved submission.
 
@@ -358,11 +392,9 @@ class RetryAsked(SubmissionEvent):
     actor: Text
 
 
-def intent_of(batch: Iterable[Event], name: str, token: str | None = None) -> Beginning:
-    """Returns the event that began a submission of a spec, among the events of one position: of several, that of
-    `token`, or the last. Raises `LedgerCorrupt` if there is none."""
-    beginnings = [event for event in batch if isinstance(event, Beginning) and event.name == name]
-    for event in reversed(beginnings):
-        if token in {None, event.token}:
+def intent_of(batch: Iterable[Event], name: str, token: str) -> Beginning:
+    """Returns the event that began a submission, among those of one position. Raises `LedgerCorrupt` without one."""
+    for event in batch:
+        if isinstance(event, Beginning) and event.token == token:
             return event
     raise LedgerCorrupt(f"the ledger has no intent of {name} at a position where one was recorded")

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from reconciler.core import events as e
 from reconciler.core.declarations import Declared, Undeclared, declaration, withdrawn
-from reconciler.core.identity import Place
-from reconciler.core.state import Phase, Recorded, RunState, Send, SpecRecord, Submission
+from reconciler.core.identity import Content, Place, SubmissionKey
+from reconciler.core.renames import rename
+from reconciler.core.state import CountsAs, Phase, Recorded, RunState, Send, SpecRecord, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 
-NOTES = (e.ScheduledSince, e.Missed, e.Notified, Declared, Undeclared)
+NOTES = (e.ScheduledSince, e.Missed, e.Notified, e.SpecRenamed, Declared, Undeclared)
 """Events that make no plan stale: the precondition of an intent checks what they forbid."""
 
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
@@ -40,36 +41,48 @@ def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
 def _add(recorded: Recorded, position: int, event: e.Event) -> None:
     match event:
         case e.Opened():
-            if event.format > e.FORMAT:
-                raise LedgerFormatNewer(
-                    f"the ledger has format {event.format}, this version writes {e.FORMAT}: "
-                    "it was written by a newer reconciler. Upgrade to that version."
-                )
-            recorded.place = Place(event.project, event.target, event.account, event.region)
+            _open(recorded, event)
+        case e.SpecRenamed():
+            rename(recorded, event.renamed_from, event.name, position, event.commit)
         case e.Intended():
-            record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
-            _intend(recorded, record, position, event)
+            _intend(recorded, recorded.record(_current_name(recorded, event)), position, event)
         case e.ManuallyAdopted():
-            record = recorded.specs.setdefault(event.name, SpecRecord(event.name))
-            _adopt_unintended(recorded, record, position, event)
+            _adopt_unintended(recorded, recorded.record(_current_name(recorded, event)), position, event)
+        case e.ContentAccepted():
+            _accept_content(recorded, position, event)
         case e.SubmissionEvent():
             submission = _submission(recorded, event)
             if isinstance(event, e.Adopted) and _chosen(event):
                 _reassign(recorded, event)
             _outcome(submission, event)
         case e.SpecEvent():
-            _spec_event(recorded.specs.setdefault(event.name, SpecRecord(event.name)), position, event)
+            _spec_event(recorded.record(event.name), position, event)
         case _:
             pass
     if isinstance(event, e.SpecEvent):
         _touch(recorded, position, event)
 
 
+def _open(recorded: Recorded, event: e.Opened) -> None:
+    if event.format > e.FORMAT:
+        raise LedgerFormatNewer(
+            f"the ledger has format {event.format}, this version writes {e.FORMAT}: "
+            "it was written by a newer reconciler. Upgrade to that version."
+        )
+    recorded.place = Place(event.project, event.target, event.account, event.region)
+
+
 def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
     """Notes the position of the event with its spec or submission: a history then reads only these positions."""
     submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
     name = event.name if submission is None else submission.name
-    recorded.specs.setdefault(name, SpecRecord(name)).touch(position, submission, moves=not isinstance(event, NOTES))
+    recorded.record(name).touch(position, submission, moves=not isinstance(event, NOTES))
+
+
+def _current_name(recorded: Recorded, event: e.SubmissionEvent) -> str:
+    """The name of the spec of an event: a pass that began before a rename writes the name from before it."""
+    submission = recorded.by_token.get(event.token)
+    return event.name if submission is None else submission.name
 
 
 def _spec_event(record: SpecRecord, position: int, event: e.SpecEvent) -> None:
@@ -142,11 +155,27 @@ def _adopt_unintended(recorded: Recorded, record: SpecRecord, position: int, eve
     _accept(submission, event)
 
 
+def _accept_content(recorded: Recorded, position: int, event: e.ContentAccepted) -> None:
+    """Adds content that an operator took as applied: by the run of a submission, or as a generation without a run."""
+    submission = recorded.by_token.get(event.token)
+    if submission is None:
+        key = SubmissionKey(event.name, event.generation or recorded.spec(event.name).next_generation)
+        content = Content(event.digest, event.revision, deletion_policy=event.deletion_policy, source=event.source)
+        submission = Submission(key, event.kind, event.token, content, position, event.commit, event.actor)
+        submission.phase, submission.reason = Phase.APPLIED, event.type
+        submission.sends.append(Send(0, event.at, event.at, event.type))
+        recorded.record(event.name).submissions.append(submission)
+        recorded.by_token[event.token] = submission
+    elif not submission.applied:
+        submission.counts_as = CountsAs(event.digest, event.revision)
+        submission.content = replace(submission.content, deletion_policy=event.deletion_policy)
+
+
 def _reassign(recorded: Recorded, event: e.Adopted | e.ManuallyAdopted) -> None:
     """Takes a run that an operator adopted from its former submission: only one spec may follow and cancel it."""
     for other in recorded.by_token.values():
         if other.run_id == event.run_id and other.token != event.token:
-            other.reassigned_to = event.name
+            other.reassigned_to = _current_name(recorded, event)
 
 
 def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Beginning) -> Submission:

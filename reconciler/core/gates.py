@@ -144,6 +144,8 @@ def _named_runs(context: SpecContext, slot: str | None) -> dict[str, str] | Unme
 
 def _gate(context: SpecContext, dependency: Dependency, attempts: Attempts) -> Unmet | None:
     last = last_of(attempts)
+    if last.applied:
+        return None
     other = context.desired.spec(dependency.name)
     retried = other is not None and other.policy.restartPolicy != "Always" and will_retry(other.policy, attempts)
     match last.run_state:
@@ -157,6 +159,8 @@ def _gate(context: SpecContext, dependency: Dependency, attempts: Attempts) -> U
 
 def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
     """Describes the state of the run that is waited for."""
+    if last.applied:
+        return Unmet(f"{last.key.label} of {name} was taken as applied without a run, and the request names its run")
     if last.phase is not Phase.SUBMITTED:
         if last.phase in GIVEN_UP:
             return Unmet(f"{last.key.label} of {name} was given up", missed=last.slot is not None)
@@ -209,7 +213,7 @@ def _current(other: DesiredSpec, record: SpecRecord) -> Attempts | Unmet:
 def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Attempts | Unmet:
     """Returns the attempts of the newest run of a scheduled spec; for a one-off, of its current content."""
     for submission in reversed(record.submissions):
-        if submission.accepted or submission.unresolved:
+        if submission.accepted or submission.unresolved or (submission.applied and not any_content):
             if any_content or submission.digest == other.digest:
                 return attempts_of(record.submissions, submission)
             break

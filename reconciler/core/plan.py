@@ -80,6 +80,7 @@ class Reason(StrEnum):
     CANCELLED_OUTSIDE = "cancelled-outside"
     STALE_CHECKOUT = "stale-checkout"
     INVALID_SPEC = "invalid-spec"
+    RENAME_CONFLICT = "rename-conflict"
     IN_SYNC = "in-sync"
     RETIRED = "retired"
 
@@ -108,9 +109,8 @@ class Action:
     without a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is
     the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels, `replaces_label` which
     one that is, as in ``generation 2``. `compared_with` is the ledger position of the intent that `changes` are
-    relative to. `send` is the number of the transmission that a submit is. `overdue` marks a wait that should have
-    ended by now and needs an operator. `message` is one sentence without secrets; `suggested` are the commands by which
-    they can decide it.
+    relative to, `compared_token` its token. `send` is the number of the transmission. `overdue` marks a wait that
+    should have ended and needs an operator, `suggested` are their commands. `message` is one sentence without secrets.
 
     `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
     `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
@@ -145,6 +145,7 @@ class Action:
     next_slot: Text | None = None
     since: Text | None = None
     replaces_label: Text = ""
+    compared_token: Text | None = None
 
     @property
     def generation(self) -> int | None:
@@ -188,6 +189,7 @@ class ChangeType(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
+    RENAMED = "renamed"
 
 
 class Effect(StrEnum):
@@ -219,8 +221,9 @@ class SpecChange:
     `content` and `time_zone` are those of git, `None` for a removed spec. `compared_with` is the ledger position of the
     event that holds the earlier request, `None` if the request is the same or nothing is known of it; `token` is the
     submission whose intent that is, `None` for a declaration. `compared_slot` is the slot that the earlier request is
-    rendered for, `None` for a template. `stale`: nothing of it takes effect from this checkout. `origin` is `None` if
-    the plan was not compared with a base; `origin_note` says what else the base has of the spec.
+    rendered for, `None` for a template; `compared_name` the name of the spec then. `stale`: nothing of it takes effect
+    from this checkout. `origin` is `None` if the plan was not compared with a base, `origin_note` what else the base
+    has of the spec. `renamed_from` is the name that the record of a renamed spec has so far.
     """
 
     name: str
@@ -239,6 +242,8 @@ class SpecChange:
     stale: bool = False
     origin: Origin | None = None
     origin_note: str = ""
+    renamed_from: str | None = None
+    compared_name: str = ""
 
     @property
     def source(self) -> Source | None:
@@ -248,7 +253,8 @@ class SpecChange:
     @property
     def takes_effect_later(self) -> bool:
         """Whether it takes effect, and not with this pass."""
-        return not self.stale and self.change is not ChangeType.REMOVED and self.effect is not Effect.RUNS_NOW
+        at_once = self.change is ChangeType.RENAMED and self.effect is not Effect.WAITS
+        return not (self.stale or at_once or self.change is ChangeType.REMOVED or self.effect is Effect.RUNS_NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +285,13 @@ class Plan:
     base: Text | None = None
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def renames(self) -> dict[str, str]:
+        """The renames that an apply records: the former name of each record, by its new name."""
+        return {c.name: c.renamed_from for c in self.changes if c.renamed_from is not None and not c.stale}
+
     def summary(self) -> dict[str, int]:
-        """How many actions there are of each type and, if the plan has a base, changes of each origin; every type and
-        origin appears."""
+        """How many actions there are of each type and, with a base, changes of each origin; all types appear."""
         counts = Counter(action.action for action in self.actions)
         return {str(kind): counts[kind] for kind in ActionType} | self.origins()
 

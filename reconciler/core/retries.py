@@ -46,7 +46,7 @@ def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa
         return _stands(context, last, ActionType.HOLD, Reason.CONFLICT, message)
     if last.live:
         return _live(context, last)
-    attempt = max(s.attempt for s in attempts) + 1
+    attempt = context.record.next_attempt(last.key, attempts)
     if last.retry_asked_at is not None:
         return submit(context, replace(last.key, attempt=attempt), Reason.RETRY, "requested by an operator")
     match last.phase:
@@ -56,6 +56,9 @@ def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa
             return _stands(context, last, ActionType.HOLD, Reason.REJECTED, rejected_message(last))
         case Phase.SUBMITTED:
             return _ended(context, attempts, last, attempt)
+        case Phase.APPLIED:
+            message = f"{last.key.label} was taken as applied by an operator, without a run"
+            return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, message)
         case _:
             return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, _abandoned(last))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from reconciler.core.desired import Ancestry, Desired, DesiredSpec, newest_commit
-from reconciler.core.events import ScheduledSince
+from reconciler.core.events import Missed, ScheduledSince
 from reconciler.core.plan import MissedSlots, ScheduleChange
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.times import (
@@ -179,6 +179,32 @@ def _old_checkout(record: SpecRecord, desired: Desired) -> bool:
         and not desired.allow_rollback
         and desired.checkout.ancestry.get(commit) is Ancestry.NEWER
     )  # fmt: skip
+
+
+def missed_by(change: ScheduleChange, record: SpecRecord, now: datetime) -> tuple[Missed, ...]:
+    """Returns the events that record the due slots which a schedule loses because its spec is removed."""
+    if change.stopped != "removed":
+        return ()
+    return tuple(
+        Missed(
+            at=time_text(now),
+            name=change.name,
+            first=missed.first,
+            last=missed.last,
+            count=missed.count,
+            slots=missed.slots,
+            reason=missed.reason,
+            settled=missed.last,
+        )
+        for missed in lost_slots(record, now)
+    )
+
+
+def lost_slots(record: SpecRecord, now: datetime) -> tuple[MissedSlots, ...]:
+    """Returns the due slots of the schedule in force that never run if the spec is removed now."""
+    if record.schedule is None or record.schedule.stopped is not None:
+        return ()
+    return overdue_slots(record, now, MissedReason.REMOVED)
 
 
 def event_of(change: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:

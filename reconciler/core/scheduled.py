@@ -102,14 +102,16 @@ def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
     for slot in due.waiting:
         earlier = [s for s in context.record.submissions if s.slot == slot]
         if not earlier:
-            yield submit(context, SubmissionKey(context.spec.name, slot=slot), Reason.SLOT_DUE)
+            key = SubmissionKey(context.spec.name, slot=slot)
+            yield submit(context, replace(key, attempt=context.record.next_attempt(key, ())), Reason.SLOT_DUE)
             continue
         action = decide_attempts(context, attempts_of(earlier, earlier[0]))
         if action.action is ActionType.SUBMIT:
             yield action
         else:  # superseded: it was given up for changed content, and the slot is still due
             last = max(earlier, key=lambda s: s.attempt)
-            yield submit(context, replace(last.key, attempt=last.attempt + 1), Reason.SLOT_DUE)
+            attempt = context.record.next_attempt(last.key, earlier)
+            yield submit(context, replace(last.key, attempt=attempt), Reason.SLOT_DUE)
 
 
 def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
@@ -118,8 +120,8 @@ def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
         earlier = [s for s in context.record.submissions if s.slot == slot]
         if slot in due.waiting or parse_time(slot) > context.now or any(s.live or s.unresolved for s in earlier):
             continue
-        attempt = max((s.attempt for s in earlier), default=0) + 1
-        yield submit(context, SubmissionKey(context.spec.name, slot=slot, attempt=attempt), Reason.BACKFILL)
+        key = SubmissionKey(context.spec.name, slot=slot)
+        yield submit(context, replace(key, attempt=context.record.next_attempt(key, earlier)), Reason.BACKFILL)
 
 
 def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action]:
@@ -192,6 +194,7 @@ def missed_words(missed: MissedSlots) -> str:
         MissedReason.DEPENDENCY: "a slot it depends on was missed",
         MissedReason.SUSPENDED: "due while it was suspended",
         MissedReason.RESCHEDULED: "due by the former schedule",
+        MissedReason.REMOVED: "the spec left the project before it ran",
     }[MissedReason(missed.reason)]
     if missed.count == 1:
         return f"slot {missed.first} never runs: {why}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ class Phase(StrEnum):
     CONFLICTED = "conflicted"  # several runs carry its tag
     SUPERSEDED = "superseded"  # proven absent, and no longer asked for
     ABANDONED = "abandoned"  # given up by an operator: never sent again
+    APPLIED = "applied"  # an operator took its content as applied, without a run: never sent
     SUBMITTED = "submitted"  # it has a run; this never changes again
 
 
@@ -53,6 +54,14 @@ class Send:
     outcome: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CountsAs:
+    """The content that an operator took as applied by the run of a submission: its digest and revision."""
+
+    digest: str
+    revision: int
+
+
 @dataclass(slots=True)
 class Submission:
     """One intended run. Only the fold changes it.
@@ -76,6 +85,7 @@ class Submission:
     `token_known`     whether AWS answered that the token was used: then only a look can tell which run has it.
     `usage`           what else the service reported of its run; `None` if nothing.
     `error`           the last error of AWS or the client, ``CODE: message``; `None` without one.
+    `counts_as`       the content that its run counts as, if that is not its own.
     """
 
     key: SubmissionKey
@@ -109,6 +119,7 @@ class Submission:
     unseen: list[str] = field(default_factory=list)
     retry_asked_at: str | None = None
     replaced: bool = False
+    counts_as: CountsAs | None = None
 
     @property
     def name(self) -> str:
@@ -132,8 +143,13 @@ class Submission:
 
     @property
     def digest(self) -> str:
-        """The digest of its content."""
-        return self.content.digest
+        """The digest of its content, or of the content that its run counts as."""
+        return self.counts_as.digest if self.counts_as is not None else self.content.digest
+
+    @property
+    def revision(self) -> int:
+        """The revision, as `digest`."""
+        return self.counts_as.revision if self.counts_as is not None else self.content.revision
 
     @property
     def unresolved(self) -> bool:
@@ -144,6 +160,11 @@ class Submission:
     def accepted(self) -> bool:
         """Whether AWS accepted it."""
         return self.phase is Phase.SUBMITTED
+
+    @property
+    def applied(self) -> bool:
+        """Whether an operator took its content as applied, without a run."""
+        return self.phase is Phase.APPLIED
 
     @property
     def counts(self) -> bool:
@@ -171,6 +192,28 @@ OF_THE_PASS = "of the pass"
 """Marks, in its metadata, a field that holds what this pass observed: it is no part of the fold and never saved."""
 
 
+@dataclass(frozen=True, slots=True)
+class FormerName:
+    """The name that a record had until the event at `position` renamed it to `renamed_to`, from checkout `commit`.
+
+    `generation`, `slot` and `attempt` are the highest that submissions had under this name: a new spec of the name
+    never uses one of them again, because they are part of tokens.
+    """
+
+    name: str
+    renamed_to: str
+    position: int
+    commit: str | None = None
+    generation: int = 0
+    slot: str = ""
+    attempt: int = 0
+
+    def attempts_of(self, key: SubmissionKey) -> int:
+        """The attempts that the generation or slot of a key may have had under this name."""
+        had = key.generation <= self.generation if key.generation is not None else (key.slot or "") <= self.slot
+        return self.attempt if had else 0
+
+
 @dataclass(slots=True)
 class SpecRecord:
     """Everything recorded of one spec.
@@ -182,6 +225,8 @@ class SpecRecord:
     `handled_until` the last slot up to which all are handled, `backfill` the slots that an operator asked for and that
     are not intended yet, in that order. `notified` are the keys of the notifications that were sent. `declaration` is
     what was applied of the spec last, `None` before the first, and `undeclared` whether the spec has left git since.
+    `former_names` are the names that it had before, oldest first. `predecessor` tells of another record that had this
+    name before, and has another one now.
     """
 
     name: str
@@ -195,6 +240,8 @@ class SpecRecord:
     notified: list[str] = field(default_factory=list)
     declaration: Declaration | None = None
     undeclared: bool = False
+    former_names: list[FormerName] = field(default_factory=list)
+    predecessor: FormerName | None = None
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
         """Notes an event at `position` about this spec or one of its submissions; `moves`: it makes plans stale."""
@@ -218,9 +265,9 @@ class SpecRecord:
 
     @property
     def baseline(self) -> Submission | None:
-        """The newest submission that was accepted or is unresolved, to compare the spec with. Rejected and unsent ones
-        do not count: they never ran."""
-        return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved), None)
+        """The newest submission that was accepted, is unresolved, or was taken as applied: what the spec is compared
+        with. Rejected and unsent ones do not count: they never ran."""
+        return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved or s.applied), None)
 
     @property
     def unresolved(self) -> list[Submission]:
@@ -237,17 +284,36 @@ class SpecRecord:
         """Live runs whose cancellation was requested, and that AWS has not confirmed to stop."""
         return [run for run in self.live if run.cancel_asked_at is not None and run.cancel_accepted_at is None]
 
+    def name_at(self, position: int) -> str:
+        """The name that events of the spec have at a position."""
+        return next((former.name for former in self.former_names if position < former.position), self.name)
+
+    @property
+    def declared_at(self) -> int:
+        """The position of its newest declaration, or else of the event that took its name from another record; 0
+        without both."""
+        if self.declaration is not None:
+            return self.declaration.position
+        return self.predecessor.position if self.predecessor is not None else 0
+
     @property
     def next_generation(self) -> int:
-        """One more than the highest generation ever intended."""
-        return 1 + max((s.generation or 0 for s in self.submissions), default=0)
+        """One more than the highest generation ever intended under this name."""
+        used = self.predecessor.generation if self.predecessor is not None else 0
+        return 1 + max((used, *(s.generation or 0 for s in self.submissions)))
+
+    def next_attempt(self, key: SubmissionKey, earlier: Iterable[Submission]) -> int:
+        """The attempt after all that were ever intended under this name for the generation or slot of a key, of which
+        `earlier` are those of this record."""
+        used = self.predecessor.attempts_of(key) if self.predecessor is not None else 0
+        return 1 + max((used, *(s.attempt for s in earlier)))
 
 
 @dataclass(slots=True)
 class Recorded:
     """The fold of a ledger up to `position`, with what this pass observed.
 
-    `place` is what the ledger belongs to, from its first event.
+    `place` is what the ledger belongs to, from its first event. `former_names` are the names that records had before.
     `runs_by_token` holds the runs that carry the tag of an unresolved submission; a token whose listing was
     complete and empty has an empty tuple, a token that was not looked for has no entry.
     `look_errors` holds, by token, why a look failed: an error is not absence.
@@ -259,6 +325,7 @@ class Recorded:
     place: Place | None = None
     specs: dict[str, SpecRecord] = field(default_factory=dict)
     by_token: dict[str, Submission] = field(default_factory=dict)
+    former_names: dict[str, FormerName] = field(default_factory=dict)
     runs_by_token: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     observe_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
@@ -266,7 +333,25 @@ class Recorded:
 
     def spec(self, name: str) -> SpecRecord:
         """Returns what is recorded of a spec; an empty record if nothing is."""
-        return self.specs.get(name) or SpecRecord(name)
+        record = self.specs.get(name)
+        if record is not None:
+            return record
+        former = self.former_names.get(name)
+        return SpecRecord(name, head=former.position if former is not None else 0, predecessor=former)
+
+    def current_name(self, name: str) -> str:
+        """Returns the name that the record of a spec has now, after all renames; the name itself without one."""
+        seen = {name}
+        while name not in self.specs and (former := self.former_names.get(name)) is not None:
+            name = former.renamed_to
+            if name in seen:
+                break
+            seen.add(name)
+        return name
+
+    def record(self, name: str) -> SpecRecord:
+        """Returns what is recorded of a spec; an empty record that is kept if nothing is."""
+        return self.specs.setdefault(name, self.spec(name))
 
     @property
     def intends(self) -> bool:

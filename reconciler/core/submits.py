@@ -39,6 +39,7 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
     """Returns the first send of a submission of the spec's current content."""
     spec, record = context.spec, context.record
     baseline = record.baseline
+    compared = baseline if baseline is not None and not baseline.applied else None  # that has no request
     request = rendered(spec, key.slot, {})
     return Action(
         name=spec.name,
@@ -50,7 +51,8 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
         client_token=client_token(context.desired.place, spec.kind, key, spec.digest),
         ledger_head=record.head,
         message=message,
-        compared_with=baseline.intent_position if baseline else None,
+        compared_with=compared.intent_position if compared else None,
+        compared_token=compared.token if compared else None,
         template=None if request is spec.request or request == spec.request else spec.request,
         time_zone=spec.policy.timeZone,
         backoff_limit=spec.policy.backoffLimit,

@@ -75,6 +75,9 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
     Raises as `fold` does."""
     scratch = Recorded()
     for event in events:
+        if isinstance(event, e.SpecRenamed):
+            names = (name for name in (event.renamed_from, event.name) if name in recorded.specs)
+            scratch.specs |= {name: deepcopy(recorded.specs[name]) for name in names}
         if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
             continue
         if (submission := recorded.by_token.get(event.token)) is not None:

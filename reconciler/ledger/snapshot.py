@@ -41,8 +41,8 @@ DERIVED = "by_token"
 """The field that is rebuilt from the submissions."""
 
 FOLD_SOURCES = {
-    "declarations.py", "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py", "state.py",
-    "submission.py", "times.py",
+    "declarations.py", "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py", "renames.py",
+    "state.py", "times.py",
 }  # fmt: skip
 """Modules of `reconciler.core` that decide which state events lead to."""
 

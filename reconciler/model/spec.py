@@ -185,7 +185,10 @@ class Policy(Strict):
 class Metadata(Strict):
     """The spec's name and labels. A change here never causes a run, except a new name: that is another spec."""
 
-    name: Name = Field(description="Unique in the project; with a new name it is another spec.")
+    name: Name = Field(description="Unique in the project; with a new name, and no renamedFrom, it is another spec.")
+    renamedFrom: Name | None = Field(
+        None, description="The former name: this spec takes over its runs and its schedule, and nothing runs."
+    )
     labels: dict[str, str] = Field({}, description="For selection (-l team=growth) and display.")
     annotations: dict[str, str] = Field({}, description="For people and other tools; the reconciler never reads them.")
 

@@ -47,6 +47,7 @@ class _SpecChange(_Form):
     stale: StrictBool
     origin: Origin | None = None
     origin_note: StrictStr = ""
+    renamed_from: StrictStr | None = None
 
 
 class _Declared(_Form):
@@ -88,6 +89,7 @@ def spec_change_json(change: SpecChange) -> JSON:
         "digest": change.content.digest if change.content is not None else None,
         "stale": change.stale,
         **({"origin": str(change.origin), "origin_note": change.origin_note} if change.origin is not None else {}),
+        **({"renamed_from": change.renamed_from} if change.renamed_from is not None else {}),
     }
 
 
@@ -150,6 +152,7 @@ def _spec_change(form: _SpecChange) -> SpecChange:
         stale=form.stale,
         origin=form.origin,
         origin_note=form.origin_note,
+        renamed_from=form.renamed_from,
     )
 
 

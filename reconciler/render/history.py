@@ -23,6 +23,7 @@ PositionedEvent = tuple[int, e.Event]
 EVENT_COLOURS = {
     "submitted": "green", "adopted": "cyan", "rejected": "red", "unsent": "yellow", "unclear": "yellow",
     "conflicted": "red", "cancel-asked": "yellow", "taken": "cyan", "resolved": "cyan",
+    "spec-renamed": "cyan", "accepted": "cyan",
 }  # fmt: skip
 
 
@@ -36,14 +37,16 @@ def history_text(events: Sequence[PositionedEvent], color: bool = False, width: 
 
 
 def _row(event: e.Event, intent: e.Beginning | None, style: Style) -> tuple[str, str, str, str]:
-    about = intent.key.label if intent else _slots(event)
+    about = intent.key.label if intent else _about(event)
     event_type = style.paint(event.type, EVENT_COLOURS.get(event.type, ""))
     return plain(event.at), event_type, plain(about), "  ".join(_details(event, intent))
 
 
-def _slots(event: e.Event) -> str:
-    """The slots of an event that is about no submission; empty if it is about the spec."""
+def _about(event: e.Event) -> str:
+    """What an event without an intent is about: its slots, or its generation; empty if it is about the spec."""
     match event:
+        case e.ContentAccepted() if event.generation is not None:
+            return f"generation {event.generation}"
         case e.Missed() if event.count == 1:
             return f"slot {event.first}"
         case e.Missed():
@@ -74,6 +77,8 @@ def _message(event: e.Event) -> str | None:
         case e.ScheduledSince():
             stopped = f", stopped: {event.stopped}" if event.stopped else ""
             return f"{event.schedule} {event.time_zone}, since {event.since}{stopped}"
+        case e.SpecRenamed():
+            return f"renamed from {event.renamed_from}"
         case e.Resolved():
             return f"decision: {event.decision}" + (", before it had settled" if event.forced else "")
         case _:
@@ -100,23 +105,26 @@ def _submission(events: Sequence[PositionedEvent]) -> tuple[Submission, e.Beginn
 
 
 def why_json(
-    events: Sequence[PositionedEvent], changes: Sequence[Change] = (), previous: Submission | None = None
+    events: Sequence[PositionedEvent],
+    changes: Sequence[Change] = (),
+    previous: Submission | None = None,
+    name: str | None = None,
 ) -> JSON:
     """The explanation of one submission. `events` are those of its token, oldest first, with at least one intent.
 
-    `changes` are the differences between its request and that of `previous`, the submission accepted before it. Nothing
-    is masked.
+    `changes` are the differences between its request and that of `previous`, the submission accepted before it. `name`
+    is that of its spec now, if the spec was renamed since. Nothing is masked.
     """
     submission, intent = _submission(events)
     return {
-        "name": submission.name,
+        "name": name or submission.name,
         "kind": submission.kind,
         "generation": submission.generation,
         "slot": submission.slot,
         "attempt": submission.attempt,
         "sends": len(submission.sends),
         "client_token": submission.token,
-        "digest": submission.digest,
+        "digest": submission.content.digest,
         "revision": submission.content.revision,
         "reason": intent.reason,
         "run_id": submission.run_id,
@@ -155,11 +163,14 @@ def why_text(
     events: Sequence[PositionedEvent],
     changes: Sequence[Change] = (),
     previous: Submission | None = None,
+    name: str | None = None,
+    *,
     color: bool = False,
 ) -> str:
     """The explanation of one submission as text; arguments as for `why_json`. Without a line end."""
     submission, intent = _submission(events)
-    title = f"{submission.name} ({submission.kind}), {submission.key.label}"
+    was = f", submitted as {submission.name}" if name not in {None, submission.name} else ""
+    title = f"{name or submission.name} ({submission.kind}), {submission.key.label}{was}"
     lines = [Style(color).bold(plain(title)), "", *(f"  {line}" for line in columns([*_facts(submission, intent)]))]
     if previous is not None:
         lines += ["", f"  compared with {plain(previous.key.label)}:"]
@@ -184,7 +195,7 @@ def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, s
         ("submitted", submission.submitted_at),
         ("finished", submission.finished_at),
         ("client token", submission.token),
-        ("digest", submission.digest),
+        ("digest", submission.content.digest),
         ("sends", str(len(submission.sends)) if len(submission.sends) > 1 else None),
     ):
         if value:

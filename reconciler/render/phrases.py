@@ -125,6 +125,8 @@ def summary_line(plan: Plan) -> str:
     removed = sum(change.change is ChangeType.REMOVED and not change.stale for change in plan.changes)
     if removed:
         parts.append(f"{removed} removed")
+    if plan.renames:
+        parts.append(f"{len(plan.renames)} renamed")
     parts += [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind in STANDING]
     parts += _schedules([change for change in plan.schedule_changes if change.name not in changed])
     rest = [a for a in plan.actions if a.action is ActionType.NONE and a.name not in changed]
@@ -166,6 +168,11 @@ def next_slots(plan: Plan) -> dict[str, str]:
 
 REQUEST = "request."
 WORDS = {ChangeType.ADDED: "is added", ChangeType.CHANGED: "changes", ChangeType.REMOVED: "is removed"}
+
+
+def change_words(change: SpecChange) -> str:
+    """``is added``; ``is renamed from orders``."""
+    return f"is renamed from {change.renamed_from}" if change.renamed_from is not None else WORDS[change.change]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from reconciler.render.markdown import (
     size_of,
 )
 from reconciler.render.phrases import (
-    WORDS,
     Shown,
+    change_words,
     effect_line,
     fields_of,
     next_slots,
@@ -53,10 +53,10 @@ OLD = timedelta(days=1)
 
 MOST_NAMES = 100
 FEWEST_TOGETHER = 3  # specs with the same content, from which on they share a row
-CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.REMOVED: "-"}
+CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.RENAMED: "~", ChangeType.REMOVED: "-"}
 
 TABLE = ["| | spec | why | |", "|---|---|---|---|"]
-FIRST = (ChangeType.REMOVED, ChangeType.CHANGED, ChangeType.ADDED)
+FIRST = (ChangeType.REMOVED, ChangeType.RENAMED, ChangeType.CHANGED, ChangeType.ADDED)
 """The order of changes: what stops something first, what reviewers see whole in the difference of git last."""
 
 
@@ -311,7 +311,7 @@ def _change(change: SpecChange, block: Shown) -> Entry:
         message = action.message if action.message not in effect else ""
         common = _common(action, block, [message, *below])
     else:
-        common = _Common(CHANGE_SIGNS[change.change], WORDS[change.change], _present(below), _fields(block))
+        common = _Common(CHANGE_SIGNS[change.change], change_words(change), _present(below), _fields(block))
     return replace(common, folded=change.change is ChangeType.ADDED), change.name, change.source
 
 

@@ -11,8 +11,8 @@ from reconciler.redact.request import masked_change
 from reconciler.redact.text import mask_sentence
 from reconciler.render.phrases import (
     SYMBOL_COLOURS,
-    WORDS,
     Shown,
+    change_words,
     effect_line,
     fields_of,
     next_slots,
@@ -154,7 +154,7 @@ def _heading(block: Shown, effect: str, style: Style) -> Iterator[str]:
     action, change = block.action, block.change
     if action is None:
         if change is not None:
-            yield style.bold(f"  # {plain(change.name)} {WORDS[change.change]}")
+            yield style.bold(f"  # {plain(change.name)} {plain(change_words(change))}")
             yield f"  {style.paint('~', SYMBOL_COLOURS['~'])} {_title(change.name, change.kind, change.source)}"
         return
     yield style.bold(f"  # {plain(action.name)} {sentence(what_happens(action))}")

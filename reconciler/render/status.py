@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.plan import Action, ActionType, Plan, Reason
+from reconciler.core.renames import after_renames
 from reconciler.core.state import Phase, Recorded, Submission
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.core.times import parse_time
@@ -53,6 +54,7 @@ class StatusRow:
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
     """One row for each name of the plan, by name, retired ones last, as of the time of the plan."""
+    recorded = after_renames(recorded, plan.renames)
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
         by_name.setdefault(action.name, []).append(action)
@@ -118,7 +120,7 @@ def state(submission: Submission | None, now: datetime) -> str:
             return "intended" if in_flight else "unknown"
         case Phase.CONFLICTED:
             return "unknown"
-        case Phase.REJECTED | Phase.UNSENT | Phase.SUPERSEDED | Phase.ABANDONED:
+        case Phase.REJECTED | Phase.UNSENT | Phase.SUPERSEDED | Phase.ABANDONED | Phase.APPLIED:
             return NO_RUN
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.identity import Source
 from reconciler.errors import Problem
-from reconciler.specs.project import ProjectFile, read_specs, relation_problems, reported
+from reconciler.specs.project import ProjectFile, read_specs, reported
+from reconciler.specs.relations import relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader
 
 

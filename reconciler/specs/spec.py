@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from reconciler.core.desired import DesiredSpec
+from reconciler.core.desired import DesiredSpec, RenamedFrom
 from reconciler.core.identity import Content, Source, digest
 from reconciler.errors import Problem
 from reconciler.model.arns import place_remarks
@@ -32,6 +32,7 @@ from reconciler.specs.requests import (
 )
 
 NAME: Loc = ("metadata", "name")
+RENAMED_FROM: Loc = ("metadata", "renamedFrom")
 UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is checked all the same
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
 UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
@@ -61,10 +62,10 @@ class ReadSpec:
     """One document as a spec.
 
     `location` is a problem without words where the spec is, `line` its first line. `name` is `None` if the document
-    has no usable one; `targets` are those it runs in, `None` if that cannot be read; `desired` has each requested
-    target that is valid. `claimed` and `formerly` are valid names that the document gives itself, now and before a
-    rename, and `labels` what it writes as labels, even if it is no spec. `is_named`: no other name than `claimed` can
-    be meant.
+    has no usable one, `former` its former name, if it gives one; `targets` are those it runs in, `None` if that cannot
+    be read; `desired` has each requested target that is valid. `claimed` and `formerly` are valid names that the
+    document gives itself, now and before a rename, and `labels` what it writes as labels, even if it is no spec.
+    `is_named`: no other name than `claimed` can be meant.
     """
 
     location: Problem
@@ -77,6 +78,7 @@ class ReadSpec:
     kind: str | None = None
     targets: tuple[str, ...] | None = None
     references: tuple[Reference, ...] = ()
+    former: Reference | None = None
     desired: dict[str, DesiredSpec] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -130,6 +132,8 @@ class SpecReader:
         targets = self._targets_of(view, written.policy, read)
         if document is not None:
             read.targets = targets
+            if document.metadata.renamedFrom is not None:
+                read.former = Reference(document.metadata.renamedFrom, RENAMED_FROM, view.location(RENAMED_FROM))
             read.references = tuple(_references(written))
             read.warnings += policy_warnings(view, written.policy)
             read.warnings += placeholder_warnings(
@@ -163,9 +167,8 @@ class SpecReader:
                 warnings += [(name, warning) for name in names for warning in checked.warnings]
                 warnings += self._misplaced(written, checked.request, names)
                 if checked.request is not None and not read.problems:
-                    read.desired |= dict.fromkeys(
-                        names, _desired(written, checked.request, checked.identity or checked.request, labels)
-                    )
+                    made = _desired(written, checked.request, checked.identity or checked.request, labels)
+                    read.desired |= dict.fromkeys(names, replace(made, renamed_from=_renamed_from(read)))
         read.problems += merged(problems, targets)
         read.warnings += merged(warnings, targets)
 
@@ -204,6 +207,11 @@ def _stated(value: object, key: str) -> str | None:
     return name if isinstance(name, str) and _NAME.fullmatch(name) else None
 
 
+def _renamed_from(read: ReadSpec) -> RenamedFrom | None:
+    former = read.former
+    return RenamedFrom(former.name, position(former.location)) if former is not None else None
+
+
 def _desired(written: WrittenRequest, request: JSON, identity: JSON, labels: Mapping[str, str]) -> DesiredSpec:
     kind, view = written.kind, written.view
     streaming = kind.is_streaming(request)
@@ -224,6 +232,11 @@ def _desired(written: WrittenRequest, request: JSON, identity: JSON, labels: Map
         policy=policy,
         labels=labels,
     )
+
+
+def position(location: Problem) -> str:
+    """Where a spec or a part of it is written: ``orders.yaml:4:9``."""
+    return f"{location.path}:{location.line}:{location.col}"
 
 
 def _shared(requests: Mapping[str, RenderedRequest]) -> list[tuple[RenderedRequest, list[str]]]:

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.events import Adopted, CancelAsked, Conflicted, Event, Intended, ManuallyAdopted
 from tests.builders import at
-from tests.cli.doubt import Doubt, in_doubt, submitted_by_others, write
+from tests.cli.doubt import Doubt, in_doubt, submitted_by_others, terminated_by_others, write
 from tests.cli.world import World
 
 
@@ -33,15 +33,13 @@ def _renamed(world: World) -> str:
 
 
 def test_after_a_rename_the_new_name_keeps_the_old_run(world: World):
-    """The plan warns and suggests the command; after it nothing is submitted, and the new name follows the run."""
+    """Nothing is submitted, and the new name follows the run."""
     run_id = _renamed(world)
 
-    warned = world.run("plan")
     done = world.run("adopt", "new", run_id, "--yes", "--reason", "renamed")
     applied = world.run("apply", "--yes", "--format", "json")
     status = world.run("status", "--format", "json")
 
-    assert f"reconciler adopt new {run_id} -t staging" in warned.out
     assert done.code == 0, done.err
     assert applied.code == 0
     assert applied.actions("name", "action", "reason") == [("new", "none", "in-sync"), ("old", "none", "retired")]
@@ -235,3 +233,34 @@ def test_an_old_checkout_adopts_nothing(world: World):
     assert refused.code == 1
     assert "older than the commit applied last" in refused.err
     assert allowed.code == 0
+
+
+def test_a_run_that_aws_has_forgotten_is_adopted_as_the_ledger_has_it(world: World):
+    """The run of a spec that is gone, long after it ended; the ledger does not hold its name."""
+    run_id = _renamed(world)
+    terminated_by_others(world, run_id)
+    world.run("apply", "--yes", "--only", "old")
+    world.aws.reset()
+
+    done = world.run("adopt", "new", run_id, "--yes", "--reason", "renamed")
+    again = world.run("apply", "--yes", "--format", "json")
+    unknown = world.run("adopt", "new", "no-such-run", "--yes")
+
+    assert done.code == 0, done.err
+    assert "name       unknown" in done.out
+    assert "AWS does not find the run any more: this is what the ledger has of it." in done.out
+    assert again.actions("name", "action", "reason")[0] == ("new", "hold", "cancelled-outside")
+    assert len(world.runs()) == 0
+    assert (unknown.code, "neither has the ledger" in unknown.err) == (1, True)
+
+
+def test_a_forgotten_run_that_was_live_is_not_taken_as_ended(world: World):
+    """What became of it is unknown; passes find out that it is lost."""
+    run_id = _renamed(world)
+    world.aws.reset()
+
+    done = world.run("adopt", "new", run_id, "--yes")
+
+    assert done.code == 0, done.err
+    assert "unknown; last seen as" in done.out
+    assert world.run("status", "--format", "json").json["specs"][0]["state"] == "submitted"

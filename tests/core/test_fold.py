@@ -59,9 +59,9 @@ def test_an_unknown_optional_field_is_ignored() -> None:
 def test_the_intent_of_a_spec_among_others() -> None:
     """`intent_of` returns the intent of a spec; a batch without one is corrupt."""
     mine, other = intended(name="mine"), intended(name="other")
-    assert e.intent_of([OPENED, other, mine], "mine") is mine
+    assert e.intent_of([OPENED, other, mine], "mine", mine.token) is mine
     with pytest.raises(LedgerCorrupt, match="no intent of gone"):
-        e.intent_of([OPENED, other, mine], "gone")
+        e.intent_of([OPENED, other, mine], "gone", "t")
 
 
 def test_the_first_event_pins_the_ledger() -> None:

@@ -16,7 +16,7 @@ from reconciler.core.decide import plan
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.fold import fold
 from reconciler.core.plan import Action, ActionType, Plan, Reason
-from reconciler.core.schedule import event_of
+from reconciler.core.schedule import event_of, missed_by
 from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time, seconds_text, time_text
 from tests.builders import PLACE, desired
@@ -95,15 +95,20 @@ class World:
         self.observe()
         made = plan(self.wanted(), self.known, self.now)
         self.last = made
+        for new, old in made.renames.items():
+            self.write(
+                e.SpecRenamed(at=time_text(self.now), name=new, renamed_from=old, actor="tests", tool_version="0")
+            )
         for name in dict.fromkeys(action.name for action in made.actions):
             mine = [action for action in made.actions if action.name == name]
             for action in sorted(mine, key=lambda a: a.action is not ActionType.SUBMIT):
                 self.told.append((self.now, action))
                 self.do(action)
         for begin in made.schedule_changes:
-            event = event_of(begin, self.known.spec(begin.name), self.now, "tests")
+            record = self.known.spec(begin.name)
+            event = event_of(begin, record, self.now, "tests")
             if event is not None:
-                self.write(event)
+                self.write(*missed_by(begin, record, self.now), event)
         return made
 
     def observe(self) -> None:
@@ -115,7 +120,7 @@ class World:
                 ended = time_text(run.ends) if run.ends and state not in LIVE_STATES else None
                 self.write(
                     e.Observed(
-                        at=time_text(self.now), name=run.name, token=run.token, run_id=run.run_id, state=state,
+                        at=time_text(self.now), name=submission.name, token=run.token, run_id=run.run_id, state=state,
                         aws_state=state.upper(), started_at=time_text(run.started), finished_at=ended,
                     )
                 )  # fmt: skip

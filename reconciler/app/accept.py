@@ -1,0 +1,150 @@
+"""`accept`: takes the content of a spec as applied, without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler import __version__
+from reconciler.app.decisions import Decision, EventBatch, SpecView, all_of
+from reconciler.app.history import explain
+from reconciler.app.reconcile import provenance_of
+from reconciler.apply.declare import declaration_of
+from reconciler.core.changes import policy_json
+from reconciler.core.declarations import PendingDeclaration
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.events import ContentAccepted, Event
+from reconciler.core.identity import SubmissionKey, client_token
+from reconciler.core.plan import ActionType, Reason
+from reconciler.core.retries import attempts_of, decide_attempts
+from reconciler.core.state import Recorded, Submission
+from reconciler.core.submits import SpecContext
+from reconciler.errors import ReconcilerError
+
+OPS = {"add": "added", "remove": "removed", "change": "changed", "reorder": "reordered"}
+REFUSED = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
+"""Reasons of holds under which git does not say what the content of a spec is."""
+
+
+def decide_accept(view: SpecView) -> Decision:
+    """Takes what git has of a spec as applied: the next plan has no change of it, and a later change is the next
+    generation.
+
+    If the run of the spec stands or goes on, it counts as the run of this content. If there is none, or it ended badly,
+    the content counts as a generation without a run. Raises `ReconcilerError` if the checkout is old, while a run is
+    unknown or is being replaced, and if a run has the tag of another.
+    """
+    spec = view.required_spec()
+    _check(view)
+    baseline = view.record.baseline
+    same = baseline if baseline is not None and baseline.digest == spec.digest and not baseline.replaced else None
+    changed = any(change.name == view.name for change in view.plan.changes)
+    if not changed and (same is not None or spec.policy.schedule is not None):
+        does = f"{view.name} has no change to accept: its content is applied. Nothing to do."
+        return Decision(view.summary("accept", about=view.name, does=does, generation=None, digest=spec.digest))
+    counted = same or _standing(view, spec)
+    generation = view.record.next_generation if counted is None else counted.generation
+    summary = view.summary(
+        "accept",
+        about=f"{view.name} ({spec.kind})",
+        facts=_facts(view, counted),
+        does=_does(spec, counted, generation),
+        warnings=_warnings(view, counted),
+        generation=generation,
+        digest=spec.digest,
+        run_id=counted.run_id if counted is not None else None,
+    )
+    return Decision(summary, (_batch(view, spec, counted),))
+
+
+def _check(view: SpecView) -> None:
+    """Raises `ReconcilerError` if the content cannot be accepted now."""
+    for action in view.plan.actions:
+        if action.action is ActionType.HOLD and action.reason in REFUSED:
+            raise ReconcilerError(f"{view.name}: {action.message}")
+    for submission in view.record.submissions:
+        if submission.unresolved or submission.conflict:
+            raise ReconcilerError(
+                f"cannot accept the content of {view.name} yet: the outcome of {submission.key.label} is unknown. "
+                "Decide that first, with resolve or adopt"
+            )
+    baseline = view.record.baseline
+    if baseline is not None and baseline.replaced and baseline.live:
+        raise ReconcilerError(
+            f"run {baseline.run_id} of {view.name} was asked to stop for a change. Wait until it has ended"
+        )
+
+
+def _standing(view: SpecView, spec: DesiredSpec) -> Submission | None:
+    """The submission whose run counts as the run of this content; `None` if there is none, or its end holds the spec.
+    Slots of a scheduled spec keep the content that they ran with."""
+    baseline = view.record.baseline
+    if baseline is None or baseline.replaced or baseline.applied or spec.policy.schedule is not None:
+        return None
+    desired = view.desired_alone(spec)
+    context = SpecContext(spec, view.record, view.recorded, desired, view.session.now())
+    following = decide_attempts(context, attempts_of(view.record.submissions, baseline))
+    return None if following.action is ActionType.HOLD else baseline
+
+
+def _batch(view: SpecView, spec: DesiredSpec, counted: Submission | None) -> EventBatch:
+    session, record, plan, place = view.session, view.record, view.plan, view.session.place
+    generation = record.next_generation if counted is None else None
+    declared_at = record.declared_at
+
+    def events(at: str) -> Sequence[Event]:
+        token = (
+            client_token(place, spec.kind, SubmissionKey(spec.name, generation), spec.digest)
+            if counted is None
+            else counted.token
+        )
+        accepted = ContentAccepted(
+            at=at,
+            name=spec.name,
+            token=token,
+            kind=spec.kind,
+            generation=generation,
+            digest=spec.digest,
+            revision=spec.content.revision,
+            deletion_policy=spec.content.deletion_policy,
+            source=spec.source,
+            commit=plan.commit,
+            uncommitted=plan.uncommitted or None,
+            tool_version=__version__,
+            **view.operator,
+        )
+        pending = PendingDeclaration(spec.name, spec.kind, declared_at, spec.content, policy_json(spec))
+        return [accepted, declaration_of(pending, None, session.ledger, at, provenance_of(session, plan))]
+
+    def declared_since(recorded: Recorded) -> str | None:
+        same = recorded.spec(spec.name).declared_at == declared_at
+        return None if same else f"{spec.name} changed since it was shown: another pass applied it"
+
+    return EventBatch(events, all_of(view.expected().objection, declared_since))
+
+
+def _facts(view: SpecView, counted: Submission | None) -> Iterator[tuple[str, str]]:
+    if counted is not None:
+        yield "run", f"{counted.run_id or '-'} ({counted.key.label}): {counted.run_state or counted.phase}"
+    for change in explain(view.session, view.plan).changes:
+        yield from ((OPS[field.op], field.path) for field in change.fields)
+
+
+def _does(spec: DesiredSpec, counted: Submission | None, generation: int | None) -> str:
+    if spec.policy.schedule is not None:
+        return "accept: the current content counts as applied. Nothing is submitted; the next slot runs this content."
+    by = f"generation {generation}, without a run"
+    if counted is not None and counted.run_id is not None:
+        by = f"that of run {counted.run_id}"
+    return f"accept: the current content counts as {by}. Nothing is submitted; a later change runs."
+
+
+def _warnings(view: SpecView, counted: Submission | None) -> Iterator[str]:
+    for run in view.record.live:
+        yield f"run {run.run_id} keeps running with the content that it was submitted with."
+    dependants = sorted(
+        name
+        for name, spec in view.inputs.specs.items()
+        if any(dependency.name == view.name for dependency in spec.policy.dependsOn)
+    )
+    if counted is None and dependants:
+        yield f"{', '.join(dependants)} depend on {view.name}, and count it as succeeded."

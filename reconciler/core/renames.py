@@ -1,0 +1,182 @@
+"""Renames of specs: which of them git asks for, and what they do to the recorded state. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, stale_message
+from reconciler.core.state import FormerName, Recorded, SpecRecord
+from reconciler.errors import LedgerCorrupt
+
+
+@dataclass(frozen=True, slots=True)
+class Renames:
+    """The renames of one plan.
+
+    `pending` has the name that a record has now, by its new name. `conflicts` says by name why a rename cannot be: both
+    the spec that asks for it and the record that it asks for are held. `notes` are sentences about former names of
+    which nothing is recorded.
+    """
+
+    pending: Mapping[str, str] = field(default_factory=dict)
+    conflicts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def find_renames(desired: Desired, recorded: Recorded) -> Renames:
+    """Returns the renames that the specs ask for, selected or not. One that is recorded already is none: `renamedFrom`
+    may stay in the file."""
+    pending: dict[str, str] = {}
+    conflicts: dict[str, str] = {}
+    notes: list[str] = []
+    for spec in sorted((*desired.specs.values(), *desired.others.values()), key=lambda spec: spec.name):
+        if spec.renamed_from is None or _is_done(spec, spec.renamed_from.name, recorded):
+            continue
+        old = recorded.current_name(spec.renamed_from.name)
+        if old not in recorded.specs:
+            notes += _note(spec, spec.renamed_from.name, recorded)
+        elif objection := _objection(spec, old, desired, recorded, pending):
+            message = f"{objection}. Remove renamedFrom at {spec.renamed_from.location}"
+            conflicts[spec.name] = message
+            if old not in desired.names and old not in pending.values():
+                conflicts[old] = message
+        else:
+            pending[spec.name] = old
+    return Renames(pending, conflicts, tuple(notes))
+
+
+def _is_done(spec: DesiredSpec, former: str, recorded: Recorded) -> bool:
+    """Whether the record of the spec had the former name already; a later record of that name is of another spec."""
+    return any(name.name == former for name in recorded.spec(spec.name).former_names)
+
+
+def _objection(
+    spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded, pending: Mapping[str, str]
+) -> str | None:
+    """Why a spec cannot take over a record, `None` if it can."""
+    newest = recorded.spec(spec.name).newest
+    if old in desired.names:
+        return f"what is recorded of {spec.renamed_from.name if spec.renamed_from else old} belongs to {old} now"
+    if old in pending.values():
+        return f"what is recorded of {old} is taken over by another spec"
+    if newest is not None:
+        return (
+            f"{spec.name} has submissions of its own (the newest is {newest.key.label}), so it cannot take over those "
+            f"of {old}"
+        )
+    return None
+
+
+def _note(spec: DesiredSpec, former: str, recorded: Recorded) -> Iterator[str]:
+    """Says that nothing is recorded of a former name, until something is recorded of the spec itself."""
+    record = recorded.spec(spec.name)
+    if spec.renamed_from is None or record.declaration is not None or record.newest is not None:
+        return
+    close = get_close_matches(former, sorted(recorded.specs), n=1)
+    question = f" Did you mean {close[0]}?" if close else ""
+    yield (
+        f"{spec.renamed_from.location}: renamedFrom: the ledger has nothing of {former}, so {spec.name} is a new spec."
+        f"{question}"
+    )
+
+
+def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
+    """Suggests `renamedFrom` for each new spec that has the content of one that is gone."""
+    gone: dict[str, SpecRecord] = {}
+    for record in sorted(recorded.specs.values(), key=lambda record: record.head):
+        baseline, declared = record.baseline, record.declaration
+        if record.name not in desired.names:
+            gone |= {each.digest: record for each in (declared, baseline) if each is not None and each.digest}
+    for name, spec in sorted(desired.specs.items()):
+        record, same = recorded.spec(name), gone.get(spec.digest)
+        is_new = record.newest is None and (record.declaration is None or record.undeclared)
+        if same is not None and is_new and stale_message(record, desired) is None:
+            what = "its schedule starts anew" if spec.policy.schedule is not None else "it will run again"
+            yield (
+                f"{name} is new and equal to {same.name}, which is gone. Renamed? Then add `renamedFrom: {same.name}` "
+                f"to its metadata{f' ({spec.source})' if spec.source else ''}: it takes over the runs of {same.name}, "
+                f"and nothing runs. Without that {what} under the new name"
+            )
+
+
+def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
+    """Returns the state as it is after renames, by new name, of those that are possible and not recorded yet; without
+    any `recorded` itself, which never changes."""
+    pending = {
+        name: old for name, old in pending.items() if old in recorded.specs and not recorded.spec(name).submissions
+    }
+    if not pending:
+        return recorded
+    view = copy(recorded)
+    view.specs, view.by_token = dict(recorded.specs), dict(recorded.by_token)
+    view.former_names = dict(recorded.former_names)
+    for name, old in pending.items():
+        record = copy(view.specs[old])
+        record.submissions = [copy(submission) for submission in record.submissions]
+        view.specs[old] = record
+        view.by_token |= {submission.token: submission for submission in record.submissions}
+        rename(view, old, name, recorded.position + 1)
+    return view
+
+
+def name_now(name: str, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded) -> str:
+    """The name of a spec after all renames, those that git asks for included; the name itself without one."""
+    current = recorded.current_name(name)
+    former = {
+        new: spec.renamed_from.name
+        for new, spec in specs.items()
+        if isinstance(spec, DesiredSpec) and spec.renamed_from
+    }
+    claims = (new for new, old in former.items() if recorded.current_name(old) == current)
+    return current if current in specs else next(claims, current)
+
+
+def rename(recorded: Recorded, old: str, new: str, position: int, commit: str | None = None) -> None:
+    """Gives the record of a spec another name, by an event at `position` from the checkout `commit`.
+
+    Raises `LedgerCorrupt` if the former name has no record, or the new one has submissions.
+    """
+    own = recorded.spec(new)
+    if old not in recorded.specs or own.submissions or old == new:
+        raise LedgerCorrupt(f"the ledger holds a rename of {old} to {new}, which cannot be")
+    record = recorded.specs.pop(old)
+    recorded.former_names[old] = former = _former_name(record, new, position, commit)
+    recorded.specs[new] = _joined(record, own, former)
+
+
+def _former_name(record: SpecRecord, renamed_to: str, position: int, commit: str | None) -> FormerName:
+    """The name of a record as a former one, from the rename at `position` on."""
+    before = record.predecessor or FormerName(record.name, "", 0)
+    return FormerName(
+        record.name,
+        renamed_to,
+        position,
+        commit,
+        record.next_generation - 1,
+        max((before.slot, *(s.slot or "" for s in record.submissions))),
+        max((before.attempt, *(s.attempt for s in record.submissions))),
+    )
+
+
+def _joined(record: SpecRecord, own: SpecRecord, former: FormerName) -> SpecRecord:
+    """A record under the name of `own`, which has no submissions. What the new name has of its own stays."""
+    for submission in record.submissions:
+        submission.key = replace(submission.key, name=own.name)
+    scheduled = own if own.schedule is not None else record
+    return SpecRecord(
+        own.name,
+        head=max(record.head, own.head),
+        positions=sorted({*record.positions, *own.positions}),
+        submissions=record.submissions,
+        schedule=scheduled.schedule,
+        missed=[*record.missed, *own.missed],
+        handled_until=scheduled.handled_until,
+        backfill=[*record.backfill, *(slot for slot in own.backfill if slot not in record.backfill)],
+        notified=[*record.notified, *own.notified],
+        declaration=own.declaration or record.declaration,
+        former_names=[*own.former_names, *record.former_names, former],
+        predecessor=own.predecessor,
+    )

@@ -1,0 +1,170 @@
+"""Finds what is wrong between specs: duplicate names, former names, dependencies and their cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from reconciler.errors import Problem
+from reconciler.model.base import Loc
+from reconciler.model.kind import kind_named
+from reconciler.specs.problems import suggestion
+from reconciler.specs.readers import path_text
+from reconciler.specs.spec import NAME, ReadSpec, Reference, position
+
+Named = tuple[str, Problem]
+"""A problem, with the name of the spec that has it."""
+
+
+def relation_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
+    """What is wrong between specs: a problem at each location of a name that several have, and their dependencies in
+    some targets: on a spec that does not exist, on itself, on one that does not run there; cycles."""
+    yield from _duplicates(specs)
+    yield from _rename_problems(specs, targets)
+    by_name = {spec.name: spec for spec in specs if spec.name is not None}
+    for spec in specs:
+        for reference in spec.references:
+            message = _objection(spec, reference, by_name, targets)
+            if message is not None:
+                yield spec.name or "", _problem(reference.location, reference.loc, message, "dependency")
+    yield from _cycles(by_name)
+
+
+def _duplicates(specs: Sequence[ReadSpec]) -> Iterator[Named]:
+    by_name: dict[str, list[ReadSpec]] = {}
+    for spec in specs:
+        if spec.name is not None:
+            by_name.setdefault(spec.name, []).append(spec)
+    for name, same in by_name.items():
+        for spec in same if len(same) > 1 else ():
+            other = next(other for other in same if other is not spec).location
+            yield (
+                name,
+                _problem(
+                    spec.location, NAME, f"{name} is also the name of the spec at {position(other)}", "duplicate-name"
+                ),
+            )
+
+
+def _rename_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
+    """A problem at each former name that is the name of a spec, or that another spec gives too, in a common target."""
+    named: dict[str, list[ReadSpec]] = {}
+    claimed: dict[str, list[ReadSpec]] = {}
+    for spec in specs:
+        if spec.name is not None:
+            named.setdefault(spec.name, []).append(spec)
+        if spec.former is not None:
+            claimed.setdefault(spec.former.name, []).append(spec)
+    for name, claims in claimed.items():
+        for spec in claims:
+            others = (named.get(name, ()), claims)
+            together = [[o for o in each if o is not spec and _share(spec, o, targets)] for each in others]
+            if (message := _rename_objection(spec, name, *together)) and spec.former is not None:
+                yield spec.name or "", _problem(spec.former.location, spec.former.loc, message, "renamed-from")
+
+
+def _share(one: ReadSpec, other: ReadSpec, targets: Collection[str]) -> bool:
+    """Whether two specs run together in one of the targets; if that is not known of one of them, they may."""
+    if one.targets is None or other.targets is None:
+        return True
+    return not {*one.targets}.isdisjoint({*other.targets} & {*targets})
+
+
+def _rename_objection(
+    spec: ReadSpec, former: str, of_that_name: Sequence[ReadSpec], claims: Sequence[ReadSpec]
+) -> str | None:
+    """Why a spec cannot have had a name; the others are those that run in one of its targets."""
+    if former == spec.name:
+        return f"{former} is the name of this spec; give the name that it had before"
+    if of_that_name:
+        return (
+            f"{former} is still in the project, at {position(of_that_name[0].location)}. Remove that spec or, if it is "
+            "another spec by now, remove renamedFrom"
+        )
+    return f"{former} is also the former name of the spec at {position(claims[0].location)}" if claims else None
+
+
+def _objection(
+    spec: ReadSpec, reference: Reference, by_name: Mapping[str, ReadSpec], targets: Collection[str]
+) -> str | None:
+    other = by_name.get(reference.name)
+    if reference.name == spec.name:
+        return f"{spec.name} depends on itself"
+    if other is None:
+        return f"there is no spec {reference.name}{suggestion(reference.name, by_name)}"
+    if reference.needs_kind is not None and other.kind not in {reference.needs_kind, None}:
+        return f"{other.name} is of kind {other.kind}, and only a {reference.needs_kind} can be named here"
+    run_in = [name for name in spec.targets or () if name in targets]
+    absent = [name for name in run_in if other.targets is not None and name not in other.targets]
+    if absent:
+        word = "target" if len(absent) == 1 else "targets"
+        return f"{other.name} does not run in {word} {', '.join(absent)}, but {spec.name} does"
+    return None
+
+
+def reference_warnings(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
+    """Requests that cannot wait for the request of another spec in the way that they name it."""
+    by_name = {spec.name: spec for spec in specs if spec.name is not None}
+    for spec in specs:
+        for reference in spec.references:
+            other = by_name.get(reference.name)
+            if reference.needs_kind is None or other is None or other.kind != reference.needs_kind:
+                continue
+            problem_of = kind_named(reference.needs_kind).reference_problem
+            for target in spec.desired.keys() & other.desired.keys():
+                requests = spec.desired[target].request, other.desired[target].request
+                if problem := problem_of(requests[0], reference.condition, requests[1]):
+                    message = f"{reference.name}: {problem}"
+                    yield replace(_problem(reference.location, reference.loc, message, "reference"), severity="warning")
+                    break
+
+
+def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Named]:
+    """One problem for each cycle, at the reference of its first spec by name."""
+    edges = {
+        name: {
+            reference.name: reference
+            for reference in spec.references
+            if reference.name != name and reference.name in by_name
+        }
+        for name, spec in by_name.items()
+    }
+    _trim(edges)
+    seen: set[str] = set()
+    for start in sorted(edges):
+        trail: list[str] = []
+        name = start
+        while name not in seen:
+            seen.add(name)
+            trail.append(name)
+            name = min(edges[name])
+        if name in trail:
+            yield _cycle(trail[trail.index(name) :], edges)
+
+
+def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -> Named:
+    first = names.index(min(names))
+    ring = [*names[first:], *names[:first]]
+    reference = edges[ring[0]][ring[1]]
+    message = f"dependency cycle: {' → '.join([*ring, ring[0]])}"
+    return ring[0], _problem(reference.location, reference.loc, message, "dependency-cycle")
+
+
+def _trim(edges: dict[str, dict[str, Reference]]) -> None:
+    """Removes every spec from which no cycle can be reached, so that each one left leads to another one left."""
+    waiting: dict[str, set[str]] = {name: set() for name in edges}
+    for name, following in edges.items():
+        for other in following:
+            waiting[other].add(name)
+    ended = [name for name, following in edges.items() if not following]
+    while ended:
+        name = ended.pop()
+        del edges[name]
+        for before in waiting[name]:
+            del edges[before][name]
+            if not edges[before]:
+                ended.append(before)
+
+
+def _problem(location: Problem, loc: Loc, message: str, rule: str) -> Problem:
+    return replace(location, message=f"{path_text(loc)}: {message}", rule=rule)
