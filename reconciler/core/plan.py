@@ -111,12 +111,11 @@ class Action:
     one that is, as in ``generation 2``. `compared_with` is the ledger position of the intent that `changes` are
     relative to, `compared_token` its token. `send` is the number of the transmission. `overdue` marks a wait that
     should have ended and needs an operator, `suggested` are their commands. `message` is one sentence without secrets.
-
     `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
     `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
-    `handled_until` the last slot up to which every one is handled once the action is done. `beside` says that
-    other submissions of the spec may be intended at the same time. `next_slot` is when the spec is due next. `since` is
-    when the submission of a hold ended, or was sent; `None` for a hold that is new with this plan.
+    `handled_until` the last slot up to which all are handled afterwards. `beside`: other submissions of the spec may be
+    intended at the same time. `next_slot` is when the spec is due next, `since` when the submission of a hold ended or
+    was sent, `None` if it is new with this plan.
     """
 
     name: Text

@@ -166,10 +166,13 @@ def test_a_removal_says_what_becomes_of_the_run(
 
 
 def test_a_removal_says_which_schedule_stops():
-    """The slots of it never run again."""
+    """Its slots never run again, and the one that is due never runs."""
     change = change_of(planned(None, *history("scheduled", "ended"), declared(spec("A", policy=HOURLY))))
 
-    assert (change.change, change.message) == ("removed", "schedule stops: 0 * * * *")
+    assert (change.change, change.message) == (
+        "removed",
+        "schedule stops: 0 * * * *; slot 2026-11-22T02:00:00Z never runs: the spec left the project before it ran",
+    )
 
 
 def test_a_spec_that_comes_back_is_added():
