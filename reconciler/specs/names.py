@@ -37,12 +37,17 @@ def meant_field(model: type[Strict], loc: Loc, value: Any) -> str | None:  # noq
 
 
 NEARLY = 0.85  # of difflib's ratio
+SHORTEST_START = 6  # letters
 
 
 def _meant(word: str, names: Sequence[str]) -> str | None:
-    """The name that a misspelt one surely means: in another case or with other separators, or a letter or two off."""
-    if same := [name for name in names if _letters(name) == _letters(word)]:
-        return same[0]
+    """The name that a misspelt one surely means: in another case, with other separators, a letter or two off, or the
+    only one that it is the beginning of."""
+    letters = _letters(word)
+    same = [name for name in names if _letters(name) == letters]
+    longer = [name for name in names if len(letters) >= SHORTEST_START and _letters(name).startswith(letters)]
+    if same or len(longer) == 1:
+        return [*same, *longer][0]
     close = get_close_matches(word, names, n=1, cutoff=NEARLY)
     return close[0] if close else None
 

@@ -417,6 +417,17 @@ DOCUMENTS = {
             "10:59: spec.request.containerOverrides.environment[1].value: expected a string, got on (a boolean)",
         ],
     ),
+    "names below the beginning of a name": (
+        batch(request="eksProperties: {podProperties: {containers: [{Name: x}]}}"),
+        [
+            "9:5: unknown field spec.request.eksProperties; did you mean eksPropertiesOverride?",
+            "9:51: unknown field spec.request.eksProperties.podProperties.containers[0].Name; did you mean name?",
+        ],
+    ),
+    "names below a far name": (
+        batch(request="overrides: {Command: [x]}"),
+        ["9:5: unknown field spec.request.overrides; did you mean"],
+    ),
     "both names": (
         batch(request="JobQueue: x"),
         ["9:5: unknown field spec.request.JobQueue; did you mean jobQueue?"],
