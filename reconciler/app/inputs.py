@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,7 +11,7 @@ from reconciler.core.decide import changed_names
 from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.plan import ActionType
 from reconciler.core.renames import name_now
-from reconciler.errors import CheckoutMoved, Problem, ReconcilerError, UsageError
+from reconciler.errors import CheckoutMoved, Problem, ReconcilerError, SpecErrors, UsageError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 from reconciler.specs.broken import UsableSpecs, load_usable
@@ -153,7 +154,9 @@ def _selected(
     try:
         return selected_names(session.options, specs, recorded.specs, {})
     except UsageError:
-        elsewhere = load(session.project_file, warn=False).specs
+        elsewhere: Mapping[str, Mapping[str, DesiredSpec]] = {}
+        with suppress(SpecErrors):
+            elsewhere = load(session.project_file, warn=False).specs
         return selected_names(session.options, specs, recorded.specs, elsewhere)
 
 

@@ -104,14 +104,25 @@ def _with_origin(change: SpecChange, base: Base, spec: DesiredSpec | None, recor
         note = f"at the base it is not valid: {base.invalid[change.name]}"
     elif before is None and base.unnamed is not None:
         note = f"at the base it may be in a file that cannot be read: {base.unnamed}"
-    elif _is_same(spec, before):
+    elif _is_same(spec, before) and (change.renamed_from is None or _former(spec) == _former(before)):
         return replace(change, origin=Origin.ALREADY_ON_BASE)
     else:
-        note = ANOTHER if differs(before, recorded.spec(change.name)) else ""
+        note = ANOTHER if _has_another(change, before, base, recorded) else ""
     return replace(change, origin=Origin.THIS_CHANGE, origin_note=note)
 
 
+def _has_another(change: SpecChange, before: DesiredSpec | None, base: Base, recorded: Recorded) -> bool:
+    """Whether the base, too, differs from what was applied last of the spec; of a renamed one under its former name."""
+    if change.renamed_from is None:
+        return differs(before, recorded.spec(change.name))
+    return before is not None or differs(base.specs.get(change.renamed_from), recorded.spec(change.renamed_from))
+
+
 ANOTHER = "the base has another pending change of it"
+
+
+def _former(spec: DesiredSpec | None) -> str | None:
+    return spec.renamed_from.name if spec is not None and spec.renamed_from is not None else None
 
 
 def _is_same(spec: DesiredSpec | None, before: DesiredSpec | None) -> bool:

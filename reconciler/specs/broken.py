@@ -5,7 +5,7 @@ Absence proves nothing while a file cannot be read: a spec that is nowhere else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import DesiredSpec, InvalidSpec
@@ -67,13 +67,14 @@ def _invalid(
         foreign = spec.name is None and spec.claimed in valid  # a file of another tool beside the spec of this name
         if problems and not foreign:
             why = replace(_because(problems, spec), elsewhere=_is_elsewhere(spec, target))
-            _add(invalid, spec, why)
+            _add(invalid, spec, why, valid)
     return invalid
 
 
-def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec) -> None:
-    """Adds a spec by its name, and by its former one, which matters only if something is recorded of it."""
-    names = {spec.claimed: why, spec.formerly: replace(why, elsewhere=True)}
+def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec, valid: Collection[str | None] = ()) -> None:
+    """Adds a spec by its name, and by its former one: unless a valid spec has that, it matters only if something is
+    recorded of it."""
+    names = {spec.claimed: why, spec.formerly: replace(why, elsewhere=spec.formerly not in valid)}
     for name, each in names.items():
         if name is not None and (name not in invalid or invalid[name].elsewhere):
             invalid[name] = each

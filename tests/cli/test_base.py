@@ -100,6 +100,30 @@ def test_an_edit_on_top_of_a_pending_edit_is_of_this_change_and_says_so(reposito
     assert set(notes(repository).values()) == {"the base has another pending change of it"}
 
 
+def rename(world: World, old: str, new: str, argument: str = "A") -> None:
+    """Renames a one-off."""
+    (world.folder / f"{old}.yaml").unlink()
+    text = batch_text(new, argument)
+    world.write(f"{new}.yaml", text.replace(f"name: {new}", f"name: {new}\n  renamedFrom: {old}", 1))
+
+
+def test_renames_are_told_apart_too(repository: World):
+    """On the base, here, and here on top of a pending edit of the base."""
+    world = repository
+    rename(world, "orders", "sales")
+    assert planned(world)["changes"][0]["change"] == "renamed"
+    assert origins(world) == {"sales": "this-change"}
+    assert notes(world) == {"sales": ""}
+    on_main(world)
+    assert origins(world) == {"sales": "already-on-base"}
+    world.git("checkout", "--quiet", "-B", "feature", "main~1")
+    world.batch("orders", "B")
+    on_main(world)
+    rename(world, "orders", "sales", "B")
+    assert origins(world) == {"sales": "this-change"}
+    assert notes(world) == {"sales": "the base has another pending change of it"}
+
+
 def test_uncommitted_edits_are_of_this_change(repository: World):
     """The work tree counts as the pull request does."""
     repository.batch("orders", "B")

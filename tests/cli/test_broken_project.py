@@ -275,6 +275,13 @@ def test_a_selection_is_about_its_own_specs(running: World):
     assert list(holds(world, "-l", "team=b")) == ["clicks"]
 
 
+def test_a_selection_of_nothing_is_wrong_usage_in_a_broken_project(running: World):
+    """The name is unknown, whatever is wrong elsewhere."""
+    break_field(running)
+    done = running.run("reconcile", "--only", "click")
+    assert (done.code, "Did you mean clicks?" in done.err) == (64, True)
+
+
 def test_a_broken_project_file_refuses_all(running: World):
     """Without it nothing is known of the target."""
     running.write("reconciler.yaml", project_text() + "oops: 1\n")

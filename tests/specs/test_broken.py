@@ -119,3 +119,13 @@ def test_a_folder_of_another_tool_is_one_problem(project: Path):
     assert [problem.rule for problem in found.problems] == ["not-a-spec"]
     assert found.unnamed is not None
     assert list(found.specs) == ["a"]
+
+
+def test_a_rename_to_the_name_of_another_spec_holds_both(project: Path):
+    """Which of both the record belongs to is not known."""
+    new = batch_text("new").replace("name: new", "name: new\n  renamedFrom: old", 1)
+    found = usable(project, new=new, old=batch_text("old"), a=batch_text("a"))
+    assert (list(found.specs), {name: why.elsewhere for name, why in found.invalid.items()}) == (
+        ["a"],
+        {"new": False, "old": False},
+    )
