@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 from collections import Counter as Count
-from typing import TYPE_CHECKING
+from io import StringIO
+from socketserver import ThreadingMixIn
+from threading import BoundedSemaphore, Thread
+from typing import TYPE_CHECKING, Any, TextIO, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from reconciler.core.state import RunState
 from reconciler.errors import UsageError
@@ -17,6 +23,8 @@ if TYPE_CHECKING:
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.ports import Clock
     from reconciler.core.state import Recorded
+
+log = logging.getLogger(__name__)
 
 PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram of a pass's duration, seconds."""
@@ -118,18 +126,71 @@ class Metrics:
             self._runs.labels(str(state)).set(states[state])
 
 
+IDLE_SECONDS = 10.0
+"""How long a connection may be silent: each is for one request."""
+
+CONNECTIONS = 32
+"""Connections served at once; further ones are closed unanswered."""
+
+
+class _Connection(WSGIRequestHandler):
+    """Serves one request, and prints nothing about it."""
+
+    timeout = IDLE_SECONDS
+
+    def get_stderr(self) -> TextIO:
+        """Where wsgiref prints tracebacks: nowhere."""
+        return cast("TextIO", StringIO())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
+        """Writes to this module's log, at debug level."""
+        log.debug(format, *args)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Serves at most `CONNECTIONS` at once, each on a thread of its own."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as in socketserver
+        self._free = BoundedSemaphore(CONNECTIONS)
+        super().__init__(*arguments)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - as in socketserver
+        """Whether there is room for another connection."""
+        return self._free.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
+        """Serves one connection to its end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
+        """Logs a broken connection at debug level: clients may disconnect at any time."""
+        log.debug("connection of %s ended", client_address, exc_info=True)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class Endpoint:
     """Serves ``/metrics`` and ``/healthz`` of one service until it is closed."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
         """Listens at once. Raises `UsageError` if the port is taken."""
+        application = _with_health(make_wsgi_app(metrics.registry), metrics)
+        kind = _Server6 if ":" in host else _Server
         try:
-            self._server, self._thread = start_http_server(port, host, metrics.registry)
+            self._server = make_server(host, port, application, kind, _Connection)
         except OSError as error:
             raise UsageError(
                 f"metrics cannot be served on {host}:{port}: the port is taken, or the address is not of this machine"
             ) from error
-        self._server.set_app(_with_health(make_wsgi_app(metrics.registry), metrics))
+        self._thread = Thread(target=self._server.serve_forever, name="reconciler-metrics", daemon=True)
+        self._thread.start()
         self.port = self._server.server_port
 
     def close(self) -> None:

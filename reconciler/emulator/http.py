@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import re
 import socket
 import struct
 import threading
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
@@ -24,7 +25,15 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Far above anything that AWS accepts: the services reject smaller bodies with errors of their own."""
 
+IDLE_SECONDS = 40.0
+"""How long a connection may be silent, between requests or within one. It is no usual interval between passes, so that
+no client sends on a connection that is just being closed."""
+
+CONNECTIONS = 512
+"""Connections served at once; further ones are closed unanswered."""
+
 _STOP_SECONDS = 5.0
+_HOST_PORT = re.compile(r":\d*$")
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with a timeout of 0: closing the socket sends RST."""
 
@@ -67,11 +76,26 @@ class Disconnect(ConnectionError):
 
 def require_loopback(host: str) -> None:
     """Raises `UsageError` for a host that other machines could reach: the emulator checks no credentials."""
-    is_loopback = host == "localhost"
-    with contextlib.suppress(ValueError):
-        is_loopback = is_loopback or ipaddress.ip_address(host).is_loopback
-    if not is_loopback:
+    if not _is_loopback(host):
         raise UsageError(f"the emulator listens on loopback only (127.0.0.1, ::1, localhost), not on {host}")
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
+
+
+def browser_objection(headers: Headers) -> str | None:
+    """Returns why a request is refused as one that a page of another origin sent, or sent through a name that such a
+    page chose for this machine; `None` if it may be answered. AWS SDKs send no such headers."""
+    host = headers.get("Host", "localhost")
+    if not _is_loopback(_HOST_PORT.sub("", host).strip("[]")):
+        return f"the Host is {host!r}: the emulator answers for localhost and loopback addresses only"
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none")
+    if origin not in {None, f"http://{host}"} or site not in {"none", "same-origin"}:
+        return "the request comes from a page of another origin"
+    return None
 
 
 class _Connection(WSGIRequestHandler):
@@ -80,6 +104,7 @@ class _Connection(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
+    timeout = IDLE_SECONDS
 
     def run_wsgi(self) -> None:
         """Answers one request. A `Disconnect` from the handler ends the connection as it says."""
@@ -90,6 +115,7 @@ class _Connection(WSGIRequestHandler):
             self.wfile.write(disconnect.raw)
             self.wfile.flush()
             if disconnect.end == "hang":
+                self.connection.settimeout(None)
                 while self.connection.recv(4096):  # returns nothing once the client closes or the server stops
                     pass
             if disconnect.end == "reset":
@@ -116,6 +142,8 @@ class _Connection(WSGIRequestHandler):
         path = environ["RAW_URI"].partition("?")[0]
         try:
             query, body = request.args.to_dict(flat=False), request.get_data()
+            if (objection := browser_objection(request.headers)) is not None:
+                raise Forbidden(objection)
             reply = cast("Server", self.server).handler(Call(request.method, path, query, request.headers, body))
         except HTTPException as error:
             return error.get_response(environ)
@@ -142,6 +170,10 @@ class Server(ThreadedWSGIServer):
             super().__init__(host, port, Response(), _Connection, fd=listening.fileno())
         self._open: set[socket.socket] = set()
         self._changed = threading.Condition()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - as in socketserver
+        """Whether there is room for another connection."""
+        return len(self._open) < CONNECTIONS
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
         """Starts a thread for a new connection."""

@@ -162,5 +162,5 @@ def send(
 
 def ask_control(emulator: Emulator, method: str, path: str, body: object = None) -> tuple[int, Any]:
     """Sends one request to the control endpoint, and returns status and JSON."""
-    response, text = send(emulator, method, f"/_emulator/{path}", body)
+    response, text = send(emulator, method, f"/_emulator/{path}", body, {"Content-Type": "application/json"})
     return response.status, json.loads(text)

@@ -6,18 +6,20 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from reconciler.emulator import Emulator
+from reconciler.emulator import Emulator, http
 from reconciler.emulator.control import Control
 from reconciler.emulator.dispatch import dispatcher
-from reconciler.emulator.http import Call, Reply, Server
+from reconciler.emulator.http import Call, Reply, Server, _Connection
 from reconciler.emulator.state import State
 from reconciler.errors import UsageError
-from tests.emulator.conftest import client, job_request
+from tests.emulator.conftest import client, job_request, send
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::", ""])
@@ -167,3 +169,96 @@ def test_starting_loads_no_service_model_and_no_client_library() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, capture_output=True, text=True)
 
     assert done.stdout.strip() == "0 False False"
+
+
+STRANGE = {
+    "rebound name": {"Host": "evil.example:5555"},
+    "another address": {"Host": "10.0.0.7"},
+    "a name that begins so": {"Host": "localhost.evil.example"},
+    "two hosts": {"Host": "127.0.0.1, evil.example"},
+    "no name": {"Host": "[::1"},
+    "another origin": {"Origin": "https://evil.example"},
+    "another port": {"Origin": "http://127.0.0.1:1"},
+    "a sandboxed page": {"Origin": "null"},
+    "a page of another site": {"Sec-Fetch-Site": "cross-site"},
+    "a page of the same site": {"Sec-Fetch-Site": "same-site"},
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/_emulator/runs", None),
+        ("POST", "/_emulator/reset", "{}"),
+        ("PUT", "/_emulator/settings", '{"outcome": "failed"}'),
+        ("POST", "/v1/submitjob", job_request()),
+    ],
+)
+def test_a_web_page_of_another_origin_is_refused(
+    emulator: Emulator, name: str, method: str, path: str, body: object
+) -> None:
+    """The control endpoint and AWS's operations alike, and nothing has changed afterwards."""
+    before = emulator.settings
+    response, text = send(emulator, method, path, body, {"Content-Type": "application/json", **STRANGE[name]})
+    assert response.status == 403
+    assert b'"runs"' not in text
+    assert (emulator.runs(), emulator.settings) == ([], before)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:5555", "localhost:1", "LOCALHOST", "[::1]:9", "127.9.9.9"])
+def test_names_of_this_machine_are_answered(emulator: Emulator, host: str) -> None:
+    """Forwarded ports keep their own name, so the port does not count; a page of the same origin is answered."""
+    own = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    assert send(emulator, "GET", "/_emulator/runs", headers={"Host": host})[0].status == 200
+    assert send(emulator, "GET", "/_emulator/runs", headers=own)[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [(None, 415), ("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("multipart/form-data", 415),
+     ("application/json", 200), ("application/json; charset=utf-8", 200)],
+)  # fmt: skip
+def test_control_by_post_needs_a_type_that_no_page_sends_unasked(
+    emulator: Emulator, content_type: str | None, status: int
+) -> None:
+    """A form, or a script that may not read the answer, resets nothing."""
+    send(emulator, "POST", "/v1/submitjob", job_request())
+    headers = {"Content-Type": content_type} if content_type else {}
+    response, _ = send(emulator, "POST", "/_emulator/reset", "{}", headers)
+    assert response.status == status
+    assert len(emulator.runs()) == (0 if status == 200 else 1)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /_emu", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_a_silent_connection_is_closed(emulator: Emulator, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it sent nothing or a part of a request; one that is used stays open."""
+    monkeypatch.setattr(_Connection, "timeout", 0.2)
+    port = int(emulator.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+        silent.sendall(sent)
+        while silent.recv(4096):
+            pass
+    assert send(emulator, "GET", "/_emulator/runs")[0].status == 200
+
+
+def test_connections_are_bounded(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is closed unanswered, and there is room again when another one has ended."""
+    monkeypatch.setattr(http, "CONNECTIONS", 2)
+    port = int(emulator.url.rpartition(":")[2])
+    with ExitStack() as stack:
+        kept = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(2)]
+        for connection in kept:
+            connection.sendall(b"GET /_emulator/runs HTTP/1.1\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as third:
+            assert third.recv(1) == b""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            assert send(emulator, "GET", "/_emulator/runs")[0].status == 200
+            return
+        time.sleep(0.05)
+    pytest.fail("no room again")

@@ -1,0 +1,61 @@
+"""The port of a service: silent connections, many connections, broken requests."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from reconciler.app import metrics
+from reconciler.app.metrics import Endpoint, Metrics
+from tests.ledger.builders import StandingClock
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A served endpoint with room for two connections, which may be silent for a moment."""
+    monkeypatch.setattr(metrics, "CONNECTIONS", 2)
+    monkeypatch.setattr(metrics._Connection, "timeout", 0.3)
+    served = Endpoint(Metrics(StandingClock(0), 60), request.param, 0)
+    yield request.param, served.port
+    served.close()
+
+
+def get(address: tuple[str, int], path: str) -> bytes:
+    """The answer to one request."""
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    with urllib.request.urlopen(f"http://{host}:{address[1]}{path}", timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def test_metrics_and_health_are_served(endpoint: tuple[str, int]) -> None:
+    """On IPv4 and IPv6."""
+    assert b"reconciler_passes_total" in get(endpoint, "/metrics")
+    assert get(endpoint, "/healthz") == b"ok\n"
+
+
+def test_silent_connections_are_closed_and_bounded(endpoint: tuple[str, int]) -> None:
+    """One too many is closed at once, silent ones soon, and then there is room again."""
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(endpoint, timeout=10)) for _ in range(2)]
+        with socket.create_connection(endpoint, timeout=10) as third:
+            assert third.recv(1) == b""
+        assert [connection.recv(1) for connection in silent] == [b"", b""]
+    assert get(endpoint, "/healthz") == b"ok\n"
+
+
+def test_broken_requests_print_nothing(
+    endpoint: tuple[str, int], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither a traceback nor a line, at the default level of logs."""
+    for sent in (b"\x00" * 100, b"GET\r\n\r\n", b"A" * 70_000, b"GET /metrics HTTP/1.1\r\n"):
+        with socket.create_connection(endpoint, timeout=10) as connection:
+            connection.sendall(sent)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert get(endpoint, "/healthz") == b"ok\n"
+    assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
