@@ -55,7 +55,7 @@ MOST_NAMES = 100
 FEWEST_TOGETHER = 3  # specs with the same content, from which on they share a row
 CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.RENAMED: "~", ChangeType.REMOVED: "-"}
 
-TABLE = ["| | spec | why | |", "|---|---|---|---|"]
+TABLE = ["| | spec | why | details |", "|---|---|---|---|"]
 FIRST = (ChangeType.REMOVED, ChangeType.RENAMED, ChangeType.CHANGED, ChangeType.ADDED)
 """The order of changes: what stops something first, what reviewers see whole in the difference of git last."""
 
