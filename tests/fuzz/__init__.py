@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing with atheris: `python -m tests.fuzz.harness TARGET SECONDS CORPUS`; `make soak` runs all."""
+"""Fuzzes parsers and printers: `make test` spoils seeds, `make soak` runs atheris on every target."""

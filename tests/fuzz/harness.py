@@ -1,7 +1,6 @@
-"""One target under atheris, for some seconds: `python -m tests.fuzz.harness TARGET SECONDS FOLDER`.
+"""Runs one target under atheris for some seconds: `python -m tests.fuzz.harness TARGET SECONDS FOLDER`.
 
-FOLDER gets the seeds and what libFuzzer adds to them; an input that ends badly is put there too. The exit code is 0
-where none was found.
+The seeds, the inputs that libFuzzer adds, and inputs that fail are written to FOLDER. Exits 0 if no input failed.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ with atheris.instrument_imports(include=["reconciler"]):
 
 
 def main(target: str, seconds: str, folder: Path) -> None:
-    """Fuzzes until the time is over or something is found; does not return."""
+    """Fuzzes until the time is over or an input fails; does not return."""
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds(target)):
@@ -31,7 +30,7 @@ def main(target: str, seconds: str, folder: Path) -> None:
         f"-timeout={LONGEST_INPUT_SECONDS}",
         f"-rss_limit_mb={MEBIBYTES}",
         "-max_len=20000",
-        f"-artifact_prefix={folder}/found-",
+        f"-artifact_prefix={folder}/failing-",
         "-print_final_stats=1",
     ]
     atheris.Setup(arguments, TARGETS[target])

@@ -1,7 +1,7 @@
-"""What is fuzzed: each target takes bytes and ends quietly, or raises what is a fault of ours.
+"""Fuzz targets: each takes bytes and returns, or raises if the input reveals a bug.
 
-What a target lets pass is what callers handle: problems in files, errors that were raised on purpose. What it prints is
-looked at too: no terminal or CI runner may take any of it for a command.
+A target catches only the errors that the program reports to users. It also checks that a terminal or a CI runner
+would execute nothing of the output.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SPECS = Path(__file__).parents[2] / "specs"
 
 
 def shown_safely(text: str) -> None:
-    """Raises for a text that a terminal or a CI runner would obey."""
+    """Raises if a terminal or a CI runner would execute a part of the text."""
     for line in text.split("\n"):
         assert line.isprintable() or not line, f"not printable: {line!r}"
         assert not line.lstrip().startswith("::"), f"a command: {line!r}"
@@ -72,17 +72,17 @@ def _read(path: str, content: bytes) -> None:
 
 
 def yaml_spec(content: bytes) -> None:
-    """A spec file in YAML."""
+    """Reads a spec file in YAML."""
     _read("a.yaml", content)
 
 
 def json_spec(content: bytes) -> None:
-    """A spec file in JSON."""
+    """Reads a spec file in JSON."""
     _read("a.json", content)
 
 
 def project_file(content: bytes) -> None:
-    """The project file."""
+    """Reads the project file."""
     source = SourceText("reconciler.yaml", content.decode(errors="replace"))
     try:
         made: Project = _project(Path(), Folder(Path()), source, list(yaml_documents(source.text))).project
@@ -94,7 +94,7 @@ def project_file(content: bytes) -> None:
 
 
 def masking(content: bytes) -> None:
-    """Texts on their way to people."""
+    """Masks and escapes a text."""
     text = content.decode(errors="replace")
     for mask in (mask_text, mask_sentence):
         assert isinstance(mask(text), str)
@@ -104,7 +104,7 @@ def masking(content: bytes) -> None:
 
 
 def plan_file(content: bytes) -> None:
-    """A plan file."""
+    """Reads and prints a plan file."""
     try:
         made = plan_from_json(json.loads(content))
         check_file(made, PLACE)
@@ -115,7 +115,7 @@ def plan_file(content: bytes) -> None:
 
 
 def ledger_batch(content: bytes) -> None:
-    """A ledger whose second batch is this."""
+    """Reads and prints a ledger whose second batch is the input."""
     from reconciler.core.event_codec import encode
     from tests.hostile.test_forged_ledgers import OPENED, batch, chained, printed
 
@@ -128,7 +128,7 @@ def ledger_batch(content: bytes) -> None:
 
 
 def spark_parameters(content: bytes) -> None:
-    """A string of options for spark-submit."""
+    """Parses a string of options for spark-submit."""
     try:
         settings(content.decode(errors="replace"))
     except ValueError:
@@ -136,7 +136,7 @@ def spark_parameters(content: bytes) -> None:
 
 
 def placeholders(content: bytes) -> None:
-    """A string with placeholders."""
+    """Renders a string with placeholders."""
     values = {"var.a": "x", "target.name": "prod"}
     for slots in (True, False):
         try:
@@ -146,7 +146,7 @@ def placeholders(content: bytes) -> None:
 
 
 def policies(content: bytes) -> None:
-    """A schedule, a time zone and a time."""
+    """Validates a schedule, a time zone and a time."""
     schedule, _, rest = content.decode(errors="replace").partition("\n")
     zone, _, until = rest.partition("\n")
     for given in ({"schedule": schedule}, {"timeZone": zone}, {"suspend": {"until": until}}):
@@ -165,7 +165,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def seeds(target: str) -> list[bytes]:
-    """A few good inputs of a target, made from the project's own specs and by its own code."""
+    """Returns a few valid inputs of a target, made from the example project and by the program itself."""
     import yaml
 
     files = sorted(path for path in SPECS.glob("*.yaml") if path.name != "reconciler.yaml")

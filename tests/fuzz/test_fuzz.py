@@ -1,4 +1,4 @@
-"""The targets of the fuzzer: everyday on their seeds, under atheris in `make soak`."""
+"""Runs the fuzz targets on their seeds in `make test`, and under atheris in `make soak`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.campaigns import examples
 from tests.fuzz.targets import TARGETS, seeds
 
 ROOT = Path(__file__).parents[2]
@@ -40,14 +41,14 @@ PIECES = (
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_takes_its_seeds(target):
-    """The seeds are good inputs: they go all the way."""
+    """Every target accepts its seeds."""
     for seed in seeds(target):
         TARGETS[target](seed)
 
 
 @st.composite
 def spoilt(draw: st.DrawFn, seed: bytes) -> bytes:
-    """A seed with a few places changed."""
+    """Draws a seed with a few places changed."""
     content = seed
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
@@ -57,15 +58,15 @@ def spoilt(draw: st.DrawFn, seed: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_spoilt_seeds_end_quietly(target):
-    """The same inputs, in every run of the tests, with a few bytes changed, added or cut."""
+def test_changed_seeds_raise_nothing(target):
+    """A target raises nothing for seeds with a few bytes changed, added or cut; every run tries the same inputs."""
 
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=examples(25), deadline=None, derandomize=True, database=None)
     @given(st.sampled_from(seeds(target)).flatmap(spoilt))
-    def ends_quietly(content: bytes) -> None:
+    def raises_nothing(content: bytes) -> None:
         TARGETS[target](content)
 
-    ends_quietly()
+    raises_nothing()
 
 
 @pytest.mark.soak
@@ -75,7 +76,7 @@ def test_spoilt_seeds_end_quietly(target):
 )
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_guided_search_finds_nothing(target, tmp_path):
-    """atheris looks for inputs that reach new lines, for some time, and none of them ends badly, hangs or grows."""
+    """atheris searches for inputs that reach new lines, and none fails, hangs or takes too much memory."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz.harness", target, str(SECONDS), str(tmp_path)],
         cwd=ROOT,
@@ -85,8 +86,8 @@ def test_a_guided_search_finds_nothing(target, tmp_path):
         timeout=SECONDS + 240,
         check=False,
     )
-    found = {path.name: path.read_bytes() for path in tmp_path.glob("found-*")}
-    assert (0, {}) == (done.returncode, found), done.stderr[-6000:]
+    failing = {path.name: path.read_bytes() for path in tmp_path.glob("failing-*")}
+    assert (0, {}) == (done.returncode, failing), done.stderr[-6000:]
     ran = re.search(r"stat::number_of_executed_units:\s+(\d+)", done.stderr)
     assert ran is not None, done.stderr[-2000:]
     assert int(ran[1]) > 100

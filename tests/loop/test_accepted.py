@@ -11,14 +11,14 @@ from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import time_text
 from reconciler.model.spec import Dependency
 from tests.builders import PLACE, spec
-from tests.loop.world import Fate, World, well
+from tests.loop.world import RunEnd, World, well
 
 START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
 
 
-def world(*specs: DesiredSpec, fate: Fate | None = None) -> World:
+def world(*specs: DesiredSpec, run_end: RunEnd | None = None) -> World:
     """A target of these specs, at half past midnight."""
-    return World(START, list(specs), fate or well())
+    return World(START, list(specs), run_end or well())
 
 
 def minutes(where: World, number: float) -> None:
@@ -28,7 +28,7 @@ def minutes(where: World, number: float) -> None:
 
 def accept(where: World, one: DesiredSpec, *, run: bool) -> None:
     """An operator takes the content of a spec as applied: by its newest run, or as a generation without a run."""
-    record = where.known.spec(one.name)
+    record = where.recorded.spec(one.name)
     generation = None if run else record.next_generation
     newest = record.newest
     token = (
@@ -68,7 +68,7 @@ def test_accepted_content_does_not_run_and_later_content_does() -> None:
 def test_attempts_go_on_with_the_accepted_content() -> None:
     """The run failed, and its spec allows another attempt."""
     policy = {"backoffLimit": 1, "backoffSeconds": 600}
-    where = world(spec("A", policy=policy), fate=lambda _action, _now: (60, "failed"))
+    where = world(spec("A", policy=policy), run_end=lambda _action, _now: (60, "failed"))
     minutes(where, 3)
     where.specs = [spec("B", policy=policy)]
     accept(where, where.specs[0], run=True)
@@ -80,7 +80,7 @@ def test_attempts_go_on_with_the_accepted_content() -> None:
 def test_a_stream_goes_on_and_restarts_with_the_accepted_content() -> None:
     """Nothing replaces it."""
     policy = {"concurrencyPolicy": "Replace", "restartPolicy": "Always", "backoffSeconds": 0}
-    where = world(spec("A", policy=policy), fate=well(3600))
+    where = world(spec("A", policy=policy), run_end=well(3600))
     minutes(where, 5)
     where.specs = [spec("B", policy=policy)]
     accept(where, where.specs[0], run=True)
@@ -94,7 +94,7 @@ def test_a_stream_goes_on_and_restarts_with_the_accepted_content() -> None:
 def test_a_generation_without_a_run_ends_a_hold_and_meets_dependencies() -> None:
     """The run failed for good; the operator did the work by hand."""
     needs = {"dependsOn": (Dependency(name="orders", condition="Succeeded"),)}
-    where = world(spec("A"), spec(name="reader", policy=needs), fate=lambda _action, _now: (60, "failed"))
+    where = world(spec("A"), spec(name="reader", policy=needs), run_end=lambda _action, _now: (60, "failed"))
     minutes(where, 5)
     assert where.of("reader") == []
     where.specs[0] = spec("B")

@@ -1,4 +1,4 @@
-"""Any policy, any runs, any outage: what must never happen, never does."""
+"""Checks invariants of schedules and one-offs under random policies, runs, outages and refusals."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ OUTAGES = st.lists(st.tuples(st.integers(0, 60), st.sampled_from([40, 200, 700])
 REFUSALS = st.sets(st.integers(0, 24), max_size=4)
 
 
-@settings(max_examples=examples(15))
+@settings(max_examples=examples(8))
 @given(policy=POLICIES, runs=RUNS, outages=OUTAGES, refusals=REFUSALS, limit=st.sampled_from([None, None, 1]))
 def test_no_slot_twice_and_none_dropped(
     policy: dict[str, Any], runs: list[Any], outages: list[Any], refusals: set[int], limit: int | None
 ) -> None:
-    """Fourteen hours of one spec: every slot runs, is missed, or still waits; attempts stay within the limit; Forbid
-    never overlaps, Replace never runs two; what was held or cancelled is never submitted again."""
+    """In fourteen hours of one spec every slot runs, is missed, or still waits, and attempts stay within the limit.
+
+    Forbid and Replace never have two runs at once, and cancelled runs are never attempted again.
+    """
     world = World(START, [spec("A", policy=policy)], lambda _a, _n: runs[len(world.runs) % len(runs)])
     world.refuse = lambda _action, _now: len(world.events) % 25 in refusals
     world.extra = {"limits": Limits(maxSubmissions=limit)}
@@ -64,17 +66,17 @@ def test_no_slot_twice_and_none_dropped(
     left = [slot for slot in expected if slot not in {*first, *missed}]
     assert set(first) | set(missed) <= set(expected)
     waits = [a for a in (world.last.actions if world.last else ()) if a.action is not ActionType.NONE]
-    assert not left or waits, "dropped without a word"
+    assert not left or waits, "dropped silently"
     assert policy["catchup"] or len(left) <= 1
     assert max((run.attempt for run in world.runs), default=0) <= policy["backoffLimit"] + 1
     if policy["concurrencyPolicy"] != "Allow":
         assert not [(a, b) for a in world.runs for b in world.runs if a is not b and a.overlaps(b)], "two at once"
-    _ends_are_respected(world)
+    _check_cancellations(world)
 
 
-def _ends_are_respected(world: World) -> None:
+def _check_cancellations(world: World) -> None:
     asked = [event.token for event in world.events if isinstance(event, CancelAsked)]
-    assert len(asked) == len(set(asked)), "an end asked for twice"
+    assert len(asked) == len(set(asked)), "cancelled twice"
     for run in world.runs:
         later = [other for other in world.runs if other.slot == run.slot and other.attempt > run.attempt]
         if later and run.ends is not None:
@@ -94,8 +96,10 @@ CHANGES = st.lists(st.tuples(st.integers(1, 12), st.sampled_from("ABC")), max_si
     limit=st.integers(0, 2),
 )
 def test_changes_of_a_one_off(changes: list[Any], runs: list[Any], concurrency: str, restart: str, limit: int) -> None:
-    """Whatever changes when: each generation is submitted once for each attempt, the last content wins, Forbid never
-    overlaps and Replace never runs two."""
+    """After any changes each generation was submitted once for each attempt, and the last content ran.
+
+    Forbid and Replace never have two runs at once.
+    """
     policy = {
         "concurrencyPolicy": concurrency, "restartPolicy": restart, "backoffLimit": limit, "backoffSeconds": 60,
     }  # fmt: skip

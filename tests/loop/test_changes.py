@@ -1,4 +1,4 @@
-"""Days of one-offs: changes, replacements, restarts, dependencies and limits."""
+"""Runs one-offs for days: changes, replacements, restarts, dependencies, limits and backfills."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from reconciler.core.times import parse_time, time_text
 from reconciler.model.project import Limits
 from reconciler.model.spec import Suspension
 from tests.builders import spec
-from tests.loop.world import Fate, World, slots_of, well
+from tests.loop.world import RunEnd, World, slots_of, well
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
-Said = tuple[ActionType, Reason]
+Decision = tuple[ActionType, Reason]
 
 
-def world(*specs: DesiredSpec, fate: Fate | None = None, **more: Any) -> World:
-    """A target of these specs."""
-    return World(START, list(specs), fate or well(), extra=more)
+def world(*specs: DesiredSpec, run_end: RunEnd | None = None, **more: Any) -> World:
+    """Returns a target with these specs."""
+    return World(START, list(specs), run_end or well(), extra=more)
 
 
-def said(where: World, name: str = "orders") -> list[Said]:
-    """What the last plan says of a spec."""
+def decision(where: World, name: str = "orders") -> list[Decision]:
+    """Returns the action of a spec in the last plan."""
     assert where.last is not None
     return [(action.action, action.reason) for action in where.last.actions if action.name == name]
 
 
 def minutes(where: World, number: float) -> None:
-    """Passes, one each minute."""
+    """Runs passes, one each minute."""
     where.every(60, where.now + timedelta(minutes=number))
 
 
 def contents(where: World, name: str = "orders") -> list[str]:
-    """What ran, in order."""
+    """Returns the contents that ran, in order."""
     return [run.request["containerOverrides"]["command"][1] for run in where.of(name)]
 
 
 class TestEndings:
-    """What follows a bad end."""
+    """What is done after a run has failed or was cancelled."""
 
-    def test_a_failed_run_has_fresh_attempts_and_then_a_hold(self) -> None:
-        """Each attempt is another submission with another token; the wait doubles, to an hour."""
+    def test_a_failed_run_is_attempted_again_and_then_held(self) -> None:
+        """Each attempt is a new submission with a new token; the wait doubles, up to an hour."""
         where = world(
-            spec(policy={"backoffLimit": 3, "backoffSeconds": 1500}), fate=lambda _action, _now: (60, "failed")
+            spec(policy={"backoffLimit": 3, "backoffSeconds": 1500}), run_end=lambda _action, _now: (60, "failed")
         )
         minutes(where, 60 * 4)
         runs = where.of("orders")
@@ -56,43 +56,45 @@ class TestEndings:
         assert len({run.token for run in runs}) == 4
         waits = [(later.started - (earlier.ends or START)).total_seconds() / 60 for earlier, later in pairwise(runs)]
         assert waits == [25, 50, 60]
-        assert said(where) == [(ActionType.HOLD, Reason.RETRIES_EXHAUSTED)]
+        assert decision(where) == [(ActionType.HOLD, Reason.RETRIES_EXHAUSTED)]
 
     def test_a_change_supersedes_the_attempts_that_wait(self) -> None:
-        """The next generation runs at once, and begins to count anew."""
+        """The next generation runs at once, and its attempts are counted from one."""
         policy = {"backoffLimit": 1, "backoffSeconds": 3600}
-        where = world(spec("A", policy=policy), fate=lambda _action, _now: (60, "failed"))
+        where = world(spec("A", policy=policy), run_end=lambda _action, _now: (60, "failed"))
         minutes(where, 10)
-        assert said(where) == [(ActionType.WAIT, Reason.BACKOFF)]
+        assert decision(where) == [(ActionType.WAIT, Reason.BACKOFF)]
         where.specs = [spec("B", policy=policy)]
         minutes(where, 70)
         assert [(run.generation, run.attempt) for run in where.of("orders")] == [(1, 1), (2, 1), (2, 2)]
 
-    def test_a_retry_by_hand_is_one_more_attempt_with_a_new_budget(self) -> None:
-        """It does not wait, and what fails again is attempted as often as before."""
-        where = world(spec(policy={"backoffLimit": 1, "backoffSeconds": 60}), fate=lambda _action, _now: (30, "failed"))
+    def test_an_operator_s_retry_is_one_more_attempt_with_a_new_limit(self) -> None:
+        """The retry does not wait, and if it fails, it is attempted as often as the first run."""
+        where = world(
+            spec(policy={"backoffLimit": 1, "backoffSeconds": 60}), run_end=lambda _action, _now: (30, "failed")
+        )
         minutes(where, 20)
         assert len(where.of("orders")) == 2
-        last = where.known.spec("orders").submissions[-1]
+        last = where.recorded.spec("orders").submissions[-1]
         where.write(e.RetryAsked(at="2026-11-02T00:30:00Z", name="orders", token=last.token, actor="tests"))
         minutes(where, 20)
         assert [run.attempt for run in where.of("orders")] == [1, 2, 3, 4]
-        assert said(where) == [(ActionType.HOLD, Reason.RETRIES_EXHAUSTED)]
+        assert decision(where) == [(ActionType.HOLD, Reason.RETRIES_EXHAUSTED)]
 
     @pytest.mark.parametrize("restart", ["OnFailure", "Always"])
-    def test_what_others_cancelled_is_held(self, restart: str) -> None:
-        """Nobody asked the reconciler for it, so it is not started again, whatever the policy."""
-        where = world(spec(policy={"restartPolicy": restart, "backoffLimit": 5}), fate=well(3600))
+    def test_a_run_cancelled_by_others_is_held(self, restart: str) -> None:
+        """A run that the reconciler did not cancel is not started again, under any policy."""
+        where = world(spec(policy={"restartPolicy": restart, "backoffLimit": 5}), run_end=well(3600))
         minutes(where, 5)
         where.end_soon(where.runs[0], "cancelled")
         minutes(where, 60)
         assert len(where.runs) == 1
-        assert said(where) == [(ActionType.HOLD, Reason.CANCELLED_OUTSIDE)]
+        assert decision(where) == [(ActionType.HOLD, Reason.CANCELLED_OUTSIDE)]
 
     @pytest.mark.parametrize("end", ["cancelled", "failed", "succeeded"])
-    def test_what_we_cancelled_is_never_attempted_again(self, end: str) -> None:
-        """Whatever state it ends in: some services call a stopped run failed."""
-        where = world(spec(policy={"restartPolicy": "Always", "backoffLimit": 5}), fate=well(36000))
+    def test_a_run_that_the_reconciler_cancelled_is_never_attempted_again(self, end: str) -> None:
+        """This holds for every final state: some services call a stopped run failed."""
+        where = world(spec(policy={"restartPolicy": "Always", "backoffLimit": 5}), run_end=well(36000))
         minutes(where, 5)
         run = where.runs[0]
         where.write(
@@ -105,24 +107,24 @@ class TestEndings:
         where.runs[0].end = end
         minutes(where, 60)
         assert len(where.runs) == 1
-        assert said(where) == [(ActionType.NONE, Reason.IN_SYNC)]
+        assert decision(where) == [(ActionType.NONE, Reason.IN_SYNC)]
 
-    def test_always_restarts_whatever_the_end_and_resets_after_a_long_run(self) -> None:
-        """Short runs back off, a run of ten minutes begins anew."""
+    def test_always_restarts_after_any_end_and_resets_the_wait_after_a_long_run(self) -> None:
+        """The wait grows with short runs, and starts again after a run of ten minutes."""
         ends = iter([(60, "failed"), (60, "succeeded"), (60, "failed"), (700, "failed"), (60, "succeeded")])
         where = world(
             spec(policy={"restartPolicy": "Always", "backoffSeconds": 60}),
-            fate=lambda _action, _now: next(ends, (None, "succeeded")),
+            run_end=lambda _action, _now: next(ends, (None, "succeeded")),
         )
         where.every(20, START + timedelta(hours=2))
         runs = where.of("orders")
         waits = [round((b.started - (a.ends or START)).total_seconds() / 60, 1) for a, b in pairwise(runs)]
         assert [int(wait) for wait in waits] == [1, 2, 4, 1, 2]
-        assert said(where) == [(ActionType.NONE, Reason.IN_SYNC)]
+        assert decision(where) == [(ActionType.NONE, Reason.IN_SYNC)]
 
-    def test_an_end_by_hand_before_the_run_was_known(self) -> None:
-        """It is carried out once the run is there."""
-        where = world(spec(), fate=well(36000))
+    def test_a_cancel_before_the_run_was_known(self) -> None:
+        """The run is cancelled once its id is known."""
+        where = world(spec(), run_end=well(36000))
         where.reconcile()
         asked = e.CancelAsked(
             at="2026-11-02T00:00:30Z", name="orders", token=where.runs[0].token, reason="wrong", actor="tests"
@@ -130,33 +132,33 @@ class TestEndings:
         where.write(asked)
         where.reconcile()
         assert where.runs[0].cancelled
-        assert said(where) == [(ActionType.CANCEL, Reason.ASKED)]
+        assert decision(where) == [(ActionType.CANCEL, Reason.ASKED)]
 
 
 class TestReplace:
-    """A change while a run is live."""
+    """What a change does while a run is live."""
 
     def streaming(self, content: str, **policy: Any) -> DesiredSpec:
-        """A spec like a streaming job's."""
+        """Returns a spec like that of a streaming job."""
         return spec(content, policy={"concurrencyPolicy": "Replace", "restartPolicy": "Always", **policy})
 
     def test_the_old_run_ends_before_the_new_one_begins(self) -> None:
-        """The cancel is asked once, the submit waits for the end."""
-        where = world(self.streaming("A"), fate=well(360000))
+        """The old run is cancelled once, and the submit waits for its end."""
+        where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B")]
         where.reconcile()
-        assert said(where) == [(ActionType.REPLACE, Reason.SPEC_CHANGED)]
+        assert decision(where) == [(ActionType.REPLACE, Reason.SPEC_CHANGED)]
         where.reconcile()
-        assert said(where) == [(ActionType.WAIT, Reason.REPLACING)]
+        assert decision(where) == [(ActionType.WAIT, Reason.REPLACING)]
         minutes(where, 5)
         assert contents(where) == ["A", "B"]
         assert not where.runs[0].overlaps(where.runs[1])
         assert len([event for event in where.events if isinstance(event, e.CancelAsked)]) == 1
 
     def test_only_the_newest_content_is_submitted(self) -> None:
-        """B is overtaken by C while A ends."""
-        where = world(self.streaming("A"), fate=well(360000))
+        """If B is changed to C while A ends, only C is submitted."""
+        where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         for content in ("B", "C"):
             where.specs = [self.streaming(content)]
@@ -165,8 +167,8 @@ class TestReplace:
         assert contents(where) == ["A", "C"]
 
     def test_back_to_the_content_that_is_being_stopped(self) -> None:
-        """A was asked to stop for B; git says A again: A runs again, since it was our doing that it ended."""
-        where = world(self.streaming("A"), fate=well(360000))
+        """If A was cancelled for B and git returns to A, A runs again, because the reconciler ended it."""
+        where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B")]
         where.reconcile()
@@ -174,12 +176,12 @@ class TestReplace:
         minutes(where, 5)
         assert contents(where) == ["A", "A"]
         assert [run.generation for run in where.runs] == [1, 2]
-        assert said(where) == [(ActionType.NONE, Reason.IN_SYNC)]
+        assert decision(where) == [(ActionType.NONE, Reason.IN_SYNC)]
 
     @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
     def test_any_end_releases_the_submit(self, end: str) -> None:
-        """Also one that comes by itself meanwhile."""
-        where = world(self.streaming("A"), fate=well(360000))
+        """The submit follows any end of the old run, also one that was not a cancellation."""
+        where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B")]
         where.reconcile()
@@ -189,16 +191,16 @@ class TestReplace:
 
     def test_a_suspended_spec_replaces_nothing(self) -> None:
         """Suspension stops submissions and cancellations."""
-        where = world(self.streaming("A"), fate=well(360000))
+        where = world(self.streaming("A"), run_end=well(360000))
         minutes(where, 5)
         where.specs = [self.streaming("B", suspend=True)]
         minutes(where, 5)
         assert [run.cancelled for run in where.runs] == [False]
 
     def test_a_restart_never_replaces_a_newer_generation(self) -> None:
-        """The failed attempt of A is forgotten once B runs."""
+        """Once B runs, the failed run of A is not attempted again."""
         ends = iter([(60, "failed")])
-        where = world(self.streaming("A", backoffSeconds=600), fate=lambda _a, _n: next(ends, (None, "succeeded")))
+        where = world(self.streaming("A", backoffSeconds=600), run_end=lambda _a, _n: next(ends, (None, "succeeded")))
         minutes(where, 5)
         where.specs = [self.streaming("B", backoffSeconds=600)]
         minutes(where, 120)
@@ -206,10 +208,10 @@ class TestReplace:
 
 
 class TestDependencies:
-    """Gates between specs."""
+    """How specs wait for each other."""
 
     def diamond(self, **late: Any) -> list[DesiredSpec]:
-        """extract → (clean, enrich) → report."""
+        """Returns the specs extract → (clean, enrich) → report."""
         on = lambda *names, **more: {"dependsOn": [{"name": name, **more} for name in names]}  # noqa: E731
         return [
             spec("A", "extract"),
@@ -219,8 +221,8 @@ class TestDependencies:
         ]
 
     def test_a_diamond_runs_in_order(self) -> None:
-        """Each after all that it depends on has succeeded."""
-        where = world(*self.diamond(), fate=well(200))
+        """Each spec runs after all its dependencies have succeeded."""
+        where = world(*self.diamond(), run_end=well(200))
         minutes(where, 30)
         by_name = {run.name: run for run in where.runs}
         assert len(where.runs) == 4
@@ -230,9 +232,9 @@ class TestDependencies:
             assert (by_name[earlier].ends or START) <= by_name[later].started
 
     def test_a_failed_dependency_is_named_and_never_passed(self) -> None:
-        """The wait says which run failed."""
-        fate: Fate = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
-        where = world(*self.diamond(), fate=fate)
+        """The message names the run that failed, and the dependent never runs."""
+        fate: RunEnd = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
+        where = world(*self.diamond(), run_end=fate)
         minutes(where, 60)
         assert {run.name for run in where.runs} == {"extract", "clean", "enrich"}
         assert where.last is not None
@@ -240,10 +242,10 @@ class TestDependencies:
         assert (report.action, report.reason) == (ActionType.WAIT, Reason.DEPENDENCY)
         assert report.message == f"run {where.of('clean')[0].run_id} of clean (generation 1) failed"
 
-    def test_completed_is_any_end_after_the_last_attempt(self) -> None:
+    def test_a_dependency_completes_after_its_last_attempt(self) -> None:
         """A dependency that will be attempted again has not completed."""
-        fate: Fate = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
-        where = world(*self.diamond(condition="Completed"), fate=fate)
+        fate: RunEnd = lambda action, _now: (60, "failed" if action.name == "clean" else "succeeded")  # noqa: E731
+        where = world(*self.diamond(condition="Completed"), run_end=fate)
         where.specs[1] = spec(
             "A", "clean", policy={"dependsOn": [{"name": "extract"}], "backoffLimit": 1, "backoffSeconds": 600}
         )
@@ -252,9 +254,9 @@ class TestDependencies:
         assert report.started >= (where.of("clean")[1].ends or START)
 
     def test_an_older_success_is_not_enough_and_a_change_reruns_no_dependent(self) -> None:
-        """Both change: the dependent waits for the new generation. Only the dependency changes: nothing else runs."""
+        """If both change, the dependent waits for the new generation; if only the dependency changes, it never runs."""
         on = {"dependsOn": [{"name": "extract"}]}
-        where = world(spec("A", "extract"), spec("A", "load", policy=on), fate=well(300))
+        where = world(spec("A", "extract"), spec("A", "load", policy=on), run_end=well(300))
         minutes(where, 30)
         where.specs = [spec("B", "extract"), spec("B", "load", policy=on)]
         minutes(where, 30)
@@ -268,11 +270,11 @@ class TestDependencies:
         """A request with an ordinary Batch `dependsOn` of a job id names no spec: only the first attempt waits."""
         asked = {"jobName": "load", "jobQueue": "etl", "jobDefinition": "load:1", "dependsOn": [{"jobId": "job-0"}]}
         policy = {"dependsOn": [{"name": "extract"}], "backoffLimit": 1, "backoffSeconds": 300}
-        fate: Fate = lambda action, _now: (60, "succeeded") if action.name == "extract" else (60, "failed")  # noqa: E731
-        where = world(spec("A", "extract"), spec("A", "load", request=asked, policy=policy), fate=fate)
+        fate: RunEnd = lambda action, _now: (60, "succeeded") if action.name == "extract" else (60, "failed")  # noqa: E731
+        where = world(spec("A", "extract"), spec("A", "load", request=asked, policy=policy), run_end=fate)
         minutes(where, 4)
         where.specs[0] = spec("B", "extract")
-        where.fate = lambda _action, _now: (3600, "succeeded")
+        where.run_end = lambda _action, _now: (3600, "succeeded")
         minutes(where, 10)
         assert [run.state(where.now) for run in where.of("extract")] == ["succeeded", "running"]
         assert [(run.attempt, run.request["dependsOn"]) for run in where.of("load")] == [
@@ -284,7 +286,7 @@ class TestDependencies:
         """The dependent's slot waits for the run of that slot, not for an earlier one."""
         on = {"schedule": "0 */2 * * *", "dependsOn": [{"name": "extract"}]}
         where = world(
-            spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), fate=well(1500)
+            spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), run_end=well(1500)
         )
         minutes(where, 60 * 9)
         extracts = {run.slot: run for run in where.of("extract")}
@@ -293,10 +295,10 @@ class TestDependencies:
             assert run.started >= (extracts[run.slot].ends or START)
 
     def test_a_missed_slot_makes_the_dependent_s_slot_missed(self) -> None:
-        """After an outage only the newest slots run, and the others are told of both."""
+        """After an outage only the newest slots run, and the others are recorded as missed for both specs."""
         on = {"schedule": "0 * * * *", "catchup": True, "dependsOn": [{"name": "extract"}]}
         where = world(
-            spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), fate=well(60)
+            spec("A", "extract", policy={"schedule": "0 * * * *"}), spec("A", "load", policy=on), run_end=well(60)
         )
         minutes(where, 130)
         where.now = START + timedelta(hours=6, minutes=5)
@@ -306,18 +308,20 @@ class TestDependencies:
         assert slots_of(where.of("load"))[-1] == "2026-11-02T06:00:00Z"
 
     def test_a_slot_that_the_other_does_not_have_waits_for_its_newest_run(self) -> None:
-        """What is dealt with of the other schedule says nothing about a time that is none of its slots."""
+        """For a time that is no slot of the dependency, the dependent waits for its newest run before that time."""
         ends = iter(["failed"])
-        fate: Fate = lambda _action, _now: (60, next(ends, "succeeded"))  # noqa: E731
+        fate: RunEnd = lambda _action, _now: (60, next(ends, "succeeded"))  # noqa: E731
         on = {"schedule": "30 1 * * *", "dependsOn": [{"name": "extract"}]}
-        where = world(spec("A", "extract", policy={"schedule": "0 1,2 * * *"}), spec("A", "load", policy=on), fate=fate)
+        where = world(
+            spec("A", "extract", policy={"schedule": "0 1,2 * * *"}), spec("A", "load", policy=on), run_end=fate
+        )
         minutes(where, 60 * 5)
         assert slots_of(where.of("extract")) == ["2026-11-02T01:00:00Z", "2026-11-02T02:00:00Z"]
         assert slots_of(where.of("load")) == ["2026-11-02T01:30:00Z"]
         assert where.missed("load") == []
 
-    def test_a_missed_slot_may_be_backfilled_together_with_its_dependent(self) -> None:
-        """Both were missed in an outage; asked for at once, they run in order."""
+    def test_a_missed_slot_is_backfilled_together_with_its_dependent(self) -> None:
+        """If both slots are missed and backfilled together, they run in order."""
         hourly = {"schedule": "0 * * * *"}
         load = spec("A", "load", policy={**hourly, "dependsOn": [{"name": "extract"}]})
         where = world(spec("A", "extract", policy=hourly), load)
@@ -332,7 +336,7 @@ class TestDependencies:
         assert backfilled == ["extract", "load"]
 
     def test_a_backfill_waits_for_a_slot_that_its_dependency_missed(self) -> None:
-        """It says so, and runs once that is backfilled too."""
+        """The message names the missed slot, and the backfill runs once that slot is backfilled too."""
         hourly = {"schedule": "0 * * * *"}
         load = spec("A", "load", policy={**hourly, "dependsOn": [{"name": "extract"}]})
         where = world(spec("A", "extract", policy=hourly), load)
@@ -343,14 +347,14 @@ class TestDependencies:
             asked = e.BackfillAsked(at=time_text(where.now), name=name, slots=("2026-11-02T01:00:00Z",), actor="tests")
             where.write(asked)
             where.reconcile()
-            assert (ActionType.WAIT, Reason.DEPENDENCY) in said(where, "load")
+            assert (ActionType.WAIT, Reason.DEPENDENCY) in decision(where, "load")
             assert where.missed_slots("load") == ["2026-11-02T01:00:00Z"]
         minutes(where, 10)
         assert slots_of(where.of("load")) == ["2026-11-02T02:00:00Z", "2026-11-02T01:00:00Z"]
 
     @pytest.mark.parametrize("catchup", [False, True])
     def test_a_suspended_dependency_is_not_met_by_an_older_slot(self, catchup: bool) -> None:
-        """Its slots come to nothing, and so do those that wait for them: in the end they are recorded as missed."""
+        """The slots of a suspended dependency do not run, and those that wait for them are recorded as missed."""
         hourly: dict[str, Any] = {"schedule": "0 * * * *"}
         load = spec("A", "load", policy={**hourly, "catchup": catchup, "dependsOn": [{"name": "extract"}]})
         where = world(spec("A", "extract", policy=hourly), load)
@@ -363,12 +367,12 @@ class TestDependencies:
         assert slots_of(where.of("load")) == ["2026-11-02T01:00:00Z", "2026-11-02T04:00:00Z"]
         assert where.missed_slots("load") == ["2026-11-02T02:00:00Z", "2026-11-02T03:00:00Z"]
 
-    def test_a_slot_missed_with_its_dependency_is_told_once(self) -> None:
-        """A suspension afterwards does not tell it again."""
+    def test_a_slot_missed_with_its_dependency_is_recorded_once(self) -> None:
+        """A later suspension does not record it again."""
         hourly: dict[str, Any] = {"schedule": "0 * * * *", "catchup": True}
         on = {**hourly, "dependsOn": [{"name": "extract"}]}
         extract = spec("A", "extract", policy={"schedule": "0 * * * *"})
-        where = world(extract, spec("A", "load", policy=on), fate=well(1800))
+        where = world(extract, spec("A", "load", policy=on), run_end=well(1800))
         where.reconcile()
         where.now = START + timedelta(hours=2, minutes=5)
         minutes(where, 1)
@@ -380,14 +384,14 @@ class TestDependencies:
         assert where.missed_slots("load") == ["2026-11-02T01:00:00Z", "2026-11-02T02:00:00Z"]
 
     def test_a_request_names_the_run_it_waits_for(self) -> None:
-        """In a Batch request the name of a spec becomes its job id, as soon as there is one."""
+        """In a Batch request the name of a spec is replaced by its job id, as soon as there is one."""
         asked = {
             "jobName": "load", "jobQueue": "etl", "jobDefinition": "load:1", "dependsOn": [{"spec": "extract"}],
         }  # fmt: skip
         load = spec("A", "load", request=asked)
-        where = world(spec("A", "extract"), load, fate=well(3600))
+        where = world(spec("A", "extract"), load, run_end=well(3600))
         where.reconcile()
-        assert said(where, "load") == [(ActionType.WAIT, Reason.DEPENDENCY)]
+        assert decision(where, "load") == [(ActionType.WAIT, Reason.DEPENDENCY)]
         where.reconcile()
         assert where.of("load")[0].request["dependsOn"] == [{"jobId": where.of("extract")[0].run_id}]
         minutes(where, 90)
@@ -395,27 +399,27 @@ class TestDependencies:
 
 
 class TestLimits:
-    """How much one pass may do."""
+    """How many submissions one pass may make."""
 
     def test_slots_beyond_the_limit_wait_for_the_next_pass(self) -> None:
         """The oldest slots go first; nothing is lost."""
         specs = [spec("A", f"s{number}", policy={"schedule": "0 * * * *"}) for number in range(5)]
-        where = world(*specs, fate=well(60), limits=Limits(maxSubmissions=2))
+        where = world(*specs, run_end=well(60), limits=Limits(maxSubmissions=2))
         where.reconcile()
         where.now = START + timedelta(hours=1)
         counts = []
         for _ in range(3):
             where.reconcile()
             counts.append(len(where.runs))
-            assert (ActionType.WAIT, Reason.LIMIT) in said(where, "s4") or counts[-1] == 5
+            assert (ActionType.WAIT, Reason.LIMIT) in decision(where, "s4") or counts[-1] == 5
         assert counts == [2, 4, 5]
 
     def test_changes_beyond_the_limit_leave_no_room(self) -> None:
-        """What somebody asked for counts first; it is the plan as a whole that is refused."""
+        """Changes count before slots; if they exceed the limit, the whole plan is refused."""
         where = world(
             spec("A", "a"),
             spec("A", "z", policy={"schedule": "0 * * * *"}),
-            fate=well(60),
+            run_end=well(60),
             limits=Limits(maxSubmissions=1),
         )
         where.specs, one_off = where.specs[1:], where.specs[0]
@@ -423,17 +427,17 @@ class TestLimits:
         where.now = START + timedelta(hours=1)
         where.specs.append(one_off)
         where.reconcile()
-        assert said(where, "z") == [(ActionType.WAIT, Reason.LIMIT)]
-        assert said(where, "a") == [(ActionType.SUBMIT, Reason.NEW)]
+        assert decision(where, "z") == [(ActionType.WAIT, Reason.LIMIT)]
+        assert decision(where, "a") == [(ActionType.SUBMIT, Reason.NEW)]
 
 
-class TestByHand:
-    """Backfill."""
+class TestBackfill:
+    """How backfilled slots run."""
 
     def test_a_backfill_runs_in_order_once_more(self) -> None:
-        """One slot after the other with Forbid; a slot that ran is another attempt; regular slots go first."""
+        """With Forbid slots run one by one; a slot that ran before is attempted again. Regular slots go first."""
         daily = spec("A", policy={"schedule": "0 2 * * *"})
-        where = world(daily, fate=well(1800))
+        where = world(daily, run_end=well(1800))
         where.every(600, START + timedelta(days=2))
         asked = tuple(f"2026-11-0{day}T02:00:00Z" for day in (1, 2, 3))
         where.write(e.BackfillAsked(at="2026-11-04T01:00:00Z", name="orders", slots=asked, actor="tests"))
@@ -447,7 +451,7 @@ class TestByHand:
         assert not [(a, b) for a, b in pairwise(runs) if a.overlaps(b)]
 
     def test_a_suspended_project_backfills_nothing(self) -> None:
-        """It waits for the end of the suspension."""
+        """A backfill waits for the end of the suspension."""
         where = world(spec("A", policy={"schedule": "0 2 * * *"}), suspension=Suspension())
         asked = e.BackfillAsked(at="2026-11-02T00:00:00Z", name="orders", slots=("2026-11-01T02:00:00Z",), actor="t")
         where.write(asked)
@@ -455,9 +459,9 @@ class TestByHand:
         assert where.runs == []
 
 
-def test_a_project_that_is_suspended_too_long_is_said() -> None:
-    """The plan as a whole needs a person, also where nothing waits."""
-    where = world(spec(), fate=well(60))
+def test_a_project_that_is_suspended_too_long_needs_an_operator() -> None:
+    """The plan as a whole requires action, also if no spec waits."""
+    where = world(spec(), run_end=well(60))
     minutes(where, 5)
     where.extra = {"suspension": Suspension(until="2026-11-02T00:00:00Z")}
     assert where.reconcile().overdue

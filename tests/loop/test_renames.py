@@ -14,15 +14,15 @@ from reconciler.core.plan import ActionType, ChangeType, Effect, Reason
 from reconciler.core.times import seconds_text, time_text
 from reconciler.model.spec import Dependency
 from tests.builders import spec
-from tests.loop.world import Fate, World, slots_of, well
+from tests.loop.world import RunEnd, World, slots_of, well
 
 START = datetime(2026, 11, 2, 0, 30, tzinfo=UTC)
 HOURLY = {"schedule": "0 * * * *"}
 
 
-def world(*specs: DesiredSpec, fate: Fate | None = None) -> World:
+def world(*specs: DesiredSpec, run_end: RunEnd | None = None) -> World:
     """A target of these specs, at half past midnight."""
-    return World(START, list(specs), fate or well())
+    return World(START, list(specs), run_end or well())
 
 
 def renamed(one: DesiredSpec, old: str) -> DesiredSpec:
@@ -51,7 +51,7 @@ class TestOneOffs:
     @pytest.mark.parametrize("seconds", [60, None])
     def test_a_renamed_spec_does_not_run_again(self, seconds: float | None) -> None:
         """Whether its run ended or is live; the plan says what becomes of the record."""
-        where = world(spec(name="old"), fate=lambda _action, _now: (seconds, "succeeded"))
+        where = world(spec(name="old"), run_end=lambda _action, _now: (seconds, "succeeded"))
         minutes(where, 5)
         where.specs = [renamed(spec(name="new"), "old")]
         made = where.reconcile()
@@ -62,7 +62,7 @@ class TestOneOffs:
         assert {action.name for action in made.actions} == {"new"}
         minutes(where, 60)
         assert names_of(where) == ["old"]
-        assert list(where.known.specs) == ["new"]
+        assert list(where.recorded.specs) == ["new"]
 
     def test_changed_content_runs_as_the_next_generation(self) -> None:
         """The generation after the last one of the former name."""
@@ -77,7 +77,7 @@ class TestOneOffs:
     def test_attempts_go_on_under_the_new_name(self) -> None:
         """The count of attempts and the wait before the next one are those of the former name."""
         policy = {"backoffLimit": 2, "backoffSeconds": 600}
-        where = world(spec(name="old", policy=policy), fate=lambda _action, _now: (60, "failed"))
+        where = world(spec(name="old", policy=policy), run_end=lambda _action, _now: (60, "failed"))
         minutes(where, 3)
         where.specs = [renamed(spec(name="new", policy=policy), "old")]
         minutes(where, 120)
@@ -87,7 +87,7 @@ class TestOneOffs:
 
     def test_a_live_run_is_waited_for(self) -> None:
         """With Forbid the changed content of the new name waits for the run of the former one."""
-        where = world(spec("A", "old"), fate=well(3600))
+        where = world(spec("A", "old"), run_end=well(3600))
         minutes(where, 5)
         where.specs = [renamed(spec("B", "new"), "old")]
         [change] = where.reconcile().changes
@@ -102,7 +102,7 @@ class TestOneOffs:
     def test_a_stream_is_replaced_by_its_new_content_only(self) -> None:
         """A rename alone leaves it alone; a change later replaces the run that the former name started."""
         policy = {"concurrencyPolicy": "Replace", "restartPolicy": "Always"}
-        where = world(spec("A", "old", policy=policy), fate=lambda _action, _now: (None, ""))
+        where = world(spec("A", "old", policy=policy), run_end=lambda _action, _now: (None, ""))
         minutes(where, 5)
         where.specs = [renamed(spec("A", "new", policy=policy), "old")]
         minutes(where, 30)
@@ -113,7 +113,7 @@ class TestOneOffs:
 
     def test_dependants_see_the_runs_of_the_former_name(self) -> None:
         """A spec that depends on the new name runs once its run has ended."""
-        where = world(spec(name="old"), fate=well(1200))
+        where = world(spec(name="old"), run_end=well(1200))
         minutes(where, 5)
         needs = {"dependsOn": (Dependency(name="new", condition="Succeeded"),)}
         where.specs = [renamed(spec(name="new"), "old"), spec(name="reader", policy=needs)]
@@ -125,7 +125,7 @@ class TestOneOffs:
     def test_the_run_of_a_spec_that_left_git_is_not_cancelled_by_a_later_rename(self) -> None:
         """`deletionPolicy: Cancel` is about a spec that is gone, not about one that has another name."""
         policy = {"deletionPolicy": "Cancel"}
-        where = world(spec(name="old", policy=policy), spec(name="other"), fate=well(7200))
+        where = world(spec(name="old", policy=policy), spec(name="other"), run_end=well(7200))
         minutes(where, 5)
         where.specs = [renamed(spec(name="new", policy=policy), "old"), spec(name="other")]
         minutes(where, 30)
@@ -145,7 +145,7 @@ class TestChains:
         for new, old in (("b", "a"), ("c", "b"), ("a", "c")):
             where.specs = [renamed(spec(name=new), old)]
             minutes(where, 5)
-            assert list(where.known.specs) == [new]
+            assert list(where.recorded.specs) == [new]
         where.specs = [renamed(spec("B", "a"), "c")]
         minutes(where, 5)
         assert [(run.name, run.generation) for run in where.runs] == [("a", 1), ("a", 2)]
@@ -159,7 +159,7 @@ class TestChains:
         where.specs = [renamed(spec(name="c"), "a")]
         minutes(where, 5)
         assert names_of(where) == ["a"]
-        assert list(where.known.specs) == ["c"]
+        assert list(where.recorded.specs) == ["c"]
 
     def test_a_new_spec_with_a_former_name_runs_under_tokens_of_its_own(self) -> None:
         """Its content may be the same: the generation goes on, as tokens hold name and generation."""
@@ -268,7 +268,7 @@ class TestConflicts:
     def test_a_new_name_with_submissions_of_its_own_is_held(self) -> None:
         """Neither name runs or is cancelled until the field is removed."""
         policy = {"deletionPolicy": "Cancel"}
-        where = world(spec(name="old", policy=policy), fate=well(36000))
+        where = world(spec(name="old", policy=policy), run_end=well(36000))
         minutes(where, 5)
         where.specs = [spec(name="new"), spec(name="old", policy=policy)]
         minutes(where, 5)
@@ -294,7 +294,7 @@ class TestConflicts:
         where.specs = [renamed(spec(name="new", policy=HOURLY), "old")]
         minutes(where, 60)
         assert slots_of(where.runs) == hours(1, 2)
-        assert list(where.known.specs) == ["new"]
+        assert list(where.recorded.specs) == ["new"]
 
     def test_an_unknown_former_name_is_noted_at_its_location(self) -> None:
         """The spec runs as a new one, and the note ends with that."""

@@ -1,4 +1,4 @@
-"""Weeks of schedules: outages, daylight saving, slow and failing runs. No slot twice, none silently dropped."""
+"""Runs schedules for weeks, with outages, daylight saving, slow and failing runs: no slot runs twice or is dropped."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ DAY = timedelta(days=1)
 
 
 def scheduled_spec(schedule: str = "*/15 * * * *", name: str = "orders", **policy: Any) -> DesiredSpec:
-    """A spec with a schedule."""
+    """Returns a spec with a schedule."""
     return spec("A", name, policy={"schedule": schedule, **policy})
 
 
 def due(schedule: str, zone: str, after: datetime, until: datetime) -> list[str]:
-    """Every slot after a time, up to another."""
+    """Returns every slot after a time, up to another."""
     return list(slots_between(schedule, zone, after + timedelta(seconds=1), until, 100_000))
 
 
 def check(world: World, name: str, expected: list[str], *, forbid: bool = True) -> None:
-    """Every slot that came due either ran, once for each attempt, or is recorded as missed, once; none did both."""
+    """Checks that every slot that came due either ran once for each attempt or is recorded as missed once."""
     ran = [run.slot or "" for run in world.of(name) if run.attempt == 1]
     missed = world.missed_slots(name)
     assert sorted([*ran, *missed]) == expected
@@ -46,8 +46,7 @@ def check(world: World, name: str, expected: list[str], *, forbid: bool = True) 
 
 @pytest.mark.parametrize("catchup", [False, True])
 def test_after_hours_of_a_broken_spec(catchup: bool) -> None:
-    """Its schedule stays in force: after the mend, slots that came due meanwhile are handled as after an outage, and
-    none is lost; the other spec runs all the time."""
+    """After a broken spec is fixed, missed slots are handled as after an outage; the other spec keeps running."""
     specs = [scheduled_spec(catchup=catchup), scheduled_spec(name="rates")]
     problem = Problem("orders.yaml", 7, 5, "unknown field spec.oops")
     world = World(START, list(specs), well(300))
@@ -68,14 +67,14 @@ def test_after_hours_of_a_broken_spec(catchup: bool) -> None:
 
 
 HOURS = [pytest.param((12, 6, 30), id="a day"), pytest.param((72, 24, 168), id="a week", marks=pytest.mark.soak)]
-"""Hours before an outage, of the outage, and of everything."""
+"""Hours before an outage, of the outage, and in all."""
 
 
 @pytest.mark.parametrize("hours", HOURS)
 @pytest.mark.parametrize("catchup", [False, True])
 @pytest.mark.parametrize("concurrency", ["Forbid", "Allow"])
 def test_after_an_outage(hours: tuple[int, int, int], catchup: bool, concurrency: str) -> None:
-    """Without catch-up the newest slot runs and the others are missed, by name; with it all run, oldest first."""
+    """Without catch-up the newest slot runs and the others are recorded as missed; with it all run, oldest first."""
     before, outage, whole = (timedelta(hours=number) for number in hours)
     world = World(START, [scheduled_spec(catchup=catchup, concurrencyPolicy=concurrency)], well(300))
     world.every(900, START + before)
@@ -95,8 +94,8 @@ def test_after_an_outage(hours: tuple[int, int, int], catchup: bool, concurrency
     assert world.now - parse_time(late.slot or "") < timedelta(minutes=31)
 
 
-def test_a_spec_added_today_does_not_run_yesterday_s_slots() -> None:
-    """The first pass writes down since when; the first slot is the next one."""
+def test_a_new_spec_does_not_run_slots_before_its_first_pass() -> None:
+    """The first pass records when the schedule starts; the first slot is the next one."""
     world = World(START + timedelta(hours=12), [scheduled_spec("0 2 * * *")])
     world.every(600, START + 2 * DAY)
     assert slots_of(world.of("orders")) == ["2026-11-03T02:00:00Z"]
@@ -113,14 +112,14 @@ def test_a_spec_added_today_does_not_run_yesterday_s_slots() -> None:
     ],
 )
 def test_daylight_saving_in_madrid(schedule: str, first: datetime, expected: list[str], seconds: int) -> None:
-    """A fixed hour runs once on each day, whether it does not exist on that day or exists twice."""
+    """A fixed hour runs once a day, also if the clock skips it or repeats it."""
     world = World(first, [scheduled_spec(schedule, timeZone="Europe/Madrid")])
     world.every(seconds, first + 3 * DAY - timedelta(minutes=1))
     assert [(run.slot or "")[8:16] for run in world.of("orders")] == expected
 
 
 def test_every_half_hour_through_daylight_saving() -> None:
-    """A schedule by the minute goes on every half hour, whatever the clock on the wall does."""
+    """A schedule by the minute runs every half hour while the local time changes."""
     first = datetime(2026, 10, 24, 20, tzinfo=UTC)
     world = World(first, [scheduled_spec("*/30 * * * *", timeZone="Europe/Madrid")])
     world.every(300, first + DAY)
@@ -131,7 +130,7 @@ def test_every_half_hour_through_daylight_saving() -> None:
 
 @pytest.mark.parametrize("catchup", [False, True])
 def test_slow_runs_never_overlap_with_forbid(catchup: bool) -> None:
-    """A run longer than the schedule: slots are missed, or wait their turn."""
+    """If a run takes longer than the schedule's interval, slots are missed or wait."""
     world = World(START, [scheduled_spec(catchup=catchup)], well(40 * 60))
     world.every(300, START + DAY)
     runs = world.of("orders")
@@ -142,14 +141,14 @@ def test_slow_runs_never_overlap_with_forbid(catchup: bool) -> None:
 
 
 def test_slow_runs_overlap_with_allow() -> None:
-    """Each slot runs at its time."""
+    """With Allow each slot runs at its time."""
     world = World(START, [scheduled_spec(concurrencyPolicy="Allow")], well(40 * 60))
     world.every(300, START + DAY)
     check(world, "orders", due("*/15 * * * *", "UTC", START, START + DAY), forbid=False)
 
 
 def test_replace_never_runs_two() -> None:
-    """A new slot ends the run of the one before, and runs once that has ended."""
+    """A new slot cancels the run of the slot before, and runs after that run has ended."""
     world = World(START, [scheduled_spec("0 * * * *", concurrencyPolicy="Replace")], well(90 * 60))
     world.every(60, START + DAY)
     runs = world.of("orders")
@@ -182,7 +181,7 @@ def test_late_slots_are_missed_once() -> None:
 
 
 def test_a_schedule_of_every_minute_after_a_year_away() -> None:
-    """One event says that half a million slots are missed, and the newest runs."""
+    """One event records half a million missed slots, and the newest slot runs."""
     world = World(START, [scheduled_spec("* * * * *", timeZone="Europe/Madrid")])
     world.every(60, START + timedelta(minutes=5))
     world.now = START + 365 * DAY
@@ -194,8 +193,8 @@ def test_a_schedule_of_every_minute_after_a_year_away() -> None:
     assert len(world.events) - before < 40
 
 
-def test_a_changed_schedule_begins_anew() -> None:
-    """Slots of the new schedule before the change do not run; those of the old one that did not run are told."""
+def test_a_changed_schedule_starts_again() -> None:
+    """Slots of the new schedule before the change do not run; pending slots of the old one are recorded as missed."""
     world = World(START, [scheduled_spec("0 * * * *", concurrencyPolicy="Forbid")], well(3 * 3600))
     world.every(300, START + timedelta(hours=2, minutes=30))
     world.specs = [scheduled_spec("*/10 * * * *")]
@@ -209,7 +208,7 @@ def test_a_changed_schedule_begins_anew() -> None:
 
 @pytest.mark.parametrize("level", ["spec", "project"])
 def test_a_suspension_runs_nothing_and_catches_up_nothing(level: str) -> None:
-    """At its end the schedule begins anew, and what came due meanwhile is recorded as missed."""
+    """After a suspension the schedule starts again, and slots during it are recorded as missed."""
     running = scheduled_spec("0 * * * *", catchup=True)
     world = World(START, [running])
     world.every(300, START + timedelta(hours=3, minutes=30))
@@ -225,8 +224,8 @@ def test_a_suspension_runs_nothing_and_catches_up_nothing(level: str) -> None:
     assert {event.reason for event in world.missed("orders")} == {"suspended"}
 
 
-def test_a_spec_that_was_away_does_not_catch_up() -> None:
-    """Removed and added again, its schedule begins anew."""
+def test_a_spec_that_was_removed_and_added_does_not_catch_up() -> None:
+    """After a spec is removed and added again, its schedule starts again."""
     running = scheduled_spec("0 * * * *", catchup=True)
     other = spec("A", "other")
     world = World(START, [running, other])
@@ -240,14 +239,14 @@ def test_a_spec_that_was_away_does_not_catch_up() -> None:
 
 
 def last_action(world: World, name: str) -> tuple[ActionType, Reason]:
-    """The newest action of a spec in the last plan."""
+    """Returns the newest action of a spec in the last plan."""
     assert world.last is not None
     action = [a for a in world.last.actions if a.name == name][-1]
     return action.action, action.reason
 
 
 def test_failing_runs_back_off_to_a_hold_and_later_slots_run() -> None:
-    """Attempts of a slot, each later than the one before by a doubled wait; then a hold until the next slot."""
+    """The wait between the attempts of a slot doubles; after the last attempt the spec is held until the next slot."""
     failing = {"2026-11-02T02:00:00Z"}
     fate = lambda action, _now: (30, "failed" if action.slot in failing else "succeeded")  # noqa: E731
     world = World(START, [scheduled_spec("0 2 * * *", backoffLimit=3, backoffSeconds=600)], fate)
@@ -266,7 +265,7 @@ def test_failing_runs_back_off_to_a_hold_and_later_slots_run() -> None:
 @pytest.mark.parametrize("concurrency", ["Forbid", "Allow", "Replace"])
 @pytest.mark.parametrize("catchup", [False, True])
 def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catchup: bool) -> None:
-    """Every slot is tried, and attempts stay within the limit."""
+    """Every slot is attempted, and attempts stay within the limit."""
     policy: dict[str, Any] = {
         "backoffLimit": 2,
         "backoffSeconds": 60,
@@ -280,8 +279,8 @@ def test_a_spec_that_always_fails_never_starves_new_slots(concurrency: str, catc
     assert world.missed("orders") == []
 
 
-def test_what_never_reaches_aws_is_tried_until_the_next_slot() -> None:
-    """A slot whose submits are refused is sent again as the same submission, and missed when the next one is due."""
+def test_a_refused_submit_is_sent_again_until_the_next_slot() -> None:
+    """A slot whose submits are refused is sent again as the same submission, and missed once the next slot is due."""
     refused = lambda _action, now: now.hour == 3 or (now.hour == 5 and now.minute < 30)  # noqa: E731
     world = World(START, [scheduled_spec("0 * * * *")], refuse=refused)
     world.every(300, START + timedelta(hours=6, minutes=30))

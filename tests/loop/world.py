@@ -1,7 +1,7 @@
-"""Weeks in seconds: passes over a small AWS whose runs take as long and end as the test says, with the clock passed in.
+"""Simulates weeks of passes in seconds, over a small AWS whose runs take as long and end as the test chooses.
 
-What a pass plans is carried out as apply carries it out: submits first, then everything else of a spec, each as events
-that are folded into the record. The world checks on the way what no plan may ever do.
+The clock is passed in. Each pass applies its plan as apply does: submits first, then the other actions of a spec, each
+as events that are folded into the state. Every submit is checked against what no plan may do.
 """
 
 from __future__ import annotations
@@ -38,62 +38,62 @@ class Run:
     ends: datetime | None
     end: str
     request: dict[str, Any]
-    known: bool = True
+    visible: bool = True
     cancelled: bool = False
 
     def state(self, now: datetime) -> str:
-        """How it stands."""
+        """Returns its state at a time."""
         return "running" if self.ends is None or now < self.ends else self.end
 
     def overlaps(self, other: Run) -> bool:
-        """Whether both did work at some moment."""
+        """Whether both ran at the same time."""
         return (self.ends is None or other.started < self.ends) and (other.ends is None or self.started < other.ends)
 
 
-Fate = Callable[[Action, datetime], tuple[float | None, str]]
-"""How long the run of a submit takes, in seconds (`None`: until it is stopped), and how it ends."""
+RunEnd = Callable[[Action, datetime], tuple[float | None, str]]
+"""Decides how many seconds the run of a submit takes (`None`: until it is stopped), and its final state."""
 
 
-def well(seconds: float = 60) -> Fate:
-    """Every run succeeds after some seconds."""
+def well(seconds: float = 60) -> RunEnd:
+    """Lets every run succeed after some seconds."""
     return lambda _action, _now: (seconds, "succeeded")
 
 
 @dataclass
 class World:
-    """A target with one ledger. `specs` may be changed between passes, as commits do."""
+    """A target with one ledger. Tests change `specs` between passes, as commits do."""
 
     now: datetime
     specs: list[DesiredSpec]
-    fate: Fate = field(default_factory=well)
+    run_end: RunEnd = field(default_factory=well)
     stop_seconds: float = 30
     refuse: Callable[[Action, datetime], bool] = lambda _action, _now: False
     extra: dict[str, Any] = field(default_factory=dict)
-    known: Recorded = field(default_factory=Recorded)
+    recorded: Recorded = field(default_factory=Recorded)
     runs: list[Run] = field(default_factory=list)
     events: list[e.Event] = field(default_factory=list)
     last: Plan | None = None
-    told: list[tuple[datetime, Action]] = field(default_factory=list)
+    planned: list[tuple[datetime, Action]] = field(default_factory=list)
 
     def wanted(self) -> Desired:
-        """What git asks for."""
+        """Returns the desired state in git."""
         return desired(*self.specs, **self.extra)
 
     def write(self, *events: e.Event) -> None:
-        """Appends one batch."""
+        """Appends one batch of events."""
         self.events += events
-        fold(self.known, self.known.position + 1, events)
+        fold(self.recorded, self.recorded.position + 1, events)
 
     def every(self, seconds: float, until: datetime) -> None:
-        """Passes at regular times, up to a time."""
+        """Runs passes at regular times, up to a time."""
         while self.now <= until:
             self.reconcile()
             self.now += timedelta(seconds=seconds)
 
     def reconcile(self) -> Plan:
-        """One pass: observe, plan, apply."""
+        """Runs one pass: observe, plan, apply."""
         self.observe()
-        made = plan(self.wanted(), self.known, self.now)
+        made = plan(self.wanted(), self.recorded, self.now)
         self.last = made
         for new, old in made.renames.items():
             self.write(
@@ -102,10 +102,10 @@ class World:
         for name in dict.fromkeys(action.name for action in made.actions):
             mine = [action for action in made.actions if action.name == name]
             for action in sorted(mine, key=lambda a: a.action is not ActionType.SUBMIT):
-                self.told.append((self.now, action))
+                self.planned.append((self.now, action))
                 self.do(action)
         for begin in made.schedule_changes:
-            record = self.known.spec(begin.name)
+            record = self.recorded.spec(begin.name)
             event = event_of(begin, record, self.now, "tests")
             if event is not None:
                 self.write(*missed_by(begin, record, self.now), event)
@@ -113,10 +113,10 @@ class World:
 
     def observe(self) -> None:
         """Records the state of every live run."""
-        for submission in list(self.known.live()):
+        for submission in list(self.recorded.live()):
             run = next(run for run in self.runs if run.run_id == submission.run_id)
             state = run.state(self.now)
-            if run.known and state != submission.run_state:
+            if run.visible and state != submission.run_state:
                 ended = time_text(run.ends) if run.ends and state not in LIVE_STATES else None
                 self.write(
                     e.Observed(
@@ -126,7 +126,7 @@ class World:
                 )  # fmt: skip
 
     def do(self, action: Action) -> None:
-        """One action, as apply does it."""
+        """Applies one action, as apply does."""
         match action.action:
             case ActionType.SUBMIT:
                 self.submit(action)
@@ -141,13 +141,15 @@ class World:
                 pass
 
     def submit(self, action: Action) -> None:
-        """Intends, and has AWS accept it unless the test refuses."""
-        known = self.known.by_token.get(action.client_token or "")
-        record = self.known.spec(action.name)
+        """Records the intent and the outcome: AWS accepts the submit unless the test refuses it."""
+        submission = self.recorded.by_token.get(action.client_token or "")
+        record = self.recorded.spec(action.name)
         if action.send == 1:
-            assert known is None, "a token used again"
+            assert submission is None, "a token used again"
             assert all(s.key != action.key for s in record.submissions), "a submission intended twice"
-            assert action.beside or record.head == action.ledger_head, "moved by an earlier action of this plan"
+            assert action.beside or record.head == action.ledger_head, (
+                "the spec was changed by an earlier action of this plan"
+            )
         assert action.request is not None
         assert action.key is not None
         intent = e.Intended(
@@ -161,7 +163,7 @@ class World:
             self.write(intent)
             self.write(e.Unsent(**of, send=action.send, code="Refused", message="not now", refused=True))
             return
-        seconds, end = self.fate(action, self.now)
+        seconds, end = self.run_end(action, self.now)
         run = Run(
             f"run-{len(self.runs) + 1}", action.name, intent.token, action.generation, action.slot, action.attempt,
             self.now, None if seconds is None else self.now + timedelta(seconds=seconds), end, action.request,
@@ -171,7 +173,7 @@ class World:
         self.write(e.Submitted(**of, send=action.send, run_id=run.run_id))
 
     def cancel(self, run: Run, *, replacing: bool | None) -> None:
-        """Asks for the end of a run, which comes a little later."""
+        """Cancels a run, which ends a little later."""
         of = {"at": time_text(self.now), "name": run.name, "token": run.token, "run_id": run.run_id}
         self.write(e.CancelAsked(**of, reason="tests", actor="tests", replacing=replacing))
         self.end_soon(run, "cancelled")
@@ -179,13 +181,13 @@ class World:
         self.write(e.CancelAccepted(**of))
 
     def end_soon(self, run: Run, end: str) -> None:
-        """A run that goes on is stopped."""
+        """Lets a run that continues end soon."""
         soon = self.now + timedelta(seconds=self.stop_seconds)
         if run.ends is None or run.ends > soon:
             run.ends, run.end = soon, end
 
     def skip(self, action: Action) -> None:
-        """Slots that never run, in one batch."""
+        """Records slots that never run, in one batch."""
         assert action.missed, "nothing is unresolved in this world"
         self.write(
             *(
@@ -199,30 +201,30 @@ class World:
         )  # fmt: skip
 
     def of(self, name: str) -> list[Run]:
-        """The runs of a spec, oldest first."""
+        """Returns the runs of a spec, oldest first."""
         return [run for run in self.runs if run.name == name]
 
     def missed(self, name: str) -> list[e.Missed]:
-        """The missed slots of a spec, as they were recorded."""
+        """Returns the recorded missed slots of a spec."""
         return [event for event in self.events if isinstance(event, e.Missed) and event.name == name]
 
     def missed_slots(self, name: str) -> list[str]:
-        """Every missed slot by name; a test that uses it has no long ranges."""
+        """Returns every missed slot by its time; a test that uses this has no long ranges."""
         return [slot for event in self.missed(name) for slot in event.slots or ()]
 
 
 def slots_of(runs: Iterable[Run]) -> list[str]:
-    """The slots of runs, in the order in which they were submitted."""
+    """Returns the slots of runs, in the order in which they were submitted."""
     return [run.slot or "" for run in runs]
 
 
 def moment(value: str) -> datetime:
-    """A time from text."""
+    """Returns the time that a text names."""
     return parse_time(value)
 
 
 def tick(value: datetime) -> str:
-    """A slot from a time."""
+    """Returns the slot of a time."""
     return seconds_text(value)
 
 

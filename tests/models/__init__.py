@@ -1,1 +1,1 @@
-"""The models of the protocol in docs/models, checked with spin: which flags there are, and running them all."""
+"""Checks the models of the protocol in docs/models with spin."""

@@ -1,4 +1,4 @@
-"""What `make model` runs: every check, two at a time, printed as a table."""
+"""Runs every check of the models, two at a time, and prints a table: `make model`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ On Debian and Ubuntu: apt-get install spin gcc"""
 
 
 def main() -> int:
-    """The exit code: 1 where a tool is missing, or a result is not what it should be."""
+    """Returns the exit code: 1 if a tool is missing or a result is not as expected."""
     for tool in ("spin", "gcc"):
         if shutil.which(tool) is None:
             print(MISSING.format(tool), file=sys.stderr)
             return 1
-    print(f"{'model':6} {'flag':24} {'should give':15} {'gave':15} {'states':>9} {'seconds':>7}")
+    print(f"{'model':6} {'flag':24} {'expected':15} {'result':15} {'states':>9} {'seconds':>7}")
     wrong = 0
-    with ThreadPoolExecutor(2) as searches:  # each waits for programs of its own
-        for check, found in zip(CHECKS, searches.map(run_check, CHECKS), strict=True):
-            wrong += found.result != check.expected
-            mark = "" if found.result == check.expected else "  WRONG"
-            columns = f"{check.model:6} {check.flag or '(the protocol)':24} {check.expected:15} {found.result:15}"
-            print(f"{columns} {found.states:9} {found.seconds:7.1f}{mark}", flush=True)
-    print(f"{len(CHECKS)} checks, {wrong} of them not as they should be")
+    with ThreadPoolExecutor(2) as searches:  # each only waits for spin and gcc
+        for check, outcome in zip(CHECKS, searches.map(run_check, CHECKS), strict=True):
+            wrong += outcome.result != check.expected
+            mark = "" if outcome.result == check.expected else "  WRONG"
+            columns = f"{check.model:6} {check.flag or '(the protocol)':24} {check.expected:15} {outcome.result:15}"
+            print(f"{columns} {outcome.states:9} {outcome.seconds:7.1f}{mark}", flush=True)
+    print(f"{len(CHECKS)} checks, {wrong} of them with an unexpected result")
     return 1 if wrong else 0
 
 

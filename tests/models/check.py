@@ -1,4 +1,4 @@
-"""One check: a model with one flag, searched exhaustively by spin, and what that gave."""
+"""Checks a model with one flag: spin searches it exhaustively."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BROKEN = (
     "SUPERSEDED_AT_ONCE",
     "SUPERSEDED_UNASKED",
 )
-"""Each takes one rule away, or breaks one condition, in both models."""
+"""Each removes one rule, or breaks one condition, in both models."""
 
 BROKEN_BATCH = ("COMES_TWICE",)
 BROKEN_EMR = (
@@ -53,17 +53,17 @@ BROKEN_EMR = (
     "SECOND_ANSWER",
 )
 REACHES = ("REACHES_ADOPTION", "REACHES_RESEND", "REACHES_HOLD", "REACHES_GIVING_UP")
-"""Each says that something good never happens: a model in which that is true would show nothing."""
+"""Each claims that something good never happens: a model in which the claim held would prove nothing."""
 
 REACHES_EMR = ("REACHES_SAME_RUN",)
 
 SECONDS = 300
-"""What one search may take; one that is not done by then counts as not done."""
+"""The time limit of one search."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A model, the flag it is compiled with (empty: as built), and what must come of it."""
+    """A model, the flag that it is compiled with (empty: none), and the expected result."""
 
     model: str
     flag: str
@@ -71,8 +71,8 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a search gave: `HOLDS`, `COUNTEREXAMPLE`, or why it gave nothing."""
+class Outcome:
+    """The end of a search. `result` is `HOLDS`, `COUNTEREXAMPLE`, or why the search proved nothing."""
 
     result: str
     states: int
@@ -86,10 +86,10 @@ def _checks(model: str, flags: tuple[str, ...]) -> tuple[Check, ...]:
 CHECKS = _checks("batch", BROKEN + BROKEN_BATCH + REACHES) + _checks("emr", BROKEN + BROKEN_EMR + REACHES + REACHES_EMR)
 
 
-def run_check(check: Check) -> Found:
-    """Compiles the model and searches it, in a folder of its own.
+def run_check(check: Check) -> Outcome:
+    """Compiles the model and searches it, in a temporary folder.
 
-    Raises `subprocess.CalledProcessError` where spin or gcc refuse it.
+    Raises `subprocess.CalledProcessError` if spin or gcc refuse it.
     """
     flags = [f"-D{check.flag}"] if check.flag else []
     started = time.monotonic()
@@ -99,24 +99,24 @@ def run_check(check: Check) -> Found:
         _tool(folder, "spin", *flags, "-a", f"{check.model}.pml")
         _tool(folder, "gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c")
         try:
-            said = _tool(folder, "./pan", "-m100000", "-n")
+            output = _tool(folder, "./pan", "-m100000", "-n")
         except subprocess.TimeoutExpired:
-            return Found("out of time", 0, time.monotonic() - started)
-    states = re.search(r"(\d+) states, stored", said)
-    return Found(verdict(said), int(states[1]) if states else 0, time.monotonic() - started)
+            return Outcome("out of time", 0, time.monotonic() - started)
+    states = re.search(r"(\d+) states, stored", output)
+    return Outcome(verdict(output), int(states[1]) if states else 0, time.monotonic() - started)
 
 
-def verdict(said: str) -> str:
-    """What the output of a search means. One that was cut off at any bound shows nothing unless it found something."""
-    if "assertion violated" in said:
+def verdict(output: str) -> str:
+    """Returns the result that the output of a search shows. A search that was cut off proves only a counterexample."""
+    if "assertion violated" in output:
         return COUNTEREXAMPLE
-    if "max search depth too small" in said or "Search not completed" in said or "out of memory" in said:
+    if "max search depth too small" in output or "Search not completed" in output or "out of memory" in output:
         return "cut off"
-    return HOLDS if re.search(r"errors: 0$", said, re.MULTILINE) else "another error"
+    return HOLDS if re.search(r"errors: 0$", output, re.MULTILINE) else "another error"
 
 
 def _tool(folder: str, *command: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
-    if command[0] != "./pan":  # what a search's exit code means is in what it says
+    if command[0] != "./pan":  # the result of a search is in its output, not in its exit code
         done.check_returncode()
     return done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The models in docs/models: their flags are known everywhere, and spin finds what it should."""
+"""Checks that models, script and document agree on the flags, and that spin gives the expected results."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.models.check import CHECKS, COUNTEREXAMPLE, HOLDS, MODELS, verdict
 from tests.project.place import ROOT, environment, run
 
 SIZES = {"NP", "SENDS", "SETTLE", "MAXT"}
-"""What a model is built with and anybody may set."""
+"""Parameters of a model, which are not flags."""
 
 
 def flags_in(name: str) -> set[str]:
-    """The names that a model file asks the preprocessor for."""
+    """Returns the flags that a model file reads from the preprocessor."""
     text = (MODELS / name).read_text("utf-8")
     return set(re.findall(r"(?:#ifn?def\s+|defined\()(\w+)", text)) - SIZES
 
 
 @pytest.mark.parametrize("model", ["batch", "emr"])
 def test_every_flag_of_a_model_is_checked(model: str):
-    """What a model and the file it includes can be told to leave out is exactly what the script tries with it."""
+    """The script tries exactly the flags that the model and the file that it includes read."""
     flags = flags_in(f"{model}.pml") | flags_in("protocol.pml")
     tried = {check.flag for check in CHECKS if check.model == model} - {""}
 
@@ -44,7 +44,7 @@ def test_the_document_has_every_check():
 
 
 @pytest.mark.parametrize(
-    ("said", "means"),
+    ("output", "result"),
     [
         ("State-vector 72 byte, depth reached 9, errors: 0\n", HOLDS),
         ("pan:1: assertion violated (accepted==0)\nState-vector 72 byte, errors: 1\n", COUNTEREXAMPLE),
@@ -54,13 +54,13 @@ def test_the_document_has_every_check():
         ("", "another error"),
     ],
 )
-def test_a_search_that_was_cut_off_shows_nothing(said: str, means: str):
-    """Only a whole search without an error holds, and only a failed assertion is a counterexample."""
-    assert verdict(said) == means
+def test_a_search_that_was_cut_off_proves_nothing(output: str, result: str):
+    """Only a complete search without an error holds, and only a failed assertion is a counterexample."""
+    assert verdict(output) == result
 
 
-def test_without_spin_it_fails_and_says_what_to_install(tmp_path: Path):
-    """A check that did not run is no success."""
+def test_without_spin_the_script_fails_and_names_the_packages_to_install(tmp_path: Path):
+    """Without spin the script exits 1 and prints which packages to install."""
     done = run([sys.executable, "-m", "tests.models"], ROOT, environment(PATH=str(tmp_path)))
 
     assert done.returncode == 1
@@ -69,7 +69,7 @@ def test_without_spin_it_fails_and_says_what_to_install(tmp_path: Path):
 
 @pytest.mark.soak
 def test_the_protocol_holds_and_each_flag_breaks_it():
-    """The whole of `make model`; skipped where there is no spin."""
+    """`make model` passes; skipped if spin is not installed."""
     if shutil.which("spin") is None:
         pytest.skip("spin is not installed")
 
