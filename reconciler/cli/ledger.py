@@ -70,11 +70,12 @@ def init(options: CommandOptions) -> int:
     from reconciler.app.session import opened
     from reconciler.core.fsck import Severity
     from reconciler.ledger.prepare import Policy
+    from reconciler.render.text import plain
 
     wrong, policies = 0, []
     with opened(options) as session:
         place = session.place
-        out(f"Ledger {session.ledger.address} of project {place.project}, target {place.target}")
+        out(f"Ledger {plain(session.ledger.address)} of project {place.project}, target {place.target}")
         out(f"(account {place.account}, region {place.region})\n")
         for finding in _prepare(session):
             if isinstance(finding, Policy):
@@ -199,13 +200,15 @@ def _print_progress(position: int) -> None:
 
 @click.command("export")
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after position N.")
+@click.option("--raw", is_flag=True, help="For pipes: as stored, also what a CI runner takes for a command.")
 @place_options
 @takes_options
-def export(options: CommandOptions, after: int) -> int:
+def export(options: CommandOptions, after: int, *, raw: bool) -> int:
     """Print every event of the target's ledger, oldest first, one JSON object a line, with its position.
 
     Nothing is masked: requests contain what the specs contain, secrets included. Protect the output as you protect the
-    specs. The chain is checked on the way.
+    specs. The chain is checked on the way. Text that a CI runner takes for a command, such as ##vso[…], has a JSON
+    escape; the value is the same.
 
     \b
     Examples:
@@ -221,7 +224,7 @@ def export(options: CommandOptions, after: int) -> int:
     with opened_store(chosen) as store:
         for position, _, batch in walk(store, chosen.place, after):
             for event in batch.events:
-                out(_export_line({"position": position, **encode(event)}))
+                out(_export_line({"position": position, **encode(event)}), raw=raw)
     return DONE
 
 

@@ -67,10 +67,15 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def out(text: str) -> None:
-    """Prints the result of a command as it is. Raises `OutputRefused`; `BrokenPipeError` if the reader has gone."""
+def out(text: str, *, raw: bool = False) -> None:
+    """Prints the result of a command. Raises `OutputRefused`; `BrokenPipeError` if the reader has gone.
+
+    No line is a command to a CI runner, whatever made the text; JSON has the same value. `raw`: prints it as it is.
+    """
+    from reconciler.redact.escape import lines_text
+
     with _refusal_as_error():
-        click.echo(text.rstrip("\n"), color=True)
+        click.echo(text if raw else lines_text(text.rstrip("\n").split("\n")), color=True)
 
 
 def out_json(value: object) -> None:
@@ -178,7 +183,7 @@ def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | No
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
-    from reconciler.redact.escape import escape
+    from reconciler.redact.escape import escape, inert
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -186,7 +191,7 @@ def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | No
 
         def ended(action: Action, result: ActionResult) -> None:
             run = f" {result.run_id}" if result.run_id else ""
-            bar.console.print(Text(escape(f"{action.name}: {result.outcome}{run}")))
+            bar.console.print(Text(inert(escape(f"{action.name}: {result.outcome}{run}"))))
             bar.advance(task)
 
         yield ended

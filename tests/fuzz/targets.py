@@ -48,6 +48,7 @@ def shown_safely(text: str) -> None:
         assert not line.lstrip().startswith("::"), f"a command: {line!r}"
         assert "##[" not in line, f"a command: {line!r}"
         assert "##vso[" not in line, f"a command: {line!r}"
+        assert "##teamcity[" not in line, f"a command: {line!r}"
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.apply import protocol
+from reconciler.cli.output import out
 from reconciler.emulator.http import Reply
 from tests.cli.conftest import _own_logs, world
 from tests.cli.world import Done, World, aws_environment
@@ -19,7 +20,8 @@ __all__ = ["_own_logs", "world"]
 EVIL = (
     "\x1b]0;title\x07\x1b[2J\x1b[1A\u202egnp.exe\u200b\u2066\x9b31m\r\x08\n::error file=x::shown\n"
     "  ::set-output name=a::b\n"
-    "##[error]shown ##vso[task.setvariable]x\n| `a` ``b`` <details><img src=x> @team #1 [x](http://y.z) --> %0A"
+    "##[error]shown ##vso[task.setvariable]x ##teamcity[message]\n"
+    "| `a` ``b`` <details><img src=x> @team #1 [x](http://y.z) --> %0A"
 )
 PRINTABLE = "::error::a ##[error]b @team `c` <img src=x>"
 
@@ -54,7 +56,7 @@ def document(name: str = "orders", argument: str = EVIL) -> str:
 
 def everything(world: World) -> None:
     """Runs every command that shows a plan or runs, as text and as JSON."""
-    for form in ("text", "markdown", "json"):
+    for form in ("text", "markdown", "json", "junit"):
         run(world, "plan", "--format", form, "-vv")
     show_runs(world, (), ("--format", "json"))
 
@@ -151,3 +153,31 @@ def test_text_of_a_suspension_is_not_a_command(world: World):
     run(world, "plan")
     run(world, "apply", "--yes")
     run(world, "status")
+
+
+def test_an_export_is_not_a_command(world: World):
+    """The events are the same as with --raw, whose bytes are those of the stored text; other raw results are harmless
+    too."""
+    world.write("orders.json", document())
+    run(world, "apply", "--yes")
+    shown, raw = run(world, "ledger", "export").out, world.run("ledger", "export", "--raw").out
+    assert [json.loads(line) for line in shown.splitlines()] == [json.loads(line) for line in raw.splitlines()]
+    assert "##vso[task.setvariable]" in raw
+    assert raw.replace("##", "#\\u0023") == shown.replace("##", "#\\u0023")
+    for command in (
+        ("ledger", "verify"),
+        ("fsck",),
+        ("graph",),
+        ("graph", "--format", "dot"),
+        ("schema",),
+        ("status",),
+    ):
+        run(world, *command)
+
+
+def test_no_result_is_a_command(capsys: pytest.CaptureFixture[str]):
+    """Whatever made the text of a result, no line of it acts on a runner."""
+    out("a\n::error::b\n  ::debug::c\n<a name='##teamcity[x]'/> ##vso[y]z ##[w]\n")
+    shown_safely(capsys.readouterr().out)
+    out("a\n\n", raw=True)
+    assert capsys.readouterr().out == "a\n\n\n"
