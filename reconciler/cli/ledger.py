@@ -122,17 +122,23 @@ def verify(options: CommandOptions, output_format: str, new_snapshot: bool) -> i
     if output_format == "json":
         from reconciler.render.findings import verify_json
 
-        out_json(verify_json(report.address, report.positions, report.events, report.head, report.findings))
+        out_json(verify_json(report.address, report.positions, report.events, report.head, _findings(report, options)))
     else:
-        out(_report_text(report))
+        out(_report_text(report, options))
     return ERROR if report.wrong() else DONE
 
 
-def _report_text(report: Report) -> str:
+def _report_text(report: Report, options: CommandOptions) -> str:
     from reconciler.render.findings import verify_text
 
-    counts = report.positions, report.events
-    return verify_text(report.address, *counts, report.findings, color=coloured(), width=terminal_width())
+    counts, findings = (report.positions, report.events), _findings(report, options)
+    return verify_text(report.address, *counts, findings, color=coloured(), width=terminal_width())
+
+
+def _findings(report: Report, options: CommandOptions) -> list[Finding]:
+    """The findings, with the project folder in the commands of their advice."""
+    by = options.invocation
+    return [replace(each, advice=by.completed(each.advice) if each.advice else None) for each in report.findings]
 
 
 @click.command("copy")
@@ -183,7 +189,7 @@ def copy(
     out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
     if copied.renamed_from is not None:
         out(plain(f"It was {copied.renamed_from}, and is {chosen.place}."))
-    out(_report_text(report))
+    out(_report_text(report, options))
     if report.wrong():
         return ERROR
     if destination != chosen.ledger_address:

@@ -7,12 +7,17 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.core.identity import Place
+from reconciler.ledger.codec import checksum
+from reconciler.ledger.open import open_store
+from reconciler.ledger.snapshot import pack
 from tests.cli.doubt import in_doubt, terminated_by_others
 from tests.cli.test_fsck import _lose_the_ledger
-from tests.cli.world import Done, World
+from tests.cli.world import ACCOUNT, REGION, Done, World
 
 ELSEWHERE = "my project"
 
@@ -175,3 +180,26 @@ def test_a_local_ledger_in_ci_is_repeated(above: World, world: World):
 
     assert words[-3:] == ["--local-ledger", "--reason", "..."]
     assert above.run(*words, "--yes").code == 0
+
+
+def test_the_command_that_replaces_a_changed_snapshot_works(above: World, world: World):
+    """The advice of `ledger verify` has the folder and the target, and the next verification finds nothing."""
+    world.env["RECONCILER_TARGET"] = "staging"
+    world.batch("clicks")
+    inside(world, "apply", "--yes")
+    inside(world, "ledger", "verify", "--new-snapshot")
+    log = replace(world, target="staging").log()
+    log.recorded.spec("clicks").submissions[0].reason = "another"
+    store: Any = open_store(world.ledger, world.folder, Place("shop", "staging", ACCOUNT, REGION))
+    [*_, (_, newest)] = store.read(0)
+    store.keep_snapshot(log.recorded.position, pack(log.recorded, checksum(newest)))
+    log.close()
+    world.env["RECONCILER_TARGET"] = "local"
+
+    wrong = above.run("-C", ELSEWHERE, "ledger", "verify", "-t", "staging")
+    [words] = printed(wrong)
+    above.run(*words)
+
+    assert wrong.code == 1
+    assert words == ["-C", ELSEWHERE, "ledger", "verify", "--new-snapshot", "-t", "staging"]
+    assert above.run("-C", ELSEWHERE, "ledger", "verify", "-t", "staging").code == 0
