@@ -1,1 +1,1 @@
-"""What release 0.1.0 wrote, read and continued by every later version, through the command line and files only."""
+"""Checks that this version reads and continues what release 0.1.0 wrote, through the command line and files only."""

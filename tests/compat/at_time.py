@@ -1,4 +1,4 @@
-"""Runs the installed `reconciler` at other times: a process that has everything imported, and forks for each command.
+"""Runs the installed `reconciler` at other times, in forks of a process that has everything imported.
 
 It reads one JSON object a line and answers each with a number:
 
@@ -41,7 +41,7 @@ COMMAND = str(Path(sys.executable).parent / "reconciler")
 
 
 def preload() -> None:
-    """Imports all of the program, whatever its modules are called."""
+    """Imports all modules of the program."""
     for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
@@ -59,7 +59,7 @@ def _read_service_models() -> None:
 
 
 def move_clock(now: str) -> None:
-    """Makes it `now`, for everything that asks `time.time`."""
+    """Sets the clock of `time.time` to `now`."""
     real_time, real_sleep = time.time, time.sleep
     ahead = [datetime.fromisoformat(now).timestamp() - real_time()]
 

@@ -1,4 +1,4 @@
-"""The commands whose JSON is kept as 0.1.0 printed it, each run on a fresh copy of the data.
+"""The commands whose JSON output of 0.1.0 is kept; each runs on a fresh copy of the data.
 
 `make_data.py` ran them with 0.1.0, the tests run them with the current version.
 """
@@ -98,7 +98,7 @@ TOKENS = ("plan", "plan-edited", "plan-next-day", "prod-plan", "prod-plan-refres
 
 @contextmanager
 def sandbox(folder: Path, *, aws: bool = False, edited: bool = False, at: str = NOW) -> Iterator[Sandbox]:
-    """A copy of the data to work on, in a new folder."""
+    """Makes a copy of the data in a new folder."""
     project = folder / "project"
     shutil.copytree(DATA / "project", project)
     for name in (STAGING_LEDGER, PROD_LEDGER):
@@ -125,7 +125,7 @@ def edit(project: Path) -> None:
 
 @dataclass(frozen=True)
 class Played:
-    """How a case went: the command's end, what it printed, and the events that it appended."""
+    """The result of a case: exit code, output, and the events that the command appended."""
 
     done: Done
     printed: Any

@@ -29,7 +29,7 @@ RUN_ID = re.compile(r"\b00[a-z0-9]{14}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-
 
 
 def differences(golden: Any, actual: Any, path: str = "$") -> Iterator[str]:
-    """The places where `actual` lacks something of `golden`, or has something else."""
+    """Yields the places where `actual` lacks something of `golden` or differs from it."""
     if isinstance(golden, dict) and isinstance(actual, dict):
         for key, value in golden.items():
             if key not in actual:
@@ -90,11 +90,11 @@ def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def without_runs(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Events with the same word for every run id."""
+    """Returns events with every run id replaced by the same word."""
     whole: list[dict[str, Any]] = json.loads(RUN_ID.sub("(a run)", json.dumps(events)))
     return whole
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The values of a file of JSON lines."""
+    """Returns the values of a file of JSON lines."""
     return [json.loads(line) for line in path.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""What commands print as JSON, and what they append to a ledger, holds everything that it held in 0.1.0."""
+"""Checks that JSON output and new events contain everything that they contained in 0.1.0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS: list[dict[str, Any]] = json.loads((DATA / "tokens-0.1.0.json").read_text()
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_command_gives_what_0_1_0_gave(tmp_path: Path, case: Case):
-    """Exit code, JSON on standard output, the events that it appends, and the identities in its plan."""
+    """A command gives the exit code, JSON output, events and tokens of 0.1.0."""
     golden = json.loads(case.file.read_text())
 
     now = played(case, tmp_path)
@@ -40,7 +40,7 @@ def test_the_plan_file_is_the_plan_that_is_printed():
     assert list(differences(comparable(printed), comparable(plan))) == []
 
 
-def test_the_tokens_are_of_every_sort():
+def test_the_table_of_tokens_covers_every_case():
     """Both kinds, generations and slots, first and later attempts are in the table of tokens."""
     sorts = {(row["kind"], row["slot"] is not None, row["attempt"] > 1) for row in ROWS}
     kinds = ("BatchJob", "EmrServerlessJobRun")
@@ -51,7 +51,7 @@ def test_the_tokens_are_of_every_sort():
 
 
 def test_a_missing_key_is_a_difference_and_a_new_one_is_not():
-    """The comparison itself: the golden object is a part of the other one, at every depth."""
+    """The comparison accepts new keys and reports missing ones, at every depth."""
     golden = {"a": [{"b": 1, "c": None}]}
 
     assert list(differences(golden, {"a": [{"b": 1, "c": None, "d": 2}], "e": 3})) == []
@@ -61,7 +61,7 @@ def test_a_missing_key_is_a_difference_and_a_new_one_is_not():
 
 
 def test_sentences_may_be_reworded():
-    """Two messages, and two reasons with a message behind them, are the same; one that is gone is not."""
+    """The comparison ignores the wording of messages and reasons, but not a missing message."""
     one, other = {"message": "was", "reason": "held: was"}, {"message": "is", "reason": "held: is"}
 
     assert comparable(one) == comparable(other)

@@ -1,4 +1,4 @@
-"""The ledgers that 0.1.0 wrote are read as it read them, and continued; the same story gives the same events."""
+"""Checks that ledgers of 0.1.0 are read as before and continued, and that the same steps give the same events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEDGERS = [("staging", STAGING_LEDGER), ("prod", PROD_LEDGER)]
 
 
 def batches(path: Path) -> list[bytes]:
-    """The batches of a SQLite ledger, read without the program."""
+    """Reads the batches of a SQLite ledger without the program."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT position, batch FROM batches ORDER BY position").fetchall()
     assert [position for position, _ in rows] == list(range(1, len(rows) + 1))
@@ -34,13 +34,13 @@ def batches(path: Path) -> list[bytes]:
 
 
 def snapshots(path: Path) -> list[tuple[int, bytes]]:
-    """The snapshots in a SQLite ledger, read without the program."""
+    """Reads the snapshots in a SQLite ledger without the program."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT position, content FROM snapshots").fetchall()
 
 
 def test_the_data_has_every_event_type_of_0_1_0():
-    """Each of its 22 types is in one of the two ledgers."""
+    """Each of the 22 event types of 0.1.0 is in one of the two ledgers."""
     assert {event["type"] for path in DUMPS for event in lines(path)} == TYPES
 
 
@@ -178,7 +178,7 @@ def _repository(folder: Path) -> None:
 
 
 def test_a_plan_file_of_a_spec_that_moved_is_refused(tmp_path: Path):
-    """What the plan of 0.1.0 was about has changed: nothing is sent, and the error names the spec."""
+    """If a spec has changed since the plan of 0.1.0, nothing is submitted, and the error names the spec."""
     with sandbox(tmp_path, aws=True) as box:
         assert box.aws is not None
         edit(box.folder)
@@ -192,7 +192,7 @@ def test_a_plan_file_of_a_spec_that_moved_is_refused(tmp_path: Path):
 
 
 def test_a_plan_file_that_was_changed_is_refused(tmp_path: Path):
-    """The seal of a plan file of 0.1.0 holds: one character more, and nothing is sent."""
+    """A plan file of 0.1.0 with one more character is refused, and nothing is submitted."""
     changed = tmp_path / "changed.json"
     changed.write_text(PLAN_FILE.read_text().replace('"extra"', '"extras"'))
     with sandbox(tmp_path, aws=True) as box:
@@ -204,7 +204,7 @@ def test_a_plan_file_that_was_changed_is_refused(tmp_path: Path):
         assert box.aws.runs() == runs
 
 
-@pytest.mark.parametrize("chapters", [6, pytest.param(len(CHAPTERS), marks=pytest.mark.soak)])
+@pytest.mark.parametrize("chapters", [4, pytest.param(len(CHAPTERS), marks=pytest.mark.soak)])
 def test_the_story_is_recorded_as_0_1_0_recorded_it(tmp_path: Path, chapters: int):
     """Played with this version, the story gives the same events of every type: keys, tokens, values, order.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.clients import kept_clients
 from tests.cli.conftest import _own_logs
 from tests.cli.world import aws_environment, standin
 from tests.crash.world import CrashWorld
@@ -21,7 +22,7 @@ def over(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str], CrashWorld]]:
     """Makes a project without specs over a new ledger of a scheme, behind a stand-in whose runs end at once."""
-    with ExitStack() as opened:
+    with kept_clients(), ExitStack() as opened:
 
         def make(scheme: str) -> CrashWorld:
             aws = opened.enter_context(standin(run_seconds=0))

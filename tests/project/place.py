@@ -1,4 +1,4 @@
-"""Where things are, and how the tests of this folder run the command."""
+"""Paths of the checkout, and functions that run programs in it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def commit(cwd: Path, subject: str) -> str:
 
 
 def project_copy(folder: Path, *, instant: bool = True) -> Path:
-    """A fresh git repository in `folder` with a copy of specs/, committed. Returns `folder`.
+    """Makes a git repository in `folder` with a copy of specs/, committed, and returns `folder`.
 
     `instant`: runs on its emulator take no time, so that nothing has to wait for their end.
     """

@@ -1,4 +1,4 @@
-"""GitHub's runner, as far as the workflows of this repository need it: the `run:` steps of one job, in order."""
+"""Runs the `run:` steps of a workflow's job in order, as GitHub's runner does."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ store.write_text(json.dumps(comments))
 
 @dataclass
 class Runner:
-    """A fresh runner for each job, on one checkout. `world` is a folder for what outlives it: GitHub's comments.
+    """A runner for one checkout. `world` is a folder for what outlives a job, such as the comments on a pull request.
 
     `artifacts` are the files that upload steps found, by artifact name, with their content.
     """
@@ -74,19 +74,19 @@ class Runner:
 
     @property
     def comments(self) -> list[dict[str, Any]]:
-        """The comments on the pull request, oldest first."""
+        """Returns the comments on the pull request, oldest first."""
         store = self.world / "comments.json"
-        found: list[dict[str, Any]] = json.loads(store.read_text()) if store.exists() else []
-        return found
+        comments: list[dict[str, Any]] = json.loads(store.read_text()) if store.exists() else []
+        return comments
 
     @property
     def calls(self) -> list[list[str]]:
-        """Every call of `gh`, as its arguments."""
+        """Returns every call of `gh`, as its arguments."""
         file = self.world / "calls.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def said(self, step: str) -> str:
-        """What a step printed."""
+    def output_of(self, step: str) -> str:
+        """Returns what a step printed."""
         return next(text for name, _, text in reversed(self.log) if name == step)
 
     def _prepare(self) -> None:
@@ -145,8 +145,8 @@ class Runner:
         return {**base, **self.environ, **{name: self._evaluated(value) for name, value in given.items()}}
 
     def _evaluated(self, text: str) -> str:
-        """The text with its expressions replaced; a `KeyError` for one that this runner does not know."""
-        known = {
+        """Replaces the expressions in a text. Raises `KeyError` for an expression that it does not support."""
+        values = {
             "matrix.target": self.target,
             "github.token": "a-token",
             "github.event.pull_request.number": "7",
@@ -155,4 +155,4 @@ class Runner:
             "github.run_id": "42",
             **self.outputs,
         }
-        return EXPRESSION.sub(lambda found: known[found[1]], text)
+        return EXPRESSION.sub(lambda match: values[match[1]], text)

@@ -1,4 +1,4 @@
-"""The suite that asks a real AWS account runs only on request. Here it runs against the emulator."""
+"""Runs the suite for a real AWS account against the emulator; a plain test run leaves it out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USED = {
 
 
 def suite(*options: str, **env: str) -> tuple[int, str]:
-    """Exit code and output of pytest over the suite."""
+    """Runs pytest over the suite, and returns its exit code and output."""
     quiet = {name: value for name, value in environment(**env).items() if not name.startswith("COV")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, SUITE]
     done = run(command, ROOT, quiet)
@@ -32,7 +32,7 @@ def suite(*options: str, **env: str) -> tuple[int, str]:
 
 
 def asked(aws: Emulator) -> dict[str, str]:
-    """What lets the suite ask the emulator, with short waits."""
+    """Returns the environment with which the suite calls the emulator, with short waits."""
     waits = {f"RECONCILER_AWS_PROOF_{name}_SECONDS": seconds for name, seconds in SHORT.items()}
     used = {f"RECONCILER_AWS_PROOF_{name}": value for name, value in USED.items()}
     return {"RECONCILER_AWS_PROOF": "1", **used, **waits, **aws_environment(aws.url)}
@@ -64,7 +64,7 @@ def test_questions_about_a_token_are_asked_and_answered():
 
 @pytest.mark.parametrize(("outcome", "code", "ok", "wrong"), [("succeeded", 0, 5, 0), ("failed", 1, 3, 2)])
 def test_questions_about_spark_parameters_are_asked_and_answered(outcome: str, code: int, ok: int, wrong: int):
-    """A job that succeeds means that its setting arrived, and one that fails is an answer against the promise."""
+    """A job that succeeds shows that its setting arrived; a job that fails is reported as a broken promise."""
     with standin(run_seconds=0, outcome=outcome) as aws:
         check = {"RECONCILER_AWS_PROOF_CHECK_SETTING": "s3://bucket/check_setting.py"}
         ended, output = suite("-m", "aws", "-k", "test_spark_parameters", **asked(aws), **check)
@@ -92,7 +92,7 @@ def test_every_question_is_asked_and_answered(server: Server):
 
 @pytest.mark.soak
 def test_an_answer_that_breaks_the_promise_is_a_failure():
-    """An AWS that forgets tokens and takes old signatures fails the suite, and the table says where."""
+    """An AWS that forgets tokens and accepts old signatures fails the suite, and the table names the questions."""
     with standin(run_seconds=None) as aws:
         aws.inject(Plan(settings={"token_seconds": 0.1}))
         code, output = suite("-m", "aws", "-k", "remembered or held_back", **asked(aws))
@@ -102,7 +102,7 @@ def test_an_answer_that_breaks_the_promise_is_a_failure():
 
 
 def stopped(aws: Emulator, run_id: str) -> bool:
-    """Whether a run has ended or was asked to."""
+    """Whether a run has ended or is being cancelled."""
     import boto3
 
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}

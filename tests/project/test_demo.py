@@ -1,4 +1,4 @@
-"""The demo: the script behind `make demo`, run as it is."""
+"""Runs the script of `make demo`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.project.place import ROOT, environment, run
 from tests.project.preloaded import command
 
 
-def test_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path):
+def test_demo_shows_the_whole_workflow_and_leaves_no_files(tmp_path: Path):
     """Nine jobs are submitted, a second look changes nothing, an edit is planned field by field, and why finds it."""
     done = run([ROOT / ".ci/demo.sh"], tmp_path, environment(DEMO_BIN=str(command()), TMPDIR=str(tmp_path)))
 
@@ -23,8 +23,8 @@ def test_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_stops_at_the_first_thing_that_is_not_as_it_should_be(tmp_path: Path):
-    """Where a command ends with another exit code than expected, the demo ends with an error that names it."""
+def test_demo_stops_at_the_first_unexpected_exit_code(tmp_path: Path):
+    """If a command exits with another code than expected, the demo fails and names the command."""
     broken = tmp_path / "bin/reconciler"
     broken.parent.mkdir()
     broken.write_text("#!/bin/sh\necho broken\nexit 1\n")

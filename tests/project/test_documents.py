@@ -1,4 +1,4 @@
-"""README and docs: commands print what is shown, links lead somewhere, names of files, options and tests exist."""
+"""Checks README and docs: commands print what is shown, and links, files, options and tests exist."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _name(path: Path) -> str:
 
 
 def _prose(path: Path) -> str:
-    """The text of a document without its fenced blocks."""
+    """Returns the text of a document without its fenced blocks."""
     return re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
 
 
@@ -95,7 +95,7 @@ def _command(name: str) -> click.Command:
 
 
 def _options(command: click.Command) -> set[str]:
-    """The options of a command, and of those that it is a group of."""
+    """Returns the options of a command and of its subcommands."""
     if isinstance(command, click.Group) and command is not program:
         with click.Context(command) as context:
             commands = [command.get_command(context, name) for name in command.list_commands(context)]
@@ -120,7 +120,7 @@ def test_every_command_and_option_is_documented():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_documents_name_no_option_that_does_not_exist(path: Path):
-    """Each `--option` that is said of the reconciler is one that some command takes."""
+    """Each `--option` that documents mention is an option of some command."""
     known = (
         {flag for name in COMMANDS for flag in _options(_command(name))} | _options(program) | ABSENT | {"--version"}
     )
@@ -144,7 +144,7 @@ def test_every_exit_code_of_an_error_is_documented():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_claims_name_tests_that_exist(path: Path):
-    """Each test that a document names as a witness is in the file it is said to be in."""
+    """Each test that a document names exists in the file that it names."""
     witnesses = _witnesses(path)
 
     missing = [(file, test) for file, test in witnesses if f"def {test}(" not in (ROOT / file).read_text("utf-8")]
@@ -156,7 +156,7 @@ def _witnesses(path: Path) -> list[tuple[str, str]]:
     return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", path.read_text("utf-8"))
 
 
-def test_every_rule_of_the_protocol_has_a_witness():
+def test_every_rule_of_the_protocol_has_a_test():
     """docs/promise.md has a row with tests for each rule of docs/protocol.md."""
     rules = set(re.findall(r"^\| (R\d+) \|", (ROOT / "docs/protocol.md").read_text("utf-8"), re.MULTILINE))
     rows = re.findall(r"^\| (R\d[\d, R]*): .*`tests/", (ROOT / "docs/promise.md").read_text("utf-8"), re.MULTILINE)
@@ -166,7 +166,7 @@ def test_every_rule_of_the_protocol_has_a_witness():
 
 
 def test_every_point_to_stop_at_is_documented():
-    """docs/promise.md lists the named points of the code."""
+    """docs/promise.md lists the named points at which tests stop the program."""
     text = (ROOT / "docs/promise.md").read_text("utf-8")
     listed = re.findall(r"^\| (`[^|]+`) \|", text[text.index("## Where it can be stopped") :], re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The shape of the repository: what lies where, how long things are, which way imports go."""
+"""Checks the layout of the repository: entries, lengths, names, package docstrings and imports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """The lines of a function, its docstring not counted."""
+    """Counts the lines of a function without its docstring."""
     whole = (function.end_lineno or function.lineno) - function.lineno + 1
     first = function.body[0]
     if ast.get_docstring(function) is None:
@@ -60,7 +60,7 @@ def test_modules_and_functions_are_short_enough_to_read(path: Path):
 
 
 def test_module_names_say_what_is_inside():
-    """No module has a name under which anything could be put."""
+    """No module has a name that fits any content."""
     assert SHAPELESS.isdisjoint(part for path in MODULES for part in path.relative_to(ROOT).with_suffix("").parts)
 
 

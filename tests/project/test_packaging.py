@@ -1,4 +1,4 @@
-"""What is installed, from what, and how the two everyday commands set themselves up."""
+"""Checks pins, versions and licence, and how make installs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _pins() -> dict[str, str]:
 
 
 def _closure(name: str, extra: str) -> set[str]:
-    """Every distribution that `name[extra]` needs here, itself not included."""
+    """Returns every distribution that `name[extra]` needs here, without itself."""
     found: set[str] = set()
     pending = [(name, extra)]
     while pending:
@@ -55,7 +55,7 @@ def test_every_dependency_is_pinned_to_one_version():
 
 
 def test_tests_run_with_the_pinned_versions():
-    """What is imported here is what the constraints name, so a passing run says something about the pins."""
+    """The installed versions are the pinned ones, so that a passing run covers the pins."""
     needed = sorted(_closure(DISTRIBUTION, "dev"))
 
     assert {name: _pins()[name] for name in needed} == {name: version(name) for name in needed}
@@ -84,7 +84,7 @@ def test_pins_satisfy_what_the_project_accepts():
     assert outside == []
 
 
-def test_version_is_said_once():
+def test_the_version_is_the_same_everywhere():
     """The package's version is that of pyproject.toml and has a section in the changelog."""
     number = _project()["project"]["version"]
 
@@ -143,7 +143,7 @@ def test_make_installs_once_and_again_when_pins_change(checkout: Path):
     assert len(calls.read_text().splitlines()) == 2
 
 
-def test_make_takes_from_the_environment_only_where_packages_come_from(checkout: Path):
+def test_make_takes_only_the_source_of_packages_from_the_environment(checkout: Path):
     """PYTHONPATH and the user's pip options do not reach the installation; the package index does."""
     foreign = {"PYTHONPATH": "/nowhere", "PIP_TARGET": "/nowhere", "PIP_NO_DEPS": "1", "PIP_REQUIRE_HASHES": "1"}
 
@@ -168,7 +168,7 @@ def test_make_names_a_python_that_is_too_old(checkout: Path, tmp_path: Path):
     assert "Python 3.9.2. Python 3.11 or newer is needed" in done.stderr
 
 
-def test_make_alone_lists_what_there_is():
+def test_make_alone_lists_the_targets():
     """Without a target make prints every target with a line of help and does nothing."""
     done = _make(ROOT)
 

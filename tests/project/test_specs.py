@@ -1,4 +1,4 @@
-"""The example project: valid, with a current schema, and run on the emulator as it is."""
+"""Checks the example project: it is valid, has a current schema, and runs on the emulator."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_example_project_is_valid_without_a_warning(project: Path):
-    """validate accepts every spec for every target and has nothing to remark."""
+    """validate accepts every spec for every target without a warning."""
     done = run([COMMAND, "validate"], project)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{len(FILES)} specs valid\n", "")
 
 
 def test_schema_of_the_example_project_is_the_one_the_command_prints():
-    """specs/.schema.json is what `reconciler schema` prints; it is made anew by that command."""
+    """specs/.schema.json is the output of `reconciler schema`."""
     done = run([COMMAND, "schema"], ROOT)
 
     assert done.returncode == 0, done.stderr
@@ -37,7 +37,7 @@ def test_schema_of_the_example_project_is_the_one_the_command_prints():
 
 @pytest.mark.parametrize("path", [*FILES, ROOT / "specs/reconciler.yaml"], ids=lambda path: path.name)
 def test_files_lead_editors_to_the_schema(path: Path):
-    """The first line of each file names the schema, and the second begins the comment that explains it."""
+    """The first line of each file names the schema, and the second starts a comment that explains the file."""
     first, second, *_ = path.read_text("utf-8").splitlines()
 
     assert (first, second) == ("# yaml-language-server: $schema=./.schema.json", "#")
@@ -59,7 +59,7 @@ def test_example_project_shows_what_people_look_for():
 
 
 def test_file_names_are_spec_names():
-    """Who looks for a spec finds its file."""
+    """Each file is named after its spec."""
     assert {stem: spec["metadata"]["name"] for stem, spec in SPECS.items()} == {stem: stem for stem in SPECS}
 
 

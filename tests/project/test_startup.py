@@ -1,4 +1,4 @@
-"""Start-up stays lean: which libraries a command imports, by what the interpreter says it imported."""
+"""Checks which libraries commands import, by the interpreter's report of import times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def imported(arguments: list[str], cwd: Path) -> set[str]:
-    """The top-level packages that the real command imports; it must succeed."""
+    """Returns the top-level packages that the installed command imports; it must succeed."""
     quiet = {name: value for name, value in environment().items() if not name.startswith("COV")}
     done = run([sys.executable, "-X", "importtime", INSTALLED, *arguments], cwd, quiet)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
@@ -46,6 +46,6 @@ def test_reading_commands_need_no_aws_library(arguments: list[str], project: Pat
     assert packages & AWS == set()
 
 
-def test_a_first_plan_compares_nothing(project: Path):
+def test_a_first_plan_imports_no_comparison(project: Path):
     """Without an earlier request to compare with, deepdiff is not imported: the digest decides alone."""
     assert "deepdiff" not in imported(["plan", "--no-refresh"], project)

@@ -1,4 +1,4 @@
-"""The workflows: what they may do, what they are pinned to, and what their steps do, run against the emulator."""
+"""Checks the permissions and pins of the workflows, and runs their steps against the emulator."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def _steps(key: tuple[str, str]) -> list[dict[str, Any]]:
 
 
 def _triggers(name: str) -> dict[str, Any]:
-    """The `on:` of a workflow; plain YAML reads that key as true."""
+    """Returns the `on:` of a workflow; YAML reads that key as true."""
     found: dict[str, Any] = WORKFLOWS[name][True]
     return found
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A fresh checkout of a repository with the example project, as it is on the remote branch main."""
+    """Makes a clone of a repository with the example project."""
     folder = project_copy(tmp_path / "checkout")
     git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
     return folder
@@ -49,7 +49,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def runner(checkout: Path, tmp_path: Path) -> Runner:
-    """A runner for target `local`."""
+    """Makes a runner for target `local`."""
     return Runner(checkout, tmp_path / "github")
 
 
@@ -70,7 +70,7 @@ def _states(checkout: Path) -> dict[str, str]:
 
 
 def test_there_are_four_workflows():
-    """CI, the plan on a pull request, apply on main, and reconcile by the clock: nothing else runs."""
+    """The workflows are CI, plan on a pull request, apply on main, and reconcile on a schedule."""
     assert set(WORKFLOWS) == {"ci", "plan", "apply", "reconcile"}
 
 
@@ -90,7 +90,7 @@ def test_tokens_for_aws_go_only_to_jobs_that_assume_a_role(key: tuple[str, str])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_actions_are_pinned_to_a_commit_and_say_which_version_that_is(path: Path):
+def test_actions_are_pinned_to_a_commit_with_the_version_in_a_comment(path: Path):
     """Every action is named with a full commit and its version in a comment."""
     uses = re.findall(r"^\s*-? *uses: (.+)$", path.read_text("utf-8"), re.MULTILINE)
 
@@ -107,7 +107,7 @@ def test_an_action_has_the_same_pin_everywhere():
 
 @pytest.mark.parametrize("key", JOBS, ids="/".join)
 def test_nothing_a_user_can_write_becomes_part_of_a_script(key: tuple[str, str]):
-    """Scripts hold no expressions: values come in through the environment, where a shell does not read them as code."""
+    """Scripts contain no expressions: values are passed in the environment, where a shell does not execute them."""
     assert [step["run"] for step in _steps(key) if "${{" in step.get("run", "")] == []
 
 
@@ -135,7 +135,7 @@ def test_pull_requests_from_forks_get_no_credentials():
 
 
 def test_passes_do_not_overlap_and_are_not_cancelled():
-    """Apply and reconcile share one group for each target, and a pass under way is left to finish."""
+    """Apply and reconcile share a concurrency group for each target, and a running pass is not cancelled."""
     groups = [JOBS[name, name]["concurrency"] for name in ("apply", "reconcile")]
 
     assert groups == [{"group": "reconciler-${{ matrix.target }}", "cancel-in-progress": False}] * 2
@@ -148,8 +148,8 @@ def test_what_changes_aws_is_protected_by_the_targets_environment():
     assert _steps(("reconcile", "reconcile"))[0]["with"]["ref"] == "main"
 
 
-def test_targets_that_can_be_chosen_by_hand_are_those_of_the_project():
-    """The choice in the form of reconcile.yml is the list of targets in specs/reconciler.yaml."""
+def test_the_form_of_reconcile_offers_the_targets_of_the_project():
+    """The choices in the form of reconcile.yml are the targets in specs/reconciler.yaml."""
     project = yaml.safe_load((ROOT / "specs/reconciler.yaml").read_text("utf-8"))
     form = _triggers("reconcile")["workflow_dispatch"]["inputs"]["target"]
 
@@ -205,16 +205,16 @@ def test_each_target_has_a_comment_of_its_own(runner: Runner, checkout: Path):
     assert set(_states(checkout).values()) == {"none"}
 
 
-def test_invalid_specs_fail_the_validate_job_with_their_place(runner: Runner, checkout: Path):
+def test_invalid_specs_fail_the_validate_job_with_their_location(runner: Runner, checkout: Path):
     """A misspelt field fails the first job, which also runs for forks, and its log says where the field is."""
     _edit(checkout, "orders-rollup.yaml", "executionTimeoutMinutes", "executionTimeoutMinuets")
 
     assert not runner.run(JOBS["plan", "validate"])
 
-    assert re.search(r"orders-rollup\.yaml:\d+:\d+: .*executionTimeoutMinuets", runner.said("Validate"))
+    assert re.search(r"orders-rollup\.yaml:\d+:\d+: .*executionTimeoutMinuets", runner.output_of("Validate"))
 
 
-def test_merge_applies_the_plan_that_was_kept(runner: Runner, checkout: Path):
+def test_merge_applies_the_saved_plan(runner: Runner, checkout: Path):
     """Apply submits every job of the project and keeps the plan; a second merge without changes submits nothing."""
     assert runner.run(JOBS["apply", "apply"]), runner.log
     kept = json.loads(runner.artifacts["plan-local"])
@@ -231,8 +231,8 @@ def _runs(checkout: Path) -> dict[str, str]:
     return {spec["name"]: spec["run_id"] for spec in json.loads(done.stdout)["specs"] if spec["run_id"]}
 
 
-def test_clock_submits_what_main_asks_for_once(runner: Runner, checkout: Path):
-    """Reconcile submits what no earlier pass has; the next pass finds nothing to do."""
+def test_the_scheduled_job_submits_each_spec_once(runner: Runner, checkout: Path):
+    """Reconcile submits the specs that no earlier pass submitted; the next pass submits nothing."""
     job = JOBS["reconcile", "reconcile"]
 
     assert runner.run(job), runner.log
@@ -280,7 +280,7 @@ def test_the_three_jobs_in_order_on_a_real_target(checkout: Path, tmp_path: Path
 
     before = job("plan").comments[0]["body"]
     kept = json.loads(job("apply").artifacts["plan-staging"])
-    again = job("reconcile").said("Reconcile")
+    again = job("reconcile").output_of("Reconcile")
 
     assert "7 to submit" in before
     assert (kept["target"], kept["account"]) == ("staging", "111122223333")

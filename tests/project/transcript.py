@@ -1,4 +1,4 @@
-"""Commands and their output as documents show them: reading, running, comparing and renewing console blocks."""
+"""Reads, runs, compares and rewrites the console blocks of documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOLATILE = (
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a document, and what it shows of its output."""
+    """One command of a document, with the output that the document shows."""
 
     command: str
     shown: str
@@ -44,7 +44,7 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """The console blocks of a document, in order."""
+    """Returns the console blocks of a document, in order."""
     return [
         Block(found.start("body"), found.end("body"), found["wait"], tuple(_steps(found["body"])))
         for found in BLOCK.finditer(text)
@@ -95,14 +95,14 @@ def until_ended(name: str, cwd: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """The text with what differs from run to run replaced by words."""
+    """Replaces what differs from run to run by words."""
     for pattern, word in VOLATILE:
         text = pattern.sub(word, text)
     return text
 
 
 def renewed(text: str, outputs: list[list[str]]) -> str:
-    """The document with its output replaced by `outputs`, block by block."""
+    """Returns the document with its output replaced by `outputs`, block by block."""
     pairs = list(zip(blocks(text), outputs, strict=True))
     for block, printed in reversed(pairs):
         body = "".join(f"$ {step.command}\n{out}" for step, out in zip(block.steps, printed, strict=True))
