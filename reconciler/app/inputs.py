@@ -16,7 +16,7 @@ from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.files import PROJECT_FILE
-from reconciler.specs.git import checkout_state, read_checkout, untracked
+from reconciler.specs.git import checkout_at, checkout_state, read_checkout, untracked
 from reconciler.specs.project import load
 
 if TYPE_CHECKING:
@@ -160,8 +160,9 @@ def _selected(
         return selected_names(session.options, specs, recorded.specs, elsewhere)
 
 
-def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool) -> Desired:
-    """Returns the specs in git, with the checkout's age relative to the commits that matter to this plan.
+def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, from_objects: bool = False) -> Desired:
+    """Returns the specs in git, with the checkout's age relative to the commits that matter to this plan. With
+    `from_objects`, the specs are of another commit than HEAD.
 
     Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from.
     """
@@ -184,6 +185,8 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool) -> 
         local_ledger=session.invocation.local_ledger,
     )
     commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
+    if from_objects and inputs.commit is not None:
+        return replace(desired, checkout=checkout_at(session.root, inputs.commit, commits))
     checkout = read_checkout(session.root, sorted(commits))
     if checkout.commit != inputs.commit:
         raise CheckoutMoved(session.root)

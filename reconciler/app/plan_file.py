@@ -1,4 +1,4 @@
-"""Plan files: written with a seal, read back, and refused if edited, of another place, or out of date."""
+"""Plan files: written with a seal, read back, and refused if damaged, of another place, or out of date."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
+from hmac import compare_digest
+from hmac import digest as hmac_of
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +31,24 @@ SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 MOST_BYTES = 256 * 1024 * 1024  # tens of thousands of specs that all change
 DEEPEST = 100  # levels; a request has at most 64
 SEAL = "seal"
-"""The key of a plan file with the checksum of everything else. A file without it is still checked part by part."""
+"""The key of a plan file with the checksum of everything else: it shows accidents, and anyone can make it."""
+HMAC = "hmac"
+"""The key of a plan file with the HMAC of everything else but the seal: only who has the key can make it."""
+KEY_VARIABLE = "RECONCILER_PLAN_KEY"
 
 CHANGED = "the plan file was changed after it was created"
 AGAIN = "Nothing was sent; plan again"
 
 
-def write(file: Path, plan: Plan) -> None:
+def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
     """Writes the plan file: all of it or nothing, replacing an older one. Only its owner can read it, because requests
-    may contain secrets. Raises `PlanFileError`."""
+    may contain secrets. It has an HMAC if the environment has a key. Raises `PlanFileError`."""
     from reconciler.render.changes_json import declaration_json
     from reconciler.render.plan_json import dumps, plan_json
 
     form = {**plan_json(plan), "declarations": [declaration_json(each) for each in plan.declarations]}
+    if key := environ.get(KEY_VARIABLE):
+        form |= {HMAC: _hmac(form, key)}
     content = dumps({**form, SEAL: _seal(form)}).encode()
     try:
         number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -58,8 +65,11 @@ def write(file: Path, plan: Plan) -> None:
         raise PlanFileError(f"the plan file {file} cannot be written: {error.strerror}") from error
 
 
-def read(file: Path) -> Plan:
-    """Reads a plan file. Raises `PlanFileError` if it cannot be read, or is not a plan of a known version."""
+def read(file: Path, environ: Mapping[str, str], *, detached: bool = False) -> Plan:
+    """Reads a plan file. With `detached`, it must have the HMAC of the environment's key.
+
+    Raises `PlanFileError` if it cannot be read, is not a plan of a known version, or lacks a correct seal or HMAC.
+    """
     from reconciler.render.plan_json import plan_from_json
 
     try:
@@ -74,9 +84,33 @@ def read(file: Path) -> Plan:
         raise PlanFileError(f"the plan file {file} is not a plan: it contains half of a surrogate pair") from error
     except (ValueError, RecursionError) as error:
         raise PlanFileError(f"the plan file {file} is not JSON: {error}") from error
-    if isinstance(form, dict) and form.get(SEAL, seal) != seal:
+    plan = plan_from_json(content)
+    if SEAL not in form:
+        raise PlanFileError(f"the plan file {file} has no seal: it is no file of `plan --out`, or was changed. {AGAIN}")
+    if form[SEAL] != seal:
         raise PlanFileError(f"the plan file {file} was changed after it was created. {AGAIN}")
-    return plan_from_json(content)
+    if detached:
+        _check_hmac(file, content, environ.get(KEY_VARIABLE, ""))
+    return plan
+
+
+def _check_hmac(file: Path, content: JSON, key: str) -> None:
+    """Raises `PlanFileError` unless the file was written by someone who has the key."""
+    if not key:
+        raise PlanFileError(
+            f"--detached needs the key that the plan was made with, in the environment variable {KEY_VARIABLE}. "
+            "Nothing was sent"
+        )
+    if HMAC not in content:
+        raise PlanFileError(
+            f"the plan file {file} has no HMAC: set {KEY_VARIABLE} for `plan --out` too, with the same key. {AGAIN}"
+        )
+    form = {name: part for name, part in content.items() if name != HMAC}
+    if not compare_digest(str(content[HMAC]).encode(), _hmac(form, key).encode()):
+        raise PlanFileError(
+            f"the plan file {file} does not have the HMAC of the key in {KEY_VARIABLE}: the file was changed after it "
+            f"was created, or the key is another one. {AGAIN}"
+        )
 
 
 def _content(file: Path) -> bytes:
@@ -96,9 +130,15 @@ def _seal(form: JSON) -> str:
     return "sha256:" + sha256(canonical(form)).hexdigest()
 
 
-def check(session: Session, plan: Plan) -> Recorded:
-    """Checks that the plan of a file can be applied now, and returns the state of the ledger that it was checked
-    against. Raises `PlanFileError`, `StalePlan`."""
+def _hmac(form: JSON, key: str) -> str:
+    return "hmac-sha256:" + hmac_of(os.fsencode(key), canonical(form), "sha256").hex()
+
+
+def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
+    """Checks that the plan of a file can be applied now and, unless it is `detached`, that git asks for it. Raises
+    `PlanFileError`, `StalePlan`."""
+    from reconciler.app.plan_check import check_asked
+
     check_file(plan, session.place)
     _check_suspension(plan, suspension(session.project.spec.suspend), session.now())
     recorded = after_renames(session.ledger.refresh(), plan.renames)
@@ -107,15 +147,16 @@ def check(session: Session, plan: Plan) -> Recorded:
     for action in plan.pending:
         if objection := _objection(action, recorded):
             raise PlanFileError(f"{CHANGED}: {objection}. {AGAIN}")
+    if not detached:
+        check_asked(session, plan)
     _check_previous_runs(session, plan, recorded)
-    return recorded
 
 
 def check_file(plan: Plan, place: Place) -> None:
     """Raises `PlanFileError` for a plan of another place, or with parts that contradict each other.
 
-    The digest and client token of every submit are computed again from its request, so an edited file is refused
-    whatever the edit.
+    The digest and client token of every submit are computed again from its request. Whoever edits a file can do that
+    too: `plan_check` compares it with git.
     """
     if plan.place != place:
         raise PlanFileError(f"the plan is for {plan.place}, but this is {place}. Nothing was sent")
@@ -164,13 +205,13 @@ def _check_declarations(plan: Plan, recorded: Recorded) -> None:
     for pending in (each for each in plan.declarations if each.name in changed):
         record = recorded.spec(pending.name)
         now = record.declared_at
-        if now != pending.after and not _is_declared(pending, record):
+        if now != pending.after and not is_declared(pending, record):
             moved.append((pending.name, pending.after, now))
     if moved:
         raise StalePlan(moved)
 
 
-def _is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
+def is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
     """Whether what the plan would record is recorded already."""
     declared, content = record.declaration, pending.content
     if content is None or declared is None or record.undeclared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,7 +119,7 @@ def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
     from reconciler.app.plan_file import write
     from reconciler.render.text import inert, plain
 
-    write(file, plan)
+    write(file, plan, os.environ)
     if invocation is None:
         return
     command = invocation.command("apply", str(file))
@@ -130,13 +131,27 @@ def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
 @yes_option
 @format_option("json")
 @click.option("--expect", metavar="PLAN_ID", help="Apply only if the plan has this id, which `plan` prints.")
+@click.option(
+    "--detached",
+    is_flag=True,
+    help="With PLANFILE: do not compare it with the checkout; it must have the HMAC of the key in RECONCILER_PLAN_KEY.",
+)
 @plan_options
 @takes_options
-def apply(options: CommandOptions, *, plan_file: Path | None, yes: bool, output_format: str, expect: str | None) -> int:
+def apply(
+    options: CommandOptions,
+    *,
+    plan_file: Path | None,
+    yes: bool,
+    output_format: str,
+    expect: str | None,
+    detached: bool,
+) -> int:
     """Show the plan, confirm, and apply it: submit what git asks for and has not run yet.
 
     Each change runs once, however often you run this. With PLANFILE, from `reconciler plan --out`, exactly that plan is
-    applied; if a spec in it changed since, nothing is submitted, and the error names the spec.
+    applied. If it is not what the specs of its commit ask for, or a spec in it changed since, nothing is submitted, and
+    the error names the difference.
 
     \b
     Examples:
@@ -157,7 +172,9 @@ def apply(options: CommandOptions, *, plan_file: Path | None, yes: bool, output_
     if plan_file is not None:
         if expect is not None:
             raise click.UsageError("a plan file is exactly one plan: --expect cannot be combined with it")
-        return _apply_file(options, plan_file, how)
+        return _apply_file(options, plan_file, how, detached=detached)
+    if detached:
+        raise click.UsageError("--detached is about a plan file: give the file that `plan --out` wrote")
     with opened(options) as session:
         plan = explain(session, prepare(session)[1])
         if expect is not None:
@@ -167,18 +184,18 @@ def apply(options: CommandOptions, *, plan_file: Path | None, yes: bool, output_
         return code
 
 
-def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions) -> int:
-    """Applies the plan in a file. Specs are not read: the approved plan is what runs."""
+def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detached: bool) -> int:
+    """Applies the plan in a file, which must be what git asks for, or `detached`."""
     from dataclasses import replace
 
     from reconciler.app.plan_file import check, read
     from reconciler.app.session import opened
 
-    if options.only or options.labels or options.allow_rollback:
-        raise click.UsageError("a plan file is applied whole: --only, -l and --allow-rollback belong to `plan --out`")
-    plan = read(file)
+    if options.only or options.labels:
+        raise click.UsageError("a plan file is applied whole: --only and -l belong to `plan --out`")
+    plan = read(file, os.environ, detached=detached)
     with opened(options, fallback_target=plan.place.target) as session:
-        check(session, plan)
+        check(session, plan, detached=detached)
         return show_and_apply(session, plan, None, replace(how, exactly=True))[1]
 
 

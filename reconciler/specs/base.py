@@ -1,4 +1,4 @@
-"""Reads the specs of a project at a commit: those that a pull request starts from."""
+"""Reads the specs of a project at a commit: those that a pull request starts from, or that a plan was made from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.errors import Problem, SpecErrors
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.files import MOST_BYTES, PROJECT_FILE, NotReadable, Patterns, Segments, is_wanted, source_text
 from reconciler.specs.git import blobs, merge_base, tree_entries
-from reconciler.specs.project import read_project
+from reconciler.specs.project import ProjectFile, read_project
 from reconciler.specs.readers import SourceText
 from reconciler.specs.requests import place_of
 
@@ -68,6 +68,21 @@ def _segments(path: str) -> Segments:
     return tuple(path.split("/"))
 
 
+def project_at(root: Path, commit: str, place: Place) -> ProjectFile | str:
+    """The project at a commit, whose specs are read from git's objects; why it is not that of the place, if it is not.
+    Raises `ReconcilerError` if git cannot read the commit."""
+    files = CommitFiles(root, commit)
+    try:
+        if not files.has_project:
+            return f"has no {PROJECT_FILE} in this folder"
+        file = read_project(root, files)
+    except SpecErrors as error:
+        return f"has a project file that is not valid: {error.problems[0]}"
+    if place.target not in file.project.spec.targets or place_of(file.project, place.target) != place:
+        return f"does not have this target: {place}"
+    return file
+
+
 def read_base(root: Path, ref: str, place: Place) -> Base:
     """Reads the specs of a target at the commit that the checkout has in common with `ref`.
 
@@ -75,16 +90,9 @@ def read_base(root: Path, ref: str, place: Place) -> Base:
     if git cannot read the commit.
     """
     commit = merge_base(root, ref)
-    files = CommitFiles(root, commit)
-    try:
-        if not files.has_project:
-            return Base(commit, notes=(f"the base ({commit[:12]}) has no {PROJECT_FILE} in this folder",))
-        file = read_project(root, files)
-    except SpecErrors as error:
-        first = error.problems[0]
-        return Base(commit, notes=(f"the base ({commit[:12]}) has a project file that is not valid: {first}",))
-    if place.target not in file.project.spec.targets or place_of(file.project, place.target) != place:
-        return Base(commit, notes=(f"the base ({commit[:12]}) does not have this target: {place}",))
+    file = project_at(root, commit, place)
+    if isinstance(file, str):
+        return Base(commit, notes=(f"the base ({commit[:12]}) {file}",))
     usable = load_usable(file, place.target)
     return Base(
         commit,

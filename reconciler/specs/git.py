@@ -52,6 +52,11 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     return Checkout(commit, ancestry, uncommitted=_uncommitted(root), shallow=shallow)
 
 
+def checkout_at(root: Path, commit: str, commits: Iterable[str]) -> Checkout:
+    """The checkout that `root` would be at another commit of it, without changes: as `read_checkout` returns it."""
+    return Checkout(commit, _ancestry(root, commit, set(commits)), shallow=_is_shallow(root))
+
+
 def read_head(root: Path) -> str | None:
     """The commit checked out in `root`, `None` outside git and before the first commit.
 
@@ -340,7 +345,7 @@ def blobs(root: Path, object_ids: Iterable[str], most_bytes: int) -> dict[str, b
     answers = _objects(root, ("cat-file", "--batch-check"), _lines(wanted)).decode().splitlines()
     sizes = {words[0]: int(words[2]) for words in map(str.split, answers) if words[1] == "blob"}
     if sizes.keys() != set(wanted):
-        raise ReconcilerError(f"--base: this clone lacks files of the base. {WHOLE_CLONE}")
+        raise ReconcilerError(f"this clone lacks files of the commit. {WHOLE_CLONE}")
     small = [each for each in wanted if sizes[each] <= most_bytes]
     contents = dict.fromkeys(wanted, bytes(most_bytes + 1))
     output, start = _objects(root, ("cat-file", "--batch"), _lines(small)), 0
@@ -361,5 +366,5 @@ def _objects(root: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
     if done.returncode:
         message = " ".join(done.stderr.decode(errors="backslashreplace").split())
         partial = f". {WHOLE_CLONE}" if "promisor" in message else ""
-        raise ReconcilerError(f"--base: git cannot read the base in {root}: {message}{partial}")
+        raise ReconcilerError(f"git cannot read the files of the commit in {root}: {message}{partial}")
     return done.stdout

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.core.events import CancelAsked, Intended, Missed, ScheduledSince, Unseen
 from reconciler.core.times import seconds_text, time_text
-from tests.cli.world import World, project_text
+from tests.cli.world import World, project_text, sealed
 
 EVERY_MINUTE = '"* * * * *"'
 
@@ -106,9 +106,8 @@ def test_an_edited_slot_is_refused(world: World, edit: Callable[[dict[str, Any]]
     began(world, 5)
     assert world.run("plan", "--out", "kept.plan").code == 0
     form = json.loads((world.folder / "kept.plan").read_text())
-    del form["seal"]
     edit(next(action for action in form["actions"] if action["action"] == "submit"))
-    (world.folder / "kept.plan").write_text(json.dumps(form))
+    (world.folder / "kept.plan").write_text(sealed(form))
     done = world.run("apply", "kept.plan", "--yes")
     assert done.code == 1
     assert f"the {what} of orders does not match its content" in done.err

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.events import Intended
-from tests.cli.world import World, project_text
+from tests.cli.world import World, project_text, sealed
 
 
 @pytest.fixture
@@ -25,16 +25,15 @@ def planned(world: World) -> Path:
 
 
 def _edited(file: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Edits the file as somebody would who also removes its seal."""
+    """Edits the file as somebody would who also makes a new seal."""
     form = json.loads(file.read_text())
-    del form["seal"]
     edit(form)
-    file.write_text(json.dumps(form))
+    file.write_text(sealed(form))
 
 
 def test_a_plan_file_is_applied_as_it_is(world: World, planned: Path):
-    """The plan is submitted even if the specs were edited since, with the commit that it was created from."""
-    world.batch("clicks", "edited since")
+    """What was planned is submitted, and nothing that came since."""
+    world.batch("later")
 
     done = world.run("apply", planned, "--yes", "--format", "json")
 

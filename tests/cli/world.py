@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,13 @@ spec:{_lines(policy)}
     containerOverrides:
       command: ["work", "{argument}"]
 """
+
+
+def sealed(form: Mapping[str, Any]) -> str:
+    """Returns a plan file with a new seal: it has no key, so anyone can make it."""
+    content = {key: value for key, value in form.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({**content, "seal": f"sha256:{sha256(text.encode()).hexdigest()}"})
 
 
 def _lines(policy: Mapping[str, str]) -> str:

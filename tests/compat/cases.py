@@ -83,7 +83,7 @@ READING = (
 )
 WRITING = (
     Case("apply", "apply --yes", edited=True, aws=True, writes=True),
-    Case("apply-plan-file", "apply --yes {plan}", aws=True, writes=True, like="apply"),
+    Case("apply-plan-file", "apply --yes {plan}", edited=True, aws=True, writes=True, like="apply"),
     Case("apply-next-day", "reconcile", at=NEXT_DAY, aws=True, writes=True),
     Case("fresh-apply", "apply --yes", target="fresh", aws=True, writes=True),
     Case("backfill", "backfill rates --from 2026-11-23T00:00:00Z --to 2026-11-23T12:00:00Z --again --yes", aws=True,

@@ -1,0 +1,231 @@
+"""Checks that a plan file asks for nothing but what git and the ledger cause.
+
+Seal, digests and tokens of a plan file have no key: whoever can write the file can make them. So the plan is made again
+from the specs of the file's commit and the ledger, and everything that the file does must be in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from reconciler.app.inputs import PassInputs, desired_state, run_names
+from reconciler.app.reconcile import assume, observe
+from reconciler.app.session import Session
+from reconciler.core.decide import plan as make_plan
+from reconciler.core.declarations import PendingDeclaration, request_digest
+from reconciler.core.desired import Ancestry
+from reconciler.core.guard import CLOCK_ERROR_SECONDS
+from reconciler.core.identity import canonical
+from reconciler.core.plan import Action, Plan
+from reconciler.core.renames import after_renames
+from reconciler.core.times import parse_time
+from reconciler.errors import PlanFileError
+from reconciler.model.base import JSON
+from reconciler.model.kind import MODULES, kind_named
+from reconciler.model.project import Limits
+from reconciler.specs.base import project_at
+from reconciler.specs.broken import load_usable
+from reconciler.specs.git import read_checkout
+from reconciler.specs.project import ProjectFile
+
+WITHIN_THE_SECOND = timedelta(microseconds=999_999)
+"""What `created_at`, which is cut to seconds, may lack."""
+
+COMPARED = (
+    "kind", "reason", "digest", "client_token", "run_id", "replaces", "send", "run_ids", "backoff_limit", "missed",
+    "handled_until", "beside",
+)  # fmt: skip
+"""The fields of an action that say what it does, but for requests and templates; the others are for people."""
+COMPARED_CONTENT = ("revision", "deletion_policy", "streaming", "location")
+FILE_NAMES = {"handled_until": "settled_slots", "location": "locate"}
+MOST_PATHS = 5
+
+
+class _Named(Protocol):
+    """A part of a plan that is about one spec."""
+
+    @property
+    def name(self) -> str:
+        """The name of the spec."""
+
+
+def check_asked(session: Session, plan: Plan) -> None:
+    """Raises `PlanFileError`, which names every difference, if the plan does anything that the specs of its commit and
+    the ledger do not cause; if it was made from uncommitted changes or outside git, the files as they are count."""
+    moment = _moment(session, plan)
+    file, inputs, from_objects = _inputs(session, plan)
+    at_commit = replace(session, project_file=file)
+    session.aws.name_runs(run_names(inputs.specs))
+
+    def again(inputs: PassInputs, now: datetime) -> Plan:
+        desired = desired_state(at_commit, inputs, may_repeat=False, from_objects=from_objects)
+        return make_plan(replace(desired, limits=Limits()), inputs.recorded, now)  # the limits were those of `plan`
+
+    caused = again(inputs, moment)
+    problems = [*_other_problems(plan, caused, inputs)]
+    open_actions = [action for action in plan.pending if not _is_in(action, caused)]
+    if open_actions:  # what follows from the state of runs that no pass has recorded yet
+        observed = replace(inputs, recorded=deepcopy(inputs.recorded))
+        assume(observed, observe(at_commit, observed), absence=False)
+        later = [again(observed, moment), again(observed, session.now())]
+        problems += [
+            _problem(action, caused) for action in open_actions if not any(_is_in(action, each) for each in later)
+        ]
+    if problems:
+        source = f"commit {plan.commit[:12]}" if plan.commit and not plan.uncommitted else "the files of the project"
+        start = f"the plan is not what {source} and the ledger ask for; nothing was sent. What differs:"
+        raise PlanFileError("\n".join([start, *(f"  {problem}" for problem in problems), "Plan again"]))
+
+
+def _moment(session: Session, plan: Plan) -> datetime:
+    """The time that the plan was made for. Raises `PlanFileError` if it is none, or in the future."""
+    try:
+        moment = parse_time(plan.created_at)
+    except ValueError:
+        raise PlanFileError("the plan file: created_at is not a time. Nothing was sent") from None
+    if moment > session.now() + timedelta(seconds=CLOCK_ERROR_SECONDS):
+        raise PlanFileError(f"the plan is for a time in the future, {plan.created_at}: nothing was sent. Plan again")
+    return moment + WITHIN_THE_SECOND
+
+
+def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool]:
+    """What the plan must have been made from: the project, its specs and the ledger, and whether the specs were read
+    from git's objects, because the files of the checkout are not those of the plan's commit."""
+    checkout = read_checkout(session.root, [plan.commit] if plan.commit is not None else [])
+    file, commit, from_objects = session.project_file, checkout.commit, False
+    if plan.commit is not None:
+        _check_commit(session, plan.commit, checkout.commit, checkout.ancestry.get(plan.commit))
+        if not plan.uncommitted and (checkout.uncommitted or plan.commit != checkout.commit):
+            at_commit = project_at(session.root, plan.commit, session.place)
+            if isinstance(at_commit, str):
+                raise PlanFileError(f"commit {plan.commit[:12]} of the plan {at_commit}. Nothing was sent")
+            file, commit, from_objects = at_commit, plan.commit, True
+    usable = load_usable(file, session.place.target)
+    invalid = {**usable.dependents, **usable.invalid}
+    specs = {name: spec for name, spec in usable.specs.items() if name not in invalid}
+    parts: tuple[Iterable[_Named], ...] = (plan.actions, plan.changes, plan.declarations, plan.schedule_changes)
+    names = frozenset(each.name for part in parts for each in part)
+    recorded = session.ledger.recorded
+    return file, PassInputs(specs, names, recorded, invalid, usable.unnamed, usable.problems, commit), from_objects
+
+
+def _check_commit(session: Session, commit: str, head: str | None, ancestry: Ancestry | None) -> None:
+    """Raises `PlanFileError` unless the checkout contains the commit."""
+    if head is None:
+        why = f"{session.root} is no git checkout, and only git has what that commit asks for"
+    elif ancestry is Ancestry.NEWER:
+        why = f"this checkout ({head[:12]}) is older than that"
+    elif ancestry is not Ancestry.CONTAINED:
+        why = f"this checkout ({head[:12]}) does not contain it"
+    else:
+        return
+    raise PlanFileError(
+        f"the plan was made from commit {commit[:12]}: {why}. Nothing was sent. Apply it in a checkout of that commit, "
+        "with its history, or with --detached and a key"
+    )
+
+
+def _is_in(action: Action, caused: Plan) -> bool:
+    """Whether the action is one of the plan as it was made again."""
+    return any(_is_about(each, action) and not any(_differences(action, each)) for each in caused.actions)
+
+
+def _is_about(one: Action, other: Action) -> bool:
+    return (one.name, one.action, one.key) == (other.name, other.action, other.key)
+
+
+def _problem(action: Action, caused: Plan) -> str:
+    """Says in one line how an action differs from what is asked for."""
+    for each in caused.actions:
+        if _is_about(each, action):
+            return f"{action.name}: {_described(action)} has another {', '.join(_differences(action, each))}"
+    asked = [each for each in caused.actions if each.name == action.name]
+    instead = ", ".join(f"{_described(each)} ({each.reason})" for each in asked) or "nothing of this name"
+    return (
+        f"{action.name}: the plan has {_described(action)}, and asked for is {instead}{_why_not(action.name, caused)}"
+    )
+
+
+def _why_not(name: str, caused: Plan) -> str:
+    """Why nothing of the spec is done, such as that the checkout is too old."""
+    return next((f": {each.message}" for each in caused.actions if each.name == name and each in caused.held), "")
+
+
+def _described(action: Action) -> str:
+    return f"{action.action} of {action.key.label}" if action.key is not None else str(action.action)
+
+
+def _differences(action: Action, asked: Action) -> Iterator[str]:
+    """Names the fields that differ, those of requests by their paths; never values, which may be secrets."""
+    for request, wanted, name in (
+        (action.request, asked.request, "request"),
+        (action.template, asked.template, "template"),
+    ):
+        if not _is_same_request(asked.kind, request, wanted):
+            yield from list(_paths(request, wanted, name))[:MOST_PATHS]
+    for name in COMPARED_CONTENT:
+        if getattr(action.content, name) != getattr(asked.content, name):
+            yield FILE_NAMES.get(name, name)
+    for name in COMPARED:
+        if getattr(action, name) != getattr(asked, name):
+            yield FILE_NAMES.get(name, name)
+    if action.template is not None and action.time_zone != asked.time_zone:
+        yield "time_zone"
+
+
+def _is_same_request(kind: str, request: JSON | None, wanted: JSON | None) -> bool:
+    """Whether two requests are the same, or the first is the form in which version 0.1.0 sent the second."""
+    if request is None or wanted is None:
+        return request is wanted
+    forms = (wanted, kind_named(kind).first_form(wanted)) if kind in MODULES else (wanted,)
+    return canonical(request) in {canonical(form) for form in forms}
+
+
+def _paths(one: Any, other: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """The paths at which two JSON values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            yield from _paths(one.get(key), other.get(key), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+            yield from _paths(mine, theirs, f"{path}[{index}]")
+    elif type(one) is not type(other) or one != other:
+        yield path
+
+
+def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[str]:
+    """What differs in the parts that start no run: schedules, renames, declarations, and the changes that are shown."""
+    from reconciler.app.plan_file import is_declared
+
+    for schedule in plan.schedule_changes:
+        if schedule not in caused.schedule_changes:
+            yield f"{schedule.name}: the plan {'stops' if schedule.stopped else 'starts'} a schedule that is not to be"
+    for new, old in plan.renames.items():
+        if caused.renames.get(new) != old:
+            yield f"{new}: the plan renames {old}, which git does not ask for"
+    recorded = after_renames(inputs.recorded, caused.renames)
+    declarations: dict[str, Sequence[Any]] = {each.name: _declared(each) for each in caused.declarations}
+    for pending in plan.declarations:
+        spec = inputs.specs.get(pending.name)
+        if pending.name in declarations and declarations[pending.name] != _declared(pending):
+            yield f"{pending.name}: the plan declares another content or policy"
+        elif pending.name not in declarations and not is_declared(pending, recorded.spec(pending.name)):
+            what = "what is not in git" if spec is None else "a content or policy that is not to be applied"
+            yield f"{pending.name}: the plan declares {what}{_why_not(pending.name, caused)}"
+    for change in plan.changes:
+        spec = inputs.specs.get(change.name)
+        if (spec.digest if spec else None) != (change.content.digest if change.content else None):
+            yield f"{change.name}: the plan shows another change ({change.change})"
+
+
+def _declared(pending: PendingDeclaration) -> tuple[Any, ...]:
+    """What a declaration says of a spec, comparable with one that was read from a file."""
+    content = pending.content
+    if content is None:
+        return (pending.kind,)
+    policy = canonical(dict(pending.policy))
+    return pending.kind, content.digest, request_digest(content.request or {}), policy
