@@ -24,6 +24,7 @@ from reconciler.core.fsck import (
 )
 from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
+from reconciler.core.renames import name_now
 from reconciler.core.state import Recorded, RunState
 from reconciler.core.times import parse_time, slots_between
 from reconciler.errors import ReconcilerError
@@ -84,22 +85,35 @@ def inspect(session: Session, since: str | None) -> Inspection:
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]
     session.aws.check()
     inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)
+    present = tuple(run.now_called(_name_of(run, specs, recorded)) for run in inventory.present)
+    inventory = replace(inventory, present=present)
     return Inspection(session, specs, recorded, inventory)
+
+
+def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> str:
+    """The name that the spec of a run has in the ledger; of a lost ledger, the one that git has for it."""
+    submission = recorded.by_token.get(run.token or "")
+    if submission is not None:
+        return submission.name
+    current = recorded.current_name(run.name)
+    return current if run.name in specs or current in recorded.specs else name_now(run.name, specs, recorded)
 
 
 def _keys(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dict[str, SubmissionKey]:
     """Returns the submissions of the spec's current content that have the token of a run, by token."""
     keys: dict[str, SubmissionKey] = {}
     tokens = {run.token for run in runs if run.token is not None}
+    names = {spec.name, *(run.tagged for run in runs if run.tagged is not None)}
     for first in _candidates(spec, runs):
         for attempt in range(1, spec.policy.backoffLimit + RETRIES + 1):
             if not tokens:
                 return keys
             key = replace(first, attempt=attempt)
-            token = client_token(session.place, spec.kind, key, spec.digest)
-            if token in tokens:
-                keys[token] = key
-                tokens.discard(token)
+            for name in names:
+                token = client_token(session.place, spec.kind, replace(key, name=name), spec.digest)
+                if token in tokens:
+                    keys[token] = key
+                    tokens.discard(token)
     return keys
 
 
@@ -144,7 +158,7 @@ def _events(
         key=rebuilt.key,
         content=replace(content, location=dict(run.location)),
         run_id=run.run_id,
-        owner=inspection.session.place.owner(run.name),
+        owner=inspection.session.place.owner(run.tagged or run.name),
         reason=operator["reason"] or "rebuilt from tags",
         commit=commit if proven else None,
         actor=operator["actor"],

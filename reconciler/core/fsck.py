@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.core.identity import SubmissionKey
@@ -76,7 +76,8 @@ class Check(StrEnum):
 class ListedRun:
     """One run of this project and target as AWS lists it: its tags, location and state.
 
-    `name` is that of the spec; `token` is `None` without its tag. Times are ISO 8601 text.
+    `name` is that of the spec now, `tagged` that in its tag if the spec had another name then; `token` is `None`
+    without its tag. Times are ISO 8601 text.
     """
 
     name: str
@@ -90,6 +91,11 @@ class ListedRun:
     detail: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
+    tagged: str | None = None
+
+    def now_called(self, name: str) -> ListedRun:
+        """The run with the name that its spec has now."""
+        return self if name == self.name else replace(self, name=name, tagged=self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
 
-from reconciler.apply.declare import record_renames
-from reconciler.apply.intents import Provenance
+from reconciler.apply import executor, interpreter
+from reconciler.apply.declare import record_declarations, record_renames
+from reconciler.apply.intents import Provenance, Task
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import DesiredSpec, RenamedFrom
 from reconciler.core.plan import ActionOutcome, ActionType, Plan
+from reconciler.core.ports import Wanted
 from reconciler.errors import RenameMoved
+from reconciler.ledger.log import Log
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
 from tests.apply.world import World, unsent
-from tests.builders import NOW, at, desired, intended, outcome, ran, scheduled, spec
+from tests.builders import NOW, PLACE, at, desired, intended, outcome, ran, scheduled, spec
+from tests.ledger.builders import MemoryStore
 
 PASS = Provenance("c0ffee", "tests", "0.1.0", "here:1:x")
 CATCH_UP = {"schedule": "0 * * * *", "catchup": True, "concurrencyPolicy": "Allow"}
@@ -61,8 +67,6 @@ def test_a_rename_that_rests_on_another_state_is_refused(name: str) -> None:
         world.ledger().append(ran(name="new"), lambda _: None)
     else:
         other = planned(world, spec(name="old"))
-        from reconciler.apply.declare import record_declarations
-
         record_declarations(world.ledger(), other.declarations, (), at(), PASS)
 
     with pytest.raises(RenameMoved, match="nothing was sent"):
@@ -144,3 +148,75 @@ def test_a_pass_of_the_former_name_records_its_outcome_under_the_new_one() -> No
     recorded = world.ledger().recorded
     assert list(recorded.specs) == ["new"]
     assert [(s.name, s.run_id) for s in recorded.spec("new").submissions] == [("new", "run-1")]
+
+
+class Killed(BaseException):
+    """The process is gone. No `Exception`, so that nothing shipped can catch it."""
+
+
+class MortalStore(MemoryStore):
+    """A store whose process is killed at an append: before or after the batch is durable."""
+
+    def __init__(self, store: MemoryStore, number: int, *, durable: bool) -> None:
+        super().__init__()
+        self.batches = store.batches
+        self._left, self._durable = number, durable
+
+    def append(self, position: int, batch: bytes) -> bytes:
+        """Puts the batch, unless it is the one at which the process ends."""
+        self._left -= 1
+        if self._left == 0 and not self._durable:
+            raise Killed
+        held = super().append(position, batch)
+        if self._left == 0:
+            raise Killed
+        return held
+
+
+def run_pass(world: World, store: MemoryStore, *specs: DesiredSpec) -> None:
+    """One pass in this thread: look, plan, renames, actions, declarations."""
+    log = Log(store, PLACE, "0.1.0", world.clock)
+    recorded = log.refresh()
+    for submission in recorded.unresolved():
+        wanted = Wanted(submission.token, {}, submission.first_intent_at)
+        recorded.runs_by_token[submission.token] = tuple(world.aws.find([wanted])[submission.token])
+    made = plan(desired(*specs), recorded, NOW)
+    record_renames(log, made, at(), PASS)
+    ports = interpreter.World(log, lambda _: world.aws, world.clock, executor._NoQuota(), world.stop)
+    task = Task(PLACE, ports, PASS, 30, 1500)
+    for action in made.pending:
+        interpreter.drive(executor._procedure(action, task), ports)
+    record_declarations(log, made.declarations, made.actions, at(), PASS)
+
+
+@pytest.mark.parametrize("content", ["A", "B"])
+@pytest.mark.parametrize("known", ["ended", "unresolved", "slots"])
+def test_a_pass_with_a_rename_may_be_killed_at_every_append(content: str, known: str) -> None:
+    """Whatever was recorded by then, the next passes end with the same runs, each once. A submission that was intended
+    and perhaps not sent has to settle before it is sent again, and other slots wait for it."""
+    policy = CATCH_UP if known == "slots" else {"concurrencyPolicy": "Allow"}
+    for number, durable in product(range(1, 9), [False, True]):
+        world = World()
+        if known == "slots":
+            world.ledger().append([scheduled("old")], lambda _: None)
+        else:
+            world.apply(desired(spec(name="old", policy=policy)))
+        if known == "unresolved":  # the reply of AWS was not recorded
+            world.store.batches.pop(2)
+        wanted = new(content, policy=policy)
+        with suppress(Killed):
+            run_pass(world, MortalStore(world.store, number, durable=durable), wanted)
+        for _ in range(3):
+            run_pass(world, world.store, wanted)
+
+        recorded = world.ledger().recorded
+        assert list(recorded.specs) == ["new"]
+        expected = 2 if known == "slots" or content == "B" else 1
+        tokens = [job["tags"][TOKEN_TAG] for job in world.aws.jobs.values()]
+        settling = [submission.token for submission in recorded.unresolved()]
+        assert len(set(tokens)) == len(tokens)
+        assert len({*tokens, *settling}) <= expected, (number, durable)
+        assert settling or len(tokens) == expected, (number, durable)
+        assert set(tokens).isdisjoint(settling)
+        assert planned(world, wanted).pending == ()
+        assert planned(world, wanted).changes == ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler.core.events import Intended, SpecRenamed
-from tests.cli.doubt import in_doubt
+from reconciler.core.events import Intended, Missed, ScheduledSince, SpecRenamed
+from reconciler.core.times import time_text
+from tests.cli.doubt import in_doubt, write
 from tests.cli.test_changes import change_of, decisions, planned
-from tests.cli.test_lost_ledger import lose
+from tests.cli.test_lost_ledger import clone, lose
 from tests.cli.world import World
 
 
@@ -234,6 +236,42 @@ def test_a_lost_ledger_finds_the_run_by_the_former_name(world: World):
     assert len(world.runs()) == 1
 
 
+def test_a_lost_ledger_is_rebuilt_under_the_new_name(world: World):
+    """The tags of both generations have the former name; the newest proves its content by its token."""
+    world.batch("old", "A", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    world.batch("old", "B", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    rename(world, "old", "new", "B", concurrencyPolicy="Allow")
+    world.run("apply", "--yes")
+    lose(world)
+
+    done = world.run("fsck", "--adopt", "--yes")
+    again = world.run("fsck")
+    rest = world.run("apply", "--yes", "--format", "json")
+
+    assert done.code == 0, done.out + done.err
+    assert again.code == 0, again.out
+    assert set(rest.actions("name", "action")) == {("new", "none")}
+    assert len(world.runs()) == 2
+
+
+def test_a_copied_run_of_a_renamed_spec_is_reported_under_the_new_name(world: World):
+    """The tags of both runs have the former name; the first alone is no finding."""
+    world.batch("old")
+    world.run("apply", "--yes")
+    rename(world, "old", "new")
+    world.run("apply", "--yes")
+
+    clean = world.run("fsck")
+    clone(world)
+    second = world.run("fsck")
+
+    assert clean.code == 0, clean.out
+    assert second.code == 3
+    assert "carries the tag of new, generation 1" in second.out
+
+
 def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: World):
     """For a spec with a schedule too."""
     world.batch("old", schedule='"0 2 * * *"')
@@ -245,3 +283,27 @@ def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: Worl
 
     assert "Renamed? Then add `renamedFrom: old` to its metadata (new.yaml:1)" in done.out
     assert "reconciler adopt" not in done.out
+
+
+def test_a_due_slot_that_a_removal_loses_is_recorded_as_missed(world: World):
+    """The plan names the slots, and the ledger has them with the event that stops the schedule."""
+    world.batch("other")
+    world.batch("old", schedule='"* * * * *"', suspend="true")
+    world.run("apply", "--yes")
+    began = time_text(datetime.now(UTC) - timedelta(minutes=3))
+    write(
+        world,
+        ScheduledSince(
+            at=began, name="old", kind="BatchJob", since=began, schedule="* * * * *", time_zone="UTC", actor="tests"
+        ),
+    )
+    (world.folder / "old.yaml").unlink()
+
+    shown = world.run("plan").out
+    world.run("apply", "--yes")
+    world.run("apply", "--yes")
+
+    assert "never run: the spec left the project before it ran" in shown
+    [missed] = [event for event in world.events() if isinstance(event, Missed)]
+    assert (missed.name, missed.reason, missed.count) == ("old", "removed", 3)
+    assert "3 slots from" in world.run("history", "old").out

@@ -39,6 +39,7 @@ POOLS: dict[str, st.SearchStrategy[Any]] = {
     "state": st.sampled_from([str(state) for state in RunState]),
     "decision": st.sampled_from(["submit", "abandon"]),
     "format": st.just(e.FORMAT),
+    "renamed_from": st.sampled_from(NAMES),
     "run_id": st.sampled_from(["run-1", "run-2"]),
     "send": st.integers(1, 3),
 }
