@@ -29,11 +29,12 @@ from reconciler.app.session import rates
 from reconciler.aws.quota import quota_warnings
 from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import plan
-from reconciler.core.events import Absent, Observed, Unseen
+from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.plan import ActionOutcome
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
+from reconciler.errors import LedgerError
 from reconciler.specs.git import actor
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from reconciler.core.desired import DesiredSpec
     from reconciler.core.events import SubmissionEvent
     from reconciler.core.plan import Action, ActionResult, Plan
-    from reconciler.core.state import Recorded
+    from reconciler.core.state import Recorded, Submission
+    from reconciler.model.base import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +103,24 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
 
     session.aws.check()
     now = session.now()
-    states, sighting = look(recorded, session.aws.service, names, now)
+    states, sighting = look(
+        recorded, session.aws.service, names, now, lambda submission: _sent_request(session, submission)
+    )
     sighting.lay_over(recorded)
     lost = lost_runs(recorded, sighting.unseen, now, settle_seconds)
     for event in lost:
         if isinstance(event, Observed):  # the run counts as lost, so its state is no longer unclear
             recorded.observe_errors.pop(event.token, None)
     return (*states, *conflicts(recorded, now), *absences(recorded, now, settle_seconds), *lost)
+
+
+def _sent_request(session: Session, submission: Submission) -> JSON:
+    """Returns the request of a submission's newest intent; an empty one if the ledger does not give it now."""
+    try:
+        events = session.ledger.batch(submission.intent_position)
+        return intent_of(events, submission.name, submission.token).request or {}
+    except LedgerError:
+        return {}
 
 
 def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:

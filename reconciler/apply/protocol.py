@@ -35,6 +35,7 @@ from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, Moved
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
+from reconciler.model.kind import kind_named
 
 Failure = TypeVar("Failure", e.Unsent, e.Rejected, e.Unclear)
 
@@ -153,7 +154,8 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
 
     If AWS accepts our token, the same send is repeated before each look, for a minute: its answer names the run (R6).
     """
-    wanted = Wanted(event.token, event.content.location, intent.began or event.at)
+    run_name = intent.request.get(kind_named(event.kind).name_field)
+    wanted = Wanted(event.token, event.content.location, intent.began or event.at, run_name)
     number, last = event.send, outcome
     repeats = intent.idempotent and not _saw_our_token(outcome)
     for pause in LOOK_PAUSES:

@@ -1,15 +1,16 @@
 """Implements `ports.Service` and `ports.Inventory` for EMR Serverless.
 
 A run is found again by its application and its tag. ListJobRuns gives no tags, so GetJobRun is called for each run of
-the time in question; names are not compared, because only the tag decides.
+the time and the name in question, once in the life of an adapter. The states are not narrowed: a run may have ended.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from reconciler.aws.adapter import Described, each, pages, submit, unknown_state
@@ -51,6 +52,13 @@ AT_ONCE = 4
 """GetJobRun calls at once; AWS allows 10 a second."""
 BEFORE_INTENT = timedelta(minutes=2)
 """How much earlier than its first intent a run may seem to be created: 60 s of clock error, and room."""
+AFTER_DEADLINE = timedelta(minutes=30)
+"""How much later than the deadline of its newest send a run may seem to be created: 15 min of signature, 60 s of clock
+error, 5 min until AWS has it, and room."""
+SETTLED = timedelta(minutes=5)
+"""How old a run is when it certainly has its tags: the lag of listings."""
+MOST_KEPT = 20_000
+"""Runs whose tags an adapter remembers at most."""
 
 
 def connect(aws: Aws) -> Service:
@@ -63,6 +71,7 @@ class EmrServerless:
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
+        self._tokens: dict[tuple[str, str], str | None] = {}  # of runs, by application and id; tags do not change
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
         """Calls StartJobRun, transmitted at most once."""
@@ -88,18 +97,19 @@ class EmrServerless:
         return reports
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Finds runs by their tag among all runs of the application since the first intent, in any state."""
+        """Finds runs by their tag among the runs of the application in the time when the submission could start one, in
+        any state."""
         applications: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
             applications[want.location["applicationId"]].append(want)
         lookups: dict[str, Sequence[str] | str] = {}
         for application, mine in applications.items():
-            try:
-                since = min(parse_time(want.since) for want in mine)
-                tagged = self._tagged(application, since, _names(mine))
-                lookups |= {want.token: tagged.get(want.token, ()) for want in mine}
-            except ServiceError as error:
-                lookups |= {want.token: str(error) for want in mine}
+            for window in _windows(mine):
+                try:
+                    tagged = self._tagged(application, window)
+                    lookups |= {want.token: tagged.get(want.token, ()) for want in window.wanted}
+                except ServiceError as error:
+                    lookups |= {want.token: str(error) for want in window.wanted}
         return lookups
 
     def cancel(self, run: RunRef, reason: str) -> None:
@@ -128,25 +138,66 @@ class EmrServerless:
         runs = each(run_ids, lambda run_id: _run_or_none(client, application, run_id), AT_ONCE)
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
-    def _tagged(self, application: str, since: datetime, names: frozenset[str] | None) -> dict[str, list[str]]:
-        """Run ids of an application by their token tag, of these names (`None`: of any). Raises `ServiceError` if any
-        of the runs could not be read."""
-        client = self._aws.reader(SERVICE)
-        listed = _all_runs(client, applicationId=application, createdAtAfter=since - BEFORE_INTENT)
-        run_ids = [run_id for run_id, run in listed.items() if names is None or run.get("name") in names]
-        runs = each(run_ids, lambda run_id: _run(client, application, run_id), AT_ONCE)
+    def _tagged(self, application: str, window: _Window) -> dict[str, list[str]]:
+        """Run ids of an application by their token tag, of the time and the names of a window. Raises `ServiceError` if
+        any of the runs could not be read."""
+        client, names = self._aws.reader(SERVICE), _names(window.wanted)
+        now = datetime.fromtimestamp(self._aws.clock.now(), UTC)
+        before = {"createdAtBefore": window.end} if window.end is not None and window.end < now else {}
+        listed = _all_runs(client, applicationId=application, createdAtAfter=window.start, **before)
+        candidates = [run_id for run_id, run in listed.items() if names is None or run.get("name", "") in names]
+        kept = self._tokens
+        unread = [run_id for run_id in candidates if (application, run_id) not in kept]
+        runs = each(unread, lambda run_id: _run(client, application, run_id), AT_ONCE)
+        tokens = {run_id: run.get("tags", {}).get(TOKEN_TAG) for run_id, run in zip(unread, runs, strict=True)}
         tagged: dict[str, list[str]] = defaultdict(list)
-        for run_id, run in zip(run_ids, runs, strict=True):
-            token = run.get("tags", {}).get(TOKEN_TAG)
+        for run_id in candidates:
+            token = tokens[run_id] if run_id in tokens else kept[application, run_id]
             if token is not None:
                 tagged[token].append(run_id)
+        self._keep(application, {id_: token for id_, token in tokens.items() if _is_settled(listed[id_], now)})
         return tagged
+
+    def _keep(self, application: str, tokens: Mapping[str, str | None]) -> None:
+        kept = self._tokens if len(self._tokens) < MOST_KEPT else {}
+        self._tokens = {**kept, **{(application, run_id): token for run_id, token in tokens.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A time in which runs of some submissions may have been created; `end` is `None` if it is open."""
+
+    start: datetime
+    end: datetime | None
+    wanted: tuple[Wanted, ...]
+
+
+def _windows(wanted: Iterable[Wanted]) -> list[_Window]:
+    """The windows of these submissions in order of time, those that overlap joined: an old submission makes no look for
+    a new one longer."""
+    windows: list[_Window] = []
+    for want in sorted(wanted, key=lambda want: parse_time(want.since)):
+        start = parse_time(want.since) - BEFORE_INTENT
+        end = None if want.until is None else parse_time(want.until) + AFTER_DEADLINE
+        last = windows[-1] if windows else None
+        if last is not None and (last.end is None or start <= last.end):
+            joined = None if last.end is None or end is None else max(last.end, end)
+            windows[-1] = _Window(last.start, joined, (*last.wanted, want))
+        else:
+            windows.append(_Window(start, end, (want,)))
+    return windows
+
+
+def _is_settled(run: Described, now: datetime) -> bool:
+    created = run.get("createdAt")
+    return isinstance(created, datetime) and now - created > SETTLED
 
 
 def _names(wanted: Sequence[Wanted]) -> frozenset[str] | None:
-    """The names that the lookup is limited to; `None` if one of the wanted runs may have any name."""
+    """The names that the lookup is limited to, and none, for runs that a listing shows without one; `None` if one of
+    the wanted runs may have any name."""
     names = frozenset(want.name for want in wanted if want.name is not None)
-    return None if any(want.name is None for want in wanted) else names
+    return None if any(want.name is None for want in wanted) else names | {""}
 
 
 def _run(client: Client, application: str, run_id: str) -> Described:

@@ -45,18 +45,23 @@ class _Answers:
 
 
 def observe(
-    recorded: Recorded, services: Services, names: Container[str] | None, now: datetime
+    recorded: Recorded,
+    services: Services,
+    names: Container[str] | None,
+    now: datetime,
+    request_of: Callable[[Submission], JSON] = lambda _: {},
 ) -> tuple[tuple[Observed, ...], Sighting]:
     """Asks AWS about the live runs of the selected names (`None`: all) and looks for every unresolved submission.
 
     Returns the new states, ordered by name, and the runs that were found. Ended runs are not asked for again. A service
     that fails leaves the reason for each of its tokens in the sighting; nothing is raised. A run that AWS does not know
-    leaves such a reason too: it does not count as ended.
+    leaves such a reason too: it does not count as ended. `request_of` gives the request that a submission sent, empty
+    if it is not at hand: its name narrows the look.
     """
     questions = _questions(recorded, names)
     sys.audit("reconciler.observing", *questions)
     with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services answer independently: ask them at once
-        answers = pool.map(lambda kind: _ask(kind, questions[kind], services), questions)
+        answers = pool.map(lambda kind: _ask(kind, questions[kind], services, request_of), questions)
         by_kind = dict(zip(questions, answers, strict=True))
     sys.audit("reconciler.observed", *questions)
     return _collect(questions, by_kind, now)
@@ -73,9 +78,9 @@ def _questions(recorded: Recorded, names: Container[str] | None) -> dict[str, _Q
     return asked
 
 
-def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
+def _ask(kind: str, questions: _Questions, services: Services, request_of: Callable[[Submission], JSON]) -> _Answers:
     refs = [RunRef(s.token, s.run_id, s.content.location) for s in questions.live if s.run_id is not None]
-    wanted = [Wanted(s.token, s.content.location, s.first_intent_at) for s in questions.unresolved]
+    wanted = [_wanted(submission, request_of) for submission in questions.unresolved]
     try:
         service = services(kind)
     except GuardError:
@@ -83,6 +88,19 @@ def _ask(kind: str, questions: _Questions, services: Services) -> _Answers:
     except Exception as error:  # noqa: BLE001 - a failing service must not stop the others
         return _Answers(_reasons(error, refs), _reasons(error, wanted))
     return _Answers(_answers(service.observe, refs), _answers(service.find, wanted))
+
+
+def _wanted(submission: Submission, request_of: Callable[[Submission], JSON]) -> Wanted:
+    field_of_name = kind_named(submission.kind).name_field
+    located = field_of_name in submission.content.location  # then the look is by name anyway
+    name = None if located else request_of(submission).get(field_of_name)
+    return Wanted(
+        submission.token,
+        submission.content.location,
+        submission.first_intent_at,
+        name if isinstance(name, str) else None,
+        submission.newest_send.not_after,
+    )
 
 
 def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:

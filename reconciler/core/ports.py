@@ -186,13 +186,15 @@ class RunRef:
 class Wanted:
     """A submission to look for: its token, where its run would be, and when its first intent was (ISO 8601).
 
-    `name` narrows a look down to runs of that name, where a miss does no harm; `None`: only the tag decides.
+    `name` is the name that its request gives the run, `until` the deadline of its newest send. They narrow a look down;
+    `None`: any name, any time.
     """
 
     token: str
     location: Mapping[str, str]
     since: str
     name: str | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

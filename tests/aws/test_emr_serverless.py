@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from reconciler.app.session import SystemClock
 from reconciler.aws.clients import Aws
-from reconciler.core.ports import RunRef, RunReport, Service
+from reconciler.core.ports import RunRef, RunReport, Service, Wanted
+from reconciler.core.times import time_text
 from reconciler.errors import ServiceError
 from tests.aws.conftest import CREDENTIALS
-from tests.aws.fake_aws import Answer, FakeAws
+from tests.aws.fake_aws import Answer, FakeAws, Handler
 from tests.aws.wires import EMR
 
 
@@ -139,6 +141,70 @@ def test_an_application_is_listed_since_the_first_intent(fake: FakeAws, emr: Ser
         "maxResults": ["50"],
         "createdAtAfter": ["2026-11-22T01:58:00Z"],
     }
+
+
+def listing_of(runs: list[dict[str, Any]]) -> Handler:
+    """Answers ListJobRuns with one page of these runs."""
+    return lambda _: (200, {"jobRuns": [{"id": run["jobRunId"], "state": "SUCCESS", **run} for run in runs]})
+
+
+@pytest.fixture
+def fresh(fake: FakeAws) -> Iterator[Service]:
+    """An adapter that has read nothing."""
+    aws = Aws("eu-west-1", fake.url, CREDENTIALS, clock=SystemClock())
+    yield EMR.connect(aws)
+    aws.close()
+
+
+def wanted(token: str, name: str | None, since: str, until: str | None) -> Wanted:
+    """A submission in the application of the tests."""
+    return Wanted(token, EMR.location, f"2025-11-{since}:00.000Z", name, until and f"2025-11-{until}:00.000Z")
+
+
+def test_runs_of_other_names_are_not_read(fake: FakeAws, fresh: Service):
+    """Of six hundred runs only those with the name of the submission are read, and those that a listing shows without
+    one; the tag decides among them."""
+    others = [EMR.run(f"other-{number}", name=f"job-{number}", createdAt=1_763_776_800) for number in range(600)]
+    ours = [EMR.run("a", token="r1-1", name="orders"), EMR.run("b", token="r1-2", name="orders"), EMR.run("c")]
+    fake.play(ListJobRuns=listing_of([*others, *ours]), GetJobRun=EMR.describing(*others, *ours))
+    assert fresh.find([wanted("r1-1", "orders", "22T02:00", "22T02:01")]) == {"r1-1": ["a"]}
+    assert fake.calls == {"ListJobRuns": 2, "GetJobRun": 3}
+
+
+def test_a_held_submission_does_not_cost_more_from_pass_to_pass(fake: FakeAws, fresh: Service):
+    """The time that is listed ends half an hour after the last deadline, a newer submission has a window of its own,
+    and no run is read twice."""
+    runs = [EMR.run(f"run-{number}", name="orders", createdAt=1_763_776_800) for number in range(40)]
+    fake.play(ListJobRuns=listing_of(runs), GetJobRun=EMR.describing(*runs))
+    held, near, newer = (
+        wanted("r1-1", "orders", "22T02:00", "22T02:01"),
+        wanted("r1-2", "orders", "22T02:20", "22T02:21"),
+        wanted("r1-3", "orders", "24T02:00", None),
+    )
+    for _ in range(3):
+        assert fresh.find([newer, held, near]) == {"r1-1": (), "r1-2": (), "r1-3": ()}
+    assert fake.calls == {"ListJobRuns": 12, "GetJobRun": 40}
+    asked = [(given.get("createdAtAfter"), given.get("createdAtBefore")) for given in fake.inputs if "mode" in given]
+    assert (
+        asked
+        == [
+            (["2025-11-22T01:58:00Z"], ["2025-11-22T02:51:00Z"]),
+            (["2025-11-24T01:58:00Z"], None),
+        ]
+        * 3
+    )
+
+
+def test_a_young_run_is_read_again(fake: FakeAws, fresh: Service):
+    """Its tags may not be there yet; a window that is not over is open."""
+    now = datetime.now(UTC)
+    young = EMR.run("a", name="orders", createdAt=now.timestamp())
+    fake.play(ListJobRuns=listing_of([young]), GetJobRun=EMR.describing(young))
+    want = Wanted("r1-1", EMR.location, time_text(now), "orders", time_text(now))
+    assert fresh.find([want]) == {"r1-1": ()}
+    fake.operations["GetJobRun"] = EMR.describing(EMR.run("a", token="r1-1", name="orders"))
+    assert fresh.find([want]) == {"r1-1": ["a"]}
+    assert all("createdAtBefore" not in given for given in fake.inputs)
 
 
 def test_streaming_runs_are_listed_separately_too(fake: FakeAws, emr: Service):

@@ -150,7 +150,19 @@ def test_unresolved_submissions_are_looked_for():
     events, sighting = observe(state, only(service), None, NOW)
     assert events == ()
     assert Sighting({"r1-a": ("run-1",), "r1-b": ()}, {"r1-c": "ListJobs: AccessDenied: no"}) == sighting
-    assert [Wanted(f"r1-{name}", {"place": name}, AT) for name in "abc"] == service.wanted
+    assert [Wanted(f"r1-{name}", {"place": name}, AT, until=AT) for name in "abc"] == service.wanted
+
+
+@pytest.mark.parametrize(
+    ("request_", "name"), [({"name": "orders"}, "orders"), ({}, None), ({"name": 7}, None), ({"jobName": "x"}, None)]
+)
+def test_a_look_is_narrowed_by_the_name_that_was_sent(request_: JSON, name: str | None):
+    """The name is that of the request in the ledger, and the time ends with the newest send; a request that cannot be
+    read narrows nothing."""
+    service = Answering(found={"r1-a": ()})
+    state = recorded(intent("a", "EmrServerlessJobRun"))
+    observe(state, only(service), None, NOW, lambda submission: {"r1-a": request_}[submission.token])
+    assert service.wanted == [Wanted("r1-a", {"place": "a"}, AT, name, AT)]
 
 
 def test_a_conflict_is_looked_for_again():

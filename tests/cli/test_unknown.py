@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 
 from reconciler.apply import protocol
-from reconciler.core.events import Adopted, Resolved
+from reconciler.core.events import Adopted, Intended, Resolved
 from reconciler.core.times import parse_time
 from reconciler.emulator import Plan, Rule
 from tests.cli.doubt import Doubt, in_doubt
@@ -73,3 +74,30 @@ def test_an_apply_that_ends_unknown_says_what_to_do(world: World, monkeypatch: p
         [word.replace("clicks", "orders") for word in command] for command in _commands(applied)
     ]
     assert len(_commands(applied)) == 3
+
+
+def test_an_unknown_run_does_not_read_what_others_run(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Passes look for the run of an unclear send among the runs of its name, and do not read those of others."""
+    monkeypatch.setattr(protocol, "LOOK_PAUSES", (0.0,))
+    lost = Rule("lost", "closed", operation="StartJobRun")
+    reads = Rule("lost", "closed", operation="GetJobRun", nth=1_000_000)
+    world.aws.inject(Plan([lost, reads]))
+    world.spark("clicks")
+    assert world.run("apply", "--yes").code == 3
+    world.aws.inject(Plan([reads]))
+    request = next(event.content.request for event in world.events() if isinstance(event, Intended))
+    assert request is not None
+    keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "else", "region_name": "eu-west-1"}
+    emr = boto3.client("emr-serverless", endpoint_url=world.aws.url, **keys)
+    for number in range(8):
+        emr.start_job_run(**{**request, "name": f"other-{number}", "clientToken": f"other-{number}", "tags": {}})
+    world.aws.inject(Plan([lost, reads]))
+    for command in ("plan", "status", "reconcile"):
+        world.run(command)
+    assert world.aws.faults()["rules"][1]["matched"] == 0
+    world.aws.inject(Plan([reads]))
+    emr.start_job_run(**request)
+    emr.close()
+    assert world.run("reconcile").code == 0
+    assert "adopted" in [event.type for event in world.events()]
+    assert world.aws.faults()["rules"][0]["matched"] == 1
