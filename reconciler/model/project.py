@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
@@ -95,15 +95,40 @@ def _web(value: str) -> str:
     return value
 
 
+NOTIFY_PREFIX = "RECONCILER_NOTIFY_"
+ALLOWED_VARIABLE = "RECONCILER_NOTIFY_ALLOWED"
+"""The variable by which the operator allows webhooks other variables: their names, separated by commas."""
+NEVER_SENT = "AWS_"
+
+
+def variable_problem(name: str, allowed: Collection[str]) -> str | None:
+    """Why a webhook may not get the value of an environment variable, `None` if it may: whoever can change the project
+    file could otherwise have the credentials of the machine sent to any address. `allowed` is the operator's list."""
+    if name.upper().startswith(NEVER_SENT):
+        return f"{name} is never sent to a webhook, because variables of this name are AWS's: use {NOTIFY_PREFIX}NAME"
+    if name.startswith(NOTIFY_PREFIX) or name in allowed:
+        return None
+    return (
+        f"a webhook gets only variables that begin with {NOTIFY_PREFIX}: rename {name} to {NOTIFY_PREFIX}{name}, or "
+        f"allow it in the environment of reconciler: {ALLOWED_VARIABLE}={','.join(sorted({*allowed, name}))}"
+    )
+
+
 class Webhook(Strict):
     """A webhook: notifications are posted to it as JSON, with Slack's ``text``."""
 
     url: Annotated[str, AfterValidator(_web)] | None = Field(
         None, description="The address, if it is not a secret. Give either this or urlEnv."
     )
-    urlEnv: str | None = Field(None, pattern=VARIABLE_PATTERN, description="The environment variable with the address.")
+    urlEnv: str | None = Field(
+        None,
+        pattern=VARIABLE_PATTERN,
+        description=f"The environment variable with the address, which begins with {NOTIFY_PREFIX}.",
+    )
     headersEnv: dict[str, Annotated[str, Field(pattern=VARIABLE_PATTERN)]] = Field(
-        {}, description="Headers by name, each with the environment variable of its value."
+        {},
+        description="Headers by name, each with the environment variable of its value, "
+        f"which begins with {NOTIFY_PREFIX}.",
     )
     events: Annotated[tuple[Literal["failed", "held", "unknown", "lost"], ...], Field(strict=False, min_length=1)] = (
         Field(("failed", "held", "unknown", "lost"), description="The events to notify about.")

@@ -14,7 +14,7 @@ from reconciler.core.suggested_commands import Invocation
 from reconciler.errors import Problem, SpecErrors, UsageError
 from reconciler.model.arns import region_problem
 from reconciler.model.base import Loc
-from reconciler.model.project import Project
+from reconciler.model.project import ALLOWED_VARIABLE, Project, variable_problem
 from reconciler.model.spec import API_VERSION
 from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.specs.files import (
@@ -137,9 +137,25 @@ def _project(root: Path, files: ProjectFiles, source: SourceText, documents: lis
             problems += view.refused(error, Project, view.document.value)[0]
     if project is not None:
         problems += _rules(view, project)
+        if isinstance(files, Folder):  # at a commit, nothing is sent by its webhooks
+            problems += _variable_problems(view, project, os.environ)
     if problems or project is None:
         raise SpecErrors(problems)
     return ProjectFile(root, project, view, files)
+
+
+def _variable_problems(view: View, project: Project, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """A problem for each environment variable that the project's webhooks may not have."""
+    allowed = {name.strip() for name in environ.get(ALLOWED_VARIABLE, "").split(",")} - {""}
+    for name, target in project.spec.targets.items():
+        for index, webhook in enumerate(target.notify):
+            loc: Loc = ("spec", "targets", name, "notify", index)
+            variables = {(*loc, "headersEnv", header): value for header, value in webhook.headersEnv.items()}
+            if webhook.urlEnv is not None:
+                variables[*loc, "urlEnv"] = webhook.urlEnv
+            for where, variable in variables.items():
+                if (problem := variable_problem(variable, allowed)) is not None:
+                    yield view.problem(where, problem, "notify-variable")
 
 
 def _rules(view: View, project: Project) -> Iterator[Problem]:

@@ -18,11 +18,11 @@ def test_a_spec_on_hold_is_notified_once(world: World):
     """One pass posts it to each webhook that wants it; the address from the environment is in no output."""
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook() as there, hook() as other:
-        world.env["HOOK"], world.env["KEY"] = there.url, "Bearer s3cr3t"
+        world.env["RECONCILER_NOTIFY_HOOK"], world.env["RECONCILER_NOTIFY_KEY"] = there.url, "Bearer s3cr3t"
         world.write(
             "reconciler.yaml",
             with_hooks(
-                "{urlEnv: HOOK, headersEnv: {Authorization: KEY}, events: [held]}",
+                "{urlEnv: RECONCILER_NOTIFY_HOOK, headersEnv: {Authorization: RECONCILER_NOTIFY_KEY}, events: [held]}",
                 f'{{url: "{other.url}", events: [unknown, lost]}}',
             ),
         )
@@ -42,14 +42,14 @@ def test_a_spec_on_hold_is_notified_once(world: World):
 def test_a_missing_webhook_stops_nothing(world: World):
     """The pass ends as usual; standard error names the missing notification."""
     world.aws.configure(outcome="failed", run_seconds=0)
-    world.write("reconciler.yaml", with_hooks("{urlEnv: NOWHERE}"))
+    world.write("reconciler.yaml", with_hooks("{urlEnv: RECONCILER_NOTIFY_NOWHERE}"))
     world.batch("clicks")
     world.run("apply", "--yes")
     done = world.run("reconcile")
     assert done.code == 3
     assert (
-        "no notification of retries-exhausted of clicks by the webhook of NOWHERE: "
-        "the environment variable NOWHERE is not set"
+        "no notification of retries-exhausted of clicks by the webhook of RECONCILER_NOTIFY_NOWHERE: "
+        "the environment variable RECONCILER_NOTIFY_NOWHERE is not set"
     ) in done.err
 
 
@@ -61,13 +61,13 @@ def test_a_webhooks_address_is_never_printed(world: World, verbose: str, answer:
     world.aws.configure(outcome="failed", run_seconds=0)
     with hook(*((302,) if answer == "redirect" else (503,) * 9), location="http://127.0.0.1:1/c4n4ry") as there:
         host = "127.0.0.1:1" if answer == "nobody" else there.url.split("/")[2]
-        world.env["HOOK"] = f"http://c4n4ry:c4n4ry@{host}/c4n4ry?c4n4ry=c4n4ry"
-        world.write("reconciler.yaml", with_hooks("{urlEnv: HOOK}"))
+        world.env["RECONCILER_NOTIFY_HOOK"] = f"http://c4n4ry:c4n4ry@{host}/c4n4ry?c4n4ry=c4n4ry"
+        world.write("reconciler.yaml", with_hooks("{urlEnv: RECONCILER_NOTIFY_HOOK}"))
         world.batch("clicks")
         world.run("apply", "--yes")
         done = world.run("reconcile", *([verbose] if verbose else []))
     assert done.code == 3
-    assert "no notification of retries-exhausted of clicks by the webhook of HOOK: it " in done.err
+    assert "no notification of retries-exhausted of clicks by the webhook of RECONCILER_NOTIFY_HOOK: it " in done.err
     assert "c4n4ry" not in done.out + done.err
 
 
@@ -78,3 +78,51 @@ def test_an_address_with_a_password_is_refused(world: World):
     assert done.code == 1
     assert "if it contains a secret, use urlEnv" in done.err
     assert "give either url or urlEnv" in done.err
+
+
+def line_and_column(world: World, word: str) -> str:
+    """Where a word is in the project file."""
+    before, _, _ = (world.folder / "reconciler.yaml").read_text().partition(word)
+    return f"reconciler.yaml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}: "
+
+
+@pytest.mark.parametrize("arguments", [("validate",), ("apply", "--yes"), ("reconcile",), ("status",)])
+def test_a_variable_that_is_not_for_webhooks_is_refused(world: World, arguments: tuple[str, ...]):
+    """Every one at its place, with both remedies, before anything is sent to AWS or a webhook."""
+    with hook() as there:
+        world.env |= {"SLACK_URL": there.url, "TOKEN": "s3cr3t", "RECONCILER_NOTIFY_ALLOWED": "OTHER"}
+        world.write("reconciler.yaml", with_hooks("{urlEnv: SLACK_URL, headersEnv: {Authorization: TOKEN}}"))
+        world.batch("clicks")
+        done = world.run(*arguments)
+    assert done.code == 1
+    for name in ("SLACK_URL", "TOKEN"):
+        (line,) = (line for line in done.err.splitlines() if f"rename {name} to RECONCILER_NOTIFY_{name}" in line)
+        assert line.startswith(line_and_column(world, name))
+        assert f"RECONCILER_NOTIFY_ALLOWED={','.join(sorted(['OTHER', name]))}" in line
+    assert "s3cr3t" not in done.out + done.err
+    assert (world.runs(), there.documents) == ([], [])
+
+
+def test_the_operator_allows_other_variables(world: World):
+    """By name, in the environment, where the project file cannot change it."""
+    world.aws.configure(outcome="failed", run_seconds=0)
+    with hook() as there:
+        allowed = " SLACK_URL, TOKEN ,"
+        world.env |= {"SLACK_URL": there.url, "TOKEN": "s3cr3t", "RECONCILER_NOTIFY_ALLOWED": allowed}
+        world.write("reconciler.yaml", with_hooks("{urlEnv: SLACK_URL, headersEnv: {Authorization: TOKEN}}"))
+        world.batch("clicks")
+        assert world.run("apply", "--yes").code == 0
+        assert world.run("reconcile").code == 3
+    assert [headers["Authorization"] for headers in there.headers] == ["s3cr3t"]
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_BATCH", "aws_session_token"])
+@pytest.mark.parametrize("field", ["{{urlEnv: {}}}", "{{url: https://example.com/, headersEnv: {{X: {}}}}}"])
+def test_aws_variables_are_never_sent(world: World, name: str, field: str):
+    """Whatever the operator's list has."""
+    world.env |= {"RECONCILER_NOTIFY_ALLOWED": name}
+    world.write("reconciler.yaml", with_hooks(field.format(name)))
+    done = world.run("validate")
+    assert done.code == 1
+    assert line_and_column(world, name) in done.err
+    assert f"{name} is never sent to a webhook" in done.err

@@ -191,5 +191,6 @@ def _environment(folder: Path, aws: Aws | None) -> dict[str, str]:
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9" if aws is None else aws.url,
         "NO_PROXY": "127.0.0.1",
         "GITHUB_ACTOR": "team",
+        "RECONCILER_NOTIFY_ALLOWED": "NOWHERE",  # a name that 0.1.0 accepted, and that an operator has to allow now
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
     }
