@@ -14,6 +14,8 @@
     ├── LedgerError
     │   ├── LedgerMissing          a command that needs a ledger found none
     │   ├── LedgerCorrupt          what is stored is not a log
+    │   ├── LedgerRolledBack       it lacks batches that it had
+    │   ├── LedgerMoved            it was copied to another address, and ended
     │   ├── LedgerReadOnly         it cannot be written
     │   ├── LedgerFull             no room to write
     │   ├── LedgerFormatNewer      written by a newer reconciler
@@ -188,6 +190,14 @@ class LedgerMissing(LedgerError):
 
 class LedgerCorrupt(LedgerError):
     """What is stored is not a log, or a batch of it cannot be read."""
+
+
+class LedgerRolledBack(LedgerError):
+    """The ledger lacks batches that it had, or has others in their place: an older copy was put back."""
+
+
+class LedgerMoved(LedgerError):
+    """The ledger was copied to another address, and ended there: nothing may be appended to it."""
 
 
 class LedgerReadOnly(LedgerError):

@@ -81,7 +81,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
 
     specs = load(session.project_file, targets=[session.place.target], warn=False).specs[session.place.target]
     session.aws.name_runs(run_names(specs))
-    recorded = session.ledger.refresh()
+    recorded = session.ledger.refresh(rolled_back=True)
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]
     session.aws.check()
     inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)

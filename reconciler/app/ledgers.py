@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.app.session import SystemClock
-from reconciler.errors import LedgerError, UsageError
+from reconciler.errors import LedgerError, LedgerMissing, UsageError
+from reconciler.ledger.log import missing
 from reconciler.ledger.open import open_store
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ def opened_store(chosen: ChosenTarget, address: str | None = None, place: Place 
     store = open_store(address or chosen.ledger_address, chosen.root, place or chosen.place)
     with ExitStack() as stack:
         stack.callback(getattr(store, "close", lambda: None))
-        yield store
+        try:
+            yield store
+        except LedgerMissing as error:
+            if address is not None:
+                raise
+            raise missing(store.address, chosen.place) from error
 
 
 def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
@@ -44,22 +50,22 @@ def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
 def copy_ledger(
     chosen: ChosenTarget, source: str, target: str, origin: Place, *, rename: bool, progress: Callable[[int], None]
 ) -> tuple[Copied, Report]:
-    """Copies the ledger of `origin` from one address to another, verifies the copy, and gives it a snapshot.
+    """Copies the ledger of `origin` from one address to another and ends it; verifies the copy, with a snapshot.
 
     Raises `UsageError`, `AccountMismatch` if a store in AWS would be written with credentials of another account, and
     as `ledger.copy.copy` does.
     """
-    from reconciler.ledger.copy import Move, copy
+    from reconciler.ledger.copy import Author, copy
     from reconciler.ledger.verify import verify
     from reconciler.specs.git import actor
 
     if source == target and origin == chosen.place:
         raise UsageError(f"FROM and TO are both {source}")
-    if not target.startswith("sqlite:"):
+    if not (target.startswith("sqlite:") and source.startswith("sqlite:")):
         _check_account(chosen)
-    move = Move(actor(chosen.environ, chosen.root), __version__) if rename else None
+    author = Author(actor(chosen.environ, chosen.root), __version__)
     with opened_store(chosen, source, origin) as old, opened_store(chosen, target) as new:
-        copied = copy(old, new, chosen.place, SystemClock(), move=move, progress=progress)
+        copied = copy(old, new, chosen.place, SystemClock(), author=author, rename=rename, progress=progress)
         report = verify(new, chosen.place)
         _renew_snapshot(new, report)
     return copied, report

@@ -14,6 +14,7 @@ from hmac import digest as hmac_of
 from pathlib import Path
 from typing import Any
 
+from reconciler.app.other_ledgers import check_no_other_runs
 from reconciler.app.session import Session
 from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.desired import sentence
@@ -21,7 +22,8 @@ from reconciler.core.identity import Place, canonical, client_token, digests
 from reconciler.core.plan import Action, ActionType, Plan
 from reconciler.core.renames import after_renames
 from reconciler.core.state import Recorded, SpecRecord
-from reconciler.errors import PlanFileError, StalePlan
+from reconciler.core.suggested_commands import after_rollback
+from reconciler.errors import LedgerRolledBack, PlanFileError, StalePlan
 from reconciler.model.base import JSON, nests_deeper
 from reconciler.model.kind import MODULES, kind_named
 from reconciler.model.spec import Suspension, suspension
@@ -141,7 +143,10 @@ def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
 
     check_file(plan, session.place)
     _check_suspension(plan, suspension(session.project.spec.suspend), session.now())
-    recorded = after_renames(session.ledger.refresh(), plan.renames)
+    recorded = session.ledger.refresh()
+    session.ledger.check_open()
+    _check_position(plan, recorded)
+    recorded = after_renames(recorded, plan.renames)
     _check_heads(plan, recorded)
     _check_declarations(plan, recorded)
     for action in plan.pending:
@@ -149,7 +154,7 @@ def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
             raise PlanFileError(f"{CHANGED}: {objection}. {AGAIN}")
     if not detached:
         check_asked(session, plan)
-    _check_previous_runs(session, plan, recorded)
+    check_no_other_runs(session, plan, recorded)
 
 
 def check_file(plan: Plan, place: Place) -> None:
@@ -170,6 +175,16 @@ def _check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) -
     stopped = [action.name for action in plan.actions if action.action in {*SENDS, ActionType.CANCEL}]
     if suspended is not None and stopped:
         raise PlanFileError(f"{sentence('the project', suspended, now)}: nothing was sent for {', '.join(stopped)}")
+
+
+def _check_position(plan: Plan, recorded: Recorded) -> None:
+    """Raises `LedgerRolledBack` for a plan that saw more of the ledger than there is."""
+    newest = max((action.ledger_head for action in plan.actions), default=0)
+    if (seen := max(newest, plan.ledger_position)) > recorded.position:
+        raise LedgerRolledBack(
+            f"the plan was made at position {seen} of the ledger, which ends at {recorded.position}: it was rolled "
+            f"back, or it is another one. {after_rollback(plan.place.target)}"
+        )
 
 
 def _check_heads(plan: Plan, recorded: Recorded) -> None:
@@ -218,24 +233,6 @@ def is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
         return content is None and record.undeclared
     same = (declared.kind, declared.request_digest) == (pending.kind, request_digest(content.request or {}))
     return same and dict(declared.policy) == dict(pending.policy)
-
-
-def _check_previous_runs(session: Session, plan: Plan, recorded: Recorded) -> None:
-    """Raises `PlanFileError` if the ledger has no intent yet, and AWS has a run of a submission of the plan: a new plan
-    would adopt it."""
-    from reconciler.aws.observe import look_for_tokens
-
-    sends = [action for action in plan.actions if action.action in SENDS]
-    if recorded.intends or not sends:
-        return
-    session.aws.check()
-    runs = look_for_tokens(sends, session.aws.service, session.now()).runs_by_token
-    ran = [action.name for action in sends if runs.get(action.client_token or "")]
-    if ran:
-        raise PlanFileError(
-            f"the ledger contains no submission yet, and AWS has runs of {', '.join(ran)} as planned. "
-            "Nothing was sent; plan again to adopt them"
-        )
 
 
 def _contradictions(action: Action, place: Place) -> Iterator[str]:

@@ -25,6 +25,7 @@ from uuid import uuid4
 from reconciler import __version__
 from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read, untracked_warnings
 from reconciler.app.notifications import notify
+from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
 from reconciler.app.session import rates
 from reconciler.aws.quota import quota_warnings
 from reconciler.core.absence import absences, conflicts, lost_runs
@@ -39,12 +40,11 @@ from reconciler.specs.git import actor
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from reconciler.app.session import Session
     from reconciler.apply.intents import Provenance
-    from reconciler.core.desired import DesiredSpec
     from reconciler.core.events import SubmissionEvent
     from reconciler.core.plan import Action, ActionResult, Plan
     from reconciler.core.state import Recorded, Submission
@@ -82,8 +82,12 @@ def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Pl
 
     def attempt() -> tuple[PassInputs, Plan]:
         inputs = read(session, tolerant=tolerant)
+        session.ledger.check_open()
         record(session, inputs, observe(session, inputs))
-        return inputs, make_plan(session, inputs)
+        made = make_plan(session, inputs)
+        if look_for_other_ledgers(session, made, inputs.recorded):
+            made = make_plan(session, inputs)
+        return inputs, made
 
     return in_one_state(attempt)
 
@@ -124,7 +128,7 @@ def _sent_request(session: Session, submission: Submission) -> JSON:
 
 
 def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:
-    """Writes an observation to the ledger; before the first intent of a ledger, also looks for runs of a lost one.
+    """Writes an observation to the ledger, and looks for runs that a new or rolled-back ledger may lack.
 
     Raises `LedgerError`, and `ClockSkew` before an event whose time proves something to other passes is written.
     """
@@ -133,8 +137,7 @@ def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEven
     if any(_proves_by_its_time(event) for event in events):
         session.aws.check_clock()
     record_observations(session.ledger, events)
-    if not inputs.recorded.intends:
-        find_previous_runs(session, inputs.chosen.values(), inputs.recorded)
+    find_previous_runs(session, inputs.chosen.values(), inputs.recorded)
 
 
 def _proves_by_its_time(event: SubmissionEvent) -> bool:
@@ -230,19 +233,6 @@ def record_renames(session: Session, made: Plan, provenance: Provenance | None =
         from reconciler.apply.declare import record_renames as append_renames
 
         append_renames(session.ledger, made, time_text(session.now()), provenance or provenance_of(session, made))
-
-
-def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
-    """Looks in AWS for runs of specs that the ledger has no submission of, so that the plan adopts them.
-
-    The ledger may be new, or it may have been lost. A failed look is kept too, and the plan warns about it.
-    """
-    from reconciler.aws import observe as aws_observe
-
-    unknown = [spec for spec in specs if recorded.spec(spec.name).newest is None]
-    if unknown:
-        session.aws.check()
-        aws_observe.find_previous_runs(unknown, session.place, session.aws.service, session.now()).lay_over(recorded)
 
 
 def provenance_of(session: Session, made: Plan) -> Provenance:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
@@ -26,6 +26,7 @@ from reconciler.core.suggested_commands import Invocation
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
+from reconciler.ledger.sqlite_file import keep_private
 from reconciler.model.kind import MODULES, Rate, kind_named
 from reconciler.model.project import STATE_FOLDER, Limits, Project, Target
 from reconciler.specs.project import ProjectFile, find_root, read_project
@@ -167,7 +168,7 @@ class AwsConnections:
         from reconciler.emulator import Emulator
 
         state = self._root / STATE_FOLDER / f"emulator-{self._place.target}.sqlite"
-        state.parent.mkdir(parents=True, exist_ok=True)
+        keep_private(state)
         emulator = Emulator(state, self._emulator_settings())
         emulator.start()
         self._emulator = emulator
@@ -277,12 +278,24 @@ def opened(options: CommandOptions, *, fallback_target: str | None = None) -> It
     chosen = choose_target(options, fallback_target)
     place, target, address = chosen.place, chosen.target, chosen.ledger_address
     guard.check_ledger(address, emulated=target.is_emulator, durable=options.local_ledger, environ=chosen.environ)
+    if not target.is_emulator and guard.is_relative(address):
+        _warn_of_relative(address, place.target)
     clock = SystemClock()
     with ExitStack() as stack:
-        ledger = open_ledger(address, chosen.root, place, __version__, clock)
+        ledger = open_ledger(address, chosen.root, place, __version__, clock, founds=target.is_emulator)
         stack.callback(ledger.close)
         aws = stack.enter_context(closing(AwsConnections(chosen.root, place, target, clock)))
         yield Session(**vars(chosen), options=options, ledger=ledger, aws=aws, clock=clock)
+
+
+@cache
+def _warn_of_relative(address: str, target: str) -> None:
+    """Warns once in a process: a service opens its session again after an error."""
+    logger.warning(
+        "the ledger %s of target %s is relative to the project folder: another checkout would have its own ledger, and "
+        "submit everything again. Write an absolute path, as in sqlite:////var/lib/reconciler/%s.sqlite",
+        address, target, target,
+    )  # fmt: skip
 
 
 class ReusableSession:

@@ -1,17 +1,21 @@
-"""Code that all adapters share: transmitting a request, complete listings, parallel calls, unknown states."""
+"""Code that all adapters share: transmitting a request, complete listings, tags, parallel calls, unknown states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors, unexpected_reply
 from reconciler.aws.transmission import Reply, transmit
-from reconciler.core.ports import Deadline, NotSent, Outcome
+from reconciler.core.ports import Deadline, NotSent, Outcome, Wanted
+from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
+from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -64,3 +68,36 @@ def each(items: Iterable[Item], call: Callable[[Item], Answer], at_once: int) ->
 def unknown_state(word: object) -> str:
     """The sentence for a state that this version does not know: it is an error, never a guess."""
     return f"AWS reports the state {word!r}, which this version does not know"
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The tags of a run, and when AWS created it; `None` if it does not say."""
+
+    tags: Mapping[str, str]
+    created_at: datetime | None
+
+
+def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, Sequence[str] | str]:
+    """What a complete listing, by run id, answers to each of `wanted`, by token and owner."""
+    by_token: dict[str, list[str]] = {want.token: [] for want in wanted}
+    by_owner = {want.owner: (want, list[str]()) for want in wanted if want.owner is not None}
+    for run_id, run in runs.items():
+        token, owner = run.tags.get(TOKEN_TAG, ""), run.tags.get(SPEC_TAG, "")
+        by_token.get(token, []).append(run_id)
+        if owner in by_owner:
+            want, others = by_owner[owner]
+            if token not in want.known and (run.created_at is None or run.created_at >= parse_time(want.since)):
+                others.append(run_id)
+    by_key = {**by_token, **{owner: others for owner, (_, others) in by_owner.items()}}
+    return {key: run_ids or () for key, run_ids in by_key.items()}
+
+
+def merged(lookups: Iterable[Mapping[str, Sequence[str] | str]]) -> dict[str, Sequence[str] | str]:
+    """The answers of several listings as one: an owner may have runs in each of them."""
+    whole: dict[str, Sequence[str] | str] = {}
+    for key, answer in (pair for lookup in lookups for pair in lookup.items()):
+        before = whole.get(key, ())
+        joined = not isinstance(answer, str) and not isinstance(before, str)
+        whole[key] = ([*before, *answer] or ()) if joined else answer
+    return whole

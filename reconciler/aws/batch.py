@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from reconciler.aws.adapter import Described, each, pages, submit, unknown_state
+from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.transmission import Reply
@@ -20,7 +20,6 @@ from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
-from reconciler.model.kind import TOKEN_TAG
 
 SERVICE = "batch"
 
@@ -80,8 +79,7 @@ class Batch:
         lookups: dict[tuple[str, str], list[Wanted]] = defaultdict(list)
         for want in wanted:
             lookups[want.location["jobQueue"], want.location["jobName"]].append(want)
-        answers = each(lookups.items(), lambda lookup: self._lookup(*lookup), LISTINGS_AT_ONCE)
-        return {token: answer for lookup in answers for token, answer in lookup.items()}
+        return merged(each(lookups.items(), lambda lookup: self._lookup(*lookup), LISTINGS_AT_ONCE))
 
     def cancel(self, run: RunRef, reason: str) -> None:
         """Calls TerminateJob: CancelJob does nothing for a job that is starting or running."""
@@ -106,27 +104,24 @@ class Batch:
     def _lookup(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """The jobs that carry each wanted tag, in one queue and with one name."""
         try:
-            tagged = self._tagged(*place)
+            return answers(wanted, self._tags(*place))
         except ServiceError as error:
             return {want.token: str(error) for want in wanted}
-        return {want.token: tagged.get(want.token, ()) for want in wanted}
 
-    def _tagged(self, queue: str, name: str) -> dict[str, list[str]]:
-        """Job ids by their token tag. Raises `ServiceError` if any job of the listing could not be read."""
+    def _tags(self, queue: str, name: str) -> dict[str, Tagged]:
+        """The tags of jobs, by id. Raises `ServiceError` if any job of the listing could not be read."""
         client = self._aws.reader(SERVICE)
         by_name = {"name": "JOB_NAME", "values": [name]}
         job_ids = list(dict.fromkeys(_listed(client, queue, by_name)))
-        tagged: dict[str, list[str]] = defaultdict(list)
+        tags: dict[str, Tagged] = {}
         for some in _chunks(job_ids):
             jobs = _described(client, some)
             for job_id in some:
                 if job_id not in jobs:
                     why = f"job {job_id} is listed, but its tags could not be read"
                     raise ServiceError("DescribeJobs", "NotDescribed", why)
-                token = jobs[job_id].get("tags", {}).get(TOKEN_TAG)
-                if token is not None:
-                    tagged[token].append(job_id)
-        return tagged
+                tags[job_id] = Tagged(jobs[job_id].get("tags", {}), _moment(jobs[job_id].get("createdAt")))
+        return tags
 
 
 def _listed(client: Client, queue: str, by: Mapping[str, object]) -> Iterator[str]:
@@ -189,8 +184,13 @@ def _usage(job: Described) -> JSON | None:
     return {name: fact for name, fact in usage.items() if fact} or None
 
 
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if not milliseconds else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def _text(milliseconds: int | None) -> str | None:
-    return None if not milliseconds else time_text(datetime.fromtimestamp(milliseconds / 1000, UTC))
+    moment = _moment(milliseconds)
+    return None if moment is None else time_text(moment)
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

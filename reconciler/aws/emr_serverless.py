@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from reconciler.aws.adapter import Described, each, pages, submit, unknown_state
+from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.transmission import Reply
@@ -22,7 +22,6 @@ from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
-from reconciler.model.kind import TOKEN_TAG
 
 SERVICE = "emr-serverless"
 
@@ -71,7 +70,7 @@ class EmrServerless:
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
-        self._tokens: dict[tuple[str, str], str | None] = {}  # of runs, by application and id; tags do not change
+        self._kept: dict[tuple[str, str], Tagged] = {}  # runs by application and id; their tags do not change
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
         """Calls StartJobRun, transmitted at most once."""
@@ -102,15 +101,15 @@ class EmrServerless:
         applications: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
             applications[want.location["applicationId"]].append(want)
-        lookups: dict[str, Sequence[str] | str] = {}
+        lookups: list[Mapping[str, Sequence[str] | str]] = []
         for application, mine in applications.items():
             for window in _windows(mine):
                 try:
-                    tagged = self._tagged(application, window)
-                    lookups |= {want.token: tagged.get(want.token, ()) for want in window.wanted}
+                    answered = answers(window.wanted, self._tags(application, window))
                 except ServiceError as error:
-                    lookups |= {want.token: str(error) for want in window.wanted}
-        return lookups
+                    answered = {want.token: str(error) for want in window.wanted}
+                lookups.append(answered)
+        return merged(lookups)
 
     def cancel(self, run: RunRef, reason: str) -> None:
         """Calls CancelJobRun, which takes no reason. Does nothing to a run that has ended or is being cancelled."""
@@ -138,29 +137,26 @@ class EmrServerless:
         runs = each(run_ids, lambda run_id: _run_or_none(client, application, run_id), AT_ONCE)
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
-    def _tagged(self, application: str, window: _Window) -> dict[str, list[str]]:
-        """Run ids of an application by their token tag, of the time and the names of a window. Raises `ServiceError` if
-        any of the runs could not be read."""
+    def _tags(self, application: str, window: _Window) -> dict[str, Tagged]:
+        """The tags of an application's runs of the time and the names of a window, by id. Raises `ServiceError` if any
+        of the runs could not be read."""
         client, names = self._aws.reader(SERVICE), _names(window.wanted)
         now = datetime.fromtimestamp(self._aws.clock.now(), UTC)
         before = {"createdAtBefore": window.end} if window.end is not None and window.end < now else {}
         listed = _all_runs(client, applicationId=application, createdAtAfter=window.start, **before)
         candidates = [run_id for run_id, run in listed.items() if names is None or run.get("name", "") in names]
-        kept = self._tokens
+        kept = self._kept
         unread = [run_id for run_id in candidates if (application, run_id) not in kept]
         runs = each(unread, lambda run_id: _run(client, application, run_id), AT_ONCE)
-        tokens = {run_id: run.get("tags", {}).get(TOKEN_TAG) for run_id, run in zip(unread, runs, strict=True)}
-        tagged: dict[str, list[str]] = defaultdict(list)
-        for run_id in candidates:
-            token = tokens[run_id] if run_id in tokens else kept[application, run_id]
-            if token is not None:
-                tagged[token].append(run_id)
-        self._keep(application, {id_: token for id_, token in tokens.items() if _is_settled(listed[id_], now)})
-        return tagged
+        read = {
+            run_id: Tagged(run.get("tags", {}), run.get("createdAt")) for run_id, run in zip(unread, runs, strict=True)
+        }
+        self._keep(application, {run_id: tags for run_id, tags in read.items() if _is_settled(listed[run_id], now)})
+        return {run_id: read[run_id] if run_id in read else kept[application, run_id] for run_id in candidates}
 
-    def _keep(self, application: str, tokens: Mapping[str, str | None]) -> None:
-        kept = self._tokens if len(self._tokens) < MOST_KEPT else {}
-        self._tokens = {**kept, **{(application, run_id): token for run_id, token in tokens.items()}}
+    def _keep(self, application: str, runs: Mapping[str, Tagged]) -> None:
+        kept = self._kept if len(self._kept) < MOST_KEPT else {}
+        self._kept = {**kept, **{(application, run_id): run for run_id, run in runs.items()}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,18 @@ import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
-from reconciler.core.decide import content_as, tokens
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Observed
 from reconciler.core.fsck import AwsInventory, ListedQueue, ListedRun
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action
 from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Services, Wanted
-from reconciler.core.state import Recorded, RunState, Sighting, Submission
-from reconciler.core.times import time_text
+from reconciler.core.previous_runs import REMEMBERED, candidates
+from reconciler.core.state import Recorded, RunState, Sighting, SpecRecord, Submission
+from reconciler.core.times import parse_time, time_text
 from reconciler.errors import GuardError, ReconcilerError, ServiceError
 from reconciler.model.base import JSON
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG, kind_named
@@ -177,43 +177,75 @@ def _event(submission: Submission, report: RunReport, now: datetime) -> Observed
     return report.event(submission.name, ref, time_text(now))
 
 
-REMEMBERED = timedelta(days=7)
-"""How far back AWS is asked: Batch keeps ended jobs for at least a day, and for a week according to newer guides."""
+def find_previous_runs(
+    specs: Iterable[DesiredSpec], recorded: Recorded, place: Place, services: Services, now: datetime
+) -> Sighting:
+    """The runs of specs that the ledger may lack: of their content, by token, and of any other, by spec tag.
 
-
-def find_previous_runs(specs: Iterable[DesiredSpec], place: Place, services: Services, now: datetime) -> Sighting:
-    """The runs whose token is one of the first generations of a spec, for a ledger that does not know its past.
-
-    Nothing is raised: a service that fails leaves the reason for each token.
+    Nothing is raised but `GuardError`: a service that fails leaves the reason for each token.
     """
     return _look(
-        now,
-        services,
+        services, recorded, place, now,
         (
-            (spec.kind, token, content.location, content.request or {})
+            (spec.kind, spec.name, each.token, each.location, each.run_name)
             for spec in specs
-            for key, token in tokens(spec, place)
-            for content in (content_as(spec, key.name),)
+            for each in candidates(spec, recorded, place, now)
         ),
-    )
+    )  # fmt: skip
 
 
-def look_for_tokens(actions: Iterable[Action], services: Services, now: datetime) -> Sighting:
-    """The runs that carry the tokens of these submits. Nothing is raised, as above."""
-    return _look(now, services, ((a.kind, a.client_token or "", a.content.location, a.request or {}) for a in actions))
+def look_before_sending(
+    actions: Iterable[Action], recorded: Recorded, place: Place, services: Services, now: datetime
+) -> Sighting:
+    """The same for submits: runs that carry their tokens, and others with the tags of their specs."""
+    return _look(
+        services, recorded, place, now,
+        (
+            (action.kind, action.name, action.client_token or "", action.content.location, _run_name(action))
+            for action in actions
+        ),
+    )  # fmt: skip
 
 
-def _look(now: datetime, services: Services, runs: Iterable[tuple[str, str, Mapping[str, str], JSON]]) -> Sighting:
-    """Looks for runs given as kind, token, location and request."""
-    since = time_text(now - REMEMBERED)
-    wanted: dict[str, list[Wanted]] = {}
-    for kind, token, location, request in runs:
-        name = request.get(kind_named(kind).name_field)
-        wanted.setdefault(kind, []).append(Wanted(token, location, since, name))
+def _run_name(action: Action) -> str | None:
+    name: str | None = (action.request or {}).get(kind_named(action.kind).name_field)
+    return name
+
+
+def _look(
+    services: Services,
+    recorded: Recorded,
+    place: Place,
+    now: datetime,
+    sought: Iterable[tuple[str, str, str, Mapping[str, str], str | None]],
+) -> Sighting:
+    """Looks for runs, given by kind, spec, token, location and run name."""
+    wanted, names = dict[str, list[Wanted]](), dict[str, str]()
+    for kind, name, token, location, run_name in sought:
+        owner = place.owner(name)
+        names[owner] = name
+        since = _since(recorded.spec(name), now)
+        wanted.setdefault(kind, []).append(
+            Wanted(token, location, since, run_name, owner=owner, known=recorded.by_token)
+        )
     lookups: dict[str, Sequence[str] | str] = {}
     for kind, of_kind in wanted.items():
         lookups |= runs_by_tag(kind, of_kind, services)
-    return Sighting(*_runs_and_errors(lookups))
+    runs, errors = _runs_and_errors(lookups)
+    whole = {want.owner for wants in wanted.values() for want in wants if want.token in runs}
+    ours = {submission.run_id for submission in recorded.by_token.values()}
+    by_spec = {
+        name: [run_id for run_id in runs.get(owner, ()) if run_id not in ours]
+        for owner, name in names.items()
+        if owner in whole
+    }
+    return Sighting({key: ids for key, ids in runs.items() if key not in names}, errors, runs_by_spec=by_spec)
+
+
+def _since(record: SpecRecord, now: datetime) -> str:
+    """From when on runs of a spec are looked for: what is older than its newest submission does not matter."""
+    oldest = now - REMEMBERED
+    return time_text(oldest if record.newest is None else max(oldest, parse_time(record.newest.first_intent_at)))
 
 
 Inventories = Callable[[str], Inventory | None]

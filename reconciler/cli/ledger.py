@@ -1,17 +1,20 @@
-"""`reconciler ledger init`, `verify`, `copy` and `export`: maintain the ledger of a target."""
+"""`reconciler ledger init`, `verify`, `copy`, `accept-rollback` and `export`: maintain the ledger of a target."""
 
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from reconciler.cli.exit_codes import DONE, ERROR
-from reconciler.cli.options import format_option, ledger_options, place_options, takes_options
-from reconciler.cli.output import coloured, echo_error, out, out_json, terminal_width
+from reconciler.cli.options import format_option, ledger_options, place_options, takes_options, yes_option
+from reconciler.cli.output import coloured, confirm, echo_error, out, out_json, terminal_width
 from reconciler.cli.program import LazyGroup
 
 if TYPE_CHECKING:
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
     from reconciler.ledger.verify import Report
 
 COMMANDS = {
-    "init": ("ledger:init", "Prepare the store, and list the policies to add."),
+    "init": ("ledger:init", "Make the ledger, and list the policies to add."),
     "verify": ("ledger:verify", "Check the whole log, and say what is wrong with it."),
     "copy": ("ledger:copy", "Copy a ledger to another store, or move it to another place."),
+    "accept-rollback": ("ledger:accept_rollback", "Go on with a ledger that was rolled back."),
     "export": ("ledger:export", "Print every event as a line of JSON."),
 }
 
@@ -52,14 +56,15 @@ def ledger() -> None:
 @ledger_options
 @takes_options
 def init(options: CommandOptions) -> int:
-    """Prepare the store of a target's ledger, and list the policies to add.
+    """Make the ledger of a target, and list the policies to add.
 
     \b
     dynamodb://TABLE       creates the table, or checks an existing one
     s3://BUCKET/PREFIX     checks the bucket: conditional writes, versioning, lifecycle rules
-    sqlite:///PATH         needs nothing: the first write creates the file
+    sqlite:///PATH         creates the file
 
-    Nothing that exists is changed, and you can run it again at any time.
+    No other command makes a ledger, except for the emulator: an empty one that appears by itself would run everything
+    again. Nothing that exists is changed, and you can run it again at any time.
 
     \b
     Example:
@@ -83,6 +88,8 @@ def init(options: CommandOptions) -> int:
             else:
                 wrong += finding.severity is Severity.FAIL
                 out(f"{f'[{INIT_MARKS[finding.severity]}]':9}{finding.message}.")
+        if not wrong and session.ledger.create():
+            out(f"{'[OK]':9}the ledger was made; it is empty.")
     for policy in policies:
         out(f"\n{policy.title}\n\n{policy.text}")
     if wrong:
@@ -122,7 +129,8 @@ def verify(options: CommandOptions, output_format: str, new_snapshot: bool) -> i
     if output_format == "json":
         from reconciler.render.findings import verify_json
 
-        out_json(verify_json(report.address, report.positions, report.events, report.head, _findings(report, options)))
+        identity, counts = (report.address, report.ledger_id), (report.positions, report.events)
+        out_json(verify_json(*identity, *counts, report.head, findings=_findings(report, options)))
     else:
         out(_report_text(report, options))
     return ERROR if report.wrong() else DONE
@@ -163,8 +171,10 @@ def copy(
     """Copy the target's ledger from one address to another, byte for byte, and verify the copy.
 
     Addresses are as in reconciler.yaml: sqlite:///PATH, s3://BUCKET/PREFIX, dynamodb://TABLE. Stop everything that
-    writes to FROM first. An interrupted copy continues where TO ends; TO must contain nothing else. FROM remains
-    unchanged.
+    writes to FROM first. An interrupted copy continues where TO ends; TO must contain nothing else.
+
+    At the end, FROM gets one more event, which names TO: from then on FROM can be read, and nothing can be written to
+    it. This is no backup.
 
     With --rename, FROM belongs to another project, target, account or region, and the copy belongs to the chosen
     target: its first event and the chain are written anew, and an event at the end records it.
@@ -195,13 +205,54 @@ def copy(
     if destination != chosen.ledger_address:
         out("")
         out(plain(f"Now write ledger: {destination} for target {chosen.place.target} in reconciler.yaml."))
-    out(plain(f"{source} was not changed. Make sure that nothing writes to it any more."))
+    out(plain(f"{source} has ended: it can be read, and nothing can be written to it any more."))
     return DONE
 
 
 def _print_progress(position: int) -> None:
     if position % PROGRESS_EVERY == 0 and sys.stderr.isatty():
         echo_error(f"position {position} …")
+
+
+@click.command("accept-rollback")
+@click.option("--reason", required=True, metavar="TEXT", help="Why you decide this; recorded in the ledger.")
+@yes_option
+@ledger_options
+@takes_options
+def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
+    """Go on with a ledger that was rolled back: an older copy was put back, or batches were deleted. Records your
+    decision.
+
+    Such a ledger is refused, because what it lacks would run again. Restore the newest copy instead if there is one. If
+    there is none, run `fsck` first: it lists the runs in AWS that the ledger lacks. Afterwards, `fsck --adopt` records
+    them. Until then a spec that has such runs is on hold.
+
+    \b
+    Example:
+      reconciler ledger accept-rollback -t prod --reason "the newest backup is of yesterday"
+    """
+    from reconciler.app.session import opened
+    from reconciler.render.text import plain
+    from reconciler.specs.git import actor
+
+    with opened(options) as session:
+        if not reason.strip():
+            raise click.UsageError("--reason must not be empty")
+        recorded, address = session.ledger.refresh(rolled_back=True), session.ledger.address
+        session.ledger.check_open()
+        out(plain(f"The ledger {address} ends at position {recorded.position}. What it lacks is given up."))
+        if not yes and not confirm(
+            "Do you want to go on with it?", command="ledger accept-rollback", refused="recorded"
+        ):
+            return ERROR
+        session.ledger.accept_rollback(reason, actor(session.environ, session.root))
+        target = session.place.target
+        out(
+            plain(
+                f"Recorded at position {session.ledger.recorded.position}. Now run: reconciler fsck --adopt -t {target}"
+            )
+        )
+    return DONE
 
 
 @click.command("export")
@@ -227,11 +278,19 @@ def export(options: CommandOptions, after: int, *, raw: bool) -> int:
     from reconciler.ledger.codec import walk
 
     chosen = choose_target(options)
+    _keep_private(sys.stdout)
     with opened_store(chosen) as store:
         for position, _, batch in walk(store, chosen.place, after):
             for event in batch.events:
                 out(_export_line({"position": position, **encode(event)}), raw=raw)
     return DONE
+
+
+def _keep_private(stream: TextIO) -> None:
+    """Lets only its owner use a file that standard output goes to, as a plan file."""
+    with suppress(OSError, ValueError):
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            os.fchmod(stream.fileno(), 0o600)
 
 
 def _export_line(event: dict[str, Any]) -> str:

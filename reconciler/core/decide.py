@@ -5,7 +5,7 @@ Specs with a schedule are decided in `scheduled`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,9 +13,10 @@ from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
-from reconciler.core.identity import NO_CONTENT, Content, Place, SubmissionKey, client_token, digests
+from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
 from reconciler.core.invalid import decide_invalid, why_invalid
 from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
+from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
 from reconciler.core.retries import attempts_of, decide_attempts, ended_at
 from reconciler.core.schedule import schedule_changes
@@ -25,7 +26,6 @@ from reconciler.core.submits import SpecContext, another_send, of_submission, su
 from reconciler.core.suggested_commands import retry, suggested_commands
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.core.unresolved import decide_unresolved
-from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
@@ -98,19 +98,17 @@ def _decide(
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     rest: Sequence[Action] = ()
     if not any(_blocks(action) for action in unresolved):
-        if (
-            spec is not None
-            and record.newest is None
-            and (previous := decide_previous_runs(spec, recorded, desired)) is not None
-        ):
+        context = None if spec is None else SpecContext(spec, record, recorded, desired, now)
+        if context is not None and (previous := decide_previous_runs(context)) is not None:
             rest = [previous]
         elif conflict is not None:
             rest = [_hold(spec, record, Reason.RENAME_CONFLICT, conflict)]
         elif stale:
             rest = [_stale_hold(spec, record, recorded, desired, now)]
-        elif spec is not None:
-            context = SpecContext(spec, record, recorded, desired, now)
-            rest = [decide_one_off(context)] if spec.policy.schedule is None else decide_scheduled(context)
+        elif context is not None:
+            one_off = context.spec.policy.schedule is None
+            rest = [decide_one_off(context)] if one_off else decide_scheduled(context)
+            rest = hold_without_look(context, rest) if may_lack_runs(recorded, name) else rest
         elif not unresolved:
             rest = decide_removed(record, desired, now)
     shown = {action.client_token for action in (*cancels, *unresolved)}
@@ -156,7 +154,7 @@ def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> A
         action = replace(action, since=seconds_text(ended_at(held)))
     if action.action is ActionType.HOLD and action.reason in ENDS:
         return replace(action, suggested=retry(action.name, action.slot, desired.invocation))
-    if action.effective or action.reason not in UNKNOWNS:
+    if action.effective or action.reason not in UNKNOWNS or action.suggested is not None:
         return action
     commands = suggested_commands(
         action.name, action.client_token, recorded, desired.invocation, desired.settle_seconds
@@ -168,9 +166,11 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
     """Yields what operators should know about the plan as a whole before they confirm it."""
     if not desired.names and recorded.specs:
         yield "the project has no spec for this target: nothing is cancelled because of that"
+    if (moved := recorded.moved) is not None:
+        yield f"this ledger ended: it was copied to {moved.ledger}, as that of {moved.place}; nothing can be applied"
     for action in actions:
         if action.action is ActionType.SUBMIT and (error := recorded.look_errors.get(action.client_token or "")):
-            yield f"could not check whether AWS has a run of {action.name} from before this ledger: {error}"
+            yield f"could not check whether another ledger started a run of {action.name}: {error}"
         if error := recorded.observe_errors.get(action.client_token or ""):
             yield f"could not read the state of run {action.run_id} of {action.name}: {error}"
     if desired.checkout.uncommitted and any(action.action is ActionType.SUBMIT for action in actions):
@@ -268,65 +268,6 @@ def _history(spec: DesiredSpec, record: SpecRecord) -> str:
     if not earlier or earlier[-1].generation is None:
         return ""
     return f"the same content as generation {earlier[-1].generation}, which will run again"
-
-
-GENERATIONS = 20
-"""How many generations of a spec's content a look for previous runs covers."""
-
-
-def tokens(spec: DesiredSpec, place: Place) -> Iterator[tuple[SubmissionKey, str]]:
-    """Yields the key and token that this content has as each of the first generations, under the former name of the
-    spec too. Scheduled specs have none: a slot that is due is never older than the ledger."""
-    if spec.policy.schedule is not None:
-        return
-    names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
-    for generation in range(1, GENERATIONS + 1):
-        for name in names:  # a run keeps the token of the name that it was submitted under
-            key = SubmissionKey(name, generation)
-            yield key, client_token(place, spec.kind, key, spec.digest)
-
-
-def content_as(spec: DesiredSpec, name: str) -> Content:
-    """The content of a spec under a former name, which is the name of its runs too unless the spec gives another."""
-    field = kind_named(spec.kind).name_field
-    if spec.request.get(field) != spec.name:
-        return spec.content
-    request = {**spec.request, field: name}
-    return replace(spec.content, request=request, location=kind_named(spec.kind).location(request))
-
-
-def decide_previous_runs(spec: DesiredSpec, recorded: Recorded, desired: Desired) -> Action | None:
-    """Returns the action for a spec that the ledger lacks and that has a run in AWS: a lost ledger must not run it
-    twice. The run is adopted as the newest generation that has one; `None` without such a run."""
-    if not any(recorded.runs_by_token.values()):
-        return None
-    for key, token in reversed(list(tokens(spec, desired.place))):
-        runs = recorded.runs_by_token.get(token, ())
-        if runs:
-            found = replace(spec, content=content_as(spec, key.name))
-            return _adoption(found, replace(key, name=spec.name), token, runs)
-    return None
-
-
-def _adoption(spec: DesiredSpec, key: SubmissionKey, token: str, runs: tuple[str, ...]) -> Action:
-    one = len(runs) == 1
-    message = (
-        "the ledger has no submission of it, and AWS has a run of this content with its tag"
-        if one
-        else f"the ledger has no submission of it, and several runs carry its tag: {', '.join(runs)}. An operator must "
-        "choose one"
-    )
-    return Action(
-        name=spec.name,
-        kind=spec.kind,
-        action=ActionType.ADOPT if one else ActionType.HOLD,
-        reason=Reason.FOUND if one else Reason.CONFLICT,
-        key=key,
-        content=spec.content if one else replace(spec.content, request=None),
-        client_token=token,
-        run_id=runs[0] if one else None,
-        message=message,
-    )
 
 
 def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from reconciler.core import events as e
 from reconciler.core.declarations import Declared, Undeclared, declaration, withdrawn
 from reconciler.core.identity import Content, Place, SubmissionKey
+from reconciler.core.ledger_changes import AcceptedRollback, MovedAway, MovedTo, RollbackAccepted
 from reconciler.core.renames import rename
 from reconciler.core.state import CountsAs, Phase, Recorded, RunState, Send, SpecRecord, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange
@@ -40,8 +41,6 @@ def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
 
 def _add(recorded: Recorded, position: int, event: e.Event) -> None:
     match event:
-        case e.Opened():
-            _open(recorded, event)
         case e.SpecRenamed():
             rename(recorded, event.renamed_from, event.name, position, event.commit)
         case e.Intended():
@@ -58,18 +57,28 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
         case e.SpecEvent():
             _spec_event(recorded.record(event.name), position, event)
         case _:
-            pass
+            _ledger_event(recorded, position, event)
     if isinstance(event, e.SpecEvent):
         _touch(recorded, position, event)
 
 
-def _open(recorded: Recorded, event: e.Opened) -> None:
-    if event.format > e.FORMAT:
-        raise LedgerFormatNewer(
-            f"the ledger has format {event.format}, this version writes {e.FORMAT}: "
-            "it was written by a newer reconciler. Upgrade to that version."
-        )
-    recorded.place = Place(event.project, event.target, event.account, event.region)
+def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
+    """Adds an event about the ledger itself."""
+    match event:
+        case e.Opened():
+            if event.format > e.FORMAT:
+                raise LedgerFormatNewer(
+                    f"the ledger has format {event.format}, this version writes {e.FORMAT}: "
+                    "it was written by a newer reconciler. Upgrade to that version."
+                )
+            recorded.place = Place(event.project, event.target, event.account, event.region)
+        case MovedAway():
+            place = Place(event.project, event.target, event.account, event.region)
+            recorded.moved = MovedTo(event.ledger, place, event.at, event.actor)
+        case RollbackAccepted():
+            recorded.rollbacks.append(AcceptedRollback(position, event.at, event.position, event.head))
+        case _:
+            pass
 
 
 def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:

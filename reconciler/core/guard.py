@@ -53,6 +53,11 @@ def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mappin
         raise LocalLedgerInCI(address)
 
 
+def is_relative(address: str) -> bool:
+    """Whether a ledger is a file in the project folder, so that each checkout has one of its own."""
+    return address.startswith("sqlite:///") and not address.startswith("sqlite:////")
+
+
 def check_account(target: str, expected: str, actual: str) -> None:
     """Raises `AccountMismatch` if the credentials belong to another account than the target's."""
     if actual != expected:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Protocol, runtime_checkable
 
@@ -100,7 +100,7 @@ class Ledger(Protocol):
         ...
 
     def refresh(self) -> Recorded:
-        """Reads what others have written since, and returns the fold."""
+        """Reads what others have written since, and returns the fold. Raises `LedgerError`."""
         ...
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
@@ -187,7 +187,8 @@ class Wanted:
     """A submission to look for: its token, where its run would be, and when its first intent was (ISO 8601).
 
     `name` is the name that its request gives the run, `until` the deadline of its newest send. They narrow a look down;
-    `None`: any name, any time.
+    `None`: any name, any time. `owner` is the spec tag of other runs to look for on the way, ``PROJECT/TARGET/NAME``,
+    created since then with a token that is not `known`; `None`: none.
     """
 
     token: str
@@ -195,6 +196,8 @@ class Wanted:
     since: str
     name: str | None = None
     until: str | None = None
+    owner: str | None = None
+    known: Container[str] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,8 @@ class Service(Protocol):
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """Returns the run ids that carry each token as their tag, by token: empty after a complete listing without one,
-        a string if the listing was not complete or a candidate could not be read."""
+        a string if the listing was not complete or a candidate could not be read. If an owner is wanted, the answer may
+        also hold, by owner, the ids of those other runs."""
         ...
 
     def cancel(self, run: RunRef, reason: str) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from reconciler.core.declarations import Declaration
 from reconciler.core.identity import Content, Place, SubmissionKey
+from reconciler.core.ledger_changes import AcceptedRollback, MovedTo
 from reconciler.core.times import Schedule, SlotRange, parse_time
 
 
@@ -313,20 +314,23 @@ class SpecRecord:
 class Recorded:
     """The fold of a ledger up to `position`, with what this pass observed.
 
-    `place` is what the ledger belongs to, from its first event. `former_names` are the names that records had before.
-    `runs_by_token` holds the runs that carry the tag of an unresolved submission; a token whose listing was
-    complete and empty has an empty tuple, a token that was not looked for has no entry.
-    `look_errors` holds, by token, why a look failed: an error is not absence.
-    `observe_errors` holds, by token, why a live run's state could not be read in this pass.
+    `place` is what the ledger belongs to, from its first event. `moved` is where it went on, `None` if it has not
+    ended; `rollbacks` are the accepted ones, oldest first. `former_names` are the names that records had before.
+    `runs_by_token` holds the runs that carry a token: none after a complete listing, no entry without a look.
+    `runs_by_spec` holds, by name, the runs with a spec's tag that the ledger lacks, if they were looked for.
+    `look_errors` and `observe_errors` hold, by token, why a look failed (no absence), or the state of a live run.
     `overlaid`: the specs hold observations that no event records, so that they are no fold any more.
     """
 
     position: int = 0
     place: Place | None = None
+    moved: MovedTo | None = None
+    rollbacks: list[AcceptedRollback] = field(default_factory=list)
     specs: dict[str, SpecRecord] = field(default_factory=dict)
     by_token: dict[str, Submission] = field(default_factory=dict)
     former_names: dict[str, FormerName] = field(default_factory=dict)
     runs_by_token: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
+    runs_by_spec: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     observe_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     overlaid: bool = field(default=False, metadata={OF_THE_PASS: True})
@@ -355,8 +359,7 @@ class Recorded:
 
     @property
     def intends(self) -> bool:
-        """Whether anything was ever intended to be sent. If not, a former ledger may have been lost, so passes look for
-        its runs."""
+        """Whether anything was ever intended to be sent: if not, a former ledger may have been lost."""
         return any(send.number for submission in self.by_token.values() for send in submission.sends)
 
     def become(self, other: Recorded) -> None:
@@ -367,9 +370,8 @@ class Recorded:
 
     def forget_findings(self) -> None:
         """Drops the observations of an earlier pass."""
-        self.runs_by_token.clear()
-        self.look_errors.clear()
-        self.observe_errors.clear()
+        for findings in (self.runs_by_token, self.runs_by_spec, self.look_errors, self.observe_errors):
+            findings.clear()
 
     def unresolved(self) -> Iterator[Submission]:
         """Returns all submissions that may have a run the ledger lacks, by name."""
@@ -382,16 +384,17 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The result of one look at AWS. Fields as in `Recorded`; `unseen` are the tokens of live runs that AWS did not
-    find."""
+    """The result of one look at AWS, with fields as in `Recorded`; `unseen`: tokens of live runs that AWS lacks."""
 
     runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)
     observe_errors: Mapping[str, str] = field(default_factory=dict)
     unseen: frozenset[str] = frozenset()
+    runs_by_spec: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def lay_over(self, recorded: Recorded) -> None:
         """Adds these observations to `recorded`, in memory."""
         recorded.runs_by_token.update({token: tuple(ids) for token, ids in self.runs_by_token.items()})
+        recorded.runs_by_spec.update({name: tuple(ids) for name, ids in self.runs_by_spec.items()})
         recorded.look_errors.update(self.look_errors)
         recorded.observe_errors.update(self.observe_errors)

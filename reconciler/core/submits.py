@@ -47,7 +47,7 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
         action=ActionType.SUBMIT,
         reason=reason,
         key=key,
-        content=replace(spec.content, request=request, location=_location(spec, request)),
+        content=replace(spec.content, request=request, location=location_of(spec, request)),
         client_token=client_token(context.desired.place, spec.kind, key, spec.digest),
         ledger_head=record.head,
         message=message,
@@ -85,7 +85,7 @@ def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) 
     return replace(action, content=content, run_ids=dict(run_ids), template=spec.request)
 
 
-def _location(spec: DesiredSpec, request: JSON) -> dict[str, str]:
+def location_of(spec: DesiredSpec, request: JSON) -> dict[str, str]:
     """Returns where the run will be found: in a scheduled spec the fields may contain the slot."""
     if request == spec.request:
         return spec.content.location

@@ -100,6 +100,22 @@ def adopt(name: str, run_id: str, by: Invocation) -> str:
     return by.command("adopt", name, run_id) + WHY
 
 
+def rebuild(name: str, run_ids: Sequence[str], by: Invocation) -> SuggestedCommands:
+    """Returns the commands that record runs with a spec's tag that the ledger lacks: all of them, or one as current."""
+    every = by.command("fsck", "--adopt") + WHY
+    return SuggestedCommands((every, *(adopt(name, run_id, by) for run_id in run_ids)))
+
+
+def after_rollback(target: str) -> str:
+    """Says what to do with a ledger that was rolled back."""
+    by = Invocation(target)
+    return (
+        "Nothing was sent or written. Restore the newest copy of the ledger. If there is none, list the runs that it "
+        f"lacks: {by.command('fsck')}. Then go on with it: {by.command('ledger', 'accept-rollback')}{WHY}. "
+        f"Then record those runs: {by.command('fsck', '--adopt')}"
+    )
+
+
 def resolve(name: str, decision: str, by: Invocation, token: str | None = None) -> str:
     """Returns the command that decides an unresolved submission: ``submit`` or ``abandon``; `token` if several."""
     which = ["--token", token] if token is not None else []

@@ -51,7 +51,8 @@ class State:
         self._settings = ("", Settings())  # as text and as a value: parsed again only when the text has changed
         try:
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.touch(mode=0o600)  # requests may hold secrets; side files get the same mode
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path,
                 timeout=BUSY_SECONDS,

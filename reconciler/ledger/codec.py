@@ -19,6 +19,11 @@ FORMAT = 1
 """Version of the batch format; a higher one is refused."""
 
 
+MOST_BYTES = 256 * 1024**2
+"""Bytes of a batch or a stored snapshot at most: more is neither written nor read. Tens of thousands of declarations
+that are recorded at once take a tenth of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one writer put at one position. `at` is the time of its clock, ISO 8601; `prev` is `None` at position 1."""
@@ -65,6 +70,15 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
     except LedgerError as error:
         raise type(error)(f"position {position} of {address}: {error}") from error
     return Batch(form["nonce"], form["at"], form["prev"], decoded)
+
+
+def too_large(address: str, position: int | None = None) -> LedgerCorrupt:
+    """The error for more bytes than anything of a ledger has; they are not read."""
+    where = "" if position is None else f" at position {position}"
+    return LedgerCorrupt(
+        f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB{where}, which no reconciler wrote. Nothing "
+        "was changed. Restore it from a copy"
+    )
 
 
 def corrupt(position: int, address: str, why: str) -> LedgerCorrupt:

@@ -1,7 +1,8 @@
 """Copies a ledger to another store, batch by batch: byte for byte, or as another place's with a new chain.
 
-An interrupted copy continues where the target ends, if the target holds exactly what the copy would have put there.
-Nothing is ever replaced.
+The source then ends with an event that names the target, so that no writer goes on with both. An interrupted copy
+continues where the target ends, if the target holds exactly what the copy would have put there. Nothing is ever
+replaced.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from reconciler.core.events import Renamed
 from reconciler.core.fsck import failures
 from reconciler.core.identity import Place
+from reconciler.core.ledger_changes import MovedAway
 from reconciler.core.ports import Clock, Store
 from reconciler.core.times import time_text
-from reconciler.errors import LedgerError, LedgerMissing
+from reconciler.errors import LedgerError, LedgerMissing, LedgerMoved
+from reconciler.ledger.append import append_with_retries
 from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pin_of, walk
-from reconciler.ledger.log import append_with_retries
 from reconciler.ledger.verify import Report, verify
 
 NAMED = 3
@@ -36,35 +39,81 @@ class Copied:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """Who moves a ledger to another place, and the version of the tool."""
+class Author:
+    """Who copies a ledger, and the version of the tool."""
 
     actor: str
     tool_version: str
 
 
 def copy(
-    source: Store, target: Store, place: Place, clock: Clock, *, move: Move | None, progress: Callable[[int], None]
+    source: Store,
+    target: Store,
+    place: Place,
+    clock: Clock,
+    *,
+    author: Author,
+    rename: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Copied:
-    """Copies the ledger in `source` to `target` for `place`; with `move`, the source belongs to another place.
+    """Copies the ledger in `source` to `target` for `place`, and ends it; with `rename` it belongs to another place.
 
     `progress` is called with each finished position. Raises `LedgerError` if the source is damaged or of another place
-    (then nothing is written), if it grew meanwhile, or if the target holds anything else.
+    (then nothing is written), if it grew meanwhile, if it cannot be ended, or if the target holds anything else.
     """
-    origin = place if move is None else _origin(source, place)
+    origin = _origin(source, place) if rename else place
     report = verify(source, origin)
-    _check(report, moved=move is not None)
+    _check(report, target.address, place, moved=rename)
+    ended = report.recorded.moved is not None
+    last, head = report.positions - ended, ""
     copier = _Copier(source, target, clock)
     for position, raw, _ in walk(source, origin):
-        if position > report.positions:
+        if position > last:
             break
-        copier.add(position, raw if move is None else _rewritten(position, raw, copier.link, place))
+        copier.add(position, _rewritten(position, raw, copier.link, place) if rename else raw)
+        head = checksum(raw)
         progress(position)
-    copier.check_still()
-    if move is not None:
-        copier.add_renamed(_renamed(report, origin, move, clock))
+    if not ended:
+        copier.check_still()
+    at = time_text(datetime.fromtimestamp(clock.now(), UTC))
+    if rename:
+        former = _about(origin, author, at)
+        copier.add_renamed(Renamed(**former, ledger=report.address, positions=last, head=head))
     copier.check_end()
-    return Copied(copier.position, copier.already, None if move is None else origin)
+    if not ended:
+        event = MovedAway(**_about(place, author, at), ledger=target.address, positions=last)
+        _end(source, clock, head, event)
+    return Copied(copier.position, copier.already, origin if rename else None)
+
+
+def _end(source: Store, clock: Clock, head: str, event: MovedAway) -> None:
+    """Ends the source. Raises `LedgerError` if something was appended meanwhile, and as an append does."""
+    last = event.positions
+    batch = Batch(uuid4().hex, event.at, head, (event,))
+    raw = encode(batch)
+    held = append_with_retries(source, clock, last + 1, raw)
+    if held != raw and decode(held, last + 1, source.address).nonce != batch.nonce:
+        raise _grew(source.address, last + 1, last, event.ledger)
+
+
+def _grew(source: str, position: int, copied: int, target: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger {source} grew to position {position} while it was copied: something still writes to it. Positions "
+        f"1 to {copied} are in {target}. Stop what writes, then run the same command again: it continues from there."
+    )
+
+
+def _about(place: Place, author: Author, at: str) -> dict[str, str]:
+    """Fields that the events of a copy share."""
+    return {
+        "at": at,
+        "project": place.project,
+        "target": place.target,
+        "account": place.account,
+        "region": place.region,
+        "actor": author.actor,
+        "tool_version": author.tool_version,
+    }
 
 
 def _origin(source: Store, place: Place) -> Place:
@@ -79,10 +128,17 @@ def _origin(source: Store, place: Place) -> Place:
     return origin
 
 
-def _check(report: Report, *, moved: bool) -> None:
-    """Raises `LedgerError` for a damaged ledger, and for a move of one with unresolved submissions."""
+def _check(report: Report, target: str, place: Place, *, moved: bool) -> None:
+    """Raises `LedgerError` for a damaged ledger, for one that was copied elsewhere, and for a move of one with
+    unresolved submissions."""
     if failed := failures(report.findings):
         raise LedgerError(f"the ledger {report.address} is not copied: {failed[0].message}. {failed[0].advice}")
+    gone = report.recorded.moved
+    if gone is not None and (gone.ledger, gone.place) != (target, place):
+        raise LedgerMoved(
+            f"the ledger {report.address} ended: it was copied to {gone.ledger}, as that of {gone.place}. Nothing was "
+            "written. Copy that one"
+        )
     unresolved = sorted({submission.name for submission in report.recorded.unresolved()})
     if moved and unresolved:
         names = ", ".join(unresolved[:NAMED]) + (" …" if len(unresolved) > NAMED else "")
@@ -105,21 +161,6 @@ def _rewritten(position: int, raw: bytes, link: str | None, place: Place) -> byt
             "region": place.region,
         }
     return json.dumps(form, separators=(",", ":")).encode("ascii")
-
-
-def _renamed(report: Report, origin: Place, move: Move, clock: Clock) -> Renamed:
-    return Renamed(
-        at=time_text(datetime.fromtimestamp(clock.now(), UTC)),
-        project=origin.project,
-        target=origin.target,
-        account=origin.account,
-        region=origin.region,
-        ledger=report.address,
-        positions=report.positions,
-        head=report.head or "",
-        actor=move.actor,
-        tool_version=move.tool_version,
-    )
 
 
 class _Copier:
@@ -157,11 +198,7 @@ class _Copier:
         """Raises `LedgerError` if the source has more than was copied."""
         last = max((position for position, _ in self._source.read(self.position)), default=self.position)
         if last > self.position:
-            raise LedgerError(
-                f"the ledger {self._source.address} grew to position {last} while it was copied: something still "
-                f"writes to it. Positions 1 to {self.position} are in {self._target.address}. Stop what writes, then "
-                "run the same command again: it continues from there."
-            )
+            raise _grew(self._source.address, last, self.position, self._target.address)
 
     def check_end(self) -> None:
         """Raises `LedgerError` if the target has more than was copied."""

@@ -7,6 +7,7 @@ decides. Parts whose head lost belong to nothing and do no harm.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -19,6 +20,7 @@ from reconciler.aws import errors as aws
 from reconciler.aws.clients import TIMEOUTS, Client, Clients
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerStoreInvalid, LedgerStoreMissing
+from reconciler.ledger.codec import MOST_BYTES
 
 PAGES = (8, 100, 1000)
 """Items that each query reads, the last number from then on: a reader that wants one batch does not wait for 1,000."""
@@ -136,7 +138,7 @@ HEAD = 0
 
 
 def _snapshot_position(entry: Item | None) -> int:
-    return 0 if entry is None else int(entry.get("at", {}).get("N", 0))
+    return 0 if entry is None else _number(entry, "at")
 
 
 # --- items ------------------------------------------------------------------------------------------------------------
@@ -177,10 +179,19 @@ def pieces(content: bytes) -> list[bytes]:
 
 
 def joined(entry: Item, parts: Iterable[Item]) -> bytes | None:
-    """The bytes of a head from its parts in order, `None` if they are not all that was written."""
-    its_own = islice(parts, int(entry.get("count", {}).get("N", 0)))
-    content = b"".join(part.get(CONTENT, {}).get("B", b"") for part in its_own)
+    """The bytes of a head from its parts in order, `None` if they are not all that was written, or more than
+    anything has."""
+    count = _number(entry, "count")
+    if count * PIECE_BYTES > MOST_BYTES + PIECE_BYTES:
+        return None
+    content = b"".join(part.get(CONTENT, {}).get("B", b"") for part in islice(parts, count))
     return content if entry.get("sha256", {}).get("S") == sha256(content).hexdigest() else None
+
+
+def _number(entry: Item, name: str) -> int:
+    """A whole number of an item; 0 for anything else, which no reconciler wrote."""
+    text = entry.get(name, {}).get("N", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else 0
 
 
 def position_of(entry: Item) -> int:

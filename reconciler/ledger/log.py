@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
@@ -14,76 +12,38 @@ from uuid import uuid4
 from reconciler.core import events as e
 from reconciler.core.fold import fold
 from reconciler.core.identity import Place
+from reconciler.core.ledger_changes import RollbackAccepted
 from reconciler.core.ports import Appended, Clock, Moved, Precondition, Store
-from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.state import Recorded
+from reconciler.core.suggested_commands import after_rollback
 from reconciler.core.times import time_text
 from reconciler.errors import (
     LedgerCorrupt,
     LedgerError,
     LedgerFormatNewer,
     LedgerMissing,
+    LedgerMoved,
     LedgerPinned,
-    LedgerUnreachable,
+    LedgerRolledBack,
 )
-from reconciler.ledger.codec import Batch, Chain, corrupt, decode, encode
+from reconciler.ledger.append import append_with_retries, check_appendable, intended_before
+from reconciler.ledger.codec import MOST_BYTES, Batch, Chain, checksum, corrupt, decode, encode
 from reconciler.ledger.snapshot import Cache
 
-WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between the tries of a write whose reply was lost: six tries, about three seconds."""
+
+def missing(address: str, place: Place) -> LedgerMissing:
+    """The error for a place without a ledger: only an operator can tell a new one from one that was lost."""
+    return LedgerMissing(
+        f"there is no ledger of project {place.project}, target {place.target} at {address}. "
+        f"If it is new, make it: reconciler ledger init -t {place.target}. If there was one, do not make another, with "
+        "which everything would run again: check the address in reconciler.yaml, and that the disk is mounted, or "
+        f"restore the ledger from a copy. If it is lost for good, make it: reconciler ledger init -t {place.target}. "
+        f"Then record the runs that AWS still has: reconciler fsck --adopt -t {place.target}"
+    )
 
 
-def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
-    """Puts a batch at a position, and tries again until something is there; returns what is there.
-
-    A write whose reply was lost is neither won nor lost until it is read (R8 of docs/protocol.md). Raises
-    `LedgerUnreachable` if the outcome is unknown, another `LedgerError` if nothing was written for certain.
-    """
-    unclear: LedgerUnreachable | None = None
-    for pause in (*WRITE_PAUSES, None):
-        try:
-            return store.append(position, raw)
-        except LedgerUnreachable as error:
-            unclear = error
-        except LedgerError as error:
-            if unclear is None:
-                raise
-            # This try wrote nothing, but the one before may have: the outcome stays unknown.
-            raise LedgerUnreachable(f"{unclear} Then: {error}") from error
-        if pause is not None:
-            clock.sleep(pause)
-    raise LedgerUnreachable(
-        f"the ledger {store.address} did not confirm a write at position {position} in {len(WRITE_PAUSES) + 1} "
-        f"tries; the next read shows whether it is there. Last error: {unclear}"
-    ) from unclear
-
-
-def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None:
-    """Why a second intent for a submission under another token is refused, `None` if there is none.
-
-    This rule holds in the log itself, whatever a caller's precondition allows.
-    """
-    for event in events:
-        if isinstance(event, e.Intended):
-            for submission in recorded.spec(event.name).submissions:
-                if submission.key == event.key and submission.token != event.token:
-                    return f"this submission of {event.name} was intended before, with token {submission.token}"
-    return None
-
-
-def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
-    """Folds the events over copies of what they change, so that no batch is written that could not be read again.
-    Raises as `fold` does."""
-    scratch = Recorded()
-    for event in events:
-        if isinstance(event, e.SpecRenamed):
-            names = (name for name in (event.renamed_from, event.name) if name in recorded.specs)
-            scratch.specs |= {name: deepcopy(recorded.specs[name]) for name in names}
-        if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
-            continue
-        if (submission := recorded.by_token.get(event.token)) is not None:
-            scratch.by_token[event.token] = copied = deepcopy(submission)
-            scratch.specs.setdefault(copied.name, SpecRecord(copied.name)).submissions.append(copied)
-    fold(scratch, recorded.position + 1, events)
+def _objection_to_another(recorded: Recorded) -> str | None:
+    return "the ledger exists" if recorded.position else None
 
 
 DENSE = 4
@@ -91,8 +51,6 @@ DENSE = 4
 
 GETS = 8
 """Positions fetched at once."""
-
-logger = logging.getLogger(__name__)
 
 
 def _random_nonce() -> str:
@@ -102,21 +60,30 @@ def _random_nonce() -> str:
 class Log:
     """`ports.Ledger` over any `ports.Store`. Safe for threads: one reads or writes at a time.
 
-    `recorded` is the same object for the life of the log and changes in place as batches are read and written. A
-    ledger that does not exist yet reads as empty; the first append creates it, with the event that pins it to its
-    place.
+    `recorded` is the same object for the life of the log and changes in place as batches are read and written. With
+    `founds` a ledger that does not exist yet reads as empty, and the first append creates it, with the event that pins
+    it to its place; without, it is an error, and only `create` makes it.
     """
 
     def __init__(
-        self, store: Store, place: Place, tool_version: str, clock: Clock, nonces: Callable[[], str] = _random_nonce
+        self,
+        store: Store,
+        place: Place,
+        tool_version: str,
+        clock: Clock,
+        nonces: Callable[[], str] = _random_nonce,
+        *,
+        founds: bool = True,
     ) -> None:
         self._store, self._place, self._tool_version = store, place, tool_version
-        self._clock, self._nonces = clock, nonces
+        self._clock, self._nonces, self._founds = clock, nonces, founds
         self._lock = RLock()
         self._recorded = Recorded()
         self._chain = Chain(store.address, place)  # always at the position of `_recorded`
         self._cache = Cache(store, place, clock)
         self._wrote = False
+        self._at_mark: str | None = None  # the checksum of the batch at the position of the snapshot's mark
+        self._rollback: str | None = None  # how the snapshot proves that batches were lost
 
     @property
     def address(self) -> str:
@@ -133,15 +100,43 @@ class Log:
         """The fold of everything read or written so far."""
         return self._recorded
 
-    def refresh(self) -> Recorded:
+    def refresh(self, *, rolled_back: bool = False) -> Recorded:
         """Reads what others have written since, and returns the fold.
 
-        Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, and `LedgerPinned`
-        for a ledger of another place. What was read before that stays consistent.
+        Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, `LedgerPinned` for a
+        ledger of another place, `LedgerMissing`, and `LedgerRolledBack` unless `rolled_back` allows such a ledger. What
+        was read before that stays consistent.
         """
         with self._lock:
             self._follow()
+            if not rolled_back:
+                self._check_sound()
+            self._check_begun()
             return self._recorded
+
+    def create(self) -> bool:
+        """Makes the ledger if there is none, with the event that pins it to its place. Returns whether this call did.
+
+        Raises as `append` does.
+        """
+        with self._lock:
+            self._follow()
+            self._check_sound()
+            return not self.exists and isinstance(self._put((), _objection_to_another), Appended)
+
+    def accept_rollback(self, reason: str, actor: str) -> None:
+        """Records that an operator goes on with this ledger although it lacks batches. Raises as `append` does."""
+        with self._lock:
+            self._follow()
+            self._check_begun()
+            mark = None if self._rollback is None else self._cache.mark
+            self._rollback = None
+            at = time_text(datetime.fromtimestamp(self._clock.now(), UTC))
+            lost = (None, None) if mark is None else (mark.position, mark.link)
+            event = RollbackAccepted(
+                at=at, position=lost[0], head=lost[1], reason=reason, actor=actor, tool_version=self._tool_version
+            )
+            self._put((event,), lambda _: None)
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
         """Appends one batch at the next free position, or returns why its events no longer make sense.
@@ -204,8 +199,33 @@ class Log:
     def _append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
         if not self.exists:
             self._follow()
+            self._check_begun()
+        return self._put(events, valid)
+
+    def check_open(self) -> None:
+        """Raises `LedgerMoved` if the ledger has ended, as far as this log has read."""
+        if (moved := self._recorded.moved) is not None:
+            raise LedgerMoved(
+                f"the ledger {self.address} ended: {moved.actor} copied it to {moved.ledger} at {moved.at}, as that of "
+                f"{moved.place}. Nothing was sent or written. Write ledger: {moved.ledger} for that target in "
+                "reconciler.yaml"
+            )
+
+    def _check_sound(self) -> None:
+        if self._rollback is not None:
+            raise LedgerRolledBack(
+                f"the ledger {self.address} was rolled back: {self._rollback}. {after_rollback(self._place.target)}"
+            )
+
+    def _check_begun(self) -> None:
+        if not self.exists and not self._founds and self._rollback is None:
+            raise missing(self.address, self._place)
+
+    def _put(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
         nonce = self._nonces()
         while True:
+            self._check_sound()
+            self.check_open()
             why = valid(self._recorded) or intended_before(self._recorded, events)
             if why is not None:
                 return Moved(why)
@@ -235,6 +255,8 @@ class Log:
 
     def _won(self, position: int, batch: Batch) -> bool:
         raw, types = encode(batch), [event.type for event in batch.events]
+        if len(raw) > MOST_BYTES:
+            raise LedgerError(f"{len(raw)} bytes are too many for one position of the ledger {self.address}")
         sys.audit("reconciler.recording", *types)
         held = append_with_retries(self._store, self._clock, position, raw)
         if held != raw and decode(held, position, self.address).nonce != batch.nonce:
@@ -262,21 +284,32 @@ class Log:
                     f"the ledger {self.address} had {position} positions and is gone. Restore it before going on: "
                     "with a new, empty one everything would run again."
                 ) from error
+        self._rollback = self._lost()
+
+    def _lost(self) -> str | None:
+        """How the newest snapshot proves that the log lacks batches; `None` if it does not, or if that was accepted.
+
+        The snapshot was read before the log, which only grows.
+        """
+        mark, last = self._cache.mark, self._chain.position
+        accepted = {(each.lost_position, each.lost_head) for each in self._recorded.rollbacks}
+        if mark is None or (mark.position, mark.link) in accepted:
+            return None
+        if last < mark.position:
+            return f"it ends at position {last}, and its snapshot is of position {mark.position}"
+        if self._at_mark not in {None, mark.link}:
+            return f"position {mark.position} holds another batch than the one that its snapshot was made from"
+        return None
 
     def _resume(self) -> bool:
-        """Starts from the snapshot if the batch at its position is the one that it was made from. Any other snapshot
-        is ignored: it proves nothing about the ledger, which is read from its beginning."""
+        """Starts from the snapshot if this version made it and the batch at its position is the one that it was made
+        from. Otherwise the ledger is read from its beginning."""
         snapshot = self._cache.find()
         if snapshot is None:
             return False
         position = snapshot.recorded.position
         stored = self._store.read(position - 1)
         first = next(stored, None)
-        if first is None:
-            logger.warning(
-                "the ledger %s ends before position %d, which has a snapshot: it may have been rolled back. "
-                "Check it with `ledger verify`", self.address, position,
-            )  # fmt: skip
         if first is None or not snapshot.fits(*first):
             return False
         self._become(snapshot.recorded, first[1])
@@ -301,6 +334,8 @@ class Log:
         for position, raw in stored:
             self._fold(position, self._chain.accept(position, raw).events)
             self._chain.move(position, raw)
+            if self._cache.mark is not None and position == self._cache.mark.position:
+                self._at_mark = checksum(raw)
 
     def _fold(self, position: int, events: Sequence[e.Event]) -> None:
         try:

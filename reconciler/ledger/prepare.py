@@ -41,7 +41,7 @@ class Policy:
 
 
 def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
-    """Makes the store at `url` ready for a ledger, or checks it; yields each finding when it is known.
+    """Makes the store at `url` ready for a ledger, or checks it; yields each finding when it is known. Makes no ledger.
 
     Raises `LedgerError` if the store cannot be used at all.
     """
@@ -51,19 +51,18 @@ def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
     elif isinstance(store, DynamoStore):
         yield from _prepare_table(store, place)
     else:
-        yield _state(store)
+        yield from _state(store)
         yield ok("a file needs no preparation; keep it on a local disk that stays")
 
 
-def _state(store: Store) -> Finding:
+def _state(store: Store) -> Iterator[Finding]:
     """Whether a ledger has begun. Raises `LedgerError` if it cannot be read."""
     try:
         begun = any(True for _ in store.read(0))
     except LedgerMissing:
         begun = False
     if begun:
-        return ok("it holds a ledger of this project and target, which can be read")
-    return ok("it holds no ledger of this project and target yet: the first write creates it")
+        yield ok("it holds a ledger of this project and target, which can be read")
 
 
 def _arn_partition(region: str) -> str:
@@ -87,7 +86,7 @@ ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 
 def _prepare_bucket(store: S3Store, place: Place) -> Iterator[Finding | Policy]:
     try:
-        yield _state(store)
+        yield from _state(store)
         yield _conditional_writes(store)
         yield _versioning(store)
         yield from _lifecycle(store)
@@ -228,7 +227,7 @@ def _prepare_table(store: DynamoStore, place: Place) -> Iterator[Finding | Polic
                 "Give the target another table name: init creates the table"
             )
             return
-        yield _state(store)
+        yield from _state(store)
         yield _expiry(table)
         yield _protection(table, description)
         yield _recovery(table)

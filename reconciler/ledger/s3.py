@@ -20,6 +20,7 @@ from reconciler.aws import errors as aws
 from reconciler.aws.clients import TIMEOUTS, Client, Clients
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerStoreInvalid, LedgerStoreMissing
+from reconciler.ledger.codec import MOST_BYTES, too_large
 
 DIGITS = 20
 LONGEST_KEY = 1024
@@ -77,6 +78,8 @@ AHEAD = (1, 8, 64)
 not wait for a thousand."""
 READERS = 16
 """Objects fetched at once."""
+PIECE_BYTES = 1 << 20
+"""Bytes of a body that are read at once."""
 BODY_TRIES = 3
 """Tries of a body that ends early: the SDK's own retries end with the headers."""
 
@@ -209,11 +212,22 @@ class S3Store:
                 if "ETag" not in answer and not aws.is_from_aws(answer):
                     raise aws.no_answer(self.site, "its reply is no object")
                 try:
-                    return answer["Body"].read(), answer.get("Metadata", {})
+                    return self._whole(answer["Body"]), answer.get("Metadata", {})
                 except aws.ClientFailure:
                     if not tries_left:
                         raise
         raise AssertionError("the last try returns or raises")
+
+    def _whole(self, body: Any) -> bytes:  # noqa: ANN401 - botocore's StreamingBody
+        """A body to its end, which botocore compares with its length. Raises `LedgerCorrupt` for one without bound."""
+        pieces, size = [], 0
+        while piece := body.read(PIECE_BYTES):
+            size += len(piece)
+            if size > MOST_BYTES:
+                body.close()
+                raise too_large(self.address)
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def _kept_position(self) -> int:
         """The position of the stored snapshot, 0 if there is none."""

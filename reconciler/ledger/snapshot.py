@@ -41,8 +41,8 @@ DERIVED = "by_token"
 """The field that is rebuilt from the submissions."""
 
 FOLD_SOURCES = {
-    "declarations.py", "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py", "renames.py",
-    "state.py", "times.py",
+    "declarations.py", "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py",
+    "ledger_changes.py", "renames.py", "state.py", "times.py",
 }  # fmt: skip
 """Modules of `reconciler.core` that decide which state events lead to."""
 
@@ -194,6 +194,20 @@ FORMAT = 1
 COMPRESSION = 1
 """zlib's fastest level: most of the size is tokens and digests, which no level makes smaller."""
 
+MOST_BYTES = 1 << 30
+"""Bytes of a state, decompressed: that of about a million submissions. A larger one is not kept, and not read."""
+
+MOST_FOLD = 100
+"""How many times larger than its compressed form a state may be; states are 2 to 10 times as large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """That the batch at `position` had the checksum `link`: a snapshot proves it, whatever version made it."""
+
+    position: int
+    link: str
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -215,26 +229,46 @@ def pack(recorded: Recorded, link: str) -> bytes | None:
     with _uncollected():
         body = json.dumps(to_json(recorded), separators=(",", ":"), allow_nan=False).encode("ascii")
     header = {"format": FORMAT, "fold": fold, "position": recorded.position, "batch": link}
-    rest = json.dumps(header).encode("ascii") + b"\n" + zlib.compress(body, COMPRESSION)
+    compressed = zlib.compress(body, COMPRESSION)
+    if len(body) > _bound(compressed):
+        return None
+    rest = json.dumps(header).encode("ascii") + b"\n" + compressed
     return sha256(rest).hexdigest().encode("ascii") + b"\n" + rest
 
 
-def unpack(content: bytes) -> Snapshot | None:
-    """The snapshot in `content`; `None` if it is damaged or of another version."""
+def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
+    """What the snapshot in `content` proves, `None` if it is damaged; and the snapshot, `None` if it is of another
+    version too."""
     stated, _, rest = content.partition(b"\n")
-    fold = fold_version()
-    if fold is None or stated != sha256(rest).hexdigest().encode("ascii"):
-        return None
+    if stated != sha256(rest).hexdigest().encode("ascii"):
+        return None, None
+    mark = None
     try:
         head, _, body = rest.partition(b"\n")
         header = json.loads(head)
-        if header["format"] != FORMAT or header["fold"] != fold or not isinstance(header["batch"], str):
-            return None
+        if header["format"] != FORMAT or type(header["position"]) is not int or not isinstance(header["batch"], str):
+            return None, None
+        mark = Mark(header["position"], header["batch"])
+        if header["fold"] is None or header["fold"] != fold_version():
+            return mark, None
         with _uncollected():
-            recorded = from_json(json.loads(zlib.decompress(body)))
+            recorded = from_json(json.loads(_decompressed(body)))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error):
-        return None  # a correct checksum over wrong content: somebody made it
-    return Snapshot(recorded, header["batch"]) if recorded.position == header["position"] else None
+        return mark, None  # a correct checksum over wrong content: somebody made it
+    return mark, Snapshot(recorded, mark.link) if recorded.position == mark.position else None
+
+
+def _bound(compressed: bytes) -> int:
+    return min(MOST_BYTES, MOST_FOLD * len(compressed))
+
+
+def _decompressed(compressed: bytes) -> bytes:
+    """The content, of which no more is made than a state may have. Raises `ValueError` and `zlib.error`."""
+    decompressor = zlib.decompressobj()
+    content = decompressor.decompress(compressed, _bound(compressed))
+    if not decompressor.eof:
+        raise ValueError("it is cut short, or larger than a state may be")
+    return content
 
 
 @contextmanager
@@ -270,6 +304,7 @@ class Cache:
         self._store = store if isinstance(store, Snapshots) else None
         self._address, self._place, self._clock = store.address, place, clock
         self._position = 0  # of the newest snapshot that this log has seen
+        self.mark: Mark | None = None  # what the newest snapshot proves
         self._not_before = clock.boot()
 
     def find(self) -> Snapshot | None:
@@ -281,10 +316,11 @@ class Cache:
         except LedgerError as error:
             logger.debug("no snapshot: %s", error)
             return None
-        snapshot = None if stored is None else unpack(stored[1])
-        if snapshot is None or snapshot.recorded.place != self._place:
+        self.mark, snapshot = (None, None) if stored is None else unpack(stored[1])
+        if snapshot is not None and snapshot.recorded.place != self._place:
+            self.mark = snapshot = None
+        if snapshot is None:
             logger.debug("no usable snapshot of %s", self._address)
-            return None
         return snapshot
 
     def used(self, position: int) -> None:

@@ -20,7 +20,16 @@ from typing import TypeVar
 
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
-from reconciler.ledger.sqlite_file import allowed, check_identity, connect, create, read_readonly, translate_file_errors
+from reconciler.ledger.sqlite_file import (
+    allowed,
+    check_file,
+    check_identity,
+    connect,
+    create,
+    keep_private,
+    read_readonly,
+    translate_file_errors,
+)
 
 BUSY_SECONDS = 5.0
 """How long a call waits for another process's transaction, which takes milliseconds."""
@@ -57,6 +66,7 @@ class SqliteStore:
         self._writer: sqlite3.Connection | None = None
         self._writer_of: tuple[int, tuple[int, int] | None] | None = None
         self._release: Callable[[], object] | None = None
+        self._checked_file: tuple[int, int] | None = None
 
     @property
     def address(self) -> str:
@@ -108,7 +118,16 @@ class SqliteStore:
         with translate_file_errors(self._address, self._path):
             if not self._path.exists():
                 raise LedgerMissing(f"there is no ledger at {self._address}")
+            self._check_file()
             return self._query_file(query)
+
+    def _check_file(self) -> None:
+        """Raises `LedgerError` for a file that is not safe to use; one that was checked is not checked again."""
+        checked = _file_id(self._path)
+        if checked != self._checked_file:
+            keep_private(self._path)
+            check_file(self._path, self._address)
+            self._checked_file = checked
 
     def _query_file(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
         """Opens the file for writing if that is allowed: only then does SQLite remove its side files on closing."""
@@ -142,6 +161,7 @@ class SqliteStore:
             if position > 1:
                 raise LedgerMissing(f"the ledger {self._address} is gone: there is no file {self._path}")
             create(self._path, self._address)
+        self._check_file()
         if not _writable(self._path):
             raise LedgerReadOnly(f"the ledger {self._address} can be read here and not written: {self._path}")
         connection = self._connect()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -19,8 +21,11 @@ from reconciler.errors import (
     LedgerFormatNewer,
     LedgerFull,
     LedgerReadOnly,
+    LedgerStoreInvalid,
     LedgerUnreachable,
 )
+from reconciler.ledger.codec import MOST_BYTES, too_large
+from reconciler.model.project import STATE_FOLDER
 
 BUSY = (LedgerUnreachable, "the ledger {address} is busy: another process holds it ({error}).")
 NO_ANSWER = (LedgerUnreachable, "the ledger {address} did not answer: {path}: {error}.")
@@ -75,6 +80,8 @@ def allowed(path: Path, mode: int) -> bool:
 
 def _from_sqlite(error: sqlite3.Error, address: str, path: Path) -> LedgerError:
     extended = getattr(error, "sqlite_errorcode", None)
+    if extended == sqlite3.SQLITE_TOOBIG:
+        return too_large(address)
     code = sqlite3.SQLITE_ERROR if extended is None else extended & 0xFF
     if code == sqlite3.SQLITE_FULL or (extended in WRITING and _no_room(path.parent)):
         return _full(address, path, str(error))
@@ -120,6 +127,74 @@ def _no_room(folder: Path) -> bool:
     return False
 
 
+def keep_private(path: Path) -> None:
+    """Lets only their owner use a file, its side files, and the folder of such files if it is ours, whoever made them
+    and however; what belongs to another user stays as it is."""
+    modes = {path.with_name(path.name + end): 0o600 for end in ("", "-wal", "-shm")}
+    if path.parent.name == STATE_FOLDER:
+        modes[path.parent] = 0o700
+    for each, mode in modes.items():
+        with suppress(OSError):
+            if each.stat().st_mode & 0o077:
+                each.chmod(mode)
+
+
+NETWORK = {
+    "9p", "afs", "ceph", "cifs", "coda", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs",
+}  # fmt: skip
+"""Types of file systems that several machines share: locks and the write-ahead log do not work there."""
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""Where Linux lists what is mounted; proc(5) has its format."""
+
+
+def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
+    """Raises `LedgerError` for a file that others may use under another name or on another machine, as far as the
+    system can say: their write-ahead log would be another one, and both would go on from the same position."""
+    if not path.is_file():
+        return  # opening it says what it is
+    _remove_drafts(path)
+    names = path.stat().st_nlink
+    whole = path.resolve()
+    inside = [mount for mount in _mounts(mounts) if whole.is_relative_to(mount[0])]
+    point, kind = max(inside, key=lambda mount: len(mount[0].parts), default=(Path("/"), ""))
+    if names > 1:
+        why = f"has {names} names (hard links), each with a write-ahead log of its own. Remove the other names"
+    elif point == whole:
+        why = "is mounted alone, without the write-ahead log beside it. Mount its folder"
+    elif kind in NETWORK or kind.startswith("fuse"):
+        why = (
+            f"is on a network file system ({kind}), where several machines would write it at once. Put it on a local "
+            "disk, or use s3:// or dynamodb://"
+        )
+    else:
+        return
+    raise LedgerStoreInvalid(f"the ledger {address} cannot be used: {path} {why}")
+
+
+def _mounts(mounts: Path) -> list[tuple[Path, str]]:
+    """Each mount point with the type of its file system, oldest first; nothing if the system has no such list."""
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return []
+    return [(Path(_unescaped(line.split()[4])), line.partition(" - ")[2].partition(" ")[0]) for line in lines]
+
+
+def _unescaped(text: str) -> str:
+    """A path as proc(5) writes it: white space and backslashes are three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _remove_drafts(path: Path) -> None:
+    """Removes names of this file that a process left which was killed while it made the ledger."""
+    if path.stat().st_nlink > 1:
+        for draft in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+            with suppress(FileNotFoundError):
+                if draft.samefile(path):
+                    draft.unlink()
+
+
 APPLICATION_ID = 0x52434E4C
 """``RCNL`` in the file's header marks it as a ledger (`PRAGMA application_id`)."""
 
@@ -144,13 +219,15 @@ COMMIT;
 
 def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     """A connection without implicit transactions. `mode` is the URI's query, such as ``mode=rw``."""
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{mode}",
         uri=True,
         timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
+    return connection
 
 
 def check_identity(connection: sqlite3.Connection, address: str) -> None:
@@ -177,7 +254,7 @@ def create(path: Path, address: str) -> None:
     It is made under another name and linked when it is complete, so that nobody sees half a ledger; of several
     processes that try at once, one wins and the others use its file. Raises `OSError` and `sqlite3.Error`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{token_hex(8)}.new")
     try:
         _write_draft(draft)

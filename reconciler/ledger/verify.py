@@ -12,10 +12,11 @@ from reconciler.core.fsck import Finding, Severity, failures
 from reconciler.core.identity import Place
 from reconciler.core.ports import Snapshots, Store
 from reconciler.core.state import Recorded
+from reconciler.core.suggested_commands import after_rollback
 from reconciler.errors import LedgerCorrupt, LedgerError
+from reconciler.ledger.append import intended_before
 from reconciler.ledger.codec import Batch, Chain, checksum, decode, pin_of
-from reconciler.ledger.log import intended_before
-from reconciler.ledger.snapshot import Snapshot, unpack
+from reconciler.ledger.snapshot import Mark, Snapshot, unpack
 
 
 class LedgerCheck(StrEnum):
@@ -32,10 +33,11 @@ class LedgerCheck(StrEnum):
 
 @dataclass(slots=True)
 class Report:
-    """The result of a walk. `head` is the checksum of the last batch, `recorded` the fold of the events: both are
-    meaningful only if nothing is wrong."""
+    """The result of a walk. `ledger_id` is the random nonce of the first batch, which a copy keeps, `head` the checksum
+    of the last batch, `recorded` the fold of the events: all are meaningful only if nothing is wrong."""
 
     address: str
+    ledger_id: str | None = None
     positions: int = 0
     events: int = 0
     head: str | None = None
@@ -58,17 +60,22 @@ def verify(store: Store, place: Place) -> Report:
     """Walks the ledger of a place. Raises `LedgerMissing` if there is none, `LedgerUnreachable` if it does not answer,
     and any other `LedgerError` that is not about the stored content."""
     content = _content(store)
-    walked = _Walk(store.address, place, content[1] if content is not None and content[1] is not None else None)
+    walked = _Walk(store.address, place, content)
     try:
         for position, raw in store.read(0):
             walked.add(position, raw)
     except LedgerCorrupt as error:
         walked.wrong(LedgerCheck.STORE, walked.chain.position + 1, str(error), RESTORE)
-    return walked.report(content)
+    return walked.report()
 
 
-def _content(store: Store) -> tuple[int, Snapshot | None] | None:
-    """The newest snapshot with its position, `None` without one; damaged or of another version, it is `None` itself.
+Content = tuple[int, Mark | None, Snapshot | None]
+"""A stored snapshot: its position, what it proves, `None` if it is damaged, and the state, `None` if it is of another
+version too."""
+
+
+def _content(store: Store) -> Content | None:
+    """The newest snapshot, `None` without one.
 
     It is read before the log, so that a log shorter than the snapshot was rolled back.
     """
@@ -76,16 +83,18 @@ def _content(store: Store) -> tuple[int, Snapshot | None] | None:
         stored = store.newest_snapshot() if isinstance(store, Snapshots) else None
     except LedgerError:
         return None
-    return None if stored is None else (stored[0], unpack(stored[1]))
+    return None if stored is None else (stored[0], *unpack(stored[1]))
 
 
 class _Walk:
     """A walk in progress. `blind`: something before is lost, so that the state is unknown from here on."""
 
-    def __init__(self, address: str, place: Place, snapshot: Snapshot | None) -> None:
+    def __init__(self, address: str, place: Place, content: Content | None) -> None:
         self.chain = Chain(address, place)
         self._report = Report(address)
-        self._place, self._snapshot = place, snapshot
+        self._place, self._content = place, content
+        self._mark, self._snapshot = (None, None) if content is None else content[1:]
+        self._at_mark: str | None = None
         self._blind = False
         self._linked = True  # whether the previous batch could be read
 
@@ -132,6 +141,7 @@ class _Walk:
     def _events(self, position: int, batch: Batch) -> None:
         self._report.events += len(batch.events)
         if position == 1:
+            self._report.ledger_id = batch.nonce
             self._pin(batch)
         elif any(isinstance(event, e.Opened) for event in batch.events):
             self.wrong(LedgerCheck.PIN, position, "the ledger is opened a second time", RESTORE)
@@ -159,47 +169,52 @@ class _Walk:
     # --- the snapshot -------------------------------------------------------------------------------------------------
 
     def _compare(self, position: int, raw: bytes) -> None:
-        snapshot = self._snapshot
-        if snapshot is None or snapshot.recorded.position != position:
+        if self._mark is None or self._mark.position != position:
             return
-        if snapshot.link != checksum(raw):
-            self.wrong(
-                LedgerCheck.SNAPSHOT, position,
-                f"the snapshot of position {position} was made from another batch than is stored there",
-                "The ledger was rolled back and written again, or the snapshot belongs to another one. Look for a "
-                f"correct copy of the ledger. {IGNORED}",
-            )  # fmt: skip
-        elif snapshot.recorded != self._report.recorded:
+        self._at_mark = checksum(raw)
+        snapshot = self._snapshot
+        if self._at_mark == self._mark.link and snapshot is not None and snapshot.recorded != self._report.recorded:
             self.wrong(
                 LedgerCheck.SNAPSHOT, position,
                 f"the snapshot of position {position} differs from the state that the batches lead to: it was changed",
                 f"Replace it now: reconciler ledger verify --new-snapshot -t {self._place.target}",
             )  # fmt: skip
 
-    def report(self, content: tuple[int, Snapshot | None] | None) -> Report:
-        """Ends the walk: a check without a failure passed, if it could be made."""
-        report = self._report
-        failed = {finding.check for finding in report.findings}
-        beyond = self._snapshot is not None and self._snapshot.recorded.position > report.positions
-        if beyond and LedgerCheck.STORE not in failed and content is not None:
+    def _lost(self) -> None:
+        """Adds a failure if the snapshot proves that batches were lost, unless an operator accepted that."""
+        mark, report = self._mark, self._report
+        accepted = {(each.lost_position, each.lost_head) for each in report.recorded.rollbacks}
+        if mark is None or (mark.position, mark.link) in accepted:
+            return
+        if mark.position > report.positions:
             self.wrong(
                 LedgerCheck.SNAPSHOT, report.positions + 1,
-                f"there is a snapshot of position {content[0]}, and the ledger ends at {report.positions}: "
-                "it was rolled back", f"{RESTORE} {IGNORED}",
+                f"there is a snapshot of position {mark.position}, and the ledger ends at {report.positions}: "
+                "it was rolled back", after_rollback(self._place.target),
             )  # fmt: skip
-            failed.add(LedgerCheck.SNAPSHOT)
-        report.findings += [
-            Finding(*self._passed(check, content), check) for check in LedgerCheck if check not in failed
-        ]
+        elif self._at_mark not in {None, mark.link}:
+            self.wrong(
+                LedgerCheck.SNAPSHOT, mark.position,
+                f"the snapshot of position {mark.position} was made from another batch than is stored there: the "
+                "ledger was rolled back and written again", after_rollback(self._place.target),
+            )  # fmt: skip
+
+    def report(self) -> Report:
+        """Ends the walk: a check without a failure passed, if it could be made."""
+        report = self._report
+        if LedgerCheck.STORE not in {finding.check for finding in report.findings}:
+            self._lost()
+        failed = {finding.check for finding in report.findings}
+        report.findings += [Finding(*self._passed(check), check) for check in LedgerCheck if check not in failed]
         order = {check: number for number, check in enumerate(LedgerCheck)}
         report.findings.sort(key=lambda finding: (order[LedgerCheck(finding.check)], finding.position or 0))
         return report
 
-    def _passed(self, check: LedgerCheck, content: tuple[int, Snapshot | None] | None) -> tuple[Severity, str]:
+    def _passed(self, check: LedgerCheck) -> tuple[Severity, str]:
         """The result of a check without a failure: it passed, or damage made it impossible."""
         report, last = self._report, self._report.positions
         if check is LedgerCheck.SNAPSHOT:
-            return self._snapshot_result(content)
+            return self._snapshot_result()
         if check is LedgerCheck.EVENTS and self._blind:
             checked = report.recorded.position
             return Severity.WARN, f"events were checked up to position {checked}: damage hides the rest"
@@ -212,12 +227,14 @@ class _Walk:
             LedgerCheck.EVENTS: f"all {report.events} can follow the ones before them",
         }[check]
 
-    def _snapshot_result(self, content: tuple[int, Snapshot | None] | None) -> tuple[Severity, str]:
-        if content is None:
+    def _snapshot_result(self) -> tuple[Severity, str]:
+        if self._content is None:
             return Severity.WARN, "there is none"
-        which = f"that of position {content[0]}"
-        if content[1] is None:
+        which = f"that of position {self._content[0]}"
+        if self._snapshot is None:
             return Severity.WARN, f"{which} is damaged or of another version. {IGNORED}"
+        if self._at_mark != self._snapshot.link:
+            return Severity.WARN, f"{which} is of batches that were given up. {IGNORED}"
         if self._blind:
             return Severity.WARN, f"{which} cannot be checked"
         return Severity.OK, f"{which} equals the state that the batches lead to"

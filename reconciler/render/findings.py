@@ -125,10 +125,13 @@ def verify_text(
     return lines_text([*lines, "", plain(f"{ledger}: {positions} positions, {events} events, {result}")])
 
 
-def verify_json(ledger: str, positions: int, events: int, head: str | None, findings: Sequence[Finding]) -> JSON:
-    """``{"ledger", "ok", "positions", "events", "head", "checks": [{"check", "result", "position", …}]}``."""
+def verify_json(
+    ledger: str, ledger_id: str | None, positions: int, events: int, head: str | None, *, findings: Sequence[Finding]
+) -> JSON:
+    """``{"ledger", "ledger_id", "ok", "positions", "events", "head", "checks": [{"check", "result", …}]}``."""
     return {
         "ledger": ledger,
+        "ledger_id": ledger_id,
         "ok": not failures(findings),
         "positions": positions,
         "events": events,

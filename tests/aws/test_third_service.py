@@ -143,6 +143,7 @@ class Installation:
             methods = indent(METHODS, "    ")
             adapter = ADAPTER.replace(first_function, f"\n{methods}{first_function}") + f"\n\n{FACTS}"
         (self.package / "aws" / "emr_containers.py").write_text(adapter)
+        assert self.run("ledger", "init").code == 0
 
     def run(self, *arguments: str) -> Done:
         """Runs a command with this copy, in a process that does not import the package of this one."""

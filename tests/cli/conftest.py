@@ -75,4 +75,5 @@ def world(tmp_path: Path) -> Iterator[World]:
         made = World(folder, aws, env=aws_environment(aws.url))
         made.write("reconciler.yaml", project_text())
         made.write(".gitignore", "ledger.sqlite*\n.reconciler/\n")
+        made.init()
         yield made

@@ -167,6 +167,7 @@ def test_fsck_finds_the_slots_of_runs_after_a_ledger_was_lost(world: World):
     world.run("apply", "--yes")
     for path in world.folder.glob("ledger.sqlite*"):
         path.unlink()
+    world.init()
 
     done = world.run("fsck", "--adopt", "--yes")
 

@@ -277,6 +277,7 @@ class TestWhere:
         inside = World(world.folder.parent / 'sp äcs"', world.aws, env=world.env)
         inside.write("reconciler.yaml", project_text())
         inside.write(".gitignore", "*.sqlite*\n")
+        inside.init()
         inside.batch("taeglich")
         outside.commit()
         assert outside.run("-C", 'sp äcs"', "apply", "--yes").code == 0
@@ -326,6 +327,7 @@ class TestWhere:
         url = world.folder.as_uri()
         world.git("clone", "--quiet", "--depth=1", "--branch=feature", url, str(tmp_path / "clone"))
         clone = World(tmp_path / "clone", world.aws, env=world.env)
+        clone.init()
 
         absent = clone.run("plan", "--base", "origin/main")
         clone.git("fetch", "--quiet", "--depth=1", "origin", "main:refs/remotes/origin/main")
@@ -351,6 +353,7 @@ class TestWhere:
         url = world.folder.as_uri()
         world.git("clone", "--quiet", "--filter=blob:none", "--branch=feature", url, str(tmp_path / "clone"))
         clone = World(tmp_path / "clone", world.aws, env=world.env)
+        clone.init()
 
         lacking = clone.run("plan", "--base", "origin/main")
         clone.git("fetch", "--quiet", "--refetch", "--no-filter", "origin")

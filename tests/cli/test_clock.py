@@ -46,7 +46,7 @@ def test_nothing_is_sent_by_a_machine_whose_clock_is_off(world: World):
         done = world.run("apply", "--yes")
     assert done.code == 1
     assert "s ahead of AWS's, and at most 60 s are allowed: nothing was sent" in done.err
-    assert (world.runs(), world.events()) == ([], [])
+    assert (world.runs(), [event.type for event in world.events()]) == ([], ["opened"])
 
 
 def _unresolved(world: World) -> None:
@@ -88,11 +88,11 @@ def test_a_clock_that_is_off_records_nothing_of_schedules(world: World, headers:
     with Stub(reply(http(200, body, REQUEST_ID | headers))) as sts:
         world.env["AWS_ENDPOINT_URL_STS"] = sts.url
         wrong = world.run("reconcile")
-    assert (wrong.code, world.events()) == (1, [])
+    assert (wrong.code, [event.type for event in world.events()]) == (1, ["opened"])
     assert message in wrong.err
     world.env["AWS_ENDPOINT_URL_STS"] = own
     assert world.run("reconcile").code == 0
-    assert [event.type for event in world.events()] != []
+    assert len(world.events()) > 1
 
 
 def test_a_service_checks_the_time_and_the_account_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -96,8 +96,8 @@ def test_reconcile_exits_as_apply_does(world: World):
 
     assert (first.code, second.code) == (0, 3)
     assert second.actions("action", "reason") == [("hold", "retries-exhausted")]
-    assert first.err.endswith(" reconcile shop/staging: 1 submitted; ledger position 3\n")
-    assert second.err.endswith(" reconcile shop/staging: 1 held; ledger position 4\n")
+    assert first.err.endswith(" reconcile shop/staging: 1 submitted; ledger position 4\n")
+    assert second.err.endswith(" reconcile shop/staging: 1 held; ledger position 5\n")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_account_mismatch_sends_nothing(world: World):
     assert ACCOUNT in done.err
     assert "999999999999" in done.err
     assert world.runs() == []
-    assert "ledger.sqlite" not in world.files()
+    assert [event.type for event in world.events()] == ["opened"]
 
 
 def test_reading_with_another_account_is_refused(world: World):

@@ -13,7 +13,7 @@ from reconciler.core.event_codec import encode
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerMissing
 from reconciler.ledger.open import open_store
-from tests.cli.world import ACCOUNT, REGION, World, project_text
+from tests.cli.world import ACCOUNT, COMMAND, REGION, World, project_text
 from tests.ledger.server import Server
 
 PLACE = Place("shop", "staging", ACCOUNT, REGION)
@@ -95,10 +95,12 @@ def test_verify_as_json(used: World):
 
 def test_verify_without_a_ledger(world: World):
     """A missing ledger is an error, and none is created."""
+    world.write("reconciler.yaml", project_text(ledger="sqlite:///none.sqlite"))
     done = world.run("ledger", "verify")
 
-    assert (done.code, done.err) == (1, "Error: there is no ledger at sqlite:///ledger.sqlite\n")
-    assert "ledger.sqlite" not in world.files()
+    assert done.code == 1
+    assert done.err.startswith("Error: there is no ledger of project shop, target staging at sqlite:///none.sqlite. ")
+    assert "none.sqlite" not in world.files()
 
 
 def test_verify_saves_a_new_snapshot(used: World):
@@ -137,7 +139,8 @@ def test_copy_copies_every_batch(used: World):
     """The copy is verified, the next step is printed, and a second copy adds nothing."""
     done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///kept/other.sqlite")
     again = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///kept/other.sqlite")
-    count = len(stored(used, "ledger.sqlite"))
+    *batches, (_, last) = stored(used, "ledger.sqlite")
+    count = len(batches)
 
     assert (done.code, done.err) == (0, "")
     assert f"{count} positions of sqlite:///ledger.sqlite are in sqlite:///kept/other.sqlite." in done.out
@@ -146,7 +149,9 @@ def test_copy_copies_every_batch(used: World):
         "Now write ledger: sqlite:///kept/other.sqlite for target staging in reconciler.yaml." in done.out.splitlines()
     )
     assert f", of which {count} were there before." in again.out
-    assert stored(used, "ledger.sqlite") == stored(used, "kept/other.sqlite")
+    assert "sqlite:///ledger.sqlite has ended" in done.out
+    assert batches == stored(used, "kept/other.sqlite")
+    assert [event["type"] for event in json.loads(last)["events"]] == ["moved"]
 
 
 def test_the_copy_can_be_used_as_the_ledger(used: World):
@@ -161,12 +166,10 @@ def test_the_copy_can_be_used_as_the_ledger(used: World):
 
 def test_copy_refuses_a_target_with_another_ledger(used: World):
     """That ledger stays as it is."""
-    used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///other.sqlite")
-    used.batch("views")
-    used.run("apply", "--yes")
-    used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///third.sqlite")
+    used.write("reconciler.yaml", project_text(ledger="sqlite:///third.sqlite"))
+    used.run("ledger", "init")
     before = stored(used, "third.sqlite")
-    done = used.run("ledger", "copy", "sqlite:///other.sqlite", "sqlite:///third.sqlite")
+    done = used.run("ledger", "copy", "sqlite:///ledger.sqlite", "sqlite:///third.sqlite")
 
     assert done.code == 1
     assert "holds something at position" in done.err
@@ -320,3 +323,30 @@ def test_a_misspelt_command_has_a_suggestion(world: World):
 
     assert done.code == 64
     assert "Did you mean verify?" in done.err
+
+
+@pytest.mark.parametrize("before", [0o644, 0o666])
+def test_files_with_requests_are_their_owners_only(world: World, before: int):
+    """Ledger, plan file, export and the state folder: 0600 and 0700, also if others made them before."""
+    world.batch("clicks")
+    kept = world.write(".reconciler/kept.sqlite", "")
+    kept.unlink()
+    kept.parent.chmod(0o777)
+    world.write("kept.plan", "old").chmod(before)
+    world.write("reconciler.yaml", project_text(ledger="sqlite:///.reconciler/kept.sqlite"))
+    assert world.run("ledger", "init").code == 0
+    kept.chmod(before)
+    exported = world.write("ledger.jsonl", "")
+    exported.chmod(before)
+
+    ends = [world.run("plan", "--out", "kept.plan").code, world.run("plan", "-t", "local").code]
+    ends += [world.run("apply", "--yes").code, world.run("apply", "--yes", "-t", "local").code]
+    with exported.open("w") as out:
+        subprocess.run([COMMAND, "ledger", "export"], cwd=world.folder, env=world.environment(), stdout=out, check=True)
+
+    private = [path for path in kept.parent.iterdir() if path.is_file()]
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (*private, exported, world.folder / "kept.plan")}
+    assert ends == [0, 0, 0, 0]
+    assert {"kept.sqlite", "local.sqlite", "emulator-local.sqlite", "kept.plan", "ledger.jsonl"} <= modes.keys()
+    assert set(modes.values()) == {0o600}, modes
+    assert kept.parent.stat().st_mode & 0o777 == 0o700

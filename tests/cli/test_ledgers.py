@@ -26,7 +26,9 @@ def at(world: World, ledger: str) -> World:
 @pytest.fixture(params=["s3", "dynamodb"])
 def shared(request: pytest.FixtureRequest, world: World, aws: Server) -> World:
     """A project whose ledger is in AWS."""
-    return at(world, aws.address(request.param))
+    (world.folder / "ledger.sqlite").unlink()
+    at(world, aws.address(request.param)).init()
+    return world
 
 
 def test_from_the_first_plan_to_why(shared: World):
@@ -46,7 +48,7 @@ def test_from_the_first_plan_to_why(shared: World):
     why = world.run("why", "orders", "--format", "json")
     history = world.run("history", "orders")
 
-    assert first.json["ledger_position"] == 0
+    assert first.json["ledger_position"] == 1
     assert [done.code for done in (first, applied, again, edited, status, why, history)] == [0] * 7, applied.err
     assert again.actions("name", "reason") == [("clicks", "in-sync"), ("orders", "in-sync")]
     assert ("orders", "submit", "submitted") in edited.actions("name", "action", "outcome")
@@ -86,14 +88,16 @@ def test_two_applies_at_once_submit_once(shared: World):
 
 
 def test_reading_creates_nothing(world: World, aws: Server):
-    """plan and status leave an empty bucket empty."""
+    """plan and status of a ledger that was just made leave its bucket as it is."""
     bucket = aws.bucket()
     at(world, f"s3://{bucket}").batch("clicks")
+    world.init()
+    before = aws.s3.list_objects_v2(Bucket=bucket)["Contents"]
 
     ends = [world.run(command).code for command in ("plan", "status")]
 
     assert ends == [0, 0]
-    assert "Contents" not in aws.s3.list_objects_v2(Bucket=bucket)
+    assert aws.s3.list_objects_v2(Bucket=bucket)["Contents"] == before
 
 
 @pytest.mark.parametrize(
@@ -165,10 +169,13 @@ def test_two_targets_of_one_bucket_are_two_ledgers(shared: World):
     shared.batch("clicks")
 
     shared.run("apply", "--yes")
+    missing = shared.run("plan", "-t", "prod")
+    assert shared.run("ledger", "init", "-t", "prod").code == 0
     other = shared.run("plan", "-t", "prod", "--format", "json")
 
+    assert missing.code == 1
     assert other.actions("action", "reason") == [("submit", "new")]
-    assert other.json["ledger_position"] == 0
+    assert other.json["ledger_position"] == 1
 
 
 def test_ledger_init_creates_a_usable_table(world: World, aws: Server):
@@ -214,15 +221,89 @@ def test_ledger_init_creates_nothing_in_another_account(world: World, aws: Serve
     assert "made-by-mistake" not in aws.dynamodb.list_tables()["TableNames"]
 
 
-def test_ledger_init_of_a_file_creates_nothing(world: World):
-    """The first write creates a SQLite ledger."""
+def test_ledger_init_makes_a_file_once(world: World):
+    """It makes a SQLite ledger that is used from then on; a second init changes nothing."""
+    at(world, "sqlite:///kept/other.sqlite").batch("clicks")
+
+    first = world.run("ledger", "init")
+    made = world.files()
+    second = world.run("ledger", "init")
+
+    assert [done.code for done in (first, second)] == [0, 0]
+    assert "[OK]     the ledger was made; it is empty." in first.out
+    assert "was made" not in second.out
+    assert world.files() == made
+    assert world.run("apply", "--yes").code == 0
+    assert len(world.runs()) == 1
+
+
+EVERY_COMMAND = (
+    *(["plan"], ["plan", "--no-refresh"], ["plan", "--out", "kept.plan"], ["apply", "--yes"], ["reconcile"]),
+    *(["status"], ["why", "clicks"], ["history", "clicks"], ["fsck"], ["fsck", "--adopt", "--yes"]),
+    *(["retry", "clicks", "--yes"], ["ledger", "verify"], ["ledger", "export"]),
+)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "s3", "dynamodb"])
+def test_a_missing_ledger_is_an_error_that_nothing_repairs_by_itself(world: World, aws: Server, store: str):
+    """Every command exits 1, names the address and both cases, creates nothing and sends nothing."""
+    address = "sqlite:///mistyped/ledger.sqlite" if store == "sqlite" else aws.address(store)
+    at(world, address).batch("clicks")
+    world.batch("nightly", schedule='"* * * * *"')
     before = world.files()
 
-    done = world.run("ledger", "init")
+    ends = {" ".join(command): world.run(*command) for command in EVERY_COMMAND}
 
-    assert done.code == 0
-    assert "needs no preparation" in done.out
+    assert {command for command, done in ends.items() if done.code != 1} == set()
+    for done in ends.values():
+        assert f"there is no ledger of project shop, target staging at {address}. If it is new, make it" in done.err
+        assert "reconciler ledger init -t staging" in done.err
+        assert "check the address in reconciler.yaml" in done.err
+        assert "fsck --adopt -t staging" in done.err
     assert world.files() == before
+    assert world.runs() == []
+    assert world.run("ledger", "init").code == 0
+    assert world.run("apply", "--yes").code == 0
+    assert len(world.runs()) == 1
+
+
+@pytest.mark.parametrize("store", ["sqlite", "s3", "dynamodb"])
+def test_a_ledger_that_is_lost_stops_everything(world: World, aws: Server, store: str):
+    """After it was used and then lost, nothing runs until an operator acts; an empty file is no new ledger either."""
+    address = world.ledger if store == "sqlite" else aws.address(store)
+    at(world, address).init()
+    world.batch("clicks")
+    assert world.run("apply", "--yes").code == 0
+    if store == "sqlite":
+        (world.folder / "ledger.sqlite").write_bytes(b"")
+    else:
+        at(world, aws.address(store))  # as with a mistyped prefix
+    world.batch("clicks", "B")
+
+    ends = [world.run(*command) for command in COMMANDS]
+
+    assert {done.code for done in ends} == {1}
+    assert len(world.runs()) == 1
+
+
+def test_two_inits_at_once_make_one_ledger(world: World, aws: Server):
+    """Of several processes one makes the ledger, and the others find it."""
+    at(world, aws.address("dynamodb"))
+    ends = all_finished([world.start("ledger", "init") for _ in range(3)])
+
+    assert [end.code for end in ends] == [0, 0, 0], [end.err for end in ends]
+    assert sum("the ledger was made" in end.out for end in ends) == 1
+    assert [event.type for event in world.events()] == ["opened"]
+
+
+def test_the_emulator_needs_no_init(world: World):
+    """A target with the emulator has a ledger of its own, which the first apply makes."""
+    world.batch("clicks")
+
+    planned = world.run("plan", "-t", "local")
+    applied = world.run("apply", "--yes", "-t", "local")
+
+    assert [planned.code, applied.code] == [0, 0]
 
 
 def test_a_ledger_moves_from_store_to_store(world: World, aws: Server):
@@ -230,13 +311,15 @@ def test_a_ledger_moves_from_store_to_store(world: World, aws: Server):
     world.batch("clicks")
     world.run("apply", "--yes")
     addresses = [world.ledger, aws.address("s3"), aws.address("dynamodb")]
+    first_id = world.run("ledger", "verify", "--format", "json").json["ledger_id"]
 
     copies = [world.run("ledger", "copy", one, other) for one, other in pairwise(addresses)]
     at(world, addresses[-1])
-    sound = world.run("ledger", "verify")
+    sound = world.run("ledger", "verify", "--format", "json")
     again = world.run("apply", "--yes", "--format", "json")
 
     assert [done.code for done in copies] == [0, 0], [done.err for done in copies]
-    assert sound.code == 0, sound.out
+    assert (sound.code, sound.json["ledger_id"]) == (0, first_id)
+    assert len(first_id) == 32
     assert again.actions("name", "reason") == [("clicks", "in-sync")]
     assert len(world.runs()) == 1

@@ -88,7 +88,7 @@ def test_sigterm_ends_a_service_with_0_after_passes_metrics_and_health(world: Wo
     assert re.search(r'reconciler_runs\{state="(submitted|running)"\} 1\.0', metrics)  # as of the newest pass
     assert re.search(r"reconciler_ledger_position [34]\.0", metrics)
     first = next(json.loads(line) for line in service.lines if '"event": "pass"' in line)
-    assert (first["counts"], first["ledger_position"], first["level"]) == ({"submitted": 1}, 3, "info")
+    assert (first["counts"], first["ledger_position"], first["level"]) == ({"submitted": 1}, 4, "info")
     assert all(json.loads(line) for line in service.lines if not line.startswith("Stopping"))
 
 
@@ -97,7 +97,7 @@ def test_a_second_signal_ends_a_service_at_once(world: World):
     world.aws.inject(Plan([Rule("lost", "never", operation="SubmitJob")]))
     world.batch("clicks")
     with serving(world) as service:
-        service.wait(lambda: world.log().recorded.position)
+        service.wait(lambda: world.log().recorded.intends)
         service.process.send_signal(signal.SIGTERM)
         service.wait(lambda: any(line.startswith("Stopping") for line in service.lines))
         service.process.send_signal(signal.SIGINT)

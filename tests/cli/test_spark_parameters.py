@@ -106,6 +106,7 @@ def test_an_upgrade_with_a_lost_ledger_adopts_the_run(old: World):
     run_id = old.runs()[0].id
     for path in old.folder.glob("ledger.sqlite*"):
         path.unlink()
+    old.init()
 
     done = old.run("apply", "--yes", "--format", "json")
 

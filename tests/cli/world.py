@@ -58,6 +58,12 @@ class World:
     env: dict[str, str] = field(default_factory=dict)
     ledger: str = SQLITE
 
+    def init(self) -> None:
+        """Makes the ledger, as `ledger init` does."""
+        log = self._opened()
+        log.create()
+        log.close()
+
     def write(self, name: str, text: str) -> Path:
         """Writes a file of the project."""
         path = self.folder / name
@@ -119,10 +125,13 @@ class World:
 
     def log(self) -> Log:
         """Opens and reads the ledger."""
-        place = Place("shop", self.target, ACCOUNT, REGION)
-        log = open_ledger(self.ledger, self.folder, place, "0", SystemClock())
+        log = self._opened()
         log.refresh()
         return log
+
+    def _opened(self) -> Log:
+        place = Place("shop", self.target, ACCOUNT, REGION)
+        return open_ledger(self.ledger, self.folder, place, "0", SystemClock())
 
     def events(self) -> list[Event]:
         """Returns all events of the ledger."""

@@ -13,11 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.app.session import SystemClock
-from reconciler.core.identity import Place
-from reconciler.ledger.log import Log
-from reconciler.ledger.open import open_ledger
-from tests.cli.world import ACCOUNT, COMMAND, REGION, Done, World, finished, project_text
+from tests.cli.world import COMMAND, Done, World, finished, project_text
 from tests.crash.points import ROOT_NAME, Point
 
 HOOK = Path(__file__).parent / "hook"
@@ -33,6 +29,8 @@ PATIENCE_SECONDS = 300.0
 LIMITED = ("StartJobRun", "ListJobRuns", "GetJobRun", "CancelJobRun", "SubmitJob")
 """What has a quota, which these campaigns lift."""
 
+INIT = ("ledger", "init")
+
 MOVING = {"submit", "replace", "adopt", "cancel", "skip", "wait"}
 """Actions of a plan that is not at rest."""
 
@@ -43,6 +41,7 @@ class CrashWorld(World):
 
     ledger: str = "sqlite:///ledger.sqlite"
     marks: int = 0
+    command: tuple[str, ...] = ("reconcile",)  # what is stopped
 
     def prepare(self, claim_seconds: int = CLAIM_SECONDS, settle_seconds: int = SETTLE_SECONDS) -> None:
         """Writes the project file: short waits, and no quota."""
@@ -50,13 +49,7 @@ class CrashWorld(World):
         waits = f"\n      claimSeconds: {claim_seconds}\n      settleSeconds: {settle_seconds}\n      rates:{rates}"
         text = project_text(limits=waits)
         self.write("reconciler.yaml", text.replace("sqlite:///ledger.sqlite", self.ledger))
-
-    def log(self) -> Log:
-        """The ledger, read from its first position."""
-        place = Place("shop", self.target, ACCOUNT, REGION)
-        log = open_ledger(self.ledger, self.folder, place, "0", SystemClock())
-        log.refresh()
-        return log
+        self.init()
 
     def crash(self, point: Point) -> Done:
         """Runs the installed command until it reaches the point, where it is killed. It must get there."""
@@ -88,7 +81,7 @@ class CrashWorld(World):
             "mark": str(mark),
         }
         process = subprocess.Popen(
-            [COMMAND, "reconcile"],
+            [COMMAND, *self.command],
             cwd=self.folder,
             env=self.environment({"PYTHONPATH": str(HOOK), "CRASH_AT": json.dumps(order)}),
             stdin=subprocess.DEVNULL,
@@ -134,6 +127,9 @@ class CrashWorld(World):
     def rest(self) -> list[dict[str, Any]]:
         """Passes until there is nothing left to do or to wait for; the actions of the last one."""
         actions: list[dict[str, Any]] = []
+        if self.command == INIT:  # one that was stopped is finished by the next
+            done = self.run(*self.command)
+            assert done.code == 0, done
 
         def resting() -> bool:
             done = self.run("reconcile", "--format", "json")

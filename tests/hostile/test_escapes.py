@@ -100,6 +100,7 @@ def test_text_of_aws_is_not_a_command(world: World):
             run(world, "apply", "--yes", "-vv")
             show_runs(world, ())
         (world.folder / "ledger.sqlite").unlink()
+        world.init()
 
 
 def test_problems_in_files_are_not_commands(world: World):

@@ -10,10 +10,11 @@ import pytest
 
 from reconciler.core.events import Renamed
 from reconciler.core.identity import Place
+from reconciler.core.ledger_changes import MovedAway, MovedTo
 from reconciler.core.ports import Store
-from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerUnreachable
-from reconciler.ledger.codec import checksum
-from reconciler.ledger.copy import Copied, Move, copy
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerMoved, LedgerUnreachable
+from reconciler.ledger.codec import checksum, decode
+from reconciler.ledger.copy import Author, Copied, copy
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.ledger.sqlite import SqliteStore
@@ -22,7 +23,7 @@ from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingC
 from tests.ledger.server import Server
 
 NEW = Place("shop", "live", "111122223333", "us-east-1")
-MOVE = Move("ops", "0.1.0")
+OPS = Author("ops", "0.1.0")
 
 
 def written(store: Store, rounds: int = 5, place: Place = PLACE) -> Log:
@@ -34,9 +35,16 @@ def written(store: Store, rounds: int = 5, place: Place = PLACE) -> Log:
     return log
 
 
-def copied(source: Store, target: Store, place: Place = PLACE, move: Move | None = None) -> Copied:
+def copied(source: Store, target: Store, place: Place = PLACE, *, rename: bool = False) -> Copied:
     """A copy without progress."""
-    return copy(source, target, place, StandingClock(), move=move, progress=lambda _: None)
+    return copy(source, target, place, StandingClock(), author=OPS, rename=rename)
+
+
+def unended(store: MemoryStore) -> dict[int, bytes]:
+    """The batches of a ledger that was copied, without the one that ended it."""
+    last = max(store.batches)
+    assert isinstance(decode(store.batches[last], last, store.address).events[-1], MovedAway)
+    return {position: raw for position, raw in store.batches.items() if position < last}
 
 
 @pytest.fixture
@@ -52,7 +60,7 @@ def test_a_copy_is_the_same_byte_for_byte(source: MemoryStore, tmp_path: Path):
     file, back = SqliteStore(tmp_path / "l.sqlite", "sqlite:///l.sqlite"), MemoryStore()
     assert Copied(10, 0) == copied(source, file)
     assert Copied(10, 0) == copied(file, back)
-    assert source.batches == back.batches
+    assert unended(source) == back.batches
     assert verify(file, PLACE).wrong() == set()
 
 
@@ -64,13 +72,13 @@ def test_a_copy_goes_through_every_store(source: MemoryStore, tmp_path: Path, aw
         assert Copied(10, 0) == copied(last, following)
         assert verify(following, PLACE).wrong() == set()
         last = following
-    assert source.batches == dict(last.read(0))
+    assert unended(source) == dict(last.read(0))
 
 
 def test_progress_is_told(source: MemoryStore):
     """The copy reports each finished position, in order."""
     told: list[int] = []
-    copy(source, MemoryStore(), PLACE, StandingClock(), move=None, progress=told.append)
+    copy(source, MemoryStore(), PLACE, StandingClock(), author=OPS, progress=told.append)
     assert list(range(1, 11)) == told
 
 
@@ -80,14 +88,14 @@ def test_a_copy_goes_on_where_it_ended(source: MemoryStore, there: int):
     target = MemoryStore()
     target.batches = {position: raw for position, raw in source.batches.items() if position <= there}
     assert Copied(10, there) == copied(source, target)
-    assert source.batches == target.batches
+    assert unended(source) == target.batches
 
 
 def test_a_lost_reply_is_asked_for_again(source: MemoryStore):
     """A write whose reply is lost is tried again."""
     memory = MemoryStore()
     assert Copied(10, 0) == copied(source, LosingStore(memory, before=2, after=2))
-    assert source.batches == memory.batches
+    assert unended(source) == memory.batches
 
 
 def test_an_interrupted_copy_can_be_run_again(source: MemoryStore):
@@ -164,7 +172,60 @@ def test_a_source_that_grows_is_told(source: MemoryStore):
     assert source.batches == target.batches
     still = _Bare(growing)
     assert Copied(len(still.batches), 10) == copied(still, target)
-    assert still.batches == target.batches
+    assert unended(still) == target.batches
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_nothing_is_appended_to_a_ledger_that_was_copied(source: MemoryStore, rename: bool):
+    """Every writer is told the new address: one that reads it now, and one that read it before it ended."""
+    early, target = Log(source, PLACE, "0.1.0", StandingClock()), MemoryStore()
+    early.refresh()
+    copied(source, target, NEW if rename else PLACE, rename=rename)
+    late, batches = Log(source, PLACE, "0.1.0", StandingClock()), dict(source.batches)
+
+    for log in (early, late):
+        with pytest.raises(LedgerMoved, match="ops copied it to memory://"):
+            log.append([intended("more", "r1-more")], always)
+    assert batches == source.batches
+    assert late.refresh().specs.keys() == {f"job-{number}" for number in range(5)}
+    assert verify(source, PLACE).wrong() == set()
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_a_copy_that_was_interrupted_before_the_end_is_finished(source: MemoryStore, rename: bool):
+    """The same command ends the source; once more it changes nothing; a copy to another address is refused."""
+    place, target = (NEW, MemoryStore()) if rename else (PLACE, MemoryStore())
+    before = dict(source.batches)
+    first = copied(source, target, place, rename=rename)
+    source.batches = before
+
+    again = copied(source, target, place, rename=rename)
+    ended = dict(source.batches)
+    once_more = copied(source, target, place, rename=rename)
+
+    assert {each.positions for each in (first, again, once_more)} == {10 + rename}
+    assert len(ended) == 11
+    assert ended == source.batches
+    elsewhere = SqliteStore(Path("/nowhere/l.sqlite"), "sqlite:///elsewhere.sqlite")
+    with pytest.raises(LedgerMoved, match="it was copied to memory://"):
+        copied(source, elsewhere, place, rename=rename)
+
+
+def test_an_append_that_wins_against_the_end_is_noticed(source: MemoryStore):
+    """Something that was appended between the look and the end makes the copy fail, and the next one has it."""
+
+    class Raced(MemoryStore):
+        def append(self, position: int, batch: bytes) -> bytes:
+            if b'"type":"moved"' in batch and position == 11:
+                Log(_Bare(self), PLACE, "0.1.0", StandingClock()).append([intended("new", "r1-new")], always)
+            return super().append(position, batch)
+
+    raced, target = Raced(), MemoryStore()
+    raced.batches = dict(source.batches)
+    with pytest.raises(LedgerError, match="grew to position 11 while it was copied"):
+        copied(raced, target)
+    assert Copied(11, 10) == copied(raced, target)
+    assert unended(raced) == target.batches
 
 
 def test_a_damaged_ledger_is_not_copied(source: MemoryStore):
@@ -196,9 +257,10 @@ def test_a_ledger_that_is_not_there():
 def test_a_move_rewrites_the_pin_and_the_chain(source: MemoryStore):
     """The new place reads the whole history; the last event says where it came from."""
     target = MemoryStore()
-    assert Copied(11, 0, PLACE) == copied(source, target, NEW, MOVE)
+    assert Copied(11, 0, PLACE) == copied(source, target, NEW, rename=True)
     log = Log(target, NEW, "0.1.0", StandingClock())
     before = verify(source, PLACE)
+    assert before.recorded.moved == MovedTo("memory://", NEW, AT, "ops")
     after = log.refresh()
     assert before.recorded.specs == after.specs
     assert verify(target, NEW).wrong() == set()
@@ -216,10 +278,10 @@ def test_a_move_rewrites_the_pin_and_the_chain(source: MemoryStore):
 def test_a_move_goes_on_where_it_ended(source: MemoryStore, there: int):
     """A move that is interrupted anywhere ends the same, and a complete move adds nothing."""
     whole, target = MemoryStore(), MemoryStore()
-    copied(source, whole, NEW, MOVE)
+    copied(source, whole, NEW, rename=True)
     target.batches = {position: raw for position, raw in whole.batches.items() if position <= there}
     assert Copied(11, there, PLACE) == copy(
-        source, target, NEW, StandingClock(1_800_000_000.0), move=MOVE, progress=lambda _: None
+        source, target, NEW, StandingClock(1_800_000_000.0), author=OPS, rename=True
     )
     assert verify(target, NEW).wrong() == set()
     assert {**whole.batches, 11: b""} == {**target.batches, 11: b""}
@@ -231,7 +293,7 @@ def test_what_this_version_does_not_know_moves_too(source: MemoryStore):
     source.batches[1] = source.batches[1].replace(b'"type":"opened"', b'"later":2,"type":"opened"')
     Log(source, PLACE, "0.1.0", StandingClock()).append([submitted("r1-0", "run-0", "job-0")], always)
     target = MemoryStore()
-    copied(source, target, NEW, MOVE)
+    copied(source, target, NEW, rename=True)
     assert b'"later":[1]' in target.batches[1]
     assert b'"later":2' in target.batches[1]
 
@@ -241,7 +303,7 @@ def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
     Log(source, PLACE, "0.1.0", StandingClock()).append([intended("open", "r1-open")], always)
     target = MemoryStore()
     with pytest.raises(LedgerError, match="outcome of submissions of open is unknown"):
-        copied(source, target, NEW, MOVE)
+        copied(source, target, NEW, rename=True)
     assert target.batches == {}
     assert Copied(11, 0) == copied(source, target)
 
@@ -249,7 +311,7 @@ def test_a_ledger_with_something_unresolved_is_not_moved(source: MemoryStore):
 def test_a_move_to_the_same_place_is_none(source: MemoryStore):
     """The error says that --rename is not needed."""
     with pytest.raises(LedgerError, match="copy it without --rename"):
-        copied(source, MemoryStore(), PLACE, MOVE)
+        copied(source, MemoryStore(), PLACE, rename=True)
 
 
 @pytest.mark.parametrize("first", [None, "events"])
@@ -260,21 +322,25 @@ def test_a_ledger_that_does_not_say_whose_it_is_is_not_moved(source: MemoryStore
     else:
         source.batches[1] = b'{"format":1,"nonce":"n","at":"%s","prev":null,"events":[]}' % AT.encode()
     with pytest.raises(LedgerCorrupt, match="damaged at position 1"):
-        copied(source, MemoryStore(), NEW, MOVE)
+        copied(source, MemoryStore(), NEW, rename=True)
 
 
 def test_a_move_does_not_follow_a_source_that_went_on(source: MemoryStore):
     """After a complete move, later writes to the old ledger cannot follow the last event."""
     target = MemoryStore()
-    copied(source, target, NEW, MOVE)
+    before = dict(source.batches)
+    copied(source, target, NEW, rename=True)
+    source.batches = before
     Log(source, PLACE, "0.1.0", StandingClock()).append([submitted("r1-0", "run-0", "job-0")], always)
     with pytest.raises(LedgerError, match="something at position 11 that"):
-        copied(source, target, NEW, MOVE)
+        copied(source, target, NEW, rename=True)
 
 
 def test_a_target_of_another_move_is_refused(source: MemoryStore):
     """A ledger that was moved to a third place is another ledger."""
     target = MemoryStore()
-    copied(source, target, replace(NEW, project="other"), MOVE)
+    other = MemoryStore()
+    written(other)
+    copied(other, target, replace(NEW, project="other"), rename=True)
     with pytest.raises(LedgerError, match="something at position 1 that"):
-        copied(source, target, NEW, MOVE)
+        copied(source, target, NEW, rename=True)

@@ -22,8 +22,9 @@ from reconciler.errors import (
     LedgerReadOnly,
     LedgerUnreachable,
 )
+from reconciler.ledger.append import WRITE_PAUSES
 from reconciler.ledger.codec import Batch, checksum, decode, encode
-from reconciler.ledger.log import WRITE_PAUSES, Log
+from reconciler.ledger.log import Log
 from tests.ledger.builders import AT, PLACE, LosingStore, MemoryStore, StandingClock, always, intended, submitted
 
 

@@ -16,7 +16,7 @@ from tests.ledger.server import Server
 
 def test_three_slashes_are_relative_to_the_project(tmp_path: Path):
     """The file is where the project is, not where the command was started."""
-    log = open_ledger("sqlite:///.reconciler/l.sqlite", tmp_path, PLACE, "0.1.0", StandingClock())
+    log = open_ledger("sqlite:///.reconciler/l.sqlite", tmp_path, PLACE, "0.1.0", StandingClock(), founds=True)
     assert log.address == "sqlite:///.reconciler/l.sqlite"
     assert not log.exists
     log.append([intended()], always)
@@ -25,7 +25,7 @@ def test_three_slashes_are_relative_to_the_project(tmp_path: Path):
 
 def test_four_slashes_are_absolute(tmp_path: Path):
     """The path after the third slash is absolute."""
-    log = open_ledger(f"sqlite:///{tmp_path}/l.sqlite", Path("/nowhere"), PLACE, "0.1.0", StandingClock())
+    log = open_ledger(f"sqlite:///{tmp_path}/l.sqlite", Path("/nowhere"), PLACE, "0.1.0", StandingClock(), founds=True)
     log.append([intended()], always)
     assert (tmp_path / "l.sqlite").is_file()
 
@@ -35,7 +35,7 @@ def test_projects_and_targets_share_a_bucket_or_table_and_nothing_else(scheme: s
     """The same address is another ledger for each project and target."""
     url = aws.address(scheme)
     places = [replace(PLACE, project=project, target=target) for project in ("a", "a-b") for target in ("b", "b-c")]
-    logs = [open_ledger(url, tmp_path, place, "0.1.0", StandingClock()) for place in places]
+    logs = [open_ledger(url, tmp_path, place, "0.1.0", StandingClock(), founds=True) for place in places]
     for number, log in enumerate(logs):
         log.append([intended(f"job-{number}", f"r1-{number}")], always)
     assert [[f"r1-{number}"] for number in range(4)] == [list(log.refresh().by_token) for log in logs]

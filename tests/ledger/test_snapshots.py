@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,13 +17,14 @@ from reconciler.core.events import Observed
 from reconciler.core.fold import overlay
 from reconciler.core.identity import Place
 from reconciler.core.state import Recorded, RunState
-from reconciler.errors import LedgerCorrupt, LedgerError, LedgerPinned
+from reconciler.errors import LedgerCorrupt, LedgerError, LedgerPinned, LedgerRolledBack
 from reconciler.ledger import snapshot as snapshot_module
 from reconciler.ledger.codec import checksum
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_store
 from reconciler.ledger.snapshot import AT_THE_END, EVERY, SHARE, pack, to_json, unpack
 from reconciler.ledger.sqlite import SqliteStore
+from reconciler.ledger.verify import verify
 from tests.ledger.builders import AT, PLACE, MemoryStore, StandingClock, always, intended, submitted
 from tests.ledger.server import Server
 
@@ -227,7 +228,7 @@ def with_body(content: bytes, body: bytes) -> bytes:
 
 def emptied(content: bytes) -> bytes:
     """A state without specs, with a header and a correct checksum."""
-    snapshot = unpack(content)
+    _, snapshot = unpack(content)
     assert snapshot is not None
     form = to_json(replace(snapshot.recorded, specs={}, by_token={}))
     return with_body(content, zlib.compress(json.dumps(form).encode()))
@@ -246,8 +247,6 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "another format": lambda content: with_header(content, format=2),
     "another fold": lambda content: with_header(content, fold="0" * 32),
     "no fold": lambda content: with_header(content, fold=None),
-    "another position": lambda content: with_header(content, position=EVERY - 1),
-    "another batch": lambda content: with_header(content, batch=checksum(b"other")),
     "no batch": lambda content: with_header(content, batch=None),
     "a header that is none": lambda content: sealed(b"[]\n" + content.split(b"\n", 2)[2]),
     "a body that is not packed": lambda content: with_body(content, b"{}"),
@@ -267,28 +266,125 @@ def test_a_damaged_or_forged_snapshot_changes_nothing(store: CountingStore, dama
     log = log_over(store)
     assert fully_read(store) == log.refresh()
     log.append([submitted("r1-0", "run-0", "job-0")], always)
-    assert unpack(store.snapshot[1]) is not None
+    assert unpack(store.snapshot[1])[1] is not None
     assert fully_read(store) == log_over(store).refresh()
 
 
-def test_a_ledger_that_was_rolled_back_has_no_use_for_its_snapshot(
-    store: CountingStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    """The state is that of the remaining batches, and a warning is logged."""
+def cut_back(store: CountingStore) -> None:
+    """Restores the ledger as it was before the snapshot."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY}
-    monkeypatch.setattr(logging.getLogger("reconciler"), "propagate", True)
-    assert fully_read(store) == log_over(store).refresh()
-    assert f"ends before position {EVERY}" in caplog.text
 
 
-def test_a_ledger_that_went_another_way_has_no_use_for_its_snapshot(store: CountingStore):
-    """After a rollback and other writes, the batch at the snapshot differs, so the log is read from the start."""
+def written_again(store: CountingStore) -> None:
+    """The same, and others have written since."""
     store.batches = {position: raw for position, raw in store.batches.items() if position < EVERY // 2}
     snapshot, store.snapshot = store.snapshot, None
     write(log_over(store), EVERY // 2, 5000)
     store.snapshot = snapshot
+
+
+def replaced_whole(store: CountingStore) -> None:
+    """Another ledger of the same place is there."""
+    store.batches, snapshot, store.snapshot = {}, store.snapshot, None
+    write(log_over(store), ROUNDS, 7000)
+    store.snapshot = snapshot
+
+
+def deleted(store: CountingStore) -> None:
+    """Every batch is gone, and the snapshot is not."""
+    store.batches = {}
+
+
+def of_another_version(store: CountingStore) -> None:
+    """It was rolled back, and the snapshot is of another version of the program."""
+    cut_back(store)
+    assert store.snapshot is not None
+    store.snapshot = (store.snapshot[0], with_header(store.snapshot[1], fold="0" * 32))
+
+
+ROLLBACKS = (cut_back, written_again, replaced_whole, deleted, of_another_version)
+
+
+@pytest.mark.parametrize("founds", [True, False])
+@pytest.mark.parametrize("rollback", ROLLBACKS)
+def test_a_ledger_that_was_rolled_back_is_refused(
+    store: CountingStore, rollback: Callable[[CountingStore], None], founds: bool
+):
+    """Reading, writing and making it anew are errors, and nothing is written."""
+    rollback(store)
+    before = dict(store.batches)
+
+    def anew() -> Log:
+        return Log(store, PLACE, "0.1.0", StandingClock(), founds=founds)
+
+    for use in (
+        lambda: anew().refresh(),
+        lambda: anew().append([intended("more", "r1-more")], always),
+        lambda: anew().create(),
+    ):
+        with pytest.raises(LedgerRolledBack, match=r"accept-rollback -t prod --reason"):
+            use()
+    assert store.batches == before
+    assert anew().refresh(rolled_back=True).position == len(before)
+
+
+@pytest.mark.parametrize("rollback", ROLLBACKS)
+def test_a_rollback_that_was_accepted_is_recorded(store: CountingStore, rollback: Callable[[CountingStore], None]):
+    """The ledger goes on, for every reader, past the position of the snapshot, which is replaced there."""
+    rollback(store)
+    log = log_over(store)
+    log.accept_rollback("the backup is all that is left", "ops")
+
+    assert log.recorded.rollbacks[-1].lost_position == EVERY
     assert fully_read(store) == log_over(store).refresh()
-    assert len(store.batches) >= EVERY
+    write(log_over(store), EVERY, 9000)
+    assert fully_read(store) == log_over(store).refresh()
+    assert verify(store, PLACE).wrong() == set()
+    assert store.snapshot is not None
+    assert unpack(store.snapshot[1])[1] is not None
+
+
+def test_a_second_rollback_is_refused_too(store: CountingStore):
+    """What was accepted is one rollback: the next one needs its own decision."""
+    cut_back(store)
+    log_over(store).accept_rollback("the backup is all that is left", "ops")
+    write(log_over(store), EVERY, 9000)
+    cut_back(store)
+    with pytest.raises(LedgerRolledBack):
+        log_over(store).refresh()
+
+
+@pytest.mark.parametrize("change", [{"position": EVERY - 1}, {"batch": checksum(b"other")}])
+def test_a_forged_snapshot_can_only_stop_a_ledger(store: CountingStore, change: dict[str, Any]):
+    """One that claims another batch counts as proof of a rollback: it never changes what is read."""
+    assert store.snapshot is not None
+    store.snapshot = (store.snapshot[0], with_header(store.snapshot[1], **change))
+    with pytest.raises(LedgerRolledBack):
+        log_over(store).refresh()
+
+
+@pytest.mark.parametrize("size", [10**6, 10**8])
+def test_a_snapshot_that_would_unpack_without_bound_is_ignored(store: CountingStore, size: int):
+    """Not more is unpacked than a hundred times its size; the ledger is read from its beginning."""
+    assert store.snapshot is not None
+    bomb = with_body(store.snapshot[1], zlib.compress(b"[" + b" " * size + b"]", 9))
+    store.snapshot = (store.snapshot[0], bomb)
+    tracemalloc.start()
+    try:
+        recorded = log_over(store).refresh()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert fully_read(store) == recorded
+    assert most < 64_000_000
+
+
+def test_a_state_that_compresses_too_well_is_not_kept(monkeypatch: pytest.MonkeyPatch, store: CountingStore):
+    """What could not be read again is not written."""
+    monkeypatch.setattr(snapshot_module, "MOST_BYTES", 1000)
+    assert store.snapshot is not None
+    assert unpack(store.snapshot[1])[1] is None
+    assert pack(log_over(store).refresh(), "0") is None
 
 
 def test_an_old_snapshot_is_only_a_longer_read(store: CountingStore):
@@ -310,14 +406,6 @@ def test_the_snapshot_of_another_place_is_passed_over(store: CountingStore, plac
     assert fully_read(store) == log_over(store).refresh()
     with pytest.raises(LedgerPinned):
         log_over(other).refresh()
-
-
-def test_another_ledger_of_the_same_place_is_passed_over(store: CountingStore):
-    """A snapshot of an earlier ledger of the same project does not fit."""
-    other = CountingStore()
-    write(log_over(other), ROUNDS, 7000)
-    store.snapshot = other.snapshot
-    assert fully_read(store) == log_over(store).refresh()
 
 
 def test_damage_after_the_snapshot_is_told_as_ever(store: CountingStore):
@@ -353,7 +441,7 @@ def test_without_a_version_of_the_fold_there_is_none(monkeypatch: pytest.MonkeyP
     """Without the program's source no snapshot is kept or used."""
     assert store.snapshot is not None
     monkeypatch.setattr(snapshot_module, "fold_version", lambda: None)
-    assert unpack(store.snapshot[1]) is None
+    assert unpack(store.snapshot[1])[1] is None
     assert pack(Recorded(), "0") is None
     write(log_over(store), EVERY, ROUNDS)
     assert store.snapshot[0] == EVERY

@@ -21,10 +21,11 @@ from reconciler.errors import (
     LedgerFull,
     LedgerMissing,
     LedgerReadOnly,
+    LedgerStoreInvalid,
     LedgerUnreachable,
 )
 from reconciler.ledger.sqlite import SqliteStore
-from reconciler.ledger.sqlite_file import create, read_readonly, translate_file_errors
+from reconciler.ledger.sqlite_file import check_file, create, read_readonly, translate_file_errors
 
 ADDRESS = "sqlite:///l.sqlite"
 ROOT = Path(__file__).parents[2]
@@ -471,3 +472,53 @@ def test_a_forked_child_uses_a_connection_of_its_own(store: SqliteStore, path: P
         "os.waitpid(child, 0)\nstore.append(6, b'parent')\ntold(lambda: [batch for _, batch in store.read(3)])\n"
     )
     assert run_apart(program, path) == "[b'parent', b'child', b'parent']\n"
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+23 22 0:31 / {folder}/shared rw shared:1 - {kind} server:/export rw
+24 22 254:0 /kept/ledger.sqlite {folder}/alone/led\\040ger.sqlite rw - ext4 /dev/vda rw
+"""
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "nfs", "cifs", "smb3", "9p", "fuse.sshfs", "ext4"])
+def test_a_file_on_a_network_file_system_is_refused(tmp_path: Path, kind: str):
+    """The type of the file system that holds the file decides, not that of a folder above it."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS.format(folder=tmp_path, kind=kind))
+    for name in ("shared/in/ledger.sqlite", "shared-not/ledger.sqlite"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"")
+
+    check_file(tmp_path / "shared-not/ledger.sqlite", ADDRESS, mounts)
+    if kind == "ext4":
+        check_file(tmp_path / "shared/in/ledger.sqlite", ADDRESS, mounts)
+        return
+    with pytest.raises(LedgerStoreInvalid, match=rf"network file system \({kind}\)"):
+        check_file(tmp_path / "shared/in/ledger.sqlite", ADDRESS, mounts)
+
+
+def test_a_file_that_is_mounted_alone_is_refused(tmp_path: Path):
+    """Its write-ahead log stays behind where it was mounted from, so writes would be missed."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS.format(folder=tmp_path, kind="ext4"))
+    file = tmp_path / "alone/led ger.sqlite"
+    file.parent.mkdir()
+    file.write_bytes(b"")
+
+    with pytest.raises(LedgerStoreInvalid, match="is mounted alone"):
+        check_file(file, ADDRESS, mounts)
+    check_file(file, ADDRESS, tmp_path / "no list of mounts")
+
+
+def test_a_name_that_a_killed_process_left_is_removed(path: Path):
+    """It is no second name of the ledger: the next use removes it, and nothing else."""
+    SqliteStore(path, ADDRESS).append(1, b"x")
+    left, other = path.with_name(f".{path.name}.0123456789abcdef.new"), path.with_name(f".{path.name}.other.new")
+    os.link(path, left)
+    other.write_bytes(b"")
+
+    assert list(SqliteStore(path, ADDRESS).read(0)) == [(1, b"x")]
+    assert not left.exists()
+    assert other.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.ports import Snapshots, Store
-from reconciler.errors import LedgerMissing
+from reconciler.errors import LedgerCorrupt, LedgerMissing
+from reconciler.ledger import dynamodb, s3, sqlite_file
 from reconciler.ledger.dynamodb import DynamoStore
 from reconciler.ledger.s3 import S3Store
 from reconciler.ledger.sqlite import SqliteStore
@@ -113,6 +115,44 @@ def test_a_snapshot_is_kept_beside_the_batches(subject: Subject):
     store.keep_snapshot(2, b"again")
     assert (2, b"again") == reader.newest_snapshot()
     assert [(1, b"first"), (2, b"second")] == list(reader.read(0))
+
+
+def test_more_than_anything_has_is_not_read(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+    """A batch or snapshot that is larger than the bound is an error or no snapshot; a smaller one is read."""
+    store = subject.opened()
+    if isinstance(store, MemoryStore):
+        pytest.skip("it holds what the test gives it")
+    assert isinstance(store, Snapshots)
+    store.append(1, bytes(700_000))
+    store.append(2, bytes(3_000_000))
+    store.keep_snapshot(2, bytes(3_000_000))
+    for module in (sqlite_file, s3, dynamodb):
+        monkeypatch.setattr(module, "MOST_BYTES", 1_000_000)
+    reader = subject.opened()
+    assert isinstance(reader, Snapshots)
+
+    assert reader.get(1) == bytes(700_000)
+    for read in (lambda: reader.get(2), lambda: list(reader.read(1))):
+        with pytest.raises(LedgerCorrupt):
+            read()
+    with suppress(LedgerCorrupt):
+        assert reader.newest_snapshot() is None
+
+
+@pytest.mark.parametrize("number", ["1E+20", "-1", "9" * 38, "1.5"])
+def test_numbers_of_a_forged_item_are_no_numbers_of_ours(aws: Server, number: str):
+    """How many parts a batch has, and the position of a snapshot, end in an error or in no snapshot."""
+    url = aws.address("dynamodb")
+    store = DynamoStore(url, PLACE)
+    head = {"parts": {"S": "x"}, "count": {"N": number}, "sha256": {"S": "x"}, "at": {"N": number}}
+    for partition, position in ((store.ledger, "1"), (f"{store.ledger}#snapshot/0", "0")):
+        keys = {"ledger": {"S": partition}, "position": {"N": position}}
+        aws.dynamodb.put_item(TableName=url.removeprefix("dynamodb://"), Item={**keys, **head})
+
+    with pytest.raises(LedgerCorrupt, match="position 1"):
+        store.get(1)
+    assert store.newest_snapshot() is None
+    store.close()
 
 
 def test_the_second_writer_gets_what_the_first_has_put_there(subject: Subject):

@@ -272,6 +272,8 @@ def test_the_three_jobs_in_order_on_a_real_target(checkout: Path, tmp_path: Path
         checkout, "reconciler.yaml", "s3://shop-analytics-ledger-staging/reconciler", "sqlite:///ledger/staging.sqlite"
     )
     github = tmp_path / "github"
+    made = run([INSTALLED, "ledger", "init", "-t", "staging", "--local-ledger"], checkout / "specs", environment(**aws))
+    assert made.returncode == 0, made.stderr
 
     def job(name: str) -> Runner:
         runner = Runner(checkout, github, target="staging", environ=aws)

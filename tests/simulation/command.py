@@ -165,7 +165,7 @@ class Command:
             elif not recorded.position:
                 yield self.pace("look")
                 specs = desired(self.world.faults.kind, self.wanted, self.world.faults.on_unknown).specs.values()
-                find_previous_runs(specs, PLACE, self.service, self._now()).lay_over(recorded)
+                find_previous_runs(specs, recorded, PLACE, self.service, self._now()).lay_over(recorded)
             wanted = desired(self.world.faults.kind, self.wanted, self.world.faults.on_unknown)
             yield from self._apply(log, wanted, ahead)
 

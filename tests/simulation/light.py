@@ -25,13 +25,13 @@ from reconciler.aws import adapter
 from reconciler.aws import clients as session
 from reconciler.aws import observe as look
 from reconciler.aws import transmission as outcome
-from reconciler.core import decide as one_off
+from reconciler.core import previous_runs as one_off
 from reconciler.core import submits
 from reconciler.core.state import Send, Submission
+from reconciler.ledger import append as rehearsal
 from reconciler.ledger import codec as batch
 from reconciler.ledger import codec as chain
 from reconciler.ledger import log
-from reconciler.ledger import log as rehearsal
 from reconciler.ledger import snapshot as cache
 from reconciler.redact.request import secrets_of
 from tests.simulation import command

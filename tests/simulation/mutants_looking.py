@@ -28,7 +28,7 @@ LOOKS = (
         "R4",
         "ignores listed jobs whose tags could not be read",
         text(
-            "aws.batch:Batch._tagged",
+            "aws.batch:Batch._tags",
             ("if job_id not in jobs:\n", "if job_id not in jobs:\n                continue\n"),
         ),
     ),
@@ -44,9 +44,8 @@ LOOKS = (
         "adopts a run by its name, whatever its tag",
         text(
             "aws.batch:Batch._lookup",
-            ("tagged.get(want.token, ())", "[job for jobs in tagged.values() for job in jobs]"),
+            ("answers(wanted, self._tags(*place))", "{want.token: list(self._tags(*place)) for want in wanted}"),
         ),
-        text("aws.batch:Batch._tagged", ("if token is not None:", "if True:")),
     ),
     mutant(
         "first-of-two",

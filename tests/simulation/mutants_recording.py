@@ -38,7 +38,7 @@ WRITES = (
         "lost-reply-is-won",
         "R8",
         "treats a write with a lost reply as done",
-        text("ledger.log:append_with_retries", ("unclear = error\n", "return raw\n")),
+        text("ledger.append:append_with_retries", ("unclear = error\n", "return raw\n")),
     ),
     mutant(
         "nonce-no-matter",
@@ -51,7 +51,7 @@ WRITES = (
         "R8",
         "treats a write with a lost reply as not done, and writes the same batch at the next position",
         text(
-            f"{LOG}:Log._append",
+            f"{LOG}:Log._put",
             (
                 "if self._won(position, batch):",
                 "try:\n            won = self._won(position, batch)\n        except LedgerError:\n"
@@ -59,14 +59,14 @@ WRITES = (
                 "        if won:",
             ),
         ),
-        text("ledger.log:append_with_retries", ("unclear = error\n", "raise\n")),
+        text("ledger.append:append_with_retries", ("unclear = error\n", "raise\n")),
     ),
     mutant(
         "validity-asked-once",
         "R8",
         "does not check again whether an event is valid after others have written",
         text(
-            f"{LOG}:Log._append",
+            f"{LOG}:Log._put",
             ("why = valid(self._recorded) or", "why = (None if asked else valid(self._recorded)) or"),
             ("while True:\n", "asked = False\n    while True:\n"),
             (

@@ -1,0 +1,84 @@
+"""Looks in AWS for runs of this place that the ledger lacks: another ledger started them, or this one has lost them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.previous_runs import REMEMBERED, may_lack_runs, sends_to_look_for
+from reconciler.core.times import parse_time
+from reconciler.errors import PlanFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reconciler.app.session import Session
+    from reconciler.core.desired import DesiredSpec
+    from reconciler.core.plan import Action, Plan
+    from reconciler.core.state import Recorded, Sighting
+
+
+def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
+    """Looks for runs of specs that the ledger may lack, so that the plan adopts them or holds.
+
+    The ledger may be new, lost, or rolled back. A failed look is kept too, and the plan holds because of it.
+    """
+    from reconciler.aws import observe
+
+    now = session.now()
+    if recorded.rollbacks and now - parse_time(recorded.rollbacks[-1].at) > REMEMBERED:
+        return  # AWS remembers nothing from before
+    unknown = [spec for spec in specs if may_lack_runs(recorded, spec.name)]
+    if unknown:
+        session.aws.check()
+        observe.find_previous_runs(unknown, recorded, session.place, session.aws.service, now).lay_over(recorded)
+
+
+def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> bool:
+    """Looks for runs that another ledger of this place started, before something new is sent.
+
+    A file may be one of several, so every first send is looked for; with a ledger that is shared, only those of new
+    content. A failed look is a warning of the plan. Returns whether the plan is to be made again.
+    """
+    sends = sends_to_look_for(made.actions, recorded, every=_is_file(session))
+    sighting = _look(session, sends, recorded)
+    if sighting is None:
+        return False
+    sighting.lay_over(recorded)
+    return bool(sighting.look_errors) or any(sighting.runs_by_spec.values())
+
+
+def check_no_other_runs(session: Session, plan: Plan, recorded: Recorded) -> None:
+    """Raises `PlanFileError` if AWS has a run for a submit of the plan that the ledger lacks: a new plan would adopt it
+    or hold. Also if the ledger may lack runs, and AWS cannot be asked."""
+    every = _is_file(session) or not recorded.intends or bool(recorded.rollbacks)
+    sends = sends_to_look_for(plan.actions, recorded, every=every)
+    sighting = _look(session, sends, recorded)
+    if sighting is None:
+        return
+    names = {action.client_token: action.name for action in sends}
+    failed = [token for token in sighting.look_errors if may_lack_runs(recorded, names[token])]
+    if failed:
+        raise PlanFileError(
+            "the ledger may lack earlier runs, and AWS could not be asked whether it has runs of the plan: "
+            f"{sighting.look_errors[failed[0]]}. Nothing was sent"
+        )
+    others = {name for name, runs in sighting.runs_by_spec.items() if runs}
+    ran = sorted(others | {names[token] for token, runs in sighting.runs_by_token.items() if runs})
+    if ran:
+        raise PlanFileError(
+            f"AWS has runs of {', '.join(ran)} that the ledger lacks. Nothing was sent; plan again to adopt them"
+        )
+
+
+def _is_file(session: Session) -> bool:
+    return session.ledger.address.startswith("sqlite:")
+
+
+def _look(session: Session, sends: Sequence[Action], recorded: Recorded) -> Sighting | None:
+    """What AWS has of some submits; `None` if there is nothing to ask, as with the emulator, which nobody shares."""
+    from reconciler.aws.observe import look_before_sending
+
+    if session.target.is_emulator or not sends:
+        return None
+    session.aws.check()
+    return look_before_sending(sends, recorded, session.place, session.aws.service, session.now())

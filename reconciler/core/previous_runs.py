@@ -1,0 +1,190 @@
+"""Decides about specs whose earlier runs the ledger may lack: it is new, replaces a lost one, or was rolled back.
+
+Such a ledger must not run again what AWS has a run of. Runs are found by their tags, so only as long as AWS keeps them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.identity import Content, Place, SubmissionKey, client_token
+from reconciler.core.plan import Action, ActionType, Reason, stopped
+from reconciler.core.state import Recorded
+from reconciler.core.submits import SpecContext, location_of, rendered, submit
+from reconciler.core.suggested_commands import rebuild
+from reconciler.core.times import seconds_text, slots
+from reconciler.model.base import JSON
+from reconciler.model.kind import kind_named
+
+REMEMBERED = timedelta(days=7)
+"""How far back AWS is asked: Batch keeps ended jobs for at least a day, and for a week according to newer guides."""
+
+GENERATIONS = 20
+"""How many generations of a spec's content a look for previous runs covers."""
+
+SLOTS = 100
+"""How many of the newest slots of a schedule a look covers."""
+
+ATTEMPTS = 5
+"""How many attempts of each slot a look covers at most."""
+
+WINDOWS = (timedelta(hours=3), timedelta(days=1), REMEMBERED)
+"""Spans in which slots are sought, the shortest with enough of them: a schedule may have one every minute."""
+
+SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
+
+NEW_CONTENT = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
+"""Reasons of submits that a change in git causes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A submission that a spec's content may have had: its key, its token, and the content of `spec`, which has the
+    former name of the spec if it was submitted under that."""
+
+    spec: DesiredSpec
+    key: SubmissionKey
+    token: str
+
+    @property
+    def request(self) -> JSON:
+        """Its request, for its slot."""
+        return rendered(self.spec, self.key.slot, {})
+
+    @property
+    def location(self) -> Mapping[str, str]:
+        """Where its run is found."""
+        return location_of(self.spec, self.request)
+
+    @property
+    def run_name(self) -> str | None:
+        """The name of its run."""
+        name: str | None = self.request.get(kind_named(self.spec.kind).name_field)
+        return name
+
+
+def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetime) -> Iterator[Candidate]:
+    """Yields what this content may have run as and the ledger lacks, oldest first: the next generations, or the newest
+    slots of the days that AWS remembers, each under the former name of the spec too."""
+    names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
+    as_named = {name: replace(spec, content=content_as(spec, name)) for name in names}
+    for key in _keys(spec, recorded.spec(spec.name).next_generation, now):
+        for name in names:  # a run keeps the token of the name that it was submitted under
+            token = client_token(place, spec.kind, replace(key, name=name), spec.digest)
+            if token not in recorded.by_token:
+                yield Candidate(as_named[name], key, token)
+
+
+def content_as(spec: DesiredSpec, name: str) -> Content:
+    """The content of a spec under a former name, which is the name of its runs too unless the spec gives another."""
+    field = kind_named(spec.kind).name_field
+    if name == spec.name or spec.request.get(field) != spec.name:
+        return spec.content
+    request = {**spec.request, field: name}
+    return replace(spec.content, request=request, location=kind_named(spec.kind).location(request))
+
+
+def _keys(spec: DesiredSpec, generation: int, now: datetime) -> Iterator[SubmissionKey]:
+    if spec.policy.schedule is None:
+        yield from (SubmissionKey(spec.name, generation + later) for later in range(GENERATIONS))
+        return
+    for slot in _newest_slots(spec.policy.schedule, spec.policy.timeZone, now):
+        for attempt in range(1, min(spec.policy.backoffLimit + 1, ATTEMPTS) + 1):
+            yield SubmissionKey(spec.name, slot=slot, attempt=attempt)
+
+
+def _newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]:
+    """The newest slots up to now, oldest first."""
+    newest: deque[datetime] = deque(maxlen=SLOTS)
+    for window in WINDOWS:
+        newest.clear()
+        newest.extend(takewhile(lambda moment: moment <= now, slots(schedule, time_zone, now - window)))
+        if len(newest) == SLOTS:
+            break
+    return [seconds_text(moment) for moment in newest]
+
+
+def may_lack_runs(recorded: Recorded, name: str) -> bool:
+    """Whether AWS may have runs of a spec that this ledger never had or has lost: it intended nothing yet, or it was
+    rolled back, and nothing of the spec was recorded since."""
+    newest = recorded.spec(name).newest
+    if recorded.rollbacks and (newest is None or newest.intent_position < recorded.rollbacks[-1].position):
+        return True
+    return newest is None and not recorded.intends
+
+
+def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: bool) -> list[Action]:
+    """Returns the first sends before which AWS is asked whether another ledger of this place has started a run: those
+    of new content, which are rare, or `every` one. Specs that were looked for are left out."""
+    return [
+        action
+        for action in actions
+        if action.action in SENDS
+        and action.send == 1
+        and action.name not in recorded.runs_by_spec
+        and (every or action.reason in NEW_CONTENT)
+    ]
+
+
+def decide_previous_runs(context: SpecContext) -> Action | None:
+    """Returns the action for a spec that the ledger lacks and that has runs in AWS; `None` without such a run.
+
+    A run of the spec's content is adopted: of several, as the newest generation or slot. Runs of another content, which
+    another ledger must have started, are a conflict: an operator decides.
+    """
+    recorded, spec = context.recorded, context.spec
+    if (others := recorded.runs_by_spec.get(spec.name)) is None:
+        return None
+    for candidate in reversed(list(candidates(spec, recorded, context.desired.place, context.now))):
+        runs = recorded.runs_by_token.get(candidate.token, ())
+        if runs:
+            return _adoption(context, candidate, runs)
+    return _conflict(context, others) if others else None
+
+
+def hold_without_look(context: SpecContext, actions: Sequence[Action]) -> Sequence[Action]:
+    """Returns the actions of a spec that the ledger lacks, with those that send on hold if AWS could not be asked about
+    its previous runs."""
+    spec, recorded = context.spec, context.recorded
+    errors = recorded.look_errors
+    if not errors or not any(action.action in SENDS for action in actions):
+        return actions
+    sought = candidates(spec, recorded, context.desired.place, context.now)
+    error = next((errors[each.token] for each in sought if each.token in errors), None)
+    if error is None:
+        return actions
+    message = (
+        f"AWS could not be asked whether it has runs of {spec.name} that this ledger lacks: {error}. "
+        "Nothing is submitted until it can"
+    )
+    return [
+        stopped(action, ActionType.HOLD, Reason.UNKNOWN, message) if action.action in SENDS else action
+        for action in actions
+    ]
+
+
+def _adoption(context: SpecContext, candidate: Candidate, runs: tuple[str, ...]) -> Action:
+    made = submit(replace(context, spec=candidate.spec), candidate.key, Reason.FOUND)
+    action = replace(made, client_token=candidate.token, compared_with=None, backoff_limit=0)
+    if len(runs) == 1:
+        message = "the ledger lacks it, and AWS has a run of this content with its tag"
+        return replace(action, action=ActionType.ADOPT, run_id=runs[0], message=message, template=None)
+    message = f"the ledger lacks it, and several runs carry its tag: {', '.join(runs)}. An operator must choose one"
+    return stopped(action, ActionType.HOLD, Reason.CONFLICT, message)
+
+
+def _conflict(context: SpecContext, runs: Sequence[str]) -> Action:
+    spec, by = context.spec, context.desired.invocation
+    message = (
+        f"AWS has runs with its tag that this ledger lacks: {', '.join(runs)}. Another ledger of this project and "
+        "target started them, or this one is not the ledger that it was: use one ledger only, or record these runs"
+    )
+    return Action(
+        spec.name, spec.kind, ActionType.HOLD, Reason.CONFLICT, content=replace(spec.content, request=None),
+        ledger_head=context.record.head, message=message, suggested=rebuild(spec.name, runs, by),
+    )  # fmt: skip
