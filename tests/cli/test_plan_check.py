@@ -297,7 +297,9 @@ def alone(checkout: World, tmp_path: Path) -> World:
     folder.mkdir()
     for name in ("reconciler.yaml", "a.plan"):
         shutil.copy(checkout.folder / name, folder)
-    return World(folder, checkout.aws, env=checkout.env)
+    made = World(folder, checkout.aws, env=checkout.env)
+    made.init()
+    return made
 
 
 def test_a_detached_plan_needs_no_checkout(alone: World):
