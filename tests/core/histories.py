@@ -39,7 +39,6 @@ POOLS: dict[str, st.SearchStrategy[Any]] = {
     "state": st.sampled_from([str(state) for state in RunState]),
     "decision": st.sampled_from(["submit", "abandon"]),
     "format": st.just(e.FORMAT),
-    "renamed_from": st.sampled_from(NAMES),
     "run_id": st.sampled_from(["run-1", "run-2"]),
     "send": st.integers(1, 3),
 }
@@ -75,8 +74,10 @@ def _events_called(name: str) -> st.SearchStrategy[e.Event]:
                 st.builds(SubmissionKey, st.just(name), st.none(), TIMES, st.integers(1, 3)),
             )
             more = {"key": st.one_of(*keys)}
+        if kind is e.SpecRenamed:  # every name has submissions, so that only another one can take over
+            more = {"name": st.just(f"{name}-new"), "renamed_from": st.just(name)}
         tokens = {"token": st.sampled_from(TOKENS[name])} if "token" in hints else {}
-        return st.builds(kind, **given, **more, **tokens)
+        return st.builds(kind, **(given | more | tokens))
 
     return st.sampled_from(NAMES).flatmap(about)
 
