@@ -1,6 +1,6 @@
-"""The comparison of what 0.1.0 wrote with what this version writes.
+"""Compares what 0.1.0 wrote with what this version writes.
 
-Of objects the golden one must be a part: later versions may add keys. Sentences for people, times of the run and ids of
+An object must contain the golden one: later versions may add keys. Sentences for people, times of the run and ids of
 new runs are not compared, but that they are there is.
 """
 
