@@ -1,5 +1,5 @@
-"""Models what users write, with pydantic: spec documents, the project file, and the requests of each AWS API.
+"""Models the documents that users write, with pydantic: specs, the project file, and the requests of each AWS API.
 
-What may live here: shapes, limits and AWS's documented rules, under AWS's and Kubernetes' field names, in one package
-per service that `kind` registers. What may not: files, clients, clocks, and decisions about what runs.
+This package contains: shapes, limits and AWS's documented rules, under the field names of AWS and Kubernetes, in one
+package per service, which `kind` registers. It does not contain: files, clients, clocks, or decisions about what runs.
 """

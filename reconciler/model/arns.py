@@ -1,4 +1,4 @@
-"""Checks ARNs and regions: whether they can exist, and whether they fit the account and region of a target."""
+"""Checks ARNs and regions: whether they exist or can exist, and whether they fit the account and region of a target."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ REGIONS: dict[str, tuple[str, ...]] = {
     "aws-iso-f": ("us-isof-east-1", "us-isof-south-1"),
     "aws-eusc": ("eusc-de-east-1",),
 }  # fmt: skip
-"""AWS's regions by partition, as botocore lists them: a test compares them with the installed one. AWS adds regions, so
-an unknown one is a warning."""
+"""AWS's regions by partition, as botocore lists them; a test compares them with the installed botocore. An unknown
+region is only a warning, because AWS adds regions."""
 
 PARTITIONS = {region: partition for partition, regions in REGIONS.items() for region in regions}
 
@@ -46,18 +46,18 @@ class Arn(NamedTuple):
 
     @property
     def noun(self) -> str:
-        """What the ARN is of, in words: ``role``, ``job queue``."""
+        """The type of the ARN's resource, in words: ``role``, ``job queue``."""
         return re.split("[/:]", self.resource)[0].replace("-", " ")
 
 
 def parsed(text: str) -> Arn | None:
-    """The parts of a text that is an ARN; `None` for any other text."""
+    """Parses an ARN. Returns `None` for any other text."""
     match = ARN.fullmatch(text) if text.startswith("arn:") else None
     return Arn(*match.groups()) if match else None
 
 
 def region_problem(region: str) -> str | None:
-    """Why a region is doubtful: this version knows none of that name. With the name that was meant, if one is close."""
+    """Returns a message if this version has no region of that name, with a suggestion if one is close."""
     if region in PARTITIONS:
         return None
     name = region.lower().replace("_", "-")
@@ -67,7 +67,7 @@ def region_problem(region: str) -> str | None:
 
 
 def arn_remarks(loc: Loc, text: str) -> Iterator[Remark]:
-    """What cannot be right in a text that is an ARN: its partition, its region, or the two together."""
+    """Yields remarks about the partition and the region of an ARN: each by itself, and their combination."""
     arn = parsed(text)
     if arn is None:
         return
@@ -83,7 +83,7 @@ def arn_remarks(loc: Loc, text: str) -> Iterator[Remark]:
 
 
 def place_remarks(request: JSON, paths: Iterable[Loc], account: str, region: str) -> Iterator[Remark]:
-    """What does not fit the target in the ARNs at `paths`, whose resources must be of its account and its region."""
+    """Yields remarks about the ARNs at `paths` whose account or region is not that of the target."""
     for path in paths:
         for loc, text in _texts_at(request, path):
             if (arn := parsed(text)) is not None:
@@ -106,7 +106,7 @@ def _misplaced(arn: Arn, account: str, region: str) -> Sequence[str]:
 
 
 def _texts_at(request: JSON, path: Loc) -> Iterator[tuple[Loc, str]]:
-    """The text at a path, or each text of the list there."""
+    """Yields the text at a path, or each text of the list there."""
     value: object = request
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None

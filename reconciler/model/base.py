@@ -19,7 +19,8 @@ class Strict(BaseModel):
 
 
 def nests_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether mappings and lists are nested deeper than `levels`; recursion over them could exceed Python's limit."""
+    """Returns whether mappings and lists are nested deeper than `levels`. Recursion into them could exceed Python's
+    limit."""
     layer = [value]
     for _ in range(levels + 1):
         inside = (each.values() if isinstance(each, dict) else each for each in layer if isinstance(each, dict | list))
@@ -37,8 +38,8 @@ Loc = tuple[str | int, ...]
 class Remark:
     """A message about one path of a request. `rule` is a stable identifier such as ``batch-share-identifier``.
 
-    `word` is the part of a long text that the message is about, and `nth` how often that text has it before. It is the
-    only part that the message shows.
+    `word` is the part of a long text that the message is about, and `nth` is the number of earlier occurrences in that
+    text. The message shows no other part of the text.
     """
 
     loc: Loc
@@ -56,7 +57,7 @@ class SourceFloat(float):
     source: str
 
     def __new__(cls, source: str) -> SourceFloat:
-        """The number that `source` spells. Raises `ValueError` if it spells none."""
+        """Parses `source` as a number. Raises `ValueError` if it is not one."""
         number = super().__new__(cls, source)
         number.source = source
         return number
@@ -70,9 +71,9 @@ class Unquoted:
 
 
 def source_text(value: object) -> str | None:
-    """The text of a scalar as a spec wrote it; `None` for mappings, lists and ``None``.
+    """Returns the text of a scalar as written in a spec, or `None` for mappings, lists and ``None``.
 
-    Booleans and integers have only one spelling in specs, so they do not keep it.
+    Booleans and integers have only one spelling in specs, so their text is not kept.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -92,7 +93,7 @@ Integer = Annotated[int, Field(ge=-INTEGER_MAX - 1, le=INTEGER_MAX)]
 
 
 EXACTLY_ONE: JSON = {"minProperties": 1, "maxProperties": 1}
-"""Keywords for a union's JSON Schema. On validation the rules of the request say the same, in words."""
+"""Keywords for a union's JSON Schema. On validation, the rules of the request check the same with better messages."""
 
 
 class Shape(Strict):
@@ -100,24 +101,24 @@ class Shape(Strict):
 
 
 def required(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - assigned to a field of any type
-    """A required field."""
+    """Declares a required field."""
     return Field(description=description, **constraints)
 
 
 def optional(description: str, **constraints: Any) -> Any:  # noqa: ANN401 - assigned to a field of any type
-    """An optional field; if given, it has its type and is never null."""
+    """Declares an optional field. If it is given, it has its type and is never null."""
     return Field(default=None, description=description, **constraints)
 
 
 def part(value: object, *path: str) -> JSON:
-    """The mapping at `path` below `value`; an empty one if there is no mapping."""
+    """Returns the mapping at `path` below `value`, or an empty mapping if there is none."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def entries(value: JSON, key: str, loc: Loc = ()) -> Iterator[tuple[Loc, JSON]]:
-    """Each mapping in the list at `key` of `value`, with its path; nothing if there is no list."""
+    """Yields each mapping in the list at `key` of `value`, with its path. Yields nothing if there is no list."""
     members = value.get(key)
     if isinstance(members, list):
         for index, member in enumerate(members):
@@ -126,7 +127,7 @@ def entries(value: JSON, key: str, loc: Loc = ()) -> Iterator[tuple[Loc, JSON]]:
 
 
 def texts(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
-    """Every string of a value, keys aside, with its path."""
+    """Yields every string of a value with its path. Keys are left out."""
     if isinstance(value, str):
         yield loc, value
     elif isinstance(value, dict):
@@ -138,13 +139,13 @@ def texts(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
 
 
 def text(value: JSON, key: str) -> str | None:
-    """The string at `key`; `None` if there is none."""
+    """Returns the string at `key`, or `None`."""
     member = value.get(key)
     return member if isinstance(member, str) else None
 
 
 def integer(value: JSON, key: str) -> int | None:
-    """The integer at `key`; `None` if there is none."""
+    """Returns the integer at `key`, or `None`."""
     member = value.get(key)
     return member if isinstance(member, int) and not isinstance(member, bool) else None
 
@@ -154,6 +155,7 @@ Rule = tuple[tuple[str, ...], Callable[[JSON], Iterable[Remark]]]
 
 
 def applied(rules: Iterable[Rule], request: JSON) -> list[Remark]:
-    """The remarks of the rules that apply to a request. Most requests have few fields, so most rules never run."""
+    """Returns the remarks of the rules that apply to a request. Most requests have few fields, so most rules are
+    skipped."""
     fields = request.keys()
     return [remark for triggers, rule in rules if not fields.isdisjoint(triggers) for remark in rule(request)]

@@ -1,4 +1,4 @@
-"""Finds steps of a schedule that are not what they seem: ``*/90`` minutes, ``*/5`` hours, ``*/2`` days."""
+"""Finds steps of a schedule that are probably mistakes: ``*/90`` minutes, ``*/5`` hours, ``*/2`` days."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """One of the five fields of a schedule: what it counts within what, and its first and last value."""
+    """One of the five fields of a schedule: its unit, the period it is counted in, and its first and last value."""
 
     unit: str
     whole: str
@@ -33,10 +33,10 @@ _STEP = re.compile(r"(?P<start>\*|[0-9]+)(?:-(?P<end>[0-9]+))?/(?P<step>[0-9]+)"
 
 
 def step_warnings(schedule: str) -> Iterator[str]:
-    """A sentence about each step of a valid schedule that does not fit into its field, or that runs unevenly.
+    """Yields a sentence about each step of a valid schedule that does not fit into its field, or that runs unevenly.
 
-    A step counts within one hour, day, month, year or week, and starts anew in the next. Steps of an explicit range
-    are taken as meant, if they have more than one value.
+    A step is counted within one hour, day, month, year or week, and restarts in the next. A step of an explicit range
+    is assumed to be intended if it has more than one value.
     """
     minute, hour, day, month, weekday = schedule.split()
     goes_on = {MINUTE: hour, HOUR: day if weekday == "*" else weekday, DAY: month, MONTH: "*", WEEKDAY: "*"}
@@ -67,7 +67,7 @@ def _warning(field: Field, match: re.Match[str], *, alone: bool, following: str)
 
 
 def _is_continuous(text: str) -> bool:
-    """Whether a field has values that follow each other."""
+    """Returns whether a field has consecutive values."""
     return text == "*" or ("-" in text and "/" not in text)
 
 

@@ -1,4 +1,4 @@
-"""Finds templates of other tools in requests: nothing fills them in here, so AWS would get them as they are."""
+"""Finds templates of other tools in requests. Nothing replaces them here, so AWS would receive them unchanged."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _TEMPLATES: dict[str, re.Pattern[str]] = {
     "Windows": re.compile(r"%[A-Z][A-Z0-9_]{2,}%"),
     "CloudFormation": re.compile(r"\A!(?:Ref|Sub|GetAtt|Join|ImportValue|Select)\s.+", re.DOTALL),
 }
-"""The tools whose templates are found, each with what they look like."""
+"""The tools whose templates are detected, each with the pattern of its templates."""
 
 _SUSPECT = re.compile(r"[{$%#@!<]|States\.")
 _TO_FILL_IN = re.compile(r"<(?!(?i:none|null|nil|empty|unset|unknown|eof|stdin|stdout|br)>)[A-Za-z][\w -]*>")
 
 SHELL = re.compile(r"\$\(|%|`")
 KUBERNETES = re.compile(r"\$\([A-Za-z_][\w.-]*\)\Z")
-"""What a shell, and what Kubernetes fills in itself."""
+"""The templates that a shell and Kubernetes expand themselves."""
 
 _SHELLS = re.compile(r"(?:.*/)?(?:(?:ba|z|k|da|a|c|fi)?sh|busybox|cmd|powershell|pwsh)(?:\.exe)?", re.IGNORECASE)
 _LITERAL_OPTIONS = {
@@ -40,7 +40,7 @@ _LITERAL_OPTIONS = {
     JSONATA: re.compile(r"--?[\w-]*(?:format|template|query|expr\w*)"),
     STEP_FUNCTIONS: re.compile(r"--?[\w-]*(?:json-?path|jq|query|expr\w*|select\w*|filter|pattern)"),
 }
-"""The options of commands whose value is a template or a path, meant as it is."""
+"""The options of commands whose value may be a template or a path that is intended as it is."""
 
 _LOGGING = re.compile(
     r"%\((?:asctime|created|exc_info|filename|funcName|level(?:name|no)|lineno|message|module|msecs|msg|name|pathname|"
@@ -54,16 +54,16 @@ _TIMES = {
     **dict.fromkeys(("ts", "execution_date", "logical_date", "data_interval_start"), ""),
     "aws.scheduler.scheduled-time": "",
 }
-"""What other tools call the time of a run, each with the format of ``${run.slot}`` that is the same."""
+"""The names that other tools have for the time of a run, each with the equivalent format of ``${run.slot}``."""
 
 
 def template_remarks(
     loc: Loc, text: str, *, expanded: re.Pattern[str] | None = None, option: str = ""
 ) -> Iterator[Remark]:
-    """A remark about the first template of another tool in a text.
+    """Yields a remark about the first template of another tool in a text.
 
-    `expanded`: the templates that whatever reads the text fills in, `SHELL` or `KUBERNETES`. `option`: the option of a
-    command that the text is the value of.
+    `expanded` is the kind of templates that the reader of the text expands, `SHELL` or `KUBERNETES`. `option` is the
+    option of a command that the text is the value of.
     """
     if not _SUSPECT.search(text):
         return
@@ -78,7 +78,7 @@ def template_remarks(
 
 
 def command_remarks(loc: Loc, words: Sequence[object], *, expanded: re.Pattern[str] | None = None) -> Iterator[Remark]:
-    """The same for each word of a command. If the command is a shell, it expands its own variables."""
+    """Yields such remarks for each word of a command. If the command is a shell, its own variables are allowed."""
     if any(isinstance(word, str) and _SHELLS.fullmatch(word) for word in words[:2]):
         expanded = SHELL
     before = ""
@@ -90,10 +90,10 @@ def command_remarks(loc: Loc, words: Sequence[object], *, expanded: re.Pattern[s
 
 
 def _is_meant(tool: str, match: re.Match[str], option: str) -> bool:
-    """Whether a text that looks like a template is probably meant as it is."""
+    """Returns whether a text that looks like a template is probably intended as it is."""
     if tool == PYTHON:
         return _LOGGING.search(match.string) is not None
-    if tool == COMMAND:  # a script in one word, which the entry point of an image may give to a shell
+    if tool == COMMAND:  # a script in one word, which the entry point of an image may pass to a shell
         return any(char.isspace() for char in match.string[: match.start()] + match.string[match.end() :])
     literal = _LITERAL_OPTIONS.get(tool)
     return literal is not None and literal.fullmatch(option) is not None

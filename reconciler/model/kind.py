@@ -1,4 +1,4 @@
-"""The registry of kinds of specs, `Kind`, which answers every question about one, and the tags of a request."""
+"""The registry of kinds of specs: `Kind` has everything that differs between services, and the tags of a request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 from reconciler.model import patterns
 from reconciler.model.base import JSON, Loc, Remark, Strict, part
 
-TAGS_MAX = 50  # AWS's own limit for a resource of either service
-OUR_TAGS = 2  # the token and the owner, added to every request as it is sent
+TAGS_MAX = 50  # AWS's limit for a resource of either service
+OUR_TAGS = 2  # the token and the owner, added to every request when it is sent
 YOUR_TAGS_MAX = TAGS_MAX - OUR_TAGS
-AWS_PREFIX = "aws:"  # reserved in keys and values, in any case of letters
+AWS_PREFIX = "aws:"  # reserved in keys and values, in upper and lower case
 
 
 def _limited(tags: dict[str, str]) -> dict[str, str]:
@@ -31,7 +31,7 @@ def _limited(tags: dict[str, str]) -> dict[str, str]:
 
 
 TAG_LIMIT = (AfterValidator(_limited), Field(json_schema_extra={"maxProperties": YOUR_TAGS_MAX}))
-"""`TAGS_MAX` tags on the request as sent; the JSON Schema, which is for specs, allows `YOUR_TAGS_MAX`."""
+"""`TAGS_MAX` tags on the request as sent. The JSON Schema is for specs and allows `YOUR_TAGS_MAX`."""
 
 EmrTags = Annotated[
     dict[
@@ -48,7 +48,7 @@ BatchTags = Annotated[
 
 
 def user_tag_problems(request: JSON) -> Sequence[Remark]:
-    """The reserved keys among a user's own tags. `request` is as in the spec, before our tags are added."""
+    """Returns remarks about reserved keys among the user's own tags. `request` is as in the spec, without our tags."""
     return [
         Remark(
             ("tags", key),
@@ -61,7 +61,7 @@ def user_tag_problems(request: JSON) -> Sequence[Remark]:
 
 
 def aws_tag_problems(request: JSON) -> list[Remark]:
-    """Tags whose key or value starts with AWS's own prefix, which AWS refuses."""
+    """Returns remarks about tags whose key or value starts with AWS's own prefix, which AWS refuses."""
     return [
         Remark(("tags", key), "keys and values of tags must not start with aws:, which AWS reserves", "aws-tag")
         for key, value in part(request, "tags").items()
@@ -77,7 +77,7 @@ TOKEN_TAG = "reconciler:token"
 SPEC_TAG = "reconciler:spec"
 RESERVED_TAG_PREFIX = "reconciler:"
 TAGS = "tags"
-RESERVED_FIELD = "clientToken"  # no spec may give it, whatever its kind: the reconciler makes client tokens
+RESERVED_FIELD = "clientToken"  # no spec of any kind may set it, because the reconciler makes client tokens
 
 
 class Rate(Strict):
@@ -88,9 +88,9 @@ class Rate(Strict):
 
 
 class SpecReference(NamedTuple):
-    """Another spec that a request names, in place of the id of its run.
+    """Another spec that a request names instead of a run id.
 
-    `loc` is the path of the name in the request; `condition` is how the run waits, in the API's own word.
+    `loc` is the path of the name in the request. `condition` is how the run waits, in the API's own word.
     """
 
     name: str
@@ -156,22 +156,22 @@ class Kind:
         return (TAGS, self.name_field)
 
     def content(self, request: JSON) -> JSON:
-        """The part of a request that decides what runs."""
+        """Returns the part of a request that decides what runs."""
         cosmetic = self.cosmetic_fields
         return {key: value for key, value in request.items() if key not in cosmetic}
 
     def location(self, request: JSON) -> dict[str, str]:
-        """The fields of a request by which its run is found again."""
+        """Returns the fields of a request that are needed to find its run again."""
         return {name: request[name] for name in self.location_fields if name in request}
 
     def spec_dependencies(self, request: JSON) -> list[str]:
-        """The names of the other specs that the request names, each once, in order."""
+        """Returns the names of the other specs that the request refers to, each once, in order."""
         return list(dict.fromkeys(reference.name for reference in self.references(request)))
 
     def as_sent(self, request: Mapping[str, Any], token: str, owner: str) -> JSON:
-        """The request that goes to AWS: with the client token and the two tags by which its run is found again.
+        """Returns the request that is sent to AWS: with the client token and the two tags that identify its run.
 
-        `owner` is ``PROJECT/TARGET/NAME``. Everything else is as given, empty values included.
+        `owner` is ``PROJECT/TARGET/NAME``. Everything else is unchanged, empty values included.
         """
         sent = dict(request)
         if self.token_field:
@@ -180,21 +180,22 @@ class Kind:
         return sent
 
     def sample(self, request: JSON, token: str, owner: str) -> JSON:
-        """The request as `as_sent` makes it, for validation: tags of a wrong shape stay, so the model refuses them."""
+        """Returns the request as `as_sent` does, for validation. Tags of a wrong shape stay, so that the model refuses
+        them."""
         tags = request.get(TAGS, {})
         if isinstance(tags, dict):
             return self.as_sent(request, token, owner)
         return {**self.as_sent({**request, TAGS: {}}, token, owner), TAGS: tags}
 
     def as_written(self, sent: Mapping[str, Any]) -> JSON:
-        """The request without what `as_sent` adds to it; a request that was never sent stays as it is."""
+        """Removes what `as_sent` adds from a request. A request that was never sent is unchanged."""
         written = {key: value for key, value in sent.items() if key != self.token_field}
         tags = {k: v for k, v in (written.pop(TAGS, None) or {}).items() if not k.startswith(RESERVED_TAG_PREFIX)}
         return {**written, TAGS: tags} if tags else written
 
 
 class RequestProblems(ValueError):
-    """What `Kind.from_spec` refuses, with paths in the request as the spec wrote it."""
+    """Raised by `Kind.from_spec`, with paths in the request as written in the spec."""
 
     def __init__(self, remarks: Sequence[Remark]) -> None:
         self.remarks = tuple(remarks)
@@ -209,5 +210,5 @@ MODULES = {
 
 @cache
 def kind_named(name: str) -> Kind:
-    """The kind of this name. Raises `KeyError` for a name that is not in `MODULES`."""
+    """Returns the kind with this name. Raises `KeyError` for a name that is not in `MODULES`."""
     return cast("Kind", import_module(MODULES[name]).KIND)

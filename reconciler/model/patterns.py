@@ -1,7 +1,7 @@
-"""The patterns of strings in requests, each with the hint for a value that does not match.
+"""The patterns of strings in requests, each with a hint for values that do not match.
 
-Every pattern is anchored if AWS's matches the whole string, and uses only syntax that Python, Rust and JavaScript read
-alike: pydantic, the tests and, through the JSON Schema, editors check it.
+Every pattern is anchored if AWS's pattern matches the whole string, and uses only syntax that Python, Rust and
+JavaScript read alike, because pydantic, the tests and (through the JSON Schema) editors check it.
 """
 
 from __future__ import annotations
@@ -68,11 +68,12 @@ PATTERN_HINTS: dict[str, str] = {
     NODE_RANGE: 'give a range of node indexes, such as "0:3", ":3" or "4:"',
     NAMESPACE: "a namespace is lower-case letters, digits and '-', with a letter or digit at both ends",
 }
-"""What a value should look like, by pattern. Every pattern of a request model has an entry."""
+"""The description of valid values, by pattern. Every pattern of a request model has an entry."""
 
 
 def pattern_first(pattern: str) -> BeforeValidator:
-    """Checks a pattern before the limits of the length: a role's name is no ARN, rather than too short."""
+    """Checks a pattern before the length limits, so that a role's name is reported as "not an ARN" and not as "too
+    short"."""
     compiled = re.compile(pattern)
 
     def check(value: object) -> object:

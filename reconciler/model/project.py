@@ -36,17 +36,17 @@ _EMULATED_OR_COMPLETE: JSON = {
         {"required": ["account", "region", "ledger"]},
     ]
 }
-"""Keywords for the JSON Schema of targets: `Target.missing` checks the same on validation."""
+"""Keywords for the JSON Schema of targets. `Target.missing` checks the same on validation."""
 
 
 def _text(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds there
-    """The text of a scalar as it was written; any other value unchanged, for the field to refuse."""
+    """Returns the text of a scalar as written. Any other value is unchanged, and the field refuses it."""
     text = source_text(value)
     return value if text is None else text
 
 
 def _literal(value: str) -> str:
-    """The value of a variable: it contains no placeholders, and ``$${`` is a literal ``${``."""
+    """Returns the value of a variable. It must not contain placeholders, and ``$${`` is a literal ``${``."""
     if "${" in value.replace("$${", ""):
         raise ValueError("variables cannot contain placeholders: write $${ for a literal ${")
     return value.replace("$${", "${")
@@ -89,7 +89,7 @@ class Limits(Strict):
 
 
 def _web(value: str) -> str:
-    """An http or https URL without a password. Raises `ValueError`."""
+    """Checks an http or https URL without a password. Raises `ValueError`."""
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
         raise ValueError("a webhook is an http:// or https:// URL; if it contains a secret, use urlEnv")
     return value
@@ -142,8 +142,8 @@ class Webhook(Strict):
 
 
 def webhook_secrets(document: JSON) -> Iterator[Loc]:
-    """The places of the values that may be secrets in the webhooks of a project file, whatever is wrong with them: all
-    but names of variables and events."""
+    """Yields the paths of values that may be secrets in the webhooks of a project file, even if they are invalid: all
+    values except names of variables and events."""
     spec = document.get("spec")
     targets = spec.get("targets") if isinstance(spec, dict) else None
     for name, target in targets.items() if isinstance(targets, dict) else ():
@@ -200,7 +200,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
 
     @property
     def emulator_settings(self) -> Emulator:
-        """How the embedded AWS behaves; the defaults if the file has only ``true``."""
+        """How the embedded AWS behaves. These are the defaults if the file has only ``true``."""
         return self.emulator if isinstance(self.emulator, Emulator) else Emulator()
 
     def missing(self) -> tuple[str, ...]:
@@ -210,7 +210,8 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
         return tuple(name for name in ("account", "region", "ledger") if getattr(self, name) is None)
 
     def settling_problem(self, *, overridden: bool) -> str | None:
-        """Why `settleSeconds` is not safe, or `None`. `overridden`: an endpoint from the environment replaces AWS.
+        """Returns why `settleSeconds` is not safe, or `None`. With `overridden`, an endpoint from the environment
+        replaces AWS.
 
         With a longer `claimSeconds` a request may be sent later, so settling must take longer, too.
         """
@@ -223,7 +224,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
         )
 
     def completed(self, name: str) -> Target:
-        """The target, with account, region and ledger filled in if it is an emulator."""
+        """Returns the target, with account, region and ledger filled in if it is an emulator."""
         if not self.is_emulator:
             return self
         return self.model_copy(
@@ -277,9 +278,10 @@ class Project(Strict):
         return self.metadata.name
 
     def target(self, name: str) -> Target:
-        """A target with account, region and ledger filled in. Raises `KeyError` if there is none of that name."""
+        """Returns a target with account, region and ledger filled in. Raises `KeyError` if there is no target of that
+        name."""
         return self.spec.targets[name].completed(name)
 
     def variables(self, target: str) -> dict[str, str]:
-        """The variables of a target: its own, and the project's others."""
+        """Returns the variables of a target: its own, and those of the project that it does not override."""
         return {**self.spec.vars, **self.spec.targets[target].vars}

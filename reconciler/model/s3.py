@@ -1,4 +1,4 @@
-"""Checks texts that are meant to be locations in S3: whether they can be one."""
+"""Checks texts that should be S3 locations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.model.base import Loc, Remark
 
 QUOTES = "\"'`“”‘’«»"
 RULE = "s3-location"
-TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # of other tools, which have their own message
+TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # of other tools; they have their own message
 
 _ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*[:;.]*\s*[/\\]", re.IGNORECASE)
 _IN_TEXT = re.compile(rf"\s*[{QUOTES}]?\s*s3[an]?(\s*[:;]+\s*[/\\]|//)", re.IGNORECASE)
@@ -31,9 +31,10 @@ LONGEST_SHOWN = 60
 
 
 def field_remarks(loc: Loc, text: str, *, file: bool = False, only: bool = True) -> Iterator[Remark]:
-    """What is wrong with the value of a field that AWS takes as a location in S3.
+    """Yields remarks about the value of a field that AWS reads as an S3 location.
 
-    `file`: the location must be of an object, not of a folder. `only`: other schemes and names without one are wrong.
+    With `file`, the location must be an object, not a folder. With `only`, other schemes and names without a scheme are
+    errors.
     """
     problem = _field_problem(text, file=file, only=only)
     if problem:
@@ -41,7 +42,8 @@ def field_remarks(loc: Loc, text: str, *, file: bool = False, only: bool = True)
 
 
 def text_remarks(loc: Loc, text: str) -> Iterator[Remark]:
-    """What is wrong with the locations in any other text, such as an argument: ``s3:/b/x``, ``--out=s3://<BUCKET>``."""
+    """Yields remarks about S3 locations in any other text, such as an argument: ``s3:/b/x``,
+    ``--out=s3://<BUCKET>``."""
     if "3" not in text:
         return
     option = _OPTION.match(text)
@@ -66,7 +68,7 @@ def _field_problem(text: str, *, file: bool, only: bool) -> str | None:
 
 
 def _other_problem(text: str, *, only: bool) -> str | None:
-    """What is wrong with a text that does not begin like a location."""
+    """Returns the problem of a text that does not start like a location, or `None`."""
     if (only or len(text.split()) == 1) and (match := _TO_FILL_IN.search(text)):  # other texts may be a query
         is_all = match[0] == text  # a template, which has its own message
         return None if is_all else f"{_shown(match[0])} is to be filled in: write the location, s3://BUCKET/KEY"
@@ -87,7 +89,8 @@ def _web_problem(host: str, path: str, *, only: bool) -> str | None:
 
 
 def _location_problem(text: str, *, any_key: bool = False) -> str | None:
-    """Why a text that begins like a location cannot be one. `any_key`: it may contain several, patterns and spaces."""
+    """Returns why a text that starts like a location cannot be one. With `any_key`, several locations, patterns and
+    spaces are allowed."""
     if problem := _edge_problem(text):
         return problem
     parts = _PARTS.match(text)
@@ -162,7 +165,7 @@ def _key_problem(key: str, *, any_key: bool) -> str | None:
 
 
 def _one_key_problem(key: str) -> str | None:
-    """What is wrong with the key of a field that takes one location."""
+    """Returns the problem with the key of a field that requires a single location, or `None`."""
     if re.search(r",\s*s3[an]?:", key):
         return "one location is needed here, not a list of them"
     if match := _VARIABLE.search(key):

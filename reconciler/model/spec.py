@@ -30,9 +30,9 @@ TIME_FORMS = 'write a date, the start of that day in UTC, as in "2026-12-01", or
 
 
 def _moment(value: str) -> str:
-    """An ISO 8601 time with a zone, kept as it was written, or a date, whose midnight in UTC it becomes.
+    """Checks an ISO 8601 time with a zone and keeps its text. A date becomes midnight in UTC.
 
-    Raises `ValueError`, also for ``tomorrow``: a spec must mean the same on every day.
+    Raises `ValueError`, also for ``tomorrow``, because a spec must mean the same on every day.
     """
     if re.fullmatch(RELATIVE, value.strip()):
         raise ValueError(f"{value!r} depends on when the file is read; {TIME_FORMS}")
@@ -40,7 +40,7 @@ def _moment(value: str) -> str:
     try:
         moment = datetime.fromisoformat(written)
         moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):  # the latter at both ends of the calendar
+    except (ValueError, OverflowError):  # `OverflowError` is raised at both ends of the calendar
         raise ValueError(f"{value!r} is not an ISO 8601 time; {TIME_FORMS}") from None
     if moment.tzinfo is None:
         raise ValueError(f'{value!r} has no time zone: add Z for UTC, as in "2026-12-01T00:00:00Z"')
@@ -49,7 +49,7 @@ def _moment(value: str) -> str:
 
 @cache
 def _schedule(value: str) -> str:
-    """A five-field cron expression, with the meaning Debian's cron gives it. Raises `ValueError`."""
+    """Checks a five-field cron expression, with the meaning that Debian's cron gives it. Raises `ValueError`."""
     fields = value.split()
     if len(fields) != 5:
         raise ValueError(
@@ -64,7 +64,7 @@ def _schedule(value: str) -> str:
 
 @cache
 def _time_zone(value: str) -> str:
-    """An IANA time zone name in this machine's database. Raises `ValueError`."""
+    """Checks an IANA time zone name against this machine's database. Raises `ValueError`."""
     try:
         ZoneInfo(value)
     except (KeyError, OSError, ValueError):  # a missing zone raises KeyError, a folder OSError
@@ -73,7 +73,7 @@ def _time_zone(value: str) -> str:
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The values. Raises `ValueError` for a duplicate."""
+    """Returns the values. Raises `ValueError` for a duplicate."""
     seen = set[str]()
     for value in values:
         if value in seen:
@@ -83,7 +83,7 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _quoted_date(value: object) -> object:
-    """The text of a date or time that is not in quotes, which YAML does not read as a string."""
+    """Returns the text of an unquoted date or time, which YAML does not read as a string."""
     return value.source if isinstance(value, Unquoted) and re.match(r"\d{4}-\d\d-\d\d", value.source) else value
 
 
@@ -109,7 +109,7 @@ Suspended = Annotated[
 
 
 def suspension(given: bool | Suspension) -> Suspension | None:
-    """The suspension that a `suspend:` field declares; `None` if it is false."""
+    """Returns the suspension that a `suspend:` field declares, or `None` if it is false."""
     return Suspension() if given is True else given or None
 
 
@@ -170,9 +170,10 @@ class Policy(Strict):
         return frozenset(self.model_fields_set)
 
     def effective(self, *, streaming: bool) -> Policy:
-        """The policy with the defaults of its kind of job; `given` stays the same.
+        """Returns the policy with the defaults of its kind of job. `given` is unchanged.
 
-        Unless the file says otherwise, a streaming job is replaced when it changes and restarted after any end.
+        Unless the file sets otherwise, a streaming job is replaced when it changes and restarted after it ends for any
+        reason.
         """
         if type(self) is Policy and not streaming:
             return self
@@ -210,5 +211,5 @@ class SpecDocument(Strict):
     spec: Spec = Field(description="What runs, and when.")
 
     def policy(self) -> Policy:
-        """Everything of `spec:` except the request, defaults of streaming jobs not yet applied."""
+        """Returns everything of `spec:` except the request, without the defaults of streaming jobs."""
         return self.spec.effective(streaming=False)

@@ -1,7 +1,7 @@
 """Parses placeholders, and fills in ``${run.slot}`` in the request of a scheduled spec.
 
 Such a request is a template: its strings contain ``${run.slot}``, with or without a format, and the escape ``$${`` for
-a literal ``${``, so that it can be read in one way only.
+a literal ``${``, so that it is unambiguous.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Piece(NamedTuple):
 
 
 class PlaceholderProblem(ValueError):
-    """A placeholder that is malformed or unknown; `offset` is that of its ``${`` in the string."""
+    """Raised for a malformed or unknown placeholder. `offset` is the position of its ``${`` in the string."""
 
     def __init__(self, offset: int, message: str) -> None:
         super().__init__(message)
@@ -61,7 +61,8 @@ class PlaceholderProblem(ValueError):
 
 @lru_cache(maxsize=4096)
 def pieces(text: str) -> tuple[tuple[int, Piece], ...]:
-    """The pieces of a string with their offsets, literal ones unescaped. Raises `PlaceholderProblem`."""
+    """Returns the pieces of a string with their offsets, with escapes removed from literals. Raises
+    `PlaceholderProblem`."""
     parts: list[tuple[int, Piece]] = []
     end = 0
     for match in _PIECE.finditer(text):
@@ -102,7 +103,8 @@ def _placeholder(offset: int, inner: str) -> Piece:
 
 
 def literal_hint(inner: str) -> str:
-    """A sentence about how to write a ``${…}`` that another tool fills in; empty for a name that looks like ours."""
+    """Returns a sentence about how to write a ``${…}`` that another tool fills in, or an empty string for a name that
+    looks like ours."""
     return (
         "" if inner.startswith(_NAMESPACES) else f" For the literal text, which another tool reads, write $${{{inner}}}"
     )
@@ -124,7 +126,7 @@ def _check_directives(offset: int, slot_format: str) -> None:
 
 
 def _unpadded(slot_format: str, directive: re.Match[str]) -> str | None:
-    """``%d`` for the ``%-d`` or ``%#d`` of some platforms."""
+    """Returns ``%d`` for the platform-specific ``%-d`` or ``%#d``."""
     letter = slot_format[directive.end() : directive.end() + 1]
     return f"%{letter}" if directive[1] in {"-", "#", "_"} and letter in _FORMATS else None
 
@@ -143,9 +145,10 @@ _WORDS = {
 
 
 def format_problem(slot_format: str) -> str | None:
-    """Why a format is surely a mistake: it has no directive, or the letters of another notation, as in ``YYYY-MM-DD``.
+    """Returns why a format is surely a mistake: it has no directive, or the letters of another notation, as in
+    ``YYYY-MM-DD``.
 
-    `pieces` accepts such a format, because ledgers may have it. Only what people write now is refused.
+    `pieces` accepts such a format, because existing ledgers may contain it. It is refused only in specs.
     """
     plain = slot_format.replace("'T'", "T")
     meant = _RUN.sub(lambda run: _directives(run[0], plain[: run.start()]), plain)
@@ -161,22 +164,23 @@ def format_problem(slot_format: str) -> str | None:
 
 
 def _directives(run: str, before: str) -> str:
-    """A run of letters as directives, if it is nothing but the date letters of other notations; else the run itself."""
+    """Converts a run of letters to directives if it contains only date letters of other notations; else returns it
+    unchanged."""
     tokens = _LETTERS.findall(run)
     if "".join(tokens) != run or not any(len(token) > 1 for token in tokens):
         return run
     meant = ""
     for token in tokens:
-        # MM is the month, but after an hour it is the minute, whatever its case
+        # MM is the month, but after an hour it is the minute in either case
         after_hour = (before + meant)[-4:].upper().rstrip(":-_.").endswith("H")
         meant += "%M" if token.upper() == "MM" and after_hour else _MEANT[token.upper()]
     return meant
 
 
 def render_slot(request: JSON, slot: str, time_zone: str) -> JSON:
-    """The request of one slot (``2026-11-22T02:00:00Z``), from the template of a scheduled spec.
+    """Returns the request of one slot (``2026-11-22T02:00:00Z``), from the template of a scheduled spec.
 
-    ``${run.slot}`` alone is the slot in UTC; with a format it is the slot's time in `time_zone`.
+    ``${run.slot}`` alone is the slot in UTC. With a format it is the slot's time in `time_zone`.
     """
     moment = datetime.fromisoformat(slot).astimezone(ZoneInfo(time_zone))
 
@@ -196,7 +200,7 @@ def _slot_text(piece: Piece, slot: str, moment: datetime) -> str:
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
-    """A value with `change` applied to every string that contains a ``${``; other strings stay."""
+    """Returns a value with `change` applied to every string that contains a ``${``. Other strings are unchanged."""
     if isinstance(value, str):
         return change(value) if OPENING in value else value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Reads the specs of a project at a commit: those that a pull request starts from, or that a plan was made from."""
+"""Reads the specs of a project at a commit: the base of a pull request, or the commit that a plan was made from."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from reconciler.specs.project import ProjectFile, read_project
 from reconciler.specs.readers import SourceText
 from reconciler.specs.requests import place_of
 
-REGULAR = {"100644", "100755"}  # git's modes of files
+REGULAR = {"100644", "100755"}  # git's modes of regular files
 LINK = "120000"
 MOST_NOTES = 5
 
 
 class CommitFiles:
-    """The files of a project folder at a commit, from git's objects.
+    """The files of a project folder at a commit, read from git's objects.
 
-    Symlinks are not followed, and submodules are not entered: what they lead to is not part of the commit.
+    Symlinks are not followed and submodules are not entered, because their targets are not part of the commit.
     """
 
     def __init__(self, root: Path, commit: str) -> None:
-        """Lists the files. Raises `ReconcilerError`, as `read` and `find` do, if git cannot read the commit."""
+        """Lists the files. `__init__`, `read` and `find` raise `ReconcilerError` if git cannot read the commit."""
         self._root = root
         self._entries = {entry.path: entry for entry in tree_entries(root, commit)}
         self._contents: dict[str, bytes] = {}
@@ -38,7 +38,7 @@ class CommitFiles:
         return PROJECT_FILE in self._entries
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
-        """All files that match a pattern; a symlink that does is a problem."""
+        """Returns all files that match a pattern, and a problem for each symlink that matches one."""
         wanted = {path: self._entries[path] for path in sorted(self._entries) if is_wanted(_segments(path), patterns)}
         problems = [
             Problem(path, 1, 1, "a symlink, which is not followed at a commit", "link")
@@ -50,7 +50,7 @@ class CommitFiles:
         return paths, problems
 
     def read(self, path: str) -> SourceText:
-        """The text of a file. Raises `NotReadable`."""
+        """Returns the text of a file. Raises `NotReadable`."""
         entry = self._entries.get(path)
         if entry is None or entry.mode not in REGULAR:
             raise NotReadable(Problem(path, 1, 1, "not a regular file of the commit", "not-a-file"))
@@ -58,7 +58,7 @@ class CommitFiles:
         return source_text(path, self._contents[entry.object_id])
 
     def _fetch(self, paths: Sequence[str]) -> None:
-        """Reads the contents of files, all with one process."""
+        """Reads the contents of files with a single git process."""
         missing = {self._entries[path].object_id for path in paths} - self._contents.keys()
         if missing:
             self._contents |= blobs(self._root, missing, MOST_BYTES)
@@ -69,8 +69,8 @@ def _segments(path: str) -> Segments:
 
 
 def project_at(root: Path, commit: str, place: Place) -> ProjectFile | str:
-    """The project at a commit, whose specs are read from git's objects; why it is not that of the place, if it is not.
-    Raises `ReconcilerError` if git cannot read the commit."""
+    """Returns the project at a commit, with its specs read from git's objects. If its name, target, account or region
+    is not that of `place`, returns the reason instead. Raises `ReconcilerError` if git cannot read the commit."""
     files = CommitFiles(root, commit)
     try:
         if not files.has_project:
@@ -84,9 +84,9 @@ def project_at(root: Path, commit: str, place: Place) -> ProjectFile | str:
 
 
 def read_base(root: Path, ref: str, place: Place) -> Base:
-    """Reads the specs of a target at the commit that the checkout has in common with `ref`.
+    """Reads the specs of a target at the newest commit that the checkout and `ref` have in common.
 
-    What is not valid there is not on the base, and a note says so. Raises as `merge_base` does, and `ReconcilerError`
+    Invalid specs are left out of the base, and a note reports them. Raises as `merge_base` does, and `ReconcilerError`
     if git cannot read the commit.
     """
     commit = merge_base(root, ref)

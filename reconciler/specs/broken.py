@@ -1,6 +1,6 @@
-"""Reads a project in which something may be wrong: what can be used, and what is on hold until it is mended.
+"""Reads a project that may contain errors: returns the usable specs, and those on hold until the errors are fixed.
 
-Absence proves nothing while a file cannot be read: a spec that is nowhere else may be in it.
+While a file cannot be read, a missing spec does not count as deleted, because it may be in that file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from reconciler.specs.spec import ReadSpec, SpecReader
 
 @dataclass(frozen=True, slots=True)
 class UsableSpecs:
-    """The specs of one target, in a project in which something may be wrong.
+    """The specs of one target, in a project that may contain errors.
 
-    `specs` are those that are valid by themselves, `invalid` the others, and `dependents` the valid ones that depend on
-    an invalid one, directly or through others. `unnamed` is what is wrong with a file or document that does not tell
-    which spec it is; `None` if every name is known. `problems` is everything that is wrong, sorted by location.
+    `specs` are the specs that are valid by themselves, `invalid` the others, and `dependents` the valid ones that
+    depend on an invalid one, directly or through others. `unnamed` is the problem of a file or document whose spec name
+    is unknown; `None` if every name is known. `problems` are all problems, sorted by location.
     """
 
     specs: Mapping[str, DesiredSpec]
@@ -53,7 +53,8 @@ def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
 def _invalid(
     specs: Sequence[ReadSpec], unread: Sequence[Problem], relations: Sequence[tuple[str, Problem]], target: str
 ) -> dict[str, InvalidSpec]:
-    """The specs with a problem of their own, of their file, or with others; by their names, also former ones."""
+    """Returns the specs that have a problem of their own, of their file, or with other specs, by current and former
+    names."""
     by_path: dict[str, list[Problem]] = {}
     for problem in unread:
         by_path.setdefault(problem.path, []).append(problem)
@@ -72,8 +73,8 @@ def _invalid(
 
 
 def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec, valid: Collection[str | None] = ()) -> None:
-    """Adds a spec by its name, and by its former one: unless a valid spec has that, it matters only if something is
-    recorded of it."""
+    """Adds a spec under its name and its former name. If no valid spec has the former name, that entry matters only if
+    the ledger has a record of it."""
     names = {spec.claimed: why, spec.formerly: replace(why, elsewhere=spec.formerly not in valid)}
     for name, each in names.items():
         if name is not None and (name not in invalid or invalid[name].elsewhere):
@@ -81,13 +82,13 @@ def _add(invalid: dict[str, InvalidSpec], spec: ReadSpec, why: InvalidSpec, vali
 
 
 def _is_elsewhere(spec: ReadSpec, target: str) -> bool:
-    """Whether a spec surely does not run in a target, although something is wrong with it."""
+    """Returns whether `spec` certainly does not run in `target`, although it has a problem."""
     unknown = any(problem.rule == "unknown-target" for problem in spec.problems)
     return not unknown and spec.targets is not None and target not in spec.targets
 
 
 def _unnamed(spec: ReadSpec) -> Iterator[Problem]:
-    """The problems of a document that may be another spec than it seems to be."""
+    """Yields the problems of a document that may be a different spec than its name suggests."""
     if spec.problems and not spec.is_named:
         yield from spec.problems
 
@@ -104,7 +105,7 @@ def _source(spec: ReadSpec) -> Source:
 
 
 def _dependents(specs: Sequence[ReadSpec], invalid: Mapping[str, InvalidSpec], target: str) -> dict[str, InvalidSpec]:
-    """The valid specs that depend on an invalid one, in this target."""
+    """Returns the valid specs that depend on an invalid one in this target."""
     waiting: dict[str, list[ReadSpec]] = {}
     for spec in specs:
         for reference in spec.references:

@@ -1,8 +1,8 @@
-"""Builds one document of a file from the parser's calls, with the location of every value, within bounds.
+"""Builds one document of a file from the parser's calls, with the location of every value, within limits on its size.
 
-YAML 1.1 and YAML 1.2 disagree about many plain scalars, and so do the people who write them. A scalar that either
-version reads as anything but a string never becomes a string silently: it is a boolean or a number in its one plain
-spelling, or an `Unquoted`, which every field refuses.
+YAML 1.1 and YAML 1.2 read many plain scalars differently, and users expect either. A scalar that one of the versions
+does not read as a string never becomes a string silently: it is a boolean or a number in its one plain spelling, or an
+`Unquoted`, which every field refuses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _WORDS: dict[str, bool | Unquoted] = {
 
 _FIRST_OF_NUMBER = frozenset("0123456789+-.")
 SUSPECT = _FIRST_OF_NUMBER | {word[0] for word in _WORDS}
-"""The first characters of plain scalars that may not be strings; all others are strings."""
+"""The first characters of plain scalars that may not be strings. Scalars that start with another character are
+strings."""
 
 _NUMBER = re.compile(
     r"""
@@ -56,7 +57,7 @@ _DATE = re.compile(
 
 
 def plain(text: str) -> Scalar:
-    """The value of a plain scalar that is not empty. Nulls are `Unquoted`: the caller decides about them."""
+    """Returns the value of a plain scalar that is not empty. Nulls become `Unquoted`; the caller decides about them."""
     word = _WORDS.get(text)
     if word is not None:
         return word
@@ -77,7 +78,7 @@ def _number(text: str) -> Scalar:
 
 
 def meaning(text: str) -> str:
-    """What YAML reads a plain scalar as, with its article: ``a number``, ``a boolean``, ``a date``."""
+    """Returns the type that YAML reads a plain scalar as, with its article: ``a number``, ``a boolean``, ``a date``."""
     if text in {"true", "false"} or text in _BOOLEANS:
         return "a boolean"
     if text in NULLS:
@@ -93,11 +94,11 @@ def meaning(text: str) -> str:
 
 DEEPEST = 64
 MOST_EXPANDED = 20_000
-MOST_CHARACTERS = 1024 * 1024  # as many as a file may contain
+MOST_CHARACTERS = 1024 * 1024  # the same as the largest file
 TOO_MANY = "more than 1,000 problems; fix these first, then run again"
-MOST_PROBLEMS = 1000  # of one document: nobody reads more, and a file can contain hundreds of thousands
+MOST_PROBLEMS = 1000  # in one document; a file can contain hundreds of thousands, and nobody reads that many
 
-# Where the next node goes, unless it is the value of a mapping's key:
+# Values of `Builder._key` if the next node is not the value of a mapping's key:
 _AT_ROOT = object()
 _IN_LIST = object()
 _NO_KEY = object()  # a mapping that expects a key next
@@ -106,7 +107,7 @@ _DROPPED = object()  # the value of a refused key
 
 
 class Flaw(NamedTuple):
-    """A fault of the text itself, whatever it means: its offset, its path, what is wrong, and the rule."""
+    """A syntactic fault of the text: its offset, its path, the message, and the rule."""
 
     offset: int
     loc: Loc
@@ -115,7 +116,7 @@ class Flaw(NamedTuple):
 
 
 class Unreadable(Exception):
-    """Reading stopped at an offset; `flaws` are those of the unfinished document before it."""
+    """Raised if reading stops at an offset. `flaws` are those of the unfinished document before it."""
 
     def __init__(self, offset: int, message: str, rule: str) -> None:
         super().__init__(message)
@@ -127,8 +128,8 @@ class Unreadable(Exception):
 class Document:
     """One document: its value as plain dicts, lists and scalars, and the location of each of its nodes.
 
-    `records` has one list for each mapping and list, by `id`: the offset of its start, then for a list the offset of
-    each entry, for a mapping those of each key and its value, in order. It is valid while `value` is alive.
+    `records` has one list of offsets for each mapping and list, by `id`. The first is its start; then follow the offset
+    of each entry of a list, or of each key and its value of a mapping, in order. It is valid while `value` is alive.
     """
 
     value: Any = None
@@ -138,7 +139,7 @@ class Document:
     orders: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def order(self, mapping: dict[str, Any]) -> dict[str, int]:
-        """The index of each key of a mapping of this document."""
+        """Returns the index of each key of a mapping of this document."""
         if id(mapping) not in self.orders:
             self.orders[id(mapping)] = {key: number for number, key in enumerate(mapping)}
         return self.orders[id(mapping)]
@@ -191,13 +192,13 @@ class Builder:
         self._anchors: dict[str, _Anchored] = {}
 
     def flaw(self, offset: int, message: str, rule: str) -> None:
-        """Records a fault at an offset, under the path that is being read."""
+        """Records a fault at an offset, under the path of the node that is being read."""
         if len(self.document.flaws) >= MOST_PROBLEMS:
             raise Unreadable(offset, TOO_MANY, "too-many")
         self.document.flaws.append(Flaw(offset, self._loc(), message, rule))
 
     def scalar(self, offset: int, text: str, is_plain: bool, anchor: str | None = None) -> None:
-        """Adds a scalar. `is_plain`: written without quotes, so it may be a number, a boolean or null."""
+        """Adds a scalar. With `is_plain`, it is written without quotes, so it may be a number, a boolean or null."""
         self._nodes += 1
         self._characters += len(text)
         if self._key is _NO_KEY:
@@ -216,7 +217,7 @@ class Builder:
         self._add(offset, value)
 
     def open(self, offset: int, container: dict[str, Any] | list[Any], anchor: str | None = None) -> None:
-        """Starts a mapping (given an empty dict) or a list."""
+        """Starts a mapping (if `container` is an empty dict) or a list."""
         if len(self._stack) >= DEEPEST:
             raise Unreadable(offset, f"nested deeper than {DEEPEST} levels", "nesting")
         if self._key is _NO_KEY:
@@ -243,7 +244,7 @@ class Builder:
         self._add(frame.offset, value)
 
     def alias(self, offset: int, name: str) -> None:
-        """Adds the value of an anchor itself, so that its location is where it is written."""
+        """Adds the value of the anchor `name` itself, not a copy, so that it is located at the anchor."""
         anchored = self._anchors.get(name)
         if anchored is None:
             inside = any(frame.anchor == name for frame in self._stack)
@@ -320,7 +321,8 @@ class Builder:
         self._anchors[name] = anchored
 
     def _loc(self) -> Loc:
-        """The path of the node that is being read: the keys and indexes that lead to it, without refused keys."""
+        """Returns the path of the node that is being read: the keys and indexes that lead to it, without refused
+        keys."""
         levels = [(frame.container, frame.key) for frame in self._stack] + [(self._container, self._key)]
         loc: list[str | int] = []
         for container, key in levels:

@@ -1,4 +1,4 @@
-"""Finds the files of a project, by patterns, and reads their text within bounds."""
+"""Finds the files of a project by patterns, and reads their text within size limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.model.project import DEFAULT_SPECS
 from reconciler.specs.readers import SourceText
 
 ANY_DEPTH = "**"
-EXCEPT = "!"  # begins a pattern of files that are left out
+EXCEPT = "!"  # first character of a pattern whose files are excluded
 MOST_ALTERNATIVES = 1000
 
 _PLAN_FILE = re.compile(rb'\s*\{\s*"format_version"\s*:\s*"[^"]*"\s*,\s*"tool_version"\s*:')
@@ -29,7 +29,7 @@ Segments = tuple[str, ...]
 def expanded(pattern: str) -> list[Segments]:
     """Expands the braces of a pattern, and splits each resulting pattern at its slashes.
 
-    Raises `ValueError` for a pattern that is empty, absolute, leaves the folder, or expands to too many.
+    Raises `ValueError` if the pattern is empty, is absolute, leaves the folder, or expands to too many patterns.
     """
     plain: list[Segments] = []
     waiting = [pattern]
@@ -37,7 +37,7 @@ def expanded(pattern: str) -> list[Segments]:
         current = waiting.pop()
         braces = _BRACES.search(current)
         more = braces[1].count(",") if braces else 0
-        if len(waiting) + len(plain) + more >= MOST_ALTERNATIVES:  # counted before any of them is built
+        if len(waiting) + len(plain) + more >= MOST_ALTERNATIVES:  # checked before any of them is built
             raise ValueError(f"expands to more than {MOST_ALTERNATIVES} patterns")
         if braces is None:
             plain.append(_segments(current))
@@ -50,15 +50,15 @@ def expanded(pattern: str) -> list[Segments]:
 
 
 def _segments(pattern: str) -> Segments:
-    """A pattern without braces, split at its slashes; a ``**`` after another is dropped."""
+    """Splits a pattern without braces at its slashes, and drops a ``**`` that follows another."""
     parts = pattern.removeprefix("./").split("/")
     return tuple(part for i, part in enumerate(parts) if part != ANY_DEPTH or parts[i - 1 : i] != [ANY_DEPTH])
 
 
 def matches(segments: Segments, path: Segments) -> bool:
-    """Whether a file's path, split at its slashes, matches the pattern.
+    """Returns whether `path`, split at its slashes, matches the pattern.
 
-    Only the last ``**`` is retried at the next depth: retrying an earlier one could not match anything more.
+    Only the last ``**`` is retried at the next depth: retrying an earlier one could not find another match.
     """
     at = done = taken = 0
     star = -1
@@ -77,18 +77,17 @@ def matches(segments: Segments, path: Segments) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Which files are specs: those that match one of `included`, but for the files and folders that match one of
-    `excluded`."""
+    """Selects spec files: those that match one of `included`, except files and folders that match one of `excluded`."""
 
     included: Sequence[Segments]
     excluded: Sequence[Segments] = ()
 
     def match(self, path: Segments) -> bool:
-        """Whether a file, by its path, is one of them."""
+        """Returns whether the file at `path` is selected."""
         return any(matches(segments, path) for segments in self.included) and not self._leave_out(path)
 
     def may_hold(self, folder: Segments) -> bool:
-        """Whether a folder can contain, at any depth, files that match."""
+        """Returns whether `folder` can contain selected files, at any depth."""
         return any(may_hold(segments, folder) for segments in self.included) and not self._leave_out(folder)
 
     def _leave_out(self, path: Segments) -> bool:
@@ -97,7 +96,7 @@ class Patterns:
 
 
 def patterns(written: Sequence[str]) -> Patterns:
-    """The patterns of a project file; if all of them leave files out, those of `DEFAULT_SPECS` come first."""
+    """Returns the patterns of a project file. If all of them exclude files, `DEFAULT_SPECS` are put first."""
     excluded = [pattern.removeprefix(EXCEPT) for pattern in written if pattern.startswith(EXCEPT)]
     included = [pattern for pattern in written if not pattern.startswith(EXCEPT)] or DEFAULT_SPECS
     return Patterns(
@@ -107,7 +106,7 @@ def patterns(written: Sequence[str]) -> Patterns:
 
 
 def may_hold(segments: Segments, folder: Segments) -> bool:
-    """Whether a folder can contain files, at any depth, that match the pattern."""
+    """Returns whether `folder` can contain files that match the pattern, at any depth."""
     if not segments:
         return False
     if not folder or segments[0] == ANY_DEPTH:
@@ -117,23 +116,23 @@ def may_hold(segments: Segments, folder: Segments) -> bool:
 
 @lru_cache(maxsize=1024)
 def _segment(segment: str) -> Callable[[str], re.Match[str] | None]:
-    """A matcher for one segment without ``**``."""
+    """Returns a matcher for one segment without ``**``."""
     return re.compile(translate(segment)).match
 
 
 PROJECT_FILE = "reconciler.yaml"
 MOST_BYTES = 1024 * 1024  # 1 MiB
-PLAN_START = 200  # bytes of a plan file by which it is known
+PLAN_START = 200  # first bytes of a plan file, which identify it
 BOM = "\ufeff"
 DEEPEST_FOLDER = 64
-MOST_LINKED = 10_000  # files and folders behind symlinks
+MOST_LINKED = 10_000  # files and folders reached through symlinks
 LEAVES = "symlink out of the project: its target is not part of the review"
 OPENING = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"))
-"""Never waits for the writer of a pipe that replaced a file."""
+"""`O_NONBLOCK`: if a pipe replaced the file, opening it must not wait for a writer."""
 
 
 class NotReadable(Exception):
-    """A file that cannot be used; `problem` says why."""
+    """Raised for a file that cannot be used. `problem` contains the reason."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -141,13 +140,14 @@ class NotReadable(Exception):
 
 
 class IsPlanFile(NotReadable):
-    """A file that `plan` wrote, with ``--out`` or as JSON: no spec, and among the specs nothing is wrong with it."""
+    """Raised for a file that `plan` wrote, with ``--out`` or as JSON. It is not a spec, and no problem is reported for
+    it."""
 
 
 def find_files(root: Path, patterns: Patterns) -> tuple[list[str], list[Problem]]:
-    """All files below `root` that match a pattern, sorted, and what is wrong with files and folders.
+    """Returns all files below `root` that match a pattern, sorted, and the problems with files and folders.
 
-    Files are paths relative to the project with forward slashes; hidden ones and the project file are not among them.
+    Files are paths relative to the project, with forward slashes. Hidden files and the project file are left out.
     """
     real_root = os.path.realpath(root)
     search = _Search(real_root, patterns)
@@ -156,42 +156,43 @@ def find_files(root: Path, patterns: Patterns) -> tuple[list[str], list[Problem]
 
 
 class ProjectFiles(Protocol):
-    """Where the files of a project are read from: its folder, or a commit."""
+    """The source of a project's files: its folder, or a commit."""
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
-        """All files that match a pattern, as `find_files` returns them."""
+        """Returns all files that match a pattern, as `find_files` does."""
         ...
 
     def read(self, path: str) -> SourceText:
-        """The text of one of them, or of the project file. Raises `NotReadable`."""
+        """Returns the text of a spec file or of the project file. Raises `NotReadable`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files in the folder of a project. `root` is the real folder: a link to it that is changed meanwhile does not
-    change what is read."""
+    """The files in the folder of a project. `root` is the real folder, so that a symlink to it that changes during a
+    pass has no effect on what is read."""
 
     root: Path
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
-        """All files that match a pattern."""
+        """Returns all files that match a pattern, and the problems with files and folders."""
         return find_files(self.root, patterns)
 
     def read(self, path: str) -> SourceText:
-        """The text of a file. Raises `NotReadable`."""
+        """Returns the text of a file. Raises `NotReadable`."""
         return read_text(self.root, path)
 
 
 def is_wanted(path: Segments, patterns: Patterns) -> bool:
-    """Whether a file may be a spec: it is not hidden, not the project file, and matches a pattern."""
+    """Returns whether `path` may be a spec: it is not hidden, not the project file, and matches a pattern."""
     if path == (PROJECT_FILE,) or any(segment.startswith(".") for segment in path):
         return False
     return patterns.match(path)
 
 
 class _Search:
-    """One walk below a project. A few symlinks can look like millions of folders, so what is behind them is counted."""
+    """One walk below a project. It limits the files and folders behind symlinks, because a few symlinks can look like
+    millions of folders."""
 
     def __init__(self, root: str, patterns: Patterns) -> None:
         self._root, self._patterns = root, patterns
@@ -200,7 +201,8 @@ class _Search:
         self.problems: list[Problem] = []
 
     def folder(self, folder: str, at: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
-        """Walks a folder. `inside`: the real folders on the way to it; `linked`: whether a symlink is on the way."""
+        """Walks a folder. `inside` are the real folders on the way to it. `linked` is whether a symlink is on the
+        way."""
         if len(at) > DEEPEST_FOLDER:
             self._problem(at, f"folders nested deeper than {DEEPEST_FOLDER} levels", "nesting")
             return
@@ -235,14 +237,15 @@ class _Search:
         return self._patterns.match(path)
 
     def _file(self, path: Segments, *, is_regular: bool) -> None:
-        """Adds a file. A pipe, a socket or a device is never opened: opening it can already have an effect."""
+        """Adds a file. Never opens a pipe, a socket or a device, because opening one can have an effect."""
         if is_regular:
             self.paths.append("/".join(path))
         else:
             self._problem(path, "not a regular file", "not-a-file")
 
     def _link(self, entry: os.DirEntry[str], path: Segments, inside: tuple[str, ...]) -> None:
-        """Follows a symlink inside the project; one that leaves it, is broken or forms a loop is an error."""
+        """Follows a symlink inside the project. A symlink that leaves the project, is broken or forms a loop is an
+        error."""
         real = os.path.realpath(entry.path)
         is_folder = os.path.isdir(real)
         if is_folder and not self._patterns.may_hold(path):
@@ -269,10 +272,10 @@ def _is_within(real: str, root: str) -> bool:
 
 
 def read_text(root: Path, path: str) -> SourceText:
-    """The text of a file. `root` is the project's real folder, without symlinks.
+    """Returns the text of a file. `root` is the project's real folder, without symlinks.
 
-    Raises `NotReadable` for a file that is not a regular file of the project, too large, not UTF-8, or unreadable. The
-    opened file is checked, not its path: the path may have changed since it was listed.
+    Raises `NotReadable` for a file that is not a regular file of the project, is too large, is not UTF-8, or is
+    unreadable. Checks the opened file rather than its path, because the path may have changed since it was listed.
     """
     _check_name(path)
     try:
@@ -283,8 +286,8 @@ def read_text(root: Path, path: str) -> SourceText:
 
 
 def source_text(path: str, content: bytes) -> SourceText:
-    """The text of a file with this content. Raises `NotReadable` for one that is too large or not UTF-8, or whose path
-    cannot be printed, and `IsPlanFile`."""
+    """Returns the text of a file with this content. Raises `NotReadable` if it is too large, is not UTF-8, or has a
+    path that cannot be printed, and `IsPlanFile`."""
     _check_name(path)
     if _PLAN_FILE.match(content):
         raise IsPlanFile(_whole(path, "a plan file, which is no part of a project", "plan-file"))
@@ -294,7 +297,7 @@ def source_text(path: str, content: bytes) -> SourceText:
 
 
 def is_plan_file(path: Path) -> bool:
-    """Whether a path is a regular file that `plan` wrote."""
+    """Returns whether `path` is a regular file that `plan` wrote."""
     try:
         descriptor = os.open(path, OPENING)
     except OSError:
@@ -310,7 +313,7 @@ def _check_name(path: str) -> None:
 
 
 def _content(root: Path, path: str) -> bytes:
-    """The content, at most one byte more than is allowed."""
+    """Returns the content of a file, at most one byte more than is allowed."""
     descriptor = os.open(root / path, OPENING)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -324,11 +327,11 @@ def _content(root: Path, path: str) -> bytes:
 
 
 def _is_inside(descriptor: int, root: Path, path: str) -> bool:
-    """Whether the opened file is in the project, even if symlinks on its path changed meanwhile."""
+    """Returns whether the opened file is in the project, even if symlinks on its path have changed."""
     try:
         if _is_within(
             os.readlink(f"/proc/self/fd/{descriptor}"), str(root)
-        ):  # Linux names the opened file, and quickly
+        ):  # Linux has the path of an opened file in /proc, which is quick to read
             return True
     except OSError:
         pass
@@ -347,12 +350,12 @@ def _decoded(path: str, content: bytes) -> str:
 
 
 def _whole(path: str, message: str, rule: str) -> Problem:
-    """A problem of a whole file."""
+    """Returns a problem that concerns a whole file."""
     return Problem(path, 1, 1, message, rule)
 
 
 def _shown(path: Segments) -> str:
-    """A path that can be printed and stored, with escapes for all other characters."""
+    """Returns a path that can be printed and stored, with escapes for all other characters."""
     joined = "/".join(path) or "."
     if joined.isprintable():
         return joined
@@ -364,20 +367,21 @@ def _why(error: OSError) -> str:
 
 
 class ChosenFiles:
-    """The files that a command is limited to: those given, and all below the folders given."""
+    """The files that a command is limited to: the given files, and all files below the given folders."""
 
     def __init__(self, root: Path, paths: Sequence[Path]) -> None:
         self._root = root
         self._real = tuple(os.path.realpath(path) for path in paths)
 
     def __contains__(self, path: str) -> bool:
-        """Whether a file, by its path relative to the project, is one of them; symlinks are followed."""
+        """Returns whether the file at `path`, relative to the project, is chosen. Follows symlinks."""
         real = os.path.realpath(self._root / path)
         return any(real == chosen or real.startswith(chosen.rstrip(os.sep) + os.sep) for chosen in self._real)
 
 
 def chosen_files(root: Path, paths: Sequence[Path]) -> ChosenFiles:
-    """The files at and below `paths`. Raises `UsageError` for a path that does not exist or is outside the project."""
+    """Returns the files at and below `paths`. Raises `UsageError` for a path that does not exist or is outside the
+    project."""
     real_root = os.path.realpath(root)
     for path in paths:
         if not os.path.lexists(path):

@@ -1,4 +1,4 @@
-"""Asks git about the checkout and its history, and reads the files of a commit from git."""
+"""Runs git to read the checkout, its history, and the files of a commit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TIMEOUT_SECONDS = 30
 NOT_A_REPOSITORY = "not a git repository"
 SPEC_FILES = ("*.yaml", "*.yml", "*.json")
 
-# A checkout's own settings can name programs for git to run: hooks, a file watcher, filters. None of them may run. Nor
-# may a folder with the layout of a bare repository, which anyone can commit, bring settings of its own.
+# A checkout's own settings can name programs for git to run: hooks, a file watcher, filters. None of them may run. A
+# folder with the layout of a bare repository, which anyone can commit, must not add settings either.
 NO_PROGRAMS = (
     "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.askPass=",
     "-c", "safe.bareRepository=explicit",
 )  # fmt: skip
 ENVIRONMENT = {
-    "GIT_ALLOW_PROTOCOL": "none",  # a partial clone must not fetch what it lacks
+    "GIT_ALLOW_PROTOCOL": "none",  # a partial clone must not fetch missing objects
     "LC_ALL": "C",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -39,10 +39,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
-    """The commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
+    """Returns the commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
 
-    Without a commit there is no check. Only what git shows counts: in a shallow clone a commit that cannot be reached
-    is unknown. Raises as `read_head` does.
+    Without a commit nothing is checked. Only the history in this clone is used: a commit that a shallow clone cannot
+    reach is unknown. Raises as `read_head` does.
     """
     commit = read_head(root)
     if commit is None:
@@ -53,15 +53,15 @@ def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
 
 
 def checkout_at(root: Path, commit: str, commits: Iterable[str]) -> Checkout:
-    """The checkout that `root` would be at another commit of it, without changes: as `read_checkout` returns it."""
+    """Returns the checkout that `root` would be at another `commit`, without local changes, as `read_checkout` does."""
     return Checkout(commit, _ancestry(root, commit, set(commits)), shallow=_is_shallow(root))
 
 
 def read_head(root: Path) -> str | None:
-    """The commit checked out in `root`, `None` outside git and before the first commit.
+    """Returns the commit checked out in `root`, or `None` outside git and before the first commit.
 
     Raises `ReconcilerError` if there is a repository but git is not installed or refuses to read it, because then the
-    check of the checkout's age is necessary but impossible.
+    age of the checkout cannot be checked.
     """
     if (repository := _repository(root)) is None:
         return None
@@ -83,7 +83,8 @@ def read_head(root: Path) -> str | None:
 
 
 class CheckoutState(NamedTuple):
-    """What changes whenever git changes a checkout: the commit, the index by time and number, and git's lock on it."""
+    """The parts that change whenever git changes a checkout: the commit, the index (its time and inode), and git's lock
+    on it."""
 
     commit: str | None
     index_version: tuple[int, int] | None = None
@@ -91,7 +92,8 @@ class CheckoutState(NamedTuple):
 
 
 def checkout_state(root: Path) -> CheckoutState:
-    """The state of the checkout in `root`: if it is equal before and after files are read, they belong to its commit.
+    """Returns the state of the checkout in `root`. If it is equal before and after files are read, they belong to its
+    commit.
 
     Raises as `read_head` does.
     """
@@ -99,7 +101,7 @@ def checkout_state(root: Path) -> CheckoutState:
     if repository is None:
         return CheckoutState(None)
     folder = repository
-    if repository.is_file():  # of a worktree or submodule: it names the folder
+    if repository.is_file():  # in a worktree or submodule: the file names the folder
         folder = repository.parent / repository.read_text(errors="replace").partition(":")[2].strip()
     try:
         index = (folder / "index").stat()
@@ -109,12 +111,13 @@ def checkout_state(root: Path) -> CheckoutState:
 
 
 def _is_shallow(root: Path) -> bool:
-    """Whether the clone lacks a part of the history."""
+    """Returns whether the clone lacks a part of the history."""
     return run_git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
 
 
 def _repository(root: Path) -> Path | None:
-    """The ``.git`` above a folder, intact or not: a file that names a repository, or a folder with content."""
+    """Returns the nearest ``.git`` above a folder, intact or not: a file that names a repository, or a folder with
+    content."""
     for folder in (root.resolve(), *root.resolve().parents):
         git = folder / ".git"
         if git.is_file() or (git.is_dir() and any(git.iterdir())):
@@ -123,8 +126,8 @@ def _repository(root: Path) -> Path | None:
 
 
 def _uncommitted(root: Path) -> bool:
-    """Whether a file that may be a spec differs from the commit, or is not in it; new plan files are none."""
-    # Submodules have settings of their own, and no specs of ours.
+    """Returns whether a possible spec file differs from the commit or is not in it. New plan files are ignored."""
+    # Submodules have settings of their own, and contain no specs of this project.
     options = ("--porcelain", "-z", "--ignore-submodules=all")
     status = run_git(root, "status", *options, "--", *_spec_files(root), variables=_no_filters(root))
     top = top_folder(root)
@@ -133,14 +136,14 @@ def _uncommitted(root: Path) -> bool:
 
 
 def _spec_files(root: Path) -> list[str]:
-    """Patterns of the files in a project folder that may be specs."""
+    """Returns patterns of the files in a project folder that may be specs."""
     project = ":(top)" + "".join(f"{_escaped(part)}/" for part in _inside(root))
     return [project + pattern for pattern in SPEC_FILES]
 
 
 def untracked(root: Path, paths: Iterable[str]) -> list[str]:
-    """Those of some spec files, relative to `root`, that git does not track, be it for a .gitignore. A file behind a
-    symlink counts as itself."""
+    """Returns the spec files among `paths`, relative to `root`, that git does not track, whether or not a .gitignore
+    excludes them. Symlinks are resolved first."""
     wanted = sorted(set(paths))
     if not wanted:
         return []
@@ -150,29 +153,30 @@ def untracked(root: Path, paths: Iterable[str]) -> list[str]:
 
 
 def _escaped(part: str) -> str:
-    """A folder's name as a pattern that matches nothing else."""
+    """Returns a pattern that matches only the folder named `part`."""
     return re.sub(r"([*?\[\\])", r"\\\1", part)
 
 
 def top_folder(root: Path) -> Path:
-    """The top folder of the repository around `root`; `root` itself outside git."""
+    """Returns the top folder of the repository around `root`, or `root` itself outside git."""
     repository = _repository(root)
     return root.resolve() if repository is None else repository.parent
 
 
 def _inside(root: Path) -> tuple[str, ...]:
-    """The folders from the top of the repository down to `root`."""
+    """Returns the folders from the top of the repository down to `root`."""
     return root.resolve().relative_to(top_folder(root)).parts
 
 
 def git_settings(root: Path) -> list[tuple[str, str]]:
-    """The scope and the name of every setting that git reads here."""
+    """Returns the scope and the name of every setting that git reads in `root`."""
     words = run_git(root, "config", "--list", "--null", "--show-scope", "--name-only").stdout.split("\0")
     return list(zip(words[::2], words[1::2], strict=False))
 
 
 def _no_filters(root: Path) -> dict[str, str]:
-    """Variables that switch off every content filter: attributes in a checkout choose among all that are configured."""
+    """Returns variables that switch off every content filter, because attributes in a checkout can select any
+    configured one."""
     matches = (FILTER.fullmatch(name) for _, name in git_settings(root))
     settings = [
         (f"filter.{match[1]}.{key}", value)
@@ -187,7 +191,7 @@ def _no_filters(root: Path) -> dict[str, str]:
 
 
 def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
-    """How each commit relates to HEAD; takes three processes for any number of commits."""
+    """Returns how each commit relates to HEAD. Runs three git processes for any number of commits."""
     ancestry = dict.fromkeys(sorted(commits), Ancestry.UNKNOWN)
     present = _present(root, sorted(commit for commit in commits if _COMMIT.fullmatch(commit)))
     if not present:
@@ -201,7 +205,7 @@ def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
 
 
 def _present(root: Path, commits: list[str]) -> set[str]:
-    """The commits that this repository has."""
+    """Returns the commits that this repository has."""
     if not commits:
         return set()
     answer = run_git(root, "cat-file", "--batch-check", stdin="\n".join(commits) + "\n")
@@ -219,7 +223,7 @@ def _listed(root: Path, commits: set[str], boundary: str, *options: str) -> set[
 
 
 def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
-    """Who runs this, for the record: GitHub's actor in a workflow, else git's user, else the local account."""
+    """Returns the user name to record: GitHub's actor in a workflow, else git's user, else the local account."""
     if environ.get("GITHUB_ACTOR"):
         return environ["GITHUB_ACTOR"]
     try:
@@ -239,11 +243,11 @@ def run_git(
 ) -> subprocess.CompletedProcess[str]:
     """Runs git on the repository around a folder, with further environment `variables` and open files `inherited`.
 
-    Raises `FileNotFoundError` without git, `ReconcilerError` after the timeout.
+    Raises `FileNotFoundError` if git is not installed, and `ReconcilerError` after the timeout.
     """
     content = stdin.encode(errors="replace")
     done = _run(root, arguments, content, timeout=timeout, variables=variables, inherited=inherited)
-    # To git, names of files and people are bytes in any encoding.
+    # git treats names of files and people as bytes in any encoding.
     output = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, *output)
 
@@ -257,9 +261,9 @@ def _run(
     variables: Mapping[str, str] | None = None,
     inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    # Variables such as GIT_DIR, which hooks set, would make git work on another repository than `root`.
+    # Variables such as GIT_DIR, which hooks set, would direct git to another repository than that of `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
-    # From the top, no folder below it can pose as a repository of its own.
+    # git starts from the top, so that a folder below it cannot pose as a repository of its own.
     command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(top_folder(root)), *arguments]
     try:
         return subprocess.run(
@@ -280,10 +284,10 @@ FULL_HISTORY = "on GitHub Actions: actions/checkout with fetch-depth: 0"
 
 
 def merge_base(root: Path, ref: str) -> str:
-    """The newest commit that the checkout in `root` and `ref` have in common.
+    """Returns the newest commit that the checkout in `root` and `ref` have in common.
 
-    Raises `UsageError` for a `ref` that git would read as an option, and `ReconcilerError`, which says what to fetch,
-    if there is no such commit in this clone.
+    Raises `UsageError` for a `ref` that git would read as an option, and `ReconcilerError`, with the command that
+    fetches the history, if there is no such commit in this clone.
     """
     if not ref or ref.startswith("-"):
         raise UsageError(f"--base: {ref!r} is not a branch, tag or commit")
@@ -305,7 +309,7 @@ def merge_base(root: Path, ref: str) -> str:
 
 
 def _how_to_fetch(root: Path, ref: str) -> str:
-    """How to get a branch or commit that the clone lacks."""
+    """Returns how to fetch a branch or commit that the clone lacks."""
     remotes = run_git(root, "remote").stdout.split() or ["origin"]
     for remote in remotes:
         if run_git(root, "rev-parse", "--verify", "--quiet", f"refs/remotes/{remote}/{ref}^{{commit}}").stdout.strip():
@@ -316,7 +320,7 @@ def _how_to_fetch(root: Path, ref: str) -> str:
 
 
 class TreeEntry(NamedTuple):
-    """A file of a commit: its path relative to the folder that was asked about, its mode and its object."""
+    """A file of a commit: its path relative to the listed folder, its mode and its object."""
 
     path: str
     mode: str
@@ -324,9 +328,9 @@ class TreeEntry(NamedTuple):
 
 
 def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
-    """What the folder `root` contains at a commit, at any depth; nothing if the commit does not have the folder.
+    """Lists the files in the folder `root` at a commit, at any depth. The list is empty if the commit lacks the folder.
 
-    Reads git's objects only: neither the work tree nor a remote. Raises `ReconcilerError`.
+    Reads only git's objects, not the work tree or a remote. Raises `ReconcilerError`.
     """
     entries = []
     folder = b"".join(os.fsencode(part) + b"/" for part in _inside(root))
@@ -339,8 +343,8 @@ def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
 
 
 def blobs(root: Path, object_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
-    """The contents of files of a commit by object, cut after `most_bytes` and one more. Raises `ReconcilerError`, also
-    if a partial clone lacks one of them."""
+    """Returns the contents of files of a commit by object, cut after `most_bytes` + 1 bytes. Raises `ReconcilerError`,
+    also if a partial clone lacks one of them."""
     wanted = sorted(set(object_ids))
     answers = _objects(root, ("cat-file", "--batch-check"), _lines(wanted)).decode().splitlines()
     sizes = {words[0]: int(words[2]) for words in map(str.split, answers) if words[1] == "blob"}
@@ -361,7 +365,8 @@ def _lines(words: Iterable[str]) -> bytes:
 
 
 def _objects(root: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
-    """The output of a git command that reads objects. Raises `ReconcilerError` with git's message if it fails."""
+    """Returns the output of a git command that reads objects. Raises `ReconcilerError` with git's message if it
+    fails."""
     done = _run(root, arguments, stdin)
     if done.returncode:
         message = " ".join(done.stderr.decode(errors="backslashreplace").split())

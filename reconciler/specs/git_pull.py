@@ -1,4 +1,4 @@
-"""Pulls the checkout: fetches and fast-forwards, without any program that the repository itself names."""
+"""Pulls the checkout: fetches and fast-forwards without running any program that the repository's settings name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from reconciler.errors import ReconcilerError
 from reconciler.specs.git import git_settings, run_git
 
 PULL_TIMEOUT_SECONDS = 120
-PROTOCOLS = "file:git:http:https:ssh"  # not `ext`, nor a helper that `remote.*.vcs` names
-# The operator's own choices, which git reads from the environment.
+PROTOCOLS = "file:git:http:https:ssh"  # excludes `ext`, and any helper that `remote.*.vcs` names
+# The operator's own settings, which git reads from the environment.
 OPERATORS_VARIABLES = ("GIT_SSH_COMMAND", "GIT_SSH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 
 PROGRAM = re.compile(
@@ -22,15 +22,16 @@ PROGRAM = re.compile(
     r"|filter\..*\.(?:clean|smudge|process)|merge\..*\.driver|gpg\.(?:.*\.)?program|gc\.recentobjectshook",
     re.DOTALL | re.IGNORECASE,
 )
-"""Settings that name a program which a pull would run, of git 2.39 to 2.52: git-config(1). Hooks, the file watcher and
-askPass are switched off."""
+"""Settings that name a program which a pull would run, in git 2.39 to 2.52, from git-config(1). Hooks, the file watcher
+and askPass are switched off."""
 
 
 def pull(root: Path) -> str:
     """Fetches the upstream branch of the checkout in `root`, fast-forwards to it, and returns its commit.
 
-    Runs no program that the repository's own settings name. Raises `ReconcilerError` if they name one, if there is no
-    upstream, if the remote does not answer, or if its history does not contain HEAD: then the checkout stays as it was.
+    Runs no program that the repository's own settings name. Raises `ReconcilerError`, and leaves the checkout
+    unchanged, if the settings name one, if there is no upstream, if the remote does not answer, or if its history does
+    not contain HEAD.
     """
     programs = sorted({name for scope, name in _pull_settings(root) if scope in {"local", "worktree"}})
     if programs:
@@ -59,11 +60,11 @@ def _pull_settings(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _merge(root: Path) -> None:
-    """Fast-forwards to the upstream branch. Raises `ReconcilerError` if another pull is under way.
+    """Fast-forwards to the upstream branch. Raises `ReconcilerError` if another pull is running.
 
-    A merge that was killed leaves git's `index.lock`, which blocks every later one. Our own lock file tells whose it
-    is: git inherits the lock on it, so that it is free only if the merge is over, and it holds the time of a merge that
-    did not end.
+    A merge that was killed leaves git's `index.lock` behind, which blocks every later merge. Our own lock file shows
+    whether that lock is ours: git inherits our lock, so it is free only after the merge has ended, and the file
+    contains the start time of a merge that did not end.
     """
     folder = Path(_output(root, "rev-parse", "--absolute-git-dir"))
     with (folder / "reconciler-pull.lock").open("a+") as file:
@@ -81,7 +82,8 @@ def _merge(root: Path) -> None:
 
 
 def _remove_stale_lock(lock: Path, began: str) -> None:
-    """Removes the `index.lock` of a merge of ours that began at that time and did not end; no other process's."""
+    """Removes the `index.lock` of our own merge that started at `began` and did not end. Leaves locks of other
+    processes."""
     try:
         age = lock.stat().st_mtime - float(began)
     except (FileNotFoundError, ValueError):
@@ -91,13 +93,13 @@ def _remove_stale_lock(lock: Path, began: str) -> None:
 
 
 def _remotes_allowed() -> dict[str, str]:
-    """Variables that allow remotes, with the operator's own choices from the environment."""
+    """Returns variables that allow remotes, including the operator's own settings from the environment."""
     chosen = {name: os.environ[name] for name in OPERATORS_VARIABLES if name in os.environ}
     return {"GIT_ALLOW_PROTOCOL": PROTOCOLS} | chosen
 
 
 def _output(root: Path, *arguments: str, inherited: Sequence[int] = ()) -> str:
-    """The output of git in a pull. Raises `ReconcilerError` with git's own message if it fails."""
+    """Returns the output of git in a pull. Raises `ReconcilerError` with git's own message if it fails."""
     try:
         done = run_git(
             root, *arguments, timeout=PULL_TIMEOUT_SECONDS, variables=_remotes_allowed(), inherited=inherited

@@ -1,4 +1,4 @@
-"""Finds the fields of a model by their path, and the ones that misspelt names mean."""
+"""Finds the fields of a model by path, and the correct names of misspelt fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.model.base import Loc, Strict
 
 
 def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
-    """The fields that `model` has inside the mapping at `loc`; empty if that is no model."""
+    """Returns the fields that `model` has inside the mapping at `loc`, or none if the value there is not a model."""
     models: list[type[Strict]] = [model]
     for element in loc:
         if isinstance(element, int):
@@ -21,14 +21,15 @@ def known_fields(model: type[Strict], loc: Loc) -> tuple[str, ...]:
 
 
 def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type annotation
-    """The models that an annotation mentions: as itself, in a list or mapping, or as a branch of a union."""
+    """Returns the models in an annotation: the annotation itself, or in a list, a mapping or a branch of a union."""
     if isinstance(annotation, type) and issubclass(annotation, Strict):
         return [annotation]
     return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
 def meant_field(model: type[Strict], loc: Loc, value: Any) -> str | None:  # noqa: ANN401 - any document
-    """The field that the last name of a path surely means; `None` if there is none, or `value` has that field too."""
+    """Returns the field that the last name of a path is a misspelling of. Returns `None` if no field is a certain
+    match, or if `value` already has that field."""
     name = _meant(str(loc[-1]), known_fields(model, loc[:-1]))
     around = value
     for element in loc[:-1]:
@@ -36,13 +37,13 @@ def meant_field(model: type[Strict], loc: Loc, value: Any) -> str | None:  # noq
     return name if isinstance(around, dict) and name not in around else None
 
 
-NEARLY = 0.85  # of difflib's ratio
+NEARLY = 0.85  # minimum of difflib's ratio
 SHORTEST_START = 6  # letters
 
 
 def _meant(word: str, names: Sequence[str]) -> str | None:
-    """The name that a misspelt one surely means: in another case, with other separators, a letter or two off, or the
-    only one that it is the beginning of."""
+    """Returns the name that `word` is surely a misspelling of: it differs in case, separators or one or two letters, or
+    `word` is a prefix of this name only."""
     letters = _letters(word)
     same = [name for name in names if _letters(name) == letters]
     longer = [name for name in names if len(letters) >= SHORTEST_START and _letters(name).startswith(letters)]
@@ -57,7 +58,7 @@ def _letters(name: str) -> str:
 
 
 def renamed(value: Any, loc: Loc, name: str) -> Any:  # noqa: ANN401 - any document
-    """A copy of a value in which the field at a path has another name, at the same place."""
+    """Returns a copy of a value in which the field at `loc` is renamed to `name`, in the same position."""
     if not loc:
         return value
     first = loc[0]
@@ -67,7 +68,9 @@ def renamed(value: Any, loc: Loc, name: str) -> Any:  # noqa: ANN401 - any docum
         return {**value, first: renamed(value[first], loc[1:], name)}
     if isinstance(value, list) and isinstance(first, int) and first < len(value):
         return [*value[:first], renamed(value[first], loc[1:], name), *value[first + 1 :]]
-    return renamed(value, loc[1:], name)  # pydantic adds the branch of a union, which no document has
+    return renamed(
+        value, loc[1:], name
+    )  # pydantic adds the branch of a union, which is not in the document
 
 
 def _member(value: Any, element: str | int) -> Any:  # noqa: ANN401 - any document

@@ -1,4 +1,4 @@
-"""Reports files of a project that are no specs: each once, with the pattern that leaves it out."""
+"""Reports files of a project that are not specs, each once, with the pattern that excludes it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from reconciler.specs.problems import at, unreadable
 from reconciler.specs.readers import SourceText
 
 NOT_A_SPEC = "not-a-spec"
-"""The rule of the problem that a document, or a file that cannot be read, is something else than a spec."""
+"""The rule of problems with a document, or an unreadable file, that is not a spec."""
 
 
 def leave_out(path: str, rest: str = "") -> str:
-    """How to leave a file out of a project, or with a `rest` of ``/**`` a folder."""
+    """Returns a hint that shows how to exclude a file from a project, or a folder if `rest` is ``/**``."""
     return f'leave it out: add "{EXCEPT}{escape(path)}{rest}" to spec.specs of {PROJECT_FILE}'
 
 
 def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:
-    """The problems of a file that cannot be read and has no sign of a spec."""
+    """Returns the problems of a file that cannot be read and does not look like a spec."""
     if error.rule not in {"syntax", "tab", "tag"}:
         return list(unreadable(source, error))
     message = f"{error.message}. If this is no spec, {leave_out(source.path)}"
@@ -30,12 +30,12 @@ def unreadable_other(source: SourceText, error: Unreadable) -> list[Problem]:
 
 
 def reported_once(problems: Iterable[Problem], with_specs: Collection[str]) -> list[Problem]:
-    """The problems, but that a file is no spec only once for each file, and once for a folder that has no spec at all.
+    """Returns the problems, but reports "not a spec" once for each file, or once for a folder without any spec.
 
-    `with_specs` are the files with at least one spec. Whatever else is wrong with other files does not matter.
+    `with_specs` are the files with at least one spec. Other problems of a file that is not a spec are dropped.
     """
     in_use = {path.partition("/")[0] for path in with_specs if "/" in path}
-    left: dict[str, dict[str, Problem]] = {}  # by what can be left out, a folder or a file
+    left: dict[str, dict[str, Problem]] = {}  # by the folder or file to exclude
     others = []
     for problem in sorted(problems, key=Problem.order):
         if problem.rule == NOT_A_SPEC:

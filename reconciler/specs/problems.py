@@ -1,4 +1,5 @@
-"""Turns what the reader, the models and AWS's rules refuse into problems: location, line, message and suggestion."""
+"""Turns the errors of the reader, the models and AWS's rules into problems with location, line, message and
+suggestion."""
 
 from __future__ import annotations
 
@@ -32,11 +33,12 @@ HINTS = {
     LEDGER_PATTERN: "a ledger is sqlite:///PATH, s3://BUCKET/PREFIX or dynamodb://TABLE",
     VARIABLE_PATTERN: "a variable's name is letters, digits, '_' and '-', and does not start with a digit",
 }
-LONGEST_SHOWN = 60  # characters of a value; longer ones are not repeated
+LONGEST_SHOWN = 60  # characters of a value; longer values are not shown
 
 
 def error_message(kind: str, message: str, value: object, context: Context) -> str:
-    """A sentence about one of pydantic's errors, from its type, its message, the refused value and its context."""
+    """Returns a sentence about one of pydantic's errors, from its type, its message, the refused value and its
+    context."""
     if kind in _BY_TYPE:
         return _BY_TYPE[kind](value, context)
     if kind in _EXPECTED:
@@ -47,7 +49,7 @@ def error_message(kind: str, message: str, value: object, context: Context) -> s
 
 
 def suggestion(word: str, names: Iterable[str], otherwise: str = "") -> str:
-    """``; did you mean X?`` if one of the names is close; else the names after `otherwise`, if that is given."""
+    """Returns ``; did you mean X?`` if one of `names` is close, else the names after `otherwise`, if it is given."""
     lower = {name.lower(): name for name in names}
     close = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     if close:
@@ -56,7 +58,7 @@ def suggestion(word: str, names: Iterable[str], otherwise: str = "") -> str:
 
 
 def _shown(value: object) -> str:
-    """A refused value as a message may repeat it."""
+    """Formats a refused value for a message."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = source_text(value)
@@ -82,7 +84,7 @@ def _integer(value: object, _: Context) -> str:
 
 
 def _plainly(value: object) -> str:
-    """The plain spelling of an integer in another one, such as ``0x1F``; empty unless that is certain."""
+    """Returns the decimal spelling of an integer such as ``0x1F``, or an empty string if its value is not certain."""
     try:
         return f": write {int(value.source.lower().replace('_', ''), 0)}" if isinstance(value, Unquoted) else ""
     except ValueError:
@@ -131,11 +133,12 @@ _TYPES = {
     **dict.fromkeys(("list_type", "tuple_type"), "a list"),
 }
 NOT_TEXT = frozenset(_TYPES)
-"""The types of errors about values that no text can be, and so no placeholder."""
+"""The types of errors about values that cannot be strings, and so cannot contain a placeholder."""
 
 
 def _no_placeholder(kind: str, loc: Loc, value: object) -> str:
-    """What to do about a placeholder at a path that cannot have one; empty if there is none, or it may be there."""
+    """Returns advice about a placeholder at a path that cannot have one, or an empty string if there is no such
+    placeholder."""
     if not isinstance(value, str) or "${" not in value.replace("$${", ""):
         return ""
     if loc[:2] != REQUEST:
@@ -169,26 +172,29 @@ _BY_TYPE: dict[str, Callable[[object, Context], str]] = {
 MOST_SUGGESTED = 12
 REQUEST: Loc = ("spec", "request")
 KEY = "[key]"  # pydantic appends it to the path of a mapping's key
-LOCATION = "location"  # the rule of problems that only carry a location
+LOCATION = "location"  # the rule of problems that only record a location
 MISSING, UNKNOWN = "missing", "extra_forbidden"
-_LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # their messages show no value
+_LENGTHS = frozenset(
+    {"string_too_short", "string_too_long", "too_short", "too_long"}
+)  # messages without the value
 
 
 def at(source: SourceText, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
-    """A problem at an offset of a file, with the line shown."""
+    """Returns a problem at an offset of a file, with the line shown."""
     line, col = source.position(offset)
     return Problem(source.path, line, col, message, rule, severity, source.line(line))
 
 
 def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
-    """The problem that stopped the reading of a file, and the flaws before it."""
+    """Yields the problem that stopped the reading of a file, and the flaws before it."""
     yield at(source, error.offset, error.message, error.rule)
     for flaw in error.flaws:
         yield at(source, flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
 
 class TooMany(Exception):
-    """A document with more problems than are reported; `problems` are the first of them and one that says so."""
+    """Raised if a document has more problems than are reported. `problems` are the first ones and a final one about the
+    limit."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(TOO_MANY)
@@ -196,19 +202,19 @@ class TooMany(Exception):
 
 
 class View:
-    """One document of a file, and the problems in it: everything reported about the document goes through here."""
+    """One document of a file and its problems. Every problem of the document is reported through this class."""
 
     def __init__(self, source: SourceText, document: Document) -> None:
         self.source, self.document = source, document
         self._secrets = SecretLines(source, document)
         self._reported: list[Problem] = []
-        self._names: dict[Loc, str] = {}  # misspelt names of fields, by the path that was meant
+        self._names: dict[Loc, str] = {}  # the misspelt names of fields, by the correct path
 
     def at(self, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
-        """A problem at an offset; secrets in its line are hidden. Raises `TooMany`."""
+        """Returns a problem at an offset, with secrets in its line hidden. Raises `TooMany`."""
         problem = at(self.source, offset, message, rule, severity)
         if rule == LOCATION and "request" not in (problem.source_line or ""):
-            return problem  # made for every document, and seldom shown
+            return problem  # created for every document but seldom shown
         if len(self._reported) >= MOST_PROBLEMS:
             raise TooMany([*self._reported, at(self.source, offset, TOO_MANY, "too-many")])
         self._reported.append(self._secrets.hidden(problem, offset))
@@ -217,19 +223,20 @@ class View:
     def problem(
         self, loc: Loc, message: str, rule: str, severity: Severity = "error", *, on_key: bool = False
     ) -> Problem:
-        """A problem at a path, which the message names; `on_key` locates it at the key instead of the value."""
+        """Returns a problem at a path, which the message names. With `on_key`, it is located at the key instead of the
+        value."""
         loc = self._as_written(loc)
         node = find(self.document, loc)
         return self.at(node.key_offset if on_key else node.offset, _about(loc, message), rule, severity)
 
     def _as_written(self, loc: Loc) -> Loc:
-        """The path with the names that the document has, from one with the names that were meant."""
+        """Returns the path with the names as written in the document, from a path with the corrected names."""
         if not self._names:
             return loc
         return tuple(self._names.get(loc[: index + 1], element) for index, element in enumerate(loc))
 
     def in_text(self, loc: Loc, offset: int, message: str, rule: str) -> Problem:
-        """A problem at a ``${`` inside a string, by its offset in the string's value."""
+        """Returns a problem at a ``${`` inside a string, by its offset in the string's value."""
         loc = self._as_written(loc)
         node = find(self.document, loc)
         nth = node.value.count("${", 0, offset) if isinstance(node.value, str) else 0
@@ -237,15 +244,15 @@ class View:
         return self.at(start, _about(loc, message), rule)
 
     def location(self, loc: Loc) -> Problem:
-        """A problem without a message at the location of a path, to be completed later."""
+        """Returns a problem without a message at the location of a path, to be completed later."""
         return self.problem(loc, "", LOCATION)
 
     def position(self, loc: Loc) -> tuple[int, int]:
-        """The line and column of a path."""
+        """Returns the line and column of a path."""
         return self.source.position(find(self.document, self._as_written(loc)).offset)
 
     def flaws(self) -> Iterator[Problem]:
-        """The faults of the text itself."""
+        """Yields the syntactic faults of the document."""
         for flaw in self.document.flaws:
             yield self.at(flaw.offset, _about(flaw.loc, flaw.message), flaw.rule)
 
@@ -258,10 +265,11 @@ class View:
         *,
         form: Callable[[Any], Any] = lambda value: value,
     ) -> tuple[list[Problem], Any]:
-        """The problems that a model found in a value, and the value with the names of fields that were meant.
+        """Returns the problems that a model found in a value, and the value with misspelt field names corrected.
 
-        A field with a misspelt name is checked as the one that was meant, so that what is wrong inside it is reported
-        too. `prefix`: the path of the model's root in the document. `form` gives a value the form that the model has.
+        A field with a misspelt name is checked under the correct name, so that errors inside it are reported too.
+        `prefix` is the path of the model's root in the document. `form` converts a value to the form that the model
+        expects.
         """
         problems: list[Problem] = []
         left: ValidationError | None = error
@@ -286,7 +294,7 @@ class View:
         return problems, value
 
     def remarks(self, remarks: Iterable[Remark], prefix: Loc, severity: Severity = "error") -> Iterator[Problem]:
-        """The problems that rules beyond the model found."""
+        """Yields the problems that rules beyond the model found."""
         for remark in remarks:
             if remark.word:
                 yield self._about_word(remark, (*prefix, *remark.loc), severity)
@@ -294,7 +302,7 @@ class View:
                 yield self.problem((*prefix, *remark.loc), remark.message, remark.rule, severity)
 
     def _about_word(self, remark: Remark, loc: Loc, severity: Severity) -> Problem:
-        """A problem at one word of a text, which it does not show if the text has a secret in it."""
+        """Returns a problem at one word of a text. The word is hidden if the text contains a secret."""
         node, offset, message = find(self.document, loc), 0, remark.message
         if isinstance(node.value, str):
             offset = offset_in_scalar(self.source.text, node, self._secrets.end(node), remark.word, remark.nth)
@@ -307,7 +315,7 @@ class View:
         kind, loc = detail["type"], self._as_written((*prefix, *detail["loc"]))
         node = find(self.document, loc)
         if kind == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
-            return None  # pydantic counts the entries without those that are wrong, which have their own problem
+            return None  # pydantic counts only the valid entries; the others have their own problems
         if kind == MISSING:
             return self.problem((*node.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:
@@ -316,11 +324,12 @@ class View:
             hint = suggestion(str(loc[-1]), names, "expected one of" if len(names) <= MOST_SUGGESTED else "")
             return self.at(node.key_offset, message + hint, "unknown-field")
         if isinstance(node.value, Unquoted) and any(flaw.offset == node.offset for flaw in self.document.flaws):
-            return None  # a null, or another flaw of the text, already reported at this offset
+            return None  # a null or another syntactic flaw, already reported at this offset
         return self._wrong_value(detail, node, on_key=loc[-1:] == (KEY,))
 
     def _wrong_value(self, detail: Mapping[str, Any], node: Node, *, on_key: bool) -> Problem:
-        """The value as the document has it if it is a scalar, else as the model got it; hidden if it is a secret."""
+        """Returns a problem with the value as written if it is a scalar, else as the model received it. A secret is
+        hidden."""
         kind = detail["type"]
         value = detail["input"] if isinstance(node.value, dict | list) else node.value
         secret = self._secrets.hides(node) or is_secret_at(node.loc[2:], source_text(value))
@@ -334,7 +343,8 @@ class View:
 
 
 def _about(loc: Loc, message: str) -> str:
-    """``spec.request.applicationId is missing``, ``spec.revision: expected an integer …``."""
+    """Prefixes a message with a path: ``spec.request.applicationId is missing``, ``spec.revision: expected an integer
+    …``."""
     if not loc:
         return message
     separator = " " if message.startswith(("is ", "has ", "must ")) else ": "
@@ -342,14 +352,14 @@ def _about(loc: Loc, message: str) -> str:
 
 
 def _stand_in(value: object) -> object:
-    """A value of the same type to show instead of a secret scalar."""
+    """Returns a value of the same type to show instead of a secret scalar."""
     if isinstance(value, dict | list):
         return value
     return SENSITIVE if isinstance(value, str) else Unquoted(SENSITIVE)
 
 
 def merged(by_target: Iterable[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
-    """The problems of several targets, each once; a problem that only some targets have names them."""
+    """Yields the problems of several targets, each once. A problem in only some of the targets names them."""
     by_problem: dict[Problem, dict[str, None]] = {}
     for target, problem in by_target:
         by_problem.setdefault(problem, {})[target] = None

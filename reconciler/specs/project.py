@@ -1,4 +1,4 @@
-"""Reads a whole project: its folder and reconciler.yaml, its specs, and what they say about each other."""
+"""Reads a whole project: its folder, reconciler.yaml, its specs, and the relations between them."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def find_root(chosen: Path | None, cwd: Path) -> Path:
 
 
 def _is_project(folder: Path) -> bool:
-    return os.path.lexists(folder / PROJECT_FILE)  # an unusable project file is an error of its own, not "no project"
+    return os.path.lexists(folder / PROJECT_FILE)  # an unusable project file has its own error, not "no project"
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectFile:
-    """The project in the folder `root`, the document it was read from, and the files that its specs are read from."""
+    """A project in the folder `root`, the document it was read from, and the source of its spec files."""
 
     root: Path
     project: Project
@@ -84,7 +84,7 @@ class ProjectFile:
         return patterns(self.project.spec.specs)
 
     def unused(self, paths: Sequence[str]) -> Iterator[Problem]:
-        """A warning for each pattern that matches no file: most often a folder was moved."""
+        """Yields a warning for each pattern that matches no file, most often because a folder was moved."""
         for index, pattern in enumerate(self.project.spec.specs):
             if not pattern.startswith(EXCEPT) and not any(
                 matches(segments, tuple(path.split("/"))) for segments in expanded(pattern) for path in paths
@@ -93,7 +93,8 @@ class ProjectFile:
                 yield self.view.problem(loc, f"no file matches {pattern}", "no-files", "warning")
 
     def warnings(self) -> Iterator[Problem]:
-        """What the project file says that cannot be meant: regions that do not exist, placeholders."""
+        """Yields warnings about values in the project file that are probably mistakes: unknown regions,
+        placeholders."""
         for name, target in self.project.spec.targets.items():
             if target.region is not None and (problem := region_problem(target.region)):
                 yield self.view.problem(("spec", "targets", name, "region"), problem, "region", "warning")
@@ -104,8 +105,7 @@ class ProjectFile:
 
 
 def read_project(root: Path, files: ProjectFiles | None = None) -> ProjectFile:
-    """Reads the project file of a folder, or of other `files`. Raises `SpecErrors` with everything that is wrong in
-    it."""
+    """Reads the project file of a folder, or of other `files`. Raises `SpecErrors` with all problems in it."""
     files = files or Folder(root.resolve())
     try:
         source = files.read(PROJECT_FILE)
@@ -159,7 +159,7 @@ def _variable_problems(view: View, project: Project, environ: Mapping[str, str])
 
 
 def _rules(view: View, project: Project) -> Iterator[Problem]:
-    """The rules that no single field of the model can express."""
+    """Yields violations of the rules that no single field of the model can express."""
     default = project.spec.defaultTarget
     if default is not None and default not in project.spec.targets:
         message = f"there is no target {default}{suggestion(default, project.spec.targets, 'the targets are')}"
@@ -184,8 +184,8 @@ def _rules(view: View, project: Project) -> Iterator[Problem]:
 class Loaded:
     """A project without errors, as far as that can be checked offline.
 
-    `specs` has every requested target, each with the specs that run in it by name, sorted. `warnings` are sorted by
-    location. `listed` are the names of all specs with path and first line, of the chosen files if files were chosen.
+    `specs` maps every requested target to the specs that run in it, by name, sorted. `warnings` are sorted by location.
+    `listed` are the names of all specs with path and first line. If files were chosen, it is limited to their specs.
     """
 
     specs: Mapping[str, Mapping[str, DesiredSpec]]
@@ -194,7 +194,7 @@ class Loaded:
 
     @property
     def count(self) -> int:
-        """The number of specs, of the chosen files if files were chosen."""
+        """The number of specs. If files were chosen, only their specs are counted."""
         return len(self.listed)
 
 
@@ -205,11 +205,12 @@ def load(
     *,
     warn: bool = True,
 ) -> Loaded:
-    """Reads the specs of a project for some of its targets (`None`: all of them); `warn` looks for warnings too.
+    """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. With `warn`,
+    warnings are collected too.
 
-    With `only_paths` the whole project is read, but only the problems, warnings and specs of these files, and of the
-    files below these folders, count. Raises `SpecErrors` with everything that is wrong, and `UsageError` for targets
-    and paths that the project does not have.
+    With `only_paths`, the whole project is read, but only the problems, warnings and specs of these files, and of the
+    files below these folders, are reported. Raises `SpecErrors` with all problems, and `UsageError` for targets and
+    paths that the project does not have.
     """
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
@@ -231,13 +232,13 @@ def load(
 
 
 def reported(problems: Sequence[Problem], specs: Sequence[ReadSpec]) -> list[Problem]:
-    """The problems, each once, and that a file is no spec only once for each file or folder."""
+    """Returns the problems, each once. "Not a spec" is reported only once for each file or folder."""
     with_specs = {spec.location.path for spec in specs if all(each.rule != NOT_A_SPEC for each in spec.problems)}
     return reported_once(dict.fromkeys(problems), with_specs)
 
 
 def _listed(specs: Sequence[ReadSpec], chosen: ChosenFiles | None) -> list[tuple[str, str, int]]:
-    """The names of specs, with where they begin."""
+    """Returns the names of specs, each with its path and first line."""
     located = ((spec.name, spec.location, spec.line) for spec in specs)
     return [(name, at.path, line) for name, at, line in located if name is not None and _is_chosen(chosen, at)]
 
@@ -253,7 +254,7 @@ def _targets(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:
 def read_specs(
     files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]
 ) -> Iterator[ReadSpec]:
-    """Every document of every file, as a spec; what is wrong with files as such goes to `problems`."""
+    """Yields every document of every file as a spec. Problems with whole files are appended to `problems`."""
     for path in paths:
         try:
             source = files.read(path)
@@ -281,7 +282,7 @@ def read_specs(
 
 
 def documents(source: SourceText) -> Iterator[Document]:
-    """The documents of a file by its name: one of JSON, any number of YAML. Raises `Unreadable`."""
+    """Yields the documents of a file, by its extension: one of JSON, any number of YAML. Raises `Unreadable`."""
     read = json_documents if source.path.endswith(".json") else yaml_documents
     return read(source.text)
 

@@ -1,4 +1,4 @@
-"""Reads YAML and JSON text into documents, and locates values in the text: from a path to a line and column."""
+"""Reads YAML and JSON text into documents, and finds the line and column of a path in the text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def json_documents(text: str) -> Iterator[Document]:
-    """Yields the one document of a JSON text. Raises `Unreadable` for a text that is not JSON."""
+    """Yields the one document of a JSON text. Raises `Unreadable` if the text is not JSON."""
     _check(text)
     builder = Builder()
     try:
@@ -69,7 +69,7 @@ _INSTEAD = {
 
 
 def _not_json(error: json.JSONDecodeError, text: str) -> Unreadable:
-    """The syntax error, in the words of what people write that is not JSON."""
+    """Returns a syntax error that names the common mistake: comments, trailing commas, single quotes and the like."""
     offset, char = error.pos, text[error.pos : error.pos + 1]
     message = f"{error.msg[:1].lower()}{error.msg[1:]}"
     before = text[:offset].rstrip()
@@ -94,7 +94,7 @@ def _string(token: str, offset: int) -> str:
 
 LOADER: Any = getattr(yaml, "CLoader", yaml.Loader)  # libyaml's parser if PyYAML was built with it
 MOST_DIRECTIVES = 100
-MOST_LINES = 5  # that a message names
+MOST_LINES = 5  # the most that a message names
 
 _UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 _CLEARER = {
@@ -115,7 +115,7 @@ def yaml_documents(text: str) -> Iterator[Document]:
     """Yields the documents of a YAML text. Raises `Unreadable` at the first syntax error or exceeded bound."""
     if refused := _UNREADABLE_CHARACTER.search(text):
         raise Unreadable(refused.start(), f"the character U+{ord(refused[0]):04X} is not allowed in YAML", "character")
-    if text.count("\n%TAG") > MOST_DIRECTIVES:  # the parser compares each with all before it
+    if text.count("\n%TAG") > MOST_DIRECTIVES:  # the parser compares each directive with all earlier ones
         raise Unreadable(text.index("\n%TAG") + 1, "tags are not allowed: remove the %TAG directives", "tag")
     builder = Builder()
     try:
@@ -171,7 +171,8 @@ def _unreadable(error: Exception, text: str) -> Unreadable:
 
 
 def _tab(text: str, offset: int) -> Unreadable | None:
-    """The tab in the indentation of the line of an error, which caused it, with the other lines that have one."""
+    """Returns the error of a tab in the indentation of the line of a syntax error, with the other lines that have one.
+    Returns `None` if no tab caused the error."""
     start = text.rfind("\n", 0, offset) + 1
     first = _INDENTATION.match(text, start)
     is_tab = text[offset : offset + 1] == "\t"  # also after the - of a list, and alone on a line
@@ -185,7 +186,7 @@ def _tab(text: str, offset: int) -> Unreadable | None:
 
 
 FEW = 8
-LONGEST_LINE = 10_000  # characters of a line that is shown with a problem; nobody reads a longer one
+LONGEST_LINE = 10_000  # characters; a longer line is not shown with a problem
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -206,7 +207,8 @@ class SourceText:
         return [0, *(end.end() for end in _LINE_END.finditer(self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
-        """The line and column of an offset. The first few are counted; after that all line ends are indexed."""
+        """Returns the line and column of an offset. The first few calls count lines; later calls use an index of all
+        line ends."""
         self._asked += 1
         if self._asked <= FEW and "\r" not in self.text:
             return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
@@ -214,7 +216,7 @@ class SourceText:
         return line, offset - self._starts[line - 1] + 1
 
     def line(self, number: int) -> str | None:
-        """A line without its end; `None` if the file has no such line, or it is too long to show."""
+        """Returns a line without its end, or `None` if the file has no such line or it is too long to show."""
         if not 1 <= number <= len(self._starts):
             return None
         start = self._starts[number - 1]
@@ -224,7 +226,8 @@ class SourceText:
         return _LINE_END.sub("", self.text[start:following])
 
     def around(self, offset: int) -> tuple[int, str]:
-        """The text near an offset, at most a shown line's length on each side, and the offset at which it starts."""
+        """Returns the text near an offset, at most `LONGEST_LINE` characters on each side, and the offset at which it
+        starts."""
         start = max(0, offset - LONGEST_LINE)
         return start, self.text[start : offset + LONGEST_LINE]
 
@@ -239,11 +242,11 @@ class Node(NamedTuple):
 
 
 def find(document: Document, loc: Loc) -> Node:
-    """Follows a path as far as the document goes.
+    """Follows a path as far as the document has it.
 
-    Elements that the document does not have are skipped: pydantic adds the branch of a union that it tried, and a
-    mapping that was rendered to a string has no inside any more. `key_offset` equals `offset` for entries of lists and
-    for the document itself.
+    Elements that the document does not have are skipped, because pydantic adds the branch of a union that it tried, and
+    a mapping that was rendered to a string has no members any more. `key_offset` equals `offset` for entries of lists
+    and for the document itself.
     """
     value, offset, key_offset = document.value, document.offset, document.offset
     path: list[str | int] = []
@@ -262,9 +265,10 @@ def find(document: Document, loc: Loc) -> Node:
 
 
 def offset_in_scalar(text: str, node: Node, end: int, word: str, nth: int) -> int:
-    """The offset in a file of a word in a scalar that ends at `end`; that of the scalar if it is not written there.
+    """Returns the offset in the file of a word in a scalar that ends at `end`, or the offset of the scalar if the word
+    is not written in it.
 
-    The n-th ``${`` of the value is the n-th of the scalar as written, whatever its style: quoted, folded or block.
+    The n-th ``${`` of the value is the n-th of the scalar as written, in every style: quoted, folded or block.
     """
     offset = node.offset - 1
     for _ in range(nth + 1):
@@ -275,7 +279,7 @@ def offset_in_scalar(text: str, node: Node, end: int, word: str, nth: int) -> in
 
 
 def path_text(loc: Loc) -> str:
-    """A path as messages show it: ``spec.request.jobDriver.sparkSubmit.entryPointArguments[1]``, ``vars["a b"]``."""
+    """Formats a path for messages: ``spec.request.jobDriver.sparkSubmit.entryPointArguments[1]``, ``vars["a b"]``."""
     text = ""
     before: object = None
     for element in loc:

@@ -1,4 +1,4 @@
-"""Finds what is wrong between specs: duplicate names, former names, dependencies and their cycles."""
+"""Finds problems between specs: duplicate names, former names, dependencies and their cycles."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from reconciler.specs.readers import path_text
 from reconciler.specs.spec import NAME, ReadSpec, Reference, position
 
 Named = tuple[str, Problem]
-"""A problem, with the name of the spec that has it."""
+"""A problem, and the name of the spec that has it."""
 
 
 def relation_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
-    """What is wrong between specs: a problem at each location of a name that several have, and their dependencies in
-    some targets: on a spec that does not exist, on itself, on one that does not run there; cycles."""
+    """Yields the problems between specs in the given targets: each location of a duplicate name, conflicts of former
+    names, and dependencies on a missing spec, on the spec itself, on a spec that does not run there, or in a cycle."""
     yield from _duplicates(specs)
     yield from _rename_problems(specs, targets)
     by_name = {spec.name: spec for spec in specs if spec.name is not None}
@@ -47,7 +47,7 @@ def _duplicates(specs: Sequence[ReadSpec]) -> Iterator[Named]:
 
 
 def _rename_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
-    """A problem at each former name that is the name of a spec, or that another spec gives too, in a common target."""
+    """Yields a problem at each former name that a spec has now, or that another spec also gives, in a common target."""
     named: dict[str, list[ReadSpec]] = {}
     claimed: dict[str, list[ReadSpec]] = {}
     for spec in specs:
@@ -64,7 +64,7 @@ def _rename_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Ite
 
 
 def _share(one: ReadSpec, other: ReadSpec, targets: Collection[str]) -> bool:
-    """Whether two specs run together in one of the targets; if that is not known of one of them, they may."""
+    """Returns whether two specs run together in one of the targets. If the targets of one are unknown, they may."""
     if one.targets is None or other.targets is None:
         return True
     return not {*one.targets}.isdisjoint({*other.targets} & {*targets})
@@ -73,7 +73,7 @@ def _share(one: ReadSpec, other: ReadSpec, targets: Collection[str]) -> bool:
 def _rename_objection(
     spec: ReadSpec, former: str, of_that_name: Sequence[ReadSpec], claims: Sequence[ReadSpec]
 ) -> str | None:
-    """Why a spec cannot have had a name; the others are those that run in one of its targets."""
+    """Returns why a spec cannot have had the name `former`, or `None`. The other specs run in one of its targets."""
     if former == spec.name:
         return f"{former} is the name of this spec; give the name that it had before"
     if of_that_name:
@@ -103,7 +103,7 @@ def _objection(
 
 
 def reference_warnings(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
-    """Requests that cannot wait for the request of another spec in the way that they name it."""
+    """Yields warnings for requests that cannot wait for another spec in the way that they name it."""
     by_name = {spec.name: spec for spec in specs if spec.name is not None}
     for spec in specs:
         for reference in spec.references:
@@ -120,7 +120,7 @@ def reference_warnings(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
 
 
 def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Named]:
-    """One problem for each cycle, at the reference of its first spec by name."""
+    """Yields one problem for each cycle, at the reference of its first spec by name."""
     edges = {
         name: {
             reference.name: reference
@@ -151,7 +151,8 @@ def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -
 
 
 def _trim(edges: dict[str, dict[str, Reference]]) -> None:
-    """Removes every spec from which no cycle can be reached, so that each one left leads to another one left."""
+    """Removes every spec from which no cycle can be reached, so that each remaining spec leads to another remaining
+    one."""
     waiting: dict[str, set[str]] = {name: set() for name in edges}
     for name, following in edges.items():
         for other in following:

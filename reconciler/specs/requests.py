@@ -2,7 +2,7 @@
 
 A string with placeholders is parsed once and filled in for each target. In a one-off spec every placeholder is
 replaced. In a scheduled spec ``${run.slot}`` stays, and so does the escape ``$${`` before any literal ``${``, so that
-the stored request can be read in one way only; `render_slot` of `reconciler.model.template` fills in the slot later.
+the stored request is unambiguous; `render_slot` of `reconciler.model.template` fills in the slot later.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from reconciler.specs.problems import NOT_TEXT, REQUEST, View
 
 
 class TooLarge(PlaceholderProblem):
-    """The values of placeholders make the request larger than any request can be."""
+    """Raised if the values of placeholders make the request larger than any valid request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The placeholders that one spec may use in one target, with their values, by full name (``var.bucket``).
 
-    `slots`: whether the spec has slots. `elsewhere`: the names that any target defines, each with one that does.
+    `slots` is whether the spec has slots. `elsewhere` has the names that any target defines, each with one such target.
     """
 
     target: str
@@ -66,19 +66,19 @@ class Scopes:
         }
 
     def of(self, target: str, spec: str, labels: Mapping[str, str], *, slots: bool) -> Scope:
-        """The scope of a spec with this name and these labels in a target."""
+        """Returns the scope of a spec with this name and these labels in a target."""
         own = {"spec.name": spec, **{f"spec.label.{key}": value for key, value in labels.items()}}
         return Scope(target, {**self._values[target], **own}, slots, self._elsewhere)
 
 
 def place_of(project: Project, name: str) -> Place:
-    """The place of a target of a project."""
+    """Returns the project, target, account and region of a target."""
     target = project.target(name)
     return Place(project.name, name, target.account or "", target.region or "")
 
 
 def _values(project: Project, place: Place) -> dict[str, str]:
-    """The placeholders of a target that are the same for every spec."""
+    """Returns the placeholders of a target that are the same for every spec, with their values."""
     return {
         "project.name": project.name,
         "target.name": place.target,
@@ -89,14 +89,14 @@ def _values(project: Project, place: Place) -> dict[str, str]:
 
 
 def strings(value: Any) -> list[tuple[Loc, str]]:  # noqa: ANN401 - any JSON value
-    """Every string of a value that contains a ``${``, with its path; keys are not among them."""
+    """Returns every string of a value that contains a ``${``, with its path. Keys are left out."""
     texts: list[tuple[Loc, str]] = []
     _walk(value, (), texts, [])
     return texts
 
 
 def keys(value: Any) -> list[Loc]:  # noqa: ANN401 - any JSON value
-    """The path of every key that contains a ``${``."""
+    """Returns the path of every key that contains a ``${``."""
     names: list[Loc] = []
     _walk(value, (), [], names)
     return names
@@ -117,9 +117,9 @@ def _walk(value: Any, loc: Loc, texts: list[tuple[Loc, str]], names: list[Loc]) 
 
 
 def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
-    """A string with its placeholders filled in; if the spec has slots, as a template for `render_slot`.
+    """Fills in the placeholders of a string. If the spec has slots, returns a template for `render_slot`.
 
-    Raises `PlaceholderProblem`, also if the result is longer than `room` characters.
+    Raises `PlaceholderProblem` for a wrong placeholder, and if the result is longer than `room` characters.
     """
     done: list[str] = []
     literal = ""
@@ -141,7 +141,7 @@ def render(text: str, scope: Scope, room: int = MOST_CHARACTERS) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as it must be written to be taken literally."""
+    """Escapes a text so that it is read literally."""
     return text.replace(OPENING, ESCAPED)
 
 
@@ -170,7 +170,7 @@ ByTarget = list[tuple[str, Problem]]
 
 @dataclass(frozen=True, slots=True)
 class WrittenRequest:
-    """A request as a document writes it, and what is needed to render and check it."""
+    """A request as written in a document, and the data needed to render and check it."""
 
     view: View
     kind: Kind
@@ -180,17 +180,17 @@ class WrittenRequest:
 
 
 class RenderedRequest(NamedTuple):
-    """The request of one target. `replaced` are the strings whose placeholders are wrong: they hold a stand-in, so that
-    everything else can still be checked."""
+    """The request for one target. `replaced` are the paths of strings whose placeholders are wrong. These strings are
+    replaced by a stand-in, so that the rest of the request can still be checked."""
 
     request: JSON
     replaced: Sequence[Loc] = ()
 
 
 class CheckedRequest(NamedTuple):
-    """A rendered request in AWS's own form with its name filled in; `None` if something is wrong with it.
+    """A rendered request in AWS's own form with its name filled in; `None` if it is invalid.
 
-    `identity` is the request in the form that its digest is made from; `None` without a request.
+    `identity` is the form of the request that its digest is computed from; `None` without a request.
     """
 
     request: JSON | None
@@ -200,7 +200,7 @@ class CheckedRequest(NamedTuple):
 
 
 def written_problems(view: View, request: JSON) -> Iterator[Problem]:
-    """What is wrong with a request in every target."""
+    """Yields the problems that a request has in every target."""
     if RESERVED_FIELD in request:
         message = "is set by the reconciler: remove it. To run the same request again, change spec.revision"
         yield view.problem((*REQUEST, RESERVED_FIELD), message, "client-token", on_key=True)
@@ -210,9 +210,9 @@ def written_problems(view: View, request: JSON) -> Iterator[Problem]:
 
 
 def render_all(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[dict[str, RenderedRequest], ByTarget]:
-    """The request of each target, and the placeholders that are wrong in it.
+    """Renders the request for each target, and returns the wrong placeholders by target.
 
-    Without placeholders all targets share one object.
+    Without placeholders, all targets share one object.
     """
     templates = strings(written.request) if OPENING in written.view.source.text else []
     if not templates:
@@ -251,7 +251,7 @@ def _wrong_placeholders(templates: Sequence[tuple[Loc, str]], scope: Scope) -> I
 def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str, *, warn: bool) -> CheckedRequest:
     """Checks the request of a target as it would be sent with `owner` in its tag.
 
-    Looking for warnings takes as long as everything else, so `warn` says whether somebody reads them.
+    Looking for warnings takes as long as everything else, so it is done only with `warn`.
     """
     kind, view = written.kind, written.view
     try:
@@ -279,9 +279,9 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
 def _other_problems(
     written: WrittenRequest, rendered: RenderedRequest, owner: str, remarks: Sequence[Remark]
 ) -> Sequence[Problem]:
-    """What else is wrong with a request that `from_spec` refuses: checks it without the refused part.
+    """Returns further problems of a request that `from_spec` refuses, by checking it without the refused part.
 
-    If that is still refused, a level more is left out each time.
+    If the rest is still refused, one more level is left out each time.
     """
     for levels in range(max(len(remark.loc) for remark in remarks)):
         request = rendered.request
@@ -296,7 +296,7 @@ def _other_problems(
 
 
 def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
-    """A copy of a value without the part at a path; the value itself if there is no such part."""
+    """Returns a copy of a value without the part at a path, or the value itself if it has no such part."""
     if isinstance(value, dict) and loc[0] in value:
         if len(loc) > 1:
             return {**value, loc[0]: _without(value[loc[0]], loc[1:])}
@@ -307,14 +307,14 @@ def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _sample(written: WrittenRequest, request: JSON, owner: str) -> JSON:
-    """The request as it would be sent; if the spec has slots, for some slot."""
+    """Returns the request as it would be sent. If the spec has slots, it is the request of an example slot."""
     if written.policy.schedule is not None:
         request = render_slot(request, SAMPLE_SLOT, written.policy.timeZone)
     return written.kind.sample(request, SAMPLE_TOKEN, owner)
 
 
 def _sent_problems(written: WrittenRequest, request: JSON, sent: JSON) -> list[Problem]:
-    """What is wrong with a request in AWS's form, as it would be sent with our token and tags."""
+    """Returns the problems of a request in AWS's form, as it would be sent with our token and tags."""
     view, kind = written.view, written.kind
     problems = list(view.remarks(user_tag_problems(request), REQUEST))
     try:
@@ -325,7 +325,8 @@ def _sent_problems(written: WrittenRequest, request: JSON, sent: JSON) -> list[P
 
 
 def _warnings(written: WrittenRequest, request: JSON, sent: JSON) -> list[Problem]:
-    """What AWS advises against in a valid request, and what looks like a secret in it as the spec writes it."""
+    """Returns warnings about a valid request: uses that AWS advises against, and likely secrets in it as the spec
+    writes it."""
     warnings = list(written.view.remarks(written.kind.warn(sent), REQUEST, "warning"))
     message = (
         "looks like a secret, readable by everyone who can read this file or the AWS console. Keep it in AWS Secrets "

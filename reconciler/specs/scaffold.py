@@ -1,4 +1,4 @@
-"""Writes a first project, which passes `validate` and runs on the emulator without an AWS account."""
+"""Creates a first project, which passes `validate` and runs on the emulator without an AWS account."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SCHEMA_FILE = ".schema.json"
 
 GITIGNORE = ".gitignore"
 IGNORED = (f"/{STATE_FOLDER}/", "*.sqlite", "*.sqlite-*", "plan.json", "*.plan", "*.plan.json")
-"""What git must not have: ledgers in files, plan files, and the emulator's state."""
+"""Files that must not be committed: ledgers in files, plan files, and the emulator's state."""
 
 FOLDERS = ("specs", "jobs", "reconciler")
-"""Names for a folder of specs in the root of a repository, which has other YAML files, too."""
+"""Names for the folder of specs in the root of a repository, which also has other YAML files."""
 
 _PROJECT = f"""\
 # yaml-language-server: $schema=./{SCHEMA_FILE}
@@ -51,11 +51,12 @@ spec:SPECS
 
 
 def init(root: Path, name: str | None = None) -> dict[Path, str]:
-    """Writes a new project into a folder, which is created if necessary, and returns what was done with which file.
+    """Writes a new project into a folder, creates the folder if necessary, and returns what was done with each file.
 
-    In the root of a git repository the specs are in a folder of their own: other YAML files there are no specs. A
-    `.gitignore` is extended; another file that exists already is an error, and nothing is written. `name` is the
-    project's; `None`: derived from the folder's. Raises `UsageError`, also for an invalid name.
+    In the root of a git repository the specs get their own folder, because other YAML files there are not specs. An
+    existing `.gitignore` is extended; any other existing file is an error, and nothing is written. `name` is the
+    project's name; if it is `None`, the name is derived from the folder's. Raises `UsageError`, also for an invalid
+    name.
     """
     name = _name_of(root) if name is None else name
     if not _NAME.fullmatch(name):
@@ -80,7 +81,7 @@ def init(root: Path, name: str | None = None) -> dict[Path, str]:
 
 
 def _files(name: str, folder: str) -> dict[str, str]:
-    """The text of each new file; the example specs are in `folder`."""
+    """Returns the text of each new file. The example specs are in `folder`."""
     specs = f'\n  specs: ["{folder}**/*.{{yaml,yml,json}}"]' if folder else ""
     up = "../" if folder else "./"
     return {
@@ -91,7 +92,7 @@ def _files(name: str, folder: str) -> dict[str, str]:
 
 
 def _ignore(file: Path) -> str | None:
-    """Adds what git must not have to a ``.gitignore``, and returns what was done with it; `None` if it has all."""
+    """Adds the missing entries to a ``.gitignore`` and returns what was done, or `None` if none are missing."""
     exists = file.exists()
     before = file.read_bytes() if exists else b""
     lines = {line.strip().removeprefix(b"/") for line in before.splitlines()}
@@ -105,7 +106,7 @@ def _ignore(file: Path) -> str | None:
 
 
 def _spec(kind: Kind, up: str) -> str:
-    """The text of an example spec; `up` leads to the folder of the schema."""
+    """Returns the text of an example spec. `up` is the relative path to the folder of the schema."""
     name, request = kind.example
     return f"""\
 # yaml-language-server: $schema={up}{SCHEMA_FILE}
@@ -121,6 +122,6 @@ spec:
 
 
 def _name_of(root: Path) -> str:
-    """A project name like the folder's."""
+    """Derives a project name from the name of the folder."""
     words = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower())[:63].strip("-")
     return words or "my-project"

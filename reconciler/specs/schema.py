@@ -24,7 +24,7 @@ _LIMITS = frozenset({"pattern", "enum", "const", "minLength", "maxLength"})
 
 
 def schema() -> JSON:
-    """The schema of every document of a project, in the 2020-12 draft."""
+    """Returns the schema of every document of a project, in the 2020-12 draft."""
     definitions = _definitions(Project, PROJECT, _EditorSchema)
     for name in MODULES:
         definitions |= _kind(kind_named(name))
@@ -51,7 +51,7 @@ def schema() -> JSON:
 
 
 def _kind(kind: Kind) -> JSON:
-    """The definitions of one kind of spec, by name."""
+    """Returns the definitions of one kind of spec, by name."""
     request = f"{kind.name}.request"
     definitions = _definitions(SpecDocument, kind.name, _EditorSchema)
     definitions |= _definitions(kind.model, request, _RequestSchema)
@@ -65,14 +65,14 @@ def _kind(kind: Kind) -> JSON:
 
 
 def _definitions(model: type[Strict], name: str, generator: type[GenerateJsonSchema]) -> JSON:
-    """A model's schema under `name`, and those that it refers to under names that begin with it."""
+    """Returns a model's schema under `name`, and the schemas that it refers to under names that start with `name`."""
     made = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}", schema_generator=generator)
     inner = made.pop("$defs", {})
     return {name: made, **{f"{name}.{key}": part for key, part in inner.items()}}
 
 
 class _EditorSchema(GenerateJsonSchema):
-    """Leaves out titles and nulls: in a spec a field is absent, never null."""
+    """Leaves out titles and nulls, because a field of a spec is absent, never null."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401 - a core schema or a field's
         return False
@@ -94,7 +94,7 @@ class _EditorSchema(GenerateJsonSchema):
 
 
 class _RequestSchema(_EditorSchema):
-    """Allows a placeholder for every limited string, but not for a key: only `validate` can check its value."""
+    """Allows a placeholder in every limited string, but not in a key. Only `validate` can check the resulting value."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the base class has them
         super().__init__(*args, **options)
@@ -113,7 +113,7 @@ class _RequestSchema(_EditorSchema):
 
 
 def or_placeholder(part: JSON) -> JSON:
-    """The schema of a string, or of a string with a placeholder in it."""
+    """Returns a schema that accepts `part`, or a string with a placeholder."""
     limits = {key: part[key] for key in part.keys() & _LIMITS}
     if part.get("type") != "string" or not limits:
         return part

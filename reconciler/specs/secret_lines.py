@@ -1,7 +1,7 @@
 """Hides the secrets of a document in the lines and messages of its problems.
 
-A single line often does not show that it holds a secret: the key is on another line, or in another part of a mapping.
-So the secrets are located in the whole document first.
+A single line often does not show that it contains a secret, because the key is on another line or in another part of a
+mapping. Therefore the secrets are located in the whole document first.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from reconciler.specs.readers import Node, SourceText, find
 
 Span = tuple[int, int]
 
-SHORTEST_SECRET = 3  # shorter ones are not replaced in messages: they would match everywhere
+SHORTEST_SECRET = 3  # characters; shorter secrets are not replaced in messages, because they would match everywhere
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\'(?:[^\']|\'\')*(?:\'|\Z)', re.DOTALL)
 IN_FLOW = re.compile(r"(?:\$\{[^}\s]*\}|[^\n\r,\[\]{}])*")
 
 
 class SecretLines:
-    """The offsets at which the secrets of one document are written; found when they are first needed."""
+    """The offsets of the secrets in one document, located when they are first needed."""
 
     def __init__(self, source: SourceText, document: Document) -> None:
         self._source, self._document = source, document
@@ -44,24 +44,24 @@ class SecretLines:
         return sorted(self._span(loc) for loc in places)
 
     def hide(self, loc: Loc) -> None:
-        """Makes the value at a path a secret of the document, because a model refused it as one."""
+        """Marks the value at a path as a secret of the document, because a model refused it as one."""
         span = self._span(loc)
         index = bisect_left(self._spans, span)
         if self._spans[index : index + 1] != [span]:
             self._spans.insert(index, span)
 
     def hides(self, node: Node) -> bool:
-        """Whether a scalar of the document is a secret."""
+        """Returns whether a scalar of the document is a secret."""
         index = bisect_left(self._spans, node.offset, key=_start)
         is_scalar = not isinstance(node.value, dict | list)
         return is_scalar and self._spans[index : index + 1] != [] and self._spans[index][0] == node.offset
 
     def end(self, node: Node) -> int:
-        """Where the scalar of a node ends in the file."""
+        """Returns the offset at which the scalar of a node ends in the file."""
         return self._span(node.loc)[1]
 
     def hidden(self, problem: Problem, offset: int) -> Problem:
-        """The problem, which is at `offset`, without secrets in its line and its message."""
+        """Returns the problem at `offset` without secrets in its line and its message."""
         column, line = problem.col - 1, problem.source_line
         start, text = (offset - column, line) if line is not None else self._source.around(offset)
         first = bisect_left(self._spans, start, key=_end)
@@ -71,7 +71,7 @@ class SecretLines:
         return replace(problem, message=message, source_line=shown)
 
     def _span(self, loc: Loc) -> Span:
-        """Where the scalar at a path starts and ends in the file, quotes included."""
+        """Returns the start and the end of the scalar at a path in the file, quotes included."""
         node, text = find(self._document, loc), self._source.text
         start = node.offset
         if isinstance(node.value, dict | list):
@@ -86,9 +86,9 @@ class SecretLines:
 
 
 def hidden_line(line: str, start: int, column: int, spans: Sequence[Span]) -> str:
-    """The line that starts at offset `start`, without the parts in `spans`.
+    """Returns the line that starts at offset `start`, without the parts in `spans`.
 
-    What is hidden before `column` (from 0) keeps its width, so that the caret still points at the right column.
+    A part hidden before `column` (from 0) keeps its width, so that the caret still points at the right column.
     """
     shown, position = "", 0
     for span in spans:
@@ -106,7 +106,7 @@ def _mark(width: int, *, keep_width: bool) -> str:
 
 
 def hidden_message(message: str, line: str, start: int, spans: Sequence[Span]) -> str:
-    """A message about the line that starts at offset `start`, without the text that the line hides."""
+    """Returns a message about the line that starts at offset `start`, without the text that is hidden in the line."""
     for begin, end in spans:
         value = line[max(begin - start, 0) : max(end - start, 0)]
         inner = [value[first:last] for first, last in secret_spans(value)]
@@ -117,7 +117,7 @@ def hidden_message(message: str, line: str, start: int, spans: Sequence[Span]) -
 
 
 def _block_end(text: str, start: int) -> int:
-    """The end of a plain scalar or block: the following lines that are indented deeper belong to it."""
+    """Returns the end of a plain scalar or block, which includes the following lines that are indented deeper."""
     first = text.rfind("\n", 0, start) + 1
     indent = _indent(text[first:start])
     end = _line_end(text, start)
@@ -139,7 +139,7 @@ def _line_end(text: str, offset: int) -> int:
 
 
 def _as_text(value: Any) -> Any:  # noqa: ANN401 - any document
-    """The value with its scalars as they are written: a secret may be an unquoted number or date."""
+    """Returns the value with its scalars as text as written, because a secret may be an unquoted number or date."""
     if isinstance(value, dict):
         return {key: _as_text(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -148,9 +148,10 @@ def _as_text(value: Any) -> Any:  # noqa: ANN401 - any document
 
 
 def _beside_names(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any document
-    """The scalars beside the name of a secret in an entry of a list, however their keys are written.
+    """Yields the paths of scalars beside the name of a secret in an entry of a list, whatever the spelling of their
+    keys.
 
-    So the value of an environment variable stays hidden when the problem is the key itself: ``{nmae: DB_PASSWORD, …}``.
+    So the value of an environment variable stays hidden if its key is misspelt: ``{nmae: DB_PASSWORD, …}``.
     """
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -164,7 +165,7 @@ def _beside_names(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any 
 
 def _beside_name(entry: JSON) -> Iterator[str]:
     names = [key for key, value in entry.items() if isinstance(value, str) and secret_key(value)]
-    shown = {*names, *NAME_KEYS} if len(names) == 1 else NAME_KEYS  # with two, either may be the secret itself
+    shown = {*names, *NAME_KEYS} if len(names) == 1 else NAME_KEYS  # with two names, either may be the secret itself
     for key in entry if names else ():
         text = source_text(entry[key])
         if text is not None and key not in shown and not harmless(entry[names[0]], text):

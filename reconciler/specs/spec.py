@@ -33,10 +33,10 @@ from reconciler.specs.requests import (
 
 NAME: Loc = ("metadata", "name")
 RENAMED_FROM: Loc = ("metadata", "renamedFrom")
-UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is checked all the same
+UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is still checked
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
 UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
-"""A flaw of the text here, such as a key that is written twice, leaves open which name is meant."""
+"""A syntactic flaw here, such as a duplicate key, makes the intended name uncertain."""
 
 NEEDS_SCHEDULE = ("timeZone", "startingDeadlineSeconds", "catchup")
 
@@ -45,9 +45,9 @@ _NAME = re.compile(NAME_PATTERN)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Another spec that a spec names: the name, the path that names it, and a problem without words at that path.
+    """A reference to another spec: its name, the path of the reference, and a problem without a message at that path.
 
-    A request names only specs of its own kind, with the condition of `Kind.references`.
+    A request refers only to specs of its own kind, with the condition of `Kind.references`.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Reference:
 
 @dataclass(slots=True)
 class ReadSpec:
-    """One document as a spec.
+    """One document read as a spec.
 
-    `location` is a problem without words where the spec is, `line` its first line. `name` is `None` if the document
-    has no usable one, `former` its former name, if it gives one; `targets` are those it runs in, `None` if that cannot
-    be read; `desired` has each requested target that is valid. `claimed` and `formerly` are valid names that the
-    document gives itself, now and before a rename, and `labels` what it writes as labels, even if it is no spec.
-    `is_named`: no other name than `claimed` can be meant.
+    `location` is a problem without a message at the spec, `line` its first line. `name` is `None` if the document has
+    no valid name, and `former` is its former name, if given. `targets` are the targets that it runs in; `None` if they
+    cannot be read. `desired` has each requested target for which it is valid. `claimed` and `formerly` are the valid
+    names in the document, current and before a rename, and `labels` its labels, even if the document is not a spec.
+    `is_named` is whether `claimed` is certainly the intended name.
     """
 
     location: Problem
@@ -85,7 +85,7 @@ class ReadSpec:
 
 
 class SpecReader:
-    """Reads documents for some targets of a project; `warn` looks for warnings in their requests, too."""
+    """Reads documents for some targets of a project. With `warn`, it also looks for warnings in their requests."""
 
     def __init__(self, project: Project, targets: Sequence[str], *, warn: bool) -> None:
         self._targets, self._warn = tuple(project.spec.targets), warn
@@ -93,7 +93,7 @@ class SpecReader:
         self._with_account = {name for name, target in project.spec.targets.items() if target.account is not None}
 
     def read(self, view: View) -> ReadSpec:
-        """Reads one document, with everything that is wrong in it."""
+        """Reads one document and collects all its problems."""
         location = view.location(())
         read = ReadSpec(location, location.line)
         read.problems += view.flaws()
@@ -145,7 +145,7 @@ class SpecReader:
         self._render(written, labels, [name for name in targets if name in self._scopes.targets], read)
 
     def _targets_of(self, view: View, policy: Policy, read: ReadSpec) -> tuple[str, ...]:
-        """The targets that a spec runs in; a target that the project does not have is a problem."""
+        """Returns the targets that a spec runs in, and reports each target that the project does not have."""
         if policy.targets is None:
             return self._targets
         for index, name in enumerate(policy.targets):
@@ -173,7 +173,8 @@ class SpecReader:
         read.warnings += merged(warnings, targets)
 
     def _misplaced(self, written: WrittenRequest, request: JSON | None, targets: Sequence[str]) -> ByTarget:
-        """Warnings about ARNs of other accounts and regions, for targets whose account the project file gives."""
+        """Returns warnings about ARNs of other accounts and regions, for targets with an account in the project
+        file."""
         if request is None or not self._warn:
             return []
         warnings: ByTarget = []
@@ -202,7 +203,7 @@ class SpecReader:
 
 
 def _stated(value: object, key: str) -> str | None:
-    """A name in the metadata of a document, `None` if it is not valid."""
+    """Returns the name at `key` in the metadata of a document, or `None` if it is not valid."""
     name = part(value, "metadata").get(key)
     return name if isinstance(name, str) and _NAME.fullmatch(name) else None
 
@@ -235,12 +236,12 @@ def _desired(written: WrittenRequest, request: JSON, identity: JSON, labels: Map
 
 
 def position(location: Problem) -> str:
-    """Where a spec or a part of it is written: ``orders.yaml:4:9``."""
+    """Formats the location of a spec or a part of it: ``orders.yaml:4:9``."""
     return f"{location.path}:{location.line}:{location.col}"
 
 
 def _shared(requests: Mapping[str, RenderedRequest]) -> list[tuple[RenderedRequest, list[str]]]:
-    """The different requests, each with the targets that share it."""
+    """Returns the distinct requests, each with the targets that share it."""
     groups: dict[int, tuple[RenderedRequest, list[str]]] = {}
     for target, request in requests.items():
         groups.setdefault(id(request), (request, []))[1].append(target)
@@ -248,7 +249,7 @@ def _shared(requests: Mapping[str, RenderedRequest]) -> list[tuple[RenderedReque
 
 
 def _not_a_spec(view: View) -> Problem:
-    """Why a document is not a spec that this version reads."""
+    """Returns the problem that a document is not a spec that this version reads."""
     value = view.document.value
     if isinstance(value, Unquoted) and not value.source:
         return view.problem((), "empty document: write a spec, or remove the ---", "empty")
@@ -260,7 +261,8 @@ def _not_a_spec(view: View) -> Problem:
 
 
 def _validated(view: View, value: JSON, read: ReadSpec) -> tuple[SpecDocument | None, JSON]:
-    """The document as its model, `None` if that refuses it, and its value with the names of fields that were meant."""
+    """Returns the document as its model, or `None` if the model refuses it, and its value with corrected field
+    names."""
     try:
         return SpecDocument.model_validate(value), value
     except ValidationError as error:
@@ -280,14 +282,15 @@ def _kind(view: View, name: object, read: ReadSpec) -> Kind | None:
 
 
 def _presumed_policy(spec: JSON) -> Policy:
-    """The parts of an invalid policy that decide what a request may contain, so that the request is still checked."""
+    """Returns the parts of an invalid policy that decide what a request may contain, so that the request is still
+    checked."""
     targets = spec.get("targets")
     names = tuple(name for name in targets if isinstance(name, str)) if isinstance(targets, list) else None
     return Policy.model_construct(schedule="* * * * *" if "schedule" in spec else None, targets=names)
 
 
 def _references(written: WrittenRequest) -> Iterator[Reference]:
-    """The other specs that a spec names: in its policy, and in its request, there at the first mention of each."""
+    """Yields the references to other specs in a spec's policy, and the first one to each spec in its request."""
     for index, dependency in enumerate(written.policy.dependsOn):
         loc: Loc = ("spec", "dependsOn", index, "name")
         yield Reference(dependency.name, loc, written.view.location(loc))
@@ -300,7 +303,7 @@ def _references(written: WrittenRequest) -> Iterator[Reference]:
 
 
 def policy_warnings(view: View, policy: Policy) -> Iterator[Problem]:
-    """Fields that have no effect, and schedules that do not run as they seem to."""
+    """Yields warnings about fields without effect, and schedules that probably run differently than intended."""
     for name in NEEDS_SCHEDULE if policy.schedule is None else ():
         if name in policy.given:
             message = "has no effect without a schedule"
@@ -310,7 +313,7 @@ def policy_warnings(view: View, policy: Policy) -> Iterator[Problem]:
 
 
 def placeholder_warnings(view: View, value: JSON, paths: Sequence[tuple[str, ...]]) -> Iterator[Problem]:
-    """Placeholders in texts that stay as they are written."""
+    """Yields warnings about placeholders in texts that are not rendered."""
     for path in paths:
         inner: object = value
         for key in path:
@@ -322,7 +325,7 @@ def placeholder_warnings(view: View, value: JSON, paths: Sequence[tuple[str, ...
 
 
 def streaming_warnings(view: View, policy: Policy) -> Iterator[Problem]:
-    """A policy under which a streaming job is never replaced."""
+    """Yields warnings about a policy under which a streaming job is never replaced."""
     if "concurrencyPolicy" in policy.given and policy.concurrencyPolicy == "Forbid":
         message = "Forbid never deploys a change: a streaming job runs until it is stopped. Use Replace, the default"
         yield view.problem(("spec", "concurrencyPolicy"), message, "streaming-forbid", "warning")

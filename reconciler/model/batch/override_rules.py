@@ -1,6 +1,6 @@
-"""Rules about what SubmitJob overrides: containers on ECS, pods on EKS, ranges of nodes, and the values in them.
+"""Checks the overrides of SubmitJob: containers on ECS, pods on EKS, ranges of nodes, and the values in them.
 
-Every function takes a request of any shape: the models report wrong shapes.
+Every function accepts a request of any shape, because the models report wrong shapes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESERVED_VARIABLES = "AWS_BATCH"
 WHOLE = re.compile(r"[1-9][0-9]*")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 FARGATE_MEMORY = {"0.25": ("512", "1024", "2048"), "0.5": ("1024", "2048", "3072", "4096")}
-"""MiB that go with a fraction of a vCPU, which only Fargate has (API reference, ResourceRequirement)."""
+"""The valid amounts of MiB by fraction of a vCPU, which only Fargate has (API reference, ResourceRequirement)."""
 
 # Pods on EKS
 RESOURCES = ("memory", "cpu", "nvidia.com/gpu")
@@ -46,7 +46,7 @@ NAMESPACE = ("eksPropertiesOverride", "podProperties", "metadata")
 
 
 def check_containers(request: JSON) -> Iterator[Remark]:
-    """What AWS refuses about containers on ECS."""
+    """Yields remarks about containers on ECS that AWS refuses."""
     for loc, container in _containers(request):
         yield from reserved_variables(loc, container, "environment")
         for path, requirement in entries(container, "resourceRequirements", loc):
@@ -56,7 +56,7 @@ def check_containers(request: JSON) -> Iterator[Remark]:
 
 
 def warn_containers(request: JSON) -> Iterator[Remark]:
-    """What AWS advises against about containers on ECS."""
+    """Yields remarks about containers on ECS that AWS advises against."""
     for loc, container in _containers(request):
         for key, resource in (("vcpus", "VCPU"), ("memory", "MEMORY")):
             if key in container:
@@ -69,7 +69,7 @@ def warn_containers(request: JSON) -> Iterator[Remark]:
 
 
 def reserved_variables(loc: Loc, container: JSON, key: str) -> Iterator[Remark]:
-    """Environment variables at `key` of a container whose names Batch reserves."""
+    """Yields remarks about environment variables at `key` of a container whose names Batch reserves."""
     for path, variable in entries(container, key, loc):
         if (text(variable, "name") or "").startswith(RESERVED_VARIABLES):
             message = f"Batch reserves names that start with {RESERVED_VARIABLES}"
@@ -77,7 +77,7 @@ def reserved_variables(loc: Loc, container: JSON, key: str) -> Iterator[Remark]:
 
 
 def _containers(request: JSON) -> Iterator[tuple[Loc, JSON]]:
-    """Every override of a container on ECS, with its path."""
+    """Yields every override of a container on ECS, with its path."""
     for loc, holder in [((), request), *ranges(request)]:
         if container := part(holder, "containerOverrides"):
             yield (*loc, "containerOverrides"), container
@@ -87,7 +87,8 @@ def _containers(request: JSON) -> Iterator[tuple[Loc, JSON]]:
 
 
 def warn_size(request: JSON) -> Iterator[Remark]:
-    """ECS limits the overrides of a task as JSON. Batch adds its own variables to them, so the limit is even lower."""
+    """Yields a remark if the overrides are too large. ECS limits the overrides of a task as JSON. Batch adds its own
+    variables to them, so the limit is even lower."""
     for loc, holder in [((), request), *ranges(request)]:
         for key in ("containerOverrides", "ecsPropertiesOverride"):
             overrides = part(holder, key)
@@ -103,7 +104,7 @@ def warn_size(request: JSON) -> Iterator[Remark]:
 
 
 def warn_values(request: JSON) -> Iterator[Remark]:
-    """Locations and ARNs that cannot be right, and templates of other tools."""
+    """Yields remarks about wrong locations and ARNs, and templates of other tools."""
     for loc, container in [*_containers(request), *_all_pod_containers(request)]:
         expanded = KUBERNETES if "eksPropertiesOverride" in loc else None
         for key in WORDS:
@@ -122,7 +123,7 @@ def warn_values(request: JSON) -> Iterator[Remark]:
 
 
 def _is_in_task(loc: Loc) -> bool:
-    """Whether the container is one of several of a task, which share the task's resources."""
+    """Returns whether the container is one of several in a task, which share the task's resources."""
     return loc[-1] != "containerOverrides"
 
 
@@ -157,7 +158,8 @@ def _vcpu_form(loc: Loc, requirement: JSON) -> Iterator[Remark]:
 
 
 def _fargate(container: JSON) -> Iterator[Remark]:
-    """A fraction of a vCPU means Fargate, which allows only some sizes of memory with it."""
+    """Checks the memory with a fraction of a vCPU. A fraction means Fargate, which allows only some sizes of memory
+    with it."""
     given = {
         requirement.get("type"): (loc, text(requirement, "value") or "")
         for loc, requirement in entries(container, "resourceRequirements", SINGLE)
@@ -173,7 +175,7 @@ def _fargate(container: JSON) -> Iterator[Remark]:
 
 
 def check_pods(request: JSON) -> Iterator[Remark]:
-    """What AWS refuses about pods on EKS."""
+    """Yields remarks about pods on EKS that AWS refuses."""
     for loc, pod in _pods(request):
         yield from _metadata((*loc, "metadata"), part(pod, "metadata"))
         for path, container in _pod_containers(loc, pod):
@@ -182,7 +184,7 @@ def check_pods(request: JSON) -> Iterator[Remark]:
 
 
 def warn_pods(request: JSON) -> Iterator[Remark]:
-    """What AWS documents differently but may accept."""
+    """Yields remarks about pods on EKS that differ from AWS's documentation but may be accepted."""
     for loc, pod in _pods(request):
         for key, value in part(pod, "metadata", "labels").items():
             if not LABEL.fullmatch(key) or not (isinstance(value, str) and LABEL.fullmatch(value)):
@@ -195,7 +197,7 @@ def warn_pods(request: JSON) -> Iterator[Remark]:
 
 
 def _pods(request: JSON) -> Iterator[tuple[Loc, JSON]]:
-    """Every override of a pod, with its path."""
+    """Yields every override of a pod, with its path."""
     for loc, holder in [((), request), *ranges(request)]:
         yield (*loc, "eksPropertiesOverride", "podProperties"), part(holder, "eksPropertiesOverride", "podProperties")
 
@@ -246,7 +248,7 @@ def _quantities(loc: Loc, resources: JSON) -> Iterator[Remark]:
 
 
 def _quantity_problem(name: str, value: str) -> str | None:
-    """Why AWS refuses an amount; `None` if it is valid, and for resources that AWS does not document."""
+    """Returns why AWS refuses an amount, or `None` if it is valid or the resource is not documented."""
     if name == "memory" and not ((match := MEMORY.fullmatch(value)) and int(match[1]) >= MEMORY_MIN):
         return f'memory is whole MiB from {MEMORY_MIN}, such as "1024Mi", not "{value}"'
     if name == "cpu" and ((amount := _cpus(value)) is None or amount % CPU_STEP):
@@ -280,7 +282,7 @@ def _unusual(loc: Loc, name: str, value: object) -> Iterator[Remark]:
 
 
 def check_nodes(request: JSON) -> Iterator[Remark]:
-    """What AWS refuses about ranges of nodes."""
+    """Yields remarks about ranges of nodes that AWS refuses."""
     if request.get("arrayProperties") and request.get("nodeOverrides"):
         message = "an array job cannot be a multi-node parallel job: remove one of the two"
         yield Remark(NODES, message, "batch-array-nodes")
@@ -296,7 +298,7 @@ def check_nodes(request: JSON) -> Iterator[Remark]:
 
 
 def warn_nodes(request: JSON) -> Iterator[Remark]:
-    """What AWS documents about ranges of nodes but does not enforce."""
+    """Yields remarks about ranges of nodes that break rules which AWS documents but does not enforce."""
     count = integer(part(request, "nodeOverrides"), "numNodes")
     for loc, override in ranges(request):
         nodes = text(override, "targetNodes") or ""
@@ -310,7 +312,7 @@ def warn_nodes(request: JSON) -> Iterator[Remark]:
 
 
 def ranges(request: JSON) -> Iterator[tuple[Loc, JSON]]:
-    """Each override of a range of nodes, with its path."""
+    """Yields each override of a range of nodes, with its path."""
     return entries(part(request, "nodeOverrides"), "nodePropertyOverrides", NODES)
 
 
@@ -321,7 +323,7 @@ def _reversed(loc: Loc, override: JSON) -> Iterator[Remark]:
 
 
 def _bounds(nodes: str) -> tuple[int | None, int | None]:
-    """The first and the last index of a range; `None` for an index that is not a number."""
+    """Returns the first and the last index of a range, with `None` for an index that is not a number."""
     first, separator, last = nodes.replace(",", ":").partition(":")
     bounds = (first, last) if separator else (first, first)
     start, end = (int(bound) if bound.isascii() and bound.isdigit() and len(bound) < 10 else None for bound in bounds)

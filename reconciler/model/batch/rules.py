@@ -1,7 +1,8 @@
 """AWS's documented rules about SubmitJob that no single field can express.
 
 Sources: the API reference of SubmitJob and of its structures, the Batch user guide's pages on array jobs, dependencies,
-retries and tags, and the service quotas. Every function takes a request of any shape: the models report wrong shapes.
+retries and tags, and the service quotas. Every function accepts a request of any shape, because the models report wrong
+shapes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DOCUMENTED_SHARE = re.compile(r"[A-Za-z0-9]+\*?")
 
 
 def _size(request: JSON) -> Iterator[Remark]:
-    """Batch limits the size of the request as sent, in its shortest JSON form."""
+    """Checks the size of the request as sent, in its shortest JSON form, which Batch limits."""
     try:
         sent = len(to_json(request, serialize_unknown=True))
     except ValueError:
@@ -40,7 +41,7 @@ def _size(request: JSON) -> Iterator[Remark]:
 
 
 def _unsendable(value: object, loc: Loc) -> Iterator[Remark]:
-    """Strings that UTF-8 cannot encode: half a surrogate pair, from an escape such as \\ud83d."""
+    """Yields remarks about strings that UTF-8 cannot encode: half of a surrogate pair, from a JSON escape."""
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
             yield Remark(loc, "contains half a surrogate pair, which cannot be sent", "batch-text")
@@ -54,7 +55,7 @@ def _unsendable(value: object, loc: Loc) -> Iterator[Remark]:
 
 
 def _dependencies(request: JSON) -> Iterator[Remark]:
-    """A dependency is on a job, on another spec, or, for array jobs, on the child before."""
+    """Checks that each dependency is on a job, on another spec, or, for array jobs, on the previous child."""
     is_array = "arrayProperties" in request
     for loc, dependency in entries(request, "dependsOn"):
         kind = (text(dependency, "type") or "").upper()
@@ -83,7 +84,8 @@ def _share(request: JSON) -> Iterator[Remark]:
 
 
 def _platforms(request: JSON) -> Iterator[Remark]:
-    """A job runs on ECS or on EKS, and so does each node range; a job of several containers has no single one."""
+    """Checks that a job, and each node range, runs on either ECS or EKS, and that a job of several containers overrides
+    no single one."""
     for loc, holder in [((), request), *override_rules.ranges(request)]:
         for one, other, why in EXCLUSIVE:
             if holder.get(one) and holder.get(other):
@@ -91,7 +93,7 @@ def _platforms(request: JSON) -> Iterator[Remark]:
 
 
 def _letter_cases(request: JSON) -> Iterator[Remark]:
-    """Words that AWS accepts in upper and lower case, but documents in upper case."""
+    """Yields remarks about words that AWS accepts in upper and lower case, but documents in upper case."""
     words_by_list = [
         (entries(request, "dependsOn"), "type", DEPENDENCY_TYPES),
         (entries(part(request, "retryStrategy"), "evaluateOnExit", ("retryStrategy",)), "action", RETRY_ACTIONS),
@@ -111,14 +113,14 @@ def _share_form(request: JSON) -> Iterator[Remark]:
 
 
 def _ignored_overrides(request: JSON) -> Iterator[Remark]:
-    """The containers of a multi-node parallel job are overridden by range."""
+    """Yields remarks about ignored overrides: the containers of a multi-node parallel job are overridden by range."""
     if request.get("containerOverrides") and request.get("nodeOverrides"):
         message = "containerOverrides does not apply to a job with nodeOverrides"
         yield Remark(("containerOverrides",), message, "batch-overrides")
 
 
 def _child_of_array(request: JSON) -> Iterator[Remark]:
-    """A child of an array job, JOB_ID:INDEX, is a single job."""
+    """Checks that an N_TO_N dependency does not name a child of an array job, JOB_ID:INDEX, which is a single job."""
     for loc, dependency in entries(request, "dependsOn"):
         job = text(dependency, "jobId") or ""
         if (text(dependency, "type") or "").upper() == N_TO_N and re.fullmatch(r"[\w-]+:[0-9]+", job):
@@ -127,12 +129,12 @@ def _child_of_array(request: JSON) -> Iterator[Remark]:
 
 
 def reference_problem(request: JSON, condition: str, other: JSON) -> str | None:
-    """Why a request cannot wait in this way for the request of another spec; `None` if it can."""
+    """Returns why a request cannot wait for the request of another spec under this condition, or `None` if it can."""
     if condition.upper() != N_TO_N:
         return None
     size, others = (integer(part(each, "arrayProperties"), "size") for each in (request, other))
     if size is None:
-        return None  # an error of its own
+        return None  # reported as an error elsewhere
     if others is None:
         return "N_TO_N pairs the children of two array jobs, and it is no array job"
     if size != others:
@@ -170,10 +172,10 @@ WARNINGS: tuple[Rule, ...] = (
 
 
 def check(request: JSON) -> Sequence[Remark]:
-    """What AWS refuses."""
+    """Returns remarks about everything that AWS refuses."""
     return applied(CHECKS, request)
 
 
 def warn(request: JSON) -> Sequence[Remark]:
-    """What AWS advises against, or documents but does not enforce."""
+    """Returns remarks about uses that AWS advises against, or that break rules which it does not enforce."""
     return applied(WARNINGS, request)

@@ -264,7 +264,7 @@ class SubmitJobRequest(Shape):
 
 
 def references(request: JSON) -> Sequence[SpecReference]:
-    """The other specs that the request depends on, in order."""
+    """Returns the references to other specs in `dependsOn`, in order."""
     return [
         SpecReference(name, (*loc, "spec"), text(entry, "type") or "job")
         for loc, entry in entries(request, "dependsOn")
@@ -273,7 +273,7 @@ def references(request: JSON) -> Sequence[SpecReference]:
 
 
 def resolved(request: JSON, job_ids: Mapping[str, str]) -> JSON:
-    """The request with job ids, by name of spec, instead of the names of specs. The input stays as it is.
+    """Returns the request with job ids, by name of spec, instead of the names of specs. The input is not changed.
 
     Raises `KeyError` for a name without a job id.
     """
@@ -283,5 +283,5 @@ def resolved(request: JSON, job_ids: Mapping[str, str]) -> JSON:
 
 
 def _with_job_id(entry: JSON, job_ids: Mapping[str, str]) -> JSON:
-    """The entry with `jobId` instead of `spec`, in the same order of fields."""
+    """Returns the entry with `jobId` instead of `spec`, in the same order of fields."""
     return dict(("jobId", job_ids[value]) if key == "spec" else (key, value) for key, value in entry.items())

@@ -1,7 +1,7 @@
 """AWS's documented rules about StartJobRun that no single field can express.
 
 Sources: the API reference, and the EMR Serverless user guide's pages on job resiliency, streaming jobs, CloudWatch logs
-and release 7.11. Every function takes a request of any shape: the models report wrong shapes.
+and release 7.11. Every function accepts a request of any shape, because the models report wrong shapes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOG_TYPES_LOC: Loc = ("configurationOverrides", "monitoringConfiguration", "clou
 
 
 def is_streaming(request: JSON) -> bool:
-    """Whether the run continues until it is stopped."""
+    """Returns whether the run continues until it is stopped."""
     return request.get("mode") == "STREAMING"
 
 
@@ -66,7 +66,7 @@ def _retries(request: JSON) -> Iterator[Remark]:
 
 
 def _log_words(request: JSON) -> Iterator[tuple[Loc, str, tuple[str, ...]]]:
-    """Each worker and log type of the request, with its path and the allowed words."""
+    """Yields each worker and log type of the request, with its path and the allowed words."""
     for worker, types in part(request, *map(str, LOG_TYPES_LOC)).items():
         yield (*LOG_TYPES_LOC, worker), worker, WORKERS
         if isinstance(types, list):
@@ -112,12 +112,12 @@ LOCATIONS = {
     (*HIVE, "initQueryFile"): (True, True),
     LOG_URI: (False, True),
 }
-"""The fields that take a location in S3, each with whether it must be a file, and whether nothing else is allowed."""
+"""The fields with an S3 location, each with whether it must be a file, and whether only S3 locations are allowed."""
 
 
 def _values(request: JSON) -> Iterator[Remark]:
-    """Locations and ARNs that cannot be right, and templates of other tools. Locations in Spark's options
-    have their own rules."""
+    """Yields remarks about wrong locations and ARNs, and templates of other tools. Locations in Spark's options have
+    their own rules."""
     arguments = part(request, *map(str, SPARK)).get("entryPointArguments")
     yield from command_remarks(ARGUMENTS, arguments if isinstance(arguments, list) else ())
     for loc, value in texts(request):
@@ -140,7 +140,7 @@ def _metrics_region(request: JSON) -> Iterator[Remark]:
 
 
 def _policy(request: JSON) -> Iterator[Remark]:
-    """An inline policy is the JSON of an IAM policy."""
+    """Checks that an inline policy is the JSON of an IAM policy."""
     loc: Loc = ("executionIamPolicy", "policy")
     written = text(part(request, "executionIamPolicy"), "policy")
     if written is None:
@@ -159,12 +159,12 @@ def _policy(request: JSON) -> Iterator[Remark]:
 
 
 def _policy_parts(request: JSON) -> Iterator[Remark]:
-    """What every IAM policy has: statements, and one of two versions."""
+    """Checks the parts that every IAM policy has: statements, and one of two versions."""
     loc: Loc = ("executionIamPolicy", "policy")
     try:
         policy = json.loads(text(part(request, "executionIamPolicy"), "policy") or "null")
     except (ValueError, RecursionError):
-        return  # an error
+        return  # reported as an error
     if isinstance(policy, dict) and "Statement" not in policy:
         yield Remark(loc, f"an IAM policy has a Statement, as in {POLICY_EXAMPLE}", "emr-policy")
     elif isinstance(policy, dict) and policy.get("Version", "2012-10-17") not in {"2012-10-17", "2008-10-17"}:
@@ -192,10 +192,10 @@ WARNINGS: tuple[Rule, ...] = (
 
 
 def check(request: JSON) -> Sequence[Remark]:
-    """What AWS refuses."""
+    """Returns remarks about everything that AWS refuses."""
     return applied(CHECKS, request)
 
 
 def warn(request: JSON) -> Sequence[Remark]:
-    """What AWS advises against, or documents but does not enforce."""
+    """Returns remarks about uses that AWS advises against, or that break rules which it does not enforce."""
     return applied(WARNINGS, request)

@@ -1,7 +1,7 @@
-"""The options of spark-submit: which ones there are, what they take, and which of them EMR Serverless has no use for.
+"""The options of spark-submit: their names, their values, and those that have no effect on EMR Serverless.
 
-Source: `SparkSubmitOptionParser.java` in Spark 3 and 4, whose lists differ only by additions; docs/adr/0017 says which
-versions were read.
+Source: `SparkSubmitOptionParser.java` in Spark 3 and 4, whose lists differ only by additions; docs/adr/0017 lists the
+versions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VALUES = frozenset({
     "properties-file", "proxy-user", "queue", "remote", "total-executor-cores",
 })  # fmt: skip
 OPTIONS = LISTS | FLAGS | VALUES | {CONF}
-"""The options that the help of spark-submit lists, and that a mapping may have."""
+"""The options in the help of spark-submit, which a mapping may contain."""
 
 SHORT = {"-c": CONF, "-v": "verbose"}
 PROPERTIES = {
@@ -31,7 +31,7 @@ PROPERTIES = {
     "py-files": "spark.submit.pyFiles",
     "repositories": "spark.jars.repositories",
 }
-"""The property that an option sets, where Spark has one for the same value."""
+"""The property that an option sets, if Spark has one for the same value."""
 
 NO_RUN = {
     "help": "prints the usage",
@@ -40,7 +40,7 @@ NO_RUN = {
     "usage-error": "prints the usage",
     "version": "prints the version",
 }
-HIDDEN = {"driver-default-class-path"}  # an option of Spark 4 that its help does not list
+HIDDEN = {"driver-default-class-path"}  # an option of Spark 4 that is missing from its help
 WITH_VALUE = (OPTIONS - FLAGS) | HIDDEN | {"kill", "status"}
 WITHOUT_VALUE = FLAGS | (NO_RUN.keys() - {"kill", "status"})
 ALL = WITH_VALUE | WITHOUT_VALUE
@@ -59,4 +59,4 @@ NOT_TAKEN = {
     "supervise": f"{ITSELF}, and this is for standalone ones: remove it, and set retryPolicy if you need retries",
     "total-executor-cores": f"{ITSELF}, and this is for standalone ones: use --conf spark.executor.instances=N",
 }
-"""Options of spark-submit that choose or need another cluster manager than that of EMR Serverless."""
+"""Options of spark-submit that select or require a cluster manager other than that of EMR Serverless."""

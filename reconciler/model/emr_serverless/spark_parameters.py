@@ -27,7 +27,7 @@ PARAMETERS = "sparkSubmitParameters"
 
 
 def rendered(parameters: JSON, loc: Loc) -> str:
-    """The string for a mapping of options. Raises `RequestProblems` with paths below `loc`."""
+    """Returns the string for a mapping of options. Raises `RequestProblems` with paths below `loc`."""
     remarks: list[Remark] = []
     words: list[str] = []
     for name in sorted(parameters, key=str):
@@ -43,7 +43,7 @@ def rendered(parameters: JSON, loc: Loc) -> str:
 
 
 def _words(name: object, value: object, loc: Loc) -> list[str]:
-    """The words of one option, not yet quoted."""
+    """Returns the words of one option, not yet quoted."""
     if not isinstance(name, str) or name not in OPTIONS:
         raise _problem(loc, _unknown(str(name)))
     if name == CONF:
@@ -61,7 +61,7 @@ def _words(name: object, value: object, loc: Loc) -> list[str]:
 
 
 def _conf_words(settings: object, loc: Loc) -> list[str]:
-    """``--conf key=value`` for each setting, by key; values keep their text as written."""
+    """Returns ``--conf key=value`` for each setting, sorted by key. Values keep their text as written."""
     if not isinstance(settings, dict):
         raise _problem(loc, "expected a mapping of settings, such as {spark.executor.memory: 8g}")
     words: list[str] = []
@@ -97,7 +97,7 @@ def _list_member(name: str, member: object, loc: Loc) -> str:
 
 
 def _option_text(name: str, value: object, loc: Loc) -> str:
-    """The text of an option's value: a string or an integer. Other plain scalars may not mean what they seem to."""
+    """Returns the text of an option's value: a string or an integer. Other plain scalars are refused as ambiguous."""
     if isinstance(value, Unquoted | SourceFloat | bool) or value is None:
         written = source_text(value) or "null"
         raise _problem(loc, f'--{name} takes a string: write "{written}" in quotes')
@@ -111,7 +111,8 @@ def _option_text(name: str, value: object, loc: Loc) -> str:
 
 
 def _inexpressible(value: str, setting: str | None) -> str | None:
-    """Why no quoting that EMR Serverless is known to read can carry a value, and what to do; `None` if one can."""
+    """Returns why a value cannot be quoted in a way that EMR Serverless is known to read, and the remedy; `None` if it
+    can."""
     for what, characters in (("quotes", "'\""), ("backslashes", "\\"), ("line breaks or tabs", "\t\n\r\v\f")):
         if not set(characters).isdisjoint(value):
             return (
@@ -136,7 +137,8 @@ def _problem(loc: Loc, message: str) -> RequestProblems:
 
 
 def _as_sent(words: list[str]) -> str:
-    """The string for words: in double quotes what has spaces, after the first ``=`` of a setting."""
+    """Joins words to the string that is sent. Words with spaces get double quotes, in a setting after the first
+    ``=``."""
     quoted: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
         if NEEDS_QUOTES.intersection(word) == {" "}:
@@ -152,9 +154,10 @@ def _posix_quoted(word: str) -> str:
 
 
 def first_form(request: JSON) -> JSON:
-    """The request as version 0.1.0 sent it for the same mapping, so that its digest stays; itself if that is the same.
+    """Returns the request as version 0.1.0 sent it for the same mapping, so that its digest is unchanged. If both are
+    the same, returns the request itself.
 
-    A string that no mapping is rendered to stays as it is.
+    A string that no mapping is rendered to is unchanged.
     """
     spark = part(request, "jobDriver", "sparkSubmit")
     parameters = spark.get(PARAMETERS)
@@ -170,10 +173,10 @@ def first_form(request: JSON) -> JSON:
 
 
 def refused(request: JSON) -> list[Remark]:
-    """The values of a mapping, as a spec writes it, that cannot be sent so that EMR Serverless reads them.
+    """Returns remarks about values of a mapping in a spec that cannot be sent in a form that EMR Serverless reads.
 
-    Most are refused whenever a spec is read. Values with paired double quotes are refused by `validate` only: version
-    0.1.0 accepted them, and a project that has one must still plan.
+    Most such values are refused whenever a spec is read. Values with paired double quotes are refused by `validate`
+    only: version 0.1.0 accepted them, and `plan` must still work for a project that has one.
     """
     parameters = part(request, "jobDriver", "sparkSubmit").get(PARAMETERS)
     if not isinstance(parameters, dict):
@@ -186,7 +189,7 @@ def refused(request: JSON) -> list[Remark]:
 
 
 def _values(parameters: JSON) -> Iterator[tuple[Loc, str, str | None]]:
-    """Each text of a valid mapping with its path and the property that it sets."""
+    """Yields each text of a valid mapping with its path and the property that it sets."""
     for name, value in parameters.items():
         if name == CONF:
             yield from (((name, key), source_text(text) or "", key) for key, text in value.items())
@@ -198,9 +201,9 @@ def _values(parameters: JSON) -> Iterator[tuple[Loc, str, str | None]]:
 
 
 def settings(parameters: str) -> tuple[JSON, JSON]:
-    """The settings of ``--conf`` by name, and the other options of a string by name with their dashes.
+    """Returns the settings of ``--conf`` by name, and the other options of a string by name with their dashes.
 
-    A repeated one has the list of its values, in order; list options have lists; flags are ``True``. Raises
+    A repeated option has the list of its values, in order; list options have lists; flags are ``True``. Raises
     `ValueError` for a string that is not a list of spark-submit options.
     """
     conf: dict[str, list[object]] = {}
@@ -217,7 +220,7 @@ def settings(parameters: str) -> tuple[JSON, JSON]:
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str | bool]]:
-    """Each option with its value, `True` for a flag. Raises `ValueError` for a word that is not an option."""
+    """Yields each option with its value, `True` for a flag. Raises `ValueError` for a word that is not an option."""
     rest = deque(words)
     while rest:
         word = rest.popleft()
@@ -243,7 +246,7 @@ def _listed(name: str, value: object) -> object:
 
 
 def string_or_mapping(schema: JSON) -> None:
-    """Makes the JSON Schema of the string accept the mapping, too: `anyOf`, the string first."""
+    """Makes the JSON Schema of the string accept the mapping too, with `anyOf` and the string first."""
     string = {key: schema.pop(key) for key in ("type", "minLength", "maxLength", "pattern", "anyOf") if key in schema}
     scalar = {"type": ["string", "number", "boolean"]}
     text, flag = {"type": ["string", "integer"]}, {"type": "boolean"}
@@ -255,7 +258,7 @@ def string_or_mapping(schema: JSON) -> None:
 
 
 def from_spec(request: JSON) -> JSON:
-    """The request with its Spark parameters as the string that AWS takes. The input stays as it is.
+    """Returns the request with its Spark parameters as the string that AWS expects. The input is not changed.
 
     Raises `RequestProblems` for a mapping that cannot be rendered.
     """
@@ -267,9 +270,10 @@ def from_spec(request: JSON) -> JSON:
 
 
 def for_display(request: JSON) -> JSON:
-    """The request with single settings instead of its Spark parameters: `conf` by key, and `parameters` by option.
+    """Returns the request with single settings instead of its Spark parameters: `conf` by key, and `parameters` by
+    option.
 
-    A string that is not a list of options stays as it is.
+    A string that is not a list of options is unchanged.
     """
     spark = part(request, "jobDriver", "sparkSubmit")
     parameters = spark.get(PARAMETERS)

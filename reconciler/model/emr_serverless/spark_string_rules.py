@@ -1,8 +1,9 @@
-"""Warns of mistakes in the string of Spark parameters: quotes, dashes, options, values.
+"""Warns about mistakes in the string of Spark parameters: quotes, dashes, options, values.
 
-EMR Serverless splits the string into words at white space, keeps together what is in double quotes, and passes single
-quotes and backslashes on as they are; docs/adr/0017 has the sources. spark-submit reads the words. At the first word
-that belongs to no option it stops reading options: it takes that word for the entry point, and the rest for arguments.
+EMR Serverless splits the string into words at white space, keeps text in double quotes together, and passes single
+quotes and backslashes on unchanged; docs/adr/0017 has the sources. spark-submit then parses the words. At the first
+word that belongs to no option it stops parsing options, and reads that word as the entry point and the rest as
+arguments.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ SPACES = {
     **{chr(code): "a typographic space" for code in (*range(0x2000, 0x2007), *range(0x2008, 0x200B))},
 }
 INVISIBLE = "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\ufeff\N{SOFT HYPHEN}"
-"""What word processors, chats and web pages make of dashes, quotes and spaces."""
+"""The characters that word processors, chats and web pages substitute for dashes, quotes and spaces."""
 
 _STARTS = f"(?:(?<=[\\s=\"'{QUOTES}])|(?<![\\s\\S]))"
 _TYPOGRAPHIC_DASH = re.compile(f"{_STARTS}-*[{''.join(DASHES)}][-{''.join(DASHES)}]*(?=\\S)")
@@ -62,13 +63,13 @@ _LOCATION = re.compile(r"(?:s3[an]?|file|local|hdfs)://\S+|\S+\.(?:py|jar)")
 _NAME = re.compile(r"[\w.-]*")
 CONTINUATIONS = {"\\", "`", "^"}
 ONE_STRING = "remove it, the string may have several lines without it"
-MOST = 20  # remarks about one string; one that has more is not a list of options
+MOST = 20  # remarks about one string; a string with more is not a list of options
 LONGEST_SHOWN = 60  # characters of a word
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word: its text without quotes, as it is written, and where it starts."""
+    """One word: its text without quotes, its text as written, and its start."""
 
     text: str
     raw: str
@@ -76,19 +77,20 @@ class Word:
 
     @property
     def is_option(self) -> bool:
-        """Whether it is an option with two dashes, spark-submit's or not; a quoted value may begin like one."""
+        """Whether the word is an option with two dashes, known to spark-submit or not. A quoted value may start the
+        same way."""
         known = self.text.partition("=")[0][2:] in ALL
         return self.text.startswith("--") and len(self.text) > 2 and (known or self.raw.startswith("-"))
 
     @property
     def names_option(self) -> bool:
-        """Whether it is an option, with one dash or two; a value such as ``-Xmx2g`` is not."""
+        """Whether the word is an option with one dash or two. A value such as ``-Xmx2g`` is not an option."""
         bare = self.text.partition("=")[0]
         return self.is_option or bare in SHORTS or (bare[:1] == "-" and bare[1:] in ALL)
 
 
 def warnings(request: JSON) -> list[Remark]:
-    """The mistakes in the Spark parameters of a request as it is sent, in their order."""
+    """Returns the mistakes in the Spark parameters of a request as it is sent, in the order of the text."""
     parameters = text(part(request, "jobDriver", "sparkSubmit"), PARAMETERS)
     if parameters is None:
         return []
@@ -114,20 +116,21 @@ class _Check:
         return list(dict.fromkeys(remark for _, remark in ordered))
 
     def _warn(self, start: int, word: str, message: str) -> None:
-        """Adds a remark about `word`, which starts at an offset of the string."""
+        """Adds a remark about `word`, which starts at offset `start` of the string."""
         if len(self._remarks) < MOST:
             known = _searchable(self._parameters[start : start + len(word)])
             nth = self._parameters.count(known, 0, start)
             self._remarks.append((start, Remark((*SPARK, PARAMETERS), message, RULE, known, nth)))
 
     def _shown(self, word: Word) -> str:
-        """The part of a word that messages show: one that can be found in the file, and hidden if it is a secret."""
+        """Returns the part of a word that messages show. It can be found in the file, and it is hidden if it is a
+        secret."""
         return _searchable(self._parameters[word.start : word.start + len(word.raw)])
 
     # --- characters ---------------------------------------------------------------------------------------------------
 
     def _without_typography(self) -> str:
-        """The string with the ASCII characters that were meant, one for one."""
+        """Returns the string with typographic characters replaced by ASCII characters, one for one."""
         if self._parameters.isascii():
             return self._parameters
         plain = list(self._parameters)
@@ -147,7 +150,7 @@ class _Check:
         return "".join(plain)
 
     def _warn_of_typography(self, plain: str, faults: Sequence[tuple[int, str]]) -> None:
-        """Warns once of equal faults in one word: an opening quote has a closing one."""
+        """Warns once about equal faults in one word, because an opening quote has a closing one."""
         starts = [match.start() for match in _WORD.finditer(plain)]
         seen: set[tuple[int, str]] = set()
         for offset, message in faults:
@@ -157,7 +160,7 @@ class _Check:
             seen.add(word)
 
     def _dash(self, match: re.Match[str], plain: list[str]) -> str:
-        """What is wrong with typographic dashes where an option or a value starts."""
+        """Replaces typographic dashes at the start of an option or a value in `plain`, and returns the message."""
         start, end = match.span()
         plain[start:end] = "-" * (end - start)
         what = next(DASHES[character] for character in match[0] if character in DASHES)
@@ -166,14 +169,14 @@ class _Check:
         return f"{what} is not an option's dash: write {meant}"
 
     def _is_text(self, offset: int, texts: Sequence[int]) -> bool:
-        """Whether a typographic quote is an apostrophe, or in double quotes, where it belongs to a text."""
+        """Returns whether a typographic quote is an apostrophe or is inside double quotes, and so part of a text."""
         before, after = self._parameters[max(offset - 1, 0) : offset], self._parameters[offset + 1 : offset + 2]
         return bisect_right(texts, offset) % 2 == 1 or (before.isalpha() and after.isalpha())
 
     # --- quotes -------------------------------------------------------------------------------------------------------
 
     def _quoted_words(self, plain: str) -> Iterator[Word]:
-        """The words, up to a quote that is never closed."""
+        """Yields the words, up to a quote that is never closed."""
         for match in _WORD.finditer(plain):
             word, start = match[0], match.start()
             if word.startswith("--") or set(self._parameters[start : start + 2]).isdisjoint(DASHES):
@@ -196,7 +199,7 @@ class _Check:
             yield Word(bare, word, start)
 
     def _check_pieces(self, start: int, word: str, pieces: Sequence[re.Match[str]]) -> None:
-        """Single quotes and escaped quotes, which EMR Serverless does not read."""
+        """Warns about single quotes and escaped quotes, which EMR Serverless does not read."""
         if any(piece["single"] for piece in pieces):
             message = 'EMR Serverless does not read single quotes, they are part of the value: write " instead'
             self._warn(start, word, message)
@@ -219,7 +222,7 @@ class _Check:
         return self._words[self._next] if self._next < len(self._words) else None
 
     def _option(self, word: Word) -> None:
-        """Checks the option that starts with a word, and takes its value."""
+        """Checks the option that starts with a word, and consumes its value."""
         written, equals, inline = word.text.partition("=")
         name = SHORTS.get(written, written.lstrip("-"))
         if not word.names_option:
@@ -240,7 +243,7 @@ class _Check:
                 self._next_value(name, word, with_equals=bool(equals))
 
     def _next_value(self, name: str, word: Word, *, with_equals: bool) -> None:
-        """The value of an option that is in the next word."""
+        """Checks the value of an option that is in the next word."""
         following = self._peek()
         example = "KEY=VALUE" if name == CONF else "VALUE"
         if following is None and self._is_cut:
@@ -257,7 +260,7 @@ class _Check:
             self._value(name, self._take())
 
     def _value(self, name: str, value: Word) -> None:
-        """A value, and the words behind it that may belong to it."""
+        """Checks a value, and the following words that may belong to it."""
         if name != CONF:
             self._rest_of_value(name, "")
             return
@@ -281,12 +284,12 @@ class _Check:
         self._rest_of_value(name, key)
 
     def _take_right_side(self) -> None:
-        """Takes ``= 1`` or ``=1`` or ``1``, after the left side of an equals sign."""
+        """Consumes ``= 1`` or ``=1`` or ``1`` after the left side of an equals sign."""
         if self._take().text == "=" and (right := self._peek()) is not None and not right.names_option:
             self._next += 1
 
     def _rest_of_value(self, name: str, key: str) -> None:
-        """Words after a value that were meant as part of it."""
+        """Checks words after a value that were probably meant as part of it."""
         following = self._peek()
         if following is None or following.names_option:
             return
@@ -302,7 +305,7 @@ class _Check:
             following = self._peek()
 
     def _unknown(self, word: Word, written: str) -> None:
-        """An option that spark-submit does not have, and its value."""
+        """Warns about an option that spark-submit does not have, and consumes its value."""
         bare = written.lstrip("-")
         glued = next((name for name in sorted(ALL, key=len, reverse=True) if bare.startswith(name)), None)
         close = get_close_matches(bare.lower().replace("_", "-"), sorted(ALL), n=1)
@@ -323,7 +326,7 @@ class _Check:
             self._next += 1
 
     def _stray(self, word: Word) -> None:
-        """A word that belongs to no option."""
+        """Warns about a word that belongs to no option."""
         if word.text in CONTINUATIONS:
             what = "a backslash" if word.text == "\\" else word.text
             message = f"{what} at the end of a line is a word of its own here: {ONE_STRING}"
@@ -350,7 +353,7 @@ class _Check:
         self._warn(word.start, word.raw, message)
 
     def _join_dashes(self) -> None:
-        """Makes the name that follows single dashes an option."""
+        """Joins single dashes and the name after them to an option."""
         following = self._peek()
         if following is not None and following.text.partition("=")[0] in ALL:
             option = f"--{following.text}"
@@ -366,7 +369,7 @@ class _Check:
 
 
 def _searchable(word: str) -> str:
-    """The beginning of a word that is written in a file as it is in the string, whatever the quotes around it."""
+    """Returns the start of a word that is the same in the file and in the string, whatever quotes surround it."""
     return (re.split(r"[\s\"'\\]", word.lstrip("\"'\\"), maxsplit=1)[0] or word[:1])[:LONGEST_SHOWN]
 
 
@@ -377,20 +380,20 @@ def _unquoted(piece: re.Match[str]) -> str:
 
 
 def _useless(name: str) -> str:
-    """Why an option makes no sense here, and what to do."""
+    """Returns why an option has no use on EMR Serverless, and what to do."""
     return f"{NO_RUN[name]} and runs nothing: remove it" if name in NO_RUN else f"has no place here: {NOT_TAKEN[name]}"
 
 
 def _is_setting(word: Word) -> bool:
-    """Whether a word is a setting, or the name of one."""
+    """Returns whether `word` is a setting, or the name of one."""
     return re.match(r"spark\.\w", word.text) is not None
 
 
 def _ends_value(word: Word) -> bool:
-    """Whether a word cannot be the next part of a value with spaces."""
+    """Returns whether `word` cannot be the next part of a value with spaces."""
     return word.names_option or _is_setting(word) or _is_remark(word) or _LOCATION.fullmatch(word.text) is not None
 
 
 def _is_remark(word: Word) -> bool:
-    """Whether a word is a line continuation or begins a comment."""
+    """Returns whether `word` is a line continuation or starts a comment."""
     return word.text in CONTINUATIONS or word.text.startswith("#")
