@@ -196,7 +196,7 @@ def _ancestry(root: Path, head: str, commits: set[str]) -> dict[str, Ancestry]:
     present = _present(root, sorted(commit for commit in commits if _COMMIT.fullmatch(commit)))
     if not present:
         return ancestry
-    # What can be reached from the given commits but not from HEAD: a given commit that is not in it, HEAD contains.
+    # The commits reachable from the given commits but not from HEAD. HEAD contains every other given commit.
     outside = _listed(root, present, f"^{head}")
     newer = _listed(root, outside & present, f"^{head}", "--ancestry-path") & present if outside else set()
     ancestry |= dict.fromkeys(present - outside, Ancestry.CONTAINED)

@@ -68,9 +68,7 @@ def renamed(value: Any, loc: Loc, name: str) -> Any:  # noqa: ANN401 - any docum
         return {**value, first: renamed(value[first], loc[1:], name)}
     if isinstance(value, list) and isinstance(first, int) and first < len(value):
         return [*value[:first], renamed(value[first], loc[1:], name), *value[first + 1 :]]
-    return renamed(
-        value, loc[1:], name
-    )  # pydantic adds the branch of a union, which is not in the document
+    return renamed(value, loc[1:], name)  # pydantic adds the branch of a union, which is not in the document
 
 
 def _member(value: Any, element: str | int) -> Any:  # noqa: ANN401 - any document

@@ -174,9 +174,7 @@ REQUEST: Loc = ("spec", "request")
 KEY = "[key]"  # pydantic appends it to the path of a mapping's key
 LOCATION = "location"  # the rule of problems that only record a location
 MISSING, UNKNOWN = "missing", "extra_forbidden"
-_LENGTHS = frozenset(
-    {"string_too_short", "string_too_long", "too_short", "too_long"}
-)  # messages without the value
+_LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_long"})  # messages without the value
 
 
 def at(source: SourceText, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
