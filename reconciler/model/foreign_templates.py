@@ -8,21 +8,22 @@ from collections.abc import Iterator, Sequence
 from reconciler.model.base import Loc, Remark
 
 RULE = "template"
-LONGEST_SHOWN = 60
+LONGEST_SHOWN = 60  # characters
+LONGEST_READ = 200  # characters of a template in which its name and its format are looked for
 
 JINJA, JSONATA, STEP_FUNCTIONS, PYTHON = "Jinja, as in Airflow", "Jinja or JSONata", "Step Functions", "Python"
 COMMAND = "a shell, make or Kubernetes"
 
 _TEMPLATES: dict[str, re.Pattern[str]] = {
     JINJA: re.compile(r"\{\{-?\s*(?:[A-Za-z_]|\.(?:Values|Release|Chart|Files)\b)[^{}]*\}\}"),
-    JSONATA: re.compile(r"\{%-?\s*[A-Za-z$_].*?%\}", re.DOTALL),
-    STEP_FUNCTIONS: re.compile(r"\A\$\$?(?:\.[A-Za-z_]\w*|\[[^\]]*\])+\Z|\bStates\.[A-Z]\w+\(.*\)", re.DOTALL),
+    JSONATA: re.compile(r"\{%-?\s*[A-Za-z$_][^%]*%\}"),
+    STEP_FUNCTIONS: re.compile(r"\A\$\$?(?:\.[A-Za-z_]\w*|\[[^\]]*\])+\Z|\bStates\.[A-Z]\w+\([^()]*"),
     COMMAND: re.compile(r"\$\([^()]*\)+|`(?:date|hostname|whoami|uuidgen|cat|echo|aws)\b[^`]*`"),
     PYTHON: re.compile(r"%\([A-Za-z_]\w*\)[a-z0-9.]*[sdifrx]"),
     "AWS Data Pipeline or Ruby": re.compile(r"#\{\s*[A-Za-z_@][^{}]*\}"),
     "Azure Data Factory": re.compile(r"@\{\s*[A-Za-z_][^{}]*\}"),
     "EventBridge Scheduler": re.compile(r"<aws\.[a-z]+\.[a-z-]+>"),
-    "Windows": re.compile(r"%[A-Z][A-Z0-9_]{2,}%"),
+    "Windows": re.compile(r"(?<![\w'\"%])%[A-Z][A-Z0-9_]{2,}%(?![\w'\"%])"),  # not the '%ERROR%' of SQL
     "CloudFormation": re.compile(r"\A!(?:Ref|Sub|GetAtt|Join|ImportValue|Select)\s.+", re.DOTALL),
 }
 """The tools whose templates are detected, each with the pattern of its templates."""
@@ -100,9 +101,10 @@ def _is_meant(tool: str, match: re.Match[str], option: str) -> bool:
 
 
 def _message(tool: str, template: str) -> str:
-    name = re.search(r"[A-Za-z_][\w.-]*", template)
+    start = template[:LONGEST_READ]
+    name = re.search(r"[A-Za-z_][\w.-]*", start)
     slot_format = _TIMES.get(name[0].removeprefix("dag_run.")) if name else None
-    if written := _FORMAT.search(template):
+    if written := _FORMAT.search(start):
         slot_format = written[1]
     if slot_format is None:
         remedy = "write ${var.NAME}, with NAME in spec.vars, or ${run.slot:%Y-%m-%d} for the day of the slot"

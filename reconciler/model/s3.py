@@ -12,8 +12,8 @@ QUOTES = "\"'`“”‘’«»"
 RULE = "s3-location"
 TEMPLATES = ("{{", "$(", "%(", "{%", "#{", "@{")  # of other tools; they have their own message
 
-_ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*[:;.]*\s*[/\\]", re.IGNORECASE)
-_IN_TEXT = re.compile(rf"\s*[{QUOTES}]?\s*s3[an]?(\s*[:;]+\s*[/\\]|//)", re.IGNORECASE)
+_ATTEMPT = re.compile(rf"[\s{QUOTES}<]*s3[an]?\s*([:;.]+\s*)?[/\\]", re.IGNORECASE)
+_IN_TEXT = re.compile(rf"[\s{QUOTES}]*s3[an]?(\s*[:;]+\s*[/\\]|//)", re.IGNORECASE)
 _OPTION = re.compile(r"-{0,2}[\w.-]+=")
 _COLON = re.compile(r"\s*s3[an]?\s*:", re.IGNORECASE)
 _PARTS = re.compile(r"(?P<scheme>\w+)(?P<separator>\s*[:;.]*\s*[/\\]*)(?P<bucket>[^/\\]*)(?P<key>.*)", re.DOTALL)
@@ -25,7 +25,7 @@ _HOST = re.compile(
 _SCHEME = re.compile(r"(\w{1,10}):/")
 _WEB = re.compile(r"https?://(?P<host>[^/]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 _TO_FILL_IN = re.compile(r"<[^<>]*>|\[[A-Za-z][\w -]*\]")
-_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}]*\}|(?<![{$#@%])\{[A-Za-z_]\w*\}(?!\})")
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^{}]*\}|(?<![{$#@%])\{[A-Za-z_]\w*\}(?!\})")
 SCHEMES = ("s3", "local", "file", "hdfs")
 LONGEST_SHOWN = 60
 

@@ -39,6 +39,7 @@ _FORMATS: dict[str, Callable[[datetime], str]] = {
 """The numeric directives of strftime, reimplemented so that neither a locale nor a platform changes them."""
 
 _SHORTHANDS = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "e": "%d", "k": "%H"}
+LONGEST_SHOWN = 60  # characters that a message repeats
 _NAMESPACES = ("var.", "target.", "project.", "spec.", "run.")
 _CLOUDFORMATION = {"AWS::AccountId": "target.account", "AWS::Region": "target.region"}
 
@@ -150,8 +151,10 @@ def format_problem(slot_format: str) -> str | None:
 
     `pieces` accepts such a format, because existing ledgers may contain it. It is refused only in specs.
     """
+    if len(slot_format) > LONGEST_SHOWN:
+        return None if "%" in slot_format else "no directive in the format: write some, such as %Y-%m-%d"
     plain = slot_format.replace("'T'", "T")
-    meant = _RUN.sub(lambda run: _directives(run[0], plain[: run.start()]), plain)
+    meant = _RUN.sub(lambda run: _directives(run[0], plain[max(0, run.start() - 4) : run.start()]), plain)
     if any(directive[1] != "%" for directive in _DIRECTIVE.finditer(slot_format)):
         wrong = [run[0] for run in _RUN.finditer(plain) if _directives(run[0], "") != run[0]]
         return f"{wrong[0]} is text, not a directive; did you mean {meant}?" if wrong else None

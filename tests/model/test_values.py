@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import botocore
 import pytest
 
 from reconciler.model.arns import REGIONS, place_remarks
+from reconciler.model.foreign_templates import template_remarks
+from reconciler.model.s3 import field_remarks, text_remarks
+from reconciler.model.template import format_problem
 from tests.model.jobs import depends
 from tests.model.requests import BATCH, batch, container, emr, kind_of, monitoring, nodes, pod, problems, spark
 from tests.model.runs import configuration, hive
@@ -169,6 +173,7 @@ SILENT = {
     "rclone, restic and IAM": container(command=["s3:bucket/path", "s3:GetObject", "aws-s3:x"]),
     "prefix": spark(entryPointArguments=["--scheme", "s3://"]),
     "inline query": hive(query="select a[i], m['k'] from t where a < b and c > d and x = 's3:/x'"),
+    "patterns of SQL": hive(query="select get_json_object(x, '$.a') from t where x like '%ERROR%' or x rlike 'a$(b)'"),
     "Hive's own variables": hive(query="select '${hiveconf:x}'"),
     "JSON": spark(entryPointArguments=['{"a": {"b": {}}}', '{{"a": 1}}', "[[1]]", '{"$.x": 1}']),
     "Go template": container(command=["docker", "ps", "--format", "{{.Names}}"]),
@@ -198,6 +203,21 @@ SILENT = {
 def test_a_value_that_may_be_meant_is_silent(request_):
     """Requests that look like mistakes and are none give no warning."""
     assert remarks(request_) == []
+
+
+@pytest.mark.parametrize(
+    "unit", [" ", "s3://${", "$(date ", "{%a", "States.A(", "`date ", "{{a", "<a", ".s3.", "YYYY-"]
+)
+def test_long_values_are_checked_in_time_that_grows_with_them(unit):
+    """No value makes the checks take more than a moment, as backtracking in a pattern would."""
+    text = "s3" + unit * (200_000 // len(unit))
+    began = process_time()
+    for value in (text, text[2:], "$(" + text, "3" + text[2:]):
+        list(template_remarks((), value))
+        list(text_remarks((), value))
+        list(field_remarks((), value, file=True, only=False))
+        format_problem(value)
+    assert process_time() - began < 3
 
 
 PLACED = {
