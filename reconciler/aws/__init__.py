@@ -1,5 +1,5 @@
-"""AWS: boto3 clients, the adapters of services, and what their answers prove.
+"""Calls AWS: boto3 clients, the adapters of services, and the interpretation of replies.
 
-What may live here: everything that imports boto3 or botocore, which no other package but the emulator does; it
-translates their errors into outcomes, `ServiceError` and `LedgerError`. What may not: decisions.
+What may live here: everything that imports boto3 or botocore (no other package but the emulator does), and the
+translation of their errors into outcomes, `ServiceError` and `LedgerError`. What may not: decisions.
 """

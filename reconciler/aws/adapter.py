@@ -24,8 +24,8 @@ Described = Mapping[str, Any]
 
 
 def submit(aws: Aws, service: str, method: str, request: JSON, *, reply: Reply, deadline: Deadline) -> Outcome:
-    """Transmits `request` by a method of boto3's client of `service`, at most once. Never raises for what the network,
-    AWS or botocore do."""
+    """Transmits `request` by a method of boto3's client of `service`, at most once. Never raises for an error of the
+    network, AWS or botocore."""
     try:
         call = getattr(aws.submitter(service), method)
     except ServiceError as error:
@@ -36,10 +36,10 @@ def submit(aws: Aws, service: str, method: str, request: JSON, *, reply: Reply, 
 def pages(
     operation: str, call: Callable[..., Mapping[str, Any]], items: str, id_field: str, **query: object
 ) -> Iterator[dict[str, Described]]:
-    """The pages of a listing to its end, items by id. `items` is the field of the answer that holds the list.
+    """Yields all pages of a listing, as items by id. `items` is the field of the reply that contains the list.
 
-    An answer without the list is an error, and so is a listing without an end: both would look like absence. Raises
-    `ServiceError`.
+    A reply without the list is an error, and so is a listing that never ends, because both would look like absence.
+    Raises `ServiceError`.
     """
     token: dict[str, str] = {}
     while True:
@@ -57,7 +57,7 @@ def pages(
 
 
 def each(items: Iterable[Item], call: Callable[[Item], Answer], at_once: int) -> list[Answer]:
-    """The answers of `call` for each item, in order, `at_once` calls at a time. Raises the first error."""
+    """Returns the results of `call` for each item, in order, with `at_once` parallel calls. Raises the first error."""
     pool = ThreadPoolExecutor(at_once)
     try:
         return list(pool.map(call, items))
@@ -66,7 +66,7 @@ def each(items: Iterable[Item], call: Callable[[Item], Answer], at_once: int) ->
 
 
 def unknown_state(word: object) -> str:
-    """The sentence for a state that this version does not know: it is an error, never a guess."""
+    """Returns the message for a state that this version does not have. It is an error; the state is never guessed."""
     return f"AWS reports the state {word!r}, which this version does not know"
 
 

@@ -1,7 +1,7 @@
 """Implements `ports.Service` and `ports.Inventory` for AWS Batch.
 
-SubmitJob takes no client token, so a job is found again only by its tag: all jobs of its queue with its name are
-listed, in any state, and DescribeJobs gives their tags.
+SubmitJob takes no client token, so a job can be found again only by its tag: all jobs of its queue with its name are
+listed, in any state, and DescribeJobs returns their tags.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ STATES = {
     "SUCCEEDED": RunState.SUCCEEDED,
     "FAILED": RunState.FAILED,
 }
-"""The API's JobStatus and our state for it."""
+"""The API's JobStatus, and the corresponding state here."""
 
 LISTINGS_AT_ONCE = 8
 DESCRIBED = 100
-"""Job ids that one DescribeJobs takes."""
+"""The most job ids in one DescribeJobs."""
 
 BEFORE_BATCH = datetime(2016, 1, 1, tzinfo=UTC)
-"""Earlier than any job: with the filter on this time a listing holds every job."""
+"""Earlier than any job: a listing with a filter on this time contains every job."""
 
 Item = TypeVar("Item")
 
 
 def connect(aws: Aws) -> Service:
-    """The service with these credentials and endpoints. Nothing is called yet."""
+    """Returns the service with these credentials and endpoints. Makes no call yet."""
     return Batch(aws)
 
 
 class Batch:
-    """Batch jobs. `location` holds ``jobQueue`` and ``jobName``. The parent of an array is its run."""
+    """Batch jobs. `location` contains ``jobQueue`` and ``jobName``. The run of an array is its parent job."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -62,7 +62,8 @@ class Batch:
         return submit(self._aws, SERVICE, "submit_job", request, reply=REPLY, deadline=deadline)
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Reports the state of each job, by DescribeJobs; AWS does not know a job that the answer leaves out."""
+        """Reports the state of each job, by DescribeJobs. A job that is missing from the reply does not exist at
+        AWS."""
         reports: dict[str, RunReport | str] = {}
         for some in _chunks(runs):
             try:
@@ -102,7 +103,7 @@ class Batch:
         return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}
 
     def _lookup(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """The jobs that carry each wanted tag, in one queue and with one name."""
+        """Returns the jobs that have each wanted tag, in one queue and with one name."""
         try:
             return answers(wanted, self._tags(*place))
         except ServiceError as error:
@@ -125,14 +126,14 @@ class Batch:
 
 
 def _listed(client: Client, queue: str, by: Mapping[str, object]) -> Iterator[str]:
-    """The ids of all jobs of a queue that a filter selects. With any filter ListJobs gives every status; the one on
-    names ignores case, which is why only the tag decides. Raises `ServiceError`."""
+    """Yields the ids of all jobs of a queue that a filter selects. With any filter ListJobs returns every status. The
+    filter on names ignores case, so the tag alone decides. Raises `ServiceError`."""
     for page in pages("ListJobs", client.list_jobs, "jobSummaryList", "jobId", jobQueue=queue, filters=[by]):
         yield from page
 
 
 def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
-    """The jobs that AWS knows, by id. An answer without the list is an error. Raises `ServiceError`."""
+    """Returns the jobs that exist at AWS, by id. A reply without the list is an error. Raises `ServiceError`."""
     with translate_errors("DescribeJobs"):
         answer = client.describe_jobs(jobs=list(job_ids))
         if "jobs" not in answer:
@@ -170,7 +171,7 @@ def _facts(job: Described) -> RunFacts:
 
 
 def _detail(job: Described) -> str | None:
-    """AWS's reason and the container's: ``Essential container in task exited; exit code 137; Killed``."""
+    """Joins AWS's reason and the container's: ``Essential container in task exited; exit code 137; Killed``."""
     container = job.get("container", {})
     code = container.get("exitCode")
     parts = [job.get("statusReason"), None if code is None else f"exit code {code}", container.get("reason")]
@@ -178,7 +179,7 @@ def _detail(job: Described) -> str | None:
 
 
 def _usage(job: Described) -> JSON | None:
-    """How many times the container was started, and how many children of an array are in each state."""
+    """Returns how many times the container was started, and how many children of an array are in each state."""
     children = job.get("arrayProperties", {}).get("statusSummary", {})
     usage = {"attempts": len(job.get("attempts", ())), "statusSummary": {k: n for k, n in children.items() if n}}
     return {name: fact for name, fact in usage.items() if fact} or None

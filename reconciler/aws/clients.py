@@ -39,7 +39,7 @@ class Clients:
     """boto3 clients for one region, each made on first use and kept. Safe for threads.
 
     Without `endpoint_url` and `credentials`, boto3's own resolution applies, with its environment variables and
-    profiles. `credentials` are access key id, secret key and, if there is one, session token. `timeouts` are seconds to
+    profiles. `credentials` are access key id, secret key and optionally a session token. `timeouts` are seconds to
     connect and to read.
     """
 
@@ -60,13 +60,14 @@ class Clients:
         self._clients: dict[tuple[str, str], Client] = {}
 
     def reader(self, service: str) -> Client:
-        """A client for calls that can be repeated safely: botocore's standard retries. Raises `ServiceError`."""
+        """Returns a client for calls that can be repeated safely, with botocore's standard retries. Raises
+        `ServiceError`."""
         return self._client("reader", service, retries={"total_max_attempts": READ_ATTEMPTS, "mode": "standard"})
 
     def writer(self, service: str) -> Client:
-        """A client that transmits each call once. Raises `ServiceError`.
+        """Returns a client that transmits each call once. Raises `ServiceError`.
 
-        After a second transmission of a conditional write, no answer would tell what the first one did.
+        If a conditional write were transmitted twice, no reply could show the result of the first transmission.
         `total_max_attempts` overrides every setting of environment and profile.
         """
         return self._client("writer", service, retries={"total_max_attempts": 1, "mode": "standard"})
@@ -88,11 +89,11 @@ class Clients:
             return client
 
     def _add_hooks(self, use: str, client: Client) -> None:
-        """Registers what a subclass wants to see of each call."""
+        """Registers the hooks of a subclass on each call."""
 
     def _config(self, settings: dict[str, object]) -> Config:
         if self._endpoint_url is not None:
-            settings["proxies"] = {}  # the emulator is on this machine: its requests must not pass through a proxy
+            settings["proxies"] = {}  # requests to the emulator on this machine must not pass through a proxy
         connect, read = self._timeouts
         return Config(
             connect_timeout=connect,
@@ -104,7 +105,7 @@ class Clients:
 
     def _core(self) -> botocore.session.Session:
         if self._botocore is None:
-            # The emulator has credentials of its own, so an invalid profile of the user must not stop it.
+            # The emulator has its own credentials, so an invalid profile of the user must not stop it.
             own = {"profile": (None, None, None, None)} if self._endpoint_url is not None else None
             core = botocore.session.Session(session_vars=own, profile=self._profile)
             core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
@@ -131,8 +132,8 @@ class Aws(Clients):
     """The clients of the services that run jobs: `Clients` with the one-transmission guard, quotas and a clock.
 
     `endpoint_url` is for the embedded emulator only. `quota` delays reads and cancellations, `on_call` is called after
-    every call. `clock_ahead`, set by `account`, is how many seconds our clock is ahead of AWS's; `None` before that,
-    and if the reply had no usable date.
+    every call. `clock_ahead`, set by `account`, is how many seconds our clock is ahead of AWS's. It is `None` before
+    that, and if the reply had no usable date.
     """
 
     def __init__(
@@ -153,15 +154,16 @@ class Aws(Clients):
         self._quota, self._on_call = quota, on_call
 
     def submitter(self, service: str) -> Client:
-        """A client that transmits only inside `transmission.once`, once, and refuses everything else.
+        """Returns a client that transmits only inside `transmission.once`, once, and refuses everything else.
 
-        `total_max_attempts` overrides every setting of environment and profile. The mode is fixed too: `adaptive`
-        would wait between the check of the deadline and the transmission. Raises `ServiceError`.
+        `total_max_attempts` overrides every setting of environment and profile. The mode is fixed too, because
+        `adaptive` would wait between the check of the deadline and the transmission. Raises `ServiceError`.
         """
         return self._client("submitter", service, retries={"total_max_attempts": 1, "mode": "standard"})
 
     def account(self) -> str:
-        """The account of the credentials, by STS GetCallerIdentity; sets `clock_ahead`. Raises `ServiceError`."""
+        """Returns the account of the credentials, by STS GetCallerIdentity, and sets `clock_ahead`. Raises
+        `ServiceError`."""
         with translate_errors("GetCallerIdentity"):
             answer = self.reader("sts").get_caller_identity()
             self.clock_ahead = _seconds_ahead(answer, self.clock.now())
@@ -171,8 +173,8 @@ class Aws(Clients):
             return account
 
     def overridden(self, service: str) -> bool:
-        """Whether a service, by boto3's name, is something other than AWS: an endpoint set by argument, environment or
-        profile.
+        """Returns whether a service, by boto3's name, is not AWS, because an argument, environment variable or profile
+        sets another endpoint.
 
         AWS's own interface endpoints (`vpce-….amazonaws.com`) are AWS. Raises `ServiceError` for settings that boto3
         cannot read.
@@ -184,14 +186,14 @@ class Aws(Clients):
     def _add_hooks(self, use: str, client: Client) -> None:
         events, quota, on_call = client.meta.events, self._quota, self._on_call
         if use == "submitter":
-            guard(client)  # no quota hook: the executor takes that token before it records the intent
-        elif use == "reader" and quota is not None:  # for every transmission, botocore's own retries included
+            guard(client)  # no quota hook, because the executor takes that token before it records the intent
+        elif use == "reader" and quota is not None:  # for every transmission, including botocore's own retries
             events.register("before-send", lambda event_name, **_: _wait(quota, event_name))
         if on_call is not None:
             events.register("response-received", lambda event_name, **reply: _report(on_call, event_name, reply))
 
     def _endpoints_are_set(self) -> bool:
-        """Whether any endpoint is configured: usually none is, and then no client has to be made."""
+        """Returns whether any endpoint is configured. Usually none is, and then no client has to be made."""
         if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
             return True
         with self._lock:
@@ -209,24 +211,25 @@ class Aws(Clients):
 
 @cache
 def _loader(data_path: str | None) -> Loader:
-    """botocore's descriptions of the services, read once a process: reading takes longer than all calls of a pass."""
+    """Returns botocore's descriptions of the services, read once per process because reading takes longer than all
+    calls of a pass."""
     return create_loader(data_path)
 
 
 def _wait(quota: Quota, event_name: str) -> None:
-    """Waits for the quota of an event such as ``before-send.batch.ListJobs``. Returns nothing: botocore would take any
-    other value for the answer to the request."""
+    """Waits for the quota of an event such as ``before-send.batch.ListJobs``. Returns nothing, because botocore would
+    use any other value as the reply to the request."""
     quota.acquire(event_name.rpartition(".")[2])
 
 
 def _report(on_call: OnCall, event_name: str, reply: Mapping[str, Any]) -> None:
-    """Reports the end of a transmission; without a ``parsed_response`` the connection failed."""
+    """Reports the end of a transmission. Without a ``parsed_response`` the connection failed."""
     code = ((reply.get("parsed_response") or {}).get("Error") or {}).get("Code")
     on_call(event_name.rpartition(".")[2], code in THROTTLING)
 
 
 def _seconds_ahead(answer: Mapping[str, Any], now: float) -> float | None:
-    """How many seconds `now` is ahead of a reply's ``Date`` header, which has whole seconds."""
+    """Returns how many seconds `now` is ahead of a reply's ``Date`` header, which has whole seconds."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return now - parsedate_to_datetime(date).timestamp()
@@ -239,12 +242,12 @@ def _host(client: Client) -> str:
 
 
 def _stay_in_region(context: MutableMapping[str, Any], **_: object) -> None:
-    """Stops S3 clients from following a bucket to its region, which would be a second transmission. This is the mark
+    """Prevents S3 clients from following a bucket to its region, which would be a second transmission. Sets the mark
     that botocore sets after it has followed one."""
     context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _send_at_once(params: MutableMapping[str, Any], **_: object) -> None:
-    """Sends the body with its request: batches are small, and a server that ignores ``Expect: 100-continue`` would
+    """Sends the body with its request. Batches are small, and a server that ignores ``Expect: 100-continue`` would
     delay each of them by a second."""
     params["headers"].pop("Expect", None)

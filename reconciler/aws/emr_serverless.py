@@ -1,7 +1,8 @@
 """Implements `ports.Service` and `ports.Inventory` for EMR Serverless.
 
-A run is found again by its application and its tag. ListJobRuns gives no tags, so GetJobRun is called for each run of
-the time and the name in question, once in the life of an adapter. The states are not narrowed: a run may have ended.
+A run is found again by its application and its tag. ListJobRuns returns no tags, so GetJobRun is called for each run
+within the wanted time and with the wanted name, once per adapter. All states are included, because a run may have
+ended.
 """
 
 from __future__ import annotations
@@ -38,35 +39,35 @@ STATES = {
     "FAILED": RunState.FAILED,
     "CANCELLED": RunState.CANCELLED,
 }
-"""The API's JobRunState and our state for it."""
+"""The API's JobRunState, and the corresponding state here."""
 
 LIVE_STATES = [word for word, state in STATES.items() if state.live]
 
 NO_SUCH_RUN = "ResourceNotFoundException"
 PAGE = 50
-"""Results that one ListJobRuns gives at most."""
+"""The most results of one ListJobRuns."""
 FEW = 3
-"""Runs of one application up to which each is asked for by itself, without a listing."""
+"""The most runs of one application that are read by single calls, without a listing."""
 AT_ONCE = 4
-"""GetJobRun calls at once; AWS allows 10 a second."""
+"""Parallel GetJobRun calls; AWS allows 10 a second."""
 BEFORE_INTENT = timedelta(minutes=2)
-"""How much earlier than its first intent a run may seem to be created: 60 s of clock error, and room."""
+"""Seconds before its first intent at which a run may appear to be created: 60 s of clock error, with room."""
 AFTER_DEADLINE = timedelta(minutes=30)
-"""How much later than the deadline of its newest send a run may seem to be created: 15 min of signature, 60 s of clock
-error, 5 min until AWS has it, and room."""
+"""Seconds after the deadline of its newest send at which a run may appear to be created: 15 min of signature, 60 s of
+clock error, 5 min until AWS lists it, with room."""
 SETTLED = timedelta(minutes=5)
-"""How old a run is when it certainly has its tags: the lag of listings."""
+"""The age at which a run certainly has its tags: the lag of listings."""
 MOST_KEPT = 20_000
-"""Runs whose tags an adapter remembers at most."""
+"""The most runs whose tags an adapter keeps."""
 
 
 def connect(aws: Aws) -> Service:
-    """The service with these credentials and endpoints. Nothing is called yet."""
+    """Returns the service with these credentials and endpoints. Makes no call yet."""
     return EmrServerless(aws)
 
 
 class EmrServerless:
-    """EMR Serverless job runs. `location` holds ``applicationId``."""
+    """EMR Serverless job runs. `location` contains ``applicationId``."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -77,8 +78,8 @@ class EmrServerless:
         return submit(self._aws, SERVICE, "start_job_run", request, reply=REPLY, deadline=deadline)
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Reports the state of each run: by GetJobRun if an application has few, else from the pages of one listing of
-        live runs, and by GetJobRun only for the others."""
+        """Reports the state of each run. If an application has few runs, calls GetJobRun for each; otherwise reads one
+        listing of live runs, and calls GetJobRun only for the others."""
         try:
             client = self._aws.reader(SERVICE)
         except ServiceError as error:
@@ -96,8 +97,8 @@ class EmrServerless:
         return reports
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Finds runs by their tag among the runs of the application in the time when the submission could start one, in
-        any state."""
+        """Finds runs by their tag, in any state, among the runs of the application in the period in which the
+        submission could have started one."""
         applications: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
             applications[want.location["applicationId"]].append(want)
@@ -112,7 +113,8 @@ class EmrServerless:
         return merged(lookups)
 
     def cancel(self, run: RunRef, reason: str) -> None:
-        """Calls CancelJobRun, which takes no reason. Does nothing to a run that has ended or is being cancelled."""
+        """Calls CancelJobRun, which has no field for a reason. Does nothing to a run that has ended or is being
+        cancelled."""
         client = self._aws.reader(SERVICE)
         try:
             with translate_errors("CancelJobRun"):
@@ -161,7 +163,7 @@ class EmrServerless:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A time in which runs of some submissions may have been created; `end` is `None` if it is open."""
+    """A period in which runs of some submissions may have been created. `end` is `None` if it is open."""
 
     start: datetime
     end: datetime | None
@@ -169,8 +171,8 @@ class _Window:
 
 
 def _windows(wanted: Iterable[Wanted]) -> list[_Window]:
-    """The windows of these submissions in order of time, those that overlap joined: an old submission makes no look for
-    a new one longer."""
+    """Returns the windows of these submissions in order of time. Only overlapping ones are joined, so that an old
+    submission does not extend the lookup for a new one."""
     windows: list[_Window] = []
     for want in sorted(wanted, key=lambda want: parse_time(want.since)):
         start = parse_time(want.since) - BEFORE_INTENT
@@ -190,15 +192,15 @@ def _is_settled(run: Described, now: datetime) -> bool:
 
 
 def _names(wanted: Sequence[Wanted]) -> frozenset[str] | None:
-    """The names that the lookup is limited to, and none, for runs that a listing shows without one; `None` if one of
-    the wanted runs may have any name."""
+    """Returns the names that the lookup is limited to, including an empty one for runs that a listing shows without a
+    name; `None` if one of the wanted runs may have any name."""
     names = frozenset(want.name for want in wanted if want.name is not None)
     return None if any(want.name is None for want in wanted) else names | {""}
 
 
 def _run(client: Client, application: str, run_id: str) -> Described:
-    """One run by GetJobRun. Raises `ServiceError`, also if the answer is about another run: such an answer must not
-    count as a run without tags."""
+    """Reads one run by GetJobRun. Raises `ServiceError`, also if the reply is about another run, because such a reply
+    must not count as a run without tags."""
     with translate_errors("GetJobRun"):
         run: Described = client.get_job_run(applicationId=application, jobRunId=run_id)["jobRun"]
         if run["jobRunId"] != run_id:
@@ -207,7 +209,7 @@ def _run(client: Client, application: str, run_id: str) -> Described:
 
 
 def _run_or_none(client: Client, application: str, run_id: str) -> Described | None:
-    """As `_run`; `None` for a run that AWS does not know."""
+    """Reads one run as `_run` does. Returns `None` if it does not exist at AWS."""
     try:
         return _run(client, application, run_id)
     except ServiceError as error:
@@ -217,10 +219,10 @@ def _run_or_none(client: Client, application: str, run_id: str) -> Described | N
 
 
 def _all_runs(client: Client, **query: object) -> dict[str, Described]:
-    """The runs that a query lists, in any state, by id.
+    """Returns the runs that a query lists, in any state, by id.
 
-    AWS does not document whether a listing without `mode` holds streaming runs, so they are listed separately too: a
-    run that a listing leaves out must not be taken for absent.
+    AWS does not document whether a listing without `mode` includes streaming runs, so they are listed separately too.
+    Otherwise a run missing from a listing would be considered absent.
     """
     listings = (_pages(client, **query), _pages(client, **query, mode="STREAMING"))
     return {run_id: run for listing in listings for page in listing for run_id, run in page.items()}
@@ -231,9 +233,10 @@ def _pages(client: Client, **query: object) -> Iterator[dict[str, Described]]:
 
 
 def _live_runs(client: Client, application: str, count: int) -> dict[str, RunReport]:
-    """The live runs of an application by id: only as many pages as can save calls for `count` runs, fewer on an error.
+    """Returns the live runs of an application by id. Reads only as many pages as can save calls for `count` runs, and
+    stops at an error.
 
-    A run that is not among them is asked for by itself, so an incomplete listing costs calls but no answer.
+    A run that is not among them is read by a call of its own, so an incomplete listing costs calls but loses no state.
     """
     seen: dict[str, RunReport] = {}
     with suppress(ServiceError):
@@ -256,13 +259,13 @@ def _ends(report: RunReport) -> bool:
 
 
 def _report_of(run: Described) -> RunReport | str:
-    """The report for a run as GetJobRun or ListJobRuns gives it; a sentence for an unknown state."""
+    """Returns the report for a run from GetJobRun or ListJobRuns, or a message for an unknown state."""
     word = run.get("state")
     state = STATES.get(str(word))
     if state is None:
         return unknown_state(word)
     ended = None if state.live else run.get("endedAt") or run.get("updatedAt")
-    billed = run.get("billedResourceUtilization")  # vCPU hours and GB hours, some time after the end
+    billed = run.get("billedResourceUtilization")  # vCPU hours and GB hours, available some time after the end
     return RunReport(
         exists=True,
         state=state,

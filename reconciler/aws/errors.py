@@ -1,4 +1,4 @@
-"""Names AWS's error codes and translates the errors of boto3 and botocore into this program's."""
+"""Contains AWS's error codes, and translates the errors of boto3 and botocore into this program's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from reconciler.errors import LedgerDenied, LedgerError, LedgerUnreachable, Serv
 from reconciler.redact.text import mask_sentence, without
 
 ErrorAnswer = ClientError
-"""AWS answered with an error."""
+"""AWS replied with an error."""
 
 ClientFailure = BotoCoreError
-"""botocore failed: no connection, no credentials, a reply that ends early."""
+"""botocore failed: no connection, no credentials, a truncated reply."""
 
 LONGEST = 1000
-"""Characters of a foreign message that are kept."""
+"""The most characters kept of a foreign message."""
 
 IDENTITY = "identity"
-"""The content encoding of a body that is as it is."""
+"""The content encoding of an unencoded body."""
 
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -52,7 +52,7 @@ HINTS = {
     "ReadTimeoutError": "AWS did not answer in time.",
     "ProxyConnectionError": "the proxy could not be reached, or refused.",
 }
-"""What to print first, by AWS's code or the exception's name."""
+"""The hint that precedes a message, by AWS's code or the exception's name."""
 
 THROTTLING = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
@@ -65,7 +65,7 @@ CREDENTIALS = frozenset({
     "AuthFailure",
 })  # fmt: skip
 CLOCK_SKEW = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
-"""These three sets are AWS's codes for a no whose reason passes: too many requests, credentials, a clock."""
+"""AWS's codes for three kinds of temporary refusal: too many requests, credentials, a clock."""
 
 SLOW_DOWN = THROTTLING | {"SlowDown", "ProvisionedThroughputExceededException"}
 ACCESS_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem"})
@@ -74,7 +74,7 @@ NO_CREDENTIALS = frozenset({
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound",
     "SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError", "NoAuthTokenError",
 })  # fmt: skip
-"""botocore's errors before anything is sent: there is nothing to sign with."""
+"""botocore's errors before anything is sent: there are no credentials to sign with."""
 
 # --- reading an error -------------------------------------------------------------------------------------------------
 
@@ -87,36 +87,37 @@ _FAULT = re.compile(
 
 
 def code_of(error: BaseException) -> str:
-    """AWS's error code if it looks like one, else the exception's own name."""
+    """Returns AWS's error code if it looks like one, else the exception's own name."""
     code = _field(error, "Error").get("Code") if isinstance(error, ClientError) else None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else type(error).__name__
 
 
 def status_of(error: ClientError) -> int:
-    """The HTTP status of AWS's answer, 0 if botocore kept none."""
+    """Returns the HTTP status of AWS's reply, or 0 if botocore kept none."""
     status = _field(error, "ResponseMetadata").get("HTTPStatusCode")
     return status if isinstance(status, int) else 0
 
 
 def request_id_of(error: ClientError) -> str | None:
-    """The ``x-amzn-RequestId`` of the answer: AWS's services set it, proxies seldom do."""
+    """Returns the ``x-amzn-RequestId`` of the reply. AWS's services set it; proxies seldom do."""
     headers = _field(error, "ResponseMetadata").get("HTTPHeaders")
     value = headers.get("x-amzn-requestid") if isinstance(headers, Mapping) else None
     return value if isinstance(value, str) and value else None
 
 
 def is_from_aws(answer: Mapping[str, Any]) -> bool:
-    """Whether an answer has S3's or DynamoDB's request id; without one it may come from a proxy.
+    """Returns whether a reply has S3's or DynamoDB's request id. A reply without one may be from a proxy.
 
     This accepts S3's header too, so `request_id_of` is not used: no service that runs jobs sends that header, and its
-    answers must be judged more strictly.
+    replies must be checked more strictly.
     """
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return any(headers.get(name) for name in ("x-amz-request-id", "x-amzn-requestid"))
 
 
 def clean(text: object) -> str:
-    """The text as one line without control characters and the user part of URLs, cut if it is too long."""
+    """Returns the text as one line, without control characters and the user part of URLs, truncated if it is too
+    long."""
     if not isinstance(text, str):
         return ""
     line = _USER_INFO.sub("//", _NOT_PRINTABLE.sub(" ", text)).strip()
@@ -124,15 +125,15 @@ def clean(text: object) -> str:
 
 
 def message_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
-    """The error as one printable line, with a hint first if there is one, and without `secrets`."""
+    """Returns the error as one printable line, with a hint first if there is one, and without `secrets`."""
     text, hint = _text_of(error, secrets), HINTS.get(code_of(error))
     return f"{hint} ({text})" if hint and text else hint or text or "no message"
 
 
 def _text_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
-    """AWS's or botocore's own words.
+    """Returns the message of AWS or botocore.
 
-    botocore quotes values of the request when it rejects one, so only the places are kept. AWS may quote values too,
+    botocore quotes values of the request when it rejects one, so only their paths are kept. AWS may quote values too,
     and a proxy may quote all of them, so `secrets`, those of the request, are masked.
     """
     if isinstance(error, ClientError):
@@ -140,12 +141,13 @@ def _text_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
     if isinstance(error, ParamValidationError):
         return "; ".join(_FAULT.findall(str(error))) or "botocore rejects the request"
     if isinstance(error, ResponseParserError):
-        return "the reply could not be read"  # botocore quotes it
+        return "the reply could not be read"  # botocore quotes the reply
     return _masked(str(error), secrets)
 
 
 def _masked(text: object, secrets: Sequence[str]) -> str:
-    """A foreign text that may be kept. It is masked before it is cut, because half a secret is a secret too."""
+    """Returns a foreign text that may be kept. It is masked before it is truncated, because half a secret is a secret
+    too."""
     return clean(without(mask_sentence(text), secrets)) if isinstance(text, str) else ""
 
 
@@ -158,10 +160,10 @@ def _field(error: ClientError, name: str) -> Mapping[str, Any]:
 
 
 def refuse_undecodable(client: Any) -> None:  # noqa: ANN401 - a boto3 client
-    """Makes `client` raise `ResponseParserError` for a reply whose body cannot be decoded, whatever its status and its
-    headers claim: botocore takes the error code from a header, and a damaged body for an answer without fields.
+    """Makes `client` raise `ResponseParserError` for a reply whose body cannot be decoded, whatever its status and
+    headers are. botocore reads the error code from a header, and treats a damaged body as a reply without fields.
 
-    Of a server error only the code is dropped, so that reads are tried again. A body that is a stream is not read.
+    For a server error only the code is dropped, so that reads are retried. A streamed body is not read.
     """
     protocol = client.meta.service_model.resolved_protocol
 
@@ -181,10 +183,10 @@ def _decodable(protocol: str, reply: Mapping[str, Any], parsed: Mapping[str, Any
     is_json = "json" in protocol
     if not isinstance(body, bytes):
         return True
-    if not body:  # of JSON, REST services leave out the body of some successes only
+    if not body:  # for JSON, REST services leave out the body only in some successful replies
         return not is_json or (protocol == "rest-json" and not is_error)
     if reply["headers"].get("content-encoding", IDENTITY).strip().lower() != IDENTITY:
-        return False  # botocore does not decode it, and asks for none
+        return False  # botocore does not decode it, and requests none
     has_fields = is_json and not is_error and parsed.keys() - {"ResponseMetadata"}
     return bool(has_fields) or (_is_json_object(body) if is_json else _is_xml(body))
 
@@ -208,20 +210,21 @@ def _is_xml(body: bytes) -> bool:
 
 
 def service_error(operation: str, error: BaseException) -> ServiceError:
-    """The `ServiceError` for a foreign error."""
+    """Returns the `ServiceError` for a foreign error."""
     return ServiceError(operation, code_of(error), message_of(error))
 
 
 def unexpected_reply(operation: str, why: str) -> ServiceError:
-    """The error for a successful reply that lacks what was asked for: it must not be taken for absence."""
+    """Returns the error for a successful reply that lacks the requested data, which must not be interpreted as
+    absence."""
     return ServiceError(operation, "UnexpectedReply", why)
 
 
 @contextmanager
 def translate_errors(operation: str) -> Iterator[None]:
-    """Raises everything that goes wrong in one call, and in reading its answer, as `ServiceError`.
+    """Raises every error in one call, and in reading its reply, as `ServiceError`.
 
-    The block includes the reading because botocore passes a damaged reply on as an answer without fields.
+    The block includes the reading because botocore returns a damaged reply as a reply without fields.
     """
     try:
         yield
@@ -234,15 +237,15 @@ def translate_errors(operation: str) -> Iterator[None]:
 # --- errors of ledgers ------------------------------------------------------------------------------------------------
 
 Sentences = Mapping[str, tuple[type[LedgerError], str]]
-"""By AWS's code: the error and its sentence, with ``{name}``, ``{region}``, ``{target}`` and ``{found}``."""
+"""The error and its message by AWS's code, with ``{name}``, ``{region}``, ``{target}`` and ``{found}``."""
 
 UNPROVEN_STATUS = frozenset({408, 409, 429})
-"""4xx that may come after a write was accepted."""
+"""4xx statuses that are possible after a write was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerSite:
-    """What messages mention: the ledger's `address`, the `name` of its bucket or table, its region and target."""
+    """The values in messages: the ledger's `address`, the `name` of its bucket or table, its region and target."""
 
     address: str
     name: str
@@ -262,22 +265,22 @@ def translate_ledger_errors(site: LedgerSite, action: str, *, writing: bool = Fa
         yield
     except LedgerError:
         raise
-    except ValueError as error:  # botocore met it in a reply: text that is not UTF-8, a number that is none
+    except ValueError as error:  # botocore failed to parse a reply: text that is not UTF-8, an invalid number
         raise no_answer(site, "its reply could not be read") from error
     except Exception as error:
-        # Making a client fails with a ServiceError; the reason is botocore's error behind it.
+        # Making a client fails with a ServiceError; its cause is botocore's error.
         cause = error.__cause__ if isinstance(error, ServiceError) else None
         raise _ledger_error(cause if isinstance(cause, Exception) else error, site, action, writing) from error
 
 
 def no_answer(site: LedgerSite, why: str) -> LedgerUnreachable:
-    """The error for a missing answer, or one that proves nothing."""
+    """Returns the error for a missing reply, or for one that proves nothing."""
     return LedgerUnreachable(f"the ledger {site.address} did not answer: {why}.")
 
 
 def _ledger_error(error: Exception, site: LedgerSite, action: str, writing: bool) -> LedgerError:
     code = code_of(error)
-    foreign = isinstance(error, ClientError | BotoCoreError | ValueError)  # others may quote the batch
+    foreign = isinstance(error, ClientError | BotoCoreError | ValueError)  # other errors may quote the batch
     text = _text_of(error) if foreign and not isinstance(error, ResponseParserError) else ""
     quoted = f" ({text})" if text else ""
     if code in SLOW_DOWN:
@@ -290,7 +293,7 @@ def _ledger_error(error: Exception, site: LedgerSite, action: str, writing: bool
 
 
 def _meaning(error: Exception, code: str, site: LedgerSite, action: str) -> tuple[type[LedgerError], str] | None:
-    """The error and the sentence for a code with one meaning, `None` for every other code."""
+    """Returns the error and the message for a code with one meaning, or `None` for every other code."""
     if code in site.sentences:
         kind, sentence = site.sentences[code]
         region = f", {actual}" if (actual := _region_of(error)) else ""
@@ -305,7 +308,7 @@ def _meaning(error: Exception, code: str, site: LedgerSite, action: str) -> tupl
 
 
 def _proves_no_write(error: Exception) -> bool:
-    """Whether an answer to a write shows that nothing was written."""
+    """Returns whether a reply to a write shows that nothing was written."""
     if not isinstance(error, ClientError):
         return code_of(error) in NO_CREDENTIALS or isinstance(error, ParamValidationError | ValueError)
     return 300 <= (status := status_of(error)) < 500 and status not in UNPROVEN_STATUS and is_from_aws(error.response)
@@ -322,7 +325,7 @@ def _description(error: Exception, code: str, text: str, quoted: str) -> str:
 
 
 def _region_of(error: Exception) -> str:
-    """The region of a bucket, which S3 reports if it is asked in another one; empty if it does not."""
+    """Returns the region of a bucket, which S3 reports if it is called in another one, or an empty string."""
     if not isinstance(error, ClientError):
         return ""
     headers = _field(error, "ResponseMetadata").get("HTTPHeaders") or {}

@@ -1,4 +1,4 @@
-"""Asks AWS about runs: the state of live ones, unresolved submissions by their tag, and everything for `fsck`."""
+"""Reads runs from AWS: the state of live ones, unresolved submissions by their tag, and everything for `fsck`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNKNOWN_RUN = "AWS does not know this run now"
 
 @dataclass(slots=True)
 class _Questions:
-    """The submissions that one service is asked about."""
+    """The submissions to read from one service."""
 
     live: list[Submission] = field(default_factory=list)
     unresolved: list[Submission] = field(default_factory=list)
@@ -38,7 +38,7 @@ class _Questions:
 
 @dataclass(slots=True)
 class _Answers:
-    """The answers of one service, by token; a string is the reason why there is none."""
+    """The replies of one service, by token. A string is the reason why there is none."""
 
     reports: Mapping[str, RunReport | str]
     lookups: Mapping[str, Sequence[str] | str]
@@ -51,16 +51,16 @@ def observe(
     now: datetime,
     request_of: Callable[[Submission], JSON] = lambda _: {},
 ) -> tuple[tuple[Observed, ...], Sighting]:
-    """Asks AWS about the live runs of the selected names (`None`: all) and looks for every unresolved submission.
+    """Reads the live runs of the selected `names` (`None`: all) from AWS, and looks for every unresolved submission.
 
-    Returns the new states, ordered by name, and the runs that were found. Ended runs are not asked for again. A service
-    that fails leaves the reason for each of its tokens in the sighting; nothing is raised. A run that AWS does not know
-    leaves such a reason too: it does not count as ended. `request_of` gives the request that a submission sent, empty
-    if it is not at hand: its name narrows the look.
+    Returns the new states, ordered by name, and the runs that were found. Ended runs are not read again. If a service
+    fails, nothing is raised, and the sighting has the reason for each of its tokens. It also has a reason for a run
+    that does not exist at AWS, which does not count as ended. `request_of` returns the request that a submission sent,
+    or an empty one if it is not available. The name in it narrows the lookup.
     """
     questions = _questions(recorded, names)
     sys.audit("reconciler.observing", *questions)
-    with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services answer independently: ask them at once
+    with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services reply independently, so call them at once
         answers = pool.map(lambda kind: _ask(kind, questions[kind], services, request_of), questions)
         by_kind = dict(zip(questions, answers, strict=True))
     sys.audit("reconciler.observed", *questions)
@@ -92,7 +92,7 @@ def _ask(kind: str, questions: _Questions, services: Services, request_of: Calla
 
 def _wanted(submission: Submission, request_of: Callable[[Submission], JSON]) -> Wanted:
     field_of_name = kind_named(submission.kind).name_field
-    located = field_of_name in submission.content.location  # then the look is by name anyway
+    located = field_of_name in submission.content.location  # then the lookup is by name anyway
     name = None if located else request_of(submission).get(field_of_name)
     return Wanted(
         submission.token,
@@ -104,8 +104,8 @@ def _wanted(submission: Submission, request_of: Callable[[Submission], JSON]) ->
 
 
 def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapping[str, Sequence[str] | str]:
-    """The runs that carry each token's tag; a string with the reason if that is unknown. Raises
-    `GuardError` if the service must not be used."""
+    """Returns the runs that have each token's tag, or a string with the reason if they are unknown. Raises `GuardError`
+    if the service must not be used."""
     try:
         return _answers(services(kind).find, wanted)
     except GuardError:
@@ -117,7 +117,7 @@ def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapp
 def _answers(
     call: Callable[[Sequence[Asked]], Mapping[str, Answer | str]], asked: Sequence[Asked]
 ) -> Mapping[str, Answer | str]:
-    """The answers of one call by token, or the reason for each token why there is none."""
+    """Returns the replies of one call by token, or for each token the reason why there is none."""
     try:
         return call(asked) if asked else {}
     except Exception as error:  # noqa: BLE001 - as above
@@ -147,7 +147,7 @@ def _collect(
         for submission in asked.unresolved:
             answer = answers[kind].lookups.get(submission.token, "the service gave no answer for this submission")
             lookups[submission.token] = answer
-    events.sort(key=lambda event: event.name)  # the order of the ledger's batch, whichever service answered first
+    events.sort(key=lambda event: event.name)  # the order of the ledger's batch, whichever service replied first
     return tuple(events), Sighting(*_runs_and_errors(lookups), observe_errors, frozenset(unseen))
 
 
@@ -159,7 +159,7 @@ def _runs_and_errors(lookups: Mapping[str, Sequence[str] | str]) -> tuple[dict[s
 
 
 def _problem(report: RunReport | str) -> str | None:
-    """Why a report gives no state; `None` if it does."""
+    """Returns why a report contains no state, or `None` if it contains one."""
     if isinstance(report, str):
         return report
     if not report.exists:
@@ -168,7 +168,7 @@ def _problem(report: RunReport | str) -> str | None:
 
 
 def _new(submission: Submission, report: RunReport) -> bool:
-    """Whether a report differs from the ledger: another state, or a run that AWS knows again."""
+    """Returns whether a report differs from the ledger: another state, or a run that exists at AWS again."""
     return bool(submission.unseen) or (submission.run_state, submission.aws_state) != (report.state, report.aws_state)
 
 
@@ -249,10 +249,10 @@ def _since(record: SpecRecord, now: datetime) -> str:
 
 
 Inventories = Callable[[str], Inventory | None]
-"""The inventory of a kind, by the kind's name; `None` if its service offers none."""
+"""Returns the inventory of a kind, by the kind's name, or `None` if its service does not implement one."""
 
 Where = tuple[str, Mapping[str, str]]
-"""A kind, and where a run of it is (`Content.location`)."""
+"""A kind, and the location of a run of it (`Content.location`)."""
 
 
 @dataclass(slots=True)
@@ -271,8 +271,8 @@ def take_inventory(
 ) -> AwsInventory:
     """Lists every application and queue of the recorded submissions and of `specs`.
 
-    Runs whose id the ledger knows are not described, because their tags are known. A listing that fails leaves its
-    error; a guard that refuses raises.
+    Runs whose id is in the ledger are not described, because their tags are known. If a listing fails, its error is
+    returned. A `GuardError` is raised.
     """
     recorded_ids = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
     places: list[ListedQueue] = []
@@ -300,7 +300,8 @@ def take_inventory(
 def _places(
     recorded: Recorded, specs: Iterable[Where], inventories: Inventories
 ) -> tuple[Sequence[_Place], tuple[str, ...]]:
-    """Each place once, by its description, with the live runs that should be in it; and the kinds without inventory."""
+    """Returns each application or queue once, by its description, with its live runs, and the kinds without
+    inventory."""
     places: dict[tuple[str, str], _Place] = {}
     unlisted: set[str] = set()
     submissions = ((s.kind, s.content.location, s.run_id if s.live else None) for s in recorded.by_token.values())
@@ -317,7 +318,7 @@ def _places(
 
 
 def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
-    """A run with the tag of this project and target; `None` for any other."""
+    """Returns a run with the tag of this project and target, or `None` for any other run."""
     owner, _, name = facts.tags.get(SPEC_TAG, "").rpartition("/")
     if owner != place.owner("").removesuffix("/") or not name:
         return None
@@ -339,7 +340,8 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
 
 
 def _location(where: _Place, facts: RunFacts) -> Mapping[str, str]:
-    """Where the run is found again: in this listing, and by its own name if the location holds a name."""
+    """Returns the location to find the run by: that of this listing, with the run's own name if locations have a
+    name."""
     field_of_name = kind_named(where.kind).name_field
     named = {field_of_name: facts.name} if field_of_name in where.location and facts.name else {}
     return {**where.location, **named}

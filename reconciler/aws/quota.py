@@ -1,7 +1,7 @@
 """Delays calls by token buckets, so that AWS's request quotas are not exceeded.
 
-Each operation of an account and region has its own bucket. Processes do not share them, so AWS can still throttle
-several at once; that is a refusal, which costs a pause.
+Each operation of an account and region has its own bucket. Processes do not share buckets, so AWS can still throttle
+several at once. A throttled call is a refusal, after which the process pauses.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Plan
 
 STEP_SECONDS = 0.2
-"""How often a wait checks whether it should stop."""
+"""Seconds between checks whether a wait should stop."""
 
 
 class Buckets:
-    """`ports.Quota`: a bucket for each operation that has a rate; others are not limited. Safe for threads.
+    """Implements `ports.Quota`: a bucket for each operation that has a rate. Other operations are not limited. Safe for
+    threads.
 
     A caller first reserves its turn and then waits for it, so turns are in the order of the calls.
     """
@@ -35,7 +36,7 @@ class Buckets:
         self._seen = dict.fromkeys(rates, clock.boot())
 
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
-        """As `ports.Quota` says."""
+        """Waits for a token, as `ports.Quota` specifies."""
         left = self._reserve(operation)
         while left > 0:
             if stop is not None and stop.is_set():
@@ -46,7 +47,7 @@ class Buckets:
         return True
 
     def release(self, operation: str) -> None:
-        """As `ports.Quota` says."""
+        """Returns a token, as `ports.Quota` specifies."""
         with self._lock:
             if operation in self._left:
                 self._left[operation] += 1
@@ -65,16 +66,16 @@ class Buckets:
 
 
 WARN_ABOVE_SECONDS = 60.0
-"""From here on the plan mentions it."""
+"""Seconds from which the plan mentions the delay."""
 
 
 def seconds_needed(rate: Rate, calls: int) -> float:
-    """How long so many calls take at their quota, from a full bucket."""
+    """Returns how many seconds `calls` take at their quota, starting with a full bucket."""
     return max(0.0, (calls - rate.burst) / rate.perSecond)
 
 
 def quota_warnings(plan: Plan, rates: Mapping[str, Rate]) -> tuple[str, ...]:
-    """A sentence for each operation whose quota makes the plan's submissions take a minute or more."""
+    """Returns a sentence for each operation whose quota delays the plan's submissions by a minute or more."""
     calls = Counter(kind_named(a.kind).operation for a in plan.actions if a.action is ActionType.SUBMIT)
     return tuple(
         f"{count} {operation} calls take about {round(seconds / 60)} min: AWS's quota is {rate.perSecond:g} a second "

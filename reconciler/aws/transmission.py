@@ -28,11 +28,11 @@ GUARD_ID = "reconciler-one-transmission"
 
 
 class DeadlinePassed(Exception):
-    """The deadline of the send has passed; nothing was transmitted."""
+    """Raised if the deadline of the send has passed. Nothing was transmitted."""
 
 
 class TransmissionRefused(Exception):
-    """A transmission outside `once`, or a second one of the same call."""
+    """Raised for a transmission outside `once`, or a second one of the same call."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Transmission:
     sent: int = 0
 
     def pass_on(self) -> None:
-        """Lets the request out if it is the first and in time; raises otherwise."""
+        """Allows the request if it is the first and in time; raises otherwise."""
         if self.sent:
             raise TransmissionRefused("this call was transmitted before: it is not transmitted again")
         sys.audit("reconciler.signed")
@@ -59,7 +59,7 @@ _CURRENT: ContextVar[Transmission | None] = ContextVar("transmission", default=N
 
 @contextmanager
 def once(deadline: Deadline, clock: Clock) -> Iterator[Transmission]:
-    """Allows a guarded client, inside the block and in this thread, one transmission before `deadline`."""
+    """Allows a guarded client to make one transmission before `deadline`, inside the block and in this thread."""
     transmission = Transmission(deadline, clock)
     reset = _CURRENT.set(transmission)
     try:
@@ -69,9 +69,9 @@ def once(deadline: Deadline, clock: Clock) -> Iterator[Transmission]:
 
 
 def guard(client: Any) -> None:  # noqa: ANN401 - a boto3 client
-    """Makes `client` refuse every transmission outside `once`. A second call changes nothing.
+    """Makes `client` refuse every transmission outside `once`. A second call has no effect.
 
-    The hook is registered last, so that other hooks have done their waiting before the time is checked.
+    The hook is registered last, so that other hooks have finished waiting before the time is checked.
     """
     client.meta.events.register_last("before-send", _before_send, unique_id=GUARD_ID)
 
@@ -84,22 +84,22 @@ def _before_send(**_: object) -> None:
 
 
 REFUSED = THROTTLING | CREDENTIALS | CLOCK_SKEW
-"""AWS's codes for a refusal whose reason passes."""
+"""AWS's codes for a temporary refusal."""
 
 DECLINED = frozenset({"ValidationException", "ResourceNotFoundException", "AccessDenied", "AccessDeniedException"})
 """AWS's codes for a refusal of the content, in every service; an adapter adds its own."""
 
 CONFLICT = 409
 UNPROVEN_STATUS = frozenset({408, CONFLICT})
-"""4xx that may come after the request was accepted: a timeout on the way, or our own token used before."""
+"""4xx statuses that are possible after the request was accepted: a timeout in transit, or our own token used before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a service confirms that it accepted a request.
+    """Describes how a service confirms that it accepted a request.
 
-    `run_id` and `arn` are fields of its answer; `echo` is the field that must be equal in answer and request.
-    `declined` are its codes for a refusal of the content, in addition to `DECLINED`.
+    `run_id` and `arn` are fields of its reply. `echo` is the field that must be equal in reply and request. `declined`
+    are its codes for a refusal of the content, in addition to `DECLINED`.
     """
 
     run_id: str
@@ -111,9 +111,9 @@ class Reply:
 def transmit(
     call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], reply: Reply, deadline: Deadline, clock: Clock
 ) -> Outcome:
-    """Calls AWS once with `request` as it is, and classifies the answer. `call` is a method of a guarded client.
+    """Calls AWS once with the unchanged `request`, and classifies the reply. `call` is a method of a guarded client.
 
-    Never raises for what the network, AWS or botocore do.
+    Never raises for an error of the network, AWS or botocore.
     """
     with once(deadline, clock) as transmission:
         try:
@@ -131,14 +131,15 @@ def classify(error: Exception, transmission: Transmission, reply: Reply, secrets
     if not transmission.sent:
         return NotSent("DeadlinePassed" if isinstance(error, DeadlinePassed) else code, message)
     if type(error) in {EndpointConnectionError, ConnectTimeoutError}:
-        return NotSent(code, message)  # exactly these: their relatives can come after delivery
+        return NotSent(code, message)  # exactly these types, because related types can occur after delivery
     if isinstance(error, ClientError):
         return _refusal(error, code, message, reply)
     return Ambiguous(code, message)
 
 
 def accepted(answer: Mapping[str, Any], request: Mapping[str, Any], reply: Reply) -> Outcome:
-    """`Accepted` if the answer holds a run id and our own words: the absence of an error does not prove a run."""
+    """Returns `Accepted` if the reply contains a run id and our own values. The absence of an error does not prove a
+    run."""
     run_id, arn = answer.get(reply.run_id), answer.get(reply.arn)
     if not isinstance(run_id, str) or not run_id:
         return Ambiguous("UnexpectedReply", f"the reply was a success without {reply.run_id}")

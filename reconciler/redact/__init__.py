@@ -1,4 +1,4 @@
-"""Masks secrets and escapes hidden characters in everything that people read.
+"""Masks secrets and escapes hidden characters in all output.
 
-What may live here: rules for what looks like a secret, and how it is masked. What may not: output.
+What may live here: the rules that detect secrets, and the functions that mask them. What may not: output.
 """

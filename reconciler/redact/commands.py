@@ -1,8 +1,8 @@
-"""Finds secrets in command lines: in a shell's text, and in a list of arguments.
+"""Finds secrets in command lines: in the text of a shell, and in a list of arguments.
 
-Most options say by their name that their value is a secret (``--password x``); `text` and `request` find those for any
-program. This module has the options and arguments of which only the program's manual says it, such as ``curl -u a:b``
-or ``mysql -pSECRET``. A reference such as ``$PASSWORD`` or ``$(cat file)`` is not a secret.
+Most options have a name that shows that their value is a secret (``--password x``); `text` and `request` find those for
+any program. This module has the options and arguments that are secret only according to the program's manual, such as
+``curl -u a:b`` or ``mysql -pSECRET``. A reference such as ``$PASSWORD`` or ``$(cat file)`` is not a secret.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 from reconciler.redact.shapes import REFERENCE, Span, harmless, secret_key
 
 Form = tuple[str, ...]
-"""How a secret is written in a value: patterns, of which the first that matches all of it counts. Group ``s`` is the
-secret; with a group ``key``, only if that is the name of a secret."""
+"""The patterns of a secret in a value. The first one that matches the whole value applies. Group ``s`` is the secret.
+With a group ``key``, the value is a secret only if the key is the name of one."""
 
 WHOLE: Form = (r"(?P<s>.+)",)
 USER = r"(?:\$\{[^}\n]{0,200}\}|[^:])*+"
@@ -32,12 +32,12 @@ AFTER_PERCENT: Form = (r"[^%]*%(?P<s>.+)",)
 
 
 class Rule(NamedTuple):
-    """Arguments of programs that hold secrets, if all the `words` (subcommands) come before them.
+    """Arguments of programs that contain secrets, if all the `words` (subcommands) precede them.
 
-    `arguments`: ``-u`` is an option, with its value in the next argument, after ``=``, or behind the one letter;
-    ``-p*`` has it behind the letter only; ``#2`` is the second argument that is no option; ``NAME`` is the argument
-    after the name of a secret; ``<-S`` is what ``echo`` writes to the standard input if that option is there, ``<``
-    without any option.
+    In `arguments`, ``-u`` is an option whose value is in the next argument, after ``=``, or directly after the letter;
+    ``-p*`` is one whose value is directly after the letter; ``#2`` is the second argument that is not an option;
+    ``NAME`` is the argument after the name of a secret; ``<-S`` is the text that ``echo`` writes to the standard input
+    if that option is present, ``<`` without any option.
     """
 
     programs: str
@@ -102,16 +102,16 @@ RULES = (
     Rule("gh", "auth login", "<--with-token"),
     Rule("kinit", "", "<"),
     Rule("chpasswd", "", "<", PAIR),
-    # their -p is something else, and they may stand behind another program
+    # in these, -p has another meaning, and they may follow another program
     Rule("ssh scp sftp rsync mkdir echo printf", "", ""),
 )
-"""From the manuals of these programs. gitleaks has rules for ``curl -u`` and ``curl -H``."""
+"""Taken from the manuals of these programs. gitleaks has rules for ``curl -u`` and ``curl -H``."""
 
 FLAGS = {"curl": "#0123469afgiIjJklLnNOpqRsSvZ"}
-"""Letters of options without a value, which may stand before another in one argument: ``curl -sSu a:b``."""
+"""Letters of options without a value, which may precede another letter in one argument: ``curl -sSu a:b``."""
 
 NAMING = frozenset({"-u", "-U", "--user", "--username", "-h", "--host", "--name"})
-"""Options whose value may be the name of a program, and is none: ``docker run --name mongo -p 27017:27017``."""
+"""Options whose value may equal the name of a program without being one: ``docker run --name mongo -p 27017:27017``."""
 
 WRITERS = frozenset({"echo", "printf"})
 PORTS = r"(?:[\d.]+:)?\d+(?:-\d+)?:\d+(?:-\d+)?(?:/\w+)?"  # -p 8080:80
@@ -125,7 +125,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @cache
 def _rules() -> Mapping[str, Sequence[tuple[frozenset[str], Sequence[str], Form]]]:
-    """The rules of each program: the words that must come before, the arguments and the form."""
+    """Returns the rules of each program: the words that must precede, the arguments and the form."""
     rules: dict[str, list[tuple[frozenset[str], Sequence[str], Form]]] = {}
     for rule in RULES:
         for program in rule.programs.split():
@@ -139,7 +139,8 @@ def _words() -> frozenset[str]:
 
 
 class Hit(NamedTuple):
-    """A secret of a form: in the argument itself from `at` on, or in the next one if that is `None`."""
+    """The position of a secret: it starts at `at` in the argument itself, or is in the next argument if `at` is
+    `None`."""
 
     form: Form
     at: int | None
@@ -147,7 +148,7 @@ class Hit(NamedTuple):
 
 @dataclass(slots=True)
 class Command:
-    """Reads the arguments of one command in order. `stdin`: the form of a secret on the standard input, if one is."""
+    """Reads the arguments of one command in order. `stdin` is the form of a secret on the standard input, or `None`."""
 
     program: str = ""
     stdin: Form | None = None
@@ -156,7 +157,7 @@ class Command:
     _before: str = ""
 
     def read(self, argument: str) -> Hit | None:
-        """Takes the next argument; returns where its secret is, if it has or announces one."""
+        """Reads the next argument, and returns the position of its secret if it contains or announces one."""
         before, self._before = self._before, argument
         program = argument.rsplit("/", 1)[-1].removesuffix(".exe")
         if program in _rules() and before not in NAMING:
@@ -195,7 +196,7 @@ class Command:
 
 
 def _option_hit(option: str, form: Form, argument: str, flags: str) -> Hit | None:
-    """Whether the argument is the option, alone or with its value."""
+    """Returns a hit if `argument` is the option, alone or with its value."""
     glued_only, name = option.endswith("*"), option.rstrip("*")
     if argument == name:
         return None if glued_only else Hit(form, None)
@@ -208,7 +209,8 @@ def _option_hit(option: str, form: Form, argument: str, flags: str) -> Hit | Non
 
 
 def secret_part(form: Form, value: str) -> Span | None:
-    """Where the secret is in a value of this form; `None` if there is none, or only a reference to one."""
+    """Returns the position of the secret in a value of this form, or `None` if it has none or only a reference to
+    one."""
     match = next((match for pattern in form if (match := _compiled(pattern).fullmatch(value))), None)
     if match is None or any(_compiled(SHOWN).fullmatch(text) for text in (value, match["s"])):
         return None
@@ -219,7 +221,7 @@ def secret_part(form: Form, value: str) -> Span | None:
 
 
 def argument_spans(arguments: Sequence[str]) -> dict[int, Span]:
-    """The secret part of each argument that has one, as far as its program and the arguments before it tell."""
+    """Returns the secret part of each argument that has one, based on its program and the arguments before it."""
     if _rules().keys().isdisjoint(argument.rsplit("/", 1)[-1] for argument in arguments):
         return {}
     spans: dict[int, Span] = {}
@@ -235,7 +237,7 @@ def argument_spans(arguments: Sequence[str]) -> dict[int, Span]:
 # --- a shell's text ---------------------------------------------------------------------------------------------------
 
 QUOTE = r"\\{0,15}[\"']"  # escaped in JSON; bounded, so that each run of backslashes is read once
-# A bare value ends at white space, at the closing quote of what surrounds it, or at the next name.
+# A bare value ends at white space, at the closing quote of the surrounding text, or at the next name.
 BARE = r"(?!\\{0,15}[\"'](?:[\s,;:&\])}\\]|$))(?:[^\s&;,]|[&;,](?![\w.\-]+=)(?=[^\s&;,]))"
 SUBSTITUTION = r"\$\([^()\n]*\)|`[^`\n]*`"
 VALUE = rf"(?:{SUBSTITUTION}|{BARE})+"
@@ -246,7 +248,7 @@ END = r"[;&](?=\s)|&&|\|"
 
 
 def command_spans(text: str) -> Iterator[Span]:
-    """The secrets in the command lines in a text, also if the arguments are written as a list."""
+    """Yields the secrets in the command lines of a text, including arguments written as a list."""
     if " " not in text and "," not in text and "\n" not in text:
         return
     if _rules().keys().isdisjoint(_compiled(r"[\w.-]+").findall(text.replace("\\n", " "))):
@@ -256,7 +258,8 @@ def command_spans(text: str) -> Iterator[Span]:
 
 @lru_cache(maxsize=16)
 def up_to_quote(quote: str) -> re.Pattern[str]:
-    """A value between two of `quote`, which may itself be escaped; one with a further backslash does not end it."""
+    """Returns the pattern of a value between two of `quote`, which may be escaped. A quote with one more backslash does
+    not end the value."""
     q = re.escape(quote)
     return re.compile(rf"{q}(?:(?!{q})[^\n]|(?<=\\){q})*(?:{q}|$)")
 
@@ -267,10 +270,10 @@ class _Shell:
     def __init__(self, text: str) -> None:
         self.text, self.command = text, Command()
         self.position = 0
-        self.written: list[Span] = []  # by echo, in this command or in one that is piped into it
+        self.written: list[Span] = []  # by echo, in this command or in one whose output is piped into it
 
     def spans(self) -> Iterator[Span]:
-        """The secrets in order."""
+        """Yields the secrets in order."""
         for token in _compiled(TOKEN).finditer(self.text):
             if token.start() >= self.position:
                 gap, self.position = self.text[self.position : token.start()], token.end("word")
@@ -279,7 +282,7 @@ class _Shell:
                     yield from self._token(token, gap)
 
     def _divide(self, token: re.Match[str], gap: str) -> None:
-        """Begins a new command at a line's end, or at an operator before the token."""
+        """Starts a new command at the end of a line, or at an operator before the token."""
         if token["break"] is not None:
             self.position = token.end()
             if not gap.endswith("\\"):
@@ -313,7 +316,7 @@ class _Shell:
         yield from self._part(hit.form, span)
 
     def _part(self, form: Form, span: Span) -> Iterator[Span]:
-        """The secret in the value that a span holds, which may be quoted."""
+        """Yields the secret in the value at a span, which may be quoted."""
         value = self.text[span[0] : span[1]]
         quote = _compiled(QUOTE).match(value)
         start = len(quote[0]) if quote else 0
@@ -323,7 +326,7 @@ class _Shell:
 
 
 def value_span(text: str, start: int) -> Span:
-    """Where the value that starts at `start` ends: at the same quote if it is quoted."""
+    """Returns the span of the value that starts at `start`. A quoted value ends at the same quote."""
     quote = _compiled(QUOTE).match(text, start)
     match = up_to_quote(quote[0]).match(text, start) if quote else None
     match = match or re.compile(VALUE).match(text, start)

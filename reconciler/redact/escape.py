@@ -1,11 +1,11 @@
-"""Makes control characters and invisible characters visible, and text safe for CI runners."""
+"""Makes control characters and invisible characters visible, and makes text safe for CI runners."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# Unicode calls these letters, but they are blank on every screen: Hangul fillers, the grapheme joiner, empty Braille.
+# Unicode classifies these as letters, but they are blank on screen: Hangul fillers, the grapheme joiner, empty Braille.
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -25,7 +25,7 @@ def escape(text: str, *, single_line: bool = True) -> str:
 
 
 def visible(char: str) -> str:
-    """One character, as `escape` writes it."""
+    """Returns one character as `escape` writes it."""
     if char.isprintable() and char not in BLANK_LETTERS:
         return char
     code = ord(char)
@@ -37,15 +37,16 @@ _COMMAND = re.compile(r"##(?=[A-Za-z0-9_.-]{0,40}\[)")
 
 
 def without_hash_commands(text: str) -> str:
-    r"""`text` with ``##name[`` as ``#\u0023name[``: the same text in JSON, and not a command to a CI runner."""
+    r"""Returns `text` with ``##name[`` written as ``#\u0023name[``, which is the same in JSON but not a command to a CI
+    runner."""
     return _COMMAND.sub(r"#\\u0023", text) if "##" in text else text
 
 
 def inert(line: str) -> str:
-    """`line`, changed so that no CI runner reads a command from it.
+    """Returns `line` changed so that no CI runner executes a command in it.
 
-    GitHub's runner runs ``::name::`` at the start of a line, also after white space. GitHub's and other runners run
-    ``##name[…]`` anywhere in a line.
+    GitHub's runner executes ``::name::`` at the start of a line, also after white space. GitHub's and other runners
+    execute ``##name[…]`` anywhere in a line.
     """
     line = without_hash_commands(line)
     if "::" not in line:
@@ -55,5 +56,5 @@ def inert(line: str) -> str:
 
 
 def lines_text(lines: Iterable[str]) -> str:
-    """Lines joined, each `inert`."""
+    """Joins lines after making each `inert`."""
     return "\n".join(inert(line) for line in lines)

@@ -1,4 +1,4 @@
-"""Masks secrets in requests and other JSON values, and says where they are."""
+"""Masks secrets in requests and other JSON values, and returns their paths."""
 
 from __future__ import annotations
 
@@ -24,50 +24,51 @@ SHORTEST = 3  # characters; a shorter secret would match almost any text
 
 
 def masked(request: JSON) -> JSON:
-    """A copy of `request` in which secret values, and the secret parts of strings, are ``(sensitive)``.
+    """Returns a copy of `request` in which secret values, and the secret parts of strings, are ``(sensitive)``.
 
     A value is a secret because of the name of its field, map key, environment variable or option (the argument before
     it), or because of its shape. Command strings, parameter strings and JSON embedded in strings are searched too.
-    Keys, order and everything else stay.
+    Keys, order and all other values are unchanged.
     """
     copy: JSON = _walked(request)[0]
     return copy
 
 
 def secret_places(request: JSON) -> list[Loc]:
-    """The places of all values that `masked` would change, in the order of the request."""
+    """Returns the paths of all values that `masked` would change, in the order of the request."""
     return _walked(request)[1].places
 
 
 def secrets_of(request: JSON) -> tuple[str, ...]:
-    """The secrets of a request as written, the longest first. An AWS error message may quote them without a name beside
-    them. Secrets under three characters are left out."""
+    """Returns the secrets of a request as written, the longest first. An AWS error message may quote them without a
+    name beside them. Secrets of fewer than three characters are left out."""
     secrets = {text for text in _walked(request)[1].secrets if len(text) >= SHORTEST}
     return tuple(sorted(secrets, key=lambda text: (-len(text), text)))
 
 
 def masked_at(path_keys: Sequence[str | int], value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """`value`, masked as `masked` would mask it at that path, but without looking at the arguments before it.
+    """Returns `value` masked as `masked` would mask it at that path, but without considering the arguments before it.
 
-    `path_keys` are the field names, map keys and indexes from the request down to it. An entry of a list may be
-    given by its name instead of its index, as in ``("containerOverrides", "environment", "DB_PASSWORD", "value")``.
+    `path_keys` are the field names, map keys and indexes from the request down to it. An entry of a list may be given
+    by its name instead of its index, as in ``("containerOverrides", "environment", "DB_PASSWORD", "value")``.
     """
     return _walked(value, path_keys)[0]
 
 
 def is_secret_at(path_keys: Sequence[str | int], value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether `value` at that path is a secret or holds one. Paths as for `masked_at`."""
+    """Returns whether `value` at that path is a secret or contains one. Paths are as in `masked_at`."""
     return bool(_walked(value, path_keys)[1].places)
 
 
 def _walked(value: Any, path_keys: Sequence[str | int] = ()) -> tuple[Any, _Walk]:  # noqa: ANN401 - any JSON value
-    """The masked copy of `value`, and the walk that made it."""
+    """Returns the masked copy of `value`, and the walk that made it."""
     walk = _Walk(any(has_access_key_id(text) for text in _texts(value)))
     return walk.value(value, tuple(path_keys), _governing(path_keys, value)), walk
 
 
 def _governing(path_keys: Sequence[str | int], value: object) -> str | None:
-    """The secret-looking name that the value is under: the last one, without indexes and the ``value`` of an entry."""
+    """Returns the secret-looking name that applies to `value`: the last name in the path. Indexes and the ``value`` of
+    an entry are ignored."""
     names = [key for key in path_keys if isinstance(key, str)]
     if len(names) > 1 and path_keys[-1] in VALUE_KEYS:
         names.pop()
@@ -97,15 +98,15 @@ def _texts(value: object) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Walk:
-    """Copies a value without its secrets, and collects `places` and `secrets`. `beside_key_id`: the value holds an AWS
-    access key id, so its secret key may be near."""
+    """Copies a value without its secrets, and collects `places` and `secrets`. `beside_key_id` is whether the value
+    contains an AWS access key id, so that its secret key may be near."""
 
     beside_key_id: bool
     places: list[Loc] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
 
     def value(self, value: Any, loc: Loc, governing: str | None) -> Any:  # noqa: ANN401 - any JSON value
-        """The masked copy of `value`. `governing` is the secret-looking name it stands under, `None` without one."""
+        """Returns the masked copy of `value`. `governing` is the secret-looking name that applies to it, or `None`."""
         match value:
             case dict():
                 return self._mapping(value, loc, governing)
@@ -152,7 +153,7 @@ class _Walk:
         return copy
 
     def _text(self, value: str, loc: Loc, governing: str | None, by_command: Span | None = None) -> str:
-        """`by_command`: the part that is a secret because of the arguments before it."""
+        """Returns the masked text. `by_command` is the part that is a secret because of the arguments before it."""
         if governing and not harmless(governing, value):
             return self._hidden(loc, value)
         text = None if by_command else self._embedded(value)
@@ -168,7 +169,8 @@ class _Walk:
         return text
 
     def _embedded(self, value: str) -> str | None:
-        """A JSON text without its secrets; `None` if `value` is not JSON, or has no secrets by the names in it."""
+        """Returns a JSON text without its secrets, or `None` if `value` is not JSON, or if no name in it shows a
+        secret."""
         if not value.lstrip().startswith(("{", "[")) or len(value) > LONGEST_EMBEDDED:
             return None
         try:
@@ -182,14 +184,14 @@ class _Walk:
 
 
 def _joined(governing: str | None, name: str) -> str | None:
-    """The secret-looking name for what is under `name`, which may itself be under one."""
+    """Returns the secret-looking name for the values under `name`, which may itself be under one."""
     if governing:
         return f"{governing}.{name}"
     return name if secret_key(name) else None
 
 
 def _is_value_of(before: object, entry: object) -> bool:
-    """Whether `entry` is the secret value of the option `before`."""
+    """Returns whether `entry` is the secret value of the option `before`."""
     if not isinstance(before, str) or not isinstance(entry, str | int | float):
         return False
     return is_secret_option(before) and is_option_value(before, str(entry))
@@ -200,14 +202,15 @@ SENSITIVE_CHANGED = "(sensitive, changed)"
 
 @cache
 def _steps() -> re.Pattern[str]:
-    """One step of a path: an index, a quoted key or a field name."""
+    """Returns the pattern of one step of a path: an index, a quoted key or a field name."""
     return re.compile(r"\[(?P<index>\d+)\]|\[(?P<quoted>\"(?:[^\"\\]|\\.)*\")\]|\.?(?P<plain>[A-Za-z_][A-Za-z0-9_]*)")
 
 
 def path_keys(path: str) -> tuple[str | int, ...]:
-    """The keys of a path such as ``containerOverrides.environment["STAGE"].value``; names of entries are strings.
+    """Returns the keys of a path such as ``containerOverrides.environment["STAGE"].value``. Names of entries are
+    strings.
 
-    Any other text is one key: a plan file may hold anything.
+    Any other text is a single key, because a plan file may contain any text.
     """
     keys: list[str | int] = []
     position = 0
@@ -232,10 +235,10 @@ def _key(step: re.Match[str]) -> str | int:
 
 
 def masked_change(change: Change) -> tuple[Any, Any]:
-    """`before` and `after` of a change, masked.
+    """Returns `before` and `after` of a change, masked.
 
-    If either is a secret, or they differ only in a secret, both become ``(sensitive, changed)``. The missing side of an
-    addition or removal stays `None`, and the other is ``(sensitive)``. If only a part is a secret, the rest is shown.
+    If either is a secret, or they differ only in a secret, both become ``(sensitive, changed)``. For an addition or
+    removal, the missing side is `None` and the other is ``(sensitive)``. If only a part is a secret, the rest is shown.
     """
     keys = path_keys(change.path)
     before, after = masked_at(keys, change.before), masked_at(keys, change.after)

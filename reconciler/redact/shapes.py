@@ -1,12 +1,12 @@
-"""Decides what looks like a secret: by the name of a value, or by its shape.
+"""Detects secrets by the name of a value, or by its shape.
 
-Masking too much is a risk too, since nobody reviews what is masked. So a value under a secret-looking name is shown if
-it is clearly something else: a reference to a secret, a class name, a count, a path.
+Masking too much is a risk too, because masked values are not reviewed. So a value under a secret-looking name is shown
+if it is clearly something else: a reference to a secret, a class name, a count, a path.
 
-The shapes are those of the providers' pages and of maintained rule sets, read in November 2026: gitleaks
+The shapes are from the providers' pages and from maintained rule sets, read in November 2026: gitleaks
 (``config/gitleaks.toml``), detect-secrets (``detect_secrets/plugins``) and kingfisher (``data/rules``). The patterns
 are written for this program: looser in length, so that older and newer tokens match. Rules for a bare hexadecimal
-number near a provider's name are left out: commits, digests and ids look the same.
+number near a provider's name are left out, because commits, digests and ids look the same.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from functools import cache, lru_cache
 NOT_SECRET = frozenset({"clienttoken", "reconciler:token"})
 """The reconciler's own tokens. They identify runs and are not secrets."""
 
-MAX_KEY = 300  # characters of a name that are looked at
+MAX_KEY = 300  # characters of a name that are examined
 
 
 @cache
 def _secret_words() -> re.Pattern[str]:
-    """Matches a name split into lower-case words: Spark's own redaction pattern (secret, password, token, access.key)
-    and the names that other tools use."""
+    """Returns the pattern of a secret's name, split into lower-case words: Spark's own redaction pattern (secret,
+    password, token, access.key) and the names that other tools use."""
     return re.compile(
         r"secret|passw(?:or)?d|passphrase|passcode|passkey|credential|userinfo"
         r"|(?:^| )[a-z0-9]*tokens?(?: |$)"
@@ -42,19 +42,19 @@ def _secret_words() -> re.Pattern[str]:
 
 @cache
 def _boundaries() -> re.Pattern[str]:
-    """Matches where one word of a name ends and the next begins: separators, ``aB``, ``ABc``."""
+    """Returns the pattern of word boundaries in a name: separators, ``aB``, ``ABc``."""
     return re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 @lru_cache(maxsize=4096)
 def words(key: str) -> tuple[str, ...]:
-    """``fs.s3a.secretKey`` → ``("fs", "s3a", "secret", "key")``."""
+    """Splits a name into words: ``fs.s3a.secretKey`` → ``("fs", "s3a", "secret", "key")``."""
     return tuple(word.lower() for word in _boundaries().split(key[:MAX_KEY]) if word)
 
 
 @lru_cache(maxsize=4096)
 def secret_key(key: str) -> bool:
-    """Whether a field, variable, setting or option of this name usually holds a secret."""
+    """Returns whether the value of a field, variable, setting or option of this name is usually a secret."""
     return key.lower() not in NOT_SECRET and _secret_words().search(" ".join(words(key))) is not None
 
 
@@ -63,7 +63,7 @@ REFERENCE = (
     r"|EMR\.secret@\S+|Ref::[A-Za-z_]\w*|\{\{resolve:[^}]*\}\}"
     r"|\$?\$\{[A-Za-z_][\w.:%-]*\}|\$[A-Z_][A-Z0-9_]*|\$\([^)\n]*\)|`[^`\n]+`"
 )
-"""Values that name a secret instead of holding it: Secrets Manager and Parameter Store ARNs, EMR Serverless's
+"""Values that refer to a secret but do not contain it: Secrets Manager and Parameter Store ARNs, EMR Serverless's
 ``EMR.secret@NAME``, Batch's ``Ref::name``, CloudFormation's ``{{resolve:…}}``, placeholders, shell variables, and the
 output of other commands: ``$(cat file)``."""
 
@@ -139,8 +139,9 @@ def _plain(last_word: str) -> re.Pattern[str] | None:
 
 
 def harmless(key: str, value: object) -> bool:
-    """Whether a value under a secret-looking name is clearly not a secret: empty, a boolean, a reference to a secret, a
-    count under a name that counts, or what the last word of the name says (a class, a path, a name)."""
+    """Returns whether a value under a secret-looking name is clearly not a secret: it is empty, a boolean, a reference
+    to a secret, a count under the name of a count, or of the type in the last word of the name (a class, a path, a
+    name)."""
     text = str(value).strip()
     if isinstance(value, bool) or text.lower() in {"", "none", "null", "true", "false", "yes", "no"}:
         return True
@@ -255,7 +256,7 @@ TOKENS = (
     ("pat. sat.", r"[\w-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}"),  # Harness
     ("pat", r"[A-Za-z0-9]{14}\.[0-9a-f]{60,}"),  # Airtable
 )
-"""The prefixes of tokens, separated by spaces, each with the pattern of what follows."""
+"""The prefixes of tokens, separated by spaces, each with the pattern of the rest."""
 
 SCHEME = r"(?i:basic|bearer|digest|negotiate|ntlm|token|apikey|api-key|aws4-hmac-sha256)"
 ASSIGNED = r"\\{0,15}[\"']?[ \t]*(?::|=>?)[ \t]*\\{0,15}[\"']?"
@@ -263,7 +264,7 @@ REFERENCE_START = (
     r"\$?\$\{[^}\s]*\}|\$[A-Z_][A-Z0-9_]*(?!\w)|\$\([^)\n]*\)|`[^`\n]+`|Ref::|EMR\.secret@|\{\{resolve:|\(sensitive"
 )
 PARAMETER = r"[\w-]+=(?:\\{0,15}\"[^\"\\\n]*\\{0,15}\"|[^\s\"'\\,}\]]+)"
-# What follows the scheme: parameters, as in Digest, or one word; not a reference, nor the scheme before a reference.
+# The text after the scheme: parameters, as in Digest, or one word; not a reference, nor the scheme before a reference.
 CREDENTIAL = (
     rf"(?!{REFERENCE_START}|{SCHEME}(?:[ \t]+(?:{REFERENCE_START})|\W*$))"
     rf"(?:{PARAMETER}(?:,[ \t]*{PARAMETER})+|{PARAMETER}|[^\s\"'\\,}}\]]+)"
@@ -288,7 +289,7 @@ OTHERS = (
     (":aa", r"(?:(?<=/bot)|(?<![\w:]))\d{8,10}:AA[\w-]{30,36}(?![\w-])"),  # Telegram
     ("$1$ $2a$ $2b$ $2x$ $2y$ $5$ $6$ $y$", r"\$(?:[1256y]|2[abxy])\$[./A-Za-z0-9$=]{20,}"),  # hashed passwords
     ("$argon2", r"\$argon2\w{1,2}\$[./A-Za-z0-9$=,+]{20,}"),
-    # web hooks: who has the address may post
+    # web hooks: anyone with the address can post
     ("hooks.slack", r"hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/(?P<s>[\w/+-]+)"),
     ("api/webhooks", r"discord(?:app)?\.com/api/webhooks/\d+/(?P<s>[\w-]+)"),
     ("office.com/webhook", r"office\.com/webhook(?:b2)?/(?P<s>[^\s\"']+)"),
@@ -323,7 +324,7 @@ OTHERS = (
     ),
     ("identified", r"(?i)\buser\s+\S{1,100}\s+identified\s+by\s+(?!password\b|values\b)(?P<s>[^\s'\";(]+)"),
 )
-"""Texts in lower case of which every match contains one, separated by spaces, and the pattern."""
+"""Lower-case hints, separated by spaces, of which every match contains one, each with the pattern."""
 
 
 START = r"(?<!\w)\w{1,3}"
@@ -331,7 +332,8 @@ START = r"(?<!\w)\w{1,3}"
 
 @cache
 def _tokens() -> dict[str, list[str]]:
-    """The patterns of tokens by their first letters, as `START` finds them: most texts have no word that begins so."""
+    """Returns the patterns of tokens by their first letters, as `START` finds them. Few texts have a word that starts
+    so."""
     patterns: dict[str, list[str]] = {}
     for prefixes, rest in TOKENS:
         for prefix in prefixes.split():
@@ -344,7 +346,7 @@ def _tokens() -> dict[str, list[str]]:
 
 @cache
 def _hints() -> dict[str, list[str]]:
-    """The other patterns by their hints."""
+    """Returns the other patterns by their hints."""
     patterns: dict[str, list[str]] = {}
     for hints, pattern in OTHERS:
         for hint in hints.split():
@@ -353,7 +355,7 @@ def _hints() -> dict[str, list[str]]:
 
 
 def _candidates(text: str) -> dict[str, None]:
-    """The patterns of which the text has the first letters or a hint."""
+    """Returns the patterns whose first letters or hint occur in the text."""
     low, tokens, hints = text.lower(), _tokens(), _hints()
     starts = tokens.keys() & set(_compiled(START).findall(low))
     hinted = filter(low.__contains__, hints)
@@ -368,14 +370,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def has_access_key_id(text: str) -> bool:
-    """Whether the text contains an AWS access key id: then a 40-character string near it is its secret key."""
+    """Returns whether the text contains an AWS access key id. If so, a 40-character string near it is its secret
+    key."""
     return ("AKIA" in text or "ASIA" in text) and _compiled(ACCESS_KEY_ID).search(text) is not None
 
 
 def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:
-    """Where `text` contains something with the shape of a secret.
+    """Yields the parts of `text` that have the shape of a secret.
 
-    `beside_key_id`: an AWS access key id is near, so a 40-character string counts as its secret key.
+    With `beside_key_id`, an AWS access key id is near, so a 40-character string is treated as its secret key.
     """
     for pattern in _candidates(text):
         compiled = _compiled(pattern)
@@ -389,7 +392,7 @@ def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:
 
 
 def _key_lines(text: str) -> Iterator[Span]:
-    """Lines of only base64, as in the body of a private key; a digest in hex is not such a line."""
+    """Yields lines of only base64, as in the body of a private key. A hex digest is not such a line."""
     for match in _compiled(r"(?m)^[ \t]*(?:- )?[\"']?([A-Za-z0-9+/]{60,}={0,2})[\"']?[ \t]*$").finditer(text):
         body = match[1]
         if re.search(r"[a-z]", body) and re.search(r"[A-Z]", body) and re.search(r"[0-9+/]", body):

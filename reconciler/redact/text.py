@@ -18,7 +18,7 @@ SENSITIVE = "(sensitive)"
 LONGEST_HARMLESS = 2000  # characters of a path, a class, a reference
 
 # Each pattern matches a name and the separator before its value; the value is read from there. The look-behind lets a
-# name begin only at the start of a word, so that a long word is read once.
+# name start only at the start of a word, so that a long word is read once.
 NAME = r"(?<![\w.\-])(?<!reconciler:)(?P<key>-{0,2}[A-Za-z_][\w.\-]*)"
 # A quote that may be escaped; in JSON inside JSON, three times. Bounded, so that each run of backslashes is read once.
 MAYBE = r"\\{0,15}[\"']?"
@@ -48,7 +48,7 @@ COLONS = (
     (rf"{NAME}:[ \t]+", ENTRY),  # in a flow mapping, and in logs
 )
 
-BLOCK_START = r"[|>][+-]?\d?|\*+"  # not an anchor or a tag: a password may begin with & or ! too
+BLOCK_START = r"[|>][+-]?\d?|\*+"  # not an anchor or a tag, because a password may start with & or ! too
 FLAG = r"--?[A-Za-z][\w-]*(?:=.*)?"
 
 
@@ -58,12 +58,12 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def is_secret_option(text: str) -> bool:
-    """Whether an argument is an option, such as ``--db-password``, whose value is the next argument."""
+    """Returns whether an argument is an option, such as ``--db-password``, whose value is the next argument."""
     return text.startswith("-") and "=" not in text and _is_flag(text) and secret_key(text)
 
 
 def is_option_value(option: str, value: str) -> bool:
-    """Whether `value`, the argument after a secret `option`, is to be hidden: another option is not a value."""
+    """Returns whether to hide `value`, the argument after a secret `option`. Another option is not a value."""
     return not _is_flag(value) and not harmless(option, value)
 
 
@@ -80,9 +80,10 @@ LONGEST_REMEMBERED = 1000  # characters
 
 
 def secret_spans(text: str, *, colons: bool = True, beside_key_id: bool = False) -> list[Span]:
-    """The parts of `text` that look like secrets, sorted and without overlaps.
+    """Returns the parts of `text` that look like secrets, sorted and without overlaps.
 
-    `colons`: also what follows ``password:``. Off for sentences, in which a colon usually ends a field's name.
+    With `colons`, the text after ``password:`` is included. It is off for sentences, in which a colon usually ends a
+    field's name.
     """
     search = _remembered if len(text) <= LONGEST_REMEMBERED else _found
     return [*search(text, colons, beside_key_id)]
@@ -93,11 +94,11 @@ def _found(text: str, colons: bool, beside_key_id: bool) -> tuple[Span, ...]:
     return tuple(merged_spans([*spans, *_after_names(text, colons)]))
 
 
-_remembered = lru_cache(maxsize=8192)(_found)  # specs share most of their texts, and a pass looks at them several times
+_remembered = lru_cache(maxsize=8192)(_found)  # specs share most of their texts, and a pass checks each several times
 
 
 def _after_names(text: str, colons: bool) -> list[Span]:
-    """The values after names of secrets."""
+    """Returns the values after names of secrets."""
     spans: list[Span] = []
     if not any(map(text.lower().__contains__, HINTS)):
         return spans
@@ -114,7 +115,7 @@ def _after_names(text: str, colons: bool) -> list[Span]:
 def _values(
     text: str, names: str, values: str, is_name: Callable[[str], bool], is_secret: Callable[[str, str], bool]
 ) -> Iterator[Span]:
-    """The secret values after each of the `names` for which `is_name` holds."""
+    """Yields the secret values after each match of `names` that `is_name` accepts."""
     end = 0
     for match in _compiled(names).finditer(text):
         if match.end() >= end and is_name(match["key"]):
@@ -125,10 +126,10 @@ def _values(
 
 
 def _is_hidden(value: str, key: str, is_secret: Callable[[str, str], bool]) -> bool:
-    """Whether to hide a value: not if it is masked already, nor if it is on the next lines (a YAML block).
+    """Returns whether to hide a value. It stays if it is masked already, or if it is on the next lines (a YAML block).
 
-    A value longer than anything harmless is a secret without a closer look. Otherwise a long value would be read again
-    from each name that may be inside it.
+    A value longer than any harmless value is a secret without further checks. Otherwise a long value would be read
+    again from each name that may be inside it.
     """
     if len(value) > LONGEST_HARMLESS:
         return True
@@ -141,7 +142,8 @@ def _is_assigned_secret(key: str, value: str) -> bool:
 
 
 def _value(text: str, match: re.Match[str], values: str) -> Span | None:
-    """Where the value after a name is: up to the same quote if the name is quoted, else what matches `values`."""
+    """Returns the span of the value after a name. If the name is quoted, the value ends at the same quote; otherwise it
+    is the match of `values`."""
     quote = match.groupdict().get("q")
     quoted = up_to_quote(quote).match(text, match.end()) if quote else None
     value = quoted or _compiled(values).match(text, match.end())
@@ -149,7 +151,7 @@ def _value(text: str, match: re.Match[str], values: str) -> Span | None:
 
 
 def merged_spans(spans: list[Span]) -> list[Span]:
-    """Sorted, with overlapping and adjacent ones joined."""
+    """Returns sorted spans, with overlapping and adjacent ones joined."""
     merged: list[Span] = []
     for start, end in sorted(span for span in spans if span[0] < span[1]):
         if merged and start <= merged[-1][1]:
@@ -160,7 +162,7 @@ def merged_spans(spans: list[Span]) -> list[Span]:
 
 
 def replaced(text: str, spans: list[Span], replacement: str = SENSITIVE) -> str:
-    """`text` with each of the sorted spans replaced."""
+    """Returns `text` with each of the sorted spans replaced."""
     parts: list[str] = []
     position = 0
     for start, end in spans:
@@ -170,22 +172,23 @@ def replaced(text: str, spans: list[Span], replacement: str = SENSITIVE) -> str:
 
 
 def mask_text(text: str) -> str:
-    """`text` (a log line, an error, a line of a spec, several lines) with what looks like a secret as ``(sensitive)``.
+    """Returns `text` (a log line, an error, one or several lines of a spec) with likely secrets as ``(sensitive)``.
 
-    Finds secrets by shape anywhere, and by name in ``password: x``, ``password=x``, ``--password x`` and
-    ``"password": "x"``. A name on another line is not seen; `masked` on the whole request sees it.
+    Finds secrets by shape anywhere, and by name in ``password: x``, ``password=x``, ``--password x`` and ``"password":
+    "x"``. A name on another line has no effect here; use `masked` on the whole request for that.
     """
     return replaced(text, secret_spans(text))
 
 
 def mask_sentence(text: str) -> str:
-    """As `mask_text`, for our own messages, in which ``spec.request.password: unknown field`` is not a secret."""
+    """Masks our own messages, like `mask_text`, except that ``spec.request.password: unknown field`` is not a
+    secret."""
     return replaced(text, secret_spans(text, colons=False))
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """Redacts known secrets, longest first, echoed in foreign text such as AWS error messages: as written, and as
-    programs quote them in JSON, HTML, URLs and Python's ``repr``."""
+    quoted in JSON, HTML, URLs and Python's ``repr``."""
     for secret in secrets:
         for form in dict.fromkeys(_forms(secret)):
             text = text.replace(form, SENSITIVE)
@@ -208,8 +211,8 @@ def _forms(secret: str) -> Iterator[str]:
 class MaskingFilter(logging.Filter):
     """Masks and escapes the formatted text of every record, tracebacks included. Drops no record.
 
-    Add it to handlers: a filter on a logger does not see the records of its child loggers. Without `tracebacks` it
-    drops what would be printed after the message.
+    Add it to handlers, because a filter on a logger does not receive the records of its child loggers. Without
+    `tracebacks` it drops the text that would be printed after the message.
     """
 
     def __init__(self, *, tracebacks: bool = True) -> None:
@@ -232,12 +235,14 @@ class MaskingFilter(logging.Filter):
 
 
 def masked_lines(text: str) -> str:
-    """`text` with secrets masked and control characters escaped, safe for terminals and CI runners. Keeps lines."""
+    """Returns `text` with secrets masked and control characters escaped, safe for terminals and CI runners. Keeps
+    lines."""
     return lines_text(escape(mask_text(text), single_line=False).split("\n"))
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The formatted message; if the message and its arguments do not match, both of them, so that nothing is lost."""
+    """Returns the formatted message. If the message and its arguments do not match, returns both, so that nothing is
+    lost."""
     try:
         return record.getMessage()
     except (TypeError, ValueError):
