@@ -276,6 +276,22 @@ def test_a_rollback_is_allowed_by_the_command_that_applies_it(checkout: World):
     assert len(checkout.sent("clicks")) == 2
 
 
+def test_a_file_that_names_an_older_commit_is_refused(checkout: World):
+    """What ran is of a newer commit: the content of the older one, as the next generation, would undo it."""
+    checkout.batch("clicks", "A", concurrencyPolicy="Allow")
+    checkout.commit("at the same time")
+    form = saved(checkout, "--only", "clicks")
+    checkout.batch("clicks", "B", concurrencyPolicy="Allow")
+    checkout.commit("second")
+    assert checkout.run("apply", "--yes").code == 0
+    (head,) = {action["ledger_head"] for action in saved(checkout, "--only", "clicks")["actions"]}
+    form |= {"declarations": [], "changes": [], "schedules": []}
+    edit = {"generation": 2, "ledger_head": head, "reason": "spec-changed"}
+    forged(checkout, form, "clicks", lambda action: action.update(edit))
+
+    refused(checkout, "clicks: ", "is older than the commit applied last")
+
+
 def test_a_file_without_its_seal_is_refused(checkout: World):
     """Nothing else was changed."""
     form = saved(checkout)
