@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.identity import Place, SubmissionKey, client_token, digest
+from tests.cli.doubt import in_doubt
 from tests.cli.world import ACCOUNT, REGION, Done, World, sealed
 
 PLACE = Place("shop", "staging", ACCOUNT, REGION)
@@ -259,6 +260,20 @@ def test_a_run_that_ended_since_does_not_refuse_its_cancellation(checkout: World
     done = applied(checkout, "--format", "json")
 
     assert done.actions("action", "outcome")[0] == ("cancel" if gone else "replace", "cancelled"), done.err
+
+
+def test_a_run_that_was_lost_from_view_is_adopted(checkout: World):
+    """AWS is asked whether the run carries the tag of the submission; another run is refused."""
+    run_id = in_doubt(checkout, "clicks").arrive()
+    form = saved(checkout, "--only", "clicks")
+    assert [(action["action"], action["run_id"]) for action in form["actions"]] == [("adopt", run_id)]
+    forged(checkout, form, "clicks", lambda action: action.update(run_id="somebody-elses"))
+    refused(checkout, "clicks: ", "adopt of generation 1")
+    saved(checkout, "--only", "clicks")
+
+    done = applied(checkout, "--format", "json")
+
+    assert done.actions("action", "outcome") == [("adopt", "adopted")], done.err
 
 
 def test_a_rollback_is_allowed_by_the_command_that_applies_it(checkout: World):
