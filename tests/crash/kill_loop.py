@@ -69,6 +69,7 @@ class KillLoop:
     def __post_init__(self) -> None:
         self._random = Random(self.seed)
         self._running: list[Passing] = []
+        self.errors = self.world.folder.parent / "errors.txt"
         self._pass_seconds = 0.0  # what a pass takes, on this machine, now: fates are shares of it
 
     def run(self, seconds: float) -> Verdict:
@@ -143,14 +144,15 @@ class KillLoop:
             self.counts["freezes"] += 1
 
     def _started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [COMMAND, "reconcile"],
-            cwd=self.world.folder,
-            env=self.world.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with self.errors.open("ab") as errors:
+            return subprocess.Popen(
+                [COMMAND, "reconcile"],
+                cwd=self.world.folder,
+                env=self.world.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
 
     def _edit(self, number: int) -> None:
         """A new content, in one step: a reader sees the old file or the new one."""

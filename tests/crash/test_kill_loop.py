@@ -26,6 +26,7 @@ def judged(loop: KillLoop, seconds: float, record: Record) -> None:
     )
     assert loop.runs_of_wanted() == dict.fromkeys(loop.wanted, 1)
     assert loop.most_runs_of_any() == 1
+    assert b"Traceback" not in loop.errors.read_bytes()
 
 
 @pytest.mark.campaign

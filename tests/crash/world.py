@@ -51,6 +51,12 @@ class CrashWorld(World):
         self.write("reconciler.yaml", text.replace("sqlite:///ledger.sqlite", self.ledger))
         self.init()
 
+    def run(self, *arguments: str | Path) -> Done:
+        """Runs a command as `World` does. Whatever goes wrong, it prints no traceback."""
+        done = super().run(*arguments)
+        assert "Traceback" not in done.err, done
+        return done
+
     def crash(self, point: Point) -> Done:
         """Runs the installed command until it reaches the point, where it is killed. It must get there."""
         process, mark = self._armed(point, "kill")
@@ -68,7 +74,9 @@ class CrashWorld(World):
     def thaw(self, process: subprocess.Popen[str]) -> Done:
         """Lets a frozen command go on, to its end."""
         process.send_signal(signal.SIGCONT)
-        return finished(process, PATIENCE_SECONDS)
+        done = finished(process, PATIENCE_SECONDS)
+        assert "Traceback" not in done.err, done
+        return done
 
     def _armed(self, point: Point, deed: str) -> tuple[subprocess.Popen[str], Path]:
         self.marks += 1
