@@ -13,10 +13,10 @@ from reconciler.apply import actions, protocol
 from reconciler.apply.effects import Procedure, always
 from reconciler.apply.intents import Provenance, Task, adoption, intent
 from reconciler.apply.interpreter import World, drive
+from reconciler.core.due_slots import event_of, missed_by
 from reconciler.core.events import SpecEvent, SubmissionEvent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, ScheduleChange
 from reconciler.core.ports import Clock, Ledger, Quota, Services
-from reconciler.core.schedule import event_of, missed_by
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerError, ReconcilerError
 

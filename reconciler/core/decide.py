@@ -11,7 +11,9 @@ from datetime import datetime
 
 from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
+from reconciler.core.decide_scheduled import decide_scheduled
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
+from reconciler.core.due_slots import schedule_changes
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
 from reconciler.core.invalid import decide_invalid, why_invalid
@@ -19,8 +21,6 @@ from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
 from reconciler.core.retries import attempts_of, decide_attempts, ended_at
-from reconciler.core.schedule import schedule_changes
-from reconciler.core.scheduled import decide_scheduled
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submits import SpecContext, another_send, of_submission, submit
 from reconciler.core.suggested_commands import retry, suggested_commands

@@ -16,17 +16,7 @@ from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.redact.text import mask_sentence, masked_lines
 from reconciler.render.diff_lines import added_lines, change_lines
-from reconciler.render.markdown import (
-    Repository,
-    Room,
-    Row,
-    Section,
-    cell_code,
-    cell_prose,
-    code,
-    prose,
-    size_of,
-)
+from reconciler.render.markdown import Repository, Room, Row, Section, cell_code, cell_prose, code, prose, size_of
 from reconciler.render.phrases import (
     Shown,
     change_words,

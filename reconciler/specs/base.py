@@ -11,8 +11,8 @@ from reconciler.errors import Problem, SpecErrors
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.files import MOST_BYTES, PROJECT_FILE, NotReadable, Patterns, Segments, is_wanted, source_text
 from reconciler.specs.git import blobs, merge_base, tree_entries
+from reconciler.specs.parse import SourceText
 from reconciler.specs.project import ProjectFile, read_project
-from reconciler.specs.readers import SourceText
 from reconciler.specs.requests import place_of
 
 REGULAR = {"100644", "100755"}  # git's modes of regular files

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from reconciler.errors import Problem, UsageError
 from reconciler.model.project import DEFAULT_SPECS
-from reconciler.specs.readers import SourceText
+from reconciler.specs.parse import SourceText
 
 ANY_DEPTH = "**"
 EXCEPT = "!"  # first character of a pattern whose files are excluded

@@ -9,8 +9,8 @@ from glob import escape
 from reconciler.errors import Problem
 from reconciler.specs.document import Unreadable
 from reconciler.specs.files import EXCEPT, PROJECT_FILE
+from reconciler.specs.parse import SourceText
 from reconciler.specs.problems import at, unreadable
-from reconciler.specs.readers import SourceText
 
 NOT_A_SPEC = "not-a-spec"
 """The rule of problems with a document, or an unreadable file, that is not a spec."""

@@ -20,8 +20,8 @@ from reconciler.model.spec import NAME_PATTERN
 from reconciler.redact.request import is_secret_at
 from reconciler.redact.text import SENSITIVE
 from reconciler.specs.document import INTEGER, MOST_PROBLEMS, TOO_MANY, Document, Unreadable, meaning
-from reconciler.specs.names import known_fields, meant_field, renamed
-from reconciler.specs.readers import Node, SourceText, find, offset_in_scalar, path_text
+from reconciler.specs.field_names import known_fields, meant_field, renamed
+from reconciler.specs.parse import Node, SourceText, find, offset_in_scalar, path_text
 from reconciler.specs.secret_lines import SHORTEST_SECRET, SecretLines
 
 Context = Mapping[str, Any]

@@ -33,8 +33,8 @@ from reconciler.specs.files import (
     patterns,
 )
 from reconciler.specs.other_files import NOT_A_SPEC, reported_once, unreadable_other
+from reconciler.specs.parse import SourceText, json_documents, yaml_documents
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
-from reconciler.specs.readers import SourceText, json_documents, yaml_documents
 from reconciler.specs.relations import reference_warnings, relation_problems
 from reconciler.specs.spec import FAMILY, ReadSpec, SpecReader, placeholder_warnings
 

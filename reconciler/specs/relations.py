@@ -8,8 +8,8 @@ from dataclasses import replace
 from reconciler.errors import Problem
 from reconciler.model.base import Loc
 from reconciler.model.kind import kind_named
+from reconciler.specs.parse import path_text
 from reconciler.specs.problems import suggestion
-from reconciler.specs.readers import path_text
 from reconciler.specs.spec import NAME, ReadSpec, Reference, position
 
 Named = tuple[str, Problem]

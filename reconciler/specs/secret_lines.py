@@ -20,7 +20,7 @@ from reconciler.redact.request import NAME_KEYS, secret_places
 from reconciler.redact.shapes import harmless, secret_key
 from reconciler.redact.text import SENSITIVE, secret_spans
 from reconciler.specs.document import Document
-from reconciler.specs.readers import Node, SourceText, find
+from reconciler.specs.parse import Node, SourceText, find
 
 Span = tuple[int, int]
 

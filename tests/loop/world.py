@@ -14,9 +14,9 @@ from typing import Any
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.due_slots import event_of, missed_by
 from reconciler.core.fold import fold
 from reconciler.core.plan import Action, ActionType, Plan, Reason
-from reconciler.core.schedule import event_of, missed_by
 from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time, seconds_text, time_text
 from tests.builders import PLACE, desired

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.base import Unquoted
 from reconciler.specs.document import MOST_EXPANDED, Document, Unreadable
-from reconciler.specs.readers import SourceText, find, json_documents, path_text, yaml_documents
+from reconciler.specs.parse import SourceText, find, json_documents, path_text, yaml_documents
 
 Read = Callable[[str], Iterator[Document]]
 

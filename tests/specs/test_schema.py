@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.specs.readers import yaml_documents
+from reconciler.specs.parse import yaml_documents
 from reconciler.specs.scaffold import init
 from reconciler.specs.schema import schema
 from tests.specs.builders import PROJECT, batch, wrapped

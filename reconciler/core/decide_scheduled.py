@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from reconciler.core.due_slots import Due, due_slots, in_force, overdue_slots
 from reconciler.core.gates import depended, placed, suspended
 from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
-from reconciler.core.schedule import Due, due_slots, in_force, overdue_slots
 from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submits import SpecContext, of_submission, submit
 from reconciler.core.times import MissedReason, next_slot, parse_time
