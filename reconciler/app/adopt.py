@@ -16,6 +16,7 @@ from reconciler.app.decisions import (
     unresolved_facts,
 )
 from reconciler.app.run_decisions import unsettled
+from reconciler.core.cron import is_slot
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import BY_HAND, Adopted, Event, ManuallyAdopted
 from reconciler.core.identity import SubmissionKey
@@ -23,7 +24,7 @@ from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType
 from reconciler.core.ports import Precondition, RunFacts, RunReport
 from reconciler.core.state import Recorded, RunState, Submission
 from reconciler.core.submits import SpecContext, submit
-from reconciler.core.times import is_slot, parse_time, seconds_text
+from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
 

@@ -10,6 +10,7 @@ from reconciler import __version__
 from reconciler.app.decisions import EventBatch, ExpectedState, Operator, append, observed, operator_of
 from reconciler.app.inputs import run_names
 from reconciler.app.session import Session
+from reconciler.core.cron import slots_between
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Adopted, Event, ManuallyAdopted
 from reconciler.core.fsck import (
@@ -26,7 +27,7 @@ from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
 from reconciler.core.renames import name_now
 from reconciler.core.state import Recorded, RunState
-from reconciler.core.times import parse_time, slots_between
+from reconciler.core.times import parse_time
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import read_checkout
 from reconciler.specs.project import load

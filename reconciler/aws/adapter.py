@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors, unexpected_reply
-from reconciler.aws.transmission import Reply, transmit
+from reconciler.aws.outcome import Reply, transmit
 from reconciler.core.ports import Deadline, NotSent, Outcome, Wanted
 from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError

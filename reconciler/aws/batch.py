@@ -14,7 +14,7 @@ from typing import TypeVar
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
-from reconciler.aws.transmission import Reply
+from reconciler.aws.outcome import Reply
 from reconciler.core.ports import Deadline, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text

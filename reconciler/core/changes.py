@@ -13,6 +13,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from reconciler.core.cron import next_slot
 from reconciler.core.decide_scheduled import missed_words
 from reconciler.core.declarations import PendingDeclaration, request_digest
 from reconciler.core.desired import Desired, DesiredSpec, stale_message
@@ -20,7 +21,7 @@ from reconciler.core.due_slots import lost_slots
 from reconciler.core.identity import digests
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Change, ChangeType, Effect, Reason, SpecChange
 from reconciler.core.state import Recorded, SpecRecord, Submission
-from reconciler.core.times import next_slot, parse_time
+from reconciler.core.times import parse_time
 from reconciler.model.spec import Policy
 
 LEGACY_STOPS = {"removed", "unscheduled"}  # after these the recorded schedule is none

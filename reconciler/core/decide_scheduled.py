@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from reconciler.core.cron import next_slot
 from reconciler.core.due_slots import Due, due_slots, in_force, overdue_slots
 from reconciler.core.gates import depended, placed, suspended
 from reconciler.core.identity import Content, SubmissionKey
@@ -12,7 +13,7 @@ from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stoppe
 from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
 from reconciler.core.state import Phase, RunState, Submission
 from reconciler.core.submits import SpecContext, of_submission, submit
-from reconciler.core.times import MissedReason, next_slot, parse_time
+from reconciler.core.times import MissedReason, parse_time
 
 UNDONE = {Phase.UNSENT, Phase.SUPERSEDED}
 

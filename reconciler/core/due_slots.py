@@ -7,20 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from reconciler.core.cron import before, newest_slot, slots
 from reconciler.core.desired import Ancestry, Desired, DesiredSpec, newest_commit
 from reconciler.core.events import Missed, ScheduledSince
 from reconciler.core.plan import MissedSlots, ScheduleChange
 from reconciler.core.state import Recorded, SpecRecord
-from reconciler.core.times import (
-    MissedReason,
-    Schedule,
-    before,
-    newest_slot,
-    parse_time,
-    seconds_text,
-    slots,
-    time_text,
-)
+from reconciler.core.times import MissedReason, Schedule, parse_time, seconds_text, time_text
 from reconciler.model.spec import Policy, suspension
 
 MOST_NAMED = 200

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from reconciler.core.cron import is_slot
 from reconciler.core.desired import DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.due_slots import in_force
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import Attempts, attempts_of, last_of, will_retry
 from reconciler.core.state import Phase, RunState, SpecRecord, Submission
 from reconciler.core.submits import SpecContext, with_run_ids
-from reconciler.core.times import MissedReason, is_slot, parse_time, seconds_text
+from reconciler.core.times import MissedReason, parse_time, seconds_text
 from reconciler.model.kind import kind_named
 from reconciler.model.project import Limits
 from reconciler.model.spec import Dependency

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from reconciler.core.cron import slots
 from reconciler.core.desired import DesiredSpec
 from reconciler.core.identity import Content, Place, SubmissionKey, client_token
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Recorded
 from reconciler.core.submits import SpecContext, location_of, rendered, submit
 from reconciler.core.suggested_commands import rebuild
-from reconciler.core.times import seconds_text, slots
+from reconciler.core.times import seconds_text
 from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 

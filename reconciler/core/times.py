@@ -1,15 +1,10 @@
-"""Times as text, schedules and their slots."""
+"""Times as text, and the schedules and slot ranges that the ledger records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
-from heapq import heappop, heappush
-from zoneinfo import ZoneInfo
-
-from cronsim import CronSim
 
 
 def time_text(moment: datetime) -> str:
@@ -69,103 +64,3 @@ class SlotRange:
 
     def __contains__(self, slot: str) -> bool:
         return self.first <= slot <= self.last and (self.slots is None or slot in self.slots)
-
-
-WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 8, 40, 400, 4000, 40_000))
-"""How far back to search for the newest slot, short first; the longest is longer than the period of any schedule."""
-
-
-LONGEST_SHIFT = timedelta(hours=25)
-"""Longer than any change of a zone's clocks: Samoa moved its by a day."""
-
-
-def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
-    """Yields the slots after a time, oldest first; ends if the schedule has none in the next fifty years.
-
-    The library reads the schedule by the wall clock. When clocks change, the rules are those of Debian's cron, applied
-    here: in Australia/Lord_Howe, whose clocks move by half an hour, the library loses slots.
-    """
-    if time_zone == "UTC":
-        yield from CronSim(schedule, after.astimezone(UTC))
-        return
-    zone = ZoneInfo(time_zone)
-    evenly = any(field.startswith("*") for field in schedule.split()[:2])
-    wall = after.astimezone(zone).replace(tzinfo=None)
-    if (after + LONGEST_SHIFT).astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
-        wall -= LONGEST_SHIFT  # a part of this wall clock may come a second time
-    last, later = after, list[datetime]()
-    for time in CronSim(schedule, wall):
-        moments = _moments(time, zone, evenly=evenly)
-        for moment in moments:
-            heappush(later, moment)
-        while later and moments and later[0] <= moments[0]:
-            moment = heappop(later)
-            if moment > last:
-                last = moment
-                yield moment
-
-
-def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[datetime]:
-    """The moments of a time on the wall clock, oldest first: one; or two, or none, when clocks change.
-
-    A schedule at even intervals continues at them: both moments, or none. Any other has one slot: the first moment, or
-    the end of the gap.
-    """
-    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if first == second:
-        return (first,)
-    if first < second:
-        return (first, second) if evenly else (first,)
-    if evenly:
-        return ()
-    begin, end = second, first  # the gap ends in between
-    while end - begin > timedelta(seconds=1):
-        middle = begin + (end - begin) // 2
-        if middle.astimezone(zone).utcoffset() == second.astimezone(zone).utcoffset():
-            begin = middle
-        else:
-            end = middle
-    return (end.replace(microsecond=0),)
-
-
-def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:
-    """Returns the first slot after a time, ``2026-11-22T02:00:00Z``; `None` if there is none."""
-    slot = next(slots(schedule, time_zone, after), None)
-    return None if slot is None else seconds_text(slot)
-
-
-def newest_slot(schedule: str, time_zone: str, after: datetime, until: datetime) -> str | None:
-    """Returns the newest slot after one time and up to another; `None` if there is none."""
-    for window in WINDOWS:
-        start = max(after, until - window)
-        newest = None
-        for moment in slots(schedule, time_zone, start):
-            if moment > until:
-                break
-            newest = moment
-        if newest is not None:
-            return seconds_text(newest)
-        if start == after:
-            break
-    return None
-
-
-def is_slot(schedule: str, time_zone: str, slot: str) -> bool:
-    """Whether a time is a slot of a schedule."""
-    return next_slot(schedule, time_zone, parse_time(slot) - timedelta(seconds=1)) == slot
-
-
-def slots_between(schedule: str, time_zone: str, first: datetime, last: datetime, most: int) -> tuple[str, ...]:
-    """Returns the slots from one time to another, both included, oldest first: at most `most` of them."""
-    between: list[str] = []
-    for moment in slots(schedule, time_zone, first - timedelta(seconds=1)):
-        if moment > last or len(between) == most:
-            break
-        if moment >= first:
-            between.append(seconds_text(moment))
-    return tuple(between)
-
-
-def before(slot: str) -> str:
-    """Returns the second before a slot."""
-    return seconds_text(parse_time(slot) - timedelta(seconds=1))

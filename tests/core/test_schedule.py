@@ -11,12 +11,12 @@ import pytest
 
 from reconciler.core import events as e
 from reconciler.core.absence import lost_runs
+from reconciler.core.cron import before, is_slot, newest_slot, next_slot, slots_between
 from reconciler.core.decide import plan
 from reconciler.core.desired import Ancestry, Checkout, Desired
 from reconciler.core.due_slots import due_slots, event_of
 from reconciler.core.plan import Action, ActionType, Reason
 from reconciler.core.state import Recorded, Sighting
-from reconciler.core.times import before, is_slot, newest_slot, next_slot, slots_between
 from reconciler.model.spec import Policy, Suspension
 from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, scheduled, slot_intended, spec
 

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from reconciler.core.times import seconds_text, slots
+from reconciler.core.cron import slots
+from reconciler.core.times import seconds_text
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 AROUND = timedelta(hours=7)

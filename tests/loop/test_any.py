@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.cron import slots_between
 from reconciler.core.events import CancelAsked
 from reconciler.core.plan import ActionType
-from reconciler.core.times import slots_between
 from reconciler.model.project import Limits
 from tests.builders import spec
 from tests.campaigns import examples

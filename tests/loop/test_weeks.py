@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.cron import slots_between
 from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.events import CancelAsked, Intended
 from reconciler.core.identity import Source
 from reconciler.core.plan import ActionType, Reason
-from reconciler.core.times import parse_time, slots_between
+from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.model.spec import Suspension
 from tests.builders import spec

@@ -1,0 +1,105 @@
+"""Transmits a request once, and classifies the outcome by an allow-list that fails closed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
+from reconciler.aws.errors import (
+    CLOCK_SKEW,
+    CREDENTIALS,
+    THROTTLING,
+    clean,
+    code_of,
+    message_of,
+    request_id_of,
+    status_of,
+)
+from reconciler.aws.transmission import DeadlinePassed, Transmission, once
+from reconciler.core.ports import Accepted, Ambiguous, Clock, Deadline, Declined, NotSent, Outcome, Refused
+from reconciler.redact.request import secrets_of
+
+REFUSED = THROTTLING | CREDENTIALS | CLOCK_SKEW
+"""AWS's codes for a temporary refusal."""
+
+
+DECLINED = frozenset({"ValidationException", "ResourceNotFoundException", "AccessDenied", "AccessDeniedException"})
+"""AWS's codes for a refusal of the content, in every service; an adapter adds its own."""
+
+
+CONFLICT = 409
+
+
+UNPROVEN_STATUS = frozenset({408, CONFLICT})
+"""4xx statuses that are possible after the request was accepted: a timeout in transit, or our own token used before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Describes how a service confirms that it accepted a request.
+
+    `run_id` and `arn` are fields of its reply. `echo` is the field that must be equal in reply and request. `declined`
+    are its codes for a refusal of the content, in addition to `DECLINED`.
+    """
+
+    run_id: str
+    arn: str
+    echo: str
+    declined: frozenset[str] = frozenset()
+
+
+def transmit(
+    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], reply: Reply, deadline: Deadline, clock: Clock
+) -> Outcome:
+    """Calls AWS once with the unchanged `request`, and classifies the reply. `call` is a method of a guarded client.
+
+    Never raises for an error of the network, AWS or botocore.
+    """
+    with once(deadline, clock) as transmission:
+        try:
+            answer = call(**request)
+        except Exception as error:  # noqa: BLE001 - the lists below name what proves something; all else is ambiguous
+            sys.audit("reconciler.answered", type(error).__name__)
+            return classify(error, transmission, reply, secrets_of(dict(request)))
+    sys.audit("reconciler.answered")
+    return accepted(answer, request, reply)
+
+
+def classify(error: Exception, transmission: Transmission, reply: Reply, secrets: Sequence[str] = ()) -> Outcome:
+    """Classifies an exception of a call that was transmitted at most once; its message is kept without `secrets`."""
+    code, message = code_of(error), message_of(error, secrets)
+    if not transmission.sent:
+        return NotSent("DeadlinePassed" if isinstance(error, DeadlinePassed) else code, message)
+    if type(error) in {EndpointConnectionError, ConnectTimeoutError}:
+        return NotSent(code, message)  # exactly these types, because related types can occur after delivery
+    if isinstance(error, ClientError):
+        return _refusal(error, code, message, reply)
+    return Ambiguous(code, message)
+
+
+def accepted(answer: Mapping[str, Any], request: Mapping[str, Any], reply: Reply) -> Outcome:
+    """Returns `Accepted` if the reply contains a run id and our own values. The absence of an error does not prove a
+    run."""
+    run_id, arn = answer.get(reply.run_id), answer.get(reply.arn)
+    if not isinstance(run_id, str) or not run_id:
+        return Ambiguous("UnexpectedReply", f"the reply was a success without {reply.run_id}")
+    if answer.get(reply.echo) != request.get(reply.echo):
+        return Ambiguous("UnexpectedReply", f"the reply is about another {reply.echo} than the request")
+    return Accepted(run_id, arn if isinstance(arn, str) else None)
+
+
+def _refusal(error: ClientError, code: str, message: str, reply: Reply) -> Outcome:
+    status = status_of(error)
+    if request_id_of(error) is None:
+        return Ambiguous(code, f"HTTP {status} without a request id: not an answer of AWS's own")
+    if not 400 <= status < 500 or status in UNPROVEN_STATUS:
+        return Ambiguous(code, clean(f"HTTP {status}: {message}"), conflict=status == CONFLICT)
+    if code in REFUSED:
+        return Refused(code, message, throttled=code in THROTTLING)
+    if code in DECLINED or code in reply.declined:
+        return Declined(code, message)
+    return Ambiguous(code, clean(f"HTTP {status}: {message}"))
