@@ -3,6 +3,7 @@ between any two of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -174,6 +175,7 @@ class EmrClient(_Client):
         applicationId: str,  # noqa: N803
         createdAtAfter: datetime,  # noqa: N803
         maxResults: int,  # noqa: N803
+        createdAtBefore: datetime | None = None,  # noqa: N803
         mode: str | None = None,
         nextToken: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
@@ -187,7 +189,8 @@ class EmrClient(_Client):
             return {"jobRuns": []}
         page = self._page(nextToken, "jobRuns", lambda run: {"id": run.run_id, "created": run.accepted})
         after = createdAtAfter.timestamp() - EPOCH
-        return {**page, "jobRuns": [run for run in page["jobRuns"] if run["created"] > after]}
+        before = math.inf if createdAtBefore is None else createdAtBefore.timestamp() - EPOCH
+        return {**page, "jobRuns": [run for run in page["jobRuns"] if after < run["created"] < before]}
 
     def get_job_run(self, *, applicationId: str, jobRunId: str) -> dict[str, Any]:  # noqa: N803
         """GetJobRun."""

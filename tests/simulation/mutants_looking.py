@@ -20,7 +20,7 @@ LOOKS = (
         ),
         text(
             "aws.emr_serverless:EmrServerless.find",
-            ("{want.token: str(error) for want in mine}", "{want.token: () for want in mine}"),
+            ("{want.token: str(error) for want in window.wanted}", "{want.token: () for want in window.wanted}"),
         ),
     ),
     mutant(
