@@ -72,14 +72,14 @@ def unknown_state(word: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """The tags of a run, and when AWS created it; `None` if it does not say."""
+    """The tags of a run, and when AWS created it, or `None` if AWS does not return the time."""
 
     tags: Mapping[str, str]
     created_at: datetime | None
 
 
 def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, Sequence[str] | str]:
-    """What a complete listing, by run id, answers to each of `wanted`, by token and owner."""
+    """Returns the run ids in a complete listing for each of `wanted`, by token and owner."""
     by_token: dict[str, list[str]] = {want.token: [] for want in wanted}
     by_owner = {want.owner: (want, list[str]()) for want in wanted if want.owner is not None}
     for run_id, run in runs.items():
@@ -94,7 +94,7 @@ def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, S
 
 
 def merged(lookups: Iterable[Mapping[str, Sequence[str] | str]]) -> dict[str, Sequence[str] | str]:
-    """The answers of several listings as one: an owner may have runs in each of them."""
+    """Merges the results of several listings, because an owner may have runs in each of them."""
     whole: dict[str, Sequence[str] | str] = {}
     for key, answer in (pair for lookup in lookups for pair in lookup.items()):
         before = whole.get(key, ())

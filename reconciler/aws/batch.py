@@ -110,7 +110,7 @@ class Batch:
             return {want.token: str(error) for want in wanted}
 
     def _tags(self, queue: str, name: str) -> dict[str, Tagged]:
-        """The tags of jobs, by id. Raises `ServiceError` if any job of the listing could not be read."""
+        """Returns the tags of jobs, by id. Raises `ServiceError` if any job of the listing could not be read."""
         client = self._aws.reader(SERVICE)
         by_name = {"name": "JOB_NAME", "values": [name]}
         job_ids = list(dict.fromkeys(_listed(client, queue, by_name)))

@@ -140,8 +140,8 @@ class EmrServerless:
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
     def _tags(self, application: str, window: _Window) -> dict[str, Tagged]:
-        """The tags of an application's runs of the time and the names of a window, by id. Raises `ServiceError` if any
-        of the runs could not be read."""
+        """Returns the tags of an application's runs within the time and the names of a window, by id. Raises
+        `ServiceError` if any of the runs could not be read."""
         client, names = self._aws.reader(SERVICE), _names(window.wanted)
         now = datetime.fromtimestamp(self._aws.clock.now(), UTC)
         before = {"createdAtBefore": window.end} if window.end is not None and window.end < now else {}

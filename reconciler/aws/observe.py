@@ -180,9 +180,9 @@ def _event(submission: Submission, report: RunReport, now: datetime) -> Observed
 def find_previous_runs(
     specs: Iterable[DesiredSpec], recorded: Recorded, place: Place, services: Services, now: datetime
 ) -> Sighting:
-    """The runs of specs that the ledger may lack: of their content, by token, and of any other, by spec tag.
+    """Finds runs of specs that the ledger may lack: runs of their content, by token, and other runs, by spec tag.
 
-    Nothing is raised but `GuardError`: a service that fails leaves the reason for each token.
+    Raises only `GuardError`. If a service fails, the sighting has the reason for each token.
     """
     return _look(
         services, recorded, place, now,
@@ -197,7 +197,7 @@ def find_previous_runs(
 def look_before_sending(
     actions: Iterable[Action], recorded: Recorded, place: Place, services: Services, now: datetime
 ) -> Sighting:
-    """The same for submits: runs that carry their tokens, and others with the tags of their specs."""
+    """Finds the same for submits: runs that have their tokens, and other runs with the tags of their specs."""
     return _look(
         services, recorded, place, now,
         (
@@ -219,7 +219,7 @@ def _look(
     now: datetime,
     sought: Iterable[tuple[str, str, str, Mapping[str, str], str | None]],
 ) -> Sighting:
-    """Looks for runs, given by kind, spec, token, location and run name."""
+    """Looks for runs that are given by kind, spec, token, location and run name."""
     wanted, names = dict[str, list[Wanted]](), dict[str, str]()
     for kind, name, token, location, run_name in sought:
         owner = place.owner(name)
@@ -243,7 +243,7 @@ def _look(
 
 
 def _since(record: SpecRecord, now: datetime) -> str:
-    """From when on runs of a spec are looked for: what is older than its newest submission does not matter."""
+    """Returns the time from which runs of a spec are looked for. Runs older than its newest submission are ignored."""
     oldest = now - REMEMBERED
     return time_text(oldest if record.newest is None else max(oldest, parse_time(record.newest.first_intent_at)))
 

@@ -1,4 +1,4 @@
-"""AWS Batch: DescribeJobs and ListJobs, in AWS's words rather than the request's."""
+"""AWS Batch: DescribeJobs and ListJobs, with the field names and values of AWS's replies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from reconciler.emulator.operations import Context, Invalid, Params, page, posit
 from reconciler.emulator.records import BATCH, Run, Search
 
 MAX_DESCRIBED = 100
-"""Ids in one DescribeJobs; from the API reference."""
+"""The most ids in one DescribeJobs, from the API reference."""
 MAX_PAGE = 1000
 MAX_FILTERED_PAGE = 100
-"""The most that ListJobs returns at once, without and with a filter; from the API reference."""
+"""The most that ListJobs returns at once, without and with a filter, from the API reference."""
 _LISTED_BY = ("jobQueue", "arrayJobId", "multiNodeJobId")
 _STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 _IMAGE = "emulator/no-image"
@@ -60,7 +60,7 @@ def _detail(job: Job, context: Context) -> Params:
 
 
 def _progress(job: Job, steps: Sequence[Step]) -> Params:
-    """Returns state and times, as DescribeJobs and ListJobs both have them."""
+    """Returns the state and times that both DescribeJobs and ListJobs contain."""
     last = steps[-1]
     started = [step.at for step in steps if step.state == "RUNNING"]
     return {
@@ -75,7 +75,7 @@ def _progress(job: Job, steps: Sequence[Step]) -> Params:
 
 
 def _array_properties(job: Job, now: float) -> Params | None:
-    """Returns the size of a parent and the number of its children in each state; of a child, its index."""
+    """Returns the size of a parent and the number of its children in each state, or the index of a child."""
     facts = job.run.facts
     if job.child is not None:
         return {"index": job.child}
@@ -103,7 +103,7 @@ def _retry_strategy(request: Params) -> Params:
 
 
 def _attempts(steps: Sequence[Step]) -> list[Params]:
-    """Returns the attempts that are over: one for each time the job reached RUNNING and left it."""
+    """Returns the ended attempts: one for each time the job reached RUNNING and left it."""
     attempts = []
     for step, after in pairwise(steps):
         if step.state == "RUNNING":
@@ -120,7 +120,7 @@ def _exit_code(after: Step) -> int:
 
 
 def _workload(job: Job, steps: Sequence[Step]) -> Params:
-    """Returns what runs: on several nodes, on EKS, as an ECS task, or (by default) one container."""
+    """Returns the workload: several nodes, EKS, an ECS task, or (by default) one container."""
     request = job.run.request
     if count_nodes(job.run):
         return _multi_node(job, steps)
@@ -154,7 +154,7 @@ def _multi_node(job: Job, steps: Sequence[Step]) -> Params:
 
 
 def _targets(target: str, node: int) -> bool:
-    """Whether ``3``, ``0:3``, ``:3`` or ``2:`` contains a node. People also write ``0,n``."""
+    """Returns whether ``3``, ``0:3``, ``:3`` or ``2:`` contains a node. ``0,n`` is also accepted."""
     first, separator, last = target.replace(",", ":").partition(":")
     if not separator:
         return first == str(node)
@@ -174,8 +174,8 @@ def _node_properties(run: Run) -> Params:
 
 
 def list_jobs(params: Params, context: Context) -> Params:
-    """Returns a page of summaries without tags: of a queue newest first, without array children; of an array or a
-    multi-node job in order of the index."""
+    """Returns a page of summaries without tags: those of a queue newest first, without array children; those of an
+    array or a multi-node job by index."""
     listed_by = [name for name in _LISTED_BY if params.get(name)]
     if len(listed_by) != 1:
         raise Invalid(f"exactly one of {', '.join(_LISTED_BY)} must be given")
@@ -192,7 +192,7 @@ def _list_queue(params: Params, context: Context) -> Params:
     queue = resources.short_name(params["jobQueue"])
     resources.require_queue(queue, context.settings)
     restriction = _restriction(params.get("filters", []))
-    # Every filter but SHARE_IDENTIFIER returns jobs of any status, whatever jobStatus says.
+    # Every filter but SHARE_IDENTIFIER returns jobs of any status and ignores jobStatus.
     status = _status(params) if not restriction or "share" in restriction else ""
     states = frozenset({status} if status else ())
     search = Search(service=BATCH, scope=queue, states=states, before=position_after(params), **restriction)
@@ -223,7 +223,7 @@ def _status(params: Params) -> str:
 
 
 def _restriction(filters: list[Params]) -> Params:
-    """Translates the one filter into fields of a `Search`; empty for none."""
+    """Translates the one filter into fields of a `Search`; empty without a filter."""
     if not filters:
         return {}
     if len(filters) > 1:

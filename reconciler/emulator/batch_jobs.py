@@ -69,7 +69,7 @@ def _facts(params: Params, context: Context) -> Facts:
 
 
 def _retries_failure(retry: Params) -> bool:
-    """Whether exit code 1 is retried: the first rule whose conditions all match decides; without one, yes."""
+    """Returns whether exit code 1 is retried. The first rule whose conditions all match decides; without one it is."""
     exit_values = {"onStatusReason": EXIT_FAILED, "onReason": "", "onExitCode": "1"}
     for rule in retry.get("evaluateOnExit", []):
         if all(_matches(rule[name], value) for name, value in exit_values.items() if name in rule):
@@ -85,7 +85,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def submit_job_problems(params: Params) -> Iterator[str]:
-    """Describes everything wrong in a SubmitJob request that its model accepts."""
+    """Yields every problem in a SubmitJob request that its model accepts."""
     for check in (_scalars, _array, _dependencies, _retries, _containers, _nodes, _pods):
         yield from check(params)
     size = len(json.dumps(params, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
@@ -191,12 +191,12 @@ def _pods(params: Params) -> Iterator[str]:
 
 MAX_REASON = 1024
 _DEFAULT_NODES = 2
-"""For a multi-node request that does not say how many nodes it needs; in AWS its job definition does."""
+"""The number of nodes of a multi-node request without `numNodes`; in AWS, its job definition sets the number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a Batch id names: a whole run, a child of it (``id:3``), or a node of it (``id#0``)."""
+    """The job with a Batch id: a whole run, a child of it (``id:3``), or a node of it (``id#0``)."""
 
     run: Run
     child: int | None = None
@@ -216,7 +216,7 @@ class Job:
 
 
 def find_job(records: Records, job_id: str, now: float | None) -> Job | None:
-    """Returns what an id names, if it can be looked up at `now`; with `None`, expired jobs too."""
+    """Returns the job with an id, if it can be looked up at `now`. With `None`, expired jobs are included."""
     match = re.fullmatch(r"([^:#]+)(?:([:#])([0-9]{1,5}))?", job_id)
     run = records.run(match[1], now) if match else None
     if match is None or run is None or run.service != BATCH:
@@ -230,7 +230,7 @@ def find_job(records: Records, job_id: str, now: float | None) -> Job | None:
 
 
 def require_job(job_id: str, context: Context) -> Job:
-    """Returns what an id names. Raises `Missing` if it does not exist."""
+    """Returns the job with an id. Raises `Missing` if it does not exist."""
     job = find_job(context.records, job_id, context.now)
     if job is None:
         raise Missing(f"Job {job_id} does not exist")
@@ -252,7 +252,7 @@ def _needed_ids(request: Params) -> list[str]:
 
 
 def with_dependencies(records: Records, run: Run) -> Run:
-    """Records what a new run waits for, and returns the run with that in its facts."""
+    """Records the dependencies of a new run, and returns the run with their state in its facts."""
     needed = _needed_ids(run.request)
     records.add_dependencies(run.id, [re.split("[:#]", job_id)[0] for job_id in needed])
     return _after_dependencies(records, run) if needed else run
@@ -273,7 +273,7 @@ def update_dependents(records: Records, run: Run) -> None:
 def _after_dependencies(records: Records, run: Run) -> Run:
     """Releases a run when its last dependency succeeds, and blocks it when the first one fails.
 
-    An id that never existed blocks nothing. `N_TO_N` waits for the whole of the other array.
+    An id that never existed blocks nothing. With `N_TO_N`, a run waits for the whole of the other array.
     """
     dependencies = [find_job(records, job_id, None) for job_id in _needed_ids(run.request)]
     ends = [end(job.timeline) for job in dependencies if job is not None]
@@ -310,7 +310,7 @@ def _stop(verb: Literal["cancel", "terminate"], params: Params, context: Context
 
 
 def _has_effect(verb: str, job: Job, now: float) -> bool:
-    """Whether a stop changes anything now: the job, or any child if the job is a whole array."""
+    """Returns whether a stop has an effect now: on the job, or on any child if the job is a whole array."""
     is_array = job.run.facts.array and job.child is None
     timelines = [timeline for _, timeline in children(job.run.facts)] if is_array else [job.timeline]
     return any(can_stop(verb, current(timeline, now).state) for timeline in timelines)

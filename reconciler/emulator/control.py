@@ -1,6 +1,6 @@
 """The control endpoint, ``/_emulator/…``: settings, accepted runs, ending a run, reset, faults.
 
-It is for people and their tests, so it speaks plain JSON and reports errors as ``{"error": …}``.
+It is for users and their tests, so it uses plain JSON and reports errors as ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.emulator.state import State
 from reconciler.errors import UsageError
 
 PREFIX = "/_emulator/"
-"""No path of AWS begins with it."""
+"""A prefix that no path of AWS has."""
 JSON_TYPE = "application/json"
 TOKEN_TAG = "reconciler:token"
 
@@ -56,7 +56,7 @@ class Control:
         return self._state.change_settings(lambda settings: settings.changed(changes))
 
     def runs(self) -> list[AcceptedRun]:
-        """Returns every run accepted since the last reset, in the order of acceptance, expired ones too."""
+        """Returns every run accepted since the last reset, in the order of acceptance, including expired ones."""
         with self._state.reading() as records:
             accepted = [(run, run.request.get("tags", {}).get(TOKEN_TAG)) for run in records.accepted()]
         return [
@@ -65,7 +65,7 @@ class Control:
         ]
 
     def finish(self, run_id: str, outcome: Outcome = "succeeded") -> None:
-        """Ends a run now, in whatever state it is; one that has ended stays as it is."""
+        """Ends a run now, in any state. A run that has ended is unchanged."""
         if outcome not in OUTCOMES:
             raise UsageError(f"outcome must be one of {', '.join(OUTCOMES)}")
         with self._state.writing() as records:
@@ -75,13 +75,13 @@ class Control:
             stop_run(records, run, Stop("finish", records.now, succeeded=outcome == "succeeded"))
 
     def reset(self) -> None:
-        """Removes every run and tag, and drops late requests; the settings and the fault plan stay."""
+        """Removes every run and tag, and drops late requests. The settings and the fault plan are kept."""
         self._faults.late.drop()
         with self._state.writing() as records:
             records.clear()
 
     def inject(self, faults: Plan) -> None:
-        """Replaces the fault plan, and counts from 0. `Plan()` ends all faults."""
+        """Replaces the fault plan, and resets its counts. `Plan()` ends all faults."""
         self._faults.put(faults)
 
     def faults(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Control:
         return self._faults.report()
 
     def handler(self) -> Handler:
-        """Returns the handler of every call: of the control endpoint, and of AWS with the faults around it."""
+        """Returns the handler of every call, to the control endpoint and to AWS with faults applied."""
         aws = self._faults.around(dispatcher(self._state))
         # The control endpoint is outermost, so that faults never reach it.
         return lambda call: self._answer(call) if call.path.startswith(PREFIX) else aws(call)
@@ -99,7 +99,7 @@ class Control:
         if action is None:
             return _json(404, {"error": f"no {call.method} {call.path}; available: {', '.join(NAMES)}"})
         if call.method == "POST" and call.headers.get("Content-Type", "").partition(";")[0].strip() != JSON_TYPE:
-            # The one method that a browser sends across origins without asking, if its content is of another type.
+            # A browser sends only this method across origins without a preflight, if its content is of another type.
             return _json(415, {"error": f"{call.method} {call.path} needs the header Content-Type: {JSON_TYPE}"})
         try:
             return _json(200, action(self, _object(call.body)))
@@ -120,7 +120,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds an object, and refuses a key that appears twice: it is a mistake, and Python would keep the last."""
+    """Builds an object, and refuses a duplicate key, because it is a mistake and Python would keep the last one."""
     names = [name for name, _ in members]
     if len(set(names)) < len(names):
         raise UsageError(f"the body has {next(name for name in names if names.count(name) > 1)} twice")
@@ -157,4 +157,4 @@ _ACTIONS: Mapping[tuple[str, str], Callable[[Control, dict[str, Any]], object]] 
     ("DELETE", "faults"): lambda control, _: _put_faults(control, {}),
 }
 NAMES = [f"{method} {PREFIX}{name}" for method, name in _ACTIONS]
-"""What there is, as ``GET /_emulator/settings``."""
+"""The endpoints by path; for example ``GET /_emulator/settings``."""

@@ -1,6 +1,6 @@
-"""Answers calls as AWS does: finds service and operation, validates, runs the transaction, writes errors in AWS's form.
+"""Answers calls as AWS does: finds service and operation, validates, runs the transaction, formats errors like AWS.
 
-`dispatcher` returns a `Handler`. Other handlers go around it: the faults (`fault_delivery`) and the control endpoint
+`dispatcher` returns a `Handler`. Other handlers wrap it: the faults (`fault_delivery`) and the control endpoint
 (`control`). `http` serves any of them.
 """
 
@@ -79,7 +79,7 @@ _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
 def dispatcher(state: State) -> Handler:
-    """Returns the handler that answers calls to the services, over one state."""
+    """Returns the handler that answers calls to the services, based on one state."""
 
     def handle(call: Call) -> Reply:
         service = service_of(call)
@@ -92,7 +92,7 @@ def dispatcher(state: State) -> Handler:
 
 
 def service_of(call: Call) -> Service | None:
-    """Returns the service that a path belongs to; `None` for STS."""
+    """Returns the service that a path belongs to, or `None` for STS."""
     if call.path in ("", "/"):
         return None
     return AWS_BATCH if call.path.startswith("/v1/") else EMR_SERVERLESS
@@ -127,9 +127,9 @@ def _answer_rest_json(service: Service, call: Call, state: State) -> Reply:
 
 
 def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, object]]:
-    """Returns status and body. Raises `AwsError`, whatever goes wrong."""
+    """Returns status and body. Raises `AwsError` for every failure."""
     try:
-        # Like AWS, before anything else. In a transaction, since another process may have changed the settings.
+        # Before anything else, as in AWS. In a transaction, because another process may have changed the settings.
         if state.settings.signature_seconds is not None:
             with state.reading() as records:
                 require_fresh(call, records.settings.signature_seconds, records.now)
@@ -138,14 +138,14 @@ def _run(service: Service, call: Call, state: State) -> tuple[int, dict[str, obj
         if operation is None:
             raise AwsError("NotImplementedException", f"the emulator does not provide {model.name}", 501)
         params = parse(model, labels, call)
-        # The service's own rules read members without checking their types: they need a request that fits its model.
+        # The service's own rules read members without checking their types, so the request must fit its model first.
         by_model = problems(model.input_shape, params, strict_enums=service.strict_enums)
         _require_none(by_model or list(operation.rules(params)))
         with state.writing() if operation.writes else state.reading() as records:
             now = records.now
             require_fresh(
                 call, records.settings.signature_seconds, now
-            )  # again: the transaction may have waited for others
+            )  # again, because the transaction may have waited for others
             output = operation.run(params, Context(records, now))
         return model.http.get("responseCode", 200), shaped(model.output_shape, output)
     except AwsError:
@@ -168,7 +168,7 @@ def _require_none(wrong: list[str]) -> None:
 
 
 def _answer_sts(call: Call, state: State) -> Reply:
-    request_id = str(uuid.uuid4())  # in the body, too
+    request_id = str(uuid.uuid4())  # also in the body
     try:
         with state.reading() as records:
             settings, now = records.settings, records.now
@@ -180,8 +180,8 @@ def _answer_sts(call: Call, state: State) -> Reply:
 
 
 def require_fresh(call: Call, allowed: float | None, now: float, code: str = "InvalidSignatureException") -> None:
-    """Raises `AwsError` 403 if X-Amz-Date is missing or more than `allowed` seconds from `now`. Nothing else of a
-    signature is checked. `None` allows everything."""
+    """Raises `AwsError` 403 if X-Amz-Date is missing or more than `allowed` seconds from `now`. The rest of the
+    signature is not checked. `None` allows any date."""
     if allowed is None:
         return
     text = call.headers.get("X-Amz-Date", "")

@@ -1,4 +1,4 @@
-"""EMR Serverless: job runs. StartJobRun and its idempotency, CancelJobRun, and what Get and List return."""
+"""EMR Serverless: job runs. StartJobRun and its idempotency, CancelJobRun, and the replies of Get and List."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from reconciler.emulator.records import EMR, Run, Search
 MAX_BATCH_TIMEOUT_MINUTES = 10080
 MAX_ATTEMPTS = 10
 PAGE = 50
-"""The most that ListJobRuns returns at once; from the API reference."""
+"""The most that ListJobRuns returns at once, from the API reference."""
 _ID_LETTERS = string.digits + string.ascii_lowercase
 _MAX_COMPUTED_ATTEMPTS = 1000
-"""A streaming run may ask for more attempts; the timeline of a failing one stops here."""
+"""A streaming run may request more attempts; the timeline of a failing one ends here."""
 _WORKERS = {"vCPUHour": 8.0, "memoryGBHour": 32.0, "storageGBHour": 60.0}
-"""What a run uses per hour: a driver and one executor of EMR Serverless's default sizes."""
+"""The resources that a run uses per hour: a driver and one executor of EMR Serverless's default sizes."""
 _MIN_BILLED_SECONDS = 60.0
 _COPIED = ("name", "configurationOverrides", "jobDriver", "executionIamPolicy", "retryPolicy", "flexExecution")
 
@@ -29,8 +29,8 @@ _COPIED = ("name", "configurationOverrides", "jobDriver", "executionIamPolicy", 
 def start_job_run(params: Params, context: Context) -> Params:
     """Accepts a run, or returns the run that this client token has already started.
 
-    The same token and body in the same application give the same run. Another body raises `Conflict`, unless the
-    settings say otherwise.
+    The same token and body in the same application return the same run. Another body raises `Conflict`, unless the
+    settings disable that.
     """
     resources.require_application(params["applicationId"], context.settings)
     body = {name: value for name, value in params.items() if name != "clientToken"}
@@ -93,7 +93,7 @@ def _timeout_minutes(params: Params) -> int:
 
 
 def start_job_run_problems(params: Params) -> Iterator[str]:
-    """Describes everything wrong in a StartJobRun request that its model accepts."""
+    """Yields every problem in a StartJobRun request that its model accepts."""
     tags, retry = params.get("tags", {}), params.get("retryPolicy", {})
     minutes, per_hour = params.get("executionTimeoutMinutes", 0), retry.get("maxFailedAttemptsPerHour")
     is_batch = params.get("mode", "BATCH") == "BATCH"
@@ -125,7 +125,7 @@ def cancel_job_run(params: Params, context: Context) -> Params:
 
 
 def _require_run(params: Params, context: Context) -> Run:
-    """Returns the run that a request names. Raises `Missing` if it does not exist or is another application's."""
+    """Returns the run that a request names. Raises `Missing` if it does not exist or belongs to another application."""
     resources.require_application(params["applicationId"], context.settings)
     run = context.records.run(params["jobRunId"], context.now)
     if run is None or run.service != EMR or run.scope != params["applicationId"]:
@@ -134,7 +134,7 @@ def _require_run(params: Params, context: Context) -> Run:
 
 
 def get_job_run(params: Params, context: Context) -> Params:
-    """Describes a run, or one attempt of it. Raises `Missing` for an attempt that has not begun."""
+    """Describes a run, or one attempt of it. Raises `Missing` for an attempt that has not started."""
     run = _require_run(params, context)
     steps = steps_until(run.timeline(), context.now)
     attempt = params.get("attempt")
@@ -182,14 +182,14 @@ def _attempt(run: Run, steps: Sequence[Step], attempt: int, context: Context) ->
     head = _head(run, [step for step in steps if step.attempt <= attempt], context)
     created, updated = head.pop("attemptCreatedAt"), head.pop("attemptUpdatedAt")
     times = {"jobCreatedAt": run.facts.accepted_at, "createdAt": created, "updatedAt": updated}
-    if attempt < steps[-1].attempt:  # a later attempt has begun, so this one failed when that began
+    if attempt < steps[-1].attempt:  # a later attempt has started, so this one failed at that time
         times["updatedAt"] = next(step.at for step in steps if step.attempt > attempt)
         head["state"] = "FAILED"
     return {"id": head.pop("jobRunId"), "name": run.request.get("name"), "type": "Spark", **head, **times}
 
 
 def _head(run: Run, steps: Sequence[Step], context: Context) -> Params:
-    """Returns what GetJobRun and the listings have in common."""
+    """Returns the fields that GetJobRun and the listings share."""
     step = steps[-1]
     return {
         "applicationId": run.scope,
@@ -210,7 +210,7 @@ def _head(run: Run, steps: Sequence[Step], context: Context) -> Params:
 
 
 def _detail(run: Run, steps: Sequence[Step]) -> Params:
-    """Returns what only GetJobRun has."""
+    """Returns the fields that only GetJobRun returns."""
     started = next((step.at for step in steps if step.state == "RUNNING"), None)
     ended = steps[-1].at if steps[-1].state in EMR_ENDED else None
     return {

@@ -1,4 +1,4 @@
-"""Applies fault rules to calls: the request is lost, late or doubled, and the client gets another answer or none."""
+"""Applies fault rules to calls: the request is lost, late or doubled, and the client receives another reply or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from reconciler.emulator.settings import FAULTS, Settings
 from reconciler.emulator.state import State
 
 POLL_SECONDS = 0.005
-"""How often `time.time` is read while a request is late. A test may fake it, so nothing can wait for it."""
+"""Seconds between reads of `time.time` while a request is late. A test may replace the clock, so no timer can be
+used."""
 
 GARBAGE = b"\x16\x03\x01 this is no HTTP \x00\xff\r\n\r\n"
 _MESSAGE = "This answer was made up by a fault of the emulator."
@@ -37,7 +38,7 @@ _PAGE = "<html><head><title>{0} {1}</title></head><body><h1>{0} {1}</h1></body><
 
 
 class Injector:
-    """The faults of one serving process. Rules and counts are its own; a plan's settings are in the shared state."""
+    """The faults of one serving process. It has its own rules and counts; a plan's settings are in the shared state."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -45,7 +46,7 @@ class Injector:
         self.late = LateRequests()
 
     def put(self, plan: Plan) -> None:
-        """Replaces the plan, and counts from 0. Late requests stay on their way."""
+        """Replaces the plan, and resets the counts. Late requests are kept."""
         defaults = Settings()
         changes = {name: getattr(defaults, name) for name in FAULTS} | dict(plan.settings)
         self._state.change_settings(lambda settings: settings.changed(changes))
@@ -53,7 +54,7 @@ class Injector:
 
     def report(self) -> dict[str, Any]:
         """Returns the current plan: ``settings``; ``rules``, each with how many calls it ``matched`` and how often it
-        ``fired``; ``on_the_way``, the number of late requests that have not taken effect yet."""
+        ``fired``; and ``on_the_way``, the number of late requests that have not taken effect yet."""
         with self._state.reading() as records:
             settings = {name: value for name, value in records.settings.to_json().items() if name in FAULTS}
         return {"settings": settings, "rules": self._rules.counts(), "on_the_way": self.late.count}
@@ -72,7 +73,7 @@ class Injector:
         return handle
 
     def _apply(self, rule: Rule, identified: IdentifiedCall, inner: Handler) -> Reply:
-        """Returns what the client gets. Raises `Disconnect` if that is not a whole answer."""
+        """Returns the reply for the client. Raises `Disconnect` if that is not a complete reply."""
         reply = self._process(rule, identified.call, inner)
         if rule.delay_seconds and not self.late.wait_until(time.time() + rule.delay_seconds):
             raise Disconnect
@@ -83,7 +84,7 @@ class Injector:
         return made_up(rule, identified.service)
 
     def _process(self, rule: Rule, call: Call, inner: Handler) -> Reply | None:
-        """Processes the request now, later, twice or never. Returns AWS's answer, if the rule needs it."""
+        """Processes the request now, later, twice or never. Returns AWS's reply if the rule needs it."""
         if rule.request == "lost":
             return None
         if rule.request == "late":
@@ -101,12 +102,12 @@ class Injector:
 # --- late requests ----------------------------------------------------------------------------------------------------
 
 LateRequest = tuple[float, int, Callable[[], Reply], Future[Reply]]
-"""When it is due, a number that orders those due at once, the call to make, and its result."""
+"""The due time, a number that orders requests due at once, the call to make, and its result."""
 
 
 class LateRequests:
-    """Makes calls when they are due, by `time.time`, one after another, on a thread that exists only while there are
-    some."""
+    """Makes calls when they are due, by `time.time`, one after another, on a thread that exists only while calls are
+    pending."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -116,8 +117,8 @@ class LateRequests:
         self._closed = threading.Event()
 
     def schedule(self, due: float, process: Callable[[], Reply]) -> Future[Reply]:
-        """Calls `process` at `due` (seconds since the epoch). The future has its reply; it is cancelled if the request
-        is dropped first."""
+        """Calls `process` at `due` (seconds since the epoch). The future receives its reply, or is cancelled if the
+        request is dropped first."""
         late: Future[Reply] = Future()
         with self._lock:
             if self._closed.is_set():
@@ -130,7 +131,7 @@ class LateRequests:
         return late
 
     def wait_until(self, moment: float) -> bool:
-        """Waits until a moment. Returns `False` if this was closed first."""
+        """Waits until a moment. Returns `False` if the instance is closed first."""
         while time.time() < moment:
             if self._closed.wait(POLL_SECONDS):
                 return False
@@ -138,12 +139,12 @@ class LateRequests:
 
     @property
     def count(self) -> int:
-        """How many have not taken effect yet."""
+        """The number of requests that have not taken effect yet."""
         with self._lock:
             return len(self._pending)
 
     def drop(self) -> None:
-        """Drops all requests but the one that is being processed right now."""
+        """Drops all requests except the one that is being processed right now."""
         with self._lock:
             self._pending = [request for request in self._pending if not request[3].cancel()]
 
@@ -165,11 +166,11 @@ class LateRequests:
                     late.set_result(process())
                 except Exception as error:  # noqa: BLE001 - raised again where the result is awaited
                     late.set_exception(error)
-                with self._lock:  # only now, so that `count` reaches 0 once the effect is visible and not before
+                with self._lock:  # only now, so that `count` reaches 0 no earlier than the effect is visible
                     self._pending.remove(first)
 
     def _first(self) -> LateRequest | None:
-        """Returns the request that is due next; `None`, and the thread ends, if there is none."""
+        """Returns the request that is due next. Without one, returns `None` and the thread ends."""
         with self._lock:
             if not self._pending:
                 self._thread = None
@@ -180,7 +181,7 @@ class LateRequests:
 
 
 def made_up(rule: Rule, service: str) -> Reply:
-    """Returns the answer that a rule makes up. Raises `Disconnect` if it is not an HTTP answer."""
+    """Returns the reply that a rule makes up. Raises `Disconnect` if it is not an HTTP reply."""
     status, request_id = rule.status or 200, _request_id(rule.request_id)
     match rule.answer:
         case "error":
@@ -196,7 +197,7 @@ def made_up(rule: Rule, service: str) -> Reply:
             raise Disconnect(end="reset")
         case "never":
             raise Disconnect(end="hang")
-        case "closed" | "given" | "truncated":  # the last two without a reply of AWS's: their request was dropped
+        case "closed" | "given" | "truncated":  # the last two without AWS's reply, because their request was dropped
             raise Disconnect
 
 
@@ -216,7 +217,7 @@ def _request_id(wanted: bool | None) -> dict[str, str]:
 
 
 def truncated(reply: Reply) -> Disconnect:
-    """Returns the disconnect that sends the first half of a reply under its whole length."""
+    """Returns the disconnect that sends the first half of a reply with its full length in the header."""
     lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, 'Unknown')}", f"Content-Length: {len(reply.body)}"]
     lines += [f"{name}: {value}" for name, value in reply.headers.items()]
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"

@@ -15,13 +15,13 @@ from reconciler.emulator.settings import FAULTS, setting_problems
 
 MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 5
-"""A plan holds rules, which hold a rule, which holds an operation, which may be a list."""
+"""The deepest nesting of a plan: a list of rules, a rule, and an operation, which may be a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rules in their order (the first whose turn it is acts on a call), and those of the emulator's settings that are
-    faults of the stored world; settings that it does not name get their defaults. Raises `FaultProblems`."""
+    """Rules in order (of those that are due, the first acts on a call), and the emulator's settings that are faults of
+    the stored world. Settings that are not in the plan get their defaults. Raises `FaultProblems`."""
 
     rules: Sequence[Rule] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def _rule_form_problems(rule: object) -> Iterator[str]:
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads the plan in a file. Raises `FaultProblems` with everything wrong in it, also if it cannot be read."""
+    """Reads the plan in a file. Raises `FaultProblems` with all problems in it, also if it cannot be read."""
     try:
         return Plan.from_json(_read_form(path))
     except OSError as error:
@@ -104,7 +104,7 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses aliases, merge keys, deep nesting and duplicate keys: a plan needs none of them."""
+    """Refuses aliases, merge keys, deep nesting and duplicate keys, because a plan needs none of them."""
 
     depth = 0
 

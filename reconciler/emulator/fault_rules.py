@@ -1,4 +1,4 @@
-"""Fault rules: which calls, what happens to the request, what the client gets; their validation and matching."""
+"""Fault rules: the calls that they select, the effect on the request, and the reply; their validation and matching."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reconciler.errors import UsageError
 Request = Literal["processed", "lost", "late", "twice"]
 Answer = Literal["given", "closed", "reset", "never", "error", "html", "empty", "truncated", "garbage"]
 MADE_FROM_AWS = ("given", "truncated")
-"""Answers made from the one that AWS gives; a lost request has none."""
+"""Replies that are made from AWS's reply; a lost request has none."""
 _MADE_UP = ("error", "html", "empty")
 _STATUSES_WITHOUT_BODY = (204, 205, 304)
 
@@ -58,7 +58,7 @@ USUAL_STATUSES: Mapping[str, int] = {
 
 
 class FaultProblems(UsageError):
-    """A fault rule, plan or file is invalid. `problems` has one sentence for each problem."""
+    """Raised if a fault rule, plan or file is invalid. `problems` has one sentence for each problem."""
 
     def __init__(self, subject: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -68,7 +68,7 @@ class FaultProblems(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What happens to some calls. Raises `FaultProblems` with every problem."""
+    """The fault for some calls. Raises `FaultProblems` with every problem."""
 
     # What happens to the request: it is processed as usual; is lost, without effect; is late, and takes effect
     # `late_seconds` from now even if the client has disconnected; or is processed twice.
@@ -78,19 +78,19 @@ class Rule:
     # error: an AWS error of `code` and `status`. html, empty: a page or an empty body, with `status` (200). truncated:
     # the first half of AWS's own, with the length of the whole. garbage: bytes that are not HTTP.
     answer: Answer = "given"
-    # Which calls; every condition must hold:
+    # The calls to select; every condition must be true:
     service: str | None = None  # as AWS names it
     operation: str | Sequence[str] | None = None  # one or several, as AWS names them
     name: str | None = None  # a pattern (orders-*) for the name of the run that the call starts or names by its id
     nth: int | Sequence[int] | None = None  # the nth matching call, from 1, or several such numbers
     every: int | None = None  # every k-th matching call
     probability: float | None = None  # each matching call with this probability
-    seed: int | None = None  # of `probability`: the same calls for the same seed
-    count: int | None = None  # at most so many times
+    seed: int | None = None  # of `probability`: the same seed selects the same calls
+    count: int | None = None  # the most times that the rule acts
     # Details:
     late_seconds: float | None = None
-    delay_seconds: float = 0.0  # how much later than usual the client gets its answer
-    status: int | None = None  # follows from `code`, and `code` from `status`, if there is a usual one
+    delay_seconds: float = 0.0  # how much later than usual the client receives its reply
+    status: int | None = None  # derived from `code`, and `code` from `status`, if there is a usual one
     code: str | None = None
     request_id: bool | None = None  # of a made-up answer; by default errors have one, pages and empty bodies do not
 
@@ -113,14 +113,14 @@ RULE_FIELDS = tuple(field.name for field in dataclasses.fields(Rule))
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a field of a rule
-    """Returns a field that holds nothing, one value or several as a tuple."""
+    """Returns the value of a field, which is nothing, one value or several, as a tuple."""
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def unknown_fields(names: Iterable[Any], allowed: Sequence[str]) -> Iterator[str]:
-    """Describes each name that is not allowed, with the one that may be meant."""
+    """Yields a message for each name that is not allowed, with a similar allowed name."""
     for name in names:
         if name not in allowed:
             yield f"unknown field {name!r}; {_suggestion(str(name), allowed)}"
@@ -132,7 +132,7 @@ def _suggestion(name: str, allowed: Sequence[str]) -> str:
 
 
 def rule_problems(fields: Mapping[str, Any]) -> list[str]:
-    """Describes each invalid field of a rule; if all are valid, what does not go together."""
+    """Returns the problems of a rule's fields. If all fields are valid, returns contradictions between them."""
     rule = {**_DEFAULTS, **fields}
     present = [name for name in _CHECKS if rule[name] is not None or _DEFAULTS[name] is not None]
     invalid = [f"{name} must be {_CHECKS[name][1]}" for name in present if not _CHECKS[name][0](rule[name])]
@@ -226,7 +226,7 @@ _NAME_MEMBERS = {"StartJobRun": "name", "SubmitJob": "jobName"}
 
 
 class IdentifiedCall:
-    """A call with its service and operation; `operation` is empty if AWS has none for it."""
+    """A call with its service and operation. `operation` is empty if AWS has none for it."""
 
     def __init__(self, call: Call, state: State) -> None:
         self.call, self._state = call, state
@@ -245,7 +245,7 @@ class IdentifiedCall:
 
     @cached_property
     def run_names(self) -> frozenset[str]:
-        """The name of the run that it starts, or of the runs that it names by id, expired ones too."""
+        """The name of the run that the call starts, or of the runs that it names by id, including expired ones."""
         body = self._body()
         own = body.get(_NAME_MEMBERS.get(self.operation, ""))
         if isinstance(own, str):
@@ -274,7 +274,7 @@ class IdentifiedCall:
 
 
 class CountedRule:
-    """A rule in force: how many calls it matched, and how many it acted on."""
+    """An active rule: how many calls it matched, and how many it acted on."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule, self.matched, self.fired = rule, 0, 0
@@ -282,7 +282,8 @@ class CountedRule:
         self._random = random.Random(rule.seed or 0)  # noqa: S311 - reproducible, not secret
 
     def matches(self, call: IdentifiedCall) -> bool:
-        """Whether the rule is about this call. Names come last: reading them may cost a transaction."""
+        """Returns whether the rule applies to this call. Checks the name last, because reading it may need a database
+        transaction."""
         rule = self.rule
         return (
             (rule.service is None or rule.service == call.service)
@@ -291,7 +292,7 @@ class CountedRule:
         )
 
     def count_match(self) -> bool:
-        """Counts a matching call, and returns whether the rule is to act on it."""
+        """Counts a matching call, and returns whether the rule acts on it."""
         rule = self.rule
         self.matched += 1
         if rule.probability is not None:
@@ -304,7 +305,7 @@ class CountedRule:
 
 
 class ActiveRules:
-    """The rules in force, in their order. Safe for threads."""
+    """The active rules, in order. Safe for threads."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._lock = threading.Lock()
@@ -314,8 +315,8 @@ class ActiveRules:
         return bool(self._rules)
 
     def select(self, call: IdentifiedCall) -> Rule | None:
-        """Returns the first rule that is to act on a call. Every rule counts the calls that it matches, whichever rule
-        acts on them."""
+        """Returns the first rule that acts on a call. Every rule counts the calls that it matches, whichever rule acts
+        on them."""
         matching = [rule for rule in self._rules if rule.matches(call)]
         with self._lock:
             due = [rule for rule in matching if rule.count_match()]

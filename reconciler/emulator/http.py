@@ -1,4 +1,4 @@
-"""HTTP/1.1 on loopback: werkzeug's threaded server, with connections that stay open until the server stops."""
+"""HTTP/1.1 on loopback: werkzeug's threaded server, with connections that are kept open until the server stops."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from reconciler.errors import UsageError
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Far above anything that AWS accepts: the services reject smaller bodies with errors of their own."""
+"""Far above any body that AWS accepts: the services reject smaller bodies with errors of their own."""
 
 IDLE_SECONDS = 40.0
-"""How long a connection may be silent, between requests or within one. It is no usual interval between passes, so that
-no client sends on a connection that is just being closed."""
+"""Seconds that a connection may be silent, between requests or within one. It differs from usual intervals between
+passes, so that no client sends on a connection that is just being closed."""
 
 CONNECTIONS = 512
-"""Connections served at once; further ones are closed unanswered."""
+"""Connections served at once; further ones are closed without a reply."""
 
 _STOP_SECONDS = 5.0
 _HOST_PORT = re.compile(r":\d*$")
@@ -40,8 +40,8 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request as received. `path` is still percent-encoded, `query` is decoded; the names of `headers` ignore
-    case."""
+    """One HTTP request as received. `path` is still percent-encoded, `query` is decoded, and the names of `headers` are
+    case-insensitive."""
 
     method: str
     path: str
@@ -60,13 +60,13 @@ class Reply:
 
 
 Handler = Callable[[Call], Reply]
-"""Answers one call. It raises nothing but `ConnectionError`, which closes the connection without an answer."""
+"""Answers one call. It raises only `ConnectionError`, which closes the connection without a reply."""
 
 
 class Disconnect(ConnectionError):
-    """Ends the connection without a whole answer, after sending the bytes `raw` as they are.
+    """Ends the connection without a complete reply, after sending the bytes `raw` unchanged.
 
-    `end`: ``close`` closes it normally, ``reset`` sends RST, ``hang`` waits until the client closes it.
+    With `end`, ``close`` closes it normally, ``reset`` sends RST, and ``hang`` waits until the client closes it.
     """
 
     def __init__(self, raw: bytes = b"", end: Literal["close", "reset", "hang"] = "close") -> None:
@@ -75,7 +75,7 @@ class Disconnect(ConnectionError):
 
 
 def require_loopback(host: str) -> None:
-    """Raises `UsageError` for a host that other machines could reach: the emulator checks no credentials."""
+    """Raises `UsageError` for a host that other machines could reach, because the emulator checks no credentials."""
     if not _is_loopback(host):
         raise UsageError(f"the emulator listens on loopback only (127.0.0.1, ::1, localhost), not on {host}")
 
@@ -87,8 +87,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def browser_objection(headers: Headers) -> str | None:
-    """Returns why a request is refused as one that a page of another origin sent, or sent through a name that such a
-    page chose for this machine; `None` if it may be answered. AWS SDKs send no such headers."""
+    """Returns why a request is refused because a page of another origin sent it, or because it used a host name that
+    such a page chose for this machine. Returns `None` if the request is allowed. AWS SDKs send no such headers."""
     host = headers.get("Host", "localhost")
     if not _is_loopback(_HOST_PORT.sub("", host).strip("[]")):
         return f"the Host is {host!r}: the emulator answers for localhost and loopback addresses only"
@@ -99,7 +99,8 @@ def browser_objection(headers: Headers) -> str | None:
 
 
 class _Connection(WSGIRequestHandler):
-    """Serves one connection. werkzeug's own handler closes it after each reply; AWS SDKs expect it to stay open."""
+    """Serves one connection. werkzeug's own handler closes it after each reply, but AWS SDKs expect it to be kept
+    open."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -107,7 +108,7 @@ class _Connection(WSGIRequestHandler):
     timeout = IDLE_SECONDS
 
     def run_wsgi(self) -> None:
-        """Answers one request. A `Disconnect` from the handler ends the connection as it says."""
+        """Answers one request. A `Disconnect` from the handler determines how the connection ends."""
         try:
             self._answer()
         except Disconnect as disconnect:
@@ -138,7 +139,7 @@ class _Connection(WSGIRequestHandler):
     def _response(self, environ: dict[str, Any]) -> Response:
         request = Request(environ)
         request.max_content_length = MAX_BODY_BYTES
-        # RAW_URI and not PATH_INFO: ARNs in paths carry encoded slashes, which routing must not see decoded.
+        # RAW_URI and not PATH_INFO: ARNs in paths have encoded slashes, which must not be decoded before routing.
         path = environ["RAW_URI"].partition("?")[0]
         try:
             query, body = request.args.to_dict(flat=False), request.get_data()
@@ -158,7 +159,7 @@ class Server(ThreadedWSGIServer):
     """The listening server. `stop` also ends every open connection."""
 
     def __init__(self, host: str, port: int, handler: Handler) -> None:
-        """Listens at once. Raises `UsageError` if the host is not loopback or the port is taken."""
+        """Listens at once. Raises `UsageError` if the host is not loopback or the port is in use."""
         self.handler = handler
         require_loopback(host)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -172,7 +173,7 @@ class Server(ThreadedWSGIServer):
         self._changed = threading.Condition()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - as in socketserver
-        """Whether there is room for another connection."""
+        """Returns whether another connection is allowed."""
         return len(self._open) < CONNECTIONS
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
@@ -191,14 +192,14 @@ class Server(ThreadedWSGIServer):
                 self._changed.notify_all()
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Ends a connection. A reset one is closed without a shutdown, which would send FIN first."""
+        """Ends a connection. A connection that is reset is closed without a shutdown, which would send FIN first."""
         if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) == _RESET:
             self.close_request(request)
         else:
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Logs a broken connection at debug level: clients may disconnect at any time."""
+        """Logs a broken connection at debug level, because clients may disconnect at any time."""
         log.debug("connection of %s ended", client_address, exc_info=True)
 
     def stop(self) -> None:

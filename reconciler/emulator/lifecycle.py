@@ -1,7 +1,8 @@
-"""Computes the states of runs over time, as pure functions of what was stored about them.
+"""Computes the states of runs over time, as pure functions of the stored data.
 
-Nothing here reads a clock. A timeline holds every state that a run has had and will have if nobody interferes. So the
-state at a moment is a look-up, and a listing needs only two stored values: when a run ends, and in which state.
+Nothing here reads a clock. A timeline contains every state that a run has had and will have if it is not stopped. So
+the state at a moment is a look-up, and a listing needs only two stored values: the time and the state in which a run
+ends.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What decides a run's states: fixed at acceptance, except for stops and for what becomes of dependencies."""
+    """The data that determine a run's states: fixed at acceptance, except for stops and the results of dependencies."""
 
     accepted_at: float
     start_seconds: float
@@ -47,7 +48,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Facts:
-        """Reads what `to_json` returned."""
+        """Reads the output of `to_json`."""
         return cls(**{**values, "stops": tuple(Stop(**stop) for stop in values["stops"])})
 
     def stopped(self, stop: Stop) -> Facts:
@@ -75,7 +76,7 @@ ENDED = EMR_ENDED | BATCH_ENDED
 
 
 def steps_until(timeline: Timeline, now: float) -> Timeline:
-    """Returns the steps begun by `now`: at least the first, since the clock may have been set back."""
+    """Returns the steps started by `now`, and at least the first, because the clock may have been set back."""
     return [step for step in timeline if step.at <= now] or timeline[:1]
 
 
@@ -85,12 +86,12 @@ def current(timeline: Timeline, now: float) -> Step:
 
 
 def end(timeline: Timeline) -> Step | None:
-    """Returns the step that ends the run, past or future; `None` if only a stop can end it."""
+    """Returns the step that ends the run, past or future, or `None` if only a stop can end it."""
     return timeline[-1] if timeline[-1].state in ENDED else None
 
 
 def _interrupted(timeline: Timeline, at: float, tail: Sequence[Step]) -> Timeline:
-    """Replaces everything after `at` by `tail`, unless the run had ended by then."""
+    """Replaces everything after `at` by `tail`, unless the run ended before."""
     before = steps_until(timeline, at)
     if before[-1].state in ENDED:
         return timeline
@@ -170,7 +171,8 @@ def child_timeline(facts: Facts, index: int) -> Timeline:
 
 
 def children(facts: Facts) -> list[tuple[int, Timeline]]:
-    """Groups the children of an array job by timeline: how many share it. The order is not that of the index."""
+    """Groups the children of an array job by timeline, with the number of children for each. The order is not that of
+    the index."""
     if facts.sequential:
         return [(1, timeline) for timeline in _sequence(facts)]
     stopped = sorted({stop.child for stop in facts.stops if stop.child})
@@ -181,14 +183,14 @@ def children(facts: Facts) -> list[tuple[int, Timeline]]:
 
 
 def can_stop(verb: str, state: str) -> bool:
-    """Whether CancelJob (``cancel``) or TerminateJob has any effect on a job in `state`."""
+    """Returns whether CancelJob (``cancel``) or TerminateJob has any effect on a job in `state`."""
     return state in _CANCELLABLE or (verb != "cancel" and state not in BATCH_ENDED)
 
 
 @functools.lru_cache(maxsize=8)
 def _sequence(facts: Facts) -> Sequence[Timeline]:
-    """Returns the timelines of children that wait for one another. Cached: there are up to 10,000, and a listing asks
-    for each."""
+    """Returns the timelines of children that wait for one another. Cached, because there are up to 10,000 and a listing
+    reads each."""
     timelines: list[Timeline] = []
     released_at, blocked_at = facts.released_at, facts.blocked_at
     for index in range(facts.array):

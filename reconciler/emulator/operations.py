@@ -1,4 +1,4 @@
-"""Defines the parts of which operations are made: input, context, errors, pages."""
+"""Defines the building blocks of operations: input, context, errors, pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.emulator.settings import Settings
 
 Item = TypeVar("Item")
 Params = dict[str, Any]
-"""The validated input of an operation, or its output, by member name."""
+"""The validated input or the output of an operation, by member name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Context:
 
     @property
     def settings(self) -> Settings:
-        """The settings as this transaction sees them."""
+        """The settings in this transaction."""
         return self.records.settings
 
 
@@ -34,7 +34,8 @@ class Context:
 class Operation:
     """One operation. `run` returns the members of the output, and raises `Invalid`, `Missing` or `Conflict`.
 
-    `writes`: it needs a write transaction. `rules`: describes what breaks the limits documented beside the model.
+    With `writes`, it needs a write transaction. `rules` yields violations of limits that are documented outside the
+    model.
     """
 
     run: Callable[[Params, Context], Params]
@@ -46,7 +47,7 @@ class Operation:
 class Service:
     """One service: its name in botocore, its operations, and the code and HTTP status of each kind of error.
 
-    `strict_enums` false: enum values are accepted in any case.
+    Unless `strict_enums` is true, enum values are accepted in upper and lower case.
     """
 
     name: str
@@ -64,19 +65,19 @@ class AwsError(Exception):
 
 
 class Rejected(Exception):
-    """The service rejects the request. Each service has its own error code for each of the subclasses."""
+    """Raised if the service rejects the request. Each service has its own error code for each subclass."""
 
 
 class Invalid(Rejected):
-    """The request breaks a rule of the service."""
+    """Raised if the request breaks a rule of the service."""
 
 
 class Missing(Rejected):
-    """The request names something that does not exist."""
+    """Raised if the request names something that does not exist."""
 
 
 class Conflict(Rejected):
-    """The request uses the client token of an earlier one with another body."""
+    """Raised if the request repeats the client token of an earlier one with another body."""
 
 
 def next_token(position: int) -> str:
@@ -85,8 +86,8 @@ def next_token(position: int) -> str:
 
 
 def position_after(params: Params) -> int | None:
-    """Decodes the position in the request's `nextToken`; `None` for the first page. Raises `Invalid` for a token that
-    `next_token` did not make."""
+    """Decodes the position in the request's `nextToken`, or returns `None` for the first page. Raises `Invalid` for a
+    token that `next_token` did not make."""
     token = params.get("nextToken")
     if token is None:
         return None
@@ -101,17 +102,17 @@ def position_after(params: Params) -> int | None:
 
 
 def page(items: Iterable[Item], size: int, position_of: Callable[[Item], int]) -> tuple[list[Item], str | None]:
-    """Returns the first `size` items, and the token of the next page; `None` if nothing is left.
+    """Returns the first `size` items, and the token of the next page, or `None` if there are no more items.
 
     `position_of` returns the position after which the next page starts, if this item is the last of its page.
     """
-    taken = list(islice(items, size + 1))  # one more, to see whether another page follows
+    taken = list(islice(items, size + 1))  # one more, to check whether another page follows
     if len(taken) <= size:
         return taken, None
     return taken[:size], next_token(position_of(taken[size - 1]))
 
 
 def page_of(items: Sequence[Item], size: int, params: Params) -> tuple[Sequence[Item], str | None]:
-    """Returns the page of a whole list that the request's `nextToken` asks for, and the token of the next page."""
+    """Returns the page of a whole list that the request's `nextToken` selects, and the token of the next page."""
     start = position_after(params) or 0
     return items[start : start + size], next_token(start + size) if start + size < len(items) else None

@@ -1,8 +1,8 @@
 """Reads calls and writes replies by botocore's service models: routes, input members, validation, output shapes.
 
-Nothing here is about a single operation, so a new botocore brings its new members along. botocore's own
-`ParamValidator` checks only types, required members and minima, since the services check the rest; `problems` checks
-all of it in one walk. No message repeats a value, because messages end up in logs.
+Nothing here is specific to one operation, so new members in botocore work without changes. botocore's own
+`ParamValidator` checks only types, required members and minima, because the services check the rest; `problems` checks
+everything in one traversal. No message repeats a value, because messages are logged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reconciler.emulator.operations import AwsError, Invalid
 
 @functools.cache
 def service_model(service: str) -> ServiceModel:
-    """Returns the newest model of a service in the installed botocore. Cached: reading it takes up to 60 ms."""
+    """Returns the newest model of a service in the installed botocore. Cached, because reading it takes up to 60 ms."""
     return ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
 
@@ -41,10 +41,10 @@ def _routes(service: str) -> MapAdapter:
 
 
 def route(service: str, call: Call) -> tuple[OperationModel, Mapping[str, str]]:
-    """Returns the operation that a call asks for, and the members that its path carries.
+    """Returns the operation of a call, and the members in its path.
 
-    Matches the path as it was sent, since ARNs in it have encoded slashes. Raises `AwsError` 404, as AWS does, for a
-    path that no operation has.
+    Matches the path as it was sent, because ARNs in it have encoded slashes. Raises `AwsError` 404, as AWS does, for a
+    path without an operation.
     """
     try:
         name, labels = _match(service, call.method, call.path)
@@ -65,10 +65,10 @@ def _match(service: str, method: str, path: str) -> tuple[str, Mapping[str, str]
 
 def parse(operation: OperationModel, labels: Mapping[str, str], call: Call) -> dict[str, Any]:
     """Reads the input of an operation from path, query and JSON body; neither service has any in headers. As in AWS,
-    `null` members count as absent.
+    `null` members are treated as absent.
 
-    Raises `Invalid` for a body that is not a JSON object. Values that cannot be converted stay text, so that `problems`
-    reports them.
+    Raises `Invalid` for a body that is not a JSON object. Values that cannot be converted remain text, so that
+    `problems` reports them.
     """
     members = operation.input_shape.members if operation.input_shape else {}
     params = _body(call.body)
@@ -117,9 +117,9 @@ ShapeCheck = Callable[[Shape, Any, str, bool], Iterator[str]]
 
 
 def problems(shape: Shape | None, value: Mapping[str, Any], *, strict_enums: bool = True) -> list[str]:
-    """Describes everything wrong in a request, each as ``location: what is required``; empty for a valid one.
+    """Returns every problem in a request as ``location: what is required``, or nothing for a valid request.
 
-    `strict_enums` false accepts enum values in any case, as AWS Batch does.
+    Unless `strict_enums` is true, enum values are accepted in upper and lower case, as in AWS Batch.
     """
     return [] if shape is None else list(_problems(shape, value, "", strict_enums))
 
@@ -187,7 +187,8 @@ def _bounds(shape: Shape, number: float, subject: str, unit: str = "") -> Iterat
 
 @functools.cache
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """Compiles a model's pattern. They are Java's: ASCII classes, and they match the whole value, line breaks too."""
+    """Compiles a model's pattern. Models use Java's syntax: classes are ASCII, and a pattern matches the whole value,
+    including line breaks."""
     return re.compile(pattern, re.ASCII | re.DOTALL)
 
 
@@ -203,17 +204,17 @@ _CHECKS: Mapping[str, tuple[ShapeCheck, tuple[type, ...], str]] = {
     "boolean": (_anything, (bool,), "true or false"),
     "timestamp": (_anything, (datetime,), "a time"),
 }
-"""By type in the model: the check, the Python types, and the type in words."""
+"""The check, the Python types, and the type in words, by type in the model."""
 
 
 # --- output -----------------------------------------------------------------------------------------------------------
 
 
 def shaped(shape: Shape | None, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a reply in the form of its output shape: members that are `None` are left out, at any depth.
+    """Returns a reply in the form of its output shape. Members that are `None` are left out, at any depth.
 
-    Raises `KeyError` for a member that the shape does not have: that is a bug in the emulator, and clients would ignore
-    it silently.
+    Raises `KeyError` for a member that the shape does not have, because that is a bug in the emulator which clients
+    would ignore silently.
     """
     if shape is None:
         return {}

@@ -1,4 +1,4 @@
-"""Reads and writes what is stored, inside one transaction: runs, dependencies, tags of other resources."""
+"""Reads and writes stored data inside one transaction: runs, dependencies, tags of other resources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.emulator.settings import Settings
 EMR: Final = "emr-serverless"
 BATCH: Final = "batch"
 _HIGHEST = "\U0010ffff"
-"""Sorts after every character: the upper end of a range of texts with one prefix."""
+"""Sorts after every character, as the upper end of a range of texts with one prefix."""
 
 Condition = tuple[str, list[Any]]
 """SQL with question marks, and the values for them."""
@@ -51,8 +51,8 @@ class Search:
 
     service: str
     scope: str = ""
-    name: str = ""  # in any case
-    name_prefix: bool = False  # matches names that begin with `name`
+    name: str = ""  # in upper or lower case
+    name_prefix: bool = False  # matches names that start with `name`
     definition: str = ""  # without a revision it matches every revision
     share: str = ""
     mode: str = ""
@@ -93,7 +93,7 @@ def _in_states(states: frozenset[str], now: float) -> Condition:
     return f"(ended_at IS NULL OR ended_at > ? OR {matches})", [now, now, *ended]
 
 
-# `place` is the column of `Run.scope`: state files of every version have that name for it.
+# `place` is the column of `Run.scope`, because state files of every version have that name for it.
 _SELECT = (
     "SELECT request, facts, tags, service, id, place, name, definition, share, mode, token, fingerprint, seq FROM runs"
 )
@@ -110,7 +110,7 @@ def _run(row: Sequence[Any]) -> Run:
 
 
 class Records:
-    """The state inside one transaction of `State`; unusable after it."""
+    """The state inside one transaction of `State`. It cannot be used afterwards."""
 
     def __init__(self, connection: sqlite3.Connection, settings: Settings) -> None:
         self._connection = connection
@@ -146,7 +146,7 @@ class Records:
         return run
 
     def run(self, run_id: str, now: float | None) -> Run | None:
-        """Returns the run with this id, if it can be looked up at `now`; with `None`, expired runs too."""
+        """Returns the run with this id, if it can be looked up at `now`. With `None`, expired runs are included."""
         settings = self.settings
         condition, values = ("1", list[Any]())
         if now is not None:
@@ -161,11 +161,11 @@ class Records:
         return None if row is None else _run(row)
 
     def forget_token(self, run: Run) -> None:
-        """Makes the run's client token free for another run."""
+        """Releases the run's client token for another run."""
         self.execute("UPDATE runs SET token = NULL WHERE id = ?", [run.id])
 
     def search(self, search: Search, now: float) -> Iterator[Run]:
-        """Yields the matching runs that listings have at `now`, newest first, read one by one."""
+        """Yields the matching runs in listings at `now`, newest first, read one by one."""
         settings = self.settings
         visible = self._visible(now, settings.listing_lag_seconds, settings.listing_retention_seconds)
         conditions = [*search.conditions(now), visible]
@@ -175,16 +175,16 @@ class Records:
             yield _run(row)
 
     def accepted(self) -> Iterator[Run]:
-        """Yields every run accepted since the last reset, oldest first, expired ones too."""
+        """Yields every run accepted since the last reset, oldest first, including expired ones."""
         for row in self.execute(f"{_SELECT} ORDER BY seq"):
             yield _run(row)
 
     def scopes(self, service: str) -> list[str]:
-        """Returns the applications or queues that accepted runs have named, sorted."""
+        """Returns the applications or queues of all accepted runs, sorted."""
         return self._distinct("SELECT DISTINCT place FROM runs WHERE service = ? ORDER BY 1", service)
 
     def definitions(self, service: str) -> list[str]:
-        """Returns the definitions that accepted runs have named, sorted."""
+        """Returns the definitions of all accepted runs, sorted."""
         return self._distinct("SELECT DISTINCT definition FROM runs WHERE service = ? ORDER BY 1", service)
 
     def _distinct(self, statement: str, value: str) -> list[str]:
@@ -209,12 +209,12 @@ class Records:
         self.execute("INSERT OR REPLACE INTO tags VALUES (?, ?)", [arn, json.dumps(tags)])
 
     def clear(self) -> None:
-        """Removes every run and tag; the settings stay."""
+        """Removes every run and tag. The settings are kept."""
         for statement in ("DELETE FROM runs", "DELETE FROM waits", "DELETE FROM tags"):
             self.execute(statement)
 
     def _visible(self, now: float, lag: float, retention: float | None) -> Condition:
-        """Matches runs that were accepted at least `lag` ago and are not past the shorter retention."""
+        """Returns the condition for runs that were accepted at least `lag` ago and are within the shorter retention."""
         condition, values = ("accepted_at <= ?", [now - lag]) if lag else ("1", list[float]())
         limits = [seconds for seconds in (retention, self.settings.retention_seconds) if seconds is not None]
         if not limits:

@@ -12,9 +12,9 @@ from reconciler.emulator.records import BATCH, EMR, Run
 from reconciler.emulator.settings import Settings
 
 MAX_APPLICATIONS = 50
-"""Applications in one reply; from the EMR Serverless API reference."""
+"""The most applications in one reply, from the EMR Serverless API reference."""
 MAX_BATCH_RESOURCES = 100
-"""Queues or definitions in one reply; from the AWS Batch API reference."""
+"""The most queues or definitions in one reply, from the AWS Batch API reference."""
 MAX_TAGS = 50
 _CREATED_AT = 1704067200.0
 """2024-01-01: applications are older than the emulator."""
@@ -57,14 +57,14 @@ def queue_arn(settings: Settings, queue: str) -> str:
 
 
 def definition_arn(settings: Settings, definition: str) -> str:
-    """Returns the ARN of a job definition, from ``name``, ``name:revision`` or ARN; without a revision, of revision 1,
-    the newest."""
+    """Returns the ARN of a job definition, from ``name``, ``name:revision`` or ARN. Without a revision, it is that of
+    revision 1, the newest."""
     revised = definition if ":" in short_name(definition) else f"{definition}:1"
     return revised if definition.startswith("arn:") else f"{_prefix(settings, BATCH)}:job-definition/{revised}"
 
 
 def short_name(name: str) -> str:
-    """Returns the last part of an ARN; a name stays as it is."""
+    """Returns the last part of an ARN. A name is unchanged."""
     return name.rpartition("/")[2] if name.startswith("arn:") else name
 
 
@@ -76,7 +76,7 @@ def _prefix(settings: Settings, service: str) -> str:
 
 
 def require_application(application_id: str, settings: Settings) -> None:
-    """Raises `Missing` if the settings list applications and this is none of them."""
+    """Raises `Missing` if the settings list applications and `application_id` is not among them."""
     if settings.applications is not None and application_id not in settings.applications:
         raise Missing(f"Application {application_id} does not exist")
 
@@ -89,7 +89,7 @@ def get_application(params: Params, context: Context) -> Params:
 
 
 def list_applications(params: Params, context: Context) -> Params:
-    """Returns a page of the applications in the settings, or of the ones that runs have named."""
+    """Returns a page of the applications in the settings, or of those that runs have named."""
     listed = context.settings.applications
     names = context.records.scopes(EMR) if listed is None else sorted(listed)
     if params.get("states") and "STARTED" not in params["states"]:
@@ -117,20 +117,20 @@ def _application(application_id: str, context: Context) -> Params:
 
 
 def require_queue(queue: str, settings: Settings) -> None:
-    """Raises `Missing` if the settings list queues and this (a name or an ARN) is none of them."""
+    """Raises `Missing` if the settings list queues and `queue` (a name or an ARN) is not among them."""
     if settings.queues is not None and short_name(queue) not in settings.queues:
         raise Missing(f"Job queue {queue} does not exist")
 
 
 def require_definition(definition: str, settings: Settings) -> None:
-    """Raises `Missing` if the settings list definitions and this (a name or an ARN) is none of them."""
+    """Raises `Missing` if the settings list definitions and `definition` (a name or an ARN) is not among them."""
     if settings.definitions is not None and not _is_listed(short_name(definition), settings.definitions):
         raise Missing(f"Job definition {definition} does not exist")
 
 
 def _is_listed(name: str, listed: Sequence[str]) -> bool:
-    """Whether a definition exists. One listed without a revision has every revision; a name without a revision means
-    the newest."""
+    """Returns whether a definition exists. A definition listed without a revision has every revision; `name` without a
+    revision means the newest."""
     unrevised = {each.partition(":")[0] for each in listed}
     return name in listed or (name in unrevised if ":" not in name else name.partition(":")[0] in listed)
 
@@ -163,7 +163,7 @@ def _queue(name: str, context: Context) -> Params:
 
 
 def describe_job_definitions(params: Params, context: Context) -> Params:
-    """Describes the definitions named by name, ``name:revision`` or ARN, or all: active, with one container."""
+    """Describes the definitions given by name, ``name:revision`` or ARN, or all: active, with one container."""
     named = [short_name(definition) for definition in params.get("jobDefinitions", [])]
     if "jobDefinitionName" in params:
         named.append(params["jobDefinitionName"])
@@ -206,7 +206,7 @@ def _batch_page(names: Sequence[str], params: Params) -> tuple[Sequence[str], st
 
 
 def tag_resource(params: Params, context: Context) -> Params:
-    """Adds tags, and replaces existing ones. Raises `Invalid` above 50 tags, `Missing` for an unknown run."""
+    """Adds tags, and replaces existing ones. Raises `Invalid` above 50 tags, and `Missing` for an unknown run."""
     tags = {**_tags(params["resourceArn"], context), **params["tags"]}
     if len(tags) > MAX_TAGS:
         raise Invalid(f"tags: a resource has at most {MAX_TAGS}")
@@ -241,7 +241,7 @@ def _put_tags(arn: str, tags: dict[str, str], context: Context) -> Params:
 
 
 def _run_with_arn(arn: str, context: Context) -> Run | None:
-    """Returns the run that an ARN names; `None` for other resources. Raises `Missing` for a run that does not exist."""
+    """Returns the run with an ARN, or `None` for other resources. Raises `Missing` for a run that does not exist."""
     for service, mark in _RUN_IN_ARN.items():
         if f":{service}:" in arn and mark in arn:
             run = context.records.run(arn.rpartition(mark)[2], context.now)

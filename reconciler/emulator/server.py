@@ -13,20 +13,20 @@ from reconciler.emulator.http import Server, require_loopback
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.state import State
 
-# Release 0.1.0 documented these names here; `reconciler.emulator` has them now.
+# Release 0.1.0 documented these names here; they are now in `reconciler.emulator`.
 __all__ = ["AcceptedRun", "Emulator", "Plan", "Rule", "Settings"]
 
 _POLL_SECONDS = 0.05
-"""How soon the server notices a stop."""
+"""Seconds until the server notices a stop."""
 
 
 class Emulator(Control):
-    """An AWS on loopback. Its state stays in a file after it stops.
+    """An AWS on loopback. Its state is kept in a file after it stops.
 
     `state` is the SQLite file (created if missing, shared with other processes), or `None` for memory. `settings`
-    replace the ones in the file; `None` leaves them. `faults` is the fault plan from the start; `None`: no rules, and
-    the settings as they are. `port` 0 takes a free one. Raises `UsageError` for a host that is not loopback,
-    `StateUnusable` for a bad file; `start` raises `UsageError` if the port is taken.
+    replace those in the file; `None` keeps them. `faults` is the fault plan from the start; `None` means no rules and
+    unchanged settings. With `port` 0, a free port is used. Raises `UsageError` for a host that is not loopback, and
+    `StateUnusable` for a bad file; `start` raises `UsageError` if the port is in use.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Emulator(Control):
             raise
 
     def start(self) -> Emulator:
-        """Listens, and answers on a thread of its own from now on."""
+        """Listens, and answers calls on a separate thread from now on."""
         try:
             self._server = Server(self._host, self._port, self.handler())
         except BaseException:
@@ -65,7 +65,7 @@ class Emulator(Control):
         return self
 
     def stop(self) -> None:
-        """Ends every connection and closes the state. Repeatable."""
+        """Ends every connection and closes the state. Repeated calls are allowed."""
         self._faults.late.close()
         if self._server is not None and self._thread is not None:
             self._server.stop()
@@ -83,8 +83,8 @@ class Emulator(Control):
 
     @property
     def url(self) -> str:
-        """Where it listens, ``http://127.0.0.1:PORT``: the `endpoint_url` of clients. Raises `RuntimeError` if it is
-        not running."""
+        """The address ``http://127.0.0.1:PORT``, which is the `endpoint_url` of clients. Raises `RuntimeError` if the
+        emulator is not running."""
         if self._server is None:
             raise RuntimeError("the emulator is not running")
         host = f"[{self._host}]" if ":" in self._host else self._host

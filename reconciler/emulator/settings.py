@@ -1,4 +1,5 @@
-"""The settings of the emulator: account, durations, outcomes, what exists, and the faults of its stored world."""
+"""The settings of the emulator: account, durations, outcomes, existing resources, and the faults of its stored
+world."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ Outcome = Literal["succeeded", "failed"]
 OUTCOMES = get_args(Outcome)
 Mismatch = Literal["conflict", "first"]
 MAX_SECONDS = 1e12
-"""Longer than anybody waits; beyond it, times cannot be written as dates."""
+"""The longest duration; with longer ones, times could not be written as dates."""
 _MAX_OFFSET = 1e9
 
 
@@ -35,7 +36,8 @@ class Settings:
     outcome: Outcome = "succeeded"  # how runs end
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # `outcome` by exact `name` or `jobName`
     durations: Mapping[str, float | None] = field(default_factory=dict)  # `run_seconds` by exact name
-    # What exists; None: everything that a request names. Definitions are ``name`` (any revision) or ``name:revision``.
+    # The existing resources; None: everything that a request names. Definitions are ``name`` (any revision) or
+    # ``name:revision``.
     applications: tuple[str, ...] | None = None
     queues: tuple[str, ...] | None = None
     definitions: tuple[str, ...] | None = None
@@ -80,13 +82,13 @@ class Settings:
 
 
 def setting_problems(values: Mapping[str, Any]) -> list[str]:
-    """Describes each invalid value among some settings, with what is allowed."""
+    """Returns a message for each invalid value in `values`, with the allowed values."""
     checks = [(name, *_CHECKS[name]) for name in _CHECKS if name in values]
     return [f"{name} must be {allowed}" for name, is_valid, allowed in checks if not is_valid(values[name])]
 
 
 def is_seconds(value: object) -> TypeGuard[float]:
-    """Whether a value is a duration: a number from 0. `True` is not, although it is an `int` in Python."""
+    """Returns whether a value is a duration: a number from 0. `True` is not, although it is an `int` in Python."""
     return _is_number(value, MAX_SECONDS) and value >= 0
 
 
@@ -115,7 +117,7 @@ def _by_name(is_valid: Callable[[Any], bool]) -> Callable[[object], bool]:
 
 
 Check = tuple[Callable[[Any], bool], str]
-"""Whether a value is allowed, and what is."""
+"""A check of a value, and a description of the allowed values."""
 
 _SECONDS: Check = (is_seconds, "seconds, 0 or more")
 _SECONDS_OR_NULL: Check = (_is_seconds_or_null, "seconds, 0 or more, or null")
@@ -152,4 +154,4 @@ _CHECKS: Mapping[str, Check] = {
     "retention_seconds": _SECONDS_OR_NULL,
     **_FAULT_CHECKS,
 }
-"""Every setting, in the order of the fields, with what is allowed."""
+"""Every setting, in the order of the fields, with a description of the allowed values."""

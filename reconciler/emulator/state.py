@@ -16,7 +16,7 @@ from reconciler.errors import ReconcilerError, UsageError
 
 FORMAT = 1
 BUSY_SECONDS = 30.0
-"""How long one process waits for another's transaction before it fails."""
+"""Seconds that a process waits for another's transaction before it fails."""
 
 _SCHEMA = (
     "CREATE TABLE settings (only INTEGER PRIMARY KEY CHECK (only = 1), text TEXT NOT NULL)",
@@ -38,7 +38,7 @@ _SCHEMA = (
 
 
 class StateUnusable(ReconcilerError):
-    """The state file cannot be opened or written, is something else, or was written by a newer version."""
+    """Raised if the state file cannot be opened or written, is something else, or was written by a newer version."""
 
 
 class State:
@@ -48,11 +48,14 @@ class State:
         """Opens the file, and creates it and its folder if they are missing. Raises `StateUnusable`."""
         self.path = path
         self._lock = threading.Lock()
-        self._settings = ("", Settings())  # as text and as a value: parsed again only when the text has changed
+        self._settings = (
+            "",
+            Settings(),
+        )  # text and value; parsed again only when the text has changed
         try:
             if path is not None:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                path.touch(mode=0o600)  # requests may hold secrets; side files get the same mode
+                path.touch(mode=0o600)  # requests may contain secrets; side files get the same mode
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path,
                 timeout=BUSY_SECONDS,
@@ -68,7 +71,7 @@ class State:
             raise StateUnusable(f"emulator state {path}: {error}") from error
 
     def close(self) -> None:
-        """Closes the file. Every change was committed."""
+        """Closes the file. Every change has been committed."""
         with self._lock:
             self._connection.close()
 
@@ -82,7 +85,8 @@ class State:
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Records]:
-        """Raises `StateUnusable` if SQLite fails: no room, a file that is read-only or closed."""
+        """Yields records in a transaction. Raises `StateUnusable` if SQLite fails, for example on a full disk or a
+        read-only or closed file."""
         with self._lock:
             try:
                 self._connection.execute(begin)
@@ -102,12 +106,12 @@ class State:
 
     @property
     def settings(self) -> Settings:
-        """The settings as the last transaction of this process saw them."""
+        """The settings in the last transaction of this process."""
         return self._settings[1]
 
     def now(self) -> float:
-        """Returns the service's clock in seconds since the epoch, by the settings last seen. Every reply needs it, so
-        it opens no transaction."""
+        """Returns the service's clock in seconds since the epoch, using the settings of the last transaction. Opens no
+        transaction, because every reply needs it."""
         return time.time() + self.settings.clock_offset_seconds
 
     def put_settings(self, settings: Settings) -> None:
@@ -130,7 +134,7 @@ class State:
 
     def _prepare(self) -> None:
         # Another process may be creating the file right now. It makes tables and format in one transaction, so the
-        # format must be read after the tables were counted.
+        # format must be read after the tables are counted.
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         file_format = self._format()
         if file_format > FORMAT:
@@ -162,7 +166,7 @@ class State:
         self._connection.execute("COMMIT")
 
     def _use_wal(self) -> None:
-        """Switches to WAL. It is the one step for which SQLite itself does not wait while others open the file."""
+        """Switches to WAL. For this step alone, SQLite itself does not wait while others open the file."""
         for attempt in range(100):
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")

@@ -30,7 +30,7 @@ def answer(call: Call, settings: Settings, request_id: str) -> str:
 
 
 def parameters(call: Call) -> dict[str, str]:
-    """Returns the parameters of a call, ``Action`` among them."""
+    """Returns the parameters of a call, including ``Action``."""
     form = {name: values[-1] for name, values in parse_qs(call.body.decode(errors="replace")).items()}
     return {**{name: values[-1] for name, values in call.query.items()}, **form}
 

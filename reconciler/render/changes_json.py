@@ -1,4 +1,4 @@
-"""The changes of a plan, and what its apply records as applied, as JSON and back."""
+"""Converts the changes of a plan, and the declarations that its apply records, to JSON and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.model.base import JSON
 
 
 class _Form(BaseModel):
-    """One JSON object. Unknown keys are passed over: a newer minor version may add some."""
+    """One JSON object. Unknown keys are ignored, because a newer minor version may add some."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -74,7 +74,8 @@ _DECLARATIONS = TypeAdapter(tuple[Annotated[_Undeclared | _Declared, Field(union
 
 
 def spec_change_json(change: SpecChange) -> JSON:
-    """The JSON form of how one spec differs from what was applied last. Nothing is masked."""
+    """Returns the JSON form of the differences between a spec and the version that was applied last. Nothing is
+    masked."""
     return {
         "name": change.name,
         "kind": change.kind,
@@ -103,7 +104,8 @@ def _source_json(source: Source | None) -> JSON | None:
 
 
 def declaration_json(pending: PendingDeclaration) -> JSON:
-    """The JSON form of what an apply records of one spec: for plan files, whose apply reads no specs."""
+    """Returns the JSON form of the declaration that an apply records for a spec. Plan files contain it, because
+    applying one reads no specs."""
     form: JSON = {"name": pending.name, "kind": pending.kind, "after": pending.after}
     content = pending.content
     if content is None:
@@ -119,12 +121,13 @@ def declaration_json(pending: PendingDeclaration) -> JSON:
 
 
 def changes_from_json(form: object) -> tuple[SpecChange, ...]:
-    """The changes that `spec_change_json` wrote. Raises `PlanFileError`."""
+    """Reads the changes that `spec_change_json` wrote. Raises `PlanFileError`."""
     return tuple(_spec_change(each) for each in _read(_CHANGES, form, "changes"))
 
 
 def declarations_from_json(form: object) -> tuple[PendingDeclaration, ...]:
-    """What `declaration_json` wrote. Raises `PlanFileError`, also for a request that does not have its digest."""
+    """Reads the declarations that `declaration_json` wrote. Raises `PlanFileError`, also if a request does not match
+    its digest."""
     return tuple(_pending(each) for each in _read(_DECLARATIONS, form, "declarations"))
 
 

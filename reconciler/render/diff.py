@@ -1,4 +1,4 @@
-"""Explains how two requests differ, field by field, with paths such as ``environment["STAGE"].value``."""
+"""Compares two requests field by field, with paths such as ``environment["STAGE"].value``."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ OP_ORDER: Sequence[Op] = ("reorder", "remove", "change", "add")
 
 
 class EntryName(str):
-    """The name of an entry in a list whose entries all have names: always in brackets in a path."""
+    """The name of an entry in a list whose entries all have names. In a path it is always in brackets."""
 
     __slots__ = ()
 
 
 def path_text(keys: Sequence[str | int]) -> str:
-    """Field names joined by dots; indexes, names of entries and keys that are not plain names in brackets.
+    """Joins field names by dots. Indexes, names of entries and keys that are not plain names are in brackets.
 
     A quoted key is a JSON string: ``jobDriver.sparkSubmit.conf["spark.executor.memory"]``.
     """
@@ -51,16 +51,16 @@ def path_text(keys: Sequence[str | int]) -> str:
 
 
 def entry_names(entries: Sequence[object]) -> list[EntryName] | None:
-    """The names of a list's entries, in order; `None` unless each entry has a name of its own."""
+    """Returns the names of a list's entries, in order, or `None` unless each entry has a unique name."""
     names = [entry.get("name") for entry in entries if isinstance(entry, dict)]
     texts = [EntryName(name) for name in names if isinstance(name, str)]
     return texts if len(texts) == len(entries) == len(set(texts)) else None
 
 
 def fields(value: object, path: Path = ()) -> list[tuple[Path, object]]:
-    """Every field of a request with its path, depth first, in the order given.
+    """Returns every field of a request with its path, depth first, in the order given.
 
-    A list of plain values is one field. Lists of named entries are walked by name, other lists by index. Empty
+    A list of plain values is one field. Lists of named entries are traversed by name, other lists by index. Empty
     containers are fields.
     """
     match value:
@@ -82,19 +82,20 @@ def _without_name(entry: JSON) -> JSON:
 
 
 def _text(value: object) -> str:
-    """A text that two JSON values share only if they are the same: ``1``, ``1.0``, ``"1"`` and ``true`` differ."""
+    """Returns a text that is equal for two JSON values only if they are the same: ``1``, ``1.0``, ``"1"`` and ``true``
+    differ."""
     return json.dumps(value, sort_keys=True)
 
 
 @dataclass(slots=True)
 class _Alignment:
     """Turns matching lists of two requests into mappings from name or index to entry, so that a comparison pairs the
-    right entries. Entries in another order are noted in `reorders`."""
+    right entries. Lists with a different order of entries are recorded in `reorders`."""
 
     reorders: list[Placed] = field(default_factory=list)
 
     def align(self, before: Any, after: Any, path: Path = ()) -> tuple[Any, Any]:  # noqa: ANN401 - any JSON value
-        """Both values, ready for comparison."""
+        """Returns both values, ready for comparison."""
         if isinstance(before, dict) and isinstance(after, dict):
             return self._mappings(before, after, path)
         if isinstance(before, list) and isinstance(after, list):
@@ -120,7 +121,7 @@ class _Alignment:
         return before, after
 
     def _note_order(self, old: list[EntryName], new: list[EntryName], path: Path) -> None:
-        """Notes another order of the names on both sides, which changes the digest."""
+        """Records that the names on both sides are in a different order, which changes the digest."""
         if [name for name in old if name in new] != [name for name in new if name in old]:
             self._note_reorder(path, [str(name) for name in old], [str(name) for name in new])
 
@@ -129,8 +130,8 @@ class _Alignment:
 
 
 def _is_shuffled(before: list[Any], after: list[Any]) -> bool:
-    """Whether two lists of objects have the same entries in another order. Lists of plain values never count as
-    shuffled: reviewers read arguments by their position."""
+    """Returns whether two lists of objects have the same entries in a different order. Lists of plain values are never
+    treated as shuffled, because reviewers read arguments by their position."""
     if not all(isinstance(entry, dict | list) for entry in (*before, *after)):
         return False
     old, new = [_text(entry) for entry in before], [_text(entry) for entry in after]
@@ -138,7 +139,7 @@ def _is_shuffled(before: list[Any], after: list[Any]) -> bool:
 
 
 def _pairs_well(before: list[Any], after: list[Any]) -> bool:
-    """Whether comparing by index gives no more differences than finding inserted and removed entries."""
+    """Returns whether comparing by index gives at most as many differences as finding inserted and removed entries."""
     if any(isinstance(entry, dict | list) for entry in (*before, *after)):
         return True
     old, new = [_text(entry) for entry in before], [_text(entry) for entry in after]
@@ -148,12 +149,13 @@ def _pairs_well(before: list[Any], after: list[Any]) -> bool:
 
 
 def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
-    """The differences between two requests of one kind, sorted by path; empty if and only if the same job would run.
+    """Returns the differences between two requests of one kind, sorted by path. The result is empty if and only if the
+    same job would run.
 
-    Compares the form that people read (`Kind.for_display`), or the form that is sent if the first hides the difference.
+    Compares the display form (`Kind.for_display`), or the form that is sent if the display form hides the difference.
     Our tags and the client token are ignored. Names and tags cause no run, so their changes are listed only beside
-    others, with which they take effect. The order of arguments counts, ``"2"`` is not ``2``, null is not a missing
-    field.
+    others, with which they take effect. The order of arguments matters, ``"2"`` differs from ``2``, and null differs
+    from a missing field.
     """
     old, new = kind.as_written(before), kind.as_written(after)
     if _text(kind.content(old)) == _text(kind.content(new)):
@@ -167,14 +169,14 @@ def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
 
 
 def request_changes(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
-    """Every difference between two requests of one kind, names and tags included, sorted by path."""
+    """Returns every difference between two requests of one kind, including names and tags, sorted by path."""
     old, new = kind.as_written(before), kind.as_written(after)
     found = _compare(kind.for_display(old), kind.for_display(new)) or _compare(old, new) or _by_field(old, new)
     return tuple(change for _, change in sorted(found, key=_order))
 
 
 def added_fields(kind: Kind, request: JSON) -> tuple[Change, ...]:
-    """Every field of a new request as an addition, in the order given."""
+    """Returns every field of a new request as an addition, in the order given."""
     shown = kind.for_display(request)
     hidden = dict(fields(masked(shown)))
     return tuple(
@@ -184,7 +186,7 @@ def added_fields(kind: Kind, request: JSON) -> tuple[Change, ...]:
 
 
 def _compare(before: JSON, after: JSON) -> list[Placed]:
-    """All differences with their paths."""
+    """Returns all differences with their paths."""
     from deepdiff import DeepDiff  # noqa: PLC0415 - takes 100 ms to import, and only a changed spec needs it
 
     alignment = _Alignment()
@@ -196,8 +198,8 @@ def _compare(before: JSON, after: JSON) -> list[Placed]:
         ignore_order=False,
         ignore_numeric_type_changes=False,
         ignore_string_type_changes=False,
-        ignore_private_variables=False,  # else keys that begin with two underscores are ignored
-        threshold_to_diff_deeper=0,  # else two very different objects are one change
+        ignore_private_variables=False,  # otherwise keys that start with two underscores are ignored
+        threshold_to_diff_deeper=0,  # otherwise two very different objects are one change
         verbose_level=2,
     )
     context = _Context(before, after)
@@ -206,13 +208,13 @@ def _compare(before: JSON, after: JSON) -> list[Placed]:
 
 
 class _Context:
-    """Both requests, complete and masked: whether a value is a secret can depend on its neighbours."""
+    """Both requests, complete and masked, because whether a value is a secret can depend on its neighbours."""
 
     def __init__(self, before: JSON, after: JSON) -> None:
         self.before, self.after = (before, masked(before)), (after, masked(after))
 
     def placed(self, op: Op, level: Any) -> Placed:  # noqa: ANN401 - deepdiff has no types
-        """One difference as a change, with its path in `after`, or in `before` for a removal."""
+        """Returns one difference as a change, with its path in `after`, or in `before` for a removal."""
         old_path: Path = tuple(level.path(output_format="list"))
         new_path: Path = tuple(level.path(output_format="list", use_t2=True))
         old = None if op == "add" else level.t1
@@ -225,7 +227,7 @@ class _Context:
 
 
 def _needs_context(request: JSON, hidden: JSON, path: Path, value: object) -> bool:
-    """Whether only its neighbours make a value a secret, such as the argument after ``--password``."""
+    """Returns whether a value is a secret only because of its neighbours, such as the argument after ``--password``."""
     here: Any = request
     there: Any = hidden
     for key in path:
@@ -235,7 +237,7 @@ def _needs_context(request: JSON, hidden: JSON, path: Path, value: object) -> bo
 
 
 def _by_field(before: JSON, after: JSON) -> list[Placed]:
-    """Whole fields that differ only for the digest, such as ``0.0`` and ``-0.0``."""
+    """Returns whole fields that differ only in the digest, such as ``0.0`` and ``-0.0``."""
     return [
         ((key,), Change(path_text((key,)), "change", before.get(key), after.get(key)))
         for key in before.keys() | after.keys()
@@ -244,7 +246,8 @@ def _by_field(before: JSON, after: JSON) -> list[Placed]:
 
 
 def _order(placed: Placed) -> tuple[Iterable[tuple[bool, int, str]], int]:
-    """The sort key of a change: its path, with indexes as numbers. Text, JSON and Markdown keep this order."""
+    """Returns the sort key of a change: its path, with indexes as numbers. Text, JSON and Markdown all use this
+    order."""
     path, change = placed
     keys = [(isinstance(key, str), key if isinstance(key, int) else 0, str(key)) for key in path]
     return keys, OP_ORDER.index(change.op)

@@ -1,7 +1,7 @@
-"""Renders changed fields as lines of a diff. Every line begins with its sign, so that hosts colour all of a value.
+"""Renders changed fields as lines of a diff. Every line starts with its sign, so that hosts colour the whole value.
 
-A value that does not fit on a line is wrapped; a text of several lines, or a long one, is compared piece by piece. What
-is too long is cut, and its length is stated.
+A value that does not fit on a line is wrapped. A text of several lines, or a long one, is compared piece by piece. Text
+that is still too long is truncated, with its length.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BREAK = re.compile(r"(?<=[\s,;&])")
 
 
 def change_lines(change: Change) -> list[str]:
-    """One change as lines, with secrets masked."""
+    """Returns one change as lines, with secrets masked."""
     before, after = masked_change(change)
     path = path_label(change.path)
     match change.op:
@@ -45,12 +45,12 @@ def change_lines(change: Change) -> list[str]:
 
 
 def added_lines(path: str, value: object) -> list[str]:
-    """A field of a new request, which is masked already, as lines."""
+    """Returns a field of a new request as lines. The request is already masked."""
     return _side("+", path_label(path), value)
 
 
 def path_label(path: str) -> str:
-    """A path on one line. Users choose some of the keys in it, so it may hold a secret."""
+    """Returns a path on one line. Users choose some of its keys, so secrets in it are masked."""
     return plain(mask_sentence(path))
 
 
@@ -63,13 +63,13 @@ def _has_lines(text: str) -> bool:
 
 
 def _side(sign: str, path: str, value: Any) -> list[str]:  # noqa: ANN401 - any JSON value
-    """A value that one side has."""
+    """Returns a value that only one side has."""
     first, *others = _value_lines(value)
     return [f"{sign} {path}: {first}", *_cut(sign, others)]
 
 
 def _value_lines(value: Any) -> list[str]:  # noqa: ANN401 - any JSON value
-    """A value as lines, the first of which follows its path."""
+    """Returns a value as lines. The first line continues the line with the path."""
     text = value_text(value)
     if isinstance(value, str) and _has_lines(value):
         return [f"{_lines_label(value)}:", *(INDENT + escape(piece) for piece in _pieces(value, by_lines=True))]
@@ -88,13 +88,13 @@ def _entry(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
 
 
 def _lines_label(text: str) -> str:
-    """``12 lines``; a text that ends without a line end says so."""
+    """Returns ``12 lines``, with a note if the text does not end with a line break."""
     number = len(text.removesuffix("\n").split("\n"))
     return count(number, "line") + ("" if text.endswith("\n") else ", without a line end")
 
 
 def _wrapped(text: str) -> list[str]:
-    """The text in pieces of at most `WIDTH` characters, preferably ended by a space or a comma."""
+    """Splits the text into pieces of at most `WIDTH` characters, preferably after a space or a comma."""
     pieces, start = [], 0
     while len(text) - start > WIDTH:
         breaks = [match.start() for match in BREAK.finditer(text, start + WIDTH // 2, start + WIDTH)]
@@ -105,7 +105,8 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _cut(sign: str, lines: Sequence[str], most: int = MOST_LINES) -> list[str]:
-    """The lines with their sign; of too many the first, and how many are missing."""
+    """Returns the lines with their sign. If there are more than `most`, returns the first ones and the number of
+    missing ones."""
     shown = [f"{sign} {line}" for line in lines[:most]]
     rest = lines[most:]
     if rest:
@@ -115,7 +116,7 @@ def _cut(sign: str, lines: Sequence[str], most: int = MOST_LINES) -> list[str]:
 
 
 def _compared(path: str, before: str, after: str) -> list[str]:
-    """Two long texts as one: what they share once, and only near what differs."""
+    """Returns two long texts as one diff: common parts appear once, and only near differences."""
     by_lines = _has_lines(before) or _has_lines(after)
     old, new = (_pieces(text, by_lines=by_lines) for text in (before, after))
     labels = [_lines_label(text) if by_lines else f"{len(text):,} characters" for text in (before, after)]
@@ -129,13 +130,13 @@ def _compared(path: str, before: str, after: str) -> list[str]:
 
 
 def _pieces(text: str, *, by_lines: bool) -> list[str]:
-    """What is compared: lines, or the parts between spaces and commas."""
+    """Splits a text into the units of the comparison: lines, or the parts between spaces and commas."""
     parts = text.removesuffix("\n").split("\n") if by_lines else [part for part in BREAK.split(text) if part]
     return [piece for part in parts for piece in _wrapped(part)]
 
 
 def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
-    """The lines that differ, with some around them; dots for those left out."""
+    """Yields the lines that differ, with some context, and dots for omitted lines."""
     operations = _operations(old, new)
     for number, (tag, first, end, new_first, new_end) in enumerate(operations):
         if tag == "equal":
@@ -146,7 +147,7 @@ def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
 
 
 def _context(lines: list[str], *, is_first: bool, is_last: bool) -> Iterator[str]:
-    """Unchanged lines: those beside a change."""
+    """Yields the unchanged lines next to a change."""
     head = [] if is_first else lines[:CONTEXT]
     rest = lines[len(head) :]
     tail = [] if is_last else rest[-CONTEXT:]
@@ -157,7 +158,7 @@ def _context(lines: list[str], *, is_first: bool, is_last: bool) -> Iterator[str
 
 
 def _operations(old: list[str], new: list[str]) -> list[tuple[str, int, int, int, int]]:
-    """The steps from one list of lines to the other. What both begin and end with is not compared again."""
+    """Returns the edit steps from one list of lines to the other. The common start and end are not compared again."""
     shorter = min(len(old), len(new))
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     end = next((i for i in range(shorter - start) if old[-1 - i] != new[-1 - i]), shorter - start)

@@ -12,7 +12,7 @@ from reconciler.model.base import JSON
 from reconciler.render.text import Style, count, hanging, lines_text, place_line, plain, sentence
 
 MARKS = {Severity.OK: "OK", Severity.WARN: "SKIP", Severity.FAIL: "NG"}
-"""How a severity is printed, in text and in the JSON of `ledger verify`."""
+"""The printed form of a severity, in text and in the JSON of `ledger verify`."""
 
 MARK_COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.FAIL: "red"}
 
@@ -31,9 +31,9 @@ def fsck_text(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """One line for each queue or application that was read, ``[OK]``, and for each finding, ``[NG]`` or ``[SKIP]`` by
-    its severity, with commands below it. `ledger` describes the ledger that was read. Without a line end. `width` as
-    for `columns`."""
+    """Returns one line for each queue or application that was read, ``[OK]``, and for each finding, ``[NG]`` or
+    ``[SKIP]`` by its severity, with commands below it. `ledger` describes the ledger that was read. There is no final
+    line break. `width` is as in `columns`."""
     style = Style(color)
     read = [ledger, *(_listed(queue) for queue in places if queue.error is None)]
     lines = [place_line(place), ""]
@@ -54,7 +54,7 @@ def _listed(queue: ListedQueue) -> str:
 
 
 def rebuilt_lines(rebuilt: Sequence[RebuiltSubmission]) -> list[str]:
-    """One line for each run that is recorded again."""
+    """Returns one line for each run that is recorded again."""
     return [plain(f"{each.run.name}: run {each.run.run_id}, {each.run.state}, {_as(each)}") for each in rebuilt]
 
 
@@ -69,7 +69,7 @@ def fsck_json(
     findings: Sequence[Finding],
     adopted: Sequence[RebuiltSubmission],
 ) -> JSON:
-    """The places, the remaining findings and the adopted runs. Nothing is masked."""
+    """Returns the listed queues and applications, the remaining findings and the adopted runs. Nothing is masked."""
     return {
         **asdict(place),
         "ledger_position": position,
@@ -111,8 +111,8 @@ def verify_text(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """One line for each finding of `ledger verify`, ``[OK]``, ``[NG]`` or ``[SKIP]``, with advice below it, and a
-    summary. Without a line end. `width` as for `columns`."""
+    """Returns one line for each finding of `ledger verify`, ``[OK]``, ``[NG]`` or ``[SKIP]``, with advice below it, and
+    a summary. There is no final line break. `width` is as in `columns`."""
     style = Style(color)
     lines = []
     for finding in findings:
@@ -128,7 +128,7 @@ def verify_text(
 def verify_json(
     ledger: str, ledger_id: str | None, positions: int, events: int, head: str | None, *, findings: Sequence[Finding]
 ) -> JSON:
-    """``{"ledger", "ledger_id", "ok", "positions", "events", "head", "checks": [{"check", "result", …}]}``."""
+    """Returns ``{"ledger", "ledger_id", "ok", "positions", "events", "head", "checks": [{"check", "result", …}]}``."""
     return {
         "ledger": ledger,
         "ledger_id": ledger_id,

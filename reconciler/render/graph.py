@@ -13,7 +13,7 @@ from reconciler.render.text import lines_text, plain
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`name` waits for `needs`. `how` is the condition, or the type of an AWS Batch dependency."""
+    """A dependency of `name` on `needs`. `how` is the condition, or the type of an AWS Batch dependency."""
 
     name: str
     needs: str
@@ -21,7 +21,7 @@ class Edge:
 
 
 def edges(specs: Mapping[str, DesiredSpec]) -> tuple[Edge, ...]:
-    """Every dependency between the specs of one target, by name, then as written."""
+    """Returns every dependency between the specs of one target, by name, then in the order of the spec."""
     return tuple(edge for name in sorted(specs) for edge in _of(specs[name]))
 
 
@@ -33,7 +33,8 @@ def _of(spec: DesiredSpec) -> Iterable[Edge]:
 
 
 def graph_text(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
-    """Each spec with its dependencies below it, in the order they can run. Without a line end."""
+    """Returns each spec with its dependencies below it, in the order in which they can run, without a final line
+    break."""
     needs: dict[str, list[Edge]] = {name: [] for name in specs}
     for edge in edges:
         needs[edge.name].append(edge)
@@ -45,7 +46,7 @@ def graph_text(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
 
 
 def graph_mermaid(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
-    """A Mermaid flowchart; arrows lead from a dependency to its dependents."""
+    """Returns a Mermaid flowchart, with arrows from each dependency to its dependents."""
     number = {name: f"s{at}" for at, name in enumerate(sorted(specs))}
     nodes = [f'  {number[name]}["{plain(name)}"]' for name in sorted(specs)]
     arrows = [f"  {number[edge.needs]} -->|{plain(edge.how)}| {number[edge.name]}" for edge in edges]
@@ -53,14 +54,14 @@ def graph_mermaid(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> st
 
 
 def graph_dot(specs: Mapping[str, DesiredSpec], edges: Sequence[Edge]) -> str:
-    """A digraph for Graphviz."""
+    """Returns a digraph for Graphviz."""
     nodes = [f"  {json.dumps(name)};" for name in sorted(specs)]
     arrows = [f"  {json.dumps(e.needs)} -> {json.dumps(e.name)} [label={json.dumps(e.how)}];" for e in edges]
     return lines_text(["digraph specs {", "  rankdir=LR;", *nodes, *arrows, "}"])
 
 
 def _all_before(name: str, needs: Mapping[str, Sequence[Edge]]) -> set[str]:
-    """All direct and indirect dependencies of a spec."""
+    """Returns all direct and indirect dependencies of a spec."""
     before: set[str] = set()
     pending = [name]
     while pending:

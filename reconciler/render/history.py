@@ -28,8 +28,8 @@ EVENT_COLOURS = {
 
 
 def history_text(events: Sequence[PositionedEvent], color: bool = False, width: int | None = None) -> str:
-    """All events of one spec, in the order given, one row each: time, type, submission or slots, and details. Without a
-    line end. `width` as for `columns`."""
+    """Returns all events of one spec, in the order given, one row each: time, type, submission or slots, and details.
+    There is no final line break. `width` is as in `columns`."""
     style = Style(color)
     intents = {event.token: event for _, event in events if isinstance(event, e.Beginning)}
     rows = [_row(event, intents.get(getattr(event, "token", "")), style) for _, event in events]
@@ -43,7 +43,8 @@ def _row(event: e.Event, intent: e.Beginning | None, style: Style) -> tuple[str,
 
 
 def _about(event: e.Event) -> str:
-    """What an event without an intent is about: its slots, or its generation; empty if it is about the spec."""
+    """Returns the slots or the generation of an event without an intent, or an empty string if the event is about the
+    whole spec."""
     match event:
         case e.ContentAccepted() if event.generation is not None:
             return f"generation {event.generation}"
@@ -86,17 +87,19 @@ def _message(event: e.Event) -> str | None:
 
 
 def _without_secrets(text: str, intent: e.Beginning | None) -> str:
-    """`text` without the secrets of the request, which an AWS error message may quote without a name beside them."""
+    """Removes the secrets of the request from `text`. An AWS error message may quote them without a name beside
+    them."""
     return text if intent is None else without(text, secrets_of(intent.request))
 
 
 def history_json(events: Sequence[PositionedEvent]) -> JSON:
-    """``{"events": [{"position", "type", "at", …}]}``: the events as the ledger has them. Nothing is masked."""
+    """Returns ``{"events": [{"position", "type", "at", …}]}``: the events as recorded in the ledger. Nothing is
+    masked."""
     return {"events": [{"position": position, **encode(event)} for position, event in events]}
 
 
 def _submission(events: Sequence[PositionedEvent]) -> tuple[Submission, e.Beginning]:
-    """The submission that results from the events of one token, and its newest intent or manual adoption."""
+    """Returns the submission that results from the events of one token, and its newest intent or manual adoption."""
     recorded = Recorded()
     for position, event in events:
         fold(recorded, position, [event])
@@ -110,10 +113,11 @@ def why_json(
     previous: Submission | None = None,
     name: str | None = None,
 ) -> JSON:
-    """The explanation of one submission. `events` are those of its token, oldest first, with at least one intent.
+    """Returns the explanation of one submission. `events` are those of its token, oldest first, with at least one
+    intent.
 
     `changes` are the differences between its request and that of `previous`, the submission accepted before it. `name`
-    is that of its spec now, if the spec was renamed since. Nothing is masked.
+    is the current name of its spec, if the spec was renamed since. Nothing is masked.
     """
     submission, intent = _submission(events)
     return {
@@ -167,7 +171,8 @@ def why_text(
     *,
     color: bool = False,
 ) -> str:
-    """The explanation of one submission as text; arguments as for `why_json`. Without a line end."""
+    """Returns the explanation of one submission as text, with the arguments of `why_json`. There is no final line
+    break."""
     submission, intent = _submission(events)
     was = f", submitted as {submission.name}" if name not in {None, submission.name} else ""
     title = f"{name or submission.name} ({submission.kind}), {submission.key.label}{was}"
@@ -179,7 +184,7 @@ def why_text(
 
 
 def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, str]]:
-    """Labels and values in the order in which people ask: what ran, from where, who, when."""
+    """Yields labels and values in the order of the usual questions: what ran, from where, who, when."""
     for label, value in (
         ("run", submission.run_id),
         ("state", str(submission.run_state or submission.phase)),

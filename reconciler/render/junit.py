@@ -1,6 +1,7 @@
 """Renders checks of specs as JUnit XML: a test case for each spec, and a failure for its problems or holds.
 
-`folder` is the path of the project in its repository, empty or ending with a slash: `file` of a case begins with it.
+`folder` is the path of the project in its repository, empty or ending with a slash. It is the prefix of each case's
+`file`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from reconciler.render.phrases import effect_line, suggested_lines, what_happens
 from reconciler.render.problems import message_of
 
 Failure = tuple[str, str]
-"""A stable word for what is wrong, and a sentence."""
+"""A stable word for the problem, and a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One spec: what is wrong with it, and lines about it."""
+    """One spec: its failure, and lines about it."""
 
     name: str
     source: Source | None
@@ -34,8 +35,8 @@ class _Case:
 def problems_junit(
     suite: str, specs: Iterable[tuple[str, Source]], problems: Sequence[Problem], folder: str = ""
 ) -> str:
-    """The XML for `validate`: a case for each spec, with the problems from its first line to that of the next one, and
-    one for each file with problems and without a spec. Warnings are output of their case."""
+    """Returns the XML for `validate`: a case for each spec, with the problems from its first line up to the next spec,
+    and a case for each file with problems and without a spec. Warnings are output of their case."""
     begins: dict[str, list[tuple[int, str]]] = {}
     for name, source in specs:
         begins.setdefault(source.path, []).append((source.line, name))
@@ -63,8 +64,8 @@ def _located(problem: Problem) -> str:
 
 
 def plan_junit(plan: Plan, folder: str = "") -> str:
-    """The XML for `plan`: a case for each spec that fails if it needs an operator, or its outcome is unknown. The
-    output of a case says what the plan does about the spec."""
+    """Returns the XML for `plan`: a case for each spec, which fails if the spec needs an operator or its outcome is
+    unknown. The output of a case describes the plan for the spec."""
     actions: dict[str, list[Action]] = {}
     for action in plan.actions:
         actions.setdefault(action.name, []).append(action)
@@ -88,7 +89,7 @@ def _held(action: Action) -> str:
 
 
 def failure_junit(suite: str, error: str) -> str:
-    """The XML for a command that failed before there were any cases: one case with an error."""
+    """Returns the XML for a command that failed before there were any cases: one case with an error."""
     return _document(suite, [_Case(suite, None, [("error", error)])], tag="error")
 
 
@@ -122,5 +123,5 @@ def _element(case: _Case, suite: str, folder: str, tag: str) -> ElementTree.Elem
 
 
 def _clean(text: str) -> str:
-    """Text for an attribute: XML has no form for most control characters."""
+    """Returns text for an attribute without control characters that XML cannot represent."""
     return escape(mask_sentence(text))

@@ -1,5 +1,4 @@
-"""Makes Markdown of limited size from untrusted text: code, links, cells of tables, and sections that leave out whole
-rows."""
+"""Makes Markdown of limited size from untrusted text: code, links, table cells, and sections that omit whole rows."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[
 
 
 def prose(text: str) -> str:
-    """`text` with every word as code to which Markdown or its hosts give a meaning.
+    """Returns `text` with every word as code that has a meaning for Markdown or its hosts.
 
     Hosts turn ``@name``, ``#1`` and web addresses into links after the markup is rendered, except in code.
     """
@@ -27,7 +26,7 @@ def prose(text: str) -> str:
 
 
 def cell_prose(text: str) -> str:
-    """`prose` for a table cell."""
+    """Returns `prose` for a table cell."""
     return _prose(text, cell_code)
 
 
@@ -52,7 +51,7 @@ def _is_plain(text: str) -> bool:
 
 
 def code(text: str) -> str:
-    """A code span with `text`, escaped to one line. For table cells see `cell_code`."""
+    """Returns a code span with `text`, escaped to one line. For table cells, use `cell_code`."""
     shown = inert(escape(text)) or " "
     fence = "`" * (_longest_run(shown) + 1)
     pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
@@ -60,7 +59,7 @@ def code(text: str) -> str:
 
 
 def cell_code(text: str) -> str:
-    """A code span for a table cell, in which a bar would end the cell even between backticks."""
+    """Returns a code span for a table cell, in which a bar would end the cell even between backticks."""
     shown = inert(escape(text))
     if "|" not in shown:
         return code(text)
@@ -68,7 +67,7 @@ def cell_code(text: str) -> str:
 
 
 def fenced(lines: Sequence[str], language: str = "diff") -> list[str]:
-    """A block of code, its fence longer than any run of backticks in it."""
+    """Returns a block of code, with a fence longer than any run of backticks in it."""
     fence = "`" * max(3, *(_longest_run(line) + 1 for line in lines))
     return [f"{fence}{language}", *(inert(line) for line in lines), fence]
 
@@ -79,9 +78,9 @@ def _longest_run(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Where a host shows the files of a commit: `address` and then the path of a file in the repository.
+    """The web location of the files of a commit: `address`, followed by the path of a file in the repository.
 
-    `folder` is the path of the project in it, empty or ending with a slash. `line` comes before the number of a line.
+    `folder` is the path of the project in it, empty or ending with a slash. `line` precedes the number of a line.
     """
 
     address: str
@@ -89,20 +88,20 @@ class Repository:
     line: str = "#L"
 
     def link(self, text: str, source: Source | None) -> str:
-        """`text`, which is Markdown already, as a link to a line of a file of the project."""
+        """Returns `text`, which is already Markdown, as a link to a line of a file of the project."""
         if source is None:
             return text
         return f"[{text}]({self.address}{quote(self.folder + source.path, safe='/')}{self.line}{source.line})"
 
 
 class Room:
-    """The bytes that are left on a page. Every line counts with its line end."""
+    """The remaining bytes on a page. Every line includes its line break."""
 
     def __init__(self, size: int) -> None:
         self.left = size
 
     def take(self, lines: Iterable[str], at_least: int = 0) -> bool:
-        """Takes the room for some lines if that leaves `at_least`; else takes nothing and returns `False`."""
+        """Reserves space for some lines if `at_least` bytes remain; otherwise reserves nothing and returns `False`."""
         size = size_of(lines)
         if self.left - size < at_least:
             return False
@@ -111,15 +110,15 @@ class Room:
 
 
 def size_of(lines: Iterable[str]) -> int:
-    """The UTF-8 bytes of some lines with their line ends."""
+    """Returns the UTF-8 bytes of some lines with their line breaks."""
     return sum(len(line.encode()) + 1 for line in lines)
 
 
 @dataclass(slots=True)
 class Row:
-    """What is shown or left out as a whole: its lines, and fields, of which the first `filled` are shown.
+    """A unit that is shown or omitted as a whole: its lines, and fields, of which the first `filled` are shown.
 
-    `number` is how many specs it is about. `folded`: the fields are hidden until a reader opens them.
+    `number` is the number of specs in the row. With `folded`, the fields are hidden until a reader opens them.
     """
 
     head: list[str]
@@ -130,7 +129,7 @@ class Row:
     language: str = "diff"
 
     def fill(self, room: Room) -> bool:
-        """Takes room for as many fields as fit, from the first. Returns whether all fit."""
+        """Reserves space for as many fields as fit, from the first. Returns whether all fit."""
         low, high = 0, len(self.fields)
         if high and not room.take(self._block(high)):
             while high - low > 1:
@@ -142,11 +141,12 @@ class Row:
         return high == len(self.fields)
 
     def text(self) -> list[str]:
-        """The lines that are shown."""
+        """Returns the lines that are shown."""
         return [*self.head, *self._block(self.filled)]
 
     def _block(self, number: int) -> list[str]:
-        """The first fields as a block, folded if it is long, with a last line for the number of missing ones."""
+        """Returns the first fields as a block, folded if it is long, with a last line for the number of missing
+        ones."""
         if not number:
             return []
         lines = [line for field in self.fields[:number] for line in field]
@@ -162,14 +162,13 @@ FOLD_ABOVE = 12  # lines of fields; more are folded
 
 
 def folded(title: str, lines: Sequence[str]) -> list[str]:
-    """Lines that are hidden until a reader opens them. `title` is ours."""
+    """Returns lines that are hidden until a reader opens them. `title` must be trusted text."""
     return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
 @dataclass(slots=True)
 class Section:
-    """Similar rows under a heading; `what` counts them in the note on what is left out. A section with `title` is
-    folded."""
+    """Similar rows under a heading. `what` is their name in the note on omissions. A section with `title` is folded."""
 
     what: str
     heading: list[str]
@@ -178,7 +177,7 @@ class Section:
     shown: list[Row] = field(default_factory=list)
 
     def admit(self, room: Room) -> None:
-        """Takes room for rows from the first until one does not fit, and for the heading with the first."""
+        """Reserves space for rows from the first until one does not fit, and for the heading with the first row."""
         for row in self.rows[len(self.shown) :]:
             opening = [] if self.shown else [*self.heading, "", *(folded(self.title, []) if self.title else [])]
             if not room.take([*opening, *row.head]):
@@ -187,16 +186,16 @@ class Section:
 
     @property
     def missing(self) -> int:
-        """The number of specs that are left out."""
+        """The number of omitted specs."""
         return self.number - sum(row.number for row in self.shown)
 
     @property
     def number(self) -> int:
-        """The number of specs in it, shown or not."""
+        """The number of specs in the section, shown or omitted."""
         return sum(row.number for row in self.rows)
 
     def text(self) -> list[str]:
-        """The lines that are shown; none without a row."""
+        """Returns the lines that are shown, or none if there is no row."""
         lines = [line for row in self.shown for line in row.text()]
         if not lines:
             return []

@@ -1,4 +1,4 @@
-"""What text and Markdown have in common: the order of a plan, its phrases and its signs."""
+"""Contains what text and Markdown share: the order of a plan, its phrases and its signs."""
 
 from __future__ import annotations
 
@@ -46,27 +46,28 @@ SYMBOL_COLOURS = {
 
 
 def symbol(action: Action) -> str:
-    """The sign before an action; ``?`` if it is unknown whether, or as which run, a job ran."""
+    """Returns the sign of an action. It is ``?`` if it is unknown whether a job ran, or which run it is."""
     return UNKNOWN_SYMBOL if action.reason in UNKNOWN_REASONS and not action.effective else SYMBOLS[action.action]
 
 
 def symbol_word(sign: str) -> str:
-    """The meaning of a sign, for the legend."""
+    """Returns the meaning of a sign, for the legend."""
     return "unknown" if sign == UNKNOWN_SYMBOL else next(str(kind) for kind, s in SYMBOLS.items() if s == sign)
 
 
 def reason_words(reason: Reason) -> str:
-    """``spec-changed`` → ``spec changed``."""
+    """Converts ``spec-changed`` to ``spec changed``."""
     return str(reason).replace("-", " ")
 
 
 def which_run(action: Action) -> str:
-    """``generation 3``, ``slot 2026-11-22T02:00:00Z, attempt 2``; empty if the action is not about a run."""
+    """Returns ``generation 3`` or ``slot 2026-11-22T02:00:00Z, attempt 2``, or an empty string if the action is not
+    about a run."""
     return action.key.label if action.key else ""
 
 
 def what_happens(action: Action) -> str:
-    """``will be submitted: spec changed (generation 3)``."""
+    """Returns a phrase such as ``will be submitted: spec changed (generation 3)``."""
     run = f"run {action.run_id}" if action.action in {ActionType.ADOPT, ActionType.CANCEL} else ""
     about = ", ".join(part for part in (run, which_run(action)) if part)
     return f"{_verb(action)}: {reason_words(action.reason)}" + (f" ({about})" if about else "")
@@ -95,7 +96,7 @@ def _verb(action: Action) -> str:  # noqa: PLR0911 - one case for each action
 
 
 def suggested_lines(suggested: SuggestedCommands) -> Iterator[str]:
-    """What an operator can do: since when the outcome is unknown, then one command a line, ready to be pasted."""
+    """Yields the time since when the outcome is unknown, then the commands that an operator can run, one per line."""
     unknown = f"Unknown since {suggested.since}, settles at {suggested.settles_at}. " if suggested.since else ""
     yield plain(f"{unknown}To resolve it, run{' one of' if len(suggested.commands) > 1 else ''}:")
     yield from (f"  {plain(command)}" for command in suggested.commands)
@@ -113,8 +114,8 @@ TOTALS = {
 
 
 def summary_line(plan: Plan) -> str:
-    """``Plan: 2 to submit now, 3 changes take effect later, 1 removed. 54 in sync.``, or ``No changes. 57 in sync.`` if
-    git and the ledger agree and nothing would be done."""
+    """Returns ``Plan: 2 to submit now, 3 changes take effect later, 1 removed. 54 in sync.``, or ``No changes. 57 in
+    sync.`` if git and the ledger agree and there is nothing to do."""
     changed = {change.name for change in plan.changes}
     waiting = {change.name for change in plan.changes if change.effect is Effect.WAITS}
     counts = Counter(a.action for a in plan.actions if a.action not in STANDING or a.name not in waiting)
@@ -138,13 +139,13 @@ def summary_line(plan: Plan) -> str:
 
 
 def _origins(plan: Plan) -> str:
-    """`` Changes: 2 this-change, 1 already-on-base.``; empty without a base."""
+    """Returns `` Changes: 2 this-change, 1 already-on-base.``, or an empty string without a base."""
     counts = [f"{number} {origin}" for origin, number in plan.origins().items()]
     return f" Changes: {', '.join(counts)}." if counts else ""
 
 
 def origin_words(change: SpecChange) -> str:
-    """``this-change; the base has another pending change of it``; empty without a base."""
+    """Returns ``this-change; the base has another pending change of it``, or an empty string without a base."""
     note = f"; {change.origin_note}" if change.origin_note else ""
     return f"{change.origin}{note}" if change.origin is not None else ""
 
@@ -160,7 +161,8 @@ def _schedules(changes: Sequence[ScheduleChange]) -> Iterator[str]:
 
 
 def next_slots(plan: Plan) -> dict[str, str]:
-    """When each spec with a schedule is due next, by name, with a note if its schedule starts with the next apply."""
+    """Returns the next slot of each spec with a schedule, by name, with a note if its schedule starts with the next
+    apply."""
     starting = {change.name for change in plan.schedule_changes if change.stopped is None}
     note = ", after an apply has started its schedule"
     return {a.name: a.next_slot + (note if a.name in starting else "") for a in plan.actions if a.next_slot is not None}
@@ -171,20 +173,20 @@ WORDS = {ChangeType.ADDED: "is added", ChangeType.CHANGED: "changes", ChangeType
 
 
 def change_words(change: SpecChange) -> str:
-    """``is added``; ``is renamed from orders``."""
+    """Returns ``is added`` or ``is renamed from orders``."""
     return f"is renamed from {change.renamed_from}" if change.renamed_from is not None else WORDS[change.change]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One block of a plan: a change with the action that carries it out, or one of both alone."""
+    """One block of a plan: a change with the action that carries it out, or only one of the two."""
 
     change: SpecChange | None
     action: Action | None
 
 
 def shown(plan: Plan, *, verbose: bool = False) -> list[Shown]:
-    """The blocks of a plan in order. `verbose` adds the actions that do nothing."""
+    """Returns the blocks of a plan in order. With `verbose`, it includes the actions that do nothing."""
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
         by_name.setdefault(action.name, []).append(action)
@@ -210,7 +212,7 @@ def _is_held(action: Action) -> bool:
 
 
 def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
-    """The actions that carry out a change, or keep it from being carried out."""
+    """Returns the actions that carry out a change, or prevent it."""
     if change.stale:
         return [a for a in actions if a.reason is Reason.STALE_CHECKOUT][:1]
     if change.change is ChangeType.REMOVED:
@@ -227,15 +229,15 @@ def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
 
 
 def effect_line(change: SpecChange) -> str:
-    """When a change takes effect; empty if its action says it."""
+    """Returns when a change takes effect, or an empty string if its action already includes that."""
     return "" if change.stale else change.message
 
 
 def fields_of(block: Shown) -> Iterator[Change | tuple[str, object]]:
-    """The fields of a block in order: a difference, or path and masked value of a new field.
+    """Yields the fields of a block in order: a difference, or the path and masked value of a new field.
 
-    They are those of its change: the policy's first, of an added spec the whole request. Without a change of git they
-    are those of its action: what differs from the last run, or the whole request if there was none.
+    They are those of its change: the policy's first, and for an added spec the whole request. Without a change in git
+    they are those of its action: the differences from the last run, or the whole request if there was none.
     """
     change, action = block.change, block.action
     if change is not None:
@@ -257,6 +259,7 @@ def _first_slot(action: Action) -> bool:
 
 
 def _new_fields(kind: str, request: JSON) -> Iterator[tuple[str, object]]:
-    """The request in the form that people compare; of a kind that this version does not have, as it is sent."""
+    """Yields the fields of the request in display form. A request of a kind that this version does not have is shown as
+    sent."""
     display = kind_named(kind).for_display(request) if kind in MODULES else request
     yield from ((path_text(path), value) for path, value in fields(masked(display)))

@@ -1,6 +1,6 @@
 """Renders plans, results and statuses as JSON, complete and unmasked, and reads plans back.
 
-The JSON of an action is flat, while `Action` has a key and a content: `_nested` puts these together when reading.
+The JSON of an action is flat, while `Action` has a key and a content, which `_nested` assembles when reading.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
 
 FORMAT_VERSION = "1.1"
-"""Additions raise the minor number, changes of existing keys the major one."""
+"""The version of the format. Additions raise the minor number, changes of existing keys the major one."""
 
 MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
 
 
 def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    r"""`value` as indented JSON without a line end.
+    r"""Returns `value` as indented JSON without a final line break.
 
-    Every character that is not visible is a ``\u`` escape, so the text is safe on a terminal and can always be encoded
-    as UTF-8. It contains no commands for CI runners. Parsed, it is the same value.
+    Every invisible character is a ``\u`` escape, so the text is safe on a terminal and can always be encoded as UTF-8.
+    It contains no commands for CI runners. Parsing it returns the same value.
     """
     text = without_hash_commands(json.dumps(value, indent=2, ensure_ascii=False))
     if text.replace("\n", "").isprintable() and BLANK_LETTERS.isdisjoint(text):
@@ -48,7 +48,7 @@ def _escaped(char: str) -> str:
 
 
 def plan_json(plan: Plan) -> JSON:
-    """The JSON form of a plan, with keys in the documented order (docs/plan-format.md)."""
+    """Returns the JSON form of a plan, with keys in the documented order (docs/plan-format.md)."""
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": __version__,
@@ -101,7 +101,7 @@ def _action_json(action: Action) -> JSON:
 
 
 def _scheduling(action: Action) -> JSON:
-    """The fields that only submissions of scheduled and dependent specs have; left out if they have their default."""
+    """Returns the fields that only submissions of scheduled and dependent specs have. Default values are left out."""
     return {
         **({"template": action.template, "time_zone": action.time_zone} if action.template is not None else {}),
         **({"run_ids": dict(action.run_ids)} if action.run_ids else {}),
@@ -119,15 +119,14 @@ def _suggested_json(suggested: SuggestedCommands) -> JSON:
 
 
 def change_json(change: Change) -> JSON:
-    """The JSON form of one change; `sensitive` is left out unless it is true."""
+    """Returns the JSON form of one change. `sensitive` is left out unless it is true."""
     form = {"path": change.path, "op": change.op, "before": change.before, "after": change.after}
     return {**form, "sensitive": True} if change.sensitive else form
 
 
 def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
-    """The JSON form of an applied plan: `plan_json` with ``outcome``, ``error`` and the current ``run_id`` on each
-    action. `results` are in the order of the plan's actions.
-    """
+    """Returns the JSON form of an applied plan: `plan_json` with ``outcome``, ``error`` and the current ``run_id`` on
+    each action. `results` are in the order of the plan's actions."""
     form = plan_json(plan)
     for action, result in zip(form["actions"], results, strict=True):
         action["run_id"] = result.run_id or action["run_id"]
@@ -137,15 +136,15 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
 
 
 def status_json(rows: Sequence[StatusRow], problems: Sequence[Problem] = ()) -> JSON:
-    """``{"specs": […]}``, one object for each row, in their order; ``remedy`` and ``problems`` only if there are
-    any."""
+    """Returns ``{"specs": […]}``, one object for each row, in their order. ``remedy`` and ``problems`` are left out if
+    empty."""
     forms = [{FILE_NAMES.get(key, key): value for key, value in asdict(row).items()} for row in rows]
     specs = [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]
     return {"specs": specs, **_problems_json(problems)}
 
 
 def _problems_json(problems: Sequence[Problem]) -> JSON:
-    """What is wrong in the project's files; nothing if nothing is."""
+    """Returns the problems in the project's files, or nothing if there are none."""
     keys = ("path", "line", "col", "message", "rule")
     return {"problems": [{key: getattr(problem, key) for key in keys} for problem in problems]} if problems else {}
 
@@ -157,7 +156,7 @@ ACTION_KEYS = (
     "run_id", "replaces", "source", "changes", "request", "message", "compared_with", "send", "revision",
     "deletion_policy", "streaming", "locate",
 )  # fmt: skip
-"""The keys of every action. Although most have a default in memory, a plan file without them was edited."""
+"""The keys of every action. Although most have a default in memory, a plan file without them has been edited."""
 
 CONTENT_KEYS = ("revision", "request", "deletion_policy", "streaming", "source")
 FILE_NAMES = {
@@ -171,7 +170,7 @@ EXPECTED = {
     "string_type": "a string", "int_type": "a whole number", "bool_type": "true or false", "tuple_type": "a list",
     "dict_type": "an object", "mapping_type": "an object", "dataclass_type": "an object",
 }  # fmt: skip
-"""What a value must be, by the type of pydantic's error."""
+"""The expected type of a value, by the type of pydantic's error."""
 
 
 @cache
@@ -180,10 +179,10 @@ def _plans() -> TypeAdapter[Plan]:
 
 
 def plan_from_json(data: object) -> Plan:
-    """The plan that `plan_json` wrote. Unknown keys are ignored: a newer minor version may add some.
+    """Reads the plan that `plan_json` wrote. Unknown keys are ignored, because a newer minor version may add some.
 
     Raises `PlanFileError`, with one sentence that names the location, for another major version, a missing key, a value
-    of another type, and a summary that does not match the actions.
+    of a wrong type, or a summary that does not match the actions.
     """
     if not isinstance(data, dict):
         raise PlanFileError("the plan file is not a JSON object: it was not written by `reconciler plan --out`")
@@ -226,7 +225,7 @@ def _require(form: JSON, keys: Iterable[str], *location: str | int) -> None:
 
 
 def _nested(form: object, index: int) -> object:
-    """The JSON form of an action, with the fields of its key and its content put together."""
+    """Returns the JSON form of an action, with the fields of its key and its content in nested objects."""
     if not isinstance(form, dict):
         return form
     _require(form, ACTION_KEYS, "actions", index)
@@ -240,7 +239,8 @@ def _nested(form: object, index: int) -> object:
 
 
 def _problem(error: ValidationError) -> str:
-    """The first problem of a plan file: its location and what is expected, without the value, which may be a secret."""
+    """Returns the first problem of a plan file: its location and the expected type, without the value, which may be a
+    secret."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     parts = first["loc"]
     location = [FILE_NAMES.get(str(part), part) for part in parts if part not in {"place", "key", "content"}]
@@ -261,5 +261,5 @@ def _missing(location: Sequence[str | int]) -> str:
 
 
 def _location(parts: Iterable[str | int]) -> str:
-    """``the plan file, actions[0], changes[1]``."""
+    """Returns a location such as ``the plan file, actions[0], changes[1]``."""
     return "the plan file" + "".join(f"[{part}]" if isinstance(part, int) else f", {part}" for part in parts)

@@ -1,6 +1,6 @@
-"""Renders a plan as Markdown for a comment of limited size on a pull request, or what kept it from being made.
+"""Renders a plan, or the error that prevented it, as Markdown for a comment of limited size on a pull request.
 
-Nothing that users or AWS wrote becomes markup, a mention, a reference or a link.
+No text from users or AWS becomes markup, a mention, a reference or a link.
 """
 
 from __future__ import annotations
@@ -33,29 +33,30 @@ from reconciler.render.problems import message_of, problem_lines
 from reconciler.render.text import count
 
 MAX_BYTES = 60_000
-"""A comment on GitHub has at most 65,536 characters; this leaves some to the job that posts it."""
+"""A comment on GitHub has at most 65,536 characters; the rest is for the job that posts it."""
 
 SMALLEST = 2_000  # bytes: enough for the heading, the summary, the note on omissions and the footer
-NOTE_ROOM = 400  # beside the command in it
+NOTE_ROOM = 400  # bytes, besides the command in it
 LONGEST_MESSAGE = 400
 OLD = timedelta(days=1)
 """How long a hold is shown as a new one."""
 
 MOST_NAMES = 100
-FEWEST_TOGETHER = 3  # specs with the same content, from which on they share a row
+FEWEST_TOGETHER = 3  # the fewest specs with the same content that share a row
 CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.RENAMED: "~", ChangeType.REMOVED: "-"}
 
 TABLE = ["| | spec | why | details |", "|---|---|---|---|"]
 FIRST = (ChangeType.REMOVED, ChangeType.RENAMED, ChangeType.CHANGED, ChangeType.ADDED)
-"""The order of changes: what stops something first, what reviewers see whole in the difference of git last."""
+"""The order of changes: those that stop something first, and last those that reviewers see completely in the git
+diff."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """What a page depends on beside the plan.
+    """The options of a page besides the plan.
 
-    `command` shows the whole plan. `repository` is where the specs are on the web, `None` if that is unknown; then
-    names are no links. `refusal` is why an apply would refuse the plan.
+    `command` is the command that shows the whole plan. `repository` is the web location of the specs; if it is `None`,
+    names are not links. `refusal` is why an apply would refuse the plan.
     """
 
     command: str = "reconciler plan"
@@ -65,12 +66,12 @@ class PageOptions:
 
 
 def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
-    """The plan as Markdown, with its line end at most `options.max_bytes` UTF-8 bytes.
+    """Returns the plan as Markdown, with its line break at most `options.max_bytes` UTF-8 bytes.
 
-    First a hidden marker, to find the comment again, then the summary, the changes of git with their fields, what runs
-    for other reasons, what is waiting, what is on hold; old holds are folded. If not all fits, links are left out, then
-    rows from the last to the first, and fields, the longest first; all is counted. Secrets are masked. Raises
-    `ValueError` if `max_bytes` is under 2,000.
+    It starts with a hidden marker, to find the comment again, followed by the summary, the changes in git with their
+    fields, runs for other reasons, waiting specs and specs on hold; old holds are folded. If not everything fits, links
+    are omitted first, then rows from the last to the first, and fields, the longest first. All omissions are counted.
+    Secrets are masked. Raises `ValueError` if `max_bytes` is under 2,000.
     """
     top, bottom = _top(plan), _footer(plan)
     room = _room(options, [*top, *bottom])
@@ -88,8 +89,8 @@ def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
 
 
 def _place(sections: Sequence[Section], room: Room) -> None:
-    """Fills the page with what matters most first: changes and runs, the fields of changed specs, what stands still,
-    the fields of new specs, old holds and next slots."""
+    """Fills the page by importance: changes and runs, the fields of changed specs, waiting and held specs, the fields
+    of new specs, old holds and next slots."""
     *leading, waiting, stale, held, _old, _slots = sections
     _admit(leading, room)
     rows = [row for section in leading for row in section.shown]
@@ -119,8 +120,8 @@ def failure_markdown(
     problems: Sequence[Problem] = (),
     options: PageOptions = PageOptions(),
 ) -> str:
-    """Why there is no plan, as a comment that takes the place of the plan's: the error, or the problems of files with
-    their lines. `place` is `None` if the project cannot be read. Limited and masked as a plan."""
+    """Returns a comment that replaces that of the plan if there is no plan: the error, or the problems of files with
+    their lines. `place` is `None` if the project cannot be read. Limits and masking are as for a plan."""
     what = count(len(problems), "error") if problems else "an error"
     name = f"{place.project}/{place.target}" if place else ""
     heading = f"### No plan for {prose(name)}" if name else "### No plan"
@@ -163,7 +164,7 @@ def _top(plan: Plan) -> list[str]:
 
 
 def marker(place: Place | None) -> str:
-    """The first line: a hidden comment, the same for every plan of a project and target."""
+    """Returns the first line: a hidden comment that is the same for every plan of a project and target."""
     name = f"{place.project}/{place.target}" if place else "unknown"
     safe = "".join(char if char.isascii() and (char.isalnum() or char in "/._-") else "-" for char in name)
     return f"<!-- reconciler:plan {safe} -->"
@@ -197,7 +198,7 @@ def _shortened(message: str) -> str:
 def _note(
     sections: Iterable[Section], rows: Sequence[Row], warnings: int, command: str, parts_of_rows: str = "fields"
 ) -> list[str]:
-    """How much is left out, and how to see it; nothing if everything is shown."""
+    """Returns how much is omitted and how to see it, or nothing if everything is shown."""
     parts = [f"{part.missing:,} of {part.number:,} {part.what}" for part in sections if part.missing]
     fields, filled = sum(len(row.fields) for row in rows), sum(row.filled for row in rows)
     if fields > filled:
@@ -209,7 +210,7 @@ def _note(
 
 @dataclass(frozen=True, slots=True)
 class _Common:
-    """What the specs of a row have in common: the sign, what happens, sentences below it, and the fields."""
+    """The common content of the specs in a row: the sign, the effect, sentences below it, and the fields."""
 
     sign: str
     what: str
@@ -219,7 +220,7 @@ class _Common:
 
 
 Entry = tuple[_Common, str, Source | None]
-"""A change or an action, with the name of the spec and where it is."""
+"""A change or an action, with the name and location of the spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,8 @@ def _parts(plan: Plan) -> _Parts:
 
 
 def _sections(plan: Plan, parts: _Parts, repository: Repository | None) -> list[Section]:
-    """The sections in the order of the page. The last two are the least important: old holds, and the next slots."""
+    """Returns the sections in the order of the page. The last two are the least important: old holds, and the next
+    slots."""
     own = "#### Changes" if plan.base is None else "#### Changes of this pull request"
     return [
         Section("changes", [own, ""], _rows(parts.changes, repository)),
@@ -282,19 +284,19 @@ def _is_old(action: Action, plan: Plan) -> bool:
 def _table(
     what: str, heading: Sequence[str], actions: Iterable[Action], repository: Repository | None, title: str = ""
 ) -> Section:
-    """Actions that do nothing now, those that began last first."""
+    """Returns a table of actions that do nothing now, the most recent first."""
     newest = sorted(actions, key=lambda action: action.since or "~", reverse=True)
     return Section(what, [*heading, *TABLE], [Row([_cells(action, repository)]) for action in newest], title)
 
 
 def _next_slots(plan: Plan) -> Section:
-    """When specs are due next, folded."""
+    """Returns the next slots of specs, folded."""
     rows = [Row([f"| {cell_code(name)} | {cell_prose(slot)} |"]) for name, slot in next_slots(plan).items()]
     return Section("next slots", ["| spec | due |", "|---|---|"], rows, count(len(rows), "next slot"))
 
 
 def _change(change: SpecChange, block: Shown) -> Entry:
-    """A change: what happens, when it takes effect, and the fields."""
+    """Returns an entry for a change: its effect, when it takes effect, and the fields."""
     action, effect, origin = block.action, effect_line(change), origin_words(change)
     below = [effect, f"origin: {origin}" if origin else ""]
     if action is not None:
@@ -319,7 +321,7 @@ def _fields(block: Shown) -> tuple[tuple[str, ...], ...]:
 
 
 def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
-    """A row for each entry; entries with the same content share one."""
+    """Returns a row for each entry. Entries with the same content share one."""
     groups: dict[_Common, list[tuple[str, Source | None]]] = {}
     for common, name, source in entries:
         groups.setdefault(common, []).append((name, source))
@@ -338,13 +340,13 @@ def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository
         source = specs[0][1]
         where = [code(str(source))] if source is not None and repository is None else []
         line = " · ".join([f"{code(common.sign)} {names} {what}", *where, *below])
-    else:  # on some hosts only a mark breaks a line, on others also a line end
+    else:  # some hosts break lines only at a mark, others also at a line end
         line = " · ".join([f"{code(common.sign)} **{len(specs)} specs**", what, *below]) + f"<br>{names}"
     return Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
 
 
 def _cells(action: Action, repository: Repository | None) -> str:
-    """The row of an action in a table."""
+    """Returns the row of an action in a table."""
     why, message = mask_sentence(what_happens(action)), _shortened(mask_sentence(action.message))
     commands = action.suggested.commands if action.suggested else ()
     details = "<br>".join([*([cell_prose(message)] if message else []), *map(cell_code, commands)])

@@ -27,17 +27,17 @@ from reconciler.render.phrases import (
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
-WIDE_LIST = 80  # characters; a longer list has a line for each entry
+WIDE_LIST = 80  # characters; in a longer list, each entry has its own line
 
 
 def _field_lines(block: Shown) -> Iterator[list[str]]:
-    """The fields of a block, each as lines; the first line begins with its sign."""
+    """Yields the fields of a block, each as lines. The first line starts with its sign."""
     for part in fields_of(block):
         yield change_block(part) if isinstance(part, Change) else _new_block(*part)
 
 
 def change_block(change: Change) -> list[str]:
-    """One change as lines, with secrets masked; the first begins with its sign."""
+    """Returns one change as lines, with secrets masked. The first line starts with its sign."""
     before, after = masked_change(change)
     path = _path(change.path)
     sign = OP_SIGNS[change.op]
@@ -59,7 +59,7 @@ def _new_block(path: str, value: object) -> list[str]:
 
 
 def _path(path: str) -> str:
-    # Users choose some of the keys in a path
+    # Users choose some of the keys in a path.
     return plain(mask_sentence(path))
 
 
@@ -74,10 +74,11 @@ FIELD_INDENT = " " * 6
 
 
 def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
-    """The plan without a line end: its place, a legend of the signs, a block for each change and each other action that
-    is not in sync, the warnings, the summary.
+    """Returns the plan without a final line break: its project, target, account and region, a legend of the signs, a
+    block for each change and each other action that is not in sync, the warnings, and the summary.
 
-    Secrets are masked and control characters escaped. `verbose` adds tokens, digests and the specs in sync.
+    Secrets are masked and control characters escaped. With `verbose`, tokens, digests and the specs in sync are
+    included.
     """
     style = Style(color)
     blocks = shown(plan, verbose=verbose)
@@ -94,7 +95,7 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
 
 
 def _next_slots(plan: Plan) -> Iterator[str]:
-    """When each spec with a schedule is due next; nothing if no spec has one."""
+    """Yields the next slot of each spec with a schedule. Yields nothing if no spec has one."""
     slots = [(plain(name), plain(slot)) for name, slot in next_slots(plan).items()]
     if slots:
         yield "Next slots:"
@@ -103,7 +104,7 @@ def _next_slots(plan: Plan) -> Iterator[str]:
 
 
 def _legend(blocks: Sequence[Shown], style: Style) -> Iterator[str]:
-    """The signs in use: those of actions, and ``~`` if a field changes."""
+    """Yields the signs in use: those of actions, and ``~`` if a field changes."""
     signs = {symbol(block.action): symbol_word(symbol(block.action)) for block in blocks if block.action is not None}
     if any(block.action is None or _changes_a_field(block) for block in blocks):
         signs["~"] = "changed field"
@@ -120,7 +121,7 @@ def _changes_a_field(block: Shown) -> bool:
 
 
 def _revised(block: Shown) -> bool:
-    """Whether only the revision, which is not a field of the request, makes the spec run again."""
+    """Returns whether the spec runs again only because of its revision, which is not a field of the request."""
     action = block.action
     return (
         block.change is None
@@ -131,7 +132,7 @@ def _revised(block: Shown) -> bool:
 
 
 def _block_lines(block: Shown, style: Style, *, verbose: bool) -> Iterator[str]:
-    """What happens in words, the sign with the name, the fields, and when they take effect."""
+    """Yields the effect in words, the sign with the name, the fields, and when they take effect."""
     effect = effect_line(block.change) if block.change is not None else ""
     yield from _heading(block, effect, style)
     if _revised(block) and block.action is not None:
@@ -150,7 +151,7 @@ def _block_lines(block: Shown, style: Style, *, verbose: bool) -> Iterator[str]:
 
 
 def _heading(block: Shown, effect: str, style: Style) -> Iterator[str]:
-    """The lines above the fields: of an action, or of a change that no action carries out now."""
+    """Yields the lines above the fields: of an action, or of a change that no action carries out now."""
     action, change = block.action, block.change
     if action is None:
         if change is not None:
@@ -172,7 +173,7 @@ def _title(name: str, kind: str, source: Source | None) -> str:
 
 
 def _identity(action: Action) -> Iterator[str]:
-    """The identifiers of an action, for looking it up in the ledger or in AWS."""
+    """Yields the identifiers of an action, to find it in the ledger or in AWS."""
     for label, value in (
         ("digest", action.digest),
         ("client token", action.client_token),

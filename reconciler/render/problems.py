@@ -1,4 +1,5 @@
-"""Renders problems in files: where, what, and the line with a caret; and as annotations for GitHub."""
+"""Renders problems in files, with their location, message and source line with a caret, and as annotations for
+GitHub."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from reconciler.render.phrases import what_happens
 from reconciler.render.text import Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown
-LEAD = 60  # at most so many of them before the column
+LEAD = 60  # the most of them before the column
 PLAIN_STYLE = Style()
 SHORTEST_SECRET = 3  # characters; a shorter secret would match almost any message
 
 
 def problems_text(problems: Sequence[Problem], color: bool = False) -> str:
-    """Each problem as ``path:line:col: error: message``, its line with a caret under the column, and the number of
-    problems; empty if there are none. Without a line end.
+    """Returns each problem as ``path:line:col: error: message``, its line with a caret under the column, and the number
+    of problems. The result is empty if there are none. There is no final line break.
 
     Secrets are masked in the line and where the message repeats them, control characters are escaped, and a long line
     is cut around the column.
@@ -43,7 +44,7 @@ def _count(problems: Sequence[Problem]) -> str:
 
 
 def problem_lines(problem: Problem, style: Style = PLAIN_STYLE) -> Iterator[str]:
-    """One problem as lines: what is wrong, and the line of the file, if there is one."""
+    """Yields one problem as lines: the message, and the line of the file, if there is one."""
     colour = "red" if problem.severity == "error" else "yellow"
     location = f"{plain(problem.path)}:{problem.line}:{problem.col}:"
     yield f"{style.bold(location)} {style.paint(f'{problem.severity}:', colour, 'bold')} {message_of(problem)}"
@@ -55,7 +56,7 @@ def problem_lines(problem: Problem, style: Style = PLAIN_STYLE) -> Iterator[str]
 
 
 def message_of(problem: Problem) -> str:
-    """The message, with secrets masked, also those that it quotes from the line."""
+    """Returns the message with secrets masked, including those that it quotes from the line."""
     message = mask_sentence(problem.message)
     line = problem.source_line or ""
     for start, end in secret_spans(line):
@@ -67,7 +68,7 @@ def message_of(problem: Problem) -> str:
 
 
 def _shown_line(line: str, column: int) -> tuple[str, int]:
-    """The line, masked and escaped, and the index in it of the character at `column` of the original line."""
+    """Returns the line, masked and escaped, and the index in it of the character at `column` of the original line."""
     spans = secret_spans(line)
     before = [span for span in spans if span[1] <= column]
     around = next((span for span in spans if span[0] < column < span[1]), None)
@@ -77,7 +78,8 @@ def _shown_line(line: str, column: int) -> tuple[str, int]:
 
 
 def _window(text: str, column: int) -> tuple[str, int]:
-    """At most `WIDTH` characters of the text around the column, and the column's distance in cells from their start."""
+    """Returns at most `WIDTH` characters of the text around the column, and the distance in cells from their start to
+    the column."""
     first = max(0, column - LEAD) if len(text) > WIDTH else 0
     shown = text[first : first + WIDTH]
     head, tail = "…" if first else "", "…" if first + WIDTH < len(text) else ""
@@ -85,14 +87,15 @@ def _window(text: str, column: int) -> tuple[str, int]:
 
 
 def _cells(char: str) -> int:
-    """How many terminal cells a character takes: two if it is wide, none if it combines with the one before."""
+    """Returns how many terminal cells a character occupies: two if it is wide, none if it combines with the previous
+    one."""
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else len(visible(char))
 
 
 def annotation_lines(problems: Sequence[Problem], folder: str = "") -> list[str]:
-    """A command for each problem that makes GitHub show it beside the line of the file.
+    """Returns a command for each problem that makes GitHub show it beside the line of the file.
 
     `folder` is the path of the project in the repository, empty or ending with a slash. Secrets are masked.
     """
@@ -104,7 +107,7 @@ def annotation_lines(problems: Sequence[Problem], folder: str = "") -> list[str]
 
 
 def _data(text: str) -> str:
-    """A value of a command. GitHub decodes these sequences and no others."""
+    """Escapes a value of a command. GitHub decodes these sequences and no others."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -113,7 +116,7 @@ def _property(text: str) -> str:
 
 
 def held_problems(plan: Plan) -> list[Problem]:
-    """A warning at the spec of each action that needs an operator, with the commands that resolve it."""
+    """Returns a warning at the spec of each action that needs an operator, with the commands that resolve it."""
     return [
         Problem(action.source.path, action.source.line, 1, _held_message(action), "held", "warning")
         for action in plan.held
@@ -128,8 +131,8 @@ def _held_message(action: Action) -> str:
 
 
 def unsuccessful_problems(plan: Plan, results: Sequence[ActionResult]) -> list[Problem]:
-    """An error at the spec of each action that AWS rejected or that did not reach it. `results` are in the order of
-    the plan's actions."""
+    """Returns an error at the spec of each action that AWS rejected or that did not reach it. `results` are in the
+    order of the plan's actions."""
     return [
         Problem(action.source.path, action.source.line, 1, f"{action.name}: {result.outcome}: {result.error}", "result")
         for action, result in zip(plan.actions, results, strict=True)

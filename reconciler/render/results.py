@@ -1,4 +1,4 @@
-"""Renders what a command did: the results of an apply, one line for a pass, and an operator's decision."""
+"""Renders the effects of a command: the results of an apply, one line for a pass, and an operator's decision."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ COLOURS = {
 
 
 def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = False) -> str:
-    """One line for each action that did something or should have, its error below it, and ``Apply complete: …`` with
-    every outcome counted. `results` are in the order of the plan's actions. Without a line end.
-    """
+    """Returns one line for each action that had an effect or should have had one, its error below it, and ``Apply
+    complete: …`` with all outcomes counted. `results` are in the order of the plan's actions. There is no final line
+    break."""
     style = Style(color)
     done = [
         (action, result)
@@ -49,7 +49,7 @@ def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str
 
 
 def _details(action: Action, result: ActionResult, style: Style) -> Iterator[str]:
-    """The error of an action, and the commands that resolve it."""
+    """Yields the error of an action, and the commands that resolve it."""
     if result.error:
         yield f"    {style.paint('error:', 'red')} {sentence(result.error)}"
     if action.suggested:
@@ -65,14 +65,15 @@ def _summary(results: Sequence[ActionResult], style: Style) -> str:
 
 
 def pass_line(name: str, plan: Plan, results: Sequence[ActionResult], position: int) -> str:
-    """``2026-11-22T02:00:03Z reconcile analytics/prod: 2 submitted, 1 held, 57 in sync; ledger position 61``."""
+    """Returns ``2026-11-22T02:00:03Z reconcile analytics/prod: 2 submitted, 1 held, 57 in sync; ledger position
+    61``."""
     counts = ", ".join(f"{count} {word}" for word, count in _counts(plan, results).items()) or "no specs"
     place = f"{plan.place.project}/{plan.place.target}"
     return f"{plan.created_at} {name} {place}: {counts}; ledger position {position}"
 
 
 def pass_json(plan: Plan, results: Sequence[ActionResult], position: int) -> JSON:
-    """The same as fields: ``{"project", "target", "commit", "counts", "held", "ledger_position"}``."""
+    """Returns the same as fields: ``{"project", "target", "commit", "counts", "held", "ledger_position"}``."""
     return {
         "project": plan.place.project,
         "target": plan.place.target,
@@ -84,7 +85,7 @@ def pass_json(plan: Plan, results: Sequence[ActionResult], position: int) -> JSO
 
 
 def action_line(action: Action, result: ActionResult) -> str:
-    """``orders-daily: submit (spec-changed): submitted 00f1abc``."""
+    """Returns ``orders-daily: submit (spec-changed): submitted 00f1abc``."""
     run = f" {result.run_id}" if result.run_id else ""
     error = f": {result.error}" if result.error else ""
     return f"{action.name}: {action.action} ({action.reason}): {result.outcome}{run}{error}"
@@ -95,7 +96,7 @@ def _counts(plan: Plan, results: Sequence[ActionResult]) -> Counter[str]:
 
 
 def _word(action: Action, result: ActionResult) -> str:
-    """The outcome of an action, or the state of a spec without an effective action, in one or two words."""
+    """Returns the outcome of an action, or the state of a spec without an effective action, in one or two words."""
     if result.outcome != ActionOutcome.NONE:
         return str(result.outcome)
     if action.effective:
@@ -105,11 +106,11 @@ def _word(action: Action, result: ActionResult) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DecisionSummary:
-    """What a command such as `cancel` or `adopt` would record, and why.
+    """The record that a command such as `cancel` or `adopt` would make, and the reason.
 
-    `about` names the spec and its run; `facts` are labels and values read from the ledger and AWS; `does` is a sentence
-    on what is recorded and what follows; `warnings` are what to read before confirming. `form` has the command's own
-    fields of the JSON form.
+    `about` names the spec and its run. `facts` are labels and values read from the ledger and AWS. `does` is a sentence
+    on the record and its effect. `warnings` must be read before confirming. `form` has the command's own fields of the
+    JSON form.
     """
 
     command: str
@@ -125,7 +126,7 @@ class DecisionSummary:
 
 
 def decision_text(decision: DecisionSummary, color: bool = False) -> str:
-    """The decision and its facts, to be shown before the question. Without a line end."""
+    """Returns the decision and its facts, to be shown before the confirmation, without a final line break."""
     style = Style(color)
     return lines_text(
         [
@@ -141,7 +142,7 @@ def decision_text(decision: DecisionSummary, color: bool = False) -> str:
 
 
 def done_text(decision: DecisionSummary, results: Sequence[ActionResult], following: Iterable[Action]) -> str:
-    """What was recorded, by whom and why, and what the next pass will do. Without a line end."""
+    """Returns what was recorded, by whom and why, and what the next pass will do, without a final line break."""
     why = f": {decision.reason}" if decision.reason else ", no reason given"
     outcomes = ", ".join(dict.fromkeys(str(result.outcome) for result in results)) or "nothing to do"
     lines = [sentence(f"{decision.command} {decision.name}: {outcomes} (by {decision.actor}{why}).")]
@@ -156,7 +157,7 @@ def _next_lines(following: Iterable[Action]) -> Iterator[str]:
 
 
 def decision_json(decision: DecisionSummary, results: Sequence[ActionResult], following: Iterable[Action]) -> JSON:
-    """The decision, its results, and what the next pass will do."""
+    """Returns the decision, its results, and what the next pass will do."""
     return {
         "command": decision.command,
         **asdict(decision.place),

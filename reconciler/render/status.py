@@ -25,14 +25,14 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """The status of one spec; the fields are those of ``status --format json``, where `suggested` is ``remedy``.
+    """The status of one spec. The fields are those of ``status --format json``, in which `suggested` is ``remedy``.
 
-    `generation` to `digest`, `run_id` and the times are those of the submission that the plan's action is about, else
-    of the newest; without any they are `None`, and `digest` is that of the spec. `state` is ``none``, ``intended``,
-    ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or ``lost``. `in_sync`: neither a
-    pass nor an operator has anything to do. `reason` is the plan's reason, with its message after a colon. `suggested`
-    are the commands by which an operator can resolve an unknown. `next_slot` is when the spec is due next, `None`
-    without a schedule.
+    `generation` to `digest`, `run_id` and the times are those of the submission that the plan's action is about,
+    otherwise of the newest one. Without a submission they are `None`, and `digest` is that of the spec. `state` is
+    ``none``, ``intended``, ``submitted``, ``running``, ``succeeded``, ``failed``, ``cancelled``, ``unknown`` or
+    ``lost``. `in_sync` is whether neither a pass nor an operator has anything to do. `reason` is the plan's reason,
+    with its message after a colon. `suggested` are the commands by which an operator can resolve an unknown.
+    `next_slot` is the spec's next slot, `None` without a schedule.
     """
 
     name: str
@@ -53,7 +53,7 @@ class StatusRow:
 
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
-    """One row for each name of the plan, by name, retired ones last, as of the time of the plan."""
+    """Returns one row for each name in the plan, by name, retired ones last, as of the time of the plan."""
     recorded = after_renames(recorded, plan.renames)
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
@@ -66,7 +66,7 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
 
 
 CHANGE_PENDING = "in sync, change pending"
-"""The reason of a spec whose run is the right one, while git has another policy or content for later runs."""
+"""The reason of a spec whose run is correct, but whose policy or content in git differs for later runs."""
 
 
 def _is_pending(row: StatusRow, changed: Collection[str]) -> bool:
@@ -74,7 +74,7 @@ def _is_pending(row: StatusRow, changed: Collection[str]) -> bool:
 
 
 def _submission(action: Action, recorded: Recorded) -> Submission | None:
-    """The submission of a row: the one that the action is about, else the newest of the spec."""
+    """Returns the submission of a row: the one that the action is about, otherwise the newest of the spec."""
     return recorded.by_token.get(action.client_token or "") or recorded.spec(action.name).newest
 
 
@@ -83,7 +83,7 @@ def _is_retired(actions: Sequence[Action]) -> bool:
 
 
 def _row(actions: Sequence[Action], last: Submission | None, now: datetime) -> StatusRow:
-    """The row of a spec from its newest action and submission. It is in sync if all of its actions are."""
+    """Returns the row of a spec from its newest action and submission. It is in sync if all of its actions are."""
     action = actions[-1]
     return StatusRow(
         name=action.name,
@@ -105,10 +105,11 @@ def _row(actions: Sequence[Action], last: Submission | None, now: datetime) -> S
 
 
 def state(submission: Submission | None, now: datetime) -> str:
-    """The state of a submission in one word.
+    """Returns the state of a submission in one word.
 
-    ``intended`` while a send may be in flight; ``unknown`` after an error, after its deadline, or with several runs;
-    ``none`` without a run: AWS rejected it or never received it, it is proven absent, or its run was reassigned.
+    It is ``intended`` while a send may be in flight; ``unknown`` after an error, after its deadline, or with several
+    runs; ``none`` without a run, because AWS rejected it or never received it, it is proven absent, or its run was
+    reassigned.
     """
     if submission is None or submission.reassigned_to is not None:
         return NO_RUN
@@ -129,7 +130,7 @@ def _reason(action: Action) -> str:
 
 
 def _not_run(actions: Sequence[Action], last: Submission | None) -> Iterable[str]:
-    """Why the submission has no run, unless one of the actions gives the reason."""
+    """Yields why the submission has no run, unless one of the actions contains the reason."""
     if last is not None and last.phase in NOT_RUN:
         reason = last.error or str(last.phase)
         if not any(reason in f"{action.reason} {action.message}" for action in actions):
@@ -140,10 +141,9 @@ HEADINGS = ("NAME", "RUN OF", "STATE", "AGE", "RUN ID")
 
 
 def status_text(rows: Sequence[StatusRow], now: datetime, color: bool = False, width: int | None = None) -> str:
-    """The rows as a table without a line end: name, generation or slot, state, age, run id, the next slot if any spec
-    has a schedule, and the reason unless in sync. The age is the time since the run ended, or since its submission.
-    `width` as for `columns`.
-    """
+    """Returns the rows as a table without a final line break: name, generation or slot, state, age, run id, the next
+    slot if any spec has a schedule, and the reason unless in sync. The age is the time since the run ended, or since
+    its submission. `width` is as in `columns`."""
     if not rows:
         return "No specs, and nothing recorded."
     style = Style(color)
@@ -155,7 +155,7 @@ def status_text(rows: Sequence[StatusRow], now: datetime, color: bool = False, w
 
 
 def _suggestions(rows: Iterable[StatusRow]) -> Iterator[str]:
-    """The suggested commands of each spec, for below the table."""
+    """Yields the suggested commands of each spec, which are printed below the table."""
     for row in rows:
         if row.suggested is not None:
             first, *commands = suggested_lines(row.suggested)
@@ -172,13 +172,13 @@ def _cells(row: StatusRow, now: datetime, style: Style, *, scheduled: bool) -> t
 
 
 def _age(row: StatusRow, now: datetime) -> str:
-    """``2h`` since the run ended, or was submitted; ``-`` without either time."""
+    """Returns the time since the run ended or was submitted, such as ``2h``, or ``-`` without either time."""
     since = row.finished_at or row.submitted_at
     return age_text((now - parse_time(since)).total_seconds()) if since else "-"
 
 
 def age_text(seconds: float) -> str:
-    """A span of time in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. Never negative."""
+    """Returns a period in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. It is never negative."""
     for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"

@@ -29,21 +29,21 @@ class Style:
     color: bool = False
 
     def paint(self, text: str, *colours: str) -> str:
-        """`text` in these colours, such as ``red`` and ``bold``; no text and no colour stay as they are."""
+        """Returns `text` in these colours, such as ``red`` and ``bold``. Without text or colour it is unchanged."""
         codes = ";".join(COLOURS[colour] for colour in colours)
         return f"\x1b[{codes}m{text}\x1b[0m" if self.color and codes and text else text
 
     def bold(self, text: str) -> str:
-        """Headings and summaries."""
+        """Formats headings and summaries."""
         return self.paint(text, "bold")
 
     def dim(self, text: str) -> str:
-        """Details that most readers skip."""
+        """Formats details that most readers skip."""
         return self.paint(text, "dim")
 
 
 def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
-    """Rows of escaped and maybe coloured cells as lines, with aligned columns.
+    """Returns rows of escaped and possibly coloured cells as lines, with aligned columns.
 
     Cells are folded to fit a terminal of `width` characters. With `None`, for a pipe or a file, each row is one line.
     """
@@ -55,7 +55,7 @@ def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str
 
 
 def hanging(mark: str, text: str, width: int | None = None) -> list[str]:
-    """`text` after a mark; lines folded to fit a terminal of `width` characters are indented below the text."""
+    """Returns `text` after a mark. Lines folded to fit a terminal of `width` characters are indented to the text."""
     indent = _visible_length(mark) + 1
     first, *others = columns([(text,)], None if width is None else width - indent)
     return [f"{mark} {first}", *(" " * indent + line for line in others)]
@@ -78,11 +78,11 @@ def _folded(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) ->
     names = widths[:-1]
     narrow = width - sum(names) - 2 * len(names) < LEAST_SENTENCE
     for natural in names:
-        table.add_column(overflow="fold", width=None if narrow else natural)  # a name is not cut if a sentence can be
+        table.add_column(overflow="fold", width=None if narrow else natural)  # fold the sentence rather than a name
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*map(Text.from_ansi, row))  # as Text, so that "[bold]" in a name is not markup
-    # The environment is empty because the caller has decided on colours and width.
+    # The environment is empty, because the caller has chosen colours and width.
     console = Console(file=StringIO(), width=width, force_terminal=True, color_system="standard", _environ={})
     with console.capture() as capture:
         console.print(table)
@@ -90,27 +90,27 @@ def _folded(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) ->
 
 
 def value_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A JSON value on one line. The marks for secrets are bare words, strings are quoted."""
+    """Returns a JSON value on one line. Marks of masked secrets are bare words; strings are quoted."""
     if isinstance(value, str) and value in MARKS:
         return value
     return escape(json.dumps(value, ensure_ascii=False))
 
 
 def plain(text: str) -> str:
-    """A name, path or id on one line, escaped."""
+    """Returns a name, path or id on one line, escaped."""
     return escape(text)
 
 
 def sentence(text: str) -> str:
-    """A message on one line, escaped, with secrets masked: it may quote AWS."""
+    """Returns a message on one line, escaped, with secrets masked, because it may quote AWS."""
     return escape(mask_sentence(text))
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """``1 spec``, ``2 specs``."""
+    """Returns ``1 spec`` or ``2 specs``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def place_line(place: Place) -> str:
-    """``Project analytics, target prod (account 444455556666, region eu-west-1)``."""
+    """Returns ``Project analytics, target prod (account 444455556666, region eu-west-1)``."""
     return plain(f"Project {place.project}, target {place.target} (account {place.account}, region {place.region})")
