@@ -1,4 +1,4 @@
-"""`accept`: takes the content of a spec as applied, without a run."""
+"""`accept`: accepts the content of a spec as applied, without a run."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from reconciler.errors import ReconcilerError
 
 OPS = {"add": "added", "remove": "removed", "change": "changed", "reorder": "reordered"}
 REFUSED = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
-"""Reasons of holds under which git does not say what the content of a spec is."""
+"""Reasons of holds that leave the current content of a spec unclear."""
 
 
 def decide_accept(view: SpecView) -> Decision:
-    """Takes what git has of a spec as applied: the next plan has no change of it, and a later change is the next
-    generation.
+    """Accepts the content of a spec in git as applied: the next plan has no change of the spec, and a later change is
+    the next generation.
 
-    If the run of the spec stands or goes on, it counts as the run of this content. If there is none, or it ended badly,
-    the content counts as a generation without a run. Raises `ReconcilerError` if the checkout is old, while a run is
-    unknown or is being replaced, and if a run has the tag of another.
+    If the spec has a run that is live or has succeeded, it counts as the run of this content. If there is none, or it
+    failed, the content counts as a generation without a run. Raises `ReconcilerError` if the checkout is old, if a run
+    is unknown or is being replaced, or if a run has the tag of another spec.
     """
     spec = view.required_spec()
     _check(view)
@@ -75,8 +75,8 @@ def _check(view: SpecView) -> None:
 
 
 def _standing(view: SpecView, spec: DesiredSpec) -> Submission | None:
-    """The submission whose run counts as the run of this content; `None` if there is none, or its end holds the spec.
-    Slots of a scheduled spec keep the content that they ran with."""
+    """Returns the submission whose run counts as the run of this content; `None` if there is none, or the end of its
+    run puts the spec on hold. Slots of a scheduled spec keep the content that they ran with."""
     baseline = view.record.baseline
     if baseline is None or baseline.replaced or baseline.applied or spec.policy.schedule is not None:
         return None

@@ -1,4 +1,4 @@
-"""`adopt`: decides whether a run that AWS has becomes a spec's run."""
+"""`adopt`: decides whether an existing run in AWS becomes the run of a spec."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class DescribedRun:
 
     @property
     def owner(self) -> str | None:
-        """The spec that its tag names, ``PROJECT/TARGET/NAME``."""
+        """The spec in its tag, ``PROJECT/TARGET/NAME``."""
         return self.facts.tags.get(SPEC_TAG)
 
     @property
     def table(self) -> list[tuple[str, str]]:
-        """What AWS reports of the run, or the ledger has of it: label and value."""
+        """Returns what AWS reports of the run, or what the ledger has recorded, as pairs of label and value."""
         state = self.report.state + (f" ({self.report.detail})" if self.report.detail else "")
         rows = [
             ("run", self.run_id),
@@ -66,11 +66,12 @@ class DescribedRun:
 
     @property
     def is_ended(self) -> bool:
-        """Whether it does no work any more, as far as is known."""
+        """Whether the run has ended, according to the last known state."""
         return not RunState(self.report.state).live
 
     def observed(self, name: str, token: str, at: str) -> list[Event]:
-        """Returns the event that records its state; none if AWS has forgotten a run that was live: passes find out."""
+        """Returns the event that records its state. Returns none if AWS has forgotten a run that was live, because
+        passes find its end."""
         if self.forgotten and not self.is_ended:
             return []
         return [observed(name, token, self.run_id, self.report, at)]
@@ -98,7 +99,7 @@ def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | 
 
 
 def _check_id(run_id: str) -> None:
-    """Raises `ReconcilerError` unless this may be the id of a whole run."""
+    """Raises `ReconcilerError` unless this may be the id of a run that is not a child of another."""
     if run_id.startswith("arn:"):
         raise ReconcilerError(f"{run_id} is an ARN. Use the run id, which is its last part")
     for mark in CHILD_MARKS:
@@ -108,7 +109,7 @@ def _check_id(run_id: str) -> None:
 
 
 def _waiting(view: SpecView, run_id: str, token: str | None) -> Submission | None:
-    """Returns the submission that lacks a run and would get this one, because it is unresolved or has several runs."""
+    """Returns the submission that this run would be assigned to, because it is unresolved or has several runs."""
     candidates = [s for s in view.record.submissions if s.unresolved or s.conflict]
     if not candidates:
         if token is not None:
@@ -147,7 +148,7 @@ def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> Descri
 
 
 def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
-    """Returns what the ledger has of a run that AWS has forgotten: it lists ended runs for days or weeks only."""
+    """Returns the recorded state of a run that AWS has forgotten. AWS lists ended runs only for days or weeks."""
     report = RunReport(
         exists=True,
         state=str(submission.run_state),
@@ -163,7 +164,8 @@ def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
 
 
 def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
-    """Raises `ReconcilerError` if the run's tag names another spec in git or, without `force`, another project."""
+    """Raises `ReconcilerError` if the run's tag has the name of another spec in git or, without `force`, another
+    project."""
     place = view.session.place
     project_and_target, _, owner = (run.owner or "").rpartition("/")
     if project_and_target == f"{place.project}/{place.target}":
@@ -179,7 +181,7 @@ def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
 
 
 def _unowned(view: SpecView, run_id: str) -> Precondition:
-    """Returns the precondition that the run belongs to no other spec in git, by the ledger."""
+    """Returns the precondition that, according to the ledger, the run belongs to no other spec in git."""
     names = view.inputs.names - {view.name}
 
     def objection(recorded: Recorded) -> str | None:
@@ -218,7 +220,7 @@ def _decision(
 
 
 def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, force: bool) -> Decision:
-    """Makes the run that of a submission that lacks one."""
+    """Assigns the run to a submission that lacks one."""
     has_token = run.facts.tags.get(TOKEN_TAG) == waiting.token
     early = None if has_token or not waiting.unresolved else unsettled(view, waiting)
     if early and not force:
@@ -243,14 +245,14 @@ def _for_submission(view: SpecView, waiting: Submission, run: DescribedRun, *, f
 
 
 def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision:
-    """Records the run as a new submission of what the spec asks for now."""
+    """Records the run as a new submission of the current content of the spec."""
     spec, record, plan = view.required_spec(), view.record, view.plan
-    for action in plan.actions:  # the content of an old checkout is not what the spec asks for now
+    for action in plan.actions:  # the content of an old checkout is not the current content of the spec
         if action.action is ActionType.HOLD and action.reason is Reason.STALE_CHECKOUT:
             raise ReconcilerError(f"{view.name}: {action.message}")
     counted = _counted(view, spec, slot)
     key, token = counted.key, counted.client_token or ""
-    assert key is not None  # noqa: S101 - of a submit
+    assert key is not None  # noqa: S101 - a submit has a key
     live = [s.run_id for s in record.live if s.run_id != run.run_id]
     warnings = [f"run {run_id} of this spec is live and keeps running." for run_id in live]
     if record.baseline is None or record.baseline.digest != spec.digest:
@@ -282,8 +284,8 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
 
 
 def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
-    """Returns the submit that the run counts as. Raises `ReconcilerError` unless `slot` is a past slot of a scheduled
-    spec, or `None` for a spec without a schedule."""
+    """Returns the submit for which the run counts. Raises `ReconcilerError` unless `slot` is a past slot of a
+    scheduled spec, or `None` for a spec without a schedule."""
     policy, now = spec.policy, view.session.now()
     context = SpecContext(spec, view.record, view.recorded, view.desired_alone(spec), now)
     if policy.schedule is None:

@@ -1,4 +1,4 @@
-"""Reads the environment of a CI runner: where the repository is on the web, and which commit is reviewed."""
+"""Reads the environment of a CI runner: the web address of the repository, and the reviewed commit."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 ADDRESS = re.compile(r"https?://[\w.\-]+(:\d+)?(/[\w.~\-]+)*", re.ASCII)
 WORKSPACES = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR", "CI_WORKSPACE")
 FORGES = {"github": "blob", "gitlab": "-/blob", "gitea": "src/commit", "forgejo": "src/commit"}
-"""Where each kind of host shows the files of a commit, below the address of the repository."""
+"""The path at which each kind of host shows the files of a commit, below the address of the repository."""
 
 
 def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
-    """The path of a project folder in its repository, empty or ending with a slash.
+    """Returns the path of a project folder in its repository, empty or ending with a slash.
 
-    The repository begins at the nearest ``.git``, else at the runner's workspace, else where the command runs.
+    The repository begins at the nearest ``.git``, else at the runner's workspace, else in the current folder.
     """
     folder = root.resolve()
     git = (parent for parent in (folder, *folder.parents) if os.path.lexists(parent / ".git"))
@@ -34,7 +34,7 @@ def folder_in_repository(root: Path, environ: Mapping[str, str]) -> str:
 
 
 def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
-    """Where the host shows the files of the reviewed commit; `None` if the environment does not name both."""
+    """Returns the web address of the reviewed commit; `None` if the environment lacks the repository or the commit."""
     for address, kind, commit in (_github(environ), _gitlab(environ), _woodpecker(environ)):
         if ADDRESS.fullmatch(address) and COMMIT.fullmatch(commit) and kind in FORGES:
             return Repository(f"{address}/{FORGES[kind]}/{commit}/", folder_in_repository(root, environ))
@@ -42,8 +42,8 @@ def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
 
 
 def _github(environ: Mapping[str, str]) -> tuple[str, str, str]:
-    """GitHub Actions, and compatible runners. For a pull request, ``GITHUB_SHA`` is a merge that exists only while the
-    pull request is open: the links are to its own newest commit."""
+    """Reads the variables of GitHub Actions and compatible runners. For a pull request, ``GITHUB_SHA`` is a merge
+    that exists only while the pull request is open, so links use the newest commit of the pull request."""
     server, name = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
     kind = "gitea" if environ.get("GITEA_ACTIONS") or environ.get("FORGEJO_ACTIONS") else "github"
     commit = _pull_request_head(environ.get("GITHUB_EVENT_PATH")) or environ.get("GITHUB_SHA", "")
@@ -51,7 +51,8 @@ def _github(environ: Mapping[str, str]) -> tuple[str, str, str]:
 
 
 def _pull_request_head(event: str | None) -> str | None:
-    """The newest commit of a pull request, from the file that describes the event; `None` for any other event."""
+    """Returns the newest commit of a pull request, from the file that describes the event; `None` for any other
+    event."""
     try:
         head = json.loads(Path(event or "").read_text("utf-8"))["pull_request"]["head"]["sha"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -60,11 +61,12 @@ def _pull_request_head(event: str | None) -> str | None:
 
 
 def _gitlab(environ: Mapping[str, str]) -> tuple[str, str, str]:
-    """GitLab CI. In a pipeline of merged results, ``CI_COMMIT_SHA`` is a merge that no branch has."""
+    """Reads the variables of GitLab CI. In a pipeline of merged results, ``CI_COMMIT_SHA`` is a merge that is on no
+    branch."""
     commit = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
     return environ.get("CI_PROJECT_URL", ""), "gitlab", commit
 
 
 def _woodpecker(environ: Mapping[str, str]) -> tuple[str, str, str]:
-    """Woodpecker CI, which names the kind of host that the repository is on."""
+    """Reads the variables of Woodpecker CI, which include the kind of the repository's host."""
     return environ.get("CI_REPO_URL", ""), environ.get("CI_FORGE_TYPE", ""), environ.get("CI_COMMIT_SHA", "")

@@ -1,7 +1,7 @@
 """Manual decisions as data: what an operator sees of a spec, and what a decision records.
 
-A decision names the state that the operator saw, and is refused if that changed. Only a cancellation calls AWS; what
-other decisions ask for is done by the next pass.
+A decision contains the state that the operator saw, and is refused if that state changed. Only a cancellation calls
+AWS; the next pass carries out all other decisions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RECORDED = ActionResult(ActionOutcome.RECORDED)
 
 
 class Operator(TypedDict):
-    """Who decides, and why (`None`: no reason given): fields of every event that records a decision."""
+    """Who decides, and why (`None`: no reason given). Both are fields of every event that records a decision."""
 
     actor: str
     reason: str | None
@@ -38,8 +38,8 @@ class Operator(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedState:
-    """What a decision rests on: the position of the spec's newest event and, for a decision about one submission, its
-    token, phase and newest send."""
+    """The state that a decision depends on: the position of the spec's newest event and, for a decision about one
+    submission, its token, phase and newest send."""
 
     name: str
     head: int
@@ -61,7 +61,8 @@ class ExpectedState:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """Events that are appended together, or not at all if the precondition fails. `events` makes them from the time."""
+    """Events that are appended together, or not at all if the precondition fails. `events` returns them for a given
+    time."""
 
     events: Callable[[str], Sequence[e.Event]]
     precondition: Precondition
@@ -70,7 +71,8 @@ class EventBatch:
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision: its summary, the runs to cancel, and the events to append. Without both there is nothing to do.
+    """A decision: its summary, the runs to cancel, and the events to append. Without runs and events there is nothing
+    to do.
 
     With `whole`, a change or a failure is an error of the command; else each part has its own result.
     """
@@ -88,7 +90,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class SpecView:
-    """What an operator decides about: one spec as git asks for it and as it is recorded, after a lookup in AWS."""
+    """The spec that an operator decides about, in git and as recorded, after a lookup in AWS."""
 
     session: Session
     name: str
@@ -98,12 +100,12 @@ class SpecView:
 
     @property
     def recorded(self) -> Recorded:
-        """Everything that is recorded, with the renames that the plan records."""
+        """The recorded state, after the renames that the plan records."""
         return after_renames(self.inputs.recorded, self.plan.renames)
 
     @property
     def record(self) -> SpecRecord:
-        """What is recorded of this spec."""
+        """The record of this spec."""
         return self.recorded.spec(self.name)
 
     @property
@@ -126,17 +128,17 @@ class SpecView:
         return self.spec
 
     def check_valid(self) -> None:
-        """Raises `ReconcilerError` if what git asks for is not known, because a file is not valid."""
+        """Raises `ReconcilerError` if the desired state is unknown, because a file is not valid."""
         why = next((action.message for action in self.plan.actions if action.reason is Reason.INVALID_SPEC), None)
         if why is not None:
             raise ReconcilerError(f"{self.name} is on hold: {why}")
 
     def desired_alone(self, spec: DesiredSpec) -> Desired:
-        """Returns a target with this spec alone."""
+        """Returns a target with only this spec."""
         return Desired(self.session.place, {spec.name: spec}, frozenset({spec.name}))
 
     def expected(self, submission: Submission | None = None) -> ExpectedState:
-        """Returns the state now, as what a decision about the spec or one submission rests on."""
+        """Returns the current state of the spec, or of one submission, for a decision to depend on."""
         if submission is None:
             return ExpectedState(self.name, self.record.head)
         send = submission.newest_send.number
@@ -152,7 +154,7 @@ class SpecView:
         warnings: Iterable[str] = (),
         **form: object,
     ) -> DecisionSummary:
-        """Returns the summary of a decision about this spec; `form` has the command's own fields of the JSON form."""
+        """Returns the summary of a decision about this spec. `form` has additional JSON fields of the command."""
         return DecisionSummary(
             command=command,
             place=self.session.place,
@@ -167,29 +169,30 @@ class SpecView:
 
 
 def view_spec(session: Session, name: str, reason: str | None) -> SpecView:
-    """Observes one spec as a pass does, records what AWS reports, and returns it for a decision with this reason. What
-    is wrong with other specs does not matter.
+    """Observes one spec as a pass does, records what AWS reports, and returns it for a decision with this reason.
+    Problems in other specs are ignored.
 
-    Raises `UsageError` for an unknown name, and as `prepare` does.
+    Raises `UsageError` for an unknown name, and the errors of `prepare`.
     """
     session = replace(session, options=replace(session.options, only=(name,), labels=()))
     return SpecView(session, name, operator_of(session, reason), *prepare(session, tolerant=True))
 
 
 def next_actions(view: SpecView) -> tuple[Action, ...]:
-    """Returns what a pass would do about the spec now, from what is recorded."""
+    """Returns what a pass would do about the spec now, according to the ledger."""
     return make_plan(view.session, read(view.session, tolerant=True)).actions
 
 
 def operator_of(session: Session, reason: str | None) -> Operator:
-    """Returns who runs this command, with the reason that they gave."""
+    """Returns the user who runs this command, with the given reason."""
     return Operator(actor=actor(session.environ, session.root), reason=(reason or "").strip() or None)
 
 
 def record_decision(view: SpecView, decision: Decision) -> tuple[ActionResult, ...]:
     """Cancels the runs of a decision and appends its events, after the rename of the spec if git asks for one.
 
-    Raises `LedgerError`, and `ReconcilerError` if a whole decision rests on a state that changed since it was shown.
+    Raises `LedgerError`, and `ReconcilerError` if a `whole` decision depends on a state that changed since it was
+    shown.
     """
     session = view.session
     if not decision.is_empty:
@@ -205,13 +208,13 @@ def record_decision(view: SpecView, decision: Decision) -> tuple[ActionResult, .
 
 
 def append(session: Session, batch: EventBatch) -> ActionResult:
-    """Appends events, unless their precondition fails: then the result has the objection. Raises `LedgerError`."""
+    """Appends events. If their precondition fails, the result has the objection. Raises `LedgerError`."""
     appended = session.ledger.append(batch.events(time_text(session.now())), batch.precondition)
     return ActionResult(ActionOutcome.NONE, error=appended.why) if isinstance(appended, Moved) else batch.result
 
 
 def _cancel(session: Session, action: Action, summary: DecisionSummary) -> ActionResult:
-    """Cancels a run by the protocol: the ledger must show that the end is ours before AWS is asked for it."""
+    """Cancels a run by the protocol, which records the cancellation before it asks AWS for it."""
     from reconciler.apply.actions import cancel
     from reconciler.apply.interpreter import World, drive
 
@@ -231,7 +234,7 @@ def observed(name: str, token: str, run_id: str, report: RunReport, at: str) -> 
 
 
 def unresolved_facts(view: SpecView, submission: Submission) -> list[tuple[str, str]]:
-    """Returns what is recorded and observed of an unresolved submission: label and value."""
+    """Returns what is recorded and observed of an unresolved submission, as pairs of label and value."""
     run_ids = view.recorded.runs_by_token.get(submission.token, ())
     failure = view.recorded.look_errors.get(submission.token)
     send = submission.newest_send
@@ -247,7 +250,7 @@ def unresolved_facts(view: SpecView, submission: Submission) -> list[tuple[str, 
 
 def chosen_submission(candidates: Sequence[Submission], token: str | None, what: str) -> Submission:
     """Returns the submission whose token starts with `token` (`None`: the newest). Raises `ReconcilerError` unless
-    exactly one does."""
+    exactly one matches."""
     if token is None:
         return candidates[-1]
     prefix = token.removeprefix("r1-")

@@ -1,4 +1,4 @@
-"""`fsck`: checks the ledger against AWS, and records the runs of a lost ledger again."""
+"""`fsck`: checks the ledger against AWS, and rebuilds the records of runs of a lost ledger."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from reconciler.specs.git import read_checkout
 from reconciler.specs.project import load
 
 GENERATIONS = 500
-"""How many generations of a spec's content are tried, to find the one with a token."""
+"""How many generations of a spec's content are tried to find the generation of a token."""
 
 RETRIES = 10
-"""How many attempts of each are tried, beyond the spec's `backoffLimit`."""
+"""How many attempts of each generation or slot are tried, beyond the spec's `backoffLimit`."""
 
 SLOT_AGE = timedelta(days=2)
 """How much older than its run a slot may be."""
@@ -47,7 +47,7 @@ MOST_SLOTS = 5000
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was read: the specs, the ledger, and what AWS has."""
+    """The inputs of the check: the specs, the ledger, and the runs in AWS."""
 
     session: Session
     specs: Mapping[str, DesiredSpec]
@@ -60,7 +60,7 @@ class Inspection:
         return findings(self.recorded, self.inventory, self.session.invocation)
 
     def rebuilt(self) -> list[RebuiltSubmission]:
-        """Returns the runs that can be recorded again, with the numbers they get, by name and age."""
+        """Returns the runs that can be recorded again, with their new keys, by name and age."""
         names = sorted({run.name for run in self.inventory.present})
         return [rebuilt for name in names for rebuilt in self._rebuilt(name)]
 
@@ -92,7 +92,7 @@ def inspect(session: Session, since: str | None) -> Inspection:
 
 
 def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> str:
-    """The name that the spec of a run has in the ledger; of a lost ledger, the one that git has for it."""
+    """Returns the name that the spec of a run has in the ledger or, if the ledger is lost, in git."""
     submission = recorded.by_token.get(run.token or "")
     if submission is not None:
         return submission.name
@@ -101,7 +101,7 @@ def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorde
 
 
 def _keys(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dict[str, SubmissionKey]:
-    """Returns the submissions of the spec's current content that have the token of a run, by token."""
+    """Returns the keys of the spec's current content whose tokens the runs carry, by token."""
     keys: dict[str, SubmissionKey] = {}
     tokens = {run.token for run in runs if run.token is not None}
     names = {spec.name, *(run.tagged for run in runs if run.tagged is not None)}
@@ -119,7 +119,7 @@ def _keys(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dic
 
 
 def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[SubmissionKey]:
-    """Yields the keys that runs may have: slots of the days before they were created, and the first generations."""
+    """Yields the keys that runs may have: slots of the days before the runs were created, and the first generations."""
     policy, created = spec.policy, [parse_time(run.created_at) for run in runs]
     if policy.schedule is not None and created:
         slots = slots_between(policy.schedule, policy.timeZone, min(created) - SLOT_AGE, max(created), MOST_SLOTS)
@@ -128,7 +128,7 @@ def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[Submis
 
 
 def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason: str | None) -> None:
-    """Records runs again, each spec completely or not at all. Raises `ReconcilerError` if a spec changed since."""
+    """Records runs again, for each spec all or none. Raises `ReconcilerError` if a spec changed since."""
     session = inspection.session
     operator, commit = operator_of(session, reason), read_checkout(session.root, ()).commit
     for name in dict.fromkeys(each.run.name for each in rebuilt):
@@ -146,7 +146,7 @@ def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason:
 def _events(
     inspection: Inspection, rebuilt: RebuiltSubmission, operator: Operator, commit: str | None, at: str
 ) -> Iterator[Event]:
-    """Yields the events that record a run again. Its content is the spec's, if its token proves that."""
+    """Yields the events that record a run again. Its content is the content of the spec, if its token proves that."""
     run, spec = rebuilt.run, inspection.specs.get(rebuilt.run.name)
     token, proven = run.token or "", spec is not None and rebuilt.known
     content = spec.content if spec else Content()
@@ -165,7 +165,7 @@ def _events(
         actor=operator["actor"],
         tool_version=__version__,
     )
-    if run.state in set(RunState):  # else AWS has a state that this version does not know
+    if run.state in set(RunState):  # otherwise this version does not support the state
         report = RunReport(True, run.state, run.aws_state, run.detail, run.started_at, run.finished_at)
         yield observed(run.name, token, run.run_id, report, at)
     for other in inspection.inventory.present:  # recorded too, so that an operator decides which run counts

@@ -1,5 +1,5 @@
-"""Reads earlier events and requests from the ledger: the history of a spec or a submission, and the field differences
-that a plan shows."""
+"""Reads earlier events and requests from the ledger: the history of a spec or a submission, and the field
+differences that a plan shows."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ PositionedEvent = tuple[int, Event]
 
 @dataclass(frozen=True, slots=True)
 class SubmissionHistory:
-    """One submission: its events, oldest first; `previous`, the submission that AWS accepted before it, if any; and the
-    differences between their requests. `name` is that of its spec now."""
+    """One submission: its events, oldest first; `previous`, the submission that AWS accepted before it, if any; and
+    the differences between their requests. `name` is the current name of its spec."""
 
     name: str
     events: Sequence[PositionedEvent]
@@ -53,14 +53,15 @@ def spec_history(ledger: Log, name: str) -> list[PositionedEvent]:
 
 
 def _is_about(event: SpecEvent, position: int, record: SpecRecord, tokens: Collection[str]) -> bool:
-    """Whether an event is about a spec: about one of its submissions, or by the name that it had at the position."""
+    """Returns whether an event is about a spec: about one of its submissions, or by the name of the spec at
+    `position`."""
     if isinstance(event, SubmissionEvent):
         return event.token in tokens
     return event.name == record.name_at(position)
 
 
 def submission_history(ledger: Log, what: str) -> SubmissionHistory:
-    """Returns the history of a submission, given as for `find`."""
+    """Returns the history of the submission that `find` returns for `what`."""
     recorded = ledger.refresh()
     submission = find(recorded, what)
 
@@ -76,8 +77,8 @@ def submission_history(ledger: Log, what: str) -> SubmissionHistory:
 
 
 def find(recorded: Recorded, what: str) -> Submission:
-    """Returns the submission with this run id (or that of a child of an array job, or of a node), the one whose token
-    starts with this, or the newest of the spec with this name.
+    """Returns the submission with this run id (or the id of a child of an array job, or of a node), the submission
+    whose token starts with `what`, or the newest of the spec with this name.
 
     Raises `ReconcilerError` unless there is exactly one.
     """
@@ -122,9 +123,10 @@ def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Cha
 
 
 def explain(session: Session, made: Plan) -> Plan:
-    """Adds field differences to a plan: each changed request against the one that was applied, or sent, before it.
+    """Adds field differences to a plan: each changed request compared with the one that was applied, or sent, before
+    it.
 
-    Reads and compares only those requests. The digests decided that there is a difference.
+    Reads and compares only those requests. The digests already show that there is a difference.
     """
     compared = [
         (action.client_token, action.compared_with, action.request, action)
@@ -144,13 +146,14 @@ def _action_changes(action: Action, request: JSON, compared_with: Sequence[Event
     from reconciler.render.diff import explain as compare
 
     intent = intent_of(compared_with, action.name, action.compared_token or "")
-    if not intent.request:  # a run recorded again after its ledger was lost: its request is not known
+    if not intent.request:  # a run recorded again after its ledger was lost: its request is unknown
         return ()
     return compare(kind_named(action.kind), intent.request, request)
 
 
 def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) -> tuple[Change, ...]:
-    """The fields of the request that differ; of an added spec all of them. Their paths begin with ``request.``."""
+    """Returns the fields of the request that differ; for an added spec, all of them. Their paths begin with
+    ``request.``."""
     from reconciler.render.diff import added_fields, request_changes
 
     kind, request = kind_named(change.kind), change.content.request if change.content else None
@@ -162,7 +165,7 @@ def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) 
         return ()
     else:
         before, slot = _earlier_request(change, batches[change.compared_with]), change.compared_slot
-        if not before:  # a run recorded again after its ledger was lost: its request is not known
+        if not before:  # a run recorded again after its ledger was lost: its request is unknown
             return ()
         after = render_slot(request, slot, change.time_zone) if slot is not None else request
         found = request_changes(kind, before, after)
@@ -170,7 +173,7 @@ def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) 
 
 
 def _earlier_request(change: SpecChange, batch: Sequence[Event]) -> JSON:
-    """The request applied last; empty if it is not known."""
+    """Returns the request applied last; empty if it is unknown."""
     if change.token is None:
         declared = next((e for e in batch if isinstance(e, Declared) and e.name == change.compared_name), None)
         return (declared.request or {}) if declared is not None else {}

@@ -1,4 +1,4 @@
-"""What a pass works with: the specs, the ledger and the checkout, all of one state."""
+"""The inputs of a pass: the specs, the ledger and the checkout, read in one consistent state."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 MOST_READS = 3
-MOST_NAMED = 5  # specs in one warning
+MOST_NAMED = 5  # the most specs in one warning
 
 
 @dataclass(frozen=True, slots=True)
 class PassInputs:
-    """What a pass reads before it asks AWS.
+    """The inputs that a pass reads before it calls AWS.
 
-    `specs` are the specs of the target by name, selected or not, but for those that are not valid or depend on such:
-    `invalid`. `selected` are the names that the command is about, `None` for all. `recorded` is the fold of the ledger;
-    observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`. All of it belongs to
-    `commit`.
+    `specs` are the valid specs of the target by name, selected or not. `invalid` are the specs that are not valid, or
+    depend on one that is not. `selected` are the names that the command is about, `None` for all. `recorded` is the
+    fold of the ledger; observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`. All inputs
+    belong to `commit`.
     """
 
     specs: Mapping[str, DesiredSpec]
@@ -64,8 +64,8 @@ class PassInputs:
 
     @property
     def concerned(self) -> frozenset[str] | None:
-        """The selected names and their dependencies, with former names: whether those have ended matters to this pass.
-        `None`: all."""
+        """The selected names and their dependencies, with former names, because this pass needs to know whether
+        dependencies have ended. `None` means all names."""
         if self.selected is None:
             return None
         chosen = self.chosen.values()
@@ -77,7 +77,8 @@ class PassInputs:
 
 
 def in_one_state(attempt: Callable[[], Made]) -> Made:
-    """Reads and plans, again if the checkout moved meanwhile. Raises `CheckoutMoved` if it does not come to rest."""
+    """Reads and plans, and repeats this if the checkout changed meanwhile. Raises `CheckoutMoved` if it keeps
+    changing."""
     for _ in range(MOST_READS - 1):
         try:
             return attempt()
@@ -89,9 +90,9 @@ def in_one_state(attempt: Callable[[], Made]) -> Made:
 def read(session: Session, *, tolerant: bool = False) -> PassInputs:
     """Reads the specs and the ledger, and applies the selection of the command line.
 
-    With `tolerant`, what is wrong with a spec puts it on hold. Else it raises `SpecErrors`. Raises `LedgerError`,
-    `UsageError` if the selection names nothing, and `CheckoutMoved` if git changed the checkout, or another pass
-    recorded submissions, while the files were read: old content would then undo newer content.
+    With `tolerant`, a problem of a spec puts it on hold; otherwise it raises `SpecErrors`. Raises `LedgerError`,
+    `UsageError` if the selection matches nothing, and `CheckoutMoved` if git changed the checkout, or another pass
+    recorded submissions, while the files were read, because old content would then undo newer content.
     """
     before = _state(session)
     try:
@@ -106,7 +107,7 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
 
 
 def _state(session: Session) -> tuple[CheckoutState, dict[str, int]]:
-    """The checkout, and the ledger's head of each spec: what must not change while the files are read."""
+    """Returns the checkout, and the ledger's head of each spec. Both must not change while the files are read."""
     heads = {name: record.head for name, record in session.ledger.refresh().specs.items()}
     return checkout_state(session.root), heads
 
@@ -140,14 +141,15 @@ def _problems_of(names: Collection[str], invalid: Mapping[str, InvalidSpec]) -> 
 
 
 def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
-    """The names that the specs give their runs, by spec name."""
+    """Returns the run names of the specs, by spec name."""
     return {name: spec.request[kind_named(spec.kind).name_field] for name, spec in specs.items()}
 
 
 def _selected(
     session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
 ) -> frozenset[str] | None:
-    """The selected names. Other targets are read only if a name is missing in this one, to say where it is."""
+    """Returns the selected names. Reads other targets only if a name is missing in this target, to name the target
+    that has it."""
     for name in session.options.only:
         if name not in specs and (current := name_now(name, specs, recorded)) != name:
             raise UsageError(f"{name} is called {current} now: use that name")
@@ -162,7 +164,7 @@ def _selected(
 
 def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, from_objects: bool = False) -> Desired:
     """Returns the specs in git, with the checkout's age relative to the commits that matter to this plan. With
-    `from_objects`, the specs are of another commit than HEAD.
+    `from_objects`, the specs belong to a commit other than HEAD.
 
     Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from.
     """

@@ -1,4 +1,4 @@
-"""Verifies and copies ledgers without a session: no spec is read, and only stores in AWS are connected to."""
+"""Verifies and copies ledgers without a session: reads no spec, and connects to AWS only for ledgers stored there."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_store(chosen: ChosenTarget, address: str | None = None, place: Place | None = None) -> Iterator[Store]:
-    """Opens the store of the target's ledger, or of another address and place. Raises `LedgerError` for an address of
-    no store."""
+    """Opens the store of the target's ledger, or of another address and place. Raises `LedgerError` for an unknown
+    address."""
     store = open_store(address or chosen.ledger_address, chosen.root, place or chosen.place)
     with ExitStack() as stack:
         stack.callback(getattr(store, "close", lambda: None))
@@ -36,8 +36,8 @@ def opened_store(chosen: ChosenTarget, address: str | None = None, place: Place 
 
 
 def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
-    """Verifies the target's ledger; with `renew`, a ledger without damage gets a new snapshot. Raises as `verify`
-    does."""
+    """Verifies the target's ledger. With `renew`, a ledger without damage gets a new snapshot. Raises the errors of
+    `verify`."""
     from reconciler.ledger.verify import verify
 
     with opened_store(chosen) as store:
@@ -53,7 +53,7 @@ def copy_ledger(
     """Copies the ledger of `origin` from one address to another and ends it; verifies the copy, with a snapshot.
 
     Raises `UsageError`, `AccountMismatch` if a store in AWS would be written with credentials of another account, and
-    as `ledger.copy.copy` does.
+    the errors of `ledger.copy.copy`.
     """
     from reconciler.ledger.copy import Author, copy
     from reconciler.ledger.verify import verify
@@ -72,7 +72,7 @@ def copy_ledger(
 
 
 def _check_account(chosen: ChosenTarget) -> None:
-    """Checks the account before a copy is written: a table of the same name may be in several accounts."""
+    """Checks the account before a copy is written, because several accounts may have a table of the same name."""
     from reconciler.app.session import AwsConnections
 
     with closing(AwsConnections(chosen.root, chosen.place, chosen.target, SystemClock())) as aws:
@@ -80,7 +80,7 @@ def _check_account(chosen: ChosenTarget) -> None:
 
 
 def _renew_snapshot(store: Store, report: Report) -> None:
-    """Saves a snapshot of a verified ledger, if nothing but its old snapshot is wrong and the store keeps snapshots."""
+    """Saves a snapshot of a verified ledger, if only its old snapshot is damaged and the store supports snapshots."""
     from reconciler.core.ports import Snapshots
     from reconciler.ledger.snapshot import pack
     from reconciler.ledger.verify import LedgerCheck

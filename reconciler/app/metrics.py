@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-"""Upper bounds of the histogram of a pass's duration, seconds."""
+"""Upper bounds of the histogram of pass durations, in seconds."""
 
 HEALTHY_PAUSES = 3
-"""How many intervals without a good pass are still healthy."""
+"""How many intervals may pass without a good pass before the service is unhealthy."""
 
 HEALTHY_SECONDS = 120.0
-"""At least this long without a good pass is still healthy."""
+"""How many seconds must pass without a good pass before the service is unhealthy."""
 
 
 class Metrics:
-    """The metrics of one service. Safe for threads.
+    """The metrics of one service. Thread-safe.
 
-    `every` is the interval between passes, `max_checkout_age` how old the newest good pull may be, in seconds; `None`:
-    the service does not pull. All ages count the time that the machine slept.
+    `every` is the interval between passes, `max_checkout_age` the largest healthy age of the newest good pull, in
+    seconds (`None`: the service does not pull). All ages include the time that the machine slept.
     """
 
     def __init__(self, clock: Clock, every: float, max_checkout_age: float | None = None) -> None:
@@ -79,11 +79,11 @@ class Metrics:
             pulled.set_function(self.checkout_age)
 
     def age(self) -> float:
-        """Returns the seconds since the last good pass; before the first one, since the start."""
+        """Returns the seconds since the last good pass or, before the first one, since the start."""
         return max(0.0, self._clock.boot() - (self._began if self._last_good is None else self._last_good))
 
     def checkout_age(self) -> float:
-        """Returns the seconds since the last good pull; before the first one, since the start."""
+        """Returns the seconds since the last good pull or, before the first one, since the start."""
         return max(0.0, self._clock.boot() - self._last_pull)
 
     def illness(self) -> str | None:
@@ -127,19 +127,19 @@ class Metrics:
 
 
 IDLE_SECONDS = 10.0
-"""How long a connection may be silent: each is for one request."""
+"""How long a connection may be idle. Each connection serves one request."""
 
 CONNECTIONS = 32
-"""Connections served at once; further ones are closed unanswered."""
+"""The most connections served at the same time; further ones are closed without an answer."""
 
 
 class _Connection(WSGIRequestHandler):
-    """Serves one request, and prints nothing about it."""
+    """Serves one request without printing anything."""
 
     timeout = IDLE_SECONDS
 
     def get_stderr(self) -> TextIO:
-        """Where wsgiref prints tracebacks: nowhere."""
+        """Returns the stream for tracebacks of wsgiref, which are discarded."""
         return cast("TextIO", StringIO())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
@@ -148,7 +148,7 @@ class _Connection(WSGIRequestHandler):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Serves at most `CONNECTIONS` at once, each on a thread of its own."""
+    """Serves at most `CONNECTIONS` at the same time, each in its own thread."""
 
     daemon_threads = True
 
@@ -157,7 +157,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*arguments)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - as in socketserver
-        """Whether there is room for another connection."""
+        """Returns whether another connection can be served."""
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
@@ -180,7 +180,7 @@ class Endpoint:
     """Serves ``/metrics`` and ``/healthz`` of one service until it is closed."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        """Listens at once. Raises `UsageError` if the port is taken."""
+        """Starts to listen. Raises `UsageError` if the port is taken."""
         application = _with_health(make_wsgi_app(metrics.registry), metrics)
         kind = _Server6 if ":" in host else _Server
         try:
@@ -201,7 +201,7 @@ class Endpoint:
 
 
 def _with_health(scrape: WSGIApplication, metrics: Metrics) -> WSGIApplication:
-    """Adds ``/healthz`` to the application of prometheus_client, which answers every path with the metrics."""
+    """Adds ``/healthz`` to the application of prometheus_client, which would answer every path with the metrics."""
 
     def respond(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO")

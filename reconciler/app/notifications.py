@@ -39,7 +39,7 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
     """Posts `document` as JSON. Tries `RETRIES` more times if the connection fails or the status is one of
     `RETRIED_STATUSES`.
 
-    Raises `NotificationFailed`, without the address: all of it may be a secret.
+    Raises `NotificationFailed` without the address, because every part of it may be a secret.
     """
     retry = Retry(
         RETRIES, redirect=0, status_forcelist=RETRIED_STATUSES, allowed_methods=None, backoff_factor=PAUSE_SECONDS
@@ -51,9 +51,9 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
             with _pool(url) as pool:
                 body = json.dumps(document).encode()
                 answer = pool.request("POST", url, body=body, headers=sent, retries=retry, timeout=TIMEOUT)
-        except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the address
+        except Exception as error:  # noqa: BLE001 - the text of any error may contain the address
             failure = type(error).__name__
-    if failure is not None:  # raised here, so that no library's error is its context
+    if failure is not None:  # raised outside of `except`, so that no library error becomes its context
         raise NotificationFailed(f"it could not be reached: {failure}")
     if not 200 <= answer.status < 300:
         raise NotificationFailed(f"it answered {answer.status}")
@@ -61,7 +61,7 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
 
 @contextmanager
 def _urllib3_silent() -> Iterator[None]:
-    """Silences urllib3, which logs addresses at every level: its warnings about retries quote them."""
+    """Silences urllib3, because its log messages contain addresses, such as warnings about retries."""
     logger = logging.getLogger("urllib3")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -72,7 +72,7 @@ def _urllib3_silent() -> Iterator[None]:
 
 
 def _pool(url: str) -> urllib3.PoolManager:
-    """Returns connections, through the proxy that the environment names for this address, if any."""
+    """Returns a connection pool, through the proxy that the environment sets for this address, if any."""
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     if proxy and not proxy_bypass(parts.hostname or ""):
@@ -81,7 +81,7 @@ def _pool(url: str) -> urllib3.PoolManager:
 
 
 def notification_json(notification: Notification, place: Place, at: str) -> JSON:
-    """Returns the document for a webhook, masked; ``text`` is what chat services show."""
+    """Returns the document for a webhook, masked. Chat services show the field ``text``."""
     submission = notification.submission
     return {
         "text": notification_text(notification, place),
@@ -102,7 +102,8 @@ def notification_json(notification: Notification, place: Place, at: str) -> JSON
 
 
 def notification_text(notification: Notification, place: Place) -> str:
-    """``analytics/prod: orders-daily: retries-exhausted: run 00f1 failed (generation 3, commit 1a2b3c4d5e6f)``."""
+    """Returns text such as ``analytics/prod: orders-daily: retries-exhausted: run 00f1 failed (generation 3, commit
+    1a2b3c4d5e6f)``."""
     more = [
         notification.submission.label if notification.submission else "",
         f"run {notification.run_id}" if notification.run_id else "",
@@ -117,8 +118,8 @@ def notification_text(notification: Notification, place: Place) -> str:
 def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
     """Posts the failures, holds and losses of a pass to the target's webhooks.
 
-    Each notification is posted at most once, whichever pass makes it: the ledger records it first. A webhook that
-    cannot be reached is logged and stops nothing.
+    Each notification is posted at most once by all passes, because the ledger records it first. A webhook that cannot
+    be reached is logged and stops nothing.
     """
     webhooks = session.target.notify
     if not webhooks:
@@ -134,7 +135,7 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
 
 
 def _record(session: Session, notification: Notification, at: str) -> bool:
-    """Records a notification; returns whether this process recorded it, and so posts it."""
+    """Records a notification. Returns whether this process recorded it and therefore posts it."""
 
     def not_recorded(recorded: Recorded) -> str | None:
         return "it was posted before" if notification.key in recorded.spec(notification.name).notified else None

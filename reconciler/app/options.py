@@ -20,10 +20,10 @@ TARGET_VARIABLE = "RECONCILER_TARGET"
 
 @dataclass(frozen=True, slots=True)
 class CommandOptions:
-    """The shared options of one command; `None` and empty mean that an option was not given.
+    """The shared options of one command; `None` or empty if an option was not given.
 
-    `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` accepts a SQLite ledger in CI.
-    The others override limits and checks of the target for this command.
+    `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` allows a SQLite ledger in CI. The
+    others override limits and checks of the target for this command.
     """
 
     directory: Path | None = None
@@ -71,10 +71,10 @@ def selected_names(
     recorded: Iterable[str],
     elsewhere: Mapping[str, Iterable[str]],
 ) -> frozenset[str] | None:
-    """Returns the selected names, or `None` if nothing is selected: then the command is about all.
+    """Returns the selected names, or `None` if nothing is selected, so that the command is about all specs.
 
-    A name that is only in the ledger can be selected by name, never by label. `elsewhere` holds the specs of other
-    targets, for the message. Raises `UsageError` for a name or label that nothing has, so that a typo does not end as
+    A name that is only in the ledger can be selected by name, never by label. `elsewhere` has the specs of other
+    targets, for the message. Raises `UsageError` for a name or label without a match, so that a typo does not end as
     "nothing to do".
     """
     if not options.only and not options.labels:
@@ -111,7 +111,7 @@ def _labels(specs: Mapping[str, DesiredSpec | InvalidSpec]) -> str:
 
 
 def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
-    """Suggests the same spec in another target, or a similar name."""
+    """Returns a suggestion: the same spec in another target, or a similar name."""
     targets = sorted(target for target, others in elsewhere.items() if name in others)
     return f" It exists in: {', '.join(targets)}" if targets else did_you_mean(name, names)
 

@@ -1,7 +1,7 @@
-"""Checks that a plan file asks for nothing but what git and the ledger cause.
+"""Checks that a plan file contains only actions that follow from git and the ledger.
 
-Seal, digests and tokens of a plan file have no key: whoever can write the file can make them. So the plan is made again
-from the specs of the file's commit and the ledger, and everything that the file does must be in it.
+The seal, digests and tokens of a plan file use no key, so anyone who can write the file can forge them. Therefore the
+plan is made again from the specs of the file's commit and the ledger, and must contain every action of the file.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ from reconciler.specs.git import read_checkout
 from reconciler.specs.project import ProjectFile
 
 WITHIN_THE_SECOND = timedelta(microseconds=999_999)
-"""What `created_at`, which is cut to seconds, may lack."""
+"""The largest error of `created_at`, which is truncated to seconds."""
 
 COMPARED = (
     "kind", "reason", "digest", "client_token", "run_id", "replaces", "send", "run_ids", "backoff_limit", "missed",
     "handled_until", "beside",
 )  # fmt: skip
-"""The fields of an action that say what it does, but for requests and templates; the others are for people."""
+"""The fields of an action that determine what it does, except requests and templates. The other fields are for
+people."""
 COMPARED_CONTENT = ("revision", "deletion_policy", "streaming", "location")
 FILE_NAMES = {"handled_until": "settled_slots", "location": "locate"}
 MOST_PATHS = 5
@@ -54,8 +55,8 @@ class _Named(Protocol):
 
 
 def check_asked(session: Session, plan: Plan) -> None:
-    """Raises `PlanFileError`, which names every difference, if the plan does anything that the specs of its commit and
-    the ledger do not cause; if it was made from uncommitted changes or outside git, the files as they are count."""
+    """Raises `PlanFileError`, with every difference, if the plan does anything that does not follow from the specs
+    of its commit and the ledger. For a plan from uncommitted changes or outside git, the current files count."""
     moment = _moment(session, plan)
     file, inputs, from_objects = _inputs(session, plan)
     at_commit = replace(session, project_file=file)
@@ -68,7 +69,7 @@ def check_asked(session: Session, plan: Plan) -> None:
     caused = again(inputs, moment)
     problems = [*_other_problems(plan, caused, inputs)]
     open_actions = [action for action in plan.pending if not _is_in(action, caused)]
-    if open_actions:  # what follows from the state of runs that no pass has recorded yet
+    if open_actions:  # the consequences of run states that no pass has recorded yet
         observed = replace(inputs, recorded=deepcopy(inputs.recorded))
         assume(observed, observe(at_commit, observed), absence=False)
         later = [again(observed, moment), again(observed, session.now())]
@@ -82,7 +83,7 @@ def check_asked(session: Session, plan: Plan) -> None:
 
 
 def _moment(session: Session, plan: Plan) -> datetime:
-    """The time that the plan was made for. Raises `PlanFileError` if it is none, or in the future."""
+    """Returns the time that the plan was made for. Raises `PlanFileError` if it is not a time, or in the future."""
     try:
         moment = parse_time(plan.created_at)
     except ValueError:
@@ -93,8 +94,9 @@ def _moment(session: Session, plan: Plan) -> datetime:
 
 
 def _inputs(session: Session, plan: Plan) -> tuple[ProjectFile, PassInputs, bool]:
-    """What the plan must have been made from: the project, its specs and the ledger, and whether the specs were read
-    from git's objects, because the files of the checkout are not those of the plan's commit."""
+    """Returns the inputs that the plan must have been made from: the project, its specs and the ledger. Also returns
+    whether the specs were read from git's objects, because the files of the checkout differ from those of the plan's
+    commit."""
     checkout = read_checkout(session.root, [plan.commit] if plan.commit is not None else [])
     file, commit, from_objects = session.project_file, checkout.commit, False
     if plan.commit is not None:
@@ -130,7 +132,7 @@ def _check_commit(session: Session, commit: str, head: str | None, ancestry: Anc
 
 
 def _is_in(action: Action, caused: Plan) -> bool:
-    """Whether the action is one of the plan as it was made again."""
+    """Returns whether the remade plan contains the action."""
     return any(_is_about(each, action) and not any(_differences(action, each)) for each in caused.actions)
 
 
@@ -139,7 +141,7 @@ def _is_about(one: Action, other: Action) -> bool:
 
 
 def _problem(action: Action, caused: Plan) -> str:
-    """Says in one line how an action differs from what is asked for."""
+    """Describes in one line how an action differs from the remade plan."""
     for each in caused.actions:
         if _is_about(each, action):
             return f"{action.name}: {_described(action)} has another {', '.join(_differences(action, each))}"
@@ -151,7 +153,7 @@ def _problem(action: Action, caused: Plan) -> str:
 
 
 def _why_not(name: str, caused: Plan) -> str:
-    """Why nothing of the spec is done, such as that the checkout is too old."""
+    """Returns why nothing is done about the spec, such as that the checkout is too old."""
     return next((f": {each.message}" for each in caused.actions if each.name == name and each in caused.held), "")
 
 
@@ -160,7 +162,8 @@ def _described(action: Action) -> str:
 
 
 def _differences(action: Action, asked: Action) -> Iterator[str]:
-    """Names the fields that differ, those of requests by their paths; never values, which may be secrets."""
+    """Yields the names of the fields that differ; for requests, their paths. Never yields values, which may be
+    secrets."""
     for request, wanted, name in (
         (action.request, asked.request, "request"),
         (action.template, asked.template, "template"),
@@ -178,7 +181,7 @@ def _differences(action: Action, asked: Action) -> Iterator[str]:
 
 
 def _is_same_request(kind: str, request: JSON | None, wanted: JSON | None) -> bool:
-    """Whether two requests are the same, or the first is the form in which version 0.1.0 sent the second."""
+    """Returns whether two requests are the same, or the first is the form in which version 0.1.0 sent the second."""
     if request is None or wanted is None:
         return request is wanted
     forms = (wanted, kind_named(kind).first_form(wanted)) if kind in MODULES else (wanted,)
@@ -186,7 +189,7 @@ def _is_same_request(kind: str, request: JSON | None, wanted: JSON | None) -> bo
 
 
 def _paths(one: Any, other: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    """The paths at which two JSON values differ."""
+    """Yields the paths at which two JSON values differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(one.keys() | other.keys()):
             yield from _paths(one.get(key), other.get(key), f"{path}.{key}")
@@ -198,7 +201,8 @@ def _paths(one: Any, other: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - 
 
 
 def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[str]:
-    """What differs in the parts that start no run: schedules, renames, declarations, and the changes that are shown."""
+    """Yields the differences in parts that start no run: schedules, renames, declarations, and the displayed
+    changes."""
     from reconciler.app.plan_file import is_declared
 
     for schedule in plan.schedule_changes:
@@ -223,7 +227,7 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
 
 
 def _declared(pending: PendingDeclaration) -> tuple[Any, ...]:
-    """What a declaration says of a spec, comparable with one that was read from a file."""
+    """Returns the content of a declaration in a form that can be compared with one read from a file."""
     content = pending.content
     if content is None:
         return (pending.kind,)

@@ -1,4 +1,4 @@
-"""Plan files: written with a seal, read back, and refused if damaged, of another place, or out of date."""
+"""Plan files: written with a seal, read back, and refused if damaged, for another place, or outdated."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 MOST_BYTES = 256 * 1024 * 1024  # tens of thousands of specs that all change
 DEEPEST = 100  # levels; a request has at most 64
 SEAL = "seal"
-"""The key of a plan file with the checksum of everything else: it shows accidents, and anyone can make it."""
+"""The key of a plan file with the checksum of everything else. It detects accidents, but anyone can compute it."""
 HMAC = "hmac"
-"""The key of a plan file with the HMAC of everything else but the seal: only who has the key can make it."""
+"""The key of a plan file with the HMAC of everything else but the seal. Only the owner of the key can compute it."""
 KEY_VARIABLE = "RECONCILER_PLAN_KEY"
 
 CHANGED = "the plan file was changed after it was created"
@@ -43,8 +43,8 @@ AGAIN = "Nothing was sent; plan again"
 
 
 def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
-    """Writes the plan file: all of it or nothing, replacing an older one. Only its owner can read it, because requests
-    may contain secrets. It has an HMAC if the environment has a key. Raises `PlanFileError`."""
+    """Writes the plan file atomically, replacing an older one. Only its owner can read it, because requests may
+    contain secrets. It has an HMAC if the environment has a key. Raises `PlanFileError`."""
     from reconciler.render.changes_json import declaration_json
     from reconciler.render.plan_json import dumps, plan_json
 
@@ -116,7 +116,7 @@ def _check_hmac(file: Path, content: JSON, key: str) -> None:
 
 
 def _content(file: Path) -> bytes:
-    """Reads a regular file only: a device or a pipe may never begin, or never end."""
+    """Reads a regular file only, because reading a device or a pipe may block or never end."""
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -128,7 +128,7 @@ def _content(file: Path) -> bytes:
 
 
 def _seal(form: JSON) -> str:
-    """Returns the checksum of a plan. It detects accidents and edits; it is not a signature."""
+    """Returns the checksum of a plan. It detects accidents, but is not a signature."""
     return "sha256:" + sha256(canonical(form)).hexdigest()
 
 
@@ -137,8 +137,8 @@ def _hmac(form: JSON, key: str) -> str:
 
 
 def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
-    """Checks that the plan of a file can be applied now and, unless it is `detached`, that git asks for it. Raises
-    `PlanFileError`, `StalePlan`."""
+    """Checks that the plan of a file can be applied now and, unless it is `detached`, that it follows from git.
+    Raises `PlanFileError`, `StalePlan`."""
     from reconciler.app.plan_check import check_asked
 
     check_file(plan, session.place)
@@ -160,8 +160,8 @@ def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
 def check_file(plan: Plan, place: Place) -> None:
     """Raises `PlanFileError` for a plan of another place, or with parts that contradict each other.
 
-    The digest and client token of every submit are computed again from its request. Whoever edits a file can do that
-    too: `plan_check` compares it with git.
+    The digest and client token of every submit are computed again from its request. Anyone who edits a file can do that
+    too, so `plan_check` also compares the plan with git.
     """
     if plan.place != place:
         raise PlanFileError(f"the plan is for {plan.place}, but this is {place}. Nothing was sent")
@@ -190,7 +190,7 @@ def _check_position(plan: Plan, recorded: Recorded) -> None:
 def _check_heads(plan: Plan, recorded: Recorded) -> None:
     """Raises `StalePlan` with each spec of a pending action that has events since the plan was created.
 
-    Progress of other specs does not matter.
+    Events of other specs are ignored.
     """
     heads = {action.name: action.ledger_head for action in plan.pending}
     changed = [(name, head, now) for name, head in heads.items() if (now := recorded.spec(name).head) != head]
@@ -214,7 +214,7 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
 
 
 def _check_declarations(plan: Plan, recorded: Recorded) -> None:
-    """Raises `StalePlan` with each spec that the plan changes, and of which another content was applied since."""
+    """Raises `StalePlan` with each spec that the plan changes and whose applied content has changed since."""
     moved = []
     changed = {change.name for change in plan.changes} | {change.name for change in plan.schedule_changes}
     for pending in (each for each in plan.declarations if each.name in changed):
@@ -227,7 +227,7 @@ def _check_declarations(plan: Plan, recorded: Recorded) -> None:
 
 
 def is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
-    """Whether what the plan would record is recorded already."""
+    """Returns whether the declaration is already recorded."""
     declared, content = record.declaration, pending.content
     if content is None or declared is None or record.undeclared:
         return content is None and record.undeclared
@@ -236,8 +236,8 @@ def is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
 
 
 def _contradictions(action: Action, place: Place) -> Iterator[str]:
-    """Yields the parts of a submit that contradict its request. The ledger has the request of a further send, and its
-    token, which is made from the name that the spec had at the first one."""
+    """Yields the parts of a submit that contradict its request. For a further send, the ledger has the request and
+    the token, which is made from the name of the spec at the first send."""
     key = action.key
     if action.kind not in MODULES:
         yield "kind"
@@ -257,7 +257,7 @@ def _contradictions(action: Action, place: Place) -> Iterator[str]:
 
 
 def _rendered(action: Action) -> JSON:
-    """Renders the template of an action: for its slot, with the ids of the runs that it depends on."""
+    """Renders the template of an action for its slot, with the ids of the runs that it depends on."""
     request = action.template if action.template is not None else action.request or {}
     if action.template is not None and action.slot is not None:
         request = render_slot(request, action.slot, action.time_zone)

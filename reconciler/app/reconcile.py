@@ -2,7 +2,7 @@
 
 ```text
 inputs = read(session)                                    # specs from files, submissions from the ledger
-record(session, inputs, observe(session, inputs))         # what AWS says of open runs and submissions
+record(session, inputs, observe(session, inputs))         # what AWS reports of open runs and submissions
 plan = make_plan(session, inputs)                         # pure; writes nothing
 results = apply_plan(session, plan, progress, stop)       # intents, calls, outcomes
 record_applied(session, plan, results)                    # schedules in force, and what git declared
@@ -10,7 +10,7 @@ notify(session, plan, results)                            # each event once
 ```
 
 `reconcile` runs these steps for a service; `apply` shows the plan and confirms it before `apply_plan`, and prints the
-results before `record_applied`. A dry run stops after `make_plan` and lays the observation over in memory (`assume`)
+results before `record_applied`. A dry run stops after `make_plan` and adds the observation in memory (`assume`)
 instead of recording it.
 """
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass that was carried out: `results` are in the order of the plan's actions."""
+    """One pass that was carried out. `results` are in the order of the plan's actions."""
 
     plan: Plan
     results: tuple[ActionResult, ...]
@@ -64,7 +64,7 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     """Runs one pass without confirmation. Returns `None` if `stop` was set before anything was sent.
 
     A spec that is not valid is on hold, with those that depend on it, and does not stop the others. Raises
-    `LimitExceeded` if the plan exceeds the limits of the target, and as the five steps do.
+    `LimitExceeded` if the plan exceeds the limits of the target, and the errors of the five steps.
     """
     inputs, made = prepare(session, tolerant=True)
     made.check(session.limits)
@@ -93,10 +93,11 @@ def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Pl
 
 
 def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
-    """Asks AWS about live runs and unresolved submissions, and returns what is new as events.
+    """Asks AWS about live runs and unresolved submissions, and returns new observations as events.
 
-    What no event can hold (runs found by tag, failed look-ups) is laid over `inputs.recorded`. If nothing is open, AWS
-    is not even connected to. Raises `GuardError` and `ServiceError` if the account cannot be confirmed.
+    Observations that no event can record (runs found by tag, failed look-ups) are added to `inputs.recorded`. If
+    nothing is open, no connection to AWS is made. Raises `GuardError` and `ServiceError` if the account cannot be
+    confirmed.
     """
     recorded, settle_seconds = inputs.recorded, session.target.settleSeconds
     names = inputs.concerned
@@ -119,7 +120,7 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
 
 
 def _sent_request(session: Session, submission: Submission) -> JSON:
-    """Returns the request of a submission's newest intent; an empty one if the ledger does not give it now."""
+    """Returns the request of a submission's newest intent; an empty one if the ledger cannot be read now."""
     try:
         events = session.ledger.batch(submission.intent_position)
         return intent_of(events, submission.name, submission.token).request or {}
@@ -130,7 +131,7 @@ def _sent_request(session: Session, submission: Submission) -> JSON:
 def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:
     """Writes an observation to the ledger, and looks for runs that a new or rolled-back ledger may lack.
 
-    Raises `LedgerError`, and `ClockSkew` before an event whose time proves something to other passes is written.
+    Raises `LedgerError`, and `ClockSkew` before writing an event whose time proves something to other passes.
     """
     from reconciler.apply.executor import record_observations
 
@@ -141,22 +142,25 @@ def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEven
 
 
 def _proves_by_its_time(event: SubmissionEvent) -> bool:
-    """Whether other passes conclude from the time of this event that a submission is absent, or a run lost."""
+    """Returns whether other passes conclude from the time of this event that a submission is absent, or a run is
+    lost."""
     return isinstance(event, Absent | Unseen) or (isinstance(event, Observed) and event.state == RunState.LOST)
 
 
 def assume(inputs: PassInputs, events: Sequence[SubmissionEvent], *, absence: bool = True) -> None:
-    """Lays an observation over `inputs.recorded` in memory and writes nothing.
+    """Adds an observation to `inputs.recorded` in memory, without writing it.
 
-    Without `absence`, an empty look at AWS does not count: a plan that is applied later must rest on recorded looks.
+    Without `absence`, an empty look at AWS does not count, because a plan that is applied later must depend on recorded
+    looks.
     """
     overlay(inputs.recorded, [event for event in events if absence or not isinstance(event, Absent)])
 
 
 def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = None, may_repeat: bool = True) -> Plan:
-    """Plans from what was read and observed. With `may_repeat` the plan is applied at once (R6 of docs/protocol.md).
+    """Makes the plan from what was read and observed. With `may_repeat`, the plan is applied immediately (R6 of
+    docs/protocol.md).
 
-    Raises `UsageError` if git cannot be asked about the checkout.
+    Raises `UsageError` if git cannot describe the checkout.
     """
     desired = desired_state(session, inputs, may_repeat=may_repeat)
     made = plan(desired, inputs.recorded, now or session.now())
@@ -172,8 +176,8 @@ def preview(
     applied_later: bool = False,
     tolerant: bool = False,
 ) -> tuple[PassInputs, Plan]:
-    """Reads and plans without writing anything, for commands that show state; asks AWS only with `refresh`. With
-    `applied_later` the plan is saved in a file. `tolerant` as for `read`."""
+    """Reads and plans without writing anything, for commands that show state. Asks AWS only with `refresh`. With
+    `applied_later`, the plan is saved in a file. `tolerant` as for `read`."""
 
     def attempt() -> tuple[PassInputs, Plan]:
         inputs = read(session, tolerant=tolerant)
@@ -185,8 +189,8 @@ def preview(
 
 
 def check_account(session: Session, made: Plan) -> None:
-    """Asks AWS for account and time if the plan sends anything, or records what rests on the time, such as missed slots
-    and schedules that begin.
+    """Asks AWS for account and time if the plan sends anything, or records events that depend on the time, such as
+    missed slots and schedules that begin.
 
     Raises `AccountMismatch`, `ClockSkew`, `ServiceError`. The emulator has no other accounts and no other clock.
     """
@@ -202,7 +206,8 @@ def apply_plan(
 ) -> tuple[ActionResult, ...]:
     """Carries out the plan and returns results in the order of its actions.
 
-    Each intent records the commit that the plan was made from. Raises as `check_account` does, before anything is sent.
+    Each intent records the commit that the plan was made from. Raises the errors of `check_account` before anything is
+    sent.
     """
     from reconciler.apply.executor import execute
 
@@ -225,7 +230,7 @@ def apply_plan(
 
 
 def record_renames(session: Session, made: Plan, provenance: Provenance | None = None) -> None:
-    """Records the renames of a plan: actions, and decisions of operators, are about the new names.
+    """Records the renames of a plan, because actions and operator decisions use the new names.
 
     Raises `LedgerError`, and `RenameMoved` if another pass changed a renamed spec since the plan was made.
     """
@@ -251,9 +256,9 @@ def provenance_of(session: Session, made: Plan) -> Provenance:
 def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]) -> None:
     """Records the schedules that begin or stop with this plan, and what was applied. Raises `LedgerError`.
 
-    Runs after the actions, which rest on the state as it was, and after their results were printed: if the ledger is
-    gone by then, the operator still sees the run ids. A spec whose missed slots could not be recorded is left
-    to the next pass: with a new beginning of its schedule recorded, those slots would be forgotten.
+    Runs after the actions, which depend on the state before, and after their results were printed, so that the operator
+    sees the run ids even if the ledger fails now. A spec whose missed slots could not be recorded is left to the next
+    pass: if a new start of its schedule were recorded, those slots would be forgotten.
     """
     from reconciler.apply.declare import record_declarations
     from reconciler.apply.executor import record_schedule_changes
@@ -266,7 +271,7 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     changes = [change for change in made.schedule_changes if change.name not in undone]
     pending = [each for each in made.declarations if each.name not in undone]
     if not changes and not pending:
-        return  # a pass at rest does not ask git for the actor a second time
+        return  # without changes, git is not asked for the actor a second time
     provenance = provenance_of(session, made)
     if changes:
         check_account(session, made)  # the actions may have taken long

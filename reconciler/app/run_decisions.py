@@ -1,4 +1,4 @@
-"""`cancel`, `retry`, `backfill` and `resolve`: decide about runs that were submitted, or past slots."""
+"""`cancel`, `retry`, `backfill` and `resolve`: decide about submitted runs or past slots."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.spec import suspension
 
 MOST_SLOTS = 1000
-"""Slots of one backfill, so that its event stays small."""
+"""The most slots of one backfill, so that its event remains small."""
 
 SHOWN = 20
-"""Slots that are listed one by one before the confirmation."""
+"""The most slots that are listed before the confirmation."""
 
 RISKS = {
     "submit": "the job runs twice",
     "abandon": "its run is neither recorded nor cancelled",
 }
-"""What goes wrong if a run appears after the decision."""
+"""The consequence if a run appears after the decision."""
 
 
 def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> Decision:
@@ -63,7 +63,7 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> De
 
 
 def _cancel_once_adopted(view: SpecView, submission: Submission) -> EventBatch:
-    """Requests the cancellation of a run that AWS does not list yet: a pass cancels it after adopting it."""
+    """Requests the cancellation of a run that AWS does not list yet. A pass cancels it after adopting it."""
     token, reason, actor = submission.token, view.operator["reason"] or "asked for by hand", view.operator["actor"]
     return EventBatch(
         lambda at: [CancelAsked(at=at, name=view.name, token=token, reason=reason, actor=actor)],
@@ -72,7 +72,7 @@ def _cancel_once_adopted(view: SpecView, submission: Submission) -> EventBatch:
 
 
 def _why_nothing(view: SpecView, selected: list[Submission], selection: str | None) -> str:
-    """Returns the sentence that says why there is nothing to cancel."""
+    """Returns a sentence on why there is nothing to cancel."""
     if selection is not None and not selected:
         return f"{view.name} has no run {selection} in the ledger"
     last = selected[-1] if selected else view.record.newest
@@ -83,7 +83,7 @@ def _why_nothing(view: SpecView, selected: list[Submission], selection: str | No
 
 
 def _cancelled_facts(live: list[Submission], unknown: list[Submission]) -> Iterator[tuple[str, str]]:
-    for run in sorted(live, key=lambda s: s.cancel_accepted_at is None):  # first those that are stopping already
+    for run in sorted(live, key=lambda s: s.cancel_accepted_at is None):  # runs that are already stopping first
         requested = f", cancellation requested at {run.cancel_asked_at}" if run.cancel_asked_at else ""
         yield str(run.run_id), f"{run.key}: {run.run_state}, accepted at {run.submitted_at}{requested}"
     for submission in unknown:
@@ -102,7 +102,7 @@ def _cancel_warnings(view: SpecView) -> Iterator[str]:
 
 
 def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
-    """Requests one more attempt of the submission that ended last. Raises `ReconcilerError` if nothing can be
+    """Requests one more attempt of the last submission that ended. Raises `ReconcilerError` if nothing can be
     retried."""
     last = _last(view, view.required_spec(), slot)
     if last.retry_asked_at is None and (objection := _why_not(last)):
@@ -130,8 +130,8 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
 
 
 def _last(view: SpecView, spec: DesiredSpec, slot: str | None) -> Submission:
-    """Returns the submission to retry: the newest attempt of the given slot, or else of the newest generation, or of
-    the newest slot that can be retried."""
+    """Returns the submission to retry: the newest attempt of the given slot, of the newest generation, or of the
+    newest slot that can be retried."""
     record, scheduled = view.record, spec.policy.schedule is not None
     if not scheduled and slot is not None:
         raise UsageError(f"{view.name} has no schedule and no slots")
@@ -261,7 +261,7 @@ def _batch(view: SpecView, submission: Submission, decision: str, *, forced: boo
         )
         if decision == "abandon" or slot is None:
             return [resolved]
-        # A slot is requested as a backfill too, because it may not be due any more.
+        # A slot is requested as a backfill too, because it may no longer be due.
         return [resolved, BackfillAsked(at=at, name=name, slots=(slot,), **operator)]
 
     return EventBatch(events, view.expected(submission).objection)
@@ -276,8 +276,8 @@ def _unresolved(view: SpecView, token: str | None) -> Submission:
 
 
 def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None:
-    """Raises `ReconcilerError` if AWS has a run of the submission, which must be adopted instead, and if a submission
-    whose cancellation was requested would be sent again."""
+    """Raises `ReconcilerError` if AWS has a run of the submission, which must be adopted instead, or if a submission
+    would be sent again whose cancellation was requested."""
     run_ids = view.recorded.runs_by_token.get(submission.token, ())
     if len(run_ids) == 1 and submission.phase is not Phase.CONFLICTED:
         raise ReconcilerError(
@@ -299,7 +299,7 @@ def _check_no_run(view: SpecView, submission: Submission, decision: str) -> None
 
 def unsettled(view: SpecView, submission: Submission) -> str | None:
     """Returns why a run of the submission may still appear, or `None` if no send can arrive any more and a complete
-    lookup just now found nothing. Raises `ClockSkew` if this machine's clock proves nothing."""
+    lookup just now was empty. Raises `ClockSkew` if this machine's clock is too inaccurate for that conclusion."""
     settles = settles_at(submission, view.session.target.settleSeconds)
     if view.session.now() < settles:
         sent = seconds_text(parse_time(submission.newest_send.at))

@@ -1,4 +1,4 @@
-"""`reconcile --every`: passes one interval apart, with one reusable session, until the service is stopped."""
+"""`reconcile --every`: runs passes at an interval, with one reusable session, until the service is stopped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.core.ports import Clock
 
 JITTER_PART = 0.1
-"""How much earlier or later than asked a pass may start, so that many services do not call AWS at the same time."""
+"""How much earlier or later than requested a pass may start, so that many services do not call AWS at the same time."""
 
 LONGEST_PAUSE_SECONDS = 900.0
 """The longest pause after failed passes, unless the interval itself is longer."""
@@ -37,20 +37,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServiceInterval:
-    """How often passes start. `jitter` returns a number from -1 to 1, a new one for each pause."""
+    """How often passes start. `jitter` returns a new number from -1 to 1 for each pause."""
 
     seconds: float
     jitter: Callable[[], float]
 
     def pause(self, failures: int) -> float:
-        """Returns the seconds from the start of a pass to that of the next, after so many failed passes in a row."""
+        """Returns the seconds from the start of a pass to the start of the next one, after `failures` failed passes
+        in a row."""
         longest = max(self.seconds, LONGEST_PAUSE_SECONDS)
         return min(self.seconds * 2.0 ** min(failures, 30), longest) * (1 + JITTER_PART * self.jitter())
 
 
 def repeat(once: Callable[[], bool], interval: ServiceInterval, clock: Clock, stop: Event) -> None:
-    """Calls `once`, which returns whether the pass was good, until `stop` is set. A pass that took longer than the
-    pause is followed by the next one at once."""
+    """Calls `once`, which returns whether the pass was good, until `stop` is set. If a pass took longer than the
+    pause, the next one follows immediately."""
     failures = 0
     while not stop.is_set():
         began = clock.boot()
@@ -59,7 +60,7 @@ def repeat(once: Callable[[], bool], interval: ServiceInterval, clock: Clock, st
 
 
 def _wait(seconds: float, clock: Clock, stop: Event) -> None:
-    """Waits in short steps and counts what was slept: setting the clock makes no pause longer."""
+    """Waits in short steps and counts the time slept, so that setting the clock makes no pause longer."""
     left = seconds
     while left > 0 and not stop.is_set():
         clock.sleep(min(left, STEP_SECONDS))
@@ -67,13 +68,13 @@ def _wait(seconds: float, clock: Clock, stop: Event) -> None:
 
 
 class Service:
-    """Runs passes `every` so many seconds. Close it with ``with``.
+    """Runs a pass every `every` seconds. Close it with ``with``.
 
-    With `max_checkout_age`, seconds, the checkout is updated before each pass (`None`: never); a service whose last
-    good pull is older is not healthy. Metrics are served at `metrics_address` (`None`: not at all). `report` is called
-    with each pass that was applied.
+    With `max_checkout_age`, in seconds, the checkout is updated before each pass (`None`: never), and the service is
+    not healthy if its last good pull is older. Metrics are served at `metrics_address` (`None`: not at all). `report`
+    is called with each pass that was applied.
 
-    Raises `ReconcilerError` for what is wrong from the start: no project, no such target, a port that is taken.
+    Raises `ReconcilerError` for problems at the start: no project, an unknown target, or a port that is taken.
     """
 
     def __init__(
@@ -113,19 +114,20 @@ class Service:
         self._stack.close()
 
     def run(self, stop: Event) -> None:
-        """Runs passes until `stop` is set; then calls under way are recorded."""
+        """Runs passes until `stop` is set; then calls in progress are recorded."""
         interval = ServiceInterval(self._every, lambda: random.uniform(-1, 1))  # noqa: S311 - spreads load, no secret
         repeat(lambda: self._run_pass(stop), interval, self._clock, stop)
 
     def _run_pass(self, stop: Event) -> bool:
-        """Runs one pass and returns whether it was good. A failure is logged, and the next pass starts from nothing."""
+        """Runs one pass and returns whether it was good. A failure is logged, and the next pass starts with a new
+        session."""
         began, good = self._clock.boot(), False
         try:
             self._pull_and_reconcile(stop)
             good = True
         except ReconcilerError as error:
             log.error("the pass failed: %s", error)
-        except Exception as error:  # a service outlives a bug that one pass met
+        except Exception as error:  # the service must survive a bug that one pass triggers
             log.exception("the pass failed: internal error: %s; -vv logs its traceback", type(error).__name__)
         if not good:
             self._sessions.close()
@@ -152,7 +154,7 @@ class Service:
             self._metrics.applied(done.plan, done.results, done.recorded)
 
     def _pull(self) -> None:
-        """Updates the checkout. If that fails, the pass uses the current checkout, and the log says so."""
+        """Updates the checkout. If that fails, logs the failure, and the pass uses the current checkout."""
         good = False
         try:
             log.info("checkout at %s", pull(self._sessions.root)[:12])

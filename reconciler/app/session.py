@@ -1,6 +1,6 @@
 """The session of a command: project, target, ledger, clock and connections to AWS.
 
-Ledger and services, AWS or the embedded emulator, are connected to on first use.
+It connects to the ledger and the services, in AWS or the embedded emulator, on first use.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ CREDENTIALS = ("emulator", "emulator")
 """Access key id and secret key for the emulator, which checks neither."""
 
 QUEUED_PART = 0.25
-"""The share of a run's time that it waits to start, so that even a short run passes through every state."""
+"""The part of a run's duration that it waits to start, so that even a short run passes through every state."""
 
 FRESH_SECONDS = 60.0
-"""How long an answer of AWS about account and time stays valid for the next send (R9 of docs/protocol.md)."""
+"""How long an answer of AWS about account and time is valid for the next send (R9 of docs/protocol.md)."""
 
 
 class SystemClock:
@@ -56,21 +56,22 @@ class SystemClock:
         return time.time()
 
     def boot(self) -> float:
-        """Returns seconds since boot, with suspension if the system counts it (Linux), else monotonic time."""
+        """Returns seconds since boot, including suspension if the system counts it (Linux), else monotonic time."""
         boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
         return time.monotonic() if boot_clock is None else time.clock_gettime(boot_clock)
 
     def sleep(self, seconds: float) -> None:
-        """Waits; returns at once for zero and less."""
+        """Waits; returns immediately for zero or less."""
         if seconds > 0:
             time.sleep(seconds)
 
 
 class AwsConnections:
-    """Connects to each service once, on first use. Safe for threads.
+    """Connects to each service once, on first use. Thread-safe.
 
-    No service is returned before the account was confirmed: in another account every run would look lost, so reads
-    need that check as much as sends do. `on_call` is called with every AWS call; set it before the first connection.
+    No service is returned before the account was confirmed. Reads need that check as much as sends do, because in
+    another account every run would look lost. `on_call` is called with every AWS call; set it before the first
+    connection.
     """
 
     def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
@@ -84,12 +85,12 @@ class AwsConnections:
         self._last_answer = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
 
     def name_runs(self, run_names: Mapping[str, str]) -> None:
-        """Sets the run name of each spec, since the emulator's settings are by spec."""
+        """Sets the run name of each spec, because the emulator's settings are by spec."""
         self._run_names.update(run_names)
 
     def service(self, kind: str) -> Service:
         """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, or if the
-        service is AWS and the target's settling time is too short for it; `ServiceError` if AWS names no account."""
+        service is AWS and the target's settling time is too short for it; `ServiceError` if AWS returns no account."""
         with self._lock:
             if kind not in self._services:
                 aws = self._connected()
@@ -101,28 +102,28 @@ class AwsConnections:
 
     @cached_property
     def quota(self) -> Quota:
-        """AWS's default quotas, overridden by the target's `rates`; on the emulator only `rates`."""
+        """The default quotas of AWS, overridden by the target's `rates`. For the emulator, only `rates`."""
         from reconciler.aws.quota import Buckets
 
         return Buckets(rates(self._target), self._clock)
 
     def inventory(self, kind: str) -> Inventory | None:
-        """Returns the inventory of a kind, `None` if its service offers none. Raises as `service` does."""
+        """Returns the inventory of a kind, `None` if its service has none. Raises the errors of `service`."""
         from reconciler.core.ports import Inventory
 
         service = self.service(kind)
         return service if isinstance(service, Inventory) else None
 
     def check(self) -> None:
-        """Asks AWS for account and time, unless its last answer is fresh. Raises as `service` does."""
+        """Asks AWS for account and time, unless its last answer is fresh. Raises the errors of `service`."""
         with self._lock:
             aws = self._connected()
             if not self._target.is_emulator and self._is_old():
                 self._identify(aws)
 
     def check_clock(self, *, needed: bool = False) -> None:
-        """Raises `ClockSkew` if AWS's clock, as of a fresh answer, differs too much from this machine's; with `needed`
-        also `GuardError` if AWS's answer has no time."""
+        """Raises `ClockSkew` if AWS's clock, in a fresh answer, differs too much from this machine's. With `needed`,
+        also raises `GuardError` if the answer has no time."""
         self.check()
         with self._lock:
             guard.check_clock(self._connected().clock_ahead, needed=needed)
@@ -144,7 +145,8 @@ class AwsConnections:
         return self._aws
 
     def _real(self) -> Aws:
-        """Connects to AWS as boto3 finds it, with profiles, variables and endpoints of the environment."""
+        """Connects to AWS with the default configuration of boto3: profiles, variables and endpoints of the
+        environment."""
         from reconciler.aws.clients import Aws
 
         aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
@@ -158,12 +160,13 @@ class AwsConnections:
         self._last_answer = (self._clock.now(), self._clock.boot())
 
     def _is_old(self) -> bool:
-        """Whether the last answer is old by either clock, because a service runs for months and wall clocks are set."""
+        """Returns whether the last answer is old by either clock, because a service runs for months and wall clocks
+        are set."""
         wall, boot = self._last_answer
         return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
 
     def _embedded(self) -> Aws:
-        """Connects to the target's emulator, which is started on a free loopback port."""
+        """Starts the target's emulator on a free loopback port, and connects to it."""
         from reconciler.aws.clients import Aws
         from reconciler.emulator import Emulator
 
@@ -183,7 +186,7 @@ class AwsConnections:
         )
 
     def _emulator_settings(self) -> Settings:
-        """Returns the settings in the project file. It gives outcomes by spec; the emulator needs them by run name."""
+        """Returns the settings in the project file, which are by spec, converted to run names for the emulator."""
         from reconciler.emulator import Settings
 
         given = self._target.emulator_settings
@@ -209,7 +212,7 @@ def rates(target: Target) -> dict[str, Rate]:
 
 @dataclass(frozen=True)
 class ChosenTarget:
-    """The target of a command as the project file describes it, and the address of its ledger."""
+    """The target of a command, from the project file, and the address of its ledger."""
 
     root: Path
     project_file: ProjectFile
@@ -221,7 +224,7 @@ class ChosenTarget:
 
 @dataclass(frozen=True)
 class Session(ChosenTarget):
-    """What a command works with. Ledger and AWS are reached on first use."""
+    """The objects that a command works with. It connects to the ledger and AWS on first use."""
 
     options: CommandOptions
     ledger: Log
@@ -230,7 +233,7 @@ class Session(ChosenTarget):
 
     @property
     def project(self) -> Project:
-        """What the project file says."""
+        """The content of the project file."""
         return self.project_file.project
 
     def now(self) -> datetime:
@@ -239,7 +242,7 @@ class Session(ChosenTarget):
 
     @property
     def invocation(self) -> Invocation:
-        """How commands that are suggested to the operator must be called."""
+        """How commands suggested to the operator must be called."""
         return replace(self.options.invocation, target=self.place.target)
 
     @property
@@ -249,8 +252,8 @@ class Session(ChosenTarget):
 
 
 def choose_target(options: CommandOptions, fallback_target: str | None = None) -> ChosenTarget:
-    """Reads the project file and finds the target: that of the command line, of the environment, `fallback_target`, or
-    the project's default. Raises `UsageError`, and `SpecErrors` for the project file."""
+    """Reads the project file and finds the target: from the command line, the environment, `fallback_target`, or the
+    project's default. Raises `UsageError`, and `SpecErrors` for the project file."""
     environ = dict(os.environ)
     root = find_root(options.directory, Path.cwd())
     project_file = read_project(root)
@@ -264,7 +267,7 @@ def choose_target(options: CommandOptions, fallback_target: str | None = None) -
 
 
 def place_if_known(options: CommandOptions) -> Place | None:
-    """Returns the place that a command is about, `None` if the project file or the command line is wrong."""
+    """Returns the place that a command is about, `None` if the project file or the command line is invalid."""
     try:
         return choose_target(options).place
     except ReconcilerError:
@@ -273,8 +276,8 @@ def place_if_known(options: CommandOptions) -> Place | None:
 
 @contextmanager
 def opened(options: CommandOptions, *, fallback_target: str | None = None) -> Iterator[Session]:
-    """Opens the session of one command, and closes it at the end. Raises as `choose_target` does, `GuardError`, and
-    `LedgerError` for an unknown ledger address."""
+    """Opens the session of one command, and closes it at the end. Raises the errors of `choose_target`,
+    `GuardError`, and `LedgerError` for an unknown ledger address."""
     chosen = choose_target(options, fallback_target)
     place, target, address = chosen.place, chosen.target, chosen.ledger_address
     guard.check_ledger(address, emulated=target.is_emulator, durable=options.local_ledger, environ=chosen.environ)
@@ -301,7 +304,7 @@ def _warn_of_relative(address: str, target: str) -> None:
 class ReusableSession:
     """Opens a session once and reuses it between passes.
 
-    Each pass reads the project file again. Ledger and connections are kept while the target is unchanged.
+    Each pass reads the project file again. Ledger and connections are reused while the target is unchanged.
     """
 
     def __init__(self, options: CommandOptions) -> None:
@@ -316,7 +319,7 @@ class ReusableSession:
         return self._root or self.session().root
 
     def session(self) -> Session:
-        """Returns the session of the next pass. Raises as `opened` does."""
+        """Returns the session of the next pass. Raises the errors of `opened`."""
         if self._session is not None:
             project_file = read_project(self._session.root)
             project, place = project_file.project, self._session.place
@@ -330,7 +333,7 @@ class ReusableSession:
         return self._session
 
     def close(self) -> None:
-        """Closes everything, so that the pass after a failed one starts from nothing."""
+        """Closes everything, so that the pass after a failed one starts with a new session."""
         self._session = None
         self._stack.close()
         self._stack = ExitStack()

@@ -14,7 +14,7 @@ from reconciler.errors import LedgerError
 
 
 def adopt(action: Action, run_id: str) -> Procedure:
-    """Records the run that carries the submission's tag; always safe."""
+    """Records the run that carries the submission's tag, which is always safe."""
     at = yield from now()
     token = action.client_token or ""
     event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
@@ -37,7 +37,7 @@ def adopt_unintended(event: e.ManuallyAdopted, action: Action) -> Procedure:
 
 
 def supersede(action: Action, settle_seconds: int) -> Procedure:
-    """Records that a submission which is proven absent is not needed any more."""
+    """Records that a submission which is proven absent is no longer needed."""
     token = action.client_token or ""
 
     def valid(recorded: Recorded) -> str | None:
@@ -55,8 +55,8 @@ def supersede(action: Action, settle_seconds: int) -> Procedure:
 
 
 def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Procedure:
-    """Cancels a run. The request is recorded before AWS is asked, so that the end of the run counts as ours and is not
-    retried. `replacing`: the run makes room for a newer one of its spec."""
+    """Cancels a run. The request is recorded before AWS is asked, so that the end of the run counts as our
+    cancellation and is not retried. With `replacing`, the run makes room for a newer one of its spec."""
     at = yield from now()
     token, run_id = action.client_token or "", action.run_id or ""
     asked = e.CancelAsked(
@@ -76,7 +76,7 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
 
 
 def miss(action: Action) -> Procedure:
-    """Records slots that never run, all in one batch, each once."""
+    """Records slots that never run, in one batch, each once."""
     at = yield from now()
     events = [
         e.Missed(

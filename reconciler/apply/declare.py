@@ -1,4 +1,4 @@
-"""Records what a pass applied of each spec, so that the next plan can tell what differs from it."""
+"""Records what a pass applied of each spec, so that the next plan can compare git with it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from reconciler.model.kind import kind_named
 
 MOST_EVENTS = 200
 MOST_BYTES = 128 * 1024
-"""Declarations in one append: a batch stays far below DynamoDB's item of 400 KB."""
+"""The size of declarations in one append, so that a batch is far below DynamoDB's limit of 400 KB per item."""
 
 
 def record_declarations(
     ledger: Ledger, pending: Iterable[PendingDeclaration], actions: Sequence[Action], at: str, provenance: Provenance
 ) -> None:
-    """Appends declarations in as few batches as fit; one that another pass was first with stays as it is.
+    """Appends declarations in as few batches as possible. A declaration that another pass recorded first is left out.
 
-    `actions` are those that the pass carried out: their intents hold most of the requests. Raises `LedgerError`.
+    `actions` are those that the pass carried out; their intents contain most of the requests. Raises `LedgerError`.
     """
     sent = {action.name: action for action in actions if action.action in {*SENDS, ActionType.ADOPT}}
     wanted = [each for each in pending if _is_next(each, ledger.recorded)]
@@ -42,7 +42,7 @@ def record_declarations(
 
 
 def record_renames(ledger: Ledger, made: Plan, at: str, provenance: Provenance) -> None:
-    """Appends the renames of a plan, unless they are recorded: before its actions, which are about the new names.
+    """Appends the renames of a plan that are not recorded, before its actions, which use the new names.
 
     Raises `LedgerError`, and `RenameMoved` if another pass changed one of the specs since the plan was made.
     """
@@ -58,7 +58,7 @@ def record_renames(ledger: Ledger, made: Plan, at: str, provenance: Provenance) 
 
 
 def _unrecorded(made: Plan, recorded: Recorded) -> dict[str, str]:
-    """The renames of a plan that are not recorded yet."""
+    """Returns the renames of a plan that are not recorded yet."""
     return {
         name: old
         for name, old in made.renames.items()
@@ -67,7 +67,7 @@ def _unrecorded(made: Plan, recorded: Recorded) -> dict[str, str]:
 
 
 def _moved(made: Plan, pending: Mapping[str, str], recorded: Recorded) -> str | None:
-    """The first renamed spec that is not as the plan saw it: it was declared since, or has submissions now."""
+    """Returns the first renamed spec that changed since the plan: it was declared again, or has submissions now."""
     after = {each.name: each.after for each in made.declarations}
     for name, old in pending.items():
         if old not in recorded.specs or recorded.spec(name).submissions:
@@ -90,12 +90,12 @@ def _renamed(name: str, old: str, at: str, provenance: Provenance) -> SpecRename
 
 
 def _is_next(pending: PendingDeclaration, recorded: Recorded) -> bool:
-    """Whether no other declaration of the spec came first."""
+    """Returns whether no other declaration of the spec was recorded first."""
     return recorded.spec(pending.name).declared_at == pending.after
 
 
 def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared | Undeclared]]:
-    """The events in batches of bounded number and size; one that is larger alone has its own."""
+    """Yields the events in batches of bounded number and size. An event above the size has its own batch."""
     batch: list[Declared | Undeclared] = []
     size = 0
     for event in events:
@@ -112,7 +112,8 @@ def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared 
 def declaration_of(
     pending: PendingDeclaration, action: Action | None, ledger: Ledger, at: str, provenance: Provenance
 ) -> Declared | Undeclared:
-    """The event that records what was applied of one spec; `action` is the one that sent its content, if any."""
+    """Returns the event that records what was applied of one spec. `action` is the one that sent its content, if
+    any."""
     if pending.content is None:
         return Undeclared(
             at=at,
@@ -140,7 +141,7 @@ def declaration_of(
 
 
 def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | None, ledger: Ledger) -> Declared:
-    """The event with its request: where the ledger holds it already, or itself."""
+    """Returns the event with its request, or with the location of the request if the ledger already has it."""
     recorded = ledger.recorded
     record = recorded.spec(pending.name)
     request = pending.content.request if pending.content is not None else None
@@ -158,7 +159,8 @@ def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | 
 
 
 def _holder(bare: Declared, request: Mapping[str, object], record: SpecRecord, ledger: Ledger) -> str | None:
-    """The newest submission of the same content whose intent holds exactly this request; `None` if none does."""
+    """Returns the token of the newest submission whose intent has the same content and exactly this request; `None`
+    without one."""
     same = next((s for s in reversed(record.submissions) if s.content.digest == bare.digest and not s.applied), None)
     if same is None:
         return None

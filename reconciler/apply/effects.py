@@ -1,4 +1,4 @@
-"""The effects that procedures yield. Each docstring says what the interpreter sends back."""
+"""The effects that procedures yield. Each docstring describes the value that the interpreter sends back."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Ask AWS to stop a run. Sends back `None`, or a string that says why that failed."""
+    """Ask AWS to stop a run. Sends back `None`, or a string with the reason if that failed."""
 
     kind: str
     token: str
@@ -80,7 +80,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait some seconds. Sends back `True`, or early `False` if the command is being stopped."""
+    """Wait some seconds. Sends back `True`, or `False` early if the command is being stopped."""
 
     seconds: float
 
@@ -89,12 +89,12 @@ Effect = Acquire | Release | ReadClock | Append | Transmit | Look | Cancel | Pau
 
 
 Procedure = Generator[Effect, object, ActionResult]
-"""Yields effects, receives their results, and returns how the action ended. Does no I/O itself."""
+"""Yields effects, receives their results, and returns the result of the action. Does no I/O itself."""
 
 
 def record(event: e.SubmissionEvent, result: ActionResult) -> Procedure:
-    """Records what happened, whatever others wrote meanwhile. If the ledger fails now, the intent stays unresolved, and
-    a later pass finds the run by its tag."""
+    """Records an event regardless of other writers. If the ledger fails now, the intent remains unresolved, and a
+    later pass finds the run by its tag."""
     try:
         yield Append((event,), always)
     except LedgerError as error:
@@ -120,16 +120,16 @@ def moment(wall: float) -> str:
 
 
 def always(_: Recorded) -> None:
-    """A precondition that always holds: what happened is recorded whatever others wrote."""
+    """A precondition that always holds, for outcomes that are recorded regardless of other writers."""
 
 
 def moved(what: Moved) -> ActionResult:
-    """Returns the result of an action that another pass has overtaken: nothing was done."""
+    """Returns the result of an action that another pass has made obsolete: nothing was done."""
     return ActionResult(ActionOutcome.NONE, error=what.why)
 
 
 def renamed_since(action: Action, recorded: Recorded) -> str | None:
-    """Returns why the plan of an action is too old if its spec was renamed since; `None` if it was not."""
+    """Returns why the plan of an action is outdated if its spec was renamed since; `None` if it was not."""
     before = recorded.spec(action.name).predecessor
     if before is None or before.position <= action.ledger_head:
         return None

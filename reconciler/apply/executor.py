@@ -1,4 +1,4 @@
-"""Executes the actions of a plan side by side: the failure of one job never stops the others or counts as success."""
+"""Executes the actions of a plan in parallel. The failure of one job never stops the others or counts as success."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _NoQuota:
     """The quota of a service without limits, such as a test double."""
 
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
-        """Returns at once."""
+        """Returns immediately."""
         return stop is None or not stop.is_set()
 
     def release(self, operation: str) -> None:
@@ -58,12 +58,12 @@ def execute(
     progress: Progress | None = None,
     stop: Event | None = None,
 ) -> tuple[ActionResult, ...]:
-    """Executes the plan. Results are in the order of `plan.actions`, `none` for those that do nothing.
+    """Executes the plan. Results are in the order of `plan.actions`, with outcome `none` for actions that do nothing.
 
-    After `stop` is set no action starts, and calls in flight get `GRACE_SECONDS`; an action that has not ended then is
-    reported as unknown, and the next pass resolves it from its intent. `quota` is AWS's; `None`: no limit. Before each
-    action `check` is called, which raises if account or time are wrong by now. The calling thread calls `progress` as
-    each action ends.
+    After `stop` is set, no action starts, and calls in flight get `GRACE_SECONDS`. An action that has not ended then is
+    reported as unknown, and the next pass resolves it from its intent. `quota` is the quota of AWS; `None` means no
+    limit. `check` is called before each action, and raises if the account or time is wrong by now. The calling thread
+    calls `progress` when each action ends.
     """
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds)
@@ -93,8 +93,8 @@ def execute(
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
-    """Groups the effective actions by spec. Those of one spec run one after the other, submits first: a submit requires
-    the ledger head of the plan, which the other actions move."""
+    """Groups the effective actions by spec. The actions of one spec run one after the other, submits first, because
+    a submit requires the ledger head of the plan, which the other actions change."""
     names: dict[str, list[int]] = {}
     for index in sorted(pending):
         names.setdefault(plan.actions[index].name, []).append(index)
@@ -106,7 +106,7 @@ def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
 def _collect(
     pending: set[int], done: SimpleQueue[tuple[int, ActionResult]], world: World
 ) -> Iterator[tuple[int, ActionResult]]:
-    """Yields results as they arrive; after `stop`, those within the grace, then all others as unknown."""
+    """Yields results as they arrive. After `stop`, yields those within the grace period, then all others as unknown."""
     left = set(pending)
     patience = GRACE_SECONDS
     while left and patience > 0:
@@ -122,7 +122,7 @@ def _collect(
 
 
 def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> ActionResult:
-    """Runs one action to its end and returns a result whatever happens."""
+    """Runs one action to its end and returns a result even if it fails."""
     if task.world.stop.is_set():
         return ActionResult(ActionOutcome.UNSENT, error=protocol.STOPPED_BEFORE)
     try:
@@ -132,7 +132,7 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Ac
         return ActionResult(ActionOutcome.UNSENT, error=str(error))
     try:
         try:
-            procedure = _procedure(action, task)  # reads the ledger for what an earlier send transmitted
+            procedure = _procedure(action, task)  # reads the request of an earlier send from the ledger
         except LedgerError as error:
             return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
         return drive(procedure, task.world)
@@ -165,8 +165,8 @@ def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one 
 
 
 def _replaced(action: Action, task: Task) -> Action:
-    """Returns the cancel that a replacement starts with. A later pass submits, after the old run has ended: two runs of
-    the spec must not overlap."""
+    """Returns the cancel that a replacement starts with. A later pass submits after the old run has ended, because
+    two runs of the spec must not overlap."""
     record = task.world.ledger.recorded.spec(action.name)
     old = next((run for run in record.submissions if run.run_id == action.replaces), None)
     if old is None:
@@ -175,21 +175,21 @@ def _replaced(action: Action, task: Task) -> Action:
 
 
 BATCH_EVENTS = 200
-"""Observations in one append: a batch stays far below DynamoDB's limit of 400 KB an item."""
+"""The number of observations in one append, so that a batch is far below DynamoDB's limit of 400 KB per item."""
 
 
 def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> None:
     """Records the states of runs that AWS reported, and looks without a result. Raises `LedgerError`.
 
-    Two passes may record the same observation; the second changes nothing.
+    If two passes record the same observation, the second changes nothing.
     """
     for start in range(0, len(observed), BATCH_EVENTS):
         ledger.append(observed[start : start + BATCH_EVENTS], always)
 
 
 def record_schedule_changes(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
-    """Records which schedules start or stop, unless another pass has recorded them already, and the due slots that are
-    lost with them. Raises `LedgerError`."""
+    """Records which schedules start or stop, unless another pass has recorded them already, and the due slots that
+    are lost as a result. Raises `LedgerError`."""
     losing = {change for change in changes if missed_by(change, ledger.recorded.spec(change.name), now)}
     others = [change for change in changes if change not in losing]
     batches = [others[start : start + BATCH_EVENTS] for start in range(0, len(others), BATCH_EVENTS)]

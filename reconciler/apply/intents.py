@@ -17,10 +17,10 @@ from reconciler.model.kind import kind_named
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who applies the plan, and from which checkout: recorded with each intent.
+    """Who applies the plan, and from which checkout. Recorded with each intent.
 
-    `commit` is the checked-out commit, `None` outside git, and `uncommitted` says that it does not hold all; `owner`
-    names the process, such as ``host:pid:random``.
+    `commit` is the checked-out commit, `None` outside git. `uncommitted` is whether the project has changes that the
+    commit lacks. `owner` names the process, such as ``host:pid:random``.
     """
 
     commit: str | None
@@ -32,7 +32,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What all actions of one pass share."""
+    """The values that all actions of one pass share."""
 
     place: Place
     world: World
@@ -65,7 +65,7 @@ def _describing(action: Action, task: Task, token: str, content: Content) -> Cal
     """Returns a function that makes the event of a send: its number, time, deadline, and whether earlier sends are
     proven absent."""
     key = action.key
-    assert key is not None  # noqa: S101 - of a submit
+    assert key is not None  # noqa: S101 - a submit has a key
 
     def describe(number: int, at: str, not_after: str, proven: bool) -> Intended:
         return Intended(
@@ -91,8 +91,8 @@ def _describing(action: Action, task: Task, token: str, content: Content) -> Cal
 
 
 def _content_to_send(action: Action, token: str, task: Task) -> Content:
-    """Returns the content with the request to transmit. A further send uses what the last intent holds, byte for byte:
-    AWS answers a token with another request by an error, and the run must be the one that was intended."""
+    """Returns the content with the request to transmit. A further send transmits the request of the last intent,
+    byte for byte, because AWS answers a token with another request by an error, and the run must match its intent."""
     if not token or action.request is None:
         raise ValueError("a submit without a token or a request")
     if action.send == 1:
@@ -109,7 +109,7 @@ def _as_sent(action: Action, token: str, task: Task) -> Content:
 
 
 def adoption(action: Action, task: Task) -> ManuallyAdopted:
-    """Returns the event that adopts a run without an intent: it counts as what the spec asks for now."""
+    """Returns the event that adopts a run without an intent, as the run of what the spec asks for now."""
     if not action.client_token or action.key is None or action.request is None or action.run_id is None:
         raise ValueError("an adoption without a key, a token, a request or a run id")
     return ManuallyAdopted(

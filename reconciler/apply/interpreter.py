@@ -14,12 +14,12 @@ from reconciler.core.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, Qu
 from reconciler.errors import LedgerError, ReconcilerError, ServiceError
 
 STEP_SECONDS = 0.2
-"""How long a wait lasts at most after the command was asked to stop."""
+"""The longest wait after the command was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports that effects act on. `stop` is set when the command is asked to end: nothing is sent after that."""
+    """The ports that effects use. `stop` is set when the command is asked to end; nothing is sent after that."""
 
     ledger: Ledger
     services: Services
@@ -72,7 +72,7 @@ def _carry_out(effect: f.Effect, world: World) -> object:
 
 
 def _transmit(effect: f.Transmit, world: World) -> Outcome:
-    """Transmits once. An error that a service raises against its contract counts as unclear, never as a refusal; if
+    """Transmits once. An error that a service raises against its contract counts as unclear, never as a refusal. If
     there is no service, nothing was transmitted."""
     if world.stop.is_set():
         return NotSent("Stopped", "the command was stopped before this was sent")
@@ -80,12 +80,12 @@ def _transmit(effect: f.Transmit, world: World) -> Outcome:
         service = world.services(effect.kind)
     except ServiceError as error:
         return NotSent(error.code, error.message)
-    except Exception as error:  # noqa: BLE001 - nothing was transmitted, whatever went wrong
+    except Exception as error:  # noqa: BLE001 - nothing was transmitted before any of these errors
         message = str(error) if isinstance(error, ReconcilerError) else "the service could not be reached"
         return NotSent(type(error).__name__, message)
     try:
         return service.submit(effect.request, effect.deadline)
-    except Exception as error:  # noqa: BLE001 - after this line a request may be under way, whatever went wrong
+    except Exception as error:  # noqa: BLE001 - after this line a request may be in progress
         return Ambiguous(type(error).__name__, "unexpected failure while sending")
 
 
@@ -111,7 +111,7 @@ def _cancel(effect: f.Cancel, world: World) -> str | None:
 
 
 def _pause(seconds: float, world: World) -> bool:
-    """Waits in short steps, so that a stopped command does not wait to the end."""
+    """Waits in short steps, so that a stopped command does not wait for the full time."""
     left = seconds
     while not world.stop.is_set() and left > 0:
         world.clock.sleep(min(left, STEP_SECONDS))

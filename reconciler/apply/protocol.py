@@ -1,7 +1,7 @@
 """The submission protocol, without I/O: generators that yield effects and receive their results.
 
 The command and the tests run the same code. The order of the effects is the guarantee: the intent is durable before the
-request is transmitted, the outcome is recorded afterwards, and an unclear outcome stays unresolved.
+request is transmitted, the outcome is recorded afterwards, and an unclear outcome remains unresolved.
 """
 
 from __future__ import annotations
@@ -40,13 +40,14 @@ from reconciler.model.kind import kind_named
 Failure = TypeVar("Failure", e.Unsent, e.Rejected, e.Unclear)
 
 LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
-"""Seconds before each look for a run after an unclear send: about ten in all, then the outcome is reported unknown."""
+"""Seconds before each look for a run after an unclear send: about ten in total, then the outcome is reported as
+unknown."""
 
 RESEND_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further send of a submission that AWS refused for a temporary reason, within one pass."""
 
 THROTTLE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
-"""The same after throttling: five minutes in all, so that throttling slows a pass down and does not fail it."""
+"""The same after throttling: five minutes in total, so that throttling slows a pass down but does not fail it."""
 
 STOPPED_BEFORE = "the command was stopped before this was done"
 
@@ -55,11 +56,11 @@ STOPPED_BEFORE = "the command was stopped before this was done"
 class Intent:
     """One submit of a plan, with everything that its `intended` events record.
 
-    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are the target's. `idempotent`:
-    AWS accepts our token, and answers a second send with the run of the first. `began` is the time of the first intent
-    of this submission, `None` if this is the first. `repeats`: earlier sends are unresolved, and another one is safe
-    because AWS remembers the token (R6). `describe` makes the event of a send from its number, the times of its intent
-    and deadline, and whether all earlier sends are proven absent.
+    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are those of the target. With
+    `idempotent`, AWS accepts our token, and answers a second send with the run of the first. `began` is the time of the
+    first intent of this submission, `None` if this is the first. With `repeats`, earlier sends are unresolved, and
+    another one is safe because AWS remembers the token (R6). `describe` makes the event of a send from its number, the
+    times of its intent and deadline, and whether all earlier sends are proven absent.
     """
 
     action: Action
@@ -76,7 +77,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """One send: its result, intent and outcome; the latter two are `None` if nothing was intended."""
+    """One send: its result, intent and outcome. The intent and the outcome are `None` if nothing was intended."""
 
     result: ActionResult
     event: e.Intended | None = None
@@ -84,8 +85,8 @@ class _Sent:
 
 
 def submit(intent: Intent) -> Procedure:
-    """Submits one generation or slot: intent, one transmission, outcome. Sends again after a temporary refusal and, if
-    AWS accepts our token, after an unclear outcome. Ends with a look for the run if the outcome stays unclear."""
+    """Submits one generation or slot: intent, one transmission, outcome. Sends again after a temporary refusal and,
+    if AWS accepts our token, after an unclear outcome. If the outcome remains unclear, looks for the run at the end."""
     pauses = {True: iter(THROTTLE_PAUSES), False: iter(RESEND_PAUSES)}
     number, repeats = intent.action.send, intent.repeats
     while True:
@@ -150,9 +151,10 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
 
 
 def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
-    """Looks a few times for the run of an unclear send; without a run the outcome stays unknown (R4).
+    """Looks a few times for the run of an unclear send. Without a run, the outcome remains unknown (R4).
 
-    If AWS accepts our token, the same send is repeated before each look, for a minute: its answer names the run (R6).
+    If AWS accepts our token, the same send is repeated before each look, for a minute, because its answer has the run
+    id (R6).
     """
     run_name = intent.request.get(kind_named(event.kind).name_field)
     wanted = Wanted(event.token, event.content.location, intent.began or event.at, run_name)
@@ -174,12 +176,12 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
 
 
 def _is_fresh(began: str) -> Generator[Effect, object, bool]:
-    """Whether AWS still remembers the token of the first send, so that the send may be repeated at once."""
+    """Returns whether AWS still remembers the token of the first send, so that the send may be repeated immediately."""
     return may_repeat_at(began, (yield from read_clock()).wall)
 
 
 def _saw_our_token(outcome: Outcome) -> bool:
-    """Whether AWS answered that this token was used (409): then only a look can tell which run has it."""
+    """Returns whether AWS answered that this token was used (409). Then only a look can find which run has it."""
     return isinstance(outcome, Ambiguous) and outcome.conflict
 
 
@@ -190,13 +192,13 @@ def _failure(
     outcome: NotSent | Refused | Declined | Ambiguous,
     **more: bool,
 ) -> Failure:
-    """Returns the event that records a failed send in AWS's words."""
+    """Returns the event that records a failed send with the code and message of AWS."""
     send = {"at": at, "name": event.name, "token": event.token, "send": event.send}
     return kind(**send, code=outcome.code, message=outcome.message, **more)
 
 
 def _outcome(value: object) -> Outcome:
-    """Checks what the interpreter sent for a transmission; anything unexpected counts as unclear."""
+    """Checks the value that the interpreter sent for a transmission. Any unexpected value counts as unclear."""
     if isinstance(value, (Accepted, NotSent, Refused, Declined, Ambiguous)):
         return value
     return Ambiguous("Unforeseen", f"the service answered with {type(value).__name__}")
@@ -214,7 +216,7 @@ def _words(outcome: Outcome) -> str:
 def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
     """Requires that the spec has not changed since the plan, and that no other send of the submission is unresolved.
 
-    Slots that run side by side move each other's head: for them it is enough that nobody else has taken the slot.
+    Parallel slots change each other's head, so for them it is enough that no other process has taken the slot.
     """
     action = intent.action
 
@@ -237,8 +239,8 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
 
 
 def _blocked(action: Action, record: SpecRecord) -> bool:
-    """Whether a submission of the spec is unresolved since the plan, or the slot was recorded as missed. A slot that is
-    held for an operator blocks no other slot: the plan has decided that."""
+    """Returns whether a submission of the spec became unresolved since the plan, or the slot was recorded as missed.
+    A slot on hold for an operator blocks no other slot, because the plan has taken it into account."""
     if action.slot is None:
         return bool(record.unresolved)
     unresolved_since = any(s.intent_position > action.ledger_head for s in record.unresolved)
@@ -265,6 +267,6 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
 
 
 def _may_send_again(submission: Submission, number: int, settle_seconds: int) -> bool:
-    """Whether all earlier sends are known not to have arrived: AWS refused them, or they are proven absent."""
+    """Returns whether it is certain that no earlier send arrived: AWS refused them, or they are proven absent."""
     absent = submission.phase is Phase.INTENDED and proven_absent(submission, settle_seconds)
     return submission.newest_send.number == number - 1 and (submission.phase is Phase.UNSENT or absent)

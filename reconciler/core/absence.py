@@ -1,8 +1,8 @@
 """Decides when a submission without a run is proven absent: rule R5 of docs/protocol.md, as pure functions.
 
-A send cannot arrive any more after the settling time: the sum of its deadline, the life of its signature, the error of
-the clocks and the lag of listings. Two complete listings without the tag, started after that and apart from each other,
-prove absence; a failed listing proves nothing.
+A send can no longer arrive after the settling time, which is the sum of its deadline, the lifetime of its signature,
+the clock error and the lag of listings. Absence is proven by two complete listings without the tag that start after the
+settling time and far enough apart. A failed listing proves nothing.
 """
 
 from __future__ import annotations
@@ -15,48 +15,49 @@ from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 
 LOOKS_APART = 25
-"""Two proving looks are this fraction of the settling time apart: one minute of the default 25."""
+"""The minimum time between two proving looks, as a fraction of the settling time: one minute of the default 25."""
 
 MEMORY = timedelta(hours=24)
-"""How long we rely on AWS to remember a run that has ended: Batch keeps jobs for at least 24 hours."""
+"""How long we rely on AWS to remember a run that has ended. Batch keeps jobs for at least 24 hours."""
 
 
 REPEAT_SECONDS = 60.0
-"""How long after its first intent a submission may be sent again at once, if AWS accepts tokens. With the deadline and
-the life of a signature, this requires that AWS remembers a token for 17 minutes (R6)."""
+"""How long after its first intent a submission may be sent again immediately, if AWS accepts tokens. With the
+deadline and the lifetime of a signature, this requires that AWS remembers a token for 17 minutes (R6)."""
 
 
 def may_repeat_at(began: str, wall: float) -> bool:
-    """Whether the same token may be sent again at once at `wall`, seconds since the epoch, if AWS accepts tokens."""
+    """Returns whether the same token may be sent again immediately at `wall`, in seconds since the epoch, if AWS
+    accepts tokens."""
     return wall - parse_time(began).timestamp() <= REPEAT_SECONDS
 
 
 def settles_at(submission: Submission, settle_seconds: int) -> datetime:
-    """Returns the time after which the newest send cannot arrive any more."""
+    """Returns the time after which the newest send can no longer arrive."""
     return parse_time(submission.newest_send.at) + timedelta(seconds=settle_seconds)
 
 
 def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datetime]:
-    """Returns the recorded empty looks that count, oldest first: those started after the submission had settled, and
-    before AWS may have forgotten its run."""
+    """Returns the times of the recorded empty looks that prove something, oldest first: those that started after the
+    submission had settled, and before AWS may have forgotten its run."""
     settled = settles_at(submission, settle_seconds)
     looks = map(parse_time, submission.looked)
     return [moment for moment in looks if moment >= settled and not forgotten(submission, moment)]
 
 
 def proven_absent(submission: Submission, settle_seconds: int) -> bool:
-    """Whether two looks that count are far enough apart."""
+    """Returns whether the first and the last proving look are far enough apart."""
     looks = proving_looks(submission, settle_seconds)
     return len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)
 
 
 def is_repeat(submission: Submission, settle_seconds: int) -> bool:
-    """Whether a further send would happen while earlier ones are unresolved and not yet proven absent."""
+    """Returns whether another send would happen while earlier ones are unresolved and not yet proven absent."""
     return submission.phase is Phase.INTENDED and not proven_absent(submission, settle_seconds)
 
 
 def forgotten(submission: Submission, now: datetime) -> bool:
-    """Whether a run of an open send may have ended so long ago that AWS does not list it any more."""
+    """Returns whether a run of an open send may have ended so long ago that AWS no longer lists it."""
     opened = next((send.at for send in submission.sends if send.outcome is None), submission.newest_send.at)
     return now - parse_time(opened) > MEMORY
 
@@ -95,8 +96,8 @@ def lost_runs(
 ) -> tuple[Unseen | Observed, ...]:
     """Returns the events about live runs, by token, that AWS did not find at `looked_at`.
 
-    The first empty answer since the run was last seen is recorded; one at least `settle_seconds` later means that the
-    run is lost. A single empty answer may only be lag.
+    The first empty answer since the run was last seen is recorded. Another one at least `settle_seconds` later means
+    that the run is lost. A single empty answer may only be lag.
     """
     runs = sorted((recorded.by_token[token] for token in unseen), key=lambda run: (run.name, run.token))
     events = (_event(run, looked_at, settle_seconds) for run in runs)

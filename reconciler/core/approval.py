@@ -1,4 +1,5 @@
-"""What an approval of a plan means: the identity of what its git causes, and which changes were on the base before."""
+"""Computes what an approval of a plan covers: the id of the changes in git, and which of them were on the base
+before."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ def plan_id(
     specs: Mapping[str, DesiredSpec],
     recorded: Recorded,
 ) -> str:
-    """``p-`` and 16 hex digits over what git causes: its changes, the submissions and cancellations that follow from
-    them, and the place.
+    """Returns ``p-`` and 16 hex digits: a hash of the place, the changes in git, and the submissions and cancellations
+    that follow from them.
 
-    Slots, retries, times, wording and the version of the tool do not enter. Neither does whether a submission waits: it
-    is caused all the same.
+    Slots, retries, times, wording and the version of the tool do not enter. A submission enters even if it waits,
+    because the change causes it all the same.
     """
     cancels = sorted(
         [action.name, action.run_id or ""]
@@ -46,7 +47,7 @@ def plan_id(
 
 
 def _change(change: SpecChange, spec: DesiredSpec | None, record: SpecRecord) -> JSON:
-    """What identifies one change: the content before and after it, and whether it submits."""
+    """Returns the values that identify one change: the content before and after it, and whether it submits."""
     declared, baseline = record.declaration, record.baseline
     before: JSON | None = None
     if declared is not None and not record.undeclared:
@@ -71,7 +72,7 @@ def _change(change: SpecChange, spec: DesiredSpec | None, record: SpecRecord) ->
 
 
 def check_expected(plan: Plan, expected: str) -> None:
-    """Raises `PlanNotExpected`, with the changes that the plan has now, unless its id is the expected one."""
+    """Raises `PlanNotExpected`, with the current changes of the plan, unless the id of the plan is `expected`."""
     if plan.plan_id != expected:
         raise PlanNotExpected(expected, plan.plan_id, [f"{c.name} {c.change} ({c.effect})" for c in plan.changes])
 
@@ -80,8 +81,8 @@ def check_expected(plan: Plan, expected: str) -> None:
 class Base:
     """The specs of the target at `commit`, where a pull request starts.
 
-    `invalid` says by name what is not valid there. `unnamed` says which file does not tell its names, `None` if all are
-    known. `notes` are sentences about what could not be read.
+    `invalid` maps names to the problem of their spec. `unnamed` is the file whose spec names cannot be read, `None` if
+    all names are known. `notes` are sentences about files that could not be read.
     """
 
     commit: str
@@ -92,8 +93,8 @@ class Base:
 
 
 def with_origins(plan: Plan, base: Base, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> Plan:
-    """The same plan with the origin of each change. `specs` are those of the checkout. The id of the plan stays: where
-    a change comes from does not alter what it causes."""
+    """Returns the same plan with the origin of each change. `specs` are those of the checkout. The id of the plan
+    does not change, because the origin of a change does not alter its effect."""
     changes = tuple(_with_origin(change, base, specs.get(change.name), recorded) for change in plan.changes)
     return replace(plan, base=base.commit, changes=changes, warnings=(*plan.warnings, *base.notes))
 
@@ -112,7 +113,8 @@ def _with_origin(change: SpecChange, base: Base, spec: DesiredSpec | None, recor
 
 
 def _has_another(change: SpecChange, before: DesiredSpec | None, base: Base, recorded: Recorded) -> bool:
-    """Whether the base, too, differs from what was applied last of the spec; of a renamed one under its former name."""
+    """Returns whether the base also differs from what was applied last of the spec. For a renamed spec, its former
+    name is compared too."""
     if change.renamed_from is None:
         return differs(before, recorded.spec(change.name))
     return before is not None or differs(base.specs.get(change.renamed_from), recorded.spec(change.renamed_from))
@@ -126,7 +128,7 @@ def _former(spec: DesiredSpec | None) -> str | None:
 
 
 def _is_same(spec: DesiredSpec | None, before: DesiredSpec | None) -> bool:
-    """Whether two commits ask for the same, of a spec or of its absence."""
+    """Returns whether two commits ask for the same content of a spec, or both lack it."""
     if spec is None or before is None:
         return spec is before
     return (spec.kind, request_digest(spec.request)) == (before.kind, request_digest(before.request)) and (

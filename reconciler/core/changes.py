@@ -1,7 +1,7 @@
-"""How git differs from what was applied last, spec by spec: pure, and apart from what a pass does now.
+"""Compares git with what was applied last, spec by spec. Pure, and independent of what a pass does now.
 
-The difference is between git and the declaration alone. Slots and retries that come due never hide it; the actions of
-the plan only say when it takes effect.
+Only git and the declaration are compared. Slots and retries that are due never hide a difference; the actions of the
+plan only determine when it takes effect.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.core.times import parse_time
 from reconciler.model.spec import Policy
 
-LEGACY_STOPS = {"removed", "unscheduled"}  # after these the recorded schedule is none
+LEGACY_STOPS = {"removed", "unscheduled"}  # after these, no schedule is in force
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What is known of the content applied last.
 
-    `policy` has the fields that are known. `same_request` says whether git still has that request, `compared_with`,
-    `token` and `slot` where the ledger holds it (`SpecChange`).
+    `policy` has the fields that are known. `same_request` is whether git still has that request. `compared_with`,
+    `token` and `slot` are where the ledger has it (`SpecChange`).
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Applied:
 
 
 def policy_json(spec: DesiredSpec) -> Mapping[str, Any]:
-    """Every field of the effective policy of a spec, as JSON."""
+    """Returns every field of the effective policy of a spec, as JSON."""
     return spec.policy.model_dump(mode="json")
 
 
@@ -57,9 +57,9 @@ def changes(
     *,
     renames: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[SpecChange]:
-    """One change for each of `names`, whose specs in git differ from what was applied last, in their order.
+    """Yields one change for each of `names`, in their order. Their specs in git differ from what was applied last.
 
-    `actions` are those of the plan, `created_at` its time, `renames` the former names of renamed specs.
+    `actions` are those of the plan, `created_at` is its time, and `renames` maps renamed specs to their former names.
     """
     by_name: dict[str, list[Action]] = {}
     for action in actions:
@@ -80,8 +80,8 @@ def changes(
 def pending_declarations(
     desired: Desired, recorded: Recorded, names: Iterable[str], different: Collection[str]
 ) -> Iterator[PendingDeclaration]:
-    """What an apply records as applied: everything that is `different` or not declared yet, unless this checkout may
-    not change it. An empty project removes nothing."""
+    """Yields what an apply records as applied: every spec in `different` or not declared yet, unless this checkout
+    may not change it. An empty project removes nothing."""
     for name in names:
         record, spec = recorded.spec(name), desired.specs.get(name)
         declared = spec is None or record.declaration is not None
@@ -96,7 +96,8 @@ def pending_declarations(
 
 
 def differs(spec: DesiredSpec | None, record: SpecRecord) -> bool:
-    """Whether git differs from what was applied last; for a ledger without declarations, as far as that is known."""
+    """Returns whether git differs from what was applied last. Without declarations in the ledger, only known fields
+    are compared."""
     if spec is None:
         return is_applied(record)
     applied = _applied(spec, record)
@@ -109,7 +110,7 @@ def differs(spec: DesiredSpec | None, record: SpecRecord) -> bool:
 
 
 def is_applied(record: SpecRecord) -> bool:
-    """Whether the spec counts as applied, so that its removal is a change."""
+    """Returns whether the spec counts as applied, so that its removal is a change."""
     if record.declaration is not None:
         return not record.undeclared
     schedule = record.schedule
@@ -117,7 +118,7 @@ def is_applied(record: SpecRecord) -> bool:
 
 
 def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
-    """What was applied last, next to what git has now; `None` if nothing was, or the spec had left git."""
+    """Returns what was applied last, compared with git. Returns `None` if nothing was, or the spec had left git."""
     declared = record.declaration
     if record.undeclared:
         return None
@@ -137,7 +138,7 @@ def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
 
 
 def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
-    """What a ledger without declarations tells: the newest submission that counts, and the recorded schedule."""
+    """Returns what a ledger without declarations has: the newest submission that counts, and the recorded schedule."""
     last, schedule = record.baseline or record.newest, record.schedule
     if last is None and schedule is None:
         return None
@@ -156,18 +157,19 @@ def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
 
 
 def _revision_only(revision: int, before: str, spec: DesiredSpec) -> bool:
-    """Whether nothing that decides what runs differs but the revision."""
+    """Returns whether the revision is the only difference in what decides the content of a run."""
     return revision != spec.policy.revision and before in digests(spec.kind, revision, spec.request)
 
 
 @cache
 def _defaults() -> Mapping[str, Any]:
-    """Every field of a policy without a spec: what a declaration of an earlier version counts as having said."""
+    """Returns every field of an empty policy: the defaults for fields that an older declaration lacks."""
     return Policy().model_dump(mode="json")
 
 
 def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """What differs between two policies, in the fields that are known of the earlier one, sorted by path."""
+    """Returns the differences between two policies, sorted by path. Only fields that are known of the earlier policy
+    are compared."""
     if all(before[name] == after.get(name) for name in before):
         return ()
     known = {name: after[name] for name in after if name in before}
@@ -184,7 +186,7 @@ def _op(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:  # no
 
 
 def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The fields of a policy by path: ``suspend.reason``, ``dependsOn[0].condition``. Absent values have none."""
+    """Yields the fields of a policy by path: ``suspend.reason``, ``dependsOn[0].condition``; none for absent values."""
     for name, value in policy.items():
         match value:
             case None:
@@ -204,7 +206,7 @@ def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _change(
     spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, stale: bool, renamed_from: str | None = None
 ) -> SpecChange:
-    """The change of one spec that differs."""
+    """Returns the change of one spec that differs."""
     declared = record.declaration
     commit = declared.commit if declared is not None else None
     applied = _applied(spec, record) if spec is not None else None
@@ -238,12 +240,12 @@ def _change(
 
 
 def _plain_policy(spec: DesiredSpec) -> Mapping[str, Any]:
-    """The policy of such a spec that says nothing itself: an added spec shows what is different from it."""
+    """Returns the policy of a spec without policy fields. The change of an added spec is relative to it."""
     return Policy().effective(streaming=spec.content.streaming).model_dump(mode="json")
 
 
 def recorded_kind(record: SpecRecord) -> str:
-    """The kind of a spec that is gone, as far as it is recorded."""
+    """Returns the kind of a removed spec, or an empty string if none is recorded."""
     declared, schedule = record.declaration, record.schedule
     if declared is not None and declared.kind:
         return declared.kind
@@ -256,7 +258,7 @@ NEXT_ONE = "starts no run; takes effect with the next one"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a change leads to: the effect, a sentence that says so, and the slot of a `NEXT_SLOT`."""
+    """The effect of a change, a sentence that describes it, and the slot of a `NEXT_SLOT`."""
 
     effect: Effect = Effect.NO_RUN
     message: str = ""
@@ -266,7 +268,7 @@ class Outcome:
 def effect_of_spec(
     spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime, renamed_from: str | None = None
 ) -> Outcome:
-    """The effect of a new, changed or renamed spec."""
+    """Returns the effect of a new, changed or renamed spec."""
     outcome = _of_content(spec, record, actions, now)
     if renamed_from is None:
         return outcome
@@ -301,7 +303,7 @@ def _of_content(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action]
 
 
 def _of_scheduled(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
-    """The effect on a spec with a schedule: the slot that is due now, the wait of the spec, or the next slot."""
+    """Returns the effect on a spec with a schedule: the slot due now, the wait of the spec, or the next slot."""
     suspended = next((a for a in actions if a.action is ActionType.WAIT and a.reason is Reason.SUSPENDED), None)
     if suspended is not None:
         return Outcome(Effect.WAITS, _joined(_waiting(suspended, spec), _schedule_that_pauses(record)))
@@ -323,12 +325,12 @@ def _tokens(record: SpecRecord) -> set[str]:
 
 
 def _short(slot: str | None) -> str:
-    """A slot as people read it: ``2026-11-29T02:00Z``."""
+    """Returns a slot as people write it: ``2026-11-29T02:00Z``."""
     return (slot or "").replace(":00Z", "Z")
 
 
 def _waiting(action: Action, spec: DesiredSpec) -> str:
-    """``waits for run 00f1… (Forbid)``, or the sentence of the action."""
+    """Returns ``waits for run 00f1… (Forbid)``, or the message of the action."""
     if action.reason is Reason.CONCURRENCY and action.run_id is not None:
         return f"waits for run {action.run_id} ({spec.policy.concurrencyPolicy})"
     return f"waits: {action.message}" if action.message else f"waits: {action.reason}"
@@ -340,7 +342,7 @@ def _schedule_that_stops(record: SpecRecord) -> str:
 
 
 def _suspended_schedule(record: SpecRecord) -> str:
-    """The schedule of a spec that left git while it was not in force."""
+    """Returns a sentence about the schedule of a spec that left git while suspended; empty without a schedule."""
     declared = record.declaration.policy.get("schedule") if record.declaration is not None else None
     return f"schedule stops: {declared} (it was suspended)" if declared else ""
 
@@ -351,8 +353,8 @@ def _schedule_that_pauses(record: SpecRecord) -> str:
 
 
 def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: datetime, *, stops: bool) -> Outcome:
-    """The effect of a spec that left git: what is cancelled, what keeps running, which schedule stops, and which due
-    slots never run."""
+    """Returns the effect of a spec that left git: which runs are cancelled or keep running, which schedule stops,
+    and which due slots never run."""
     if not stops:
         return Outcome(
             Effect.RUN_GOES_ON if record.live else Effect.NO_RUN,
@@ -372,7 +374,7 @@ def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: dateti
 
 
 def _end_of_run(run: Submission, cancelled: Collection[str | None]) -> str:
-    """``run 00f1… keeps running (deletionPolicy Orphan)``."""
+    """Returns a phrase such as ``run 00f1… keeps running (deletionPolicy Orphan)``."""
     if run.run_id in cancelled:
         return f"run {run.run_id} is cancelled (deletionPolicy Cancel)"
     if run.cancel_asked_at is not None:

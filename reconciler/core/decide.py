@@ -1,6 +1,6 @@
 """Makes the plan of a pass from the specs in git, the recorded state and the time.
 
-Specs with a schedule are decided in `scheduled`.
+Module `scheduled` decides about specs with a schedule.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ ENDS = frozenset({Reason.RETRIES_EXHAUSTED, Reason.CANCELLED_OUTSIDE, Reason.LOS
 def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     """Returns the plan of one pass. Pure and total.
 
-    Every selected name in `desired` and `recorded` has at least one action; an unresolved submission has its own, and
-    nothing new is submitted for its spec until it is resolved, or held as a slot that later slots do not wait for.
-    Actions are sorted by name, then by age of the submission. If changes exceed the limits, `Plan.check` raises; slots
-    and retries beyond the limit wait.
+    Every selected name in `desired` and `recorded` has at least one action. An unresolved submission has its own
+    action. Nothing new is submitted for its spec until the submission is resolved, unless it is a slot on hold, for
+    which later slots do not wait. Actions are sorted by name, then by age of the submission. If changes exceed the
+    limits, `Plan.check` raises; slots and retries beyond the limit wait.
     """
     renames = find_renames(desired, recorded)
     recorded = after_renames(recorded, renames.pending)
@@ -82,7 +82,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
 
 
 def _names(desired: Desired, recorded: Recorded) -> list[str]:
-    """Returns the names in this pass: a spec that exists and is not selected is left alone, recorded or not."""
+    """Returns the names in this pass. A spec that exists and is not selected is left alone, even if it is recorded."""
     invalid = {name for name, spec in desired.invalid.items() if not spec.elsewhere}
     names = desired.specs.keys() | (recorded.specs.keys() - desired.names) | invalid
     return sorted(names if desired.selected is None else names & desired.selected)
@@ -91,8 +91,9 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
 def _decide(
     name: str, desired: Desired, recorded: Recorded, now: datetime, *, stale: bool, conflict: str | None = None
 ) -> Sequence[Action]:
-    """Returns the actions of one name: requested cancels first, then unresolved submissions, then everything else. With
-    `stale` or `conflict`, that is one hold: the checkout is too old to change the spec, or its rename cannot be."""
+    """Returns the actions of one name: requested cancels first, then unresolved submissions, then everything else.
+    With `stale` or `conflict`, the only action is a hold, because the checkout is too old to change the spec, or its
+    rename is impossible."""
     record, spec = recorded.spec(name), desired.specs.get(name)
     cancels = [cancel_asked(run, record, spec, desired, now) for run in record.cancels_to_confirm]
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
@@ -118,7 +119,8 @@ def _decide(
 def _stale_hold(
     spec: DesiredSpec | None, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
 ) -> Action:
-    """Returns the hold of a spec that this checkout may not change, for its next submit or its newest submission."""
+    """Returns the hold of a spec that this checkout may not change. It is about the spec's next submit or newest
+    submission."""
     message = stale_message(record, desired) or ""
     baseline = record.baseline
     if spec is not None and spec.policy.schedule is None and (baseline is None or baseline.digest != spec.digest):
@@ -142,8 +144,8 @@ def _hold(spec: DesiredSpec | None, record: SpecRecord, reason: Reason, message:
 
 
 def _blocks(unresolved: Action) -> bool:
-    """Whether nothing else of the spec is submitted until this is resolved. A slot that is held for an operator blocks
-    nothing: later slots run."""
+    """Returns whether nothing else of the spec is submitted until the submission is resolved. A slot on hold for an
+    operator blocks nothing: later slots run."""
     return unresolved.slot is None or unresolved.action is not ActionType.HOLD
 
 
@@ -163,7 +165,7 @@ def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> A
 
 
 def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -> Iterable[str]:
-    """Yields what operators should know about the plan as a whole before they confirm it."""
+    """Yields warnings about the whole plan that operators should read before they confirm it."""
     if not desired.names and recorded.specs:
         yield "the project has no spec for this target: nothing is cancelled because of that"
     if (moved := recorded.moved) is not None:
@@ -187,8 +189,8 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
-    """The records whose spec differs from what ran or was applied last, is gone, or has an unresolved submission: those
-    for which the checkout's age matters."""
+    """Returns the records for which the age of the checkout matters: the spec differs from what ran or was applied
+    last, has left git, or has an unresolved submission."""
     records = []
     pending = find_renames(desired, recorded).pending
     recorded = after_renames(recorded, pending)
@@ -209,7 +211,7 @@ DECIDED = {Phase.REJECTED, Phase.ABANDONED}
 
 def decide_one_off(context: SpecContext) -> Action:
     """Returns one action: a submit if the spec differs from the newest accepted submission, another attempt of that
-    one, or its state."""
+    submission, or its state."""
     spec, record = context.spec, context.record
     baseline, newest = record.baseline, record.newest
     if baseline is not None and baseline.digest == spec.digest and not baseline.replaced:
@@ -223,7 +225,7 @@ def decide_one_off(context: SpecContext) -> Action:
 
 
 def _attempted(context: SpecContext, action: Action) -> Action:
-    """Returns the attempt behind its gates, or the state of the spec if there is no attempt."""
+    """Returns the attempt, or the wait at a gate before it, or the state of the spec if there is no attempt."""
     if action.action is ActionType.SUBMIT:
         wait = suspended(action, context)
         if wait is not None:
@@ -237,7 +239,8 @@ def _attempted(context: SpecContext, action: Action) -> Action:
 
 
 def _submission(context: SpecContext) -> Action:
-    """Returns the submit that the spec asks for: a new generation, or another send of one that never reached AWS."""
+    """Returns the submit that the spec asks for: a new generation, or another send of a submission that never
+    reached AWS."""
     spec, record = context.spec, context.record
     newest = record.newest
     reason = _reason(spec, record.baseline)
@@ -260,7 +263,7 @@ def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
 
 
 def _history(spec: DesiredSpec, record: SpecRecord) -> str:
-    """Says what operators should know about earlier submissions: that one was replaced, or that old content returns."""
+    """Returns a note about earlier submissions: that one was replaced, or that old content returns."""
     baseline = record.baseline
     if baseline is not None and baseline.digest == spec.digest:
         return f"run {baseline.run_id} was cancelled for another content that did not run"
@@ -271,7 +274,8 @@ def _history(spec: DesiredSpec, record: SpecRecord) -> str:
 
 
 def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:
-    """Returns a cancel for each live run whose recorded deletion policy is Cancel, else one action: it is retired.
+    """Returns a cancel for each live run whose recorded deletion policy is Cancel, else one action that retires the
+    spec.
 
     Nothing is cancelled if the project has no spec at all, if the checkout is old, or while the project is suspended.
     """
@@ -289,7 +293,7 @@ def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Seque
 
 
 def _live_runs(live: Sequence[Submission]) -> str:
-    """Says whether live runs keep running, or when the last of them was asked to stop."""
+    """Returns a note on whether live runs keep running, or when the last of them was asked to stop."""
     if not live:
         return ""
     asked = [s.cancel_accepted_at or s.cancel_asked_at for s in live]
@@ -313,8 +317,8 @@ def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: d
 def cancel_asked(
     run: Submission, record: SpecRecord, spec: DesiredSpec | None, desired: Desired, now: datetime
 ) -> Action:
-    """Returns the cancel of a live run whose cancellation was requested and not confirmed by AWS; also of one that was
-    found only after the request. Suspended work is not cancelled."""
+    """Returns the cancel of a live run whose cancellation was requested and that AWS has not confirmed, even if the
+    run was only found after the request. Suspended work is not cancelled."""
     own = suspension(spec.policy.suspend) if spec is not None else None
     for what, how in (("the project", desired.suspension), ("the spec", own)):
         if how is not None:

@@ -28,7 +28,7 @@ def decide_scheduled(context: SpecContext) -> Sequence[Action]:
     else:
         missed = due.missed or _missed_before(context)
         submits = [*attempts, *_due_submits(context, due), *_backfill(context, due)]
-        # With missed slots, only the skip that records them may move the mark: they would be lost if it failed.
+        # With missed slots, only the skip that records them may move the mark; if it failed, they would be lost.
         until = due.handled_until if not missed else None
         submits = [replace(a, handled_until=until if a.reason is Reason.SLOT_DUE else None) for a in submits]
         actions = [*states, *_skip(context, missed, due.handled_until), *_shortened(_in_turn(submits, context), due)]
@@ -54,8 +54,8 @@ def _open_slots(context: SpecContext) -> tuple[list[Action], list[Action]]:
 
 
 def _open_attempts(context: SpecContext) -> Iterator[Attempts]:
-    """Yields the attempts of slots that may need an action, oldest first. All others are left out early: there may be
-    very many of them."""
+    """Yields the attempts of slots that may need an action, oldest first. Others are left out early, because there
+    may be many."""
     newest = context.record.newest
     by_slot: dict[str, list[Submission]] = {}
     for submission in context.record.submissions:
@@ -79,7 +79,7 @@ def _slot_action(context: SpecContext, attempts: Attempts) -> Action | None:
     if last.live or last.retry_asked_at is not None:
         return decide_attempts(context, attempts)
     if not any(s.counts for s in attempts) or last.digest != context.spec.digest:
-        return None  # it never ran, so it is due or missed; or the spec has changed
+        return None  # the slot never ran, so it is due or missed; or the spec has changed
     newest = context.record.newest is not None and context.record.newest.slot == last.slot
     if not newest and _is_over(context, attempts, last):
         return None
@@ -88,7 +88,7 @@ def _slot_action(context: SpecContext, attempts: Attempts) -> Action | None:
 
 
 def _is_over(context: SpecContext, attempts: Attempts, last: Submission) -> bool:
-    """Whether an older slot gets no more attempts because a newer one was submitted after it."""
+    """Returns whether an older slot gets no more attempts because a newer one was submitted after it."""
     policy = context.spec.policy
     top = max((s for s in context.record.submissions if s.slot is not None), key=lambda s: s.slot or "")
     newer = (top.slot or "") > (last.slot or "") and top.first_intent_at > last.first_intent_at
@@ -99,7 +99,7 @@ def _is_over(context: SpecContext, attempts: Attempts, last: Submission) -> bool
 
 
 def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
-    """Yields a submit for each due slot: the first of a slot or, after one that never arrived, the next."""
+    """Yields a submit for each due slot: its first submission or, after one that never arrived, the next."""
     for slot in due.waiting:
         earlier = [s for s in context.record.submissions if s.slot == slot]
         if not earlier:
@@ -109,14 +109,14 @@ def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
         action = decide_attempts(context, attempts_of(earlier, earlier[0]))
         if action.action is ActionType.SUBMIT:
             yield action
-        else:  # superseded: it was given up for changed content, and the slot is still due
+        else:  # superseded: it was abandoned for changed content, and the slot is still due
             last = max(earlier, key=lambda s: s.attempt)
             attempt = context.record.next_attempt(last.key, earlier)
             yield submit(context, replace(last.key, attempt=attempt), Reason.SLOT_DUE)
 
 
 def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
-    """Yields a submit for each slot that an operator asked for, whatever was submitted for it before."""
+    """Yields a submit for each slot that an operator asked for, even if it was submitted before."""
     for slot in context.record.backfill:
         earlier = [s for s in context.record.submissions if s.slot == slot]
         if slot in due.waiting or parse_time(slot) > context.now or any(s.live or s.unresolved for s in earlier):
@@ -126,7 +126,7 @@ def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
 
 
 def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action]:
-    """Yields the submits that may be sent now: all of them with Allow, else one, and the others wait for it."""
+    """Yields the submits that may be sent now: all of them with Allow, else one, and waits for the others."""
     policy = context.spec.policy
     allow = policy.concurrencyPolicy == "Allow"
     in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot precedes old attempts
@@ -151,7 +151,7 @@ def _rank(submit: Action, in_order: bool) -> int:
 
 
 def _shortened(actions: Iterable[Action], due: Due) -> list[Action]:
-    """Returns the actions with one line for a long queue: the first waiting slot and how many wait behind it."""
+    """Returns the actions with a long queue shortened to its first waiting slot and the number of slots behind it."""
     kept: list[Action] = []
     waiting: dict[Reason, list[Action]] = {}
     for action in actions:
@@ -223,7 +223,7 @@ def _in_sync(context: SpecContext) -> Action:
 
 
 def _bare(context: SpecContext, action: ActionType, reason: Reason) -> Action:
-    """Returns an action about the spec and no slot."""
+    """Returns an action about the spec without a slot."""
     spec = context.spec
     content = Content(spec.digest, source=spec.source)
     return Action(spec.name, spec.kind, action, reason, content=content, ledger_head=context.record.head)

@@ -1,7 +1,7 @@
-"""What was last applied of a spec: the events that record it, and the value they fold to.
+"""Declarations: the events that record what was last applied of a spec, and the value they fold to.
 
 A pass that acts on new content of a spec declares it: the policy, and the request with ``${run.slot}`` unrendered. A
-declaration starts no run and makes no plan stale. It is what the next plan compares git with.
+declaration starts no run and makes no plan stale. The next plan compares git with it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from reconciler.model.base import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared(SpecEvent):
-    """The content of a spec that a pass acted on.
+    """A pass acted on this content of a spec.
 
-    `policy` has every field of the effective policy. The request is stored once: in `request`; or in the intent of the
-    submission `token`; or in an earlier declaration of the spec, at the ledger position `request_at`.
+    `policy` has every field of the effective policy. The request is stored once: in `request`, in the intent of the
+    submission `token`, or in an earlier declaration of the spec, at the ledger position `request_at`.
     """
 
     type: ClassVar[str] = "declared"
@@ -42,7 +42,7 @@ class Declared(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undeclared(SpecEvent):
-    """The spec left git, and a pass acted on that."""
+    """The spec left git, and a pass acted on its removal."""
 
     type: ClassVar[str] = "undeclared"
     commit: Text | None = None
@@ -55,9 +55,9 @@ class Undeclared(SpecEvent):
 class Declaration:
     """The newest declaration of a spec.
 
-    `position` is that of its event, `commit` what it was made from, `None` outside git. `token` and `request_at` are as
-    in `Declared`; without both, the event at `position` holds the request. The other fields are empty if the only thing
-    recorded is that the spec left git.
+    `position` is the position of its event, `commit` the commit of its content (`None` outside git). `token` and
+    `request_at` are as in `Declared`; without both, the event at `position` has the request. The other fields are empty
+    if only the removal of the spec is recorded.
     """
 
     position: int
@@ -72,7 +72,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class PendingDeclaration:
-    """What an apply records as applied of one spec: its content and policy; without content, that it left git.
+    """What an apply records as applied for one spec: its content and policy or, without content, its removal from git.
 
     `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
     """
@@ -85,7 +85,7 @@ class PendingDeclaration:
 
 
 def declaration(event: Declared, position: int) -> Declaration:
-    """The value of one event."""
+    """Returns the value of one event."""
     return Declaration(
         position,
         event.commit,
@@ -99,10 +99,10 @@ def declaration(event: Declared, position: int) -> Declaration:
 
 
 def withdrawn(event: Undeclared, position: int, before: Declaration | None) -> Declaration:
-    """The last declaration of a spec that left git, at the position and commit at which it left."""
+    """Returns the last declaration of a spec that left git, with the position and commit at which it left."""
     return replace(before or Declaration(position, None), position=position, commit=event.commit)
 
 
 def request_digest(request: JSON) -> str:
-    """``sha256:…`` over a whole request, its names and tags included, which the digest of a spec leaves out."""
+    """Returns ``sha256:…`` over a whole request, with the names and tags that the digest of a spec leaves out."""
     return "sha256:" + sha256(canonical(request)).hexdigest()

@@ -19,7 +19,7 @@ from reconciler.model.spec import Policy, Suspension
 
 @dataclass(frozen=True, slots=True)
 class RenamedFrom:
-    """The former name of a spec, and where it is written: ``orders.yaml:4:16``."""
+    """The former name of a spec, and its location in a file: ``orders.yaml:4:16``."""
 
     name: str
     location: str
@@ -29,8 +29,8 @@ class RenamedFrom:
 class DesiredSpec:
     """One spec, rendered for one target.
 
-    The request of `content` is valid, with the name filled in: field for field what the spec asks AWS for. For a
-    scheduled spec ``${run.slot}`` is left in it.
+    The request of `content` is valid, with the name filled in: each field is as AWS will receive it. For a scheduled
+    spec, ``${run.slot}`` is not rendered yet.
     """
 
     name: str
@@ -42,27 +42,26 @@ class DesiredSpec:
 
     @property
     def digest(self) -> str:
-        """The digest of its content."""
+        """The digest of the content."""
         return self.content.digest
 
     @property
     def request(self) -> JSON:
-        """The request of its content."""
+        """The request of the content."""
         return self.content.request or {}
 
     @property
     def source(self) -> Source | None:
-        """Where it is written."""
+        """The location of the spec."""
         return self.content.source
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidSpec:
-    """A spec that is on hold because it is not valid, or because it depends on one that is not.
+    """A spec that is on hold because it is not valid, or because it depends on a spec that is not.
 
-    `problems` are what is wrong, sorted by location. `cause` is the spec that has them, `None` for this one. `labels`
-    are its labels as far as they can be read. `elsewhere`: it does not run in this target, so that it matters only if
-    it did before.
+    `problems` are sorted by location. `cause` is the spec that has them, `None` for this one. `labels` are the labels
+    that can be read. With `elsewhere`, the spec does not run in this target, so it matters only if it ran there before.
     """
 
     kind: str
@@ -84,18 +83,18 @@ class InvalidSpec:
 class Ancestry(StrEnum):
     """How a recorded commit relates to the commit that is checked out."""
 
-    CONTAINED = "contained"  # HEAD is it, or descends from it
-    NEWER = "newer"  # HEAD is an ancestor of it: this checkout is old
-    UNKNOWN = "unknown"  # diverged, shallow, or the commit is not here
+    CONTAINED = "contained"  # HEAD is this commit, or descends from it
+    NEWER = "newer"  # HEAD is an ancestor of this commit: the checkout is old
+    UNKNOWN = "unknown"  # the commits diverged, the clone is shallow, or the commit is missing
 
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """The git checkout that the specs were read from; outside git `commit` is `None` and nothing is checked.
+    """The git checkout that the specs were read from. Outside git, `commit` is `None` and nothing is checked.
 
-    `ancestry` holds the commits of newest intents and declarations that were asked about; a commit that is not in it is
-    unknown. `uncommitted`: files of the project differ from the commit. `shallow`: the clone lacks a part of the
-    history, so that a commit may be unknown for that reason. `unborn`: the repository has no commit yet.
+    `ancestry` has the queried commits of newest intents and declarations; any other commit is unknown. With
+    `uncommitted`, files of the project differ from the commit. With `shallow`, the clone lacks a part of the history,
+    so a commit may be unknown for that reason. With `unborn`, the repository has no commit yet.
     """
 
     commit: str | None = None
@@ -109,14 +108,14 @@ class Checkout:
 class Desired:
     """The desired state of one target of a project.
 
-    `names` are all specs of the project in this target, selected or not; `specs` are the selected ones, `others` those
-    that are not, and that dependencies may name. `selected` says which names that are only in the ledger belong to
-    this pass (`None`: all). If `names` is empty, nothing is cancelled. `may_repeat`: the plan is applied at once, so
+    `names` are all specs of the project in this target; `specs` are the selected ones, `others` the rest, which
+    dependencies may name. `selected` returns whether a name that is only in the ledger belongs to this pass (`None`:
+    every name does). If `names` is empty, nothing is cancelled. With `may_repeat`, the plan is applied immediately, so
     that a send of the last minute may be repeated if AWS remembers its token.
 
-    `invalid` are the specs that are on hold by name, those in `names` and others that may have run in this target.
-    With `unnamed`, a part of the project does not tell which specs it has: then no name that is missing is removed.
-    `directory` and `local_ledger` are options of the command, for those that it suggests.
+    `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
+    With `unnamed`, the spec names of a part of the project are unknown, so missing names are not removed. `directory`
+    and `local_ledger` are options of the command, used in suggested commands.
     """
 
     place: Place
@@ -138,21 +137,23 @@ class Desired:
 
     @property
     def invocation(self) -> Invocation:
-        """How commands that are suggested to the operator must be called."""
+        """How commands suggested to the operator must be called."""
         return Invocation(self.place.target, self.directory, self.local_ledger)
 
     def spec(self, name: str) -> DesiredSpec | None:
-        """Returns a spec of this target, selected or not; `None` if there is none of this name."""
+        """Returns a spec of this target, selected or not; `None` if no spec has this name."""
         return self.specs.get(name) or self.others.get(name)
 
 
 def overdue(stopped: Suspension, now: datetime) -> bool:
-    """Whether the suspension should have ended by now. It stays in force, with a warning, until it is removed."""
+    """Returns whether the suspension should have ended by now. It remains in force, with a warning, until it is
+    removed."""
     return stopped.until is not None and parse_time(stopped.until) <= now
 
 
 def sentence(what: str, stopped: Suspension, now: datetime) -> str:
-    """``the spec is suspended (quarter end, by ops, until 2026-12-01T00:00:00Z)``; overdue ones say that too."""
+    """Returns ``the spec is suspended (quarter end, by ops, until 2026-12-01T00:00:00Z)``, with a note if it is
+    overdue."""
     parts = [
         stopped.reason or "",
         f"by {stopped.owner}" if stopped.owner else "",
@@ -164,8 +165,8 @@ def sentence(what: str, stopped: Suspension, now: datetime) -> str:
 
 
 def newest_commit(record: SpecRecord) -> str | None:
-    """The commit of the newest intent, declaration or rename that names one; `None` if none does. What was made outside
-    git tells nothing about the age of a checkout."""
+    """Returns the commit of the newest intent, declaration or rename that has one; `None` if none has. Events from
+    outside git say nothing about the age of a checkout."""
     intents = [(s.intent_position, s.commit) for s in reversed(record.submissions) if s.commit is not None][:1]
     others = (record.declaration, record.predecessor, *record.former_names)
     named = [(each.position, each.commit) for each in others if each is not None and each.commit is not None]
@@ -173,9 +174,9 @@ def newest_commit(record: SpecRecord) -> str | None:
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Why this checkout may not change the spec: the commit applied last is newer, or not part of its history.
+    """Returns why this checkout may not change the spec: the commit applied last is newer, or not part of its history.
 
-    `None` if it may: outside git, if no commit is recorded, or with `allow_rollback`.
+    Returns `None` if it may: outside git, if no commit is recorded, or with `allow_rollback`.
     """
     head, commit = desired.checkout.commit, newest_commit(record)
     if head is None or commit is None or commit == head or desired.allow_rollback:

@@ -16,19 +16,22 @@ from reconciler.core.times import MissedReason, Schedule, parse_time, seconds_te
 from reconciler.model.spec import Policy, suspension
 
 MOST_NAMED = 200
-"""Missed slots that one event names one by one; more are a range."""
+"""The most missed slots that one event lists one by one; more are recorded as a range."""
 
 MOST_COUNTED = 10_000
-"""Missed slots that are counted; more are a range without a number."""
+"""The most missed slots that are counted; more are a range without a number."""
 
 MOST_AT_ONCE = 200
-"""Due slots of one spec that one pass is about; the rest is due in the next."""
+"""The most due slots of one spec in one pass; the rest is due in the next pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """`waiting` are the slots to run, oldest first, and `more` whether there are others after them. `missed` never run.
-    `handled_until` is the last moment up to which every slot is handled; `None` if that is not later than before."""
+    """The due and missed slots of one spec.
+
+    `waiting` are the slots to run, oldest first. `more` is whether others follow them. `missed` slots never run.
+    `handled_until` is the last moment up to which every slot is handled; `None` if that is not later than before.
+    """
 
     waiting: tuple[str, ...] = ()
     more: bool = False
@@ -37,7 +40,7 @@ class Due:
 
 
 def in_force(record: SpecRecord, policy: Policy) -> bool:
-    """Whether the schedule that the spec asks for is the recorded one, and runs."""
+    """Returns whether the schedule that the spec asks for is the recorded one, and is not stopped."""
     current = record.schedule
     return (
         current is not None
@@ -49,8 +52,8 @@ def in_force(record: SpecRecord, policy: Policy) -> bool:
 def due_slots(record: SpecRecord, policy: Policy, now: datetime) -> Due:
     """Returns the slots of the schedule in force that are due at `now`.
 
-    Slots later than `startingDeadlineSeconds` are missed. Of the others, every one is due with `catchup`; else only the
-    newest, if no newer one was submitted, and those before it are missed.
+    Slots later than `startingDeadlineSeconds` are missed. With `catchup`, all others are due. Without it, only the
+    newest is due, if no newer one was submitted, and those before it are missed.
     """
     schedule = record.schedule
     if schedule is None or not in_force(record, policy):
@@ -102,7 +105,7 @@ def _just_before(slot: str) -> datetime:
 def _missed(
     record: SpecRecord, schedule: Schedule, after: datetime, until: datetime, reason: MissedReason
 ) -> MissedSlots | None:
-    """Returns the unhandled slots after one time and up to another; `None` if there are none."""
+    """Returns the unhandled slots after `after` up to `until`; `None` if there are none."""
     if until <= after:
         return None
     missed = list(islice(_open_slots(record, schedule, after, until), MOST_COUNTED + 1))
@@ -117,7 +120,7 @@ def _missed(
 
 
 def _open_slots(record: SpecRecord, schedule: Schedule, after: datetime, until: datetime) -> Iterator[str]:
-    """Yields the slots after one time and up to another that were neither submitted nor recorded as missed."""
+    """Yields the slots after `after` up to `until` that were neither submitted nor recorded as missed."""
     submitted = {s.slot for s in record.submissions if s.slot is not None and s.counts}
     start: datetime | None = after
     while start is not None:
@@ -128,7 +131,7 @@ def _open_slots(record: SpecRecord, schedule: Schedule, after: datetime, until: 
             slot = seconds_text(moment)
             missed = next((missed for missed in record.missed if slot in missed), None)
             if missed is not None and missed.slots is None:
-                start = parse_time(missed.last)  # a range may be long: continue after it
+                start = parse_time(missed.last)  # a range may be long, so continue after it
                 break
             if missed is None and slot not in submitted:
                 yield slot
@@ -137,8 +140,9 @@ def _open_slots(record: SpecRecord, schedule: Schedule, after: datetime, until: 
 def schedule_changes(names: Iterable[str], desired: Desired, recorded: Recorded) -> Iterator[ScheduleChange]:
     """Yields the schedules of some specs that start or stop.
 
-    A schedule starts when the spec is new, when it or its time zone changes, and when a suspension ends; it stops with
-    a suspension, and when the spec or its schedule is gone. An old checkout or an empty project changes nothing.
+    A schedule starts when the spec is new, when its schedule or time zone changes, and when a suspension ends. It stops
+    with a suspension, and when the spec or its schedule is removed. An old checkout or an empty project changes
+    nothing.
     """
     for name in names:
         record = recorded.spec(name)
@@ -202,7 +206,8 @@ def lost_slots(record: SpecRecord, now: datetime) -> tuple[MissedSlots, ...]:
 def event_of(change: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:
     """Returns the event that records a change; `None` if another pass has recorded it.
 
-    A schedule that stops keeps its start: slots that came due before it stopped are reported when it starts again.
+    A schedule that stops keeps its start, so that slots that came due before it stopped are reported when it starts
+    again.
     """
     current = record.schedule
     same = current is not None and (current.schedule, current.time_zone) == (change.schedule, change.time_zone)

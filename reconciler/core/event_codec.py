@@ -1,4 +1,5 @@
-"""Converts events to JSON objects and back. Ledgers hold these objects: their keys, and the order of the keys, stay."""
+"""Converts events to JSON objects and back. Ledgers contain these objects, so their keys and key order must not
+change."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES
 
-NO_KIND = ""  # of events that have none
+NO_KIND = ""  # for events without a kind
 _KINDS = frozenset({*MODULES, NO_KIND})
 
 _KEY = ("name", "generation", "slot", "attempt")
@@ -57,7 +58,7 @@ def encode(event: Event) -> JSON:
 
 
 def _flat(event: Beginning, values: JSON) -> JSON:
-    """Returns the values with key and content flat, in the order of `wire`; a field that is not in it comes last."""
+    """Returns the values with key and content flat, in the order of `wire`. Fields that are not in `wire` come last."""
     key, content = values.pop("key"), values.pop("content")
     values |= {
         **{name: getattr(key, name) for name in _KEY},
@@ -69,7 +70,7 @@ def _flat(event: Beginning, values: JSON) -> JSON:
 
 
 def decode(form: Mapping[str, Any]) -> Event:
-    """Returns the event of a JSON form. Unknown fields are ignored: a newer minor version may add some.
+    """Returns the event of a JSON form. Unknown fields are ignored, because a newer minor version may add some.
 
     Raises `LedgerFormatNewer` for an unknown type, `LedgerCorrupt` for a missing field or an invalid value.
     """
@@ -93,7 +94,7 @@ def _newer(what: str) -> LedgerFormatNewer:
 
 
 def _nested(form: Mapping[str, Any]) -> JSON:
-    """Groups the fields of key and content, as the event has them."""
+    """Returns the form with the fields of key and content grouped as in the event."""
     missing = [name for name in _REQUIRED if form.get(name) is None]
     if missing:
         raise LedgerCorrupt(f"a {form['type']!r} event of the ledger lacks {', '.join(missing)}")
@@ -105,7 +106,7 @@ def _nested(form: Mapping[str, Any]) -> JSON:
 
 
 def _problem(error: ValidationError) -> str:
-    """Describes the first problem, without the value: a forged ledger may hold anything there."""
+    """Describes the first problem without its value, because a forged ledger may contain any value."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = ".".join(str(part) for part in first["loc"] if part not in {"key", "content"})
     if first["type"] == "missing":

@@ -1,6 +1,5 @@
-"""Field types that are checked when an event is read: a ledger can be damaged, or forged, and everything above trusts
-what is built from it. In memory they are plain strings and numbers.
-"""
+"""Field types that are checked when an event is read. A ledger can be damaged or forged, and all other code trusts
+what is built from it. In memory the values are plain strings and numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +10,8 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 from reconciler.core.times import parse_time
 from reconciler.model.base import JSON, nests_deeper
 
-DEEPEST = 100  # levels of a request; a spec has at most 64
-LARGEST = 2**53  # of a number: what JSON keeps exact everywhere
+DEEPEST = 100  # the most levels in a request; a spec has at most 64
+LARGEST = 2**53  # the largest number: JSON keeps integers exact up to here everywhere
 MOST_TIMES = 1_000_000  # attempts and sends: delays and tokens are computed from them
 
 
@@ -31,7 +30,7 @@ def _shallow(value: JSON) -> JSON:
 
 
 Text = Annotated[StrictStr, Field(min_length=0)]
-"""Text that can be written down again. The bound makes pydantic refuse half of a surrogate pair, which cannot."""
+"""Text that can be encoded again. The bound makes pydantic refuse lone surrogates, which cannot be encoded."""
 
 Time = Annotated[StrictStr, AfterValidator(_time)]
 """A time with a zone, ISO 8601."""

@@ -12,12 +12,12 @@ from reconciler.errors import LedgerCorrupt
 from reconciler.model.base import JSON
 
 FORMAT = 1
-"""Version of the event format, pinned by the first event; a higher one is refused."""
+"""The version of the event format, pinned by the first event. A higher version is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """The base of all events. `at` is when it was written down, by the clock of the machine that wrote it."""
+    """The base of all events. `at` is the time of recording, by the clock of the machine that recorded the event."""
 
     type: ClassVar[str]
     at: Time
@@ -25,7 +25,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened(Event):
-    """The first event of every ledger: what it belongs to."""
+    """The first event of every ledger: the place that the ledger belongs to."""
 
     type: ClassVar[str] = "opened"
     project: Text
@@ -40,8 +40,8 @@ class Opened(Event):
 class Renamed(Event):
     """Everything before was moved here from the ledger `ledger` of another place, which the fields name.
 
-    That ledger had `positions` batches, the last with the checksum `head`. The first event here says the new place,
-    so that all the batches have other checksums than there.
+    That ledger had `positions` batches, the last with the checksum `head`. The first event here has the new place, so
+    the checksums of all batches differ from those of the former ledger.
     """
 
     type: ClassVar[str] = "renamed"
@@ -65,7 +65,7 @@ class SpecEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecRenamed(SpecEvent):
-    """All that is recorded of the spec `renamed_from` is that of `name` from here on. Tokens stay as they are."""
+    """From here on, everything recorded of the spec `renamed_from` belongs to `name`. Tokens do not change."""
 
     type: ClassVar[str] = "spec-renamed"
     renamed_from: Text
@@ -77,7 +77,7 @@ class SpecRenamed(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionEvent(SpecEvent):
-    """An event of one submission, known by its token."""
+    """An event of one submission, identified by its token."""
 
     token: Text
 
@@ -86,7 +86,7 @@ class SubmissionEvent(SpecEvent):
 class ScheduledSince(SpecEvent):
     """From `since` on, the slots of `schedule` in `time_zone` are due; earlier ones are not.
 
-    With `stopped` (``suspended``, ``removed`` or ``unscheduled``) no slot is due until a later event starts the
+    With `stopped` (``suspended``, ``removed`` or ``unscheduled``), no slot is due until a later event starts the
     schedule again.
     """
 
@@ -103,8 +103,8 @@ class ScheduledSince(SpecEvent):
 class Missed(SpecEvent):
     """Slots that came due and never run. `reason` is one of `MissedReason`.
 
-    They are those in `slots`; without it, every slot from `first` to `last` that was not submitted. `count` is their
-    number, `None` if there were too many to count. Up to `settled` every slot is handled.
+    The slots are those in `slots`; without it, every slot from `first` to `last` that was not submitted. `count` is
+    their number, `None` if there were too many to count. Every slot up to `settled` is handled.
     """
 
     type: ClassVar[str] = "missed"
@@ -118,7 +118,7 @@ class Missed(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillAsked(SpecEvent):
-    """An operator asks for runs of past slots, in this order, each once more whatever became of it before."""
+    """An operator asks for runs of past slots, in this order. Each slot runs once more, even if it ran before."""
 
     type: ClassVar[str] = "backfill-asked"
     slots: Times
@@ -128,9 +128,9 @@ class BackfillAsked(SpecEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notified(SpecEvent):
-    """A notification is about to be sent: recorded first, so that it is sent at most once.
+    """A notification is about to be sent. It is recorded first, so that it is sent at most once.
 
-    `key` identifies what happened, such as ``rejected:TOKEN``; `kinds` are those of `plan.notice.NotificationKind`.
+    `key` identifies the occurrence, such as ``rejected:TOKEN``; `kinds` are values of `notifications.NotificationKind`.
     """
 
     type: ClassVar[str] = "notified"
@@ -139,19 +139,19 @@ class Notified(SpecEvent):
 
 
 BY_HAND = "hand"
-"""`Adopted.by` if an operator chose the run."""
+"""The value of `Adopted.by` if an operator chose the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning(SubmissionEvent):
-    """An event that begins a submission, and holds its request.
+    """An event that begins a submission and contains its request.
 
-    `uncommitted`: the project had changes that `commit` lacks. `wire` are the keys of the JSON form,
-    in which key and content are flat, in the order that they have had from the first release on.
+    With `uncommitted`, the project had changes that `commit` lacks. `wire` are the keys of the JSON form, in which key
+    and content are flat, in the order of the first release.
     """
 
     wire: ClassVar[Sequence[str]]
-    name: Text = field(init=False, repr=False, compare=False)  # that of the key
+    name: Text = field(init=False, repr=False, compare=False)  # the name in the key
     kind: Text
     key: SubmissionKey
     content: Content
@@ -172,12 +172,12 @@ class Beginning(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intended(Beginning):
-    """A send is about to be transmitted: durably recorded before the call (R1 of docs/protocol.md).
+    """A send is about to be transmitted. This is recorded durably before the call (R1 of docs/protocol.md).
 
-    The request of `content` is exactly what is transmitted. `not_after` is the time after which this send must not
-    start. `owner` names the process. `proven` says that every earlier send was proven absent before this one was
-    intended. `backoff_limit` is the spec's at the time; `settled_slots` is the last slot up to which every slot was
-    dealt with before this one was intended.
+    The request of `content` is exactly what is transmitted. The send must not start after `not_after`. `owner` names
+    the process. `proven` is whether every earlier send was proven absent before this intent. `backoff_limit` is the
+    limit of the spec at the time; `settled_slots` is the last slot up to which every slot was handled before this
+    intent.
     """
 
     type: ClassVar[str] = "intended"
@@ -207,9 +207,9 @@ class Submitted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsent(SubmissionEvent):
-    """The send never reached AWS, or AWS refused it for a temporary reason (`refused`); it may be sent again.
+    """The send never reached AWS, or AWS refused it for a temporary reason (`refused`). It may be sent again.
 
-    `code` is AWS's error code or the client's exception name.
+    `code` is the error code of AWS or the exception name of the client.
     """
 
     type: ClassVar[str] = "unsent"
@@ -231,8 +231,8 @@ class Rejected(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unclear(SubmissionEvent):
-    """The outcome of a send is unclear: the intent stays unresolved. `conflict`: AWS answered that the token was used,
-    which ends repeats of the send."""
+    """The outcome of a send is unclear, so the intent remains unresolved. With `conflict`, AWS answered that the
+    token was used, so the send is not repeated."""
 
     type: ClassVar[str] = "unclear"
     send: Few
@@ -243,7 +243,7 @@ class Unclear(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted(SubmissionEvent):
-    """A run belongs to this submission: found by its tag, or, `by` ``hand``, chosen by the operator `actor`."""
+    """A run belongs to this submission, found by its tag or, if `by` is ``hand``, chosen by the operator `actor`."""
 
     type: ClassVar[str] = "adopted"
     run_id: Text
@@ -255,10 +255,10 @@ class Adopted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManuallyAdopted(Beginning):
-    """An operator made a run without an intent a spec's current submission: nothing was sent.
+    """An operator made a run without an intent the current submission of a spec; nothing was sent.
 
-    `content` is what the spec asked for at the time, `owner` the spec whose tag the run carries,
-    ``PROJECT/TARGET/NAME``, `None` without one.
+    `content` is what the spec asked for at the time. `owner` is the spec whose tag the run carries,
+    ``PROJECT/TARGET/NAME``, `None` without such a tag.
     """
 
     type: ClassVar[str] = "taken"
@@ -273,10 +273,10 @@ class ManuallyAdopted(Beginning):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentAccepted(SubmissionEvent):
-    """An operator took the content of a spec as applied, without a run.
+    """An operator accepted the content of a spec as applied, without a run.
 
-    The run of the submission `token` counts as the run of this content from here on; without such a submission, `token`
-    is that of generation `generation`, which is never sent.
+    From here on, the run of the submission `token` counts as the run of this content. Without such a submission,
+    `token` is the token of generation `generation`, which is never sent.
     """
 
     type: ClassVar[str] = "accepted"
@@ -297,9 +297,9 @@ class ContentAccepted(SubmissionEvent):
 class Resolved(SubmissionEvent):
     """An operator decided about an unresolved submission.
 
-    `decision` is ``submit``: what was sent so far counts as absent, and the same submission may be sent again; or
-    ``abandon``: it is never sent again. `send` is the newest send that the operator saw, `forced` that the decision
-    came before the submission had settled.
+    With the `decision` ``submit``, all sends so far count as absent, and the same submission may be sent again; with
+    ``abandon``, it is never sent again. `send` is the newest send that the operator saw. `forced` is whether the
+    decision was made before the submission had settled.
     """
 
     type: ClassVar[str] = "resolved"
@@ -312,7 +312,7 @@ class Resolved(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflicted(SubmissionEvent):
-    """Several runs carry the tag of one submission: an operator decides."""
+    """Several runs carry the tag of one submission, so an operator must decide."""
 
     type: ClassVar[str] = "conflicted"
     run_ids: Texts
@@ -337,8 +337,8 @@ class Superseded(SubmissionEvent):
 class Observed(SubmissionEvent):
     """The state of a run as AWS reported it.
 
-    `state` is one of `RunState`; `aws_state` and `detail` are the service's own state and reason. `usage` is what else
-    it reports: ``billedResourceUtilization``, ``attempts``, ``statusSummary``.
+    `state` is one of `RunState`; `aws_state` and `detail` are the service's own state and reason. `usage` has other
+    reported fields: ``billedResourceUtilization``, ``attempts``, ``statusSummary``.
     """
 
     type: ClassVar[str] = "observed"
@@ -353,10 +353,10 @@ class Observed(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked(SubmissionEvent):
-    """This run is to be cancelled: recorded before AWS is asked, so that its end counts as ours.
+    """This run is to be cancelled. Recorded before AWS is asked, so that its end counts as our cancellation.
 
-    `run_id` is `None` if the submission is unresolved: then the run is cancelled after it is adopted. `replacing`: it
-    makes room for a newer run of its spec.
+    `run_id` is `None` if the submission is unresolved; then the run is cancelled after it is adopted. With `replacing`,
+    the run makes room for a newer run of its spec.
     """
 
     type: ClassVar[str] = "cancel-asked"
@@ -368,7 +368,7 @@ class CancelAsked(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAccepted(SubmissionEvent):
-    """AWS accepted the request to cancel; until this is recorded, passes ask again, which AWS allows."""
+    """AWS accepted the request to cancel. Until this is recorded, passes repeat the request, which AWS allows."""
 
     type: ClassVar[str] = "cancel-accepted"
     run_id: Text
@@ -376,7 +376,7 @@ class CancelAccepted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen(SubmissionEvent):
-    """AWS, asked at `looked_at` about a live run, did not find it."""
+    """AWS did not find a live run when it was asked at `looked_at`."""
 
     type: ClassVar[str] = "unseen"
     run_id: Text
@@ -385,7 +385,7 @@ class Unseen(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryAsked(SubmissionEvent):
-    """An operator asks for a new attempt after this submission, the newest one, whatever its end was."""
+    """An operator asks for a new attempt after this newest submission, even if its run succeeded."""
 
     type: ClassVar[str] = "retry-asked"
     reason: Text | None = None
@@ -393,7 +393,7 @@ class RetryAsked(SubmissionEvent):
 
 
 def intent_of(batch: Iterable[Event], name: str, token: str) -> Beginning:
-    """Returns the event that began a submission, among those of one position. Raises `LedgerCorrupt` without one."""
+    """Returns the event at this position that began the submission. Raises `LedgerCorrupt` without one."""
     for event in batch:
         if isinstance(event, Beginning) and event.token == token:
             return event

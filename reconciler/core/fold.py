@@ -15,7 +15,7 @@ from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
 
 NOTES = (e.ScheduledSince, e.Missed, e.Notified, e.SpecRenamed, Declared, Undeclared)
-"""Events that make no plan stale: the precondition of an intent checks what they forbid."""
+"""Events that make no plan stale, because the precondition of an intent checks for them."""
 
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 
@@ -32,7 +32,7 @@ def fold(recorded: Recorded, position: int, batch: Iterable[e.Event]) -> None:
 
 
 def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
-    """Adds observations that are not recorded; positions and heads stay as they are."""
+    """Adds observations that are not recorded in the ledger; positions and heads do not change."""
     for event in batch:
         if isinstance(event, e.SubmissionEvent):
             recorded.overlaid = True
@@ -82,14 +82,14 @@ def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
 
 
 def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
-    """Notes the position of the event with its spec or submission: a history then reads only these positions."""
+    """Records the position of the event with its spec or submission, so that a history reads only these positions."""
     submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
     name = event.name if submission is None else submission.name
     recorded.record(name).touch(position, submission, moves=not isinstance(event, NOTES))
 
 
 def _current_name(recorded: Recorded, event: e.SubmissionEvent) -> str:
-    """The name of the spec of an event: a pass that began before a rename writes the name from before it."""
+    """Returns the current name of the spec of an event. A pass that began before a rename writes the former name."""
     submission = recorded.by_token.get(event.token)
     return event.name if submission is None else submission.name
 
@@ -120,8 +120,8 @@ REPORTED_AT_START = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
 
 
 def _handle_until(record: SpecRecord, slot: str | None) -> None:
-    """Marks all slots up to `slot` as handled, and drops the missed ranges before it, which the mark covers. Ranges of
-    a suspension or a former schedule stay: a schedule that starts later does not cover them."""
+    """Marks all slots up to `slot` as handled, and drops the missed ranges before it, which the mark covers. Ranges
+    of a suspension or a former schedule remain, because a schedule that starts later does not cover them."""
     if slot is None or slot <= (record.handled_until or ""):
         return
     record.handled_until = slot
@@ -155,7 +155,8 @@ def _intend(recorded: Recorded, record: SpecRecord, position: int, event: e.Inte
 
 
 def _adopt_unintended(recorded: Recorded, record: SpecRecord, position: int, event: e.ManuallyAdopted) -> None:
-    """Adds a run that an operator adopted. The first event of a token counts: a token names one submission."""
+    """Adds a run that an operator adopted. Only the first event of a token counts, because a token identifies one
+    submission."""
     if event.token in recorded.by_token:
         return
     _reassign(recorded, event)
@@ -165,7 +166,8 @@ def _adopt_unintended(recorded: Recorded, record: SpecRecord, position: int, eve
 
 
 def _accept_content(recorded: Recorded, position: int, event: e.ContentAccepted) -> None:
-    """Adds content that an operator took as applied: by the run of a submission, or as a generation without a run."""
+    """Adds content that an operator accepted as applied: by the run of a submission, or as a generation without a
+    run."""
     submission = recorded.by_token.get(event.token)
     if submission is None:
         key = SubmissionKey(event.name, event.generation or recorded.spec(event.name).next_generation)
@@ -181,7 +183,8 @@ def _accept_content(recorded: Recorded, position: int, event: e.ContentAccepted)
 
 
 def _reassign(recorded: Recorded, event: e.Adopted | e.ManuallyAdopted) -> None:
-    """Takes a run that an operator adopted from its former submission: only one spec may follow and cancel it."""
+    """Detaches a run that an operator adopted from its former submission, because only one spec may follow and
+    cancel it."""
     for other in recorded.by_token.values():
         if other.run_id == event.run_id and other.token != event.token:
             other.reassigned_to = _current_name(recorded, event)
@@ -192,7 +195,7 @@ def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Begin
         key=event.key,
         kind=event.kind,
         token=event.token,
-        content=replace(event.content, request=None),  # a state of many submissions must stay small
+        content=replace(event.content, request=None),  # the state has many submissions and must remain small
         intent_position=position,
         commit=event.commit,
         actor=event.actor,
@@ -205,7 +208,7 @@ def _begin(recorded: Recorded, record: SpecRecord, position: int, event: e.Begin
 
 
 def _outcome(submission: Submission, event: e.SubmissionEvent) -> None:
-    """Adds the outcome of a send or the state of a run. A submission that was submitted stays submitted."""
+    """Adds the outcome of a send or the state of a run. A submitted submission remains submitted."""
     match event:
         case e.Submitted() | e.Adopted():
             _accept(submission, event)
@@ -231,7 +234,7 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyA
     submission.run_id = event.run_id
     submission.conflict = ()
     submission.run_state = RunState.SUBMITTED
-    submission.started_at = submission.finished_at = submission.ended_at = None  # of another run, if there was one
+    submission.started_at = submission.finished_at = submission.ended_at = None  # of the former run, if there was one
     submission.detail = submission.aws_state = None
     submission.unseen.clear()
     submission.submitted_at = event.at
@@ -240,7 +243,7 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyA
 
 
 def _chosen(event: e.Submitted | e.Adopted | e.ManuallyAdopted) -> bool:
-    """Whether an operator chose this run: of several, the others do not count."""
+    """Returns whether an operator chose this run. If there are several runs, the others do not count."""
     return isinstance(event, e.Adopted) and event.by == e.BY_HAND
 
 
@@ -262,7 +265,7 @@ def _add_unresolved(submission: Submission, event: e.SubmissionEvent) -> None:
 
 
 def _resolve(submission: Submission, event: e.Resolved) -> None:
-    """Adds an operator's decision about an unresolved submission; it changes no other."""
+    """Adds an operator's decision about an unresolved submission. Other submissions do not change."""
     if not submission.unresolved:
         return
     _close(submission, "abandoned" if event.decision == "abandon" else "absent", None)
@@ -290,8 +293,8 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
 
 
 def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) -> None:
-    """Adds a send that certainly failed. It proves absence only if no earlier send is unresolved (R3): that one may
-    have started a run."""
+    """Adds a send that certainly failed. It proves absence only if no earlier send is unresolved (R3), because that
+    send may have started a run."""
     _close(submission, event.type, event.send)
     submission.error = f"{event.code}: {event.message}"
     if submission.phase is Phase.INTENDED and all(send.outcome is not None for send in submission.sends):
@@ -299,8 +302,8 @@ def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) ->
 
 
 def _without_run(submission: Submission, phase: Phase) -> Phase:
-    """Returns the phase of a submission without a run. If its cancellation was requested, it is abandoned: it must not
-    be sent again only to be cancelled."""
+    """Returns the phase of a submission without a run. If its cancellation was requested, it is abandoned, so that
+    it is not sent again only to be cancelled."""
     if phase in {Phase.UNSENT, Phase.SUPERSEDED} and submission.cancel_asked_at is not None:
         return Phase.ABANDONED
     return phase

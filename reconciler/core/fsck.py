@@ -1,4 +1,4 @@
-"""The results of checks, and the checks of the ledger against AWS, also of a lost ledger. Pure."""
+"""The results of checks, and the checks of the ledger against AWS, including those for a lost ledger. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.core.times import parse_time
 
 
 class Severity(StrEnum):
-    """How a check ended. `WARN` never changes an exit code: advice, or a check that could not be made."""
+    """The result of a check. `WARN` never changes an exit code: it is advice, or the check was not possible."""
 
     OK = "OK"
     WARN = "WARN"
@@ -25,7 +25,7 @@ class Finding:
     """One result of one check, with a message of one sentence.
 
     `check` names the check in JSON, `position` is a position of the ledger. `name`, `run_id` and `token` identify a
-    submission. `advice` is what to do about it, `commands` are those of ours that an operator can choose from.
+    submission. `advice` describes what to do. `commands` are reconciler commands from which an operator can choose.
     """
 
     severity: Severity
@@ -40,35 +40,35 @@ class Finding:
 
 
 def ok(message: str) -> Finding:
-    """A finding of a check that passed."""
+    """Returns a finding of a check that passed."""
     return Finding(Severity.OK, message)
 
 
 def warn(message: str) -> Finding:
-    """A finding with advice, or of a check that could not be made."""
+    """Returns a finding with advice, or of a check that was not possible."""
     return Finding(Severity.WARN, message)
 
 
 def fail(message: str) -> Finding:
-    """A finding of a check that failed."""
+    """Returns a finding of a check that failed."""
     return Finding(Severity.FAIL, message)
 
 
 def failures(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings of the checks that failed, in their order."""
+    """Returns the findings of the checks that failed, in their order."""
     return [finding for finding in findings if finding.severity is Severity.FAIL]
 
 
 class Check(StrEnum):
-    """What can be wrong between the ledger and AWS."""
+    """Possible differences between the ledger and AWS."""
 
-    UNKNOWN_TOKEN = "unknown-token"  # AWS has a run of ours that the ledger lacks
+    UNKNOWN_TOKEN = "unknown-token"  # AWS has a run of this project that the ledger lacks
     SECOND_RUN = "second-run"  # a run carries the tag of a submission that has another run
     NOT_ADOPTED = "not-adopted"  # the run of an unresolved submission: the next pass adopts it
-    NEVER_RAN = "never-ran"  # no run in the ledger, and AWS has one
+    NEVER_RAN = "never-ran"  # the ledger has no run, and AWS has one
     LOST = "lost"  # live in the ledger, and AWS does not find it
-    UNRESOLVED = "unresolved"  # it may run, and AWS shows no run of it
-    UNREADABLE = "unreadable"  # a place could not be listed
+    UNRESOLVED = "unresolved"  # it may run, and AWS lists no run of it
+    UNREADABLE = "unreadable"  # a listing failed
     NOT_COMPARED = "not-compared"  # the service of a kind has no inventory
 
 
@@ -76,8 +76,8 @@ class Check(StrEnum):
 class ListedRun:
     """One run of this project and target as AWS lists it: its tags, location and state.
 
-    `name` is that of the spec now, `tagged` that in its tag if the spec had another name then; `token` is `None`
-    without its tag. Times are ISO 8601 text.
+    `name` is the current name of the spec, `tagged` the name in the tag if it differs. `token` is `None` without its
+    tag. Times are ISO 8601 text.
     """
 
     name: str
@@ -94,15 +94,15 @@ class ListedRun:
     tagged: str | None = None
 
     def now_called(self, name: str) -> ListedRun:
-        """The run with the name that its spec has now."""
+        """Returns the run with the current name of its spec."""
         return self if name == self.name else replace(self, name=name, tagged=self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedQueue:
-    """One place that was listed: how many runs it has, and how many of this project and target.
+    """One queue or application that was listed: how many runs it has, and how many of this project and target.
 
-    `error` is the reason if it could not be listed; then the numbers are 0.
+    `error` is the reason if the listing failed; then the numbers are 0.
     """
 
     kind: str
@@ -114,9 +114,9 @@ class ListedQueue:
 
 @dataclass(frozen=True, slots=True)
 class AwsInventory:
-    """What AWS lists: the places; `present`, the runs with our tags whose ids the ledger lacks, oldest first; `gone`,
-    the ids of live runs that AWS does not find; and `unlisted`, the kinds whose
-    service offers no `ports.Inventory`."""
+    """The result of listing AWS: `places` are the queues and applications; `present` are the runs with our tags
+    whose ids the ledger lacks, oldest first; `gone` are the ids of live runs that AWS does not find; `unlisted` are
+    the kinds whose service has no `ports.Inventory`."""
 
     places: tuple[ListedQueue, ...] = ()
     present: tuple[ListedRun, ...] = ()
@@ -125,7 +125,7 @@ class AwsInventory:
 
 
 def findings(recorded: Recorded, stock: AwsInventory, by: Invocation) -> tuple[Finding, ...]:
-    """Returns everything that is wrong, by name; what could not be read comes first."""
+    """Returns all problems, by name. Failed listings come first."""
     unread = [
         Finding(Severity.FAIL, f"{listed.kind}, {listed.place}: {listed.error}", Check.UNREADABLE)
         for listed in stock.places
@@ -143,7 +143,7 @@ def findings(recorded: Recorded, stock: AwsInventory, by: Invocation) -> tuple[F
 
 
 def _of_run(run: ListedRun, recorded: Recorded, by: Invocation) -> Finding | None:
-    """Returns what is wrong with a run; `None` if it is the run of its submission."""
+    """Returns the problem of a run; `None` if it is the run of its submission."""
     submission = recorded.by_token.get(run.token or "")
     if submission is None:
         which = f"token {run.token}" if run.token else "no token"
@@ -166,7 +166,7 @@ def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ..
 
 
 def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Iterator[Finding]:
-    """Yields submissions that AWS contradicts."""
+    """Yields findings for submissions that contradict AWS."""
     tokens = {run.token for run in stock.present}
     for submission in recorded.by_token.values():
         name, token = submission.name, submission.token
@@ -183,16 +183,16 @@ def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Itera
 # --- rebuilding a ledger ----------------------------------------------------------------------------------------------
 
 UNKNOWN_DIGEST = "unknown"
-"""The digest of a run whose content is unknown: equal to no spec's."""
+"""The digest of a run whose content is unknown. It equals no digest of a spec."""
 
 GIVEN_ATTEMPTS = 1000
-"""Attempts above this number are invented, to keep runs apart whose true number is unknown."""
+"""Attempts above this number are invented, to distinguish runs whose attempt is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSubmission:
-    """A run with its key in the rebuilt ledger. `known`: its token proves the key, and that it ran what the spec asks
-    for now; else the key only keeps its order among the others, and the content is unknown."""
+    """A run with its key in the rebuilt ledger. With `known`, the token proves the key and that the run has the
+    current content of the spec. Otherwise the key only preserves the order of runs, and the content is unknown."""
 
     run: ListedRun
     key: SubmissionKey
@@ -204,8 +204,8 @@ def numbered(
 ) -> list[RebuiltSubmission]:
     """Returns keys for the runs of one spec, oldest first, such that the next generation is above all of them.
 
-    `keys` are those of the spec's own content, by token. Any other run gets the next generation or, if a later run of
-    `keys` has that, an invented attempt.
+    `keys` are the keys of the spec's own content, by token. Any other run gets the next generation or, if a later run
+    of `keys` has that generation, an invented attempt.
     """
     made: list[RebuiltSubmission] = []
     last = next_generation - 1
@@ -226,8 +226,9 @@ def numbered(
 
 
 def rebuildable(name: str, recorded: Recorded, stock: AwsInventory) -> tuple[list[ListedRun], list[ListedRun]]:
-    """Returns the runs of one spec that the ledger lacks, oldest first: those that may be recorded as its newest, and
-    those that are older than its recorded submissions. The latter are left alone: they would become the newest."""
+    """Returns the runs of one spec that the ledger lacks, oldest first: those that may be recorded as its newest,
+    and those older than its recorded submissions. The older ones are not recorded, because they would become the
+    newest."""
     mine = [run for run in stock.present if run.name == name and run.token and run.token not in recorded.by_token]
     newest = recorded.spec(name).newest
     if newest is None:

@@ -1,4 +1,4 @@
-"""Gates that stop a submit now, checked in the order in which operators should hear of them."""
+"""Gates that stop a submit now, checked in the order in which operators should read about them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.model.project import Limits
 from reconciler.model.spec import Dependency
 
 LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
-"""Their dependencies were met when the first attempt was submitted."""
+"""Reasons of later attempts: their dependencies were met when the first attempt was submitted."""
 
 
 def suspended(action: Action, context: SpecContext) -> Action | None:
@@ -31,7 +31,7 @@ def suspended(action: Action, context: SpecContext) -> Action | None:
 
 
 def changed(action: Action, context: SpecContext) -> Action:
-    """Returns a submit of changed content behind every gate."""
+    """Returns the submit of changed content, or the wait at the first gate that stops it."""
     if (wait := suspended(action, context)) is not None:
         return wait
     if stale := stale_message(context.record, context.desired):
@@ -41,8 +41,9 @@ def changed(action: Action, context: SpecContext) -> Action:
 
 
 def depended(action: Action, context: SpecContext) -> Action:
-    """Returns a submit behind its dependencies: a wait that names what is missing, or a skip for a slot that depends on
-    one that never runs. A backfilled slot waits instead: the operator may backfill the other one too."""
+    """Returns the submit if its dependencies are met. Otherwise returns a wait that names the unmet dependency, or a
+    skip for a slot that depends on a slot that never runs. A backfilled slot waits instead, because the operator may
+    backfill the other slot too."""
     if action.action is not ActionType.SUBMIT:
         return action
     state = dependencies(context, action.slot)
@@ -57,7 +58,7 @@ def depended(action: Action, context: SpecContext) -> Action:
 
 
 def _names_runs(spec: DesiredSpec) -> bool:
-    """Whether the request itself names the runs of other specs: then every attempt needs their run ids."""
+    """Returns whether the request itself names the runs of other specs, so that every attempt needs their run ids."""
     return bool(kind_named(spec.kind).spec_dependencies(spec.request))
 
 
@@ -68,7 +69,8 @@ def _missed(action: Action, unmet: Unmet) -> Action:
 
 
 def placed(action: Action, context: SpecContext, *, may_replace: bool = True) -> Action:
-    """Returns the submit itself if the spec has no live run or allows several; else what `concurrencyPolicy` says.
+    """Returns the submit if the spec has no live run or allows several, else the action that `concurrencyPolicy`
+    requires.
 
     A replacement cancels the newest run that was not asked to stop yet, and waits while runs that were asked are live.
     """
@@ -112,15 +114,15 @@ GIVEN_UP = {Phase.SUPERSEDED, Phase.ABANDONED}
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """Why a submit has to wait; `missed` if it waits for a slot that never runs."""
+    """Why a submit has to wait. With `missed`, it waits for a slot that never runs."""
 
     message: str
     missed: bool = False
 
 
 def dependencies(context: SpecContext, slot: str | None) -> dict[str, str] | Unmet:
-    """Returns the first dependency that stops one submit; if all are met, the run ids of the specs that the request
-    itself names, by name."""
+    """Returns the first dependency that stops one submit. If all are met, returns the run ids of the specs that the
+    request itself names, by name."""
     for dependency in context.spec.policy.dependsOn:
         attempts = _run_of(context, dependency.name, slot)
         unmet = attempts if isinstance(attempts, Unmet) else _gate(context, dependency, attempts)
@@ -130,7 +132,8 @@ def dependencies(context: SpecContext, slot: str | None) -> dict[str, str] | Unm
 
 
 def _named_runs(context: SpecContext, slot: str | None) -> dict[str, str] | Unmet:
-    """Returns the runs of the specs that the request names: accepted is enough, AWS waits for their end."""
+    """Returns the runs of the specs that the request names. An accepted run is enough, because AWS waits for its
+    end."""
     run_ids: dict[str, str] = {}
     for name in kind_named(context.spec.kind).spec_dependencies(context.spec.request):
         attempts = _run_of(context, name, slot)
@@ -159,7 +162,7 @@ def _gate(context: SpecContext, dependency: Dependency, attempts: Attempts) -> U
 
 
 def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
-    """Describes the state of the run that is waited for."""
+    """Describes the state of the run that a submit waits for."""
     if last.applied:
         return Unmet(f"{last.key.label} of {name} was taken as applied without a run, and the request names its run")
     if last.phase is not Phase.SUBMITTED:
@@ -176,7 +179,7 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
 
 
 def _run_of(context: SpecContext, name: str, slot: str | None) -> Attempts | Unmet:
-    """Returns the attempts of the run of another spec that counts for one submit of this one."""
+    """Returns the attempts of the run of another spec that one submit of this spec depends on."""
     other = context.desired.spec(name)
     if other is None:
         return Unmet(f"{name} does not run in this target")
@@ -189,7 +192,7 @@ def _run_of(context: SpecContext, name: str, slot: str | None) -> Attempts | Unm
 
 
 def _of_slot(other: DesiredSpec, record: SpecRecord, slot: str) -> Attempts | Unmet | None:
-    """Returns the attempts of the same slot of another spec; `None` if that has no such slot."""
+    """Returns the attempts of the same slot of another spec; `None` if the other spec has no such slot."""
     same = [s for s in record.submissions if s.slot == slot]
     if same:
         return attempts_of(same, same[0])
@@ -206,13 +209,14 @@ def _current(other: DesiredSpec, record: SpecRecord) -> Attempts | Unmet:
     baseline = record.baseline
     if baseline is not None and baseline.digest == other.digest and not baseline.replaced:
         return attempts_of(record.submissions, baseline)
-    if newest is not None and newest is record.newest:  # rejected, unsent or given up: it has no run
+    if newest is not None and newest is record.newest:  # rejected, unsent or abandoned: it has no run
         return attempts_of(record.submissions, newest)
     return Unmet(f"the current content of {other.name} has not been submitted")
 
 
 def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Attempts | Unmet:
-    """Returns the attempts of the newest run of a scheduled spec; for a one-off, of its current content."""
+    """Returns the attempts of the newest run of a scheduled spec or, for a one-off, of the newest run of its current
+    content."""
     for submission in reversed(record.submissions):
         if submission.accepted or submission.unresolved or (submission.applied and not any_content):
             if any_content or submission.digest == other.digest:
@@ -222,15 +226,15 @@ def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Att
 
 
 def _never_runs(record: SpecRecord, slot: str) -> bool:
-    """Whether the ledger records that a slot of another spec never runs: by name, in a range of its schedule, or before
-    the time up to which its slots are handled."""
+    """Returns whether the ledger records that a slot of another spec never runs: by name, in a range of its
+    schedule, or before the time up to which its slots are handled."""
     if any(slot in (missed.slots or ()) for missed in record.missed):
         return True
     return _ticks(record, slot) and (record.is_missed(slot) or any(slot in missed for missed in record.missed))
 
 
 def _has(other: DesiredSpec, record: SpecRecord, slot: str) -> bool:
-    """Whether another spec has yet to handle a slot: its schedule is in force or suspended."""
+    """Returns whether another spec has yet to handle a slot: its schedule is in force or suspended."""
     schedule = record.schedule
     if schedule is None or parse_time(slot) <= parse_time(schedule.since):
         return False
@@ -238,17 +242,18 @@ def _has(other: DesiredSpec, record: SpecRecord, slot: str) -> bool:
 
 
 def _ticks(record: SpecRecord, slot: str) -> bool:
-    """Whether a slot is one of the recorded schedule."""
+    """Returns whether a slot belongs to the recorded schedule."""
     schedule = record.schedule
     return schedule is not None and is_slot(schedule.schedule, schedule.time_zone, slot)
 
 
 DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
-"""Reasons of automatic submissions: those beyond the limit wait."""
+"""Reasons of automatic submissions. Those beyond the limit wait."""
 
 
 def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
-    """Returns the actions with those beyond `maxSubmissions` as waits: oldest slots first, then by name."""
+    """Returns the actions, with submissions beyond `maxSubmissions` turned into waits. The oldest slots go first,
+    then by name."""
     most = limits.maxSubmissions
     if most is None:
         return list(actions)

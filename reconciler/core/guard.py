@@ -1,7 +1,7 @@
 """Safety checks before any send, as pure functions: each returns nothing or raises a `GuardError`.
 
-They get plain values; `app` reads the environment, calls AWS and opens the ledger. The limits that count a plan's
-actions are methods of the plan.
+They take plain values; `app` reads the environment, calls AWS and opens the ledger. The limits on the number of actions
+are methods of the plan.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 CLOCK_ERROR_SECONDS = 60.0
-"""How far this machine's clock may be from AWS's: the settling time includes this error."""
+"""The largest accepted difference between this machine's clock and AWS's. The settling time includes it."""
 
 
 def endpoint_overridden(environ: Mapping[str, str]) -> bool:
-    """Whether the environment sends all calls that run jobs to something other than AWS.
+    """Returns whether the environment redirects all calls that run jobs to an endpoint other than AWS.
 
     The variables are those that AWS's SDKs read by themselves: one for everything, one for each service. An endpoint
-    for another service, such as a ledger's store or STS, does not change where the jobs go.
+    for another service, such as a ledger's store or STS, does not change where the jobs run.
     """
     if environ.get(ENDPOINT):
         return True
-    services = (module.rpartition(".")[2] for module in MODULES.values())  # called as the variables call them
+    services = (module.rpartition(".")[2] for module in MODULES.values())  # as in the names of the variables
     return all(environ.get(f"{ENDPOINT}_{service.upper()}") for service in services)
 
 
@@ -35,19 +35,19 @@ CI_VARIABLES = (
     "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "TRAVIS", "APPVEYOR", "SEMAPHORE", "CIRRUS_CI", "bamboo_buildKey",
     "GO_PIPELINE_NAME", "WOODPECKER_CI", "HARNESS_BUILD_ID", "CODEFRESH_IO", "CF_BUILD_ID",
 )  # fmt: skip
-"""The variables by which CI services show themselves, from their documentation. Not all of them set ``CI``."""
+"""The variables that CI services set, from their documentation. Not all of them set ``CI``."""
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:
-    """Whether this is a runner of a CI service. ``CI=false`` says that it is not one."""
+    """Returns whether this process runs on a CI service. ``CI=false`` overrides the other variables."""
     ci = environ.get("CI", "").strip().lower()
     return ci in {"true", "1"} or (not ci and any(environ.get(name) for name in CI_VARIABLES))
 
 
 def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mapping[str, str]) -> None:
-    """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner: the file is lost with the runner.
+    """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner, because the file is lost with the runner.
 
-    `durable`: the user states that the file outlives the runner. `emulated`: the target is the emulator.
+    With `durable`, the user states that the file outlives the runner. With `emulated`, the target is the emulator.
     """
     if address.startswith("sqlite:") and in_ci(environ) and not (emulated or durable or endpoint_overridden(environ)):
         raise LocalLedgerInCI(address)
@@ -59,7 +59,7 @@ def is_relative(address: str) -> bool:
 
 
 def check_account(target: str, expected: str, actual: str) -> None:
-    """Raises `AccountMismatch` if the credentials belong to another account than the target's."""
+    """Raises `AccountMismatch` if the credentials belong to another account than the account of the target."""
     if actual != expected:
         raise AccountMismatch(target, expected, actual)
 
@@ -67,7 +67,8 @@ def check_account(target: str, expected: str, actual: str) -> None:
 def check_clock(ahead: float | None, *, needed: bool = False) -> None:
     """Raises `ClockSkew` if this machine's clock is too many seconds ahead of AWS's, or behind.
 
-    `None`: AWS sent no time. That stops nothing but what is `needed` for, a decision that rests on the time alone.
+    With `None`, AWS sent no time. This is an error only if the time is `needed`, because a decision depends on it
+    alone.
     """
     if ahead is None and needed:
         raise GuardError(
@@ -78,6 +79,6 @@ def check_clock(ahead: float | None, *, needed: bool = False) -> None:
 
 
 def check_settling(problem: str | None) -> None:
-    """Raises `GuardError` with the target's own sentence about a settling time that is too short to be safe."""
+    """Raises `GuardError(problem)` if the target's settling time is too short. `problem` is the message, or `None`."""
     if problem is not None:
         raise GuardError(problem)

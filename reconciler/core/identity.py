@@ -1,4 +1,4 @@
-"""Identifies a submission: its key, its content, and the digest and client token made from them."""
+"""Identifies a submission by its key and its content, and computes the digest and client token from them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from reconciler.model.kind import kind_named
 
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
-    """The canonical bytes of a JSON value: object keys sorted by code point, lists in order, nothing escaped that
-    UTF-8 can carry, no white space.
+    """Returns the canonical bytes of a JSON value: object keys sorted by code point, lists in order, no escapes for
+    characters that UTF-8 can encode, no white space.
 
-    Raises `ValueError` for NaN and infinities, `TypeError` for what JSON cannot say, `UnicodeEncodeError` for lone
-    surrogates. ``1``, ``1.0``, ``"1"``, ``null`` and a missing key are five different things.
+    Raises `ValueError` for NaN and infinities, `TypeError` for values that JSON cannot represent, `UnicodeEncodeError`
+    for lone surrogates. ``1``, ``1.0``, ``"1"``, ``null`` and a missing key are all different.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
@@ -27,7 +27,7 @@ TOKEN_HEX_DIGITS = 48  # with the prefix 51 characters: EMR Serverless takes 1 t
 
 
 def digest(kind: str, revision: int, request: JSON) -> str:
-    """``sha256:…`` over what decides *what runs*: kind, revision and the request without tags and name.
+    """Returns ``sha256:…`` over what decides *what runs*: kind, revision and the request without tags and name.
 
     `request` is the rendered request without our tags and token. A scheduled spec keeps its ``${run.slot}``, so that
     slots of the same content share a digest.
@@ -37,14 +37,14 @@ def digest(kind: str, revision: int, request: JSON) -> str:
 
 
 def digests(kind: str, revision: int, request: JSON) -> frozenset[str]:
-    """Every digest that a spec with this request may have: that of the request, and that of the form in which version
-    0.1.0 sent the same shorthand, which the digest of shorthand is made from."""
+    """Returns every digest that a spec with this request may have: the digest of the request, and the digest of the
+    form in which version 0.1.0 sent the same shorthand."""
     return frozenset(digest(kind, revision, form) for form in (request, kind_named(kind).first_form(request)))
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where runs go: the part of every identity that a project and its target give."""
+    """The project, target, account and region of runs. They are part of every identity."""
 
     project: Text
     target: Text
@@ -61,7 +61,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a spec is written: a path relative to the project folder with forward slashes, and its first line."""
+    """The location of a spec: a path relative to the project folder with forward slashes, and its first line."""
 
     path: Text
     line: Number
@@ -72,7 +72,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionKey:
-    """Names one submission: the spec, its generation (one-off) or slot (scheduled), and the attempt.
+    """Identifies one submission: the spec, its generation (one-off) or slot (scheduled), and the attempt.
 
     The ledger refuses a second intent with the same key. Raises `ValueError` unless exactly one of `generation` and
     `slot` is given.
@@ -89,7 +89,7 @@ class SubmissionKey:
 
     @property
     def label(self) -> str:
-        """``generation 3``, or ``slot 2026-11-22T02:00:00Z, attempt 2``: the submission among those of its spec."""
+        """The submission among those of its spec: ``generation 3``, or ``slot 2026-11-22T02:00:00Z, attempt 2``."""
         run = f"slot {self.slot}" if self.slot is not None else f"generation {self.generation}"
         return run + (f", attempt {self.attempt}" if self.attempt > 1 else "")
 
@@ -101,9 +101,9 @@ class SubmissionKey:
 class Content:
     """What a submission runs, and how its run is found and treated afterwards.
 
-    `digest` is empty if no content is meant. `request` is rendered, without our tags and token; in the events that
-    begin a submission it is the request as sent; `None` if only the ledger has it. `location` has the fields
-    by which the run is found again, such as ``{"applicationId": …}``. `source` is `None` if it is not recorded.
+    `digest` is empty if there is no content. `request` is rendered, without our tags and token. In the events that
+    begin a submission it is the request as sent; `None` if only the ledger has it. `location` has the fields by which
+    the run is found again, such as ``{"applicationId": …}``. `source` is `None` if it is not recorded.
     """
 
     digest: Text = ""
@@ -119,7 +119,7 @@ NO_CONTENT = Content()
 
 
 def client_token(place: Place, kind: str, key: SubmissionKey, content_digest: str) -> str:
-    """The stable token of one submission: the same for the same submission, on every machine and at every time."""
+    """Returns the stable token of one submission. It is the same on every machine and at every time."""
     form = {
         "project": place.project,
         "target": place.target,

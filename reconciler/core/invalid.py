@@ -1,6 +1,6 @@
-"""Decides about specs that are not valid in git, or that may be in a file that cannot be read: they are on hold.
+"""Decides about specs that are not valid in git, or that may be in a file that cannot be read. They are on hold.
 
-What git asks for is not known of them. So nothing is submitted, cancelled, withdrawn or taken for removed.
+Their desired state is unknown, so nothing is submitted, cancelled, withdrawn or treated as removed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from reconciler.core.unresolved import decide_unresolved
 
 
 def why_invalid(name: str, desired: Desired, recorded: Recorded) -> InvalidSpec | None:
-    """Returns why a spec is on hold; `None` if what git asks for is known."""
+    """Returns why a spec is on hold; `None` if its desired state is known."""
     why, record = desired.invalid.get(name), recorded.spec(name)
-    if why is None and name not in desired.names:  # an invalid spec may give an older name of the record
+    if why is None and name not in desired.names:  # the record may belong to an invalid spec that was renamed
         why = next((each for old, each in desired.invalid.items() if recorded.current_name(old) == name), None)
     if why is not None:
         return None if why.elsewhere and not _in_use(record) else why
@@ -30,7 +30,8 @@ def why_invalid(name: str, desired: Desired, recorded: Recorded) -> InvalidSpec 
 
 
 def _in_use(record: SpecRecord) -> bool:
-    """Whether the removal of a spec would matter: it was applied, or has runs that may still do work."""
+    """Returns whether the removal of a spec would have an effect: it was applied, or has runs that may still do
+    work."""
     return is_applied(record) or bool(record.live) or bool(record.unresolved)
 
 

@@ -1,4 +1,4 @@
-"""Finds what to notify people of after a pass: bad ends, and actions that need an operator. Each thing once."""
+"""Finds what to notify people about after a pass: failed runs, and actions that need an operator. Each is sent once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.core.times import parse_time
 
 
 class NotificationKind(StrEnum):
-    """What happened; the words of `notify: [{events: …}]`."""
+    """The kind of an occurrence, as in `notify: [{events: …}]`."""
 
     FAILED = "failed"
     HELD = "held"
@@ -29,16 +29,17 @@ MORE = {
     Reason.LOST: NotificationKind.LOST,
     Reason.RETRIES_EXHAUSTED: NotificationKind.FAILED,
 }
-"""Further kinds of a held spec, by its reason."""
+"""Further kinds of a spec on hold, by the reason of the hold."""
 
 RECENT = timedelta(hours=24)
-"""How long after its end a failed run is reported: turning notifications on must not report all past failures."""
+"""How long after its end a failed run is reported, so that turning notifications on does not report all past
+failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing to report. `key` identifies it for ever; `kinds` are all that apply. `submission` is `None` if it is
-    about none."""
+    """One thing to report. `key` identifies it permanently; `kinds` are all that apply. `submission` is `None` if it
+    is not about one."""
 
     key: str
     kinds: frozenset[NotificationKind]
@@ -52,9 +53,9 @@ class Notification:
 
 
 def after_results(plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> Plan:
-    """Returns the plan with its actions as their results left them: rejected, in conflict or not known yet.
+    """Returns the plan with its actions updated by their results: rejected, in conflict or not known yet.
 
-    A fresh plan would say the same, and cost a second reading of specs and git. `recorded` is as after the pass.
+    A new plan would give the same, but needs a second reading of specs and git. `recorded` is the state after the pass.
     """
     actions = tuple(
         _after(action, recorded) if result.outcome is not ActionOutcome.NONE else action
@@ -78,8 +79,8 @@ def _after(action: Action, recorded: Recorded) -> Action:
 
 
 def new_notifications(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
-    """Returns what this pass should report and no earlier one did, by name. `recorded` is the state after the pass,
-    `plan` was made before it."""
+    """Returns what this pass should report and no earlier pass reported, by name. `recorded` is the state after the
+    pass; `plan` was made before it."""
     sent = {name: set(record.notified) for name, record in recorded.specs.items()}
     by_key = {each.key: each for each in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}
     fresh = [each for each in by_key.values() if each.key not in sent.get(each.name, ())]
@@ -91,7 +92,7 @@ def _of_actions(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notif
         kinds = _kinds(action, recorded, now)
         if kinds:
             what = action.client_token or action.digest or action.name
-            if action.reason is Reason.INVALID_SPEC:  # another mistake in the same spec is news
+            if action.reason is Reason.INVALID_SPEC:  # another mistake in the same spec is reported again
                 what = sha256(action.message.encode()).hexdigest()[:16]
             yield _notification(f"{action.reason}:{what}", kinds, action, recorded)
 
@@ -105,7 +106,8 @@ def _kinds(action: Action, recorded: Recorded, now: datetime) -> frozenset[Notif
 
 
 def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
-    """Whether a submission is unclear and not just under way: its sender recorded an error, or its deadline is over."""
+    """Returns whether a submission is unclear and not just in progress: its sender recorded an error, or its
+    deadline is over."""
     submission = recorded.by_token.get(action.client_token or "")
     if submission is None or not submission.unresolved:
         return False
@@ -113,7 +115,7 @@ def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
 
 
 def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
-    """Yields runs that failed and hold nothing: another attempt follows, or a newer run has come since."""
+    """Yields failed runs without a hold: another attempt follows, or there is already a newer run."""
     held = {action.client_token for action in plan.actions if action.action is ActionType.HOLD}
     for name in dict.fromkeys(action.name for action in plan.actions):
         record = recorded.spec(name)

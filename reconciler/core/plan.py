@@ -24,9 +24,9 @@ class Change:
     """One difference between two requests.
 
     `path` uses AWS's field names, as in ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
-    addition, `after` for a removal. ``reorder``: the same entries in another order; `before` and `after` name them.
-    Values are not masked; whoever prints them does that. `sensitive`: a value is a secret that only its neighbours
-    reveal, such as the argument after ``--password``; all other secrets are found when printing.
+    addition, `after` for a removal. ``reorder`` means the same entries in another order, which `before` and `after`
+    list. Values are not masked; the code that prints them does that. With `sensitive`, a value is a secret that only
+    its neighbours reveal, such as the argument after ``--password``; all other secrets are found when printing.
     """
 
     path: Text
@@ -37,7 +37,7 @@ class Change:
 
 
 class ActionType(StrEnum):
-    """What the pass does. The order is that of the summary."""
+    """The type of an action. The order is that of the summary."""
 
     SUBMIT = "submit"
     REPLACE = "replace"
@@ -50,7 +50,7 @@ class ActionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the pass does it."""
+    """The reason of an action."""
 
     NEW = "new"
     SPEC_CHANGED = "spec-changed"
@@ -89,8 +89,8 @@ class Reason(StrEnum):
 class MissedSlots:
     """Slots that came due and never run, for one `MissedReason`.
 
-    `slots` names them; `None` if there are too many: then every slot from `first` to `last` that was not submitted is
-    meant. `count` is their number, `None` if there are too many to count.
+    `slots` lists them; `None` if there are too many. Then they are all slots from `first` to `last` that were not
+    submitted. `count` is their number, `None` if there are too many to count.
     """
 
     first: Text
@@ -104,18 +104,18 @@ class MissedSlots:
 class Action:
     """What a pass does, or why it does nothing, about one submission.
 
-    `key` is the submission, `None` if none is meant. `content` is what it runs: it has a request only for a submit,
-    a replace, or the adoption of a run without an intent, and is empty only for a name without any submission and
-    without a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is
-    the run adopted, cancelled or waited for. `replaces` is the run that a replacement cancels, `replaces_label` which
-    one that is, as in ``generation 2``. `compared_with` is the ledger position of the intent that `changes` are
-    relative to, `compared_token` its token. `send` is the number of the transmission. `overdue` marks a wait that
-    should have ended and needs an operator, `suggested` are their commands. `message` is one sentence without secrets.
+    `key` is the submission, `None` without one. `content` is what it runs. It has a request only for a submit, a
+    replace, or the adoption of a run without an intent, and is empty only for a name without any submission and without
+    a spec. `ledger_head` is the position of the newest event about the spec when this was planned. `run_id` is the run
+    adopted, cancelled or waited for. `replaces` is the run that a replacement cancels, `replaces_label` its label, as
+    in ``generation 2``. `compared_with` is the ledger position of the intent that `changes` are relative to,
+    `compared_token` its token. `send` is the number of the transmission. `overdue` marks a wait that should have ended
+    and needs an operator; `suggested` are the operator's commands. `message` is one sentence without secrets.
     `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
     `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
-    `handled_until` the last slot up to which all are handled afterwards. `beside`: other submissions of the spec may be
-    intended at the same time. `next_slot` is when the spec is due next, `since` when the submission of a hold ended or
-    was sent, `None` if it is new with this plan.
+    `handled_until` the last slot up to which all are handled afterwards. With `beside`, other submissions of the spec
+    may be intended at the same time. `next_slot` is when the spec is due next. `since` is when the submission of a hold
+    ended or was sent, `None` if it is new with this plan.
     """
 
     name: Text
@@ -148,12 +148,12 @@ class Action:
 
     @property
     def generation(self) -> int | None:
-        """The generation of the submission, `None` for a slot or where no submission is meant."""
+        """The generation of the submission, `None` for a slot or without a submission."""
         return self.key.generation if self.key else None
 
     @property
     def slot(self) -> str | None:
-        """The slot of the submission, `None` for a one-off or where no submission is meant."""
+        """The slot of the submission, `None` for a one-off or without a submission."""
         return self.key.slot if self.key else None
 
     @property
@@ -163,7 +163,7 @@ class Action:
 
     @property
     def digest(self) -> str | None:
-        """The digest of the content, `None` where no content is meant."""
+        """The digest of the content, `None` without content."""
         return self.content.digest or None
 
     @property
@@ -173,12 +173,12 @@ class Action:
 
     @property
     def source(self) -> Source | None:
-        """Where the spec is, or was when it was submitted."""
+        """The location of the spec now, or when it was submitted."""
         return self.content.source
 
     @property
     def effective(self) -> bool:
-        """Whether this action does something: it calls AWS or writes to the ledger."""
+        """Whether this action calls AWS or writes to the ledger."""
         return self.action not in {ActionType.WAIT, ActionType.HOLD, ActionType.NONE}
 
 
@@ -192,7 +192,7 @@ class ChangeType(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a change of a spec leads to."""
+    """The effect of a change of a spec."""
 
     RUNS_NOW = "runs-now"
     NEXT_SLOT = "next-slot"
@@ -203,7 +203,7 @@ class Effect(StrEnum):
 
 
 class Origin(StrEnum):
-    """Whether a change is one of the pull request, or was on its base and is not applied yet."""
+    """Whether the pull request made a change, or its base had the change already and it is not applied yet."""
 
     THIS_CHANGE = "this-change"
     ALREADY_ON_BASE = "already-on-base"
@@ -214,15 +214,16 @@ class SpecChange:
     """How one spec in git differs from what was applied last, and when the difference takes effect.
 
     `fields` are those of the policy, by name, and those of the request, which begin with ``request.``; the latter are
-    filled in from the ledger when a plan is explained. `effect_at` is the slot of a `NEXT_SLOT`. `message` says in one
-    sentence what happens. `declared_commit` is that of the declaration compared with, `None` if there is none.
+    filled in from the ledger when a plan is explained. `effect_at` is the slot of a `NEXT_SLOT`. `message` describes
+    the effect in one sentence. `declared_commit` is the commit of the declaration compared with, `None` without one.
 
-    `content` and `time_zone` are those of git, `None` for a removed spec. `compared_with` is the ledger position of the
-    event that holds the earlier request, `None` if the request is the same or nothing is known of it; `token` is the
-    submission whose intent that is, `None` for a declaration. `compared_slot` is the slot that the earlier request is
-    rendered for, `None` for a template; `compared_name` the name of the spec then. `stale`: nothing of it takes effect
-    from this checkout. `origin` is `None` if the plan was not compared with a base, `origin_note` what else the base
-    has of the spec. `renamed_from` is the name that the record of a renamed spec has so far.
+    `content` and `time_zone` are those in git, `None` for a removed spec. `compared_with` is the ledger position of the
+    event with the earlier request, `None` if the request is the same or the earlier one is unknown; `token` is the
+    submission whose intent that event is, `None` for a declaration. `compared_slot` is the slot that the earlier
+    request is rendered for, `None` for a template; `compared_name` is the name of the spec then. With `stale`, the
+    change has no effect from this checkout. `origin` is `None` if the plan was not compared with a base; `origin_note`
+    describes another change of the spec on the base. `renamed_from` is the current name of the record of a renamed
+    spec.
     """
 
     name: str
@@ -246,27 +247,27 @@ class SpecChange:
 
     @property
     def source(self) -> Source | None:
-        """Where the spec is; `None` for a removed one."""
+        """The location of the spec; `None` for a removed one."""
         return self.content.source if self.content is not None else None
 
     @property
     def takes_effect_later(self) -> bool:
-        """Whether it takes effect, and not with this pass."""
+        """Whether the change takes effect after this pass."""
         at_once = self.change is ChangeType.RENAMED and self.effect is not Effect.WAITS
         return not (self.stale or at_once or self.change is ChangeType.REMOVED or self.effect is Effect.RUNS_NOW)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass would do: a value that does nothing by itself.
+    """What a pass would do, as a value without effects.
 
     `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply rely on that order.
     `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
-    checkout; `uncommitted`: the project has changes that it lacks. `warnings` are sentences about the plan as a whole.
-    `schedule_changes` are schedules that start or stop with this plan. `overdue`: the suspension of the project should
-    have ended by now. `changes`, sorted by name, are how git differs from what was applied last. `declarations` are
-    what an apply records as applied. `plan_id` stands for what git causes (`core.approval`). `base` is the commit that
-    the changes were compared with, `None` if they were not. `problems` are what is wrong in the project's files.
+    checkout. With `uncommitted`, the project has changes that the commit lacks. `warnings` are sentences about the plan
+    as a whole. `schedule_changes` are schedules that start or stop with this plan. With `overdue`, the suspension of
+    the project should have ended by now. `changes`, sorted by name, are how git differs from what was applied last.
+    `declarations` are what an apply records as applied. `plan_id` identifies the changes in git and their effects
+    (`core.approval`). `base` is the commit compared with, `None` without one. `problems` are those of project files.
     """
 
     place: Place
@@ -290,18 +291,18 @@ class Plan:
         return {c.name: c.renamed_from for c in self.changes if c.renamed_from is not None and not c.stale}
 
     def summary(self) -> dict[str, int]:
-        """How many actions there are of each type and, with a base, changes of each origin; all types appear."""
+        """Returns the number of actions of each type and, with a base, of changes of each origin. All types appear."""
         counts = Counter(action.action for action in self.actions)
         return {str(kind): counts[kind] for kind in ActionType} | self.origins()
 
     def origins(self) -> dict[str, int]:
-        """How many changes there are of each origin; empty without a base."""
+        """Returns the number of changes of each origin; empty without a base."""
         counts = Counter(change.origin for change in self.changes)
         return {str(origin): counts[origin] for origin in Origin} if self.base is not None else {}
 
     @property
     def pending_on_base(self) -> tuple[SpecChange, ...]:
-        """The changes that were on the base before, and that an apply of this checkout would carry out."""
+        """The changes that were already on the base, and that an apply of this checkout would carry out."""
         return tuple(c for c in self.changes if c.origin is Origin.ALREADY_ON_BASE and not c.stale)
 
     @property
@@ -311,7 +312,7 @@ class Plan:
 
     @property
     def held(self) -> tuple[Action, ...]:
-        """The actions that need an operator or an answer: held, settling, or a wait that should have ended."""
+        """The actions that need an operator or an answer: on hold, settling, or a wait that should have ended."""
         return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING or a.overdue)
 
     def check(self, limits: Limits) -> None:
@@ -320,7 +321,7 @@ class Plan:
             raise refusal
 
     def refusal(self, limits: Limits) -> LimitExceeded | None:
-        """The error of a plan that exceeds a limit of one pass; `None` if it exceeds none."""
+        """Returns the error of a plan that exceeds a limit of one pass; `None` if it exceeds none."""
         submissions = sum(
             a.reason in COUNTED for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
         )
@@ -334,8 +335,8 @@ class Plan:
     def with_changes(
         self, changes: dict[str, tuple[Change, ...]], requests: Mapping[str, tuple[Change, ...]] | None = None
     ) -> Plan:
-        """The same plan with field differences laid in: those of actions by client token, and those of the requests of
-        changed specs by name, after the fields of their policies."""
+        """Returns the same plan with field differences added: those of actions by client token, and those of the
+        requests of changed specs by name, after the fields of their policies."""
         more = requests or {}
         return replace(
             self,
@@ -351,13 +352,13 @@ class Plan:
 
 
 COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
-"""Reasons of submissions that follow a change: if they exceed the limit, the whole plan is refused."""
+"""Reasons of submissions that follow a change. If they exceed the limit, the whole plan is refused."""
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 
 
 class ActionOutcome(StrEnum):
-    """How an action ended. The order is that of the summary after an apply."""
+    """The outcome of an action. The order is that of the summary after an apply."""
 
     SUBMITTED = "submitted"  # AWS accepted it: it has a run id
     ADOPTED = "adopted"  # a run that carries its tag was found and recorded
@@ -366,15 +367,15 @@ class ActionOutcome(StrEnum):
     UNKNOWN = "unknown"  # sent, with an unclear answer: the next look resolves it
     REJECTED = "rejected"  # AWS refused its content
     UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a temporary reason
-    NONE = "none"  # nothing was to be done
+    NONE = "none"  # there was nothing to do
 
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """How one action ended. `outcome` is an `ActionOutcome` value.
+    """The result of one action. `outcome` is an `ActionOutcome` value.
 
-    `run_id` is the run that was submitted, adopted or cancelled, `None` without one. `error` is what went
-    wrong, as ``CODE: message``, `None` if nothing did.
+    `run_id` is the run that was submitted, adopted or cancelled, `None` without one. `error` is ``CODE: message``,
+    `None` without an error.
     """
 
     outcome: str
@@ -383,7 +384,7 @@ class ActionResult:
 
 
 def stopped(action: Action, kind: ActionType, reason: Reason, message: str) -> Action:
-    """Returns an action about the same submission, which is not submitted now."""
+    """Returns an action about the same submission that does not submit it now."""
     bare = replace(action.content, request=None)
     return replace(action, action=kind, reason=reason, message=message, content=bare, template=None, run_ids={})
 

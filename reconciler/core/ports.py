@@ -17,42 +17,43 @@ class Clock(Protocol):
     """Reads the time."""
 
     def now(self) -> float:
-        """Wall clock, seconds since the epoch."""
+        """Returns the wall clock, in seconds since the epoch."""
         ...
 
     def boot(self) -> float:
-        """Boot-time clock, seconds since some fixed moment."""
+        """Returns the boot-time clock, in seconds since some fixed moment."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Waits."""
+        """Waits for this number of seconds."""
         ...
 
 
 class Store(Protocol):
-    """Stores the batches of a ledger. The one primitive is: append at a position, if nobody has."""
+    """Stores the batches of a ledger. The only write is an append at a position that is still free."""
 
     @property
     def address(self) -> str:
-        """Its name in messages, such as ``sqlite:///.reconciler/ledger.sqlite``."""
+        """The name of the store in messages, such as ``sqlite:///.reconciler/ledger.sqlite``."""
         ...
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` (1, 2, 3 …) if nothing is there, durably, in one transmission.
+        """Writes `batch` at `position` (1, 2, 3 …) if the position is free, durably, in one transmission.
 
-        Returns what is at `position` afterwards: `batch` itself if this call won, else what another writer had put
-        there. Raises `LedgerUnreachable` if the reply was lost: then it may be there or not. Raises another
+        Returns the batch at `position` afterwards: `batch` itself if this call won, else the batch of another writer.
+        Raises `LedgerUnreachable` if the reply was lost, so that the batch may be there or not. Raises another
         `LedgerError` if certainly nothing was written (read-only, full).
         """
         ...
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """The batches after a position, in order, as (position, batch). Creates nothing; raises `LedgerMissing`
-        if there is no ledger."""
+        """Yields the batches after a position, in order, as (position, batch). Creates nothing; raises
+        `LedgerMissing` if there is no ledger."""
         ...
 
     def get(self, position: int) -> bytes | None:
-        """The batch at one position, in one request; `None` if nothing is there. Raises as `read` does."""
+        """Returns the batch at one position, in one request; `None` if the position is free. Raises the errors of
+        `read`."""
         ...
 
 
@@ -60,7 +61,7 @@ class Store(Protocol):
 class Snapshots(Protocol):
     """Optional for a store: keeps snapshots of the folded state, so that few batches must be read.
 
-    A snapshot is never trusted: it may be lost, old or damaged, and readers check it. A `LedgerError` costs only time.
+    A snapshot is never trusted: it may be lost, old or damaged, so readers check it. A `LedgerError` costs only time.
     """
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
@@ -73,7 +74,7 @@ class Snapshots(Protocol):
 
 
 Precondition = Callable[[Recorded], str | None]
-"""Checks whether an append still makes sense; called again if others have written first. Returns an objection or
+"""Checks whether an append is still valid; called again if other writers appended first. Returns an objection or
 `None`."""
 
 
@@ -86,13 +87,13 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Others wrote first and the precondition fails now: nothing was written. `why` is a sentence."""
+    """Another writer appended first and the precondition now fails, so nothing was written. `why` is a sentence."""
 
     why: str
 
 
 class Ledger(Protocol):
-    """The log of one (project, target), read into a `Recorded` that follows every append. Safe for threads."""
+    """The log of one project and target, read into a `Recorded` that is updated by every append. Thread-safe."""
 
     @property
     def recorded(self) -> Recorded:
@@ -104,12 +105,12 @@ class Ledger(Protocol):
         ...
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
-        """Appends one batch. `valid` is checked before every try. Raises `LedgerError`; after `LedgerUnreachable` the
-        batch may be there or not."""
+        """Appends one batch. Checks `valid` before every try. Raises `LedgerError`; after `LedgerUnreachable` the
+        batch may be in the ledger or not."""
         ...
 
     def batch(self, position: int) -> Sequence[e.Event]:
-        """The events at one position."""
+        """Returns the events at one position."""
         ...
 
 
@@ -123,7 +124,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Certainly nothing reached AWS. `code` is the client's exception name, or ``DeadlinePassed``."""
+    """Certainly nothing reached AWS. `code` is the exception name of the client, or ``DeadlinePassed``."""
 
     code: str
     message: str
@@ -131,7 +132,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """AWS refused for a temporary reason: throttling (`throttled`), credentials, clock. The same bytes may be sent
+    """AWS refused for a temporary reason: throttling (`throttled`), credentials or clock. The same bytes may be sent
     again later."""
 
     code: str
@@ -141,7 +142,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """AWS refused the content: sending it again would not help. Recorded as ``rejected``."""
+    """AWS refused the content, so sending it again would not help. Recorded as ``rejected``."""
 
     code: str
     message: str
@@ -149,8 +150,8 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Everything else: a run may exist or not. `conflict`: AWS has seen our token before (409), so sending it again at
-    once would give no new answer."""
+    """Any other outcome: a run may exist or not. With `conflict`, AWS has received our token before (409), so
+    sending it again immediately would give no new answer."""
 
     code: str
     message: str
@@ -158,15 +159,15 @@ class Ambiguous:
 
 
 Outcome = Accepted | NotSent | Refused | Declined | Ambiguous
-"""What one transmission led to (R3 of docs/protocol.md)."""
+"""The outcome of one transmission (R3 of docs/protocol.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment after which a send must not be transmitted, by two clocks; the later of the two readings counts.
+    """The moment after which a send must not be transmitted, by two clocks; the later reading counts.
 
     `wall` is seconds since the epoch; `boot` is seconds of the boot-time clock (`time.CLOCK_BOOTTIME`, else the
-    monotonic one), which keeps running while a machine sleeps.
+    monotonic clock), which keeps running while a machine sleeps.
     """
 
     wall: float
@@ -175,7 +176,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class RunRef:
-    """A run to ask about: the submission's token, AWS's run id, and where it is (`Content.location`)."""
+    """A run to query: the token of the submission, the run id in AWS, and its location (`Content.location`)."""
 
     token: str
     run_id: str
@@ -184,7 +185,7 @@ class RunRef:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A submission to look for: its token, where its run would be, and when its first intent was (ISO 8601).
+    """A submission to look for: its token, the location of its run, and the time of its first intent (ISO 8601).
 
     `name` is the name that its request gives the run, `until` the deadline of its newest send. They narrow a look down;
     `None`: any name, any time. `owner` is the spec tag of other runs to look for on the way, ``PROJECT/TARGET/NAME``,
@@ -202,9 +203,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The state of one run. `exists` is false if AWS knows no such run. `state` is a `RunState` value.
+    """The state of one run. `exists` is false if AWS has no such run. `state` is a `RunState` value.
 
-    Times are ISO 8601 text; `detail` is AWS's own reason, `usage` what else it reports of the run.
+    Times are ISO 8601 text; `detail` is the reason that AWS gives, `usage` has other reported fields of the run.
     """
 
     exists: bool
@@ -216,7 +217,7 @@ class RunReport:
     usage: JSON | None = None
 
     def event(self, name: str, ref: RunRef, at: str) -> Observed:
-        """The event that records this report."""
+        """Returns the event that records this report."""
         return Observed(
             at=at,
             name=name,
@@ -235,12 +236,12 @@ class Service(Protocol):
     """One AWS service that runs jobs. Every method may be called from several threads."""
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
-        """Transmits `request` exactly as it is, at most once, and not after `deadline`. Never raises for errors of the
-        network, AWS or botocore: it returns an outcome."""
+        """Transmits `request` exactly as it is, at most once, and not after `deadline`. Never raises for errors of
+        the network, AWS or botocore, but returns an outcome."""
         ...
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Returns the state of each run, by token; a string if it could not be read, with the reason."""
+        """Returns the state of each run, by token, or the reason as a string if the state could not be read."""
         ...
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
@@ -250,15 +251,15 @@ class Service(Protocol):
         ...
 
     def cancel(self, run: RunRef, reason: str) -> None:
-        """Asks AWS to stop a run; nothing happens to one that has ended. Raises `ServiceError`."""
+        """Asks AWS to stop a run. Has no effect on a run that has ended. Raises `ServiceError`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One run as AWS describes it by its id. `name` is what AWS shows it by, `created_at` ISO 8601 text.
+    """One run as AWS describes it by its id. `name` is the name that AWS shows, `created_at` is ISO 8601 text.
 
-    `report` is its state, or a sentence if this version does not know that state.
+    `report` is its state, or a sentence if this version does not support that state.
     """
 
     run_id: str
@@ -270,41 +271,42 @@ class RunFacts:
 
 @runtime_checkable
 class Inventory(Protocol):
-    """Lists what is in AWS, whoever started it. An adapter may implement it beside `Service`.
+    """Lists the runs in AWS, whoever started them. An adapter may implement it beside `Service`.
 
-    `fsck` and `adopt` need it and passes do not: without it a kind still plans and applies, `fsck` reports that it
+    `fsck` and `adopt` need it and passes do not. Without it, a kind still plans and applies, `fsck` reports that it
     cannot compare that kind, and `adopt` refuses.
     """
 
     def place(self, location: Mapping[str, str]) -> str:
-        """Where runs with this `location` are listed, in words: ``application 00f…``, ``queue etl``. Equal words, one
-        listing."""
+        """Returns a description of where runs with this `location` are listed: ``application 00f…``, ``queue etl``.
+        Locations with equal descriptions are listed once."""
         ...
 
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
-        """The ids of every run in the place of `location`, in any state, without the children of arrays.
+        """Returns the ids of every run where `location` is listed, in any state, without the children of arrays.
 
-        `since`: created after this time (ISO 8601; `None`: all that AWS still lists). Raises `ServiceError`, also if
-        the listing is not complete.
+        With `since`, only runs created after this time (ISO 8601); with `None`, all that AWS still lists. Raises
+        `ServiceError`, even if only a part of the listing failed.
         """
         ...
 
     def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
-        """These runs by id; one that AWS does not know is left out. Raises `ServiceError`."""
+        """Returns these runs by id, without those that AWS does not have. Raises `ServiceError`."""
         ...
 
 
 Services = Callable[[str], Service]
-"""Returns the service of a kind, by the kind's name; makes it at the first call."""
+"""Returns the service of a kind, by the name of the kind. Makes it on the first call."""
 
 
 class Quota(Protocol):
     """Limits the rate of calls to AWS, by operation."""
 
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
-        """Waits until a call may be made, and counts it. If `stop` is set first, counts nothing and returns `False`."""
+        """Waits until a call may be made, and counts the call. If `stop` is set first, counts nothing and returns
+        `False`."""
         ...
 
     def release(self, operation: str) -> None:
-        """Takes back one count of `acquire`: the call was not made."""
+        """Takes back one count of `acquire`, because the call was not made."""
         ...

@@ -1,4 +1,4 @@
-"""Renames of specs: which of them git asks for, and what they do to the recorded state. Pure."""
+"""Renames of specs: finds those that git asks for, and applies them to the recorded state. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from reconciler.errors import LedgerCorrupt
 class Renames:
     """The renames of one plan.
 
-    `pending` has the name that a record has now, by its new name. `conflicts` says by name why a rename cannot be: both
-    the spec that asks for it and the record that it asks for are held. `notes` are sentences about former names of
-    which nothing is recorded.
+    `pending` maps the new name of each spec to the current name of its record. `conflicts` maps names to the reason why
+    a rename is impossible; both the spec that asks for it and the record of the former name are on hold. `notes` are
+    sentences about former names without a record.
     """
 
     pending: Mapping[str, str] = field(default_factory=dict)
@@ -27,8 +27,8 @@ class Renames:
 
 
 def find_renames(desired: Desired, recorded: Recorded) -> Renames:
-    """Returns the renames that the specs ask for, selected or not. One that is recorded already is none: `renamedFrom`
-    may stay in the file."""
+    """Returns the renames that the specs ask for, selected or not. Recorded renames are left out, because
+    `renamedFrom` may remain in the file."""
     pending: dict[str, str] = {}
     conflicts: dict[str, str] = {}
     notes: list[str] = []
@@ -49,14 +49,15 @@ def find_renames(desired: Desired, recorded: Recorded) -> Renames:
 
 
 def _is_done(spec: DesiredSpec, former: str, recorded: Recorded) -> bool:
-    """Whether the record of the spec had the former name already; a later record of that name is of another spec."""
+    """Returns whether the record of the spec already had the former name. A later record of that name belongs to
+    another spec."""
     return any(name.name == former for name in recorded.spec(spec.name).former_names)
 
 
 def _objection(
     spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded, pending: Mapping[str, str]
 ) -> str | None:
-    """Why a spec cannot take over a record, `None` if it can."""
+    """Returns why a spec cannot take over a record, `None` if it can."""
     newest = recorded.spec(spec.name).newest
     if old in desired.names:
         return f"what is recorded of {spec.renamed_from.name if spec.renamed_from else old} belongs to {old} now"
@@ -71,7 +72,7 @@ def _objection(
 
 
 def _note(spec: DesiredSpec, former: str, recorded: Recorded) -> Iterator[str]:
-    """Says that nothing is recorded of a former name, until something is recorded of the spec itself."""
+    """Yields a note that a former name has no record, unless something is recorded of the spec itself."""
     record = recorded.spec(spec.name)
     if spec.renamed_from is None or record.declaration is not None or record.newest is not None:
         return
@@ -84,7 +85,7 @@ def _note(spec: DesiredSpec, former: str, recorded: Recorded) -> Iterator[str]:
 
 
 def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
-    """Suggests `renamedFrom` for each new spec that has the content of one that is gone."""
+    """Yields a suggestion of `renamedFrom` for each new spec that has the content of a removed spec."""
     gone: dict[str, SpecRecord] = {}
     for record in sorted(recorded.specs.values(), key=lambda record: record.head):
         baseline, declared = record.baseline, record.declaration
@@ -103,8 +104,8 @@ def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
 
 
 def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
-    """Returns the state as it is after renames, by new name, of those that are possible and not recorded yet; without
-    any `recorded` itself, which never changes."""
+    """Returns the state after those renames, by new name, that are possible and not recorded yet. Never changes
+    `recorded`, and returns it if there are no such renames."""
     pending = {
         name: old for name, old in pending.items() if old in recorded.specs and not recorded.spec(name).submissions
     }
@@ -123,7 +124,8 @@ def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
 
 
 def name_now(name: str, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded) -> str:
-    """The name of a spec after all renames, those that git asks for included; the name itself without one."""
+    """Returns the name of a spec after all renames, including those that git asks for; the name itself if there are
+    none."""
     current = recorded.current_name(name)
     former = {
         new: spec.renamed_from.name
@@ -137,7 +139,7 @@ def name_now(name: str, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded
 def rename(recorded: Recorded, old: str, new: str, position: int, commit: str | None = None) -> None:
     """Gives the record of a spec another name, by an event at `position` from the checkout `commit`.
 
-    Raises `LedgerCorrupt` if the former name has no record, or the new one has submissions.
+    Raises `LedgerCorrupt` if the former name has no record, or the new name has submissions.
     """
     own = recorded.spec(new)
     if old not in recorded.specs or own.submissions or old == new:
@@ -148,7 +150,7 @@ def rename(recorded: Recorded, old: str, new: str, position: int, commit: str | 
 
 
 def _former_name(record: SpecRecord, renamed_to: str, position: int, commit: str | None) -> FormerName:
-    """The name of a record as a former one, from the rename at `position` on."""
+    """Returns the name of a record as a former name, from the rename at `position` on."""
     before = record.predecessor or FormerName(record.name, "", 0)
     return FormerName(
         record.name,
@@ -162,7 +164,8 @@ def _former_name(record: SpecRecord, renamed_to: str, position: int, commit: str
 
 
 def _joined(record: SpecRecord, own: SpecRecord, former: FormerName) -> SpecRecord:
-    """A record under the name of `own`, which has no submissions. What the new name has of its own stays."""
+    """Returns a record under the name of `own`, which has no submissions. Other values recorded under the new name
+    are preserved."""
     for submission in record.submissions:
         submission.key = replace(submission.key, name=own.name)
     scheduled = own if own.schedule is not None else record

@@ -1,7 +1,7 @@
 """Decides what follows the end of a run: another attempt, a wait before it, a hold, or nothing.
 
-A run that we cancelled is not attempted again by itself; one that others cancelled is held; a retry that an operator
-asked for is attempted whatever the end was.
+A run that reconciler cancelled is not retried automatically; a run that others cancelled is put on hold; a retry that
+an operator asked for is always attempted.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def attempts_of(submissions: Sequence[Submission], one: Submission) -> Attempts:
 
 
 def last_of(attempts: Attempts) -> Submission:
-    """Returns the newest attempt that counts: superseded ones never reached AWS."""
+    """Returns the newest attempt that counts. Superseded attempts do not count, because they never reached AWS."""
     return next((s for s in reversed(attempts) if s.phase is not Phase.SUPERSEDED), attempts[-1])
 
 
-def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa: PLR0911 - one for each state
-    """Returns one action for attempts none of which is unresolved.
+def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa: PLR0911 - one return for each state
+    """Returns one action for attempts without an unresolved one.
 
     A due attempt is a `submit`, even if gates that are checked later stop it.
     """
@@ -64,7 +64,7 @@ def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa
 
 
 def will_retry(policy: Policy, attempts: Attempts) -> bool:
-    """Whether another attempt follows a failed run automatically."""
+    """Returns whether another attempt follows a failed run automatically."""
     last = last_of(attempts)
     if last.cancel_asked_at is not None or last.run_state is not RunState.FAILED:
         return False
@@ -72,7 +72,8 @@ def will_retry(policy: Policy, attempts: Attempts) -> bool:
 
 
 def rejected_message(last: Submission) -> str:
-    """Says what AWS rejected, and how to go on: a new content needs no retry, a retry needs no new content."""
+    """Returns a message about what AWS rejected, and how to continue: new content needs no retry, and a retry needs
+    no new content."""
     rejected = f"AWS rejected {last.key.label}: {(last.error or '').removesuffix('.')}. "
     if last.slot is not None:
         return rejected + "Correct the spec, or the cause in AWS, and then retry"
@@ -90,7 +91,7 @@ def _live(context: SpecContext, last: Submission) -> Action:
 
 
 def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:
-    """Returns another send of a submission that never arrived; with other content it is another submission."""
+    """Returns another send of a submission that never arrived; with other content, a new submission."""
     message = f"nothing reached AWS the last time ({last.error})"
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
     if last.digest != context.spec.digest:
@@ -148,8 +149,8 @@ def _backoff(policy: Policy, attempts: Attempts) -> timedelta:
 
 
 def _tries(attempts: Attempts, *, always: bool) -> int:
-    """Counts the runs that ended in a row. A retry that an operator asked for starts the count again; so does a long
-    run, if runs are always restarted."""
+    """Counts the runs that ended in a row. A retry that an operator asked for starts the count again. A long run
+    does so too, if runs are always restarted."""
     number = 0
     runs = [s for s in attempts if s.phase is not Phase.SUPERSEDED]
     for earlier, later in zip([None, *runs], [*runs, None], strict=True):
@@ -167,7 +168,7 @@ def _lasted(run: Submission) -> timedelta:
 
 
 def ended_at(run: Submission) -> datetime:
-    """Returns when a run ended: as AWS reports, else when that was recorded, else when it was submitted."""
+    """Returns when a run ended: the time that AWS reports, else the time of recording, else the time of submission."""
     return parse_time(run.finished_at or run.ended_at or run.submitted_at or run.first_intent_at)
 
 

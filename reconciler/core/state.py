@@ -13,20 +13,20 @@ from reconciler.core.times import Schedule, SlotRange, parse_time
 
 
 class Phase(StrEnum):
-    """How far a submission has come."""
+    """The progress of a submission."""
 
-    INTENDED = "intended"  # a send may be under way, or its outcome is unclear: unresolved
+    INTENDED = "intended"  # a send may be in progress, or its outcome is unclear: unresolved
     UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a temporary reason
     REJECTED = "rejected"  # AWS rejected its content
     CONFLICTED = "conflicted"  # several runs carry its tag
     SUPERSEDED = "superseded"  # proven absent, and no longer asked for
-    ABANDONED = "abandoned"  # given up by an operator: never sent again
-    APPLIED = "applied"  # an operator took its content as applied, without a run: never sent
+    ABANDONED = "abandoned"  # an operator gave up on it: never sent again
+    APPLIED = "applied"  # an operator accepted its content as applied, without a run: never sent
     SUBMITTED = "submitted"  # it has a run; this never changes again
 
 
 class RunState(StrEnum):
-    """The state of a run in our words, for both services."""
+    """The state of a run, in terms common to both services."""
 
     SUBMITTED = "submitted"  # accepted, not yet running
     RUNNING = "running"
@@ -46,7 +46,7 @@ class Send:
     """One transmission of a submission: its number, the time of its intent, its deadline and its outcome.
 
     `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent``, ``rejected``, ``absent`` or ``abandoned``.
-    Number 0 belongs to a run that an operator adopted: nothing was transmitted.
+    Number 0 belongs to a run that an operator adopted without a transmission.
     """
 
     number: int
@@ -57,7 +57,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class CountsAs:
-    """The content that an operator took as applied by the run of a submission: its digest and revision."""
+    """The content that an operator accepted as applied by the run of a submission: its digest and revision."""
 
     digest: str
     revision: int
@@ -149,7 +149,7 @@ class Submission:
 
     @property
     def revision(self) -> int:
-        """The revision, as `digest`."""
+        """The revision of the same content as `digest`."""
         return self.counts_as.revision if self.counts_as is not None else self.content.revision
 
     @property
@@ -169,7 +169,8 @@ class Submission:
 
     @property
     def counts(self) -> bool:
-        """Whether it answers what was asked for. One that never reached AWS does not, unless an operator decided so."""
+        """Whether the submission fulfils the request. One that never reached AWS does not, unless an operator
+        decided so."""
         return self.phase not in {Phase.UNSENT, Phase.SUPERSEDED}
 
     @property
@@ -190,15 +191,16 @@ class Submission:
 
 
 OF_THE_PASS = "of the pass"
-"""Marks, in its metadata, a field that holds what this pass observed: it is no part of the fold and never saved."""
+"""Marks, in its metadata, a field with observations of this pass. Such a field is not part of the fold and is never
+saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormerName:
     """The name that a record had until the event at `position` renamed it to `renamed_to`, from checkout `commit`.
 
-    `generation`, `slot` and `attempt` are the highest that submissions had under this name: a new spec of the name
-    never uses one of them again, because they are part of tokens.
+    `generation`, `slot` and `attempt` are the highest of the submissions under this name. A new spec of the name never
+    uses one of them again, because they are part of tokens.
     """
 
     name: str
@@ -210,7 +212,7 @@ class FormerName:
     attempt: int = 0
 
     def attempts_of(self, key: SubmissionKey) -> int:
-        """The attempts that the generation or slot of a key may have had under this name."""
+        """Returns the highest attempt that the generation or slot of a key may have had under this name."""
         had = key.generation <= self.generation if key.generation is not None else (key.slot or "") <= self.slot
         return self.attempt if had else 0
 
@@ -219,15 +221,15 @@ class FormerName:
 class SpecRecord:
     """Everything recorded of one spec.
 
-    `head` is the position of the newest event about it that matters to plans, or 0: a plan made at another head is
+    `head` is the position of the newest event about it that matters to plans, or 0; a plan made at another head is
     stale. `positions` are those of events about the spec itself; its submissions have their own. `submissions` are in
-    the order of their first intents; there are none if only a schedule has started.
-    `schedule` is the one that is or was in force, `None` before the first. `missed` are slots that never run,
-    `handled_until` the last slot up to which all are handled, `backfill` the slots that an operator asked for and that
-    are not intended yet, in that order. `notified` are the keys of the notifications that were sent. `declaration` is
-    what was applied of the spec last, `None` before the first, and `undeclared` whether the spec has left git since.
-    `former_names` are the names that it had before, oldest first. `predecessor` tells of another record that had this
-    name before, and has another one now.
+    the order of their first intents, and empty if only a schedule has started. `schedule` is the schedule that is or
+    was in force, `None` before the first. `missed` are slots that never run, `handled_until` is the last slot up to
+    which all are handled, and `backfill` are the slots that an operator asked for and that are not intended yet, in
+    that order. `notified` are the keys of the notifications that were sent. `declaration` is what was applied of the
+    spec last, `None` before the first, and `undeclared` is whether the spec has left git since. `former_names` are the
+    names that it had before, oldest first. `predecessor` describes another record that had this name before and was
+    renamed.
     """
 
     name: str
@@ -245,14 +247,15 @@ class SpecRecord:
     predecessor: FormerName | None = None
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
-        """Notes an event at `position` about this spec or one of its submissions; `moves`: it makes plans stale."""
+        """Records that the event at `position` is about this spec or `submission`. With `moves`, plans made earlier
+        become stale."""
         self.head = max(self.head, position if moves else 0)
         positions = self.positions if submission is None else submission.positions
         if position not in positions[-1:]:
             positions.append(position)
 
     def is_missed(self, slot: str) -> bool:
-        """Whether a slot of the schedule in force was recorded as one that never runs."""
+        """Returns whether a slot of the schedule in force was recorded as one that never runs."""
         if self.schedule is None or parse_time(slot) <= parse_time(self.schedule.since):
             return False
         if any(slot in missed for missed in reversed(self.missed)):
@@ -266,8 +269,8 @@ class SpecRecord:
 
     @property
     def baseline(self) -> Submission | None:
-        """The newest submission that was accepted, is unresolved, or was taken as applied: what the spec is compared
-        with. Rejected and unsent ones do not count: they never ran."""
+        """The newest submission that was accepted, is unresolved, or was accepted as applied. The spec is compared
+        with it. Rejected and unsent submissions do not count, because they never ran."""
         return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved or s.applied), None)
 
     @property
@@ -282,16 +285,16 @@ class SpecRecord:
 
     @property
     def cancels_to_confirm(self) -> list[Submission]:
-        """Live runs whose cancellation was requested, and that AWS has not confirmed to stop."""
+        """Live runs whose cancellation was requested and that AWS has not confirmed."""
         return [run for run in self.live if run.cancel_asked_at is not None and run.cancel_accepted_at is None]
 
     def name_at(self, position: int) -> str:
-        """The name that events of the spec have at a position."""
+        """Returns the name of the spec in events at a position."""
         return next((former.name for former in self.former_names if position < former.position), self.name)
 
     @property
     def declared_at(self) -> int:
-        """The position of its newest declaration, or else of the event that took its name from another record; 0
+        """The position of the newest declaration, or else of the event that took the name from another record; 0
         without both."""
         if self.declaration is not None:
             return self.declaration.position
@@ -304,7 +307,7 @@ class SpecRecord:
         return 1 + max((used, *(s.generation or 0 for s in self.submissions)))
 
     def next_attempt(self, key: SubmissionKey, earlier: Iterable[Submission]) -> int:
-        """The attempt after all that were ever intended under this name for the generation or slot of a key, of which
+        """Returns the attempt after all that were ever intended under this name for the generation or slot of `key`.
         `earlier` are those of this record."""
         used = self.predecessor.attempts_of(key) if self.predecessor is not None else 0
         return 1 + max((used, *(s.attempt for s in earlier)))
@@ -312,7 +315,7 @@ class SpecRecord:
 
 @dataclass(slots=True)
 class Recorded:
-    """The fold of a ledger up to `position`, with what this pass observed.
+    """The fold of a ledger up to `position`, with the observations of this pass.
 
     `place` is what the ledger belongs to, from its first event. `moved` is where it went on, `None` if it has not
     ended; `rollbacks` are the accepted ones, oldest first. `former_names` are the names that records had before.
@@ -336,7 +339,7 @@ class Recorded:
     overlaid: bool = field(default=False, metadata={OF_THE_PASS: True})
 
     def spec(self, name: str) -> SpecRecord:
-        """Returns what is recorded of a spec; an empty record if nothing is."""
+        """Returns the record of a spec, or a new empty record without adding it."""
         record = self.specs.get(name)
         if record is not None:
             return record
@@ -344,7 +347,7 @@ class Recorded:
         return SpecRecord(name, head=former.position if former is not None else 0, predecessor=former)
 
     def current_name(self, name: str) -> str:
-        """Returns the name that the record of a spec has now, after all renames; the name itself without one."""
+        """Returns the current name of a record after all renames; the name itself if there are none."""
         seen = {name}
         while name not in self.specs and (former := self.former_names.get(name)) is not None:
             name = former.renamed_to
@@ -354,7 +357,7 @@ class Recorded:
         return name
 
     def record(self, name: str) -> SpecRecord:
-        """Returns what is recorded of a spec; an empty record that is kept if nothing is."""
+        """Returns the record of a spec, and adds an empty one if there is none."""
         return self.specs.setdefault(name, self.spec(name))
 
     @property
@@ -363,7 +366,7 @@ class Recorded:
         return any(send.number for submission in self.by_token.values() for send in submission.sends)
 
     def become(self, other: Recorded) -> None:
-        """Takes over the state of another fold; this pass's observations stay."""
+        """Replaces the state by that of another fold; keeps the observations of this pass."""
         for held in fields(self):
             if OF_THE_PASS not in held.metadata:
                 setattr(self, held.name, getattr(other, held.name))

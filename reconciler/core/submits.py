@@ -18,7 +18,7 @@ from reconciler.model.template import render_slot
 
 @dataclass(frozen=True, slots=True)
 class SpecContext:
-    """Everything that a decision about one spec is made from."""
+    """Everything that a decision about one spec depends on."""
 
     spec: DesiredSpec
     record: SpecRecord
@@ -28,7 +28,7 @@ class SpecContext:
 
     @property
     def stopped(self) -> tuple[str, Suspension] | None:
-        """The suspension in force, of the project or else the spec; `None` if neither is suspended."""
+        """The suspension in force, of the project or else of the spec; `None` if neither is suspended."""
         if self.desired.suspension is not None:
             return "the project", self.desired.suspension
         own = suspension(self.spec.policy.suspend)
@@ -39,7 +39,7 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
     """Returns the first send of a submission of the spec's current content."""
     spec, record = context.spec, context.record
     baseline = record.baseline
-    compared = baseline if baseline is not None and not baseline.applied else None  # that has no request
+    compared = baseline if baseline is not None and not baseline.applied else None  # which has no request
     request = rendered(spec, key.slot, {})
     return Action(
         name=spec.name,
@@ -62,13 +62,13 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
 def another_send(context: SpecContext, last: Submission, reason: Reason, message: str = "") -> Action:
     """Returns another send of a submission that never reached AWS: the same token and the same bytes."""
     action = submit(context, last.key, reason, message)
-    # Whatever the spec calls its run by now, this one goes out under its first name.
+    # The spec may name its run differently by now, but this submission is sent under its first name.
     content = replace(action.content, digest=last.digest, location=last.content.location)
     return replace(action, content=content, client_token=last.token, send=last.newest_send.number + 1)
 
 
 def rendered(spec: DesiredSpec, slot: str | None, run_ids: Mapping[str, str]) -> JSON:
-    """Returns the request of one slot, with the given run ids of the specs that it names."""
+    """Returns the request of one slot, with the given run ids of the specs that it depends on."""
     request = spec.request
     if slot is not None and spec.policy.schedule is not None:
         request = render_slot(request, slot, spec.policy.timeZone)

@@ -17,12 +17,12 @@ RUN_ID = "RUN_ID"
 
 
 COMMAND = re.compile(r"(?<=: )reconciler(?= [a-z])")
-"""The beginning of a command in a message."""
+"""Matches the beginning of a command in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """How the command at hand was called: what another one must repeat to work from the same place.
+    """How the current command was called, so that suggested commands apply to the same project and target.
 
     `directory` is the value of ``-C``, `None` without it. Every command that is printed for pasting is made here.
     """
@@ -32,15 +32,15 @@ class Invocation:
     local_ledger: bool = False
 
     def command(self, *words: str) -> str:
-        """Returns a command as a shell reads it. It works on the project, target and kind of ledger of this one."""
+        """Returns a command quoted for a shell. It works on the project, target and kind of ledger of this one."""
         where = ["-C", self.directory] if self.directory is not None else []
         target = ["-t", self.target] if self.target is not None else []
         ledger = ["--local-ledger"] if self.local_ledger else []
         return join(["reconciler", *where, *words, *target, *ledger])
 
     def completed(self, message: str) -> str:
-        """Returns a message of ours with the project folder in the commands that it names, as in
-        ``make the table: reconciler ledger init -t prod``."""
+        """Returns a message with the project folder added to the commands in it, as in ``make the table: reconciler
+        ledger init -t prod``."""
         if self.directory is None:
             return message
         where = f"reconciler {join(['-C', self.directory])}"
@@ -49,10 +49,10 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class SuggestedCommands:
-    """The commands by which an operator decides, ready to be pasted into a shell.
+    """The commands by which an operator decides, ready for pasting into a shell.
 
-    Of an unknown submission `since` is when it was first sent, and `settles_at` when nothing of it can arrive any more:
-    before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, `None` of anything else.
+    For an unknown submission, `since` is when it was first sent, and `settles_at` is when no send of it can arrive any
+    more. Before that, `resolve` needs ``--force``. Both are ISO 8601 text to the second, `None` in other cases.
     """
 
     commands: Texts
@@ -63,7 +63,7 @@ class SuggestedCommands:
 def suggested_commands(
     name: str, token: str | None, recorded: Recorded, by: Invocation, settle_seconds: int
 ) -> SuggestedCommands | None:
-    """Returns the commands for a submission of a spec; `None` if nothing about it is unknown."""
+    """Returns the commands for a submission of a spec; `None` if its outcome is known."""
     submission = recorded.by_token.get(token or "")
     tagged = recorded.runs_by_token.get(token or "", ())
     if submission is None:
@@ -90,7 +90,7 @@ def _commands(submission: Submission, runs: Sequence[str], by: Invocation, token
 
 
 def retry(name: str, slot: str | None, by: Invocation) -> SuggestedCommands:
-    """Returns the command that runs a held spec once more after a bad end."""
+    """Returns the command that runs a spec on hold once more after a failed run."""
     which = ["--slot", slot] if slot is not None else []
     return SuggestedCommands((by.command("retry", name, *which) + WHY,))
 
@@ -117,10 +117,11 @@ def after_rollback(target: str) -> str:
 
 
 def resolve(name: str, decision: str, by: Invocation, token: str | None = None) -> str:
-    """Returns the command that decides an unresolved submission: ``submit`` or ``abandon``; `token` if several."""
+    """Returns the command that decides an unresolved submission: ``submit`` or ``abandon``; `token` if there are
+    several."""
     which = ["--token", token] if token is not None else []
     return by.command("resolve", name, f"--{decision}", *which) + WHY
 
 
 WHY = ' --reason "..."'
-"""For the operator to fill in."""
+"""The reason, to be filled in by the operator."""

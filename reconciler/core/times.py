@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 def time_text(moment: datetime) -> str:
-    """``2026-11-22T02:00:03.123Z``: the form of every time in the ledger."""
+    """Formats a time as in the ledger: ``2026-11-22T02:00:03.123Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -18,7 +18,8 @@ def seconds_text(moment: datetime) -> str:
 
 
 def parse_time(value: str) -> datetime:
-    """A time with a zone, from ISO 8601 text. Raises `ValueError` for anything else, a time without zone included."""
+    """Parses a time with a zone from ISO 8601 text. Raises `ValueError` for anything else, including a time without
+    a zone."""
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError(f"{value!r} has no time zone: add Z for UTC")
@@ -41,7 +42,7 @@ class MissedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule in force since a time, ISO 8601 text; `stopped` is the reason if it is not in force since then."""
+    """A schedule in force since a time (ISO 8601 text). `stopped` is the reason if it is not in force since then."""
 
     since: str
     schedule: str
@@ -54,7 +55,7 @@ class Schedule:
 class SlotRange:
     """Slots that never run, from `first` to `last`: those in `slots`, or all between if that is `None`.
 
-    Slots are UTC text of one length, so that text sorts as time does.
+    Slots are UTC text of equal length, so that they sort by time.
     """
 
     first: str

@@ -1,4 +1,4 @@
-"""Decides about a submission whose outcome is unknown: adopt the run that carries its tag, or wait, or hold."""
+"""Decides about a submission whose outcome is unknown: adopt the run that carries its tag, wait, or hold."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
 ) -> Action:
     """Returns one action for one unresolved submission.
 
-    A run that carries the tag is adopted at any time, which is always safe; several are a conflict. Without a run, or
-    after a failed listing, the plan waits until the submission has settled. Proven absent, it is sent again if the spec
-    still asks for it, else superseded. After a day, or with ``onUnknown: Hold``, an operator decides.
+    A run that carries the tag is always adopted, because adoption is safe; several are a conflict. Without a run, or
+    after a failed listing, the plan waits until the submission has settled. If it is proven absent, it is sent again if
+    the spec still asks for it, and superseded otherwise. After a day, or with ``onUnknown: Hold``, an operator decides.
     """
     runs = recorded.runs_by_token.get(submission.token, ())
     if submission.phase is Phase.CONFLICTED or len(runs) > 1:
@@ -38,7 +38,7 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
         return of_submission(submission, record, ActionType.ADOPT, Reason.FOUND, message, run_id=runs[0])
     doubt = f"{_doubt(submission, recorded, now)}; sent {seconds_text(parse_time(submission.newest_send.at))}"
     if forgotten(submission, now):
-        # An empty listing proves nothing any more: Batch drops ended jobs after a day.
+        # An empty listing no longer proves anything, because Batch drops ended jobs after a day.
         message = f"{doubt}; more than a day ago, and AWS may have forgotten a run that ended"
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
     if not proven_absent(submission, desired.settle_seconds):
@@ -68,10 +68,10 @@ def _absent(
 
 
 def _may_repeat(submission: Submission, spec: DesiredSpec, desired: Desired, now: datetime) -> bool:
-    """Whether the same token may be sent again at once (R6).
+    """Returns whether the same token may be sent again immediately (R6).
 
-    AWS must accept tokens, the first minute must not be over, and the last sender must be done: it recorded an unclear
-    outcome, or its deadline has passed. After a 409 on the token only a look can tell which run has it.
+    AWS must accept tokens, the first minute must not be over, and the last sender must have finished: it recorded an
+    unclear outcome, or its deadline has passed. After a 409 on the token, only a look can find which run has it.
     """
     last = submission.newest_send
     done = submission.error is not None or now > parse_time(last.not_after)
@@ -96,7 +96,7 @@ def _again(submission: Submission, spec: DesiredSpec, record: SpecRecord, messag
 
 
 def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
-    """Whether the spec still asks for this very submission now, and nobody asked to cancel it."""
+    """Returns whether the spec still asks for this submission now, and nobody asked to cancel it."""
     if submission.cancel_asked_at is not None:
         return False
     suspended = desired.suspension is not None or spec.policy.suspend is not False
@@ -104,7 +104,8 @@ def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
 
 
 def _same(spec: DesiredSpec, submission: Submission) -> bool:
-    """Whether the spec asks for the submission: for a slot as long as there is a schedule, whatever the content."""
+    """Returns whether the spec asks for the submission. A slot is asked for as long as there is a schedule, even if
+    the content changes."""
     if submission.slot is not None and spec.policy.schedule is not None:
         return True
     return spec.digest == submission.digest
@@ -124,7 +125,7 @@ def _doubt(submission: Submission, recorded: Recorded, now: datetime) -> str:
     if submission.token in recorded.look_errors:
         return f"looking for its run failed ({recorded.look_errors[submission.token]})"
     if submission.error:
-        return submission.error.removesuffix(".")  # the sentence continues
+        return submission.error.removesuffix(".")  # this text is part of a sentence
     if now <= parse_time(submission.newest_send.not_after):
         return "a send may be under way"
     return "the pass that sent it did not record an outcome"
