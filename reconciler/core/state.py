@@ -169,8 +169,7 @@ class Submission:
 
     @property
     def counts(self) -> bool:
-        """Whether the submission fulfils the request. One that never reached AWS does not, unless an operator
-        decided so."""
+        """Whether the submission fulfils the request. Unsent ones do not, unless an operator decided so."""
         return self.phase not in {Phase.UNSENT, Phase.SUPERSEDED}
 
     @property
@@ -191,8 +190,7 @@ class Submission:
 
 
 OF_THE_PASS = "of the pass"
-"""Marks, in its metadata, a field with observations of this pass. Such a field is not part of the fold and is never
-saved."""
+"""Marks, in its metadata, a field with observations of this pass, which is not part of the fold and never saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +245,7 @@ class SpecRecord:
     predecessor: FormerName | None = None
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
-        """Records that the event at `position` is about this spec or `submission`. With `moves`, plans made earlier
-        become stale."""
+        """Records the event at `position` with this spec or `submission`. With `moves`, older plans become stale."""
         self.head = max(self.head, position if moves else 0)
         positions = self.positions if submission is None else submission.positions
         if position not in positions[-1:]:
@@ -269,8 +266,8 @@ class SpecRecord:
 
     @property
     def baseline(self) -> Submission | None:
-        """The newest submission that was accepted, is unresolved, or was accepted as applied. The spec is compared
-        with it. Rejected and unsent submissions do not count, because they never ran."""
+        """The newest submission that was accepted, is unresolved, or was marked as applied, for comparison with the
+        spec. Rejected and unsent submissions do not count, because they never ran."""
         return next((s for s in reversed(self.submissions) if s.accepted or s.unresolved or s.applied), None)
 
     @property
@@ -317,12 +314,12 @@ class SpecRecord:
 class Recorded:
     """The fold of a ledger up to `position`, with the observations of this pass.
 
-    `place` is what the ledger belongs to, from its first event. `moved` is where it went on, `None` if it has not
-    ended; `rollbacks` are the accepted ones, oldest first. `former_names` are the names that records had before.
-    `runs_by_token` holds the runs that carry a token: none after a complete listing, no entry without a look.
-    `runs_by_spec` holds, by name, the runs with a spec's tag that the ledger lacks, if they were looked for.
-    `look_errors` and `observe_errors` hold, by token, why a look failed (no absence), or the state of a live run.
-    `overlaid`: the specs hold observations that no event records, so that they are no fold any more.
+    `place` is from the first event. `moved` is the place that the ledger was moved to, `None` if it is in use;
+    `rollbacks` are the accepted rollbacks, oldest first. `former_names` are the names that records had before.
+    `runs_by_token` maps tokens to the runs that carry them: none after a complete listing, no entry without a look.
+    `runs_by_spec` maps names to the runs with the tag of the spec that the ledger lacks, if there was a look for them.
+    `look_errors` and `observe_errors` map tokens to the reason why a look, or the state of a live run, failed; an error
+    is not absence. With `overlaid`, the specs include observations that no event records, so they are not a fold.
     """
 
     position: int = 0
@@ -362,7 +359,7 @@ class Recorded:
 
     @property
     def intends(self) -> bool:
-        """Whether anything was ever intended to be sent: if not, a former ledger may have been lost."""
+        """Whether anything was ever intended to be sent. If not, an earlier ledger may have been lost."""
         return any(send.number for submission in self.by_token.values() for send in submission.sends)
 
     def become(self, other: Recorded) -> None:
@@ -387,7 +384,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The result of one look at AWS, with fields as in `Recorded`; `unseen`: tokens of live runs that AWS lacks."""
+    """The result of one look at AWS. Fields as in `Recorded`; `unseen` are tokens of live runs that AWS lacks."""
 
     runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)
