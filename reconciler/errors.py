@@ -41,11 +41,11 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file: where (1-based line and column), what, and what would be right.
+    """One problem in a file: its location (1-based line and column), what is wrong, and what would be right.
 
-    `path` is as the user can open it (relative to the project folder where that is shorter). `rule` is a stable
-    identifier such as `unknown-field`. `source_line` is the offending line as written, without its line end; `None`
-    where the file has no such line (it cannot be read, it is not text), or it is too long to show.
+    `path` is as the user can open it (relative to the project folder if that is shorter). `rule` is a stable identifier
+    such as `unknown-field`. `source_line` is the offending line as written, without its line end. It is `None` if the
+    file has no such line (it cannot be read, or is not text), or if the line is too long to show.
     """
 
     path: str
@@ -57,7 +57,7 @@ class Problem:
     source_line: str | None = None
 
     def order(self) -> tuple[str, int, int, str]:
-        """The order problems are told in: by place, then by what they say."""
+        """The sort key of problems: by location, then by message."""
         return (self.path, self.line, self.col, self.message)
 
     def __str__(self) -> str:
@@ -65,19 +65,19 @@ class Problem:
 
 
 class ReconcilerError(Exception):
-    """The base of every error raised on purpose; `exit_code` is what the command ends with."""
+    """The base of every error raised on purpose. `exit_code` is the exit code of the command."""
 
     exit_code = 1
 
 
 class UsageError(ReconcilerError):
-    """The command line asks for something that does not exist or does not go together."""
+    """The command line refers to something that does not exist, or combines options that exclude each other."""
 
     exit_code = 64
 
 
 class CheckoutMoved(ReconcilerError):
-    """Files, commit and ledger were not of one state: something changed the checkout while it was read."""
+    """Files, commit and ledger did not belong to one state, because the checkout changed while it was read."""
 
     def __init__(self, root: object) -> None:
         super().__init__(
@@ -87,9 +87,9 @@ class CheckoutMoved(ReconcilerError):
 
 
 class SpecErrors(ReconcilerError):
-    """Everything wrong in the files of one run, sorted by place.
+    """All problems in the files of one run, sorted by location.
 
-    `specs` are the names of all specs that were read, with the path and first line of each.
+    `specs` maps the names of all specs that were read to the path and first line of each.
     """
 
     def __init__(self, problems: Sequence[Problem], specs: Sequence[tuple[str, str, int]] = ()) -> None:
@@ -99,11 +99,11 @@ class SpecErrors(ReconcilerError):
 
 
 class GuardError(ReconcilerError):
-    """A check refused to go on; nothing was sent."""
+    """A check refused to continue; nothing was sent."""
 
 
 class AccountMismatch(GuardError):
-    """The credentials at hand belong to another account than the target names."""
+    """The credentials belong to another account than the account of the target."""
 
     def __init__(self, target: str, expected: str, actual: str) -> None:
         self.target, self.expected, self.actual = target, expected, actual
@@ -114,7 +114,7 @@ class AccountMismatch(GuardError):
 
 
 class ClockSkew(GuardError):
-    """This machine's clock and AWS's differ by more than is allowed for; `seconds` is how far ours is ahead."""
+    """This machine's clock and AWS's differ by more than the limit. `seconds` is how far this machine's is ahead."""
 
     def __init__(self, seconds: float, allowed: float) -> None:
         self.seconds = seconds
@@ -126,7 +126,7 @@ class ClockSkew(GuardError):
 
 
 class LimitExceeded(GuardError):
-    """The plan holds more actions of a kind than the target allows in one pass."""
+    """The plan has more actions of a kind than the target allows in one pass."""
 
     def __init__(self, limit: str, allowed: int, planned: int, option: str) -> None:
         self.limit, self.allowed, self.planned = limit, allowed, planned
@@ -137,7 +137,7 @@ class LimitExceeded(GuardError):
 
 
 class LocalLedgerInCI(GuardError):
-    """CI=true and a SQLite ledger: every runner would start from nothing and submit everything again."""
+    """CI=true with a SQLite ledger: every runner would start with an empty ledger and submit everything again."""
 
     def __init__(self, ledger: str) -> None:
         super().__init__(
@@ -147,7 +147,7 @@ class LocalLedgerInCI(GuardError):
 
 
 class PlanFileError(ReconcilerError):
-    """A plan file that cannot be read, or that was made for something else."""
+    """A plan file that cannot be read, or that was made for another project, target, account or region."""
 
 
 class StalePlan(PlanFileError):
@@ -161,7 +161,7 @@ class StalePlan(PlanFileError):
 
 
 class RenameMoved(ReconcilerError):
-    """A rename of the plan cannot be recorded any more, because of what another pass recorded since."""
+    """A rename of the plan can no longer be recorded, because of events that another pass has recorded since."""
 
     def __init__(self, name: str, old: str) -> None:
         self.name, self.old = name, old
@@ -169,7 +169,7 @@ class RenameMoved(ReconcilerError):
 
 
 class PlanNotExpected(ReconcilerError):
-    """The plan is not the approved one: `changes` are what it has now, a sentence for each spec."""
+    """The plan is not the approved one. `changes` describe its current changes, one sentence for each spec."""
 
     def __init__(self, expected: str, actual: str, changes: Sequence[str]) -> None:
         self.expected, self.actual, self.changes = expected, actual, tuple(changes)
@@ -185,11 +185,11 @@ class LedgerError(ReconcilerError):
 
 
 class LedgerMissing(LedgerError):
-    """There is no ledger yet where the target says it is."""
+    """There is no ledger yet at the target's ledger address."""
 
 
 class LedgerCorrupt(LedgerError):
-    """What is stored is not a log, or a batch of it cannot be read."""
+    """The stored content is not a log, or one of its batches cannot be read."""
 
 
 class LedgerRolledBack(LedgerError):
@@ -201,11 +201,11 @@ class LedgerMoved(LedgerError):
 
 
 class LedgerReadOnly(LedgerError):
-    """The ledger can be read and not written."""
+    """The ledger can be read but not written."""
 
 
 class LedgerFull(LedgerError):
-    """There is no room left to write."""
+    """There is no space left for writing."""
 
 
 class LedgerFormatNewer(LedgerError):
@@ -213,31 +213,32 @@ class LedgerFormatNewer(LedgerError):
 
 
 class LedgerPinned(LedgerError):
-    """The ledger belongs to another project, target, account or region than the one at hand."""
+    """The ledger belongs to another project, target, account or region than the current one."""
 
 
 class LedgerDenied(LedgerError):
-    """There are no credentials for the ledger, or they may not do what is needed. Nothing was written."""
+    """The credentials for the ledger are missing or lack a permission. Nothing was written."""
 
 
 class LedgerStoreMissing(LedgerError):
-    """The bucket or table that should hold the ledger does not exist: not the same as an empty one."""
+    """The bucket or table of the ledger does not exist, which is not the same as an empty one."""
 
 
 class LedgerStoreInvalid(LedgerError):
-    """The bucket or table cannot hold a ledger as it is: another region, other keys, items that expire."""
+    """The bucket or table is unsuitable for a ledger: another region, other keys, or items that expire."""
 
 
 class LedgerUnreachable(LedgerError):
-    """The ledger did not answer; what was being written is there or not, and only a later read can tell."""
+    """The ledger did not answer. The batch being written may be there or not; only a later read shows it."""
 
 
 class NotificationFailed(ReconcilerError):
-    """A webhook did not take what it was told."""
+    """A webhook did not accept a notification."""
 
 
 class ServiceError(ReconcilerError):
-    """AWS answered a read with an error, or not at all. `code` is AWS's error code or the client's exception name."""
+    """AWS answered a read with an error, or not at all. `code` is the error code of AWS or the exception name of the
+    client."""
 
     def __init__(self, operation: str, code: str, message: str) -> None:
         self.operation, self.code, self.message = operation, code, message

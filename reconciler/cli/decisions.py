@@ -1,4 +1,4 @@
-"""`reconciler cancel`, `retry`, `backfill`, `resolve`, `adopt` and `accept`: what an operator decides is recorded."""
+"""`reconciler cancel`, `retry`, `backfill`, `resolve`, `adopt` and `accept`: record the decisions of an operator."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _slot_option(help_text: str) -> Callable[[Any], Any]:
 
 
 def _values(view: SpecView, values: dict[str, Any]) -> dict[str, Any]:
-    """The values of the options, with times in UTC: those without a zone are in the spec's time zone, in which its
-    schedule is written. A slot is text, as in the ledger."""
+    """Returns the values of the options, with times in UTC. Times without a zone are in the spec's time zone, which
+    is also the zone of its schedule. A slot is text, as in the ledger."""
     from reconciler.cli.times import WrittenTime
     from reconciler.core.times import seconds_text
 
@@ -55,8 +55,8 @@ def _parse_decision(_context: click.Context, _option: click.Parameter, submit: b
 
 
 def _decision_command(name: str, decide: str, help_text: str, *options: Callable[[Any], Any]) -> click.Command:
-    """Makes a command. `decide` is the function of `app` (MODULE:FUNCTION) that makes the decision from the spec, the
-    values of `options`, and the reason."""
+    """Makes a command. `decide` is the function of `app` (MODULE:FUNCTION) that makes the decision from the spec,
+    the values of `options`, and the reason."""
 
     @click.command(name, help=help_text)
     @click.argument("name")
@@ -81,7 +81,7 @@ def _decision_command(name: str, decide: str, help_text: str, *options: Callable
 def _perform(view: SpecView, decision: Decision, *, yes: bool, as_json: bool) -> int:
     """Shows a decision, confirms it unless `yes`, records it, and prints what the next pass will do.
 
-    Raises `ReconcilerError` if it cannot ask, or if the spec changed after it was shown.
+    Raises `ReconcilerError` without a terminal to confirm on, or if the spec changed after it was shown.
     """
     from reconciler.app.decisions import next_actions, record_decision
     from reconciler.render.results import decision_json, decision_text, done_text

@@ -13,8 +13,8 @@ DONE, ERROR, CHANGES, ACTION_REQUIRED, USAGE = 0, 1, 2, 3, 64
 
 
 def needs_attention(plan: Plan, recorded: Recorded) -> bool:
-    """Whether an action is required or an outcome unknown: a hold, a submission that settles, or a run of a spec of
-    the plan that AWS did not describe, or something wrong in the project's files."""
+    """Returns whether an action is required or an outcome is unknown: a hold, a submission that settles, a run of a
+    spec of the plan that AWS did not describe, or a problem in the project's files."""
     names = {action.name for action in plan.actions}
     unobserved = (recorded.by_token.get(token) for token in recorded.observe_errors)
     waits = bool(plan.held or plan.problems) or plan.overdue
@@ -22,8 +22,8 @@ def needs_attention(plan: Plan, recorded: Recorded) -> bool:
 
 
 def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool, fail_on_pending: bool = False) -> int:
-    """Returns 0 for every plan, unless `detailed` asks what is in it, or `fail_on_pending` refuses changes that were on
-    the base before."""
+    """Returns 0 for every plan. With `detailed`, the code depends on the content of the plan; with
+    `fail_on_pending`, changes that were on the base before are an error."""
     if fail_on_pending and plan.pending_on_base:
         return ERROR
     if not detailed:
@@ -36,10 +36,10 @@ def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool, fail_on_pe
 def apply_exit_code(
     plan: Plan, results: Sequence[ActionResult], recorded: Recorded, *, stopped: bool, exactly: bool = False
 ) -> int:
-    """Returns the exit code of an apply; `recorded` is the state after it.
+    """Returns the exit code of an apply. `recorded` is the state after it.
 
-    An action that another pass performed meanwhile is no error once its submission is accepted, and unknown while it
-    is being sent. With `exactly`, for a plan file, it is an error.
+    If another pass performed an action meanwhile, that is not an error once its submission is accepted, and unknown
+    while it is being sent. With `exactly`, for a plan file, it is an error.
     """
     codes = {
         _action_exit_code(action, result, recorded, exactly=exactly)
@@ -51,7 +51,7 @@ def apply_exit_code(
 
 
 def status_exit_code(plan: Plan, recorded: Recorded, states: Collection[str]) -> int:
-    """Returns the exit code of `status`; `states` are those of its rows."""
+    """Returns the exit code of `status`. `states` are the states in its rows."""
     attention = needs_attention(plan, recorded) or not {"unknown", "lost"}.isdisjoint(states)
     return ACTION_REQUIRED if attention else DONE
 

@@ -1,4 +1,4 @@
-"""`reconciler history`, `why` and `graph`: what the ledger and the files say, without calling AWS."""
+"""`reconciler history`, `why` and `graph`: show the content of the ledger and the files, without calling AWS."""
 
 from __future__ import annotations
 

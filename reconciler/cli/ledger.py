@@ -35,10 +35,10 @@ COMMANDS = {
 }
 
 INIT_MARKS = {"OK": "OK", "WARN": "ADVICE", "FAIL": "NG"}
-"""How `ledger init` prints a severity."""
+"""The marks that `ledger init` prints for severities."""
 
 PROGRESS_EVERY = 1000
-"""Positions from one line of progress to the next."""
+"""The number of positions between two lines of progress."""
 
 
 @click.group("ledger", cls=LazyGroup, table=COMMANDS)
@@ -98,7 +98,7 @@ def init(options: CommandOptions) -> int:
 
 
 def _prepare(session: Session) -> Iterator[Finding | Policy]:
-    """Prepares the store. Checks the account first if something may be created in it."""
+    """Prepares the store. Checks the account first if it may create something there."""
     from reconciler.ledger.prepare import prepare
 
     if not session.ledger.address.startswith("sqlite:"):
@@ -144,7 +144,7 @@ def _report_text(report: Report, options: CommandOptions) -> str:
 
 
 def _findings(report: Report, options: CommandOptions) -> list[Finding]:
-    """The findings, with the project folder in the commands of their advice."""
+    """Returns the findings, with the project folder in the commands of their advice."""
     by = options.invocation
     return [replace(each, advice=by.completed(each.advice) if each.advice else None) for each in report.findings]
 
@@ -193,7 +193,7 @@ def copy(
     others = {field: name for field, name in names.items() if name is not None}
     if others and not rename:
         raise click.UsageError("--from-project, --from-target and --from-region require --rename")
-    origin = replace(chosen.place, **others)  # the account is not known before the ledger is read
+    origin = replace(chosen.place, **others)  # the account is unknown until the ledger is read
     copied, report = copy_ledger(chosen, source, destination, origin, rename=rename, progress=_print_progress)
     there = f", of which {copied.already} were there before" if copied.already else ""
     out(plain(f"{copied.positions} positions of {source} are in {destination}{there}."))
@@ -294,5 +294,5 @@ def _keep_private(stream: TextIO) -> None:
 
 
 def _export_line(event: dict[str, Any]) -> str:
-    """Returns ASCII without control characters: a terminal takes nothing in it for a command."""
+    """Returns ASCII without control characters, so that a terminal interprets nothing in it."""
     return json.dumps(event, separators=(",", ":")).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how values before and after the command's name combine."""
+"""Options that several commands share, and the combination of values before and after the command's name."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ _labels = click.option(
 _verbose = click.option("-v", "--verbose", count=True, help="Log to standard error; -vv for more.")
 
 global_options = stacked(_directory, _target, _only, _labels, _verbose)
-"""The options that can also stand before the command's name."""
+"""The options that are also accepted before the command's name."""
 
 place_options = stacked(_directory, _target, _verbose)
 directory_options = stacked(_directory, _verbose)
-"""For commands that concern no target."""
+"""The options of commands without a target."""
 
 ledger_options = stacked(
     place_options,
@@ -70,7 +70,7 @@ ledger_options = stacked(
         "--local-ledger", is_flag=True, help="Accept a SQLite ledger although CI=true: the file outlives the runner."
     ),
 )
-"""For commands that read a ledger."""
+"""The options of commands that read a ledger."""
 
 selection_options = stacked(_only, _labels)
 allow_rollback_option = click.option(
@@ -91,7 +91,7 @@ pass_options = stacked(
         help="Allow up to N cancellations in this command.",
     ),
 )
-"""What one pass may do."""
+"""The limits of one pass."""
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Skip confirmation.")
 
@@ -106,7 +106,7 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
 def time_option(
     *names: str, help_text: str, required: bool = False, end: bool = False, ago: bool = False
 ) -> Callable[[Command], Command]:
-    """Returns the decorator that adds an option for a time, as a `WrittenTime`; `end` and `ago` as there."""
+    """Returns the decorator that adds an option for a time, as a `WrittenTime`, with its `end` and `ago`."""
 
     def read(_context: click.Context, option: click.Parameter, value: str | None) -> WrittenTime | None:
         from reconciler.app.session import SystemClock
@@ -126,9 +126,9 @@ def time_option(
 
 
 def resolved(written: WrittenTime | None, time_zone: str = "UTC") -> datetime | None:
-    """Returns the time in UTC, and prints to standard error how it was understood, unless it is written like that.
+    """Returns the time in UTC, and prints the interpreted time to standard error, unless it was written in this form.
 
-    `time_zone` is that of a time without zone. Raises a usage error if the zone has no such time, or has it twice.
+    `time_zone` is the zone of a time without zone. Raises a usage error if the zone has no such time, or has it twice.
     """
     from reconciler.core.times import seconds_text
 
@@ -145,7 +145,7 @@ def resolved(written: WrittenTime | None, time_zone: str = "UTC") -> datetime | 
 
 
 def parse_duration(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """Parses ``90s``, ``5m`` or ``1h30m`` into seconds; raises a usage error for anything else, and for zero."""
+    """Parses ``90s``, ``5m`` or ``1h30m`` into seconds. Raises a usage error for anything else, including zero."""
     from reconciler.cli.times import seconds_of
 
     try:
@@ -158,7 +158,8 @@ def parse_duration(_context: click.Context, _option: click.Parameter, value: str
 
 
 def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Combines values before and after the command's name: lists and counts add up, a single value after it wins."""
+    """Combines values before and after the command's name. Lists are concatenated, counts are added, and a single
+    value after the name replaces the one before."""
     merged = dict(before)
     for name, value in after.items():
         if isinstance(value, tuple):
@@ -172,7 +173,8 @@ def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
 
 @contextmanager
 def _explained_errors(options: CommandOptions) -> Iterator[None]:
-    """Annotates problems of files if the runner shows them, and completes the commands that other errors name."""
+    """Annotates problems of files if the runner shows annotations, and completes the commands in the messages of
+    other errors."""
     try:
         yield
     except SpecErrors as error:
@@ -184,7 +186,7 @@ def _explained_errors(options: CommandOptions) -> Iterator[None]:
 
 
 def takes_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Calls `command` with its shared options as one `CommandOptions`, then its own options; starts the logs first.
+    """Calls `command` with its shared options as one `CommandOptions`, then its own options, after starting the logs.
 
     Raises a usage error for an option before the command's name that the command does not have.
     """

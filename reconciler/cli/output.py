@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("boto3", "botocore", "urllib3", "s3transfer", "werkzeug", "py.warnings")
 LIBRARY_LEVELS = {2: logging.WARNING, 3: logging.INFO}
-"""Levels of libraries by the number of -v's, with fewer nothing. Never DEBUG: botocore logs the bodies of requests."""
+"""The levels of library logs by the number of -v's; with fewer, none. Never DEBUG, because botocore logs the bodies
+of requests."""
 SILENT = logging.CRITICAL + 1
 
 TRACEBACK_FROM = 2
@@ -39,10 +40,11 @@ class OutputRefused(ReconcilerError):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Makes the three standard streams usable: one that the caller closed reads nothing and drops what is written.
+    """Makes the three standard streams usable. A stream that the caller closed reads nothing and discards what is
+    written.
 
-    The replacement takes the lowest free descriptor, so no file opened later is mistaken for a standard stream. A
-    character that the terminal cannot show is escaped instead of raising an error.
+    The replacement uses the lowest free descriptor, so no file opened later is mistaken for a standard stream. A
+    character that the terminal cannot show is escaped and raises no error.
     """
     with ExitStack() as stack:
         for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -57,20 +59,23 @@ def standard_streams() -> Iterator[None]:
 
 
 def coloured(stream: TextIO | None = None) -> bool:
-    """Whether to colour `stream`, by default standard output: only a terminal that can, and without NO_COLOR."""
+    """Returns whether to colour `stream`, by default standard output: only on a terminal that supports it, and
+    without NO_COLOR."""
     stream = stream or sys.stdout
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def terminal_width() -> int | None:
-    """The characters in a line of standard output, `None` if it is not a terminal: then lines are never folded."""
+    """Returns the width of a line on standard output, `None` if it is not a terminal, so that lines are never
+    folded."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def out(text: str, *, raw: bool = False) -> None:
-    """Prints the result of a command. Raises `OutputRefused`; `BrokenPipeError` if the reader has gone.
+    """Prints the result of a command. Raises `OutputRefused`, or `BrokenPipeError` if the reader has gone.
 
-    No line is a command to a CI runner, whatever made the text; JSON has the same value. `raw`: prints it as it is.
+    Lines are escaped so that no CI runner interprets them as commands; JSON keeps its value. With `raw`, prints the
+    text unchanged.
     """
     from reconciler.redact.escape import lines_text
 
@@ -79,14 +84,14 @@ def out(text: str, *, raw: bool = False) -> None:
 
 
 def out_json(value: object) -> None:
-    """Prints the one JSON value of a command. Raises as `out` does."""
+    """Prints the one JSON value of a command. Raises the errors of `out`."""
     from reconciler.render.plan_json import dumps
 
     out(dumps(value))
 
 
 def flush() -> None:
-    """Writes what the stream still holds of the result. Raises as `out` does."""
+    """Writes the buffered part of the result. Raises the errors of `out`."""
     with _refusal_as_error():
         sys.stdout.flush()
 
@@ -102,13 +107,14 @@ def _refusal_as_error() -> Iterator[None]:
 
 
 def echo_error(text: str) -> None:
-    """Prints `harmless` text to standard error; prints nothing if that cannot be written."""
+    """Prints the `harmless` text to standard error. Prints nothing if standard error cannot be written."""
     with suppress(OSError):
         click.echo(harmless(text.rstrip("\n")), err=True)
 
 
 def harmless(text: str) -> str:
-    """Masks what looks like a secret, and escapes control characters and the commands of CI runners; keeps lines."""
+    """Masks text that looks like a secret, and escapes control characters and the commands of CI runners. Keeps
+    lines."""
     from reconciler.redact.text import masked_lines
 
     return masked_lines(text)
@@ -125,9 +131,9 @@ def print_problems(problems: Iterable[Problem]) -> None:
 
 
 def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
-    """Prints problems of files for the runner to show beside the code, if it does that.
+    """Prints problems of files as annotations, if the runner shows them beside the code.
 
-    They go to standard error, where the runner reads them too and no program expects anything else.
+    They go to standard error, which the runner reads too, and on which no program expects other output.
     """
     if not problems or os.environ.get("GITHUB_ACTIONS") != "true":
         return
@@ -138,7 +144,7 @@ def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
 
 
 def project_folder(options: CommandOptions) -> str:
-    """The path of the project in its repository, as CI shows it: empty or ending with a slash."""
+    """Returns the path of the project in its repository, as CI shows it: empty or ending with a slash."""
     from reconciler.app.ci import folder_in_repository
     from reconciler.specs.project import find_root
 
@@ -146,9 +152,9 @@ def project_folder(options: CommandOptions) -> str:
 
 
 def confirm(question: str, *, command: str, refused: str, shown: str | None = None) -> bool:
-    """Asks on the terminal; a no is printed as ``COMMAND cancelled; nothing was REFUSED.``
+    """Asks on the terminal. After a no, prints ``COMMAND cancelled; nothing was REFUSED.``
 
-    `shown` is printed first: what is decided, if standard output is for a machine. Raises `ReconcilerError` without a
+    `shown` is printed first: the decision, if standard output is for a program. Raises `ReconcilerError` without a
     terminal.
     """
     if not sys.stdin.isatty():
@@ -162,7 +168,8 @@ def confirm(question: str, *, command: str, refused: str, shown: str | None = No
 
 
 def ask(question: str) -> bool:
-    """Asks on standard error and reads one line; only `yes` is yes. A question that cannot be shown is answered no."""
+    """Asks on standard error and reads one line. Only `yes` counts as yes. If the question cannot be shown, the
+    answer is no."""
     try:
         click.echo(f"\n{question}\n  Only 'yes' will be accepted.\n\n  Enter a value: ", nl=False, err=True)
         answer = sys.stdin.readline().strip()
@@ -174,8 +181,8 @@ def ask(question: str) -> bool:
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | None]:
-    """Shows a bar and a line for each action on a terminal. Gives what to call as each action ends; without a terminal
-    `None`."""
+    """Shows a bar and a line for each action on a terminal. Yields the function to call when an action ends, `None`
+    without a terminal."""
     if not sys.stderr.isatty() or total == 0:
         yield None
         return
@@ -200,7 +207,7 @@ def progress(total: int) -> Iterator[Callable[[Action, ActionResult], None] | No
 def start_logging(verbose: int) -> None:
     """Sends masked log lines to standard error: our warnings at 0, INFO at 1, DEBUG at 2.
 
-    Libraries log, and errors have tracebacks, from 2 on: with fewer, an operator sees one sentence for each error.
+    From 2 on, libraries log too, and errors have tracebacks. Below that, an operator sees one sentence for each error.
     """
     from reconciler.redact.text import MaskingFilter
 
@@ -213,14 +220,14 @@ def start_logging(verbose: int) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
-    # Every other library, and Python's own complaints, such as a traceback if a line cannot be written.
+    # Every other library, and Python's own messages, such as a traceback if a line cannot be written.
     logging.lastResort = None if libraries == SILENT else handler
     logging.raiseExceptions = verbose >= TRACEBACK_FROM
     logging.captureWarnings(True)
 
 
 def log_as_json() -> None:
-    """Writes log lines as JSON from now on."""
+    """Switches log lines to JSON."""
     for handler in logging.getLogger("reconciler").handlers:
         handler.setFormatter(JsonLines())
 
@@ -229,13 +236,14 @@ class JsonLines(logging.Formatter):
     """Formats a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line."""
+        """Returns the record as a line of JSON."""
         more = {"exception": record.exc_text} if record.exc_text else {}
         return json_line(record.getMessage(), {"logger": record.name, **more}, record.levelname.lower(), record.created)
 
 
 def json_line(message: str, fields: Mapping[str, object], level: str = "info", at: float | None = None) -> str:
-    """Returns a log line as JSON: ``time`` (UTC), ``level``, ``message`` and `fields`. `at`: seconds; `None`: now."""
+    """Returns a log line as JSON: ``time`` (UTC), ``level``, ``message`` and `fields`. `at` is in seconds; `None`
+    means now."""
     import json
     import time
     from datetime import UTC, datetime

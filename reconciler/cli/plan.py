@@ -185,7 +185,7 @@ def apply(
 
 
 def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detached: bool) -> int:
-    """Applies the plan in a file, which must be what git asks for, or `detached`."""
+    """Applies the plan in a file, which must follow from git unless it is `detached`."""
     from dataclasses import replace
 
     from reconciler.app.plan_file import check, read
@@ -202,7 +202,7 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
     """How to apply a plan: whether to ask first, whether standard output is JSON, whether the plan must be applied
-    exactly, and the name for a line of summary on standard error (`None`: no line), which is JSON with `json_log`."""
+    exactly, and the name for a summary line on standard error (`None`: no line), which is JSON with `json_log`."""
 
     ask: bool
     as_json: bool
@@ -214,11 +214,11 @@ class ApplyOptions:
 def show_and_apply(
     session: Session, plan: Plan, limits: Limits | None, how: ApplyOptions
 ) -> tuple[tuple[ActionResult, ...], int]:
-    """Shows a plan, confirms it if asked to, applies it, and prints the results. Returns the results, which are empty
+    """Shows a plan, confirms it if requested, applies it, and prints the results. Returns the results, which are empty
     if the operator said no, and the exit code.
 
     Raises `LimitExceeded` if the plan exceeds `limits` (`None`: no limits), `AccountMismatch` before anything is sent,
-    and `ReconcilerError` if it cannot ask.
+    and `ReconcilerError` if it needs to ask without a terminal.
     """
     from reconciler.app.reconcile import apply_plan, check_account, record_applied
     from reconciler.render.plan_text import plan_text
@@ -233,7 +233,7 @@ def show_and_apply(
     if limits is not None:
         plan.check(limits)
     if (plan.pending or plan.changes) and how.ask:
-        check_account(session, plan)  # before the question: the wrong account is worth knowing before a yes
+        check_account(session, plan)  # before the question, so that the operator learns about a wrong account first
         shown = plan_text(plan, color=False) if how.as_json else None
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):
@@ -249,7 +249,7 @@ def show_and_apply(
     if stop.is_set():
         echo_error("Interrupted. The ledger contains the calls without an outcome; the next pass resolves them.")
     else:
-        session.ledger.refresh()  # another pass may have ended a submission that it took over
+        session.ledger.refresh()  # another pass may have ended a submission that overtook this one
     recorded = session.ledger.recorded
     return results, apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
 
@@ -260,7 +260,7 @@ def announce_stop() -> None:
 
 
 def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Plan:
-    """Adds commands for the operator to each submission that became unknown."""
+    """Adds suggested commands to each submission that became unknown."""
     from dataclasses import replace
 
     from reconciler.core.plan import ActionOutcome

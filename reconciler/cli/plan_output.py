@@ -1,4 +1,4 @@
-"""What `reconciler plan` prints in each format, also if there is no plan."""
+"""Prints the output of `reconciler plan` in each format, even if there is no plan."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanOutput:
-    """The output of one `plan`: its format, and for Markdown the size of the page."""
+    """The output of one `plan`: its format, and the size of the page for Markdown."""
 
     options: CommandOptions
     format: str
     max_bytes: int
 
     def show(self, plan: Plan, refusal: LimitExceeded | None) -> None:
-        """Prints a plan, and shows its holds beside the code. `refusal` is why an apply would refuse it."""
+        """Prints a plan, and annotates its holds beside the code. `refusal` is why an apply would refuse it."""
         if self.format == "json":
             from reconciler.render.plan_json import plan_json
 
@@ -48,7 +48,7 @@ class PlanOutput:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Prints an error in the place of the plan in the formats that CI shows to people. The error continues."""
+        """Prints an error instead of the plan, in the formats that CI shows to people, and raises it again."""
         try:
             yield
         except ReconcilerError as error:
@@ -77,14 +77,14 @@ class PlanOutput:
 
         try:
             links = repository(find_root(self.options.directory, Path.cwd()), os.environ)
-        except ReconcilerError:  # no project, so no spec to link to
+        except ReconcilerError:  # without a project, there is no spec to link to
             links = None
         command = replace(self.options.invocation, target=target).command("plan")
         return PageOptions(command, links, refusal, self.max_bytes)
 
 
 def annotate_holds(plan: Plan, options: CommandOptions) -> None:
-    """Shows what is on hold beside the specs, if the runner does that."""
+    """Annotates the specs that are on hold, if the runner shows annotations."""
     from reconciler.render.problems import held_problems
 
     annotate(held_problems(plan), options)

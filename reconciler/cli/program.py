@@ -1,4 +1,4 @@
-"""The `reconciler` command: its commands, its exit code, and one sentence for every error."""
+"""The `reconciler` command: its subcommands, its exit code, and one sentence for every error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COMMANDS = {
     "emulator": ("emulator:emulator", "Serve the embedded AWS emulator on a port, to test your own tools."),
     "completion": ("project:completion", "Print the completion script for bash, zsh or fish."),
 }
-"""Where each command is (module of this package and function), and its line of help, in the order of the help."""
+"""The location of each command (module of this package and function) and its help line, in the order of the help."""
 
 HELP = """Job runs from git: specs in YAML, a plan to review, each run submitted at most once.
 
@@ -56,7 +56,7 @@ Exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan --detaile
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it runs. `table`: see `COMMANDS`."""
+    """A group that imports a command only when it runs. `table` is as `COMMANDS`."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **more: Any) -> None:  # noqa: ANN401 - click's own values
         super().__init__(*args, **more)
@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports a command; `None` if there is none of that name."""
+        """Imports a command; `None` if no command has this name."""
         if cmd_name not in self.table:
             return None
         location, short_help = self.table[cmd_name]
@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolves as click does, and suggests a command for a name that is nearly one."""
+        """Resolves as click does, and suggests a command for a name that is similar to one."""
         name = args[0]
         if name not in self.table and not name.startswith("-"):
             from difflib import get_close_matches
@@ -106,7 +106,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, "--version", message="%(prog)s %(version)s")
 @click.pass_context
 def program(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - click's own values
-    """Keeps the options before the command's name for the command."""
+    """Stores the options before the command's name for the command."""
     context.obj = combined({}, values)
 
 
@@ -149,7 +149,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
 
 
 def _print_click_error(error: click.ClickException) -> None:
-    """Prints click's message masked: it quotes the command line, which may contain a secret."""
+    """Prints click's message masked, because it quotes the command line, which may contain a secret."""
     from io import StringIO
 
     message = StringIO()
@@ -170,7 +170,8 @@ def _print_error(error: ReconcilerError) -> int:
 
 
 def _raised_by_click_echo(error: OSError) -> bool:
-    """Whether click met it while it printed its help. `output.out` wraps the errors of what we print ourselves."""
+    """Returns whether click raised the error while it printed its help. `output.out` wraps the errors of our own
+    output."""
     from traceback import walk_tb
 
     return any(frame.f_code is click.echo.__code__ for frame, _ in walk_tb(error.__traceback__))
@@ -187,12 +188,13 @@ def _print_internal_error(error: Exception, arguments: Sequence[str]) -> None:
 
 
 def _verbosity(arguments: Sequence[str]) -> int:
-    """Counts the -v's of a command line without click: parsing the options may be what failed."""
+    """Counts the -v's of a command line without click, because parsing the options may be what failed."""
     short = sum(a.count("v") for a in arguments if a.startswith("-v") and set(a[1:]) == {"v"})
     return short + sum(a == "--verbose" for a in arguments)
 
 
 def _discard(stream: TextIO) -> None:
-    """Drops what `stream` still holds: else the interpreter's flush at exit fails, and changes the exit code."""
+    """Discards the buffered output of `stream`. Otherwise the interpreter's flush at exit would fail and change the
+    exit code."""
     with suppress(OSError), open(os.devnull, "wb") as nowhere:  # a stream without a descriptor is not flushed
         os.dup2(nowhere.fileno(), stream.fileno())

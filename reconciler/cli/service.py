@@ -1,4 +1,4 @@
-"""`reconciler reconcile`: one pass without confirmation, or one every so often."""
+"""`reconciler reconcile`: run one pass without confirmation, or passes at an interval."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.app.reconcile import Pass
 
 CHECKOUT_AGE_SECONDS = 3600.0
-"""How old the last good pull of a healthy service may be, unless the operator says otherwise."""
+"""The largest age of the last good pull for a healthy service, unless the operator sets another."""
 
 
 @click.command("reconcile")
@@ -109,7 +109,7 @@ def _one_pass(options: CommandOptions, *, as_json: bool, json_log: bool) -> int:
 
 
 def _pull(options: CommandOptions) -> None:
-    """Updates the checkout before its one pass; an error ends the command."""
+    """Updates the checkout before the pass. An error ends the command."""
     from reconciler.specs.git_pull import pull
     from reconciler.specs.project import find_root
 
@@ -124,7 +124,7 @@ def _serve(
     metrics_address: tuple[str, int] | None,
     json_log: bool,
 ) -> int:
-    """Runs passes until a signal arrives, and prints a line for each."""
+    """Runs passes until a signal arrives, and prints a line for each pass."""
     from reconciler.app.service import Service
 
     def report(done: Pass) -> None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: what a command still does after it was asked to stop."""
+"""SIGINT and SIGTERM: stops a command in time, and lets it record its calls in progress."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ COMMAND_SECONDS = 7.0
 """How long a command that only reads may take to end after the first signal."""
 
 SERVICE_SECONDS = 9.0
-"""How long a service may take to end after the first signal, to record the calls under way."""
+"""How long a service may take to end after the first signal, to record the calls in progress."""
 
 Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Interrupts a command that reads, plans or asks. A second signal ends the process at once, and so do
-    `COMMAND_SECONDS`: a thread that waits for AWS ends only when AWS answers.
+    """Interrupts a command that reads, plans or asks. A second signal, or `COMMAND_SECONDS`, ends the process
+    immediately, because a thread that waits for AWS ends only when AWS answers.
 
-    A thread watches for this through the wake-up descriptor: the main thread runs signal handlers only between two
-    bytecodes, and may be in a long wait.
+    A thread watches for signals through the wake-up descriptor, because the main thread runs signal handlers only
+    between two bytecodes, and may be in a long wait.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,10 +48,11 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: bool = False) -> Iterator[threading.Event]:
-    """Gives an event that the first signal sets; then calls `announce`. A stream in use or gone may refuse that.
+    """Yields an event that the first signal sets; then calls `announce`, which may fail if the stream is in use or
+    closed.
 
-    A second signal raises `KeyboardInterrupt`. Stopping a `service` is no failure: there, a second signal exits 0 at
-    once, and so do `SERVICE_SECONDS`. What is cut short is in the ledger.
+    A second signal raises `KeyboardInterrupt`. For a `service`, stopping is not a failure: a second signal, or
+    `SERVICE_SECONDS`, exits 0 immediately. Interrupted calls are recorded as intents in the ledger.
     """
     stop = threading.Event()
 
@@ -72,7 +73,8 @@ def stop_on_signals(announce: Callable[[], None] = lambda: None, *, service: boo
 
 @contextmanager
 def _handling(handler: Handler, wakeup: int) -> Iterator[None]:
-    """Handles both signals, and sends them to the descriptor `wakeup` (-1: none); then everything is as before."""
+    """Handles both signals, and sends them to the descriptor `wakeup` (-1: none). Restores the previous handlers
+    afterwards."""
     previous_wakeup = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""`reconciler status`: the state of each spec, once or again and again."""
+"""`reconciler status`: the state of each spec, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _table_text(plan: Plan, table: Sequence[StatusRow]) -> str:
 
 
 def _watch(options: CommandOptions, *, refresh: bool) -> int:
-    """Shows the table until it is interrupted, which is no failure. An error later on is shown above the last table.
+    """Shows the table until it is interrupted, which is not a failure. Later errors are shown above the last table.
 
     Raises `UsageError` without a terminal, and `ReconcilerError` if the first table fails.
     """

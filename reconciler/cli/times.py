@@ -1,4 +1,4 @@
-"""Reads times and durations of the command line as people write them, and refuses what can mean two things.
+"""Parses times and durations of the command line as people write them, and refuses ambiguous ones.
 
 A date library accepts more, because it guesses: docs/adr/0018 has the comparison.
 """
@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-"""Seconds by the first letter of a unit. Months and years have no fixed length."""
+"""The seconds of a unit, by its first letter. Months and years have no fixed length."""
 
 UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])"
 NUMBER = r"(?:\d{1,9}(?:\.\d{1,3})?|an?(?= ))"
@@ -37,7 +37,8 @@ FORMS = (
 class WrittenTime:
     """A time as it was written for an option at `now`, an aware time.
 
-    `end`: a day without a time of day means its last second, not its first. `ago`: a duration alone lies in the past.
+    With `end`, a day without a time of day means its last second, not its first. With `ago`, a duration alone is in the
+    past.
     """
 
     option: str
@@ -47,7 +48,8 @@ class WrittenTime:
     ago: bool = False
 
     def utc(self, time_zone: str = "UTC") -> datetime:
-        """The time in UTC; `time_zone` is that of a time without zone. Raises `ValueError` that says what to write."""
+        """Returns the time in UTC. `time_zone` is the zone of a time without zone. Raises `ValueError` with the
+        accepted forms."""
         text, zone = " ".join(self.text.split()), ZoneInfo(time_zone)
         if len(text) > LONGEST:
             raise ValueError(f"{text[:LONGEST]!r}… is no time; {FORMS}")
@@ -62,7 +64,7 @@ class WrittenTime:
         raise ValueError(_remedy(text))
 
     def _distance(self, text: str) -> datetime | None:
-        """``now``, ``in 2h``, ``+2h``, ``2 hours ago``, ``2h from now``."""
+        """Parses ``now``, ``in 2h``, ``+2h``, ``2 hours ago`` and ``2h from now``."""
         if text.lower() == "now":
             return self.now
         match = re.fullmatch(DISTANCE, text, re.IGNORECASE)
@@ -75,7 +77,7 @@ class WrittenTime:
         return self.now - seconds if direction in {"-", "ago"} else self.now + seconds
 
     def _day(self, text: str, zone: ZoneInfo) -> datetime | None:
-        """``tomorrow``, ``tomorrow 02:00``, ``next monday at 02:00``, ``02:00 tomorrow``."""
+        """Parses ``tomorrow``, ``tomorrow 02:00``, ``next monday at 02:00`` and ``02:00 tomorrow``."""
         match = re.fullmatch(DAY, re.sub(rf"^({CLOCK}) (.+)$", r"\2 \1", text))
         if match is None:
             return None
@@ -90,7 +92,7 @@ class WrittenTime:
         return _placed(datetime.combine(day, _time_of_day(match["clock"])), zone)
 
     def _iso(self, text: str, zone: ZoneInfo) -> datetime | None:
-        """ISO 8601, also with a space between date and time, and with an hour of one digit."""
+        """Parses ISO 8601, also with a space between date and time, and with an hour of one digit."""
         match = re.fullmatch(ISO, text)
         if match is None:
             return None
@@ -107,14 +109,15 @@ class WrittenTime:
         return _placed(moment, zone) if moment.tzinfo is None else moment
 
     def _whole_day(self, day: date, zone: ZoneInfo) -> datetime:
-        """The first or the last second of a day; midnight may be skipped or come twice, where clocks change then."""
+        """Returns the first or the last second of a day. Midnight may not exist or may occur twice if clocks change
+        then."""
         if not self.end:
             return datetime.combine(day, time(), zone)
         return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC) - timedelta(seconds=1)
 
 
 def seconds_of(text: str) -> float:
-    """The seconds of a duration, such as ``90s``, ``5m``, ``1h30m`` or ``2 hours``. Raises `ValueError`."""
+    """Returns the seconds of a duration, such as ``90s``, ``5m``, ``1h30m`` or ``2 hours``. Raises `ValueError`."""
     written = " ".join(text.lower().split())
     if re.fullmatch(r"\d+(?:\.\d+)?", written):
         raise ValueError(f"{text!r} has no unit: {written}s, {written}m or {written}h?")
@@ -143,7 +146,8 @@ def _time_of_day(clock: str) -> time:
 
 
 def _placed(local: datetime, zone: ZoneInfo) -> datetime:
-    """A local time in its zone. Raises `ValueError` if the clocks of the zone never show it, or show it twice."""
+    """Returns a local time in its zone. Raises `ValueError` if the clocks of the zone never show it, or show it
+    twice."""
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:
         return first
@@ -155,7 +159,7 @@ def _placed(local: datetime, zone: ZoneInfo) -> datetime:
 
 Remedy = Callable[[re.Match[str]], str]
 
-# Texts that are refused although a person can guess what they mean, with what to write instead.
+# Texts that are refused although their meaning can be guessed, with the text to write instead.
 _REMEDIES: tuple[tuple[str, Remedy], ...] = (
     (r"(\d{1,6})", lambda m: f"{m[0]!r} has no unit; write in {m[0]}m or {m[0]}m ago"),
     (r"(\d{10}|\d{13})", lambda m: f"{m[0]!r} looks like seconds since 1970; write {_unix(m[0])}"),
@@ -184,7 +188,7 @@ _REMEDIES: tuple[tuple[str, Remedy], ...] = (
 
 
 def _remedy(text: str) -> str:
-    """Why a text is no time, and what to write."""
+    """Returns why a text is not a time, and what to write."""
     for pattern, remedy in _REMEDIES:
         if match := re.fullmatch(pattern, text, re.IGNORECASE):
             return remedy(match)

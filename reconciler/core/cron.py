@@ -12,18 +12,18 @@ from cronsim import CronSim
 from reconciler.core.times import parse_time, seconds_text
 
 WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 8, 40, 400, 4000, 40_000))
-"""How far back to search for the newest slot, short first; the longest is longer than the period of any schedule."""
+"""How far back to search for the newest slot, shortest first. The longest exceeds the period of any schedule."""
 
 
 LONGEST_SHIFT = timedelta(hours=25)
-"""Longer than any change of a zone's clocks: Samoa moved its by a day."""
+"""Longer than any change of a zone's clocks: Samoa skipped a whole day."""
 
 
 def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
     """Yields the slots after a time, oldest first; ends if the schedule has none in the next fifty years.
 
-    The library reads the schedule by the wall clock. When clocks change, the rules are those of Debian's cron, applied
-    here: in Australia/Lord_Howe, whose clocks move by half an hour, the library loses slots.
+    The library interprets the schedule by local time. For clock changes, we apply the rules of Debian's cron here,
+    because the library loses slots in Australia/Lord_Howe, whose clocks move by half an hour.
     """
     if time_zone == "UTC":
         yield from CronSim(schedule, after.astimezone(UTC))
@@ -32,7 +32,7 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
     evenly = any(field.startswith("*") for field in schedule.split()[:2])
     wall = after.astimezone(zone).replace(tzinfo=None)
     if (after + LONGEST_SHIFT).astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
-        wall -= LONGEST_SHIFT  # a part of this wall clock may come a second time
+        wall -= LONGEST_SHIFT  # a part of this local time may occur twice
     last, later = after, list[datetime]()
     for time in CronSim(schedule, wall):
         moments = _moments(time, zone, evenly=evenly)
@@ -46,10 +46,10 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
 
 
 def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[datetime]:
-    """The moments of a time on the wall clock, oldest first: one; or two, or none, when clocks change.
+    """Returns the moments of a local time, oldest first: one, or two or none when clocks change.
 
-    A schedule at even intervals continues at them: both moments, or none. Any other has one slot: the first moment, or
-    the end of the gap.
+    A schedule at even intervals continues through the change, so it has both moments or none. Any other schedule has
+    one slot: the first moment, or the end of the gap.
     """
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:
@@ -75,7 +75,7 @@ def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:
 
 
 def newest_slot(schedule: str, time_zone: str, after: datetime, until: datetime) -> str | None:
-    """Returns the newest slot after one time and up to another; `None` if there is none."""
+    """Returns the newest slot after `after` up to `until`; `None` if there is none."""
     for window in WINDOWS:
         start = max(after, until - window)
         newest = None
@@ -91,12 +91,12 @@ def newest_slot(schedule: str, time_zone: str, after: datetime, until: datetime)
 
 
 def is_slot(schedule: str, time_zone: str, slot: str) -> bool:
-    """Whether a time is a slot of a schedule."""
+    """Returns whether a time is a slot of a schedule."""
     return next_slot(schedule, time_zone, parse_time(slot) - timedelta(seconds=1)) == slot
 
 
 def slots_between(schedule: str, time_zone: str, first: datetime, last: datetime, most: int) -> tuple[str, ...]:
-    """Returns the slots from one time to another, both included, oldest first: at most `most` of them."""
+    """Returns the slots from `first` to `last`, both included, oldest first, at most `most` of them."""
     between: list[str] = []
     for moment in slots(schedule, time_zone, first - timedelta(seconds=1)):
         if moment > last or len(between) == most:

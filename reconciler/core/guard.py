@@ -54,7 +54,7 @@ def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mappin
 
 
 def is_relative(address: str) -> bool:
-    """Whether a ledger is a file in the project folder, so that each checkout has one of its own."""
+    """Returns whether a ledger is a file in the project folder, so that each checkout has one of its own."""
     return address.startswith("sqlite:///") and not address.startswith("sqlite:////")
 
 

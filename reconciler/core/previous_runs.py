@@ -26,7 +26,7 @@ REMEMBERED = timedelta(days=7)
 """How far back AWS is asked: Batch keeps ended jobs for at least a day, and for a week according to newer guides."""
 
 GENERATIONS = 20
-"""How many generations of a spec's content a look for previous runs covers."""
+"""The number of generations of a spec's content that a search for previous runs covers."""
 
 SLOTS = 100
 """How many of the newest slots of a schedule a look covers."""
@@ -75,14 +75,14 @@ def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetim
     names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
     as_named = {name: replace(spec, content=content_as(spec, name)) for name in names}
     for key in _keys(spec, recorded.spec(spec.name).next_generation, now):
-        for name in names:  # a run keeps the token of the name that it was submitted under
+        for name in names:  # a run keeps the token of the name under which it was submitted
             token = client_token(place, spec.kind, replace(key, name=name), spec.digest)
             if token not in recorded.by_token:
                 yield Candidate(as_named[name], key, token)
 
 
 def content_as(spec: DesiredSpec, name: str) -> Content:
-    """The content of a spec under a former name, which is the name of its runs too unless the spec gives another."""
+    """Returns the content of a spec under a former name, which also names its runs unless the spec sets their name."""
     field = kind_named(spec.kind).name_field
     if name == spec.name or spec.request.get(field) != spec.name:
         return spec.content
@@ -111,8 +111,8 @@ def _newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]
 
 
 def may_lack_runs(recorded: Recorded, name: str) -> bool:
-    """Whether AWS may have runs of a spec that this ledger never had or has lost: it intended nothing yet, or it was
-    rolled back, and nothing of the spec was recorded since."""
+    """Returns whether AWS may have runs of a spec that this ledger never had or has lost: it intended nothing yet,
+    or it was rolled back, and nothing of the spec was recorded since."""
     newest = recorded.spec(name).newest
     if recorded.rollbacks and (newest is None or newest.intent_position < recorded.rollbacks[-1].position):
         return True

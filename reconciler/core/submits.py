@@ -86,7 +86,7 @@ def with_run_ids(action: Action, spec: DesiredSpec, run_ids: Mapping[str, str]) 
 
 
 def location_of(spec: DesiredSpec, request: JSON) -> dict[str, str]:
-    """Returns where the run will be found: in a scheduled spec the fields may contain the slot."""
+    """Returns the location of the run. In a scheduled spec, the location fields may contain the slot."""
     if request == spec.request:
         return spec.content.location
     return kind_named(spec.kind).location(request)

@@ -16,10 +16,10 @@ WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
-    """Puts a batch at a position, and tries again until something is there; returns what is there.
+    """Puts a batch at a position, and tries again until the position is taken. Returns the batch that is there.
 
-    A write whose reply was lost is neither won nor lost until it is read (R8 of docs/protocol.md). Raises
-    `LedgerUnreachable` if the outcome is unknown, another `LedgerError` if nothing was written for certain.
+    A write whose reply was lost is neither won nor lost until the position is read (R8 of docs/protocol.md). Raises
+    `LedgerUnreachable` if the outcome is unknown, another `LedgerError` if certainly nothing was written.
     """
     unclear: LedgerUnreachable | None = None
     for pause in (*WRITE_PAUSES, None):
@@ -30,7 +30,7 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
         except LedgerError as error:
             if unclear is None:
                 raise
-            # This try wrote nothing, but the one before may have: the outcome stays unknown.
+            # This try wrote nothing, but the one before may have, so the outcome remains unknown.
             raise LedgerUnreachable(f"{unclear} Then: {error}") from error
         if pause is not None:
             clock.sleep(pause)
@@ -41,9 +41,9 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
 
 
 def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None:
-    """Why a second intent for a submission under another token is refused, `None` if there is none.
+    """Returns why a second intent for a submission under another token is refused, `None` if there is no second one.
 
-    This rule holds in the log itself, whatever a caller's precondition allows.
+    This rule is part of the log itself, independent of a caller's precondition.
     """
     for event in events:
         if isinstance(event, e.Intended):
@@ -54,8 +54,8 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None
 
 
 def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
-    """Folds the events over copies of what they change, so that no batch is written that could not be read again.
-    Raises as `fold` does."""
+    """Folds the events over copies of the state that they change, so that no batch is written that cannot be read
+    again. Raises the errors of `fold`."""
     scratch = Recorded()
     for event in events:
         if isinstance(event, e.SpecRenamed):

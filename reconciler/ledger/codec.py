@@ -16,7 +16,7 @@ from reconciler.core.ports import Store
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerFormatNewer, LedgerPinned
 
 FORMAT = 1
-"""Version of the batch format; a higher one is refused."""
+"""The version of the batch format. A higher version is refused."""
 
 
 MOST_BYTES = 256 * 1024**2
@@ -26,7 +26,8 @@ that are recorded at once take a tenth of it."""
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one writer put at one position. `at` is the time of its clock, ISO 8601; `prev` is `None` at position 1."""
+    """The batch that one writer put at one position. `at` is the time of its clock, ISO 8601; `prev` is `None` at
+    position 1."""
 
     nonce: str
     at: str
@@ -35,12 +36,13 @@ class Batch:
 
 
 def checksum(raw: bytes) -> str:
-    """sha256 of a batch's bytes, in hex: the `prev` of the next batch."""
+    """Returns the sha256 of a batch's bytes, in hex. It is the `prev` of the next batch."""
     return sha256(raw).hexdigest()
 
 
 def encode(batch: Batch) -> bytes:
-    """The bytes of a batch: ASCII JSON without white space. Raises `ValueError` for values that JSON has not."""
+    """Returns the bytes of a batch: ASCII JSON without white space. Raises `ValueError` for values that JSON cannot
+    represent."""
     form = {
         "format": FORMAT,
         "nonce": batch.nonce,
@@ -52,7 +54,7 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(raw: bytes, position: int, address: str) -> Batch:
-    """The batch in `raw`; `position` and `address` are for messages.
+    """Returns the batch in `raw`; `position` and `address` are for messages.
 
     Raises `LedgerFormatNewer` for a batch or an event of a newer reconciler, `LedgerCorrupt` for anything that no
     reconciler wrote.
@@ -82,7 +84,7 @@ def too_large(address: str, position: int | None = None) -> LedgerCorrupt:
 
 
 def corrupt(position: int, address: str, why: str) -> LedgerCorrupt:
-    """The error for a position whose content no reconciler wrote."""
+    """Returns the error for a position whose content no reconciler wrote."""
     return LedgerCorrupt(
         f"the ledger {address} is damaged at position {position}: {why}. Nothing was changed. "
         "Restore it from a copy. Never continue with a new, empty one: everything would run again."
@@ -113,7 +115,7 @@ def _well_formed(form: dict[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class Chain:
-    """How far a log has been read: `head` is the batch at `position`, `None` at 0. `place` is its expected place."""
+    """How far a log has been read. `head` is the batch at `position`, `None` at 0. `place` is its expected place."""
 
     address: str
     place: Place
@@ -128,7 +130,7 @@ class Chain:
     def accept(self, position: int, raw: bytes) -> Batch:
         """Checks and returns the next batch, without moving to it.
 
-        Raises `LedgerCorrupt` for a gap, a broken chain or bytes that are no batch, `LedgerPinned` for a ledger of
+        Raises `LedgerCorrupt` for a gap, a broken chain or bytes that are not a batch, `LedgerPinned` for a ledger of
         another place, `LedgerFormatNewer` as `decode` does.
         """
         self.check_gap(position)
@@ -153,7 +155,7 @@ class Chain:
             raise corrupt(position, self.address, "it does not follow the batch before it (the hash chain is broken)")
 
     def check_pin(self, first: Batch) -> None:
-        """Raises `LedgerPinned` if the first batch is of another place, `LedgerCorrupt` if it names none."""
+        """Raises `LedgerPinned` if the first batch belongs to another place, `LedgerCorrupt` if it has no place."""
         theirs = pin_of(first)
         if theirs is None:
             raise corrupt(1, self.address, "its first event does not name the ledger's project and target")
@@ -165,9 +167,10 @@ class Chain:
 
 
 def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, bytes, Batch]]:
-    """Every batch after a position with its bytes, checked as `Chain.accept` does, without any snapshot.
+    """Yields every batch after a position with its bytes, checked by `Chain.accept`, without any snapshot.
 
-    Raises as it does, and `LedgerMissing`. The chain is checked from `after` on, the batch there included.
+    Raises the errors of `Chain.accept`, and `LedgerMissing`. The chain is checked from `after` on, including the batch
+    there.
     """
     chain = Chain(store.address, place, max(after - 1, 0))
     for position, raw in store.read(chain.position):
@@ -179,7 +182,7 @@ def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, byte
 
 
 def pin_of(first: Batch) -> Place | None:
-    """The place that the batch at position 1 names, `None` if it names none."""
+    """Returns the place in the batch at position 1, `None` if it has none."""
     opened = first.events[0] if first.events else None
     if not isinstance(opened, e.Opened):
         return None

@@ -25,13 +25,13 @@ from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pi
 from reconciler.ledger.verify import Report, verify
 
 NAMED = 3
-"""Specs that a message names at most."""
+"""The most specs in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The result of a copy: positions of the target, how many of them were there before, and the former place of the
-    ledger if it was another one."""
+    """The result of a copy: the number of positions in the target, how many of them were there before, and the
+    former place of the ledger if it was another one."""
 
     positions: int
     already: int
@@ -117,7 +117,7 @@ def _about(place: Place, author: Author, at: str) -> dict[str, str]:
 
 
 def _origin(source: Store, place: Place) -> Place:
-    """The place that a ledger belongs to."""
+    """Returns the place that a ledger belongs to."""
     raw = source.get(1)
     pin = None if raw is None else pin_of(decode(raw, 1, source.address))
     if pin is None:
@@ -149,8 +149,8 @@ def _check(report: Report, target: str, place: Place, *, moved: bool) -> None:
 
 
 def _rewritten(position: int, raw: bytes, link: str | None, place: Place) -> bytes:
-    """The batch for the ledger of `place`: with another `prev` and, at position 1, another pin. Everything else stays,
-    including fields that this version does not know."""
+    """Returns the batch for the ledger of `place`, with another `prev` and, at position 1, another pin. Everything
+    else is unchanged, including fields that this version does not know."""
     form = json.loads(raw)
     form["prev"] = link
     if position == 1:
@@ -164,7 +164,7 @@ def _rewritten(position: int, raw: bytes, link: str | None, place: Place) -> byt
 
 
 class _Copier:
-    """A copy in progress: positions up to `position` are done; `already` of them were there before."""
+    """A copy in progress. Positions up to `position` are done; `already` of them were there before."""
 
     def __init__(self, source: Store, target: Store, clock: Clock) -> None:
         self._source, self._target, self._clock = source, target, clock
@@ -178,14 +178,14 @@ class _Copier:
         return None if self._head is None else checksum(self._head)
 
     def add(self, position: int, raw: bytes) -> None:
-        """Puts a batch at a position, or finds it there. Raises `LedgerError` if something else is there."""
+        """Writes a batch at a position, unless it is already there. Raises `LedgerError` if other content is there."""
         entry = self._put(position, raw)
         if entry != (position, raw):
             raise self._refusal(entry[0])
         self.position, self._head = entry
 
     def add_renamed(self, event: Renamed) -> None:
-        """Adds the event of the move at the end, unless it is there: then an earlier copy was complete."""
+        """Adds the event of the move at the end, unless an earlier complete copy has added it."""
         position = self.position + 1
         batch = Batch(event.head[:32], event.at, self.link, (event,))
         entry = self._put(position, encode(batch))
@@ -195,13 +195,13 @@ class _Copier:
         self.position, self._head = entry
 
     def check_still(self) -> None:
-        """Raises `LedgerError` if the source has more than was copied."""
+        """Raises `LedgerError` if the source has more batches than were copied."""
         last = max((position for position, _ in self._source.read(self.position)), default=self.position)
         if last > self.position:
             raise _grew(self._source.address, last, self.position, self._target.address)
 
     def check_end(self) -> None:
-        """Raises `LedgerError` if the target has more than was copied."""
+        """Raises `LedgerError` if the target has more batches than were copied."""
         entry = self._next()
         if entry is not None:
             raise self._refusal(entry[0])
@@ -213,7 +213,7 @@ class _Copier:
             return None
 
     def _put(self, position: int, raw: bytes) -> tuple[int, bytes]:
-        """What the target holds next, after putting the batch there if it holds nothing."""
+        """Returns the next batch of the target, after writing the given batch if the target has no next one."""
         entry = self._next()
         if entry is None:
             return position, append_with_retries(self._target, self._clock, position, raw)
@@ -221,7 +221,7 @@ class _Copier:
         return entry
 
     def _next(self) -> tuple[int, bytes] | None:
-        """The next batch that the target held before this copy wrote to it."""
+        """Returns the next batch that the target had before this copy wrote to it."""
         entry = None if self._there is None else next(self._there, None)
         if entry is None:
             self._there = None

@@ -1,8 +1,8 @@
-"""Stores a ledger in DynamoDB: one item for each position, put only if there is none (``attribute_not_exists``).
+"""Stores a ledger in DynamoDB: one item for each position, written only if there is none (``attribute_not_exists``).
 
-The partition key holds project and target, the sort key is the position. A batch that is too large for one item is cut
-into parts, which are written first, each batch's in a partition of its own; then the conditional put of the head item
-decides. Parts whose head lost belong to nothing and do no harm.
+The partition key consists of project and target, the sort key is the position. A batch that is too large for one item
+is cut into parts, which are written first, in a partition of their own; then the conditional put of the head item
+decides. Parts whose head lost are never read and do no harm.
 """
 
 from __future__ import annotations
@@ -23,41 +23,42 @@ from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerStoreInvalid, 
 from reconciler.ledger.codec import MOST_BYTES
 
 PAGES = (8, 100, 1000)
-"""Items that each query reads, the last number from then on: a reader that wants one batch does not wait for 1,000."""
+"""The number of items that each query reads; the last number repeats. Small first pages make reading one batch fast."""
 
 
 def open_store(url: str, _root: Path, place: Place) -> DynamoStore:
-    """The store at ``dynamodb://TABLE`` for a project and target. Nothing is called yet."""
+    """Returns the store at ``dynamodb://TABLE`` for a project and target. Makes no call yet."""
     return DynamoStore(url, place)
 
 
 class DynamoStore:
-    """`ports.Store` and `ports.Snapshots` in a table. Safe for threads and processes, on any machine.
+    """`ports.Store` and `ports.Snapshots` in a table. Thread-safe and process-safe, across machines.
 
-    `pages` is how many items are read at once, `timeouts` are seconds to connect and to read.
+    `pages` is how many items each query reads, `timeouts` are seconds to connect and to read.
     """
 
     def __init__(
         self, url: str, place: Place, *, pages: tuple[int, ...] = PAGES, timeouts: tuple[float, float] = TIMEOUTS
     ) -> None:
         self.table = Table(url, place, timeouts)
-        self.ledger = f"{place.project}/{place.target}"  # names hold no slash: no two ledgers share a partition
+        self.ledger = f"{place.project}/{place.target}"  # names have no slash, so no two ledgers share a partition
         self._pages = pages
 
     @property
     def address(self) -> str:
-        """The address as the project file has it."""
+        """The address as in the project file."""
         return self.table.site.address
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
+        """Puts `batch` at `position` if the position is free. Returns the batch at the position. Errors as in
+        `ports.Store`."""
         entry = self._entry(position, batch)
         held = self.table.put_if_none(entry)
         sys.audit("reconciler.stored", position)
         return batch if held is entry else self._content(held)
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """The batches after a position, in order. Creates nothing."""
+        """Yields the batches after a position, in order. Creates nothing."""
         pages = self.table.query(self.ledger, after, self._pages)
         first = next(pages)
         if not first and not (after and self._exists()):
@@ -65,14 +66,14 @@ class DynamoStore:
         return ((position_of(entry), self._content(entry)) for page in chain([first], pages) for entry in page)
 
     def get(self, position: int) -> bytes | None:
-        """The batch at one position, `None` if nothing is there."""
+        """Returns the batch at one position, `None` if there is none."""
         entry = self.table.get(self.ledger, position)
         if entry is None and not self._exists():
             raise LedgerMissing(f"there is no ledger at {self.address}")
         return None if entry is None else self._content(entry)
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """As `ports.Snapshots`: the newest of two that is whole."""
+        """Returns the newest of the two snapshots that is complete, as `ports.Snapshots` requires."""
         heads = self._snapshot_heads()
         for number in sorted(SLOTS, key=lambda number: _snapshot_position(heads[number]), reverse=True):
             entry = heads[number]
@@ -84,7 +85,7 @@ class DynamoStore:
         return None
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """As `ports.Snapshots`: replaces the older of two, so that one is whole at any time."""
+        """Replaces the older of the two snapshots, so that one is complete at any time."""
         positions = [_snapshot_position(entry) for entry in self._snapshot_heads()]
         if max(positions) > position:
             return
@@ -98,7 +99,7 @@ class DynamoStore:
         self.table.close()
 
     def _entry(self, position: int, batch: bytes) -> Item:
-        """The item whose put decides. The parts of a batch that it cannot hold are written here, before it."""
+        """Returns the item whose put decides. Writes the parts of a batch that is too large for the item before."""
         cut = pieces(batch)
         if len(cut) == 1:
             return item(self.ledger, position, batch)
@@ -111,7 +112,7 @@ class DynamoStore:
         return bool(next(self.table.query(self.ledger, 0, (1,))))
 
     def _content(self, entry: Item) -> bytes:
-        """The bytes of an item, or of its parts."""
+        """Returns the bytes of an item, or of its parts."""
         apart = entry.get("parts", {}).get("S")
         if isinstance(apart, str):
             content = joined(entry, chain.from_iterable(self.table.query(apart, 0, self._pages[-1:])))
@@ -148,23 +149,23 @@ PARTITION, POSITION = "ledger", "position"
 CONTENT = "batch"
 
 PIECE_BYTES = 350 * 1024
-"""Bytes of a batch in one item: with names and keys well under DynamoDB's limit of 400 KB an item."""
+"""Bytes of a batch in one item. With names and keys, this is well below DynamoDB's limit of 400 KB per item."""
 
 Item = Mapping[str, Mapping[str, Any]]
 
 
 def key(partition: str, position: int) -> dict[str, Mapping[str, Any]]:
-    """The keys of an item."""
+    """Returns the keys of an item."""
     return {PARTITION: {"S": partition}, POSITION: {"N": str(position)}}
 
 
 def item(partition: str, position: int, content: bytes) -> Item:
-    """An item that holds bytes."""
+    """Returns an item that contains bytes."""
     return {**key(partition, position), CONTENT: {"B": content}}
 
 
 def head(partition: str, position: int, apart: str, content: bytes) -> Item:
-    """The item for bytes that are stored in parts, in the partition `apart`."""
+    """Returns the item for bytes that are stored in parts, in the partition `apart`."""
     return {
         **key(partition, position),
         "parts": {"S": apart},
@@ -174,7 +175,7 @@ def head(partition: str, position: int, apart: str, content: bytes) -> Item:
 
 
 def pieces(content: bytes) -> list[bytes]:
-    """The bytes cut so that each piece fits into an item; at least one piece."""
+    """Returns the bytes cut into pieces that fit into an item; at least one piece."""
     return [content[start : start + PIECE_BYTES] for start in range(0, max(len(content), 1), PIECE_BYTES)]
 
 
@@ -195,7 +196,7 @@ def _number(entry: Item, name: str) -> int:
 
 
 def position_of(entry: Item) -> int:
-    """The sort key."""
+    """Returns the sort key of an item."""
     return int(entry[POSITION]["N"])
 
 
@@ -203,7 +204,7 @@ def position_of(entry: Item) -> int:
 
 NAMES = {"#partition": PARTITION, "#position": POSITION}
 CAPACITY = {"ReturnConsumedCapacity": "TOTAL"}
-"""Fills the answer to a write, which is empty otherwise, so that it can be told from a proxy's."""
+"""Fills the response to a write, which is empty otherwise, so that it differs from the response of a proxy."""
 
 SENTENCES = {
     "ResourceNotFoundException": (
@@ -220,7 +221,7 @@ SENTENCES = {
 
 
 class Table:
-    """One table. Safe for threads. Every method raises `LedgerError`."""
+    """One table. Thread-safe. Every method raises `LedgerError`."""
 
     def __init__(self, url: str, place: Place, timeouts: tuple[float, float] = TIMEOUTS) -> None:
         self.name = url.removeprefix("dynamodb://")
@@ -229,23 +230,24 @@ class Table:
 
     @property
     def reader(self) -> Client:
-        """boto3's client for calls that can be repeated."""
+        """The boto3 client for calls that can be repeated."""
         return self._clients.reader("dynamodb")
 
     @property
     def writer(self) -> Client:
-        """boto3's client whose calls are transmitted once."""
+        """The boto3 client whose calls are transmitted once."""
         return self._clients.writer("dynamodb")
 
     def put(self, entry: Item) -> None:
-        """Puts an item, whatever is there."""
+        """Puts an item, replacing any item with its keys."""
         with aws.translate_ledger_errors(self.site, "dynamodb:PutItem", writing=True):
             answer = self.writer.put_item(TableName=self.name, Item=entry, **CAPACITY)
             if not _is_answer(answer):
                 raise aws.no_answer(self.site, "its reply is empty")
 
     def put_if_none(self, entry: Item) -> Item:
-        """Puts an item if there is none with its keys; returns what is there afterwards, `entry` itself if it won."""
+        """Puts an item if there is none with its keys. Returns the item there afterwards, `entry` itself if this
+        call won."""
         held: Any = None
         with aws.translate_ledger_errors(self.site, "dynamodb:PutItem", writing=True):
             try:
@@ -270,18 +272,18 @@ class Table:
         return dict(held)
 
     def get(self, partition: str, position: int) -> Item | None:
-        """The item at these keys, `None` if there is none. It cannot tell whether a ledger has begun, only `query` can:
-        the answer is empty if there is no item, and an empty answer may come from a proxy."""
+        """Returns the item at these keys, `None` if there is none. Only `query` can tell whether a ledger has begun:
+        if there is no item, the response is empty, and an empty response may come from a proxy."""
         with aws.translate_ledger_errors(self.site, "dynamodb:GetItem"):
             answer = self.reader.get_item(TableName=self.name, Key=key(partition, position), ConsistentRead=True)
             entry: Item | None = answer.get("Item")
             return entry
 
     def query(self, partition: str, after: int, sizes: Sequence[int]) -> Iterator[list[Item]]:
-        """The items of a partition after a position, in order, in pages of at most these sizes, the last from then on;
-        at least one page, which may be empty. DynamoDB ends a page at 1 MB in any case.
+        """Yields the items of a partition after a position, in order, in pages of at most these sizes (the last size
+        repeats). Yields at least one page, which may be empty. DynamoDB ends a page at 1 MB in any case.
 
-        An answer without a list is an error: it would look like an empty ledger.
+        A response without a list is an error, because it would look like an empty ledger.
         """
         more: dict[str, Any] = {}
         limits = chain(sizes[:-1], iter(lambda: sizes[-1], 0))
@@ -310,5 +312,5 @@ class Table:
 
 
 def _is_answer(answer: Mapping[str, Any]) -> bool:
-    """Whether the answer to a write is DynamoDB's: an empty 200 may come from a proxy."""
+    """Returns whether the response to a write is from DynamoDB, because an empty 200 may come from a proxy."""
     return "ConsumedCapacity" in answer or aws.is_from_aws(answer)

@@ -1,4 +1,4 @@
-"""The log of one place in memory, over any store: reads, checks and appends, one batch at one position."""
+"""The log of one place in memory, over any store: reads, checks and appends, one batch at each position."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def _objection_to_another(recorded: Recorded) -> str | None:
 
 
 DENSE = 4
-"""Positions read for each wanted one at most; if they are further apart, each is fetched by itself."""
+"""The most positions read for each wanted one. If wanted positions are further apart, each is fetched separately."""
 
 GETS = 8
-"""Positions fetched at once."""
+"""The number of positions fetched in parallel."""
 
 
 def _random_nonce() -> str:
@@ -92,7 +92,7 @@ class Log:
 
     @property
     def exists(self) -> bool:
-        """Whether anything has been written, as far as this log has read."""
+        """Whether this log has read or written a batch."""
         return self._recorded.position > 0
 
     @property
@@ -139,30 +139,30 @@ class Log:
             self._put((event,), lambda _: None)
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
-        """Appends one batch at the next free position, or returns why its events no longer make sense.
+        """Appends one batch at the next free position, or returns why its events are no longer valid.
 
-        `valid` is called before every try, under the log's lock. Raises `LedgerError`; after `LedgerUnreachable` it is
-        unknown whether the batch is there, after any other it is not.
+        `valid` is called before every try, under the log's lock. Raises `LedgerError`. After `LedgerUnreachable`, it is
+        unknown whether the batch is there; after any other error, it is not.
         """
         with self._lock:
             done = self._append(events, valid)
             snapshot = None
             if isinstance(done, Appended) and not any(isinstance(event, e.Intended) for event in events):
-                snapshot = self._cache.due(self._recorded, self._chain.link)  # an intent's send must not wait
+                snapshot = self._cache.due(self._recorded, self._chain.link)  # a send must not wait after its intent
         if isinstance(done, Appended) and snapshot is not None:
             self._cache.keep(done.position, snapshot)
         return done
 
     def batch(self, position: int) -> Sequence[e.Event]:
-        """The events at one position. Raises `LedgerError` if the ledger is shorter."""
+        """Returns the events at one position. Raises `LedgerError` if the ledger is shorter."""
         raw = self._store.get(position)
         if raw is None:
             raise self._nothing_at(position)
         return decode(raw, position, self.address).events
 
     def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """The events at some positions, in ascending order, each with its position. Positions that are far apart are
-        fetched one by one, others are read in one go. Raises `LedgerError` if the ledger lacks one."""
+        """Yields the events at some positions, in ascending order, each with its position. Positions that are far
+        apart are fetched separately, others are read in one sequence. Raises `LedgerError` if the ledger lacks one."""
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
             with ThreadPoolExecutor(GETS) as pool:
                 yield from zip(positions, pool.map(self.batch, positions), strict=True)
@@ -270,7 +270,7 @@ class Log:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        """Reads from the last batch that was read, that one included: it must be unchanged."""
+        """Reads from the last batch that was read on. That batch is read again, because it must be unchanged."""
         position = self._recorded.position
         try:
             if position or not self._resume():
@@ -347,7 +347,7 @@ class Log:
             raise corrupt(position, self.address, f"its events cannot follow what came before ({error})") from error
 
     def _rebuild(self, last: int) -> None:
-        """Folds everything up to `last` again, because half a batch must not stay in memory."""
+        """Folds everything up to `last` again, so that no partially folded batch remains in memory."""
         fresh, head = Recorded(), None
         try:
             for position, raw in self._store.read(0):
@@ -356,10 +356,10 @@ class Log:
                 fold(fresh, position, decode(raw, position, self.address).events)
                 head = raw
         except LedgerError:
-            fresh, head = Recorded(), None  # an empty state is consistent too: the next call reads from the start
+            fresh, head = Recorded(), None  # consistent too, because the next call reads from the start
         self._become(fresh, head)
 
     def _become(self, fresh: Recorded, head: bytes | None) -> None:
-        """Takes over another state in place, because callers keep the object."""
+        """Replaces the state in place, because callers keep the object."""
         self._recorded.become(fresh)
         self._chain.position, self._chain.head = fresh.position, head

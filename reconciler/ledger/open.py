@@ -16,8 +16,8 @@ STORES = {
     "s3": "reconciler.ledger.s3",
     "dynamodb": "reconciler.ledger.dynamodb",
 }
-"""For each scheme the module with ``open_store(address, root, place) -> Store``, imported on first use: those in AWS
-import boto3, which takes longer than a whole command without it."""
+"""The module for each scheme, with ``open_store(address, root, place) -> Store``. Imported on first use, because the
+modules for AWS import boto3, which takes longer than a whole command without it."""
 
 
 def open_ledger(url: str, root: Path, place: Place, tool_version: str, clock: Clock, *, founds: bool = False) -> Log:
@@ -31,12 +31,12 @@ def open_ledger(url: str, root: Path, place: Place, tool_version: str, clock: Cl
 
 
 def open_store(url: str, root: Path, place: Place) -> Store:
-    """The store at `url`, as `open_ledger` takes it."""
+    """Returns the store at `url`, in the form that `open_ledger` accepts."""
     return cast("Store", import_module(STORES[scheme_of(url)]).open_store(url, root, place))
 
 
 def scheme_of(url: str) -> str:
-    """The scheme of an address. Raises `LedgerError` for one that names no store."""
+    """Returns the scheme of an address. Raises `LedgerError` for an unknown address."""
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in STORES:
         schemes = ", ".join(f"{name}://" for name in STORES)

@@ -1,7 +1,7 @@
 """Checks that a store is ready for a ledger, for `reconciler ledger init`, and creates a DynamoDB table.
 
-Nothing that exists is changed. A check of a bucket leaves one object behind, the probe of conditional writes, under a
-key that the log never reads.
+Existing resources are not changed. A check of a bucket leaves one object behind, the probe of conditional writes, under
+a key that the log never reads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Policy:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The policy document as AWS takes it."""
+        """The policy document in the form that AWS accepts."""
         return {"Version": "2012-10-17", "Statement": self.statements}
 
     @property
@@ -56,7 +56,7 @@ def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
 
 
 def _state(store: Store) -> Iterator[Finding]:
-    """Whether a ledger has begun. Raises `LedgerError` if it cannot be read."""
+    """Returns a finding on whether a ledger has begun. Raises `LedgerError` if it cannot be read."""
     try:
         begun = any(True for _ in store.read(0))
     except LedgerMissing:
@@ -66,7 +66,7 @@ def _state(store: Store) -> Iterator[Finding]:
 
 
 def _arn_partition(region: str) -> str:
-    """The first part of ARNs in a region: ``aws``, ``aws-cn``, ``aws-us-gov``."""
+    """Returns the partition of ARNs in a region: ``aws``, ``aws-cn``, ``aws-us-gov``."""
     for start, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
         if region.startswith(start):
             return partition
@@ -81,7 +81,7 @@ def _denied(what: str, action: str, name: str) -> Finding:
 
 PROBE = b"This object shows that the bucket refuses a second write. It means nothing to the ledger.\n"
 ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
-"""Storage classes whose objects cannot be read at once."""
+"""Storage classes whose objects cannot be read immediately."""
 
 
 def _prepare_bucket(store: S3Store, place: Place) -> Iterator[Finding | Policy]:
@@ -96,8 +96,8 @@ def _prepare_bucket(store: S3Store, place: Place) -> Iterator[Finding | Policy]:
 
 
 def _conditional_writes(store: S3Store) -> Finding:
-    """Writes the same key twice. The first write is taken unless an earlier check left its probe; the second must be
-    refused."""
+    """Writes the same key twice. The first write is accepted unless an earlier check left its probe; the second must
+    be refused."""
     key = f"{store.keys.folder}probe"
     store.put_if_none(key, PROBE)
     if store.put_if_none(key, PROBE):
@@ -153,7 +153,7 @@ def _lifecycle_rules(store: S3Store) -> list[Mapping[str, Any]]:
 
 
 def _harm(rule: Mapping[str, Any], log: str) -> str | None:
-    """What a lifecycle rule does to batches, `None` for nothing. Rules for old versions are harmless."""
+    """Returns what a lifecycle rule does to batches, `None` for nothing. Rules for old versions are harmless."""
     if rule.get("Status") != "Enabled" or not _covers(rule, log):
         return None
     if {"Days", "Date"} & set(rule.get("Expiration", {})):
@@ -163,7 +163,7 @@ def _harm(rule: Mapping[str, Any], log: str) -> str | None:
 
 
 def _covers(rule: Mapping[str, Any], log: str) -> bool:
-    """Whether a rule can apply to batches. One that asks for a tag cannot, because batches have none."""
+    """Returns whether a rule can apply to batches. A rule for a tag cannot, because batches have no tags."""
     condition = rule.get("Filter", {})
     all_of = condition.get("And", {})
     if "Tag" in condition or all_of.get("Tags"):
@@ -237,7 +237,7 @@ def _prepare_table(store: DynamoStore, place: Place) -> Iterator[Finding | Polic
 
 
 def _describe(table: Table) -> Mapping[str, Any] | None:
-    """DynamoDB's description of the table, `None` if there is no table."""
+    """Returns DynamoDB's description of the table, `None` if there is no table."""
     try:
         with translate_ledger_errors(table.site, "dynamodb:DescribeTable"):
             description: Mapping[str, Any] = table.reader.describe_table(TableName=table.name)["Table"]
@@ -247,7 +247,7 @@ def _describe(table: Table) -> Mapping[str, Any] | None:
 
 
 def _create(table: Table) -> None:
-    """Creates the table, or lets somebody else's creation of it finish, and waits until it can be used."""
+    """Creates the table, unless it is already being created, and waits until it can be used."""
     with translate_ledger_errors(table.site, "dynamodb:CreateTable"):
         try:
             table.reader.create_table(
@@ -264,7 +264,7 @@ def _create(table: Table) -> None:
 
 
 def _turn_recovery_on(table: Table) -> Finding:
-    """Turns point-in-time recovery on for a new table, for which it may be too early."""
+    """Turns on point-in-time recovery for a new table, which may not be ready for it yet."""
     try:
         with translate_ledger_errors(table.site, "dynamodb:UpdateContinuousBackups"):
             table.reader.update_continuous_backups(

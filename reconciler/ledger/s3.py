@@ -1,7 +1,7 @@
 """Stores a ledger in S3: one object for each position, written only if there is none (``If-None-Match: *``).
 
-Keys hold prefix, project and target, so that no two ledgers meet whatever the prefixes are, and end in the position,
-padded with zeros, so that a listing is in order.
+Keys consist of prefix, project and target, so that no two ledgers share keys with any prefix. They end with the
+position, padded with zeros, so that listings are in order.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from reconciler.ledger.codec import MOST_BYTES, too_large
 
 DIGITS = 20
 LONGEST_KEY = 1024
-"""Bytes of a key; docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+"""The most bytes of a key; docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
 
 DIRECTORY_BUCKET = "--x-s3"
-"""How names of S3 Express buckets end; docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html."""
+"""The suffix of names of S3 Express buckets;
+docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one ledger: `folder` is ``PREFIX/PROJECT/TARGET/``."""
+    """The keys of one ledger. `folder` is ``PREFIX/PROJECT/TARGET/``."""
 
     bucket: str
     folder: str
 
     @classmethod
     def of(cls, url: str, place: Place) -> Keys:
-        """The keys of the ledger at an address. Raises `LedgerError` for an invalid address."""
+        """Returns the keys of the ledger at an address. Raises `LedgerError` for an invalid address."""
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         parts = prefix.rstrip("/").split("/") if prefix.rstrip("/") else []
         if not bucket or not {"", ".", ".."}.isdisjoint(parts):
@@ -62,26 +63,26 @@ class Keys:
         return f"{self.folder}snapshot"
 
     def at(self, position: int) -> str:
-        """The key of a batch."""
+        """Returns the key of a batch."""
         return f"{self.log}{position:0{DIGITS}}"
 
     def position(self, key: str) -> int | None:
-        """The position of a batch's key, `None` for a foreign object."""
+        """Returns the position in a batch's key, `None` for a foreign object."""
         match = re.fullmatch(rf"[0-9]{{{DIGITS}}}", key.removeprefix(self.log))
         return int(match.group()) if match else None
 
 
 PAGE = 1000
-"""Most keys that S3 lists at once."""
+"""The most keys that S3 lists in one call."""
 AHEAD = (1, 8, 64)
-"""Objects fetched ahead of the reader in each step, the last number from then on: a reader that wants one batch does
-not wait for a thousand."""
+"""The number of objects fetched ahead of the reader in each step; the last number repeats. Small first steps make
+reading one batch fast."""
 READERS = 16
-"""Objects fetched at once."""
+"""The number of objects fetched in parallel."""
 PIECE_BYTES = 1 << 20
 """Bytes of a body that are read at once."""
 BODY_TRIES = 3
-"""Tries of a body that ends early: the SDK's own retries end with the headers."""
+"""The number of tries for a body that ends early. The SDK retries only up to the headers."""
 
 _ANOTHER_REGION = (
     LedgerStoreInvalid,
@@ -108,14 +109,14 @@ SENTENCES = {
 
 
 def open_store(url: str, _root: Path, place: Place) -> S3Store:
-    """The store at ``s3://BUCKET/PREFIX`` for a project and target. Nothing is called yet."""
+    """Returns the store at ``s3://BUCKET/PREFIX`` for a project and target. Makes no call yet."""
     return S3Store(url, place)
 
 
 class S3Store:
-    """`ports.Store` and `ports.Snapshots` in a bucket. Safe for threads and processes, on any machine.
+    """`ports.Store` and `ports.Snapshots` in a bucket. Thread-safe and process-safe, across machines.
 
-    `page` is how many keys are listed at once, `timeouts` are seconds to connect and to read.
+    `page` is how many keys each call lists, `timeouts` are seconds to connect and to read.
     """
 
     def __init__(self, url: str, place: Place, *, page: int = PAGE, timeouts: tuple[float, float] = TIMEOUTS) -> None:
@@ -126,21 +127,22 @@ class S3Store:
 
     @property
     def address(self) -> str:
-        """The address as the project file has it."""
+        """The address as in the project file."""
         return self.site.address
 
     @property
     def reader(self) -> Client:
-        """boto3's client for calls that can be repeated."""
+        """The boto3 client for calls that can be repeated."""
         return self._clients.reader("s3")
 
     @property
     def writer(self) -> Client:
-        """boto3's client whose calls are transmitted once."""
+        """The boto3 client whose calls are transmitted once."""
         return self._clients.writer("s3")
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
+        """Puts `batch` at `position` if the position is free. Returns the batch at the position. Errors as in
+        `ports.Store`."""
         key = self.keys.at(position)
         won = self.put_if_none(key, batch)
         sys.audit("reconciler.stored", position)
@@ -152,7 +154,7 @@ class S3Store:
         return held[0]
 
     def read(self, after: int) -> Iterator[tuple[int, bytes]]:
-        """The batches after a position, in order. Creates nothing."""
+        """Yields the batches after a position, in order. Creates nothing."""
         pages = self._pages(after)
         first = next(pages)
         if not first and not (after and self._exists()):
@@ -160,20 +162,20 @@ class S3Store:
         return self._batches(chain([first], pages))
 
     def get(self, position: int) -> bytes | None:
-        """The batch at one position, `None` if nothing is there."""
+        """Returns the batch at one position, `None` if there is none."""
         held = self._object(self.keys.at(position))
         if held is None and not self._exists():
             raise LedgerMissing(f"there is no ledger at {self.address}")
         return None if held is None else held[0]
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """As `ports.Snapshots`."""
+        """Returns the stored snapshot, as `ports.Snapshots` requires."""
         held = self._object(self.keys.snapshot)
         position = None if held is None else _snapshot_position(held[1])
         return None if held is None or position is None else (position, held[0])
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """As `ports.Snapshots`: one object, which replaces an older one."""
+        """Replaces the stored snapshot, which is one object, unless it is newer."""
         if self._kept_position() > position:
             return
         with aws.translate_ledger_errors(self.site, "s3:PutObject", writing=True):
@@ -186,21 +188,21 @@ class S3Store:
         self._clients.close()
 
     def put_if_none(self, key: str, content: bytes) -> bool:
-        """Transmits one conditional write once. `True`: it was taken; `False`: something may be there, so a read must
-        tell. Raises `LedgerUnreachable` if the reply was lost."""
+        """Transmits one conditional write once. Returns `True` if it was accepted, `False` if the key may exist, so
+        that the caller must read it. Raises `LedgerUnreachable` if the reply was lost."""
         with aws.translate_ledger_errors(self.site, "s3:PutObject", writing=True):
             try:
                 answer = self.writer.put_object(Bucket=self.keys.bucket, Key=key, Body=content, IfNoneMatch="*")
             except aws.ErrorAnswer as error:
                 if aws.status_of(error) in {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}:
-                    return False  # another write at the same time; the key is taken
+                    return False  # another write is in progress, so the key is taken
                 raise
-        return "ETag" in answer or aws.is_from_aws(answer)  # else a proxy may have answered
+        return "ETag" in answer or aws.is_from_aws(answer)  # otherwise a proxy may have answered
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _object(self, key: str) -> tuple[bytes, dict[str, str]] | None:
-        """Content and metadata of an object, `None` if there is none."""
+        """Returns content and metadata of an object, `None` if there is none."""
         with aws.translate_ledger_errors(self.site, "s3:GetObject"):
             for tries_left in reversed(range(BODY_TRIES)):
                 try:
@@ -230,7 +232,7 @@ class S3Store:
         return b"".join(pieces)
 
     def _kept_position(self) -> int:
-        """The position of the stored snapshot, 0 if there is none."""
+        """Returns the position of the stored snapshot, 0 if there is none."""
         with aws.translate_ledger_errors(self.site, "s3:GetObject"):
             try:
                 answer = self.reader.head_object(Bucket=self.keys.bucket, Key=self.keys.snapshot)
@@ -241,7 +243,7 @@ class S3Store:
         return _snapshot_position(answer.get("Metadata", {})) or 0
 
     def _pages(self, after: int) -> Iterator[list[int]]:
-        """The positions after one, by pages of the listing; at least one page, which may be empty."""
+        """Yields the positions after `after`, by pages of the listing; at least one page, which may be empty."""
         token: dict[str, str] = {}
         while True:
             answer = self._listed(StartAfter=self.keys.at(after), MaxKeys=self._page, **token)
@@ -252,7 +254,7 @@ class S3Store:
             token = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def _listed(self, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own
-        """One page. An answer that is no listing is an error: it would look like an empty ledger."""
+        """Returns one page. A response without a listing is an error, because it would look like an empty ledger."""
         with aws.translate_ledger_errors(self.site, "s3:ListBucket"):
             answer: dict[str, Any] = self.reader.list_objects_v2(
                 Bucket=self.keys.bucket, Prefix=self.keys.log, Delimiter="/", **options
@@ -281,7 +283,7 @@ class S3Store:
 
 
 def _growing(pages: Iterator[list[int]]) -> Iterator[Sequence[int]]:
-    """The positions of the pages in pieces of the sizes of `AHEAD`."""
+    """Yields the positions of the pages in pieces of the sizes in `AHEAD`."""
     sizes = chain(AHEAD[:-1], iter(lambda: AHEAD[-1], 0))
     for page in pages:
         rest = page

@@ -1,8 +1,8 @@
-"""Encodes the recorded state as a snapshot and back, and decides when one is kept.
+"""Encodes the recorded state as a snapshot and back, and decides when to keep one.
 
 The codec derives the JSON form from the fields of the state's dataclasses: each object is a list of its field values in
-order, and a reference to a submission is its number, so that it stays one object. What only a pass observed is left
-out. The form is valid for one version of the fold, which a snapshot names.
+order. A reference to a submission is its number, so that it remains one object. Observations of a pass are left out.
+The form is valid for one version of the fold, which is part of the snapshot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from reconciler.model.base import JSON
 
 Turn = Callable[[Any], Any]
 Coder = tuple[Turn, Turn] | None
-"""How values of a type are converted to JSON and back; `None`: they are JSON already."""
+"""The functions that convert values of a type to JSON and back; `None` if no conversion is needed."""
 
 PLAIN = {str, int, float, bool, NoneType, object, Any}
 DERIVED = "by_token"
@@ -49,8 +49,8 @@ FOLD_SOURCES = {
 
 @cache
 def fold_version() -> str | None:
-    """A digest of the source of events, fold and state, because other source may fold the same events to another state
-    and nobody reliably raises a version number. `None` if the source is not available."""
+    """Returns a digest of the source of events, fold and state, because other source may fold the same events to
+    another state, and a manual version number would be unreliable. Returns `None` if the source is not available."""
     digest = sha256(__version__.encode())
     try:
         sources = sorted(
@@ -64,7 +64,7 @@ def fold_version() -> str | None:
 
 
 def to_json(recorded: Recorded) -> JSON:
-    """The recorded state as a JSON object. Raises `TypeError` for a field of an unsupported type."""
+    """Returns the recorded state as a JSON object. Raises `TypeError` for a field of an unsupported type."""
     submissions = list(recorded.by_token.values())
     numbers = {id(submission): number for number, submission in enumerate(submissions)}
     reference: Coder = (lambda submission: numbers[id(submission)], int)
@@ -77,8 +77,8 @@ def to_json(recorded: Recorded) -> JSON:
 
 
 def from_json(form: Mapping[str, Any]) -> Recorded:
-    """The state of a JSON object. Raises `ValueError`, `TypeError`, `KeyError` or `IndexError` for one that `to_json`
-    of this version never returns."""
+    """Returns the state in a JSON object. Raises `ValueError`, `TypeError`, `KeyError` or `IndexError` for an object
+    that `to_json` of this version never returns."""
     submissions: list[Submission] = []
     reference: Coder = (int, submissions.__getitem__)
     submissions += map(_whole(Submission, reference)[1], form["submissions"])
@@ -90,7 +90,7 @@ def from_json(form: Mapping[str, Any]) -> Recorded:
 
 
 def _kept(reference: Coder) -> list[tuple[Field[Any], Coder]]:
-    """The fields of the state that are encoded, with their coders."""
+    """Returns the fields of the state that are encoded, with their coders."""
     hints = get_type_hints(Recorded)
     return [
         (field, _coder(hints[field.name], reference))
@@ -158,7 +158,7 @@ def _mapping(arguments: tuple[Any, ...], reference: Coder) -> Coder:
 
 
 def _whole(kind: type, reference: Coder) -> tuple[Turn, Turn]:
-    """How objects of a dataclass are converted to lists and back."""
+    """Returns the functions that convert objects of a dataclass to lists and back."""
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]
     coders = [(place, coder) for place, name in enumerate(names) if (coder := _coder(hints[name], reference))]
@@ -189,10 +189,10 @@ def _same(value: Any) -> Any:  # noqa: ANN401 - whatever it is
 # --- the bytes of a snapshot ------------------------------------------------------------------------------------------
 
 FORMAT = 1
-"""Version of these bytes; any other is ignored."""
+"""The version of these bytes. Any other version is ignored."""
 
 COMPRESSION = 1
-"""zlib's fastest level: most of the size is tokens and digests, which no level makes smaller."""
+"""zlib's fastest level. Most of the size is tokens and digests, which no level makes smaller."""
 
 MOST_BYTES = 1 << 30
 """Bytes of a state, decompressed: that of about a million submissions. A larger one is not kept, and not read."""
@@ -217,12 +217,13 @@ class Snapshot:
     link: str
 
     def fits(self, position: int, raw: bytes) -> bool:
-        """Whether `raw`, stored at `position`, is the batch that the snapshot ends with."""
+        """Returns whether `raw`, stored at `position`, is the batch that the snapshot ends with."""
         return position == self.recorded.position and checksum(raw) == self.link
 
 
 def pack(recorded: Recorded, link: str) -> bytes | None:
-    """The bytes of a snapshot; `None` if the version of the fold is unknown or the state holds more than the log."""
+    """Returns the bytes of a snapshot; `None` if the version of the fold is unknown, or the state has more than the
+    log."""
     fold = fold_version()
     if fold is None or recorded.overlaid:
         return None
@@ -254,7 +255,7 @@ def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
         with _uncollected():
             recorded = from_json(json.loads(_decompressed(body)))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error):
-        return mark, None  # a correct checksum over wrong content: somebody made it
+        return mark, None  # wrong content with a correct checksum was forged
     return mark, Snapshot(recorded, mark.link) if recorded.position == mark.position else None
 
 
@@ -273,7 +274,7 @@ def _decompressed(compressed: bytes) -> bytes:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Stops the garbage collector, which would search hundreds of thousands of new lists and find nothing."""
+    """Stops the garbage collector, which would search hundreds of thousands of new lists and collect nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -286,29 +287,30 @@ def _uncollected() -> Iterator[None]:
 # --- when a snapshot is kept ------------------------------------------------------------------------------------------
 
 EVERY = 256
-"""Positions between snapshots while a log is being written, and so the most that a reader reads one by one."""
+"""Positions between snapshots while a log is written, and so the most batches that a reader reads after a snapshot."""
 
 AT_THE_END = 16
-"""Positions after the newest snapshot from which a writer keeps another one when it ends."""
+"""The minimum number of positions after the newest snapshot for which a writer keeps another one when it ends."""
 
 SHARE = 10
-"""Snapshots take at most a tenth of a writer's time: those of a large state are further apart."""
+"""Snapshots take at most a tenth of a writer's time, so snapshots of a large state are less frequent."""
 
 logger = logging.getLogger(__name__)
 
 
 class Cache:
-    """The snapshots of one ledger, for one log. Not safe for threads, except `keep`."""
+    """The snapshots of one ledger, for one log. Not thread-safe, except `keep`."""
 
     def __init__(self, store: Store, place: Place, clock: Clock) -> None:
         self._store = store if isinstance(store, Snapshots) else None
         self._address, self._place, self._clock = store.address, place, clock
-        self._position = 0  # of the newest snapshot that this log has seen
+        self._position = 0  # the position of the newest snapshot that this log has read or written
         self.mark: Mark | None = None  # what the newest snapshot proves
         self._not_before = clock.boot()
 
     def find(self) -> Snapshot | None:
-        """The newest snapshot if it is whole, of this version and of this place; it may still not fit the batches."""
+        """Returns the newest snapshot if it is complete, of this version and of this place. It may still not fit the
+        batches."""
         if self._store is None:
             return None
         try:
@@ -324,11 +326,11 @@ class Cache:
         return snapshot
 
     def used(self, position: int) -> None:
-        """Notes that the snapshot of `position` fits the batches."""
+        """Records that the snapshot of `position` fits the batches."""
         self._position = position
 
     def due(self, recorded: Recorded, link: str | None, *, ends: bool = False) -> bytes | None:
-        """The snapshot to keep now, `None` for none; with `ends` nothing more is appended."""
+        """Returns the snapshot to keep now, `None` for none. With `ends`, this was the last append."""
         since = recorded.position - self._position
         if self._store is None or link is None or since < (AT_THE_END if ends else EVERY):
             return None

@@ -1,8 +1,8 @@
 """Stores a ledger in one SQLite file on a local disk.
 
-One table keyed by position, so that the primary key decides who was first; a transaction begins IMMEDIATE and is
-flushed in full before it counts. The file appears complete in one step or not at all: a file that is empty or not ours
-is damaged or another program's, and is never taken for a new ledger.
+There is one table keyed by position, so that the primary key decides which writer was first. A transaction begins
+IMMEDIATE and is flushed completely before it counts. The file is created complete in one step or not at all, so a file
+that is empty or not a ledger is damaged or belongs to another program, and is never used as a new ledger.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ BUSY_SECONDS = 5.0
 """How long a call waits for another process's transaction, which takes milliseconds."""
 
 PAGES = (8, 100, 1000)
-"""Batches read in each transaction, the last number from then on: a reader that wants one batch does not wait for a
-thousand. No transaction stays open while the caller works on them."""
+"""The number of batches read in each transaction; the last number repeats. Small first pages make reading one batch
+fast. No transaction remains open while the caller processes batches."""
 
 ROW = "SELECT batch FROM batches WHERE position = ?"
 ROWS = "SELECT position, batch FROM batches WHERE position > ? ORDER BY position LIMIT ?"
@@ -46,7 +46,7 @@ Result = TypeVar("Result")
 
 
 def open_store(url: str, root: Path, _place: Place) -> SqliteStore:
-    """The store at ``sqlite:///PATH``, relative to `root`, or absolute with four slashes."""
+    """Returns the store at ``sqlite:///PATH``, relative to `root`, or absolute with four slashes."""
     path = url.removeprefix("sqlite://")
     if not path.startswith("/") or not path.strip("/"):
         raise LedgerError(f"the ledger {url} names no file: write sqlite:///PATH, relative to the project folder")
@@ -54,7 +54,7 @@ def open_store(url: str, root: Path, _place: Place) -> SqliteStore:
 
 
 class SqliteStore:
-    """`ports.Store` and `ports.Snapshots` in a SQLite file. Safe for threads and processes of one machine.
+    """`ports.Store` and `ports.Snapshots` in a SQLite file. Thread-safe and process-safe on one machine.
 
     `address` is for messages. `busy_seconds` is how long a call waits for other writers before it raises
     `LedgerUnreachable`.
@@ -70,32 +70,33 @@ class SqliteStore:
 
     @property
     def address(self) -> str:
-        """The address as the project file has it."""
+        """The address as in the project file."""
         return self._address
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` if nothing is there; returns what is there. Errors as `ports.Store` says."""
+        """Puts `batch` at `position` if the position is free. Returns the batch at the position. Errors as in
+        `ports.Store`."""
         return self._blob(position, self._write(position, lambda writer: _insert(writer, position, batch)))
 
     def read(self, after: int) -> Iterator[Row]:
-        """The batches after a position, in order. Creates nothing, and leaves nothing behind."""
+        """Yields the batches after a position, in order. Creates nothing, and leaves no side files."""
         return self._pages(self._page(after, PAGES[0]))
 
     def get(self, position: int) -> bytes | None:
-        """The batch at one position, `None` if nothing is there. Creates nothing, and leaves nothing behind."""
+        """Returns the batch at one position, `None` if there is none. Creates nothing, and leaves no side files."""
         row = self._query(lambda connection: connection.execute(ROW, (position,)).fetchone())
         return None if row is None else self._blob(position, row[0])
 
     def newest_snapshot(self) -> Row | None:
-        """As `ports.Snapshots`."""
+        """Returns the stored snapshot, as `ports.Snapshots` requires."""
         return self._query(find_snapshot)
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """As `ports.Snapshots`; only for a ledger that holds something."""
+        """Keeps a snapshot, as `ports.Snapshots` requires, if the ledger is not empty."""
         self._write(position + 1, lambda writer: put_snapshot(writer, position, content))
 
     def close(self) -> None:
-        """Closes the writing connection, if there is one; the next append opens it again."""
+        """Closes the writing connection, if there is one. The next append opens it again."""
         with self._lock:
             self._close_writer()
 
@@ -130,7 +131,8 @@ class SqliteStore:
             self._checked_file = checked
 
     def _query_file(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Opens the file for writing if that is allowed: only then does SQLite remove its side files on closing."""
+        """Opens the file for writing if that is allowed, because only then does SQLite remove its side files on
+        closing."""
         if not _writable(self._path):
             return read_readonly(self._path, self._address, lambda connection: query(self._checked(connection)))
         with closing(self._connect()) as connection:
@@ -150,7 +152,7 @@ class SqliteStore:
                 with translate_file_errors(self._address, self._path):
                     return call(self._open_writer(position))
             except LedgerError:
-                self._close_writer()  # the state of the connection is unclear: the next try opens the file again
+                self._close_writer()  # the state of the connection is unclear, so the next try opens the file again
                 raise
 
     def _open_writer(self, position: int) -> sqlite3.Connection:
@@ -189,7 +191,7 @@ class SqliteStore:
 
 
 _ORPHANS: list[sqlite3.Connection] = []
-"""Connections inherited over a fork: a child that closed one would remove side files that its parent still uses."""
+"""Connections inherited over a fork. A child that closed one would remove side files that its parent still uses."""
 
 
 def _close(connection: sqlite3.Connection, pid: int) -> None:
@@ -201,7 +203,7 @@ def _close(connection: sqlite3.Connection, pid: int) -> None:
 
 
 def _insert(connection: sqlite3.Connection, position: int, batch: bytes) -> object:
-    """The batch at a position after an insert that does nothing if there is one."""
+    """Inserts a batch unless its position is taken, and returns the batch at the position."""
     with _transaction(connection):
         row = connection.execute(ROW, (position,)).fetchone()
         if row is None:
@@ -233,7 +235,7 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 
 def _writable(path: Path) -> bool:
-    """Whether this process may write the file and create side files next to it."""
+    """Returns whether this process may write the file and create side files next to it."""
     return allowed(path, os.W_OK) and allowed(path.parent, os.W_OK)
 
 
@@ -246,7 +248,7 @@ DELETE_OLDER = "DELETE FROM snapshots WHERE position < ?"
 
 
 def find_snapshot(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
-    """The snapshot of the highest position, `None` if there is none. Raises `sqlite3.Error`."""
+    """Returns the snapshot of the highest position, `None` if there is none. Raises `sqlite3.Error`."""
     table = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'snapshots'").fetchone()
     row = connection.execute(NEWEST).fetchone() if table is not None else None
     return None if row is None or not isinstance(row[1], bytes) else (int(row[0]), row[1])

@@ -1,4 +1,5 @@
-"""Creates, opens and identifies the SQLite file of a ledger, and translates errors of SQLite and the system."""
+"""Creates, opens and identifies the SQLite file of a ledger, and translates errors of SQLite and the operating
+system."""
 
 from __future__ import annotations
 
@@ -45,23 +46,23 @@ SENTENCES: dict[int, tuple[type[LedgerError], str]] = {
     sqlite3.SQLITE_PERM: NOT_ALLOWED,
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: DAMAGED,
-    sqlite3.SQLITE_ERROR: DAMAGED,  # such as a missing table, in a file that bears our mark
+    sqlite3.SQLITE_ERROR: DAMAGED,  # such as a missing table in a file with our application id
 }
-"""By SQLite's primary result code: the error and its sentence."""
+"""The error class and message for each primary result code of SQLite."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 WRITING = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-"""Codes of writes that failed before the commit. A failed flush is not among them: the data may be on the disk."""
+"""Codes of writes that failed before the commit. A failed flush is excluded, because the data may be on the disk."""
 
 PROBE_BYTES = 1 << 17
-"""More than SQLite writes at once for a usual batch and the pages around it."""
+"""More bytes than SQLite writes at once for a usual batch and the pages around it."""
 
 
 @contextmanager
 def translate_file_errors(address: str, path: Path) -> Iterator[None]:
-    """Raises errors of SQLite and the system inside the block as `LedgerError`, with the cause kept.
+    """Raises errors of SQLite and the operating system inside the block as `LedgerError`, with the original as cause.
 
     Any error other than `LedgerUnreachable` proves that nothing was written.
     """
@@ -74,7 +75,7 @@ def translate_file_errors(address: str, path: Path) -> Iterator[None]:
 
 
 def allowed(path: Path, mode: int) -> bool:
-    """Whether this process may use `path` as `mode` says (`os.R_OK`, `os.W_OK`), as the user it acts as."""
+    """Returns whether the effective user of this process may access `path` with `mode` (`os.R_OK`, `os.W_OK`)."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
@@ -112,7 +113,8 @@ def _cannot_open(address: str, path: Path) -> LedgerError:
 
 
 def _no_room(folder: Path) -> bool:
-    """Whether writes fail here because there is no room: SQLite reports a quota or a size limit as a broken disk."""
+    """Returns whether writes fail here because there is no space: SQLite reports a quota or a size limit as a broken
+    disk."""
     probe = folder / f".{token_hex(8)}.probe"
     try:
         with probe.open("xb") as file:
@@ -199,7 +201,7 @@ APPLICATION_ID = 0x52434E4C
 """``RCNL`` in the file's header marks it as a ledger (`PRAGMA application_id`)."""
 
 FORMAT = 1
-"""Version of the table, in the header (`PRAGMA user_version`); a higher one is refused."""
+"""The version of the table, in the header (`PRAGMA user_version`). A higher version is refused."""
 
 SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -218,7 +220,7 @@ COMMIT;
 
 
 def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
-    """A connection without implicit transactions. `mode` is the URI's query, such as ``mode=rw``."""
+    """Returns a connection without implicit transactions. `mode` is the query of the URI, such as ``mode=rw``."""
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{mode}",
         uri=True,
@@ -231,7 +233,8 @@ def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
 
 
 def check_identity(connection: sqlite3.Connection, address: str) -> None:
-    """Raises `LedgerCorrupt` for a file that is empty or another program's, `LedgerFormatNewer` for a newer table."""
+    """Raises `LedgerCorrupt` for a file that is empty or belongs to another program, `LedgerFormatNewer` for a newer
+    table."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION_ID:
@@ -249,10 +252,11 @@ def check_identity(connection: sqlite3.Connection, address: str) -> None:
 
 
 def create(path: Path, address: str) -> None:
-    """Makes an empty ledger at `path`, with its folder, readable and writable by its owner only.
+    """Creates an empty ledger at `path`, with its folder, readable and writable only by its owner.
 
-    It is made under another name and linked when it is complete, so that nobody sees half a ledger; of several
-    processes that try at once, one wins and the others use its file. Raises `OSError` and `sqlite3.Error`.
+    The file is created under another name and linked when it is complete, so that no process sees a partial ledger. If
+    several processes try this at the same time, one wins and the others use its file. Raises `OSError` and
+    `sqlite3.Error`.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{token_hex(8)}.new")
@@ -270,7 +274,7 @@ def create(path: Path, address: str) -> None:
 def _write_draft(draft: Path) -> None:
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     try:
-        os.fchmod(descriptor, 0o600)  # SQLite gives its side files the same mode, whatever the umask is
+        os.fchmod(descriptor, 0o600)  # SQLite gives its side files the same mode, independent of the umask
     finally:
         os.close(descriptor)
     with closing(connect(draft, "mode=rw", 0)) as connection:
@@ -283,7 +287,7 @@ def _link(draft: Path, path: Path, address: str) -> None:
     try:
         os.link(draft, path)
     except FileExistsError:
-        return  # another process was faster; its ledger is used
+        return  # another process was faster, and its ledger is used
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}:
             raise
@@ -305,7 +309,7 @@ def _flush_folder(folder: Path) -> None:
 # --- reading a file that cannot be written ----------------------------------------------------------------------------
 
 TRIES = 3
-"""Reads without locks before the file counts as one that keeps changing."""
+"""How many reads without locks are tried before the file counts as one that keeps changing."""
 READONLY_BUSY_SECONDS = 5.0
 
 Result = TypeVar("Result")
@@ -313,11 +317,11 @@ Stamp = tuple[int, int, int]
 
 
 def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection], Result]) -> Result:
-    """The result of `query` on a file that this process cannot write, without creating side files.
+    """Returns the result of `query` on a file that this process cannot write, without creating side files.
 
     If the write-ahead log is empty, the file alone is the ledger, and it is read without locks. Others may write it
-    meanwhile, so the read is repeated if the file has changed. Otherwise it is read through the side files that are
-    there. Raises `LedgerReadOnly` if they cannot be used, `LedgerUnreachable` if the file kept changing.
+    meanwhile, so the read is repeated if the file has changed. Otherwise it is read through the existing side files.
+    Raises `LedgerReadOnly` if they cannot be used, `LedgerUnreachable` if the file kept changing.
     """
     for _ in range(TRIES):
         before = _stamp(path)
@@ -331,7 +335,7 @@ def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection]
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """Properties of the file that a write changes; `None` if its write-ahead log is not empty."""
+    """Returns properties of the file that a write changes; `None` if its write-ahead log is not empty."""
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size:
         return None

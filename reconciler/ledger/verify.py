@@ -1,4 +1,4 @@
-"""Walks a whole ledger and reports everything that is wrong with it, without trusting a snapshot."""
+"""Walks a whole ledger and reports every problem in it, without trusting a snapshot."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class LedgerCheck(StrEnum):
 
     STORE = "store"  # everything could be read
     POSITIONS = "positions"  # 1, 2, 3 …, none missing
-    CHAIN = "chain"  # each batch holds the checksum of the one before
+    CHAIN = "chain"  # each batch has the checksum of the one before
     BATCHES = "batches"  # each can be decoded
-    PIN = "pin"  # the first event, and no other, names the ledger's place
+    PIN = "pin"  # only the first event has a place, and it is the place of the ledger
     EVENTS = "events"  # each can follow the ones before it
     SNAPSHOT = "snapshot"  # it equals the fold of the batches
 
@@ -51,14 +51,14 @@ class Report:
 
 RESTORE = "Restore the ledger from a copy. Never continue with a new, empty one: everything would run again."
 BLINDING = {LedgerCheck.STORE, LedgerCheck.POSITIONS, LedgerCheck.BATCHES, LedgerCheck.EVENTS}
-"""A failure of one of these hides the state that the events lead to."""
+"""Checks whose failure makes the resulting state unknown."""
 
 IGNORED = "It is ignored, and replaced as the ledger grows."
 
 
 def verify(store: Store, place: Place) -> Report:
-    """Walks the ledger of a place. Raises `LedgerMissing` if there is none, `LedgerUnreachable` if it does not answer,
-    and any other `LedgerError` that is not about the stored content."""
+    """Walks the ledger of a place. Raises `LedgerMissing` if there is none, `LedgerUnreachable` if it does not
+    answer, and any other `LedgerError` that is not about the stored content."""
     content = _content(store)
     walked = _Walk(store.address, place, content)
     try:
@@ -87,7 +87,7 @@ def _content(store: Store) -> Content | None:
 
 
 class _Walk:
-    """A walk in progress. `blind`: something before is lost, so that the state is unknown from here on."""
+    """A walk in progress. With `blind`, an earlier event is lost, so the state is unknown from here on."""
 
     def __init__(self, address: str, place: Place, content: Content | None) -> None:
         self.chain = Chain(address, place)
@@ -101,7 +101,7 @@ class _Walk:
     # --- one position after the other ---------------------------------------------------------------------------------
 
     def add(self, position: int, raw: bytes) -> None:
-        """Checks one batch and moves to it, whatever it is."""
+        """Checks one batch and moves to it, even if it is damaged."""
         if position != self.chain.position + 1:
             self._gap(position)
         link = self.chain.link
@@ -119,7 +119,7 @@ class _Walk:
             self._compare(position, raw)
 
     def wrong(self, check: LedgerCheck, position: int | None, message: str, advice: str) -> None:
-        """Adds a failure."""
+        """Adds a failure of a check."""
         self._report.findings.append(Finding(Severity.FAIL, message, check, position, advice=advice))
         self._blind = self._blind or check in BLINDING
 
@@ -200,7 +200,7 @@ class _Walk:
             )  # fmt: skip
 
     def report(self) -> Report:
-        """Ends the walk: a check without a failure passed, if it could be made."""
+        """Ends the walk. A check without a failure passed, if it was possible."""
         report = self._report
         if LedgerCheck.STORE not in {finding.check for finding in report.findings}:
             self._lost()
@@ -211,7 +211,7 @@ class _Walk:
         return report
 
     def _passed(self, check: LedgerCheck) -> tuple[Severity, str]:
-        """The result of a check without a failure: it passed, or damage made it impossible."""
+        """Returns the result of a check without a failure: it passed, or damage made it impossible."""
         report, last = self._report, self._report.positions
         if check is LedgerCheck.SNAPSHOT:
             return self._snapshot_result()
@@ -241,7 +241,7 @@ class _Walk:
 
 
 def _prev(batch: Batch | None, raw: bytes, default: str | None) -> object:
-    """The `prev` of a batch, even if its events cannot be read; `default` without one."""
+    """Returns the `prev` of a batch, even if its events cannot be read; `default` without one."""
     if batch is not None:
         return batch.prev
     try:
