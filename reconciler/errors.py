@@ -1,29 +1,29 @@
-"""Every error the reconciler raises on purpose.
+"""All errors that reconciler raises on purpose.
 
     ReconcilerError                exit 1
     ├── UsageError                 exit 64: the command line is wrong
-    ├── CheckoutMoved              files, commit and ledger were not of one state
-    ├── SpecErrors                 problems in files, all of a run together
-    ├── GuardError                 a check refused to go on; nothing was sent
+    ├── CheckoutMoved              files, commit and ledger did not belong to one state
+    ├── SpecErrors                 all problems in the files of one run
+    ├── GuardError                 a check refused to continue; nothing was sent
     │   ├── AccountMismatch        credentials of another account
     │   ├── ClockSkew              this machine's clock and AWS's differ too much
     │   ├── LimitExceeded          maxSubmissions, maxCancellations
-    │   └── LocalLedgerInCI        a SQLite ledger on a runner that forgets it
-    ├── PlanFileError              a plan file that cannot be read, or is of another project
+    │   └── LocalLedgerInCI        a SQLite ledger on a runner that does not keep files
+    ├── PlanFileError              a plan file that cannot be read, or is for another project
     │   └── StalePlan              a plan file whose specs changed since
     ├── LedgerError
     │   ├── LedgerMissing          a command that needs a ledger found none
-    │   ├── LedgerCorrupt          what is stored is not a log
+    │   ├── LedgerCorrupt          the stored content is not a log
     │   ├── LedgerRolledBack       it lacks batches that it had
-    │   ├── LedgerMoved            it was copied to another address, and ended
+    │   ├── LedgerMoved            it was copied to another address and ended
     │   ├── LedgerReadOnly         it cannot be written
-    │   ├── LedgerFull             no room to write
+    │   ├── LedgerFull             no space left for writing
     │   ├── LedgerFormatNewer      written by a newer reconciler
     │   ├── LedgerPinned           it belongs to another project, target, account or region
-    │   ├── LedgerDenied           credentials are missing, wrong, or may not do what is needed
-    │   ├── LedgerStoreMissing     there is no bucket or table of that name
-    │   ├── LedgerStoreInvalid     the bucket or table cannot hold a ledger as it is
-    │   └── LedgerUnreachable      no answer; what was written is not known
+    │   ├── LedgerDenied           credentials are missing, wrong, or lack a permission
+    │   ├── LedgerStoreMissing     the bucket or table does not exist
+    │   ├── LedgerStoreInvalid     the bucket or table is unsuitable for a ledger
+    │   └── LedgerUnreachable      no answer; the outcome of a write is unknown
     ├── NotificationFailed         a webhook did not accept a notification
     └── ServiceError               AWS answered a read with an error, or not at all
 
@@ -193,11 +193,12 @@ class LedgerCorrupt(LedgerError):
 
 
 class LedgerRolledBack(LedgerError):
-    """The ledger lacks batches that it had, or has others in their place: an older copy was put back."""
+    """The ledger lacks batches that it had, or has other batches at their positions, because an older copy was
+    restored."""
 
 
 class LedgerMoved(LedgerError):
-    """The ledger was copied to another address, and ended there: nothing may be appended to it."""
+    """The ledger was copied to another address and ended there, so nothing may be appended to it."""
 
 
 class LedgerReadOnly(LedgerError):

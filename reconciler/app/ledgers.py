@@ -50,7 +50,8 @@ def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
 def copy_ledger(
     chosen: ChosenTarget, source: str, target: str, origin: Place, *, rename: bool, progress: Callable[[int], None]
 ) -> tuple[Copied, Report]:
-    """Copies the ledger of `origin` from one address to another and ends it; verifies the copy, with a snapshot.
+    """Copies the ledger of `origin` from one address to another, ends the original, verifies the copy, and gives it a
+    snapshot.
 
     Raises `UsageError`, `AccountMismatch` if a store in AWS would be written with credentials of another account, and
     the errors of `ledger.copy.copy`.

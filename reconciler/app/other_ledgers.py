@@ -1,4 +1,5 @@
-"""Looks in AWS for runs of this place that the ledger lacks: another ledger started them, or this one has lost them."""
+"""Looks in AWS for runs of this place that the ledger lacks, because another ledger started them or this one lost
+them."""
 
 from __future__ import annotations
 
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
-    """Looks for runs of specs that the ledger may lack, so that the plan adopts them or holds.
+    """Looks for runs of specs that the ledger may lack, so that the plan adopts them or is on hold.
 
-    The ledger may be new, lost, or rolled back. A failed look is kept too, and the plan holds because of it.
+    The ledger may be new, lost, or rolled back. A failed look is recorded too, and the plan is on hold because of it.
     """
     from reconciler.aws import observe
 
     now = session.now()
     if recorded.rollbacks and now - parse_time(recorded.rollbacks[-1].at) > REMEMBERED:
-        return  # AWS remembers nothing from before
+        return  # AWS keeps no older runs
     unknown = [spec for spec in specs if may_lack_runs(recorded, spec.name)]
     if unknown:
         session.aws.check()
@@ -34,10 +35,11 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
 
 
 def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> bool:
-    """Looks for runs that another ledger of this place started, before something new is sent.
+    """Looks for runs that another ledger of this place started, before anything new is sent. Returns whether the plan
+    must be made again.
 
-    A file may be one of several, so every first send is looked for; with a ledger that is shared, only those of new
-    content. A failed look is a warning of the plan. Returns whether the plan is to be made again.
+    With a ledger in a file, looks for every first send, because there may be several files. With a shared ledger, looks
+    only for sends of new content. A failed look becomes a warning of the plan.
     """
     sends = sends_to_look_for(made.actions, recorded, every=_is_file(session))
     sighting = _look(session, sends, recorded)
@@ -48,8 +50,8 @@ def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> 
 
 
 def check_no_other_runs(session: Session, plan: Plan, recorded: Recorded) -> None:
-    """Raises `PlanFileError` if AWS has a run for a submit of the plan that the ledger lacks: a new plan would adopt it
-    or hold. Also if the ledger may lack runs, and AWS cannot be asked."""
+    """Raises `PlanFileError` if AWS has a run for a submit of the plan that the ledger lacks, because a new plan
+    would adopt it or hold. Also raises it if the ledger may lack runs and AWS cannot be asked."""
     every = _is_file(session) or not recorded.intends or bool(recorded.rollbacks)
     sends = sends_to_look_for(plan.actions, recorded, every=every)
     sighting = _look(session, sends, recorded)
@@ -75,7 +77,8 @@ def _is_file(session: Session) -> bool:
 
 
 def _look(session: Session, sends: Sequence[Action], recorded: Recorded) -> Sighting | None:
-    """What AWS has of some submits; `None` if there is nothing to ask, as with the emulator, which nobody shares."""
+    """Returns the runs that AWS has for some submits; `None` if there is nothing to look for, as with the emulator,
+    which is not shared."""
     from reconciler.aws.observe import look_before_sending
 
     if session.target.is_emulator or not sends:

@@ -178,7 +178,7 @@ def _check_suspension(plan: Plan, suspended: Suspension | None, now: datetime) -
 
 
 def _check_position(plan: Plan, recorded: Recorded) -> None:
-    """Raises `LedgerRolledBack` for a plan that saw more of the ledger than there is."""
+    """Raises `LedgerRolledBack` if the plan was made from a later position than the last one of the ledger."""
     newest = max((action.ledger_head for action in plan.actions), default=0)
     if (seen := max(newest, plan.ledger_position)) > recorded.position:
         raise LedgerRolledBack(

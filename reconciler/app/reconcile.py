@@ -131,7 +131,7 @@ def _sent_request(session: Session, submission: Submission) -> JSON:
 def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:
     """Writes an observation to the ledger, and looks for runs that a new or rolled-back ledger may lack.
 
-    Raises `LedgerError`, and `ClockSkew` before writing an event whose time proves something to other passes.
+    Raises `LedgerError`, and `ClockSkew` before writing an event whose time serves other passes as proof.
     """
     from reconciler.apply.executor import record_observations
 

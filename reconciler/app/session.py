@@ -293,7 +293,7 @@ def opened(options: CommandOptions, *, fallback_target: str | None = None) -> It
 
 @cache
 def _warn_of_relative(address: str, target: str) -> None:
-    """Warns once in a process: a service opens its session again after an error."""
+    """Warns once in each process, because a service opens its session again after an error."""
     logger.warning(
         "the ledger %s of target %s is relative to the project folder: another checkout would have its own ledger, and "
         "submit everything again. Write an absolute path, as in sqlite:////var/lib/reconciler/%s.sqlite",

@@ -287,7 +287,7 @@ def export(options: CommandOptions, after: int, *, raw: bool) -> int:
 
 
 def _keep_private(stream: TextIO) -> None:
-    """Lets only its owner use a file that standard output goes to, as a plan file."""
+    """Makes a file that standard output is redirected to private to its owner, like a plan file."""
     with suppress(OSError, ValueError):
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             os.fchmod(stream.fileno(), 0o600)

@@ -1,4 +1,4 @@
-"""The slots of schedules: when they are due, in UTC, also when the clocks of a time zone change."""
+"""The slots of schedules: computes when they are due, in UTC, including changes of a time zone's clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The desired state of one target: the rendered, checked specs, and facts about the checkout."""
+"""The desired state of one target: its rendered and checked specs, and facts about the checkout."""
 
 from __future__ import annotations
 

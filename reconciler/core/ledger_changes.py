@@ -1,4 +1,4 @@
-"""Changes of a ledger as a whole: that it was copied to another address and ended, and that it was rolled back."""
+"""Changes of a whole ledger: a copy to another address that ended it, and accepted rollbacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.core.identity import Place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovedAway(Event):
-    """The last event of a ledger: its `positions` batches were copied to the address `ledger`, for the named place."""
+    """The last event of a ledger. Its `positions` batches were copied to the address `ledger`, for the named place."""
 
     type: ClassVar[str] = "moved"
     ledger: Text
@@ -27,9 +27,10 @@ class MovedAway(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackAccepted(Event):
-    """An operator goes on with a ledger that was rolled back.
+    """An operator continues with a ledger that was rolled back.
 
-    `position` and `head` are those of the snapshot that proved it, `None` if none did. It proves nothing any more.
+    `position` and `head` are those of the snapshot that proved the rollback, `None` without one. From now on, that
+    snapshot proves nothing.
     """
 
     type: ClassVar[str] = "rollback-accepted"
@@ -42,7 +43,7 @@ class RollbackAccepted(Event):
 
 @dataclass(frozen=True, slots=True)
 class MovedTo:
-    """Where a ledger was copied to when it ended: the address, and the place that the copy belongs to."""
+    """The destination of a ledger that was copied and ended: the address, and the place that the copy belongs to."""
 
     ledger: str
     place: Place
@@ -52,9 +53,9 @@ class MovedTo:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRollback:
-    """An operator's decision, recorded at `position`, to go on with a ledger that was rolled back.
+    """An operator's decision, recorded at `position`, to continue with a ledger that was rolled back.
 
-    `lost_position` and `lost_head` are those of the snapshot that proved it, `None` if none did.
+    `lost_position` and `lost_head` are those of the snapshot that proved the rollback, `None` without one.
     """
 
     position: int

@@ -101,7 +101,7 @@ class Ledger(Protocol):
         ...
 
     def refresh(self) -> Recorded:
-        """Reads what others have written since, and returns the fold. Raises `LedgerError`."""
+        """Reads what other writers have appended since, and returns the fold. Raises `LedgerError`."""
         ...
 
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
@@ -187,9 +187,9 @@ class RunRef:
 class Wanted:
     """A submission to look for: its token, the location of its run, and the time of its first intent (ISO 8601).
 
-    `name` is the name that its request gives the run, `until` the deadline of its newest send. They narrow a look down;
-    `None`: any name, any time. `owner` is the spec tag of other runs to look for on the way, ``PROJECT/TARGET/NAME``,
-    created since then with a token that is not `known`; `None`: none.
+    `name` is the run name in its request, `until` the deadline of its newest send. They narrow the search; with `None`,
+    any name or time matches. `owner` is a spec tag, ``PROJECT/TARGET/NAME``: the search also returns other runs with
+    this tag, created since then, whose token is not in `known`. With `None`, it returns no other runs.
     """
 
     token: str
@@ -245,9 +245,9 @@ class Service(Protocol):
         ...
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Returns the run ids that carry each token as their tag, by token: empty after a complete listing without one,
-        a string if the listing was not complete or a candidate could not be read. If an owner is wanted, the answer may
-        also hold, by owner, the ids of those other runs."""
+        """Returns the run ids that carry each token as their tag, by token. They are empty after a complete listing
+        without a match; a string if the listing was not complete or a candidate could not be read. If an `owner` is
+        given, the result may also have the ids of those other runs, by owner."""
         ...
 
     def cancel(self, run: RunRef, reason: str) -> None:

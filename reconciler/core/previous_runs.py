@@ -1,6 +1,7 @@
-"""Decides about specs whose earlier runs the ledger may lack: it is new, replaces a lost one, or was rolled back.
+"""Decides about specs with earlier runs that the ledger may lack: it is new, replaces a lost one, or was rolled back.
 
-Such a ledger must not run again what AWS has a run of. Runs are found by their tags, so only as long as AWS keeps them.
+With such a ledger, work that has a run in AWS must not run again. Runs are found by their tags, so only while AWS keeps
+them.
 """
 
 from __future__ import annotations
@@ -23,19 +24,20 @@ from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 
 REMEMBERED = timedelta(days=7)
-"""How far back AWS is asked: Batch keeps ended jobs for at least a day, and for a week according to newer guides."""
+"""How far back AWS is asked. Batch keeps ended jobs for at least a day, according to newer guides for a week."""
 
 GENERATIONS = 20
 """The number of generations of a spec's content that a search for previous runs covers."""
 
 SLOTS = 100
-"""How many of the newest slots of a schedule a look covers."""
+"""The number of newest slots of a schedule that a look covers."""
 
 ATTEMPTS = 5
-"""How many attempts of each slot a look covers at most."""
+"""The most attempts of each slot that a look covers."""
 
 WINDOWS = (timedelta(hours=3), timedelta(days=1), REMEMBERED)
-"""Spans in which slots are sought, the shortest with enough of them: a schedule may have one every minute."""
+"""Periods to search for slots. The shortest one with enough slots is used, because a schedule may have one every
+minute."""
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 
@@ -46,7 +48,7 @@ NEW_CONTENT = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A submission that a spec's content may have had: its key, its token, and the content of `spec`, which has the
-    former name of the spec if it was submitted under that."""
+    former name of the spec if the submission was sent under that name."""
 
     spec: DesiredSpec
     key: SubmissionKey
@@ -54,12 +56,12 @@ class Candidate:
 
     @property
     def request(self) -> JSON:
-        """Its request, for its slot."""
+        """The request for its slot."""
         return rendered(self.spec, self.key.slot, {})
 
     @property
     def location(self) -> Mapping[str, str]:
-        """Where its run is found."""
+        """The location of its run."""
         return location_of(self.spec, self.request)
 
     @property
@@ -70,8 +72,8 @@ class Candidate:
 
 
 def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetime) -> Iterator[Candidate]:
-    """Yields what this content may have run as and the ledger lacks, oldest first: the next generations, or the newest
-    slots of the days that AWS remembers, each under the former name of the spec too."""
+    """Yields the submissions that this content may have had and the ledger lacks, oldest first: the next
+    generations, or the newest slots of the days that AWS remembers, also under the former name of the spec."""
     names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
     as_named = {name: replace(spec, content=content_as(spec, name)) for name in names}
     for key in _keys(spec, recorded.spec(spec.name).next_generation, now):
@@ -100,7 +102,7 @@ def _keys(spec: DesiredSpec, generation: int, now: datetime) -> Iterator[Submiss
 
 
 def _newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]:
-    """The newest slots up to now, oldest first."""
+    """Returns the newest slots up to now, oldest first."""
     newest: deque[datetime] = deque(maxlen=SLOTS)
     for window in WINDOWS:
         newest.clear()
@@ -111,8 +113,8 @@ def _newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]
 
 
 def may_lack_runs(recorded: Recorded, name: str) -> bool:
-    """Returns whether AWS may have runs of a spec that this ledger never had or has lost: it intended nothing yet,
-    or it was rolled back, and nothing of the spec was recorded since."""
+    """Returns whether AWS may have runs of a spec that this ledger never had or has lost: the ledger has no intent
+    yet, or it was rolled back and nothing of the spec was recorded since."""
     newest = recorded.spec(name).newest
     if recorded.rollbacks and (newest is None or newest.intent_position < recorded.rollbacks[-1].position):
         return True
@@ -120,8 +122,9 @@ def may_lack_runs(recorded: Recorded, name: str) -> bool:
 
 
 def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: bool) -> list[Action]:
-    """Returns the first sends before which AWS is asked whether another ledger of this place has started a run: those
-    of new content, which are rare, or `every` one. Specs that were looked for are left out."""
+    """Returns the first sends before which AWS is asked whether another ledger of this place has started a run:
+    those of new content, which are rare, or, with `every`, all of them. Specs that were already looked for are left
+    out."""
     return [
         action
         for action in actions
@@ -135,8 +138,8 @@ def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: b
 def decide_previous_runs(context: SpecContext) -> Action | None:
     """Returns the action for a spec that the ledger lacks and that has runs in AWS; `None` without such a run.
 
-    A run of the spec's content is adopted: of several, as the newest generation or slot. Runs of another content, which
-    another ledger must have started, are a conflict: an operator decides.
+    A run of the spec's content is adopted. Of several runs, the newest generation or slot is adopted. Runs of other
+    content, which another ledger must have started, are a conflict that an operator decides.
     """
     recorded, spec = context.recorded, context.spec
     if (others := recorded.runs_by_spec.get(spec.name)) is None:
@@ -149,8 +152,8 @@ def decide_previous_runs(context: SpecContext) -> Action | None:
 
 
 def hold_without_look(context: SpecContext, actions: Sequence[Action]) -> Sequence[Action]:
-    """Returns the actions of a spec that the ledger lacks, with those that send on hold if AWS could not be asked about
-    its previous runs."""
+    """Returns the actions of a spec that the ledger lacks. Those that send are on hold if AWS could not be asked
+    about previous runs of the spec."""
     spec, recorded = context.spec, context.recorded
     errors = recorded.look_errors
     if not errors or not any(action.action in SENDS for action in actions):

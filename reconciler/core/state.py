@@ -69,22 +69,22 @@ class Submission:
 
     `token`           its client token.
     `content`         what it runs; the request is only in the ledger.
-    `positions`       where in the ledger its events are.
-    `intent_position` where in the ledger its newest intent is, whose request is what was sent.
-    `commit`          that of its newest intent, as are `actor`, and of `content` the source and the deletion policy.
+    `positions`       the ledger positions of its events.
+    `intent_position` the ledger position of its newest intent, which has the request as sent.
+    `commit`          from its newest intent, as `actor`, and the source and deletion policy of `content`.
     `reason`          the plan's reason for the first intent; empty for a run that an operator adopted.
     `backoff_limit`   the extra attempts its spec allowed when it was intended.
     `started_at`      when AWS started the run, `finished_at` when it ended, as AWS reports; `None` if it does not.
     `ended_at`        when its end was recorded.
     `unseen`          when AWS did not find the run, since it was last seen (newest last).
     `retry_asked_at`  when an operator asked for a new attempt after this one.
-    `replaced`        whether its run was cancelled to make room for a newer one of its spec.
+    `replaced`        whether its run was cancelled to make room for a newer run of its spec.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.
     `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
     `conflict`        the runs that carry this submission's tag, if there are several.
-    `token_known`     whether AWS answered that the token was used: then only a look can tell which run has it.
-    `usage`           what else the service reported of its run; `None` if nothing.
+    `token_known`     whether AWS answered that the token was used; then only a look can find the run.
+    `usage`           other reported fields of its run; `None` without any.
     `error`           the last error of AWS or the client, ``CODE: message``; `None` without one.
     `counts_as`       the content that its run counts as, if that is not its own.
     """
@@ -164,7 +164,7 @@ class Submission:
 
     @property
     def applied(self) -> bool:
-        """Whether an operator took its content as applied, without a run."""
+        """Whether an operator accepted its content as applied, without a run."""
         return self.phase is Phase.APPLIED
 
     @property
@@ -180,7 +180,7 @@ class Submission:
 
     @property
     def first_intent_at(self) -> str:
-        """When the first send was intended."""
+        """The time of the first intent."""
         return self.sends[0].at
 
     @property
@@ -299,7 +299,7 @@ class SpecRecord:
 
     @property
     def next_generation(self) -> int:
-        """One more than the highest generation ever intended under this name."""
+        """The highest generation ever intended under this name, plus one."""
         used = self.predecessor.generation if self.predecessor is not None else 0
         return 1 + max((used, *(s.generation or 0 for s in self.submissions)))
 

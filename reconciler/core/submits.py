@@ -102,7 +102,7 @@ def of_submission(
     run_id: str | None = None,
     source: Source | None = None,
 ) -> Action:
-    """Returns an action about a recorded submission; `source` is where its spec is now."""
+    """Returns an action about a recorded submission. `source` is the current location of its spec."""
     return Action(
         name=submission.name,
         kind=submission.kind,

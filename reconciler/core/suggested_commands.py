@@ -101,13 +101,14 @@ def adopt(name: str, run_id: str, by: Invocation) -> str:
 
 
 def rebuild(name: str, run_ids: Sequence[str], by: Invocation) -> SuggestedCommands:
-    """Returns the commands that record runs with a spec's tag that the ledger lacks: all of them, or one as current."""
+    """Returns the commands that record runs with a spec's tag that the ledger lacks: all of them, or one as the
+    current run."""
     every = by.command("fsck", "--adopt") + WHY
     return SuggestedCommands((every, *(adopt(name, run_id, by) for run_id in run_ids)))
 
 
 def after_rollback(target: str) -> str:
-    """Says what to do with a ledger that was rolled back."""
+    """Returns advice on what to do with a ledger that was rolled back."""
     by = Invocation(target)
     return (
         "Nothing was sent or written. Restore the newest copy of the ledger. If there is none, list the runs that it "

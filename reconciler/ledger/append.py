@@ -1,4 +1,4 @@
-"""Appends one batch to a store, however often its reply is lost, and says what may not be appended."""
+"""Appends one batch to a store, with retries if the reply is lost, and checks whether a batch may be appended."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ FORMAT = 1
 
 
 MOST_BYTES = 256 * 1024**2
-"""Bytes of a batch or a stored snapshot at most: more is neither written nor read. Tens of thousands of declarations
-that are recorded at once take a tenth of it."""
+"""The most bytes of a batch or a stored snapshot; larger ones are neither written nor read. Tens of thousands of
+declarations recorded together take a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
 
 
 def too_large(address: str, position: int | None = None) -> LedgerCorrupt:
-    """The error for more bytes than anything of a ledger has; they are not read."""
+    """Returns the error for content larger than anything in a ledger, which is not read."""
     where = "" if position is None else f" at position {position}"
     return LedgerCorrupt(
         f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB{where}, which no reconciler wrote. Nothing "

@@ -1,7 +1,7 @@
-"""Copies a ledger to another store, batch by batch: byte for byte, or as another place's with a new chain.
+"""Copies a ledger to another store, batch by batch: byte for byte, or for another place with a new chain.
 
-The source then ends with an event that names the target, so that no writer goes on with both. An interrupted copy
-continues where the target ends, if the target holds exactly what the copy would have put there. Nothing is ever
+The source then ends with an event that names the target, so that no writer continues with both. An interrupted copy
+continues where the target ends, if the target has exactly the batches that the copy would have written. Nothing is ever
 replaced.
 """
 
@@ -56,10 +56,12 @@ def copy(
     rename: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Copied:
-    """Copies the ledger in `source` to `target` for `place`, and ends it; with `rename` it belongs to another place.
+    """Copies the ledger in `source` to `target` for `place`, and ends the source. With `rename`, the source belongs to
+    another place.
 
-    `progress` is called with each finished position. Raises `LedgerError` if the source is damaged or of another place
-    (then nothing is written), if it grew meanwhile, if it cannot be ended, or if the target holds anything else.
+    `progress` is called with each finished position. Raises `LedgerError` if the source is damaged or belongs to
+    another place (then nothing is written), if it grew meanwhile, if it cannot be ended, or if the target has other
+    content.
     """
     origin = _origin(source, place) if rename else place
     report = verify(source, origin)
@@ -87,7 +89,7 @@ def copy(
 
 
 def _end(source: Store, clock: Clock, head: str, event: MovedAway) -> None:
-    """Ends the source. Raises `LedgerError` if something was appended meanwhile, and as an append does."""
+    """Ends the source. Raises `LedgerError` if another writer appended to it meanwhile, and the errors of an append."""
     last = event.positions
     batch = Batch(uuid4().hex, event.at, head, (event,))
     raw = encode(batch)
@@ -104,7 +106,7 @@ def _grew(source: str, position: int, copied: int, target: str) -> LedgerError:
 
 
 def _about(place: Place, author: Author, at: str) -> dict[str, str]:
-    """Fields that the events of a copy share."""
+    """Returns the fields that the events of a copy share."""
     return {
         "at": at,
         "project": place.project,
@@ -129,7 +131,7 @@ def _origin(source: Store, place: Place) -> Place:
 
 
 def _check(report: Report, target: str, place: Place, *, moved: bool) -> None:
-    """Raises `LedgerError` for a damaged ledger, for one that was copied elsewhere, and for a move of one with
+    """Raises `LedgerError` for a damaged ledger, for one that was copied elsewhere, and for a move of a ledger with
     unresolved submissions."""
     if failed := failures(report.findings):
         raise LedgerError(f"the ledger {report.address} is not copied: {failed[0].message}. {failed[0].advice}")

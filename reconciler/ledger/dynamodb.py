@@ -180,8 +180,8 @@ def pieces(content: bytes) -> list[bytes]:
 
 
 def joined(entry: Item, parts: Iterable[Item]) -> bytes | None:
-    """The bytes of a head from its parts in order, `None` if they are not all that was written, or more than
-    anything has."""
+    """Returns the bytes of a head from its parts in order, `None` if parts are missing or changed, or larger than
+    any content of a ledger."""
     count = _number(entry, "count")
     if count * PIECE_BYTES > MOST_BYTES + PIECE_BYTES:
         return None
@@ -190,7 +190,7 @@ def joined(entry: Item, parts: Iterable[Item]) -> bytes | None:
 
 
 def _number(entry: Item, name: str) -> int:
-    """A whole number of an item; 0 for anything else, which no reconciler wrote."""
+    """Returns a whole number in an item; 0 for any other value, which no reconciler wrote."""
     text = entry.get(name, {}).get("N", "")
     return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else 0
 

@@ -32,7 +32,7 @@ from reconciler.ledger.snapshot import Cache
 
 
 def missing(address: str, place: Place) -> LedgerMissing:
-    """The error for a place without a ledger: only an operator can tell a new one from one that was lost."""
+    """Returns the error for a place without a ledger. Only an operator can distinguish a new ledger from a lost one."""
     return LedgerMissing(
         f"there is no ledger of project {place.project}, target {place.target} at {address}. "
         f"If it is new, make it: reconciler ledger init -t {place.target}. If there was one, do not make another, with "
@@ -58,11 +58,11 @@ def _random_nonce() -> str:
 
 
 class Log:
-    """`ports.Ledger` over any `ports.Store`. Safe for threads: one reads or writes at a time.
+    """`ports.Ledger` over any `ports.Store`. Thread-safe: one thread reads or writes at a time.
 
-    `recorded` is the same object for the life of the log and changes in place as batches are read and written. With
-    `founds` a ledger that does not exist yet reads as empty, and the first append creates it, with the event that pins
-    it to its place; without, it is an error, and only `create` makes it.
+    `recorded` is the same object for the lifetime of the log and changes in place as batches are read and written. With
+    `founds`, a ledger that does not exist yet reads as empty, and the first append creates it, with the event that pins
+    it to its place. Without it, a missing ledger is an error, and only `create` makes it.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Log:
         self._chain = Chain(store.address, place)  # always at the position of `_recorded`
         self._cache = Cache(store, place, clock)
         self._wrote = False
-        self._at_mark: str | None = None  # the checksum of the batch at the position of the snapshot's mark
+        self._at_mark: str | None = None  # checksum of the batch at the position of the snapshot's mark
         self._rollback: str | None = None  # how the snapshot proves that batches were lost
 
     @property
@@ -101,11 +101,11 @@ class Log:
         return self._recorded
 
     def refresh(self, *, rolled_back: bool = False) -> Recorded:
-        """Reads what others have written since, and returns the fold.
+        """Reads what other writers have appended since, and returns the fold.
 
         Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, `LedgerPinned` for a
-        ledger of another place, `LedgerMissing`, and `LedgerRolledBack` unless `rolled_back` allows such a ledger. What
-        was read before that stays consistent.
+        ledger of another place, `LedgerMissing`, and `LedgerRolledBack` unless `rolled_back` allows such a ledger. The
+        state from the batches before is consistent.
         """
         with self._lock:
             self._follow()
@@ -115,9 +115,10 @@ class Log:
             return self._recorded
 
     def create(self) -> bool:
-        """Makes the ledger if there is none, with the event that pins it to its place. Returns whether this call did.
+        """Makes the ledger if there is none, with the event that pins it to its place. Returns whether this call made
+        it.
 
-        Raises as `append` does.
+        Raises the errors of `append`.
         """
         with self._lock:
             self._follow()
@@ -125,7 +126,8 @@ class Log:
             return not self.exists and isinstance(self._put((), _objection_to_another), Appended)
 
     def accept_rollback(self, reason: str, actor: str) -> None:
-        """Records that an operator goes on with this ledger although it lacks batches. Raises as `append` does."""
+        """Records that an operator continues with this ledger although it lacks batches. Raises the errors of
+        `append`."""
         with self._lock:
             self._follow()
             self._check_begun()
@@ -203,7 +205,7 @@ class Log:
         return self._put(events, valid)
 
     def check_open(self) -> None:
-        """Raises `LedgerMoved` if the ledger has ended, as far as this log has read."""
+        """Raises `LedgerMoved` if the ledger has ended, according to the batches read so far."""
         if (moved := self._recorded.moved) is not None:
             raise LedgerMoved(
                 f"the ledger {self.address} ended: {moved.actor} copied it to {moved.ledger} at {moved.at}, as that of "
@@ -287,7 +289,8 @@ class Log:
         self._rollback = self._lost()
 
     def _lost(self) -> str | None:
-        """How the newest snapshot proves that the log lacks batches; `None` if it does not, or if that was accepted.
+        """Returns how the newest snapshot proves that the log lacks batches; `None` if it does not, or if that was
+        accepted.
 
         The snapshot was read before the log, which only grows.
         """
@@ -302,8 +305,8 @@ class Log:
         return None
 
     def _resume(self) -> bool:
-        """Starts from the snapshot if this version made it and the batch at its position is the one that it was made
-        from. Otherwise the ledger is read from its beginning."""
+        """Starts from the snapshot if this version made it, and the stored batch at its position is the batch that
+        it was made from. Otherwise the ledger is read from its beginning."""
         snapshot = self._cache.find()
         if snapshot is None:
             return False

@@ -21,11 +21,10 @@ modules for AWS import boto3, which takes longer than a whole command without it
 
 
 def open_ledger(url: str, root: Path, place: Place, tool_version: str, clock: Clock, *, founds: bool = False) -> Log:
-    """The log at `url` for `place`, neither read nor created yet; with `founds` its first append creates it.
+    """Returns the log at `url` for `place`, neither read nor created yet. With `founds`, its first append creates it.
 
-    ``sqlite:///PATH`` is relative to `root`, the project folder, and absolute with four slashes;
-    ``s3://BUCKET/PREFIX`` and ``dynamodb://TABLE`` are in the place's region. Raises `LedgerError` for an address that
-    names no store.
+    ``sqlite:///PATH`` is relative to `root`, the project folder, and absolute with four slashes; ``s3://BUCKET/PREFIX``
+    and ``dynamodb://TABLE`` are in the place's region. Raises `LedgerError` for an unknown address.
     """
     return Log(open_store(url, root, place), place, tool_version, clock, founds=founds)
 

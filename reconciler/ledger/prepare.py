@@ -41,7 +41,8 @@ class Policy:
 
 
 def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
-    """Makes the store at `url` ready for a ledger, or checks it; yields each finding when it is known. Makes no ledger.
+    """Makes the store at `url` ready for a ledger, or checks it. Yields each finding as soon as it is known. Makes no
+    ledger.
 
     Raises `LedgerError` if the store cannot be used at all.
     """

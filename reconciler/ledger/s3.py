@@ -80,7 +80,7 @@ reading one batch fast."""
 READERS = 16
 """The number of objects fetched in parallel."""
 PIECE_BYTES = 1 << 20
-"""Bytes of a body that are read at once."""
+"""The number of bytes of a body that each read returns."""
 BODY_TRIES = 3
 """The number of tries for a body that ends early. The SDK retries only up to the headers."""
 
@@ -221,7 +221,8 @@ class S3Store:
         raise AssertionError("the last try returns or raises")
 
     def _whole(self, body: Any) -> bytes:  # noqa: ANN401 - botocore's StreamingBody
-        """A body to its end, which botocore compares with its length. Raises `LedgerCorrupt` for one without bound."""
+        """Reads a body to its end. botocore compares it with the declared length. Raises `LedgerCorrupt` if it is
+        too large."""
         pieces, size = [], 0
         while piece := body.read(PIECE_BYTES):
             size += len(piece)

@@ -195,15 +195,16 @@ COMPRESSION = 1
 """zlib's fastest level. Most of the size is tokens and digests, which no level makes smaller."""
 
 MOST_BYTES = 1 << 30
-"""Bytes of a state, decompressed: that of about a million submissions. A larger one is not kept, and not read."""
+"""The most bytes of a decompressed state, enough for about a million submissions. A larger state is neither kept nor
+read."""
 
 MOST_FOLD = 100
-"""How many times larger than its compressed form a state may be; states are 2 to 10 times as large."""
+"""The largest accepted ratio of a state to its compressed form. Real ratios are 2 to 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """That the batch at `position` had the checksum `link`: a snapshot proves it, whatever version made it."""
+    """The batch at `position` had the checksum `link`. A snapshot of any version proves this."""
 
     position: int
     link: str
@@ -238,8 +239,8 @@ def pack(recorded: Recorded, link: str) -> bytes | None:
 
 
 def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
-    """What the snapshot in `content` proves, `None` if it is damaged; and the snapshot, `None` if it is of another
-    version too."""
+    """Returns the mark that the snapshot in `content` proves, `None` if it is damaged, and the snapshot, `None` if
+    it is damaged or of another version."""
     stated, _, rest = content.partition(b"\n")
     if stated != sha256(rest).hexdigest().encode("ascii"):
         return None, None
@@ -264,7 +265,7 @@ def _bound(compressed: bytes) -> int:
 
 
 def _decompressed(compressed: bytes) -> bytes:
-    """The content, of which no more is made than a state may have. Raises `ValueError` and `zlib.error`."""
+    """Returns the decompressed content, up to the size that a state may have. Raises `ValueError` and `zlib.error`."""
     decompressor = zlib.decompressobj()
     content = decompressor.decompress(compressed, _bound(compressed))
     if not decompressor.eof:
@@ -305,7 +306,7 @@ class Cache:
         self._store = store if isinstance(store, Snapshots) else None
         self._address, self._place, self._clock = store.address, place, clock
         self._position = 0  # the position of the newest snapshot that this log has read or written
-        self.mark: Mark | None = None  # what the newest snapshot proves
+        self.mark: Mark | None = None  # proven by the newest snapshot
         self._not_before = clock.boot()
 
     def find(self) -> Snapshot | None:

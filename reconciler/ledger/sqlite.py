@@ -123,7 +123,7 @@ class SqliteStore:
             return self._query_file(query)
 
     def _check_file(self) -> None:
-        """Raises `LedgerError` for a file that is not safe to use; one that was checked is not checked again."""
+        """Raises `LedgerError` for a file that is not safe to use. Checks each file only once."""
         checked = _file_id(self._path)
         if checked != self._checked_file:
             keep_private(self._path)

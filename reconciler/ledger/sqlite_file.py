@@ -130,8 +130,8 @@ def _no_room(folder: Path) -> bool:
 
 
 def keep_private(path: Path) -> None:
-    """Lets only their owner use a file, its side files, and the folder of such files if it is ours, whoever made them
-    and however; what belongs to another user stays as it is."""
+    """Makes a file, its side files, and the folder of such files (if it is ours) accessible only to their owner,
+    independent of who made them. Files of another user are not changed."""
     modes = {path.with_name(path.name + end): 0o600 for end in ("", "-wal", "-shm")}
     if path.parent.name == STATE_FOLDER:
         modes[path.parent] = 0o700
@@ -144,17 +144,17 @@ def keep_private(path: Path) -> None:
 NETWORK = {
     "9p", "afs", "ceph", "cifs", "coda", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs",
 }  # fmt: skip
-"""Types of file systems that several machines share: locks and the write-ahead log do not work there."""
+"""Types of file systems that several machines share. Locks and the write-ahead log do not work on them."""
 
 MOUNTS = Path("/proc/self/mountinfo")
-"""Where Linux lists what is mounted; proc(5) has its format."""
+"""The file in which Linux lists mounts; proc(5) has its format."""
 
 
 def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
     """Raises `LedgerError` for a file that others may use under another name or on another machine, as far as the
-    system can say: their write-ahead log would be another one, and both would go on from the same position."""
+    system reports it. They would use another write-ahead log, and both would continue from the same position."""
     if not path.is_file():
-        return  # opening it says what it is
+        return  # opening it raises the right error
     _remove_drafts(path)
     names = path.stat().st_nlink
     whole = path.resolve()
@@ -175,7 +175,7 @@ def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
 
 
 def _mounts(mounts: Path) -> list[tuple[Path, str]]:
-    """Each mount point with the type of its file system, oldest first; nothing if the system has no such list."""
+    """Returns each mount point with the type of its file system, oldest first; empty if the system has no such list."""
     try:
         lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
@@ -184,12 +184,12 @@ def _mounts(mounts: Path) -> list[tuple[Path, str]]:
 
 
 def _unescaped(text: str) -> str:
-    """A path as proc(5) writes it: white space and backslashes are three octal digits."""
+    """Decodes a path from proc(5), in which white space and backslashes are written as three octal digits."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _remove_drafts(path: Path) -> None:
-    """Removes names of this file that a process left which was killed while it made the ledger."""
+    """Removes additional names of this file that a process left behind when it was killed while it made the ledger."""
     if path.stat().st_nlink > 1:
         for draft in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
             with suppress(FileNotFoundError):

@@ -33,8 +33,9 @@ class LedgerCheck(StrEnum):
 
 @dataclass(slots=True)
 class Report:
-    """The result of a walk. `ledger_id` is the random nonce of the first batch, which a copy keeps, `head` the checksum
-    of the last batch, `recorded` the fold of the events: all are meaningful only if nothing is wrong."""
+    """The result of a walk. `ledger_id` is the random nonce of the first batch, which a copy keeps, `head` is the
+    checksum of the last batch, and `recorded` is the fold of the events. All are meaningful only if there is no
+    problem."""
 
     address: str
     ledger_id: str | None = None
@@ -70,14 +71,14 @@ def verify(store: Store, place: Place) -> Report:
 
 
 Content = tuple[int, Mark | None, Snapshot | None]
-"""A stored snapshot: its position, what it proves, `None` if it is damaged, and the state, `None` if it is of another
-version too."""
+"""A stored snapshot: its position, the mark that it proves (`None` if it is damaged), and the state (`None` if it is
+of another version too)."""
 
 
 def _content(store: Store) -> Content | None:
-    """The newest snapshot, `None` without one.
+    """Returns the newest snapshot, `None` without one.
 
-    It is read before the log, so that a log shorter than the snapshot was rolled back.
+    The snapshot is read before the log, so that a log shorter than the snapshot was rolled back.
     """
     try:
         stored = store.newest_snapshot() if isinstance(store, Snapshots) else None
