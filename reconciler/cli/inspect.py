@@ -77,7 +77,7 @@ def why(options: CommandOptions, what: str, output_format: str) -> int:
 @place_options
 @takes_options
 def graph(options: CommandOptions, output_format: str) -> int:
-    """Show which spec waits for which, from the files alone. With --only or -l: the dependencies of these specs.
+    """Show the dependencies between specs, from the files alone. With --only or -l, show those of these specs.
 
     \b
     Examples:

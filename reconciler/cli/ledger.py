@@ -64,7 +64,7 @@ def init(options: CommandOptions) -> int:
     sqlite:///PATH         creates the file
 
     No other command makes a ledger, except for the emulator: an empty one that appears by itself would run everything
-    again. Nothing that exists is changed, and you can run it again at any time.
+    again. Existing resources are not changed, and you can run it again at any time.
 
     \b
     Example:
@@ -115,7 +115,7 @@ def verify(options: CommandOptions, output_format: str, new_snapshot: bool) -> i
     """Check the whole log of the target's ledger, without trusting a snapshot: gaps, the chain of checksums, events
     that cannot be read or cannot follow each other, whose ledger it is, and whether the snapshot is correct.
 
-    Exits 1 if something is wrong, and says where and what to do. Changes nothing without --new-snapshot.
+    Exits 1 if there is a problem, and prints its position and what to do. Changes nothing without --new-snapshot.
 
     \b
     Examples:
@@ -173,11 +173,11 @@ def copy(
     Addresses are as in reconciler.yaml: sqlite:///PATH, s3://BUCKET/PREFIX, dynamodb://TABLE. Stop everything that
     writes to FROM first. An interrupted copy continues where TO ends; TO must contain nothing else.
 
-    At the end, FROM gets one more event, which names TO: from then on FROM can be read, and nothing can be written to
-    it. This is no backup.
+    At the end, FROM gets one more event, which names TO. From then on, FROM can be read but not written. This is not a
+    backup.
 
     With --rename, FROM belongs to another project, target, account or region, and the copy belongs to the chosen
-    target: its first event and the chain are written anew, and an event at the end records it.
+    target: its first event and the chain are rewritten, and an event at the end records the move.
 
     \b
     Examples:
@@ -220,12 +220,12 @@ def _print_progress(position: int) -> None:
 @ledger_options
 @takes_options
 def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
-    """Go on with a ledger that was rolled back: an older copy was put back, or batches were deleted. Records your
-    decision.
+    """Continue with a ledger that was rolled back, because an older copy was restored or batches were deleted. Records
+    your decision.
 
-    Such a ledger is refused, because what it lacks would run again. Restore the newest copy instead if there is one. If
-    there is none, run `fsck` first: it lists the runs in AWS that the ledger lacks. Afterwards, `fsck --adopt` records
-    them. Until then a spec that has such runs is on hold.
+    Such a ledger is refused, because the submissions that it lacks would run again. Restore the newest copy instead if
+    there is one. If there is none, run `fsck` first: it lists the runs in AWS that the ledger lacks. Afterwards, `fsck
+    --adopt` records them. Until then a spec that has such runs is on hold.
 
     \b
     Example:
@@ -261,11 +261,11 @@ def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
 @place_options
 @takes_options
 def export(options: CommandOptions, after: int, *, raw: bool) -> int:
-    """Print every event of the target's ledger, oldest first, one JSON object a line, with its position.
+    """Print every event of the target's ledger, oldest first, as one JSON object per line, with its position.
 
-    Nothing is masked: requests contain what the specs contain, secrets included. Protect the output as you protect the
-    specs. The chain is checked on the way. Text that a CI runner takes for a command, such as ##vso[…], has a JSON
-    escape; the value is the same.
+    Nothing is masked: requests contain the same values as the specs, including secrets. Protect the output as you
+    protect the specs. The chain is checked. Text that a CI runner would interpret as a command, such as ##vso[…], has a
+    JSON escape; the value is the same.
 
     \b
     Examples:

@@ -74,7 +74,7 @@ def plan(
 ) -> int:
     """Show what an apply would do, and write nothing.
 
-    AWS is asked for the state of every run that may still change; --no-refresh plans from the recorded state. With
+    Asks AWS for the state of every run that may still change; --no-refresh plans from the recorded state. With
     --out, the plan is also saved in a file. `reconciler apply FILE` carries out exactly this plan, and refuses it if a
     spec in it changed since.
 

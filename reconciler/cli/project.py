@@ -29,8 +29,8 @@ COMPLETION_VARIABLE = "_RECONCILER_COMPLETE"
 @takes_options
 def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
     """Start a project in DIR, which is created if necessary: reconciler.yaml with an emulator target, an example of
-    each kind, and the schema for editors. In the root of a git repository, the specs are in a folder of their own. A
-    .gitignore is extended by ledgers and plan files; another file that exists already is an error.
+    each kind, and the schema for editors. In the root of a git repository, the specs are in a folder of their own. Adds
+    ledgers and plan files to an existing .gitignore; any other file that exists already is an error.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
 @place_options
 @takes_options
 def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: str) -> int:
-    """Check every spec, offline, for every target or for the one of -t.
+    """Check every spec, offline, for every target or for the target of -t.
 
     With PATHs, only problems in these files and folders are reported; they are still checked against the whole project.
 

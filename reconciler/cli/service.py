@@ -63,7 +63,7 @@ def reconcile(
     log_format: str,
 ) -> int:
     """Run one pass without confirmation, within the limits: for scheduled jobs and after merges. With --every it keeps
-    running, pass after pass, until SIGTERM or SIGINT; then it records the calls under way and exits 0.
+    running, pass after pass, until SIGTERM or SIGINT; then it records the calls in progress and exits 0.
 
     \b
     Examples:
