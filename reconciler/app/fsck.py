@@ -56,7 +56,7 @@ class Inspection:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The differences between AWS and the ledger as it is now."""
+        """The differences between AWS and the current ledger."""
         return findings(self.recorded, self.inventory, self.session.invocation)
 
     def rebuilt(self) -> list[RebuiltSubmission]:

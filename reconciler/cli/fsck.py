@@ -34,7 +34,7 @@ def fsck(
     yes: bool,
     output_format: str,
 ) -> int:
-    """Check the ledger against AWS: runs with our tags that the ledger lacks, runs that AWS does not know, two runs of
+    """Check the ledger against AWS: runs with our tags that the ledger lacks, runs that AWS does not have, two runs of
     one submission. Writes nothing.
 
     With --adopt, a lost ledger is rebuilt from the tags of the runs that AWS still has, so that they do not run again.

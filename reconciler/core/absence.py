@@ -15,7 +15,7 @@ from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 
 LOOKS_APART = 25
-"""The minimum time between two proving looks, as a fraction of the settling time: one minute of the default 25."""
+"""Two proving looks are at least a 25th of the settling time apart: one minute of the default 25 minutes."""
 
 MEMORY = timedelta(hours=24)
 """How long we rely on AWS to remember a run that has ended. Batch keeps jobs for at least 24 hours."""

@@ -1,6 +1,6 @@
 """Makes the plan of a pass from the specs in git, the recorded state and the time.
 
-Module `scheduled` decides about specs with a schedule.
+Module `decide_scheduled` decides about specs with a schedule.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def sentence(what: str, stopped: Suspension, now: datetime) -> str:
 
 def newest_commit(record: SpecRecord) -> str | None:
     """Returns the commit of the newest intent, declaration or rename that has one; `None` if none has. Events from
-    outside git say nothing about the age of a checkout."""
+    outside git do not show the age of a checkout."""
     intents = [(s.intent_position, s.commit) for s in reversed(record.submissions) if s.commit is not None][:1]
     others = (record.declaration, record.predecessor, *record.former_names)
     named = [(each.position, each.commit) for each in others if each is not None and each.commit is not None]

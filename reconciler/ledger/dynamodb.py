@@ -272,8 +272,8 @@ class Table:
         return dict(held)
 
     def get(self, partition: str, position: int) -> Item | None:
-        """Returns the item at these keys, `None` if there is none. Only `query` can tell whether a ledger has begun:
-        if there is no item, the response is empty, and an empty response may come from a proxy."""
+        """Returns the item at these keys, `None` if there is none. Only `query` can find out whether a ledger has
+        begun: if there is no item, the response is empty, and an empty response may come from a proxy."""
         with aws.translate_ledger_errors(self.site, "dynamodb:GetItem"):
             answer = self.reader.get_item(TableName=self.name, Key=key(partition, position), ConsistentRead=True)
             entry: Item | None = answer.get("Item")

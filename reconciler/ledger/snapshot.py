@@ -182,7 +182,7 @@ def _whole(kind: type, reference: Coder) -> tuple[Turn, Turn]:
     return to, back
 
 
-def _same(value: Any) -> Any:  # noqa: ANN401 - whatever it is
+def _same(value: Any) -> Any:  # noqa: ANN401 - any value
     return value
 
 

@@ -88,7 +88,7 @@ def _content(store: Store) -> Content | None:
 
 
 class _Walk:
-    """A walk in progress. With `blind`, an earlier event is lost, so the state is unknown from here on."""
+    """A walk in progress. With `_blind`, an earlier event is lost, so the state is unknown from here on."""
 
     def __init__(self, address: str, place: Place, content: Content | None) -> None:
         self.chain = Chain(address, place)
