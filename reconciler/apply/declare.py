@@ -159,8 +159,8 @@ def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | 
 
 
 def _holder(bare: Declared, request: Mapping[str, object], record: SpecRecord, ledger: Ledger) -> str | None:
-    """Returns the token of the newest submission whose intent has the same content and exactly this request; `None`
-    without one."""
+    """Returns the token of the newest submission of the same content if its intent has exactly this request, else
+    `None`."""
     same = next((s for s in reversed(record.submissions) if s.content.digest == bare.digest and not s.applied), None)
     if same is None:
         return None

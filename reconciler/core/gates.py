@@ -252,8 +252,8 @@ DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
 
 
 def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
-    """Returns the actions, with submissions beyond `maxSubmissions` turned into waits. The oldest slots go first,
-    then by name."""
+    """Returns the actions, with submissions beyond `maxSubmissions` turned into waits. The oldest slots are
+    submitted first, then by name."""
     most = limits.maxSubmissions
     if most is None:
         return list(actions)

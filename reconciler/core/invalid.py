@@ -20,7 +20,7 @@ from reconciler.core.unresolved import decide_unresolved
 def why_invalid(name: str, desired: Desired, recorded: Recorded) -> InvalidSpec | None:
     """Returns why a spec is on hold; `None` if its desired state is known."""
     why, record = desired.invalid.get(name), recorded.spec(name)
-    if why is None and name not in desired.names:  # the record may belong to an invalid spec that was renamed
+    if why is None and name not in desired.names:  # an invalid spec may still have a former name
         why = next((each for old, each in desired.invalid.items() if recorded.current_name(old) == name), None)
     if why is not None:
         return None if why.elsewhere and not _in_use(record) else why
