@@ -47,7 +47,7 @@ class Buckets:
         return True
 
     def release(self, operation: str) -> None:
-        """Returns a token, as `ports.Quota` specifies."""
+        """Puts a token back, as `ports.Quota` specifies."""
         with self._lock:
             if operation in self._left:
                 self._left[operation] += 1

@@ -97,13 +97,14 @@ def _web(value: str) -> str:
 
 NOTIFY_PREFIX = "RECONCILER_NOTIFY_"
 ALLOWED_VARIABLE = "RECONCILER_NOTIFY_ALLOWED"
-"""The variable by which the operator allows webhooks other variables: their names, separated by commas."""
+"""The variable in which the operator allows webhooks other variables: their names, separated by commas."""
 NEVER_SENT = "AWS_"
 
 
 def variable_problem(name: str, allowed: Collection[str]) -> str | None:
-    """Why a webhook may not get the value of an environment variable, `None` if it may: whoever can change the project
-    file could otherwise have the credentials of the machine sent to any address. `allowed` is the operator's list."""
+    """Returns why a webhook may not get the value of an environment variable, or `None` if it may. Otherwise anyone who
+    can change the project file could have the machine's credentials sent to any address. `allowed` is the operator's
+    list."""
     if name.upper().startswith(NEVER_SENT):
         return f"{name} is never sent to a webhook, because variables of this name are AWS's: use {NOTIFY_PREFIX}NAME"
     if name.startswith(NOTIFY_PREFIX) or name in allowed:

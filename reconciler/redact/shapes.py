@@ -294,7 +294,7 @@ OTHERS = (
     ("api/webhooks", r"discord(?:app)?\.com/api/webhooks/\d+/(?P<s>[\w-]+)"),
     ("office.com/webhook", r"office\.com/webhook(?:b2)?/(?P<s>[^\s\"']+)"),
     ("hooks.zapier", r"hooks\.zapier\.com/hooks/catch/(?P<s>[\w/]+)"),
-    # scheme://user:password@host, also if the password contains @ or /; a port is not a password
+    # scheme://user:password@host, even if the password contains @ or /; a port is not a password
     ("@", rf"://[^/\s:@\"']{{0,200}}:(?!{IN_URL})(?P<s>[^\s/\"']{{1,4000}})@"),
     ("@", rf"://[^/\s:@\"']{{0,200}}:(?!\d+(?:/|$)|{IN_URL})(?P<s>[^\s\"'@]{{1,200}})@"),
     ("@", rf"(?i:https?|wss?)://(?!{IN_URL})(?P<s>[^\s/:@\"'?#<>,;\\]{{1,4000}})@(?=[\w\[$])"),  # a token alone

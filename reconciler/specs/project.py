@@ -145,7 +145,7 @@ def _project(root: Path, files: ProjectFiles, source: SourceText, documents: lis
 
 
 def _variable_problems(view: View, project: Project, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """A problem for each environment variable that the project's webhooks may not have."""
+    """Yields a problem for each environment variable that the project's webhooks may not read."""
     allowed = {name.strip() for name in environ.get(ALLOWED_VARIABLE, "").split(",")} - {""}
     for name, target in project.spec.targets.items():
         for index, webhook in enumerate(target.notify):
