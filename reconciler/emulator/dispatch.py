@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -106,7 +107,8 @@ def failure(call: Call, state: State) -> Reply:
 
 
 def _log_failure(call: Call) -> None:
-    log.exception("the emulator failed on %s %s; -vv logs the traceback", call.method, call.path)
+    kind = type(sys.exception()).__name__
+    log.exception("the emulator failed on %s %s: %s; -vv logs the traceback", call.method, call.path, kind)
 
 
 def _headers(state: State, content_type: str, request_id: str = "") -> dict[str, str]:

@@ -183,7 +183,9 @@ def raw(world: Emulator) -> socket.socket:
     host, _, port = world.url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=5)
     body = b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}'
-    connection.sendall(b"POST /v1/submitjob HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    connection.sendall(
+        b"POST /v1/submitjob HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
     return connection
 
 

@@ -331,12 +331,18 @@ def test_a_read_only_place_is_not_written(outsider: Path):
         SqliteStore(outsider, ADDRESS).append(4, b"x")
 
 
+def share(path: Path) -> None:
+    """Lets other users read a ledger and its side files, which writers keep private."""
+    for file in path.parent.glob(f"{path.name}*"):
+        file.chmod(0o644)
+
+
 def test_a_read_only_place_with_a_live_writer(outsider: Path):
     """Unmerged writes of a live writer are read through its side files."""
     outsider.parent.chmod(0o755)
-    outsider.chmod(0o644)
     writer = SqliteStore(outsider, ADDRESS)
     writer.append(4, b"new")
+    share(outsider)
     with as_nobody():
         assert positions(SqliteStore(outsider, ADDRESS)) == [1, 2, 3, 4]
     writer.close()
@@ -366,9 +372,9 @@ def test_a_read_only_place_with_writes_that_cannot_be_merged(outsider: Path):
 def test_damage_in_a_read_only_place(outsider: Path):
     """Damage is detected in a read through the side files too."""
     outsider.parent.chmod(0o755)
-    outsider.chmod(0o644)
     writer = SqliteStore(outsider, ADDRESS)
     writer.append(4, b"new")
+    share(outsider)
     with outsider.open("r+b") as file:
         file.write(b"not a database at all" * 10)
     outsider.chmod(0o444)
@@ -432,7 +438,7 @@ def test_a_ledger_that_another_process_makes_at_the_same_time(store: SqliteStore
         (True, sqlite3.SQLITE_READONLY_DBMOVED, LedgerReadOnly),
         (True, sqlite3.SQLITE_PROTOCOL, LedgerUnreachable),
         (True, sqlite3.SQLITE_CANTOPEN, LedgerError),
-        (True, sqlite3.SQLITE_TOOBIG, LedgerError),
+        (True, sqlite3.SQLITE_TOOBIG, LedgerCorrupt),
     ],
 )
 def test_what_sqlite_says_in_our_words(path: Path, room: bool, code: int, expected: type[LedgerError]):

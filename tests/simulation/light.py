@@ -21,10 +21,9 @@ from unittest.mock import patch
 
 from botocore.config import Config
 
-from reconciler.aws import adapter
+from reconciler.aws import adapter, outcome
 from reconciler.aws import clients as session
 from reconciler.aws import observe as look
-from reconciler.aws import outcome
 from reconciler.core import previous_runs as one_off
 from reconciler.core import submits
 from reconciler.core.state import Send, Submission
