@@ -21,7 +21,7 @@ from reconciler.core.due_slots import lost_slots
 from reconciler.core.identity import digests
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, Change, ChangeType, Effect, Reason, SpecChange
 from reconciler.core.state import Recorded, SpecRecord, Submission
-from reconciler.core.times import parse_time
+from reconciler.core.times import MissedReason, parse_time
 from reconciler.model.spec import Policy
 
 LEGACY_STOPS = {"removed", "unscheduled"}  # after these, no schedule is in force
@@ -282,7 +282,7 @@ def effect_of_spec(
 
 
 def _of_content(spec: DesiredSpec, record: SpecRecord, actions: Sequence[Action], now: datetime) -> Outcome:
-    stops = _schedule_that_stops(record) if spec.policy.schedule is None else ""
+    stops = _schedule_that_leaves(record, now) if spec.policy.schedule is None else ""
     sent = next((action for action in actions if action.action in SENDS and action.reason in COUNTED), None)
     if sent is not None:
         replaced = sent.message if sent.action is ActionType.REPLACE else ""
@@ -341,6 +341,12 @@ def _schedule_that_stops(record: SpecRecord) -> str:
     return f"schedule stops: {schedule.schedule}" if schedule is not None and schedule.stopped is None else ""
 
 
+def _schedule_that_leaves(record: SpecRecord, now: datetime) -> str:
+    """Returns a sentence about a schedule that a spec no longer has, and about its due slots that never run."""
+    lost = lost_slots(record, now, MissedReason.RESCHEDULED)
+    return _joined(_schedule_that_stops(record), *map(missed_words, lost))
+
+
 def _suspended_schedule(record: SpecRecord) -> str:
     """Returns a sentence about the schedule of a spec that left git while suspended; empty without a schedule."""
     declared = record.declaration.policy.get("schedule") if record.declaration is not None else None
@@ -361,7 +367,7 @@ def effect_of_removal(record: SpecRecord, actions: Sequence[Action], now: dateti
             "nothing is stopped: the project has no spec for this target",
         )
     stops_schedule = _schedule_that_stops(record) or _suspended_schedule(record)
-    schedule = _joined(stops_schedule, *map(missed_words, lost_slots(record, now)))
+    schedule = _joined(stops_schedule, *map(missed_words, lost_slots(record, now, MissedReason.REMOVED)))
     cancelled = {a.run_id for a in actions if a.action is ActionType.CANCEL and a.reason is Reason.SPEC_REMOVED}
     waiting = next((a for a in actions if a.action is ActionType.WAIT and a.reason is Reason.SUSPENDED), None)
     if not cancelled and waiting is not None and record.live:

@@ -177,9 +177,15 @@ def _old_checkout(record: SpecRecord, desired: Desired) -> bool:
     )  # fmt: skip
 
 
+LOSING = {"removed": MissedReason.REMOVED, "unscheduled": MissedReason.RESCHEDULED}
+"""Why slots are missed, for each reason why a schedule stops for good. A suspended one keeps its slots."""
+
+
 def missed_by(change: ScheduleChange, record: SpecRecord, now: datetime) -> tuple[Missed, ...]:
-    """Returns the events that record the due slots which a schedule loses because its spec is removed."""
-    if change.stopped != "removed":
+    """Returns the events that record the due slots which a schedule loses because it leaves git, alone or with its
+    spec."""
+    reason = LOSING.get(change.stopped or "")
+    if reason is None:
         return ()
     return tuple(
         Missed(
@@ -192,15 +198,15 @@ def missed_by(change: ScheduleChange, record: SpecRecord, now: datetime) -> tupl
             reason=missed.reason,
             settled=missed.last,
         )
-        for missed in lost_slots(record, now)
+        for missed in lost_slots(record, now, reason)
     )
 
 
-def lost_slots(record: SpecRecord, now: datetime) -> tuple[MissedSlots, ...]:
-    """Returns the due slots of the schedule in force that never run if the spec is removed now."""
+def lost_slots(record: SpecRecord, now: datetime, reason: MissedReason) -> tuple[MissedSlots, ...]:
+    """Returns the due slots of the schedule in force that never run if the schedule stops now for `reason`."""
     if record.schedule is None or record.schedule.stopped is not None:
         return ()
-    return overdue_slots(record, now, MissedReason.REMOVED)
+    return overdue_slots(record, now, reason)
 
 
 def event_of(change: ScheduleChange, record: SpecRecord, now: datetime, actor: str) -> ScheduledSince | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from reconciler.core.events import Intended, Missed, ScheduledSince, SpecRenamed
 from reconciler.core.times import time_text
 from tests.cli.doubt import in_doubt, write
@@ -285,8 +287,18 @@ def test_the_plan_suggests_the_former_name_and_no_command_that_fails(world: Worl
     assert "reconciler adopt" not in done.out
 
 
-def test_a_due_slot_that_a_removal_loses_is_recorded_as_missed(world: World):
-    """The plan names the slots, and the ledger has them with the event that stops the schedule."""
+@pytest.mark.parametrize(
+    ("spec_leaves", "reason", "words"),
+    [
+        (True, "removed", "never run: the spec left the project before it ran"),
+        (False, "rescheduled", "never run: due by the former schedule"),
+    ],
+)
+def test_a_due_slot_that_a_schedule_loses_is_recorded_as_missed(
+    world: World, spec_leaves: bool, reason: str, words: str
+):
+    """The plan names the slots, and the ledger has them with the event that stops the schedule, once."""
+    world.aws.configure(run_seconds=0)
     world.batch("other")
     world.batch("old", schedule='"* * * * *"', suspend="true")
     world.run("apply", "--yes")
@@ -297,13 +309,16 @@ def test_a_due_slot_that_a_removal_loses_is_recorded_as_missed(world: World):
             at=began, name="old", kind="BatchJob", since=began, schedule="* * * * *", time_zone="UTC", actor="tests"
         ),
     )
-    (world.folder / "old.yaml").unlink()
+    if spec_leaves:
+        (world.folder / "old.yaml").unlink()
+    else:
+        world.batch("old")
 
     shown = world.run("plan").out
     world.run("apply", "--yes")
     world.run("apply", "--yes")
 
-    assert "never run: the spec left the project before it ran" in shown
+    assert words in shown
     [missed] = [event for event in world.events() if isinstance(event, Missed)]
-    assert (missed.name, missed.reason, missed.count) == ("old", "removed", 3)
+    assert (missed.name, missed.reason, missed.count) == ("old", reason, 3)
     assert "3 slots from" in world.run("history", "old").out
