@@ -12,14 +12,14 @@ from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import LedgerError, LedgerUnreachable
 
 WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between the tries of a write whose reply was lost: six tries, about three seconds."""
+"""Seconds to wait between attempts of a write whose reply was lost: six attempts, about three seconds in total."""
 
 
 def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -> bytes:
-    """Puts a batch at a position, and tries again until the position is taken. Returns the batch that is there.
+    """Writes a batch at a position, and retries until the position is taken. Returns the batch stored there.
 
-    A write whose reply was lost is neither won nor lost until the position is read (R8 of docs/protocol.md). Raises
-    `LedgerUnreachable` if the outcome is unknown, another `LedgerError` if certainly nothing was written.
+    After a lost reply, only reading the position shows whether the write succeeded (R8 of docs/protocol.md). Raises
+    `LedgerUnreachable` if the outcome is unknown, or another `LedgerError` if nothing was written.
     """
     unclear: LedgerUnreachable | None = None
     for pause in (*WRITE_PAUSES, None):
@@ -30,7 +30,7 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
         except LedgerError as error:
             if unclear is None:
                 raise
-            # This try wrote nothing, but the one before may have, so the outcome remains unknown.
+            # This attempt wrote nothing, but an earlier one may have, so the outcome remains unknown.
             raise LedgerUnreachable(f"{unclear} Then: {error}") from error
         if pause is not None:
             clock.sleep(pause)
@@ -41,9 +41,10 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
 
 
 def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None:
-    """Returns why a second intent for a submission under another token is refused, `None` if there is no second one.
+    """Returns why the events are refused if they contain an intent for a submission that has an intent with another
+    token. Returns `None` if they do not.
 
-    This rule is part of the log itself, independent of a caller's precondition.
+    This rule is part of the log itself and does not depend on a caller's precondition.
     """
     for event in events:
         if isinstance(event, e.Intended):
@@ -54,8 +55,9 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None
 
 
 def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
-    """Folds the events over copies of the state that they change, so that no batch is written that cannot be read
-    again. Raises the errors of `fold`."""
+    """Checks that the events can follow the recorded ones, by folding them into copies of the state that they change,
+    so that an unreadable batch is never written. Raises the errors of `fold`.
+    """
     scratch = Recorded()
     for event in events:
         if isinstance(event, e.SpecRenamed):

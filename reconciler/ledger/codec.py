@@ -20,14 +20,16 @@ FORMAT = 1
 
 
 MOST_BYTES = 256 * 1024**2
-"""The most bytes of a batch or a stored snapshot; larger ones are neither written nor read. Tens of thousands of
-declarations recorded together take a tenth of it."""
+"""The maximum size in bytes of a batch or a stored snapshot. Larger ones are neither written nor read. A batch with
+tens of thousands of declarations needs a tenth of it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The batch that one writer put at one position. `at` is the time of its clock, ISO 8601; `prev` is `None` at
-    position 1."""
+    """The batch that a writer stored at one position. `at` is the time on the writer's clock, in ISO 8601. `prev` is
+    the checksum of the batch before, or `None` at position 1.
+    """
 
     nonce: str
     at: str
@@ -75,7 +77,7 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
 
 
 def too_large(address: str, position: int | None = None) -> LedgerCorrupt:
-    """Returns the error for content larger than anything in a ledger, which is not read."""
+    """Returns the error for content that is not read because it is larger than any batch or snapshot."""
     where = "" if position is None else f" at position {position}"
     return LedgerCorrupt(
         f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB{where}, which no reconciler wrote. Nothing "
@@ -115,7 +117,9 @@ def _well_formed(form: dict[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class Chain:
-    """How far a log has been read. `head` is the batch at `position`, `None` at 0. `place` is its expected place."""
+    """The state of reading a log in order. `head` is the batch at `position`, or `None` at position 0. `place` is the
+    place that the ledger must belong to.
+    """
 
     address: str
     place: Place
@@ -130,8 +134,8 @@ class Chain:
     def accept(self, position: int, raw: bytes) -> Batch:
         """Checks and returns the next batch, without moving to it.
 
-        Raises `LedgerCorrupt` for a gap, a broken chain or bytes that are not a batch, `LedgerPinned` for a ledger of
-        another place, `LedgerFormatNewer` as `decode` does.
+        Raises `LedgerCorrupt` for a gap, a broken chain or bytes that are not a batch, `LedgerPinned` if the ledger
+        belongs to another place, and `LedgerFormatNewer` as `decode` does.
         """
         self.check_gap(position)
         batch = decode(raw, position, self.address)
@@ -167,10 +171,9 @@ class Chain:
 
 
 def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, bytes, Batch]]:
-    """Yields every batch after a position with its bytes, checked by `Chain.accept`, without any snapshot.
+    """Yields every batch after position `after` with its bytes, checked by `Chain.accept`. Uses no snapshot.
 
-    Raises the errors of `Chain.accept`, and `LedgerMissing`. The chain is checked from `after` on, including the batch
-    there.
+    Raises the errors of `Chain.accept`, and `LedgerMissing`. The batch at `after` itself is checked too.
     """
     chain = Chain(store.address, place, max(after - 1, 0))
     for position, raw in store.read(chain.position):
@@ -182,7 +185,7 @@ def walk(store: Store, place: Place, after: int = 0) -> Iterator[tuple[int, byte
 
 
 def pin_of(first: Batch) -> Place | None:
-    """Returns the place in the batch at position 1, `None` if it has none."""
+    """Returns the place in the batch at position 1, or `None` if it has none."""
     opened = first.events[0] if first.events else None
     if not isinstance(opened, e.Opened):
         return None

@@ -1,8 +1,7 @@
 """Copies a ledger to another store, batch by batch: byte for byte, or for another place with a new chain.
 
-The source then ends with an event that names the target, so that no writer continues with both. An interrupted copy
-continues where the target ends, if the target has exactly the batches that the copy would have written. Nothing is ever
-replaced.
+The last event of the source then names the target, so that writers cannot continue in both ledgers. An interrupted copy
+can be resumed if the target contains exactly the batches that the copy would have written. Nothing is ever overwritten.
 """
 
 from __future__ import annotations
@@ -25,13 +24,14 @@ from reconciler.ledger.codec import Batch, checksum, corrupt, decode, encode, pi
 from reconciler.ledger.verify import Report, verify
 
 NAMED = 3
-"""The most specs in a message."""
+"""The maximum number of specs that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The result of a copy: the number of positions in the target, how many of them were there before, and the
-    former place of the ledger if it was another one."""
+    """The result of a copy: the number of positions in the target, how many of them were there before, and, if the
+    ledger was moved from another place, that place.
+    """
 
     positions: int
     already: int
@@ -40,7 +40,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who copies a ledger, and the version of the tool."""
+    """The user who copies a ledger, and the version of the tool."""
 
     actor: str
     tool_version: str
@@ -56,12 +56,12 @@ def copy(
     rename: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Copied:
-    """Copies the ledger in `source` to `target` for `place`, and ends the source. With `rename`, the source belongs to
-    another place.
+    """Copies the ledger in `source` to `target` for `place`, and closes the source with a final event. `rename` means
+    that the source belongs to another place.
 
     `progress` is called with each finished position. Raises `LedgerError` if the source is damaged or belongs to
-    another place (then nothing is written), if it grew meanwhile, if it cannot be ended, or if the target has other
-    content.
+    another place (then nothing is written), if another writer appended to it during the copy, if its final event cannot
+    be written, or if the target contains other batches.
     """
     origin = _origin(source, place) if rename else place
     report = verify(source, origin)
@@ -89,7 +89,9 @@ def copy(
 
 
 def _end(source: Store, clock: Clock, head: str, event: MovedAway) -> None:
-    """Ends the source. Raises `LedgerError` if another writer appended to it meanwhile, and the errors of an append."""
+    """Appends the final event to the source. Raises `LedgerError` if another writer appended to it during the copy, and
+    the errors of an append.
+    """
     last = event.positions
     batch = Batch(uuid4().hex, event.at, head, (event,))
     raw = encode(batch)
@@ -151,8 +153,9 @@ def _check(report: Report, target: str, place: Place, *, moved: bool) -> None:
 
 
 def _rewritten(position: int, raw: bytes, link: str | None, place: Place) -> bytes:
-    """Returns the batch for the ledger of `place`, with another `prev` and, at position 1, another pin. Everything
-    else is unchanged, including fields that this version does not know."""
+    """Returns the batch with a new `prev` and, at position 1, with `place` as its place. Everything else is unchanged,
+    including unknown fields.
+    """
     form = json.loads(raw)
     form["prev"] = link
     if position == 1:
@@ -166,7 +169,7 @@ def _rewritten(position: int, raw: bytes, link: str | None, place: Place) -> byt
 
 
 class _Copier:
-    """A copy in progress. Positions up to `position` are done; `already` of them were there before."""
+    """A copy in progress. Positions up to `position` have been copied; `already` of them were in the target before."""
 
     def __init__(self, source: Store, target: Store, clock: Clock) -> None:
         self._source, self._target, self._clock = source, target, clock
@@ -176,18 +179,20 @@ class _Copier:
 
     @property
     def link(self) -> str | None:
-        """The checksum of the last batch that is done."""
+        """The checksum of the last copied batch."""
         return None if self._head is None else checksum(self._head)
 
     def add(self, position: int, raw: bytes) -> None:
-        """Writes a batch at a position, unless it is already there. Raises `LedgerError` if other content is there."""
+        """Writes a batch at a position unless the target already contains it. Raises `LedgerError` if the target has
+        another batch at the position.
+        """
         entry = self._put(position, raw)
         if entry != (position, raw):
             raise self._refusal(entry[0])
         self.position, self._head = entry
 
     def add_renamed(self, event: Renamed) -> None:
-        """Adds the event of the move at the end, unless an earlier complete copy has added it."""
+        """Appends the event that records the move, unless an earlier complete copy has appended it."""
         position = self.position + 1
         batch = Batch(event.head[:32], event.at, self.link, (event,))
         entry = self._put(position, encode(batch))
@@ -215,7 +220,7 @@ class _Copier:
             return None
 
     def _put(self, position: int, raw: bytes) -> tuple[int, bytes]:
-        """Returns the next batch of the target, after writing the given batch if the target has no next one."""
+        """Returns the next batch of the target. If there is none, writes the given batch first."""
         entry = self._next()
         if entry is None:
             return position, append_with_retries(self._target, self._clock, position, raw)

@@ -1,8 +1,8 @@
-"""Stores a ledger in DynamoDB: one item for each position, written only if there is none (``attribute_not_exists``).
+"""Stores a ledger in DynamoDB: one item per position, written only if the position is free (``attribute_not_exists``).
 
 The partition key consists of project and target, the sort key is the position. A batch that is too large for one item
-is cut into parts, which are written first, in a partition of their own; then the conditional put of the head item
-decides. Parts whose head lost are never read and do no harm.
+is split into parts, which are written first, to a separate partition. Then the conditional put of the head item decides
+which writer wins the position. Parts without a head item are never read and do no harm.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerStoreInvalid, 
 from reconciler.ledger.codec import MOST_BYTES
 
 PAGES = (8, 100, 1000)
-"""The number of items that each query reads; the last number repeats. Small first pages make reading one batch fast."""
+"""The number of items in each page of a query; the last number applies to all further pages. Small first pages make
+reading a single batch fast.
+"""
 
 
 def open_store(url: str, _root: Path, place: Place) -> DynamoStore:
@@ -34,7 +36,7 @@ def open_store(url: str, _root: Path, place: Place) -> DynamoStore:
 class DynamoStore:
     """`ports.Store` and `ports.Snapshots` in a table. Thread-safe and process-safe, across machines.
 
-    `pages` is how many items each query reads, `timeouts` are seconds to connect and to read.
+    `pages` is as `PAGES`. `timeouts` are the connect and the read timeout in seconds.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class DynamoStore:
         return self.table.site.address
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` if the position is free. Returns the batch at the position. Errors as in
-        `ports.Store`."""
+        """Writes `batch` at `position` if the position is free. Returns the batch that is then stored there. Raises the
+        errors of `ports.Store`.
+        """
         entry = self._entry(position, batch)
         held = self.table.put_if_none(entry)
         sys.audit("reconciler.stored", position)
@@ -66,14 +69,14 @@ class DynamoStore:
         return ((position_of(entry), self._content(entry)) for page in chain([first], pages) for entry in page)
 
     def get(self, position: int) -> bytes | None:
-        """Returns the batch at one position, `None` if there is none."""
+        """Returns the batch at one position, or `None` if there is none."""
         entry = self.table.get(self.ledger, position)
         if entry is None and not self._exists():
             raise LedgerMissing(f"there is no ledger at {self.address}")
         return None if entry is None else self._content(entry)
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """Returns the newest of the two snapshots that is complete, as `ports.Snapshots` requires."""
+        """Returns the newest complete one of the two snapshots, as `ports.Snapshots` requires."""
         heads = self._snapshot_heads()
         for number in sorted(SLOTS, key=lambda number: _snapshot_position(heads[number]), reverse=True):
             entry = heads[number]
@@ -85,7 +88,7 @@ class DynamoStore:
         return None
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """Replaces the older of the two snapshots, so that one is complete at any time."""
+        """Overwrites the older of the two snapshots, so that at least one of them is always complete."""
         positions = [_snapshot_position(entry) for entry in self._snapshot_heads()]
         if max(positions) > position:
             return
@@ -99,7 +102,9 @@ class DynamoStore:
         self.table.close()
 
     def _entry(self, position: int, batch: bytes) -> Item:
-        """Returns the item whose put decides. Writes the parts of a batch that is too large for the item before."""
+        """Returns the item for a batch, to be put conditionally. If the batch is too large for one item, writes its
+        parts first.
+        """
         cut = pieces(batch)
         if len(cut) == 1:
             return item(self.ledger, position, batch)
@@ -149,7 +154,9 @@ PARTITION, POSITION = "ledger", "position"
 CONTENT = "batch"
 
 PIECE_BYTES = 350 * 1024
-"""Bytes of a batch in one item. With names and keys, this is well below DynamoDB's limit of 400 KB per item."""
+"""The maximum number of bytes of a batch in one item. Together with attribute names and keys, this is well below
+DynamoDB's limit of 400 KB per item.
+"""
 
 Item = Mapping[str, Mapping[str, Any]]
 
@@ -165,7 +172,7 @@ def item(partition: str, position: int, content: bytes) -> Item:
 
 
 def head(partition: str, position: int, apart: str, content: bytes) -> Item:
-    """Returns the item for bytes that are stored in parts, in the partition `apart`."""
+    """Returns the head item for bytes that are stored in parts in the partition `apart`."""
     return {
         **key(partition, position),
         "parts": {"S": apart},
@@ -175,13 +182,14 @@ def head(partition: str, position: int, apart: str, content: bytes) -> Item:
 
 
 def pieces(content: bytes) -> list[bytes]:
-    """Returns the bytes cut into pieces that fit into an item; at least one piece."""
+    """Splits the bytes into pieces that each fit into an item. Returns at least one piece."""
     return [content[start : start + PIECE_BYTES] for start in range(0, max(len(content), 1), PIECE_BYTES)]
 
 
 def joined(entry: Item, parts: Iterable[Item]) -> bytes | None:
-    """Returns the bytes of a head from its parts in order, `None` if parts are missing or changed, or larger than
-    any content of a ledger."""
+    """Joins the parts of a head item, given in order. Returns `None` if parts are missing or changed, or if they are
+    larger than any content of a ledger.
+    """
     count = _number(entry, "count")
     if count * PIECE_BYTES > MOST_BYTES + PIECE_BYTES:
         return None
@@ -204,7 +212,9 @@ def position_of(entry: Item) -> int:
 
 NAMES = {"#partition": PARTITION, "#position": POSITION}
 CAPACITY = {"ReturnConsumedCapacity": "TOTAL"}
-"""Fills the response to a write, which is empty otherwise, so that it differs from the response of a proxy."""
+"""A parameter of writes. Without it their response would be empty and could not be distinguished from a proxy's
+response.
+"""
 
 SENTENCES = {
     "ResourceNotFoundException": (
@@ -246,8 +256,9 @@ class Table:
                 raise aws.no_answer(self.site, "its reply is empty")
 
     def put_if_none(self, entry: Item) -> Item:
-        """Puts an item if there is none with its keys. Returns the item there afterwards, `entry` itself if this
-        call won."""
+        """Puts an item if no item has its keys. Returns the item that then has these keys: `entry` itself if this call
+        wrote it.
+        """
         held: Any = None
         with aws.translate_ledger_errors(self.site, "dynamodb:PutItem", writing=True):
             try:
@@ -272,18 +283,20 @@ class Table:
         return dict(held)
 
     def get(self, partition: str, position: int) -> Item | None:
-        """Returns the item at these keys, `None` if there is none. Only `query` can find out whether a ledger has
-        begun: if there is no item, the response is empty, and an empty response may come from a proxy."""
+        """Returns the item with these keys, or `None` if there is none. Use `query` to check whether a ledger exists,
+        because the response for a missing item is empty, and a proxy may send an empty response too.
+        """
         with aws.translate_ledger_errors(self.site, "dynamodb:GetItem"):
             answer = self.reader.get_item(TableName=self.name, Key=key(partition, position), ConsistentRead=True)
             entry: Item | None = answer.get("Item")
             return entry
 
     def query(self, partition: str, after: int, sizes: Sequence[int]) -> Iterator[list[Item]]:
-        """Yields the items of a partition after a position, in order, in pages of at most these sizes (the last size
-        repeats). Yields at least one page, which may be empty. DynamoDB ends a page at 1 MB in any case.
+        """Yields the items of a partition after a position, in order, in pages of at most these sizes. The last size
+        applies to all further pages. Yields at least one page, which may be empty. DynamoDB also ends every page at 1
+        MB.
 
-        A response without a list is an error, because it would look like an empty ledger.
+        A response without a list is an error, because otherwise it would look like an empty ledger.
         """
         more: dict[str, Any] = {}
         limits = chain(sizes[:-1], iter(lambda: sizes[-1], 0))

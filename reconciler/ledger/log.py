@@ -1,4 +1,4 @@
-"""The log of one place in memory, over any store: reads, checks and appends, one batch at each position."""
+"""The in-memory log of one ledger, on top of any store. Reads, checks and appends batches, one at each position."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def _objection_to_another(recorded: Recorded) -> str | None:
 
 
 DENSE = 4
-"""The most positions read for each wanted one. If wanted positions are further apart, each is fetched separately."""
+"""The maximum number of positions read for each wanted one. If wanted positions are further apart, each is fetched
+separately.
+"""
 
 GETS = 8
 """The number of positions fetched in parallel."""
@@ -60,9 +62,9 @@ def _random_nonce() -> str:
 class Log:
     """`ports.Ledger` over any `ports.Store`. Thread-safe: one thread reads or writes at a time.
 
-    `recorded` is the same object for the lifetime of the log and changes in place as batches are read and written. With
-    `founds`, a ledger that does not exist yet reads as empty, and the first append creates it, with the event that pins
-    it to its place. Without it, a missing ledger is an error, and only `create` makes it.
+    `recorded` is the same object for the lifetime of the log and changes in place as batches are read and written. If
+    `founds` is true, a missing ledger is treated as empty, and the first append creates it, with the event that pins it
+    to its place. If it is false, a missing ledger is an error, and only `create` creates it.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Log:
         self._cache = Cache(store, place, clock)
         self._wrote = False
         self._at_mark: str | None = None  # checksum of the batch at the position of the snapshot's mark
-        self._rollback: str | None = None  # how the snapshot proves that batches were lost
+        self._rollback: str | None = None  # why the snapshot shows that batches were lost
 
     @property
     def address(self) -> str:
@@ -92,20 +94,20 @@ class Log:
 
     @property
     def exists(self) -> bool:
-        """Whether this log has read or written a batch."""
+        """`True` if this log has read or written a batch."""
         return self._recorded.position > 0
 
     @property
     def recorded(self) -> Recorded:
-        """The fold of everything read or written so far."""
+        """The state after all events read or written so far."""
         return self._recorded
 
     def refresh(self, *, rolled_back: bool = False) -> Recorded:
-        """Reads what other writers have appended since, and returns the fold.
+        """Reads the batches that other writers have appended since the last call, and returns the resulting state.
 
         Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, `LedgerPinned` for a
-        ledger of another place, `LedgerMissing`, and `LedgerRolledBack` unless `rolled_back` allows such a ledger. The
-        state from the batches before is consistent.
+        ledger of another place, `LedgerMissing`, and `LedgerRolledBack` if batches were lost, unless `rolled_back` is
+        true. After an error, the state is still consistent.
         """
         with self._lock:
             self._follow()
@@ -115,8 +117,8 @@ class Log:
             return self._recorded
 
     def create(self) -> bool:
-        """Makes the ledger if there is none, with the event that pins it to its place. Returns whether this call made
-        it.
+        """Creates the ledger if there is none, with the event that pins it to its place. Returns whether this call
+        created it.
 
         Raises the errors of `append`.
         """
@@ -126,7 +128,7 @@ class Log:
             return not self.exists and isinstance(self._put((), _objection_to_another), Appended)
 
     def accept_rollback(self, reason: str, actor: str) -> None:
-        """Records that an operator continues with this ledger although it lacks batches. Raises the errors of
+        """Records that an operator continues with this ledger although batches were lost. Raises the errors of
         `append`."""
         with self._lock:
             self._follow()
@@ -143,14 +145,14 @@ class Log:
     def append(self, events: Sequence[e.Event], valid: Precondition) -> Appended | Moved:
         """Appends one batch at the next free position, or returns why its events are no longer valid.
 
-        `valid` is called before every try, under the log's lock. Raises `LedgerError`. After `LedgerUnreachable`, it is
-        unknown whether the batch is there; after any other error, it is not.
+        `valid` is called before every attempt, while the log's lock is held. Raises `LedgerError`. After
+        `LedgerUnreachable`, it is unknown whether the batch was written; after any other error, it was not.
         """
         with self._lock:
             done = self._append(events, valid)
             snapshot = None
             if isinstance(done, Appended) and not any(isinstance(event, e.Intended) for event in events):
-                snapshot = self._cache.due(self._recorded, self._chain.link)  # a send must not wait after its intent
+                snapshot = self._cache.due(self._recorded, self._chain.link)  # a snapshot must not delay a send
         if isinstance(done, Appended) and snapshot is not None:
             self._cache.keep(done.position, snapshot)
         return done
@@ -163,8 +165,10 @@ class Log:
         return decode(raw, position, self.address).events
 
     def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """Yields the events at some positions, in ascending order, each with its position. Positions that are far
-        apart are fetched separately, others are read in one sequence. Raises `LedgerError` if the ledger lacks one."""
+        """Yields the events at some positions, in ascending order, each with its position. Positions that are far apart
+        are fetched separately; nearby positions are read in one sequence. Raises `LedgerError` if the ledger has no
+        batch at one of them.
+        """
         if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
             with ThreadPoolExecutor(GETS) as pool:
                 yield from zip(positions, pool.map(self.batch, positions), strict=True)
@@ -183,7 +187,9 @@ class Log:
         return LedgerError(f"the ledger {self.address} holds nothing at position {position}")
 
     def close(self) -> None:
-        """Closes the store's connections; the next call opens them again. Keeps a snapshot after many appends."""
+        """Closes the store's connections; the next call opens them again. Stores a snapshot first if many batches were
+        appended.
+        """
         if self._wrote and self._lock.acquire(blocking=False):
             try:
                 position = self._recorded.position
@@ -272,7 +278,7 @@ class Log:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        """Reads from the last batch that was read on. That batch is read again, because it must be unchanged."""
+        """Reads the last known batch again, to check that it is unchanged, and then all batches after it."""
         position = self._recorded.position
         try:
             if position or not self._resume():
@@ -289,10 +295,10 @@ class Log:
         self._rollback = self._lost()
 
     def _lost(self) -> str | None:
-        """Returns how the newest snapshot proves that the log lacks batches; `None` if it does not, or if that was
-        accepted.
+        """Returns why the newest snapshot shows that batches were lost. Returns `None` if it does not show that, or if
+        an operator accepted the loss.
 
-        The snapshot was read before the log, which only grows.
+        The comparison is safe because the snapshot was read before the log, which only grows.
         """
         mark, last = self._cache.mark, self._chain.position
         accepted = {(each.lost_position, each.lost_head) for each in self._recorded.rollbacks}
@@ -305,8 +311,9 @@ class Log:
         return None
 
     def _resume(self) -> bool:
-        """Starts from the snapshot if this version made it, and the stored batch at its position is the batch that
-        it was made from. Otherwise the ledger is read from its beginning."""
+        """Starts from the snapshot if this version made it and if the stored batch at its position is still the one
+        that it was made from. Otherwise starts from the beginning of the ledger.
+        """
         snapshot = self._cache.find()
         if snapshot is None:
             return False

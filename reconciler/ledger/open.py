@@ -21,7 +21,8 @@ modules for AWS import boto3, which takes longer than a whole command without it
 
 
 def open_ledger(url: str, root: Path, place: Place, tool_version: str, clock: Clock, *, founds: bool = False) -> Log:
-    """Returns the log at `url` for `place`, neither read nor created yet. With `founds`, its first append creates it.
+    """Returns the log at `url` for `place`, without reading or creating anything yet. If `founds` is true, the first
+    append creates the ledger.
 
     ``sqlite:///PATH`` is relative to `root`, the project folder, and absolute with four slashes; ``s3://BUCKET/PREFIX``
     and ``dynamodb://TABLE`` are in the place's region. Raises `LedgerError` for an unknown address.

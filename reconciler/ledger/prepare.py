@@ -24,7 +24,7 @@ from reconciler.ledger.s3 import S3Store
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy to add by hand: its purpose and its statements."""
+    """An IAM policy that the user must add manually: its purpose and its statements."""
 
     title: str
     statements: list[dict[str, Any]]
@@ -41,8 +41,8 @@ class Policy:
 
 
 def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
-    """Makes the store at `url` ready for a ledger, or checks it. Yields each finding as soon as it is known. Makes no
-    ledger.
+    """Prepares the store at `url` for a ledger, or checks that it is ready. Yields each finding as soon as it is
+    available. Does not create the ledger.
 
     Raises `LedgerError` if the store cannot be used at all.
     """
@@ -57,7 +57,7 @@ def prepare(url: str, root: Path, place: Place) -> Iterator[Finding | Policy]:
 
 
 def _state(store: Store) -> Iterator[Finding]:
-    """Returns a finding on whether a ledger has begun. Raises `LedgerError` if it cannot be read."""
+    """Returns a finding on whether the store already contains a ledger. Raises `LedgerError` if it cannot be read."""
     try:
         begun = any(True for _ in store.read(0))
     except LedgerMissing:
@@ -154,7 +154,7 @@ def _lifecycle_rules(store: S3Store) -> list[Mapping[str, Any]]:
 
 
 def _harm(rule: Mapping[str, Any], log: str) -> str | None:
-    """Returns what a lifecycle rule does to batches, `None` for nothing. Rules for old versions are harmless."""
+    """Returns how a lifecycle rule harms batches, or `None` if it does not. Rules for old versions are harmless."""
     if rule.get("Status") != "Enabled" or not _covers(rule, log):
         return None
     if {"Days", "Date"} & set(rule.get("Expiration", {})):
@@ -209,7 +209,7 @@ def _bucket_policies(store: S3Store, place: Place) -> Iterator[Policy]:
 KEYS = [(PARTITION, "HASH", "S"), (POSITION, "RANGE", "N")]
 """Name, role and type of each key."""
 WAIT = {"Delay": 2, "MaxAttempts": 90}
-"""Seconds between two checks of a table that is being created, and the number of checks."""
+"""Seconds between two checks of a table that is being created, and the maximum number of checks."""
 
 
 def _prepare_table(store: DynamoStore, place: Place) -> Iterator[Finding | Policy]:
@@ -238,7 +238,7 @@ def _prepare_table(store: DynamoStore, place: Place) -> Iterator[Finding | Polic
 
 
 def _describe(table: Table) -> Mapping[str, Any] | None:
-    """Returns DynamoDB's description of the table, `None` if there is no table."""
+    """Returns DynamoDB's description of the table, or `None` if there is no table."""
     try:
         with translate_ledger_errors(table.site, "dynamodb:DescribeTable"):
             description: Mapping[str, Any] = table.reader.describe_table(TableName=table.name)["Table"]

@@ -1,7 +1,7 @@
-"""Stores a ledger in S3: one object for each position, written only if there is none (``If-None-Match: *``).
+"""Stores a ledger in S3: one object per position, written only if the position is free (``If-None-Match: *``).
 
-Keys consist of prefix, project and target, so that no two ledgers share keys with any prefix. They end with the
-position, padded with zeros, so that listings are in order.
+Keys consist of prefix, project, target and position. Ledgers therefore never share keys, whatever their prefixes are.
+Positions are padded with zeros, so that listings are in order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.ledger.codec import MOST_BYTES, too_large
 
 DIGITS = 20
 LONGEST_KEY = 1024
-"""The most bytes of a key; docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+"""The maximum number of bytes in a key; docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
 
 DIRECTORY_BUCKET = "--x-s3"
 """The suffix of names of S3 Express buckets;
@@ -67,22 +67,23 @@ class Keys:
         return f"{self.log}{position:0{DIGITS}}"
 
     def position(self, key: str) -> int | None:
-        """Returns the position in a batch's key, `None` for a foreign object."""
+        """Returns the position in a batch's key, or `None` for an object that is not a batch."""
         match = re.fullmatch(rf"[0-9]{{{DIGITS}}}", key.removeprefix(self.log))
         return int(match.group()) if match else None
 
 
 PAGE = 1000
-"""The most keys that S3 lists in one call."""
+"""The maximum number of keys that S3 lists in one call."""
 AHEAD = (1, 8, 64)
-"""The number of objects fetched ahead of the reader in each step; the last number repeats. Small first steps make
-reading one batch fast."""
+"""The number of objects fetched ahead of the reader in each step; the last number applies to all further steps. Small
+first steps make reading a single batch fast.
+"""
 READERS = 16
 """The number of objects fetched in parallel."""
 PIECE_BYTES = 1 << 20
 """The number of bytes of a body that each read returns."""
 BODY_TRIES = 3
-"""The number of tries for a body that ends early. The SDK retries only up to the headers."""
+"""The number of attempts to read a body that ends early. The SDK retries only until the headers have arrived."""
 
 _ANOTHER_REGION = (
     LedgerStoreInvalid,
@@ -116,7 +117,7 @@ def open_store(url: str, _root: Path, place: Place) -> S3Store:
 class S3Store:
     """`ports.Store` and `ports.Snapshots` in a bucket. Thread-safe and process-safe, across machines.
 
-    `page` is how many keys each call lists, `timeouts` are seconds to connect and to read.
+    `page` is the number of keys per listing call. `timeouts` are the connect and the read timeout in seconds.
     """
 
     def __init__(self, url: str, place: Place, *, page: int = PAGE, timeouts: tuple[float, float] = TIMEOUTS) -> None:
@@ -141,8 +142,9 @@ class S3Store:
         return self._clients.writer("s3")
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` if the position is free. Returns the batch at the position. Errors as in
-        `ports.Store`."""
+        """Writes `batch` at `position` if the position is free. Returns the batch that is then stored there. Raises the
+        errors of `ports.Store`.
+        """
         key = self.keys.at(position)
         won = self.put_if_none(key, batch)
         sys.audit("reconciler.stored", position)
@@ -162,7 +164,7 @@ class S3Store:
         return self._batches(chain([first], pages))
 
     def get(self, position: int) -> bytes | None:
-        """Returns the batch at one position, `None` if there is none."""
+        """Returns the batch at one position, or `None` if there is none."""
         held = self._object(self.keys.at(position))
         if held is None and not self._exists():
             raise LedgerMissing(f"there is no ledger at {self.address}")
@@ -175,7 +177,7 @@ class S3Store:
         return None if held is None or position is None else (position, held[0])
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """Replaces the stored snapshot, which is one object, unless it is newer."""
+        """Overwrites the stored snapshot, a single object, unless that one is newer."""
         if self._kept_position() > position:
             return
         with aws.translate_ledger_errors(self.site, "s3:PutObject", writing=True):
@@ -188,8 +190,9 @@ class S3Store:
         self._clients.close()
 
     def put_if_none(self, key: str, content: bytes) -> bool:
-        """Transmits one conditional write once. Returns `True` if it was accepted, `False` if the key may exist, so
-        that the caller must read it. Raises `LedgerUnreachable` if the reply was lost."""
+        """Sends a conditional write once. Returns `True` if S3 accepted it, or `False` if the key may exist already, so
+        that the caller must read it. Raises `LedgerUnreachable` if the reply was lost.
+        """
         with aws.translate_ledger_errors(self.site, "s3:PutObject", writing=True):
             try:
                 answer = self.writer.put_object(Bucket=self.keys.bucket, Key=key, Body=content, IfNoneMatch="*")
@@ -202,7 +205,7 @@ class S3Store:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _object(self, key: str) -> tuple[bytes, dict[str, str]] | None:
-        """Returns content and metadata of an object, `None` if there is none."""
+        """Returns the content and the metadata of an object, or `None` if there is none."""
         with aws.translate_ledger_errors(self.site, "s3:GetObject"):
             for tries_left in reversed(range(BODY_TRIES)):
                 try:
@@ -233,7 +236,7 @@ class S3Store:
         return b"".join(pieces)
 
     def _kept_position(self) -> int:
-        """Returns the position of the stored snapshot, 0 if there is none."""
+        """Returns the position of the stored snapshot, or 0 if there is none."""
         with aws.translate_ledger_errors(self.site, "s3:GetObject"):
             try:
                 answer = self.reader.head_object(Bucket=self.keys.bucket, Key=self.keys.snapshot)
@@ -244,7 +247,9 @@ class S3Store:
         return _snapshot_position(answer.get("Metadata", {})) or 0
 
     def _pages(self, after: int) -> Iterator[list[int]]:
-        """Yields the positions after `after`, by pages of the listing; at least one page, which may be empty."""
+        """Yields the positions after `after`, one page of the listing at a time. Yields at least one page, which may be
+        empty.
+        """
         token: dict[str, str] = {}
         while True:
             answer = self._listed(StartAfter=self.keys.at(after), MaxKeys=self._page, **token)
@@ -255,7 +260,9 @@ class S3Store:
             token = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def _listed(self, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own
-        """Returns one page. A response without a listing is an error, because it would look like an empty ledger."""
+        """Returns one page. A response without a listing is an error, because otherwise it would look like an empty
+        ledger.
+        """
         with aws.translate_ledger_errors(self.site, "s3:ListBucket"):
             answer: dict[str, Any] = self.reader.list_objects_v2(
                 Bucket=self.keys.bucket, Prefix=self.keys.log, Delimiter="/", **options
@@ -284,7 +291,7 @@ class S3Store:
 
 
 def _growing(pages: Iterator[list[int]]) -> Iterator[Sequence[int]]:
-    """Yields the positions of the pages in pieces of the sizes in `AHEAD`."""
+    """Yields the positions of the pages in groups of the sizes in `AHEAD`."""
     sizes = chain(AHEAD[:-1], iter(lambda: AHEAD[-1], 0))
     for page in pages:
         rest = page

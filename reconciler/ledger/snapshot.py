@@ -1,8 +1,8 @@
-"""Encodes the recorded state as a snapshot and back, and decides when to keep one.
+"""Encodes the recorded state as a snapshot, decodes it, and decides when to store one.
 
 The codec derives the JSON form from the fields of the state's dataclasses: each object is a list of its field values in
-order. A reference to a submission is its number, so that it remains one object. Observations of a pass are left out.
-The form is valid for one version of the fold, which is part of the snapshot.
+order. A reference to a submission is its number, so that it remains one object. Observations made during a pass are
+left out. A snapshot is valid only for the version of the fold that it contains.
 """
 
 from __future__ import annotations
@@ -44,13 +44,15 @@ FOLD_SOURCES = {
     "declarations.py", "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py",
     "ledger_changes.py", "renames.py", "state.py", "times.py",
 }  # fmt: skip
-"""Modules of `reconciler.core` that decide which state events lead to."""
+"""The modules of `reconciler.core` that determine which state results from events."""
 
 
 @cache
 def fold_version() -> str | None:
-    """Returns a digest of the source of events, fold and state, because other source may fold the same events to
-    another state, and a manual version number would be unreliable. Returns `None` if the source is not available."""
+    """Returns a digest of the source code of events, fold and state, or `None` if the source is not available. A digest
+    is used because changed code may fold the same events into another state, and a version number maintained by hand
+    would be unreliable.
+    """
     digest = sha256(__version__.encode())
     try:
         sources = sorted(
@@ -195,8 +197,9 @@ COMPRESSION = 1
 """zlib's fastest level. Most of the size is tokens and digests, which no level makes smaller."""
 
 MOST_BYTES = 1 << 30
-"""The most bytes of a decompressed state, enough for about a million submissions. A larger state is neither kept nor
-read."""
+"""The maximum size in bytes of a decompressed state, enough for about a million submissions. A larger state is neither
+stored nor read.
+"""
 
 MOST_FOLD = 100
 """The largest accepted ratio of a state to its compressed form. Real ratios are 2 to 10."""
@@ -204,7 +207,9 @@ MOST_FOLD = 100
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The batch at `position` had the checksum `link`. A snapshot of any version proves this."""
+    """The position of a batch and its checksum `link` when a snapshot was stored. A snapshot of any version contains
+    it.
+    """
 
     position: int
     link: str
@@ -223,8 +228,9 @@ class Snapshot:
 
 
 def pack(recorded: Recorded, link: str) -> bytes | None:
-    """Returns the bytes of a snapshot; `None` if the version of the fold is unknown, or the state has more than the
-    log."""
+    """Returns the bytes of a snapshot. Returns `None` if the version of the fold is unknown, or if the state contains
+    more than the log.
+    """
     fold = fold_version()
     if fold is None or recorded.overlaid:
         return None
@@ -239,8 +245,9 @@ def pack(recorded: Recorded, link: str) -> bytes | None:
 
 
 def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
-    """Returns the mark that the snapshot in `content` proves, `None` if it is damaged, and the snapshot, `None` if
-    it is damaged or of another version."""
+    """Returns the mark in `content`, or `None` if the content is damaged, and the snapshot, or `None` if the content is
+    damaged or was written by another version.
+    """
     stated, _, rest = content.partition(b"\n")
     if stated != sha256(rest).hexdigest().encode("ascii"):
         return None, None
@@ -256,7 +263,7 @@ def unpack(content: bytes) -> tuple[Mark | None, Snapshot | None]:
         with _uncollected():
             recorded = from_json(json.loads(_decompressed(body)))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error):
-        return mark, None  # wrong content with a correct checksum was forged
+        return mark, None  # invalid content with a correct checksum was forged
     return mark, Snapshot(recorded, mark.link) if recorded.position == mark.position else None
 
 
@@ -275,7 +282,9 @@ def _decompressed(compressed: bytes) -> bytes:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Stops the garbage collector, which would search hundreds of thousands of new lists and collect nothing."""
+    """Stops the garbage collector inside the block, because it would scan hundreds of thousands of new lists and free
+    nothing.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -288,10 +297,14 @@ def _uncollected() -> Iterator[None]:
 # --- when a snapshot is kept ------------------------------------------------------------------------------------------
 
 EVERY = 256
-"""Positions between snapshots while a log is written, and so the most batches that a reader reads after a snapshot."""
+"""The number of positions between snapshots while a log is written. A reader therefore reads at most this many batches
+after a snapshot.
+"""
 
 AT_THE_END = 16
-"""The minimum number of positions after the newest snapshot for which a writer keeps another one when it ends."""
+"""The minimum number of positions since the newest snapshot for which a writer stores another one when it closes the
+log.
+"""
 
 SHARE = 10
 """Snapshots take at most a tenth of a writer's time, so snapshots of a large state are less frequent."""
@@ -310,8 +323,9 @@ class Cache:
         self._not_before = clock.boot()
 
     def find(self) -> Snapshot | None:
-        """Returns the newest snapshot if it is complete, of this version and of this place. It may still not fit the
-        batches."""
+        """Returns the newest snapshot if it is complete and belongs to this version and this place. The caller must
+        check that it matches the batches.
+        """
         if self._store is None:
             return None
         try:
@@ -327,11 +341,11 @@ class Cache:
         return snapshot
 
     def used(self, position: int) -> None:
-        """Records that the snapshot of `position` fits the batches."""
+        """Records that the snapshot at `position` matches the batches."""
         self._position = position
 
     def due(self, recorded: Recorded, link: str | None, *, ends: bool = False) -> bytes | None:
-        """Returns the snapshot to keep now, `None` for none. With `ends`, this was the last append."""
+        """Returns the snapshot to store now, or `None` if none is due. `ends` means that no further append follows."""
         since = recorded.position - self._position
         if self._store is None or link is None or since < (AT_THE_END if ends else EVERY):
             return None
@@ -344,7 +358,7 @@ class Cache:
         return content
 
     def keep(self, position: int, content: bytes) -> None:
-        """Keeps a snapshot in the store. A failure only costs the next reader time."""
+        """Stores a snapshot. A failure only makes the next reader slower."""
         if self._store is None:
             return
         sys.audit("reconciler.snapshotting", position)

@@ -1,8 +1,8 @@
 """Stores a ledger in one SQLite file on a local disk.
 
-There is one table keyed by position, so that the primary key decides which writer was first. A transaction begins
-IMMEDIATE and is flushed completely before it counts. The file is created complete in one step or not at all, so a file
-that is empty or not a ledger is damaged or belongs to another program, and is never used as a new ledger.
+There is one table, keyed by position, so the primary key decides which writer was first. Each transaction starts with
+``BEGIN IMMEDIATE`` and is fully flushed to disk when it commits. The file is created atomically. A file that is empty
+or not a ledger is therefore damaged or belongs to another program, and is never used as a new ledger.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ BUSY_SECONDS = 5.0
 """How long a call waits for another process's transaction, which takes milliseconds."""
 
 PAGES = (8, 100, 1000)
-"""The number of batches read in each transaction; the last number repeats. Small first pages make reading one batch
-fast. No transaction remains open while the caller processes batches."""
+"""The number of batches read in each transaction; the last number applies to all further ones. Small first pages make
+reading a single batch fast. No transaction remains open while the caller processes batches.
+"""
 
 ROW = "SELECT batch FROM batches WHERE position = ?"
 ROWS = "SELECT position, batch FROM batches WHERE position > ? ORDER BY position LIMIT ?"
@@ -74,8 +75,9 @@ class SqliteStore:
         return self._address
 
     def append(self, position: int, batch: bytes) -> bytes:
-        """Puts `batch` at `position` if the position is free. Returns the batch at the position. Errors as in
-        `ports.Store`."""
+        """Writes `batch` at `position` if the position is free. Returns the batch that is then stored there. Raises the
+        errors of `ports.Store`.
+        """
         return self._blob(position, self._write(position, lambda writer: _insert(writer, position, batch)))
 
     def read(self, after: int) -> Iterator[Row]:
@@ -83,7 +85,7 @@ class SqliteStore:
         return self._pages(self._page(after, PAGES[0]))
 
     def get(self, position: int) -> bytes | None:
-        """Returns the batch at one position, `None` if there is none. Creates nothing, and leaves no side files."""
+        """Returns the batch at one position, or `None` if there is none. Creates nothing, and leaves no side files."""
         row = self._query(lambda connection: connection.execute(ROW, (position,)).fetchone())
         return None if row is None else self._blob(position, row[0])
 
@@ -92,7 +94,7 @@ class SqliteStore:
         return self._query(find_snapshot)
 
     def keep_snapshot(self, position: int, content: bytes) -> None:
-        """Keeps a snapshot, as `ports.Snapshots` requires, if the ledger is not empty."""
+        """Stores a snapshot, as `ports.Snapshots` requires, if the ledger is not empty."""
         self._write(position + 1, lambda writer: put_snapshot(writer, position, content))
 
     def close(self) -> None:
@@ -131,8 +133,9 @@ class SqliteStore:
             self._checked_file = checked
 
     def _query_file(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Opens the file for writing if that is allowed, because only then does SQLite remove its side files on
-        closing."""
+        """Runs a query. Opens the file for writing if that is allowed, because otherwise SQLite does not remove its
+        side files when it closes the file.
+        """
         if not _writable(self._path):
             return read_readonly(self._path, self._address, lambda connection: query(self._checked(connection)))
         with closing(self._connect()) as connection:
@@ -191,7 +194,9 @@ class SqliteStore:
 
 
 _ORPHANS: list[sqlite3.Connection] = []
-"""Connections inherited over a fork. A child that closed one would remove side files that its parent still uses."""
+"""Connections inherited through a fork. They are never closed, because the child would remove side files that its
+parent still uses.
+"""
 
 
 def _close(connection: sqlite3.Connection, pid: int) -> None:
@@ -214,7 +219,9 @@ def _insert(connection: sqlite3.Connection, position: int, batch: bytes) -> obje
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commits the block, or rolls it back. IMMEDIATE, because a read lock that becomes a write lock can deadlock."""
+    """Commits the block, or rolls it back after an error. Uses ``BEGIN IMMEDIATE``, because upgrading a read lock to a
+    write lock can deadlock.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -248,14 +255,14 @@ DELETE_OLDER = "DELETE FROM snapshots WHERE position < ?"
 
 
 def find_snapshot(connection: sqlite3.Connection) -> tuple[int, bytes] | None:
-    """Returns the snapshot of the highest position, `None` if there is none. Raises `sqlite3.Error`."""
+    """Returns the snapshot at the highest position, or `None` if there is none. Raises `sqlite3.Error`."""
     table = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'snapshots'").fetchone()
     row = connection.execute(NEWEST).fetchone() if table is not None else None
     return None if row is None or not isinstance(row[1], bytes) else (int(row[0]), row[1])
 
 
 def put_snapshot(connection: sqlite3.Connection, position: int, content: bytes) -> None:
-    """Keeps a snapshot and deletes older ones, in one transaction. Raises `sqlite3.Error`."""
+    """Stores a snapshot and deletes older ones, in one transaction. Raises `sqlite3.Error`."""
     with _transaction(connection):
         connection.execute(TABLE)
         connection.execute(KEEP, (position, content))

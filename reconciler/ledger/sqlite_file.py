@@ -54,17 +54,16 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 WRITING = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-"""Codes of writes that failed before the commit. A failed flush is excluded, because the data may be on the disk."""
+"""Result codes of writes that failed before the commit. A failed flush is excluded, because its data may be on disk."""
 
 PROBE_BYTES = 1 << 17
-"""More bytes than SQLite writes at once for a usual batch and the pages around it."""
+"""The size of a test write in bytes: more than SQLite writes at once for a typical batch and the pages around it."""
 
 
 @contextmanager
 def translate_file_errors(address: str, path: Path) -> Iterator[None]:
-    """Raises errors of SQLite and the operating system inside the block as `LedgerError`, with the original as cause.
-
-    Any error other than `LedgerUnreachable` proves that nothing was written.
+    """Converts errors of SQLite and the operating system inside the block to `LedgerError`, with the original error as
+    the cause. After any error other than `LedgerUnreachable`, nothing was written.
     """
     try:
         yield
@@ -113,8 +112,9 @@ def _cannot_open(address: str, path: Path) -> LedgerError:
 
 
 def _no_room(folder: Path) -> bool:
-    """Returns whether writes fail here because there is no space: SQLite reports a quota or a size limit as a broken
-    disk."""
+    """Returns whether writes to the folder fail for lack of space. SQLite reports a full quota or a size limit as a
+    disk error.
+    """
     probe = folder / f".{token_hex(8)}.probe"
     try:
         with probe.open("xb") as file:
@@ -130,8 +130,9 @@ def _no_room(folder: Path) -> bool:
 
 
 def keep_private(path: Path) -> None:
-    """Makes a file, its side files, and the folder of such files (if it is ours) accessible only to their owner,
-    independent of who made them. Files of another user are not changed."""
+    """Makes a file, its side files and, if it is reconciler's own state folder, the folder around them accessible only
+    to their owner, whichever program created them. Files of other users are not changed.
+    """
     modes = {path.with_name(path.name + end): 0o600 for end in ("", "-wal", "-shm")}
     if path.parent.name == STATE_FOLDER:
         modes[path.parent] = 0o700
@@ -151,8 +152,9 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 
 def check_file(path: Path, address: str, mounts: Path = MOUNTS) -> None:
-    """Raises `LedgerError` for a file that others may use under another name or on another machine, as far as the
-    system reports it. They would use another write-ahead log, and both would continue from the same position."""
+    """Raises `LedgerError` if, as far as the system reports, other processes may use the file under another name or on
+    another machine. They would use a different write-ahead log, and both logs would continue from the same position.
+    """
     if not path.is_file():
         return  # opening it raises the right error
     _remove_drafts(path)
@@ -189,7 +191,7 @@ def _unescaped(text: str) -> str:
 
 
 def _remove_drafts(path: Path) -> None:
-    """Removes additional names of this file that a process left behind when it was killed while it made the ledger."""
+    """Removes other hard links to this file, left behind by a process that was killed while it created the ledger."""
     if path.stat().st_nlink > 1:
         for draft in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
             with suppress(FileNotFoundError):
@@ -298,7 +300,7 @@ def _link(draft: Path, path: Path, address: str) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Makes the new name durable, as the file already is."""
+    """Flushes the folder, so that the new name of the file is durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -309,7 +311,7 @@ def _flush_folder(folder: Path) -> None:
 # --- reading a file that cannot be written ----------------------------------------------------------------------------
 
 TRIES = 3
-"""How many reads without locks are tried before the file counts as one that keeps changing."""
+"""The maximum number of reads without locks. If the file changes during each of them, the read fails."""
 READONLY_BUSY_SECONDS = 5.0
 
 Result = TypeVar("Result")
@@ -319,9 +321,10 @@ Stamp = tuple[int, int, int]
 def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection], Result]) -> Result:
     """Returns the result of `query` on a file that this process cannot write, without creating side files.
 
-    If the write-ahead log is empty, the file alone is the ledger, and it is read without locks. Others may write it
-    meanwhile, so the read is repeated if the file has changed. Otherwise it is read through the existing side files.
-    Raises `LedgerReadOnly` if they cannot be used, `LedgerUnreachable` if the file kept changing.
+    If the write-ahead log is empty, the file alone is the ledger, and it is read without locks. Because other processes
+    may write it meanwhile, the read is repeated if the file has changed. If the write-ahead log is not empty, the
+    existing side files are used. Raises `LedgerReadOnly` if they cannot be used, `LedgerUnreachable` if the file kept
+    changing.
     """
     for _ in range(TRIES):
         before = _stamp(path)
@@ -335,7 +338,7 @@ def read_readonly(path: Path, address: str, query: Callable[[sqlite3.Connection]
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """Returns properties of the file that a write changes; `None` if its write-ahead log is not empty."""
+    """Returns properties of the file that change with every write, or `None` if its write-ahead log is not empty."""
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size:
         return None

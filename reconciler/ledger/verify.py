@@ -1,4 +1,4 @@
-"""Walks a whole ledger and reports every problem in it, without trusting a snapshot."""
+"""Checks a whole ledger, batch by batch, and reports every problem in it. Does not rely on snapshots."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LedgerCheck(StrEnum):
 
 @dataclass(slots=True)
 class Report:
-    """The result of a walk. `ledger_id` is the random nonce of the first batch, which a copy keeps, `head` is the
+    """The result of a check. `ledger_id` is the random nonce of the first batch, which a copy keeps, `head` is the
     checksum of the last batch, and `recorded` is the fold of the events. All are meaningful only if there is no
     problem."""
 
@@ -58,8 +58,9 @@ IGNORED = "It is ignored, and replaced as the ledger grows."
 
 
 def verify(store: Store, place: Place) -> Report:
-    """Walks the ledger of a place. Raises `LedgerMissing` if there is none, `LedgerUnreachable` if it does not
-    answer, and any other `LedgerError` that is not about the stored content."""
+    """Checks the ledger of a place. Raises `LedgerMissing` if there is none, `LedgerUnreachable` if it does not
+    respond, and any other `LedgerError` that is not about the stored content.
+    """
     content = _content(store)
     walked = _Walk(store.address, place, content)
     try:
@@ -71,14 +72,15 @@ def verify(store: Store, place: Place) -> Report:
 
 
 Content = tuple[int, Mark | None, Snapshot | None]
-"""A stored snapshot: its position, the mark that it proves (`None` if it is damaged), and the state (`None` if it is
-of another version too)."""
+"""A stored snapshot: its position, its mark (`None` if it is damaged), and the state (`None` if it is damaged or was
+written by another version).
+"""
 
 
 def _content(store: Store) -> Content | None:
-    """Returns the newest snapshot, `None` without one.
+    """Returns the newest snapshot, or `None` if there is none.
 
-    The snapshot is read before the log, so that a log shorter than the snapshot was rolled back.
+    The snapshot is read before the log. If the log is shorter than the snapshot, it was therefore rolled back.
     """
     try:
         stored = store.newest_snapshot() if isinstance(store, Snapshots) else None
@@ -88,7 +90,7 @@ def _content(store: Store) -> Content | None:
 
 
 class _Walk:
-    """A walk in progress. With `_blind`, an earlier event is lost, so the state is unknown from here on."""
+    """A check in progress. `_blind` means that an earlier event is lost, so the state is unknown from here on."""
 
     def __init__(self, address: str, place: Place, content: Content | None) -> None:
         self.chain = Chain(address, place)
@@ -182,7 +184,7 @@ class _Walk:
             )  # fmt: skip
 
     def _lost(self) -> None:
-        """Adds a failure if the snapshot proves that batches were lost, unless an operator accepted that."""
+        """Adds a failure if the snapshot shows that batches were lost, unless an operator accepted the loss."""
         mark, report = self._mark, self._report
         accepted = {(each.lost_position, each.lost_head) for each in report.recorded.rollbacks}
         if mark is None or (mark.position, mark.link) in accepted:
@@ -201,7 +203,9 @@ class _Walk:
             )  # fmt: skip
 
     def report(self) -> Report:
-        """Ends the walk. A check without a failure passed, if it was possible."""
+        """Returns the report after the last batch. A check without a failure passed, unless damage made it
+        impossible.
+        """
         report = self._report
         if LedgerCheck.STORE not in {finding.check for finding in report.findings}:
             self._lost()
@@ -242,7 +246,7 @@ class _Walk:
 
 
 def _prev(batch: Batch | None, raw: bytes, default: str | None) -> object:
-    """Returns the `prev` of a batch, even if its events cannot be read; `default` without one."""
+    """Returns the `prev` of a batch, even if its events cannot be read. Returns `default` if it has none."""
     if batch is not None:
         return batch.prev
     try:
