@@ -26,12 +26,12 @@ REFUSED = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
 
 
 def decide_accept(view: SpecView) -> Decision:
-    """Accepts the content of a spec in git as applied: the next plan has no change of the spec, and a later change is
-    the next generation.
+    """Accepts the content of a spec in git as applied: the next plan has no change for the spec, and a later change
+    becomes the next generation.
 
-    If the spec has a run whose state does not put it on hold, it counts as the run of this content. Otherwise the
-    content counts as a generation without a run. Raises `ReconcilerError` if the checkout is old, if a run is unknown
-    or is being replaced, or if a run has the tag of another spec.
+    If the spec has a run that does not put it on hold, the run counts as the run of this content. Otherwise the content
+    counts as a generation without a run. Raises `ReconcilerError` if the checkout is old, if a run is unknown or is
+    being replaced, or if a run has the tag of another spec.
     """
     spec = view.required_spec()
     _check(view)

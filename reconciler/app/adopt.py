@@ -34,7 +34,7 @@ CHILD_MARKS = (":", "#")
 
 @dataclass(frozen=True, slots=True)
 class DescribedRun:
-    """The run to adopt, as AWS describes it or, if AWS has forgotten it, as the ledger has it (`forgotten`)."""
+    """The run to adopt, as AWS describes it or, if AWS no longer lists it (`forgotten`), as recorded in the ledger."""
 
     facts: RunFacts
     report: RunReport
@@ -70,18 +70,19 @@ class DescribedRun:
         return not RunState(self.report.state).live
 
     def observed(self, name: str, token: str, at: str) -> list[Event]:
-        """Returns the event that records its state. Returns none if AWS has forgotten a run that was live, because
-        passes find its end."""
+        """Returns the event that records its state. Returns no event for a live run that AWS no longer lists, because
+        passes determine how it ended."""
         if self.forgotten and not self.is_ended:
             return []
         return [observed(name, token, self.run_id, self.report, at)]
 
 
 def decide_adopt(view: SpecView, run_id: str, *, slot: str | None, token: str | None, force: bool) -> Decision:
-    """Makes a run the run of this spec, and of its `slot` if it is scheduled.
+    """Decides to adopt a run for a spec or, if the spec has a schedule, for its `slot`.
 
-    Raises `ReconcilerError` if neither AWS nor the ledger has the run, if it is a child of an array job, or belongs to
-    another spec; and, without `force`, if another run may still appear, or the run's tag names another project.
+    Raises `ReconcilerError` if neither AWS nor the ledger has the run, or if the run is a child of an array job or
+    belongs to another spec. Without `force`, also raises it if another run may still appear, or if the run's tag
+    contains another project.
     """
     view.check_valid()
     _check_id(run_id)
@@ -127,7 +128,7 @@ def _is_current(view: SpecView, run_id: str) -> bool:
 
 
 def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> DescribedRun:
-    """Asks AWS for the run, at the location of its submission, or else of the spec."""
+    """Reads the run from AWS, at the location of its submission or, without one, of the spec."""
     recorded = next((s for s in view.recorded.by_token.values() if s.run_id == run_id), None)
     at: Submission | DesiredSpec = waiting or recorded or view.required_spec()
     kind = view.spec.kind if view.spec is not None and waiting is None else at.kind
@@ -148,7 +149,7 @@ def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> Descri
 
 
 def _as_recorded(view: SpecView, submission: Submission) -> DescribedRun:
-    """Returns the recorded state of a run that AWS has forgotten. AWS lists ended runs only for days or weeks."""
+    """Returns the recorded state of a run that AWS no longer lists. AWS lists ended runs only for days or weeks."""
     report = RunReport(
         exists=True,
         state=str(submission.run_state),
@@ -181,7 +182,7 @@ def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
 
 
 def _unowned(view: SpecView, run_id: str) -> Precondition:
-    """Returns the precondition that, according to the ledger, the run belongs to no other spec in git."""
+    """Returns a precondition for an append: according to the ledger, the run belongs to no other spec in git."""
     names = view.inputs.names - {view.name}
 
     def objection(recorded: Recorded) -> str | None:
@@ -284,8 +285,8 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
 
 
 def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
-    """Returns the submit for which the run counts. Raises `ReconcilerError` unless `slot` is a past slot of a
-    scheduled spec, or `None` for a spec without a schedule."""
+    """Returns the submit that the run replaces. Raises `ReconcilerError` unless `slot` is a past slot of a scheduled
+    spec, or `None` for a spec without a schedule."""
     policy, now = spec.policy, view.session.now()
     context = SpecContext(spec, view.record, view.recorded, view.desired_alone(spec), now)
     if policy.schedule is None:

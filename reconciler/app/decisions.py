@@ -1,4 +1,4 @@
-"""Manual decisions as data: what an operator sees of a spec, and what a decision records.
+"""Manual decisions as data: the view of a spec that an operator decides on, and the events that a decision records.
 
 A decision contains the state that the operator saw, and is refused if that state changed. Only a cancellation calls
 AWS; the next pass carries out all other decisions.
@@ -30,7 +30,8 @@ RECORDED = ActionResult(ActionOutcome.RECORDED)
 
 
 class Operator(TypedDict):
-    """Who decides, and why (`None`: no reason given). Both are fields of every event that records a decision."""
+    """The person who decides, and the reason (`None` if none was given). Both are fields of every event that records a
+    decision."""
 
     actor: str
     reason: str | None
@@ -48,7 +49,7 @@ class ExpectedState:
     send: int | None = None
 
     def objection(self, recorded: Recorded) -> str | None:
-        """Returns what changed since, or `None`. A `Precondition`."""
+        """Returns what has changed since then, or `None`. Can be used as a `Precondition`."""
         changed = f"{self.name} changed since it was shown"
         submission = recorded.by_token.get(self.token) if self.token is not None else None
         if submission is not None and submission.phase != self.phase:
@@ -74,7 +75,7 @@ class Decision:
     """A decision: its summary, the runs to cancel, and the events to append. Without runs and events there is nothing
     to do.
 
-    With `whole`, a change or a failure is an error of the command; else each part has its own result.
+    If `whole` is set, a change or a failure is an error of the command; otherwise each part has its own result.
     """
 
     summary: DecisionSummary
@@ -134,7 +135,7 @@ class SpecView:
             raise ReconcilerError(f"{self.name} is on hold: {why}")
 
     def desired_alone(self, spec: DesiredSpec) -> Desired:
-        """Returns a target with only this spec."""
+        """Returns a desired state with only this spec."""
         return Desired(self.session.place, {spec.name: spec}, frozenset({spec.name}))
 
     def expected(self, submission: Submission | None = None) -> ExpectedState:
@@ -169,7 +170,7 @@ class SpecView:
 
 
 def view_spec(session: Session, name: str, reason: str | None) -> SpecView:
-    """Observes one spec as a pass does, records what AWS reports, and returns it for a decision with this reason.
+    """Observes one spec as a pass does, records what AWS reports, and returns the view for a decision with this reason.
     Problems in other specs are ignored.
 
     Raises `UsageError` for an unknown name, and the errors of `prepare`.
@@ -214,7 +215,7 @@ def append(session: Session, batch: EventBatch) -> ActionResult:
 
 
 def _cancel(session: Session, action: Action, summary: DecisionSummary) -> ActionResult:
-    """Cancels a run by the protocol, which records the cancellation before it asks AWS for it."""
+    """Cancels a run by the protocol, which records the cancellation before calling AWS."""
     from reconciler.apply.actions import cancel
     from reconciler.apply.interpreter import World, drive
 
@@ -224,7 +225,7 @@ def _cancel(session: Session, action: Action, summary: DecisionSummary) -> Actio
 
 
 def all_of(*preconditions: Precondition) -> Precondition:
-    """Returns the precondition that fails with the first objection of several."""
+    """Combines preconditions into one, which returns the first objection."""
     return lambda recorded: next((objection for each in preconditions if (objection := each(recorded))), None)
 
 

@@ -33,16 +33,16 @@ from reconciler.specs.git import read_checkout
 from reconciler.specs.project import load
 
 GENERATIONS = 500
-"""How many generations of a spec's content are tried to find the generation of a token."""
+"""The number of generations of a spec's content that are tried to find the generation of a token."""
 
 RETRIES = 10
-"""How many attempts of each generation or slot are tried, beyond the spec's `backoffLimit`."""
+"""The number of attempts of each generation or slot that are tried beyond the spec's `backoffLimit`."""
 
 SLOT_AGE = timedelta(days=2)
-"""How much older than its run a slot may be."""
+"""The maximum time between a slot and the creation of its run."""
 
 MOST_SLOTS = 5000
-"""How many slots of a spec are tried."""
+"""The maximum number of slots of a spec that are tried."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Inspection:
         return findings(self.recorded, self.inventory, self.session.invocation)
 
     def rebuilt(self) -> list[RebuiltSubmission]:
-        """Returns the runs that can be recorded again, with their new keys, by name and age."""
+        """Returns the runs that can be recorded again, with their new keys, sorted by name and age."""
         names = sorted({run.name for run in self.inventory.present})
         return [rebuilt for name in names for rebuilt in self._rebuilt(name)]
 
@@ -128,7 +128,8 @@ def _candidates(spec: DesiredSpec, runs: Sequence[ListedRun]) -> Iterator[Submis
 
 
 def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason: str | None) -> None:
-    """Records runs again, for each spec all or none. Raises `ReconcilerError` if a spec changed since."""
+    """Records runs again, all runs of a spec or none. Raises `ReconcilerError` if a spec changed since the
+    inspection."""
     session = inspection.session
     operator, commit = operator_of(session, reason), read_checkout(session.root, ()).commit
     for name in dict.fromkeys(each.run.name for each in rebuilt):
@@ -146,7 +147,8 @@ def record(inspection: Inspection, rebuilt: Sequence[RebuiltSubmission], reason:
 def _events(
     inspection: Inspection, rebuilt: RebuiltSubmission, operator: Operator, commit: str | None, at: str
 ) -> Iterator[Event]:
-    """Yields the events that record a run again. Its content is the content of the spec, if its token proves that."""
+    """Yields the events that record a run again. The content is that of the spec if the token proves this, otherwise it
+    is unknown."""
     run, spec = rebuilt.run, inspection.specs.get(rebuilt.run.name)
     token, proven = run.token or "", spec is not None and rebuilt.known
     content = spec.content if spec else Content()

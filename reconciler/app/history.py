@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.model.base import JSON
 
 SHORTEST_PREFIX = 6
-"""How many characters of a token are enough to find it, if they are unique."""
+"""The minimum length of a token prefix to search for. The prefix must be unique."""
 
 PositionedEvent = tuple[int, Event]
 """An event with its position in the ledger."""
@@ -53,7 +53,7 @@ def spec_history(ledger: Log, name: str) -> list[PositionedEvent]:
 
 
 def _is_about(event: SpecEvent, position: int, record: SpecRecord, tokens: Collection[str]) -> bool:
-    """Returns whether an event is about a spec: about one of its submissions, or by the name of the spec at
+    """Returns whether an event is about a spec: it has the token of one of its submissions, or the name of the spec at
     `position`."""
     if isinstance(event, SubmissionEvent):
         return event.token in tokens
@@ -109,7 +109,7 @@ def _events(ledger: Log, positions: Iterable[int]) -> Iterator[tuple[int, SpecEv
 
 
 def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
-    """Returns the submission of the same spec that AWS accepted last before this one."""
+    """Returns the last submission of the same spec that AWS accepted before this one."""
     submissions = recorded.specs[submission.name].submissions
     older = submissions[: submissions.index(submission)]
     return next((s for s in reversed(older) if s.accepted), None)
@@ -123,10 +123,10 @@ def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Cha
 
 
 def explain(session: Session, made: Plan) -> Plan:
-    """Adds field differences to a plan: each changed request compared with the one that was applied, or sent, before
+    """Adds field differences to a plan: compares each changed request with the one that was applied, or sent, before
     it.
 
-    Reads and compares only those requests. The digests already show that there is a difference.
+    Only these requests are read and compared, because the digests already show which requests differ.
     """
     compared = [
         (action.client_token, action.compared_with, action.request, action)
@@ -173,7 +173,7 @@ def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) 
 
 
 def _earlier_request(change: SpecChange, batch: Sequence[Event]) -> JSON:
-    """Returns the request applied last; empty if it is unknown."""
+    """Returns the last-applied request; an empty one if it is unknown."""
     if change.token is None:
         declared = next((e for e in batch if isinstance(e, Declared) and e.name == change.compared_name), None)
         return (declared.request or {}) if declared is not None else {}

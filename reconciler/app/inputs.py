@@ -38,8 +38,8 @@ MOST_NAMED = 5  # the most specs in one warning
 class PassInputs:
     """The inputs that a pass reads before it calls AWS.
 
-    `specs` are the valid specs of the target by name, selected or not. `invalid` are the specs that are not valid, or
-    depend on one that is not. `selected` are the names that the command is about, `None` for all. `recorded` is the
+    `specs` are the valid specs of the target by name, selected or not. `invalid` are the specs that are invalid or
+    depend on an invalid spec. `selected` are the names that the command is about, `None` for all. `recorded` is the
     fold of the ledger; observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`. All inputs
     belong to `commit`.
     """
@@ -77,8 +77,8 @@ class PassInputs:
 
 
 def in_one_state(attempt: Callable[[], Made]) -> Made:
-    """Reads and plans, and repeats this if the checkout changed meanwhile. Raises `CheckoutMoved` if it keeps
-    changing."""
+    """Calls `attempt`, which reads and plans, again if the checkout changed meanwhile. Raises `CheckoutMoved` if it
+    keeps changing."""
     for _ in range(MOST_READS - 1):
         try:
             return attempt()
@@ -90,9 +90,9 @@ def in_one_state(attempt: Callable[[], Made]) -> Made:
 def read(session: Session, *, tolerant: bool = False) -> PassInputs:
     """Reads the specs and the ledger, and applies the selection of the command line.
 
-    With `tolerant`, a problem of a spec puts it on hold; otherwise it raises `SpecErrors`. Raises `LedgerError`,
-    `UsageError` if the selection matches nothing, and `CheckoutMoved` if git changed the checkout, or another pass
-    recorded submissions, while the files were read, because old content would then undo newer content.
+    If `tolerant` is set, a spec with a problem is put on hold; otherwise the problem raises `SpecErrors`. Raises
+    `LedgerError`, `UsageError` if the selection matches nothing, and `CheckoutMoved` if git changed the checkout, or
+    another pass recorded submissions, while the files were read. Otherwise old content could undo newer content.
     """
     before = _state(session)
     try:
@@ -107,7 +107,7 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
 
 
 def _state(session: Session) -> tuple[CheckoutState, dict[str, int]]:
-    """Returns the checkout, and the ledger's head of each spec. Both must not change while the files are read."""
+    """Returns the checkout, and the ledger's head of each spec. Neither may change while the files are read."""
     heads = {name: record.head for name, record in session.ledger.refresh().specs.items()}
     return checkout_state(session.root), heads
 
@@ -148,8 +148,8 @@ def run_names(specs: Mapping[str, DesiredSpec]) -> dict[str, str]:
 def _selected(
     session: Session, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded
 ) -> frozenset[str] | None:
-    """Returns the selected names. Reads other targets only if a name is missing in this target, to name the target
-    that has it."""
+    """Returns the selected names. Reads other targets only if a name is missing in this target, so that the message can
+    name the target that has the spec."""
     for name in session.options.only:
         if name not in specs and (current := name_now(name, specs, recorded)) != name:
             raise UsageError(f"{name} is called {current} now: use that name")
@@ -163,8 +163,8 @@ def _selected(
 
 
 def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, from_objects: bool = False) -> Desired:
-    """Returns the specs in git, with the checkout's age relative to the commits that matter to this plan. With
-    `from_objects`, the specs belong to a commit other than HEAD.
+    """Returns the specs in git, with the relation of the checkout to the commits that matter for this plan.
+    `from_objects` is set if the specs were read from a commit other than HEAD.
 
     Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from.
     """

@@ -36,8 +36,8 @@ def opened_store(chosen: ChosenTarget, address: str | None = None, place: Place 
 
 
 def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
-    """Verifies the target's ledger. With `renew`, a ledger without damage gets a new snapshot. Raises the errors of
-    `verify`."""
+    """Verifies the target's ledger. With `renew`, also saves a new snapshot if the log is undamaged. Raises the errors
+    of `verify`."""
     from reconciler.ledger.verify import verify
 
     with opened_store(chosen) as store:
@@ -50,8 +50,8 @@ def verify_ledger(chosen: ChosenTarget, *, renew: bool) -> Report:
 def copy_ledger(
     chosen: ChosenTarget, source: str, target: str, origin: Place, *, rename: bool, progress: Callable[[int], None]
 ) -> tuple[Copied, Report]:
-    """Copies the ledger of `origin` from one address to another, ends the original, verifies the copy, and gives it a
-    snapshot.
+    """Copies the ledger of `origin` from one address to another, ends the original, verifies the copy, and saves a
+    snapshot of it.
 
     Raises `UsageError`, `AccountMismatch` if a store in AWS would be written with credentials of another account, and
     the errors of `ledger.copy.copy`.

@@ -30,17 +30,17 @@ PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram of pass durations, in seconds."""
 
 HEALTHY_PAUSES = 3
-"""How many intervals may pass without a good pass before the service is unhealthy."""
+"""The number of intervals without a good pass after which the service is unhealthy."""
 
 HEALTHY_SECONDS = 120.0
-"""How many seconds must pass without a good pass before the service is unhealthy."""
+"""The minimum number of seconds without a good pass before the service is unhealthy."""
 
 
 class Metrics:
     """The metrics of one service. Thread-safe.
 
-    `every` is the interval between passes, `max_checkout_age` the largest healthy age of the newest good pull, in
-    seconds (`None`: the service does not pull). All ages include the time that the machine slept.
+    `every` is the interval between passes, `max_checkout_age` the maximum age of the last good pull for a healthy
+    service, in seconds (`None` if it does not pull). All ages include the time that the machine slept.
     """
 
     def __init__(self, clock: Clock, every: float, max_checkout_age: float | None = None) -> None:
@@ -127,10 +127,10 @@ class Metrics:
 
 
 IDLE_SECONDS = 10.0
-"""How long a connection may be idle. Each connection serves one request."""
+"""The timeout of an idle connection. Each connection serves one request."""
 
 CONNECTIONS = 32
-"""The most connections served at the same time; further ones are closed without an answer."""
+"""The maximum number of concurrent connections; further ones are closed without a response."""
 
 
 class _Connection(WSGIRequestHandler):

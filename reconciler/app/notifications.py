@@ -32,14 +32,14 @@ TIMEOUT = Timeout(connect=3, read=5)
 RETRIES = 3
 PAUSE_SECONDS = 0.3  # doubled with each retry
 RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
-"""Statuses after which another try may succeed."""
+"""HTTP statuses after which the request is retried."""
 
 
 def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> None:
-    """Posts `document` as JSON. Tries `RETRIES` more times if the connection fails or the status is one of
+    """Posts `document` as JSON. Retries up to `RETRIES` times if the connection fails or the status is one of
     `RETRIED_STATUSES`.
 
-    Raises `NotificationFailed` without the address, because every part of it may be a secret.
+    Raises `NotificationFailed`, which does not contain the address, because every part of the address may be a secret.
     """
     retry = Retry(
         RETRIES, redirect=0, status_forcelist=RETRIED_STATUSES, allowed_methods=None, backoff_factor=PAUSE_SECONDS
@@ -118,8 +118,8 @@ def notification_text(notification: Notification, place: Place) -> str:
 def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
     """Posts the failures, holds and losses of a pass to the target's webhooks.
 
-    Each notification is posted at most once by all passes, because the ledger records it first. A webhook that cannot
-    be reached is logged and stops nothing.
+    Each notification is posted at most once across all passes, because it is recorded in the ledger first. An
+    unreachable webhook is logged and does not stop the pass.
     """
     webhooks = session.target.notify
     if not webhooks:

@@ -23,7 +23,7 @@ class CommandOptions:
     """The shared options of one command; `None` or empty if an option was not given.
 
     `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` allows a SQLite ledger in CI. The
-    others override limits and checks of the target for this command.
+    other options override limits and checks of the target for this command.
     """
 
     directory: Path | None = None
@@ -74,7 +74,7 @@ def selected_names(
     """Returns the selected names, or `None` if nothing is selected, so that the command is about all specs.
 
     A name that is only in the ledger can be selected by name, never by label. `elsewhere` has the specs of other
-    targets, for the message. Raises `UsageError` for a name or label without a match, so that a typo does not end as
+    targets, for the message. Raises `UsageError` for a name or label without a match, so that a typo does not result in
     "nothing to do".
     """
     if not options.only and not options.labels:

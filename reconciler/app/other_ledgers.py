@@ -1,5 +1,5 @@
-"""Looks in AWS for runs of this place that the ledger lacks, because another ledger started them or this one lost
-them."""
+"""Searches AWS for runs of this place that the ledger lacks, because they were started from another ledger or are lost
+from this one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded: Recorded) -> None:
-    """Looks for runs of specs that the ledger may lack, so that the plan adopts them or is on hold.
+    """Searches for runs of specs that the ledger may lack, so that the plan adopts them or puts the specs on hold.
 
-    The ledger may be new, lost, or rolled back. A failed look is recorded too, and the plan is on hold because of it.
+    The ledger may be new, lost, or rolled back. A failed search is noted too, and puts the spec on hold.
     """
     from reconciler.aws import observe
 
@@ -35,11 +35,11 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
 
 
 def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> bool:
-    """Looks for runs that another ledger of this place started, before anything new is sent. Returns whether the plan
-    must be made again.
+    """Searches for runs that were started from another ledger of this place, before anything new is sent. Returns
+    whether the plan must be made again.
 
-    With a ledger in a file, looks for every first send, because there may be several files. With a shared ledger, looks
-    only for sends of new content. A failed look becomes a warning of the plan.
+    With a ledger in a file, this covers every first send, because there may be several files. With a shared ledger, it
+    covers only sends of new content. A failed search becomes a warning of the plan.
     """
     sends = sends_to_look_for(made.actions, recorded, every=_is_file(session))
     sighting = _look(session, sends, recorded)
@@ -50,8 +50,8 @@ def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> 
 
 
 def check_no_other_runs(session: Session, plan: Plan, recorded: Recorded) -> None:
-    """Raises `PlanFileError` if AWS has a run for a submit of the plan that the ledger lacks, because a new plan
-    would adopt it or hold. Also raises it if the ledger may lack runs and AWS cannot be asked."""
+    """Raises `PlanFileError` if AWS has a run for a submit of the plan that the ledger lacks, because a new plan would
+    adopt the run or put the spec on hold. Also raises it if the ledger may lack runs and the search in AWS failed."""
     every = _is_file(session) or not recorded.intends or bool(recorded.rollbacks)
     sends = sends_to_look_for(plan.actions, recorded, every=every)
     sighting = _look(session, sends, recorded)

@@ -39,8 +39,8 @@ COMPARED = (
     "kind", "reason", "digest", "client_token", "run_id", "replaces", "send", "run_ids", "backoff_limit", "missed",
     "handled_until", "beside",
 )  # fmt: skip
-"""The fields of an action that determine what it does, except requests and templates. The other fields are for
-people."""
+"""The fields of an action that determine what it does, except requests and templates. The other fields are only
+displayed."""
 COMPARED_CONTENT = ("revision", "deletion_policy", "streaming", "location")
 FILE_NAMES = {"handled_until": "settled_slots", "location": "locate"}
 MOST_PATHS = 5
@@ -55,8 +55,8 @@ class _Named(Protocol):
 
 
 def check_asked(session: Session, plan: Plan) -> None:
-    """Raises `PlanFileError`, with every difference, if the plan does anything that does not follow from the specs
-    of its commit and the ledger. For a plan from uncommitted changes or outside git, the current files count."""
+    """Raises `PlanFileError`, which lists every difference, if the plan does anything that does not follow from the
+    specs of its commit and the ledger. For a plan from uncommitted changes or outside git, the current files count."""
     moment = _moment(session, plan)
     file, inputs, from_objects = _inputs(session, plan)
     at_commit = replace(session, project_file=file)

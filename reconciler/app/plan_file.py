@@ -1,4 +1,5 @@
-"""Plan files: written with a seal, read back, and refused if damaged, for another place, or outdated."""
+"""Writes plan files with a seal, reads them back, and refuses those that are damaged, outdated, or for another
+place."""
 
 from __future__ import annotations
 
@@ -33,9 +34,11 @@ SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 MOST_BYTES = 256 * 1024 * 1024  # tens of thousands of specs that all change
 DEEPEST = 100  # levels; a request has at most 64
 SEAL = "seal"
-"""The key of a plan file with the checksum of everything else. It detects accidents, but anyone can compute it."""
+"""The key in a plan file whose value is the checksum of all other keys. It detects accidental damage, but anyone can
+compute it."""
 HMAC = "hmac"
-"""The key of a plan file with the HMAC of everything else but the seal. Only the owner of the key can compute it."""
+"""The key in a plan file whose value is the HMAC of all other keys except the seal. It can be computed only with the
+secret key."""
 KEY_VARIABLE = "RECONCILER_PLAN_KEY"
 
 CHANGED = "the plan file was changed after it was created"
@@ -43,8 +46,8 @@ AGAIN = "Nothing was sent; plan again"
 
 
 def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
-    """Writes the plan file atomically, replacing an older one. Only its owner can read it, because requests may
-    contain secrets. It has an HMAC if the environment has a key. Raises `PlanFileError`."""
+    """Writes the plan file atomically, replacing an older one. Only its owner can read it, because requests may contain
+    secrets. An HMAC is added if the environment contains a key. Raises `PlanFileError`."""
     from reconciler.render.changes_json import declaration_json
     from reconciler.render.plan_json import dumps, plan_json
 
@@ -68,7 +71,7 @@ def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
 
 
 def read(file: Path, environ: Mapping[str, str], *, detached: bool = False) -> Plan:
-    """Reads a plan file. With `detached`, it must have the HMAC of the environment's key.
+    """Reads a plan file. With `detached`, the file must have an HMAC made with the key in the environment.
 
     Raises `PlanFileError` if it cannot be read, is not a plan of a known version, or lacks a correct seal or HMAC.
     """
@@ -128,7 +131,7 @@ def _content(file: Path) -> bytes:
 
 
 def _seal(form: JSON) -> str:
-    """Returns the checksum of a plan. It detects accidents, but is not a signature."""
+    """Returns the checksum of a plan. It detects accidental damage, but is not a signature."""
     return "sha256:" + sha256(canonical(form)).hexdigest()
 
 
@@ -160,8 +163,8 @@ def check(session: Session, plan: Plan, *, detached: bool = False) -> None:
 def check_file(plan: Plan, place: Place) -> None:
     """Raises `PlanFileError` for a plan of another place, or with parts that contradict each other.
 
-    The digest and client token of every submit are computed again from its request. Anyone who edits a file can do that
-    too, so `plan_check` also compares the plan with git.
+    The digest and client token of every submit are computed again from its request. Anyone who edits a file can
+    recompute them as well, so `plan_check` also compares the plan with git.
     """
     if plan.place != place:
         raise PlanFileError(f"the plan is for {plan.place}, but this is {place}. Nothing was sent")
@@ -188,7 +191,8 @@ def _check_position(plan: Plan, recorded: Recorded) -> None:
 
 
 def _check_heads(plan: Plan, recorded: Recorded) -> None:
-    """Raises `StalePlan` with each spec of a pending action that has events since the plan was created.
+    """Raises `StalePlan`, which lists each spec with a pending action that has events recorded since the plan was
+    created.
 
     Events of other specs are ignored.
     """
@@ -214,7 +218,8 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
 
 
 def _check_declarations(plan: Plan, recorded: Recorded) -> None:
-    """Raises `StalePlan` with each spec that the plan changes and whose applied content has changed since."""
+    """Raises `StalePlan`, which lists each spec that the plan changes and whose last-applied content has changed since
+    then."""
     moved = []
     changed = {change.name for change in plan.changes} | {change.name for change in plan.schedule_changes}
     for pending in (each for each in plan.declarations if each.name in changed):
@@ -236,8 +241,8 @@ def is_declared(pending: PendingDeclaration, record: SpecRecord) -> bool:
 
 
 def _contradictions(action: Action, place: Place) -> Iterator[str]:
-    """Yields the parts of a submit that contradict its request. For a further send, the ledger has the request and
-    the token, which is made from the name of the spec at the first send."""
+    """Yields the parts of a submit that contradict its request. For a further send, the request is in the ledger, and
+    so is the token, which was computed from the name that the spec had at the first send."""
     key = action.key
     if action.kind not in MODULES:
         yield "kind"

@@ -63,7 +63,7 @@ class Pass:
 def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     """Runs one pass without confirmation. Returns `None` if `stop` was set before anything was sent.
 
-    A spec that is not valid is on hold, with those that depend on it, and does not stop the others. Raises
+    An invalid spec and the specs that depend on it are put on hold; other specs are not affected. Raises
     `LimitExceeded` if the plan exceeds the limits of the target, and the errors of the five steps.
     """
     inputs, made = prepare(session, tolerant=True)
@@ -78,7 +78,7 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
 
 
 def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Plan]:
-    """Does the first half of a pass that acts: reads, observes, records and plans. `tolerant` as for `read`."""
+    """Runs the first half of a pass: reads, observes, records and plans. `tolerant` is as in `read`."""
 
     def attempt() -> tuple[PassInputs, Plan]:
         inputs = read(session, tolerant=tolerant)
@@ -93,7 +93,7 @@ def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Pl
 
 
 def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
-    """Asks AWS about live runs and unresolved submissions, and returns new observations as events.
+    """Queries AWS about live runs and unresolved submissions, and returns new observations as events.
 
     Observations that no event can record (runs found by tag, failed look-ups) are added to `inputs.recorded`. If
     nothing is open, no connection to AWS is made. Raises `GuardError` and `ServiceError` if the account cannot be
@@ -129,7 +129,7 @@ def _sent_request(session: Session, submission: Submission) -> JSON:
 
 
 def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEvent]) -> None:
-    """Writes an observation to the ledger, and looks for runs that a new or rolled-back ledger may lack.
+    """Writes an observation to the ledger, and searches for runs that a new or rolled-back ledger may lack.
 
     Raises `LedgerError`, and `ClockSkew` before writing an event whose time serves other passes as proof.
     """
@@ -150,14 +150,14 @@ def _proves_by_its_time(event: SubmissionEvent) -> bool:
 def assume(inputs: PassInputs, events: Sequence[SubmissionEvent], *, absence: bool = True) -> None:
     """Adds an observation to `inputs.recorded` in memory, without writing it.
 
-    Without `absence`, an empty look at AWS does not count, because a plan that is applied later must depend on recorded
+    If `absence` is false, empty looks at AWS do not count, because a plan that is applied later must depend on recorded
     looks.
     """
     overlay(inputs.recorded, [event for event in events if absence or not isinstance(event, Absent)])
 
 
 def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = None, may_repeat: bool = True) -> Plan:
-    """Makes the plan from what was read and observed. With `may_repeat`, the plan is applied immediately (R6 of
+    """Makes the plan from the inputs and observations. `may_repeat` is set if the plan is applied immediately (R6 of
     docs/protocol.md).
 
     Raises `UsageError` if git cannot describe the checkout.
@@ -176,8 +176,8 @@ def preview(
     applied_later: bool = False,
     tolerant: bool = False,
 ) -> tuple[PassInputs, Plan]:
-    """Reads and plans without writing anything, for commands that show state. Asks AWS only with `refresh`. With
-    `applied_later`, the plan is saved in a file. `tolerant` as for `read`."""
+    """Reads and plans without writing anything, for commands that show state. Calls AWS only with `refresh`.
+    `applied_later` is set if the plan is saved in a file. `tolerant` is as in `read`."""
 
     def attempt() -> tuple[PassInputs, Plan]:
         inputs = read(session, tolerant=tolerant)
@@ -189,8 +189,8 @@ def preview(
 
 
 def check_account(session: Session, made: Plan) -> None:
-    """Asks AWS for account and time if the plan sends anything, or records events that depend on the time, such as
-    missed slots and schedules that begin.
+    """Checks the account and the clock against AWS if the plan sends anything, or records events that depend on the
+    time, such as missed slots and schedules that start.
 
     Raises `AccountMismatch`, `ClockSkew`, `ServiceError`. The emulator has no other accounts and no other clock.
     """
@@ -254,11 +254,11 @@ def provenance_of(session: Session, made: Plan) -> Provenance:
 
 
 def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]) -> None:
-    """Records the schedules that begin or stop with this plan, and what was applied. Raises `LedgerError`.
+    """Records the schedules that start or stop with this plan, and the content that was applied. Raises `LedgerError`.
 
     Runs after the actions, which depend on the state before, and after their results were printed, so that the operator
     sees the run ids even if the ledger fails now. A spec whose missed slots could not be recorded is left to the next
-    pass: if a new start of its schedule were recorded, those slots would be forgotten.
+    pass, because recording a new start of its schedule now would lose these slots.
     """
     from reconciler.apply.declare import record_declarations
     from reconciler.apply.executor import record_schedule_changes

@@ -20,10 +20,10 @@ from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.spec import suspension
 
 MOST_SLOTS = 1000
-"""The most slots of one backfill, so that its event remains small."""
+"""The maximum number of slots of one backfill, so that its event remains small."""
 
 SHOWN = 20
-"""The most slots that are listed before the confirmation."""
+"""The maximum number of slots that are listed before the confirmation."""
 
 RISKS = {
     "submit": "the job runs twice",
@@ -72,7 +72,7 @@ def _cancel_once_adopted(view: SpecView, submission: Submission) -> EventBatch:
 
 
 def _why_nothing(view: SpecView, selected: list[Submission], selection: str | None) -> str:
-    """Returns a sentence on why there is nothing to cancel."""
+    """Returns a sentence that explains why there is nothing to cancel."""
     if selection is not None and not selected:
         return f"{view.name} has no run {selection} in the ledger"
     last = selected[-1] if selected else view.record.newest
@@ -215,10 +215,10 @@ def _slot_facts(slots: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def decide_resolve(view: SpecView, decision: str, *, token: str | None, force: bool) -> Decision:
-    """Decides ``submit`` or ``abandon``.
+    """Resolves an unresolved submission with `decision`: ``submit`` or ``abandon``.
 
-    Raises `ReconcilerError` if nothing is unresolved, if AWS has a run of the submission, and, without `force`, if a
-    run may still appear.
+    Raises `ReconcilerError` if nothing is unresolved, if AWS has a run of the submission or, without `force`, if a run
+    may still appear.
     """
     view.check_valid()
     submission = _unresolved(view, token)

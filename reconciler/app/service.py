@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from reconciler.core.ports import Clock
 
 JITTER_PART = 0.1
-"""How much earlier or later than requested a pass may start, so that many services do not call AWS at the same time."""
+"""The fraction of the interval by which a pass may start earlier or later, so that many services do not call AWS at the
+same time."""
 
 LONGEST_PAUSE_SECONDS = 900.0
 """The longest pause after failed passes, unless the interval itself is longer."""
@@ -60,7 +61,8 @@ def repeat(once: Callable[[], bool], interval: ServiceInterval, clock: Clock, st
 
 
 def _wait(seconds: float, clock: Clock, stop: Event) -> None:
-    """Waits in short steps and counts the time slept, so that setting the clock makes no pause longer."""
+    """Waits in short steps and adds up the time slept, so that setting the system clock cannot make the pause
+    longer."""
     left = seconds
     while left > 0 and not stop.is_set():
         clock.sleep(min(left, STEP_SECONDS))
@@ -68,11 +70,11 @@ def _wait(seconds: float, clock: Clock, stop: Event) -> None:
 
 
 class Service:
-    """Runs a pass every `every` seconds. Close it with ``with``.
+    """Runs a pass every `every` seconds. Use it as a context manager.
 
     With `max_checkout_age`, in seconds, the checkout is updated before each pass (`None`: never), and the service is
-    not healthy if its last good pull is older. Metrics are served at `metrics_address` (`None`: not at all). `report`
-    is called with each pass that was applied.
+    unhealthy if its last good pull is older. Metrics are served at `metrics_address`, if it is not `None`. `report` is
+    called with each pass that was applied.
 
     Raises `ReconcilerError` for problems at the start: no project, an unknown target, or a port that is taken.
     """
@@ -114,7 +116,7 @@ class Service:
         self._stack.close()
 
     def run(self, stop: Event) -> None:
-        """Runs passes until `stop` is set; then calls in progress are recorded."""
+        """Runs passes until `stop` is set; then records the calls in progress and returns."""
         interval = ServiceInterval(self._every, lambda: random.uniform(-1, 1))  # noqa: S311 - spreads load, no secret
         repeat(lambda: self._run_pass(stop), interval, self._clock, stop)
 

@@ -42,10 +42,11 @@ CREDENTIALS = ("emulator", "emulator")
 """Access key id and secret key for the emulator, which checks neither."""
 
 QUEUED_PART = 0.25
-"""The part of a run's duration that it waits to start, so that even a short run passes through every state."""
+"""The fraction of an emulated run's duration that it spends queued, so that even a short run passes through every
+state."""
 
 FRESH_SECONDS = 60.0
-"""How long an answer of AWS about account and time is valid for the next send (R9 of docs/protocol.md)."""
+"""How many seconds a reply from AWS about account and time is valid for further sends (R9 of docs/protocol.md)."""
 
 
 class SystemClock:
@@ -69,8 +70,8 @@ class SystemClock:
 class AwsConnections:
     """Connects to each service once, on first use. Thread-safe.
 
-    No service is returned before the account was confirmed. Reads need that check as much as sends do, because in
-    another account every run would look lost. `on_call` is called with every AWS call; set it before the first
+    No service is returned before the account is confirmed. Reads need this check as much as sends, because in another
+    account every run would appear to be lost. `on_call` is called with every AWS call; set it before the first
     connection.
     """
 
@@ -85,7 +86,7 @@ class AwsConnections:
         self._last_answer = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
 
     def name_runs(self, run_names: Mapping[str, str]) -> None:
-        """Sets the run name of each spec, because the emulator's settings are by spec."""
+        """Sets the run name of each spec, because the emulator's settings are per spec."""
         self._run_names.update(run_names)
 
     def service(self, kind: str) -> Service:
@@ -115,15 +116,16 @@ class AwsConnections:
         return service if isinstance(service, Inventory) else None
 
     def check(self) -> None:
-        """Asks AWS for account and time, unless its last answer is fresh. Raises the errors of `service`."""
+        """Requests the account and the time from AWS, unless the last reply is recent enough. Raises the errors of
+        `service`."""
         with self._lock:
             aws = self._connected()
             if not self._target.is_emulator and self._is_old():
                 self._identify(aws)
 
     def check_clock(self, *, needed: bool = False) -> None:
-        """Raises `ClockSkew` if AWS's clock, in a fresh answer, differs too much from this machine's. With `needed`,
-        also raises `GuardError` if the answer has no time."""
+        """Raises `ClockSkew` if AWS's clock, according to a recent reply, differs too much from this machine's. With
+        `needed`, also raises `GuardError` if the reply has no time."""
         self.check()
         with self._lock:
             guard.check_clock(self._connected().clock_ahead, needed=needed)
@@ -155,13 +157,13 @@ class AwsConnections:
         return aws
 
     def _identify(self, aws: Aws) -> None:
-        """Asks AWS for the account; its reply carries the time. Raises `AccountMismatch`, `ServiceError`."""
+        """Requests the account from AWS; the reply contains the time. Raises `AccountMismatch`, `ServiceError`."""
         guard.check_account(self._place.target, self._place.account, aws.account())
         self._last_answer = (self._clock.now(), self._clock.boot())
 
     def _is_old(self) -> bool:
-        """Returns whether the last answer is old by either clock, because a service runs for months and wall clocks
-        are set."""
+        """Returns whether the last reply is too old by either clock. Both are compared, because a service runs for
+        months and wall clocks may be set."""
         wall, boot = self._last_answer
         return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
 
@@ -186,7 +188,7 @@ class AwsConnections:
         )
 
     def _emulator_settings(self) -> Settings:
-        """Returns the settings in the project file, which are by spec, converted to run names for the emulator."""
+        """Returns the settings in the project file, converted from spec names to run names for the emulator."""
         from reconciler.emulator import Settings
 
         given = self._target.emulator_settings
@@ -260,7 +262,7 @@ def choose_target(options: CommandOptions, fallback_target: str | None = None) -
     project = project_file.project
     name = target_name(options, environ, fallback_target or project.spec.defaultTarget, project.spec.targets)
     target = project.target(name)
-    if target.account is None or target.region is None or target.ledger is None:  # a validated target has all of them
+    if target.account is None or target.region is None or target.ledger is None:  # a validated target has all three
         raise AssertionError(f"target {name} was accepted without {', '.join(target.missing())}")
     place = Place(project.name, name, target.account, target.region)
     return ChosenTarget(root, project_file, target, place, target.ledger, environ)

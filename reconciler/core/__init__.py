@@ -1,5 +1,5 @@
 """The pure core: identity, events and their fold, and the plan.
 
 What may live here: pure functions and values. What may not: I/O, clock, environment, logger, click, boto3. The time and
-everything else are arguments.
+all other inputs are passed as arguments.
 """

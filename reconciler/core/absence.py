@@ -15,15 +15,16 @@ from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 
 LOOKS_APART = 25
-"""Two proving looks are at least a 25th of the settling time apart: one minute of the default 25 minutes."""
+"""The first and last proving look are at least a 25th of the settling time apart: one minute for the default of 25
+minutes."""
 
 MEMORY = timedelta(hours=24)
-"""How long we rely on AWS to remember a run that has ended. Batch keeps jobs for at least 24 hours."""
+"""How long AWS is assumed to list a run after its end. Batch keeps jobs for at least 24 hours."""
 
 
 REPEAT_SECONDS = 60.0
-"""How long after its first intent a submission may be sent again immediately, if AWS accepts tokens. With the
-deadline and the lifetime of a signature, this requires that AWS remembers a token for 17 minutes (R6)."""
+"""How long after its first intent a submission may be sent again immediately, if AWS accepts tokens. Together with the
+deadline and the signature lifetime, this requires AWS to keep a token for 17 minutes (R6)."""
 
 
 def may_repeat_at(began: str, wall: float) -> bool:
@@ -38,21 +39,21 @@ def settles_at(submission: Submission, settle_seconds: int) -> datetime:
 
 
 def proving_looks(submission: Submission, settle_seconds: int) -> Sequence[datetime]:
-    """Returns the times of the recorded empty looks that prove something, oldest first: those that started after the
-    submission had settled, and before AWS may have forgotten its run."""
+    """Returns the times of the recorded empty looks that count as proof of absence, oldest first: those that started
+    after the submission had settled and before AWS could have dropped its run."""
     settled = settles_at(submission, settle_seconds)
     looks = map(parse_time, submission.looked)
     return [moment for moment in looks if moment >= settled and not forgotten(submission, moment)]
 
 
 def proven_absent(submission: Submission, settle_seconds: int) -> bool:
-    """Returns whether the first and the last proving look are far enough apart."""
+    """Returns whether the first and last proving looks are far enough apart to prove that the submission has no run."""
     looks = proving_looks(submission, settle_seconds)
     return len(looks) > 1 and looks[-1] - looks[0] >= _apart(settle_seconds)
 
 
 def is_repeat(submission: Submission, settle_seconds: int) -> bool:
-    """Returns whether another send would happen while earlier ones are unresolved and not yet proven absent."""
+    """Returns whether another send would be made while earlier sends are unresolved and not yet proven absent."""
     return submission.phase is Phase.INTENDED and not proven_absent(submission, settle_seconds)
 
 
@@ -94,10 +95,11 @@ def _apart(settle_seconds: int) -> timedelta:
 def lost_runs(
     recorded: Recorded, unseen: Collection[str], looked_at: datetime, settle_seconds: int
 ) -> tuple[Unseen | Observed, ...]:
-    """Returns the events about live runs, by token, that AWS did not find at `looked_at`.
+    """Returns the events to record about live runs that AWS did not find at `looked_at`. `unseen` are the tokens of
+    these runs.
 
     The first empty answer since the run was last seen is recorded. Another one at least `settle_seconds` later means
-    that the run is lost. A single empty answer may only be lag.
+    that the run is lost. A single empty answer may be caused by listing lag.
     """
     runs = sorted((recorded.by_token[token] for token in unseen), key=lambda run: (run.name, run.token))
     events = (_event(run, looked_at, settle_seconds) for run in runs)

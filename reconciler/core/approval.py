@@ -1,5 +1,5 @@
-"""Computes what an approval of a plan covers: the id of the changes in git, and which of them were on the base
-before."""
+"""Computes the plan id that an approval covers, and finds the changes that were already on the base of a pull
+request."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def plan_id(
     """Returns ``p-`` and 16 hex digits: a hash of the place, the changes in git, and the submissions and cancellations
     that follow from them.
 
-    Slots, retries, times, wording and the version of the tool do not enter. A submission enters even if it waits,
-    because the change causes it all the same.
+    Slots, retries, times, wording and the version of the tool are not part of the hash. A submission is part of it even
+    if it has to wait, because the change still causes it.
     """
     cancels = sorted(
         [action.name, action.run_id or ""]
@@ -72,7 +72,8 @@ def _change(change: SpecChange, spec: DesiredSpec | None, record: SpecRecord) ->
 
 
 def check_expected(plan: Plan, expected: str) -> None:
-    """Raises `PlanNotExpected`, with the current changes of the plan, unless the id of the plan is `expected`."""
+    """Raises `PlanNotExpected`, which lists the current changes of the plan, unless the id of the plan is
+    `expected`."""
     if plan.plan_id != expected:
         raise PlanNotExpected(expected, plan.plan_id, [f"{c.name} {c.change} ({c.effect})" for c in plan.changes])
 
@@ -113,8 +114,8 @@ def _with_origin(change: SpecChange, base: Base, spec: DesiredSpec | None, recor
 
 
 def _has_another(change: SpecChange, before: DesiredSpec | None, base: Base, recorded: Recorded) -> bool:
-    """Returns whether the base also differs from what was applied last of the spec. For a renamed spec, its former
-    name is compared too."""
+    """Returns whether the base also differs from the last-applied content of the spec. For a renamed spec, the former
+    name is compared as well."""
     if change.renamed_from is None:
         return differs(before, recorded.spec(change.name))
     return before is not None or differs(base.specs.get(change.renamed_from), recorded.spec(change.renamed_from))
@@ -128,7 +129,7 @@ def _former(spec: DesiredSpec | None) -> str | None:
 
 
 def _is_same(spec: DesiredSpec | None, before: DesiredSpec | None) -> bool:
-    """Returns whether two commits ask for the same content of a spec, or both lack it."""
+    """Returns whether two commits ask for the same content of a spec, or neither has the spec."""
     if spec is None or before is None:
         return spec is before
     return (spec.kind, request_digest(spec.request)) == (before.kind, request_digest(before.request)) and (

@@ -1,7 +1,7 @@
-"""Compares git with what was applied last, spec by spec. Pure, and independent of what a pass does now.
+"""Compares the specs in git with the last-applied content, spec by spec. Pure, and independent of what a pass does now.
 
-Only git and the declaration are compared. Slots and retries that are due never hide a difference; the actions of the
-plan only determine when it takes effect.
+Only git and the declaration in the ledger are compared. Due slots and retries never hide a difference; the actions of
+the plan only determine when the difference takes effect.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LEGACY_STOPS = {"removed", "unscheduled"}  # after these, no schedule is in forc
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What is known of the content applied last.
+    """The last-applied content of a spec, as far as it is known.
 
-    `policy` has the fields that are known. `same_request` is whether git still has that request. `compared_with`,
-    `token` and `slot` are where the ledger has it (`SpecChange`).
+    `policy` has the known fields. `same_request` is whether the request in git is the same. `compared_with`, `token`
+    and `slot` locate the request in the ledger, as in `SpecChange`.
     """
 
     kind: str
@@ -57,7 +57,8 @@ def changes(
     *,
     renames: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[SpecChange]:
-    """Yields one change for each of `names`, in their order. Their specs in git differ from what was applied last.
+    """Yields one change for each of `names`, in this order. All of them must differ between git and the last-applied
+    content.
 
     `actions` are those of the plan, `created_at` is its time, and `renames` maps renamed specs to their former names.
     """
@@ -80,8 +81,8 @@ def changes(
 def pending_declarations(
     desired: Desired, recorded: Recorded, names: Iterable[str], different: Collection[str]
 ) -> Iterator[PendingDeclaration]:
-    """Yields what an apply records as applied: every spec in `different` or not declared yet, unless this checkout
-    may not change it. An empty project removes nothing."""
+    """Yields the declarations that an apply records: one for each spec that is in `different` or not declared yet,
+    unless this checkout may not change the spec. An empty project does not count as a removal of its specs."""
     for name in names:
         record, spec = recorded.spec(name), desired.specs.get(name)
         declared = spec is None or record.declaration is not None
@@ -96,8 +97,8 @@ def pending_declarations(
 
 
 def differs(spec: DesiredSpec | None, record: SpecRecord) -> bool:
-    """Returns whether git differs from what was applied last. Without declarations in the ledger, only known fields
-    are compared."""
+    """Returns whether a spec in git differs from its last-applied content. If the ledger has no declaration of the
+    spec, only the known fields are compared."""
     if spec is None:
         return is_applied(record)
     applied = _applied(spec, record)
@@ -118,7 +119,7 @@ def is_applied(record: SpecRecord) -> bool:
 
 
 def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
-    """Returns what was applied last, compared with git. Returns `None` if nothing was, or the spec had left git."""
+    """Returns the last-applied content, compared with git; `None` if nothing was applied or the spec had left git."""
     declared = record.declaration
     if record.undeclared:
         return None
@@ -138,7 +139,8 @@ def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
 
 
 def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
-    """Returns what a ledger without declarations has: the newest submission that counts, and the recorded schedule."""
+    """Returns the last-applied content in a ledger without declarations. It is derived from the newest submission that
+    counts and from the recorded schedule."""
     last, schedule = record.baseline or record.newest, record.schedule
     if last is None and schedule is None:
         return None
@@ -157,13 +159,13 @@ def _legacy(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
 
 
 def _revision_only(revision: int, before: str, spec: DesiredSpec) -> bool:
-    """Returns whether the revision is the only difference in what decides the content of a run."""
+    """Returns whether the revision is the only difference among the values from which the digest is computed."""
     return revision != spec.policy.revision and before in digests(spec.kind, revision, spec.request)
 
 
 @cache
 def _defaults() -> Mapping[str, Any]:
-    """Returns every field of an empty policy: the defaults for fields that an older declaration lacks."""
+    """Returns every field of an empty policy. They are the defaults for fields that older declarations lack."""
     return Policy().model_dump(mode="json")
 
 
@@ -186,7 +188,8 @@ def _op(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:  # no
 
 
 def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the fields of a policy by path: ``suspend.reason``, ``dependsOn[0].condition``; none for absent values."""
+    """Yields the fields of a policy by path: ``suspend.reason``, ``dependsOn[0].condition``. Absent values are left
+    out."""
     for name, value in policy.items():
         match value:
             case None:
@@ -206,7 +209,7 @@ def _fields(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _change(
     spec: DesiredSpec | None, record: SpecRecord, effect: Outcome, *, stale: bool, renamed_from: str | None = None
 ) -> SpecChange:
-    """Returns the change of one spec that differs."""
+    """Returns the change of one spec that differs from its last-applied content."""
     declared = record.declaration
     commit = declared.commit if declared is not None else None
     applied = _applied(spec, record) if spec is not None else None
@@ -325,7 +328,7 @@ def _tokens(record: SpecRecord) -> set[str]:
 
 
 def _short(slot: str | None) -> str:
-    """Returns a slot as people write it: ``2026-11-29T02:00Z``."""
+    """Returns a slot in a short form without seconds: ``2026-11-29T02:00Z``."""
     return (slot or "").replace(":00Z", "Z")
 
 
@@ -342,7 +345,7 @@ def _schedule_that_stops(record: SpecRecord) -> str:
 
 
 def _schedule_that_leaves(record: SpecRecord, now: datetime) -> str:
-    """Returns a sentence about a schedule that a spec no longer has, and about its due slots that never run."""
+    """Returns a sentence about a schedule that a spec no longer has, and about its due slots, which never run."""
     lost = lost_slots(record, now, MissedReason.RESCHEDULED)
     return _joined(_schedule_that_stops(record), *map(missed_words, lost))
 

@@ -1,4 +1,4 @@
-"""The slots of schedules: computes when they are due, in UTC, including changes of a time zone's clocks."""
+"""Computes the slots of schedules in UTC, also around clock changes (daylight saving time) of a time zone."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LONGEST_SHIFT = timedelta(hours=25)
 def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
     """Yields the slots after a time, oldest first; ends if the schedule has none in the next fifty years.
 
-    The library interprets the schedule by local time. For clock changes, we apply the rules of Debian's cron here,
-    because the library loses slots in Australia/Lord_Howe, whose clocks move by half an hour.
+    The library interprets the schedule in local time. For clock changes, we apply the rules of Debian's cron here,
+    because the library skips slots in Australia/Lord_Howe, whose clocks move by half an hour.
     """
     if time_zone == "UTC":
         yield from CronSim(schedule, after.astimezone(UTC))
@@ -46,10 +46,10 @@ def slots(schedule: str, time_zone: str, after: datetime) -> Iterator[datetime]:
 
 
 def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[datetime]:
-    """Returns the moments of a local time, oldest first: one, or two or none when clocks change.
+    """Returns the moments of a local time, oldest first: usually one, but two or none around a clock change.
 
-    A schedule at even intervals continues through the change, so it has both moments or none. Any other schedule has
-    one slot: the first moment, or the end of the gap.
+    A schedule at even intervals (`evenly`) continues through the change, so both moments are slots, or none is. Any
+    other schedule has exactly one slot: the first of two moments, or the end of the gap.
     """
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:

@@ -32,15 +32,15 @@ UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
 """Reasons of actions about which an operator may know more than AWS reports."""
 
 ENDS = frozenset({Reason.RETRIES_EXHAUSTED, Reason.CANCELLED_OUTSIDE, Reason.LOST, Reason.REJECTED})
-"""Reasons of holds that `retry` ends."""
+"""Reasons of holds that the command `retry` ends."""
 
 
 def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     """Returns the plan of one pass. Pure and total.
 
     Every selected name in `desired` and `recorded` has at least one action. An unresolved submission has its own
-    action. Nothing new is submitted for its spec until the submission is resolved, unless it is a slot on hold, for
-    which later slots do not wait. Actions are sorted by name, then by age of the submission. If changes exceed the
+    action. Nothing new is submitted for its spec until the submission is resolved, with one exception: later slots do
+    not wait for a slot on hold. Actions are sorted by name, then by age of the submission. If changes exceed the
     limits, `Plan.check` raises; slots and retries beyond the limit wait.
     """
     renames = find_renames(desired, recorded)
@@ -82,7 +82,8 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
 
 
 def _names(desired: Desired, recorded: Recorded) -> list[str]:
-    """Returns the names in this pass. A spec that exists and is not selected is left alone, even if it is recorded."""
+    """Returns the names in this pass. A spec that exists but is not selected is not one of them, even if it is
+    recorded."""
     invalid = {name for name, spec in desired.invalid.items() if not spec.elsewhere}
     names = desired.specs.keys() | (recorded.specs.keys() - desired.names) | invalid
     return sorted(names if desired.selected is None else names & desired.selected)
@@ -91,7 +92,7 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
 def _decide(
     name: str, desired: Desired, recorded: Recorded, now: datetime, *, stale: bool, conflict: str | None = None
 ) -> Sequence[Action]:
-    """Returns the actions of one name: requested cancels first, then unresolved submissions, then everything else.
+    """Returns the actions for one name: requested cancels first, then unresolved submissions, then everything else.
     With `stale` or `conflict`, the only action is a hold, because the checkout is too old to change the spec, or its
     rename is impossible."""
     record, spec = recorded.spec(name), desired.specs.get(name)
@@ -119,8 +120,8 @@ def _decide(
 def _stale_hold(
     spec: DesiredSpec | None, record: SpecRecord, recorded: Recorded, desired: Desired, now: datetime
 ) -> Action:
-    """Returns the hold of a spec that this checkout may not change. It is about the spec's next submit or newest
-    submission."""
+    """Returns the hold for a spec that this checkout may not change. The hold refers to the spec's next submit or
+    newest submission."""
     message = stale_message(record, desired) or ""
     baseline = record.baseline
     if spec is not None and spec.policy.schedule is None and (baseline is None or baseline.digest != spec.digest):
@@ -131,7 +132,7 @@ def _stale_hold(
 
 
 def _hold(spec: DesiredSpec | None, record: SpecRecord, reason: Reason, message: str) -> Action:
-    """Returns the hold of a whole spec, about its newest submission if there is one."""
+    """Returns a hold for a whole spec. It refers to the newest submission if there is one."""
     newest = record.newest
     if newest is not None:
         source = spec.source if spec is not None else newest.content.source
@@ -144,13 +145,13 @@ def _hold(spec: DesiredSpec | None, record: SpecRecord, reason: Reason, message:
 
 
 def _blocks(unresolved: Action) -> bool:
-    """Returns whether nothing else of the spec is submitted until the submission is resolved. A slot on hold for an
-    operator blocks nothing: later slots run."""
+    """Returns whether an unresolved submission blocks all other submissions of its spec. A slot on hold for an operator
+    does not, so later slots run."""
     return unresolved.slot is None or unresolved.action is not ActionType.HOLD
 
 
 def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> Action:
-    """Returns the action with the commands by which an operator can decide it, if later passes will not."""
+    """Returns the action. If later passes cannot decide it, the commands with which an operator can are added."""
     held = recorded.by_token.get(action.client_token or "")
     if action.action is ActionType.HOLD and action.reason is not Reason.STALE_CHECKOUT and held is not None:
         action = replace(action, since=seconds_text(ended_at(held)))
@@ -189,8 +190,8 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
 
 
 def changed_names(desired: Desired, recorded: Recorded) -> list[SpecRecord]:
-    """Returns the records for which the age of the checkout matters: the spec differs from what ran or was applied
-    last, has left git, or has an unresolved submission."""
+    """Returns the records for which the age of the checkout matters: their spec differs from the content that last ran
+    or was applied, has left git, or has an unresolved submission."""
     records = []
     pending = find_renames(desired, recorded).pending
     recorded = after_renames(recorded, pending)
@@ -210,8 +211,8 @@ DECIDED = {Phase.REJECTED, Phase.ABANDONED}
 
 
 def decide_one_off(context: SpecContext) -> Action:
-    """Returns one action: a submit if the spec differs from the newest accepted submission, another attempt of that
-    submission, or its state."""
+    """Returns one action for a one-off spec: a submit if the spec differs from the newest accepted submission, another
+    attempt of that submission, or its state."""
     spec, record = context.spec, context.record
     baseline, newest = record.baseline, record.newest
     if baseline is not None and baseline.digest == spec.digest and not baseline.replaced:
@@ -225,7 +226,7 @@ def decide_one_off(context: SpecContext) -> Action:
 
 
 def _attempted(context: SpecContext, action: Action) -> Action:
-    """Returns the attempt, or the wait at a gate before it, or the state of the spec if there is no attempt."""
+    """Returns the attempt, the wait at a gate that stops it, or the state of the spec if there is no attempt."""
     if action.action is ActionType.SUBMIT:
         wait = suspended(action, context)
         if wait is not None:
@@ -239,7 +240,7 @@ def _attempted(context: SpecContext, action: Action) -> Action:
 
 
 def _submission(context: SpecContext) -> Action:
-    """Returns the submit that the spec asks for: a new generation, or another send of a submission that never
+    """Returns the submit of the spec's current content: a new generation, or another send of a submission that never
     reached AWS."""
     spec, record = context.spec, context.record
     newest = record.newest
@@ -263,7 +264,8 @@ def _reason(spec: DesiredSpec, baseline: Submission | None) -> Reason:
 
 
 def _history(spec: DesiredSpec, record: SpecRecord) -> str:
-    """Returns a note about earlier submissions: that one was replaced, or that old content returns."""
+    """Returns a note for a submit whose content was accepted before: its run was replaced, or an earlier generation had
+    the same content. Empty without such a submission."""
     baseline = record.baseline
     if baseline is not None and baseline.digest == spec.digest:
         return f"run {baseline.run_id} was cancelled for another content that did not run"
@@ -317,8 +319,8 @@ def _cancel(submission: Submission, record: SpecRecord, desired: Desired, now: d
 def cancel_asked(
     run: Submission, record: SpecRecord, spec: DesiredSpec | None, desired: Desired, now: datetime
 ) -> Action:
-    """Returns the cancel of a live run whose cancellation was requested and that AWS has not confirmed, even if the
-    run was only found after the request. Suspended work is not cancelled."""
+    """Returns the cancel action for a live run whose cancellation was requested but not yet confirmed by AWS, even if
+    the run was found only after the request. Suspended work is not cancelled."""
     own = suspension(spec.policy.suspend) if spec is not None else None
     for what, how in (("the project", desired.suspension), ("the spec", own)):
         if how is not None:

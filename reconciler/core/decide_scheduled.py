@@ -54,8 +54,8 @@ def _open_slots(context: SpecContext) -> tuple[list[Action], list[Action]]:
 
 
 def _open_attempts(context: SpecContext) -> Iterator[Attempts]:
-    """Yields the attempts of slots that may need an action, oldest first. Others are left out early, because there
-    may be many."""
+    """Yields the attempts of slots that may need an action, oldest first. Finished slots are left out early, because
+    there may be many of them."""
     newest = context.record.newest
     by_slot: dict[str, list[Submission]] = {}
     for submission in context.record.submissions:
@@ -88,7 +88,7 @@ def _slot_action(context: SpecContext, attempts: Attempts) -> Action | None:
 
 
 def _is_over(context: SpecContext, attempts: Attempts, last: Submission) -> bool:
-    """Returns whether an older slot gets no more attempts because a newer one was submitted after it."""
+    """Returns whether a slot is not attempted again because a newer slot was submitted after it."""
     policy = context.spec.policy
     top = max((s for s in context.record.submissions if s.slot is not None), key=lambda s: s.slot or "")
     newer = (top.slot or "") > (last.slot or "") and top.first_intent_at > last.first_intent_at
@@ -99,7 +99,7 @@ def _is_over(context: SpecContext, attempts: Attempts, last: Submission) -> bool
 
 
 def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
-    """Yields a submit for each due slot: its first submission or, after one that never arrived, the next."""
+    """Yields a submit for each due slot: the first submission or, if that never reached AWS, the next one."""
     for slot in due.waiting:
         earlier = [s for s in context.record.submissions if s.slot == slot]
         if not earlier:
@@ -126,10 +126,11 @@ def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
 
 
 def _in_turn(submits: Iterable[Action], context: SpecContext) -> Iterator[Action]:
-    """Yields the submits that may be sent now: all of them with Allow, else one, and waits for the others."""
+    """Yields the submits that may be sent now, and a wait for each of the others. With ``concurrencyPolicy: Allow``,
+    all may be sent, otherwise one."""
     policy = context.spec.policy
     allow = policy.concurrencyPolicy == "Allow"
-    in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot precedes old attempts
+    in_order = policy.catchup and policy.concurrencyPolicy != "Replace"  # else a new slot would precede old attempts
     first: Action | None = None
     for asked in sorted(submits, key=lambda a: (a.reason is Reason.BACKFILL, _rank(a, in_order), a.slot or "")):
         action = depended(asked, context)

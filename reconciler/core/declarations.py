@@ -1,7 +1,8 @@
-"""Declarations: the events that record what was last applied of a spec, and the value they fold to.
+"""Declarations: the events that record the last-applied content of a spec, and the value to which they are folded.
 
-A pass that acts on new content of a spec declares it: the policy, and the request with ``${run.slot}`` unrendered. A
-declaration starts no run and makes no plan stale. The next plan compares git with it.
+A pass that acts on new content of a spec records a declaration, which has the policy and the request before
+``${run.slot}`` is rendered. A declaration neither starts a run nor makes a plan stale. The next plan compares it with
+git.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class PendingDeclaration:
-    """What an apply records as applied for one spec: its content and policy or, without content, its removal from git.
+    """The declaration that an apply records for one spec: its content and policy or, without content, its removal from
+    git.
 
     `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
     """
@@ -85,7 +87,7 @@ class PendingDeclaration:
 
 
 def declaration(event: Declared, position: int) -> Declaration:
-    """Returns the value of one event."""
+    """Returns the declaration that the event at `position` records."""
     return Declaration(
         position,
         event.commit,
@@ -104,5 +106,5 @@ def withdrawn(event: Undeclared, position: int, before: Declaration | None) -> D
 
 
 def request_digest(request: JSON) -> str:
-    """Returns ``sha256:…`` over a whole request, with the names and tags that the digest of a spec leaves out."""
+    """Returns ``sha256:…`` over a whole request, including the names and tags that the digest of a spec leaves out."""
     return "sha256:" + sha256(canonical(request)).hexdigest()

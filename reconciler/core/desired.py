@@ -58,10 +58,11 @@ class DesiredSpec:
 
 @dataclass(frozen=True, slots=True)
 class InvalidSpec:
-    """A spec that is on hold because it is not valid, or because it depends on a spec that is not.
+    """A spec that is on hold because it is invalid, or because it depends on an invalid spec.
 
-    `problems` are sorted by location. `cause` is the spec that has them, `None` for this one. `labels` are the labels
-    that can be read. With `elsewhere`, the spec does not run in this target, so it matters only if it ran there before.
+    `problems` are sorted by location. `cause` is the spec that has the problems, `None` if it is this spec. `labels`
+    are the labels that can be read. If `elsewhere` is set, the spec does not run in this target, so it matters only if
+    it ran there before.
     """
 
     kind: str
@@ -92,9 +93,9 @@ class Ancestry(StrEnum):
 class Checkout:
     """The git checkout that the specs were read from. Outside git, `commit` is `None` and nothing is checked.
 
-    `ancestry` has the queried commits of newest intents and declarations; any other commit is unknown. With
-    `uncommitted`, files of the project differ from the commit. With `shallow`, the clone lacks a part of the history,
-    so a commit may be unknown for that reason. With `unborn`, the repository has no commit yet.
+    `ancestry` is known for the commits of the newest intents and declarations; any other commit is unknown.
+    `uncommitted` is whether files of the project differ from the commit. `shallow` is whether the clone lacks a part of
+    the history, so that a commit may be unknown for that reason. `unborn` is whether the repository has no commit yet.
     """
 
     commit: str | None = None
@@ -108,14 +109,14 @@ class Checkout:
 class Desired:
     """The desired state of one target of a project.
 
-    `names` are all specs of the project in this target; `specs` are the selected ones, `others` the rest, which
-    dependencies may name. `selected` returns whether a name that is only in the ledger belongs to this pass (`None`:
-    every name does). If `names` is empty, nothing is cancelled. With `may_repeat`, the plan is applied immediately, so
-    that a send of the last minute may be repeated if AWS remembers its token.
+    `names` are all specs of the project in this target; `specs` are the selected ones; `others` are the unselected
+    ones, to which dependencies may refer. `selected` returns whether a name that is only in the ledger belongs to this
+    pass (`None`: every name does). If `names` is empty, nothing is cancelled. `may_repeat` is set if the plan is
+    applied immediately; a send of the last minute may then be repeated if AWS accepts its token again.
 
     `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
-    With `unnamed`, the spec names of a part of the project are unknown, so missing names are not removed. `directory`
-    and `local_ledger` are options of the command, used in suggested commands.
+    `unnamed` is set if the spec names of a part of the project are unknown; missing names then do not count as removed.
+    `directory` and `local_ledger` are options of the command, used in suggested commands.
     """
 
     place: Place
@@ -165,8 +166,8 @@ def sentence(what: str, stopped: Suspension, now: datetime) -> str:
 
 
 def newest_commit(record: SpecRecord) -> str | None:
-    """Returns the commit of the newest intent, declaration or rename that has one; `None` if none has. Events from
-    outside git do not show the age of a checkout."""
+    """Returns the commit of the newest intent, declaration or rename that has a commit; `None` if there is none. Events
+    recorded outside git are ignored, because they do not show how old a checkout is."""
     intents = [(s.intent_position, s.commit) for s in reversed(record.submissions) if s.commit is not None][:1]
     others = (record.declaration, record.predecessor, *record.former_names)
     named = [(each.position, each.commit) for each in others if each is not None and each.commit is not None]
@@ -176,7 +177,7 @@ def newest_commit(record: SpecRecord) -> str | None:
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
     """Returns why this checkout may not change the spec: the commit applied last is newer, or not part of its history.
 
-    Returns `None` if it may: outside git, if no commit is recorded, or with `allow_rollback`.
+    Returns `None` if the checkout may change it: outside git, if no commit is recorded, or with `allow_rollback`.
     """
     head, commit = desired.checkout.commit, newest_commit(record)
     if head is None or commit is None or commit == head or desired.allow_rollback:

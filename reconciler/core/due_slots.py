@@ -16,21 +16,21 @@ from reconciler.core.times import MissedReason, Schedule, parse_time, seconds_te
 from reconciler.model.spec import Policy, suspension
 
 MOST_NAMED = 200
-"""The most missed slots that one event lists one by one; more are recorded as a range."""
+"""The maximum number of missed slots that one event lists individually; more are recorded as a range."""
 
 MOST_COUNTED = 10_000
-"""The most missed slots that are counted; more are a range without a number."""
+"""The maximum number of missed slots that are counted; more are recorded as a range without a number."""
 
 MOST_AT_ONCE = 200
-"""The most due slots of one spec in one pass; the rest is due in the next pass."""
+"""The maximum number of due slots of one spec in one pass; the remaining slots are due in the next pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
     """The due and missed slots of one spec.
 
-    `waiting` are the slots to run, oldest first. `more` is whether others follow them. `missed` slots never run.
-    `handled_until` is the last moment up to which every slot is handled; `None` if that is not later than before.
+    `waiting` are the slots to run, oldest first. `more` is whether further due slots follow. `missed` slots never run.
+    `handled_until` is the last moment up to which every slot is handled; `None` if it has not advanced.
     """
 
     waiting: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Due:
 
 
 def in_force(record: SpecRecord, policy: Policy) -> bool:
-    """Returns whether the schedule that the spec asks for is the recorded one, and is not stopped."""
+    """Returns whether the schedule of `policy` is the recorded one and has not been stopped."""
     current = record.schedule
     return (
         current is not None
@@ -52,8 +52,8 @@ def in_force(record: SpecRecord, policy: Policy) -> bool:
 def due_slots(record: SpecRecord, policy: Policy, now: datetime) -> Due:
     """Returns the slots of the schedule in force that are due at `now`.
 
-    Slots later than `startingDeadlineSeconds` are missed. With `catchup`, all others are due. Without it, only the
-    newest is due, if no newer one was submitted, and those before it are missed.
+    Slots that are late by more than `startingDeadlineSeconds` are missed. With `catchup`, all other slots are due.
+    Without it, only the newest slot is due, unless a newer one was submitted, and earlier slots are missed.
     """
     schedule = record.schedule
     if schedule is None or not in_force(record, policy):
@@ -178,11 +178,12 @@ def _old_checkout(record: SpecRecord, desired: Desired) -> bool:
 
 
 LOSING = {"removed": MissedReason.REMOVED, "unscheduled": MissedReason.RESCHEDULED}
-"""Why slots are missed, for each reason why a schedule stops for good. A suspended one keeps its slots."""
+"""The reason recorded for missed slots, by the reason why a schedule stops for good. A suspended schedule keeps its
+slots."""
 
 
 def missed_by(change: ScheduleChange, record: SpecRecord, now: datetime) -> tuple[Missed, ...]:
-    """Returns the events that record the due slots which a schedule loses because it leaves git, alone or with its
+    """Returns the events that record due slots as missed because the schedule was removed from git, alone or with its
     spec."""
     reason = LOSING.get(change.stopped or "")
     if reason is None:

@@ -58,7 +58,8 @@ def encode(event: Event) -> JSON:
 
 
 def _flat(event: Beginning, values: JSON) -> JSON:
-    """Returns the values with key and content flat, in the order of `wire`. Fields that are not in `wire` come last."""
+    """Returns the values with key and content flattened, in the order of `wire`. Fields that are not in `wire` come
+    last."""
     key, content = values.pop("key"), values.pop("content")
     values |= {
         **{name: getattr(key, name) for name in _KEY},

@@ -1,5 +1,5 @@
-"""Field types that are checked when an event is read. A ledger can be damaged or forged, and all other code trusts
-what is built from it. In memory the values are plain strings and numbers."""
+"""Field types that are checked when an event is read, because a ledger can be damaged or forged and all other code
+trusts the events. In memory the values are plain strings and numbers."""
 
 from __future__ import annotations
 

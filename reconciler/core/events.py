@@ -38,7 +38,7 @@ class Opened(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renamed(Event):
-    """Everything before was moved here from the ledger `ledger` of another place, which the fields name.
+    """All earlier events were moved here from the ledger `ledger` of another place, which the other fields identify.
 
     That ledger had `positions` batches, the last with the checksum `head`. The first event here has the new place, so
     the checksums of all batches differ from those of the former ledger.
@@ -65,7 +65,7 @@ class SpecEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecRenamed(SpecEvent):
-    """From here on, everything recorded of the spec `renamed_from` belongs to `name`. Tokens do not change."""
+    """From this event on, all records of the spec `renamed_from` belong to `name`. Tokens do not change."""
 
     type: ClassVar[str] = "spec-renamed"
     renamed_from: Text
@@ -146,8 +146,8 @@ BY_HAND = "hand"
 class Beginning(SubmissionEvent):
     """An event that begins a submission and contains its request.
 
-    With `uncommitted`, the project had changes that `commit` lacks. `wire` are the keys of the JSON form, in which key
-    and content are flat, in the order of the first release.
+    `uncommitted` is whether the project had changes that `commit` lacks. `wire` are the keys of the JSON form, in which
+    key and content are flat, in the order of the first release.
     """
 
     wire: ClassVar[Sequence[str]]
@@ -255,7 +255,7 @@ class Adopted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManuallyAdopted(Beginning):
-    """An operator made a run without an intent the current submission of a spec; nothing was sent.
+    """An operator adopted a run without an intent as the current submission of a spec; nothing was sent.
 
     `content` is what the spec asked for at the time. `owner` is the spec whose tag the run carries,
     ``PROJECT/TARGET/NAME``, `None` without such a tag.
@@ -353,10 +353,10 @@ class Observed(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked(SubmissionEvent):
-    """This run is to be cancelled. Recorded before AWS is asked, so that its end counts as our cancellation.
+    """The cancellation of this run was requested. Recorded before AWS is called, so that its end counts as ours.
 
-    `run_id` is `None` if the submission is unresolved; then the run is cancelled after it is adopted. With `replacing`,
-    the run makes room for a newer run of its spec.
+    `run_id` is `None` if the submission is unresolved; then the run is cancelled after it is adopted. `replacing` is
+    whether a newer run of the spec replaces this one.
     """
 
     type: ClassVar[str] = "cancel-asked"
@@ -368,7 +368,7 @@ class CancelAsked(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAccepted(SubmissionEvent):
-    """AWS accepted the request to cancel. Until this is recorded, passes repeat the request, which AWS allows."""
+    """AWS accepted the request to cancel. Until this is recorded, passes repeat the request, which is safe."""
 
     type: ClassVar[str] = "cancel-accepted"
     run_id: Text
@@ -376,7 +376,7 @@ class CancelAccepted(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen(SubmissionEvent):
-    """AWS did not find a live run when it was asked at `looked_at`."""
+    """A query at `looked_at` did not find a live run in AWS."""
 
     type: ClassVar[str] = "unseen"
     run_id: Text
@@ -393,7 +393,7 @@ class RetryAsked(SubmissionEvent):
 
 
 def intent_of(batch: Iterable[Event], name: str, token: str) -> Beginning:
-    """Returns the event at this position that began the submission. Raises `LedgerCorrupt` without one."""
+    """Returns the event in `batch` that began the submission. Raises `LedgerCorrupt` if there is none."""
     for event in batch:
         if isinstance(event, Beginning) and event.token == token:
             return event

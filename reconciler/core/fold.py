@@ -1,4 +1,4 @@
-"""Folds events into the recorded state. Total over every log that this or an older version can write."""
+"""Folds events into the recorded state. Accepts every log that this or an older version can write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 def fold(recorded: Recorded, position: int, batch: Iterable[e.Event]) -> None:
     """Adds the events of the batch at `position` to `recorded`, in place.
 
-    Raises `LedgerCorrupt` for an event that cannot follow what came before it (an outcome without an intent), and
+    Raises `LedgerCorrupt` for an event that cannot follow the earlier ones (such as an outcome without an intent), and
     `LedgerFormatNewer` for a log of a newer format.
     """
     for event in batch:
@@ -82,7 +82,8 @@ def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
 
 
 def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
-    """Records the position of the event with its spec or submission, so that a history reads only these positions."""
+    """Records the position of the event with its spec or submission, so that a history is read from these positions
+    only."""
     submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
     name = event.name if submission is None else submission.name
     recorded.record(name).touch(position, submission, moves=not isinstance(event, NOTES))
@@ -95,7 +96,7 @@ def _current_name(recorded: Recorded, event: e.SubmissionEvent) -> str:
 
 
 def _spec_event(record: SpecRecord, position: int, event: e.SpecEvent) -> None:
-    """Adds an event about a spec and none of its submissions."""
+    """Adds an event about a spec itself, not about one of its submissions."""
     match event:
         case e.ScheduledSince():
             record.schedule = Schedule(event.since, event.schedule, event.time_zone, event.kind, event.stopped)
@@ -120,8 +121,8 @@ REPORTED_AT_START = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
 
 
 def _handle_until(record: SpecRecord, slot: str | None) -> None:
-    """Marks all slots up to `slot` as handled, and drops the missed ranges before it, which the mark covers. Ranges
-    of a suspension or a former schedule remain, because a schedule that starts later does not cover them."""
+    """Marks all slots up to `slot` as handled, and drops the earlier missed ranges, which the mark covers. Ranges of a
+    suspension or a former schedule remain, because a schedule that starts later does not cover them."""
     if slot is None or slot <= (record.handled_until or ""):
         return
     record.handled_until = slot
@@ -293,8 +294,8 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
 
 
 def _fail(submission: Submission, event: e.Unsent | e.Rejected, phase: Phase) -> None:
-    """Adds a send that certainly failed. It proves absence only if no earlier send is unresolved (R3), because that
-    send may have started a run."""
+    """Adds a send that certainly failed. The failure proves absence only if no earlier send is unresolved (R3), because
+    that send may have started a run."""
     _close(submission, event.type, event.send)
     submission.error = f"{event.code}: {event.message}"
     if submission.phase is Phase.INTENDED and all(send.outcome is not None for send in submission.sends):

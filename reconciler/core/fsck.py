@@ -66,8 +66,8 @@ class Check(StrEnum):
     SECOND_RUN = "second-run"  # a run carries the tag of a submission that has another run
     NOT_ADOPTED = "not-adopted"  # the run of an unresolved submission: the next pass adopts it
     NEVER_RAN = "never-ran"  # the ledger has no run, and AWS has one
-    LOST = "lost"  # live in the ledger, and AWS does not find it
-    UNRESOLVED = "unresolved"  # it may run, and AWS lists no run of it
+    LOST = "lost"  # live in the ledger, but AWS does not find it
+    UNRESOLVED = "unresolved"  # it may be running, but AWS lists no run of it
     UNREADABLE = "unreadable"  # a listing failed
     NOT_COMPARED = "not-compared"  # the service of a kind has no inventory
 
@@ -76,8 +76,8 @@ class Check(StrEnum):
 class ListedRun:
     """One run of this project and target as AWS lists it: its tags, location and state.
 
-    `name` is the current name of the spec, `tagged` the name in the tag if it differs. `token` is `None` without its
-    tag. Times are ISO 8601 text.
+    `name` is the current name of the spec, `tagged` the name in the tag if it differs. `token` is `None` if the run has
+    no tag with a token. Times are ISO 8601 text.
     """
 
     name: str
@@ -125,7 +125,7 @@ class AwsInventory:
 
 
 def findings(recorded: Recorded, stock: AwsInventory, by: Invocation) -> tuple[Finding, ...]:
-    """Returns all problems, by name. Failed listings come first."""
+    """Returns all problems, sorted by name. Failed listings come first."""
     unread = [
         Finding(Severity.FAIL, f"{listed.kind}, {listed.place}: {listed.error}", Check.UNREADABLE)
         for listed in stock.places
@@ -191,7 +191,7 @@ GIVEN_ATTEMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSubmission:
-    """A run with its key in the rebuilt ledger. With `known`, the token proves the key and that the run has the
+    """A run with its key in the rebuilt ledger. If it is `known`, the token proves the key and that the run has the
     current content of the spec. Otherwise the key only preserves the order of runs, and the content is unknown."""
 
     run: ListedRun

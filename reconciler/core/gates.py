@@ -1,4 +1,5 @@
-"""Gates that stop a submit now, checked in the order in which operators should read about them."""
+"""Gates that can stop a submit in this pass. They are checked in the order in which operators should read about
+them."""
 
 from __future__ import annotations
 
@@ -72,7 +73,8 @@ def placed(action: Action, context: SpecContext, *, may_replace: bool = True) ->
     """Returns the submit if the spec has no live run or allows several, else the action that `concurrencyPolicy`
     requires.
 
-    A replacement cancels the newest run that was not asked to stop yet, and waits while runs that were asked are live.
+    A replacement cancels the newest run whose cancellation was not requested yet, and waits while runs are live whose
+    cancellation was requested.
     """
     live = context.record.live
     policy = context.spec.policy.concurrencyPolicy
@@ -96,7 +98,7 @@ def _replacing(action: Action, live: Sequence[Submission]) -> Action:
 
 
 def replacing(action: Action, run: Submission) -> Action:
-    """Returns the wait for a run that was asked to stop."""
+    """Returns the wait for a run whose cancellation was requested."""
     asked = seconds_text(parse_time(run.cancel_asked_at or run.first_intent_at))
     message = f"run {run.run_id} ({run.key.label}) was asked to stop at {asked}, and has not ended yet"
     return replace(stopped(action, ActionType.WAIT, Reason.REPLACING, message), run_id=run.run_id)
@@ -114,7 +116,7 @@ GIVEN_UP = {Phase.SUPERSEDED, Phase.ABANDONED}
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """Why a submit has to wait. With `missed`, it waits for a slot that never runs."""
+    """The reason why a submit has to wait. `missed` is whether it waits for a slot that never runs."""
 
     message: str
     missed: bool = False
@@ -179,7 +181,7 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
 
 
 def _run_of(context: SpecContext, name: str, slot: str | None) -> Attempts | Unmet:
-    """Returns the attempts of the run of another spec that one submit of this spec depends on."""
+    """Returns the attempts of the run of spec `name` that one submit of this spec depends on."""
     other = context.desired.spec(name)
     if other is None:
         return Unmet(f"{name} does not run in this target")
@@ -226,7 +228,7 @@ def _newest(other: DesiredSpec, record: SpecRecord, *, any_content: bool) -> Att
 
 
 def _never_runs(record: SpecRecord, slot: str) -> bool:
-    """Returns whether the ledger records that a slot of another spec never runs: by name, in a range of its
+    """Returns whether the ledger records that a slot of another spec never runs: individually, in a range of its
     schedule, or before the time up to which its slots are handled."""
     if any(slot in (missed.slots or ()) for missed in record.missed):
         return True

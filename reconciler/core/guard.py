@@ -21,8 +21,8 @@ CLOCK_ERROR_SECONDS = 60.0
 def endpoint_overridden(environ: Mapping[str, str]) -> bool:
     """Returns whether the environment redirects all calls that run jobs to an endpoint other than AWS.
 
-    The variables are those that AWS's SDKs read by themselves: one for everything, one for each service. An endpoint
-    for another service, such as a ledger's store or STS, does not change where the jobs run.
+    The variables are those that AWS's SDKs read by themselves: one for all services, and one for each service. An
+    endpoint for another service, such as a ledger's store or STS, does not change where the jobs run.
     """
     if environ.get(ENDPOINT):
         return True
@@ -47,19 +47,20 @@ def in_ci(environ: Mapping[str, str]) -> bool:
 def check_ledger(address: str, *, emulated: bool, durable: bool, environ: Mapping[str, str]) -> None:
     """Raises `LocalLedgerInCI` for a ledger in a local file on a CI runner, because the file is lost with the runner.
 
-    With `durable`, the user states that the file outlives the runner. With `emulated`, the target is the emulator.
+    `durable` is whether the user states that the file outlives the runner; `emulated` is whether the target is the
+    emulator. Both allow such a ledger.
     """
     if address.startswith("sqlite:") and in_ci(environ) and not (emulated or durable or endpoint_overridden(environ)):
         raise LocalLedgerInCI(address)
 
 
 def is_relative(address: str) -> bool:
-    """Returns whether a ledger is a file in the project folder, so that each checkout has one of its own."""
+    """Returns whether a ledger is a file in the project folder, so that each checkout has its own ledger."""
     return address.startswith("sqlite:///") and not address.startswith("sqlite:////")
 
 
 def check_account(target: str, expected: str, actual: str) -> None:
-    """Raises `AccountMismatch` if the credentials belong to another account than the account of the target."""
+    """Raises `AccountMismatch` if the credentials belong to an account other than that of the target."""
     if actual != expected:
         raise AccountMismatch(target, expected, actual)
 
@@ -67,8 +68,8 @@ def check_account(target: str, expected: str, actual: str) -> None:
 def check_clock(ahead: float | None, *, needed: bool = False) -> None:
     """Raises `ClockSkew` if this machine's clock is too many seconds ahead of AWS's, or behind.
 
-    With `None`, AWS sent no time. This is an error only if the time is `needed`, because a decision depends on it
-    alone.
+    `ahead` is `None` if AWS sent no time. This is an error only if `needed` is set, because then a decision depends on
+    the time alone.
     """
     if ahead is None and needed:
         raise GuardError(

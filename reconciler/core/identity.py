@@ -99,10 +99,10 @@ class SubmissionKey:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a submission runs, and how its run is found and treated afterwards.
+    """The content that a submission runs, and how its run is found and treated afterwards.
 
     `digest` is empty if there is no content. `request` is rendered, without our tags and token. In the events that
-    begin a submission it is the request as sent; `None` if only the ledger has it. `location` has the fields by which
+    begin a submission it is the request as sent; `None` if it is only in the ledger. `location` has the fields by which
     the run is found again, such as ``{"applicationId": …}``. `source` is `None` if it is not recorded.
     """
 
@@ -119,7 +119,7 @@ NO_CONTENT = Content()
 
 
 def client_token(place: Place, kind: str, key: SubmissionKey, content_digest: str) -> str:
-    """Returns the stable token of one submission. It is the same on every machine and at every time."""
+    """Returns the stable token of one submission. It is the same on every machine and at any time."""
     form = {
         "project": place.project,
         "target": place.target,

@@ -29,8 +29,8 @@ class MovedAway(Event):
 class RollbackAccepted(Event):
     """An operator continues with a ledger that was rolled back.
 
-    `position` and `head` are those of the snapshot that proved the rollback, `None` without one. From now on, that
-    snapshot proves nothing.
+    `position` and `head` are those of the snapshot that proved the rollback, `None` without one. That snapshot is
+    ignored from then on.
     """
 
     type: ClassVar[str] = "rollback-accepted"

@@ -1,4 +1,5 @@
-"""Finds what to notify people about after a pass: failed runs, and actions that need an operator. Each is sent once."""
+"""Finds the failed runs, and the actions that need an operator, about which people are notified after a pass, each
+once."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ MORE = {
     Reason.LOST: NotificationKind.LOST,
     Reason.RETRIES_EXHAUSTED: NotificationKind.FAILED,
 }
-"""Further kinds of a spec on hold, by the reason of the hold."""
+"""Additional notification kinds for a spec on hold, by the reason of the hold."""
 
 RECENT = timedelta(hours=24)
 """How long after its end a failed run is reported, so that turning notifications on does not report all past
@@ -38,8 +39,8 @@ failures."""
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing to report. `key` identifies it permanently; `kinds` are all that apply. `submission` is `None` if it
-    is not about one."""
+    """One thing to report. `key` identifies it permanently; `kinds` are all kinds that apply. `submission` is `None` if
+    the notification is not about a submission."""
 
     key: str
     kinds: frozenset[NotificationKind]
@@ -55,7 +56,8 @@ class Notification:
 def after_results(plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> Plan:
     """Returns the plan with its actions updated by their results: rejected, in conflict or not known yet.
 
-    A new plan would give the same, but needs a second reading of specs and git. `recorded` is the state after the pass.
+    A new plan would have the same actions, but specs and git would have to be read again. `recorded` is the state after
+    the pass.
     """
     actions = tuple(
         _after(action, recorded) if result.outcome is not ActionOutcome.NONE else action
@@ -79,8 +81,8 @@ def _after(action: Action, recorded: Recorded) -> Action:
 
 
 def new_notifications(plan: Plan, recorded: Recorded, now: datetime) -> tuple[Notification, ...]:
-    """Returns what this pass should report and no earlier pass reported, by name. `recorded` is the state after the
-    pass; `plan` was made before it."""
+    """Returns what this pass should report and no earlier pass has reported, sorted by name. `recorded` is the state
+    after the pass; `plan` was made before it."""
     sent = {name: set(record.notified) for name, record in recorded.specs.items()}
     by_key = {each.key: each for each in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}
     fresh = [each for each in by_key.values() if each.key not in sent.get(each.name, ())]

@@ -25,8 +25,8 @@ class Change:
 
     `path` uses AWS's field names, as in ``jobDriver.sparkSubmit.entryPointArguments[1]``; `before` is `None` for an
     addition, `after` for a removal. ``reorder`` means the same entries in another order, which `before` and `after`
-    list. Values are not masked; the code that prints them does that. With `sensitive`, a value is a secret that only
-    its neighbours reveal, such as the argument after ``--password``; all other secrets are found when printing.
+    list. Values are masked only when they are printed. `sensitive` marks a secret that only its neighbours reveal, such
+    as the argument after ``--password``; all other secrets are found when printing.
     """
 
     path: Text
@@ -102,7 +102,7 @@ class MissedSlots:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a pass does, or why it does nothing, about one submission.
+    """What a pass does about one submission, or why it does nothing.
 
     `key` is the submission, `None` without one. `content` is what it runs. It has a request only for a submit, a
     replace, or the adoption of a run without an intent, and is empty only for a name without any submission and without
@@ -113,9 +113,9 @@ class Action:
     and needs an operator; `suggested` are the operator's commands. `message` is one sentence without secrets.
     `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
     `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
-    `handled_until` the last slot up to which all are handled afterwards. With `beside`, other submissions of the spec
-    may be intended at the same time. `next_slot` is when the spec is due next. `since` is when the submission of a hold
-    ended or was sent, `None` if it is new with this plan.
+    `handled_until` the last slot up to which all are handled afterwards. `beside` is whether other submissions of the
+    spec may be intended at the same time. `next_slot` is when the spec is due next. `since` is when the submission of a
+    hold ended or was sent, `None` if it is new with this plan.
     """
 
     name: Text
@@ -203,7 +203,7 @@ class Effect(StrEnum):
 
 
 class Origin(StrEnum):
-    """Whether the pull request made a change, or its base had the change already and it is not applied yet."""
+    """Whether the pull request made a change, or its base already had the change and it was not applied yet."""
 
     THIS_CHANGE = "this-change"
     ALREADY_ON_BASE = "already-on-base"
@@ -220,10 +220,9 @@ class SpecChange:
     `content` and `time_zone` are those in git, `None` for a removed spec. `compared_with` is the ledger position of the
     event with the earlier request, `None` if the request is the same or the earlier one is unknown; `token` is the
     submission whose intent that event is, `None` for a declaration. `compared_slot` is the slot that the earlier
-    request is rendered for, `None` for a template; `compared_name` is the name of the spec then. With `stale`, the
-    change has no effect from this checkout. `origin` is `None` if the plan was not compared with a base; `origin_note`
-    describes another change of the spec on the base. `renamed_from` is the current name of the record of a renamed
-    spec.
+    request is rendered for, `None` for a template; `compared_name` is the name of the spec then. A `stale` change has
+    no effect from this checkout. `origin` is `None` if the plan was not compared with a base; `origin_note` describes
+    another change of the spec on the base. `renamed_from` is the current name of the record of a renamed spec.
     """
 
     name: str
@@ -265,9 +264,10 @@ class Plan:
     `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
     checkout. With `uncommitted`, the project has changes that the commit lacks. `warnings` are sentences about the plan
     as a whole. `schedule_changes` are schedules that start or stop with this plan. With `overdue`, the suspension of
-    the project should have ended by now. `changes`, sorted by name, are how git differs from what was applied last.
-    `declarations` are what an apply records as applied. `plan_id` identifies the changes in git and their effects
-    (`core.approval`). `base` is the commit compared with, `None` without one. `problems` are those of project files.
+    the project should have ended by now. `changes`, sorted by name, are the differences between git and the
+    last-applied content. `declarations` are those that an apply records. `plan_id` identifies the changes in git and
+    their effects (`core.approval`). `base` is the commit compared with, `None` without one. `problems` are those of
+    project files.
     """
 
     place: Place
@@ -335,8 +335,8 @@ class Plan:
     def with_changes(
         self, changes: dict[str, tuple[Change, ...]], requests: Mapping[str, tuple[Change, ...]] | None = None
     ) -> Plan:
-        """Returns the same plan with field differences added: those of actions by client token, and those of the
-        requests of changed specs by name, after the fields of their policies."""
+        """Returns the same plan with field differences: `changes` are those of actions, by client token; `requests` are
+        those of changed specs, by name, and follow the fields of their policies."""
         more = requests or {}
         return replace(
             self,

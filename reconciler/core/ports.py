@@ -61,7 +61,7 @@ class Store(Protocol):
 class Snapshots(Protocol):
     """Optional for a store: keeps snapshots of the folded state, so that few batches must be read.
 
-    A snapshot is never trusted: it may be lost, old or damaged, so readers check it. A `LedgerError` costs only time.
+    Readers check every snapshot, because it may be lost, old or damaged. A `LedgerError` costs only time.
     """
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
@@ -189,7 +189,7 @@ class Wanted:
 
     `name` is the run name in its request, `until` the deadline of its newest send. They narrow the search; with `None`,
     any name or time matches. `owner` is a spec tag, ``PROJECT/TARGET/NAME``: the search also returns other runs with
-    this tag, created since then, whose token is not in `known`. With `None`, it returns no other runs.
+    this tag, created since then, whose token is not in `known`. If `owner` is `None`, it returns no other runs.
     """
 
     token: str
@@ -271,10 +271,10 @@ class RunFacts:
 
 @runtime_checkable
 class Inventory(Protocol):
-    """Lists the runs in AWS, whoever started them. An adapter may implement it beside `Service`.
+    """Lists the runs in AWS, no matter who started them. An adapter may implement it beside `Service`.
 
-    `fsck` and `adopt` need it and passes do not. Without it, a kind still plans and applies, `fsck` reports that it
-    cannot compare that kind, and `adopt` refuses.
+    `fsck` and `adopt` need it and passes do not. Without it, specs of the kind can still be planned and applied, but
+    `fsck` reports that it cannot compare that kind, and `adopt` refuses to adopt its runs.
     """
 
     def place(self, location: Mapping[str, str]) -> str:
@@ -308,5 +308,5 @@ class Quota(Protocol):
         ...
 
     def release(self, operation: str) -> None:
-        """Takes back one count of `acquire`, because the call was not made."""
+        """Undoes one count of `acquire`, because the call was not made."""
         ...

@@ -1,7 +1,7 @@
-"""Decides about specs with earlier runs that the ledger may lack: it is new, replaces a lost one, or was rolled back.
+"""Decides about specs with earlier runs that the ledger may lack, because the ledger is new, replaces a lost one, or
+was rolled back.
 
-With such a ledger, work that has a run in AWS must not run again. Runs are found by their tags, so only while AWS keeps
-them.
+Work that already has a run in AWS must not run again. These runs are found by their tags, as long as AWS keeps them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from reconciler.model.base import JSON
 from reconciler.model.kind import kind_named
 
 REMEMBERED = timedelta(days=7)
-"""How far back AWS is asked. Batch keeps ended jobs for at least a day, according to newer guides for a week."""
+"""How far back AWS is searched. Batch keeps ended jobs for at least a day or, according to newer guides, for a week."""
 
 GENERATIONS = 20
 """The number of generations of a spec's content that a search for previous runs covers."""
 
 SLOTS = 100
-"""The number of newest slots of a schedule that a look covers."""
+"""The number of newest slots of a schedule that a search covers."""
 
 ATTEMPTS = 5
-"""The most attempts of each slot that a look covers."""
+"""The maximum number of attempts of each slot that a search covers."""
 
 WINDOWS = (timedelta(hours=3), timedelta(days=1), REMEMBERED)
 """Periods to search for slots. The shortest one with enough slots is used, because a schedule may have one every
@@ -72,8 +72,8 @@ class Candidate:
 
 
 def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetime) -> Iterator[Candidate]:
-    """Yields the submissions that this content may have had and the ledger lacks, oldest first: the next
-    generations, or the newest slots of the days that AWS remembers, also under the former name of the spec."""
+    """Yields the submissions that this content may have had and the ledger lacks, oldest first: the next generations,
+    or the newest slots in the period for which AWS keeps runs, also under the former name of the spec."""
     names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
     as_named = {name: replace(spec, content=content_as(spec, name)) for name in names}
     for key in _keys(spec, recorded.spec(spec.name).next_generation, now):
@@ -113,8 +113,8 @@ def _newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]
 
 
 def may_lack_runs(recorded: Recorded, name: str) -> bool:
-    """Returns whether AWS may have runs of a spec that this ledger never had or has lost: the ledger has no intent
-    yet, or it was rolled back and nothing of the spec was recorded since."""
+    """Returns whether AWS may have runs of a spec that this ledger never had or has lost, because the ledger has no
+    intent yet, or because it was rolled back and has no newer record of the spec."""
     newest = recorded.spec(name).newest
     if recorded.rollbacks and (newest is None or newest.intent_position < recorded.rollbacks[-1].position):
         return True
@@ -122,9 +122,9 @@ def may_lack_runs(recorded: Recorded, name: str) -> bool:
 
 
 def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: bool) -> list[Action]:
-    """Returns the first sends before which AWS is asked whether another ledger of this place has started a run:
-    those of new content, which are rare, or, with `every`, all of them. Specs that were already looked for are left
-    out."""
+    """Returns the first sends before which AWS is searched for a run that another ledger of this place has started:
+    those of new content, which are rare, or, with `every`, all first sends. Specs that were already searched for are
+    left out."""
     return [
         action
         for action in actions
@@ -152,8 +152,8 @@ def decide_previous_runs(context: SpecContext) -> Action | None:
 
 
 def hold_without_look(context: SpecContext, actions: Sequence[Action]) -> Sequence[Action]:
-    """Returns the actions of a spec that the ledger lacks. Those that send are on hold if AWS could not be asked
-    about previous runs of the spec."""
+    """Returns the actions of a spec that the ledger lacks. Submits are put on hold if the search in AWS for previous
+    runs of the spec failed."""
     spec, recorded = context.spec, context.recorded
     errors = recorded.look_errors
     if not errors or not any(action.action in SENDS for action in actions):

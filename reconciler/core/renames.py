@@ -137,7 +137,7 @@ def name_now(name: str, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded
 
 
 def rename(recorded: Recorded, old: str, new: str, position: int, commit: str | None = None) -> None:
-    """Gives the record of a spec another name, by an event at `position` from the checkout `commit`.
+    """Renames the record of a spec, as recorded by the event at `position` from the checkout `commit`.
 
     Raises `LedgerCorrupt` if the former name has no record, or the new name has submissions.
     """

@@ -91,7 +91,7 @@ def _live(context: SpecContext, last: Submission) -> Action:
 
 
 def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:
-    """Returns another send of a submission that never arrived; with other content, a new submission."""
+    """Returns another send of a submission that never reached AWS or, if the content has changed, a new submission."""
     message = f"nothing reached AWS the last time ({last.error})"
     reason = Reason(last.reason) if last.reason in set(Reason) else Reason.RETRY
     if last.digest != context.spec.digest:

@@ -197,8 +197,8 @@ OF_THE_PASS = "of the pass"
 class FormerName:
     """The name that a record had until the event at `position` renamed it to `renamed_to`, from checkout `commit`.
 
-    `generation`, `slot` and `attempt` are the highest of the submissions under this name. A new spec of the name never
-    uses one of them again, because they are part of tokens.
+    `generation`, `slot` and `attempt` are the highest of the submissions under this name. A new spec with this name
+    never reuses them, because they are part of tokens.
     """
 
     name: str
@@ -252,7 +252,7 @@ class SpecRecord:
             positions.append(position)
 
     def is_missed(self, slot: str) -> bool:
-        """Returns whether a slot of the schedule in force was recorded as one that never runs."""
+        """Returns whether a slot of the schedule in force was recorded as missed."""
         if self.schedule is None or parse_time(slot) <= parse_time(self.schedule.since):
             return False
         if any(slot in missed for missed in reversed(self.missed)):
@@ -363,7 +363,7 @@ class Recorded:
         return any(send.number for submission in self.by_token.values() for send in submission.sends)
 
     def become(self, other: Recorded) -> None:
-        """Replaces the state by that of another fold; keeps the observations of this pass."""
+        """Replaces the state with that of another fold; keeps the observations of this pass."""
         for held in fields(self):
             if OF_THE_PASS not in held.metadata:
                 setattr(self, held.name, getattr(other, held.name))
@@ -384,7 +384,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The result of one look at AWS. Fields as in `Recorded`; `unseen` are tokens of live runs that AWS lacks."""
+    """The result of one look at AWS. Fields as in `Recorded`; `unseen` are tokens of live runs not found in AWS."""
 
     runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)

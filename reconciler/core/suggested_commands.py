@@ -118,11 +118,11 @@ def after_rollback(target: str) -> str:
 
 
 def resolve(name: str, decision: str, by: Invocation, token: str | None = None) -> str:
-    """Returns the command that decides an unresolved submission: ``submit`` or ``abandon``; `token` if there are
-    several."""
+    """Returns the command that resolves a submission with `decision`: ``submit`` or ``abandon``. `token` is needed if
+    the spec has several unresolved submissions."""
     which = ["--token", token] if token is not None else []
     return by.command("resolve", name, f"--{decision}", *which) + WHY
 
 
 WHY = ' --reason "..."'
-"""The reason, to be filled in by the operator."""
+"""The option with a placeholder for the reason, which the operator fills in."""

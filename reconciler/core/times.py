@@ -30,7 +30,7 @@ def parse_time(value: str) -> datetime:
 
 
 class MissedReason(StrEnum):
-    """Why a slot never runs."""
+    """The reason why a slot never runs."""
 
     DEADLINE = "deadline"  # it was later than startingDeadlineSeconds
     PASSED_OVER = "passed-over"  # without catch-up only the newest due slot runs

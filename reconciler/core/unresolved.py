@@ -112,7 +112,7 @@ def _same(spec: DesiredSpec, submission: Submission) -> bool:
 
 
 def _until(submission: Submission, settle_seconds: int, now: datetime) -> str:
-    """Returns a phrase on what the plan waits for."""
+    """Returns a phrase that describes what the plan waits for."""
     settles = settles_at(submission, settle_seconds)
     if now < settles:
         return f"settles at {seconds_text(settles)}"
