@@ -24,8 +24,9 @@ Described = Mapping[str, Any]
 
 
 def submit(aws: Aws, service: str, method: str, request: JSON, *, reply: Reply, deadline: Deadline) -> Outcome:
-    """Transmits `request` by a method of boto3's client of `service`, at most once. Never raises for an error of the
-    network, AWS or botocore."""
+    """Sends `request` with a method of the boto3 client for `service`, at most once. Returns errors of the network, AWS
+    and botocore as outcomes, and never raises them.
+    """
     try:
         call = getattr(aws.submitter(service), method)
     except ServiceError as error:
@@ -38,7 +39,7 @@ def pages(
 ) -> Iterator[dict[str, Described]]:
     """Yields all pages of a listing, as items by id. `items` is the field of the reply that contains the list.
 
-    A reply without the list is an error, and so is a listing that never ends, because both would look like absence.
+    A reply without the list is an error, and so is a listing that never ends, because both could make runs look absent.
     Raises `ServiceError`.
     """
     token: dict[str, str] = {}
@@ -66,7 +67,7 @@ def each(items: Iterable[Item], call: Callable[[Item], Answer], at_once: int) ->
 
 
 def unknown_state(word: object) -> str:
-    """Returns the message for a state that this version does not have. It is an error; the state is never guessed."""
+    """Returns the error message for a state that this version does not support. States are never guessed."""
     return f"AWS reports the state {word!r}, which this version does not know"
 
 
@@ -79,7 +80,9 @@ class Tagged:
 
 
 def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, Sequence[str] | str]:
-    """Returns the run ids in a complete listing for each of `wanted`, by token and owner."""
+    """Returns the ids of the runs in a complete listing that have the token or the owner tag of each of `wanted`, keyed
+    by token and by owner.
+    """
     by_token: dict[str, list[str]] = {want.token: [] for want in wanted}
     by_owner = {want.owner: (want, list[str]()) for want in wanted if want.owner is not None}
     for run_id, run in runs.items():

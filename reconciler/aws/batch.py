@@ -34,14 +34,14 @@ STATES = {
     "SUCCEEDED": RunState.SUCCEEDED,
     "FAILED": RunState.FAILED,
 }
-"""The API's JobStatus, and the corresponding state here."""
+"""Maps the API's JobStatus to the states of reconciler."""
 
 LISTINGS_AT_ONCE = 8
 DESCRIBED = 100
-"""The most job ids in one DescribeJobs."""
+"""The maximum number of job ids in one DescribeJobs call."""
 
 BEFORE_BATCH = datetime(2016, 1, 1, tzinfo=UTC)
-"""Earlier than any job: a listing with a filter on this time contains every job."""
+"""A time before any job was created. A listing of jobs created after it therefore contains every job."""
 
 Item = TypeVar("Item")
 
@@ -52,13 +52,15 @@ def connect(aws: Aws) -> Service:
 
 
 class Batch:
-    """Batch jobs. `location` contains ``jobQueue`` and ``jobName``. The run of an array is its parent job."""
+    """The adapter for Batch jobs. `location` contains ``jobQueue`` and ``jobName``. The run of an array is its parent
+    job.
+    """
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
-        """Calls SubmitJob, transmitted at most once."""
+        """Calls SubmitJob. The request is transmitted at most once."""
         return submit(self._aws, SERVICE, "submit_job", request, reply=REPLY, deadline=deadline)
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
@@ -83,12 +85,12 @@ class Batch:
         return merged(each(lookups.items(), lambda lookup: self._lookup(*lookup), LISTINGS_AT_ONCE))
 
     def cancel(self, run: RunRef, reason: str) -> None:
-        """Calls TerminateJob: CancelJob does nothing for a job that is starting or running."""
+        """Calls TerminateJob, because CancelJob has no effect on a job that is starting or running."""
         with translate_errors("TerminateJob"):
             self._aws.reader(SERVICE).terminate_job(jobId=run.run_id, reason=reason)
 
     def place(self, location: Mapping[str, str]) -> str:
-        """Names the job queue."""
+        """Returns the job queue in words."""
         return f"queue {location['jobQueue']}"
 
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
@@ -98,7 +100,7 @@ class Batch:
         return list(dict.fromkeys(_listed(self._aws.reader(SERVICE), location["jobQueue"], by_time)))
 
     def described(self, location: Mapping[str, str], run_ids: Sequence[str]) -> Mapping[str, RunFacts]:
-        """Describes jobs by DescribeJobs, in whatever queue they are. Raises `ServiceError`."""
+        """Describes jobs by DescribeJobs, whichever queue they are in. Raises `ServiceError`."""
         client = self._aws.reader(SERVICE)
         return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}
 
@@ -126,8 +128,9 @@ class Batch:
 
 
 def _listed(client: Client, queue: str, by: Mapping[str, object]) -> Iterator[str]:
-    """Yields the ids of all jobs of a queue that a filter selects. With any filter ListJobs returns every status. The
-    filter on names ignores case, so the tag alone decides. Raises `ServiceError`."""
+    """Yields the ids of all jobs of a queue that match a filter. With a filter, ListJobs returns jobs in every state.
+    The filter on names ignores case, so only the tag identifies a job. Raises `ServiceError`.
+    """
     for page in pages("ListJobs", client.list_jobs, "jobSummaryList", "jobId", jobQueue=queue, filters=[by]):
         yield from page
 
@@ -171,7 +174,9 @@ def _facts(job: Described) -> RunFacts:
 
 
 def _detail(job: Described) -> str | None:
-    """Joins AWS's reason and the container's: ``Essential container in task exited; exit code 137; Killed``."""
+    """Joins the reasons of the job and of its container: ``Essential container in task exited; exit code 137;
+    Killed``.
+    """
     container = job.get("container", {})
     code = container.get("exitCode")
     parts = [job.get("statusReason"), None if code is None else f"exit code {code}", container.get("reason")]

@@ -29,7 +29,7 @@ POOL = 32
 """Connections kept for each client: more than an apply or a ledger uses at once."""
 
 OnCall = Callable[[str, bool], None]
-"""Called after each call to AWS with its operation and whether it was throttled."""
+"""A callback that receives, after each call to AWS, the operation and whether the call was throttled."""
 
 Client = Any
 """A boto3 client; boto3 generates their classes at run time."""
@@ -38,9 +38,9 @@ Client = Any
 class Clients:
     """boto3 clients for one region, each made on first use and kept. Safe for threads.
 
-    Without `endpoint_url` and `credentials`, boto3's own resolution applies, with its environment variables and
-    profiles. `credentials` are access key id, secret key and optionally a session token. `timeouts` are seconds to
-    connect and to read.
+    Without `endpoint_url` and `credentials`, boto3 resolves them itself, from environment variables and profiles.
+    `credentials` are access key id, secret key and optionally a session token. `timeouts` are the connect and the read
+    timeout in seconds.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Clients:
     def writer(self, service: str) -> Client:
         """Returns a client that transmits each call once. Raises `ServiceError`.
 
-        If a conditional write were transmitted twice, no reply could show the result of the first transmission.
-        `total_max_attempts` overrides every setting of environment and profile.
+        If a conditional write were transmitted twice, the reply would not show whether the first transmission
+        succeeded. `total_max_attempts` overrides every setting of environment and profile.
         """
         return self._client("writer", service, retries={"total_max_attempts": 1, "mode": "standard"})
 
@@ -132,8 +132,8 @@ class Aws(Clients):
     """The clients of the services that run jobs: `Clients` with the one-transmission guard, quotas and a clock.
 
     `endpoint_url` is for the embedded emulator only. `quota` delays reads and cancellations, `on_call` is called after
-    every call. `clock_ahead`, set by `account`, is how many seconds our clock is ahead of AWS's. It is `None` before
-    that, and if the reply had no usable date.
+    every call. `clock_ahead`, set by `account`, is how many seconds our clock is ahead of AWS's clock. It is `None`
+    until then, and if the reply had no usable date.
     """
 
     def __init__(
@@ -154,7 +154,8 @@ class Aws(Clients):
         self._quota, self._on_call = quota, on_call
 
     def submitter(self, service: str) -> Client:
-        """Returns a client that transmits only inside `transmission.once`, once, and refuses everything else.
+        """Returns a client that transmits one request inside each `transmission.once` block and refuses every other
+        transmission.
 
         `total_max_attempts` overrides every setting of environment and profile. The mode is fixed too, because
         `adaptive` would wait between the check of the deadline and the transmission. Raises `ServiceError`.
@@ -173,11 +174,11 @@ class Aws(Clients):
             return account
 
     def overridden(self, service: str) -> bool:
-        """Returns whether a service, by boto3's name, is not AWS, because an argument, environment variable or profile
-        sets another endpoint.
+        """Returns whether calls to `service` (boto3's name) do not go to AWS, because an argument, environment variable
+        or profile sets another endpoint.
 
-        AWS's own interface endpoints (`vpce-….amazonaws.com`) are AWS. Raises `ServiceError` for settings that boto3
-        cannot read.
+        AWS's interface VPC endpoints (`vpce-….amazonaws.com`) belong to AWS. Raises `ServiceError` for settings that
+        boto3 cannot read.
         """
         if self._endpoint_url is not None:
             return True
@@ -193,7 +194,7 @@ class Aws(Clients):
             events.register("response-received", lambda event_name, **reply: _report(on_call, event_name, reply))
 
     def _endpoints_are_set(self) -> bool:
-        """Returns whether any endpoint is configured. Usually none is, and then no client has to be made."""
+        """Returns whether any endpoint is configured. If not, which is usual, no client has to be created."""
         if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
             return True
         with self._lock:
@@ -229,7 +230,7 @@ def _report(on_call: OnCall, event_name: str, reply: Mapping[str, Any]) -> None:
 
 
 def _seconds_ahead(answer: Mapping[str, Any], now: float) -> float | None:
-    """Returns how many seconds `now` is ahead of a reply's ``Date`` header, which has whole seconds."""
+    """Returns how many seconds `now` is ahead of a reply's ``Date`` header, whose resolution is one second."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return now - parsedate_to_datetime(date).timestamp()
@@ -248,6 +249,6 @@ def _stay_in_region(context: MutableMapping[str, Any], **_: object) -> None:
 
 
 def _send_at_once(params: MutableMapping[str, Any], **_: object) -> None:
-    """Sends the body with its request. Batches are small, and a server that ignores ``Expect: 100-continue`` would
-    delay each of them by a second."""
+    """Sends the body together with the headers, without waiting for the server. Batches are small, and a server that
+    ignores ``Expect: 100-continue`` would delay each of them by a second."""
     params["headers"].pop("Expect", None)

@@ -1,8 +1,8 @@
 """Implements `ports.Service` and `ports.Inventory` for EMR Serverless.
 
-A run is found again by its application and its tag. ListJobRuns returns no tags, so GetJobRun is called for each run
-within the wanted time and with the wanted name, once per adapter. All states are included, because a run may have
-ended.
+A run is found again by its application and its tag. ListJobRuns returns no tags, so GetJobRun is called once per
+adapter for each run that has the wanted name and was created in the wanted period. Runs in all states are included,
+because the wanted run may have ended.
 """
 
 from __future__ import annotations
@@ -39,26 +39,27 @@ STATES = {
     "FAILED": RunState.FAILED,
     "CANCELLED": RunState.CANCELLED,
 }
-"""The API's JobRunState, and the corresponding state here."""
+"""Maps the API's JobRunState to the states of reconciler."""
 
 LIVE_STATES = [word for word, state in STATES.items() if state.live]
 
 NO_SUCH_RUN = "ResourceNotFoundException"
 PAGE = 50
-"""The most results of one ListJobRuns."""
+"""The maximum number of results of one ListJobRuns call."""
 FEW = 3
-"""The most runs of one application that are read by single calls, without a listing."""
+"""The maximum number of runs of one application that are read by single calls instead of a listing."""
 AT_ONCE = 4
 """Parallel GetJobRun calls; AWS allows 10 a second."""
 BEFORE_INTENT = timedelta(minutes=2)
-"""Seconds before its first intent at which a run may appear to be created: 60 s of clock error, with room."""
+"""How many seconds before its first intent a run may seem to have been created: 60 s of clock error, plus a margin."""
 AFTER_DEADLINE = timedelta(minutes=30)
-"""Seconds after the deadline of its newest send at which a run may appear to be created: 15 min of signature, 60 s of
-clock error, 5 min until AWS lists it, with room."""
+"""How many seconds after the deadline of its newest send a run may seem to have been created: 15 min in which the
+signature is valid, 60 s of clock error, 5 min until AWS lists the run, plus a margin.
+"""
 SETTLED = timedelta(minutes=5)
-"""The age at which a run certainly has its tags: the lag of listings."""
+"""The age at which a run certainly has its tags. It is the maximum delay of listings."""
 MOST_KEPT = 20_000
-"""The most runs whose tags an adapter keeps."""
+"""The maximum number of runs whose tags an adapter caches."""
 
 
 def connect(aws: Aws) -> Service:
@@ -67,14 +68,14 @@ def connect(aws: Aws) -> Service:
 
 
 class EmrServerless:
-    """EMR Serverless job runs. `location` contains ``applicationId``."""
+    """The adapter for EMR Serverless job runs. `location` contains ``applicationId``."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._kept: dict[tuple[str, str], Tagged] = {}  # runs by application and id; their tags do not change
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
-        """Calls StartJobRun, transmitted at most once."""
+        """Calls StartJobRun. The request is transmitted at most once."""
         return submit(self._aws, SERVICE, "start_job_run", request, reply=REPLY, deadline=deadline)
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
@@ -98,7 +99,8 @@ class EmrServerless:
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """Finds runs by their tag, in any state, among the runs of the application in the period in which the
-        submission could have started one."""
+        submission could have started a run.
+        """
         applications: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
             applications[want.location["applicationId"]].append(want)
@@ -125,7 +127,7 @@ class EmrServerless:
                 raise
 
     def place(self, location: Mapping[str, str]) -> str:
-        """Names the application."""
+        """Returns the application in words."""
         return f"application {location['applicationId']}"
 
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
@@ -171,8 +173,9 @@ class _Window:
 
 
 def _windows(wanted: Iterable[Wanted]) -> list[_Window]:
-    """Returns the windows of these submissions in order of time. Only overlapping ones are joined, so that an old
-    submission does not extend the lookup for a new one."""
+    """Returns the windows of these submissions in order of time. Only overlapping windows are joined, so that an old
+    submission does not extend the lookup for a new one.
+    """
     windows: list[_Window] = []
     for want in sorted(wanted, key=lambda want: parse_time(want.since)):
         start = parse_time(want.since) - BEFORE_INTENT
@@ -199,8 +202,9 @@ def _names(wanted: Sequence[Wanted]) -> frozenset[str] | None:
 
 
 def _run(client: Client, application: str, run_id: str) -> Described:
-    """Reads one run by GetJobRun. Raises `ServiceError`, also if the reply is about another run, because such a reply
-    must not count as a run without tags."""
+    """Reads one run by GetJobRun. Raises `ServiceError`, also if the reply is about another run, because that reply
+    must not be read as a run without tags.
+    """
     with translate_errors("GetJobRun"):
         run: Described = client.get_job_run(applicationId=application, jobRunId=run_id)["jobRun"]
         if run["jobRunId"] != run_id:
@@ -233,10 +237,11 @@ def _pages(client: Client, **query: object) -> Iterator[dict[str, Described]]:
 
 
 def _live_runs(client: Client, application: str, count: int) -> dict[str, RunReport]:
-    """Returns the live runs of an application by id. Reads only as many pages as can save calls for `count` runs, and
-    stops at an error.
+    """Returns the live runs of an application by id. Reads at most `count // 2` pages, because more would not save
+    calls, and stops at an error.
 
-    A run that is not among them is read by a call of its own, so an incomplete listing costs calls but loses no state.
+    Runs that are not in the result are read by separate calls, so an incomplete listing needs more calls but loses no
+    state.
     """
     seen: dict[str, RunReport] = {}
     with suppress(ServiceError):

@@ -1,4 +1,4 @@
-"""Contains AWS's error codes, and translates the errors of boto3 and botocore into this program's."""
+"""Contains AWS's error codes, and converts the errors of boto3 and botocore to reconciler's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ClientFailure = BotoCoreError
 """botocore failed: no connection, no credentials, a truncated reply."""
 
 LONGEST = 1000
-"""The most characters kept of a foreign message."""
+"""The maximum number of characters kept of a message from AWS or botocore."""
 
 IDENTITY = "identity"
 """The content encoding of an unencoded body."""
@@ -52,7 +52,7 @@ HINTS = {
     "ReadTimeoutError": "AWS did not answer in time.",
     "ProxyConnectionError": "the proxy could not be reached, or refused.",
 }
-"""The hint that precedes a message, by AWS's code or the exception's name."""
+"""The hint that is put before a message, keyed by AWS's error code or the name of the exception."""
 
 THROTTLING = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
@@ -87,7 +87,7 @@ _FAULT = re.compile(
 
 
 def code_of(error: BaseException) -> str:
-    """Returns AWS's error code if it looks like one, else the exception's own name."""
+    """Returns AWS's error code if it has the form of one, otherwise the name of the exception."""
     code = _field(error, "Error").get("Code") if isinstance(error, ClientError) else None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else type(error).__name__
 
@@ -108,8 +108,8 @@ def request_id_of(error: ClientError) -> str | None:
 def is_from_aws(answer: Mapping[str, Any]) -> bool:
     """Returns whether a reply has S3's or DynamoDB's request id. A reply without one may be from a proxy.
 
-    This accepts S3's header too, so `request_id_of` is not used: no service that runs jobs sends that header, and its
-    replies must be checked more strictly.
+    `request_id_of` does not accept S3's header, because services that run jobs never send it and their replies must be
+    checked more strictly.
     """
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return any(headers.get(name) for name in ("x-amz-request-id", "x-amzn-requestid"))
@@ -133,8 +133,8 @@ def message_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
 def _text_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
     """Returns the message of AWS or botocore.
 
-    botocore quotes values of the request when it rejects one, so only their paths are kept. AWS may quote values too,
-    and a proxy may quote all of them, so `secrets`, those of the request, are masked.
+    botocore quotes the values of a request that it rejects, so only their paths are kept. AWS and proxies may quote
+    values too, so `secrets`, the secrets in the request, are masked.
     """
     if isinstance(error, ClientError):
         return _masked(_field(error, "Error").get("Message"), secrets)
@@ -146,8 +146,9 @@ def _text_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
 
 
 def _masked(text: object, secrets: Sequence[str]) -> str:
-    """Returns a foreign text that may be kept. It is masked before it is truncated, because half a secret is a secret
-    too."""
+    """Returns a foreign text, first masked and then truncated. In the other order, a truncated secret might not be
+    recognized.
+    """
     return clean(without(mask_sentence(text), secrets)) if isinstance(text, str) else ""
 
 
@@ -210,7 +211,7 @@ def _is_xml(body: bytes) -> bool:
 
 
 def service_error(operation: str, error: BaseException) -> ServiceError:
-    """Returns the `ServiceError` for a foreign error."""
+    """Converts an error of boto3 or botocore to a `ServiceError`."""
     return ServiceError(operation, code_of(error), message_of(error))
 
 
@@ -222,9 +223,9 @@ def unexpected_reply(operation: str, why: str) -> ServiceError:
 
 @contextmanager
 def translate_errors(operation: str) -> Iterator[None]:
-    """Raises every error in one call, and in reading its reply, as `ServiceError`.
+    """Converts every error of a call to AWS, and of reading its reply, to `ServiceError`.
 
-    The block includes the reading because botocore returns a damaged reply as a reply without fields.
+    The block must also read the reply, because botocore returns a damaged reply as a reply without fields.
     """
     try:
         yield
@@ -237,15 +238,19 @@ def translate_errors(operation: str) -> Iterator[None]:
 # --- errors of ledgers ------------------------------------------------------------------------------------------------
 
 Sentences = Mapping[str, tuple[type[LedgerError], str]]
-"""The error and its message by AWS's code, with ``{name}``, ``{region}``, ``{target}`` and ``{found}``."""
+"""Maps AWS's error codes to the class and the message of an error. Messages have the placeholders ``{name}``,
+``{region}``, ``{target}`` and ``{found}``.
+"""
 
 UNPROVEN_STATUS = frozenset({408, 409, 429})
-"""4xx statuses that are possible after a write was accepted."""
+"""4xx statuses that do not show whether a write was rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerSite:
-    """The values in messages: the ledger's `address`, the `name` of its bucket or table, its region and target."""
+    """The values of the placeholders in messages: the ledger's `address`, the `name` of its bucket or table, its region
+    and target.
+    """
 
     address: str
     name: str
@@ -256,10 +261,11 @@ class LedgerSite:
 
 @contextmanager
 def translate_ledger_errors(site: LedgerSite, action: str, *, writing: bool = False) -> Iterator[None]:
-    """Raises every foreign error inside the block as a `LedgerError`, with the cause kept.
+    """Converts every error of boto3 and botocore inside the block to a `LedgerError`, with the original error as the
+    cause.
 
-    `action` is the permission that the call needs, such as ``s3:PutObject``. With `writing`, any error other than
-    `LedgerUnreachable` proves that nothing was written.
+    `action` is the permission that the call needs, such as ``s3:PutObject``. `writing` means that the block writes;
+    then nothing was written after any error other than `LedgerUnreachable`.
     """
     try:
         yield
@@ -274,7 +280,7 @@ def translate_ledger_errors(site: LedgerSite, action: str, *, writing: bool = Fa
 
 
 def no_answer(site: LedgerSite, why: str) -> LedgerUnreachable:
-    """Returns the error for a missing reply, or for one that proves nothing."""
+    """Returns the error for a missing reply, or for a reply that does not show the result."""
     return LedgerUnreachable(f"the ledger {site.address} did not answer: {why}.")
 
 

@@ -1,4 +1,6 @@
-"""Reads runs from AWS: the state of live ones, unresolved submissions by their tag, and everything for `fsck`."""
+"""Reads runs from AWS: the states of live runs, the runs of unresolved submissions (by their tag), and all runs for
+`fsck`.
+"""
 
 from __future__ import annotations
 
@@ -51,12 +53,13 @@ def observe(
     now: datetime,
     request_of: Callable[[Submission], JSON] = lambda _: {},
 ) -> tuple[tuple[Observed, ...], Sighting]:
-    """Reads the live runs of the selected `names` (`None`: all) from AWS, and looks for every unresolved submission.
+    """Reads the live runs of the specs in `names` (`None` for all) from AWS, and looks for the run of every unresolved
+    submission.
 
     Returns the new states, ordered by name, and the runs that were found. Ended runs are not read again. If a service
-    fails, nothing is raised, and the sighting has the reason for each of its tokens. It also has a reason for a run
-    that does not exist at AWS, which does not count as ended. `request_of` returns the request that a submission sent,
-    or an empty one if it is not available. The name in it narrows the lookup.
+    fails, nothing is raised; instead the sighting contains the reason for each token of the service. The sighting also
+    contains a reason for each run that does not exist at AWS; such a run is not considered ended. `request_of` returns
+    the request that a submission sent, or an empty one if it is not available. The name in it narrows the lookup.
     """
     questions = _questions(recorded, names)
     sys.audit("reconciler.observing", *questions)
@@ -92,7 +95,7 @@ def _ask(kind: str, questions: _Questions, services: Services, request_of: Calla
 
 def _wanted(submission: Submission, request_of: Callable[[Submission], JSON]) -> Wanted:
     field_of_name = kind_named(submission.kind).name_field
-    located = field_of_name in submission.content.location  # then the lookup is by name anyway
+    located = field_of_name in submission.content.location  # the location already contains the name
     name = None if located else request_of(submission).get(field_of_name)
     return Wanted(
         submission.token,
@@ -180,7 +183,8 @@ def _event(submission: Submission, report: RunReport, now: datetime) -> Observed
 def find_previous_runs(
     specs: Iterable[DesiredSpec], recorded: Recorded, place: Place, services: Services, now: datetime
 ) -> Sighting:
-    """Finds runs of specs that the ledger may lack: runs of their content, by token, and other runs, by spec tag.
+    """Finds runs of specs that may be missing from the ledger: runs of their current content, by token, and other runs,
+    by spec tag.
 
     Raises only `GuardError`. If a service fails, the sighting has the reason for each token.
     """
@@ -197,7 +201,9 @@ def find_previous_runs(
 def look_before_sending(
     actions: Iterable[Action], recorded: Recorded, place: Place, services: Services, now: datetime
 ) -> Sighting:
-    """Finds the same for submits: runs that have their tokens, and other runs with the tags of their specs."""
+    """Finds runs that may be missing from the ledger before `actions` submit: runs with the same tokens, and other runs
+    with the tags of their specs.
+    """
     return _look(
         services, recorded, place, now,
         (
@@ -219,7 +225,7 @@ def _look(
     now: datetime,
     sought: Iterable[tuple[str, str, str, Mapping[str, str], str | None]],
 ) -> Sighting:
-    """Looks for runs that are given by kind, spec, token, location and run name."""
+    """Looks for runs, each given by kind, spec, token, location and run name."""
     wanted, names = dict[str, list[Wanted]](), dict[str, str]()
     for kind, name, token, location, run_name in sought:
         owner = place.owner(name)
@@ -243,7 +249,7 @@ def _look(
 
 
 def _since(record: SpecRecord, now: datetime) -> str:
-    """Returns the time from which runs of a spec are looked for. Runs older than its newest submission are ignored."""
+    """Returns the time from which to look for runs of a spec. Runs older than its newest submission are ignored."""
     oldest = now - REMEMBERED
     return time_text(oldest if record.newest is None else max(oldest, parse_time(record.newest.first_intent_at)))
 
@@ -271,8 +277,8 @@ def take_inventory(
 ) -> AwsInventory:
     """Lists every application and queue of the recorded submissions and of `specs`.
 
-    Runs whose id is in the ledger are not described, because their tags are known. If a listing fails, its error is
-    returned. A `GuardError` is raised.
+    Runs whose id is in the ledger are not described, because their tags are known. The error of a failed listing is
+    returned, but a `GuardError` is raised.
     """
     recorded_ids = {s.run_id for s in recorded.by_token.values() if s.run_id is not None}
     places: list[ListedQueue] = []
@@ -318,7 +324,7 @@ def _places(
 
 
 def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
-    """Returns a run with the tag of this project and target, or `None` for any other run."""
+    """Returns a run that has the tag of this project and target, or `None` for any other run."""
     owner, _, name = facts.tags.get(SPEC_TAG, "").rpartition("/")
     if owner != place.owner("").removesuffix("/") or not name:
         return None

@@ -35,15 +35,17 @@ CONFLICT = 409
 
 
 UNPROVEN_STATUS = frozenset({408, CONFLICT})
-"""4xx statuses that are possible after the request was accepted: a timeout in transit, or our own token used before."""
+"""4xx statuses that do not show whether the request was rejected: a timeout in transit, or a client token that we used
+before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """Describes how a service confirms that it accepted a request.
 
-    `run_id` and `arn` are fields of its reply. `echo` is the field that must be equal in reply and request. `declined`
-    are its codes for a refusal of the content, in addition to `DECLINED`.
+    `run_id` and `arn` are fields of its reply. `echo` is a field that must be equal in reply and request. `declined`
+    are the service's codes for a refusal of the content, in addition to `DECLINED`.
     """
 
     run_id: str
@@ -82,8 +84,9 @@ def classify(error: Exception, transmission: Transmission, reply: Reply, secrets
 
 
 def accepted(answer: Mapping[str, Any], request: Mapping[str, Any], reply: Reply) -> Outcome:
-    """Returns `Accepted` if the reply contains a run id and our own values. The absence of an error does not prove a
-    run."""
+    """Returns `Accepted` if the reply contains a run id and our own values. A reply without an error does not show that
+    a run was created.
+    """
     run_id, arn = answer.get(reply.run_id), answer.get(reply.arn)
     if not isinstance(run_id, str) or not run_id:
         return Ambiguous("UnexpectedReply", f"the reply was a success without {reply.run_id}")

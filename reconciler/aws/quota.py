@@ -1,7 +1,7 @@
 """Delays calls by token buckets, so that AWS's request quotas are not exceeded.
 
 Each operation of an account and region has its own bucket. Processes do not share buckets, so AWS can still throttle
-several at once. A throttled call is a refusal, after which the process pauses.
+several at once. A throttled call is treated as a refusal, and the process pauses after it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Buckets:
     """Implements `ports.Quota`: a bucket for each operation that has a rate. Other operations are not limited. Safe for
     threads.
 
-    A caller first reserves its turn and then waits for it, so turns are in the order of the calls.
+    A caller first reserves a token and then waits for it, so tokens are granted in the order of the calls.
     """
 
     def __init__(self, rates: Mapping[str, Rate], clock: Clock) -> None:
@@ -53,7 +53,7 @@ class Buckets:
                 self._left[operation] += 1
 
     def _reserve(self, operation: str) -> float:
-        """Reserves a turn and returns the seconds until it."""
+        """Reserves a token and returns the seconds until it is available."""
         rate = self._rates.get(operation)
         if rate is None:
             return 0.0
@@ -66,7 +66,7 @@ class Buckets:
 
 
 WARN_ABOVE_SECONDS = 60.0
-"""Seconds from which the plan mentions the delay."""
+"""The delay in seconds from which a plan contains a warning."""
 
 
 def seconds_needed(rate: Rate, calls: int) -> float:

@@ -31,7 +31,7 @@ class Transmission:
     sent: int = 0
 
     def pass_on(self) -> None:
-        """Allows the request if it is the first and in time; raises otherwise."""
+        """Allows the request if it is the first one and the deadline has not passed; raises otherwise."""
         if self.sent:
             raise TransmissionRefused("this call was transmitted before: it is not transmitted again")
         sys.audit("reconciler.signed")

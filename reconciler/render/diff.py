@@ -153,9 +153,9 @@ def explain(kind: Kind, before: JSON, after: JSON) -> tuple[Change, ...]:
     same job would run.
 
     Compares the display form (`Kind.for_display`), or the form that is sent if the display form hides the difference.
-    Our tags and the client token are ignored. Names and tags cause no run, so their changes are listed only beside
-    others, with which they take effect. The order of arguments matters, ``"2"`` differs from ``2``, and null differs
-    from a missing field.
+    Our tags and the client token are ignored. Changes of names and tags cause no new run. They are listed only together
+    with other changes, because they take effect with the run that those cause. The order of arguments matters, ``"2"``
+    differs from ``2``, and null differs from a missing field.
     """
     old, new = kind.as_written(before), kind.as_written(after)
     if _text(kind.content(old)) == _text(kind.content(new)):

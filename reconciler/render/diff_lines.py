@@ -63,7 +63,7 @@ def _has_lines(text: str) -> bool:
 
 
 def _side(sign: str, path: str, value: Any) -> list[str]:  # noqa: ANN401 - any JSON value
-    """Returns a value that only one side has."""
+    """Returns the lines of a value that only one side has."""
     first, *others = _value_lines(value)
     return [f"{sign} {path}: {first}", *_cut(sign, others)]
 
@@ -116,11 +116,11 @@ def _cut(sign: str, lines: Sequence[str], most: int = MOST_LINES) -> list[str]:
 
 
 def _compared(path: str, before: str, after: str) -> list[str]:
-    """Returns two long texts as one diff: common parts appear once, and only near differences."""
+    """Returns two long texts as one diff, in which common parts appear once and only near differences."""
     by_lines = _has_lines(before) or _has_lines(after)
     old, new = (_pieces(text, by_lines=by_lines) for text in (before, after))
     labels = [_lines_label(text) if by_lines else f"{len(text):,} characters" for text in (before, after)]
-    if old == new:  # only the last line end differs
+    if old == new:  # they differ only in the line break at the end
         return [f"- {path}: {labels[0]}", f"+ {path}: {labels[1]}"]
     body = list(_hunks(old, new))
     rest = len(body) - MOST_LINES

@@ -21,7 +21,7 @@ class Edge:
 
 
 def edges(specs: Mapping[str, DesiredSpec]) -> tuple[Edge, ...]:
-    """Returns every dependency between the specs of one target, by name, then in the order of the spec."""
+    """Returns every dependency between the specs of one target, sorted by name, then in the order of the spec."""
     return tuple(edge for name in sorted(specs) for edge in _of(specs[name]))
 
 

@@ -184,7 +184,7 @@ def why_text(
 
 
 def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, str]]:
-    """Yields labels and values in the order of the usual questions: what ran, from where, who, when."""
+    """Yields labels and values: first what ran, then its source, the user, and the times."""
     for label, value in (
         ("run", submission.run_id),
         ("state", str(submission.run_state or submission.phase)),

@@ -19,12 +19,12 @@ from reconciler.render.phrases import effect_line, suggested_lines, what_happens
 from reconciler.render.problems import message_of
 
 Failure = tuple[str, str]
-"""A stable word for the problem, and a sentence."""
+"""A failure: a stable identifier of the problem, and a sentence about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One spec: its failure, and lines about it."""
+    """The test case of one spec: its failure, and its output lines."""
 
     name: str
     source: Source | None
@@ -36,7 +36,7 @@ def problems_junit(
     suite: str, specs: Iterable[tuple[str, Source]], problems: Sequence[Problem], folder: str = ""
 ) -> str:
     """Returns the XML for `validate`: a case for each spec, with the problems from its first line up to the next spec,
-    and a case for each file with problems and without a spec. Warnings are output of their case."""
+    and a case for each file with problems and without a spec. Warnings appear in the output of their case."""
     begins: dict[str, list[tuple[int, str]]] = {}
     for name, source in specs:
         begins.setdefault(source.path, []).append((source.line, name))

@@ -46,7 +46,9 @@ SYMBOL_COLOURS = {
 
 
 def symbol(action: Action) -> str:
-    """Returns the sign of an action. It is ``?`` if it is unknown whether a job ran, or which run it is."""
+    """Returns the sign of an action. The sign is ``?`` if it is unknown whether a job ran, or which run belongs to the
+    action.
+    """
     return UNKNOWN_SYMBOL if action.reason in UNKNOWN_REASONS and not action.effective else SYMBOLS[action.action]
 
 
@@ -161,8 +163,9 @@ def _schedules(changes: Sequence[ScheduleChange]) -> Iterator[str]:
 
 
 def next_slots(plan: Plan) -> dict[str, str]:
-    """Returns the next slot of each spec with a schedule, by name, with a note if its schedule starts with the next
-    apply."""
+    """Returns the next slot of each spec with a schedule, sorted by name, with a note if its schedule starts with the
+    next apply.
+    """
     starting = {change.name for change in plan.schedule_changes if change.stopped is None}
     note = ", after an apply has started its schedule"
     return {a.name: a.next_slot + (note if a.name in starting else "") for a in plan.actions if a.next_slot is not None}
@@ -236,8 +239,9 @@ def effect_line(change: SpecChange) -> str:
 def fields_of(block: Shown) -> Iterator[Change | tuple[str, object]]:
     """Yields the fields of a block in order: a difference, or the path and masked value of a new field.
 
-    They are those of its change: the policy's first, and for an added spec the whole request. Without a change in git
-    they are those of its action: the differences from the last run, or the whole request if there was none.
+    If git contains a change of the spec, the fields are those of the change: first the policy's, and for an added spec
+    the whole request. Otherwise the fields are those of the action: the differences from the last run, or the whole
+    request if there was no run.
     """
     change, action = block.change, block.action
     if change is not None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
 
 FORMAT_VERSION = "1.1"
-"""The version of the format. Additions raise the minor number, changes of existing keys the major one."""
+"""The version of the format. New keys raise the minor number, and changes of existing keys raise the major number."""
 
 MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
 
@@ -34,7 +34,7 @@ def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
     r"""Returns `value` as indented JSON without a final line break.
 
     Every invisible character is a ``\u`` escape, so the text is safe on a terminal and can always be encoded as UTF-8.
-    It contains no commands for CI runners. Parsing it returns the same value.
+    The text contains no commands for CI runners. Parsing the text returns the same value.
     """
     text = without_hash_commands(json.dumps(value, indent=2, ensure_ascii=False))
     if text.replace("\n", "").isprintable() and BLANK_LETTERS.isdisjoint(text):
@@ -156,7 +156,9 @@ ACTION_KEYS = (
     "run_id", "replaces", "source", "changes", "request", "message", "compared_with", "send", "revision",
     "deletion_policy", "streaming", "locate",
 )  # fmt: skip
-"""The keys of every action. Although most have a default in memory, a plan file without them has been edited."""
+"""The keys of every action. Most of them have a default in memory, but a plan file without them has been edited and is
+refused.
+"""
 
 CONTENT_KEYS = ("revision", "request", "deletion_policy", "streaming", "source")
 FILE_NAMES = {

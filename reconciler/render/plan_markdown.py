@@ -66,7 +66,7 @@ class PageOptions:
 
 
 def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
-    """Returns the plan as Markdown, with its line break at most `options.max_bytes` UTF-8 bytes.
+    """Returns the plan as Markdown of at most `options.max_bytes` UTF-8 bytes, including the final line break.
 
     It starts with a hidden marker, to find the comment again, followed by the summary, the changes in git with their
     fields, runs for other reasons, waiting specs and specs on hold; old holds are folded. If not everything fits, links
@@ -89,8 +89,8 @@ def plan_markdown(plan: Plan, options: PageOptions = PageOptions()) -> str:
 
 
 def _place(sections: Sequence[Section], room: Room) -> None:
-    """Fills the page by importance: changes and runs, the fields of changed specs, waiting and held specs, the fields
-    of new specs, old holds and next slots."""
+    """Fills the page in order of importance: changes and runs, the fields of changed specs, waiting and held specs, the
+    fields of new specs, old holds and next slots."""
     *leading, waiting, stale, held, _old, _slots = sections
     _admit(leading, room)
     rows = [row for section in leading for row in section.shown]
@@ -101,7 +101,7 @@ def _place(sections: Sequence[Section], room: Room) -> None:
 
 
 def _admit(sections: Iterable[Section], room: Room) -> None:
-    """Adds rows of sections, from the first, until one does not fit."""
+    """Adds the rows of sections in order, until a row does not fit."""
     for section in sections:
         section.admit(room)
         if section.missing:
@@ -120,8 +120,8 @@ def failure_markdown(
     problems: Sequence[Problem] = (),
     options: PageOptions = PageOptions(),
 ) -> str:
-    """Returns a comment that replaces that of the plan if there is no plan: the error, or the problems of files with
-    their lines. `place` is `None` if the project cannot be read. Limits and masking are as for a plan."""
+    """Returns the comment to post instead of a plan if there is no plan: the error, or the problems of files with their
+    lines. `place` is `None` if the project cannot be read. Size limit and masking are as in `plan_markdown`."""
     what = count(len(problems), "error") if problems else "an error"
     name = f"{place.project}/{place.target}" if place else ""
     heading = f"### No plan for {prose(name)}" if name else "### No plan"
@@ -340,7 +340,7 @@ def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository
         source = specs[0][1]
         where = [code(str(source))] if source is not None and repository is None else []
         line = " · ".join([f"{code(common.sign)} {names} {what}", *where, *below])
-    else:  # some hosts break lines only at a mark, others also at a line end
+    else:  # some hosts break lines only at an explicit mark, others also at the end of a source line
         line = " · ".join([f"{code(common.sign)} **{len(specs)} specs**", what, *below]) + f"<br>{names}"
     return Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
 

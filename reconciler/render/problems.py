@@ -14,7 +14,7 @@ from reconciler.render.phrases import what_happens
 from reconciler.render.text import Style, count, lines_text, plain
 
 WIDTH = 100  # characters of a source line that are shown
-LEAD = 60  # the most of them before the column
+LEAD = 60  # the maximum number of them before the column
 PLAIN_STYLE = Style()
 SHORTEST_SECRET = 3  # characters; a shorter secret would match almost any message
 

@@ -73,7 +73,9 @@ def pass_line(name: str, plan: Plan, results: Sequence[ActionResult], position: 
 
 
 def pass_json(plan: Plan, results: Sequence[ActionResult], position: int) -> JSON:
-    """Returns the same as fields: ``{"project", "target", "commit", "counts", "held", "ledger_position"}``."""
+    """Returns the content of `pass_line` as JSON fields: ``{"project", "target", "commit", "counts", "held",
+    "ledger_position"}``.
+    """
     return {
         "project": plan.place.project,
         "target": plan.place.target,
@@ -109,8 +111,8 @@ class DecisionSummary:
     """The record that a command such as `cancel` or `adopt` would make, and the reason.
 
     `about` names the spec and its run. `facts` are labels and values read from the ledger and AWS. `does` is a sentence
-    on the record and its effect. `warnings` must be read before confirming. `form` has the command's own fields of the
-    JSON form.
+    about the record and its effect. `warnings` must be read before confirming. `form` contains the fields of the JSON
+    form that only this command has.
     """
 
     command: str

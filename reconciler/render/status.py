@@ -53,7 +53,7 @@ class StatusRow:
 
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
-    """Returns one row for each name in the plan, by name, retired ones last, as of the time of the plan."""
+    """Returns one row for each name in the plan, sorted by name with retired specs last, as of the time of the plan."""
     recorded = after_renames(recorded, plan.renames)
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
@@ -66,7 +66,7 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
 
 
 CHANGE_PENDING = "in sync, change pending"
-"""The reason of a spec whose run is correct, but whose policy or content in git differs for later runs."""
+"""The reason shown for a spec whose last run is correct, but whose policy or content in git differs for later runs."""
 
 
 def _is_pending(row: StatusRow, changed: Collection[str]) -> bool:

@@ -18,7 +18,7 @@ __all__ = ["MARKS", "columns", "count", "hanging", "inert", "lines_text", "plain
 
 COLOURS = {"": "", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-LEAST_SENTENCE = 20  # characters that folding leaves to the last column before it folds the others
+LEAST_SENTENCE = 20  # the minimum width of the last column; only if it is reached are other columns folded
 MARKS = frozenset({SENSITIVE, SENSITIVE_CHANGED})
 
 
