@@ -13,10 +13,10 @@ from reconciler.emulator.operations import Context, Invalid, Params, page, posit
 from reconciler.emulator.records import BATCH, Run, Search
 
 MAX_DESCRIBED = 100
-"""The most ids in one DescribeJobs, from the API reference."""
+"""The maximum number of ids in one DescribeJobs call, from the API reference."""
 MAX_PAGE = 1000
 MAX_FILTERED_PAGE = 100
-"""The most that ListJobs returns at once, without and with a filter, from the API reference."""
+"""The maximum page sizes of ListJobs, without and with a filter, from the API reference."""
 _LISTED_BY = ("jobQueue", "arrayJobId", "multiNodeJobId")
 _STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 _IMAGE = "emulator/no-image"

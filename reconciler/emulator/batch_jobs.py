@@ -69,7 +69,9 @@ def _facts(params: Params, context: Context) -> Facts:
 
 
 def _retries_failure(retry: Params) -> bool:
-    """Returns whether exit code 1 is retried. The first rule whose conditions all match decides; without one it is."""
+    """Returns whether exit code 1 is retried. The first rule whose conditions all match decides. If there is none, it
+    is retried.
+    """
     exit_values = {"onStatusReason": EXIT_FAILED, "onReason": "", "onExitCode": "1"}
     for rule in retry.get("evaluateOnExit", []):
         if all(_matches(rule[name], value) for name, value in exit_values.items() if name in rule):
@@ -238,7 +240,7 @@ def require_job(job_id: str, context: Context) -> Job:
 
 
 def count_nodes(run: Run) -> int:
-    """Returns the number of nodes of a job, 0 if it is not multi-node."""
+    """Returns the number of nodes of a job, or 0 if it is not multi-node."""
     overrides = run.request.get("nodeOverrides")
     if overrides is None:
         return 0
@@ -273,7 +275,8 @@ def update_dependents(records: Records, run: Run) -> None:
 def _after_dependencies(records: Records, run: Run) -> Run:
     """Releases a run when its last dependency succeeds, and blocks it when the first one fails.
 
-    An id that never existed blocks nothing. With `N_TO_N`, a run waits for the whole of the other array.
+    A dependency on an id that never existed does not block the run. With `N_TO_N`, a run waits for the whole of the
+    other array.
     """
     dependencies = [find_job(records, job_id, None) for job_id in _needed_ids(run.request)]
     ends = [end(job.timeline) for job in dependencies if job is not None]

@@ -100,7 +100,7 @@ def service_of(call: Call) -> Service | None:
 
 
 def failure(call: Call, state: State) -> Reply:
-    """Logs the current exception and returns a 500, in a form that neither service has."""
+    """Logs the current exception and returns a reply with status 500, in a form that neither service uses."""
     _log_failure(call)
     body = json.dumps({"message": _FAILURE, "error": _FAILURE}).encode()
     return Reply(500, _headers(state, "application/json"), body)

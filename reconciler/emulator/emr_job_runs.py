@@ -16,10 +16,10 @@ from reconciler.emulator.records import EMR, Run, Search
 MAX_BATCH_TIMEOUT_MINUTES = 10080
 MAX_ATTEMPTS = 10
 PAGE = 50
-"""The most that ListJobRuns returns at once, from the API reference."""
+"""The maximum page size of ListJobRuns, from the API reference."""
 _ID_LETTERS = string.digits + string.ascii_lowercase
 _MAX_COMPUTED_ATTEMPTS = 1000
-"""A streaming run may request more attempts; the timeline of a failing one ends here."""
+"""The maximum number of attempts in the timeline of a failing streaming run, which may request more."""
 _WORKERS = {"vCPUHour": 8.0, "memoryGBHour": 32.0, "storageGBHour": 60.0}
 """The resources that a run uses per hour: a driver and one executor of EMR Serverless's default sizes."""
 _MIN_BILLED_SECONDS = 60.0
@@ -114,7 +114,9 @@ def start_job_run_problems(params: Params) -> Iterator[str]:
 
 
 def cancel_job_run(params: Params, context: Context) -> Params:
-    """Cancels a run. Does nothing to one that is CANCELLING; raises `Invalid`, as AWS does, for one that has ended."""
+    """Cancels a run. Does nothing to a run that is CANCELLING; raises `Invalid`, as AWS does, for a run that has
+    ended.
+    """
     run = _require_run(params, context)
     state = current(run.timeline(), context.now).state
     if state in EMR_ENDED:

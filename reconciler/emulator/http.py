@@ -26,11 +26,12 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 """Far above any body that AWS accepts: the services reject smaller bodies with errors of their own."""
 
 IDLE_SECONDS = 40.0
-"""Seconds that a connection may be silent, between requests or within one. It differs from usual intervals between
-passes, so that no client sends on a connection that is just being closed."""
+"""Seconds that a connection may be idle, between requests or within a request. The value differs from usual intervals
+between passes, so that no client sends a request on a connection that is just being closed.
+"""
 
 CONNECTIONS = 512
-"""Connections served at once; further ones are closed without a reply."""
+"""The maximum number of connections served at once; further connections are closed without a reply."""
 
 _STOP_SECONDS = 5.0
 _HOST_PORT = re.compile(r":\d*$")
@@ -66,7 +67,7 @@ Handler = Callable[[Call], Reply]
 class Disconnect(ConnectionError):
     """Ends the connection without a complete reply, after sending the bytes `raw` unchanged.
 
-    With `end`, ``close`` closes it normally, ``reset`` sends RST, and ``hang`` waits until the client closes it.
+    The value ``close`` of `end` closes it normally, ``reset`` sends RST, and ``hang`` waits until the client closes it.
     """
 
     def __init__(self, raw: bytes = b"", end: Literal["close", "reset", "hang"] = "close") -> None:
@@ -159,7 +160,7 @@ class Server(ThreadedWSGIServer):
     """The listening server. `stop` also ends every open connection."""
 
     def __init__(self, host: str, port: int, handler: Handler) -> None:
-        """Listens at once. Raises `UsageError` if the host is not loopback or the port is in use."""
+        """Starts listening immediately. Raises `UsageError` if the host is not loopback or the port is in use."""
         self.handler = handler
         require_loopback(host)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -68,7 +68,7 @@ class Step:
 
 
 Timeline = Sequence[Step]
-"""Steps in the order of time; the first is the acceptance."""
+"""The steps of a run, sorted by time. The first step is the acceptance."""
 
 EMR_ENDED = frozenset({"SUCCESS", "FAILED", "CANCELLED"})
 BATCH_ENDED = frozenset({"SUCCEEDED", "FAILED"})
@@ -91,7 +91,7 @@ def end(timeline: Timeline) -> Step | None:
 
 
 def _interrupted(timeline: Timeline, at: float, tail: Sequence[Step]) -> Timeline:
-    """Replaces everything after `at` by `tail`, unless the run ended before."""
+    """Replaces everything after `at` with `tail`, unless the run ended before."""
     before = steps_until(timeline, at)
     if before[-1].state in ENDED:
         return timeline

@@ -34,8 +34,8 @@ class Context:
 class Operation:
     """One operation. `run` returns the members of the output, and raises `Invalid`, `Missing` or `Conflict`.
 
-    With `writes`, it needs a write transaction. `rules` yields violations of limits that are documented outside the
-    model.
+    `writes` means that it needs a write transaction. `rules` yields violations of limits that are documented outside
+    the model.
     """
 
     run: Callable[[Params, Context], Params]

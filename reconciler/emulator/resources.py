@@ -12,9 +12,9 @@ from reconciler.emulator.records import BATCH, EMR, Run
 from reconciler.emulator.settings import Settings
 
 MAX_APPLICATIONS = 50
-"""The most applications in one reply, from the EMR Serverless API reference."""
+"""The maximum number of applications in one reply, from the EMR Serverless API reference."""
 MAX_BATCH_RESOURCES = 100
-"""The most queues or definitions in one reply, from the AWS Batch API reference."""
+"""The maximum number of queues or definitions in one reply, from the AWS Batch API reference."""
 MAX_TAGS = 50
 _CREATED_AT = 1704067200.0
 """2024-01-01: applications are older than the emulator."""

@@ -21,11 +21,11 @@ _POLL_SECONDS = 0.05
 
 
 class Emulator(Control):
-    """An AWS on loopback. Its state is kept in a file after it stops.
+    """An emulated AWS on loopback. If its state is in a file, it is kept when the emulator stops.
 
     `state` is the SQLite file (created if missing, shared with other processes), or `None` for memory. `settings`
     replace those in the file; `None` keeps them. `faults` is the fault plan from the start; `None` means no rules and
-    unchanged settings. With `port` 0, a free port is used. Raises `UsageError` for a host that is not loopback, and
+    unchanged settings. If `port` is 0, a free port is used. Raises `UsageError` for a host that is not loopback, and
     `StateUnusable` for a bad file; `start` raises `UsageError` if the port is in use.
     """
 

@@ -16,7 +16,7 @@ Outcome = Literal["succeeded", "failed"]
 OUTCOMES = get_args(Outcome)
 Mismatch = Literal["conflict", "first"]
 MAX_SECONDS = 1e12
-"""The longest duration; with longer ones, times could not be written as dates."""
+"""The longest allowed duration. Times after longer durations could not be represented as dates."""
 _MAX_OFFSET = 1e9
 
 

@@ -80,7 +80,7 @@ class State:
         return self._transaction("BEGIN")
 
     def writing(self) -> contextlib.AbstractContextManager[Records]:
-        """Opens a write transaction, which is undone if the block raises."""
+        """Opens a write transaction, which is rolled back if the block raises."""
         return self._transaction("BEGIN IMMEDIATE")
 
     @contextlib.contextmanager
@@ -119,7 +119,7 @@ class State:
         self.change_settings(lambda _: settings)
 
     def change_settings(self, change: Callable[[Settings], Settings]) -> Settings:
-        """Replaces the settings by the result of `change`, in one transaction, and returns them."""
+        """Replaces the settings with the result of `change`, in one transaction, and returns them."""
         with self.writing() as records:
             text = json.dumps(change(records.settings).to_json(), sort_keys=True)
             records.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", [text])
@@ -166,7 +166,9 @@ class State:
         self._connection.execute("COMMIT")
 
     def _use_wal(self) -> None:
-        """Switches to WAL. For this step alone, SQLite itself does not wait while others open the file."""
+        """Switches to WAL. Retries, because in this step SQLite does not wait for other processes that open the
+        file.
+        """
         for attempt in range(100):
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")

@@ -1,4 +1,4 @@
-"""STS: GetCallerIdentity, in the query protocol: a form in, XML out."""
+"""Emulates GetCallerIdentity of STS in the query protocol: the request is a form, the reply is XML."""
 
 from __future__ import annotations
 

@@ -79,7 +79,9 @@ def template_remarks(
 
 
 def command_remarks(loc: Loc, words: Sequence[object], *, expanded: re.Pattern[str] | None = None) -> Iterator[Remark]:
-    """Yields such remarks for each word of a command. If the command is a shell, its own variables are allowed."""
+    """Yields remarks, as `template_remarks` does, for each word of a command. If the command is a shell, its own
+    variables are allowed.
+    """
     if any(isinstance(word, str) and _SHELLS.fullmatch(word) for word in words[:2]):
         expanded = SHELL
     before = ""

@@ -180,8 +180,9 @@ class Kind:
         return sent
 
     def sample(self, request: JSON, token: str, owner: str) -> JSON:
-        """Returns the request as `as_sent` does, for validation. Tags of a wrong shape stay, so that the model refuses
-        them."""
+        """Returns the request as `as_sent` does, for validation. Tags of a wrong shape are kept, so that the model
+        refuses them.
+        """
         tags = request.get(TAGS, {})
         if isinstance(tags, dict):
             return self.as_sent(request, token, owner)

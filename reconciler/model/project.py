@@ -102,8 +102,8 @@ NEVER_SENT = "AWS_"
 
 
 def variable_problem(name: str, allowed: Collection[str]) -> str | None:
-    """Returns why a webhook may not get the value of an environment variable, or `None` if it may. Otherwise anyone who
-    can change the project file could have the machine's credentials sent to any address. `allowed` is the operator's
+    """Returns why a webhook may not use an environment variable, or `None` if it may. Without this restriction, anyone
+    who can change the project file could send the machine's credentials to any address. `allowed` is the operator's
     list."""
     if name.upper().startswith(NEVER_SENT):
         return f"{name} is never sent to a webhook, because variables of this name are AWS's: use {NOTIFY_PREFIX}NAME"
@@ -211,10 +211,10 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
         return tuple(name for name in ("account", "region", "ledger") if getattr(self, name) is None)
 
     def settling_problem(self, *, overridden: bool) -> str | None:
-        """Returns why `settleSeconds` is not safe, or `None`. With `overridden`, an endpoint from the environment
+        """Returns why `settleSeconds` is not safe, or `None`. `overridden` means that an endpoint from the environment
         replaces AWS.
 
-        With a longer `claimSeconds` a request may be sent later, so settling must take longer, too.
+        A longer `claimSeconds` allows a request to be sent later, so `settleSeconds` must be longer too.
         """
         safe = SAFE_SETTLE_SECONDS + max(0, self.claimSeconds - CLAIM_SECONDS)
         if self.settleSeconds >= safe or self.is_emulator or overridden or self.allowUnsafeSettling:

@@ -33,8 +33,8 @@ LONGEST_SHOWN = 60
 def field_remarks(loc: Loc, text: str, *, file: bool = False, only: bool = True) -> Iterator[Remark]:
     """Yields remarks about the value of a field that AWS reads as an S3 location.
 
-    With `file`, the location must be an object, not a folder. With `only`, other schemes and names without a scheme are
-    errors.
+    If `file` is true, the location must be an object, not a folder. If `only` is true, other schemes and names without
+    a scheme are errors.
     """
     problem = _field_problem(text, file=file, only=only)
     if problem:
@@ -89,8 +89,9 @@ def _web_problem(host: str, path: str, *, only: bool) -> str | None:
 
 
 def _location_problem(text: str, *, any_key: bool = False) -> str | None:
-    """Returns why a text that starts like a location cannot be one. With `any_key`, several locations, patterns and
-    spaces are allowed."""
+    """Returns why a text that starts like a location cannot be one. If `any_key` is true, several locations, patterns
+    and spaces are allowed.
+    """
     if problem := _edge_problem(text):
         return problem
     parts = _PARTS.match(text)

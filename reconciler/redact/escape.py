@@ -15,8 +15,8 @@ def escape(text: str, *, single_line: bool = True) -> str:
 
     Invisible are control characters, ANSI escapes, bidirectional overrides and isolates, zero-width characters, all
     spaces but the ordinary one, line and paragraph separators, unassigned and private characters, lone surrogates.
-    Newline, carriage return and tab become ``\n``, ``\r``, ``\t``; if `single_line` is false, newlines and tabs stay.
-    Backslashes in the text are not doubled, because a caller that quotes the text does that.
+    Newline, carriage return and tab become ``\n``, ``\r``, ``\t``; if `single_line` is false, newlines and tabs are
+    kept. Backslashes in the text are not doubled, because a caller that quotes the text does that.
     """
     if text.isprintable() and BLANK_LETTERS.isdisjoint(text):
         return text

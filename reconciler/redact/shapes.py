@@ -1,7 +1,7 @@
 """Detects secrets by the name of a value, or by its shape.
 
-Masking too much is a risk too, because masked values are not reviewed. So a value under a secret-looking name is shown
-if it is clearly something else: a reference to a secret, a class name, a count, a path.
+Masking too much is a risk too, because masked values are not reviewed. Therefore a value under a secret-looking name is
+shown if it is clearly something else: a reference to a secret, a class name, a count, a path.
 
 The shapes are from the providers' pages and from maintained rule sets, read in November 2026: gitleaks
 (``config/gitleaks.toml``), detect-secrets (``detect_secrets/plugins``) and kingfisher (``data/rules``). The patterns
@@ -256,7 +256,7 @@ TOKENS = (
     ("pat. sat.", r"[\w-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}"),  # Harness
     ("pat", r"[A-Za-z0-9]{14}\.[0-9a-f]{60,}"),  # Airtable
 )
-"""The prefixes of tokens, separated by spaces, each with the pattern of the rest."""
+"""Maps prefixes of tokens, separated by spaces, to the pattern of the rest of the token."""
 
 SCHEME = r"(?i:basic|bearer|digest|negotiate|ntlm|token|apikey|api-key|aws4-hmac-sha256)"
 ASSIGNED = r"\\{0,15}[\"']?[ \t]*(?::|=>?)[ \t]*\\{0,15}[\"']?"
@@ -324,7 +324,7 @@ OTHERS = (
     ),
     ("identified", r"(?i)\buser\s+\S{1,100}\s+identified\s+by\s+(?!password\b|values\b)(?P<s>[^\s'\";(]+)"),
 )
-"""Lower-case hints, separated by spaces, of which every match contains one, each with the pattern."""
+"""Maps lower-case hints, separated by spaces, to a pattern. Every match of the pattern contains one of the hints."""
 
 
 START = r"(?<!\w)\w{1,3}"
@@ -332,8 +332,9 @@ START = r"(?<!\w)\w{1,3}"
 
 @cache
 def _tokens() -> dict[str, list[str]]:
-    """Returns the patterns of tokens by their first letters, as `START` finds them. Few texts have a word that starts
-    so."""
+    """Returns the patterns of tokens by their first letters, as `START` finds them. Few texts contain a word with these
+    first letters.
+    """
     patterns: dict[str, list[str]] = {}
     for prefixes, rest in TOKENS:
         for prefix in prefixes.split():

@@ -126,7 +126,8 @@ def _values(
 
 
 def _is_hidden(value: str, key: str, is_secret: Callable[[str, str], bool]) -> bool:
-    """Returns whether to hide a value. It stays if it is masked already, or if it is on the next lines (a YAML block).
+    """Returns whether to hide a value. A value that is masked already, or that is on the next lines (a YAML block), is
+    not hidden.
 
     A value longer than any harmless value is a secret without further checks. Otherwise a long value would be read
     again from each name that may be inside it.
@@ -211,8 +212,8 @@ def _forms(secret: str) -> Iterator[str]:
 class MaskingFilter(logging.Filter):
     """Masks and escapes the formatted text of every record, tracebacks included. Drops no record.
 
-    Add it to handlers, because a filter on a logger does not receive the records of its child loggers. Without
-    `tracebacks` it drops the text that would be printed after the message.
+    Add it to handlers, because a filter on a logger does not receive the records of its child loggers. If `tracebacks`
+    is false, it drops the text that would be printed after the message.
     """
 
     def __init__(self, *, tracebacks: bool = True) -> None:

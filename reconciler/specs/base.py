@@ -34,7 +34,7 @@ class CommitFiles:
 
     @property
     def has_project(self) -> bool:
-        """Whether the folder has a project file at the commit."""
+        """`True` if the folder has a project file at the commit."""
         return PROJECT_FILE in self._entries
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:

@@ -20,9 +20,9 @@ from reconciler.specs.spec import ReadSpec, SpecReader
 class UsableSpecs:
     """The specs of one target, in a project that may contain errors.
 
-    `specs` are the specs that are valid by themselves, `invalid` the others, and `dependents` the valid ones that
-    depend on an invalid one, directly or through others. `unnamed` is the problem of a file or document whose spec name
-    is unknown; `None` if every name is known. `problems` are all problems, sorted by location.
+    `specs` are the specs that are valid by themselves, `invalid` are the invalid specs, and `dependents` are the valid
+    specs that depend on an invalid one, directly or indirectly. `unnamed` is the problem of a file or document whose
+    spec name is unknown; `None` if every name is known. `problems` are all problems, sorted by location.
     """
 
     specs: Mapping[str, DesiredSpec]
@@ -53,8 +53,9 @@ def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
 def _invalid(
     specs: Sequence[ReadSpec], unread: Sequence[Problem], relations: Sequence[tuple[str, Problem]], target: str
 ) -> dict[str, InvalidSpec]:
-    """Returns the specs that have a problem of their own, of their file, or with other specs, by current and former
-    names."""
+    """Returns the specs that have a problem of their own, of their file, or with other specs, keyed by their current
+    and former names.
+    """
     by_path: dict[str, list[Problem]] = {}
     for problem in unread:
         by_path.setdefault(problem.path, []).append(problem)
@@ -65,7 +66,7 @@ def _invalid(
     invalid: dict[str, InvalidSpec] = {}
     for spec in specs:
         problems = [*spec.problems, *by_path.get(spec.location.path, ()), *by_name.get(spec.name or "", ())]
-        foreign = spec.name is None and spec.claimed in valid  # a file of another tool beside the spec of this name
+        foreign = spec.name is None and spec.claimed in valid  # a file of another tool, not the spec of this name
         if problems and not foreign:
             why = replace(_because(problems, spec), elsewhere=_is_elsewhere(spec, target))
             _add(invalid, spec, why, valid)

@@ -1,8 +1,8 @@
 """Builds one document of a file from the parser's calls, with the location of every value, within limits on its size.
 
-YAML 1.1 and YAML 1.2 read many plain scalars differently, and users expect either. A scalar that one of the versions
-does not read as a string never becomes a string silently: it is a boolean or a number in its one plain spelling, or an
-`Unquoted`, which every field refuses.
+YAML 1.1 and YAML 1.2 read many plain scalars differently, and users expect either. If one of the versions does not read
+a scalar as a string, the scalar never silently becomes a string. It is read as a boolean or a number only in the usual
+spelling. Otherwise it becomes an `Unquoted`, which every field refuses.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ _WORDS: dict[str, bool | Unquoted] = {
 
 _FIRST_OF_NUMBER = frozenset("0123456789+-.")
 SUSPECT = _FIRST_OF_NUMBER | {word[0] for word in _WORDS}
-"""The first characters of plain scalars that may not be strings. Scalars that start with another character are
-strings."""
+"""The first characters of plain scalars that may be something other than strings. Scalars that start with any other
+character are strings.
+"""
 
 _NUMBER = re.compile(
     r"""
@@ -57,7 +58,9 @@ _DATE = re.compile(
 
 
 def plain(text: str) -> Scalar:
-    """Returns the value of a plain scalar that is not empty. Nulls become `Unquoted`; the caller decides about them."""
+    """Returns the value of a plain scalar that is not empty. Nulls become `Unquoted`; the caller decides whether to
+    accept them.
+    """
     word = _WORDS.get(text)
     if word is not None:
         return word
@@ -198,7 +201,9 @@ class Builder:
         self.document.flaws.append(Flaw(offset, self._loc(), message, rule))
 
     def scalar(self, offset: int, text: str, is_plain: bool, anchor: str | None = None) -> None:
-        """Adds a scalar. With `is_plain`, it is written without quotes, so it may be a number, a boolean or null."""
+        """Adds a scalar. `is_plain` means that it is written without quotes, so it may be a number, a boolean or
+        null.
+        """
         self._nodes += 1
         self._characters += len(text)
         if self._key is _NO_KEY:
@@ -269,7 +274,7 @@ class Builder:
         self._add(anchored.offset, anchored.value)
 
     def _begin_entry(self, offset: int, text: str, is_plain: bool) -> None:
-        """Takes a scalar as the key of the next entry, or drops that entry."""
+        """Uses a scalar as the key of the next entry, or drops the entry if the key is refused."""
         self._key = _DROPPED
         if is_plain and text == MERGE_KEY:
             self.flaw(offset, "merge keys (<<) are not allowed: write the fields out", "merge-key")

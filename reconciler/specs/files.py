@@ -58,7 +58,7 @@ def _segments(pattern: str) -> Segments:
 def matches(segments: Segments, path: Segments) -> bool:
     """Returns whether `path`, split at its slashes, matches the pattern.
 
-    Only the last ``**`` is retried at the next depth: retrying an earlier one could not find another match.
+    Only the last ``**`` is retried at the next depth, because retrying an earlier one cannot find another match.
     """
     at = done = taken = 0
     star = -1
@@ -128,7 +128,7 @@ DEEPEST_FOLDER = 64
 MOST_LINKED = 10_000  # files and folders reached through symlinks
 LEAVES = "symlink out of the project: its target is not part of the review"
 OPENING = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY"))
-"""`O_NONBLOCK`: if a pipe replaced the file, opening it must not wait for a writer."""
+"""`O_NONBLOCK`, because opening must not wait for a writer if a pipe has replaced the file."""
 
 
 class NotReadable(Exception):
@@ -191,8 +191,9 @@ def is_wanted(path: Segments, patterns: Patterns) -> bool:
 
 
 class _Search:
-    """One walk below a project. It limits the files and folders behind symlinks, because a few symlinks can look like
-    millions of folders."""
+    """A search through the folders of a project. It limits the number of files and folders reached through symlinks,
+    because a few symlinks can lead to millions of paths.
+    """
 
     def __init__(self, root: str, patterns: Patterns) -> None:
         self._root, self._patterns = root, patterns
@@ -201,8 +202,9 @@ class _Search:
         self.problems: list[Problem] = []
 
     def folder(self, folder: str, at: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
-        """Walks a folder. `inside` are the real folders on the way to it. `linked` is whether a symlink is on the
-        way."""
+        """Searches a folder. `inside` are the real folders on the way to it. `linked` is true if a symlink is on the
+        way.
+        """
         if len(at) > DEEPEST_FOLDER:
             self._problem(at, f"folders nested deeper than {DEEPEST_FOLDER} levels", "nesting")
             return

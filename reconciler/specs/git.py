@@ -41,8 +41,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 def read_checkout(root: Path, commits: Iterable[str]) -> Checkout:
     """Returns the commit checked out in `root`, and for each of `commits` whether it is older, newer or unknown.
 
-    Without a commit nothing is checked. Only the history in this clone is used: a commit that a shallow clone cannot
-    reach is unknown. Raises as `read_head` does.
+    If no commit is checked out, nothing is compared. Only the history in this clone is used, so a commit that a shallow
+    clone cannot reach is unknown. Raises as `read_head` does.
     """
     commit = read_head(root)
     if commit is None:
@@ -83,8 +83,8 @@ def read_head(root: Path) -> str | None:
 
 
 class CheckoutState(NamedTuple):
-    """The parts that change whenever git changes a checkout: the commit, the index (its time and inode), and git's lock
-    on it."""
+    """The properties of which at least one changes whenever git changes a checkout: the commit, the index (its time and
+    inode), and git's lock on it."""
 
     commit: str | None
     index_version: tuple[int, int] | None = None
@@ -111,7 +111,7 @@ def checkout_state(root: Path) -> CheckoutState:
 
 
 def _is_shallow(root: Path) -> bool:
-    """Returns whether the clone lacks a part of the history."""
+    """Returns whether a part of the history is missing from the clone."""
     return run_git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
 
 
@@ -309,7 +309,7 @@ def merge_base(root: Path, ref: str) -> str:
 
 
 def _how_to_fetch(root: Path, ref: str) -> str:
-    """Returns how to fetch a branch or commit that the clone lacks."""
+    """Returns the instructions for fetching a branch or commit that is missing from the clone."""
     remotes = run_git(root, "remote").stdout.split() or ["origin"]
     for remote in remotes:
         if run_git(root, "rev-parse", "--verify", "--quiet", f"refs/remotes/{remote}/{ref}^{{commit}}").stdout.strip():
@@ -328,7 +328,8 @@ class TreeEntry(NamedTuple):
 
 
 def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
-    """Lists the files in the folder `root` at a commit, at any depth. The list is empty if the commit lacks the folder.
+    """Lists the files in the folder `root` at a commit, at any depth. The list is empty if the folder does not exist at
+    the commit.
 
     Reads only git's objects, not the work tree or a remote. Raises `ReconcilerError`.
     """
@@ -344,7 +345,8 @@ def tree_entries(root: Path, commit: str) -> list[TreeEntry]:
 
 def blobs(root: Path, object_ids: Iterable[str], most_bytes: int) -> dict[str, bytes]:
     """Returns the contents of files of a commit by object, cut after `most_bytes` + 1 bytes. Raises `ReconcilerError`,
-    also if a partial clone lacks one of them."""
+    also if one of them is missing from a partial clone.
+    """
     wanted = sorted(set(object_ids))
     answers = _objects(root, ("cat-file", "--batch-check"), _lines(wanted)).decode().splitlines()
     sizes = {words[0]: int(words[2]) for words in map(str.split, answers) if words[1] == "blob"}

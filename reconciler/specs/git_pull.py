@@ -1,4 +1,6 @@
-"""Pulls the checkout: fetches and fast-forwards without running any program that the repository's settings name."""
+"""Pulls the checkout: fetches and fast-forwards, without running any program that is configured in the repository's
+settings.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ and askPass are switched off."""
 def pull(root: Path) -> str:
     """Fetches the upstream branch of the checkout in `root`, fast-forwards to it, and returns its commit.
 
-    Runs no program that the repository's own settings name. Raises `ReconcilerError`, and leaves the checkout
-    unchanged, if the settings name one, if there is no upstream, if the remote does not answer, or if its history does
-    not contain HEAD.
+    Runs no program that is configured in the repository's own settings. Raises `ReconcilerError`, and leaves the
+    checkout unchanged, if the settings configure a program, if there is no upstream, if the remote does not respond, or
+    if the remote's history does not contain HEAD.
     """
     programs = sorted({name for scope, name in _pull_settings(root) if scope in {"local", "worktree"}})
     if programs:
@@ -63,8 +65,8 @@ def _merge(root: Path) -> None:
     """Fast-forwards to the upstream branch. Raises `ReconcilerError` if another pull is running.
 
     A merge that was killed leaves git's `index.lock` behind, which blocks every later merge. Our own lock file shows
-    whether that lock is ours: git inherits our lock, so it is free only after the merge has ended, and the file
-    contains the start time of a merge that did not end.
+    whether reconciler left that lock: the git process inherits our lock, so our lock is free only after the merge has
+    ended, and our file contains the start time of a merge that did not finish.
     """
     folder = Path(_output(root, "rev-parse", "--absolute-git-dir"))
     with (folder / "reconciler-pull.lock").open("a+") as file:
@@ -82,7 +84,7 @@ def _merge(root: Path) -> None:
 
 
 def _remove_stale_lock(lock: Path, began: str) -> None:
-    """Removes the `index.lock` of our own merge that started at `began` and did not end. Leaves locks of other
+    """Removes the `index.lock` of our own merge that started at `began` and did not finish. Leaves locks of other
     processes."""
     try:
         age = lock.stat().st_mtime - float(began)

@@ -171,8 +171,8 @@ def _unreadable(error: Exception, text: str) -> Unreadable:
 
 
 def _tab(text: str, offset: int) -> Unreadable | None:
-    """Returns the error of a tab in the indentation of the line of a syntax error, with the other lines that have one.
-    Returns `None` if no tab caused the error."""
+    """Returns an error about the tab that caused a syntax error in an indented line. The error also names the other
+    lines that are indented with tabs. Returns `None` if no tab caused the error."""
     start = text.rfind("\n", 0, offset) + 1
     first = _INDENTATION.match(text, start)
     is_tab = text[offset : offset + 1] == "\t"  # also after the - of a list, and alone on a line

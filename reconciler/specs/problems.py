@@ -357,7 +357,9 @@ def _stand_in(value: object) -> object:
 
 
 def merged(by_target: Iterable[tuple[str, Problem]], targets: Sequence[str]) -> Iterator[Problem]:
-    """Yields the problems of several targets, each once. A problem in only some of the targets names them."""
+    """Yields the problems of several targets, each once. If only some of the targets have a problem, its message names
+    these targets.
+    """
     by_problem: dict[Problem, dict[str, None]] = {}
     for target, problem in by_target:
         by_problem.setdefault(problem, {})[target] = None

@@ -137,7 +137,7 @@ def _project(root: Path, files: ProjectFiles, source: SourceText, documents: lis
             problems += view.refused(error, Project, view.document.value)[0]
     if project is not None:
         problems += _rules(view, project)
-        if isinstance(files, Folder):  # at a commit, nothing is sent by its webhooks
+        if isinstance(files, Folder):  # the webhooks of a project that is read at a commit are not used
             problems += _variable_problems(view, project, os.environ)
     if problems or project is None:
         raise SpecErrors(problems)
@@ -205,8 +205,8 @@ def load(
     *,
     warn: bool = True,
 ) -> Loaded:
-    """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. With `warn`,
-    warnings are collected too.
+    """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. If `warn` is
+    true, warnings are collected too.
 
     With `only_paths`, the whole project is read, but only the problems, warnings and specs of these files, and of the
     files below these folders, are reported. Raises `SpecErrors` with all problems, and `UsageError` for targets and
@@ -282,7 +282,9 @@ def read_specs(
 
 
 def documents(source: SourceText) -> Iterator[Document]:
-    """Yields the documents of a file, by its extension: one of JSON, any number of YAML. Raises `Unreadable`."""
+    """Yields the documents of a file: one if its extension is that of JSON, any number if it is that of YAML. Raises
+    `Unreadable`.
+    """
     read = json_documents if source.path.endswith(".json") else yaml_documents
     return read(source.text)
 

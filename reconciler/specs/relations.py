@@ -47,7 +47,9 @@ def _duplicates(specs: Sequence[ReadSpec]) -> Iterator[Named]:
 
 
 def _rename_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Iterator[Named]:
-    """Yields a problem at each former name that a spec has now, or that another spec also gives, in a common target."""
+    """Yields a problem at each former name that is the current name of a spec, or that another spec also declares as
+    its former name, in a common target.
+    """
     named: dict[str, list[ReadSpec]] = {}
     claimed: dict[str, list[ReadSpec]] = {}
     for spec in specs:
@@ -103,7 +105,7 @@ def _objection(
 
 
 def reference_warnings(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
-    """Yields warnings for requests that cannot wait for another spec in the way that they name it."""
+    """Yields warnings about requests that refer to another spec under a condition that they cannot wait for."""
     by_name = {spec.name: spec for spec in specs if spec.name is not None}
     for spec in specs:
         for reference in spec.references:
@@ -120,7 +122,7 @@ def reference_warnings(specs: Sequence[ReadSpec]) -> Iterator[Problem]:
 
 
 def _cycles(by_name: Mapping[str, ReadSpec]) -> Iterator[Named]:
-    """Yields one problem for each cycle, at the reference of its first spec by name."""
+    """Yields one problem for each cycle, at the reference in the first of its specs, sorted by name."""
     edges = {
         name: {
             reference.name: reference

@@ -45,7 +45,7 @@ class TooLarge(PlaceholderProblem):
 class Scope:
     """The placeholders that one spec may use in one target, with their values, by full name (``var.bucket``).
 
-    `slots` is whether the spec has slots. `elsewhere` has the names that any target defines, each with one such target.
+    `slots` is true if the spec has slots. `elsewhere` maps each name that any target defines to one of these targets.
     """
 
     target: str
@@ -251,7 +251,7 @@ def _wrong_placeholders(templates: Sequence[tuple[Loc, str]], scope: Scope) -> I
 def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str, *, warn: bool) -> CheckedRequest:
     """Checks the request of a target as it would be sent with `owner` in its tag.
 
-    Looking for warnings takes as long as everything else, so it is done only with `warn`.
+    Warnings are collected only if `warn` is true, because finding them takes as long as all other checks.
     """
     kind, view = written.kind, written.view
     try:

@@ -151,7 +151,7 @@ def _beside_names(value: Any, loc: Loc) -> Iterator[Loc]:  # noqa: ANN401 - any 
     """Yields the paths of scalars beside the name of a secret in an entry of a list, whatever the spelling of their
     keys.
 
-    So the value of an environment variable stays hidden if its key is misspelt: ``{nmae: DB_PASSWORD, …}``.
+    The value of an environment variable is therefore hidden even if its key is misspelt: ``{nmae: DB_PASSWORD, …}``.
     """
     if isinstance(value, dict):
         for key, inner in value.items():

@@ -36,7 +36,7 @@ RENAMED_FROM: Loc = ("metadata", "renamedFrom")
 UNNAMED = "unnamed"  # used instead of an invalid name, so that the rest is still checked
 FAMILY = API_VERSION.split("/", maxsplit=1)[0] + "/"
 UNSURE: Collection[Loc] = ((), NAME[:1], NAME)
-"""A syntactic flaw here, such as a duplicate key, makes the intended name uncertain."""
+"""The paths at which a syntactic flaw, such as a duplicate key, makes the intended name of a spec uncertain."""
 
 NEEDS_SCHEDULE = ("timeZone", "startingDeadlineSeconds", "catchup")
 
@@ -65,7 +65,7 @@ class ReadSpec:
     no valid name, and `former` is its former name, if given. `targets` are the targets that it runs in; `None` if they
     cannot be read. `desired` has each requested target for which it is valid. `claimed` and `formerly` are the valid
     names in the document, current and before a rename, and `labels` its labels, even if the document is not a spec.
-    `is_named` is whether `claimed` is certainly the intended name.
+    `is_named` is true if `claimed` is certainly the intended name.
     """
 
     location: Problem
@@ -190,8 +190,8 @@ class SpecReader:
     ) -> Iterator[tuple[Sequence[str], CheckedRequest]]:
         """Checks a request that several targets share.
 
-        Only the owner tag differs between them, and only AWS's limit on the size depends on it: a request that is valid
-        with the longest owner is valid for all.
+        Only the owner tag differs between them, and only AWS's size limit depends on it. Therefore a request that is
+        valid with the longest owner is valid for all.
         """
         owners = {name: self._scopes.places[name].owner(written.name) for name in targets}
         checked = check_request(written, request, max(owners.values(), key=len), warn=self._warn)

@@ -177,5 +177,5 @@ def check(request: JSON) -> Sequence[Remark]:
 
 
 def warn(request: JSON) -> Sequence[Remark]:
-    """Returns remarks about uses that AWS advises against, or that break rules which it does not enforce."""
+    """Returns remarks about uses that AWS advises against, or that break rules which AWS does not enforce."""
     return applied(WARNINGS, request)

@@ -3,8 +3,8 @@
 A mapping names options without their dashes: `{class: com.acme.Main, conf: {spark.executor.memory: 8g}, jars: [a, b]}`.
 The string does not depend on the order of keys: options are sorted by name, settings of `conf` by key. A value with
 spaces is put in double quotes, ``--conf k="a b"``, which is the only quoting that EMR Serverless is known to read;
-docs/adr/0017 has the sources. Version 0.1.0 quoted as for a POSIX shell, ``--conf 'k=a b'``. Digests are made from that
-form, so that an upgrade starts no run again.
+docs/adr/0017 has the sources. Version 0.1.0 quoted as for a POSIX shell, ``--conf 'k=a b'``. Digests are still computed
+from that form, so that an upgrade does not start any job again.
 """
 
 from __future__ import annotations
@@ -111,8 +111,9 @@ def _option_text(name: str, value: object, loc: Loc) -> str:
 
 
 def _inexpressible(value: str, setting: str | None) -> str | None:
-    """Returns why a value cannot be quoted in a way that EMR Serverless is known to read, and the remedy; `None` if it
-    can."""
+    """Returns why a value cannot be quoted in a way that EMR Serverless is known to read, and the remedy. Returns
+    `None` if it can be quoted.
+    """
     for what, characters in (("quotes", "'\""), ("backslashes", "\\"), ("line breaks or tabs", "\t\n\r\v\f")):
         if not set(characters).isdisjoint(value):
             return (

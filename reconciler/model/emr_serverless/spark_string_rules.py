@@ -77,14 +77,15 @@ class Word:
 
     @property
     def is_option(self) -> bool:
-        """Whether the word is an option with two dashes, known to spark-submit or not. A quoted value may start the
-        same way."""
+        """`True` if the word starts with two dashes and is either an option of spark-submit or unquoted. Any other
+        quoted word with two dashes is a value.
+        """
         known = self.text.partition("=")[0][2:] in ALL
         return self.text.startswith("--") and len(self.text) > 2 and (known or self.raw.startswith("-"))
 
     @property
     def names_option(self) -> bool:
-        """Whether the word is an option with one dash or two. A value such as ``-Xmx2g`` is not an option."""
+        """`True` if the word is an option with one dash or two. A value such as ``-Xmx2g`` is not an option."""
         bare = self.text.partition("=")[0]
         return self.is_option or bare in SHORTS or (bare[:1] == "-" and bare[1:] in ALL)
 
