@@ -103,7 +103,7 @@ class GuardError(ReconcilerError):
 
 
 class AccountMismatch(GuardError):
-    """The credentials belong to another account than the account of the target."""
+    """The credentials belong to an account other than that of the target."""
 
     def __init__(self, target: str, expected: str, actual: str) -> None:
         self.target, self.expected, self.actual = target, expected, actual
@@ -137,7 +137,8 @@ class LimitExceeded(GuardError):
 
 
 class LocalLedgerInCI(GuardError):
-    """CI=true with a SQLite ledger: every runner would start with an empty ledger and submit everything again."""
+    """The ledger is a SQLite file on a CI runner: every runner would start with an empty ledger and submit everything
+    again."""
 
     def __init__(self, ledger: str) -> None:
         super().__init__(
@@ -151,7 +152,8 @@ class PlanFileError(ReconcilerError):
 
 
 class StalePlan(PlanFileError):
-    """Specs changed since the plan was created: name, the ledger head in the plan, the head now."""
+    """Specs changed since the plan was created. `changed` has their names, the ledger heads in the plan, and the
+    current heads."""
 
     def __init__(self, changed: Sequence[tuple[str, int, int]]) -> None:
         self.changed = tuple(changed)
@@ -161,7 +163,8 @@ class StalePlan(PlanFileError):
 
 
 class RenameMoved(ReconcilerError):
-    """A rename of the plan can no longer be recorded, because of events that another pass has recorded since."""
+    """A rename in the plan can no longer be recorded, because another pass has recorded events about the spec since
+    then."""
 
     def __init__(self, name: str, old: str) -> None:
         self.name, self.old = name, old
@@ -214,7 +217,7 @@ class LedgerFormatNewer(LedgerError):
 
 
 class LedgerPinned(LedgerError):
-    """The ledger belongs to another project, target, account or region than the current one."""
+    """The ledger belongs to a project, target, account or region other than the current one."""
 
 
 class LedgerDenied(LedgerError):
@@ -230,7 +233,7 @@ class LedgerStoreInvalid(LedgerError):
 
 
 class LedgerUnreachable(LedgerError):
-    """The ledger did not answer. The batch being written may be there or not; only a later read shows it."""
+    """The ledger did not respond. A batch that was being written may be stored or not; only a later read can tell."""
 
 
 class NotificationFailed(ReconcilerError):
@@ -238,8 +241,7 @@ class NotificationFailed(ReconcilerError):
 
 
 class ServiceError(ReconcilerError):
-    """AWS answered a read with an error, or not at all. `code` is the error code of AWS or the exception name of the
-    client."""
+    """A read from AWS failed or got no reply. `code` is the error code of AWS or the exception name of the client."""
 
     def __init__(self, operation: str, code: str, message: str) -> None:
         self.operation, self.code, self.message = operation, code, message

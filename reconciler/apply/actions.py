@@ -55,8 +55,9 @@ def supersede(action: Action, settle_seconds: int) -> Procedure:
 
 
 def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Procedure:
-    """Cancels a run. The request is recorded before AWS is asked, so that the end of the run counts as our
-    cancellation and is not retried. With `replacing`, the run makes room for a newer one of its spec."""
+    """Cancels a run. The request is recorded before AWS is called, so that the end of the run counts as our
+    cancellation and is not retried. `replacing` is whether the run is cancelled to make room for a newer run of its
+    spec."""
     at = yield from now()
     token, run_id = action.client_token or "", action.run_id or ""
     asked = e.CancelAsked(
@@ -76,7 +77,7 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
 
 
 def miss(action: Action) -> Procedure:
-    """Records slots that never run, in one batch, each once."""
+    """Records slots that never run, in one batch and each only once."""
     at = yield from now()
     events = [
         e.Missed(
@@ -99,7 +100,8 @@ def miss(action: Action) -> Procedure:
 
 
 def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
-    """Requires that nothing was submitted for the slots, and that no other pass recorded them as missed."""
+    """Returns the precondition that nothing was submitted for the slots, and that no other pass recorded them as
+    missed."""
 
     def valid(recorded: Recorded) -> str | None:
         record = recorded.spec(action.name)
@@ -118,7 +120,7 @@ def _may_miss(action: Action) -> Callable[[Recorded], str | None]:
 
 
 def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
-    """Requires that the run is live and that no other pass has cancelled it."""
+    """Returns the precondition that the run is live and that no other pass has cancelled it."""
 
     def valid(recorded: Recorded) -> str | None:
         submission = recorded.by_token.get(action.client_token or "")

@@ -1,4 +1,4 @@
-"""Records what a pass applied of each spec, so that the next plan can compare git with it."""
+"""Records the content that a pass applied for each spec, so that the next plan can compare it with git."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from reconciler.model.kind import kind_named
 
 MOST_EVENTS = 200
 MOST_BYTES = 128 * 1024
-"""The size of declarations in one append, so that a batch is far below DynamoDB's limit of 400 KB per item."""
+"""The maximum size of the declarations in one append, so that a batch is far below DynamoDB's limit of 400 KB per
+item."""
 
 
 def record_declarations(
@@ -112,8 +113,8 @@ def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared 
 def declaration_of(
     pending: PendingDeclaration, action: Action | None, ledger: Ledger, at: str, provenance: Provenance
 ) -> Declared | Undeclared:
-    """Returns the event that records what was applied of one spec. `action` is the one that sent its content, if
-    any."""
+    """Returns the event that records the last-applied content of one spec. `action` is the action that sent this
+    content, if any."""
     if pending.content is None:
         return Undeclared(
             at=at,
@@ -141,7 +142,8 @@ def declaration_of(
 
 
 def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | None, ledger: Ledger) -> Declared:
-    """Returns the event with its request, or with the location of the request if the ledger already has it."""
+    """Returns the event with its request or, if the ledger already contains the request, with the location of the
+    request."""
     recorded = ledger.recorded
     record = recorded.spec(pending.name)
     request = pending.content.request if pending.content is not None else None

@@ -120,7 +120,7 @@ def moment(wall: float) -> str:
 
 
 def always(_: Recorded) -> None:
-    """A precondition that always holds, for outcomes that are recorded regardless of other writers."""
+    """Returns no objection: the precondition for outcomes that are recorded regardless of other writers."""
 
 
 def moved(what: Moved) -> ActionResult:
@@ -129,7 +129,7 @@ def moved(what: Moved) -> ActionResult:
 
 
 def renamed_since(action: Action, recorded: Recorded) -> str | None:
-    """Returns why the plan of an action is outdated if its spec was renamed since; `None` if it was not."""
+    """Returns why the plan of an action is outdated if its spec has been renamed since then; otherwise `None`."""
     before = recorded.spec(action.name).predecessor
     if before is None or before.position <= action.ledger_head:
         return None

@@ -1,4 +1,4 @@
-"""Executes the actions of a plan in parallel. The failure of one job never stops the others or counts as success."""
+"""Executes the actions of a plan in parallel. A job that fails never stops the others and never counts as success."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from reconciler.errors import LedgerError, ReconcilerError
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 7.0
-"""How long calls in flight may take to end and be recorded after the command was asked to stop."""
+"""The seconds that calls in flight may take to end and be recorded after the command was asked to stop."""
 
 POLL_SECONDS = 0.2
-"""How often a pass that waits for results checks whether it was asked to stop."""
+"""The seconds between checks for a request to stop while a pass waits for results."""
 
 
 class _NoQuota:
@@ -62,8 +62,8 @@ def execute(
 
     After `stop` is set, no action starts, and calls in flight get `GRACE_SECONDS`. An action that has not ended then is
     reported as unknown, and the next pass resolves it from its intent. `quota` is the quota of AWS; `None` means no
-    limit. `check` is called before each action, and raises if the account or time is wrong by now. The calling thread
-    calls `progress` when each action ends.
+    limit. `check` is called before each action, and raises an error if the account or the clock is wrong at that time.
+    The calling thread calls `progress` when each action ends.
     """
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds)
@@ -136,7 +136,7 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Ac
         except LedgerError as error:
             return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
         return drive(procedure, task.world)
-    except Exception as error:  # never stops other jobs, and never counts as success
+    except Exception as error:  # it must not stop other jobs or count as success
         log.exception("%s: unexpected failure: %s; -vv logs its traceback", action.name, type(error).__name__)
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")
 
@@ -147,7 +147,7 @@ def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one 
         case ActionType.SUBMIT:
             return protocol.submit(intent(action, task))
         case ActionType.ADOPT:
-            if action.request is not None:  # the ledger has no intent of it
+            if action.request is not None:  # the ledger has no intent for it
                 return actions.adopt_unintended(adoption(action, task), action)
             return actions.adopt(action, action.run_id or "")
         case ActionType.CANCEL:
@@ -179,7 +179,7 @@ BATCH_EVENTS = 200
 
 
 def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> None:
-    """Records the states of runs that AWS reported, and looks without a result. Raises `LedgerError`.
+    """Records the states of runs that AWS reported, and empty looks. Raises `LedgerError`.
 
     If two passes record the same observation, the second changes nothing.
     """

@@ -17,7 +17,7 @@ from reconciler.model.kind import kind_named
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who applies the plan, and from which checkout. Recorded with each intent.
+    """The person or service that applies a plan, and the checkout. Recorded with each intent.
 
     `commit` is the checked-out commit, `None` outside git. `uncommitted` is whether the project has changes that the
     commit lacks. `owner` names the process, such as ``host:pid:random``.
@@ -42,7 +42,7 @@ class Task:
 
 
 def intent(action: Action, task: Task) -> protocol.Intent:
-    """Returns the intent of a submit. A further send of a submission transmits the bytes of the first one again."""
+    """Returns the intent of a submit. A further send of a submission transmits the same bytes as the first send."""
     token, kind = action.client_token or "", kind_named(action.kind)
     content = _content_to_send(action, token, task)
     earlier = task.world.ledger.recorded.by_token.get(token)
@@ -91,8 +91,9 @@ def _describing(action: Action, task: Task, token: str, content: Content) -> Cal
 
 
 def _content_to_send(action: Action, token: str, task: Task) -> Content:
-    """Returns the content with the request to transmit. A further send transmits the request of the last intent,
-    byte for byte, because AWS answers a token with another request by an error, and the run must match its intent."""
+    """Returns the content with the request to transmit. A further send transmits the request of the last intent, byte
+    for byte, because AWS returns an error for a known token with a different request, and because the run must match
+    its intent."""
     if not token or action.request is None:
         raise ValueError("a submit without a token or a request")
     if action.send == 1:
@@ -109,7 +110,7 @@ def _as_sent(action: Action, token: str, task: Task) -> Content:
 
 
 def adoption(action: Action, task: Task) -> ManuallyAdopted:
-    """Returns the event that adopts a run without an intent, as the run of what the spec asks for now."""
+    """Returns the event that adopts a run without an intent, as the run of the spec's current content."""
     if not action.client_token or action.key is None or action.request is None or action.run_id is None:
         raise ValueError("an adoption without a key, a token, a request or a run id")
     return ManuallyAdopted(

@@ -14,7 +14,7 @@ from reconciler.core.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, Qu
 from reconciler.errors import LedgerError, ReconcilerError, ServiceError
 
 STEP_SECONDS = 0.2
-"""The longest wait after the command was asked to stop."""
+"""The maximum number of seconds that a wait continues after the command was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def _carry_out(effect: f.Effect, world: World) -> object:
 
 
 def _transmit(effect: f.Transmit, world: World) -> Outcome:
-    """Transmits once. An error that a service raises against its contract counts as unclear, never as a refusal. If
-    there is no service, nothing was transmitted."""
+    """Transmits once. If a service raises an error in violation of its contract, the outcome is unclear, never a
+    refusal. If the service cannot be created, nothing was transmitted."""
     if world.stop.is_set():
         return NotSent("Stopped", "the command was stopped before this was sent")
     try:

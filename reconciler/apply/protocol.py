@@ -47,7 +47,8 @@ RESEND_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further send of a submission that AWS refused for a temporary reason, within one pass."""
 
 THROTTLE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
-"""The same after throttling: five minutes in total, so that throttling slows a pass down but does not fail it."""
+"""Seconds before each further send after throttling: five minutes in total, so that throttling slows a pass down but
+does not fail it."""
 
 STOPPED_BEFORE = "the command was stopped before this was done"
 
@@ -56,11 +57,11 @@ STOPPED_BEFORE = "the command was stopped before this was done"
 class Intent:
     """One submit of a plan, with everything that its `intended` events record.
 
-    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are those of the target. With
-    `idempotent`, AWS accepts our token, and answers a second send with the run of the first. `began` is the time of the
-    first intent of this submission, `None` if this is the first. With `repeats`, earlier sends are unresolved, and
-    another one is safe because AWS remembers the token (R6). `describe` makes the event of a send from its number, the
-    times of its intent and deadline, and whether all earlier sends are proven absent.
+    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are those of the target.
+    `idempotent` is whether AWS accepts our token and returns the run of the first send for a second one. `began` is the
+    time of the first intent of this submission, `None` if this is the first. `repeats` is whether earlier sends are
+    unresolved and another send is safe because AWS still knows the token (R6). `describe` makes the event of a send
+    from its number, the times of its intent and deadline, and whether all earlier sends are proven absent.
     """
 
     action: Action
@@ -85,8 +86,9 @@ class _Sent:
 
 
 def submit(intent: Intent) -> Procedure:
-    """Submits one generation or slot: intent, one transmission, outcome. Sends again after a temporary refusal and,
-    if AWS accepts our token, after an unclear outcome. If the outcome remains unclear, looks for the run at the end."""
+    """Submits one generation or slot: records the intent, transmits the request once, and records the outcome. Sends
+    again after a temporary refusal and, if AWS accepts our token, after an unclear outcome. If the outcome remains
+    unclear, looks for the run at the end."""
     pauses = {True: iter(THROTTLE_PAUSES), False: iter(RESEND_PAUSES)}
     number, repeats = intent.action.send, intent.repeats
     while True:
@@ -111,7 +113,7 @@ def _send(intent: Intent, number: int, *, repeats: bool) -> Generator[Effect, ob
     # The clock is read after the quota, which may take minutes: the deadline must cover the call, not the wait.
     reading = yield from read_clock()
     deadline = Deadline(reading.wall + intent.claim_seconds, reading.boot + intent.claim_seconds)
-    proven = number > 1 and not repeats  # the precondition below refuses the intent unless it is
+    proven = number > 1 and not repeats  # the precondition below refuses the intent if this is wrong
     event = intent.describe(number, moment(reading.wall), moment(deadline.wall), proven)
     precondition = _may_repeat(intent, number, reading.wall) if repeats else _may_intend(intent, number)
     try:
@@ -176,7 +178,8 @@ def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
 
 
 def _is_fresh(began: str) -> Generator[Effect, object, bool]:
-    """Returns whether AWS still remembers the token of the first send, so that the send may be repeated immediately."""
+    """Returns whether the token of the first send is still valid in AWS, so that the send may be repeated
+    immediately."""
     return may_repeat_at(began, (yield from read_clock()).wall)
 
 
@@ -214,9 +217,10 @@ def _words(outcome: Outcome) -> str:
 
 
 def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
-    """Requires that the spec has not changed since the plan, and that no other send of the submission is unresolved.
+    """Returns the precondition that the spec is as planned, and that no other send of the submission is unresolved.
 
-    Parallel slots change each other's head, so for them it is enough that no other process has taken the slot.
+    Submissions of parallel slots change the head of the spec, so for them it is enough that no other process has taken
+    the slot.
     """
     action = intent.action
 
@@ -248,8 +252,8 @@ def _blocked(action: Action, record: SpecRecord) -> bool:
 
 
 def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:
-    """Requires that the first minute is not over, that the submission has no run yet, and that AWS has not answered
-    that the token was used."""
+    """Returns the precondition that the first minute is not over, that the submission has no run yet, and that AWS has
+    not answered that the token was used."""
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:
@@ -267,6 +271,6 @@ def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded]
 
 
 def _may_send_again(submission: Submission, number: int, settle_seconds: int) -> bool:
-    """Returns whether it is certain that no earlier send arrived: AWS refused them, or they are proven absent."""
+    """Returns whether it is certain that no earlier send started a run: AWS refused them, or they are proven absent."""
     absent = submission.phase is Phase.INTENDED and proven_absent(submission, settle_seconds)
     return submission.newest_send.number == number - 1 and (submission.phase is Phase.UNSENT or absent)

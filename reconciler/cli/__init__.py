@@ -1,8 +1,8 @@
 """The command line: parse, call, print, pick an exit code.
 
 What may live here: click commands, and what they share about options, output, signals and exit codes. What may not:
-decisions, AWS, storage. Start-up stays lean: a module imports only click and its neighbours at its top, and the rest
-when its command runs, so that ``--help`` and ``--version`` load nothing more.
+decisions, AWS, storage. To keep the start fast, a module imports only click and modules of this package at its top. It
+imports everything else when its command runs, so that ``--help`` and ``--version`` load nothing more.
 """
 
 

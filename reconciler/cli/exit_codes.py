@@ -1,4 +1,4 @@
-"""The exit code of a command: 1 takes precedence over 3, and 3 over 2."""
+"""Computes the exit code of a command: 1 takes precedence over 3, and 3 over 2."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def needs_attention(plan: Plan, recorded: Recorded) -> bool:
 
 
 def plan_exit_code(plan: Plan, recorded: Recorded, *, detailed: bool, fail_on_pending: bool = False) -> int:
-    """Returns 0 for every plan. With `detailed`, the code depends on the content of the plan; with
-    `fail_on_pending`, changes that were on the base before are an error."""
+    """Returns the exit code of a plan, normally 0. With `detailed`, the code depends on the content of the plan; with
+    `fail_on_pending`, changes that were already on the base are an error."""
     if fail_on_pending and plan.pending_on_base:
         return ERROR
     if not detailed:
@@ -38,8 +38,8 @@ def apply_exit_code(
 ) -> int:
     """Returns the exit code of an apply. `recorded` is the state after it.
 
-    If another pass performed an action meanwhile, that is not an error once its submission is accepted, and unknown
-    while it is being sent. With `exactly`, for a plan file, it is an error.
+    If another pass performed an action first, this is not an error once the submission is accepted, and counts as
+    unknown while the submission is being sent. With `exactly`, as for a plan file, it is an error.
     """
     codes = {
         _action_exit_code(action, result, recorded, exactly=exactly)

@@ -287,7 +287,7 @@ def export(options: CommandOptions, after: int, *, raw: bool) -> int:
 
 
 def _keep_private(stream: TextIO) -> None:
-    """Makes a file that standard output is redirected to private to its owner, like a plan file."""
+    """If standard output is redirected to a file, makes the file readable only by its owner, like a plan file."""
     with suppress(OSError, ValueError):
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             os.fchmod(stream.fileno(), 0o600)

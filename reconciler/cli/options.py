@@ -1,4 +1,4 @@
-"""Options that several commands share, and the combination of values before and after the command's name."""
+"""Options that several commands share and that may be given before or after the command's name."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Skip confirmation."
 
 
 def format_option(*formats: str) -> Callable[[Command], Command]:
-    """Returns the decorator that adds --format: text, then the others."""
+    """Returns the decorator that adds --format with the values ``text`` (the default) and `formats`."""
     return click.option(
         "--format", "output_format", type=click.Choice(["text", *formats]), default="text", show_default=True
     )
@@ -128,7 +128,8 @@ def time_option(
 def resolved(written: WrittenTime | None, time_zone: str = "UTC") -> datetime | None:
     """Returns the time in UTC, and prints the interpreted time to standard error, unless it was written in this form.
 
-    `time_zone` is the zone of a time without zone. Raises a usage error if the zone has no such time, or has it twice.
+    `time_zone` applies to a time that was written without a zone. Raises a usage error if the time does not exist in
+    the zone, or occurs twice.
     """
     from reconciler.core.times import seconds_text
 
@@ -173,8 +174,8 @@ def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
 
 @contextmanager
 def _explained_errors(options: CommandOptions) -> Iterator[None]:
-    """Annotates problems of files if the runner shows annotations, and completes the commands in the messages of
-    other errors."""
+    """Prints problems in files as annotations if the CI runner shows them, and adds the project folder to the commands
+    in the messages of other errors."""
     try:
         yield
     except SpecErrors as error:
@@ -186,7 +187,8 @@ def _explained_errors(options: CommandOptions) -> Iterator[None]:
 
 
 def takes_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Calls `command` with its shared options as one `CommandOptions`, then its own options, after starting the logs.
+    """Decorates `command`: starts logging, then calls it with the shared options as one `CommandOptions`, and its own
+    options.
 
     Raises a usage error for an option before the command's name that the command does not have.
     """

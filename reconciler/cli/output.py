@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("boto3", "botocore", "urllib3", "s3transfer", "werkzeug", "py.warnings")
 LIBRARY_LEVELS = {2: logging.WARNING, 3: logging.INFO}
-"""The levels of library logs by the number of -v's; with fewer, none. Never DEBUG, because botocore logs the bodies
-of requests."""
+"""The levels of library logs by the number of -v's; with fewer than two, there are none. Never DEBUG, because botocore
+logs the bodies of requests."""
 SILENT = logging.CRITICAL + 1
 
 TRACEBACK_FROM = 2
@@ -72,7 +72,7 @@ def terminal_width() -> int | None:
 
 
 def out(text: str, *, raw: bool = False) -> None:
-    """Prints the result of a command. Raises `OutputRefused`, or `BrokenPipeError` if the reader has gone.
+    """Prints the result of a command. Raises `OutputRefused`, or `BrokenPipeError` if the reader has closed the pipe.
 
     Lines are escaped so that no CI runner interprets them as commands; JSON keeps its value. With `raw`, prints the
     text unchanged.
@@ -107,14 +107,14 @@ def _refusal_as_error() -> Iterator[None]:
 
 
 def echo_error(text: str) -> None:
-    """Prints the `harmless` text to standard error. Prints nothing if standard error cannot be written."""
+    """Prints `text` to standard error in its `harmless` form. Prints nothing if standard error cannot be written."""
     with suppress(OSError):
         click.echo(harmless(text.rstrip("\n")), err=True)
 
 
 def harmless(text: str) -> str:
-    """Masks text that looks like a secret, and escapes control characters and the commands of CI runners. Keeps
-    lines."""
+    """Masks text that looks like a secret, and escapes control characters and the commands of CI runners. Line breaks
+    are kept."""
     from reconciler.redact.text import masked_lines
 
     return masked_lines(text)
@@ -133,7 +133,7 @@ def print_problems(problems: Iterable[Problem]) -> None:
 def annotate(problems: Sequence[Problem], options: CommandOptions) -> None:
     """Prints problems of files as annotations, if the runner shows them beside the code.
 
-    They go to standard error, which the runner reads too, and on which no program expects other output.
+    They are printed to standard error, which the runner reads as well, because programs may parse standard output.
     """
     if not problems or os.environ.get("GITHUB_ACTIONS") != "true":
         return
@@ -152,10 +152,10 @@ def project_folder(options: CommandOptions) -> str:
 
 
 def confirm(question: str, *, command: str, refused: str, shown: str | None = None) -> bool:
-    """Asks on the terminal. After a no, prints ``COMMAND cancelled; nothing was REFUSED.``
+    """Asks on the terminal. If the answer is no, prints ``COMMAND cancelled; nothing was REFUSED.``
 
-    `shown` is printed first: the decision, if standard output is for a program. Raises `ReconcilerError` without a
-    terminal.
+    `shown` is printed first. It is the decision if standard output is read by a program. Raises `ReconcilerError`
+    without a terminal.
     """
     if not sys.stdin.isatty():
         raise ReconcilerError(f"not a terminal; nothing was {refused}. Use --yes to skip confirmation")

@@ -215,7 +215,7 @@ def show_and_apply(
     session: Session, plan: Plan, limits: Limits | None, how: ApplyOptions
 ) -> tuple[tuple[ActionResult, ...], int]:
     """Shows a plan, confirms it if requested, applies it, and prints the results. Returns the results, which are empty
-    if the operator said no, and the exit code.
+    if the operator declined, and the exit code.
 
     Raises `LimitExceeded` if the plan exceeds `limits` (`None`: no limits), `AccountMismatch` before anything is sent,
     and `ReconcilerError` if it needs to ask without a terminal.
@@ -233,7 +233,7 @@ def show_and_apply(
     if limits is not None:
         plan.check(limits)
     if (plan.pending or plan.changes) and how.ask:
-        check_account(session, plan)  # before the question, so that the operator learns about a wrong account first
+        check_account(session, plan)  # before the question, so that a wrong account is reported first
         shown = plan_text(plan, color=False) if how.as_json else None
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):
@@ -255,7 +255,7 @@ def show_and_apply(
 
 
 def announce_stop() -> None:
-    """Prints what happens after the first signal."""
+    """Prints how the command ends after the first signal."""
     echo_error("Stopping: nothing new is sent, and calls under way get a few seconds to be recorded.")
 
 

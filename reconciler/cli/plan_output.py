@@ -1,4 +1,4 @@
-"""Prints the output of `reconciler plan` in each format, even if there is no plan."""
+"""Prints the output of `reconciler plan` in each format, or the error if no plan could be made."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class PlanOutput:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Prints an error instead of the plan, in the formats that CI shows to people, and raises it again."""
+        """If the block raises an error, prints it instead of the plan in the formats that CI displays, and raises it
+        again."""
         try:
             yield
         except ReconcilerError as error:

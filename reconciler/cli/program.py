@@ -1,4 +1,4 @@
-"""The `reconciler` command: its subcommands, its exit code, and one sentence for every error."""
+"""The `reconciler` command: its subcommands, its exit code, and the printing of every error as one sentence."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan --detaile
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it runs. `table` is as `COMMANDS`."""
+    """A group that imports a command only when it runs. `table` has the form of `COMMANDS`."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **more: Any) -> None:  # noqa: ANN401 - click's own values
         super().__init__(*args, **more)
@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports a command; `None` if no command has this name."""
+        """Imports and returns a command; `None` if no command has this name."""
         if cmd_name not in self.table:
             return None
         location, short_help = self.table[cmd_name]
@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolves as click does, and suggests a command for a name that is similar to one."""
+        """Resolves a command as click does. For an unknown name, suggests the most similar command."""
         name = args[0]
         if name not in self.table and not name.startswith("-"):
             from difflib import get_close_matches
@@ -132,7 +132,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         echo_error("Interrupted.")
     except ReconcilerError as error:
         return _print_error(error)
-    except (BrokenPipeError, SystemExit):  # click raises SystemExit when the reader of a pipe has gone
+    except (BrokenPipeError, SystemExit):  # click raises SystemExit if the reader of a pipe has closed it
         _discard(sys.stdout)
     except Exception as error:  # noqa: BLE001 - the last place that can turn a bug into one sentence
         if isinstance(error, OSError) and _raised_by_click_echo(error):

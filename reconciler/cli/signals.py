@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: stops a command in time, and lets it record its calls in progress."""
+"""Handles SIGINT and SIGTERM: stops a command in time, and lets it record its calls in progress."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Interrupts a command that reads, plans or asks. A second signal, or `COMMAND_SECONDS`, ends the process
-    immediately, because a thread that waits for AWS ends only when AWS answers.
+    """Interrupts a command that reads, plans or waits for confirmation. A second signal, or `COMMAND_SECONDS`, ends the
+    process immediately, because a thread that waits for AWS ends only when AWS answers.
 
     A thread watches for signals through the wake-up descriptor, because the main thread runs signal handlers only
     between two bytecodes, and may be in a long wait.

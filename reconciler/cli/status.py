@@ -64,7 +64,7 @@ def status(options: CommandOptions, output_format: str, no_refresh: bool, watch:
 
 
 def _table_text(plan: Plan, table: Sequence[StatusRow]) -> str:
-    """Returns the table as of the time of the plan."""
+    """Returns the table as text, with ages relative to the time of the plan."""
     from reconciler.core.times import parse_time
     from reconciler.render.status import status_text
 

@@ -1,6 +1,6 @@
-"""Parses times and durations of the command line as people write them, and refuses ambiguous ones.
+"""Parses times and durations on the command line in the forms that people write, and refuses ambiguous ones.
 
-A date library accepts more, because it guesses: docs/adr/0018 has the comparison.
+A date library would accept more forms, but only by guessing. docs/adr/0018 has a comparison.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-"""The seconds of a unit, by its first letter. Months and years have no fixed length."""
+"""The length of each unit in seconds, by its first letter. Months and years have no fixed length."""
 
 UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])"
 NUMBER = r"(?:\d{1,9}(?:\.\d{1,3})?|an?(?= ))"
@@ -35,10 +35,10 @@ FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class WrittenTime:
-    """A time as it was written for an option at `now`, an aware time.
+    """A time as it was written for an option. `now` is the current time, with a zone.
 
-    With `end`, a day without a time of day means its last second, not its first. With `ago`, a duration alone is in the
-    past.
+    If `end` is set, a day without a time of day means its last second instead of its first. If `ago` is set, a duration
+    alone means a time in the past.
     """
 
     option: str
@@ -48,8 +48,8 @@ class WrittenTime:
     ago: bool = False
 
     def utc(self, time_zone: str = "UTC") -> datetime:
-        """Returns the time in UTC. `time_zone` is the zone of a time without zone. Raises `ValueError` with the
-        accepted forms."""
+        """Returns the time in UTC. `time_zone` applies to a time that was written without a zone. Raises `ValueError`,
+        which lists the accepted forms."""
         text, zone = " ".join(self.text.split()), ZoneInfo(time_zone)
         if len(text) > LONGEST:
             raise ValueError(f"{text[:LONGEST]!r}… is no time; {FORMS}")
@@ -109,8 +109,8 @@ class WrittenTime:
         return _placed(moment, zone) if moment.tzinfo is None else moment
 
     def _whole_day(self, day: date, zone: ZoneInfo) -> datetime:
-        """Returns the first or the last second of a day. Midnight may not exist or may occur twice if clocks change
-        then."""
+        """Returns the first or the last second of a day. Midnight may not exist, or may occur twice, on a day with a
+        clock change."""
         if not self.end:
             return datetime.combine(day, time(), zone)
         return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC) - timedelta(seconds=1)
@@ -146,8 +146,7 @@ def _time_of_day(clock: str) -> time:
 
 
 def _placed(local: datetime, zone: ZoneInfo) -> datetime:
-    """Returns a local time in its zone. Raises `ValueError` if the clocks of the zone never show it, or show it
-    twice."""
+    """Returns a local time in its zone. Raises `ValueError` if it does not exist in the zone, or occurs twice."""
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:
         return first

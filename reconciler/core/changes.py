@@ -243,7 +243,7 @@ def _change(
 
 
 def _plain_policy(spec: DesiredSpec) -> Mapping[str, Any]:
-    """Returns the policy of a spec without policy fields. The change of an added spec is relative to it."""
+    """Returns the policy of a spec that sets no policy fields. The policy of an added spec is compared with it."""
     return Policy().effective(streaming=spec.content.streaming).model_dump(mode="json")
 
 

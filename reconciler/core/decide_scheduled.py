@@ -224,7 +224,7 @@ def _in_sync(context: SpecContext) -> Action:
 
 
 def _bare(context: SpecContext, action: ActionType, reason: Reason) -> Action:
-    """Returns an action about the spec without a slot."""
+    """Returns an action about the spec that refers to no slot."""
     spec = context.spec
     content = Content(spec.digest, source=spec.source)
     return Action(spec.name, spec.kind, action, reason, content=content, ledger_head=context.record.head)

@@ -245,9 +245,9 @@ class Service(Protocol):
         ...
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Returns the run ids that carry each token as their tag, by token. They are empty after a complete listing
-        without a match; a string if the listing was not complete or a candidate could not be read. If an `owner` is
-        given, the result may also have the ids of those other runs, by owner."""
+        """Returns, by token, the ids of the runs that carry the token as their tag: none after a complete listing
+        without a match, or a string with the reason if the listing was incomplete or a candidate could not be read. If
+        an `owner` is given, the result may also have the ids of the other runs with this tag, by owner."""
         ...
 
     def cancel(self, run: RunRef, reason: str) -> None:
