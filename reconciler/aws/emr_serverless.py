@@ -79,8 +79,9 @@ class EmrServerless:
         return submit(self._aws, SERVICE, "start_job_run", request, reply=REPLY, deadline=deadline)
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
-        """Reports the state of each run. If an application has few runs, calls GetJobRun for each; otherwise reads one
-        listing of live runs, and calls GetJobRun only for the others."""
+        """Reports the state of each run. If an application has few runs, calls GetJobRun for each of them. Otherwise
+        reads one listing of live runs, and calls GetJobRun only for runs that are not in the listing.
+        """
         try:
             client = self._aws.reader(SERVICE)
         except ServiceError as error:

@@ -52,7 +52,7 @@ HINTS = {
     "ReadTimeoutError": "AWS did not answer in time.",
     "ProxyConnectionError": "the proxy could not be reached, or refused.",
 }
-"""The hint that is put before a message, keyed by AWS's error code or the name of the exception."""
+"""The hint that precedes a message, keyed by AWS's error code or the name of the exception."""
 
 THROTTLING = frozenset({
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",

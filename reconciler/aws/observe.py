@@ -346,8 +346,9 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
 
 
 def _location(where: _Place, facts: RunFacts) -> Mapping[str, str]:
-    """Returns the location to find the run by: that of this listing, with the run's own name if locations have a
-    name."""
+    """Returns the location by which the run can be found again: the location of this listing, with the run's own name
+    if locations of this kind contain a name.
+    """
     field_of_name = kind_named(where.kind).name_field
     named = {field_of_name: facts.name} if field_of_name in where.location and facts.name else {}
     return {**where.location, **named}

@@ -174,8 +174,9 @@ def _node_properties(run: Run) -> Params:
 
 
 def list_jobs(params: Params, context: Context) -> Params:
-    """Returns a page of summaries without tags: those of a queue newest first, without array children; those of an
-    array or a multi-node job by index."""
+    """Returns a page of summaries without tags. The jobs of a queue are listed newest first, without array children.
+    The children of an array and the nodes of a multi-node job are listed by index.
+    """
     listed_by = [name for name in _LISTED_BY if params.get(name)]
     if len(listed_by) != 1:
         raise Invalid(f"exactly one of {', '.join(_LISTED_BY)} must be given")

@@ -52,7 +52,7 @@ class Control:
             return records.settings
 
     def configure(self, /, **changes: Any) -> Settings:  # noqa: ANN401 - the fields of `Settings`
-        """Changes settings by name, for runs accepted from now on, and returns all of them."""
+        """Changes the named settings, for runs accepted from now on, and returns all settings."""
         return self._state.change_settings(lambda settings: settings.changed(changes))
 
     def runs(self) -> list[AcceptedRun]:

@@ -1,4 +1,6 @@
-"""Applies fault rules to calls: the request is lost, late or doubled, and the client receives another reply or none."""
+"""Applies fault rules to calls: a request is lost, late or processed twice, or the client receives another reply or no
+reply.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ class Injector:
         self.late = LateRequests()
 
     def put(self, plan: Plan) -> None:
-        """Replaces the plan, and resets the counts. Late requests are kept."""
+        """Replaces the fault plan, and resets its counts. Late requests are kept."""
         defaults = Settings()
         changes = {name: getattr(defaults, name) for name in FAULTS} | dict(plan.settings)
         self._state.change_settings(lambda settings: settings.changed(changes))

@@ -171,8 +171,9 @@ def child_timeline(facts: Facts, index: int) -> Timeline:
 
 
 def children(facts: Facts) -> list[tuple[int, Timeline]]:
-    """Groups the children of an array job by timeline, with the number of children for each. The order is not that of
-    the index."""
+    """Groups the children of an array job by timeline, with the number of children for each. The result is not in the
+    order of the index.
+    """
     if facts.sequential:
         return [(1, timeline) for timeline in _sequence(facts)]
     stopped = sorted({stop.child for stop in facts.stops if stop.child})

@@ -1,4 +1,5 @@
-"""Reads calls and writes replies by botocore's service models: routes, input members, validation, output shapes.
+"""Reads calls and writes replies according to botocore's service models: routes, input members, validation, output
+shapes.
 
 Nothing here is specific to one operation, so new members in botocore work without changes. botocore's own
 `ParamValidator` checks only types, required members and minima, because the services check the rest; `problems` checks

@@ -82,7 +82,7 @@ def require_application(application_id: str, settings: Settings) -> None:
 
 
 def get_application(params: Params, context: Context) -> Params:
-    """Describes an application: started, with the tags it was given."""
+    """Describes an application. It is started and has the tags that were set."""
     require_application(params["applicationId"], context.settings)
     application = _application(params["applicationId"], context)
     return {"application": {**application, "tags": context.records.tags(application["arn"])}}
@@ -136,7 +136,7 @@ def _is_listed(name: str, listed: Sequence[str]) -> bool:
 
 
 def describe_job_queues(params: Params, context: Context) -> Params:
-    """Describes the named queues, or all: enabled, valid, with one made-up compute environment."""
+    """Describes the named queues, or all queues. Each is enabled and valid and has one made-up compute environment."""
     named = [short_name(queue) for queue in params.get("jobQueues", [])]
     listed = context.settings.queues
     if listed is not None:
@@ -163,7 +163,9 @@ def _queue(name: str, context: Context) -> Params:
 
 
 def describe_job_definitions(params: Params, context: Context) -> Params:
-    """Describes the definitions given by name, ``name:revision`` or ARN, or all: active, with one container."""
+    """Describes the definitions given by name, ``name:revision`` or ARN, or all definitions. Each is active and has one
+    container.
+    """
     named = [short_name(definition) for definition in params.get("jobDefinitions", [])]
     if "jobDefinitionName" in params:
         named.append(params["jobDefinitionName"])

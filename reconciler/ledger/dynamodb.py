@@ -249,7 +249,7 @@ class Table:
         return self._clients.writer("dynamodb")
 
     def put(self, entry: Item) -> None:
-        """Puts an item, replacing any item with its keys."""
+        """Puts an item, and replaces an existing item with the same keys."""
         with aws.translate_ledger_errors(self.site, "dynamodb:PutItem", writing=True):
             answer = self.writer.put_item(TableName=self.name, Item=entry, **CAPACITY)
             if not _is_answer(answer):

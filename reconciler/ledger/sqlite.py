@@ -32,7 +32,9 @@ from reconciler.ledger.sqlite_file import (
 )
 
 BUSY_SECONDS = 5.0
-"""How long a call waits for another process's transaction, which takes milliseconds."""
+"""The maximum number of seconds that a call waits for another process's transaction, which normally takes
+milliseconds.
+"""
 
 PAGES = (8, 100, 1000)
 """The number of batches read in each transaction; the last number applies to all further ones. Small first pages make
@@ -57,7 +59,7 @@ def open_store(url: str, root: Path, _place: Place) -> SqliteStore:
 class SqliteStore:
     """`ports.Store` and `ports.Snapshots` in a SQLite file. Thread-safe and process-safe on one machine.
 
-    `address` is for messages. `busy_seconds` is how long a call waits for other writers before it raises
+    `address` is for messages. `busy_seconds` is the maximum time that a call waits for other writers before it raises
     `LedgerUnreachable`.
     """
 

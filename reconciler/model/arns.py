@@ -83,7 +83,7 @@ def arn_remarks(loc: Loc, text: str) -> Iterator[Remark]:
 
 
 def place_remarks(request: JSON, paths: Iterable[Loc], account: str, region: str) -> Iterator[Remark]:
-    """Yields remarks about the ARNs at `paths` whose account or region is not that of the target."""
+    """Yields remarks about the ARNs at `paths` whose account or region differs from the target's."""
     for path in paths:
         for loc, text in _texts_at(request, path):
             if (arn := parsed(text)) is not None:

@@ -102,30 +102,30 @@ class SpecReference(NamedTuple):
 class Kind:
     """One kind of spec: its request model, and everything that differs between the APIs.
 
-    `name`            as in `kind:` of a spec, ``BatchJob``.
+    `name`            the value of `kind:` in a spec, ``BatchJob``.
     `operation`       the AWS operation that submits a run, ``SubmitJob``.
     `service`         the adapter's module below ``reconciler.aws``, imported only when it is used.
     `model`           the pydantic model of the operation's input, validated on the request *as sent*.
     `name_field`      the request's own name: ``name`` or ``jobName``; defaults to ``metadata.name``.
-    `token_field`     where AWS takes an idempotency token, ``None`` if it takes none.
-    `location_fields` the fields of a request by which its run is found again (application, queue and name).
-    `from_spec`       turns shorthand that a spec may use into AWS's form (a mapping of Spark parameters into the
+    `token_field`     the field for AWS's idempotency token, ``None`` if the operation has none.
+    `location_fields` the fields of a request by which its run can be found again (application, queue and name).
+    `from_spec`       converts shorthand that a spec may use to AWS's form (a mapping of Spark parameters to the
                       string); raises `RequestProblems`. Takes and returns plain data, and never changes its input.
-    `for_display`     turns a request into what people compare: single settings instead of one long string.
-    `first_form`      the request as version 0.1.0 sent it for the same shorthand, if a later version renders that in
-                      another way: digests of shorthand are made from it, so that they stay.
-    `refused`         what `validate` refuses in a request as the spec writes it, although other commands accept it as
-                      version 0.1.0 did.
-    `check`           AWS's documented rules that no single field can express; run after `model`, on the request as
-                      sent.
-    `warn`            rules that AWS documents but accepted requests break.
-    `placed`          the paths of ARNs whose resources must be of the target's account and region.
-    `is_streaming`    whether a request runs until it is stopped.
-    `rates`           AWS's default quotas of the operations that the adapter calls, by operation.
-    `references`      the other specs that the request names (Batch ``dependsOn: [{spec: …}]``), in order.
-    `reference_problem`  why a request cannot wait for the request of another spec that it names, with the condition of
-                      `references`; ``None`` if it can.
-    `with_runs`       the request with the run ids of these specs, by name, instead of their names.
+    `for_display`     converts a request to the form that users compare: single settings instead of one long string.
+    `first_form`      returns the request as version 0.1.0 sent it for the same shorthand. Later versions may render
+                      shorthand differently; digests are computed from the first form, so that they do not change.
+    `refused`         returns what `validate` refuses in a request as the spec writes it, although other commands
+                      accept it, as version 0.1.0 did.
+    `check`           checks AWS's documented rules that no single field can express; runs after `model`, on the
+                      request as sent.
+    `warn`            checks rules that AWS documents but does not enforce.
+    `placed`          the paths of ARNs whose resources must be in the target's account and region.
+    `is_streaming`    returns whether a request runs until it is stopped.
+    `rates`           AWS's default quotas of the operations that the adapter calls, keyed by operation.
+    `references`      returns the other specs that the request names (Batch ``dependsOn: [{spec: …}]``), in order.
+    `reference_problem`  returns why a request cannot wait for the request of another spec that it names, under the
+                      condition in `references`; ``None`` if it can.
+    `with_runs`       returns the request with the given run ids in place of the names of specs.
     `example`         the first spec of this kind that ``init`` writes: its name, and its request as YAML.
     """
 

@@ -196,7 +196,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
 
     @property
     def is_emulator(self) -> bool:
-        """Whether this target is the embedded AWS."""
+        """`True` if this target is the embedded AWS."""
         return self.emulator is not False
 
     @property
@@ -205,7 +205,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
         return self.emulator if isinstance(self.emulator, Emulator) else Emulator()
 
     def missing(self) -> tuple[str, ...]:
-        """The required fields that this target lacks."""
+        """The required fields that are missing in this target."""
         if self.is_emulator:
             return ()
         return tuple(name for name in ("account", "region", "ledger") if getattr(self, name) is None)
@@ -284,5 +284,5 @@ class Project(Strict):
         return self.spec.targets[name].completed(name)
 
     def variables(self, target: str) -> dict[str, str]:
-        """Returns the variables of a target: its own, and those of the project that it does not override."""
+        """Returns the variables of a target: its own, and the project's variables that it does not override."""
         return {**self.spec.vars, **self.spec.targets[target].vars}

@@ -49,7 +49,7 @@ def _moment(value: str) -> str:
 
 @cache
 def _schedule(value: str) -> str:
-    """Checks a five-field cron expression, with the meaning that Debian's cron gives it. Raises `ValueError`."""
+    """Checks a five-field cron expression as Debian's cron interprets it. Raises `ValueError`."""
     fields = value.split()
     if len(fields) != 5:
         raise ValueError(

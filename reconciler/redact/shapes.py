@@ -379,7 +379,7 @@ def has_access_key_id(text: str) -> bool:
 def shape_spans(text: str, *, beside_key_id: bool = False) -> Iterator[Span]:
     """Yields the parts of `text` that have the shape of a secret.
 
-    With `beside_key_id`, an AWS access key id is near, so a 40-character string is treated as its secret key.
+    `beside_key_id` means that an AWS access key id is near, so a 40-character string is treated as its secret key.
     """
     for pattern in _candidates(text):
         compiled = _compiled(pattern)

@@ -82,8 +82,8 @@ LONGEST_REMEMBERED = 1000  # characters
 def secret_spans(text: str, *, colons: bool = True, beside_key_id: bool = False) -> list[Span]:
     """Returns the parts of `text` that look like secrets, sorted and without overlaps.
 
-    With `colons`, the text after ``password:`` is included. It is off for sentences, in which a colon usually ends a
-    field's name.
+    If `colons` is true, the text after ``password:`` is included. It is false for sentences, in which a colon usually
+    follows the name of a field.
     """
     search = _remembered if len(text) <= LONGEST_REMEMBERED else _found
     return [*search(text, colons, beside_key_id)]

@@ -118,7 +118,7 @@ def size_of(lines: Iterable[str]) -> int:
 class Row:
     """A unit that is shown or omitted as a whole: its lines, and fields, of which the first `filled` are shown.
 
-    `number` is the number of specs in the row. With `folded`, the fields are hidden until a reader opens them.
+    `number` is the number of specs in the row. If `folded` is true, the fields are hidden until a reader opens them.
     """
 
     head: list[str]

@@ -189,7 +189,9 @@ class Shown:
 
 
 def shown(plan: Plan, *, verbose: bool = False) -> list[Shown]:
-    """Returns the blocks of a plan in order. With `verbose`, it includes the actions that do nothing."""
+    """Returns the blocks of a plan in order. If `verbose` is true, the blocks of actions that do nothing are
+    included.
+    """
     by_name: dict[str, list[Action]] = {}
     for action in plan.actions:
         by_name.setdefault(action.name, []).append(action)

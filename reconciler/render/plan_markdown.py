@@ -33,13 +33,15 @@ from reconciler.render.problems import message_of, problem_lines
 from reconciler.render.text import count
 
 MAX_BYTES = 60_000
-"""A comment on GitHub has at most 65,536 characters; the rest is for the job that posts it."""
+"""The default maximum size. A comment on GitHub has at most 65,536 characters; the remaining characters are for text
+that the posting job adds.
+"""
 
 SMALLEST = 2_000  # bytes: enough for the heading, the summary, the note on omissions and the footer
 NOTE_ROOM = 400  # bytes, besides the command in it
 LONGEST_MESSAGE = 400
 OLD = timedelta(days=1)
-"""How long a hold is shown as a new one."""
+"""The period during which a hold is shown as new."""
 
 MOST_NAMES = 100
 FEWEST_TOGETHER = 3  # the fewest specs with the same content that share a row

@@ -77,7 +77,7 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
     """Returns the plan without a final line break: its project, target, account and region, a legend of the signs, a
     block for each change and each other action that is not in sync, the warnings, and the summary.
 
-    Secrets are masked and control characters escaped. With `verbose`, tokens, digests and the specs in sync are
+    Secrets are masked and control characters escaped. If `verbose` is true, tokens, digests and the specs in sync are
     included.
     """
     style = Style(color)
@@ -104,7 +104,7 @@ def _next_slots(plan: Plan) -> Iterator[str]:
 
 
 def _legend(blocks: Sequence[Shown], style: Style) -> Iterator[str]:
-    """Yields the signs in use: those of actions, and ``~`` if a field changes."""
+    """Yields the signs that the plan uses: the signs of actions, and ``~`` if a field changes."""
     signs = {symbol(block.action): symbol_word(symbol(block.action)) for block in blocks if block.action is not None}
     if any(block.action is None or _changes_a_field(block) for block in blocks):
         signs["~"] = "changed field"

@@ -70,7 +70,8 @@ def _segments(path: str) -> Segments:
 
 def project_at(root: Path, commit: str, place: Place) -> ProjectFile | str:
     """Returns the project at a commit, with its specs read from git's objects. If its name, target, account or region
-    is not that of `place`, returns the reason instead. Raises `ReconcilerError` if git cannot read the commit."""
+    differs from `place`, returns the reason instead. Raises `ReconcilerError` if git cannot read the commit.
+    """
     files = CommitFiles(root, commit)
     try:
         if not files.has_project:

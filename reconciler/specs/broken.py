@@ -1,6 +1,6 @@
 """Reads a project that may contain errors: returns the usable specs, and those on hold until the errors are fixed.
 
-While a file cannot be read, a missing spec does not count as deleted, because it may be in that file.
+While a file cannot be read, a missing spec is not treated as deleted, because it may be in that file.
 """
 
 from __future__ import annotations

@@ -119,7 +119,9 @@ class Flaw(NamedTuple):
 
 
 class Unreadable(Exception):
-    """Raised if reading stops at an offset. `flaws` are those of the unfinished document before it."""
+    """Raised if reading stops at an offset. `flaws` are the flaws found in the unfinished document before that
+    offset.
+    """
 
     def __init__(self, offset: int, message: str, rule: str) -> None:
         super().__init__(message)

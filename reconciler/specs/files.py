@@ -96,7 +96,7 @@ class Patterns:
 
 
 def patterns(written: Sequence[str]) -> Patterns:
-    """Returns the patterns of a project file. If all of them exclude files, `DEFAULT_SPECS` are put first."""
+    """Returns the patterns of a project file. If all of them exclude files, `DEFAULT_SPECS` are added before them."""
     excluded = [pattern.removeprefix(EXCEPT) for pattern in written if pattern.startswith(EXCEPT)]
     included = [pattern for pattern in written if not pattern.startswith(EXCEPT)] or DEFAULT_SPECS
     return Patterns(

@@ -261,7 +261,7 @@ def _run(
     variables: Mapping[str, str] | None = None,
     inherited: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    # Variables such as GIT_DIR, which hooks set, would direct git to another repository than that of `root`.
+    # Variables such as GIT_DIR, which hooks set, would direct git to a repository other than that of `root`.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ENVIRONMENT
     # git starts from the top, so that a folder below it cannot pose as a repository of its own.
     command = ["git", "--no-replace-objects", "--no-pager", *NO_PROGRAMS, "-C", str(top_folder(root)), *arguments]

@@ -221,8 +221,9 @@ class View:
     def problem(
         self, loc: Loc, message: str, rule: str, severity: Severity = "error", *, on_key: bool = False
     ) -> Problem:
-        """Returns a problem at a path, which the message names. With `on_key`, it is located at the key instead of the
-        value."""
+        """Returns a problem at a path, which the message names. If `on_key` is true, the problem is located at the key
+        instead of the value.
+        """
         loc = self._as_written(loc)
         node = find(self.document, loc)
         return self.at(node.key_offset if on_key else node.offset, _about(loc, message), rule, severity)
@@ -313,7 +314,7 @@ class View:
         kind, loc = detail["type"], self._as_written((*prefix, *detail["loc"]))
         node = find(self.document, loc)
         if kind == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
-            return None  # pydantic counts only the valid entries; the others have their own problems
+            return None  # pydantic counts only valid entries; invalid entries have their own problems
         if kind == MISSING:
             return self.problem((*node.loc, loc[-1]), "is missing", MISSING)
         if kind == UNKNOWN:

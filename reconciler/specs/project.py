@@ -208,9 +208,9 @@ def load(
     """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. If `warn` is
     true, warnings are collected too.
 
-    With `only_paths`, the whole project is read, but only the problems, warnings and specs of these files, and of the
-    files below these folders, are reported. Raises `SpecErrors` with all problems, and `UsageError` for targets and
-    paths that the project does not have.
+    If `only_paths` are given, the whole project is read, but only the problems, warnings and specs of these files, and
+    of the files below these folders, are reported. Raises `SpecErrors` with all problems, and `UsageError` for targets
+    and paths that the project does not have.
     """
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)

@@ -66,7 +66,9 @@ def _rename_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Ite
 
 
 def _share(one: ReadSpec, other: ReadSpec, targets: Collection[str]) -> bool:
-    """Returns whether two specs run together in one of the targets. If the targets of one are unknown, they may."""
+    """Returns whether two specs may both run in one of the targets. They may if the targets of either spec are
+    unknown.
+    """
     if one.targets is None or other.targets is None:
         return True
     return not {*one.targets}.isdisjoint({*other.targets} & {*targets})

@@ -43,7 +43,7 @@ class TooLarge(PlaceholderProblem):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The placeholders that one spec may use in one target, with their values, by full name (``var.bucket``).
+    """The placeholders that one spec may use in one target, with their values, keyed by full name (``var.bucket``).
 
     `slots` is true if the spec has slots. `elsewhere` maps each name that any target defines to one of these targets.
     """
@@ -210,7 +210,7 @@ def written_problems(view: View, request: JSON) -> Iterator[Problem]:
 
 
 def render_all(written: WrittenRequest, scopes: Mapping[str, Scope]) -> tuple[dict[str, RenderedRequest], ByTarget]:
-    """Renders the request for each target, and returns the wrong placeholders by target.
+    """Renders the request for each target, and returns the wrong placeholders of each target.
 
     Without placeholders, all targets share one object.
     """
@@ -281,7 +281,7 @@ def _other_problems(
 ) -> Sequence[Problem]:
     """Returns further problems of a request that `from_spec` refuses, by checking it without the refused part.
 
-    If the rest is still refused, one more level is left out each time.
+    As long as the rest is still refused, one more enclosing level is left out.
     """
     for levels in range(max(len(remark.loc) for remark in remarks)):
         request = rendered.request

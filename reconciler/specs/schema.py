@@ -51,7 +51,7 @@ def schema() -> JSON:
 
 
 def _kind(kind: Kind) -> JSON:
-    """Returns the definitions of one kind of spec, by name."""
+    """Returns the definitions of one kind of spec, keyed by name."""
     request = f"{kind.name}.request"
     definitions = _definitions(SpecDocument, kind.name, _EditorSchema)
     definitions |= _definitions(kind.model, request, _RequestSchema)

@@ -85,7 +85,9 @@ class ReadSpec:
 
 
 class SpecReader:
-    """Reads documents for some targets of a project. With `warn`, it also looks for warnings in their requests."""
+    """Reads documents for some targets of a project. If `warn` is true, it also collects warnings about their
+    requests.
+    """
 
     def __init__(self, project: Project, targets: Sequence[str], *, warn: bool) -> None:
         self._targets, self._warn = tuple(project.spec.targets), warn
@@ -173,8 +175,9 @@ class SpecReader:
         read.warnings += merged(warnings, targets)
 
     def _misplaced(self, written: WrittenRequest, request: JSON | None, targets: Sequence[str]) -> ByTarget:
-        """Returns warnings about ARNs of other accounts and regions, for targets with an account in the project
-        file."""
+        """Returns warnings about ARNs whose account or region is not that of the target, for targets with an account in
+        the project file.
+        """
         if request is None or not self._warn:
             return []
         warnings: ByTarget = []

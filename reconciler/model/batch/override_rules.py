@@ -158,8 +158,9 @@ def _vcpu_form(loc: Loc, requirement: JSON) -> Iterator[Remark]:
 
 
 def _fargate(container: JSON) -> Iterator[Remark]:
-    """Checks the memory with a fraction of a vCPU. A fraction means Fargate, which allows only some sizes of memory
-    with it."""
+    """Checks the memory of a container with a fraction of a vCPU. Only Fargate has fractions, and it allows only
+    certain sizes of memory with each.
+    """
     given = {
         requirement.get("type"): (loc, text(requirement, "value") or "")
         for loc, requirement in entries(container, "resourceRequirements", SINGLE)
@@ -184,7 +185,7 @@ def check_pods(request: JSON) -> Iterator[Remark]:
 
 
 def warn_pods(request: JSON) -> Iterator[Remark]:
-    """Yields remarks about pods on EKS that differ from AWS's documentation but may be accepted."""
+    """Yields remarks about overrides of pods on EKS that contradict AWS's documentation but that AWS may accept."""
     for loc, pod in _pods(request):
         for key, value in part(pod, "metadata", "labels").items():
             if not LABEL.fullmatch(key) or not (isinstance(value, str) and LABEL.fullmatch(value)):

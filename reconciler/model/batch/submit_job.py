@@ -1,4 +1,4 @@
-"""The input of SubmitJob as AWS Batch takes it, field for field, overrides included."""
+"""Models the input of SubmitJob of AWS Batch, field for field, including overrides."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def references(request: JSON) -> Sequence[SpecReference]:
 
 
 def resolved(request: JSON, job_ids: Mapping[str, str]) -> JSON:
-    """Returns the request with job ids, by name of spec, instead of the names of specs. The input is not changed.
+    """Returns the request with the job id from `job_ids` in place of each name of a spec. The input is not changed.
 
     Raises `KeyError` for a name without a job id.
     """

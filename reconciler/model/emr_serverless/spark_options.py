@@ -59,4 +59,4 @@ NOT_TAKEN = {
     "supervise": f"{ITSELF}, and this is for standalone ones: remove it, and set retryPolicy if you need retries",
     "total-executor-cores": f"{ITSELF}, and this is for standalone ones: use --conf spark.executor.instances=N",
 }
-"""Options of spark-submit that select or require a cluster manager other than that of EMR Serverless."""
+"""Options of spark-submit that select or require a cluster manager other than EMR Serverless."""

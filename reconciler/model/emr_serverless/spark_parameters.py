@@ -202,7 +202,7 @@ def _values(parameters: JSON) -> Iterator[tuple[Loc, str, str | None]]:
 
 
 def settings(parameters: str) -> tuple[JSON, JSON]:
-    """Returns the settings of ``--conf`` by name, and the other options of a string by name with their dashes.
+    """Returns the settings of ``--conf``, keyed by name, and the other options of a string, keyed by name with dashes.
 
     A repeated option has the list of its values, in order; list options have lists; flags are ``True``. Raises
     `ValueError` for a string that is not a list of spark-submit options.

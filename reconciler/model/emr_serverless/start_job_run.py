@@ -1,4 +1,4 @@
-"""The input of StartJobRun as EMR Serverless takes it, field for field."""
+"""Models the input of StartJobRun of EMR Serverless, field for field."""
 
 from __future__ import annotations
 
