@@ -190,7 +190,7 @@ def operator_of(session: Session, reason: str | None) -> Operator:
 
 
 def record_decision(view: SpecView, decision: Decision) -> tuple[ActionResult, ...]:
-    """Cancels the runs of a decision and appends its events, after the rename of the spec if git asks for one.
+    """Cancels the runs of a decision and appends its events, after recording the rename of the spec if one is pending.
 
     Raises `LedgerError`, and `ReconcilerError` if a `whole` decision depends on a state that changed since it was
     shown.

@@ -1,5 +1,5 @@
-"""Searches AWS for runs of this place that the ledger lacks, because they were started from another ledger or are lost
-from this one."""
+"""Searches AWS for runs of this place that are missing from the ledger, because they were started from another ledger
+or are lost from this one."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def look_for_other_ledgers(session: Session, made: Plan, recorded: Recorded) -> 
 
 
 def check_no_other_runs(session: Session, plan: Plan, recorded: Recorded) -> None:
-    """Raises `PlanFileError` if AWS has a run for a submit of the plan that the ledger lacks, because a new plan would
-    adopt the run or put the spec on hold. Also raises it if the ledger may lack runs and the search in AWS failed."""
+    """Raises `PlanFileError` if AWS has a run for a submit of the plan and the run is missing from the ledger, because
+    a new plan would adopt the run or put the spec on hold. Also raises it if the ledger may lack runs and the search in
+    AWS failed."""
     every = _is_file(session) or not recorded.intends or bool(recorded.rollbacks)
     sends = sends_to_look_for(plan.actions, recorded, every=every)
     sighting = _look(session, sends, recorded)

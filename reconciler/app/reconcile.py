@@ -271,7 +271,7 @@ def record_applied(session: Session, made: Plan, results: Sequence[ActionResult]
     changes = [change for change in made.schedule_changes if change.name not in undone]
     pending = [each for each in made.declarations if each.name not in undone]
     if not changes and not pending:
-        return  # without changes, git is not asked for the actor a second time
+        return  # without changes, git is not called a second time to find the actor
     provenance = provenance_of(session, made)
     if changes:
         check_account(session, made)  # the actions may have taken long

@@ -57,7 +57,8 @@ class SystemClock:
         return time.time()
 
     def boot(self) -> float:
-        """Returns seconds since boot, including suspension if the system counts it (Linux), else monotonic time."""
+        """Returns seconds since boot, including suspension if the system counts it (Linux), otherwise the monotonic
+        time."""
         boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
         return time.monotonic() if boot_clock is None else time.clock_gettime(boot_clock)
 

@@ -62,7 +62,8 @@ class Transmit:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Look for a run by its tag. Sends back the run ids, or a string if the look failed and proves nothing."""
+    """Look for a run by its tag. Sends back the run ids, or a string if the look failed, which does not count as
+    evidence."""
 
     kind: str
     wanted: Wanted

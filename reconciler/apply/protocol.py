@@ -60,8 +60,8 @@ class Intent:
     `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are those of the target.
     `idempotent` is whether AWS accepts our token and returns the run of the first send for a second one. `began` is the
     time of the first intent of this submission, `None` if this is the first. `repeats` is whether earlier sends are
-    unresolved and another send is safe because AWS still knows the token (R6). `describe` makes the event of a send
-    from its number, the times of its intent and deadline, and whether all earlier sends are proven absent.
+    unresolved and another send is safe because the token is still valid in AWS (R6). `describe` makes the event of a
+    send from its number, the times of its intent and deadline, and whether all earlier sends are proven absent.
     """
 
     action: Action

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @ledger_options
 @takes_options
 def history(options: CommandOptions, name: str, output_format: str) -> int:
-    """Show everything that the ledger contains about one spec, oldest first: what was intended, sent, answered and
-    observed.
+    """Show everything that the ledger contains about one spec, oldest first: what was intended and sent, how AWS
+    responded, and what was observed.
 
     \b
     Example:
@@ -77,7 +77,8 @@ def why(options: CommandOptions, what: str, output_format: str) -> int:
 @place_options
 @takes_options
 def graph(options: CommandOptions, output_format: str) -> int:
-    """Show the dependencies between specs, from the files alone. With --only or -l, show those of these specs.
+    """Show the dependencies between specs, from the files alone. With --only or -l, show only the dependencies of the
+    selected specs.
 
     \b
     Examples:

@@ -56,14 +56,14 @@ def ledger() -> None:
 @ledger_options
 @takes_options
 def init(options: CommandOptions) -> int:
-    """Make the ledger of a target, and list the policies to add.
+    """Create the ledger of a target, and list the policies to add.
 
     \b
     dynamodb://TABLE       creates the table, or checks an existing one
     s3://BUCKET/PREFIX     checks the bucket: conditional writes, versioning, lifecycle rules
     sqlite:///PATH         creates the file
 
-    No other command makes a ledger, except for the emulator: an empty one that appears by itself would run everything
+    No other command creates a ledger (except for the emulator), because with a new, empty ledger everything would run
     again. Existing resources are not changed, and you can run it again at any time.
 
     \b
@@ -171,10 +171,10 @@ def copy(
     """Copy the target's ledger from one address to another, byte for byte, and verify the copy.
 
     Addresses are as in reconciler.yaml: sqlite:///PATH, s3://BUCKET/PREFIX, dynamodb://TABLE. Stop everything that
-    writes to FROM first. An interrupted copy continues where TO ends; TO must contain nothing else.
+    writes to FROM first. An interrupted copy continues after the last event in TO; TO must contain nothing else.
 
-    At the end, FROM gets one more event, which names TO. From then on, FROM can be read but not written. This is not a
-    backup.
+    At the end, an event with the address TO is appended to FROM. From then on, FROM can be read but not written, so do
+    not use this command for backups.
 
     With --rename, FROM belongs to another project, target, account or region, and the copy belongs to the chosen
     target: its first event and the chain are rewritten, and an event at the end records the move.
@@ -225,11 +225,11 @@ def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
 
     Such a ledger is refused, because the submissions that it lacks would run again. Restore the newest copy instead if
     there is one. If there is none, run `fsck` first: it lists the runs in AWS that the ledger lacks. Afterwards, `fsck
-    --adopt` records them. Until then a spec that has such runs is on hold.
+    --adopt` records them. Until then, a spec with such runs is on hold.
 
     \b
     Example:
-      reconciler ledger accept-rollback -t prod --reason "the newest backup is of yesterday"
+      reconciler ledger accept-rollback -t prod --reason "the newest backup is from yesterday"
     """
     from reconciler.app.session import opened
     from reconciler.render.text import plain

@@ -74,9 +74,9 @@ def plan(
 ) -> int:
     """Show what an apply would do, and write nothing.
 
-    Asks AWS for the state of every run that may still change; --no-refresh plans from the recorded state. With
-    --out, the plan is also saved in a file. `reconciler apply FILE` carries out exactly this plan, and refuses it if a
-    spec in it changed since.
+    Queries AWS for the state of every run that may still change; with --no-refresh, the plan uses the recorded state.
+    With --out, the plan is also saved in a file. `reconciler apply FILE` carries out exactly this plan, and refuses it
+    if a spec in it has changed since then.
 
     \b
     Examples:
@@ -85,7 +85,7 @@ def plan(
       reconciler plan -t prod --format markdown --base origin/main
 
     Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
-    unknown. With --fail-on-pending: 1 if a change was on the base before; that takes precedence.
+    unknown. With --fail-on-pending: 1 if a change was already on the base; that takes precedence.
     """
     from reconciler.app.history import explain
     from reconciler.app.reconcile import preview
@@ -149,9 +149,9 @@ def apply(
 ) -> int:
     """Show the plan, confirm, and apply it: submit what git asks for and has not run yet.
 
-    Each change runs once, however often you run this. With PLANFILE, from `reconciler plan --out`, exactly that plan is
-    applied. If it is not what the specs of its commit ask for, or a spec in it changed since, nothing is submitted, and
-    the error names the difference.
+    Each change runs once, no matter how often you run this command. With PLANFILE, from `reconciler plan --out`,
+    exactly that plan is applied. If the plan does not follow from the specs of its commit, or a spec in it has changed
+    since then, nothing is submitted, and the error describes the difference.
 
     \b
     Examples:

@@ -62,8 +62,8 @@ def reconcile(
     metrics_host: str,
     log_format: str,
 ) -> int:
-    """Run one pass without confirmation, within the limits: for scheduled jobs and after merges. With --every it keeps
-    running, pass after pass, until SIGTERM or SIGINT; then it records the calls in progress and exits 0.
+    """Run one pass without confirmation, within the limits: for scheduled jobs and after merges. With --every, run
+    passes until SIGTERM or SIGINT, then record the calls in progress and exit 0.
 
     \b
     Examples:
@@ -71,7 +71,7 @@ def reconcile(
       reconciler reconcile -t prod --format json
       reconciler reconcile -t prod --every 60s --git-pull --metrics-port 9464 --log-format json
 
-    A spec that is not valid is on hold, with those that depend on it, and does not stop the others.
+    An invalid spec and the specs that depend on it are put on hold; other specs are not affected.
 
     Exit code 3 if a job was rejected, or something is on hold or unknown.
     """

@@ -2,7 +2,7 @@
 
 A send can no longer arrive after the settling time, which is the sum of its deadline, the lifetime of its signature,
 the clock error and the lag of listings. Absence is proven by two complete listings without the tag that start after the
-settling time and far enough apart. A failed listing proves nothing.
+settling time and far enough apart. A failed listing does not count.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def failures(findings: Iterable[Finding]) -> list[Finding]:
 class Check(StrEnum):
     """Possible differences between the ledger and AWS."""
 
-    UNKNOWN_TOKEN = "unknown-token"  # AWS has a run of this project that the ledger lacks
+    UNKNOWN_TOKEN = "unknown-token"  # AWS has a run of this project that is missing from the ledger
     SECOND_RUN = "second-run"  # a run carries the tag of a submission that has another run
     NOT_ADOPTED = "not-adopted"  # the run of an unresolved submission: the next pass adopts it
     NEVER_RAN = "never-ran"  # the ledger has no run, and AWS has one
@@ -114,9 +114,9 @@ class ListedQueue:
 
 @dataclass(frozen=True, slots=True)
 class AwsInventory:
-    """The result of listing AWS: `places` are the queues and applications; `present` are the runs with our tags
-    whose ids the ledger lacks, oldest first; `gone` are the ids of live runs that AWS does not find; `unlisted` are
-    the kinds whose service has no `ports.Inventory`."""
+    """The result of listing AWS: `places` are the queues and applications; `present` are the runs with our tags whose
+    ids are missing from the ledger, oldest first; `gone` are the ids of live runs that AWS does not find; `unlisted`
+    are the kinds whose service has no `ports.Inventory`."""
 
     places: tuple[ListedQueue, ...] = ()
     present: tuple[ListedRun, ...] = ()
@@ -191,7 +191,7 @@ GIVEN_ATTEMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class RebuiltSubmission:
-    """A run with its key in the rebuilt ledger. If it is `known`, the token proves the key and that the run has the
+    """A run with its key in the rebuilt ledger. If it is `known`, the token confirms the key, and that the run has the
     current content of the spec. Otherwise the key only preserves the order of runs, and the content is unknown."""
 
     run: ListedRun
@@ -204,8 +204,8 @@ def numbered(
 ) -> list[RebuiltSubmission]:
     """Returns keys for the runs of one spec, oldest first, such that the next generation is above all of them.
 
-    `keys` are the keys of the spec's own content, by token. Any other run gets the next generation or, if a later run
-    of `keys` has that generation, an invented attempt.
+    `keys` are the keys of the spec's own content, by token. Any other run is assigned the next generation or, if a
+    later run of `keys` has that generation, an invented attempt.
     """
     made: list[RebuiltSubmission] = []
     last = next_generation - 1
@@ -226,9 +226,9 @@ def numbered(
 
 
 def rebuildable(name: str, recorded: Recorded, stock: AwsInventory) -> tuple[list[ListedRun], list[ListedRun]]:
-    """Returns the runs of one spec that the ledger lacks, oldest first: those that may be recorded as its newest,
-    and those older than its recorded submissions. The older ones are not recorded, because they would become the
-    newest."""
+    """Returns the runs of one spec that are missing from the ledger, oldest first: those that may be recorded as its
+    newest, and those older than its recorded submissions. The older ones are not recorded, because they would become
+    the newest."""
     mine = [run for run in stock.present if run.name == name and run.token and run.token not in recorded.by_token]
     newest = recorded.spec(name).newest
     if newest is None:

@@ -124,7 +124,7 @@ class Unmet:
 
 def dependencies(context: SpecContext, slot: str | None) -> dict[str, str] | Unmet:
     """Returns the first dependency that stops one submit. If all are met, returns the run ids of the specs that the
-    request itself names, by name."""
+    request itself names, by spec name."""
     for dependency in context.spec.policy.dependsOn:
         attempts = _run_of(context, dependency.name, slot)
         unmet = attempts if isinstance(attempts, Unmet) else _gate(context, dependency, attempts)
@@ -206,7 +206,7 @@ def _of_slot(other: DesiredSpec, record: SpecRecord, slot: str) -> Attempts | Un
 
 
 def _current(other: DesiredSpec, record: SpecRecord) -> Attempts | Unmet:
-    """Returns the attempts of the generation that git asks for now."""
+    """Returns the attempts of the generation with the current content in git."""
     newest = next((s for s in reversed(record.submissions) if s.digest == other.digest), None)
     baseline = record.baseline
     if baseline is not None and baseline.digest == other.digest and not baseline.replaced:

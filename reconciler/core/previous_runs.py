@@ -72,8 +72,9 @@ class Candidate:
 
 
 def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetime) -> Iterator[Candidate]:
-    """Yields the submissions that this content may have had and the ledger lacks, oldest first: the next generations,
-    or the newest slots in the period for which AWS keeps runs, also under the former name of the spec."""
+    """Yields the submissions that this content may have had and that are missing from the ledger, oldest first: the
+    next generations, or the newest slots in the period for which AWS keeps runs, also under the former name of the
+    spec."""
     names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
     as_named = {name: replace(spec, content=content_as(spec, name)) for name in names}
     for key in _keys(spec, recorded.spec(spec.name).next_generation, now):
@@ -136,7 +137,7 @@ def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: b
 
 
 def decide_previous_runs(context: SpecContext) -> Action | None:
-    """Returns the action for a spec that the ledger lacks and that has runs in AWS; `None` without such a run.
+    """Returns the action for a spec that is missing from the ledger and has runs in AWS; `None` if it has none.
 
     A run of the spec's content is adopted. Of several runs, the newest generation or slot is adopted. Runs of other
     content, which another ledger must have started, are a conflict that an operator decides.
@@ -152,8 +153,8 @@ def decide_previous_runs(context: SpecContext) -> Action | None:
 
 
 def hold_without_look(context: SpecContext, actions: Sequence[Action]) -> Sequence[Action]:
-    """Returns the actions of a spec that the ledger lacks. Submits are put on hold if the search in AWS for previous
-    runs of the spec failed."""
+    """Returns the actions for a spec that is missing from the ledger. Submits are put on hold if the search in AWS for
+    previous runs of the spec failed."""
     spec, recorded = context.spec, context.recorded
     errors = recorded.look_errors
     if not errors or not any(action.action in SENDS for action in actions):

@@ -1,4 +1,4 @@
-"""Renames of specs: finds those that git asks for, and applies them to the recorded state. Pure."""
+"""Renames of specs: finds the renames requested in git, and applies them to the recorded state. Pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Renames:
 
 
 def find_renames(desired: Desired, recorded: Recorded) -> Renames:
-    """Returns the renames that the specs ask for, selected or not. Recorded renames are left out, because
-    `renamedFrom` may remain in the file."""
+    """Returns the renames that the specs request, whether the specs are selected or not. Recorded renames are left out,
+    because `renamedFrom` may remain in the file."""
     pending: dict[str, str] = {}
     conflicts: dict[str, str] = {}
     notes: list[str] = []
@@ -105,7 +105,7 @@ def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
 
 def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
     """Returns the state after those renames, by new name, that are possible and not recorded yet. Never changes
-    `recorded`, and returns it if there are no such renames."""
+    `recorded`, and returns it unchanged if there is nothing to rename."""
     pending = {
         name: old for name, old in pending.items() if old in recorded.specs and not recorded.spec(name).submissions
     }
@@ -124,7 +124,7 @@ def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
 
 
 def name_now(name: str, specs: Mapping[str, DesiredSpec | InvalidSpec], recorded: Recorded) -> str:
-    """Returns the name of a spec after all renames, including those that git asks for; the name itself if there are
+    """Returns the name of a spec after all renames, including the pending ones in git; the name itself if there are
     none."""
     current = recorded.current_name(name)
     former = {

@@ -1,7 +1,7 @@
 """Decides what follows the end of a run: another attempt, a wait before it, a hold, or nothing.
 
-A run that reconciler cancelled is not retried automatically; a run that others cancelled is put on hold; a retry that
-an operator asked for is always attempted.
+A run that reconciler cancelled is not retried automatically; a run that others cancelled is put on hold; a retry
+requested by an operator is always attempted.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def _backoff(policy: Policy, attempts: Attempts) -> timedelta:
 
 
 def _tries(attempts: Attempts, *, always: bool) -> int:
-    """Counts the runs that ended in a row. A retry that an operator asked for starts the count again. A long run
-    does so too, if runs are always restarted."""
+    """Counts the runs that ended in a row. A retry requested by an operator resets the count. So does a long run, if
+    runs are always restarted."""
     number = 0
     runs = [s for s in attempts if s.phase is not Phase.SUPERSEDED]
     for earlier, later in zip([None, *runs], [*runs, None], strict=True):

@@ -19,7 +19,7 @@ class Phase(StrEnum):
     UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a temporary reason
     REJECTED = "rejected"  # AWS rejected its content
     CONFLICTED = "conflicted"  # several runs carry its tag
-    SUPERSEDED = "superseded"  # proven absent, and no longer asked for
+    SUPERSEDED = "superseded"  # proven absent, and no longer needed
     ABANDONED = "abandoned"  # an operator gave up on it: never sent again
     APPLIED = "applied"  # an operator accepted its content as applied, without a run: never sent
     SUBMITTED = "submitted"  # it has a run; this never changes again
@@ -154,7 +154,7 @@ class Submission:
 
     @property
     def unresolved(self) -> bool:
-        """Whether a run may exist that the ledger lacks."""
+        """Whether a run may exist that is missing from the ledger."""
         return self.phase is Phase.INTENDED or self.phase is Phase.CONFLICTED
 
     @property
@@ -272,7 +272,7 @@ class SpecRecord:
 
     @property
     def unresolved(self) -> list[Submission]:
-        """Submissions that may have a run the ledger lacks."""
+        """Submissions that may have a run that is missing from the ledger."""
         return [s for s in self.submissions if s.unresolved]
 
     @property
@@ -317,9 +317,9 @@ class Recorded:
     `place` is from the first event. `moved` is the place that the ledger was moved to, `None` if it is in use;
     `rollbacks` are the accepted rollbacks, oldest first. `former_names` are the names that records had before.
     `runs_by_token` maps tokens to the runs that carry them: none after a complete listing, no entry without a look.
-    `runs_by_spec` maps names to the runs with the tag of the spec that the ledger lacks, if there was a look for them.
-    `look_errors` and `observe_errors` map tokens to the reason why a look, or the state of a live run, failed; an error
-    is not absence. With `overlaid`, the specs include observations that no event records, so they are not a fold.
+    `runs_by_spec` maps names to runs with the spec's tag that are missing from the ledger, if there was a look for
+    them. `look_errors` and `observe_errors` map tokens to the reason why a look, or the state of a live run, failed; an
+    error is not absence. With `overlaid`, the specs include observations that no event records, so they are not a fold.
     """
 
     position: int = 0
@@ -374,11 +374,11 @@ class Recorded:
             findings.clear()
 
     def unresolved(self) -> Iterator[Submission]:
-        """Returns all submissions that may have a run the ledger lacks, by name."""
+        """Yields all submissions that may have a run that is missing from the ledger, sorted by name."""
         return (s for name in sorted(self.specs) for s in self.specs[name].unresolved)
 
     def live(self) -> Iterator[Submission]:
-        """Returns all submissions with a live run, by name."""
+        """Yields all submissions with a live run, sorted by name."""
         return (s for name in sorted(self.specs) for s in self.specs[name].live)
 
 

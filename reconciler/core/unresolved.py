@@ -26,7 +26,8 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
 
     A run that carries the tag is always adopted, because adoption is safe; several are a conflict. Without a run, or
     after a failed listing, the plan waits until the submission has settled. If it is proven absent, it is sent again if
-    the spec still asks for it, and superseded otherwise. After a day, or with ``onUnknown: Hold``, an operator decides.
+    the spec still requests it; otherwise it is superseded. After a day, or with ``onUnknown: Hold``, an operator
+    decides.
     """
     runs = recorded.runs_by_token.get(submission.token, ())
     if submission.phase is Phase.CONFLICTED or len(runs) > 1:
@@ -38,7 +39,7 @@ def decide_unresolved(  # noqa: PLR0917 - the three inputs of a plan, and the su
         return of_submission(submission, record, ActionType.ADOPT, Reason.FOUND, message, run_id=runs[0])
     doubt = f"{_doubt(submission, recorded, now)}; sent {seconds_text(parse_time(submission.newest_send.at))}"
     if forgotten(submission, now):
-        # An empty listing no longer proves anything, because Batch drops ended jobs after a day.
+        # An empty listing no longer counts as proof, because Batch drops ended jobs after a day.
         message = f"{doubt}; more than a day ago, and AWS may have forgotten a run that ended"
         return of_submission(submission, record, ActionType.HOLD, Reason.UNKNOWN, message)
     if not proven_absent(submission, desired.settle_seconds):
@@ -96,7 +97,7 @@ def _again(submission: Submission, spec: DesiredSpec, record: SpecRecord, messag
 
 
 def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
-    """Returns whether the spec still asks for this submission now, and nobody asked to cancel it."""
+    """Returns whether the spec still requests this submission and nobody requested its cancellation."""
     if submission.cancel_asked_at is not None:
         return False
     suspended = desired.suspension is not None or spec.policy.suspend is not False
@@ -104,7 +105,7 @@ def _asks(spec: DesiredSpec, submission: Submission, desired: Desired) -> bool:
 
 
 def _same(spec: DesiredSpec, submission: Submission) -> bool:
-    """Returns whether the spec asks for the submission. A slot is asked for as long as there is a schedule, even if
+    """Returns whether the spec requests the submission. A slot is requested as long as the spec has a schedule, even if
     the content changes."""
     if submission.slot is not None and spec.policy.schedule is not None:
         return True
