@@ -20,7 +20,7 @@ from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Described = Mapping[str, Any]
-"""A run as AWS describes it."""
+"""The description of a run in AWS's reply."""
 
 
 def submit(aws: Aws, service: str, method: str, request: JSON, *, reply: Reply, deadline: Deadline) -> Outcome:
@@ -37,7 +37,8 @@ def submit(aws: Aws, service: str, method: str, request: JSON, *, reply: Reply, 
 def pages(
     operation: str, call: Callable[..., Mapping[str, Any]], items: str, id_field: str, **query: object
 ) -> Iterator[dict[str, Described]]:
-    """Yields all pages of a listing, as items by id. `items` is the field of the reply that contains the list.
+    """Yields all pages of a listing. Each page maps ids to items. `items` is the field of the reply that contains the
+    list.
 
     A reply without the list is an error, and so is a listing that never ends, because both could make runs look absent.
     Raises `ServiceError`.

@@ -125,7 +125,9 @@ def clean(text: object) -> str:
 
 
 def message_of(error: BaseException, secrets: Sequence[str] = ()) -> str:
-    """Returns the error as one printable line, with a hint first if there is one, and without `secrets`."""
+    """Returns the error as one printable line that starts with a hint, if there is one, and does not contain
+    `secrets`.
+    """
     text, hint = _text_of(error, secrets), HINTS.get(code_of(error))
     return f"{hint} ({text})" if hint and text else hint or text or "no message"
 
@@ -299,7 +301,7 @@ def _ledger_error(error: Exception, site: LedgerSite, action: str, writing: bool
 
 
 def _meaning(error: Exception, code: str, site: LedgerSite, action: str) -> tuple[type[LedgerError], str] | None:
-    """Returns the error and the message for a code with one meaning, or `None` for every other code."""
+    """Returns the error and the message for a code with a single known meaning, or `None` for every other code."""
     if code in site.sentences:
         kind, sentence = site.sentences[code]
         region = f", {actual}" if (actual := _region_of(error)) else ""

@@ -40,7 +40,7 @@ class _Questions:
 
 @dataclass(slots=True)
 class _Answers:
-    """The replies of one service, by token. A string is the reason why there is none."""
+    """The replies of one service, keyed by token. A string is the reason why there is no reply."""
 
     reports: Mapping[str, RunReport | str]
     lookups: Mapping[str, Sequence[str] | str]
@@ -120,7 +120,7 @@ def runs_by_tag(kind: str, wanted: Sequence[Wanted], services: Services) -> Mapp
 def _answers(
     call: Callable[[Sequence[Asked]], Mapping[str, Answer | str]], asked: Sequence[Asked]
 ) -> Mapping[str, Answer | str]:
-    """Returns the replies of one call by token, or for each token the reason why there is none."""
+    """Returns the replies of one call, keyed by token, or for each token the reason why there is no reply."""
     try:
         return call(asked) if asked else {}
     except Exception as error:  # noqa: BLE001 - as above
@@ -255,7 +255,7 @@ def _since(record: SpecRecord, now: datetime) -> str:
 
 
 Inventories = Callable[[str], Inventory | None]
-"""Returns the inventory of a kind, by the kind's name, or `None` if its service does not implement one."""
+"""Takes the name of a kind and returns its inventory, or `None` if its service does not implement `Inventory`."""
 
 Where = tuple[str, Mapping[str, str]]
 """A kind, and the location of a run of it (`Content.location`)."""

@@ -70,7 +70,7 @@ WARN_ABOVE_SECONDS = 60.0
 
 
 def seconds_needed(rate: Rate, calls: int) -> float:
-    """Returns how many seconds `calls` take at their quota, starting with a full bucket."""
+    """Returns how many seconds `calls` calls take at the quota `rate`, starting with a full bucket."""
     return max(0.0, (calls - rate.burst) / rate.perSecond)
 
 

@@ -19,7 +19,7 @@ class DeadlinePassed(Exception):
 
 
 class TransmissionRefused(Exception):
-    """Raised for a transmission outside `once`, or a second one of the same call."""
+    """Raised for a transmission outside `once`, or for a second transmission in the same block."""
 
 
 @dataclass(slots=True)

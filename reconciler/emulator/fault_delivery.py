@@ -172,7 +172,7 @@ class LateRequests:
                     self._pending.remove(first)
 
     def _first(self) -> LateRequest | None:
-        """Returns the request that is due next. Without one, returns `None` and the thread ends."""
+        """Returns the request that is due next. If there is none, returns `None`, and the thread ends."""
         with self._lock:
             if not self._pending:
                 self._thread = None

@@ -52,7 +52,7 @@ class Facts:
         return cls(**{**values, "stops": tuple(Stop(**stop) for stop in values["stops"])})
 
     def stopped(self, stop: Stop) -> Facts:
-        """Returns these facts with one more stop."""
+        """Returns a copy of the facts with `stop` added."""
         return dataclasses.replace(self, stops=(*self.stops, stop))
 
 

@@ -77,7 +77,7 @@ class Missing(Rejected):
 
 
 class Conflict(Rejected):
-    """Raised if the request repeats the client token of an earlier one with another body."""
+    """Raised if the request repeats the client token of an earlier request but has another body."""
 
 
 def next_token(position: int) -> str:

@@ -69,7 +69,9 @@ class Settings:
             object.__setattr__(self, name, None if names is None else tuple(names))
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """Returns these settings with some replaced. Raises `UsageError` for unknown names and invalid values."""
+        """Returns a copy of the settings with these changes. Raises `UsageError` for unknown names and invalid
+        values.
+        """
         unknown = sorted(set(changes) - set(_CHECKS))
         if unknown:
             raise UsageError(f"unknown emulator setting: {', '.join(unknown)}")

@@ -149,7 +149,7 @@ class Chain:
         self.position, self.head = position, raw
 
     def check_gap(self, position: int) -> None:
-        """Raises `LedgerCorrupt` if `position` is not the next one."""
+        """Raises `LedgerCorrupt` if `position` is not the next position."""
         if position != self.position + 1:
             raise corrupt(self.position + 1, self.address, f"it is missing, and position {position} is there")
 

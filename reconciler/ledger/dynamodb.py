@@ -76,7 +76,7 @@ class DynamoStore:
         return None if entry is None else self._content(entry)
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
-        """Returns the newest complete one of the two snapshots, as `ports.Snapshots` requires."""
+        """Returns the newest complete snapshot of the two, as `ports.Snapshots` requires."""
         heads = self._snapshot_heads()
         for number in sorted(SLOTS, key=lambda number: _snapshot_position(heads[number]), reverse=True):
             entry = heads[number]

@@ -32,7 +32,9 @@ from reconciler.ledger.snapshot import Cache
 
 
 def missing(address: str, place: Place) -> LedgerMissing:
-    """Returns the error for a place without a ledger. Only an operator can distinguish a new ledger from a lost one."""
+    """Returns the error for a place without a ledger. It needs an operator's decision, because a ledger that was never
+    created looks the same as one that was lost.
+    """
     return LedgerMissing(
         f"there is no ledger of project {place.project}, target {place.target} at {address}. "
         f"If it is new, make it: reconciler ledger init -t {place.target}. If there was one, do not make another, with "
@@ -64,7 +66,7 @@ class Log:
 
     `recorded` is the same object for the lifetime of the log and changes in place as batches are read and written. If
     `founds` is true, a missing ledger is treated as empty, and the first append creates it, with the event that pins it
-    to its place. If it is false, a missing ledger is an error, and only `create` creates it.
+    to its place. If `founds` is false, a missing ledger is an error, and only `create` creates the ledger.
     """
 
     def __init__(
@@ -158,7 +160,7 @@ class Log:
         return done
 
     def batch(self, position: int) -> Sequence[e.Event]:
-        """Returns the events at one position. Raises `LedgerError` if the ledger is shorter."""
+        """Returns the events at one position. Raises `LedgerError` if the ledger has no such position."""
         raw = self._store.get(position)
         if raw is None:
             raise self._nothing_at(position)

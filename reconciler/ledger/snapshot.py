@@ -302,12 +302,14 @@ after a snapshot.
 """
 
 AT_THE_END = 16
-"""The minimum number of positions since the newest snapshot for which a writer stores another one when it closes the
+"""The minimum number of positions since the newest snapshot for a writer to store another snapshot when it closes the
 log.
 """
 
 SHARE = 10
-"""Snapshots take at most a tenth of a writer's time, so snapshots of a large state are less frequent."""
+"""The minimum ratio of a writer's total time to its time for snapshots. Snapshots therefore take at most a tenth of the
+time, and snapshots of a large state are less frequent.
+"""
 
 logger = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ SENTENCES: dict[int, tuple[type[LedgerError], str]] = {
     sqlite3.SQLITE_PERM: NOT_ALLOWED,
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: DAMAGED,
-    sqlite3.SQLITE_ERROR: DAMAGED,  # such as a missing table in a file with our application id
+    sqlite3.SQLITE_ERROR: DAMAGED,  # for example, if a table is missing in a file with our application id
 }
 """The error class and message for each primary result code of SQLite."""
 
@@ -257,8 +257,8 @@ def create(path: Path, address: str) -> None:
     """Creates an empty ledger at `path`, with its folder, readable and writable only by its owner.
 
     The file is created under another name and linked when it is complete, so that no process sees a partial ledger. If
-    several processes try this at the same time, one wins and the others use its file. Raises `OSError` and
-    `sqlite3.Error`.
+    several processes do this at the same time, the first one creates the file and the others use it. Raises `OSError`
+    and `sqlite3.Error`.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{token_hex(8)}.new")
@@ -280,7 +280,7 @@ def _write_draft(draft: Path) -> None:
     finally:
         os.close(descriptor)
     with closing(connect(draft, "mode=rw", 0)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")  # docs/adr/0015: a rollback journal takes four times as long
+        connection.execute("PRAGMA journal_mode = WAL")  # a rollback journal takes four times as long (docs/adr/0015)
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(SCHEMA)
 

@@ -27,15 +27,16 @@ class LedgerCheck(StrEnum):
     CHAIN = "chain"  # each batch has the checksum of the one before
     BATCHES = "batches"  # each can be decoded
     PIN = "pin"  # only the first event has a place, and it is the place of the ledger
-    EVENTS = "events"  # each can follow the ones before it
+    EVENTS = "events"  # each can follow the events before it
     SNAPSHOT = "snapshot"  # it equals the fold of the batches
 
 
 @dataclass(slots=True)
 class Report:
     """The result of a check. `ledger_id` is the random nonce of the first batch, which a copy keeps, `head` is the
-    checksum of the last batch, and `recorded` is the fold of the events. All are meaningful only if there is no
-    problem."""
+    checksum of the last batch, and `recorded` is the state after all events. These fields are meaningful only if there
+    is no problem.
+    """
 
     address: str
     ledger_id: str | None = None

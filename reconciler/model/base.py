@@ -93,7 +93,9 @@ Integer = Annotated[int, Field(ge=-INTEGER_MAX - 1, le=INTEGER_MAX)]
 
 
 EXACTLY_ONE: JSON = {"minProperties": 1, "maxProperties": 1}
-"""Keywords for a union's JSON Schema. On validation, the rules of the request check the same with better messages."""
+"""Keywords for a union's JSON Schema. During validation, the rules of the request check the same condition with better
+messages.
+"""
 
 
 class Shape(Strict):
@@ -151,7 +153,7 @@ def integer(value: JSON, key: str) -> int | None:
 
 
 Rule = tuple[tuple[str, ...], Callable[[JSON], Iterable[Remark]]]
-"""Top-level fields, and a rule that applies only if a request has one of them."""
+"""A rule, and the top-level fields of which a request must have at least one for the rule to apply."""
 
 
 def applied(rules: Iterable[Rule], request: JSON) -> list[Remark]:

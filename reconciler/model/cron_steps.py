@@ -33,7 +33,8 @@ _STEP = re.compile(r"(?P<start>\*|[0-9]+)(?:-(?P<end>[0-9]+))?/(?P<step>[0-9]+)"
 
 
 def step_warnings(schedule: str) -> Iterator[str]:
-    """Yields a sentence about each step of a valid schedule that does not fit into its field, or that runs unevenly.
+    """Yields a sentence about each step of a valid schedule that is larger than its field, or that makes the schedule
+    run at uneven intervals.
 
     A step is counted within one hour, day, month, year or week, and restarts in the next. A step of an explicit range
     is assumed to be intended if it has more than one value.

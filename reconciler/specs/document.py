@@ -133,8 +133,9 @@ class Unreadable(Exception):
 class Document:
     """One document: its value as plain dicts, lists and scalars, and the location of each of its nodes.
 
-    `records` has one list of offsets for each mapping and list, by `id`. The first is its start; then follow the offset
-    of each entry of a list, or of each key and its value of a mapping, in order. It is valid while `value` is alive.
+    `records` has one list of offsets for each mapping and list, by `id`. The first offset is its start. The following
+    offsets are those of the entries of a list, or of each key and value of a mapping, in order. It is valid while
+    `value` is alive.
     """
 
     value: Any = None

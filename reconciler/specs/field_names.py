@@ -28,7 +28,7 @@ def _models(annotation: Any) -> list[type[Strict]]:  # noqa: ANN401 - a type ann
 
 
 def meant_field(model: type[Strict], loc: Loc, value: Any) -> str | None:  # noqa: ANN401 - any document
-    """Returns the field that the last name of a path is a misspelling of. Returns `None` if no field is a certain
+    """Returns the field of which the last name of a path is a misspelling. Returns `None` if no field is a certain
     match, or if `value` already has that field."""
     name = _meant(str(loc[-1]), known_fields(model, loc[:-1]))
     around = value
@@ -42,8 +42,8 @@ SHORTEST_START = 6  # letters
 
 
 def _meant(word: str, names: Sequence[str]) -> str | None:
-    """Returns the name that `word` is surely a misspelling of: it differs in case, separators or one or two letters, or
-    `word` is a prefix of this name only."""
+    """Returns the name of which `word` is certainly a misspelling: it differs in case, separators or one or two
+    letters, or `word` is a prefix of this name only."""
     letters = _letters(word)
     same = [name for name in names if _letters(name) == letters]
     longer = [name for name in names if len(letters) >= SHORTEST_START and _letters(name).startswith(letters)]

@@ -239,7 +239,7 @@ class _Search:
         return self._patterns.match(path)
 
     def _file(self, path: Segments, *, is_regular: bool) -> None:
-        """Adds a file. Never opens a pipe, a socket or a device, because opening one can have an effect."""
+        """Adds a file. Never opens a pipe, a socket or a device, because opening it can have side effects."""
         if is_regular:
             self.paths.append("/".join(path))
         else:
@@ -315,7 +315,7 @@ def _check_name(path: str) -> None:
 
 
 def _content(root: Path, path: str) -> bytes:
-    """Returns the content of a file, at most one byte more than is allowed."""
+    """Returns the content of a file, truncated to one byte more than the maximum size."""
     descriptor = os.open(root / path, OPENING)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -49,7 +49,9 @@ def error_message(kind: str, message: str, value: object, context: Context) -> s
 
 
 def suggestion(word: str, names: Iterable[str], otherwise: str = "") -> str:
-    """Returns ``; did you mean X?`` if one of `names` is close, else the names after `otherwise`, if it is given."""
+    """Returns ``; did you mean X?`` if one of `names` is similar to `word`. Otherwise returns `otherwise`, if given,
+    followed by the names.
+    """
     lower = {name.lower(): name for name in names}
     close = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     if close:
@@ -191,8 +193,9 @@ def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
 
 
 class TooMany(Exception):
-    """Raised if a document has more problems than are reported. `problems` are the first ones and a final one about the
-    limit."""
+    """Raised if a document has more problems than are reported. `problems` are the first problems, and a final problem
+    about the limit.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(TOO_MANY)

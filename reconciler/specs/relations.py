@@ -155,8 +155,9 @@ def _cycle(names: Sequence[str], edges: Mapping[str, Mapping[str, Reference]]) -
 
 
 def _trim(edges: dict[str, dict[str, Reference]]) -> None:
-    """Removes every spec from which no cycle can be reached, so that each remaining spec leads to another remaining
-    one."""
+    """Removes every spec from which no cycle can be reached, so that every remaining spec depends on another remaining
+    spec.
+    """
     waiting: dict[str, set[str]] = {name: set() for name in edges}
     for name, following in edges.items():
         for other in following:

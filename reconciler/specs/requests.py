@@ -1,7 +1,7 @@
 """Renders the request of a spec for each of its targets, and checks it as it would be sent to AWS.
 
 A string with placeholders is parsed once and filled in for each target. In a one-off spec every placeholder is
-replaced. In a scheduled spec ``${run.slot}`` stays, and so does the escape ``$${`` before any literal ``${``, so that
+replaced. In a scheduled spec ``${run.slot}`` is kept, and so is the escape ``$${`` before any literal ``${``, so that
 the stored request is unambiguous; `render_slot` of `reconciler.model.template` fills in the slot later.
 """
 
@@ -296,7 +296,7 @@ def _other_problems(
 
 
 def _without(value: Any, loc: Loc) -> Any:  # noqa: ANN401 - any JSON value
-    """Returns a copy of a value without the part at a path, or the value itself if it has no such part."""
+    """Returns a copy of a value without the part at a path, or the value itself if nothing is at that path."""
     if isinstance(value, dict) and loc[0] in value:
         if len(loc) > 1:
             return {**value, loc[0]: _without(value[loc[0]], loc[1:])}

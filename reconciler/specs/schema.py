@@ -1,7 +1,7 @@
 """Makes one JSON Schema, for editors, from the models of the project file and of every kind of spec.
 
-It is looser than `validate`: a placeholder is allowed for any limited string, and rules that no schema can express are
-left out.
+The schema is less strict than `validate`: it allows a placeholder in place of any string with limits, and it leaves out
+rules that no schema can express.
 """
 
 from __future__ import annotations

@@ -84,8 +84,9 @@ def _share(request: JSON) -> Iterator[Remark]:
 
 
 def _platforms(request: JSON) -> Iterator[Remark]:
-    """Checks that a job, and each node range, runs on either ECS or EKS, and that a job of several containers overrides
-    no single one."""
+    """Checks that a job, and each node range, runs on either ECS or EKS, and that a job of several containers does not
+    have overrides for a single container.
+    """
     for loc, holder in [((), request), *override_rules.ranges(request)]:
         for one, other, why in EXCLUSIVE:
             if holder.get(one) and holder.get(other):
