@@ -22,7 +22,7 @@ from reconciler.errors import ReconcilerError
 
 OPS = {"add": "added", "remove": "removed", "change": "changed", "reorder": "reordered"}
 REFUSED = frozenset({Reason.STALE_CHECKOUT, Reason.RENAME_CONFLICT})
-"""Reasons of holds that leave the current content of a spec unclear."""
+"""Reasons for holds that leave the current content of a spec unclear."""
 
 
 def decide_accept(view: SpecView) -> Decision:

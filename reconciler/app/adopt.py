@@ -53,7 +53,7 @@ class DescribedRun:
 
     @property
     def table(self) -> list[tuple[str, str]]:
-        """Returns what AWS reports of the run, or what the ledger has recorded, as pairs of label and value."""
+        """Returns what AWS reports about the run, or what is recorded in the ledger, as pairs of label and value."""
         state = self.report.state + (f" ({self.report.detail})" if self.report.detail else "")
         rows = [
             ("run", self.run_id),
@@ -70,8 +70,8 @@ class DescribedRun:
         return not RunState(self.report.state).live
 
     def observed(self, name: str, token: str, at: str) -> list[Event]:
-        """Returns the event that records its state. Returns no event for a live run that AWS no longer lists, because
-        passes determine how it ended."""
+        """Returns the event that records the run's state. Returns no event for a live run that AWS no longer lists,
+        because passes determine how it ended."""
         if self.forgotten and not self.is_ended:
             return []
         return [observed(name, token, self.run_id, self.report, at)]
@@ -285,8 +285,8 @@ def _as_current(view: SpecView, run: DescribedRun, slot: str | None) -> Decision
 
 
 def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
-    """Returns the submit that the run replaces. Raises `ReconcilerError` unless `slot` is a past slot of a scheduled
-    spec, or `None` for a spec without a schedule."""
+    """Returns the submit that is not needed because of the run. Raises `ReconcilerError` unless `slot` is a past slot
+    of a scheduled spec, or `None` for a spec without a schedule."""
     policy, now = spec.policy, view.session.now()
     context = SpecContext(spec, view.record, view.recorded, view.desired_alone(spec), now)
     if policy.schedule is None:

@@ -43,7 +43,7 @@ def repository(root: Path, environ: Mapping[str, str]) -> Repository | None:
 
 def _github(environ: Mapping[str, str]) -> tuple[str, str, str]:
     """Reads the variables of GitHub Actions and compatible runners. For a pull request, ``GITHUB_SHA`` is a merge
-    that exists only while the pull request is open, so links use the newest commit of the pull request."""
+    commit that exists only while the pull request is open, so links use the newest commit of the pull request."""
     server, name = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
     kind = "gitea" if environ.get("GITEA_ACTIONS") or environ.get("FORGEJO_ACTIONS") else "github"
     commit = _pull_request_head(environ.get("GITHUB_EVENT_PATH")) or environ.get("GITHUB_SHA", "")
@@ -61,8 +61,8 @@ def _pull_request_head(event: str | None) -> str | None:
 
 
 def _gitlab(environ: Mapping[str, str]) -> tuple[str, str, str]:
-    """Reads the variables of GitLab CI. In a pipeline of merged results, ``CI_COMMIT_SHA`` is a merge that is on no
-    branch."""
+    """Reads the variables of GitLab CI. In a pipeline of merged results, ``CI_COMMIT_SHA`` is a merge commit that is
+    not on any branch."""
     commit = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or environ.get("CI_COMMIT_SHA", "")
     return environ.get("CI_PROJECT_URL", ""), "gitlab", commit
 

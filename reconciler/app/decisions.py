@@ -91,7 +91,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class SpecView:
-    """The spec that an operator decides about, in git and as recorded, after a lookup in AWS."""
+    """The spec that an operator makes a decision about: in git, and as recorded after a lookup in AWS."""
 
     session: Session
     name: str
@@ -180,7 +180,7 @@ def view_spec(session: Session, name: str, reason: str | None) -> SpecView:
 
 
 def next_actions(view: SpecView) -> tuple[Action, ...]:
-    """Returns what a pass would do about the spec now, according to the ledger."""
+    """Returns the actions of a pass for the spec now, according to the ledger."""
     return make_plan(view.session, read(view.session, tolerant=True)).actions
 
 
@@ -235,7 +235,7 @@ def observed(name: str, token: str, run_id: str, report: RunReport, at: str) -> 
 
 
 def unresolved_facts(view: SpecView, submission: Submission) -> list[tuple[str, str]]:
-    """Returns what is recorded and observed of an unresolved submission, as pairs of label and value."""
+    """Returns what is recorded and observed about an unresolved submission, as pairs of label and value."""
     run_ids = view.recorded.runs_by_token.get(submission.token, ())
     failure = view.recorded.look_errors.get(submission.token)
     send = submission.newest_send

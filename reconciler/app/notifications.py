@@ -116,7 +116,7 @@ def notification_text(notification: Notification, place: Place) -> str:
 
 
 def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
-    """Posts the failures, holds and losses of a pass to the target's webhooks.
+    """Posts the failures, holds and lost runs of a pass to the target's webhooks.
 
     Each notification is posted at most once across all passes, because it is recorded in the ledger first. An
     unreachable webhook is logged and does not stop the pass.

@@ -153,7 +153,7 @@ def _problem(action: Action, caused: Plan) -> str:
 
 
 def _why_not(name: str, caused: Plan) -> str:
-    """Returns why nothing is done about the spec, such as that the checkout is too old."""
+    """Returns the reason why the plan does nothing for the spec, such as a checkout that is too old."""
     return next((f": {each.message}" for each in caused.actions if each.name == name and each in caused.held), "")
 
 

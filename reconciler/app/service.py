@@ -72,9 +72,9 @@ def _wait(seconds: float, clock: Clock, stop: Event) -> None:
 class Service:
     """Runs a pass every `every` seconds. Use it as a context manager.
 
-    With `max_checkout_age`, in seconds, the checkout is updated before each pass (`None`: never), and the service is
-    unhealthy if its last good pull is older. Metrics are served at `metrics_address`, if it is not `None`. `report` is
-    called with each pass that was applied.
+    If `max_checkout_age` (in seconds) is set, the checkout is updated before each pass, and the service is unhealthy if
+    the last good pull is older. Metrics are served at `metrics_address`, if it is not `None`. `report` is called with
+    each pass that was applied.
 
     Raises `ReconcilerError` for problems at the start: no project, an unknown target, or a port that is taken.
     """

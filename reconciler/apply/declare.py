@@ -96,7 +96,8 @@ def _is_next(pending: PendingDeclaration, recorded: Recorded) -> bool:
 
 
 def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared | Undeclared]]:
-    """Yields the events in batches of bounded number and size. An event above the size has its own batch."""
+    """Yields the events in batches of bounded number and size. An event that exceeds the maximum size has its own
+    batch."""
     batch: list[Declared | Undeclared] = []
     size = 0
     for event in events:

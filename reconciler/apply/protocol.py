@@ -153,7 +153,7 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
 
 
 def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
-    """Looks a few times for the run of an unclear send. Without a run, the outcome remains unknown (R4).
+    """Looks a few times for the run of an unclear send. If no run is found, the outcome remains unknown (R4).
 
     If AWS accepts our token, the same send is repeated before each look, for a minute, because its answer has the run
     id (R6).

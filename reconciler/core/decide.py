@@ -29,10 +29,10 @@ from reconciler.core.unresolved import decide_unresolved
 from reconciler.model.spec import suspension
 
 UNKNOWNS = frozenset({Reason.UNKNOWN, Reason.SETTLING, Reason.CONFLICT})
-"""Reasons of actions about which an operator may know more than AWS reports."""
+"""Reasons for actions about which an operator may have more information than AWS reports."""
 
 ENDS = frozenset({Reason.RETRIES_EXHAUSTED, Reason.CANCELLED_OUTSIDE, Reason.LOST, Reason.REJECTED})
-"""Reasons of holds that the command `retry` ends."""
+"""Reasons for holds that the command `retry` ends."""
 
 
 def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
@@ -92,8 +92,8 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
 def _decide(
     name: str, desired: Desired, recorded: Recorded, now: datetime, *, stale: bool, conflict: str | None = None
 ) -> Sequence[Action]:
-    """Returns the actions for one name: requested cancels first, then unresolved submissions, then everything else.
-    With `stale` or `conflict`, the only action is a hold, because the checkout is too old to change the spec, or its
+    """Returns the actions for one name: requested cancels first, then unresolved submissions, then everything else. If
+    `stale` or `conflict` is set, the only action is a hold, because the checkout is too old to change the spec, or its
     rename is impossible."""
     record, spec = recorded.spec(name), desired.specs.get(name)
     cancels = [cancel_asked(run, record, spec, desired, now) for run in record.cancels_to_confirm]

@@ -28,7 +28,7 @@ def decide_scheduled(context: SpecContext) -> Sequence[Action]:
     else:
         missed = due.missed or _missed_before(context)
         submits = [*attempts, *_due_submits(context, due), *_backfill(context, due)]
-        # With missed slots, only the skip that records them may move the mark; if it failed, they would be lost.
+        # Only the skip that records missed slots may move the mark. Otherwise they would be lost if the skip failed.
         until = due.handled_until if not missed else None
         submits = [replace(a, handled_until=until if a.reason is Reason.SLOT_DUE else None) for a in submits]
         actions = [*states, *_skip(context, missed, due.handled_until), *_shortened(_in_turn(submits, context), due)]

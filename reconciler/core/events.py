@@ -25,7 +25,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened(Event):
-    """The first event of every ledger: the place that the ledger belongs to."""
+    """The first event of every ledger. It has the place that the ledger belongs to."""
 
     type: ClassVar[str] = "opened"
     project: Text
@@ -86,7 +86,7 @@ class SubmissionEvent(SpecEvent):
 class ScheduledSince(SpecEvent):
     """From `since` on, the slots of `schedule` in `time_zone` are due; earlier ones are not.
 
-    With `stopped` (``suspended``, ``removed`` or ``unscheduled``), no slot is due until a later event starts the
+    If `stopped` is set (``suspended``, ``removed`` or ``unscheduled``), no slot is due until a later event starts the
     schedule again.
     """
 
@@ -231,8 +231,8 @@ class Rejected(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unclear(SubmissionEvent):
-    """The outcome of a send is unclear, so the intent remains unresolved. With `conflict`, AWS answered that the
-    token was used, so the send is not repeated."""
+    """The outcome of a send is unclear, so the intent remains unresolved. `conflict` is whether AWS answered that the
+    token was used; then the send is not repeated."""
 
     type: ClassVar[str] = "unclear"
     send: Few

@@ -117,7 +117,7 @@ def _spec_event(record: SpecRecord, position: int, event: e.SpecEvent) -> None:
 
 
 REPORTED_AT_START = {MissedReason.SUSPENDED, MissedReason.RESCHEDULED}
-"""Reasons of missed slots that are reported when a schedule starts again."""
+"""Reasons for missed slots that are reported when a schedule starts again."""
 
 
 def _handle_until(record: SpecRecord, slot: str | None) -> None:

@@ -40,17 +40,17 @@ class Finding:
 
 
 def ok(message: str) -> Finding:
-    """Returns a finding of a check that passed."""
+    """Returns a finding for a check that passed."""
     return Finding(Severity.OK, message)
 
 
 def warn(message: str) -> Finding:
-    """Returns a finding with advice, or of a check that was not possible."""
+    """Returns a finding with advice, or for a check that was not possible."""
     return Finding(Severity.WARN, message)
 
 
 def fail(message: str) -> Finding:
-    """Returns a finding of a check that failed."""
+    """Returns a finding for a check that failed."""
     return Finding(Severity.FAIL, message)
 
 
@@ -166,7 +166,7 @@ def _finding(check: Check, run: ListedRun, message: str, commands: tuple[str, ..
 
 
 def _of_ledger(recorded: Recorded, stock: AwsInventory, by: Invocation) -> Iterator[Finding]:
-    """Yields findings for submissions that contradict AWS."""
+    """Yields findings for submissions whose recorded state contradicts AWS."""
     tokens = {run.token for run in stock.present}
     for submission in recorded.by_token.values():
         name, token = submission.name, submission.token

@@ -19,7 +19,7 @@ from reconciler.model.project import Limits
 from reconciler.model.spec import Dependency
 
 LATER_ATTEMPTS = {Reason.RETRY, Reason.RESTART}
-"""Reasons of later attempts: their dependencies were met when the first attempt was submitted."""
+"""Reasons for later attempts: their dependencies were met when the first attempt was submitted."""
 
 
 def suspended(action: Action, context: SpecContext) -> Action | None:
@@ -250,7 +250,7 @@ def _ticks(record: SpecRecord, slot: str) -> bool:
 
 
 DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
-"""Reasons of automatic submissions. Those beyond the limit wait."""
+"""Reasons for automatic submissions. Submissions beyond the limit wait."""
 
 
 def within(actions: Sequence[Action], limits: Limits) -> list[Action]:

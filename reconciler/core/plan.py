@@ -50,7 +50,7 @@ class ActionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """The reason of an action."""
+    """The reason for an action."""
 
     NEW = "new"
     SPEC_CHANGED = "spec-changed"
@@ -258,15 +258,15 @@ class SpecChange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass would do, as a value without effects.
+    """The actions of a pass and what they depend on, as a value without effects.
 
     `actions` are sorted by name, then oldest submission first: text, JSON, markdown and apply rely on that order.
     `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
-    checkout. With `uncommitted`, the project has changes that the commit lacks. `warnings` are sentences about the plan
-    as a whole. `schedule_changes` are schedules that start or stop with this plan. With `overdue`, the suspension of
-    the project should have ended by now. `changes`, sorted by name, are the differences between git and the
-    last-applied content. `declarations` are those that an apply records. `plan_id` identifies the changes in git and
-    their effects (`core.approval`). `base` is the commit compared with, `None` without one. `problems` are those of
+    checkout. `uncommitted` is whether the project has changes that the commit lacks. `warnings` are sentences about the
+    plan as a whole. `schedule_changes` are schedules that start or stop with this plan. `overdue` is whether the
+    suspension of the project should have ended by now. `changes`, sorted by name, are the differences between git and
+    the last-applied content. `declarations` are those that an apply records. `plan_id` identifies the changes in git
+    and their effects (`core.approval`). `base` is the commit compared with, `None` without one. `problems` are those of
     project files.
     """
 
@@ -352,7 +352,7 @@ class Plan:
 
 
 COUNTED = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
-"""Reasons of submissions that follow a change. If they exceed the limit, the whole plan is refused."""
+"""Reasons for submissions that follow a change. If these exceed the limit, the whole plan is refused."""
 
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 

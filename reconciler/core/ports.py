@@ -150,8 +150,8 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Any other outcome: a run may exist or not. With `conflict`, AWS has received our token before (409), so
-    sending it again immediately would give no new answer."""
+    """Any other outcome: a run may or may not exist. `conflict` is whether AWS has received our token before (409);
+    then sending it again immediately would not give a new answer."""
 
     code: str
     message: str

@@ -42,12 +42,12 @@ minute."""
 SENDS = {ActionType.SUBMIT, ActionType.REPLACE}
 
 NEW_CONTENT = {Reason.NEW, Reason.SPEC_CHANGED, Reason.REVISION_CHANGED}
-"""Reasons of submits that a change in git causes."""
+"""Reasons for submits that are caused by a change in git."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A submission that a spec's content may have had: its key, its token, and the content of `spec`, which has the
+    """A submission that may exist for a spec's content: its key, its token, and the content of `spec`, which has the
     former name of the spec if the submission was sent under that name."""
 
     spec: DesiredSpec
@@ -72,9 +72,8 @@ class Candidate:
 
 
 def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetime) -> Iterator[Candidate]:
-    """Yields the submissions that this content may have had and that are missing from the ledger, oldest first: the
-    next generations, or the newest slots in the period for which AWS keeps runs, also under the former name of the
-    spec."""
+    """Yields the submissions that may exist for this content and are missing from the ledger, oldest first: the next
+    generations, or the newest slots in the period for which AWS keeps runs, also under the former name of the spec."""
     names = (spec.renamed_from.name, spec.name) if spec.renamed_from is not None else (spec.name,)
     as_named = {name: replace(spec, content=content_as(spec, name)) for name in names}
     for key in _keys(spec, recorded.spec(spec.name).next_generation, now):

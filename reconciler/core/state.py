@@ -319,7 +319,7 @@ class Recorded:
     `runs_by_token` maps tokens to the runs that carry them: none after a complete listing, no entry without a look.
     `runs_by_spec` maps names to runs with the spec's tag that are missing from the ledger, if there was a look for
     them. `look_errors` and `observe_errors` map tokens to the reason why a look, or the state of a live run, failed; an
-    error is not absence. With `overlaid`, the specs include observations that no event records, so they are not a fold.
+    error is not absence. If `overlaid`, the specs include observations without events, so they are not a fold.
     """
 
     position: int = 0
