@@ -47,7 +47,7 @@ Item = TypeVar("Item")
 
 
 def connect(aws: Aws) -> Service:
-    """Returns the service with these credentials and endpoints. Makes no call yet."""
+    """Returns the adapter with these credentials and endpoints. Makes no call to AWS."""
     return Batch(aws)
 
 
@@ -112,7 +112,7 @@ class Batch:
             return {want.token: str(error) for want in wanted}
 
     def _tags(self, queue: str, name: str) -> dict[str, Tagged]:
-        """Returns the tags of jobs, by id. Raises `ServiceError` if any job of the listing could not be read."""
+        """Returns the tags of jobs, keyed by id. Raises `ServiceError` if any job of the listing could not be read."""
         client = self._aws.reader(SERVICE)
         by_name = {"name": "JOB_NAME", "values": [name]}
         job_ids = list(dict.fromkeys(_listed(client, queue, by_name)))
@@ -136,7 +136,7 @@ def _listed(client: Client, queue: str, by: Mapping[str, object]) -> Iterator[st
 
 
 def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
-    """Returns the jobs that exist at AWS, by id. A reply without the list is an error. Raises `ServiceError`."""
+    """Returns the jobs that exist at AWS, keyed by id. A reply without the list is an error. Raises `ServiceError`."""
     with translate_errors("DescribeJobs"):
         answer = client.describe_jobs(jobs=list(job_ids))
         if "jobs" not in answer:

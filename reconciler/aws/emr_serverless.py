@@ -63,7 +63,7 @@ MOST_KEPT = 20_000
 
 
 def connect(aws: Aws) -> Service:
-    """Returns the service with these credentials and endpoints. Makes no call yet."""
+    """Returns the adapter with these credentials and endpoints. Makes no call to AWS."""
     return EmrServerless(aws)
 
 
@@ -143,7 +143,7 @@ class EmrServerless:
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
     def _tags(self, application: str, window: _Window) -> dict[str, Tagged]:
-        """Returns the tags of an application's runs within the time and the names of a window, by id. Raises
+        """Returns the tags of an application's runs within the period and the names of a window, keyed by id. Raises
         `ServiceError` if any of the runs could not be read."""
         client, names = self._aws.reader(SERVICE), _names(window.wanted)
         now = datetime.fromtimestamp(self._aws.clock.now(), UTC)
@@ -224,7 +224,7 @@ def _run_or_none(client: Client, application: str, run_id: str) -> Described | N
 
 
 def _all_runs(client: Client, **query: object) -> dict[str, Described]:
-    """Returns the runs that a query lists, in any state, by id.
+    """Returns the runs that a query lists, in any state, keyed by id.
 
     AWS does not document whether a listing without `mode` includes streaming runs, so they are listed separately too.
     Otherwise a run missing from a listing would be considered absent.
@@ -238,8 +238,8 @@ def _pages(client: Client, **query: object) -> Iterator[dict[str, Described]]:
 
 
 def _live_runs(client: Client, application: str, count: int) -> dict[str, RunReport]:
-    """Returns the live runs of an application by id. Reads at most `count // 2` pages, because more would not save
-    calls, and stops at an error.
+    """Returns the live runs of an application, keyed by id. Reads at most `count // 2` pages, because more would not
+    save calls, and stops at an error.
 
     Runs that are not in the result are read by separate calls, so an incomplete listing needs more calls but loses no
     state.

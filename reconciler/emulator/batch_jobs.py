@@ -218,7 +218,7 @@ class Job:
 
 
 def find_job(records: Records, job_id: str, now: float | None) -> Job | None:
-    """Returns the job with an id, if it can be looked up at `now`. With `None`, expired jobs are included."""
+    """Returns the job with an id, if it can be looked up at `now`. If `now` is `None`, expired jobs are found too."""
     match = re.fullmatch(r"([^:#]+)(?:([:#])([0-9]{1,5}))?", job_id)
     run = records.run(match[1], now) if match else None
     if match is None or run is None or run.service != BATCH:

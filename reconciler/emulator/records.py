@@ -146,7 +146,9 @@ class Records:
         return run
 
     def run(self, run_id: str, now: float | None) -> Run | None:
-        """Returns the run with this id, if it can be looked up at `now`. With `None`, expired runs are included."""
+        """Returns the run with this id, if it can be looked up at `now`. If `now` is `None`, expired runs are found
+        too.
+        """
         settings = self.settings
         condition, values = ("1", list[Any]())
         if now is not None:

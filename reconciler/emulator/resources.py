@@ -32,7 +32,7 @@ def partition(region: str) -> str:
 
 
 def caller_arn(settings: Settings) -> str:
-    """Returns the identity of every caller."""
+    """Returns the ARN of the caller, which is the same for every call."""
     return f"arn:{partition(settings.region)}:iam::{settings.account}:user/emulator"
 
 
@@ -89,7 +89,9 @@ def get_application(params: Params, context: Context) -> Params:
 
 
 def list_applications(params: Params, context: Context) -> Params:
-    """Returns a page of the applications in the settings, or of those that runs have named."""
+    """Returns a page of the applications in the settings. If the settings do not list applications, the page is from
+    the applications that runs have named.
+    """
     listed = context.settings.applications
     names = context.records.scopes(EMR) if listed is None else sorted(listed)
     if params.get("states") and "STARTED" not in params["states"]:

@@ -51,7 +51,7 @@ class Settings:
     describe_retention_seconds: float | None = None  # `retention_seconds` for look-ups by id, if shorter
     token_seconds: float | None = None  # how long a client token is remembered; None: forever
     token_mismatch: Mismatch = (
-        "conflict"  # what a remembered token with another body returns: an error, or the first run
+        "conflict"  # the reply to a remembered token with another body: an error, or the first run
     )
     signature_seconds: float | None = (
         None  # how old X-Amz-Date may be when a request is processed, in AWS 900; None: any

@@ -107,9 +107,9 @@ class Log:
     def refresh(self, *, rolled_back: bool = False) -> Recorded:
         """Reads the batches that other writers have appended since the last call, and returns the resulting state.
 
-        Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, `LedgerPinned` for a
-        ledger of another place, `LedgerMissing`, and `LedgerRolledBack` if batches were lost, unless `rolled_back` is
-        true. After an error, the state is still consistent.
+        Raises `LedgerCorrupt` for a gap, a broken chain, or events that cannot follow each other, `LedgerPinned` if the
+        ledger belongs to another place, `LedgerMissing`, and `LedgerRolledBack` if batches were lost, unless
+        `rolled_back` is true. After an error, the state is still consistent.
         """
         with self._lock:
             self._follow()

@@ -152,7 +152,7 @@ class Kind:
 
     @property
     def cosmetic_fields(self) -> tuple[str, ...]:
-        """The fields of a request that never cause a run; a change takes effect with the next run."""
+        """The fields of a request whose changes never cause a run. A change takes effect with the next run."""
         return (TAGS, self.name_field)
 
     def content(self, request: JSON) -> JSON:

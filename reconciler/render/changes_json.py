@@ -126,8 +126,9 @@ def changes_from_json(form: object) -> tuple[SpecChange, ...]:
 
 
 def declarations_from_json(form: object) -> tuple[PendingDeclaration, ...]:
-    """Reads the declarations that `declaration_json` wrote. Raises `PlanFileError`, also if a request does not match
-    its digest."""
+    """Reads the declarations that `declaration_json` wrote. Raises `PlanFileError` for an invalid declaration, and if a
+    request does not match its digest.
+    """
     return tuple(_pending(each) for each in _read(_DECLARATIONS, form, "declarations"))
 
 

@@ -323,7 +323,7 @@ def _fields(block: Shown) -> tuple[tuple[str, ...], ...]:
 
 
 def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
-    """Returns a row for each entry. Entries with the same content share one."""
+    """Returns the rows for the entries. Entries with the same content share a row."""
     groups: dict[_Common, list[tuple[str, Source | None]]] = {}
     for common, name, source in entries:
         groups.setdefault(common, []).append((name, source))

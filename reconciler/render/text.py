@@ -45,7 +45,8 @@ class Style:
 def columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
     """Returns rows of escaped and possibly coloured cells as lines, with aligned columns.
 
-    Cells are folded to fit a terminal of `width` characters. With `None`, for a pipe or a file, each row is one line.
+    Cells are folded to fit a terminal of `width` characters. If `width` is `None` (a pipe or a file), each row is one
+    line.
     """
     widths = [max(map(_visible_length, cells)) for cells in zip(*rows, strict=True)]
     # Only rows that do not fit need rich, which takes 0.3 s to import and 1 ms a row.

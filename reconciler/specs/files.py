@@ -352,7 +352,7 @@ def _decoded(path: str, content: bytes) -> str:
 
 
 def _whole(path: str, message: str, rule: str) -> Problem:
-    """Returns a problem that concerns a whole file."""
+    """Returns a problem with a whole file."""
     return Problem(path, 1, 1, message, rule)
 
 

@@ -192,8 +192,8 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 class SourceText:
-    """The text of a file, with its path as users know it. Offsets count characters from 0, lines and columns from 1; a
-    line ends at ``\\n``, ``\\r\\n`` or ``\\r``, as in editors.
+    """The text of a file, with its path in the form that messages show. Offsets count characters from 0, lines and
+    columns from 1; a line ends at ``\\n``, ``\\r\\n`` or ``\\r``, as in editors.
     """
 
     __slots__ = ("__dict__", "_asked", "path", "text")

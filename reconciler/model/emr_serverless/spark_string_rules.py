@@ -77,9 +77,7 @@ class Word:
 
     @property
     def is_option(self) -> bool:
-        """`True` if the word starts with two dashes and is either an option of spark-submit or unquoted. Any other
-        quoted word with two dashes is a value.
-        """
+        """`True` if the word starts with two dashes and is an option of spark-submit or unquoted."""
         known = self.text.partition("=")[0][2:] in ALL
         return self.text.startswith("--") and len(self.text) > 2 and (known or self.raw.startswith("-"))
 
@@ -370,7 +368,7 @@ class _Check:
 
 
 def _searchable(word: str) -> str:
-    """Returns the start of a word that is the same in the file and in the string, whatever quotes surround it."""
+    """Returns the start of a word that is the same in the file and in the string, whichever quotes surround it."""
     return (re.split(r"[\s\"'\\]", word.lstrip("\"'\\"), maxsplit=1)[0] or word[:1])[:LONGEST_SHOWN]
 
 
