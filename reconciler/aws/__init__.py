@@ -1,5 +1,5 @@
 """Calls AWS: boto3 clients, the adapters of services, and the interpretation of replies.
 
-This package contains everything that imports boto3 or botocore (except the emulator), and the conversion of their
-errors to outcomes, `ServiceError` and `LedgerError`. It must not contain decisions.
+What may live here: everything that imports boto3 or botocore (no other package but the emulator does), and the
+translation of their errors into outcomes, `ServiceError` and `LedgerError`. What may not: decisions.
 """

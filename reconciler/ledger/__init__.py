@@ -1,6 +1,5 @@
 """The append-only log: batches and their chain, the in-memory log over any store, and one module for each store.
 
-This package contains implementations of `ports.Store`, the format of a batch, `Log`, and the conversion of errors of
-storage libraries. It must not contain decisions about what to write, imports of boto3, or calls to AWS services that
-run jobs.
+What may live here: stores behind `ports.Store`, the format of a batch, `Log`, and the errors of storage libraries
+translated. What may not: decisions about what to write, boto3, and calls to AWS services that run jobs.
 """

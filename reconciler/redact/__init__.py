@@ -1,4 +1,4 @@
 """Masks secrets and escapes hidden characters in all output.
 
-This package contains the rules that detect secrets, and the functions that mask them. It must not print anything.
+What may live here: the rules that detect secrets, and the functions that mask them. What may not: output.
 """

@@ -1,5 +1,5 @@
 """Renders plans, results, statuses and histories as text, Markdown and JSON.
 
-This package contains pure functions that convert these values to strings or JSON values. In text and Markdown, secrets
-are masked and control characters escaped; JSON is complete. It must not use files or clocks, print, or make decisions.
+What may live here: pure functions from such a value to a string or a JSON value. In text and Markdown, secrets are
+masked and control characters escaped; JSON is complete. What may not: files, clocks, printing, and decisions.
 """

@@ -1,7 +1,7 @@
 """Job runs of EMR Serverless: the input of StartJobRun, its rules, and Spark's options in it.
 
-This package contains the models, rules and forms of this request, and `KIND`, which the registry of kinds reads. It
-must not contain clients, or anything about another service.
+What may live here: the models, rules and forms of this one request, and `KIND`, which the registry of kinds reads.
+What may not: clients, or anything about another service.
 """
 
 from __future__ import annotations
