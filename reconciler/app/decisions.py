@@ -230,7 +230,7 @@ def all_of(*preconditions: Precondition) -> Precondition:
 
 
 def observed(name: str, token: str, run_id: str, report: RunReport, at: str) -> e.Observed:
-    """Returns the event that records the state of an adopted run, without its usage."""
+    """Returns the event that records the state of an adopted run, without `usage`."""
     return replace(report, usage=None).event(name, RunRef(token, run_id, {}), at)
 
 
@@ -250,8 +250,8 @@ def unresolved_facts(view: SpecView, submission: Submission) -> list[tuple[str, 
 
 
 def chosen_submission(candidates: Sequence[Submission], token: str | None, what: str) -> Submission:
-    """Returns the submission whose token starts with `token` (`None`: the newest). Raises `ReconcilerError` unless
-    exactly one matches."""
+    """Returns the submission whose token starts with `token` (or the newest if it is `None`). Raises `ReconcilerError`
+    unless exactly one matches."""
     if token is None:
         return candidates[-1]
     prefix = token.removeprefix("r1-")

@@ -170,7 +170,7 @@ def _defaults() -> Mapping[str, Any]:
 
 
 def policy_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Returns the differences between two policies, sorted by path. Only fields that are known of the earlier policy
+    """Returns the differences between two policies, sorted by path. Only fields that are known for the earlier policy
     are compared."""
     if all(before[name] == after.get(name) for name in before):
         return ()

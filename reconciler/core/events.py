@@ -258,7 +258,7 @@ class ManuallyAdopted(Beginning):
     """An operator adopted a run without an intent as the current submission of a spec; nothing was sent.
 
     `content` is what the spec asked for at the time. `owner` is the spec whose tag the run carries,
-    ``PROJECT/TARGET/NAME``, `None` without such a tag.
+    ``PROJECT/TARGET/NAME``, `None` if it has none.
     """
 
     type: ClassVar[str] = "taken"

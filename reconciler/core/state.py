@@ -169,7 +169,7 @@ class Submission:
 
     @property
     def counts(self) -> bool:
-        """Whether the submission fulfils the request. Unsent ones do not, unless an operator decided so."""
+        """Whether the submission fulfils the request. Unsent submissions do not, unless an operator decided so."""
         return self.phase not in {Phase.UNSENT, Phase.SUPERSEDED}
 
     @property
