@@ -182,8 +182,9 @@ def _answer_sts(call: Call, state: State) -> Reply:
 
 
 def require_fresh(call: Call, allowed: float | None, now: float, code: str = "InvalidSignatureException") -> None:
-    """Raises `AwsError` 403 if X-Amz-Date is missing or more than `allowed` seconds from `now`. The rest of the
-    signature is not checked. `None` allows any date."""
+    """Raises `AwsError` 403 if X-Amz-Date is missing or more than `allowed` seconds from `now`. The signature itself is
+    not checked. If `allowed` is `None`, any date is allowed.
+    """
     if allowed is None:
         return
     text = call.headers.get("X-Amz-Date", "")

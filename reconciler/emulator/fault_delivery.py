@@ -62,7 +62,7 @@ class Injector:
         return {"settings": settings, "rules": self._rules.counts(), "on_the_way": self.late.count}
 
     def around(self, inner: Handler) -> Handler:
-        """Returns the handler with the faults."""
+        """Returns a handler that applies the faults to calls of `inner`."""
 
         def handle(call: Call) -> Reply:
             rules = self._rules

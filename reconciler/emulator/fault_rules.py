@@ -92,7 +92,7 @@ class Rule:
     delay_seconds: float = 0.0  # how much later than usual the client receives its reply
     status: int | None = None  # derived from `code`, and `code` from `status`, if there is a usual one
     code: str | None = None
-    request_id: bool | None = None  # of a made-up answer; by default errors have one, pages and empty bodies do not
+    request_id: bool | None = None  # whether a made-up reply has a request id; by default only errors have one
 
     def __post_init__(self) -> None:
         problems = rule_problems(self.to_json())

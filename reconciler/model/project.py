@@ -97,7 +97,7 @@ def _web(value: str) -> str:
 
 NOTIFY_PREFIX = "RECONCILER_NOTIFY_"
 ALLOWED_VARIABLE = "RECONCILER_NOTIFY_ALLOWED"
-"""The variable in which the operator allows webhooks other variables: their names, separated by commas."""
+"""The environment variable in which the operator lists further variables that webhooks may use, separated by commas."""
 NEVER_SENT = "AWS_"
 
 

@@ -146,7 +146,7 @@ _WORDS = {
 
 
 def format_problem(slot_format: str) -> str | None:
-    """Returns why a format is surely a mistake: it has no directive, or the letters of another notation, as in
+    """Returns why a format is certainly a mistake: it has no directive, or the letters of another notation, as in
     ``YYYY-MM-DD``.
 
     `pieces` accepts such a format, because existing ledgers may contain it. It is refused only in specs.

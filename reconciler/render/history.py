@@ -117,7 +117,7 @@ def why_json(
     intent.
 
     `changes` are the differences between its request and that of `previous`, the submission accepted before it. `name`
-    is the current name of its spec, if the spec was renamed since. Nothing is masked.
+    is the current name of its spec, if the spec was renamed since then. Nothing is masked.
     """
     submission, intent = _submission(events)
     return {

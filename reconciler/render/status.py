@@ -107,9 +107,9 @@ def _row(actions: Sequence[Action], last: Submission | None, now: datetime) -> S
 def state(submission: Submission | None, now: datetime) -> str:
     """Returns the state of a submission in one word.
 
-    It is ``intended`` while a send may be in flight; ``unknown`` after an error, after its deadline, or with several
-    runs; ``none`` without a run, because AWS rejected it or never received it, it is proven absent, or its run was
-    reassigned.
+    It is ``intended`` while a send may be in flight; ``unknown`` after an error, after its deadline, or if several runs
+    were found; ``none`` if there is no run, because AWS rejected or never received the submission, or because its run
+    is proven absent or was reassigned.
     """
     if submission is None or submission.reassigned_to is not None:
         return NO_RUN
