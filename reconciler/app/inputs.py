@@ -51,6 +51,7 @@ class PassInputs:
     unnamed: InvalidSpec | None = None
     problems: tuple[Problem, ...] = ()
     commit: str | None = None
+    submitted: Mapping[str, tuple[str, int]] | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -103,13 +104,20 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
         raise CheckoutMoved(session.root) from error
     if _state(session) != before or _project_text(session) != session.project_file.view.source.text:
         raise CheckoutMoved(session.root)
-    return replace(inputs, commit=before[0].commit)
+    return replace(inputs, commit=before[0].commit, submitted=before[1])
 
 
-def _state(session: Session) -> tuple[CheckoutState, dict[str, int]]:
-    """Returns the checkout, and the ledger's head of each spec. Neither may change while the files are read."""
-    heads = {name: record.head for name, record in session.ledger.refresh().specs.items()}
-    return checkout_state(session.root), heads
+def _state(session: Session) -> tuple[CheckoutState, dict[str, tuple[str, int]]]:
+    """Returns the state of the checkout and what was submitted: neither may change while the files are read."""
+    return checkout_state(session.root), _submitted(session.ledger.refresh())
+
+
+def _submitted(recorded: Recorded) -> dict[str, tuple[str, int]]:
+    """Returns the newest submission and declaration of each spec, which no observation changes."""
+    return {
+        name: (record.newest.token if record.newest else "", record.declaration.position if record.declaration else 0)
+        for name, record in recorded.specs.items()
+    }
 
 
 def _project_text(session: Session) -> str:
@@ -166,7 +174,8 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
     """Returns the specs in git, with the relation of the checkout to the commits that matter for this plan.
     `from_objects` is set if the specs were read from a commit other than HEAD.
 
-    Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from.
+    Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from, or if another pass has
+    submitted or declared something since.
     """
     chosen, target = inputs.chosen, session.target
     desired = Desired(
@@ -190,7 +199,9 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
     if from_objects and inputs.commit is not None:
         return replace(desired, checkout=checkout_at(session.root, inputs.commit, commits))
     checkout = read_checkout(session.root, sorted(commits))
-    if checkout.commit != inputs.commit:
+    # Another pass may have run newer files between the reading of these and the observation.
+    moved = inputs.submitted is not None and _submitted(inputs.recorded) != inputs.submitted
+    if moved or checkout.commit != inputs.commit:
         raise CheckoutMoved(session.root)
     return replace(desired, checkout=checkout)
 

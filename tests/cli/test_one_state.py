@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
-from reconciler.app import inputs
+from reconciler.app import inputs, reconcile
+from reconciler.app.session import Session
+from reconciler.core.events import SubmissionEvent
 from reconciler.specs.broken import UsableSpecs
 from tests.cli.world import World
 
@@ -133,3 +135,23 @@ def test_a_project_file_that_changes_meanwhile_is_an_error(world: World, monkeyp
         first = world.run("apply", "--yes")
     assert (first.code, contents(world, "clicks")) == (1, [])
     assert world.run("apply", "--yes").code == 0
+
+
+def test_a_pass_that_is_frozen_after_reading_undoes_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Newer files run between the reading and the observation of a slow pass, which reads its files again."""
+    world.aws.configure(run_seconds=0)
+    world.batch("clicks", "A")
+    assert world.run("apply", "--yes").code == 0
+    world.batch("other")
+    left, real = [True], reconcile.observe
+
+    def observe(session: Session, read: inputs.PassInputs) -> Sequence[SubmissionEvent]:
+        if left:
+            left.pop()
+            world.batch("clicks", "B")
+            assert world.run("apply", "--yes").code == 0
+        return real(session, read)
+
+    monkeypatch.setattr(reconcile, "observe", observe)
+    assert world.run("reconcile").code == 0
+    assert contents(world, "clicks") == ["A", "B"]
