@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.app.options import selected_names
+from reconciler.core.changes import differs
 from reconciler.core.decide import changed_names
 from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.plan import ActionType
@@ -93,7 +94,7 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
 
     If `tolerant` is set, a spec with a problem is put on hold; otherwise the problem raises `SpecErrors`. Raises
     `LedgerError`, `UsageError` if the selection matches nothing, and `CheckoutMoved` if git changed the checkout, or
-    another pass recorded submissions, while the files were read. Otherwise old content could undo newer content.
+    another pass submitted other content, while the files were read. Otherwise old content could undo newer content.
     """
     before = _state(session)
     try:
@@ -102,9 +103,12 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
         if _state(session) == before:
             raise
         raise CheckoutMoved(session.root) from error
-    if _state(session) != before or _project_text(session) != session.project_file.view.source.text:
+    inputs = replace(inputs, commit=before[0].commit, submitted=before[1])
+    session.ledger.refresh()
+    same_files = _project_text(session) == session.project_file.view.source.text
+    if not same_files or checkout_state(session.root) != before[0] or _is_overtaken(inputs):
         raise CheckoutMoved(session.root)
-    return replace(inputs, commit=before[0].commit, submitted=before[1])
+    return inputs
 
 
 def _state(session: Session) -> tuple[CheckoutState, dict[str, tuple[str, int]]]:
@@ -118,6 +122,25 @@ def _submitted(recorded: Recorded) -> dict[str, tuple[str, int]]:
         name: (record.newest.token if record.newest else "", record.declaration.position if record.declaration else 0)
         for name, record in recorded.specs.items()
     }
+
+
+def _is_overtaken(inputs: PassInputs) -> bool:
+    """Returns whether another pass has submitted or declared other content than was read, since it was read.
+
+    The same content is no conflict, because several services may work on one ledger at the same time.
+    """
+    if inputs.submitted is None:
+        return False
+    for name, (token, declared_at) in _submitted(inputs.recorded).items():
+        token_before, declared_before = inputs.submitted.get(name, ("", 0))
+        if name in inputs.invalid or (token, declared_at) == (token_before, declared_before):
+            continue
+        spec, record = inputs.specs.get(name), inputs.recorded.spec(name)
+        if spec is None or (declared_at != declared_before and differs(spec, record)):
+            return True
+        if token != token_before and record.newest is not None and record.newest.digest != spec.digest:
+            return True
+    return False
 
 
 def _project_text(session: Session) -> str:
@@ -175,7 +198,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
     `from_objects` is set if the specs were read from a commit other than HEAD.
 
     Raises `CheckoutMoved` if HEAD is no longer the commit that the files were read from, or if another pass has
-    submitted or declared something since.
+    submitted or declared other content since.
     """
     chosen, target = inputs.chosen, session.target
     desired = Desired(
@@ -200,8 +223,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
         return replace(desired, checkout=checkout_at(session.root, inputs.commit, commits))
     checkout = read_checkout(session.root, sorted(commits))
     # Another pass may have run newer files between the reading of these and the observation.
-    moved = inputs.submitted is not None and _submitted(inputs.recorded) != inputs.submitted
-    if moved or checkout.commit != inputs.commit:
+    if checkout.commit != inputs.commit or _is_overtaken(inputs):
         raise CheckoutMoved(session.root)
     return replace(desired, checkout=checkout)
 

@@ -96,7 +96,7 @@ def _cancel_warnings(view: SpecView) -> Iterator[str]:
     suspensions = (("the project", suspension(view.session.project.spec.suspend)), ("the spec", spec_suspension))
     for what, suspended in suspensions:
         if suspended is not None:
-            yield f"{sentence(what, suspended, now)}. Manual decisions are carried out all the same."
+            yield f"{sentence(what, suspended, now)}. Manual decisions are still carried out."
     if spec is not None and spec.policy.restartPolicy == "Always":
         yield "a manually cancelled run is not restarted automatically. Use retry to start it again."
 

@@ -62,8 +62,8 @@ def execute(
 
     After `stop` is set, no action starts, and calls in flight have `GRACE_SECONDS` to end. An action that has not ended
     then is reported as unknown, and the next pass resolves it from its intent. `quota` is the quota of AWS; `None`
-    means no limit. `check` is called before each action, and raises an error if the account or the clock is wrong at
-    that time. The calling thread calls `progress` when each action ends.
+    means no limit. `check` is called before each action, and raises an error if account or clock are wrong by then.
+    The calling thread calls `progress` when each action ends.
     """
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds)

@@ -17,19 +17,20 @@ AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 
 
 @contextmanager
-def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], object]) -> Iterator[None]:
-    """Lets something happen each time that a pass has read the spec files and nothing else yet."""
-    left = list(happenings)
+def after_reading(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], object]) -> Iterator[list[str]]:
+    """Lets something happen each time that a pass has read the spec files and nothing else yet; yields the reads."""
+    left, reads = list(happenings), list[str]()
     real = inputs._usable
 
     def usable(session: object, *, tolerant: bool) -> UsableSpecs:
         read = real(session, tolerant=tolerant)  # type: ignore[arg-type]
+        reads.append("read")
         if left:
             left.pop(0)()
         return read
 
     monkeypatch.setattr(inputs, "_usable", usable)
-    yield
+    yield reads
     assert not left
 
 
@@ -155,3 +156,21 @@ def test_a_pass_that_is_frozen_after_reading_undoes_nothing(world: World, monkey
     monkeypatch.setattr(reconcile, "observe", observe)
     assert world.run("reconcile").code == 0
     assert contents(world, "clicks") == ["A", "B"]
+
+
+def test_another_pass_with_the_same_files_is_no_conflict(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A pass has read the files when another one submits a spec of the same files: it does not read them again."""
+    world.aws.configure(run_seconds=0)
+    for name in ("clicks", "other"):
+        world.batch(name, "A")
+    assert world.run("apply", "--yes").code == 0
+    for name in ("clicks", "other"):
+        world.batch(name, "B")
+
+    def same() -> None:
+        assert world.run("apply", "--yes", "--only", "clicks").code == 0
+
+    with after_reading(monkeypatch, same) as reads:
+        assert world.run("reconcile").code == 0
+    assert (contents(world, "clicks"), contents(world, "other")) == (["A", "B"], ["A", "B"])
+    assert reads == ["read", "read"]  # one of each pass
