@@ -37,26 +37,6 @@ class Opened(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Renamed(Event):
-    """All earlier events were moved here from the ledger `ledger` of another place, which the other fields identify.
-
-    That ledger had `positions` batches, the last with the checksum `head`. The first event here has the new place, so
-    the checksums of all batches differ from those of the former ledger.
-    """
-
-    type: ClassVar[str] = "renamed"
-    project: Text
-    target: Text
-    account: Text
-    region: Text
-    ledger: Text
-    positions: Number
-    head: Text
-    actor: Text
-    tool_version: Text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SpecEvent(Event):
     """An event of one spec."""
 

@@ -1,4 +1,4 @@
-"""Changes of a whole ledger: a copy to another address that ended it, and accepted rollbacks."""
+"""Changes of a whole ledger: a copy to another address or for another place, and accepted rollbacks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ from typing import ClassVar
 from reconciler.core.event_fields import Number, Text
 from reconciler.core.events import Event
 from reconciler.core.identity import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed(Event):
+    """All earlier events were moved here from the ledger `ledger` of another place, which the other fields identify.
+
+    That ledger had `positions` batches, the last with the checksum `head`. The first event here has the new place, so
+    the checksums of all batches differ from those of the former ledger.
+    """
+
+    type: ClassVar[str] = "renamed"
+    project: Text
+    target: Text
+    account: Text
+    region: Text
+    ledger: Text
+    positions: Number
+    head: Text
+    actor: Text
+    tool_version: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from reconciler.core.events import Renamed
 from reconciler.core.fsck import failures
 from reconciler.core.identity import Place
-from reconciler.core.ledger_changes import MovedAway
+from reconciler.core.ledger_changes import MovedAway, Renamed
 from reconciler.core.ports import Clock, Store
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, LedgerMissing, LedgerMoved

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.events import Renamed
 from reconciler.core.identity import Place
-from reconciler.core.ledger_changes import MovedAway, MovedTo
+from reconciler.core.ledger_changes import MovedAway, MovedTo, Renamed
 from reconciler.core.ports import Store
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerMoved, LedgerUnreachable
 from reconciler.ledger.codec import checksum, decode

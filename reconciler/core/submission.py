@@ -1,0 +1,186 @@
+"""One submission and its run: what the fold knows of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.core.identity import Content, SubmissionKey
+
+
+class Phase(StrEnum):
+    """The progress of a submission."""
+
+    INTENDED = "intended"  # a send may be in progress, or its outcome is unclear: unresolved
+    UNSENT = "unsent"  # nothing reached AWS, or AWS refused it for a temporary reason
+    REJECTED = "rejected"  # AWS rejected its content
+    CONFLICTED = "conflicted"  # several runs carry its tag
+    SUPERSEDED = "superseded"  # proven absent, and no longer needed
+    ABANDONED = "abandoned"  # an operator gave up on it: never sent again
+    APPLIED = "applied"  # an operator accepted its content as applied, without a run: never sent
+    SUBMITTED = "submitted"  # it has a run; this never changes again
+
+
+class RunState(StrEnum):
+    """The state of a run, in terms common to both services."""
+
+    SUBMITTED = "submitted"  # accepted, not yet running
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"  # was live, and AWS does not find it any more
+
+    @property
+    def live(self) -> bool:
+        """Whether the run may still do work."""
+        return self in {RunState.SUBMITTED, RunState.RUNNING}
+
+
+@dataclass(slots=True)
+class Send:
+    """One transmission of a submission: its number, the time of its intent, its deadline and its outcome.
+
+    `outcome` is ``None`` while unresolved, else ``submitted``, ``unsent``, ``rejected``, ``absent`` or ``abandoned``.
+    Number 0 belongs to a run that an operator adopted without a transmission.
+    """
+
+    number: int
+    at: str
+    not_after: str
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CountsAs:
+    """The content that an operator accepted as applied by the run of a submission: its digest and revision."""
+
+    digest: str
+    revision: int
+
+
+@dataclass(slots=True)
+class Submission:
+    """One intended run. Only the fold changes it.
+
+    `token`           its client token.
+    `content`         what it runs; the request is only in the ledger.
+    `positions`       the ledger positions of its events.
+    `intent_position` the ledger position of its newest intent, which has the request as sent.
+    `commit`          from its newest intent, as `actor`, and the source and deletion policy of `content`.
+    `reason`          the plan's reason for the first intent; empty for a run that an operator adopted.
+    `backoff_limit`   the extra attempts its spec allowed when it was intended.
+    `started_at`      when AWS started the run, `finished_at` when it ended, as AWS reports; `None` if it does not.
+    `ended_at`        when its end was recorded.
+    `unseen`          when AWS did not find the run, since it was last seen (newest last).
+    `retry_asked_at`  when an operator asked for a new attempt after this one.
+    `replaced`        whether its run was cancelled to make room for a newer run of its spec.
+    `looked`          when complete listings since the newest intent found nothing (newest last).
+    `run_id`          `None` until AWS accepted it.
+    `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
+    `conflict`        the runs that carry this submission's tag, if there are several.
+    `token_known`     whether AWS answered that the token was used; then only a look can find the run.
+    `usage`           other reported fields of its run; `None` without any.
+    `error`           the last error of AWS or the client, ``CODE: message``; `None` without one.
+    `counts_as`       the content that its run counts as, if that is not its own.
+    """
+
+    key: SubmissionKey
+    kind: str
+    token: str
+    content: Content
+    intent_position: int
+    commit: str | None
+    actor: str
+    phase: Phase = Phase.INTENDED
+    sends: list[Send] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
+    run_id: str | None = None
+    run_state: RunState | None = None
+    aws_state: str | None = None
+    detail: str | None = None
+    submitted_at: str | None = None
+    finished_at: str | None = None
+    cancel_asked_at: str | None = None
+    cancel_accepted_at: str | None = None
+    usage: Mapping[str, object] | None = None
+    error: str | None = None
+    conflict: tuple[str, ...] = ()
+    token_known: bool = False
+    reassigned_to: str | None = None
+    positions: list[int] = field(default_factory=list)
+    reason: str = ""
+    backoff_limit: int = 0
+    started_at: str | None = None
+    ended_at: str | None = None
+    unseen: list[str] = field(default_factory=list)
+    retry_asked_at: str | None = None
+    replaced: bool = False
+    counts_as: CountsAs | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its spec."""
+        return self.key.name
+
+    @property
+    def generation(self) -> int | None:
+        """Its generation, `None` for a slot."""
+        return self.key.generation
+
+    @property
+    def slot(self) -> str | None:
+        """Its slot, `None` for a one-off."""
+        return self.key.slot
+
+    @property
+    def attempt(self) -> int:
+        """Its attempt, from 1."""
+        return self.key.attempt
+
+    @property
+    def digest(self) -> str:
+        """The digest of its content, or of the content that its run counts as."""
+        return self.counts_as.digest if self.counts_as is not None else self.content.digest
+
+    @property
+    def revision(self) -> int:
+        """The revision of the same content as `digest`."""
+        return self.counts_as.revision if self.counts_as is not None else self.content.revision
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether a run may exist that is missing from the ledger."""
+        return self.phase is Phase.INTENDED or self.phase is Phase.CONFLICTED
+
+    @property
+    def accepted(self) -> bool:
+        """Whether AWS accepted it."""
+        return self.phase is Phase.SUBMITTED
+
+    @property
+    def applied(self) -> bool:
+        """Whether an operator accepted its content as applied, without a run."""
+        return self.phase is Phase.APPLIED
+
+    @property
+    def counts(self) -> bool:
+        """Whether the submission fulfils the request. Unsent submissions do not, unless an operator decided so."""
+        return self.phase not in {Phase.UNSENT, Phase.SUPERSEDED}
+
+    @property
+    def live(self) -> bool:
+        """Whether it has a run that may still do work."""
+        working = self.run_state is RunState.RUNNING or self.run_state is RunState.SUBMITTED
+        return working and self.reassigned_to is None
+
+    @property
+    def first_intent_at(self) -> str:
+        """The time of the first intent."""
+        return self.sends[0].at
+
+    @property
+    def newest_send(self) -> Send:
+        """The last transmission."""
+        return self.sends[-1]
