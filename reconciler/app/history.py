@@ -4,7 +4,7 @@ differences that a plan shows."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.app.options import did_you_mean
@@ -126,7 +126,8 @@ def explain(session: Session, made: Plan) -> Plan:
     """Adds field differences to a plan: compares each changed request with the one that was applied, or sent, before
     it.
 
-    Only these requests are read and compared, because the digests already show which requests differ.
+    Only these requests are read and compared, because the digests already show which requests differ. If the ledger has
+    only masked requests, both sides are compared masked, and a warning names the values that may differ.
     """
     compared = [
         (action.client_token, action.compared_with, action.request, action)
@@ -136,22 +137,51 @@ def explain(session: Session, made: Plan) -> Plan:
     positions = {position for _, position, _, _ in compared}
     positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
     batches = dict(session.ledger.batches(sorted(positions))) if positions else {}
-    return made.with_changes(
-        {token: _action_changes(action, request, batches[at]) for token, at, request, action in compared},
-        {change.name: _request_fields(change, batches) for change in made.changes if change.content is not None},
+    compare, present = Comparison(session.masked), [change for change in made.changes if change.content is not None]
+    explained = made.with_changes(
+        {token: _action_changes(action, request, batches[at], compare) for token, at, request, action in compared},
+        {change.name: _request_fields(change, batches, compare) for change in present},
     )
+    return replace(explained, warnings=(*explained.warnings, *compare.unknown))
 
 
-def _action_changes(action: Action, request: JSON, compared_with: Sequence[Event]) -> tuple[Change, ...]:
-    from reconciler.render.diff import explain as compare
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How to compare two requests. If the earlier ones are `masked`, `unknown` collects a sentence about each spec with
+    values that cannot be compared."""
+
+    masked: bool = False
+    unknown: dict[str, None] = field(default_factory=dict)
+
+    def both(self, name: str, before: JSON, after: JSON) -> tuple[JSON, JSON]:
+        """Returns two requests in the form in which they can be compared."""
+        from reconciler.redact.request import masked, secret_places
+        from reconciler.render.diff import path_text
+
+        if not self.masked:
+            return before, after
+        if places := [path_text(place) for place in secret_places(after)]:
+            self.unknown[
+                f"{name}: the ledger snapshot has masked values, so it is unknown whether these change: "
+                f"{', '.join(places)}"
+            ] = None
+        return before, masked(after)
+
+
+def _action_changes(
+    action: Action, request: JSON, compared_with: Sequence[Event], compare: Comparison
+) -> tuple[Change, ...]:
+    from reconciler.render.diff import explain as differences
 
     intent = intent_of(compared_with, action.name, action.compared_token or "")
     if not intent.request:  # a run recorded again after its ledger was lost: its request is unknown
         return ()
-    return compare(kind_named(action.kind), intent.request, request)
+    return differences(kind_named(action.kind), *compare.both(action.name, intent.request, request))
 
 
-def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) -> tuple[Change, ...]:
+def _request_fields(
+    change: SpecChange, batches: Mapping[int, Sequence[Event]], compare: Comparison
+) -> tuple[Change, ...]:
     """Returns the fields of the request that differ; for an added spec, all of them. Their paths begin with
     ``request.``."""
     from reconciler.render.diff import added_fields, request_changes
@@ -168,7 +198,7 @@ def _request_fields(change: SpecChange, batches: Mapping[int, Sequence[Event]]) 
         if not before:  # a run recorded again after its ledger was lost: its request is unknown
             return ()
         after = render_slot(request, slot, change.time_zone) if slot is not None else request
-        found = request_changes(kind, before, after)
+        found = request_changes(kind, *compare.both(change.name, before, after))
     return tuple(replace(each, path=f"request.{each.path}") for each in found)
 
 

@@ -1,23 +1,30 @@
-"""Verifies and copies ledgers without a session: reads no spec, and connects to AWS only for ledgers stored there."""
+"""Verifies, copies and exports ledgers without a session: reads no spec, and calls AWS only for its ledgers."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.app.session import SystemClock
 from reconciler.errors import LedgerError, LedgerMissing, UsageError
 from reconciler.ledger.log import missing
-from reconciler.ledger.open import open_store
+from reconciler.ledger.open import open_ledger, open_store
 
 if TYPE_CHECKING:
-    from reconciler.app.session import ChosenTarget
+    from pathlib import Path
+
+    from reconciler.app.options import CommandOptions
+    from reconciler.app.session import ChosenTarget, Session
     from reconciler.core.identity import Place
     from reconciler.core.ports import Store
     from reconciler.ledger.copy import Copied
     from reconciler.ledger.verify import Report
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -70,6 +77,43 @@ def copy_ledger(
         report = verify(new, chosen.place)
         _renew_snapshot(new, report)
     return copied, report
+
+
+def export_masked(chosen: ChosenTarget, file: Path) -> int:
+    """Writes the masked export of the target's ledger to a file, and returns the position up to which it was read.
+    Raises `LedgerError` and `PlanFileError`."""
+    from reconciler.app.plan_file import save
+    from reconciler.core.times import seconds_text
+    from reconciler.ledger.masked_export import export
+
+    clock, founds = SystemClock(), chosen.target.is_emulator
+    log = open_ledger(chosen.ledger_address, chosen.root, chosen.place, __version__, clock, founds=founds)
+    with closing(log):
+        position = log.refresh().position
+        log.check_open()
+        content = export(log, chosen.place, seconds_text(datetime.fromtimestamp(clock.now(), UTC)))
+    save(file, content, "ledger snapshot")
+    return position
+
+
+@contextmanager
+def opened_with(options: CommandOptions, file: Path | None) -> Iterator[Session]:
+    """Opens a session whose ledger is a masked export, or the target's ledger without a `file`.
+
+    Anyone may have written the file. Raises `DamagedExport` if the file, or an error in the block, shows that no ledger
+    led to it, and the errors of `opened` and `masked_export.read`.
+    """
+    from reconciler.app.session import opened
+    from reconciler.ledger.masked_export import DamagedExport
+
+    try:
+        with opened(options, export=file) as session:
+            yield session
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        if file is None:
+            raise
+        logger.debug("plan from %s", file, exc_info=True)
+        raise DamagedExport(str(file), f"has a state that no ledger leads to ({type(error).__name__})") from error
 
 
 def _check_account(chosen: ChosenTarget) -> None:

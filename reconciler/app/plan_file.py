@@ -54,7 +54,12 @@ def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
     form = {**plan_json(plan), "declarations": [declaration_json(each) for each in plan.declarations]}
     if key := environ.get(KEY_VARIABLE):
         form |= {HMAC: _hmac(form, key)}
-    content = dumps({**form, SEAL: _seal(form)}).encode()
+    save(file, dumps({**form, SEAL: _seal(form)}).encode(), "plan file")
+
+
+def save(file: Path, content: bytes, what: str) -> None:
+    """Writes a file atomically, replacing an older one. Only its owner can read it. `what` is the kind of the file, for
+    the message. Raises `PlanFileError`."""
     try:
         number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
@@ -67,7 +72,7 @@ def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise PlanFileError(f"the plan file {file} cannot be written: {error.strerror}") from error
+        raise PlanFileError(f"the {what} {file} cannot be written: {error.strerror}") from error
 
 
 def read(file: Path, environ: Mapping[str, str], *, detached: bool = False) -> Plan:

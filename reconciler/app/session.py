@@ -227,12 +227,14 @@ class ChosenTarget:
 
 @dataclass(frozen=True)
 class Session(ChosenTarget):
-    """The objects that a command works with. It connects to the ledger and AWS on first use."""
+    """The objects that a command works with. It connects to the ledger and AWS on first use. If `masked` is set, the
+    ledger is an export with masked requests."""
 
     options: CommandOptions
     ledger: Log
     aws: AwsConnections
     clock: SystemClock
+    masked: bool = False
 
     @property
     def project(self) -> Project:
@@ -278,20 +280,36 @@ def place_if_known(options: CommandOptions) -> Place | None:
 
 
 @contextmanager
-def opened(options: CommandOptions, *, fallback_target: str | None = None) -> Iterator[Session]:
-    """Opens the session of one command, and closes it at the end. Raises the errors of `choose_target`,
-    `GuardError`, and `LedgerError` for an unknown ledger address."""
+def opened(
+    options: CommandOptions, *, fallback_target: str | None = None, export: Path | None = None
+) -> Iterator[Session]:
+    """Opens the session of one command, and closes it at the end. With `export`, its ledger is this file, and the
+    target's ledger is not opened.
+
+    Raises the errors of `choose_target`, `GuardError`, and `LedgerError` for an unknown ledger address.
+    """
     chosen = choose_target(options, fallback_target)
-    place, target, address = chosen.place, chosen.target, chosen.ledger_address
-    guard.check_ledger(address, emulated=target.is_emulator, durable=options.local_ledger, environ=chosen.environ)
-    if not target.is_emulator and guard.is_relative(address):
-        _warn_of_relative(address, place.target)
     clock = SystemClock()
     with ExitStack() as stack:
-        ledger = open_ledger(address, chosen.root, place, __version__, clock, founds=target.is_emulator)
+        ledger = _ledger(chosen, options, clock) if export is None else _exported_ledger(chosen, export, clock)
         stack.callback(ledger.close)
-        aws = stack.enter_context(closing(AwsConnections(chosen.root, place, target, clock)))
-        yield Session(**vars(chosen), options=options, ledger=ledger, aws=aws, clock=clock)
+        aws = stack.enter_context(closing(AwsConnections(chosen.root, chosen.place, chosen.target, clock)))
+        masked = export is not None
+        yield Session(**vars(chosen), options=options, ledger=ledger, aws=aws, clock=clock, masked=masked)
+
+
+def _ledger(chosen: ChosenTarget, options: CommandOptions, clock: Clock) -> Log:
+    address, emulated = chosen.ledger_address, chosen.target.is_emulator
+    guard.check_ledger(address, emulated=emulated, durable=options.local_ledger, environ=chosen.environ)
+    if not emulated and guard.is_relative(address):
+        _warn_of_relative(address, chosen.place.target)
+    return open_ledger(address, chosen.root, chosen.place, __version__, clock, founds=emulated)
+
+
+def _exported_ledger(chosen: ChosenTarget, file: Path, clock: Clock) -> Log:
+    from reconciler.ledger.masked_export import read
+
+    return read(file, chosen.place, clock, founds=chosen.target.is_emulator)
 
 
 @cache

@@ -8,6 +8,7 @@ import stat
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -31,7 +32,10 @@ COMMANDS = {
     "verify": ("ledger:verify", "Check the whole log, and say what is wrong with it."),
     "copy": ("ledger:copy", "Copy a ledger to another store, or move it to another place."),
     "accept-rollback": ("ledger:accept_rollback", "Go on with a ledger that was rolled back."),
-    "export": ("ledger:export", "Print every event as a line of JSON."),
+    "export": (
+        "ledger:export",
+        "Print every event as JSON, or write a snapshot for plans without credentials.",
+    ),
 }
 
 INIT_MARKS = {"OK": "OK", "WARN": "ADVICE", "FAIL": "NG"}
@@ -258,26 +262,42 @@ def accept_rollback(options: CommandOptions, *, reason: str, yes: bool) -> int:
 @click.command("export")
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after position N.")
 @click.option("--raw", is_flag=True, help="For pipes: as stored, also what a CI runner takes for a command.")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write FILE for `plan --ledger-snapshot FILE`, with masked requests, instead of printing events.",
+)
 @place_options
 @takes_options
-def export(options: CommandOptions, after: int, *, raw: bool) -> int:
+def export(options: CommandOptions, after: int, *, raw: bool, snapshot: Path | None) -> int:
     """Print every event of the target's ledger, oldest first, as one JSON object per line, with its position.
 
     Nothing is masked: requests contain the same values as the specs, including secrets. Protect the output as you
     protect the specs. The chain is checked. Text that a CI runner would interpret as a command, such as ##vso[…], has a
     JSON escape; the value is the same.
 
+    With --snapshot, writes a file with what plans need: the state, digests, and requests in which values that look like
+    secrets are masked. `reconciler plan --ledger-snapshot FILE --no-refresh` plans from it without credentials.
+
     \b
     Examples:
       reconciler ledger export -t prod > ledger.jsonl
       reconciler ledger export -t prod --after 5120 >> ledger.jsonl
+      reconciler ledger export -t prod --snapshot prod.snapshot
     """
-    from reconciler.app.ledgers import opened_store
+    from reconciler.app.ledgers import export_masked, opened_store
     from reconciler.app.session import choose_target
     from reconciler.core.event_codec import encode
     from reconciler.ledger.codec import walk
 
     chosen = choose_target(options)
+    if snapshot is not None:
+        if after or raw:
+            raise click.UsageError("--snapshot writes a state, not events: --after and --raw do not apply to it")
+        position = export_masked(chosen, snapshot)
+        echo_error(f"Wrote the state up to position {position} to {snapshot}, with masked requests.")
+        return DONE
     _keep_private(sys.stdout)
     with opened_store(chosen) as store:
         for position, _, batch in walk(store, chosen.place, after):

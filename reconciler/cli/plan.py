@@ -58,6 +58,13 @@ plan_options = stacked(selection_options, pass_options, ledger_options)
     "--base", metavar="REF", help="Tell the changes of this checkout from those that the branch REF already has."
 )
 @click.option("--fail-on-pending", is_flag=True, help="With --base: exit 1 if REF has changes that are not applied.")
+@click.option(
+    "--ledger-snapshot",
+    "snapshot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --no-refresh: plan from a file of `ledger export --snapshot`, without credentials or network.",
+)
 @plan_options
 @takes_options
 def plan(
@@ -71,6 +78,7 @@ def plan(
     at: WrittenTime | None,
     base: str | None,
     fail_on_pending: bool,
+    snapshot: Path | None,
 ) -> int:
     """Show what an apply would do, and write nothing.
 
@@ -88,16 +96,17 @@ def plan(
     unknown. With --fail-on-pending: 1 if a change was already on the base; that takes precedence.
     """
     from reconciler.app.history import explain
+    from reconciler.app.ledgers import opened_with
     from reconciler.app.reconcile import preview
-    from reconciler.app.session import opened
     from reconciler.core.approval import with_origins
     from reconciler.specs.base import read_base
 
     if fail_on_pending and base is None:
         raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
-    moment = resolved(at)
-    output = PlanOutput(options, output_format, max_bytes)
-    with output.failures(), opened(options) as session:
+    if snapshot is not None and (file is not None or not no_refresh):
+        raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
+    moment, output = resolved(at), PlanOutput(options, output_format, max_bytes)
+    with output.failures(), opened_with(options, snapshot) as session:
         start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
         inputs, made = preview(session, refresh=not no_refresh, now=moment, applied_later=file is not None)
         plan, refusal = explain(session, made), made.refusal(session.limits)

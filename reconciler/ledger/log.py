@@ -118,6 +118,11 @@ class Log:
             self._check_begun()
             return self._recorded
 
+    def start_from(self, recorded: Recorded, head: bytes | None) -> None:
+        """Starts with a state that was read elsewhere. `head` is the batch at its position, `None` at position 0."""
+        with self._lock:
+            self._become(recorded, head)
+
     def create(self) -> bool:
         """Creates the ledger if there is none, with the event that pins it to its place. Returns whether this call
         created it.
