@@ -32,6 +32,7 @@ from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import plan
 from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
+from reconciler.core.observations import incomplete, is_recorded
 from reconciler.core.plan import ActionOutcome
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
@@ -101,7 +102,9 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     """
     recorded, settle_seconds = inputs.recorded, session.target.settleSeconds
     names = inputs.concerned
-    open_names = {submission.name for submission in (*recorded.live(), *recorded.unresolved())}
+    now = session.now()
+    ended = (run for runs in incomplete(recorded, now).values() for run in runs)
+    open_names = {submission.name for submission in (*recorded.live(), *recorded.unresolved(), *ended)}
     if not (open_names if names is None else open_names & names):
         return ()
     from reconciler.aws.observe import observe as look
@@ -135,10 +138,16 @@ def record(session: Session, inputs: PassInputs, events: Sequence[SubmissionEven
     """
     from reconciler.apply.executor import record_observations
 
+    events = [each for each in events if not isinstance(each, Observed) or _is_recorded(inputs.recorded, each)]
     if any(_proves_by_its_time(event) for event in events):
         session.aws.check_clock()
     record_observations(session.ledger, events)
     find_previous_runs(session, inputs.chosen.values(), inputs.recorded)
+
+
+def _is_recorded(recorded: Recorded, event: Observed) -> bool:
+    submission = recorded.by_token.get(event.token)
+    return submission is None or is_recorded(submission, event)
 
 
 def _proves_by_its_time(event: SubmissionEvent) -> bool:

@@ -7,11 +7,13 @@ listed, in any state, and DescribeJobs returns their tags.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
+from reconciler.aws.batch_reasons import array_has_started, explained, failed_children_of, reason_of, stopped_by_queue
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
@@ -39,6 +41,8 @@ STATES = {
 LISTINGS_AT_ONCE = 8
 DESCRIBED = 100
 """The maximum number of job ids in one DescribeJobs call."""
+MOST_ARRAYS = 1000
+"""The maximum number of arrays whose failed children an adapter caches."""
 
 BEFORE_BATCH = datetime(2016, 1, 1, tzinfo=UTC)
 """A time before any job was created. A listing of jobs created after it therefore contains every job."""
@@ -58,6 +62,7 @@ class Batch:
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
+        self._children: dict[str, tuple[int, Sequence[Described]]] = {}  # failed children of arrays, with their number
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
         """Calls SubmitJob. The request is transmitted at most once."""
@@ -74,7 +79,11 @@ class Batch:
                 reports |= {run.token: str(error) for run in some}
             else:
                 unknown = RunReport(exists=False)
-                reports |= {run.token: _report_of(jobs[run.run_id]) if run.run_id in jobs else unknown for run in some}
+                failed = self._failed_children(jobs.values())
+                reports |= {
+                    run.token: _report_of(jobs[run.run_id], failed.get(run.run_id)) if run.run_id in jobs else unknown
+                    for run in some
+                }
         return reports
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
@@ -103,6 +112,28 @@ class Batch:
         """Describes jobs by DescribeJobs, whichever queue they are in. Raises `ServiceError`."""
         client = self._aws.reader(SERVICE)
         return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}
+
+    def _failed_children(self, jobs: Iterable[Described]) -> dict[str, Sequence[Described]]:
+        """Returns the failed children of array jobs, keyed by job id, by one page of ListJobs for each array.
+
+        An array is listed again only if more of its children have failed since. An array that cannot be listed is
+        absent, because the number of failures is known without the list.
+        """
+        arrays = {job["jobId"]: failed_children_of(job) for job in jobs if failed_children_of(job)}
+        kept = self._children if len(self._children) < MOST_ARRAYS else {}
+        self._children = {**kept}
+        for job_id, count in arrays.items():
+            if self._children.get(job_id, (0, ()))[0] != count:
+                with suppress(ServiceError):
+                    self._children[job_id] = (count, self._children_page(job_id))
+        return {job_id: self._children[job_id][1] for job_id in arrays if job_id in self._children}
+
+    def _children_page(self, job_id: str) -> Sequence[Described]:
+        """Returns the first page of the failed children of an array. Raises `ServiceError`."""
+        call = self._aws.reader(SERVICE).list_jobs
+        query = {"arrayJobId": job_id, "jobStatus": "FAILED"}
+        page = next(pages("ListJobs", call, "jobSummaryList", "jobId", **query), {})
+        return list(page.values())
 
     def _lookup(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """Returns the jobs that have each wanted tag, in one queue and with one name."""
@@ -144,21 +175,27 @@ def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
         return {job["jobId"]: job for job in answer["jobs"]}
 
 
-def _report_of(job: Described) -> RunReport | str:
+def _report_of(job: Described, failed_children: Sequence[Described] | None = None) -> RunReport | str:
     word = job.get("status")
     state = STATES.get(str(word))
     if state is None:
         return unknown_state(word)
-    if state is RunState.FAILED and (job.get("isCancelled") or job.get("isTerminated")):
+    if state is RunState.FAILED and (job.get("isCancelled") or job.get("isTerminated")) and not stopped_by_queue(job):
         state = RunState.CANCELLED
+    elif state is RunState.SUBMITTED and array_has_started(job):
+        state = RunState.RUNNING
+    unsuccessful = state in {RunState.FAILED, RunState.CANCELLED}
     return RunReport(
         exists=True,
         state=state,
         aws_state=str(word),
-        detail=clean(_detail(job)) or None,
+        detail=clean(reason_of(job, failed_children)) or None,
         started_at=_text(job.get("startedAt")),
         finished_at=None if state.live else _text(job.get("stoppedAt")),
         usage=_usage(job),
+        created_at=_text(job.get("createdAt")),
+        definition=clean(job.get("jobDefinition")) or None,
+        partial=unsuccessful and not explained(job, failed_children),
     )
 
 
@@ -173,21 +210,30 @@ def _facts(job: Described) -> RunFacts:
         )
 
 
-def _detail(job: Described) -> str | None:
-    """Joins the reasons of the job and of its container: ``Essential container in task exited; exit code 137;
-    Killed``.
-    """
-    container = job.get("container", {})
-    code = container.get("exitCode")
-    parts = [job.get("statusReason"), None if code is None else f"exit code {code}", container.get("reason")]
-    return "; ".join(part for part in parts if part) or None
-
-
 def _usage(job: Described) -> JSON | None:
-    """Returns how many times the container was started, and how many children of an array are in each state."""
+    """Returns how many times the container was started, how many children of an array are in each state, and the vCPUs
+    and the memory of a single container."""
     children = job.get("arrayProperties", {}).get("statusSummary", {})
-    usage = {"attempts": len(job.get("attempts", ())), "statusSummary": {k: n for k, n in children.items() if n}}
+    usage = {
+        "attempts": len(job.get("attempts", ())),
+        "statusSummary": {k: n for k, n in children.items() if n},
+        "resources": {} if children else _resources(job.get("container", {})),
+    }
     return {name: fact for name, fact in usage.items() if fact} or None
+
+
+def _resources(container: Described) -> JSON:
+    """Returns the vCPUs and the GB of memory of a container, from its requirements in vCPUs and MiB.
+
+    https://docs.aws.amazon.com/batch/latest/APIReference/API_ResourceRequirement.html
+    """
+    needs = {str(need.get("type")).upper(): need.get("value") for need in container.get("resourceRequirements", ())}
+    try:
+        vcpu = float(needs.get("VCPU") or container.get("vcpus") or 0)
+        memory = float(needs.get("MEMORY") or container.get("memory") or 0) / 1024
+    except ValueError:
+        return {}
+    return {"vcpu": vcpu, "memory_gb": round(memory, 3)} if vcpu and memory else {}
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

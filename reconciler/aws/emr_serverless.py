@@ -7,6 +7,7 @@ because the wanted run may have ended.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -42,6 +43,15 @@ STATES = {
 """Maps the API's JobRunState to the states of reconciler."""
 
 LIVE_STATES = [word for word, state in STATES.items() if state.live]
+
+TIMED_OUT = re.compile(r"\btim(?:ed?|ing)[ -]?out\b|\btime ?limit\b", re.IGNORECASE)
+"""Matches the reason of a run that AWS cancelled itself, after the queue timeout of the application or the timeout of
+the run. CancelJobRun has no field for a reason, so the text is always AWS's own.
+https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/job-states.html
+"""
+
+UTILIZATIONS = ("billedResourceUtilization", "totalResourceUtilization")
+"""The fields of GetJobRun with the resources that AWS billed, and those that the run used."""
 
 NO_SUCH_RUN = "ResourceNotFoundException"
 PAGE = 50
@@ -270,8 +280,13 @@ def _report_of(run: Described) -> RunReport | str:
     state = STATES.get(str(word))
     if state is None:
         return unknown_state(word)
+    if state is RunState.CANCELLED and TIMED_OUT.search(run.get("stateDetails") or ""):
+        state = RunState.FAILED
     ended = None if state.live else run.get("endedAt") or run.get("updatedAt")
-    billed = run.get("billedResourceUtilization")  # vCPU hours and GB hours, available some time after the end
+    # vCPU hours and GB hours, available some time after the end
+    usage = {name: dict(run[name]) for name in UTILIZATIONS if run.get(name)}
+    lacks_usage = run.get("startedAt") is not None and UTILIZATIONS[0] not in usage
+    lacks_reason = state in {RunState.FAILED, RunState.CANCELLED} and not run.get("stateDetails")
     return RunReport(
         exists=True,
         state=state,
@@ -279,7 +294,9 @@ def _report_of(run: Described) -> RunReport | str:
         detail=clean(run.get("stateDetails")) or None,
         started_at=_text(run.get("startedAt")),
         finished_at=_text(ended),
-        usage={"billedResourceUtilization": dict(billed)} if billed else None,
+        usage=usage or None,
+        created_at=_text(run.get("createdAt")),
+        partial=not state.live and (lacks_reason or lacks_usage),
     )
 
 

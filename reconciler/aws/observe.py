@@ -15,6 +15,7 @@ from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import Observed
 from reconciler.core.fsck import AwsInventory, ListedQueue, ListedRun
 from reconciler.core.identity import Place
+from reconciler.core.observations import completes, differs, incomplete
 from reconciler.core.plan import Action
 from reconciler.core.ports import Inventory, RunFacts, RunRef, RunReport, Services, Wanted
 from reconciler.core.previous_runs import REMEMBERED, candidates
@@ -35,6 +36,7 @@ class _Questions:
     """The submissions to read from one service."""
 
     live: list[Submission] = field(default_factory=list)
+    incomplete: list[Submission] = field(default_factory=list)
     unresolved: list[Submission] = field(default_factory=list)
 
 
@@ -56,12 +58,13 @@ def observe(
     """Reads the live runs of the specs in `names` (`None` for all) from AWS, and looks for the run of every unresolved
     submission.
 
-    Returns the new states, ordered by name, and the runs that were found. Ended runs are not read again. If a service
+    Returns the new states, ordered by name, and the runs that were found. An ended run is read again only while AWS has
+    not given its reason or usage (`core.observations`). If a service
     fails, nothing is raised; instead the sighting contains the reason for each token of the service. The sighting also
     contains a reason for each run that does not exist at AWS; such a run is not considered ended. `request_of` returns
     the request that a submission sent, or an empty one if it is not available. The name in it narrows the lookup.
     """
-    questions = _questions(recorded, names)
+    questions = _questions(recorded, names, now)
     sys.audit("reconciler.observing", *questions)
     with ThreadPoolExecutor(max(1, len(questions))) as pool:  # the services reply independently, so call them at once
         answers = pool.map(lambda kind: _ask(kind, questions[kind], services, request_of), questions)
@@ -70,7 +73,7 @@ def observe(
     return _collect(questions, by_kind, now)
 
 
-def _questions(recorded: Recorded, names: Container[str] | None) -> dict[str, _Questions]:
+def _questions(recorded: Recorded, names: Container[str] | None, now: datetime) -> dict[str, _Questions]:
     asked: dict[str, _Questions] = {}
     for submission in recorded.live():
         if names is None or submission.name in names:
@@ -78,11 +81,16 @@ def _questions(recorded: Recorded, names: Container[str] | None) -> dict[str, _Q
     for submission in recorded.unresolved():
         if names is None or submission.name in names:
             asked.setdefault(submission.kind, _Questions()).unresolved.append(submission)
+    for kind, submissions in incomplete(recorded, now).items():
+        ended = [submission for submission in submissions if names is None or submission.name in names]
+        if ended:
+            asked.setdefault(kind, _Questions()).incomplete += ended
     return asked
 
 
 def _ask(kind: str, questions: _Questions, services: Services, request_of: Callable[[Submission], JSON]) -> _Answers:
-    refs = [RunRef(s.token, s.run_id, s.content.location) for s in questions.live if s.run_id is not None]
+    read = (*questions.live, *questions.incomplete)
+    refs = [RunRef(s.token, s.run_id, s.content.location) for s in read if s.run_id is not None]
     wanted = [_wanted(submission, request_of) for submission in questions.unresolved]
     try:
         service = services(kind)
@@ -145,7 +153,11 @@ def _collect(
             if isinstance(problem := _problem(report), str):
                 observe_errors[submission.token] = problem
                 unseen.update({submission.token} if problem is UNKNOWN_RUN else ())
-            elif isinstance(report, RunReport) and _new(submission, report):
+            elif isinstance(report, RunReport) and differs(submission, report):
+                events.append(_event(submission, report, now))
+        for submission in asked.incomplete:  # an error is no news about a run that has ended
+            report = answers[kind].reports.get(submission.token, "")
+            if isinstance(report, RunReport) and completes(submission, report):
                 events.append(_event(submission, report, now))
         for submission in asked.unresolved:
             answer = answers[kind].lookups.get(submission.token, "the service gave no answer for this submission")
@@ -168,11 +180,6 @@ def _problem(report: RunReport | str) -> str | None:
     if not report.exists:
         return UNKNOWN_RUN
     return None if report.state in set(RunState) else f"the service gave the state {report.state!r}"
-
-
-def _new(submission: Submission, report: RunReport) -> bool:
-    """Returns whether a report differs from the ledger: another state, or a run that exists at AWS again."""
-    return bool(submission.unseen) or (submission.run_state, submission.aws_state) != (report.state, report.aws_state)
 
 
 def _event(submission: Submission, report: RunReport, now: datetime) -> Observed:

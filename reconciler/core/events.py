@@ -318,7 +318,9 @@ class Observed(SubmissionEvent):
     """The state of a run as AWS reported it.
 
     `state` is one of `RunState`; `aws_state` and `detail` are the service's own state and reason. `usage` has other
-    reported fields: ``billedResourceUtilization``, ``attempts``, ``statusSummary``.
+    reported fields: ``billedResourceUtilization``, ``attempts``, ``statusSummary``. `created_at` is when AWS created
+    the run. `definition` is the job definition revision that AWS runs, `None` for a service without. `partial` is
+    whether AWS may still add a reason or usage to a run that has ended; then a later event of the run may add them.
     """
 
     type: ClassVar[str] = "observed"
@@ -329,6 +331,9 @@ class Observed(SubmissionEvent):
     started_at: Time | None = None
     finished_at: Time | None = None
     usage: Request | None = None
+    created_at: Time | None = None
+    definition: Text | None = None
+    partial: Flag | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -236,7 +236,8 @@ def _accept(submission: Submission, event: e.Submitted | e.Adopted | e.ManuallyA
     submission.conflict = ()
     submission.run_state = RunState.SUBMITTED
     submission.started_at = submission.finished_at = submission.ended_at = None  # of the former run, if there was one
-    submission.detail = submission.aws_state = None
+    submission.detail = submission.aws_state = submission.created_at = submission.definition = None
+    submission.reports, submission.partial = 0, False
     submission.unseen.clear()
     submission.submitted_at = event.at
     submission.error = None
@@ -317,8 +318,11 @@ def _close(submission: Submission, outcome: str, number: int | None) -> None:
 
 
 def _observe(submission: Submission, event: e.Observed) -> None:
-    if submission.run_id != event.run_id or submission.run_state in TERMINAL:
-        return  # a late report must not revive a run that has ended
+    if submission.run_id != event.run_id:
+        return
+    if submission.run_state in TERMINAL:
+        _complete(submission, event)
+        return
     if event.state not in set(RunState):
         raise LedgerFormatNewer(
             f"the ledger holds the run state {event.state!r}, which this version does not know: "
@@ -327,9 +331,29 @@ def _observe(submission: Submission, event: e.Observed) -> None:
     submission.run_state = RunState(event.state)
     submission.aws_state = event.aws_state
     submission.detail = event.detail
+    submission.created_at = event.created_at or submission.created_at
+    submission.definition = event.definition or submission.definition
+    submission.partial = event.partial is True
+    submission.reports, submission.reported_at = submission.reports + 1, event.at
     submission.started_at = event.started_at or submission.started_at
     submission.finished_at = event.finished_at
     submission.usage = event.usage or submission.usage
     submission.unseen.clear()
     if not submission.live:
         submission.ended_at = event.at
+
+
+def _complete(submission: Submission, event: e.Observed) -> None:
+    """Adds what AWS reported later of a run that has ended. It stays ended, because a late report must not revive it.
+
+    AWS may give the reason of a cancellation later, and only then it is known that AWS ended the run by a time limit.
+    """
+    stopped_by_aws = submission.run_state is RunState.CANCELLED and event.state == RunState.FAILED
+    if not submission.partial or not (stopped_by_aws or event.state == submission.run_state):
+        return
+    submission.run_state = RunState(event.state)
+    submission.detail = event.detail or submission.detail
+    submission.usage = event.usage or submission.usage
+    submission.finished_at = event.finished_at or submission.finished_at
+    submission.partial = event.partial is True
+    submission.reports, submission.reported_at = submission.reports + 1, event.at

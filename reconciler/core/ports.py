@@ -205,7 +205,8 @@ class Wanted:
 class RunReport:
     """The state of one run. `exists` is false if AWS has no such run. `state` is a `RunState` value.
 
-    Times are ISO 8601 text; `detail` is the reason that AWS gives, `usage` has other reported fields of the run.
+    Times are ISO 8601 text, by AWS's clock; `detail` is the reason that AWS gives, `usage` has other reported fields of
+    the run. `definition` and `partial` are as in `Observed`.
     """
 
     exists: bool
@@ -215,6 +216,9 @@ class RunReport:
     started_at: str | None = None
     finished_at: str | None = None
     usage: JSON | None = None
+    created_at: str | None = None
+    definition: str | None = None
+    partial: bool = False
 
     def event(self, name: str, ref: RunRef, at: str) -> Observed:
         """Returns the event that records this report."""
@@ -229,6 +233,9 @@ class RunReport:
             started_at=self.started_at,
             finished_at=self.finished_at,
             usage=self.usage,
+            created_at=self.created_at,
+            definition=self.definition,
+            partial=self.partial or None,
         )
 
 

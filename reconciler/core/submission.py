@@ -71,7 +71,8 @@ class Submission:
     `commit`          from its newest intent, as `actor`, and the source and deletion policy of `content`.
     `reason`          the plan's reason for the first intent; empty for a run that an operator adopted.
     `backoff_limit`   the extra attempts its spec allowed when it was intended.
-    `started_at`      when AWS started the run, `finished_at` when it ended, as AWS reports; `None` if it does not.
+    `created_at`      when AWS created the run, `started_at` when it started, `finished_at` when it ended, as AWS
+                      reports; `None` if it does not.
     `ended_at`        when its end was recorded.
     `unseen`          when AWS did not find the run, since it was last seen (newest last).
     `retry_asked_at`  when an operator asked for a new attempt after this one.
@@ -82,6 +83,9 @@ class Submission:
     `conflict`        the runs that carry this submission's tag, if there are several.
     `token_known`     whether AWS answered that the token was used; then only a look can find the run.
     `usage`           other reported fields of its run; `None` without any.
+    `definition`      the job definition revision that AWS runs; `None` without one.
+    `partial`         whether AWS may still add a reason or usage to its ended run.
+    `reports`         how many observations of its run are recorded, `reported_at` the time of the newest.
     `error`           the last error of AWS or the client, ``CODE: message``; `None` without one.
     `counts_as`       the content that its run counts as, if that is not its own.
     """
@@ -118,6 +122,11 @@ class Submission:
     retry_asked_at: str | None = None
     replaced: bool = False
     counts_as: CountsAs | None = None
+    created_at: str | None = None
+    definition: str | None = None
+    partial: bool = False
+    reports: int = 0
+    reported_at: str | None = None
 
     @property
     def name(self) -> str:

@@ -48,7 +48,7 @@ def report_of(fake: FakeAws, emr: Service, state: str, **run: Any) -> RunReport:
 
 def test_a_report_has_times_and_a_reason(fake: FakeAws, emr: Service):
     """Times are text in UTC; the detail is AWS's reason."""
-    times = {"startedAt": 1_763_776_800, "endedAt": 1_763_776_860.5, "updatedAt": 1}
+    times = {"createdAt": 1_763_776_790, "startedAt": 1_763_776_800, "endedAt": 1_763_776_860.5, "updatedAt": 1}
     assert report_of(fake, emr, "FAILED", **times, stateDetails="OOM") == RunReport(
         exists=True,
         state="failed",
@@ -56,6 +56,8 @@ def test_a_report_has_times_and_a_reason(fake: FakeAws, emr: Service):
         detail="OOM",
         started_at="2025-11-22T02:00:00.000Z",
         finished_at="2025-11-22T02:01:00.500Z",
+        created_at="2025-11-22T01:59:50.000Z",
+        partial=True,
     )
 
 
