@@ -22,6 +22,7 @@ from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
+from reconciler.model.batch import RESOURCES
 
 SERVICE = "batch"
 
@@ -217,7 +218,7 @@ def _usage(job: Described) -> JSON | None:
     usage = {
         "attempts": len(job.get("attempts", ())),
         "statusSummary": {k: n for k, n in children.items() if n},
-        "resources": {} if children else _resources(job.get("container", {})),
+        RESOURCES: {} if children else _resources(job.get("container", {})),
     }
     return {name: fact for name, fact in usage.items() if fact} or None
 

@@ -66,7 +66,7 @@ def status(options: CommandOptions, output_format: str, no_refresh: bool, watch:
 def _table_text(plan: Plan, table: Sequence[StatusRow]) -> str:
     """Returns the table as text, with ages relative to the time of the plan."""
     from reconciler.core.times import parse_time
-    from reconciler.render.status import status_text
+    from reconciler.render.status_table import status_text
 
     return status_text(table, parse_time(plan.created_at), color=coloured(), width=terminal_width())
 

@@ -100,13 +100,14 @@ def _replacing(action: Action, live: Sequence[Submission]) -> Action:
 def replacing(action: Action, run: Submission) -> Action:
     """Returns the wait for a run whose cancellation was requested."""
     asked = seconds_text(parse_time(run.cancel_asked_at or run.first_intent_at))
-    message = f"run {run.run_id} ({run.key.label}) was asked to stop at {asked}, and has not ended yet"
+    message = f"run {run.run_id} ({run.key.label}) was asked to stop at {asked}, and has not ended yet{reported(run)}"
     return replace(stopped(action, ActionType.WAIT, Reason.REPLACING, message), run_id=run.run_id)
 
 
 def _waiting(action: Action, context: SpecContext, run: Submission) -> Action:
     doubt = context.recorded.observe_errors.get(run.token)
-    message = f"run {run.run_id} of {run.key.label} is live" + (f", as last recorded ({doubt})" if doubt else "")
+    message = f"run {run.run_id} of {run.key.label} is live{reported(run)}"
+    message += f", as last recorded ({doubt})" if doubt else ""
     return replace(stopped(action, ActionType.WAIT, Reason.CONCURRENCY, message), run_id=run.run_id)
 
 
@@ -177,7 +178,12 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
         RunState.LOST: "is lost: AWS does not find it any more",
         RunState.RUNNING: "is running",
     }.get(last.run_state or RunState.SUBMITTED, "has not ended")
-    return Unmet(f"run {last.run_id} of {name} ({last.key.label}) {words}")
+    return Unmet(f"run {last.run_id} of {name} ({last.key.label}) {words}{reported(last)}")
+
+
+def reported(run: Submission) -> str:
+    """Returns AWS's state and reason of a live run, as in `` (RUNNABLE: CAPACITY:…)``; empty without a reason."""
+    return f" ({run.aws_words})" if run.live and run.detail else ""
 
 
 def _run_of(context: SpecContext, name: str, slot: str | None) -> Attempts | Unmet:

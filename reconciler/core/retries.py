@@ -86,8 +86,15 @@ def _abandoned(last: Submission) -> str:
 
 def _live(context: SpecContext, last: Submission) -> Action:
     error = context.recorded.observe_errors.get(last.token)
-    message = f"could not read the state of run {last.run_id}: {error}" if error else ""
+    message = f"could not read the state of run {last.run_id}: {error}" if error else waits_words(last)
     return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, message)
+
+
+def waits_words(run: Submission) -> str:
+    """Returns AWS's state and reason of a run that has not started, as in ``run 00f1 is RUNNABLE: MISCONFIGURATION:…``;
+    empty if it has started, or AWS gives no reason."""
+    waits = run.run_state is RunState.SUBMITTED and run.detail
+    return f"run {run.run_id} is {run.aws_words}" if waits else ""
 
 
 def _unsent(context: SpecContext, last: Submission, attempt: int) -> Action:

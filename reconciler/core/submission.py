@@ -185,6 +185,11 @@ class Submission:
         return working and self.reassigned_to is None
 
     @property
+    def aws_words(self) -> str:
+        """AWS's own state and reason, as in ``RUNNABLE: MISCONFIGURATION:…``; empty if AWS has reported neither."""
+        return ": ".join(words for words in (self.aws_state, self.detail) if words)
+
+    @property
     def first_intent_at(self) -> str:
         """The time of the first intent."""
         return self.sends[0].at

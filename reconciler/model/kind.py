@@ -73,6 +73,10 @@ def _is_aws(value: object) -> bool:
     return isinstance(value, str) and value[:4].lower() == AWS_PREFIX
 
 
+CONSOLE = "console.aws.amazon.com"
+CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+"""The domain of AWS's console, and those of its other partitions, by the prefix of their regions."""
+
 TOKEN_TAG = "reconciler:token"
 SPEC_TAG = "reconciler:spec"
 RESERVED_TAG_PREFIX = "reconciler:"
@@ -96,6 +100,15 @@ class SpecReference(NamedTuple):
     name: str
     loc: Loc
     condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a run used: hours of a vCPU, of a GB of memory, and of a GB of storage."""
+
+    vcpu_hours: float
+    memory_gb_hours: float
+    storage_gb_hours: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,10 @@ class Kind:
     `reference_problem`  returns why a request cannot wait for the request of another spec that it names, under the
                       condition in `references`; ``None`` if it can.
     `with_runs`       returns the request with the given run ids in place of the names of specs.
+    `console`         returns the page of a run in AWS's console, below the address of the console, from its region,
+                      its location and its id; empty if the service has no such page.
+    `billed`          returns the resources that AWS bills for a run, from the recorded usage and the hours that it
+                      ran; ``None`` if they are not known.
     `example`         the first spec of this kind that ``init`` writes: its name, and its request as YAML.
     """
 
@@ -149,11 +166,19 @@ class Kind:
     reference_problem: Callable[[JSON, str, JSON], str | None] = lambda _request, _condition, _other: None
     rates: Mapping[str, Rate] = field(hash=False, default_factory=dict)
     with_runs: Callable[[JSON, Mapping[str, str]], JSON] = lambda request, _run_ids: request
+    console: Callable[[str, Mapping[str, str], str], str] = lambda _region, _location, _run_id: ""
+    billed: Callable[[Mapping[str, Any], float], Resources | None] = lambda _usage, _hours: None
 
     @property
     def cosmetic_fields(self) -> tuple[str, ...]:
         """The fields of a request whose changes never cause a run. A change takes effect with the next run."""
         return (TAGS, self.name_field)
+
+    def console_url(self, region: str, location: Mapping[str, str], run_id: str) -> str | None:
+        """Returns the address of a run in AWS's console, `None` if the service has no such page."""
+        page = self.console(region, location, run_id)
+        domain = next((domain for prefix, domain in CONSOLES.items() if region.startswith(prefix)), CONSOLE)
+        return f"https://{region}.{domain}/{page}" if page else None
 
     def content(self, request: JSON) -> JSON:
         """Returns the part of a request that decides what runs."""

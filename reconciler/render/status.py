@@ -1,26 +1,23 @@
-"""Renders the status of each spec and its last run: rows for JSON, and a table."""
+"""Finds the status of each spec and its last run: the rows of `status`, for JSON and for the table."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reconciler.core.durations import stuck, usual
+from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionType, Plan, Reason
 from reconciler.core.renames import after_renames
-from reconciler.core.state import Phase, Recorded, Submission
+from reconciler.core.retries import waits_words
+from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.core.times import parse_time
-from reconciler.render.phrases import suggested_lines
-from reconciler.render.text import Style, columns, lines_text, plain, sentence
+from reconciler.render.runs import RunRow, console_url, run_row
 
 NO_RUN = "none"
 NOT_RUN = frozenset({Phase.REJECTED, Phase.UNSENT, Phase.SUPERSEDED, Phase.ABANDONED})
-COLOURS = {
-    "none": "dim", "intended": "cyan", "submitted": "cyan", "running": "cyan", "succeeded": "green", "failed": "red",
-    "cancelled": "yellow", "unknown": "yellow", "lost": "red",
-}  # fmt: skip
-MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +30,10 @@ class StatusRow:
     ``lost``. `in_sync` is whether neither a pass nor an operator has anything to do. `reason` is the plan's reason,
     with its message after a colon. `suggested` are the commands by which an operator can resolve an unknown.
     `next_slot` is the spec's next slot, `None` without a schedule.
+
+    `aws_state` and `detail` are AWS's own state and reason of the run, `console_url` is its page in AWS's console.
+    `runs` are all live runs of the spec, oldest first. `stuck` is ``waiting`` or ``running`` if the run does so for
+    much longer than usual.
     """
 
     name: str
@@ -50,6 +51,11 @@ class StatusRow:
     reason: str
     suggested: SuggestedCommands | None = None
     next_slot: str | None = None
+    aws_state: str | None = None
+    detail: str | None = None
+    console_url: str | None = None
+    runs: tuple[RunRow, ...] = ()
+    stuck: str | None = None
 
 
 def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
@@ -60,9 +66,28 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
         by_name.setdefault(action.name, []).append(action)
     now = parse_time(plan.created_at)
     ordered = sorted(by_name, key=lambda name: (_is_retired(by_name[name]), name))
-    found = [_row(by_name[name], _submission(by_name[name][-1], recorded), now) for name in ordered]
+    found = [
+        _with_runs(_row(by_name[name], last, now), last, recorded.spec(name), plan.place, now)
+        for name in ordered
+        for last in [_submission(by_name[name][-1], recorded)]
+    ]
     changed = {change.name for change in plan.changes if not change.stale}
     return tuple(replace(row, reason=CHANGE_PENDING) if _is_pending(row, changed) else row for row in found)
+
+
+def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, place: Place, now: datetime) -> StatusRow:
+    """Adds what AWS reports of the run of a row, and the live runs of its spec."""
+    live = tuple(run_row(run, place, now) for run in record.live)
+    if last is None or last.run_id is None or last.reassigned_to is not None:
+        return replace(row, runs=live)
+    return replace(
+        row,
+        aws_state=last.aws_state,
+        detail=last.detail,
+        console_url=console_url(place, last.kind, last.content.location, last.run_id),
+        runs=live,
+        stuck=stuck(last, usual(record.submissions, now), now),
+    )
 
 
 CHANGE_PENDING = "in sync, change pending"
@@ -98,7 +123,7 @@ def _row(actions: Sequence[Action], last: Submission | None, now: datetime) -> S
         submitted_at=last.submitted_at if last else None,
         finished_at=last.finished_at if last else None,
         in_sync=all(each.action is ActionType.NONE for each in actions),
-        reason="; ".join([*(_reason(each) for each in actions), *_not_run(actions, last)]),
+        reason="; ".join([*(_reason(each, last) for each in actions), *_not_run(actions, last)]),
         suggested=action.suggested,
         next_slot=action.next_slot,
     )
@@ -125,8 +150,10 @@ def state(submission: Submission | None, now: datetime) -> str:
             return NO_RUN
 
 
-def _reason(action: Action) -> str:
-    return f"{action.reason}: {action.message}" if action.message else str(action.reason)
+def _reason(action: Action, last: Submission | None) -> str:
+    """Returns the reason and the message of an action. AWS's own words about a live run have fields of their own."""
+    shown = last is not None and last.live and action.action is ActionType.NONE and action.message == waits_words(last)
+    return f"{action.reason}: {action.message}" if action.message and not shown else str(action.reason)
 
 
 def _not_run(actions: Sequence[Action], last: Submission | None) -> Iterable[str]:
@@ -135,55 +162,3 @@ def _not_run(actions: Sequence[Action], last: Submission | None) -> Iterable[str
         reason = last.error or str(last.phase)
         if not any(reason in f"{action.reason} {action.message}" for action in actions):
             yield f"{last.phase}: {last.error}" if last.error else reason
-
-
-HEADINGS = ("NAME", "RUN OF", "STATE", "AGE", "RUN ID")
-
-
-def status_text(rows: Sequence[StatusRow], now: datetime, color: bool = False, width: int | None = None) -> str:
-    """Returns the rows as a table without a final line break: name, generation or slot, state, age, run id, the next
-    slot if any spec has a schedule, and the reason unless in sync. The age is the time since the run ended, or since
-    its submission. `width` is as in `columns`."""
-    if not rows:
-        return "No specs, and nothing recorded."
-    style = Style(color)
-    scheduled = any(row.next_slot for row in rows)
-    headings = (*HEADINGS, "NEXT SLOT", "") if scheduled else (*HEADINGS, "")
-    table = [_cells(row, now, style, scheduled=scheduled) for row in rows]
-    lines = columns([[style.bold(heading) for heading in headings], *table], width)
-    return lines_text([*lines, "", *_suggestions(rows), style.bold(_summary(rows))])
-
-
-def _suggestions(rows: Iterable[StatusRow]) -> Iterator[str]:
-    """Yields the suggested commands of each spec, which are printed below the table."""
-    for row in rows:
-        if row.suggested is not None:
-            first, *commands = suggested_lines(row.suggested)
-            yield from (f"{plain(row.name)}: {first}", *commands, "")
-
-
-def _cells(row: StatusRow, now: datetime, style: Style, *, scheduled: bool) -> tuple[str, ...]:
-    which = row.slot or (f"#{row.generation}" if row.generation else "-")
-    attempt = f"/{row.attempt}" if row.attempt and row.attempt > 1 else ""
-    reason = "" if row.reason == Reason.IN_SYNC else sentence(row.reason)
-    following = (plain(row.next_slot or "-"),) if scheduled else ()
-    state = style.paint(row.state, COLOURS[row.state])
-    return plain(row.name), plain(which) + attempt, state, _age(row, now), plain(row.run_id or "-"), *following, reason
-
-
-def _age(row: StatusRow, now: datetime) -> str:
-    """Returns the time since the run ended or was submitted, such as ``2h``, or ``-`` without either time."""
-    since = row.finished_at or row.submitted_at
-    return age_text((now - parse_time(since)).total_seconds()) if since else "-"
-
-
-def age_text(seconds: float) -> str:
-    """Returns a period in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. It is never negative."""
-    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{max(0, int(seconds))}s"
-
-
-def _summary(rows: Sequence[StatusRow]) -> str:
-    return f"{sum(row.in_sync for row in rows)} of {len(rows)} in sync."

@@ -1,14 +1,18 @@
 """Jobs of AWS Batch: the input of SubmitJob and its rules.
 
-What may live here: the models, rules and forms of this one request, and `KIND`, which the registry of kinds reads.
+What may live here: the models, rules and forms of this one request, what its runs cost, and `KIND`, which the registry
+of kinds reads.
 What may not: clients, or anything about another service.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from reconciler.model.batch.rules import check, reference_problem, warn
 from reconciler.model.batch.submit_job import SubmitJobRequest, references, resolved
-from reconciler.model.kind import Kind, Rate
+from reconciler.model.kind import Kind, Rate, Resources
 
 EXAMPLE = """\
 jobQueue: default
@@ -16,6 +20,28 @@ jobDefinition: resize-images
 containerOverrides:
   command: [resize, "--width", "800", "s3://${var.bucket}/images/"]
 """
+
+RESOURCES = "resources"
+"""The key of the vCPUs and the GB of memory of a job, as recorded in its usage."""
+
+
+def console(region: str, _location: Mapping[str, str], job_id: str) -> str:
+    """Returns the page of a job in the console of AWS Batch."""
+    return f"batch/home?region={region}#jobs/detail/{job_id}"
+
+
+def billed(usage: Mapping[str, Any], hours: float) -> Resources | None:
+    """Returns the vCPUs and the memory of a job with one container, times the hours that it ran.
+
+    Returns `None` for arrays, for jobs with several nodes or containers, and for jobs on EKS, because their parts run
+    for different times, which are not known without a call for each part.
+    """
+    resources = usage.get(RESOURCES, {})
+    vcpu, memory = resources.get("vcpu"), resources.get("memory_gb")
+    if not isinstance(vcpu, int | float) or not isinstance(memory, int | float):
+        return None
+    return Resources(vcpu * hours, memory * hours)
+
 
 KIND = Kind(
     name="BatchJob",
@@ -32,5 +58,7 @@ KIND = Kind(
     reference_problem=reference_problem,
     rates={"SubmitJob": Rate(perSecond=50, burst=50)},  # AWS Batch service quotas: transactions a second of SubmitJob
     with_runs=resolved,
+    console=console,
+    billed=billed,
     example=("resize-images", EXAMPLE),
 )

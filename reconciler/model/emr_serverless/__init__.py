@@ -1,15 +1,19 @@
 """Job runs of EMR Serverless: the input of StartJobRun, its rules, and Spark's options in it.
 
-What may live here: the models, rules and forms of this one request, and `KIND`, which the registry of kinds reads.
+What may live here: the models, rules and forms of this one request, what its runs cost, and `KIND`, which the registry
+of kinds reads.
 What may not: clients, or anything about another service.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from reconciler.model.emr_serverless.rules import check, is_streaming, warn
 from reconciler.model.emr_serverless.spark_parameters import first_form, for_display, from_spec, refused
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
-from reconciler.model.kind import Kind, Rate
+from reconciler.model.kind import Kind, Rate, Resources
 
 EXAMPLE = """\
 applicationId: ${var.application_id}
@@ -23,6 +27,29 @@ jobDriver:
         spark.executor.cores: 2
         spark.executor.memory: 4g
 """
+
+BILLED = "billedResourceUtilization"
+"""The field of GetJobRun with what AWS has billed, as recorded in the usage of a run."""
+UNITS = ("vCPUHour", "memoryGBHour", "storageGBHour")
+"""Its members, in the order of `Resources`."""
+
+
+def console(region: str, location: Mapping[str, str], run_id: str) -> str:
+    """Returns the page of a job run in the console of EMR, which opens it in the EMR Studio of the account."""
+    return f"emr/home?region={region}#/serverless-applications/{location.get('applicationId', '')}/{run_id}"
+
+
+def billed(usage: Mapping[str, Any], _hours: float) -> Resources | None:
+    """Returns the resources that AWS has billed for a job run.
+
+    The amounts include a minimum of one minute for each worker, and storage beyond 20 GB for each worker.
+    """
+    amounts = usage.get(BILLED)
+    if not isinstance(amounts, Mapping):
+        return None
+    values = [amounts.get(name, 0) for name in UNITS]
+    return Resources(*map(float, values)) if all(isinstance(value, int | float) for value in values) else None
+
 
 KIND = Kind(
     name="EmrServerlessJobRun",
@@ -40,6 +67,8 @@ KIND = Kind(
     warn=warn,
     placed=(("executionRoleArn",), ("executionIamPolicy", "policyArns")),
     is_streaming=is_streaming,
+    console=console,
+    billed=billed,
     # "Endpoints and quotas" of EMR Serverless: API rate limits of an account in a region
     rates={
         "StartJobRun": Rate(perSecond=1, burst=25),

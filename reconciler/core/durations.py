@@ -1,0 +1,113 @@
+"""Computes from recorded ends how long runs wait and run, what is usual for a spec, and which live runs are stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from reconciler.core.state import RunState, Submission
+from reconciler.core.times import parse_time
+from reconciler.model.kind import MODULES, Resources, kind_named
+
+LAST_RUNS = 20
+"""How many of a spec's newest successful runs decide what is usual."""
+
+LEAST_RUNS = 5
+"""The number of runs below which nothing is known to be usual enough to call a run stuck."""
+
+STUCK_FACTOR = 3
+"""A run is stuck if it waits or runs longer than this many times the 90th percentile of its spec, and …"""
+
+STUCK_MARGIN = timedelta(minutes=15)
+"""… longer than the 90th percentile by this time, so that a spec of seconds is not stuck after a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median and the 90th percentile of some durations, in seconds."""
+
+    median: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual for a spec: how long its last `runs` successful runs waited and ran. `waited` is `None` if AWS
+    reported no times of creation or start, `ran` likewise."""
+
+    runs: int
+    waited: Spread | None
+    ran: Spread | None
+
+
+def waited(run: Submission, now: datetime) -> timedelta | None:
+    """Returns how long a run waited for its start, or has waited until `now`. `None` without a run.
+
+    The times are AWS's. If AWS has not reported when it created the run, the time of the submission is used.
+    """
+    since = run.created_at or run.submitted_at
+    if since is None:
+        return None
+    if run.started_at is None and not run.live:
+        return _between(since, run.finished_at)
+    if run.started_at is None and run.run_state is RunState.RUNNING:
+        return None
+    return _between(since, run.started_at or now)
+
+
+def ran(run: Submission, now: datetime) -> timedelta | None:
+    """Returns how long a run ran, or has run until `now`; `None` if it has not started, or a time is not known."""
+    if run.started_at is None:
+        return None
+    return _between(run.started_at, now if run.live else run.finished_at)
+
+
+def _between(since: str, until: str | datetime | None) -> timedelta | None:
+    if until is None:
+        return None
+    end = until if isinstance(until, datetime) else parse_time(until)
+    return max(timedelta(0), end - parse_time(since))
+
+
+def usual(submissions: Sequence[Submission], now: datetime) -> Usual | None:
+    """Returns what is usual for the runs of one spec, by the newest `LAST_RUNS` that succeeded; `None` without any."""
+    ended = [run for run in submissions if run.run_state is RunState.SUCCEEDED][-LAST_RUNS:]
+    if not ended:
+        return None
+    return Usual(len(ended), _spread(waited(run, now) for run in ended), _spread(ran(run, now) for run in ended))
+
+
+def _spread(durations: Iterable[timedelta | None]) -> Spread | None:
+    """Returns the median and the 90th percentile (nearest rank) of the known durations; `None` without any."""
+    seconds = sorted(each.total_seconds() for each in durations if each is not None)
+    if not seconds:
+        return None
+    rank = -(-9 * len(seconds) // 10)  # the ceiling of 90 %
+    return Spread(median(seconds), seconds[rank - 1])
+
+
+def stuck(run: Submission, typical: Usual | None, now: datetime) -> str | None:
+    """Returns what a live run does for much longer than usual, ``waiting`` or ``running``; `None` if it does not.
+
+    Much longer is more than `STUCK_FACTOR` times the 90th percentile of its spec's last runs, and `STUCK_MARGIN` more
+    than it. With fewer than `LEAST_RUNS` runs, and for streaming runs, nothing is usual.
+    """
+    if not run.live or run.content.streaming or typical is None or typical.runs < LEAST_RUNS:
+        return None
+    waits = run.started_at is None and run.run_state is RunState.SUBMITTED
+    taken, spread = (waited(run, now), typical.waited) if waits else (ran(run, now), typical.ran)
+    if taken is None or spread is None:
+        return None
+    limit = max(STUCK_FACTOR * spread.p90, spread.p90 + STUCK_MARGIN.total_seconds())
+    return ("waiting" if waits else "running") if taken.total_seconds() > limit else None
+
+
+def billed(run: Submission, now: datetime) -> Resources | None:
+    """Returns the resources that AWS bills for an ended run; `None` if they are not known."""
+    duration = ran(run, now)
+    if run.live or run.kind not in MODULES:
+        return None
+    hours = duration.total_seconds() / 3600 if duration is not None else 0.0
+    return kind_named(run.kind).billed(run.usage or {}, hours)

@@ -1,0 +1,173 @@
+"""Renders runs: one row for each, as in `status`, `runs` and the JSON of both."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from io import StringIO
+from itertools import pairwise
+
+from reconciler.core.durations import billed, ran, waited
+from reconciler.core.identity import Place
+from reconciler.core.state import Submission
+from reconciler.core.times import parse_time
+from reconciler.model.base import JSON
+from reconciler.model.kind import MODULES, Resources, kind_named
+from reconciler.model.project import EMULATOR_ACCOUNT
+from reconciler.render.text import plain, sentence
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+UNITS = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run. The fields are those of the JSON form.
+
+    `state` is a `RunState`; `aws_state` and `detail` are AWS's own state and reason. `definition` is the job definition
+    revision that AWS runs. `location` has the fields by which AWS finds the run, such as the application id.
+    `console_url` is its page in AWS's console, `None` for the emulator. `waited_seconds` and `ran_seconds` grow while
+    the run waits or runs. `billed` has hours of vCPU, GB of memory and GB of storage. Unknown values are `None`.
+    """
+
+    name: str
+    kind: str
+    generation: int | None
+    slot: str | None
+    attempt: int
+    run_id: str | None
+    state: str
+    aws_state: str | None
+    detail: str | None
+    location: Mapping[str, str]
+    definition: str | None
+    console_url: str | None
+    commit: str | None
+    submitted_at: str | None
+    created_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    waited_seconds: int | None
+    ran_seconds: int | None
+    billed: Resources | None
+
+
+def console_url(place: Place, kind: str, location: Mapping[str, str], run_id: str | None) -> str | None:
+    """Returns the page of a run in AWS's console, `None` for the emulator and for a service without such pages."""
+    if run_id is None or place.account == EMULATOR_ACCOUNT or kind not in MODULES:
+        return None
+    return kind_named(kind).console_url(place.region, location, run_id)
+
+
+def run_row(run: Submission, place: Place, now: datetime) -> RunRow:
+    """Returns the row of a submission that has a run, as of `now`."""
+    return RunRow(
+        name=run.name,
+        kind=run.kind,
+        generation=run.generation,
+        slot=run.slot,
+        attempt=run.attempt,
+        run_id=run.run_id,
+        state=str(run.run_state or run.phase),
+        aws_state=run.aws_state,
+        detail=run.detail,
+        location=dict(run.content.location),
+        definition=run.definition,
+        console_url=console_url(place, run.kind, run.content.location, run.run_id),
+        commit=run.commit,
+        submitted_at=run.submitted_at,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        waited_seconds=_seconds(waited(run, now)),
+        ran_seconds=_seconds(ran(run, now)),
+        billed=billed(run, now),
+    )
+
+
+def _seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
+
+
+def run_json(row: RunRow) -> JSON:
+    """Returns the JSON form of a row. Nothing is masked."""
+    return asdict(row)
+
+
+def runs_csv(rows: Sequence[RunRow]) -> str:
+    """Returns the rows as CSV with a heading, as RFC 4180 but with line feeds. Nested values have a column for each
+    part. A text that a spreadsheet would compute as a formula begins with an apostrophe."""
+    forms = [_flat(run_json(row)) for row in rows]
+    names = list(dict.fromkeys(name for form in forms for name in form)) or [field.name for field in fields(RunRow)]
+    text = StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(forms)
+    return text.getvalue().rstrip("\n")
+
+
+def _flat(form: JSON) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in form.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{part}": _cell(each) for part, each in value.items()}
+        elif value is not None or name not in {"billed", "location"}:
+            flat[name] = _cell(value)
+    return flat
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = sentence(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def duration_text(seconds: float | None) -> str:
+    """Returns a duration in its two largest units, as in ``2h 5m`` or ``45s``, or ``-`` if it is not known."""
+    if seconds is None:
+        return "-"
+    left = max(0, int(seconds))
+    for (unit, size), (smaller, small) in pairwise(UNITS):
+        if left >= size:
+            rest = left % size // small
+            return f"{left // size}{unit}" + (f" {rest}{smaller}" if rest else "")
+    return f"{left}s"
+
+
+def age_text(seconds: float) -> str:
+    """Returns a period in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. It is never negative."""
+    for unit, size in UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return "0s"
+
+
+def aws_words(run: RunRow, now: datetime) -> str:
+    """Returns AWS's state of a run, since when, and its reason: ``RUNNABLE 3h: MISCONFIGURATION:…``.
+
+    The time is that since the creation of a waiting run, and since the start of a running one. Ended runs have none.
+    """
+    since = run.started_at or run.created_at or run.submitted_at
+    age = "" if run.finished_at or since is None else f" {age_text((now - parse_time(since)).total_seconds())}"
+    state = f"{plain(run.aws_state)}{age}" if run.aws_state else ""
+    return ": ".join(part for part in (state, sentence(run.detail or "")) if part)
+
+
+def which_text(generation: int | None, slot: str | None, attempt: int | None) -> str:
+    """Returns the generation or slot of a run, and its attempt unless it is the first: ``#3`` or
+    ``2026-11-22T02:00:00Z/2``."""
+    which = slot or (f"#{generation}" if generation else "-")
+    return plain(which) + (f"/{attempt}" if attempt and attempt > 1 else "")
+
+
+def location_text(location: Mapping[str, str]) -> str:
+    """Returns the location of a run: ``applicationId 00f1…``."""
+    return ", ".join(plain(f"{name} {value}") for name, value in location.items())
+
+
+def by_time(runs: Iterable[RunRow]) -> list[RunRow]:
+    """Returns runs newest first, by the time of their submission."""
+    return sorted(runs, key=lambda run: (run.submitted_at or "", run.name, run.attempt), reverse=True)
