@@ -212,6 +212,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
         settle_seconds=target.settleSeconds,
         on_unknown=target.onUnknown,
         allow_rollback=session.options.allow_rollback,
+        applied_only=session.options.applied_only,
         may_repeat=may_repeat,
         invalid=inputs.invalid,
         unnamed=inputs.unnamed,

@@ -23,7 +23,8 @@ class CommandOptions:
     """The shared options of one command; `None` or empty if an option was not given.
 
     `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` allows a SQLite ledger in CI. The
-    other options override limits and checks of the target for this command.
+    other options override limits and checks of the target for this command, and `applied_only` puts changes that no
+    apply has applied on hold.
     """
 
     directory: Path | None = None
@@ -34,6 +35,7 @@ class CommandOptions:
     allow_rollback: bool = False
     max_submissions: int | None = None
     max_cancellations: int | None = None
+    applied_only: bool = False
 
     @property
     def invocation(self) -> Invocation:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.completion import complete_specs
 from reconciler.cli.exit_codes import DONE, ERROR
 from reconciler.cli.options import (
     allow_rollback_option,
@@ -59,7 +60,7 @@ def _decision_command(name: str, decide: str, help_text: str, *options: Callable
     the values of `options`, and the reason."""
 
     @click.command(name, help=help_text)
-    @click.argument("name")
+    @click.argument("name", shell_complete=complete_specs)
     @stacked(*options)
     @decision_options
     @takes_options

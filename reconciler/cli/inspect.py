@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.completion import complete_specs
 from reconciler.cli.exit_codes import DONE
 from reconciler.cli.options import format_option, ledger_options, place_options, selection_options, takes_options
 from reconciler.cli.output import coloured, out, out_json, terminal_width
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("history")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_specs)
 @format_option("json")
 @ledger_options
 @takes_options
@@ -42,7 +43,7 @@ def history(options: CommandOptions, name: str, output_format: str) -> int:
 
 
 @click.command("why")
-@click.argument("what")
+@click.argument("what", shell_complete=complete_specs)
 @format_option("json")
 @ledger_options
 @takes_options

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.app.options import CommandOptions
+from reconciler.cli.completion import complete_specs, complete_targets
 from reconciler.cli.output import annotate, echo_error, start_logging
 from reconciler.errors import ReconcilerError, SpecErrors
 
@@ -44,9 +45,15 @@ _directory = click.option(
     help="Project folder.  [default: . if it contains reconciler.yaml, else ./specs]",
 )
 _target = click.option(
-    "-t", "--target", metavar="NAME", help="Target of the project.  [default: RECONCILER_TARGET, else defaultTarget]"
+    "-t",
+    "--target",
+    metavar="NAME",
+    shell_complete=complete_targets,
+    help="Target of the project.  [default: RECONCILER_TARGET, else defaultTarget]",
 )
-_only = click.option("--only", multiple=True, metavar="NAME", help="Only this spec; repeatable.")
+_only = click.option(
+    "--only", multiple=True, metavar="NAME", shell_complete=complete_specs, help="Only this spec; repeatable."
+)
 _labels = click.option(
     "-l",
     "--selector",

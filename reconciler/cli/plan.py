@@ -22,7 +22,7 @@ from reconciler.cli.options import (
     yes_option,
 )
 from reconciler.cli.output import annotate, coloured, confirm, echo_error, json_line, out, out_json, progress
-from reconciler.cli.plan_output import PlanOutput, annotate_holds
+from reconciler.cli.plan_output import PlanOutput, annotate_holds, page_options
 from reconciler.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
 @click.command("apply")
 @click.argument("plan_file", required=False, metavar="[PLANFILE]", type=click.Path(path_type=Path, dir_okay=False))
 @yes_option
-@format_option("json")
+@format_option("json", "markdown")
 @click.option("--expect", metavar="PLAN_ID", help="Apply only if the plan has this id, which `plan` prints.")
 @click.option(
     "--detached",
@@ -177,7 +177,7 @@ def apply(
     from reconciler.app.session import opened
     from reconciler.core.approval import check_expected
 
-    how = ApplyOptions(ask=not yes, as_json=output_format == "json")
+    how = ApplyOptions(ask=not yes, format=output_format)
     if plan_file is not None:
         if expect is not None:
             raise click.UsageError("a plan file is exactly one plan: --expect cannot be combined with it")
@@ -210,11 +210,11 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How to apply a plan: whether to ask first, whether standard output is JSON, whether the plan must be applied
+    """How to apply a plan: whether to ask first, the format of standard output, whether the plan must be applied
     exactly, and the name for a summary line on standard error (`None`: no line), which is JSON with `json_log`."""
 
     ask: bool
-    as_json: bool
+    format: str
     exactly: bool = False
     log: str | None = None
     json_log: bool = False
@@ -233,7 +233,7 @@ def show_and_apply(
     from reconciler.render.plan_text import plan_text
     from reconciler.render.problems import unsuccessful_problems
 
-    if how.as_json:
+    if how.format != "text":
         for warning in plan.warnings:  # people read standard error while a program reads the JSON
             echo_error(f"Warning: {warning}")
     else:
@@ -243,13 +243,13 @@ def show_and_apply(
         plan.check(limits)
     if (plan.pending or plan.changes) and how.ask:
         check_account(session, plan)  # before the question, so that a wrong account is reported first
-        shown = plan_text(plan, color=False) if how.as_json else None
+        shown = plan_text(plan, color=False) if how.format != "text" else None
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):
             return (), ERROR
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
-    _print_results(_with_suggestions(session, plan, results), results, how)
+    _print_results(session, _with_suggestions(session, plan, results), results, how.format)
     annotate(unsuccessful_problems(plan, results), session.options)
     if not stop.is_set():
         record_applied(session, plan, results)
@@ -285,12 +285,17 @@ def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResu
     return replace(plan, actions=tuple(actions))
 
 
-def _print_results(plan: Plan, results: Sequence[ActionResult], how: ApplyOptions) -> None:
+def _print_results(session: Session, plan: Plan, results: Sequence[ActionResult], output_format: str) -> None:
     from reconciler.render.plan_json import result_json
     from reconciler.render.results import results_text
 
-    if how.as_json:
+    if output_format == "json":
         out_json(result_json(plan, results))
+    elif output_format == "markdown":
+        from reconciler.render.results_markdown import results_markdown
+
+        page = page_options(session.options, plan.place.target, "status")
+        out(results_markdown(plan, results, session.ledger.recorded, page))
     elif plan.pending:
         out("\n" + results_text(plan, results, color=coloured()))
 

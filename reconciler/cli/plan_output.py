@@ -72,16 +72,22 @@ class PlanOutput:
     def _page(self, target: str | None, refusal: str | None = None) -> PageOptions:
         from dataclasses import replace
 
-        from reconciler.app.ci import repository
-        from reconciler.render.plan_markdown import PageOptions
-        from reconciler.specs.project import find_root
+        return replace(page_options(self.options, target, "plan"), refusal=refusal, max_bytes=self.max_bytes)
 
-        try:
-            links = repository(find_root(self.options.directory, Path.cwd()), os.environ)
-        except ReconcilerError:  # without a project, there is no spec to link to
-            links = None
-        command = replace(self.options.invocation, target=target).command("plan")
-        return PageOptions(command, links, refusal, self.max_bytes)
+
+def page_options(options: CommandOptions, target: str | None, command: str) -> PageOptions:
+    """Returns the options of a Markdown page whose note on omissions names `command`."""
+    from dataclasses import replace
+
+    from reconciler.app.ci import repository
+    from reconciler.render.plan_markdown import PageOptions
+    from reconciler.specs.project import find_root
+
+    try:
+        links = repository(find_root(options.directory, Path.cwd()), os.environ)
+    except ReconcilerError:  # without a project, there is no spec to link to
+        links = None
+    return PageOptions(replace(options.invocation, target=target).command(command), links)
 
 
 def annotate_holds(plan: Plan, options: CommandOptions) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "graph": ("inspect:graph", "Show which spec waits for which."),
     "ledger": ("ledger:ledger", "Maintain the ledger: init, verify, copy, export."),
     "fsck": ("fsck:fsck", "Check the ledger against AWS; with --adopt, rebuild a lost one."),
+    "targets": ("project:targets", "Print the targets of the project."),
     "schema": ("project:schema", "Print the JSON Schema of the files, for editors."),
     "emulator": ("emulator:emulator", "Serve the embedded AWS emulator on a port, to test your own tools."),
     "completion": ("project:completion", "Print the completion script for bash, zsh or fish."),

@@ -1,4 +1,4 @@
-"""`reconciler init`, `validate`, `schema` and `completion`: the files of a project and the shell, without a ledger."""
+"""`reconciler init`, `validate`, `targets`, `schema` and `completion`: commands that need no ledger."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.exit_codes import DONE
+from reconciler.cli.exit_codes import DONE, ERROR
 from reconciler.cli.options import directory_options, format_option, place_options, takes_options
-from reconciler.cli.output import annotate, out, print_problems, project_folder
+from reconciler.cli.output import annotate, echo_error, out, out_json, print_problems, project_folder
 from reconciler.errors import SpecErrors
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
 @click.command("validate")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @format_option("junit")
+@click.option("--strict", is_flag=True, help="Exit 1 also for warnings, such as values that look like secrets.")
 @place_options
 @takes_options
-def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: str) -> int:
+def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: str, *, strict: bool) -> int:
     """Check every spec, offline, for every target or for the target of -t.
 
     With PATHs, only problems in these files and folders are reported; they are still checked against the whole project.
@@ -63,6 +64,7 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
     Examples:
       reconciler validate
       reconciler validate orders.yaml clicks/
+      reconciler validate --strict
     """
     from reconciler.render.text import count
 
@@ -78,6 +80,9 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
         _print_junit(options, loaded.listed, loaded.warnings)
     else:
         out(f"{count(loaded.count, 'spec')} valid")
+    if strict and loaded.warnings:
+        echo_error(f"Error: {count(len(loaded.warnings), 'warning')}, and --strict allows none")
+        return ERROR
     return DONE
 
 
@@ -96,6 +101,36 @@ def _print_junit(options: CommandOptions, specs: Sequence[tuple[str, str, int]],
 
     sources = [(name, Source(path, line)) for name, path, line in specs]
     out(problems_junit("validate", sources, problems, project_folder(options)))
+
+
+@click.command("targets")
+@format_option("json")
+@directory_options
+@takes_options
+def targets(options: CommandOptions, output_format: str) -> int:
+    """Print the targets of the project, one a line, in the order of reconciler.yaml. Reads only that file.
+
+    \b
+    Examples:
+      reconciler targets
+      reconciler targets --format json
+    """
+    from reconciler.render.text import columns, lines_text, plain
+    from reconciler.specs.project import find_root, read_project
+
+    project = read_project(find_root(options.directory, Path.cwd())).project
+    rows = [(name, project.target(name)) for name in project.spec.targets]
+    if output_format == "json":
+        default = project.spec.defaultTarget
+        form = [
+            {"name": n, "account": t.account, "region": t.region, "emulator": t.is_emulator, "default": n == default}
+            for n, t in rows
+        ]
+        out_json({"targets": form})
+    else:
+        cells = [(plain(n), plain("emulator" if t.is_emulator else f"{t.account} {t.region}")) for n, t in rows]
+        out(lines_text(columns(cells)))
+    return DONE
 
 
 @click.command("schema")

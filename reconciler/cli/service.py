@@ -22,9 +22,14 @@ CHECKOUT_AGE_SECONDS = 3600.0
 
 
 @click.command("reconcile")
-@format_option("json")
+@format_option("json", "markdown")
 @click.option(
     "--every", callback=parse_duration, metavar="TIME", help="Repeat, as in 60s or 5m, until a signal arrives."
+)
+@click.option(
+    "--applied-only",
+    is_flag=True,
+    help="Leave changes in git that no apply has applied alone: such specs are on hold.",
 )
 @click.option("--git-pull", is_flag=True, help="Before each pass, fetch and fast-forward the checkout.")
 @click.option(
@@ -69,6 +74,7 @@ def reconcile(
     Examples:
       reconciler reconcile -t prod
       reconciler reconcile -t prod --format json
+      reconciler reconcile -t prod --applied-only
       reconciler reconcile -t prod --every 60s --git-pull --metrics-port 9464 --log-format json
 
     An invalid spec and the specs that depend on it are put on hold; other specs are not affected.
@@ -81,8 +87,8 @@ def reconcile(
     if max_checkout_age is not None and not (git_pull and metrics_port is not None):
         raise click.UsageError("--max-checkout-age needs --git-pull and --metrics-port")
     if every is not None:
-        if output_format == "json":
-            raise click.UsageError("--format json is for one pass; with --every use --log-format json")
+        if output_format != "text":
+            raise click.UsageError(f"--format {output_format} is for one pass; with --every use --log-format json")
         metrics_address = None if metrics_port is None else (metrics_host, metrics_port)
         checkout_age = (max_checkout_age or CHECKOUT_AGE_SECONDS) if git_pull else None
         return _serve(options, every, checkout_age, metrics_address=metrics_address, json_log=json_log)
@@ -90,10 +96,10 @@ def reconcile(
         raise click.UsageError("--metrics-port needs --every")
     if git_pull:
         _pull(options)
-    return _one_pass(options, as_json=output_format == "json", json_log=json_log)
+    return _one_pass(options, output_format, json_log=json_log)
 
 
-def _one_pass(options: CommandOptions, *, as_json: bool, json_log: bool) -> int:
+def _one_pass(options: CommandOptions, output_format: str, *, json_log: bool) -> int:
     from reconciler.app.history import explain
     from reconciler.app.notifications import notify
     from reconciler.app.reconcile import prepare
@@ -102,7 +108,7 @@ def _one_pass(options: CommandOptions, *, as_json: bool, json_log: bool) -> int:
     with opened(options) as session:
         plan = explain(session, prepare(session, tolerant=True)[1])
         print_problems(plan.problems)
-        how = ApplyOptions(ask=False, as_json=as_json, log="reconcile", json_log=json_log)
+        how = ApplyOptions(ask=False, format=output_format, log="reconcile", json_log=json_log)
         results, code = show_and_apply(session, plan, session.limits, how)
         notify(session, plan, results)
         return code

@@ -51,6 +51,8 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     different = [
         name for name in usable if name in renames.pending or differs(desired.specs.get(name), recorded.spec(name))
     ]
+    if desired.applied_only:
+        desired = replace(desired, unapplied=frozenset(different))
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
     conflicts = renames.conflicts
     decided = [

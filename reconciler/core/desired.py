@@ -116,7 +116,8 @@ class Desired:
 
     `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
     `unnamed` is set if the spec names of a part of the project are unknown; missing names then do not count as removed.
-    `directory` and `local_ledger` are options of the command, used in suggested commands.
+    With `applied_only`, the pass leaves every change in git to an apply; `plan` then sets `unapplied`, the names of the
+    changed specs. `directory` and `local_ledger` are options of the command, used in suggested commands.
     """
 
     place: Place
@@ -133,6 +134,8 @@ class Desired:
     others: Mapping[str, DesiredSpec] = field(default_factory=dict)
     invalid: Mapping[str, InvalidSpec] = field(default_factory=dict)
     unnamed: InvalidSpec | None = None
+    applied_only: bool = False
+    unapplied: frozenset[str] = frozenset()
     directory: str | None = None
     local_ledger: bool = False
 
@@ -175,10 +178,13 @@ def newest_commit(record: SpecRecord) -> str | None:
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Returns why this checkout may not change the spec: the commit applied last is newer, or not part of its history.
+    """Returns why this pass may not change the spec: the commit applied last is newer, or not part of the history of
+    the checkout, or the change is left to an apply.
 
-    Returns `None` if the checkout may change it: outside git, if no commit is recorded, or with `allow_rollback`.
+    Returns `None` if it may change it: outside git, if no commit is recorded, or with `allow_rollback`.
     """
+    if record.name in desired.unapplied:
+        return "its change in git is not applied yet, and this pass leaves changes to `apply`"
     head, commit = desired.checkout.commit, newest_commit(record)
     if head is None or commit is None or commit == head or desired.allow_rollback:
         return None

@@ -145,12 +145,13 @@ def failure_markdown(
 def _problem_row(problem: Problem, repository: Repository | None) -> Row:
     location = code(f"{problem.path}:{problem.line}:{problem.col}")
     source = Source(problem.path, problem.line)
-    head = f"{_linked(location, source, repository)} {prose(message_of(problem))}"
+    head = f"{linked(location, source, repository)} {prose(message_of(problem))}"
     _, *excerpt = problem_lines(problem)
     return Row([head, ""], [excerpt] if excerpt else [], language="text")
 
 
-def _linked(text: str, source: Source | None, repository: Repository | None) -> str:
+def linked(text: str, source: Source | None, repository: Repository | None) -> str:
+    """Returns `text`, which is already Markdown, as a link to `source` if the web location of the files is known."""
     return text if repository is None else repository.link(text, source)
 
 
@@ -165,11 +166,12 @@ def _top(plan: Plan) -> list[str]:
     return [marker(plan.place), f"### Plan for {prose(name)}", "", f"**{summary_line(plan)}**", ""]
 
 
-def marker(place: Place | None) -> str:
-    """Returns the first line: a hidden comment that is the same for every plan of a project and target."""
+def marker(place: Place | None, what: str = "plan") -> str:
+    """Returns the first line: a hidden comment that is the same for every plan of a project and target. `what` is the
+    kind of page."""
     name = f"{place.project}/{place.target}" if place else "unknown"
     safe = "".join(char if char.isascii() and (char.isalnum() or char in "/._-") else "-" for char in name)
-    return f"<!-- reconciler:plan {safe} -->"
+    return f"<!-- reconciler:{what} {safe} -->"
 
 
 def _footer(plan: Plan) -> list[str]:
@@ -185,15 +187,16 @@ def _footer(plan: Plan) -> list[str]:
 def _refused(options: PageOptions) -> list[str]:
     if options.refusal is None:
         return []
-    return [f"**An apply refuses this plan:** {prose(_shortened(mask_sentence(options.refusal)))}", ""]
+    return [f"**An apply refuses this plan:** {prose(shortened(mask_sentence(options.refusal)))}", ""]
 
 
 def _warnings(plan: Plan) -> Iterator[str]:
     for warning in plan.warnings:
-        yield f"- Warning: {prose(_shortened(mask_sentence(warning)))}"
+        yield f"- Warning: {prose(shortened(mask_sentence(warning)))}"
 
 
-def _shortened(message: str) -> str:
+def shortened(message: str) -> str:
+    """Returns a message of at most `LONGEST_MESSAGE` characters."""
     return message if len(message) <= LONGEST_MESSAGE else message[:LONGEST_MESSAGE] + "…"
 
 
@@ -335,9 +338,9 @@ def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
 
 
 def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository: Repository | None) -> Row:
-    names = ", ".join(_linked(code(name), source, repository) for name, source in specs)
+    names = ", ".join(linked(code(name), source, repository) for name, source in specs)
     what = prose(mask_sentence(common.what))
-    below = [prose(_shortened(mask_sentence(text))) for text in common.below]
+    below = [prose(shortened(mask_sentence(text))) for text in common.below]
     if len(specs) == 1:
         source = specs[0][1]
         where = [code(str(source))] if source is not None and repository is None else []
@@ -349,9 +352,9 @@ def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository
 
 def _cells(action: Action, repository: Repository | None) -> str:
     """Returns the row of an action in a table."""
-    why, message = mask_sentence(what_happens(action)), _shortened(mask_sentence(action.message))
+    why, message = mask_sentence(what_happens(action)), shortened(mask_sentence(action.message))
     commands = action.suggested.commands if action.suggested else ()
     details = "<br>".join([*([cell_prose(message)] if message else []), *map(cell_code, commands)])
-    name = _linked(cell_code(action.name), action.source, repository)
+    name = linked(cell_code(action.name), action.source, repository)
     since = f" since {action.since}" if action.since else ""
     return f"| {cell_code(symbol(action))} | {name} | {cell_prose(why + since)} | {details} |"

@@ -223,9 +223,11 @@ def _listed(root: Path, commits: set[str], boundary: str, *options: str) -> set[
 
 
 def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
-    """Returns the user name to record: GitHub's actor in a workflow, else git's user, else the local account."""
-    if environ.get("GITHUB_ACTOR"):
-        return environ["GITHUB_ACTOR"]
+    """Returns the user name to record: in a GitHub workflow the user who started or re-ran it, else git's user, else the
+    local account."""
+    for name in ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR"):
+        if environ.get(name):
+            return environ[name]
     try:
         email = run_git(root or Path(), "config", "--get", "user.email").stdout.strip()
     except (FileNotFoundError, ReconcilerError):

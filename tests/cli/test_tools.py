@@ -69,6 +69,82 @@ def test_completion_completes_commands(empty: World):
     assert "plan" not in done.out
 
 
+PROJECT = """\
+apiVersion: reconciler/v1
+kind: Project
+metadata: {name: shop}
+spec:
+  targets:
+    local: {emulator: true}
+    prod-eu: {account: "444455556666", region: eu-west-1, ledger: "s3://ledger/shop"}
+"""
+
+
+@pytest.fixture
+def project(empty: World) -> World:
+    """A project with two targets, an emulator and one whose name has a dash, and three specs."""
+    empty.write("reconciler.yaml", PROJECT)
+    empty.spark("orders-daily")
+    empty.batch("orders-late")
+    empty.write("clicks.json", '{"apiVersion": "reconciler/v1", "metadata": {"labels": {"a": "b"}, "name": "clicks"}}')
+    return empty
+
+
+COMPLETED = {
+    "reconciler retry orders": ["orders-daily", "orders-late"],
+    "reconciler plan --only cl": ["clicks"],
+    "reconciler plan -t p": ["prod-eu"],
+    "reconciler -C elsewhere retry orders": [],
+}
+
+
+@pytest.mark.parametrize(("line", "names"), COMPLETED.items(), ids=COMPLETED)
+def test_completion_completes_names_of_specs_and_targets(project: World, line: str, names: list[str]):
+    """Names come from the files; a project that does not exist completes nothing and prints no error."""
+    last = str(len(line.split()) - 1)
+
+    done = project.process(_RECONCILER_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=last)
+
+    assert [word.partition(",")[2] for word in done.out.split()] == names
+    assert done.err == ""
+
+
+def test_completion_reads_names_in_broken_projects(project: World):
+    """A spec that is not valid is completed as well, and a broken project file completes nothing, silently."""
+    project.write("broken.yaml", "metadata:\n  labels: {a: b}\n  name: orders-new\nspec: [\n")
+    words = {"_RECONCILER_COMPLETE": "bash_complete", "COMP_WORDS": "reconciler retry orders-n", "COMP_CWORD": "2"}
+    with_broken_spec = project.process(**words)
+    project.write("reconciler.yaml", "kind: [")
+    with_broken_project = project.process(**words)
+
+    assert with_broken_spec.out == "plain,orders-new\n"
+    assert (with_broken_project.out.strip(), with_broken_project.err) == ("", "")
+
+
+def test_targets_are_printed_from_the_project_file(project: World):
+    """Text has a line for each target; JSON has the account and region, and which one is an emulator."""
+    text, form = project.run("targets"), project.run("targets", "--format", "json").json
+
+    assert text.out == "local    emulator\nprod-eu  444455556666 eu-west-1\n"
+    assert form["targets"][1] == {
+        "name": "prod-eu", "account": "444455556666", "region": "eu-west-1", "emulator": False, "default": False,
+    }  # fmt: skip
+    assert [target["emulator"] for target in form["targets"]] == [True, False]
+
+
+def test_strict_validation_fails_for_a_warning(project: World):
+    """A value that looks like a secret is a warning, and an error with --strict."""
+    for other in ("clicks.json", "orders-daily.yaml"):
+        (project.folder / other).unlink()
+    before = project.run("validate", "--strict")
+    project.batch("orders-late", "--password=correct-horse-battery")
+    lenient, strict = project.run("validate"), project.run("validate", "--strict")
+
+    assert (before.code, lenient.code, strict.code) == (0, 0, 1)
+    assert "1 warning, and --strict allows none" in strict.err
+    assert strict.out == lenient.out == "1 spec valid\n"
+
+
 def test_version_and_module(empty: World):
     """--version prints the version; `python -m reconciler` is the same program."""
     done = subprocess.run(
@@ -160,6 +236,7 @@ def test_no_arguments_shows_the_help(empty: World):
 def test_logs_go_to_standard_error_and_say_more_with_each_v(world: World):
     """Nothing is logged by default; -v logs the account."""
     world.batch("clicks", "not-for-logs")
+    world.run("plan", "--no-refresh")  # a relative ledger is reported once in each process
 
     quiet = world.run("apply", "--yes")
     again = world.run("-v", "apply", "--yes")

@@ -178,6 +178,7 @@ def test_the_actor(repository, tmp_path, monkeypatch):
     """The actor is GitHub's, else git's user, else the local account."""
     git(repository, "config", "user.email", "ops@example.org")
     assert "octo" == actor({"GITHUB_ACTOR": "octo"}, repository)
+    assert "hand" == actor({"GITHUB_ACTOR": "octo", "GITHUB_TRIGGERING_ACTOR": "hand"}, repository)
     assert "ops@example.org" == actor({"GITHUB_ACTOR": ""}, repository)
     monkeypatch.setenv("PATH", "")
     assert "ops" == actor({"USER": "ops"}, tmp_path)

@@ -1,0 +1,101 @@
+"""Renders the results of an apply or a pass as Markdown of limited size, for a comment or the summary of a CI job.
+
+No text from users or AWS becomes markup, a mention, a reference or a link.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from reconciler import __version__
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
+from reconciler.core.state import Recorded
+from reconciler.core.times import parse_time
+from reconciler.redact.text import mask_sentence
+from reconciler.render.markdown import Room, Row, Section, cell_code, cell_prose, code, prose, size_of
+from reconciler.render.phrases import what_happens, which_run
+from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, linked, marker, shortened
+from reconciler.render.status import state
+
+TABLE = ["| spec | outcome | run | state | details |", "|---|---|---|---|---|"]
+REST_TABLE = ["| spec | why | details |", "|---|---|---|"]
+
+
+def results_markdown(plan: Plan, results: Sequence[ActionResult], recorded: Recorded, options: PageOptions) -> str:
+    """Returns the outcome of each action as Markdown of at most `options.max_bytes` UTF-8 bytes: run ids, states and
+    errors, and below them waiting specs and specs on hold.
+
+    `results` are in the order of the plan's actions, and `recorded` is the state after them. Rows that do not fit are
+    counted. Secrets are masked.
+    """
+    done = [
+        (action, result)
+        for action, result in zip(plan.actions, results, strict=True)
+        if action.effective or result.outcome != ActionOutcome.NONE
+    ]
+    name = f"{plan.place.project}/{plan.place.target}"
+    top = [marker(plan.place, "apply"), f"### Applied to {prose(name)}", "", f"**{_summary(done)}**", ""]
+    bottom = _footer(plan, recorded)
+    room = Room(options.max_bytes - size_of([*top, *bottom, options.command]) - NOTE_ROOM)
+    holds = {id(action) for action in plan.held}
+    waiting = [a for a in plan.actions if a.action is ActionType.WAIT and id(a) not in holds]
+    sections = [
+        Section("actions", TABLE, [Row([_cells(*pair, plan, recorded, options)]) for pair in done]),
+        _without_outcome("waiting specs", "#### Waiting", waiting, options),
+        _without_outcome("holds", "#### On hold, or outcome unknown", plan.held, options),
+    ]
+    for section in sections:
+        section.admit(room)
+    missing = [f"{part.missing:,} of {part.number:,} {part.what}" for part in sections if part.missing]
+    note = [f"**Not shown here: {', '.join(missing)}.** To see all, run {code(options.command)}", ""] if missing else []
+    body = [line for section in sections for line in section.text()]
+    return "\n".join([*top, *note, *body, *bottom])
+
+
+def _summary(done: Sequence[tuple[Action, ActionResult]]) -> str:
+    counts = Counter(str(result.outcome) for _, result in done)
+    parts = [f"{counts[outcome]} {outcome}" for outcome in ActionOutcome if outcome != "none" and counts[outcome]]
+    if counts["none"]:
+        parts.append(f"{counts['none']} not done")
+    return f"{', '.join(parts)}." if parts else "Nothing to do."
+
+
+def _cells(action: Action, result: ActionResult, plan: Plan, recorded: Recorded, options: PageOptions) -> str:
+    submission = recorded.by_token.get(action.client_token or "")
+    run = " ".join(_run_parts(action, result))
+    status = state(submission, parse_time(plan.created_at))
+    name = linked(cell_code(action.name), action.source, options.repository)
+    error = cell_prose(shortened(mask_sentence(result.error))) if result.error else ""
+    return f"| {name} | {result.outcome} | {run} | {status} | {error} |"
+
+
+def _run_parts(action: Action, result: ActionResult) -> Iterator[str]:
+    if result.run_id:
+        yield cell_code(result.run_id)
+    if which := which_run(action):
+        yield cell_prose(f"({which})")
+    if action.action is ActionType.REPLACE and result.outcome == ActionOutcome.CANCELLED:
+        yield "the next pass after its end submits the new run"
+
+
+def _without_outcome(what: str, heading: str, actions: Sequence[Action], options: PageOptions) -> Section:
+    """Returns a table of actions that do nothing now."""
+    return Section(what, [heading, "", *REST_TABLE], [Row([_rest_cells(action, options)]) for action in actions])
+
+
+def _rest_cells(action: Action, options: PageOptions) -> str:
+    commands = action.suggested.commands if action.suggested else ()
+    message = [cell_prose(shortened(mask_sentence(action.message)))] if action.message else []
+    name = linked(cell_code(action.name), action.source, options.repository)
+    why = cell_prose(mask_sentence(what_happens(action)))
+    return f"| {name} | {why} | {'<br>'.join([*message, *map(cell_code, commands)])} |"
+
+
+def _footer(plan: Plan, recorded: Recorded) -> list[str]:
+    parts = [f"ledger position {recorded.position}", f"applied {plan.created_at}"]
+    if plan.changes and plan.plan_id:
+        parts.append(f"plan id {plan.plan_id}")
+    if plan.commit:
+        parts.append(f"commit {plan.commit[:12]}")
+    return ["---", f"{' · '.join(prose(part) for part in parts)} · reconciler {__version__}"]
