@@ -3,17 +3,19 @@ differences that a plan shows."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.app.options import did_you_mean
 from reconciler.core.declarations import Declared
-from reconciler.core.events import Event, SpecEvent, SubmissionEvent, intent_of
+from reconciler.core.events import Event, Observed, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.identity import TOKEN_PREFIX
+from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
 from reconciler.core.state import Recorded, SpecRecord, Submission
-from reconciler.errors import ReconcilerError
+from reconciler.errors import GuardError, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
 from reconciler.model.template import render_slot
@@ -21,6 +23,8 @@ from reconciler.model.template import render_slot
 if TYPE_CHECKING:
     from reconciler.app.session import Session
     from reconciler.model.base import JSON
+
+logger = logging.getLogger(__name__)
 
 SHORTEST_PREFIX = 6
 """The minimum length of a token prefix to search for. The prefix must be unique."""
@@ -35,6 +39,7 @@ class SubmissionHistory:
     the differences between their requests. `name` is the current name of its spec."""
 
     name: str
+    token: str
     events: Sequence[PositionedEvent]
     changes: Sequence[Change]
     previous: Submission | None
@@ -72,8 +77,36 @@ def submission_history(ledger: Log, what: str) -> SubmissionHistory:
     ]
     previous = _previous(recorded, submission)
     return SubmissionHistory(
-        submission.name, events, () if previous is None else _changes(ledger, previous, submission), previous
+        submission.name,
+        submission.token,
+        events,
+        () if previous is None else _changes(ledger, previous, submission),
+        previous,
     )
+
+
+def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
+    """Returns what AWS reports of the live runs of these specs (`None` for all) and the ledger lacks.
+
+    Logs a warning if AWS cannot be asked, because the ledger still has an answer. Raises `GuardError`.
+    """
+    recorded, now = session.ledger.recorded, session.now()
+    ended = (run for runs in incomplete(recorded, now).values() for run in runs)
+    if not any(names is None or run.name in names for run in (*recorded.live(), *ended)):
+        return ()
+    from reconciler.aws.observe import observe
+
+    try:
+        session.aws.check()
+        events, sighting = observe(recorded, session.aws.service, names, now)
+    except GuardError:
+        raise
+    except ReconcilerError as error:
+        logger.warning("the recorded states are shown, because AWS could not be asked: %s", error)
+        return ()
+    for token, problem in sighting.observe_errors.items():
+        logger.warning("the recorded state of run %s is shown: %s", recorded.by_token[token].run_id, problem)
+    return events
 
 
 def find(recorded: Recorded, what: str) -> Submission:

@@ -45,9 +45,10 @@ def history(options: CommandOptions, name: str, output_format: str) -> int:
 @click.command("why")
 @click.argument("what", shell_complete=complete_specs)
 @format_option("json")
+@click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
 @ledger_options
 @takes_options
-def why(options: CommandOptions, what: str, output_format: str) -> int:
+def why(options: CommandOptions, what: str, output_format: str, no_refresh: bool) -> int:
     """Find the commit that caused a run, or the newest run of a spec: who submitted it, when, from which file, and what
     changed since the previous run.
 
@@ -58,17 +59,19 @@ def why(options: CommandOptions, what: str, output_format: str) -> int:
       reconciler why orders-daily -t prod
       reconciler why 00f5qtaa1k4ad80b
     """
-    from reconciler.app.history import submission_history
+    from reconciler.app.history import ask, submission_history
     from reconciler.app.session import opened
-    from reconciler.render.history import why_json, why_text
+    from reconciler.render.history import Refresh, why_json, why_text
 
     with opened(options) as session:
         history = submission_history(session.ledger, what)
+        reported = () if no_refresh else ask(session, {history.name})
+        now = Refresh(session.place, session.now(), [event for event in reported if event.token == history.token])
     parts = (history.events, history.changes, history.previous, history.name)
     if output_format == "json":
-        out_json(why_json(*parts))
+        out_json(why_json(*parts, now=now))
     else:
-        out(why_text(*parts, color=coloured()))
+        out(why_text(*parts, now=now, color=coloured()))
     return DONE
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from reconciler.core import events as e
 from reconciler.core.event_codec import encode
-from reconciler.core.fold import fold
+from reconciler.core.fold import fold, overlay
+from reconciler.core.identity import Place
 from reconciler.core.plan import Change
 from reconciler.core.state import Recorded, Submission
 from reconciler.model.base import JSON
@@ -15,10 +17,16 @@ from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
 from reconciler.render.plan_json import change_json
 from reconciler.render.plan_text import change_block
+from reconciler.render.runs import duration_text, location_text, run_json, run_row
 from reconciler.render.text import Style, columns, lines_text, plain, sentence, value_text
 
 PositionedEvent = tuple[int, e.Event]
 """An event with its position in the ledger."""
+
+RUN_FIELDS = (
+    "aws_state", "location", "definition", "console_url", "created_at", "started_at", "waited_seconds", "ran_seconds",
+    "billed",
+)  # fmt: skip
 
 EVENT_COLOURS = {
     "submitted": "green", "adopted": "cyan", "rejected": "red", "unsent": "yellow", "unclear": "yellow",
@@ -98,11 +106,22 @@ def history_json(events: Sequence[PositionedEvent]) -> JSON:
     return {"events": [{"position": position, **encode(event)} for position, event in events]}
 
 
-def _submission(events: Sequence[PositionedEvent]) -> tuple[Submission, e.Beginning]:
-    """Returns the submission that results from the events of one token, and its newest intent or manual adoption."""
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What AWS reported of a run at the time `at`, beyond the events in the ledger."""
+
+    place: Place
+    at: datetime
+    events: Sequence[e.Observed] = ()
+
+
+def _submission(events: Sequence[PositionedEvent], now: Refresh | None) -> tuple[Submission, e.Beginning]:
+    """Returns the submission that results from the events of one token and from what AWS reports now, and its newest
+    intent or manual adoption."""
     recorded = Recorded()
     for position, event in events:
         fold(recorded, position, [event])
+    overlay(recorded, now.events if now is not None else ())
     intent = [event for _, event in events if isinstance(event, e.Beginning)][-1]
     return recorded.by_token[intent.token], intent
 
@@ -112,14 +131,15 @@ def why_json(
     changes: Sequence[Change] = (),
     previous: Submission | None = None,
     name: str | None = None,
+    now: Refresh | None = None,
 ) -> JSON:
     """Returns the explanation of one submission. `events` are those of its token, oldest first, with at least one
     intent.
 
     `changes` are the differences between its request and that of `previous`, the submission accepted before it. `name`
-    is the current name of its spec, if the spec was renamed since then. Nothing is masked.
+    is the current name of its spec, if the spec was renamed since then. `now` is what AWS reports. Nothing is masked.
     """
-    submission, intent = _submission(events)
+    submission, intent = _submission(events, now)
     return {
         "name": name or submission.name,
         "kind": submission.kind,
@@ -144,9 +164,16 @@ def why_json(
         "submitted_at": submission.submitted_at,
         "finished_at": submission.finished_at,
         "previous": _previous(previous),
+        **(_run_json(submission, now) if now is not None and submission.run_id is not None else {}),
         "changes": [change_json(change) for change in changes],
         "events": history_json(events)["events"],
     }
+
+
+def _run_json(submission: Submission, now: Refresh) -> JSON:
+    """Returns the fields of a run that only its row has, such as AWS's own state and the page in the console."""
+    form = run_json(run_row(submission, now.place, now.at))
+    return {name: form[name] for name in RUN_FIELDS}
 
 
 def _previous(previous: Submission | None) -> JSON | None:
@@ -169,26 +196,33 @@ def why_text(
     previous: Submission | None = None,
     name: str | None = None,
     *,
+    now: Refresh | None = None,
     color: bool = False,
 ) -> str:
     """Returns the explanation of one submission as text, with the arguments of `why_json`. There is no final line
     break."""
-    submission, intent = _submission(events)
+    submission, intent = _submission(events, now)
     was = f", submitted as {submission.name}" if name not in {None, submission.name} else ""
     title = f"{name or submission.name} ({submission.kind}), {submission.key.label}{was}"
-    lines = [Style(color).bold(plain(title)), "", *(f"  {line}" for line in columns([*_facts(submission, intent)]))]
+    lines = [
+        Style(color).bold(plain(title)),
+        "",
+        *(f"  {line}" for line in columns([*_facts(submission, intent, now)])),
+    ]
     if previous is not None:
         lines += ["", f"  compared with {plain(previous.key.label)}:"]
         lines += [f"    {line}" for change in changes for line in change_block(change)] or ["    the same request"]
     return lines_text(lines)
 
 
-def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, str]]:
+def _facts(submission: Submission, intent: e.Beginning, now: Refresh | None) -> Iterator[tuple[str, str]]:
     """Yields labels and values: first what ran, then its source, the user, and the times."""
     for label, value in (
         ("run", submission.run_id),
         ("state", str(submission.run_state or submission.phase)),
+        ("AWS state", submission.aws_state),
         ("detail", submission.detail),
+        *(_run_facts(submission, now) if now is not None and submission.run_id is not None else ()),
         *((name, value_text(fact)) for name, fact in sorted((submission.usage or {}).items())),
         ("error", submission.error),
         ("reason", intent.reason),
@@ -204,5 +238,15 @@ def _facts(submission: Submission, intent: e.Beginning) -> Iterator[tuple[str, s
         ("sends", str(len(submission.sends)) if len(submission.sends) > 1 else None),
     ):
         if value:
-            from_aws = label in {"detail", "error"}
+            from_aws = label in {"detail", "error", "AWS state", "definition"}
             yield label, sentence(_without_secrets(value, intent)) if from_aws else plain(value)
+
+
+def _run_facts(submission: Submission, now: Refresh) -> Iterator[tuple[str, str | None]]:
+    """Yields labels and values of a run: where it is, what AWS ran, how long it waited and ran, and its page."""
+    row = run_row(submission, now.place, now.at)
+    yield "where", location_text(row.location)
+    yield "definition", row.definition
+    yield "waited", None if row.waited_seconds is None else duration_text(row.waited_seconds)
+    yield "ran", None if row.ran_seconds is None else duration_text(row.ran_seconds)
+    yield "console", row.console_url
