@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.app.options import did_you_mean
 from reconciler.core.declarations import Declared
 from reconciler.core.events import Event, Observed, SpecEvent, SubmissionEvent, intent_of
+from reconciler.core.fold import overlay
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
@@ -19,6 +20,7 @@ from reconciler.errors import GuardError, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
 from reconciler.model.template import render_slot
+from reconciler.render.runs import Runs, runs_of
 
 if TYPE_CHECKING:
     from reconciler.app.session import Session
@@ -107,6 +109,19 @@ def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
     for token, problem in sighting.observe_errors.items():
         logger.warning("the recorded state of run %s is shown: %s", recorded.by_token[token].run_id, problem)
     return events
+
+
+def recorded_runs(session: Session, name: str | None, *, refresh: bool) -> Runs:
+    """Returns the runs of a spec (`None` for all), newest first. With `refresh`, AWS is asked about live ones.
+
+    Raises `ReconcilerError` if the ledger has no spec of this name.
+    """
+    recorded = session.ledger.refresh()
+    names = sorted(recorded.specs) if name is None else [recorded.current_name(name)]
+    if name is not None and names[0] not in recorded.specs:
+        raise ReconcilerError(f"the ledger has no spec {name!r}.{did_you_mean(name, recorded.specs)}")
+    overlay(recorded, ask(session, None if name is None else names) if refresh else ())
+    return runs_of(recorded, names, session.place, session.now(), session.target.prices)
 
 
 def find(recorded: Recorded, what: str) -> Submission:

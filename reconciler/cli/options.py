@@ -110,6 +110,11 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
     )
 
 
+def output_option(*forms: str) -> Callable[[Command], Command]:
+    """Returns the decorator that adds -o with `forms`, which takes precedence over --format."""
+    return click.option("-o", "--output", type=click.Choice(forms), help="The form of the output, instead of --format.")
+
+
 def time_option(
     *names: str, help_text: str, required: bool = False, end: bool = False, ago: bool = False
 ) -> Callable[[Command], Command]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "apply": ("plan:apply", "Show the plan, confirm, and apply it."),
     "reconcile": ("service:reconcile", "Run one pass without confirmation, or one every so often."),
     "status": ("status:status", "Show each spec: the run it should have, its last run, and the state of that run."),
+    "runs": ("status:runs", "Show the runs of a spec, or of all: how long they waited and ran, and what was billed."),
     "history": ("inspect:history", "Show everything that the ledger contains about one spec."),
     "why": ("inspect:why", "Find the commit that caused a run, or the run of a spec."),
     "cancel": ("decisions:cancel", "Stop the live runs of a spec."),

@@ -1,4 +1,4 @@
-"""`reconciler status`: the state of each spec, once or repeatedly."""
+"""`reconciler status` and `runs`: the state of each spec, once or repeatedly, and its runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.exit_codes import DONE, status_exit_code
-from reconciler.cli.options import format_option, ledger_options, selection_options, takes_options
+from reconciler.cli.options import (
+    format_option,
+    ledger_options,
+    output_option,
+    selection_options,
+    takes_options,
+    time_option,
+)
 from reconciler.cli.output import coloured, harmless, out, out_json, print_problems, terminal_width
 from reconciler.errors import ReconcilerError, UsageError
 
@@ -19,26 +26,45 @@ if TYPE_CHECKING:
 
     from reconciler.app.options import CommandOptions
     from reconciler.app.session import ReusableSession
+    from reconciler.cli.times import WrittenTime
     from reconciler.core.plan import Plan
     from reconciler.render.status import StatusRow
 
 PAUSE_SECONDS = 5.0
 
 
+SORTS = ("name", "state", "age", "next-slot")
+STATES = ("none", "intended", "submitted", "running", "succeeded", "failed", "cancelled", "unknown", "lost")
+
+
 @click.command("status")
 @format_option("json")
+@output_option("wide", "name", "json")
+@click.option("--sort", type=click.Choice(SORTS), default="name", show_default=True, help="The order of the rows.")
+@click.option("--state", "states", help=f"Only specs in these states, separated by commas: {', '.join(STATES)}.")
 @click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
 @click.option("--watch", is_flag=True, help="Refresh the table every few seconds until interrupted, on a terminal.")
 @selection_options
 @ledger_options
 @takes_options
-def status(options: CommandOptions, output_format: str, no_refresh: bool, watch: bool) -> int:
-    """Show for each spec which run it should have, its last run, the state of that run, and its age. Writes nothing.
+def status(
+    options: CommandOptions,
+    *,
+    output_format: str,
+    output: str | None,
+    sort: str,
+    states: str | None,
+    no_refresh: bool,
+    watch: bool,
+) -> int:
+    """Show for each spec which run it should have, its last run, the state of that run in the words of reconciler and
+    of AWS, and its age. Writes nothing.
 
     \b
     Examples:
       reconciler status -t prod
       reconciler status -t prod --only orders-daily --format json
+      reconciler status -t prod --state failed,running --sort age -o wide
       reconciler status -t prod --watch
 
     Exit code 3 if a spec is on hold, lost or unknown.
@@ -46,29 +72,44 @@ def status(options: CommandOptions, output_format: str, no_refresh: bool, watch:
     from reconciler.app.reconcile import preview
     from reconciler.app.session import opened
     from reconciler.render.plan_json import status_json
-    from reconciler.render.status import rows
+    from reconciler.render.status import rows, selected
 
+    form = output or output_format
+    wanted = _states(states)
     if watch:
-        if output_format == "json":
-            raise click.UsageError("--watch cannot be combined with --format json")
+        if form != "text" or wanted or sort != SORTS[0]:
+            raise click.UsageError("--watch cannot be combined with --format json, -o, --sort or --state")
         return _watch(options, refresh=not no_refresh)
     with opened(options) as session:
         inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
-    table = rows(plan, inputs.recorded)
+    every = rows(plan, inputs.recorded)
+    table = selected(every, wanted, sort)
     print_problems(plan.problems)
-    if output_format == "json":
+    if form == "json":
         out_json(status_json(table, plan.problems))
+    elif form == "name":
+        for row in table:
+            out(row.name)
     else:
-        out(_table_text(plan, table))
-    return status_exit_code(plan, inputs.recorded, [row.state for row in table])
+        out(_table_text(plan, table, wide=form == "wide"))
+    return status_exit_code(plan, inputs.recorded, [row.state for row in every])
 
 
-def _table_text(plan: Plan, table: Sequence[StatusRow]) -> str:
+def _states(text: str | None) -> frozenset[str]:
+    """Returns the states in an option. Raises `click.BadParameter` for an unknown one."""
+    states = [each.strip() for each in text.split(",")] if text is not None else []
+    for state in states:
+        if state not in STATES:
+            raise click.BadParameter(f"{state!r} is not one of {', '.join(STATES)}", param_hint="--state")
+    return frozenset(states)
+
+
+def _table_text(plan: Plan, table: Sequence[StatusRow], *, wide: bool = False) -> str:
     """Returns the table as text, with ages relative to the time of the plan."""
     from reconciler.core.times import parse_time
     from reconciler.render.status_table import status_text
 
-    return status_text(table, parse_time(plan.created_at), color=coloured(), width=terminal_width())
+    return status_text(table, parse_time(plan.created_at), color=coloured(), width=terminal_width(), wide=wide)
 
 
 def _watch(options: CommandOptions, *, refresh: bool) -> int:
@@ -115,3 +156,53 @@ def _watched_table(sessions: ReusableSession, *, refresh: bool) -> Text:
     table = _table_text(plan, rows(plan, inputs.recorded))
     problems = problems_text(plan.problems, color=coloured())
     return Text.from_ansi(f"{plan.created_at}  (Ctrl-C ends)\n\n{table}\n\n{problems}")
+
+
+@click.command("runs")
+@click.argument("name", required=False)
+@format_option("json", "csv")
+@output_option("wide", "name", "json")
+@time_option("--since", ago=True, help_text="Only runs submitted since then, as in 2026-11-30 or 36h.")
+@click.option("--failed", is_flag=True, help="Only runs that failed, were cancelled or are lost.")
+@click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
+@ledger_options
+@takes_options
+def runs(
+    options: CommandOptions,
+    *,
+    name: str | None,
+    output_format: str,
+    output: str | None,
+    since: WrittenTime | None,
+    failed: bool,
+    no_refresh: bool,
+) -> int:
+    """Show the runs of one spec, or of all, newest first: when each was submitted, for which generation or slot, its
+    state, how long it waited and ran, what AWS billed, and from which commit it was submitted. Writes nothing.
+
+    \b
+    Examples:
+      reconciler runs orders-daily -t prod
+      reconciler runs -t prod --since 36h --failed
+      reconciler runs -t prod --format csv > runs.csv
+    """
+    from reconciler.app.history import recorded_runs
+    from reconciler.app.session import opened
+    from reconciler.render.runs import runs_csv, runs_json
+    from reconciler.render.runs_table import runs_text
+
+    after = since.utc() if since is not None else None
+    with opened(options) as session:
+        found, now = recorded_runs(session, name, refresh=not no_refresh), session.now()
+    found = found.selected(after, unsuccessful=failed)
+    form = output or output_format
+    if form == "json":
+        out_json(runs_json(found))
+    elif form == "csv":
+        out(runs_csv(found.rows))
+    elif form == "name":
+        for row in found.rows:
+            out(row.run_id or "-")
+    else:
+        out(runs_text(found, now, color=coloured(), width=terminal_width(), wide=form == "wide"))
+    return DONE

@@ -6,10 +6,19 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from reconciler.model.base import JSON, Loc, Strict, source_text
-from reconciler.model.kind import Rate
+from reconciler.model.kind import MODULES, Rate, Resources
 from reconciler.model.spec import Name, Suspended
 
 EMULATOR_ACCOUNT = "000000000000"
@@ -115,6 +124,43 @@ def variable_problem(name: str, allowed: Collection[str]) -> str | None:
     )
 
 
+class PriceList(Strict):
+    """The prices of what runs use. Without one of them, costs do not include it."""
+
+    vCPUHour: float = Field(0, ge=0, description="The price of one vCPU for an hour.")
+    memoryGBHour: float = Field(0, ge=0, description="The price of one GB of memory for an hour.")
+    storageGBHour: float = Field(0, ge=0, description="The price of one GB of storage for an hour.")
+
+    def cost(self, resources: Resources) -> float:
+        """Returns the price of these resources."""
+        return (
+            self.vCPUHour * resources.vcpu_hours
+            + self.memoryGBHour * resources.memory_gb_hours
+            + self.storageGBHour * resources.storage_gb_hours
+        )
+
+
+class Prices(PriceList):
+    """Your prices, from which `plan` and `runs` compute costs."""
+
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="The currency of the prices, as in ISO 4217.")
+    kinds: dict[str, PriceList] = Field(
+        {}, description="Other prices for the runs of a kind, such as BatchJob, instead of those above."
+    )
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: dict[str, PriceList]) -> dict[str, PriceList]:
+        for name in kinds:
+            if name not in MODULES:
+                raise ValueError(f"{name!r} is not a kind: use {' or '.join(MODULES)}")
+        return kinds
+
+    def cost_of(self, kind: str, resources: Resources | None) -> float | None:
+        """Returns the cost of a run that used `resources`; `None` if they are not known."""
+        return None if resources is None else self.kinds.get(kind, self).cost(resources)
+
+
 class Webhook(Strict):
     """A webhook: notifications are posted to it as JSON, with Slack's ``text``."""
 
@@ -190,6 +236,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
         "Resubmit", description="What to do with a submission that is absent after settleSeconds."
     )
     rates: dict[str, Rate] = Field({}, description="AWS quotas by operation, where they differ from AWS's defaults.")
+    prices: Prices | None = Field(None, description="Prices for the costs in plan and runs; absent: no costs.")
     notify: Annotated[tuple[Webhook, ...], Field(strict=False)] = Field(
         (), description="Webhooks to notify when a run failed, or a spec is held, unknown or lost."
     )

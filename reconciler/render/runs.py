@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from io import StringIO
 from itertools import pairwise
 
-from reconciler.core.durations import billed, ran, waited
+from reconciler.core.durations import Usual, billed, ran, stuck, usual, waited
 from reconciler.core.identity import Place
-from reconciler.core.state import Submission
+from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import parse_time
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, Resources, kind_named
-from reconciler.model.project import EMULATOR_ACCOUNT
+from reconciler.model.project import EMULATOR_ACCOUNT, Prices
 from reconciler.render.text import plain, sentence
+
+UNSUCCESSFUL = frozenset({"failed", "cancelled", "lost"})
+"""The states of runs that ended without success."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 UNITS = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
@@ -29,7 +32,9 @@ class RunRow:
     `state` is a `RunState`; `aws_state` and `detail` are AWS's own state and reason. `definition` is the job definition
     revision that AWS runs. `location` has the fields by which AWS finds the run, such as the application id.
     `console_url` is its page in AWS's console, `None` for the emulator. `waited_seconds` and `ran_seconds` grow while
-    the run waits or runs. `billed` has hours of vCPU, GB of memory and GB of storage. Unknown values are `None`.
+    the run waits or runs. `billed` has hours of vCPU, GB of memory and GB of storage, `cost` is their price by the
+    prices of the target. `stuck` is ``waiting`` or ``running`` if the run does so for much longer than usual. Unknown
+    values are `None`.
     """
 
     name: str
@@ -52,6 +57,8 @@ class RunRow:
     waited_seconds: int | None
     ran_seconds: int | None
     billed: Resources | None
+    cost: float | None = None
+    stuck: str | None = None
 
 
 def console_url(place: Place, kind: str, location: Mapping[str, str], run_id: str | None) -> str | None:
@@ -61,8 +68,11 @@ def console_url(place: Place, kind: str, location: Mapping[str, str], run_id: st
     return kind_named(kind).console_url(place.region, location, run_id)
 
 
-def run_row(run: Submission, place: Place, now: datetime) -> RunRow:
-    """Returns the row of a submission that has a run, as of `now`."""
+def run_row(
+    run: Submission, place: Place, now: datetime, prices: Prices | None = None, typical: Usual | None = None
+) -> RunRow:
+    """Returns the row of a submission that has a run, as of `now`. `typical` is what is usual for its spec."""
+    resources = billed(run, now)
     return RunRow(
         name=run.name,
         kind=run.kind,
@@ -83,8 +93,44 @@ def run_row(run: Submission, place: Place, now: datetime) -> RunRow:
         finished_at=run.finished_at,
         waited_seconds=_seconds(waited(run, now)),
         ran_seconds=_seconds(ran(run, now)),
-        billed=billed(run, now),
+        billed=resources,
+        cost=prices.cost_of(run.kind, resources) if prices is not None else None,
+        stuck=stuck(run, typical, now),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs, newest first; what is usual for them, if they are all of one spec; and the currency of their costs, `None`
+    without prices."""
+
+    rows: tuple[RunRow, ...]
+    typical: Usual | None = None
+    currency: str | None = None
+
+    def selected(self, after: datetime | None, *, unsuccessful: bool) -> Runs:
+        """Returns those that were submitted since `after` and, with `unsuccessful`, only those that ended without
+        success."""
+        kept = (row for row in self.rows if not unsuccessful or row.state in UNSUCCESSFUL)
+        recent = (
+            row for row in kept if after is None or row.submitted_at is None or parse_time(row.submitted_at) >= after
+        )
+        return replace(self, rows=tuple(recent))
+
+
+def runs_of(recorded: Recorded, names: Collection[str], place: Place, now: datetime, prices: Prices | None) -> Runs:
+    """Returns all runs of these specs. Runs that belong to another spec now are left out."""
+    records = [recorded.spec(name) for name in names]
+    typical = {record.name: usual(record.submissions, now) for record in records}
+    rows = [
+        run_row(run, place, now, prices, typical[record.name])
+        for record in records
+        for run in record.submissions
+        if run.run_id is not None and run.reassigned_to is None
+    ]
+    rows.sort(key=lambda row: (row.submitted_at or "", row.name, row.attempt), reverse=True)
+    one = typical[records[0].name] if len(records) == 1 else None
+    return Runs(tuple(rows), one, prices.currency if prices is not None else None)
 
 
 def _seconds(duration: timedelta | None) -> int | None:
@@ -94,6 +140,18 @@ def _seconds(duration: timedelta | None) -> int | None:
 def run_json(row: RunRow) -> JSON:
     """Returns the JSON form of a row. Nothing is masked."""
     return asdict(row)
+
+
+def runs_json(runs: Runs) -> JSON:
+    """Returns ``{"runs": […], "usual": …, "currency": …}``. Nothing is masked."""
+    usual_form = usual_json(runs.typical) if runs.typical is not None else None
+    return {"runs": [run_json(row) for row in runs.rows], "usual": usual_form, "currency": runs.currency}
+
+
+def usual_json(typical: Usual) -> JSON:
+    """Returns ``{"runs", "waited_seconds", "ran_seconds"}``, the two with ``median`` and ``p90``, or ``None``."""
+    spreads = {"waited_seconds": typical.waited, "ran_seconds": typical.ran}
+    return {"runs": typical.runs, **{name: spread and asdict(spread) for name, spread in spreads.items()}}
 
 
 def runs_csv(rows: Sequence[RunRow]) -> str:
@@ -166,8 +224,3 @@ def which_text(generation: int | None, slot: str | None, attempt: int | None) ->
 def location_text(location: Mapping[str, str]) -> str:
     """Returns the location of a run: ``applicationId 00f1…``."""
     return ", ".join(plain(f"{name} {value}") for name, value in location.items())
-
-
-def by_time(runs: Iterable[RunRow]) -> list[RunRow]:
-    """Returns runs newest first, by the time of their submission."""
-    return sorted(runs, key=lambda run: (run.submitted_at or "", run.name, run.attempt), reverse=True)

@@ -75,9 +75,26 @@ def rows(plan: Plan, recorded: Recorded) -> tuple[StatusRow, ...]:
     return tuple(replace(row, reason=CHANGE_PENDING) if _is_pending(row, changed) else row for row in found)
 
 
+def selected(rows: Sequence[StatusRow], states: Collection[str], sort: str) -> tuple[StatusRow, ...]:
+    """Returns the rows in these states (all if there are none) in an order: by ``name`` (retired specs last), by
+    ``state``, by ``age`` (the youngest first), or by ``next-slot``."""
+    kept = [row for row in rows if not states or row.state in states]
+    match sort:
+        case "state":
+            kept.sort(key=lambda row: (row.state, row.name))
+        case "age":
+            kept.sort(key=lambda row: row.finished_at or row.submitted_at or "", reverse=True)
+        case "next-slot":
+            kept.sort(key=lambda row: (row.next_slot is None, row.next_slot or "", row.name))
+        case _:
+            pass
+    return tuple(kept)
+
+
 def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, place: Place, now: datetime) -> StatusRow:
     """Adds what AWS reports of the run of a row, and the live runs of its spec."""
-    live = tuple(run_row(run, place, now) for run in record.live)
+    typical = usual(record.submissions, now)
+    live = tuple(run_row(run, place, now, None, typical) for run in record.live)
     if last is None or last.run_id is None or last.reassigned_to is not None:
         return replace(row, runs=live)
     return replace(
@@ -86,7 +103,7 @@ def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, plac
         detail=last.detail,
         console_url=console_url(place, last.kind, last.content.location, last.run_id),
         runs=live,
-        stuck=stuck(last, usual(record.submissions, now), now),
+        stuck=stuck(last, typical, now),
     )
 
 

@@ -55,7 +55,7 @@ def _lines(row: StatusRow, now: datetime, style: Style, *, wide: bool) -> Iterat
             "AGE": _age(row.finished_at or row.submitted_at, now),
             "RUN ID": plain(row.run_id or "-"),
             "NEXT SLOT": plain(row.next_slot or "-"),
-            **(_wide(own) if own is not None else _wide_of(row)),
+            **(wide_cells(own) if own is not None else _wide_of(row)),
         },
         tuple(_notes(row, own, now)),
     )
@@ -67,7 +67,7 @@ def _lines(row: StatusRow, now: datetime, style: Style, *, wide: bool) -> Iterat
                 "STATE": style.paint(run.state, COLOURS[run.state]),
                 "AGE": _age(run.submitted_at, now),
                 "RUN ID": plain(run.run_id or "-"),
-                **_wide(run),
+                **wide_cells(run),
             }
             words = aws_words(run, now)
             yield Line(cells, tuple(note for note in ("also live", words) if note))
@@ -86,7 +86,8 @@ def _notes(row: StatusRow, own: RunRow | None, now: datetime) -> Iterator[str]:
         yield f"stuck: {row.stuck} for {duration_text(taken)}, much longer than usual"
 
 
-def _wide(run: RunRow) -> dict[str, str]:
+def wide_cells(run: RunRow) -> dict[str, str]:
+    """Returns the cells of a run that only wide tables have."""
     return {
         "KIND": run.kind,
         "COMMIT": plain((run.commit or "-")[:DIGITS]),
