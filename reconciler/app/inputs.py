@@ -209,6 +209,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
         others={name: spec for name, spec in inputs.specs.items() if name not in chosen},
         suspension=suspension(session.project.spec.suspend),
         limits=session.limits,
+        prices=session.target.prices,
         settle_seconds=target.settleSeconds,
         on_unknown=target.onUnknown,
         allow_rollback=session.options.allow_rollback,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections import Counter as Count
 from io import StringIO
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.ports import Clock
-    from reconciler.core.state import Recorded
+    from reconciler.core.state import Recorded, Submission
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,12 @@ class Metrics:
             "reconciler_actions", "Applied actions, by action and outcome.", ["action", "outcome"], registry=registry
         )
         self._runs = Gauge("reconciler_runs", "The newest run of each spec, by state.", ["state"], registry=registry)
+        self._waiting = Gauge(
+            "reconciler_runs_waiting",
+            "Runs that AWS has accepted and not started, by the code of AWS's reason.",
+            ["kind", "reason"],
+            registry=registry,
+        )
         self._holds = Gauge(
             "reconciler_holds", "Specs on hold: an action is required, or an outcome is unknown.", registry=registry
         )
@@ -122,8 +129,25 @@ class Metrics:
         self._problems.set(len(plan.problems))
         self._position.set(recorded.position)
         states = Count(newest.run_state for record in recorded.specs.values() if (newest := record.newest) is not None)
+        self._waiting.clear()
+        waiting = Count((run.kind, _code(run)) for run in recorded.live() if run.run_state is RunState.SUBMITTED)
+        for (kind, reason), number in waiting.items():
+            self._waiting.labels(kind, reason).set(number)
         for state in RunState:
             self._runs.labels(str(state)).set(states[state])
+
+
+REASON_CODE = re.compile(r"[A-Z]+:[A-Z_]+")
+"""The form of AWS's codes for the reasons of waiting jobs, such as ``CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY``."""
+
+
+def _code(run: Submission) -> str:
+    """Returns the code at the start of AWS's reason, ``other`` for a reason without one, and ``none`` without a reason.
+    The whole text would make a new time series for each run."""
+    if not run.detail:
+        return "none"
+    code = REASON_CODE.match(run.detail)
+    return code[0] if code is not None else "other"
 
 
 IDLE_SECONDS = 10.0

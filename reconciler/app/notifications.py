@@ -19,11 +19,12 @@ from reconciler.core.identity import Place
 from reconciler.core.notifications import Notification, after_results, new_notifications
 from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.ports import Moved
-from reconciler.core.state import Recorded
+from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
 from reconciler.model.base import JSON
 from reconciler.model.project import Webhook
+from reconciler.render.runs import console_url
 from reconciler.render.text import plain, sentence
 
 log = logging.getLogger(__name__)
@@ -80,11 +81,13 @@ def _pool(url: str) -> urllib3.PoolManager:
     return urllib3.PoolManager()
 
 
-def notification_json(notification: Notification, place: Place, at: str) -> JSON:
-    """Returns the document for a webhook, masked. Chat services show the field ``text``."""
+def notification_json(notification: Notification, place: Place, at: str, run: Submission | None = None) -> JSON:
+    """Returns the document for a webhook, masked. Chat services show the field ``text``. `run` is the submission that
+    the notification is about."""
     submission = notification.submission
+    url = console_url(place, run.kind, run.content.location, run.run_id) if run else None
     return {
-        "text": notification_text(notification, place),
+        "text": notification_text(notification, place) + (f" {url}" if url else ""),
         "project": place.project,
         "target": place.target,
         "spec": notification.name,
@@ -95,6 +98,10 @@ def notification_json(notification: Notification, place: Place, at: str) -> JSON
         "slot": submission.slot if submission else None,
         "attempt": submission.attempt if submission else 1,
         "run_id": notification.run_id,
+        "aws_state": run.aws_state if run else None,
+        "detail": sentence(run.detail) if run and run.detail else None,
+        "location": dict(run.content.location) if run else None,
+        "console_url": url,
         "client_token": notification.client_token,
         "commit": notification.commit,
         "at": at,
@@ -129,7 +136,8 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
     for notification in new_notifications(after, recorded, now):
         wanted = [webhook for webhook in webhooks if notification.kinds & set(webhook.events)]
         if wanted and _record(session, notification, time_text(now)):
-            document = notification_json(notification, session.place, time_text(now))
+            run = recorded.by_token.get(notification.client_token or "")
+            document = notification_json(notification, session.place, time_text(now), run)
             for webhook in wanted:
                 _post(webhook, document, session.environ)
 

@@ -14,10 +14,11 @@ from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.decide_scheduled import decide_scheduled
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.due_slots import schedule_changes
+from reconciler.core.durations import usual
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
 from reconciler.core.invalid import decide_invalid, why_invalid
-from reconciler.core.plan import Action, ActionType, Plan, Reason, stopped
+from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
 from reconciler.core.retries import attempts_of, decide_attempts, ended_at
@@ -64,7 +65,8 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
             else _decide(name, desired, recorded, now, stale=name in stale, conflict=conflicts.get(name))
         )
     ]
-    actions = [_with_suggestions(action, desired, recorded) for action in within(decided, desired.limits)]
+    within_limits = within(decided, desired.limits)
+    actions = [_with_usual(_with_suggestions(a, desired, recorded), desired, recorded, now) for a in within_limits]
     created_at = seconds_text(now)
     git_changes = tuple(changes(desired, recorded, different, actions, created_at, renames=renames.pending))
     return Plan(
@@ -81,6 +83,13 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         declarations=tuple(pending_declarations(desired, recorded, usable, set(different))),
         plan_id=plan_id(desired.place, git_changes, actions, desired.specs, recorded),
     )
+
+
+def _with_usual(action: Action, desired: Desired, recorded: Recorded, now: datetime) -> Action:
+    """Adds what is usual for the runs of a spec to an action that submits one."""
+    if action.action not in SENDS:
+        return action
+    return replace(action, typical=usual(recorded.spec(action.name).submissions, now, desired.prices))
 
 
 def _names(desired: Desired, recorded: Recorded) -> list[str]:

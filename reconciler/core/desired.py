@@ -13,7 +13,7 @@ from reconciler.core.suggested_commands import Invocation
 from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.model.base import JSON
-from reconciler.model.project import Limits
+from reconciler.model.project import Limits, Prices
 from reconciler.model.spec import Policy, Suspension
 
 
@@ -127,6 +127,7 @@ class Desired:
     checkout: Checkout = Checkout()
     suspension: Suspension | None = None
     limits: Limits = field(default_factory=Limits)
+    prices: Prices | None = None
     settle_seconds: int = 1500
     on_unknown: str = "Resubmit"
     allow_rollback: bool = False

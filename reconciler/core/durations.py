@@ -10,6 +10,7 @@ from statistics import median
 from reconciler.core.state import RunState, Submission
 from reconciler.core.times import parse_time
 from reconciler.model.kind import MODULES, Resources, kind_named
+from reconciler.model.project import Prices
 
 LAST_RUNS = 20
 """How many of a spec's newest successful runs decide what is usual."""
@@ -26,7 +27,7 @@ STUCK_MARGIN = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median and the 90th percentile of some durations, in seconds."""
+    """The median and the 90th percentile of some durations in seconds, or of some costs."""
 
     median: float
     p90: float
@@ -34,12 +35,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual for a spec: how long its last `runs` successful runs waited and ran. `waited` is `None` if AWS
-    reported no times of creation or start, `ran` likewise."""
+    """What is usual for a spec: how long its last `runs` successful runs waited and ran, and what they cost in
+    `currency`. Each is `None` if it is not known."""
 
     runs: int
     waited: Spread | None
     ran: Spread | None
+    cost: Spread | None = None
+    currency: str | None = None
 
 
 def waited(run: Submission, now: datetime) -> timedelta | None:
@@ -71,21 +74,32 @@ def _between(since: str, until: str | datetime | None) -> timedelta | None:
     return max(timedelta(0), end - parse_time(since))
 
 
-def usual(submissions: Sequence[Submission], now: datetime) -> Usual | None:
+def usual(submissions: Sequence[Submission], now: datetime, prices: Prices | None = None) -> Usual | None:
     """Returns what is usual for the runs of one spec, by the newest `LAST_RUNS` that succeeded; `None` without any."""
     ended = [run for run in submissions if run.run_state is RunState.SUCCEEDED][-LAST_RUNS:]
     if not ended:
         return None
-    return Usual(len(ended), _spread(waited(run, now) for run in ended), _spread(ran(run, now) for run in ended))
+    costs = [prices.cost_of(run.kind, billed(run, now)) for run in ended] if prices is not None else []
+    return Usual(
+        len(ended),
+        _spread(_seconds(waited(run, now)) for run in ended),
+        _spread(_seconds(ran(run, now)) for run in ended),
+        _spread(costs),
+        prices.currency if prices is not None else None,
+    )
 
 
-def _spread(durations: Iterable[timedelta | None]) -> Spread | None:
-    """Returns the median and the 90th percentile (nearest rank) of the known durations; `None` without any."""
-    seconds = sorted(each.total_seconds() for each in durations if each is not None)
-    if not seconds:
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _spread(values: Iterable[float | None]) -> Spread | None:
+    """Returns the median and the 90th percentile (nearest rank) of the known values; `None` without any."""
+    known = sorted(value for value in values if value is not None)
+    if not known:
         return None
-    rank = -(-9 * len(seconds) // 10)  # the ceiling of 90 %
-    return Spread(median(seconds), seconds[rank - 1])
+    rank = -(-9 * len(known) // 10)  # the ceiling of 90 %
+    return Spread(median(known), known[rank - 1])
 
 
 def stuck(run: Submission, typical: Usual | None, now: datetime) -> str | None:

@@ -9,12 +9,19 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from reconciler.core.declarations import PendingDeclaration
+from reconciler.core.durations import Usual
 from reconciler.core.event_fields import Flag, Number, Request, Text, TextMapping, Texts
 from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
+from reconciler.core.reasons import ActionType, MissedSlots, Reason
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import LimitExceeded, Problem
 from reconciler.model.base import JSON
 from reconciler.model.project import Limits
+
+__all__ = [
+    "COUNTED", "SENDS", "Action", "ActionOutcome", "ActionResult", "ActionType", "Change", "ChangeType", "Effect",
+    "MissedSlots", "Op", "Origin", "Plan", "Reason", "ScheduleChange", "SpecChange", "stopped",
+]  # fmt: skip
 
 Op = Literal["add", "remove", "change", "reorder"]
 
@@ -36,70 +43,6 @@ class Change:
     sensitive: Flag = False
 
 
-class ActionType(StrEnum):
-    """The type of an action. The order is that of the summary."""
-
-    SUBMIT = "submit"
-    REPLACE = "replace"
-    ADOPT = "adopt"
-    CANCEL = "cancel"
-    SKIP = "skip"
-    WAIT = "wait"
-    HOLD = "hold"
-    NONE = "none"
-
-
-class Reason(StrEnum):
-    """The reason for an action."""
-
-    NEW = "new"
-    SPEC_CHANGED = "spec-changed"
-    REVISION_CHANGED = "revision-changed"
-    SLOT_DUE = "slot-due"
-    RETRY = "retry"
-    RESTART = "restart"
-    BACKFILL = "backfill"
-    FOUND = "found"
-    SPEC_REMOVED = "spec-removed"
-    ASKED = "asked"
-    MISSED = "missed"
-    SUPERSEDED = "superseded"
-    DEPENDENCY = "dependency"
-    CONCURRENCY = "concurrency"
-    BACKOFF = "backoff"
-    SETTLING = "settling"
-    REPLACING = "replacing"
-    SUSPENDED = "suspended"
-    QUOTA = "quota"
-    LIMIT = "limit"
-    RETRIES_EXHAUSTED = "retries-exhausted"
-    UNKNOWN = "unknown"
-    LOST = "lost"
-    REJECTED = "rejected"
-    CONFLICT = "conflict"
-    CANCELLED_OUTSIDE = "cancelled-outside"
-    STALE_CHECKOUT = "stale-checkout"
-    INVALID_SPEC = "invalid-spec"
-    RENAME_CONFLICT = "rename-conflict"
-    IN_SYNC = "in-sync"
-    RETIRED = "retired"
-
-
-@dataclass(frozen=True, slots=True)
-class MissedSlots:
-    """Slots that came due and never run, for one `MissedReason`.
-
-    `slots` lists them; `None` if there are too many. Then they are all slots from `first` to `last` that were not
-    submitted. `count` is their number, `None` if there are too many to count.
-    """
-
-    first: Text
-    last: Text
-    count: Number | None
-    slots: Texts | None
-    reason: Text
-
-
 @dataclass(frozen=True, slots=True)
 class Action:
     """What a pass does about one submission, or why it does nothing.
@@ -115,7 +58,8 @@ class Action:
     `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
     `handled_until` the last slot up to which all are handled afterwards. `beside` is whether other submissions of the
     spec may be intended at the same time. `next_slot` is when the spec is due next. `since` is when the submission of a
-    hold ended or was sent, `None` if it is new with this plan.
+    hold ended or was sent, `None` if it is new with this plan. `typical` is what is usual for the runs of the spec, if
+    the action submits one and earlier runs succeeded.
     """
 
     name: Text
@@ -145,6 +89,7 @@ class Action:
     since: Text | None = None
     replaces_label: Text = ""
     compared_token: Text | None = None
+    typical: Usual | None = None
 
     @property
     def generation(self) -> int | None:

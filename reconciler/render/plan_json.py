@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from reconciler import __version__
+from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionResult, Change, Plan
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import PlanFileError, Problem
 from reconciler.model.base import JSON
 from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
 from reconciler.render.changes_json import changes_from_json, declarations_from_json, spec_change_json
+from reconciler.render.runs import console_url, usual_json
 
 if TYPE_CHECKING:
     from reconciler.render.status import StatusRow
@@ -63,12 +65,12 @@ def plan_json(plan: Plan) -> JSON:
         "schedules": [asdict(change) for change in plan.schedule_changes],
         "plan_id": plan.plan_id,
         "changes": [spec_change_json(change) for change in plan.changes],
-        "actions": [_action_json(action) for action in plan.actions],
+        "actions": [_action_json(action, plan.place) for action in plan.actions],
         "summary": plan.summary(),
     }
 
 
-def _action_json(action: Action) -> JSON:
+def _action_json(action: Action, place: Place) -> JSON:
     content = action.content
     return {
         "name": action.name,
@@ -97,6 +99,8 @@ def _action_json(action: Action) -> JSON:
         "next_slot": action.next_slot,
         "missed": [{**asdict(m), "slots": None if m.slots is None else list(m.slots)} for m in action.missed],
         **_scheduling(action),
+        "console_url": console_url(place, action.kind, content.location, action.run_id),
+        "usual": usual_json(action.typical) if action.typical is not None else None,
     }
 
 
@@ -130,6 +134,7 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
     form = plan_json(plan)
     for action, result in zip(form["actions"], results, strict=True):
         action["run_id"] = result.run_id or action["run_id"]
+        action["console_url"] = console_url(plan.place, action["kind"], action["locate"], action["run_id"])
         action["outcome"] = str(result.outcome)
         action["error"] = result.error
     return form

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reconciler.core.identity import Source
+from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, Change, Plan, Reason
 from reconciler.redact.request import masked_change
 from reconciler.redact.text import mask_sentence
@@ -24,6 +24,7 @@ from reconciler.render.phrases import (
     symbol_word,
     what_happens,
 )
+from reconciler.render.runs import console_url, usual_text
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence, value_text
 
 OP_SIGNS = {"add": "+", "remove": "-", "change": "~", "reorder": "~"}
@@ -84,7 +85,7 @@ def plan_text(plan: Plan, *, color: bool = False, verbose: bool = False) -> str:
     blocks = shown(plan, verbose=verbose)
     lines = [place_line(plan.place), "", *_legend(blocks, style)]
     for block in blocks:
-        lines += [*_block_lines(block, style, verbose=verbose), ""]
+        lines += [*_block_lines(block, plan.place, style, verbose=verbose), ""]
     lines += _next_slots(plan)
     for warning in plan.warnings:
         lines += [style.paint("Warning: ", "yellow") + sentence(warning), ""]
@@ -131,7 +132,7 @@ def _revised(block: Shown) -> bool:
     )
 
 
-def _block_lines(block: Shown, style: Style, *, verbose: bool) -> Iterator[str]:
+def _block_lines(block: Shown, place: Place, style: Style, *, verbose: bool) -> Iterator[str]:
     """Yields the effect in words, the sign with the name, the fields, and when they take effect."""
     effect = effect_line(block.change) if block.change is not None else ""
     yield from _heading(block, effect, style)
@@ -146,8 +147,17 @@ def _block_lines(block: Shown, style: Style, *, verbose: bool) -> Iterator[str]:
         yield FIELD_INDENT + sentence(effect)
     if block.change is not None and (origin := origin_words(block.change)):
         yield FIELD_INDENT + sentence(f"origin: {origin}")
+    if block.action is not None and block.action.typical is not None and block.action.typical.runs > 1:
+        yield FIELD_INDENT + style.dim(f"usual: {usual_text(block.action.typical)}")
+    if block.action is not None and (url := _console(block.action, place)):
+        yield FIELD_INDENT + style.dim(f"console: {plain(url)}")
     if verbose and block.action is not None:
         yield from (FIELD_INDENT + style.dim(line) for line in _identity(block.action))
+
+
+def _console(action: Action, place: Place) -> str | None:
+    """Returns the page of the run that an action is about in AWS's console; `None` without a run."""
+    return console_url(place, action.kind, action.content.location, action.run_id)
 
 
 def _heading(block: Shown, effect: str, style: Style) -> Iterator[str]:

@@ -10,6 +10,7 @@ from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.model.base import JSON
 from reconciler.render.phrases import suggested_lines, what_happens, which_run
+from reconciler.render.runs import console_url
 from reconciler.render.text import Style, columns, lines_text, place_line, plain, sentence
 
 COLOURS = {
@@ -35,7 +36,7 @@ def results_text(plan: Plan, results: Sequence[ActionResult], color: bool = Fals
         if action.effective or result.outcome != ActionOutcome.NONE
     ]
     heads = columns([_cells(action, result, style) for action, result in done])
-    blocks = [[head, *_details(*pair, style)] for head, pair in zip(heads, done, strict=True)]
+    blocks = [[head, *_details(*pair, plan.place, style)] for head, pair in zip(heads, done, strict=True)]
     lines = [line for block in blocks for line in block]
     return lines_text([*lines, *([""] if lines else []), _summary([result for _, result in done], style)])
 
@@ -48,8 +49,10 @@ def _cells(action: Action, result: ActionResult, style: Style) -> tuple[str, str
     return plain(action.name), style.paint(outcome, COLOURS[outcome]), run
 
 
-def _details(action: Action, result: ActionResult, style: Style) -> Iterator[str]:
-    """Yields the error of an action, and the commands that resolve it."""
+def _details(action: Action, result: ActionResult, place: Place, style: Style) -> Iterator[str]:
+    """Yields the page of the run in AWS's console, the error of an action, and the commands that resolve it."""
+    if url := console_url(place, action.kind, action.content.location, result.run_id):
+        yield f"    {style.dim(plain(url))}"
     if result.error:
         yield f"    {style.paint('error:', 'red')} {sentence(result.error)}"
     if action.suggested:

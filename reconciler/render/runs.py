@@ -16,7 +16,7 @@ from reconciler.core.times import parse_time
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, Resources, kind_named
 from reconciler.model.project import EMULATOR_ACCOUNT, Prices
-from reconciler.render.text import plain, sentence
+from reconciler.render.text import count, plain, sentence
 
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "lost"})
 """The states of runs that ended without success."""
@@ -121,7 +121,7 @@ class Runs:
 def runs_of(recorded: Recorded, names: Collection[str], place: Place, now: datetime, prices: Prices | None) -> Runs:
     """Returns all runs of these specs. Runs that belong to another spec now are left out."""
     records = [recorded.spec(name) for name in names]
-    typical = {record.name: usual(record.submissions, now) for record in records}
+    typical = {record.name: usual(record.submissions, now, prices) for record in records}
     rows = [
         run_row(run, place, now, prices, typical[record.name])
         for record in records
@@ -149,9 +149,31 @@ def runs_json(runs: Runs) -> JSON:
 
 
 def usual_json(typical: Usual) -> JSON:
-    """Returns ``{"runs", "waited_seconds", "ran_seconds"}``, the two with ``median`` and ``p90``, or ``None``."""
-    spreads = {"waited_seconds": typical.waited, "ran_seconds": typical.ran}
-    return {"runs": typical.runs, **{name: spread and asdict(spread) for name, spread in spreads.items()}}
+    """Returns ``{"runs", "waited_seconds", "ran_seconds", "cost", "currency"}``, the durations and the cost with
+    ``median`` and ``p90``, or ``None``."""
+    spreads = {"waited_seconds": typical.waited, "ran_seconds": typical.ran, "cost": typical.cost}
+    forms = {name: spread and asdict(spread) for name, spread in spreads.items()}
+    return {"runs": typical.runs, **forms, "currency": typical.currency}
+
+
+def usual_text(typical: Usual) -> str:
+    """Returns ``waits 1m (90% within 3m), runs 12m (90% within 15m), as the last 20 successful runs``."""
+    parts = [
+        f"{verb} {duration_text(spread.median)} (90% within {duration_text(spread.p90)})"
+        for verb, spread in (("waits", typical.waited), ("runs", typical.ran))
+        if spread is not None
+    ]
+    if typical.cost is not None:
+        high = cost_text(typical.cost.p90, typical.currency)
+        parts.append(f"costs {cost_text(typical.cost.median, typical.currency)} (90% up to {high})")
+    return f"{', '.join(parts) or 'no times known'}; last {count(typical.runs, 'successful run')}"
+
+
+def cost_text(cost: float | None, currency: str | None) -> str:
+    """Returns ``0.42 USD``, with four decimals below 0.1, or ``-`` if the cost is not known."""
+    if cost is None or currency is None:
+        return "-"
+    return f"{cost:.2f} {currency}" if cost >= 0.1 or cost == 0 else f"{cost:.4f} {currency}"
 
 
 def runs_csv(rows: Sequence[RunRow]) -> str:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from reconciler.core.durations import Spread, Usual
+from reconciler.core.durations import Usual
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.kind import Resources
-from reconciler.render.runs import UNSUCCESSFUL, RunRow, Runs, aws_words, duration_text, which_text
+from reconciler.render.runs import (
+    UNSUCCESSFUL,
+    RunRow,
+    Runs,
+    aws_words,
+    cost_text,
+    duration_text,
+    usual_text,
+    which_text,
+)
 from reconciler.render.status_table import COLOURS, DIGITS, wide_cells
 from reconciler.render.table import Layout, Line, fitted
 from reconciler.render.text import Style, count, lines_text, plain
@@ -67,27 +76,10 @@ def billed_text(billed: Resources | None) -> str:
     return f"{billed.vcpu_hours:.3g} vCPU-h, {billed.memory_gb_hours:.3g} GB-h{storage}"
 
 
-def cost_text(cost: float | None, currency: str | None) -> str:
-    """Returns ``0.42 USD``, with four decimals below 0.1, or ``-`` if the cost is not known."""
-    if cost is None or currency is None:
-        return "-"
-    return f"{cost:.2f} {currency}" if cost >= 0.1 else f"{cost:.4f} {currency}"
-
-
 def _usual(typical: Usual | None) -> Iterator[str]:
     if typical is not None:
-        yield usual_text(typical) + "."
+        yield f"Usual: {usual_text(typical)}."
         yield ""
-
-
-def usual_text(typical: Usual) -> str:
-    """Returns ``Usual (last 20 runs): waits 1m (90% within 3m), runs 12m (90% within 15m)``."""
-    parts = [
-        f"{verb} {duration_text(spread.median)} (90% within {duration_text(spread.p90)})"
-        for verb, spread in (("waits", typical.waited), ("runs", typical.ran))
-        if isinstance(spread, Spread)
-    ]
-    return f"Usual (last {count(typical.runs, 'successful run')}): {', '.join(parts) or 'AWS gave no times'}"
 
 
 def _summary(rows: Sequence[RunRow], currency: str | None) -> str:

@@ -15,6 +15,7 @@ BLOCK = re.compile(
 WAIT_LOOKS = 120
 
 VOLATILE = (
+    (re.compile(r"(totalResourceUtilization +)\{[^}]*\}"), r"\1<used>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "<time>"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<run>"),
     (re.compile(r"\b00[a-z0-9]{14}\b"), "<run>"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from reconciler.model.batch.rules import check, reference_problem, warn
 from reconciler.model.batch.submit_job import SubmitJobRequest, references, resolved
@@ -27,7 +28,7 @@ RESOURCES = "resources"
 
 def console(region: str, _location: Mapping[str, str], job_id: str) -> str:
     """Returns the page of a job in the console of AWS Batch."""
-    return f"batch/home?region={region}#jobs/detail/{job_id}"
+    return f"batch/home?region={region}#jobs/detail/{quote(job_id)}"
 
 
 def billed(usage: Mapping[str, Any], hours: float) -> Resources | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from reconciler.model.emr_serverless.rules import check, is_streaming, warn
 from reconciler.model.emr_serverless.spark_parameters import first_form, for_display, from_spec, refused
@@ -36,7 +37,8 @@ UNITS = ("vCPUHour", "memoryGBHour", "storageGBHour")
 
 def console(region: str, location: Mapping[str, str], run_id: str) -> str:
     """Returns the page of a job run in the console of EMR, which opens it in the EMR Studio of the account."""
-    return f"emr/home?region={region}#/serverless-applications/{location.get('applicationId', '')}/{run_id}"
+    application = quote(location.get("applicationId", ""))
+    return f"emr/home?region={region}#/serverless-applications/{application}/{quote(run_id)}"
 
 
 def billed(usage: Mapping[str, Any], _hours: float) -> Resources | None:
