@@ -17,8 +17,7 @@ from reconciler.app.service import Service
 from reconciler.errors import UsageError
 from tests.cli.test_service import with_origin
 from tests.cli.world import World
-
-PATIENCE = 30.0
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Serving:
@@ -30,7 +29,7 @@ class Serving:
 
     def wait(self, until: Callable[[], object]) -> None:
         """Waits until a condition holds."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not until():
             assert time.monotonic() < deadline, self._caplog.messages
             time.sleep(0.01)
@@ -61,7 +60,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
                 yield running
             finally:
                 stop.set()
-                thread.join(PATIENCE)
+                thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
     return serving

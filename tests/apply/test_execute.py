@@ -22,6 +22,7 @@ from reconciler.model.base import JSON
 from tests.apply.world import Aws, World, unclear, unsent
 from tests.builders import NOW, PLACE, desired, intended, outcome, spec, token
 from tests.ledger.builders import MemoryStore
+from tests.waiting import PATIENCE_SECONDS
 
 SENT = {
     **spec("A").request,
@@ -424,7 +425,7 @@ class TestStop:
 
         def hanging(request: JSON) -> Outcome:
             world.stop.set()
-            released.wait(10)
+            released.wait(PATIENCE_SECONDS)
             return Accepted("job-1")
 
         from threading import Event

@@ -1,4 +1,4 @@
-"""Makes clients of the stub server: short timeouts, invented credentials, closed at the end."""
+"""Makes clients of the stub server: invented credentials, closed at the end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from reconciler.app.session import SystemClock
 from reconciler.aws.clients import Aws
 from reconciler.core.ports import Clock
 from tests.aws.stub import Stub, silence
+from tests.waiting import PATIENCE_SECONDS
 
 Connect = Callable[..., Aws]
 
 CREDENTIALS = ("AKIAEXAMPLE", "secret")
+PATIENT = (PATIENCE_SECONDS, PATIENCE_SECONDS)
+"""Timeouts that no client of a busy machine reaches."""
 
 
 @pytest.fixture
@@ -22,10 +25,8 @@ def aws() -> Iterator[Connect]:
     """Makes an `Aws` for an endpoint."""
     made: list[Aws] = []
 
-    def connect(endpoint_url: str | None, clock: Clock | None = None, read_seconds: float = 5.0) -> Aws:
-        made.append(
-            Aws("eu-west-1", endpoint_url, CREDENTIALS, clock=clock or SystemClock(), timeouts=(0.5, read_seconds))
-        )
+    def connect(endpoint_url: str | None, clock: Clock | None = None, timeouts: tuple[float, float] = PATIENT) -> Aws:
+        made.append(Aws("eu-west-1", endpoint_url, CREDENTIALS, clock=clock or SystemClock(), timeouts=timeouts))
         return made[-1]
 
     yield connect
@@ -45,6 +46,6 @@ class Wired:
 def wired() -> Iterator[Wired]:
     """A server on which tests call `stub.play` first; the first test makes the clients, in its environment."""
     with Stub(silence) as stub:
-        wired = Wired(stub, Aws("eu-west-1", stub.url, CREDENTIALS, timeouts=(0.5, 5), clock=SystemClock()))
+        wired = Wired(stub, Aws("eu-west-1", stub.url, CREDENTIALS, timeouts=PATIENT, clock=SystemClock()))
         yield wired
         wired.aws.close()

@@ -11,6 +11,8 @@ from gzip import compress
 from threading import Event, Thread
 from types import TracebackType
 
+from tests.waiting import PATIENCE_SECONDS
+
 REQUEST_ID = {"x-amzn-RequestId": "11111111-2222-3333-4444-555555555555"}
 
 Act = Callable[[socket.socket, "Stub"], None]
@@ -97,7 +99,14 @@ def close_after_reading(connection: socket.socket, stub: Stub) -> None:
 def silence(connection: socket.socket, stub: Stub) -> None:
     """Reads the request and never answers."""
     stub.take(connection)
-    stub.ended.wait(10)
+    stub.ended.wait(PATIENCE_SECONDS)
+
+
+def until_closed(connection: socket.socket, stub: Stub) -> None:
+    """Reads the request, and answers nothing until the client gives up."""
+    stub.take(connection)
+    while connection.recv(65536):
+        pass
 
 
 class Stub:
@@ -158,4 +167,4 @@ class Stub:
         self.ended.set()
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._thread.join(5)
+        self._thread.join()

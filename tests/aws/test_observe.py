@@ -19,6 +19,7 @@ from reconciler.core.ports import Deadline, Outcome, RunRef, RunReport, Service,
 from reconciler.core.state import Recorded, Sighting
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
+from tests.waiting import PATIENCE_SECONDS
 
 AT = "2026-11-22T02:00:00.000Z"
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -273,7 +274,7 @@ def test_events_are_in_order_of_name():
 
 def test_services_are_asked_at_the_same_time():
     """The test ends only if both services are asked at the same time."""
-    together = Barrier(2, timeout=5)
+    together = Barrier(2, timeout=PATIENCE_SECONDS)
 
     class Meeting(Answering):
         def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:

@@ -17,6 +17,7 @@ from reconciler.emulator import Emulator, Plan, Rule, Settings
 from tests.aws.conftest import CREDENTIALS
 from tests.aws.requests import BATCH, EMR, Submit, in_a_minute
 from tests.aws.test_outcome import BOTH
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 SUBMISSIONS = ("StartJobRun", "SubmitJob")
 TOKEN = "r1-aa"
@@ -47,7 +48,8 @@ def shared() -> Iterator[World]:
     """One world for the module: making clients takes botocore longer than any call."""
     with Emulator(None, Settings(start_seconds=3600)) as emulator:
         clients = [
-            Aws("us-east-1", emulator.url, CREDENTIALS, timeouts=(5, read), clock=SystemClock()) for read in (20, 0.2)
+            Aws("us-east-1", emulator.url, CREDENTIALS, timeouts=(PATIENCE_SECONDS, read), clock=SystemClock())
+            for read in (PATIENCE_SECONDS, 0.2)
         ]
         yield World(emulator, *clients)
         for each in clients:
@@ -93,8 +95,8 @@ def test_what_a_lost_and_an_accepted_request_have_in_common_is_ambiguous(
     outcome = world.submitted(submit, Rule(request_, operation=SUBMISSIONS, **answer))
 
     assert isinstance(outcome, Ambiguous)
-    assert runs == len(world.emulator.runs())
-    assert [1] == [rule["matched"] for rule in world.emulator.faults()["rules"]]
+    assert eventually(lambda: [1] == [rule["matched"] for rule in world.emulator.faults()["rules"]])
+    assert eventually(lambda: runs == len(world.emulator.runs()))
 
 
 @BOTH

@@ -33,6 +33,7 @@ from tests.aws.stub import (
     reset_unread,
     silence,
 )
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 HTML = b"<html><body>Welcome to the proxy</body></html>"
 BOTH = pytest.mark.parametrize("submit", [EMR, BATCH], ids=["emr", "batch"])
@@ -146,8 +147,8 @@ def test_what_proves_nothing_is_ambiguous(act: Act, submit: Submit, wired: Wired
 def test_read_and_never_answered(submit: Submit, aws: Connect):
     """A timeout while waiting for the answer proves nothing."""
     with Stub(silence) as stub:
-        outcome = submit.connect(aws(stub.url, read_seconds=0.1)).submit(submit.request, in_a_minute())
-        assert stub.transmissions == 1
+        outcome = submit.connect(aws(stub.url, timeouts=(PATIENCE_SECONDS, 0.1))).submit(submit.request, in_a_minute())
+        assert eventually(lambda: stub.transmissions == 1)
     assert isinstance(outcome, Ambiguous)
     assert outcome.code == "ReadTimeoutError"
 
@@ -234,7 +235,8 @@ def full_server() -> Iterator[int]:
 def test_nobody_takes_the_connection(aws: Connect):
     """A connection that is never established transmits nothing."""
     with full_server() as port:
-        outcome = BATCH.connect(aws(f"http://127.0.0.1:{port}")).submit(BATCH.request, in_a_minute())
+        aws_ = aws(f"http://127.0.0.1:{port}", timeouts=(0.5, PATIENCE_SECONDS))
+        outcome = BATCH.connect(aws_).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, NotSent)
     assert outcome.code == "ConnectTimeoutError"
 

@@ -75,7 +75,7 @@ class FakeAws:
         """Stops the server."""
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(5)
+        self._thread.join()
 
 
 def _handler(aws: FakeAws) -> type[BaseHTTPRequestHandler]:

@@ -18,14 +18,23 @@ from reconciler.aws.clients import Client, Clients
 REGISTER = ("register", "register_first", "register_last")
 
 
+Pool = dict[object, list[Client]]
+"""Closed clients, by all that a client depends on."""
+
+
+def new_pool() -> Pool:
+    """Returns an empty pool."""
+    return defaultdict(list)
+
+
 @contextmanager
-def kept_clients() -> Iterator[None]:
+def kept_clients(pool: Pool | None = None) -> Iterator[None]:
     """Gives a closed client to the next command that asks for the same one, without the handlers added to it since.
 
     Two clients are the same if service, region, endpoint, credentials, settings and environment are. While there is an
-    AWS configuration file, every client is new.
+    AWS configuration file, every client is new. `pool` has the clients of earlier tests.
     """
-    kept: dict[object, list[Client]] = defaultdict(list)
+    kept = new_pool() if pool is None else pool
     make = Clients._make
 
     def make_or_take(self: Clients, service: str, config: Config) -> Client:

@@ -20,6 +20,7 @@ import pytest
 
 from reconciler.core.events import CancelAsked, Intended, Observed, Rejected, Submitted
 from tests.cli.world import World, batch_text, finished, forked_command, project_text
+from tests.waiting import PATIENCE_SECONDS
 
 
 def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str, str]:
@@ -38,7 +39,7 @@ def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str
     shown = _until(ours, "Enter a value:")
     os.write(ours, f"{answer}\n".encode())
     shown += _until(ours, None)
-    out = process.communicate(timeout=60)[0]
+    out = process.communicate(timeout=PATIENCE_SECONDS)[0]
     os.close(ours)
     return process.returncode, out, shown
 
@@ -233,10 +234,10 @@ def _gate(url: str, path: str, opened: threading.Event, arrived: threading.Semap
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if self.path.endswith(path):
                 arrived.release()
-                opened.wait(30)
+                opened.wait(PATIENCE_SECONDS)
             request = Request(url + self.path, data=body, headers=dict(self.headers), method="POST")
             try:
-                with urlopen(request, timeout=30) as reply:
+                with urlopen(request, timeout=PATIENCE_SECONDS) as reply:
                     status, headers, content = reply.status, reply.headers, reply.read()
             except HTTPError as error:
                 status, headers, content = error.code, error.headers, error.read()
@@ -273,7 +274,7 @@ def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(worl
         process = world.start("apply", "--yes", "--format", "json", AWS_ENDPOINT_URL_BATCH=url)
         under_way = 8  # as many as are sent at once
         for _ in range(under_way):
-            assert arrived.acquire(timeout=30)
+            assert arrived.acquire(timeout=PATIENCE_SECONDS)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         line = next(line for line in process.stderr if "relative" not in line)
@@ -308,7 +309,7 @@ def test_a_command_stopped_before_it_acts_exits_1(world: World):
     shown = _until(ours, None)
     os.close(ours)
 
-    assert process.wait(30) == 1
+    assert process.wait(PATIENCE_SECONDS) == 1
     assert "Interrupted." in shown
     assert world.runs() == []
 
@@ -320,7 +321,7 @@ def test_a_second_signal_ends_a_command_that_waits_for_aws(world: World):
     opened, arrived = threading.Event(), threading.Semaphore(0)
     with _gate(world.aws.url, "/describejobs", opened, arrived) as url:
         process = world.start("plan", AWS_ENDPOINT_URL_BATCH=url)
-        assert arrived.acquire(timeout=30)
+        assert arrived.acquire(timeout=PATIENCE_SECONDS)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         done = finished(process)

@@ -18,6 +18,7 @@ from reconciler.cli.output import LIBRARIES, OutputRefused, ask, echo_error, out
 from reconciler.cli.program import run
 from reconciler.cli.signals import stop_on_signals
 from reconciler.errors import Problem
+from tests.waiting import PATIENCE_SECONDS
 
 COMMAND = [sys.executable, "-m", "reconciler"]
 
@@ -38,7 +39,7 @@ def test_a_signal_while_printing_still_stops(refusal: Exception):
 
     with stop_on_signals(refused) as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(5)
+        assert stop.wait(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(("verbose", "shown"), [(0, []), (1, []), (2, ["WARNING"]), (3, ["WARNING", "INFO"])])

@@ -18,6 +18,7 @@ from reconciler import __version__
 from reconciler.cli import main
 from reconciler.cli.program import COMMANDS
 from tests.cli.world import COMMAND, World, aws_environment, standin
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ def test_emulator_serves_until_interrupted(empty: World):
     client.close()
     process.send_signal(signal.SIGTERM)
     out = process.stdout.read()
-    err = process.communicate(timeout=30)[1]
+    err = process.communicate(timeout=PATIENCE_SECONDS)[1]
 
     assert account == "111122223333"
     assert process.returncode == 0, err
@@ -198,7 +199,7 @@ def test_emulator_uses_a_fault_plan(empty: World):
     account = client.get_caller_identity()["Account"]
     client.close()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, account) == (0, "000000000000")
 

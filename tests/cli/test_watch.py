@@ -10,9 +10,10 @@ import subprocess
 import time
 
 from tests.cli.world import World, forked_command
+from tests.waiting import PATIENCE_SECONDS
 
 
-def read_until(terminal: int, wanted: str, seconds: float = 30) -> str:
+def read_until(terminal: int, wanted: str, seconds: float = PATIENCE_SECONDS) -> str:
     """Reads the terminal until `wanted` appears, and returns the text."""
     shown, deadline = "", time.monotonic() + seconds
     while wanted not in shown:
@@ -41,7 +42,7 @@ def test_watch_shows_the_table_until_interrupted(world: World):
     try:
         shown = read_until(terminal, "expected a value")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0, process.stderr.read() if process.stderr else ""
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0, process.stderr.read() if process.stderr else ""
     finally:
         process.kill()
         process.communicate()

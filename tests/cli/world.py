@@ -23,6 +23,7 @@ from reconciler.emulator import AcceptedRun, Emulator, Settings
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
 from tests.project.preloaded import command
+from tests.waiting import PATIENCE_SECONDS
 
 COMMAND = Path(sys.executable).parent / "reconciler"
 ACCOUNT, REGION = "111122223333", "eu-west-1"
@@ -179,7 +180,7 @@ def forked_command() -> Path:
     return command() / "reconciler"
 
 
-def finished(process: subprocess.Popen[str], patience: float = 30.0) -> Done:
+def finished(process: subprocess.Popen[str], patience: float = PATIENCE_SECONDS) -> Done:
     """Waits for a process; one that does not end is killed, and the stacks of its threads are in the failure."""
     try:
         out, err = process.communicate(timeout=patience)

@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.validate import ParamValidator
 
 from reconciler.emulator import Emulator
+from tests.waiting import PATIENCE_SECONDS
 
 NOON = 1795348800.0
 """2026-11-22T12:00:00Z."""
@@ -149,7 +150,7 @@ def send(
     emulator: Emulator, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
 ) -> tuple[HTTPResponse, bytes]:
     """Sends one raw request, which no client checks first. `body` is text, bytes, or an object to send as JSON."""
-    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     try:
         connection.request(
             method, path, body if isinstance(body, str | bytes | None) else json.dumps(body), dict(headers or {})

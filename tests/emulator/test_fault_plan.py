@@ -17,6 +17,7 @@ from reconciler.emulator import Emulator, Plan, Rule
 from reconciler.emulator.fault_plan import MAX_BYTES, read_plan
 from reconciler.emulator.fault_rules import MADE_FROM_AWS, Answer, FaultProblems, Request
 from tests.emulator.conftest import ROLE, Clock, ask_control
+from tests.waiting import PATIENCE_SECONDS
 
 LOSSY = {"request": "processed", "answer": "closed", "operation": "SubmitJob", "nth": [1, 3]}
 
@@ -277,7 +278,7 @@ def test_rules_that_do_not_apply_change_nothing(plan: Plan, clock: Clock) -> Non
 
 def answered(emulator: Emulator) -> list[tuple[int, str, str]]:
     """Returns the answers to the conversation, with ids replaced."""
-    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=5)
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     answers = []
     for method, path, body in CONVERSATION:
         connection.request(method, path, body if isinstance(body, str) else json.dumps(body) if body else None)

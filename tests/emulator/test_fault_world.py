@@ -20,7 +20,7 @@ from reconciler.emulator.http import Call
 from reconciler.emulator.records import Records
 from reconciler.emulator.state import State
 from tests.emulator.conftest import APPLICATION, NOON, Clock, client, run_request, send
-from tests.emulator.test_faults import eventually
+from tests.waiting import eventually
 
 Submit = Callable[..., str]
 

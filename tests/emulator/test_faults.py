@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientEr
 from reconciler.emulator import Emulator, Plan, Rule
 from tests.emulator.conftest import APPLICATION, Clock, ask_control, job_request, run_request
 from tests.emulator.conftest import send as send_raw
+from tests.waiting import PATIENCE_SECONDS, eventually, new_threads
 
 Send = Callable[..., Mapping[str, Any]]
 BOTH = pytest.mark.parametrize("operation", ["StartJobRun", "SubmitJob"])
@@ -34,7 +35,7 @@ def aws() -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def clients(aws: Emulator) -> Iterator[dict[str, Any]]:
     """Makes clients by service, which send once and check nothing."""
-    yield from connected(aws, ("emr-serverless", "batch", "sts"), 20)
+    yield from connected(aws, ("emr-serverless", "batch", "sts"), PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +83,6 @@ def faulty(world: Emulator, *rules: Rule, **settings: Any) -> None:
     world.inject(Plan(rules, settings))
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Waits up to twenty seconds for another thread, and returns whether the condition came true."""
-    pause = threading.Event()
-    return any(holds() or pause.wait(0.005) for _ in range(4000))
-
-
 # --- the request, and what the client gets ----------------------------------------------------------------------------
 
 ANSWERS: list[tuple[dict[str, Any], type[Exception] | None, tuple[int, str] | None]] = [
@@ -131,6 +126,7 @@ def test_every_answer_goes_with_a_lost_and_a_processed_request(
     with expecting as caught:
         got = send(operation, patient=answer["answer"] != "never")
 
+    assert eventually(lambda: [1] == [rule["matched"] for rule in world.faults()["rules"]])
     assert eventually(lambda: len(world.runs()) == accepted)
     assert got == (None if raised else {})
     if error is not None:
@@ -181,7 +177,7 @@ def test_sts_errors_are_xml(world: Emulator, clients: dict[str, Any]) -> None:
 def raw(world: Emulator) -> socket.socket:
     """Opens a connection and sends a SubmitJob on it."""
     host, _, port = world.url.removeprefix("http://").partition(":")
-    connection = socket.create_connection((host, int(port)), timeout=5)
+    connection = socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS)
     body = b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}'
     connection.sendall(
         b"POST /v1/submitjob HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -280,18 +276,17 @@ def test_a_reset_drops_late_requests(over_http: bool, world: Emulator, send: Sen
 def test_a_request_with_a_delayed_answer_is_processed_at_once(world: Emulator, send: Send, clock: Clock) -> None:
     """The run exists while the client still waits."""
     faulty(world, Rule("processed", delay_seconds=10))
-    answers: list[int] = []
-    waiting = threading.Thread(
-        target=lambda: answers.append(send_raw(world, "POST", "/v1/submitjob", job_request())[0].status)
-    )
-    waiting.start()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(send_raw, world, "POST", "/v1/submitjob", job_request())
+        assert eventually(lambda: len(world.runs()) == 1)
+        assert not waiting.done()
 
-    assert eventually(lambda: len(world.runs()) == 1)
-    assert answers == []
-    clock.tick(10)
-    waiting.join()
+        def answered() -> bool:  # the delay is counted from when the run exists, which the first tick may precede
+            clock.tick(10)
+            return waiting.done()
 
-    assert answers == [200]
+        assert eventually(answered)
+        assert waiting.result()[0].status == 200
 
 
 def test_a_delay_longer_than_the_client_waits_is_a_timeout(world: Emulator, send: Send) -> None:
@@ -320,7 +315,7 @@ def test_a_doubled_request_is_one_run_with_a_token_and_two_without(
 
 def test_stopping_ends_hangs_and_delays_and_drops_late_requests() -> None:
     """An emulator with faults stops as quickly as one without."""
-    before = threading.active_count()
+    before = frozenset(threading.enumerate())
     rules = [
         Rule("processed", "never", nth=1),
         Rule("processed", delay_seconds=1000, nth=2),
@@ -335,7 +330,7 @@ def test_stopping_ends_hangs_and_delays_and_drops_late_requests() -> None:
     assert [connection.recv(1) for connection in connections] == [b""] * 4
     for connection in connections:
         connection.close()
-    assert before == threading.active_count()
+    assert new_threads(before) == set()
 
 
 # --- which calls ------------------------------------------------------------------------------------------------------
@@ -408,7 +403,7 @@ def test_counts_are_exact_with_concurrent_calls(world: Emulator) -> None:
     faulty(world, Rule("lost", "error", status=500, every=4))
 
     def calls(_: int) -> list[int]:
-        connection = HTTPConnection(world.url.removeprefix("http://"), timeout=20)
+        connection = HTTPConnection(world.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
         statuses = []
         for _ in range(20):
             connection.request("POST", "/v1/submitjob", b'{"jobName":"a","jobQueue":"q","jobDefinition":"d"}')

@@ -6,8 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from reconciler.emulator.http import Call, Reply, Server, _Connection
 from reconciler.emulator.state import State
 from reconciler.errors import UsageError
 from tests.emulator.conftest import client, job_request, send
+from tests.waiting import PATIENCE_SECONDS, eventually, new_threads
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::", ""])
@@ -59,7 +59,7 @@ def test_a_taken_port_is_an_error() -> None:
 
 def test_one_connection_carries_many_requests(emulator: Emulator) -> None:
     """The server keeps a connection open between calls."""
-    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     connection.connect()
     first = connection.sock.getsockname()
     for _ in range(3):
@@ -71,18 +71,18 @@ def test_one_connection_carries_many_requests(emulator: Emulator) -> None:
 
 def test_stopping_ends_open_connections_and_threads() -> None:
     """A client that keeps its connection open does not delay the stop."""
-    before = threading.active_count()
+    before = frozenset(threading.enumerate())
     emulator = Emulator(None).start()
     with emulator as same:
         assert same is emulator
-        connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+        connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
         connection.request("GET", "/_emulator/runs")
         connection.getresponse().read()
     assert connection.sock.recv(1) == b""
     connection.close()
     emulator.stop()
 
-    assert before == threading.active_count()
+    assert new_threads(before) == set()
     with pytest.raises(RuntimeError, match="not running"):
         _ = emulator.url
 
@@ -93,14 +93,14 @@ def test_a_call_in_progress_is_answered_before_the_stop() -> None:
 
     def slow(call: Call) -> Reply:
         entered.set()
-        resume.wait(10)
+        resume.wait(PATIENCE_SECONDS)
         return Reply(200, {}, call.body)
 
     server = Server("127.0.0.1", 0, slow)
     threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
     connection.request("POST", "/", b"still here")
-    entered.wait(10)
+    entered.wait(PATIENCE_SECONDS)
     stopping = threading.Thread(target=server.stop)
     stopping.start()
     resume.set()
@@ -138,7 +138,7 @@ def test_the_server_survives_broken_connections(emulator: Emulator) -> None:
     """One client sends garbage, another disconnects in the middle of its request."""
     host, _, port = emulator.url.removeprefix("http://").partition(":")
     for sent in (b"\x00\x01garbage\r\n\r\n", b"POST /v1/submitjob HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"):
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(sent)
     assert emulator.runs() == []
 
@@ -237,10 +237,11 @@ def test_a_silent_connection_is_closed(emulator: Emulator, sent: bytes, monkeypa
     """Whether it sent nothing or a part of a request; one that is used stays open."""
     monkeypatch.setattr(_Connection, "timeout", 0.2)
     port = int(emulator.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as silent:
         silent.sendall(sent)
         while silent.recv(4096):
             pass
+    monkeypatch.undo()
     assert send(emulator, "GET", "/_emulator/runs")[0].status == 200
 
 
@@ -249,16 +250,13 @@ def test_connections_are_bounded(emulator: Emulator, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(http, "CONNECTIONS", 2)
     port = int(emulator.url.rpartition(":")[2])
     with ExitStack() as stack:
-        kept = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(2)]
+        kept = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS))
+            for _ in range(2)
+        ]
         for connection in kept:
             connection.sendall(b"GET /_emulator/runs HTTP/1.1\r\n\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.1 200")
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as third:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as third:
             assert third.recv(1) == b""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with suppress(OSError):
-            assert send(emulator, "GET", "/_emulator/runs")[0].status == 200
-            return
-        time.sleep(0.05)
-    pytest.fail("no room again")
+    assert eventually(lambda: send(emulator, "GET", "/_emulator/runs")[0].status == 200)

@@ -14,6 +14,7 @@ import pytest
 from reconciler.emulator import Emulator, Settings
 from reconciler.emulator.state import FORMAT, State, StateUnusable
 from tests.emulator.conftest import client, job_request, run_request
+from tests.waiting import PATIENCE_SECONDS
 
 SUBMITTER = """
 import json, sys
@@ -51,7 +52,7 @@ def test_two_processes_share_one_file(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-W", "error", "-c", SUBMITTER, str(path)]
     processes = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = [process.communicate(timeout=60)[0].split() for process in processes]
+    printed = [process.communicate(timeout=PATIENCE_SECONDS)[0].split() for process in processes]
 
     with Emulator(path) as emulator:
         runs = emulator.runs()

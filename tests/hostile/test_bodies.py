@@ -24,6 +24,7 @@ from tests.campaigns import examples
 from tests.cli.conftest import _own_logs, world
 from tests.cli.world import standin
 from tests.hostile.values import ANYTHING, ODD_TEXTS
+from tests.waiting import PATIENCE_SECONDS
 
 __all__ = ["_own_logs", "world"]
 
@@ -59,7 +60,7 @@ def status_of(url: str, method: str, path: str, body: bytes) -> int:
     """The status of the reply to a request."""
     request = urllib.request.Request(url + path, data=body, method=method, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -105,7 +106,7 @@ def test_any_bytes_are_answered_in_order(url, body):
 def test_invalid_http_does_not_affect_other_requests(url, sent):
     """The connection is closed or answered, and the next request is served."""
     host, _, port = url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):

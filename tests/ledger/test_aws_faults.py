@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -23,7 +23,8 @@ from reconciler.errors import (
 from reconciler.ledger.dynamodb import DynamoStore
 from reconciler.ledger.log import Log
 from reconciler.ledger.s3 import S3Store
-from tests.aws.stub import UNDECODABLE, Act, Stub, close_after_reading, http, reply, reset_unread, silence
+from tests.aws.stub import UNDECODABLE, Act, Stub, close_after_reading, http, reply, reset_unread, silence, until_closed
+from tests.cli.clients import Pool, kept_clients, new_pool
 from tests.ledger.builders import PLACE, StandingClock, always, intended
 from tests.ledger.relay import (
     DYNAMODB_ID,
@@ -37,8 +38,8 @@ from tests.ledger.relay import (
     s3_said,
 )
 from tests.ledger.server import Server
+from tests.waiting import PATIENCE_SECONDS, eventually
 
-TIMEOUTS = (0.5, 0.5)
 KINDS = ["s3", "dynamodb"]
 
 
@@ -63,36 +64,57 @@ class Wired:
         self.stub.play(*acts)
 
 
-@pytest.fixture(params=KINDS)
-def wired(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
-    """A store of each kind."""
-    yield from _wired(request.param, monkeypatch)
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
-    """A store in S3."""
-    yield from _wired("s3", monkeypatch)
-
-
-@pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
-    """A store in DynamoDB."""
-    yield from _wired("dynamodb", monkeypatch)
-
-
-def _wired(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wired]:
+@pytest.fixture(scope="module")
+def stub() -> Iterator[Stub]:
+    """One server for all tests here, so that the clients of one test can be used by the next."""
     with Stub(silence) as stub:
-        for name, value in Server(stub.url).environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")  # what the environment says does not count for writes
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    """The clients that the tests here share."""
+    return new_pool()
+
+
+Wire = Callable[..., Wired]
+
+
+@pytest.fixture
+def wire(stub: Stub, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """Connects a new store of a kind to the server, which waits `read_seconds` for an answer."""
+    for name, value in Server(stub.url).environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")  # what the environment says does not count for writes
+    stub.play(silence)
+    made: list[Wired] = []
+
+    def connected(kind: str, read_seconds: float = PATIENCE_SECONDS) -> Wired:
+        timeouts = (PATIENCE_SECONDS, read_seconds)
         store = (
-            S3Store("s3://bucket/prefix", PLACE, timeouts=TIMEOUTS)
+            S3Store("s3://bucket/prefix", PLACE, timeouts=timeouts)
             if kind == "s3"
-            else DynamoStore("dynamodb://table", PLACE, timeouts=TIMEOUTS)
+            else DynamoStore("dynamodb://table", PLACE, timeouts=timeouts)
         )
-        yield Wired(kind, store, stub)
-        store.close()
+        made.append(Wired(kind, store, stub))
+        return made[-1]
+
+    with kept_clients(pool):
+        yield connected
+        for wired in made:
+            wired.store.close()
+
+
+@pytest.fixture(params=KINDS)
+def wired(request: pytest.FixtureRequest, wire: Wire) -> Wired:
+    """A store of each kind."""
+    return wire(request.param)
+
+
+@pytest.fixture
+def s3(wire: Wire) -> Wired:
+    """A store in S3."""
+    return wire("s3")
 
 
 @pytest.fixture
@@ -125,7 +147,6 @@ def _found(kind: str, content: bytes) -> Act:
 UNCLEAR: dict[str, Act] = {
     "closed after reading": close_after_reading,
     "reset unread": reset_unread,
-    "never answered": silence,
     "cut short": reply(b"HTTP/1.1 200 OK\r\nContent-Le"),
     "not HTTP": reply(b"hello\r\n\r\n"),
     "500 page": page(500),
@@ -147,6 +168,16 @@ def test_a_write_whose_reply_is_lost_is_transmitted_once(wired: Wired, name: str
     assert wired.writes == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_write_that_is_never_answered_is_transmitted_once(kind: str, wire: Wire):
+    """A timeout leaves open whether the batch is there, and nothing is sent again."""
+    wired = wire(kind, read_seconds=0.3)
+    wired.play(until_closed)
+    with pytest.raises(LedgerUnreachable, match="did not answer"):
+        wired.store.append(1, b"batch")
+    assert eventually(lambda: wired.writes == 1)
+
+
 NOTHING_PROVEN = [
     ("s3", s3_said(500, "InternalError")),
     ("s3", s3_said(503, "SlowDown")),
@@ -166,20 +197,22 @@ NOTHING_PROVEN = [
 
 @pytest.mark.parametrize(("kind", "said"), NOTHING_PROVEN)
 def test_a_write_that_is_not_proven_is_asked_for_again_and_recorded_once(
-    kind: str, said: bytes | None, aws: Server, monkeypatch: pytest.MonkeyPatch
+    kind: str, said: bytes | None, aws: Server, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ):
     """Throttling, errors inside AWS, codes that nobody knows and lost replies: the log asks again at the same position,
     knows its own batch where it is there already, and has written it once."""
     url = aws.address(kind)
-    for wired in _wired(kind, monkeypatch):
-        store = S3Store(url, PLACE) if kind == "s3" else DynamoStore(url, PLACE)
-        clock = StandingClock()
-        log = Log(store, PLACE, "0.1.0", clock)
-        wired.play(first_write(aws.url, said))
-        assert Appended(1) == log.append([intended()], always)
-        assert clock.slept == [0.1]
-        assert [1] == [position for position, _ in store.read(0)]
-        store.close()
+    wired = wire(kind)
+    for name, value in Server(wired.stub.url).environment.items():
+        monkeypatch.setenv(name, value)
+    store = S3Store(url, PLACE) if kind == "s3" else DynamoStore(url, PLACE)
+    clock = StandingClock()
+    log = Log(store, PLACE, "0.1.0", clock)
+    wired.play(first_write(aws.url, said))
+    assert Appended(1) == log.append([intended()], always)
+    assert clock.slept == [0.1]
+    assert [1] == [position for position, _ in store.read(0)]
+    store.close()
 
 
 def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
@@ -190,19 +223,19 @@ def test_a_success_that_says_nothing_is_looked_after(wired: Wired):
 
 @pytest.mark.parametrize("name", UNDECODABLE)
 @pytest.mark.parametrize("status", [200, 400, 403, 412])
-def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_reply_to_a_write_that_cannot_be_decoded_is_no_proof(status: int, name: str, wire: Wire, asked_once: None):
     """Neither a batch that is there nor a refusal, with DynamoDB's request id and a code in a header too: a write whose
     reply is damaged stays open, and the log asks at the same position."""
     body, headers = UNDECODABLE[name]
     raw = http(status, body, {**DYNAMODB_ID, "x-amzn-ErrorType": "AccessDeniedException", **headers})
-    for wired in _wired("dynamodb", monkeypatch):
-        wired.play(reply(raw))
-        with pytest.raises(LedgerUnreachable, match="did not answer"):
-            wired.store.append(1, b"batch")
-        with pytest.raises(LedgerUnreachable, match="did not answer"):
-            wired.store.get(1)
-        with pytest.raises(LedgerUnreachable, match="did not answer"):
-            wired.store.read(0)
+    wired = wire("dynamodb")
+    wired.play(reply(raw))
+    with pytest.raises(LedgerUnreachable, match="did not answer"):
+        wired.store.append(1, b"batch")
+    with pytest.raises(LedgerUnreachable, match="did not answer"):
+        wired.store.get(1)
+    with pytest.raises(LedgerUnreachable, match="did not answer"):
+        wired.store.read(0)
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 403, 404])
@@ -239,9 +272,9 @@ def test_a_position_that_is_taken_gives_what_is_there(wired: Wired):
         assert len(acts) == wired.stub.transmissions
 
 
-def test_a_write_is_conditional(s3: Wired, dynamodb: Wired, monkeypatch: pytest.MonkeyPatch):
+def test_a_write_is_conditional(wire: Wire):
     """The request asks for the position only if nobody has it."""
-    del monkeypatch, s3  # the environment is the second one's
+    dynamodb = wire("dynamodb")
     dynamodb.play(*_taken("dynamodb", b"another"))
     dynamodb.store.append(1, b"batch")
     sent = json.loads(dynamodb.stub.bodies[0])
@@ -296,18 +329,18 @@ CERTAIN = [
     ("kind", "act", "expected", "says"), CERTAIN, ids=[f"{kind} {says}" for kind, _, _, says in CERTAIN]
 )
 def test_a_refusal_is_one_sentence_and_nothing_was_written(
-    kind: str, act: Act, expected: type[LedgerError], says: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, act: Act, expected: type[LedgerError], says: str, wire: Wire
 ):
     """AWS's refusal is certain: the error says what is wrong and what to do, and no redirect is followed."""
-    for wired in _wired(kind, monkeypatch):
-        wired.play(act)
-        with pytest.raises(LedgerError) as met:
-            wired.store.append(1, b"batch")
-        assert type(met.value) is expected
-        assert says in str(met.value)
-        assert str(met.value).startswith(f"the ledger {wired.store.address}: ")
-        assert "\n" not in str(met.value)
-        assert wired.stub.transmissions == 1
+    wired = wire(kind)
+    wired.play(act)
+    with pytest.raises(LedgerError) as met:
+        wired.store.append(1, b"batch")
+    assert type(met.value) is expected
+    assert says in str(met.value)
+    assert str(met.value).startswith(f"the ledger {wired.store.address}: ")
+    assert "\n" not in str(met.value)
+    assert wired.stub.transmissions == 1
 
 
 # --- reads ------------------------------------------------------------------------------------------------------------
@@ -323,15 +356,15 @@ def test_a_refusal_is_one_sentence_and_nothing_was_written(
     ids=[f"{kind} {says}" for kind, _, _, says in CERTAIN if "region" not in says],
 )
 def test_a_read_says_what_is_wrong_too(
-    kind: str, act: Act, expected: type[LedgerError], says: str, monkeypatch: pytest.MonkeyPatch, asked_once: None
+    kind: str, act: Act, expected: type[LedgerError], says: str, wire: Wire, asked_once: None
 ):
     """A missing or forbidden bucket or table is never an empty ledger."""
-    for wired in _wired(kind, monkeypatch):
-        wired.play(act)
-        with pytest.raises(LedgerError) as met:
-            wired.store.read(0)
-        assert type(met.value) is expected
-        assert says in str(met.value)
+    wired = wire(kind)
+    wired.play(act)
+    with pytest.raises(LedgerError) as met:
+        wired.store.read(0)
+    assert type(met.value) is expected
+    assert says in str(met.value)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.ledger.builders import PLACE
 from tests.ledger.conftest import Opening
 from tests.ledger.racing import writers
 from tests.ledger.server import Server
+from tests.waiting import PATIENCE_SECONDS
 
 WRITERS = 8
 PROCESSES = 4
@@ -78,7 +79,7 @@ def rounds_without_one_winner(write: Write, read: Read, rounds: int) -> list[int
 
     def race(number: int, writer: int) -> bytes | None:
         content = f"writer {writer} in {number}".encode()
-        barrier.wait(60)
+        barrier.wait(PATIENCE_SECONDS)
         return content if write(str(number), content) else None
 
     bad = []
@@ -114,7 +115,7 @@ def test_this_check_finds_a_server_that_lets_two_win():
 
     def careless(key: str, content: bytes) -> bool:
         absent = key not in held
-        meeting.wait(60)  # all have looked before the first one puts
+        meeting.wait(PATIENCE_SECONDS)  # all have looked before the first one puts
         if absent:
             held[key] = content
         return absent
