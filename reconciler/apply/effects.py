@@ -38,9 +38,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """Wait for a quota token of an operation. Sends back `True`, or `False` if the command is being stopped."""
+    """Wait for a quota token of an operation. Sends back `True`, or `False` if the command is being stopped. Without
+    `wait`, sends back `False` immediately if there is no token now."""
 
     operation: str
+    wait: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,15 @@ class Append:
 
     events: Sequence[Event]
     valid: Precondition
+
+
+@dataclass(frozen=True, slots=True)
+class AppendGroup:
+    """Append the events of several procedures in one batch. Sends back a list with the answer to each of `parts`:
+    `Appended`, `Moved`, or the exception to raise in its procedure. A part whose precondition fails does not prevent
+    the others."""
+
+    parts: Sequence[Append]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class Pause:
     seconds: float
 
 
-Effect = Acquire | Release | ReadClock | Append | Transmit | Look | Cancel | Pause
+Effect = Acquire | Release | ReadClock | Append | AppendGroup | Transmit | Look | Cancel | Pause
 
 
 Procedure = Generator[Effect, object, ActionResult]

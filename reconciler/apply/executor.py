@@ -11,6 +11,7 @@ from threading import Event, Thread
 
 from reconciler.apply import actions, protocol
 from reconciler.apply.effects import Procedure, always
+from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import Provenance, Task, adoption, intent
 from reconciler.apply.interpreter import World, drive
 from reconciler.core.due_slots import event_of, missed_by
@@ -25,6 +26,13 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 7.0
 """The seconds that calls in flight may take to end and be recorded after the command was asked to stop."""
 
+MOST_OPEN = 32
+"""The most submissions of a pass whose intent is recorded and whose outcome is not. If the process is killed, this many
+have to be resolved by later passes, so it is a small multiple of the calls that are made at once."""
+
+MOST_TOGETHER = 8
+"""The most specs whose intents are recorded in one append. More save little: an append costs as much as a call."""
+
 POLL_SECONDS = 0.2
 """The seconds between checks for a request to stop while a pass waits for results."""
 
@@ -35,6 +43,10 @@ class _NoQuota:
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
         """Returns immediately."""
         return stop is None or not stop.is_set()
+
+    def take(self, operation: str) -> bool:
+        """Returns immediately."""
+        return True
 
     def release(self, operation: str) -> None:
         """Does nothing."""
@@ -74,22 +86,41 @@ def execute(
     for indexes in (names := _by_name(plan, pending)):
         waiting.put(indexes)
 
-    def work() -> None:
+    def specs() -> Iterator[Steps]:
         while True:
             try:
                 indexes = waiting.get_nowait()
             except Empty:
                 return
-            for index in indexes:
-                done.put((index, _perform(plan.actions[index], task, check)))
+            yield steps(plan, indexes, task, done.put, check)
 
-    for _ in range(min(workers, len(names))):
-        Thread(target=work, daemon=True).start()
-    for index, result in _collect(pending, done, world):
+    number = min(workers, len(names))
+    groups = [together(specs(), _group_size(len(names), number), claim_seconds) for _ in range(number)]
+    threads = [Thread(target=drive, args=(group, world), daemon=True) for group in groups]
+    for thread in threads:
+        thread.start()
+    for index, result in _collect(pending, done, world, threads):
         results[index] = result
         if progress is not None:
             progress(plan.actions[index], result)
     return tuple(results)
+
+
+def _group_size(specs: int, threads: int) -> int:
+    """Returns how many specs one thread runs together: few enough that no other thread is idle."""
+    return max(1, min(MOST_TOGETHER, MOST_OPEN // threads, -(-specs // threads)))
+
+
+def steps(
+    plan: Plan,
+    indexes: Sequence[int],
+    task: Task,
+    done: Callable[[tuple[int, ActionResult]], None],
+    check: Callable[[], None] | None = None,
+) -> Steps:
+    """Returns the steps of the actions of one spec. `done` is called with the index and the result of each action."""
+    for index in indexes:
+        done((index, (yield from _perform(plan.actions[index], task, check))))
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
@@ -104,16 +135,18 @@ def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
 
 
 def _collect(
-    pending: set[int], done: SimpleQueue[tuple[int, ActionResult]], world: World
+    pending: set[int], done: SimpleQueue[tuple[int, ActionResult]], world: World, threads: Sequence[Thread]
 ) -> Iterator[tuple[int, ActionResult]]:
-    """Yields results as they arrive. After `stop`, yields those within the grace period, then all others as unknown."""
+    """Yields results as they arrive. After `stop`, or if no thread is left, yields those within the grace period, then
+    all others as unknown."""
     left = set(pending)
     patience = GRACE_SECONDS
     while left and patience > 0:
         try:
             index, result = done.get(timeout=POLL_SECONDS)
         except Empty:
-            patience -= POLL_SECONDS if world.stop.is_set() else 0.0
+            ends = world.stop.is_set() or not any(thread.is_alive() for thread in threads)
+            patience -= POLL_SECONDS if ends else 0.0
             continue
         left.discard(index)
         yield index, result
@@ -121,7 +154,7 @@ def _collect(
         yield index, ActionResult(ActionOutcome.UNKNOWN, error="the command was stopped before its outcome was known")
 
 
-def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> ActionResult:
+def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Procedure:
     """Runs one action to its end and returns a result even if it fails."""
     if task.world.stop.is_set():
         return ActionResult(ActionOutcome.UNSENT, error=protocol.STOPPED_BEFORE)
@@ -135,7 +168,7 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Ac
             procedure = _procedure(action, task)  # reads the request of an earlier send from the ledger
         except LedgerError as error:
             return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
-        return drive(procedure, task.world)
+        return (yield from procedure)
     except Exception as error:  # it must not stop other jobs or count as success
         log.exception("%s: unexpected failure: %s; -vv logs its traceback", action.name, type(error).__name__)
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")

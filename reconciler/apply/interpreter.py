@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from reconciler.apply import effects as f
-from reconciler.apply.effects import Procedure
-from reconciler.core.plan import ActionResult
-from reconciler.core.ports import Ambiguous, Clock, Ledger, NotSent, Outcome, Quota, RunRef, Services, Wanted
-from reconciler.errors import LedgerError, ReconcilerError, ServiceError
+from reconciler.core.ports import (
+    Ambiguous,
+    Appended,
+    Clock,
+    Ledger,
+    Moved,
+    NotSent,
+    Outcome,
+    Quota,
+    RunRef,
+    Services,
+    Wanted,
+)
+from reconciler.core.state import Recorded
+from reconciler.errors import LedgerUnreachable, ReconcilerError, ServiceError
 
 STEP_SECONDS = 0.2
 """The maximum number of seconds that a wait continues after the command was asked to stop."""
@@ -28,21 +40,23 @@ class World:
     stop: Event
 
 
-def drive(procedure: Procedure, world: World) -> ActionResult:
-    """Runs a procedure to its end. Raises only unexpected errors."""
+Result = TypeVar("Result")
+
+
+def drive(procedure: Generator[f.Effect, object, Result], world: World) -> Result:
+    """Runs a procedure to its end and returns its result. Raises the errors of effects inside the procedure."""
     answer: object = None
-    failure: LedgerError | None = None
+    failure: Exception | None = None
     while True:
         try:
             effect = procedure.send(answer) if failure is None else procedure.throw(failure)
         except StopIteration as stop:
-            result = stop.value
-            assert isinstance(result, ActionResult)  # noqa: S101 - a procedure returns one
+            result: Result = stop.value
             return result
         answer, failure = None, None
         try:
             answer = _carry_out(effect, world)
-        except LedgerError as error:
+        except Exception as error:  # noqa: BLE001 - the procedure decides what it means for its actions
             failure = error
 
 
@@ -50,7 +64,8 @@ def _carry_out(effect: f.Effect, world: World) -> object:
     answer: object
     match effect:
         case f.Acquire():
-            answer = world.quota.acquire(effect.operation, world.stop)
+            quota, operation = world.quota, effect.operation
+            answer = quota.acquire(operation, world.stop) if effect.wait else quota.take(operation)
         case f.Release():
             answer = None
             world.quota.release(effect.operation)
@@ -58,6 +73,8 @@ def _carry_out(effect: f.Effect, world: World) -> object:
             answer = f.Reading(world.clock.now(), world.clock.boot())
         case f.Append():
             answer = world.ledger.append(effect.events, effect.valid)
+        case f.AppendGroup():
+            answer = _append_group(effect.parts, world.ledger)
         case f.Transmit():
             answer = _transmit(effect, world)
         case f.Look():
@@ -69,6 +86,54 @@ def _carry_out(effect: f.Effect, world: World) -> object:
         case _:
             assert_never(effect)
     return answer
+
+
+Answer = Appended | Moved | Exception
+
+
+def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
+    """Appends several parts in one batch, or each alone if the ledger refuses the batch as a whole. A part that is no
+    longer valid is left out."""
+    answers: dict[int, Answer] = {}
+    left = dict(enumerate(parts))
+    while len(left) > 1:
+        answer, objections = _append_all(left, ledger)
+        if objections:
+            answers |= {index: Moved(why) for index, why in objections.items()}
+            left = {index: part for index, part in left.items() if index not in objections}
+        elif answer is not None:
+            return [answers.get(index, answer) for index in range(len(parts))]
+        else:
+            break
+    answers |= {index: _append_alone(part, ledger) for index, part in left.items()}
+    return [answers[index] for index in range(len(parts))]
+
+
+def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer | None, Mapping[int, str]]:
+    """Appends some parts in one batch. Returns the answer, `None` if certainly nothing was written, and why some of the
+    parts are no longer valid."""
+    objections: dict[int, str] = {}
+
+    def valid(recorded: Recorded) -> str | None:
+        checked = {index: part.valid(recorded) for index, part in parts.items()}
+        objections.clear()
+        objections.update({index: why for index, why in checked.items() if why is not None})
+        return next(iter(objections.values()), None)
+
+    try:
+        answer = ledger.append([event for part in parts.values() for event in part.events], valid)
+    except LedgerUnreachable as error:  # the batch may have been written
+        return error, objections
+    except Exception:  # noqa: BLE001 - each part meets its own error when it is appended alone
+        return None, objections
+    return (None if isinstance(answer, Moved) else answer), objections
+
+
+def _append_alone(part: f.Append, ledger: Ledger) -> Answer:
+    try:
+        return ledger.append(part.events, part.valid)
+    except Exception as error:  # noqa: BLE001 - it is raised in the procedure of this part
+        return error
 
 
 def _transmit(effect: f.Transmit, world: World) -> Outcome:

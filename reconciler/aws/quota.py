@@ -46,6 +46,13 @@ class Buckets:
             left -= STEP_SECONDS
         return True
 
+    def take(self, operation: str) -> bool:
+        """Takes a token that is available now, as `ports.Quota` specifies."""
+        if self._reserve(operation) == 0:
+            return True
+        self.release(operation)
+        return False
+
     def release(self, operation: str) -> None:
         """Puts a token back, as `ports.Quota` specifies."""
         with self._lock:

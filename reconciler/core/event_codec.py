@@ -4,7 +4,7 @@ change."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -53,8 +53,12 @@ def encode(event: Event) -> JSON:
     if isinstance(event, Beginning):
         values = _flat(event, values)
     if isinstance(values.get("source"), Source):
-        values["source"] = asdict(values["source"])
+        values["source"] = _source(values["source"])
     return {"type": event.type, **{name: value for name, value in values.items() if value is not None}}
+
+
+def _source(source: Source) -> JSON:
+    return {"path": source.path, "line": source.line}
 
 
 def _flat(event: Beginning, values: JSON) -> JSON:
@@ -65,7 +69,7 @@ def _flat(event: Beginning, values: JSON) -> JSON:
         **{name: getattr(key, name) for name in _KEY},
         **{name: getattr(content, name) for name in _CONTENT},
         "locate": dict(content.location),
-        "source": asdict(content.source) if content.source else {},
+        "source": _source(content.source) if content.source else {},
     }
     return {name: values[name] for name in (*event.wire, *(name for name in values if name not in event.wire))}
 

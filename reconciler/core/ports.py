@@ -314,6 +314,10 @@ class Quota(Protocol):
         `False`."""
         ...
 
+    def take(self, operation: str) -> bool:
+        """Counts a call and returns `True` if it may be made now; otherwise returns `False` immediately."""
+        ...
+
     def release(self, operation: str) -> None:
-        """Undoes one count of `acquire`, because the call was not made."""
+        """Undoes one count of `acquire` or `take`, because the call was not made."""
         ...

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
+from dataclasses import fields
 
 from reconciler.core import events as e
 from reconciler.core.fold import fold
 from reconciler.core.ports import Clock, Store
 from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.submission import Submission
 from reconciler.errors import LedgerError, LedgerUnreachable
 
 WRITE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
@@ -66,6 +68,19 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
         if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
             continue
         if (submission := recorded.by_token.get(event.token)) is not None:
-            scratch.by_token[event.token] = copied = deepcopy(submission)
+            scratch.by_token[event.token] = copied = _copied(submission)
             scratch.specs.setdefault(copied.name, SpecRecord(copied.name)).submissions.append(copied)
     fold(scratch, recorded.position + 1, events)
+
+
+_LISTS = tuple(field.name for field in fields(Submission) if field.default_factory is list)
+
+
+def _copied(submission: Submission) -> Submission:
+    """Returns a copy that shares with the original only values that no event changes. Twenty times quicker than
+    `deepcopy`, which was a tenth of the time of a submit."""
+    copied = copy(submission)
+    for name in _LISTS:
+        setattr(copied, name, [*getattr(submission, name)])
+    copied.sends = [copy(send) for send in submission.sends]
+    return copied

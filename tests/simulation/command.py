@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
 
-from reconciler.apply import effects
+from reconciler.apply import effects, groups
 from reconciler.apply import executor as execute
 from reconciler.apply import interpreter as driver
-from reconciler.apply.effects import Procedure
 from reconciler.apply.executor import record_observations
 from reconciler.apply.intents import Provenance, Task
 from reconciler.aws import batch, emr_serverless
@@ -20,10 +19,10 @@ from reconciler.core import guard
 from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import plan
 from reconciler.core.desired import Desired
-from reconciler.core.plan import Plan
+from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.ports import Moved, Service
 from reconciler.core.state import Recorded
-from reconciler.errors import LedgerError, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.ledger.log import Log
 from tests.builders import PLACE
 from tests.simulation.clients import SimulatedAws
@@ -193,20 +192,22 @@ class Command:
         world = driver.World(log, self.service, self.clock, quota, self.stop)
         task = Task(PLACE, world, Provenance(None, "sim", "0", self.owner), CLAIM, SETTLE)
         pending = {index for index, action in enumerate(made.actions) if action.effective}
-        for index in (index for indexes in execute._by_name(made, pending) for index in indexes):
-            if not self.stop.is_set():
-                result = yield from self._drive(execute._procedure(made.actions[index], task), task.world)
-                self.world.oracle.record("result", result)
+        names = execute._by_name(made, pending)
+        specs = (execute.steps(made, indexes, task, self._done) for indexes in names)
+        yield from self._drive(groups.together(specs, execute._group_size(len(names), 1), CLAIM), task.world)
 
-    def _drive(self, steps: Procedure, world: driver.World) -> Generator[float, None, str]:
+    def _done(self, result: tuple[int, ActionResult]) -> None:
+        self.world.oracle.record("result", str(result[1].outcome))
+
+    def _drive(self, steps: groups.Steps, world: driver.World) -> Generator[float, None, None]:
         """`driver.drive`, with a stop before every effect where others go on."""
         answer: object = None
-        failure: LedgerError | None = None
+        failure: Exception | None = None
         while True:
             try:
                 effect = steps.send(answer) if failure is None else steps.throw(failure)
-            except StopIteration as stop:
-                return str(stop.value.outcome)
+            except StopIteration:
+                return
             answer, failure = None, None
             yield self.pace(_point(effect))
             if isinstance(effect, effects.Pause):
@@ -216,10 +217,11 @@ class Command:
             self.stopped_before_transmit = self.stop.is_set()
             try:
                 answer = driver._carry_out(effect, world)
-            except LedgerError as error:
+            except Exception as error:  # noqa: BLE001 - as `drive`
                 failure = error
-            if isinstance(answer, Moved) and _point(effect) == "append intended":
-                self.world.oracle.record("lost", "the race for an intent")
+            for part, reply in zip(_appended(effect), answer if isinstance(answer, list) else [answer], strict=False):
+                if isinstance(reply, Moved) and _point(part) == "append intended":
+                    self.world.oracle.record("lost", "the race for an intent")
 
     # --- what it is made of -------------------------------------------------------------------------------------------
 
@@ -244,8 +246,15 @@ _POINTS = {
 }
 
 
+def _appended(effect: effects.Effect) -> Sequence[effects.Append]:
+    """What an effect appends."""
+    if isinstance(effect, effects.AppendGroup):
+        return effect.parts
+    return [effect] if isinstance(effect, effects.Append) else []
+
+
 def _point(effect: effects.Effect) -> str:
     """The name of the point before an effect."""
-    if isinstance(effect, effects.Append):
-        return f"append {effect.events[0].type}"
+    if parts := _appended(effect):
+        return f"append {parts[0].events[0].type}"
     return _POINTS.get(type(effect)) or type(effect).__name__.lower()

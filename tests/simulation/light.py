@@ -2,20 +2,16 @@
 
 A batch that was encoded or decoded once is not decoded again (its events are frozen). Settings of botocore's, tokens
 and the secrets of a request are made once. Nobody asks whether the store keeps snapshots; a lost ledger is looked for
-in fewer generations; what can be asked to stop has no lock; a copy of a submission is made field by field instead of by
-`copy.deepcopy`. What shipped code does side by side in threads is always done one after the other: nothing may depend
-on which thread is first.
+in fewer generations; what can be asked to stop has no lock. What shipped code does side by side in threads is always
+done one after the other: nothing may depend on which thread is first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
-from dataclasses import fields
 from functools import lru_cache
 from gc import freeze, get_threshold, set_threshold, unfreeze
-from operator import attrgetter
 from typing import Any
 from unittest.mock import patch
 
@@ -26,8 +22,6 @@ from reconciler.aws import clients as session
 from reconciler.aws import observe as look
 from reconciler.core import previous_runs as one_off
 from reconciler.core import submits
-from reconciler.core.state import Send, Submission
-from reconciler.ledger import append as rehearsal
 from reconciler.ledger import codec as batch
 from reconciler.ledger import codec as chain
 from reconciler.ledger import log
@@ -102,7 +96,6 @@ def light() -> Iterator[None]:
         patched.enter_context(patch.object(one_off, "GENERATIONS", GENERATIONS))
         patched.enter_context(patch.object(command, "Event", _Flag))
         patched.enter_context(patch.object(outcome, "secrets_of", _remembered(secrets_of)))
-        patched.enter_context(patch.object(rehearsal, "deepcopy", _copied))
         for module in (submits, one_off):
             patched.enter_context(patch.object(module, "client_token", lru_cache(5000)(module.client_token)))
         patched.enter_context(patch.object(session, "Config", _configs()))
@@ -156,18 +149,3 @@ def _configs() -> Callable[..., Config]:
         return made[key]
 
     return config
-
-
-def _copied(value: Any) -> Any:
-    """A copy that shares with the original only what nobody changes."""
-    if type(value) is not Submission:
-        return deepcopy(value)
-    copied = Submission(*_fields_of(value))
-    for name in _LISTS:
-        setattr(copied, name, list(getattr(value, name)))
-    copied.sends = [Send(send.number, send.at, send.not_after, send.outcome) for send in value.sends]
-    return copied
-
-
-_fields_of = attrgetter(*(held.name for held in fields(Submission)))
-_LISTS = tuple(held.name for held in fields(Submission) if held.default_factory is list)
