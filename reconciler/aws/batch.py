@@ -1,4 +1,4 @@
-"""Implements `ports.Service` and `ports.Inventory` for AWS Batch.
+"""Implements `ports.Service`, `ports.Inventory` and `ports.RunSource` for AWS Batch.
 
 SubmitJob takes no client token, so a job can be found again only by its tag: all jobs of its queue with its name are
 listed, in any state, and DescribeJobs returns their tags.
@@ -6,6 +6,7 @@ listed, in any state, and DescribeJobs returns their tags.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from reconciler.aws.batch_reasons import array_has_started, explained, failed_ch
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
-from reconciler.core.ports import Deadline, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
+from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
@@ -38,6 +39,9 @@ STATES = {
     "FAILED": RunState.FAILED,
 }
 """Maps the API's JobStatus to the states of reconciler."""
+
+JOB_ID = re.compile(r"(?:arn:[^:]+:batch:[^:]*:[^:]*:job/)?(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+"""The id or ARN of a job that is not a child of an array or a node."""
 
 LISTINGS_AT_ONCE = 8
 DESCRIBED = 100
@@ -136,6 +140,17 @@ class Batch:
         page = next(pages("ListJobs", call, "jobSummaryList", "jobId", **query), {})
         return list(page.values())
 
+    def whole(self, run_ids: Sequence[str], _locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
+        """Reads jobs by DescribeJobs, and their definitions by DescribeJobDefinitions. Raises `ServiceError`."""
+        client = self._aws.reader(SERVICE)
+        by_id = {match["id"]: each for each in run_ids if (match := JOB_ID.fullmatch(each))}
+        jobs = {job_id: job for some in _chunks(list(by_id)) for job_id, job in _described(client, some).items()}
+        definitions = _definitions(client, sorted({str(job["jobDefinition"]) for job in jobs.values()}))
+        return {
+            by_id[job_id]: FoundRun(dict(job), dict(job.get("tags") or {}), definitions.get(str(job["jobDefinition"])))
+            for job_id, job in jobs.items()
+        }
+
     def _lookup(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """Returns the jobs that have each wanted tag, in one queue and with one name."""
         try:
@@ -177,6 +192,18 @@ def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
 
 
 def _report_of(job: Described, failed_children: Sequence[Described] | None = None) -> RunReport | str:
+
+def _definitions(client: Client, arns: Sequence[str]) -> dict[str, JSON]:
+    """Returns the job definitions that can be read, by ARN. Without the permission, none."""
+    definitions: dict[str, JSON] = {}
+    with suppress(ServiceError), translate_errors("DescribeJobDefinitions"):
+        for some in _chunks(arns):
+            answer = client.describe_job_definitions(jobDefinitions=list(some))
+            definitions |= {str(each["jobDefinitionArn"]): dict(each) for each in answer.get("jobDefinitions", ())}
+    return definitions
+
+
+def _report_of(job: Described) -> RunReport | str:
     word = job.get("status")
     state = STATES.get(str(word))
     if state is None:

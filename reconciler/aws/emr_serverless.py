@@ -1,4 +1,4 @@
-"""Implements `ports.Service` and `ports.Inventory` for EMR Serverless.
+"""Implements `ports.Service`, `ports.Inventory` and `ports.RunSource` for EMR Serverless.
 
 A run is found again by its application and its tag. ListJobRuns returns no tags, so GetJobRun is called once per
 adapter for each run that has the wanted name and was created in the wanted period. Runs in all states are included,
@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
-from reconciler.core.ports import Deadline, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
+from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
@@ -58,6 +59,11 @@ PAGE = 50
 """The maximum number of results of one ListJobRuns call."""
 FEW = 3
 """The maximum number of runs of one application that are read by single calls instead of a listing."""
+RUN_ID = re.compile(
+    r"(?:arn:[^:]+:emr-serverless:[^:]*:[^:]*:/applications/(?P<application>[0-9a-z]+)/jobruns/)?(?P<id>[0-9a-z]{1,64})"
+)
+"""The id or ARN of a run."""
+
 AT_ONCE = 4
 """Parallel GetJobRun calls; AWS allows 10 a second."""
 BEFORE_INTENT = timedelta(minutes=2)
@@ -152,6 +158,19 @@ class EmrServerless:
         runs = each(run_ids, lambda run_id: _run_or_none(client, application, run_id), AT_ONCE)
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
+    def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
+        """Reads runs by GetJobRun. An id does not name its application, so the known applications are tried first, then
+        those that ListApplications returns. Raises `ServiceError`."""
+        client = self._aws.reader(SERVICE)
+        wanted = {text: match for text in run_ids if (match := RUN_ID.fullmatch(text))}
+        named = [match["application"] for match in wanted.values()] + [at.get("applicationId") for at in locations]
+        likely = dict.fromkeys(application for application in named if application is not None)
+        runs = _search(client, likely, wanted)
+        rest = {text: match for text, match in wanted.items() if text not in runs and match["application"] is None}
+        if rest:
+            runs |= _search(client, [each for each in _applications(client) if each not in likely], rest)
+        return runs
+
     def _tags(self, application: str, window: _Window) -> dict[str, Tagged]:
         """Returns the tags of an application's runs within the period and the names of a window, keyed by id. Raises
         `ServiceError` if any of the runs could not be read."""
@@ -231,6 +250,24 @@ def _run_or_none(client: Client, application: str, run_id: str) -> Described | N
         if error.code == NO_SUCH_RUN:
             return None
         raise
+
+
+def _search(client: Client, applications: Iterable[str], wanted: Mapping[str, re.Match[str]]) -> dict[str, FoundRun]:
+    """Returns the wanted runs in some applications. Raises `ServiceError`."""
+    runs: dict[str, FoundRun] = {}
+    for application in applications:
+        texts = [t for t, match in wanted.items() if t not in runs and match["application"] in {None, application}]
+        read = partial(_run_or_none, client, application)
+        described = each((wanted[text]["id"] for text in texts), read, AT_ONCE)
+        present = {text: run for text, run in zip(texts, described, strict=True) if run is not None}
+        runs |= {text: FoundRun(dict(run), dict(run.get("tags") or {})) for text, run in present.items()}
+    return runs
+
+
+def _applications(client: Client) -> list[str]:
+    """Returns the ids of all applications. Raises `ServiceError`."""
+    listing = pages("ListApplications", client.list_applications, "applications", "id")
+    return [application for page in listing for application in page]
 
 
 def _all_runs(client: Client, **query: object) -> dict[str, Described]:

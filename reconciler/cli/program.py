@@ -34,6 +34,7 @@ COMMANDS = {
     "resolve": ("decisions:resolve", "Decide a submission with an unknown outcome: send it again, or never."),
     "adopt": ("decisions:adopt", "Assign an existing run to a spec; submit nothing."),
     "accept": ("decisions:accept", "Take the current content of a spec as applied; submit nothing."),
+    "import": ("imports:import_", "Write specs from existing runs, or from files of other tools; submit nothing."),
     "graph": ("inspect:graph", "Show which spec waits for which."),
     "ledger": ("ledger:ledger", "Maintain the ledger: init, verify, copy, export."),
     "fsck": ("fsck:fsck", "Check the ledger against AWS; with --adopt, rebuild a lost one."),

@@ -302,6 +302,27 @@ class Inventory(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run as AWS describes it, by the fields of its service, and its tags. `defaults` is the resource whose settings
+    AWS merged into it, such as the job definition; `None` if there is none or it could not be read."""
+
+    description: JSON
+    tags: Mapping[str, str]
+    defaults: JSON | None = None
+
+
+@runtime_checkable
+class RunSource(Protocol):
+    """Reads whole descriptions of runs, from which `import` makes specs. An adapter may implement it beside
+    `Service`."""
+
+    def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
+        """Returns the runs with these ids or ARNs, wherever they are, by id as given; without those that AWS does not
+        have. `locations` are looked at first. Raises `ServiceError`."""
+        ...
+
+
 Services = Callable[[str], Service]
 """Returns the service of a kind, by the name of the kind. Makes it on the first call."""
 

@@ -124,6 +124,8 @@ class Kind:
     `location_fields` the fields of a request by which its run can be found again (application, queue and name).
     `from_spec`       converts shorthand that a spec may use to AWS's form (a mapping of Spark parameters to the
                       string); raises `RequestProblems`. Takes and returns plain data, and never changes its input.
+    `shorthand`       converts a request to the shorthand of specs if `from_spec` returns exactly the same request for
+                      it; otherwise returns the request itself. `import` writes this form.
     `for_display`     converts a request to the form that users compare: single settings instead of one long string.
     `first_form`      returns the request as version 0.1.0 sent it for the same shorthand. Later versions may render
                       shorthand differently; digests are computed from the first form, so that they do not change.
@@ -155,6 +157,7 @@ class Kind:
     location_fields: tuple[str, ...]
     example: tuple[str, str]
     from_spec: Callable[[JSON], JSON] = lambda request: request
+    shorthand: Callable[[JSON], JSON] = lambda request: request
     for_display: Callable[[JSON], JSON] = lambda request: request
     first_form: Callable[[JSON], JSON] = lambda request: request
     refused: Callable[[JSON], Sequence[Remark]] = lambda _request: ()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.model.emr_serverless.rules import check, is_streaming, warn
-from reconciler.model.emr_serverless.spark_parameters import first_form, for_display, from_spec, refused
+from reconciler.model.emr_serverless.spark_parameters import first_form, for_display, from_spec, refused, shorthand
 from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
 from reconciler.model.kind import Kind, Rate, Resources
 
@@ -62,6 +62,7 @@ KIND = Kind(
     token_field="clientToken",  # noqa: S106 - the name of a field
     location_fields=("applicationId",),
     from_spec=from_spec,
+    shorthand=shorthand,
     for_display=for_display,
     first_form=first_form,
     refused=refused,

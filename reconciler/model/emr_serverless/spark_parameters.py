@@ -270,6 +270,22 @@ def from_spec(request: JSON) -> JSON:
     return _with_spark(request, {**spark, PARAMETERS: rendered(parameters, (*SPARK, PARAMETERS))})
 
 
+def shorthand(request: JSON) -> JSON:
+    """Returns the request with a mapping of its Spark parameters, or the request itself if the mapping would be
+    rendered to another string, because options are sorted."""
+    spark = part(request, "jobDriver", "sparkSubmit")
+    if not isinstance(spark.get(PARAMETERS), str):
+        return request
+    try:
+        conf, options = settings(spark[PARAMETERS])
+        bare = {name.removeprefix("--"): value for name, value in options.items()}
+        mapping = {CONF: conf, **bare} if conf else bare
+        short = _with_spark(request, {**spark, PARAMETERS: dict(sorted(mapping.items()))})
+        return short if from_spec(short) == request else request
+    except ValueError:
+        return request
+
+
 def for_display(request: JSON) -> JSON:
     """Returns the request with single settings instead of its Spark parameters: `conf` by key, and `parameters` by
     option.

@@ -1,0 +1,230 @@
+"""`import`: writes specs for runs that exist in AWS, or for the requests in a file of another tool, and records them as
+applied, so that nothing runs because of the import."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.app.accept import decide_accept
+from reconciler.app.adopt import decide_adopt
+from reconciler.app.decisions import next_actions, record_decision, view_spec
+from reconciler.core.plan import ActionType
+from reconciler.core.ports import RunSource
+from reconciler.errors import Problem, ReconcilerError, SpecErrors, UsageError
+from reconciler.model.base import nests_deeper
+from reconciler.model.descriptions import described
+from reconciler.model.expressions import escaped
+from reconciler.model.kind import MODULES, SPEC_TAG, kind_named
+from reconciler.model.payloads import Payload, find
+from reconciler.model.template import mapped
+from reconciler.specs.files import is_wanted
+from reconciler.specs.imported import default_folder, spec_text, unique_name
+from reconciler.specs.project import load, read_project, read_specs
+from reconciler.specs.spec import SpecReader
+
+if TYPE_CHECKING:
+    from reconciler.app.session import ChosenTarget, Session
+    from reconciler.core.ports import FoundRun
+    from reconciler.specs.project import ProjectFile
+
+MOST_BYTES = 16 * 1024**2  # of a file to import; a state machine has at most 1 MiB
+DEEPEST = 200  # levels
+IN_STEP = {ActionType.NONE, ActionType.WAIT}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedSpec:
+    """One imported spec. `path` is relative to the project. `outcome` is ``adopted``, ``accepted``, ``written`` or
+    ``failed``, with the reason in `error`. `problems` are those of the file, which a person must solve."""
+
+    payload: Payload
+    name: str
+    path: str
+    outcome: str = "written"
+    error: str | None = None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a person must fill something in."""
+        return bool(self.problems or self.payload.variables or self.payload.omitted)
+
+
+def payloads_of_runs(session: Session, run_ids: Sequence[str]) -> list[Payload]:
+    """Reads runs from AWS. Raises `ServiceError`, and `ReconcilerError` if AWS does not have one of them, or if it
+    belongs to a spec of this project."""
+    recorded = session.ledger.refresh()
+    places = {kind: [s.content.location for s in recorded.by_token.values() if s.kind == kind] for kind in MODULES}
+    wanted = list(dict.fromkeys(run_ids))
+    payloads: dict[str, Payload] = {}
+    for kind in MODULES:
+        service = session.aws.service(kind)
+        missing = [each for each in wanted if each not in payloads]
+        if missing and isinstance(service, RunSource):
+            runs = service.whole(missing, places[kind])
+            payloads |= {text: _of_run(kind, run) for text, run in runs.items()}
+            _check_owners(session, runs, payloads)
+    if absent := [each for each in wanted if each not in payloads]:
+        raise ReconcilerError(f"AWS has no run {', '.join(absent)} in {session.place.region}. Nothing was written")
+    by_id = {each.run_id: each for each in payloads.values()}  # an id and an ARN may name the same run
+    names = _names(session.project_file)
+    owned = [s for s in recorded.by_token.values() if s.run_id in by_id and not s.reassigned_to and s.name in names]
+    if owned:
+        runs_of = ", ".join(f"{s.run_id} is the run of {s.name} ({s.key.label})" for s in owned)
+        raise ReconcilerError(f"{runs_of} according to the ledger. Nothing was written")
+    return list(by_id.values())
+
+
+def _of_run(kind: str, run: FoundRun) -> Payload:
+    reader = described(kind)
+    if reader is None:
+        raise ReconcilerError(f"runs of {kind} cannot be imported")
+    run_id, read = reader.run_id(run.description), reader.request_of(run.description, run.defaults)
+    name = str(read.request.get(kind_named(kind).name_field) or run_id)
+    request = mapped(read.request, escaped)
+    return Payload(kind, request, name, f"run {run_id}", left_out=read.left_out, notes=read.notes, run_id=run_id)
+
+
+def _check_owners(session: Session, runs: Mapping[str, FoundRun], payloads: Mapping[str, Payload]) -> None:
+    """Raises `ReconcilerError` for a run that the reconciler of another project or target has submitted."""
+    mine = f"{session.place.project}/{session.place.target}/"
+    for text, run in runs.items():
+        owner = run.tags.get(SPEC_TAG, mine)
+        if not owner.startswith(mine):
+            raise ReconcilerError(
+                f"{payloads[text].origin} is tagged as a run of {owner}, which is another project or target. "
+                "Nothing was written"
+            )
+
+
+def payloads_of_file(file: Path) -> list[Payload]:
+    """Reads the requests in a JSON file. Raises `ReconcilerError` if it cannot be read, or has none."""
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ReconcilerError(f"{file} has more than {MOST_BYTES // 1024**2} MiB")
+        value = json.loads(content)
+        if nests_deeper(value, DEEPEST):
+            raise RecursionError
+    except OSError as error:
+        raise ReconcilerError(f"{file} cannot be read: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ReconcilerError(f"{file}:{error.lineno}:{error.colno}: not JSON: {error.msg.lower()}") from error
+    except RecursionError:
+        raise ReconcilerError(f"{file} is nested deeper than {DEEPEST} levels") from None
+    except ValueError as error:  # not UTF-8, or a number of thousands of digits
+        raise ReconcilerError(f"{file}: not JSON: {error}") from error
+    payloads = list(find(value, ""))
+    if not payloads:
+        operations = ", ".join(f"{kind_named(kind).service}'s {kind_named(kind).operation}" for kind in MODULES)
+        raise ReconcilerError(
+            f"{file} has no request of {operations}: expected the JSON of --cli-input-json, a reply that describes "
+            "runs, a state machine of Step Functions, a rule of EventBridge, or a schedule of EventBridge Scheduler"
+        )
+    return [each if each.name else replace(each, name=file.stem) for each in payloads]
+
+
+def write_specs(chosen: ChosenTarget, payloads: Iterable[Payload], folder: Path | None) -> list[ImportedSpec]:
+    """Writes one new file for each payload, and checks it as `validate` does. Raises `ReconcilerError` if the folder is
+    not one of the project, or cannot be written."""
+    file, root = chosen.project_file, chosen.root.resolve()
+    home = root / default_folder(file.project.spec.specs) if folder is None else (Path.cwd() / folder).resolve()
+    if not home.is_relative_to(root):
+        raise UsageError(f"--out {folder} is not in the project folder {chosen.root}")
+    inside = home.relative_to(root).parts
+    if not is_wanted((*inside, "imported.yaml"), file.patterns):
+        raise UsageError(
+            f"no pattern of spec.specs matches files in {'/'.join(inside) or '.'}. Choose another --out DIR"
+        )
+    taken = _names(file)
+    written = []
+    for payload in payloads:
+        name = unique_name(payload.name, {*taken, *(each.stem for each in home.glob("*.yaml"))})
+        taken.add(name)
+        path = "/".join((*inside, f"{name}.yaml"))
+        _create(root / path, _text(chosen, payload, name))
+        written.append(ImportedSpec(payload, name, path))
+    return _checked(chosen, written)
+
+
+def _names(file: ProjectFile) -> set[str]:
+    """Returns the names of all specs of the project, in any target."""
+    problems: list[Problem] = []
+    reader = SpecReader(file.project, tuple(file.project.spec.targets), warn=False)
+    specs = read_specs(file.files, file.files.find(file.patterns)[0], reader, problems)
+    return {spec.name for spec in specs if spec.name is not None}
+
+
+def _create(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise ReconcilerError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _text(chosen: ChosenTarget, payload: Payload, name: str) -> str:
+    kind, schedule = kind_named(payload.kind), payload.schedule
+    request = {key: value for key, value in payload.request.items() if (key, value) != (kind.name_field, name)}
+    policy: dict[str, Any] = {}
+    if len(chosen.project_file.project.spec.targets) > 1:
+        policy["targets"] = [chosen.place.target]
+    if schedule.cron is not None:
+        zone = {"timeZone": schedule.time_zone} if schedule.time_zone else {}
+        policy |= {"schedule": schedule.cron, **zone}
+    if schedule.suspended:
+        policy["suspend"] = True
+    fill = [f"Fill in ${{var.{name}}} below spec.vars: {text}" for name, text in payload.variables.items()]
+    fill += [f"Fill in request.{path}: {text}" for path, text in payload.omitted.items()]
+    return spec_text(payload.kind, name, policy, kind.shorthand(request), [f"Imported: {payload.origin}", *fill])
+
+
+def _checked(chosen: ChosenTarget, written: Sequence[ImportedSpec]) -> list[ImportedSpec]:
+    """Adds the problems and warnings that `validate` finds in the new files."""
+    problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+    paths = [chosen.root.resolve() / each.path for each in written]
+    try:
+        warnings = load(read_project(chosen.root), [chosen.place.target], paths).warnings
+    except SpecErrors as error:
+        problems = error.problems
+    return [replace(each, problems=_in(problems, each.path), warnings=_in(warnings, each.path)) for each in written]
+
+
+def _in(problems: Sequence[Problem], path: str) -> tuple[Problem, ...]:
+    return tuple(problem for problem in problems if problem.path == path or problem.path.endswith(f"/{path}"))
+
+
+def record_imports(session: Session, specs: Iterable[ImportedSpec]) -> Iterator[ImportedSpec]:
+    """Records each complete spec as applied: its run is adopted, or its content accepted without a run.
+
+    A file whose run cannot be adopted is removed, because the next pass would start the job again.
+    """
+    for spec in specs:
+        try:
+            yield spec if spec.incomplete else replace(spec, outcome=_recorded(session, spec))
+        except ReconcilerError as error:
+            if spec.payload.run_id is not None:
+                (session.root.resolve() / spec.path).unlink()
+            yield replace(spec, outcome="failed", error=str(error))
+
+
+def _recorded(session: Session, spec: ImportedSpec) -> str:
+    """Adopts the run of a spec or, if there is none or its end puts the spec on hold, accepts its content."""
+    reason, run_id, outcome = f"imported: {spec.payload.origin}", spec.payload.run_id, "accepted"
+    if run_id is not None:
+        view = view_spec(session, spec.name, reason)
+        record_decision(view, decide_adopt(view, run_id, slot=None, token=None, force=False))
+        outcome = "adopted"
+        if all(action.action in IN_STEP for action in next_actions(view)):
+            return outcome
+    view = view_spec(session, spec.name, reason)
+    record_decision(view, decide_accept(view))
+    return outcome

@@ -1,0 +1,225 @@
+"""Finds the requests in files of other tools: payloads and replies of the AWS CLI, state machines of Step Functions,
+rules of EventBridge, and schedules of EventBridge Scheduler.
+
+The readers know the formats of these tools and ask the kinds about everything that belongs to one service.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_origin
+
+from reconciler.model.base import JSON
+from reconciler.model.descriptions import DescribedRequest, bare, described, fields_of
+from reconciler.model.expressions import Fillings, escaped, is_jsonata
+from reconciler.model.kind import MODULES, RESERVED_FIELD, Kind, kind_named
+from reconciler.model.schedule_expressions import NO_SCHEDULE, CronSchedule, cron_schedule
+from reconciler.model.template import mapped
+
+_TASK = re.compile(r"arn:.+?:states:::(?:aws-sdk:)?(?P<service>[\w-]+):(?P<operation>\w+)(?:\.[\w:]+)?")
+_UNIVERSAL = re.compile(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operation>\w+)")
+_OF_THE_STATE = ("Type", "Resource", "Parameters", "Arguments", "Comment", "QueryLanguage", "End")
+_OF_THE_TARGET = ("Arn", "Id", "Input", "BatchParameters")
+DEEPEST = 64  # levels; a state machine nests a few
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A request that was found. `request` is in the form of a spec: AWS's field names, texts escaped, placeholders for
+    expressions.
+
+    `name` is a name for the spec, `origin` where the request was found. `variables` maps variables that need a value to
+    what they stand for, `omitted` fields that need one. `left_out` are fields that a spec does not have, `notes`
+    sentences. `run_id` is set if the payload describes a run.
+    """
+
+    kind: str
+    request: JSON
+    name: str
+    origin: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    omitted: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    schedule: CronSchedule = NO_SCHEDULE
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request was found: the name that the spec gets, the origin in words, fields that a spec does not have,
+    and the name if the request has none."""
+
+    name: str
+    text: str
+    left_out: tuple[str, ...] = ()
+    fallback: str = ""
+
+
+def find(value: Any, name: str = "") -> Iterator[Payload]:  # noqa: ANN401 - any JSON value
+    """Yields the requests in a JSON value, in the order of the file."""
+    yield from _found(value, name, NO_SCHEDULE, 0)
+
+
+def _found(value: Any, name: str, schedule: CronSchedule, depth: int) -> Iterator[Payload]:  # noqa: ANN401 - as above
+    if depth > DEEPEST:
+        return
+    if isinstance(value, str):
+        if value.lstrip()[:1] in {"{", "["} and (inner := _parsed(value)) is not None:  # a definition within a template
+            yield from _found(inner, name, schedule, depth + 1)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _found(entry, name, schedule, depth + 1)
+    elif isinstance(value, dict):
+        schedule = cron_schedule(value) or schedule
+        mine = list(_recognised(value, name, schedule))
+        yield from mine
+        if not mine:
+            own = value.get("Name") or value.get("name")
+            for key, inner in value.items():
+                below = own if isinstance(own, str) and key in {"Target", "Targets", "definition"} else key
+                yield from _found(inner, below, schedule, depth + 1)
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _recognised(value: JSON, name: str, schedule: CronSchedule) -> Iterator[Payload]:
+    """Yields the requests of an object in one of the formats; none for any other object."""
+    if (task := _match(_TASK, value.get("Resource"))) is not None:
+        given: Any = next((value[key] for key in ("Parameters", "Arguments", "Parameters.$") if key in value), {})
+        origin = Origin(name, f"state {name}", _others(value, _OF_THE_STATE))
+        yield _payload(task, given, origin, NO_SCHEDULE)
+    elif (universal := _match(_UNIVERSAL, value.get("Arn"))) is not None:
+        given, origin = (
+            _parsed(value.get("Input") or "{}"),
+            Origin(name, f"schedule {name}", _others(value, _OF_THE_TARGET)),
+        )
+        yield _payload(universal, given, origin, schedule)
+    else:
+        for kind in map(kind_named, MODULES):
+            yield from _of_kind(kind, value, name, schedule)
+
+
+def _of_kind(kind: Kind, value: JSON, name: str, schedule: CronSchedule) -> Iterator[Payload]:
+    """Yields the requests of an object that only one kind can recognise: runs, targets and plain payloads."""
+    reader = described(kind.name)
+    if reader is not None:
+        for run in reader.runs_in(value):
+            yield _of_run(kind, reader.run_id(run), reader.request_of(run, None))
+        if (request := reader.target_request(value)) is not None:
+            origin = Origin("", f"target of {name or 'a rule'}", _others(value, _OF_THE_TARGET), fallback=name)
+            yield _payload(kind, request, origin, schedule)
+            return
+    if _is_request(kind, value):
+        yield _payload(kind, value, Origin("", "payload"), schedule)
+
+
+def _others(value: JSON, known: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in value if key not in known)
+
+
+def _match(pattern: re.Pattern[str], arn: object) -> Kind | None:
+    """Returns the kind whose operation an ARN names; `None` if there is none."""
+    match = pattern.fullmatch(arn) if isinstance(arn, str) else None
+    if match is None:
+        return None
+    for kind in map(kind_named, MODULES):
+        words = {kind.service.replace("_", "-"), kind.service.replace("_", "")}
+        if match["service"] in words and match["operation"].lower() == kind.operation.lower():
+            return kind
+    return None
+
+
+def _is_request(kind: Kind, value: JSON) -> bool:
+    """Returns whether an object has all fields that a request of the kind requires, except those with a default."""
+    required = {name for name, each in kind.model.model_fields.items() if each.is_required()}
+    return required - {kind.token_field, kind.name_field} <= {_camel(str(key).removesuffix(".$")) for key in value}
+
+
+def _of_run(kind: Kind, run_id: str, read: DescribedRequest) -> Payload:
+    request = mapped(read.request, escaped)
+    name = str(read.request.get(kind.name_field) or run_id)
+    return Payload(kind.name, request, name, f"run {run_id}", left_out=read.left_out, notes=read.notes, run_id=run_id)
+
+
+def _payload(kind: Kind, given: Any, origin: Origin, schedule: CronSchedule) -> Payload:  # noqa: ANN401 - any JSON value
+    fillings, left_out = Fillings(slots=schedule.cron is not None), origin.left_out
+    if not isinstance(given, dict):
+        fillings.omitted["request"] = str(given)
+        given = {}
+    request = _converted(given, kind.model, "", fillings)
+    if request.pop(RESERVED_FIELD, None) is not None:
+        left_out = (*left_out, RESERVED_FIELD)
+    own = request.get(kind.name_field)
+    name = origin.name or (own if isinstance(own, str) and "$" not in own else "") or origin.fallback
+    return Payload(
+        kind.name,
+        request,
+        name,
+        origin.text,
+        fillings.variables,
+        fillings.omitted,
+        (*left_out, *schedule.left_out),
+        schedule.notes,
+        schedule,
+    )
+
+
+def _converted(value: Any, annotation: Any, path: str, fillings: Fillings) -> Any:  # noqa: ANN401 - any JSON value
+    """Returns a value of a payload in the form of a spec, as far as a model describes it."""
+    model = bare(annotation)
+    if isinstance(value, dict):
+        fields = fields_of(model)
+        entry = get_args(model)[1] if get_origin(model) is dict else None
+        return dict(_pairs(value, fields, entry, path, fillings))
+    if isinstance(value, list):
+        inner = get_args(model)[0] if get_origin(model) is list else None
+        return [_converted(each, inner, f"{path}[{index}]", fillings) for index, each in enumerate(value)]
+    if isinstance(value, str):
+        return fillings.text(value, path)
+    return value
+
+
+def _pairs(
+    value: JSON,
+    fields: Mapping[str, Any],
+    entry: Any,  # noqa: ANN401 - an annotation
+    path: str,
+    fillings: Fillings,
+) -> Iterator[tuple[str, Any]]:
+    """Yields the fields of an object under AWS's own names. Keys of mappings are unchanged."""
+    for key, inner in value.items():
+        base = key.removesuffix(".$")
+        name = _field(base, fields) if fields else base if entry is not None else _camel(base)
+        hint, below = fields.get(name, entry), f"{path}.{name}" if path else name
+        expression = inner if base != key else inner.strip()[2:-2].strip() if is_jsonata(inner) else None
+        if expression is None:
+            yield name, _converted(inner, hint, below, fillings)
+        elif bare(hint) is str or hint is None:
+            yield name, _whole(inner, below, fillings, is_path=base != key)
+        elif get_origin(bare(hint)) is list and bare(get_args(bare(hint))[0]) is str:
+            yield name, fillings.entries(str(expression), below)
+        else:  # numbers and objects cannot have placeholders
+            fillings.omitted[below] = str(expression)
+
+
+def _whole(inner: Any, below: str, fillings: Fillings, *, is_path: bool) -> str:  # noqa: ANN401 - any JSON value
+    return fillings.expression(str(inner), below) if is_path else fillings.text(str(inner), below)
+
+
+def _field(key: str, fields: Mapping[str, Any]) -> str:
+    """Returns the field that a key in any spelling of its case means; the key in AWS's spelling if there is none."""
+    camel = _camel(key)
+    return camel if camel in fields else next((name for name in fields if name.lower() == key.lower()), camel)
+
+
+def _camel(key: str) -> str:
+    return key[:1].lower() + key[1:]

@@ -1,0 +1,81 @@
+"""Writes the files of imported specs: YAML that reads back as exactly the same request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+import yaml
+
+from reconciler.errors import ReconcilerError
+from reconciler.model.base import JSON
+from reconciler.model.spec import API_VERSION
+from reconciler.redact.escape import escape
+from reconciler.specs.document import plain
+from reconciler.specs.files import is_wanted, patterns
+
+LONGEST_NAME = 63
+WIDTH = 100
+FALLBACK = "imported"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists, and quotes every string that a reader of specs could take for something else."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401 - any value
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text.rstrip("\n"):
+        style = "|"
+    elif len(text) > WIDTH and " " in text and "\n" not in text:
+        style = ">"
+    elif not isinstance(plain(text), str):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def spec_text(kind: str, name: str, policy: Mapping[str, Any], request: JSON, comments: Iterable[str]) -> str:
+    """Returns the text of a spec. `policy` are the fields of ``spec`` beside the request."""
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {**policy, "request": request},
+    }
+    lines = "".join(f"# {escape(comment)}\n" for comment in comments)
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
+    return lines + text
+
+
+def unique_name(wanted: str, taken: Collection[str]) -> str:
+    """Returns a valid name for a spec, as close as possible to the wanted one, that is not taken."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "-", wanted).lower()
+    base = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:LONGEST_NAME].strip("-") or FALLBACK
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base[: LONGEST_NAME - len(str(number)) - 1].rstrip('-')}-{number}"
+    return name
+
+
+def default_folder(written: Sequence[str]) -> str:
+    """Returns the folder for new specs, relative to the project: empty for the project folder, if a spec may be there,
+    or else the folder that a pattern starts with. `written` are the patterns of the project file. Raises
+    `ReconcilerError` if there is none."""
+    wanted = patterns(written)
+    starts = ("/".join(takewhile(lambda part: not set(part) & set("*?[{"), each.split("/"))) for each in written)
+    for folder in ("", *starts):
+        if is_wanted((*filter(None, folder.split("/")), f"{FALLBACK}.yaml"), wanted):
+            return folder
+    raise ReconcilerError("no pattern of spec.specs matches a new file. Give a folder that one matches with --out DIR")
