@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.app.accept import decide_accept
 from reconciler.app.adopt import decide_adopt
-from reconciler.app.decisions import next_actions, record_decision, view_spec
-from reconciler.core.plan import ActionType
-from reconciler.core.ports import RunSource
+from reconciler.app.decisions import record_decision, view_spec
+from reconciler.core.ports import RunReport, RunSource
+from reconciler.core.state import RunState
 from reconciler.errors import Problem, ReconcilerError, SpecErrors, UsageError
 from reconciler.model.base import nests_deeper
 from reconciler.model.descriptions import described
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 16 * 1024**2  # of a file to import; a state machine has at most 1 MiB
 DEEPEST = 200  # levels
-IN_STEP = {ActionType.NONE, ActionType.WAIT}
+FOLLOWED = {RunState.SUBMITTED, RunState.RUNNING, RunState.SUCCEEDED}
+"""The states of runs that are adopted. A spec is on hold after any other end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,11 @@ def payloads_of_runs(session: Session, run_ids: Sequence[str]) -> list[Payload]:
             _check_owners(session, runs, payloads)
     if absent := [each for each in wanted if each not in payloads]:
         raise ReconcilerError(f"AWS has no run {', '.join(absent)} in {session.place.region}. Nothing was written")
-    by_id = {each.run_id: each for each in payloads.values()}  # an id and an ARN may name the same run
+    by_id = {each.origin: each for each in payloads.values()}  # an id and an ARN may name the same run
     names = _names(session.project_file)
-    owned = [s for s in recorded.by_token.values() if s.run_id in by_id and not s.reassigned_to and s.name in names]
+    owned = [
+        s for s in recorded.by_token.values() if f"run {s.run_id}" in by_id and not s.reassigned_to and s.name in names
+    ]
     if owned:
         runs_of = ", ".join(f"{s.run_id} is the run of {s.name} ({s.key.label})" for s in owned)
         raise ReconcilerError(f"{runs_of} according to the ledger. Nothing was written")
@@ -84,17 +87,31 @@ def _of_run(kind: str, run: FoundRun) -> Payload:
     reader = described(kind)
     if reader is None:
         raise ReconcilerError(f"runs of {kind} cannot be imported")
-    run_id, read = reader.run_id(run.description), reader.request_of(run.description, run.defaults)
+    run_id, report = run.facts.run_id, run.facts.report
+    if not isinstance(report, RunReport):
+        raise ReconcilerError(f"run {run_id}: {report}")
+    read = reader.request_of(run.description, run.defaults)
     name = str(read.request.get(kind_named(kind).name_field) or run_id)
-    request = mapped(read.request, escaped)
-    return Payload(kind, request, name, f"run {run_id}", left_out=read.left_out, notes=read.notes, run_id=run_id)
+    imported = Payload(
+        kind,
+        mapped(read.request, escaped),
+        name,
+        f"run {run_id}",
+        left_out=read.left_out,
+        notes=read.notes,
+        run_id=run_id,
+    )
+    if report.state in FOLLOWED:
+        return imported
+    note = f"the run is {report.state}, so it is not adopted; the content counts as applied without a run"
+    return replace(imported, run_id=None, notes=(*read.notes, note))
 
 
 def _check_owners(session: Session, runs: Mapping[str, FoundRun], payloads: Mapping[str, Payload]) -> None:
     """Raises `ReconcilerError` for a run that the reconciler of another project or target has submitted."""
     mine = f"{session.place.project}/{session.place.target}/"
     for text, run in runs.items():
-        owner = run.tags.get(SPEC_TAG, mine)
+        owner = run.facts.tags.get(SPEC_TAG, mine)
         if not owner.startswith(mine):
             raise ReconcilerError(
                 f"{payloads[text].origin} is tagged as a run of {owner}, which is another project or target. "
@@ -179,8 +196,8 @@ def _text(chosen: ChosenTarget, payload: Payload, name: str) -> str:
     if schedule.cron is not None:
         zone = {"timeZone": schedule.time_zone} if schedule.time_zone else {}
         policy |= {"schedule": schedule.cron, **zone}
-    if schedule.suspended:
-        policy["suspend"] = True
+        why = "disabled there" if schedule.suspended else "it runs there: disable that schedule, then remove this"
+        policy["suspend"] = {"reason": f"imported, {why}"}
     fill = [f"Fill in ${{var.{name}}} below spec.vars: {text}" for name, text in payload.variables.items()]
     fill += [f"Fill in request.{path}: {text}" for path, text in payload.omitted.items()]
     return spec_text(payload.kind, name, policy, kind.shorthand(request), [f"Imported: {payload.origin}", *fill])
@@ -217,14 +234,10 @@ def record_imports(session: Session, specs: Iterable[ImportedSpec]) -> Iterator[
 
 
 def _recorded(session: Session, spec: ImportedSpec) -> str:
-    """Adopts the run of a spec or, if there is none or its end puts the spec on hold, accepts its content."""
-    reason, run_id, outcome = f"imported: {spec.payload.origin}", spec.payload.run_id, "accepted"
-    if run_id is not None:
-        view = view_spec(session, spec.name, reason)
-        record_decision(view, decide_adopt(view, run_id, slot=None, token=None, force=False))
-        outcome = "adopted"
-        if all(action.action in IN_STEP for action in next_actions(view)):
-            return outcome
-    view = view_spec(session, spec.name, reason)
-    record_decision(view, decide_accept(view))
-    return outcome
+    """Adopts the run of a spec or, without one, accepts its content."""
+    view, run_id = view_spec(session, spec.name, f"imported: {spec.payload.origin}"), spec.payload.run_id
+    if run_id is None:
+        record_decision(view, decide_accept(view))
+        return "accepted"
+    record_decision(view, decide_adopt(view, run_id, slot=None, token=None, force=False))
+    return "adopted"

@@ -147,7 +147,7 @@ class Batch:
         jobs = {job_id: job for some in _chunks(list(by_id)) for job_id, job in _described(client, some).items()}
         definitions = _definitions(client, sorted({str(job["jobDefinition"]) for job in jobs.values()}))
         return {
-            by_id[job_id]: FoundRun(dict(job), dict(job.get("tags") or {}), definitions.get(str(job["jobDefinition"])))
+            by_id[job_id]: FoundRun(_facts(job), dict(job), definitions.get(str(job["jobDefinition"])))
             for job_id, job in jobs.items()
         }
 

@@ -260,7 +260,7 @@ def _search(client: Client, applications: Iterable[str], wanted: Mapping[str, re
         read = partial(_run_or_none, client, application)
         described = each((wanted[text]["id"] for text in texts), read, AT_ONCE)
         present = {text: run for text, run in zip(texts, described, strict=True) if run is not None}
-        runs |= {text: FoundRun(dict(run), dict(run.get("tags") or {})) for text, run in present.items()}
+        runs |= {text: FoundRun(_facts(run), dict(run)) for text, run in present.items()}
     return runs
 
 

@@ -102,6 +102,8 @@ def _lines(spec: ImportedSpec) -> Iterator[str]:
         yield plain(f"  fill in ${{var.{name}}} below spec.vars of reconciler.yaml: {text}")
     for path, text in payload.omitted.items():
         yield plain(f"  fill in request.{path}: {text}")
+    if spec.incomplete:
+        yield plain(f"  then, so that it does not run: reconciler accept {spec.name}")
 
 
 def _json(spec: ImportedSpec) -> dict[str, Any]:

@@ -304,11 +304,11 @@ class Inventory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run as AWS describes it, by the fields of its service, and its tags. `defaults` is the resource whose settings
-    AWS merged into it, such as the job definition; `None` if there is none or it could not be read."""
+    """A run as AWS describes it, by the fields of its service. `defaults` is the resource whose settings AWS merged
+    into it, such as the job definition; `None` if there is none or it could not be read."""
 
+    facts: RunFacts
     description: JSON
-    tags: Mapping[str, str]
     defaults: JSON | None = None
 
 

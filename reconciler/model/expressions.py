@@ -115,7 +115,7 @@ def _arguments(text: str) -> Iterator[tuple[str | None, str]]:
 
 
 def _name(expression: str) -> str:
-    """Returns a name for a variable: ``$.input.date`` becomes ``input_date``."""
+    """Returns a name for a variable: ``$.order.Date`` becomes ``order_date``."""
     words = _WORDS.findall(re.sub(r"States\.\w+|'[^']*'", " ", expression))
     telling = words[next((i for i, word in enumerate(words) if word not in _ROOTS), 0) :]
-    return "_".join(telling)[:60]
+    return "_".join(telling).lower()[:60]

@@ -23,6 +23,7 @@ _TASK = re.compile(r"arn:.+?:states:::(?:aws-sdk:)?(?P<service>[\w-]+):(?P<opera
 _UNIVERSAL = re.compile(r"arn:.+?:scheduler:::aws-sdk:(?P<service>[\w-]+):(?P<operation>\w+)")
 _OF_THE_STATE = ("Type", "Resource", "Parameters", "Arguments", "Comment", "QueryLanguage", "End")
 _OF_THE_TARGET = ("Arn", "Id", "Input", "BatchParameters")
+ORDER = "the order of states (Next) is not imported: write spec.dependsOn"
 DEEPEST = 64  # levels; a state machine nests a few
 
 
@@ -155,9 +156,9 @@ def _payload(kind: Kind, given: Any, origin: Origin, schedule: CronSchedule) -> 
     if not isinstance(given, dict):
         fillings.omitted["request"] = str(given)
         given = {}
-    request = _converted(given, kind.model, "", fillings)
-    if request.pop(RESERVED_FIELD, None) is not None:
-        left_out = (*left_out, RESERVED_FIELD)
+    reserved = [key for key in given if _camel(str(key).removesuffix(".$")) == RESERVED_FIELD]
+    left_out = (*left_out, *reserved)
+    request = _converted({key: given[key] for key in given if key not in reserved}, kind.model, "", fillings)
     own = request.get(kind.name_field)
     name = origin.name or (own if isinstance(own, str) and "$" not in own else "") or origin.fallback
     return Payload(
@@ -168,7 +169,7 @@ def _payload(kind: Kind, given: Any, origin: Origin, schedule: CronSchedule) -> 
         fillings.variables,
         fillings.omitted,
         (*left_out, *schedule.left_out),
-        schedule.notes,
+        (*schedule.notes, *([ORDER] if "Next" in origin.left_out else [])),
         schedule,
     )
 
@@ -202,7 +203,9 @@ def _pairs(
         hint, below = fields.get(name, entry), f"{path}.{name}" if path else name
         expression = inner if base != key else inner.strip()[2:-2].strip() if is_jsonata(inner) else None
         if expression is None:
-            yield name, _converted(inner, hint, below, fillings)
+            converted = _converted(inner, hint, below, fillings)
+            if converted != {} or inner == {}:  # an object may have had nothing but omitted fields
+                yield name, converted
         elif bare(hint) is str or hint is None:
             yield name, _whole(inner, below, fillings, is_path=base != key)
         elif get_origin(bare(hint)) is list and bare(get_args(bare(hint))[0]) is str:

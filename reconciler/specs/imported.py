@@ -37,7 +37,7 @@ def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
         style = "|"
     elif len(text) > WIDTH and " " in text and "\n" not in text:
         style = ">"
-    elif not isinstance(plain(text), str):
+    elif not text or not isinstance(plain(text), str):
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -60,7 +60,7 @@ def spec_text(kind: str, name: str, policy: Mapping[str, Any], request: JSON, co
 
 def unique_name(wanted: str, taken: Collection[str]) -> str:
     """Returns a valid name for a spec, as close as possible to the wanted one, that is not taken."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "-", wanted).lower()
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", wanted).lower()
     base = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:LONGEST_NAME].strip("-") or FALLBACK
     name, number = base, 1
     while name in taken:
