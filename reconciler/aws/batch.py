@@ -191,8 +191,6 @@ def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
         return {job["jobId"]: job for job in answer["jobs"]}
 
 
-def _report_of(job: Described, failed_children: Sequence[Described] | None = None) -> RunReport | str:
-
 def _definitions(client: Client, arns: Sequence[str]) -> dict[str, JSON]:
     """Returns the job definitions that can be read, by ARN. Without the permission, none."""
     definitions: dict[str, JSON] = {}
@@ -203,7 +201,7 @@ def _definitions(client: Client, arns: Sequence[str]) -> dict[str, JSON]:
     return definitions
 
 
-def _report_of(job: Described) -> RunReport | str:
+def _report_of(job: Described, failed_children: Sequence[Described] | None = None) -> RunReport | str:
     word = job.get("status")
     state = STATES.get(str(word))
     if state is None:

@@ -33,7 +33,7 @@ WORDS = (
 TEXT = st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=200)
 VALUES = st.recursive(
     TEXT | st.integers(-(2**53), 2**53) | st.booleans(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT.filter(bool), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT.filter(str.isprintable), inner, max_size=3),
     max_leaves=8,
 )
 
