@@ -13,10 +13,10 @@ from tests.cli.world import World, forked_command
 from tests.waiting import PATIENCE_SECONDS
 
 
-def read_until(terminal: int, wanted: str, seconds: float = PATIENCE_SECONDS) -> str:
-    """Reads the terminal until `wanted` appears, and returns the text."""
-    shown, deadline = "", time.monotonic() + seconds
-    while wanted not in shown:
+def read_until(terminal: int, *wanted: str) -> str:
+    """Reads the terminal until all of `wanted` has appeared, and returns the text."""
+    shown, deadline = "", time.monotonic() + PATIENCE_SECONDS
+    while not all(text in shown for text in wanted):
         assert time.monotonic() < deadline, shown
         if select.select([terminal], [], [], 0.5)[0]:
             shown += os.read(terminal, 65536).decode(errors="replace")
@@ -40,16 +40,14 @@ def test_watch_shows_the_table_until_interrupted(world: World):
     )
     os.close(other)
     try:
-        shown = read_until(terminal, "expected a value")
+        shown = read_until(terminal, "clicks", "1 of 1 in sync.", "expected a value", "(Ctrl-C ends)")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=PATIENCE_SECONDS) == 0, process.stderr.read() if process.stderr else ""
     finally:
         process.kill()
         process.communicate()
         os.close(terminal)
-    assert "clicks" in shown
-    assert "1 of 1 in sync." in shown
-    assert "(Ctrl-C ends)" in shown
+    assert shown.index("clicks") < shown.index("expected a value")
 
 
 def test_watch_needs_a_terminal(world: World):
