@@ -11,7 +11,7 @@ import pytest
 from tests.cli.clients import kept_clients
 from tests.cli.conftest import _own_logs
 from tests.cli.world import aws_environment, standin
-from tests.crash.world import CrashWorld
+from tests.crash.world import Ahead, CrashWorld
 from tests.ledger.server import Server
 
 __all__ = ["_own_logs", "over", "world"]
@@ -26,7 +26,7 @@ def over(
 
         def make(scheme: str) -> CrashWorld:
             aws = opened.enter_context(standin(run_seconds=0))
-            made = CrashWorld(tmp_path / "project", aws, env=aws_environment(aws.url))
+            made = CrashWorld(tmp_path / "project", aws, env=aws_environment(aws.url), ahead=Ahead(monkeypatch))
             if scheme != "sqlite":
                 server: Server = request.getfixturevalue("server")
                 made.ledger = server.address(scheme)

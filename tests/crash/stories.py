@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -49,9 +48,9 @@ def sending_again(world: CrashWorld) -> Passes:
     """A pass is killed before its request goes out; two looks prove that nothing arrived, and it goes again."""
     world.batch("clicks")
     world.crash(Point("sending"))
-    time.sleep(SETTLE_SECONDS)
+    world.pass_time(SETTLE_SECONDS)
     yield
-    time.sleep(SETTLE_SECONDS / 25)
+    world.pass_time(SETTLE_SECONDS / 25)
     yield
 
 
@@ -60,9 +59,9 @@ def superseding(world: CrashWorld) -> Passes:
     world.spark("orders", "A")
     world.crash(Point("recorded", "intended"))
     world.spark("orders", "B")
-    time.sleep(SETTLE_SECONDS)
+    world.pass_time(SETTLE_SECONDS)
     yield
-    time.sleep(SETTLE_SECONDS / 25)
+    world.pass_time(SETTLE_SECONDS / 25)
     yield
     yield
 

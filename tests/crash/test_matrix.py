@@ -6,6 +6,7 @@ Rows whose stop is a point of the code by itself are in test_enumeration.py; doc
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,10 +27,12 @@ INTENDED = Point("recorded", "intended")
 
 def test_frozen_after_the_intent_and_woken_after_the_deadline(world: CrashWorld):
     """The hook sees that the time of the send is over: nothing goes out, and the next pass sends."""
+    world.prepare(claim_seconds=1)
     world.batch("clicks")
     frozen = world.freeze(INTENDED)
-    world.wait_for_deadline()
+    time.sleep(1.1)  # the clock of the frozen process goes on by itself
     woken = world.thaw(frozen)
+    world.prepare()
 
     assert [event.code for event in world.events() if isinstance(event, Unsent)] == ["DeadlinePassed"], woken
     assert world.runs() == []
@@ -53,7 +56,6 @@ def test_frozen_with_the_request_in_its_hands(world: CrashWorld):
 
 def test_two_reconcilers_and_one_submission(world: CrashWorld):
     """While one is about to send, another sees its intent and sends nothing; then the first one goes on."""
-    world.prepare(claim_seconds=30)
     world.batch("clicks")
     first = world.freeze(INTENDED)
     second = world.run("reconcile")
@@ -80,7 +82,7 @@ def test_a_listing_that_fails_is_not_absence(world: CrashWorld, answer: Rule):
     world.batch("clicks")
     world.crash(ACCEPTED)
     world.aws.inject(Plan((answer,)))
-    world.wait_until_settled()
+    world.pass_until_settled()
     codes = [world.run("reconcile").code for _ in range(2)]
     assert (codes, len(world.runs())) == ([3, 3], 1)
     world.aws.inject(Plan())
@@ -147,7 +149,7 @@ def test_a_spec_that_is_taken_back_while_its_submission_is_unresolved(world: Cra
         path.unlink()
     else:
         world.batch("clicks", suspend="true")
-    world.wait_until_settled()
+    world.pass_until_settled()
     world.passes(4)
 
     assert len(world.sent("clicks")) == (1 if arrives else 0)
@@ -160,7 +162,7 @@ def test_a_request_that_is_late(world: CrashWorld):
     world.aws.inject(Plan((Rule("late", "closed", operation=SENDS, late_seconds=1.0),)))
     world.batch("clicks")
     world.crash(Point("stored", "unclear"))
-    world.wait_until_settled()
+    world.pass_until_settled()
     world.aws.inject(Plan())
 
     assert verdict(world) == Verdict()

@@ -10,18 +10,24 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+from botocore import auth
+
 from tests.cli.world import COMMAND, Done, World, finished, project_text
 from tests.crash.points import ROOT_NAME, Point
+from tests.waiting import eventually
 
 HOOK = Path(__file__).parent / "hook"
-CLAIM_SECONDS, SETTLE_SECONDS = 2, 3
-"""Short, as only a stand-in allows: what was sent must start within the first, and is given up after the second."""
+CLAIM_SECONDS, SETTLE_SECONDS = 30, 60
+"""What was sent must start within the first, and is given up after the second: shorter than elsewhere, since no process
+here waits as long as a clock is moved ahead at once."""
 
 SIGNATURE_SECONDS = 3
-"""How long AWS takes a signature, where a test says so; its time is cut to whole seconds, so one less is sure."""
+"""How long AWS takes a signature, if a test says so; its time is cut to whole seconds, so one less is sure."""
 
 PATIENCE_SECONDS = 300.0
 """The longest that anything here may take; then it is stuck."""
@@ -35,16 +41,27 @@ MOVING = {"submit", "replace", "adopt", "cancel", "skip", "wait"}
 """Actions of a plan that is not at rest."""
 
 
+class Ahead:
+    """Moves the clock of this process ahead: that of its commands, of their signatures, and of the stand-in."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        real, signed = time.time, auth.get_current_datetime
+        patch.setattr(time, "time", lambda: real() + self.seconds)
+        patch.setattr(auth, "get_current_datetime", lambda *given: signed(*given) + timedelta(seconds=self.seconds))
+
+
 @dataclass
 class CrashWorld(World):
     """A `World` over any ledger, whose commands can be killed or frozen at a point."""
 
     ledger: str = "sqlite:///ledger.sqlite"
+    ahead: Ahead = field(kw_only=True)
     marks: int = 0
     command: tuple[str, ...] = ("reconcile",)  # what is stopped
 
     def prepare(self, claim_seconds: int = CLAIM_SECONDS, settle_seconds: int = SETTLE_SECONDS) -> None:
-        """Writes the project file: short waits, and no quota."""
+        """Writes the project file: chosen waits, and no quota."""
         rates = "".join(f"\n        {call}: {{perSecond: 10000, burst: 10000}}" for call in LIMITED)
         waits = f"\n      claimSeconds: {claim_seconds}\n      settleSeconds: {settle_seconds}\n      rates:{rates}"
         text = project_text(limits=waits)
@@ -91,7 +108,9 @@ class CrashWorld(World):
         process = subprocess.Popen(
             [COMMAND, *self.command],
             cwd=self.folder,
-            env=self.environment({"PYTHONPATH": str(HOOK), "CRASH_AT": json.dumps(order)}),
+            env=self.environment(
+                {"PYTHONPATH": str(HOOK), "CRASH_AT": json.dumps(order), "CRASH_AHEAD": str(self.ahead.seconds)}
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -104,20 +123,22 @@ class CrashWorld(World):
         done = []
         for _ in range(count):
             done.append(self.run("reconcile"))
-            time.sleep(SETTLE_SECONDS / 20)
+            self.pass_time(SETTLE_SECONDS / 20)
         return done
 
-    def wait_for_deadline(self) -> None:
-        """Waits until what was intended before must not be sent any more."""
-        time.sleep(CLAIM_SECONDS + 0.1)
+    def pass_time(self, seconds: float) -> None:
+        """Moves the clock ahead, and lets AWS process the requests that are due by it."""
+        due = time.time() + seconds
+        self.ahead.seconds += seconds
+        assert eventually(lambda: time.time() >= due and self.aws.faults()["on_the_way"] == 0)
 
-    def wait_until_settled(self) -> None:
-        """Waits until what was intended before counts as absent, if it is not found."""
-        time.sleep(SETTLE_SECONDS + 0.1)
+    def pass_until_settled(self) -> None:
+        """Moves the clock ahead until what was intended before counts as absent, if it is not found."""
+        self.pass_time(SETTLE_SECONDS + 0.1)
 
     def age_signatures(self) -> None:
         """Lets AWS refuse from now on what was signed before."""
-        time.sleep(SIGNATURE_SECONDS + 0.1)
+        self.pass_time(SIGNATURE_SECONDS + 0.1)
         self.aws.configure(signature_seconds=SIGNATURE_SECONDS)
 
     def move_ledger_away(self) -> Callable[[], None]:
@@ -145,7 +166,7 @@ class CrashWorld(World):
             actions[:] = done.json["actions"]
             return all(action["action"] not in MOVING for action in actions)
 
-        _until(resting, "it does not come to rest", actions, step=SETTLE_SECONDS / 5)
+        _until(resting, "it does not come to rest", actions, step=lambda: self.pass_time(SETTLE_SECONDS / 5))
         return actions
 
 
@@ -201,9 +222,13 @@ def _state(process: subprocess.Popen[str]) -> int | None:
     return None if seen is None else seen.si_code
 
 
-def _until(reached: Callable[[], bool], otherwise: str, about: object = "", step: float = 0.05) -> None:
-    """Waits for other processes, in steps of so many seconds."""
+def _moment() -> None:
+    time.sleep(0.05)
+
+
+def _until(reached: Callable[[], bool], otherwise: str, about: object = "", step: Callable[[], None] = _moment) -> None:
+    """Waits for other processes, in steps."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not reached():
         assert time.monotonic() < deadline, f"{otherwise}: {about}"
-        time.sleep(step)
+        step()

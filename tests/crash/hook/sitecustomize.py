@@ -4,6 +4,8 @@
 that is not null) the file `mark` is made and the process kills itself (`deed` "kill", by SIGKILL: nothing of Python
 runs after it) or is frozen ("stop", by SIGSTOP, until somebody sends SIGCONT).
 
+`CRASH_AHEAD` is how many seconds the clock of the process is ahead.
+
 The program knows nothing of this: it raises audit events (`sys.audit`), which cost nothing where nobody listens.
 """
 
@@ -14,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from itertools import count
 from typing import Any
 
@@ -46,6 +49,10 @@ def subjects_of(event: str, arguments: tuple[Any, ...], thread: threading.local)
         thread.types = arguments
     return getattr(thread, "types", ()) if event == "reconciler.stored" else arguments
 
+
+if "CRASH_AHEAD" in os.environ:
+    _ahead, _real = float(os.environ["CRASH_AHEAD"]), time.time
+    time.time = lambda: _real() + _ahead
 
 if "CRASH_AT" in os.environ:
     sys.addaudithook(Stopper(**json.loads(os.environ["CRASH_AT"])))
