@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from reconciler.app.options import selected_names
 from reconciler.core.changes import differs
@@ -12,12 +12,19 @@ from reconciler.core.decide import changed_names
 from reconciler.core.desired import Desired, newest_commit
 from reconciler.core.plan import ActionType
 from reconciler.core.renames import name_now
+from reconciler.core.settings import (
+    others_applied,
+    project_settings,
+    settings_change,
+    settings_declared_at,
+    settings_digest,
+)
 from reconciler.errors import CheckoutMoved, Problem, ReconcilerError, SpecErrors, UsageError
 from reconciler.model.kind import kind_named
 from reconciler.model.spec import suspension
+from reconciler.redact.request import masked
 from reconciler.specs.broken import UsableSpecs, load_usable
-from reconciler.specs.files import PROJECT_FILE
-from reconciler.specs.git import checkout_at, checkout_state, read_checkout, untracked
+from reconciler.specs.git import IndexState, checkout_at, index_state, read_checkout, read_head, untracked
 from reconciler.specs.project import load
 
 if TYPE_CHECKING:
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
     from reconciler.core.desired import DesiredSpec, InvalidSpec
     from reconciler.core.plan import Plan
     from reconciler.core.state import Recorded
-    from reconciler.specs.git import CheckoutState
 
 Made = TypeVar("Made")
 
@@ -41,8 +47,9 @@ class PassInputs:
 
     `specs` are the valid specs of the target by name, selected or not. `invalid` are the specs that are invalid or
     depend on an invalid spec. `selected` are the names that the command is about, `None` for all. `recorded` is the
-    fold of the ledger; observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`. All inputs
-    belong to `commit`.
+    fold of the ledger; observations change it in place. `unnamed` and `problems` are as in `UsableSpecs`.
+    `settings_digest` is that of the project file. All inputs belong to `commit`. `before` is the state before they were
+    read, `None` if nothing is compared with it.
     """
 
     specs: Mapping[str, DesiredSpec]
@@ -52,7 +59,8 @@ class PassInputs:
     unnamed: InvalidSpec | None = None
     problems: tuple[Problem, ...] = ()
     commit: str | None = None
-    submitted: Mapping[str, tuple[str, int]] | None = None
+    settings_digest: str = ""
+    before: ReadState | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -96,24 +104,35 @@ def read(session: Session, *, tolerant: bool = False) -> PassInputs:
     `LedgerError`, `UsageError` if the selection matches nothing, and `CheckoutMoved` if git changed the checkout, or
     another pass submitted other content, while the files were read. Otherwise old content could undo newer content.
     """
+    session.reread()
     before = _state(session)
     try:
         inputs = _read(session, tolerant=tolerant)
     except ReconcilerError as error:
-        if _state(session) == before:
+        if session.is_current() and _state(session) == before:
             raise
         raise CheckoutMoved(session.root) from error
-    inputs = replace(inputs, commit=before[0].commit, submitted=before[1])
     session.ledger.refresh()
-    same_files = _project_text(session) == session.project_file.view.source.text
-    if not same_files or checkout_state(session.root) != before[0] or _is_overtaken(inputs):
+    moved = not session.is_current() or index_state(session.root) != before.checkout
+    if moved or _is_overtaken(inputs := replace(inputs, commit=before.commit, before=before)):
         raise CheckoutMoved(session.root)
     return inputs
 
 
-def _state(session: Session) -> tuple[CheckoutState, dict[str, tuple[str, int]]]:
-    """Returns the state of the checkout and what was submitted: neither may change while the files are read."""
-    return checkout_state(session.root), _submitted(session.ledger.refresh())
+class ReadState(NamedTuple):
+    """What may not change while the files are read: the commit, the index of git, and what was submitted and
+    declared."""
+
+    commit: str | None
+    checkout: IndexState
+    submitted: Mapping[str, tuple[str, int]]
+    settings_at: int
+
+
+def _state(session: Session) -> ReadState:
+    recorded = session.ledger.refresh()
+    index = index_state(session.root)
+    return ReadState(read_head(session.root), index, _submitted(recorded), settings_declared_at(recorded))
 
 
 def _submitted(recorded: Recorded) -> dict[str, tuple[str, int]]:
@@ -129,10 +148,13 @@ def _is_overtaken(inputs: PassInputs) -> bool:
 
     The same content is no conflict, because several services may work on one ledger at the same time.
     """
-    if inputs.submitted is None:
+    before = inputs.before
+    if before is None:
         return False
+    if others_applied(inputs.settings_digest, before.settings_at, inputs.recorded) is not None:
+        return True
     for name, (token, declared_at) in _submitted(inputs.recorded).items():
-        token_before, declared_before = inputs.submitted.get(name, ("", 0))
+        token_before, declared_before = before.submitted.get(name, ("", 0))
         if name in inputs.invalid or (token, declared_at) == (token_before, declared_before):
             continue
         spec, record = inputs.specs.get(name), inputs.recorded.spec(name)
@@ -141,10 +163,6 @@ def _is_overtaken(inputs: PassInputs) -> bool:
         if token != token_before and record.newest is not None and record.newest.digest != spec.digest:
             return True
     return False
-
-
-def _project_text(session: Session) -> str:
-    return session.project_file.files.read(PROJECT_FILE).text
 
 
 def _read(session: Session, *, tolerant: bool) -> PassInputs:
@@ -156,7 +174,8 @@ def _read(session: Session, *, tolerant: bool) -> PassInputs:
     recorded.forget_findings()
     selected = _selected(session, {**invalid, **usable.specs}, recorded)
     problems = usable.problems if selected is None else _problems_of(selected, invalid)
-    return PassInputs(specs, selected, recorded, invalid, usable.unnamed, problems)
+    settings = settings_digest(project_settings(session.project, session.place.target))
+    return PassInputs(specs, selected, recorded, invalid, usable.unnamed, problems, settings_digest=settings)
 
 
 def _usable(session: Session, *, tolerant: bool) -> UsableSpecs:
@@ -201,6 +220,7 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
     submitted or declared other content since.
     """
     chosen, target = inputs.chosen, session.target
+    settings = project_settings(session.project, session.place.target)
     desired = Desired(
         place=session.place,
         specs=chosen,
@@ -219,8 +239,13 @@ def desired_state(session: Session, inputs: PassInputs, *, may_repeat: bool, fro
         unnamed=inputs.unnamed,
         directory=session.invocation.directory,
         local_ledger=session.invocation.local_ledger,
+        settings=masked(settings) if session.masked else settings,
+        settings_digest=settings_digest(settings),
     )
     commits = {commit for each in changed_names(desired, inputs.recorded) if (commit := newest_commit(each))}
+    change = settings_change(desired, inputs.recorded)
+    if change is not None and change.declared_commit is not None:
+        commits.add(change.declared_commit)
     if from_objects and inputs.commit is not None:
         return replace(desired, checkout=checkout_at(session.root, inputs.commit, commits))
     checkout = read_checkout(session.root, sorted(commits))

@@ -19,6 +19,7 @@ from reconciler.core.identity import Place
 from reconciler.core.notifications import Notification, after_results, new_notifications
 from reconciler.core.plan import ActionResult, Plan
 from reconciler.core.ports import Moved
+from reconciler.core.settings import change_of_settings
 from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
@@ -129,8 +130,9 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
     unreachable webhook is logged and does not stop the pass.
     """
     webhooks = session.target.notify
-    if not webhooks:
-        return
+    settings = change_of_settings(plan)
+    if not webhooks or (settings is not None and settings.stale):
+        return  # the webhooks of an old checkout may not be those that people read
     now, recorded = session.now(), session.ledger.recorded
     after = after_results(plan, results, recorded) if results else plan
     for notification in new_notifications(after, recorded, now):

@@ -16,12 +16,14 @@ from reconciler.app.inputs import PassInputs, desired_state, run_names
 from reconciler.app.reconcile import assume, observe
 from reconciler.app.session import Session
 from reconciler.core.decide import plan as make_plan
-from reconciler.core.declarations import PendingDeclaration, request_digest
+from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration, request_digest
 from reconciler.core.desired import Ancestry
 from reconciler.core.guard import CLOCK_ERROR_SECONDS
 from reconciler.core.identity import canonical
 from reconciler.core.plan import Action, Plan
 from reconciler.core.renames import after_renames
+from reconciler.core.settings import settings_declared_at
+from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
@@ -213,7 +215,8 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
             yield f"{new}: the plan renames {old}, which git does not ask for"
     recorded = after_renames(inputs.recorded, caused.renames)
     declarations: dict[str, Sequence[Any]] = {each.name: _declared(each) for each in caused.declarations}
-    for pending in plan.declarations:
+    yield from _other_settings(plan, caused, recorded)
+    for pending in (each for each in plan.declarations if each.kind != PROJECT_KIND):
         spec = inputs.specs.get(pending.name)
         if pending.name in declarations and declarations[pending.name] != _declared(pending):
             yield f"{pending.name}: the plan declares another content or policy"
@@ -224,6 +227,16 @@ def _other_problems(plan: Plan, caused: Plan, inputs: PassInputs) -> Iterator[st
         spec = inputs.specs.get(change.name)
         if (spec.digest if spec else None) != (change.content.digest if change.content else None):
             yield f"{change.name}: the plan shows another change ({change.change})"
+
+
+def _other_settings(plan: Plan, caused: Plan, recorded: Recorded) -> Iterator[str]:
+    """Yields the difference between the settings that the plan declares and those that it should declare."""
+    asked, wanted = (
+        next((each for each in made.declarations if each.kind == PROJECT_KIND), None) for made in (plan, caused)
+    )
+    same = wanted is not None and asked is not None and wanted.policy == asked.policy
+    if asked is not None and not same and asked.after == settings_declared_at(recorded):
+        yield f"{asked.name}: the plan declares settings that are not to be applied"
 
 
 def _declared(pending: PendingDeclaration) -> tuple[Any, ...]:

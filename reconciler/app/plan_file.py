@@ -17,11 +17,12 @@ from typing import Any
 
 from reconciler.app.other_ledgers import check_no_other_runs
 from reconciler.app.session import Session
-from reconciler.core.declarations import PendingDeclaration, request_digest
+from reconciler.core.declarations import PROJECT_KIND, PendingDeclaration, request_digest
 from reconciler.core.desired import sentence
 from reconciler.core.identity import Place, canonical, client_token, digests
 from reconciler.core.plan import Action, ActionType, Plan
 from reconciler.core.renames import after_renames
+from reconciler.core.settings import others_applied
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.core.suggested_commands import after_rollback
 from reconciler.errors import LedgerRolledBack, PlanFileError, StalePlan
@@ -48,10 +49,14 @@ AGAIN = "Nothing was sent; plan again"
 def write(file: Path, plan: Plan, environ: Mapping[str, str]) -> None:
     """Writes the plan file atomically, replacing an older one. Only its owner can read it, because requests may contain
     secrets. An HMAC is added if the environment contains a key. Raises `PlanFileError`."""
-    from reconciler.render.changes_json import declaration_json
+    from reconciler.render.changes_json import all_declarations_json
     from reconciler.render.plan_json import dumps, plan_json
 
-    form = {**plan_json(plan), "declarations": [declaration_json(each) for each in plan.declarations]}
+    form = {
+        **plan_json(plan),
+        "settings_digest": plan.settings_digest,
+        **all_declarations_json(plan),
+    }
     if key := environ.get(KEY_VARIABLE):
         form |= {HMAC: _hmac(form, key)}
     save(file, dumps({**form, SEAL: _seal(form)}).encode(), "plan file")
@@ -224,10 +229,12 @@ def _objection(action: Action, recorded: Recorded) -> str | None:
 
 def _check_declarations(plan: Plan, recorded: Recorded) -> None:
     """Raises `StalePlan`, which lists each spec that the plan changes and whose last-applied content has changed since
-    then."""
+    then. Raises `PlanFileError` if other settings of the project file were applied."""
+    if others := others_applied(plan.settings_digest, plan.ledger_position, recorded):
+        raise PlanFileError(f"{others}. Nothing was sent")
     moved = []
     changed = {change.name for change in plan.changes} | {change.name for change in plan.schedule_changes}
-    for pending in (each for each in plan.declarations if each.name in changed):
+    for pending in (each for each in plan.declarations if each.name in changed and each.kind != PROJECT_KIND):
         record = recorded.spec(pending.name)
         now = record.declared_at
         if now != pending.after and not is_declared(pending, record):

@@ -34,9 +34,10 @@ from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.observations import incomplete, is_recorded
 from reconciler.core.plan import ActionOutcome
+from reconciler.core.settings import others_applied, settling_seconds
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
-from reconciler.errors import LedgerError
+from reconciler.errors import LedgerError, ReconcilerError
 from reconciler.specs.git import actor
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def observe(session: Session, inputs: PassInputs) -> Sequence[SubmissionEvent]:
     nothing is open, no connection to AWS is made. Raises `GuardError` and `ServiceError` if the account cannot be
     confirmed.
     """
-    recorded, settle_seconds = inputs.recorded, session.target.settleSeconds
+    recorded = inputs.recorded
+    settle_seconds = settling_seconds(session.target, recorded)
     names = inputs.concerned
     now = session.now()
     ended = (run for runs in incomplete(recorded, now).values() for run in runs)
@@ -222,7 +224,13 @@ def apply_plan(
 
     check_account(session, made)
     provenance = provenance_of(session, made)
+    check_settings(session, made)
     record_renames(session, made, provenance)
+
+    def check() -> None:
+        session.aws.check_clock()
+        check_settings(session, made)
+
     return execute(
         made,
         ledger=session.ledger,
@@ -232,10 +240,18 @@ def apply_plan(
         claim_seconds=session.target.claimSeconds,
         settle_seconds=session.target.settleSeconds,
         quota=session.aws.quota,
-        check=session.aws.check_clock,
+        check=check,
         progress=progress,
         stop=stop,
     )
+
+
+def check_settings(session: Session, made: Plan) -> None:
+    """Raises `ReconcilerError` if another pass, as far as this process has read the ledger, has applied other settings
+    of the project file since the plan was made."""
+    others = others_applied(made.settings_digest, made.ledger_position, session.ledger.recorded)
+    if made.pending and others is not None:
+        raise ReconcilerError(f"{others}. Nothing more was sent")
 
 
 def record_renames(session: Session, made: Plan, provenance: Provenance | None = None) -> None:

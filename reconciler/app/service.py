@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.app.reconcile import reconcile
 from reconciler.app.session import ReusableSession, SystemClock
+from reconciler.core.settings import change_of_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.results import action_line
 from reconciler.specs.git_pull import pull
@@ -146,6 +147,9 @@ class Service:
         done = reconcile(session, stop)
         if done is None:
             return
+        settings = change_of_settings(done.plan)
+        if settings is not None and settings.stale:
+            log.error("%s is on hold: %s", settings.name, settings.message)
         for problem in done.plan.problems:
             log.error("not valid: %s", problem)
         for action, result in zip(done.plan.actions, done.results, strict=True):

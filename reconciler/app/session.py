@@ -23,12 +23,13 @@ from reconciler.app.options import CommandOptions, target_name
 from reconciler.core import guard
 from reconciler.core.identity import Place
 from reconciler.core.suggested_commands import Invocation
-from reconciler.errors import ReconcilerError
+from reconciler.errors import CheckoutMoved, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
 from reconciler.ledger.sqlite_file import keep_private
 from reconciler.model.kind import MODULES, Rate, kind_named
 from reconciler.model.project import STATE_FOLDER, Limits, Project, Target
+from reconciler.specs.files import PROJECT_FILE, NotReadable
 from reconciler.specs.project import ProjectFile, find_root, read_project
 
 if TYPE_CHECKING:
@@ -131,6 +132,13 @@ class AwsConnections:
         with self._lock:
             guard.check_clock(self._connected().clock_ahead, needed=needed)
 
+    def retarget(self, target: Target) -> None:
+        """Uses other settings of the same target from now on. Closes the connections, which depend on them."""
+        with self._lock:
+            self.close()
+            self._target = target
+            vars(self).pop("quota", None)
+
     def close(self) -> None:
         """Closes the connections and stops the emulator."""
         with self._lock:
@@ -213,7 +221,7 @@ def rates(target: Target) -> dict[str, Rate]:
     return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates
 
 
-@dataclass(frozen=True)
+@dataclass
 class ChosenTarget:
     """The target of a command, from the project file, and the address of its ledger."""
 
@@ -225,10 +233,10 @@ class ChosenTarget:
     environ: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session(ChosenTarget):
     """The objects that a command works with. It connects to the ledger and AWS on first use. If `masked` is set, the
-    ledger is an export with masked requests."""
+    ledger is an export with masked requests. Only `reread` changes its fields."""
 
     options: CommandOptions
     ledger: Log
@@ -240,6 +248,27 @@ class Session(ChosenTarget):
     def project(self) -> Project:
         """The content of the project file."""
         return self.project_file.project
+
+    def is_current(self) -> bool:
+        """Returns whether the project file still has the text that was read."""
+        try:
+            return self.project_file.files.read(PROJECT_FILE).text == self.project_file.view.source.text
+        except NotReadable:
+            return False
+
+    def reread(self) -> None:
+        """Reads the project file again if it has changed. Raises `SpecErrors`, and `CheckoutMoved` if it now has
+        another place or ledger, which this session is not connected to."""
+        if self.is_current():
+            return
+        file = read_project(self.root)
+        target = _target_of(file, self.place)
+        if target is None or target.ledger != self.ledger_address:
+            raise CheckoutMoved(self.root)
+        self.project_file = file
+        if target != self.target:
+            self.target = target
+            self.aws.retarget(target)
 
     def now(self) -> datetime:
         """Returns the time now, in UTC."""
@@ -254,6 +283,15 @@ class Session(ChosenTarget):
     def limits(self) -> Limits:
         """The limits of this command: those of the target, unless the command line overrides them."""
         return self.options.limits(self.target.limits)
+
+
+def _target_of(file: ProjectFile, place: Place) -> Target | None:
+    """Returns the target of a place in a project file, `None` if the file has no such place."""
+    project = file.project
+    if project.name != place.project or place.target not in project.spec.targets:
+        return None
+    target = project.target(place.target)
+    return target if (target.account, target.region) == (place.account, place.region) else None
 
 
 def choose_target(options: CommandOptions, fallback_target: str | None = None) -> ChosenTarget:
@@ -343,10 +381,8 @@ class ReusableSession:
         """Returns the session of the next pass. Raises the errors of `opened`."""
         if self._session is not None:
             project_file = read_project(self._session.root)
-            project, place = project_file.project, self._session.place
-            same_target = project.name == place.project and place.target in project.spec.targets
-            if same_target and project.target(place.target) == self._session.target:
-                self._session = replace(self._session, project_file=project_file)
+            if _target_of(project_file, self._session.place) == self._session.target:
+                self._session.project_file = project_file
                 return self._session
             self.close()
         self._session = self._stack.enter_context(opened(self._options))

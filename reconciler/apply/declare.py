@@ -7,15 +7,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.apply.intents import Provenance
-from reconciler.core.declarations import Declared, PendingDeclaration, Undeclared, request_digest
+from reconciler.core.declarations import (
+    PROJECT_KIND,
+    PROJECT_NAME,
+    Declared,
+    PendingDeclaration,
+    ProjectDeclared,
+    Undeclared,
+    request_digest,
+)
 from reconciler.core.event_codec import encode
 from reconciler.core.events import Event, SpecRenamed, intent_of
 from reconciler.core.plan import SENDS, Action, ActionType, Plan
 from reconciler.core.ports import Ledger
 from reconciler.core.renames import after_renames
+from reconciler.core.settings import settings_declared_at
 from reconciler.core.state import Recorded, SpecRecord
 from reconciler.errors import RenameMoved
 from reconciler.model.kind import kind_named
+
+AnyDeclared = Declared | Undeclared | ProjectDeclared
 
 MOST_EVENTS = 200
 MOST_BYTES = 128 * 1024
@@ -35,7 +46,7 @@ def record_declarations(
     after = {each.name: each for each in wanted}
     for batch in _batches(declaration_of(each, sent.get(each.name), ledger, at, provenance) for each in wanted):
 
-        def valid(recorded: Recorded, names: Sequence[str] = tuple(event.name for event in batch)) -> str | None:
+        def valid(recorded: Recorded, names: Sequence[str] = tuple(map(_name, batch))) -> str | None:
             late = [name for name in names if not _is_next(after[name], recorded)]
             return f"another pass declared {', '.join(late)}" if late else None
 
@@ -91,14 +102,20 @@ def _renamed(name: str, old: str, at: str, provenance: Provenance) -> SpecRename
 
 
 def _is_next(pending: PendingDeclaration, recorded: Recorded) -> bool:
-    """Returns whether no other declaration of the spec was recorded first."""
+    """Returns whether no other declaration of the spec, or of the project file, was recorded first."""
+    if pending.kind == PROJECT_KIND:
+        return settings_declared_at(recorded) == pending.after
     return recorded.spec(pending.name).declared_at == pending.after
 
 
-def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared | Undeclared]]:
+def _name(event: AnyDeclared) -> str:
+    return PROJECT_NAME if isinstance(event, ProjectDeclared) else event.name
+
+
+def _batches(events: Iterable[AnyDeclared]) -> Iterator[list[AnyDeclared]]:
     """Yields the events in batches of bounded number and size. An event that exceeds the maximum size has its own
     batch."""
-    batch: list[Declared | Undeclared] = []
+    batch: list[AnyDeclared] = []
     size = 0
     for event in events:
         more = len(json.dumps(encode(event)))
@@ -113,9 +130,18 @@ def _batches(events: Iterable[Declared | Undeclared]) -> Iterator[list[Declared 
 
 def declaration_of(
     pending: PendingDeclaration, action: Action | None, ledger: Ledger, at: str, provenance: Provenance
-) -> Declared | Undeclared:
-    """Returns the event that records the last-applied content of one spec. `action` is the action that sent this
-    content, if any."""
+) -> AnyDeclared:
+    """Returns the event that records the last-applied content of one spec, or the settings of the project file.
+    `action` is the action that sent this content, if any."""
+    if pending.kind == PROJECT_KIND:
+        return ProjectDeclared(
+            at=at,
+            settings=dict(pending.policy),
+            commit=provenance.commit,
+            uncommitted=provenance.uncommitted or None,
+            actor=provenance.actor,
+            tool_version=provenance.tool_version,
+        )
     if pending.content is None:
         return Undeclared(
             at=at,

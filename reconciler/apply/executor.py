@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
@@ -18,6 +19,7 @@ from reconciler.core.due_slots import event_of, missed_by
 from reconciler.core.events import SpecEvent, SubmissionEvent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, ScheduleChange
 from reconciler.core.ports import Clock, Ledger, Quota, Services
+from reconciler.core.settings import others_applied
 from reconciler.core.state import Recorded
 from reconciler.errors import LedgerError, ReconcilerError
 
@@ -78,7 +80,7 @@ def execute(
     The calling thread calls `progress` when each action ends.
     """
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
-    task = Task(plan.place, world, provenance, claim_seconds, settle_seconds)
+    task = Task(plan.place, world, provenance, claim_seconds, settle_seconds, partial(_outdated, plan))
     results = [ActionResult(ActionOutcome.NONE) for _ in plan.actions]
     waiting: SimpleQueue[list[int]] = SimpleQueue()
     done: SimpleQueue[tuple[int, ActionResult]] = SimpleQueue()
@@ -121,6 +123,11 @@ def steps(
     """Returns the steps of the actions of one spec. `done` is called with the index and the result of each action."""
     for index in indexes:
         done((index, (yield from _perform(plan.actions[index], task, check))))
+
+
+def _outdated(plan: Plan, recorded: Recorded) -> str | None:
+    """Returns why nothing of a plan may be submitted any more: another pass has applied other settings."""
+    return others_applied(plan.settings_digest, plan.ledger_position, recorded)
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:

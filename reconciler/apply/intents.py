@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from reconciler.apply import protocol
-from reconciler.apply.effects import moment
+from reconciler.apply.effects import always, moment
 from reconciler.apply.interpreter import World
 from reconciler.core.absence import is_repeat
 from reconciler.core.events import Intended, ManuallyAdopted, intent_of
 from reconciler.core.identity import Content, Place
 from reconciler.core.plan import Action
+from reconciler.core.ports import Precondition
 from reconciler.model.kind import kind_named
 
 
@@ -32,13 +33,14 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The values that all actions of one pass share."""
+    """The values that all actions of one pass share. `outdated` is the precondition of every new submission."""
 
     place: Place
     world: World
     provenance: Provenance
     claim_seconds: int
     settle_seconds: int
+    outdated: Precondition = always
 
 
 def intent(action: Action, task: Task) -> protocol.Intent:
@@ -58,6 +60,7 @@ def intent(action: Action, task: Task) -> protocol.Intent:
         began=earlier.first_intent_at if earlier else None,
         repeats=earlier is not None and is_repeat(earlier, task.settle_seconds),
         describe=_describing(action, task, token, content),
+        outdated=task.outdated,
     )
 
 

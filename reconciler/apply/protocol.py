@@ -20,6 +20,7 @@ from reconciler.apply.effects import (
     Procedure,
     Release,
     Transmit,
+    always,
     moment,
     moved,
     now,
@@ -31,7 +32,18 @@ from reconciler.apply.effects import (
 from reconciler.core import events as e
 from reconciler.core.absence import may_repeat_at, proven_absent
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
-from reconciler.core.ports import Accepted, Ambiguous, Deadline, Declined, Moved, NotSent, Outcome, Refused, Wanted
+from reconciler.core.ports import (
+    Accepted,
+    Ambiguous,
+    Deadline,
+    Declined,
+    Moved,
+    NotSent,
+    Outcome,
+    Precondition,
+    Refused,
+    Wanted,
+)
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerError
 from reconciler.model.base import JSON
@@ -62,6 +74,7 @@ class Intent:
     time of the first intent of this submission, `None` if this is the first. `repeats` is whether earlier sends are
     unresolved and another send is safe because the token is still valid in AWS (R6). `describe` makes the event of a
     send from its number, the times of its intent and deadline, and whether all earlier sends are proven absent.
+    `outdated` is the precondition of the whole plan.
     """
 
     action: Action
@@ -74,6 +87,7 @@ class Intent:
     began: str | None
     repeats: bool
     describe: Callable[[int, str, str, bool], e.Intended]
+    outdated: Precondition = always
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +241,8 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
     def valid(recorded: Recorded) -> str | None:
         record = recorded.spec(action.name)
         submission = recorded.by_token.get(intent.token)
-        if renamed := renamed_since(action, recorded):
-            return renamed
+        if outdated := intent.outdated(recorded) or renamed_since(action, recorded):
+            return outdated
         if number > 1:
             again = submission is not None and _may_send_again(submission, number, intent.settle_seconds)
             newest = record.newest is submission or action.slot is not None

@@ -13,11 +13,14 @@ DONE, ERROR, CHANGES, ACTION_REQUIRED, USAGE = 0, 1, 2, 3, 64
 
 
 def needs_attention(plan: Plan, recorded: Recorded) -> bool:
-    """Returns whether an action is required or an outcome is unknown: a hold, a submission that settles, a run of a
-    spec of the plan that AWS did not describe, or a problem in the project's files."""
+    """Returns whether an action is required or an outcome is unknown: a hold, also of the project file, a submission
+    that settles, a run of a spec of the plan that AWS did not describe, or a problem in the project's files."""
+    from reconciler.core.settings import change_of_settings
+
     names = {action.name for action in plan.actions}
+    settings = change_of_settings(plan)
     unobserved = (recorded.by_token.get(token) for token in recorded.observe_errors)
-    waits = bool(plan.held or plan.problems) or plan.overdue
+    waits = bool(plan.held or plan.problems) or plan.overdue or (settings is not None and settings.stale)
     return waits or any(run is not None and run.name in names for run in unobserved)
 
 

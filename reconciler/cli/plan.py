@@ -247,6 +247,7 @@ def show_and_apply(
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):
             return (), ERROR
+        session.ledger.refresh()  # the answer may have taken long
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
     _print_results(session, _with_suggestions(session, plan, results), results, how.format)

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
 from reconciler.core.changes import differs, policy_json
-from reconciler.core.declarations import request_digest
-from reconciler.core.desired import DesiredSpec
-from reconciler.core.identity import Place, canonical
+from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, request_digest
+from reconciler.core.desired import Desired, DesiredSpec
+from reconciler.core.identity import canonical
 from reconciler.core.plan import Action, ActionType, Origin, Plan, Reason, SpecChange
-from reconciler.core.state import Recorded, SpecRecord
+from reconciler.core.settings import declared_digest, settings_changes, settings_digest, settings_since
+from reconciler.core.state import Recorded
 from reconciler.errors import PlanNotExpected
 from reconciler.model.base import JSON
 
@@ -20,13 +22,7 @@ PLAN_ID_PREFIX = "p-"
 PLAN_ID_HEX_DIGITS = 16
 
 
-def plan_id(
-    place: Place,
-    changes: Sequence[SpecChange],
-    actions: Sequence[Action],
-    specs: Mapping[str, DesiredSpec],
-    recorded: Recorded,
-) -> str:
+def plan_id(changes: Sequence[SpecChange], actions: Sequence[Action], desired: Desired, recorded: Recorded) -> str:
     """Returns ``p-`` and 16 hex digits: a hash of the place, the changes in git, and the submissions and cancellations
     that follow from them.
 
@@ -39,15 +35,19 @@ def plan_id(
         if action.action is ActionType.CANCEL and action.reason is Reason.SPEC_REMOVED
     )
     form = {
-        "place": asdict(place),
-        "changes": [_change(change, specs.get(change.name), recorded.spec(change.name)) for change in changes],
+        "place": asdict(desired.place),
+        "changes": [_change(change, desired, recorded) for change in changes],
         "cancels": cancels,
     }
     return PLAN_ID_PREFIX + sha256(canonical(form)).hexdigest()[:PLAN_ID_HEX_DIGITS]
 
 
-def _change(change: SpecChange, spec: DesiredSpec | None, record: SpecRecord) -> JSON:
+def _change(change: SpecChange, desired: Desired, recorded: Recorded) -> JSON:
     """Returns the values that identify one change: the content before and after it, and whether it submits."""
+    if change.kind == PROJECT_KIND:
+        before_it = declared_digest(recorded.project) if recorded.project is not None else ""
+        return {"kind": change.kind, "stale": change.stale, "before": before_it, "after": desired.settings_digest}
+    spec, record = desired.specs.get(change.name), recorded.spec(change.name)
     declared, baseline = record.declaration, record.baseline
     before: JSON | None = None
     if declared is not None and not record.undeclared:
@@ -83,21 +83,39 @@ class Base:
     """The specs of the target at `commit`, where a pull request starts.
 
     `invalid` maps names to the problem of their spec. `unnamed` is the file whose spec names cannot be read, `None` if
-    all names are known. `notes` are sentences about files that could not be read.
+    all names are known. `settings` are those of the project file, `None` if it cannot be read. `notes` are sentences
+    about files that could not be read.
     """
 
     commit: str
     specs: Mapping[str, DesiredSpec] = field(default_factory=dict)
     invalid: Mapping[str, str] = field(default_factory=dict)
     unnamed: str | None = None
+    settings: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
 
 
 def with_origins(plan: Plan, base: Base, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> Plan:
     """Returns the same plan with the origin of each change. `specs` are those of the checkout. The id of the plan
     does not change, because the origin of a change does not alter its effect."""
-    changes = tuple(_with_origin(change, base, specs.get(change.name), recorded) for change in plan.changes)
+    changes = tuple(
+        _settings_with_origin(change, plan, base, recorded)
+        if change.kind == PROJECT_KIND
+        else _with_origin(change, base, specs.get(change.name), recorded)
+        for change in (*settings_since(base.settings, plan), *plan.changes)
+    )
     return replace(plan, base=base.commit, changes=changes, warnings=(*plan.warnings, *base.notes))
+
+
+def _settings_with_origin(change: SpecChange, plan: Plan, base: Base, recorded: Recorded) -> SpecChange:
+    if base.settings is None:
+        note = f"the settings of {PROJECT_NAME} at the base are not known"
+    elif settings_digest(base.settings) == plan.settings_digest:
+        return replace(change, origin=Origin.ALREADY_ON_BASE)
+    else:
+        applied = recorded.project
+        note = ANOTHER if applied is not None and settings_changes(applied.settings, base.settings) else ""
+    return replace(change, origin=Origin.THIS_CHANGE, origin_note=note)
 
 
 def _with_origin(change: SpecChange, base: Base, spec: DesiredSpec | None, recorded: Recorded) -> SpecChange:

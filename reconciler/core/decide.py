@@ -12,16 +12,18 @@ from datetime import datetime
 from reconciler.core.approval import plan_id
 from reconciler.core.changes import changes, differs, pending_declarations
 from reconciler.core.decide_scheduled import decide_scheduled
+from reconciler.core.declarations import PROJECT_NAME, PendingDeclaration
 from reconciler.core.desired import Desired, DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.due_slots import schedule_changes
 from reconciler.core.durations import usual
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
 from reconciler.core.invalid import decide_invalid, why_invalid
-from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, stopped
+from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, SpecChange, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
 from reconciler.core.retries import attempts_of, decide_attempts, ended_at
+from reconciler.core.settings import held_back, pending_settings, settings_change
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
 from reconciler.core.submits import SpecContext, another_send, of_submission, submit
 from reconciler.core.suggested_commands import retry, suggested_commands
@@ -44,6 +46,9 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     not wait for a slot on hold. Actions are sorted by name, then by age of the submission. If changes exceed the
     limits, `Plan.check` raises; slots and retries beyond the limit wait.
     """
+    settings = settings_change(desired, recorded)
+    if settings is not None and settings.stale:
+        desired = replace(desired, stale=f"{PROJECT_NAME}: {settings.message}")
     renames = find_renames(desired, recorded)
     recorded = after_renames(recorded, renames.pending)
     names = _names(desired, recorded)
@@ -55,20 +60,19 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     if desired.applied_only:
         desired = replace(desired, unapplied=frozenset(different))
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
-    conflicts = renames.conflicts
-    decided = [
-        action
-        for name in names
-        for action in (
-            decide_invalid(invalid[name], recorded.spec(name), recorded, desired, now)
-            if name in invalid
-            else _decide(name, desired, recorded, now, stale=name in stale, conflict=conflicts.get(name))
-        )
-    ]
-    within_limits = within(decided, desired.limits)
+    in_force = [name for name in usable if name not in stale and desired.stale is None]
+
+    def decided(name: str) -> Sequence[Action]:
+        if name in invalid:
+            return decide_invalid(invalid[name], recorded.spec(name), recorded, desired, now)
+        return _decide(name, desired, recorded, now, stale=name in stale, conflict=renames.conflicts.get(name))
+
+    actions = [held_back(action, desired.stale) for name in names for action in decided(name)]
+    within_limits = within(actions, desired.limits)
     actions = [_with_usual(_with_suggestions(a, desired, recorded), desired, recorded, now) for a in within_limits]
     created_at = seconds_text(now)
-    git_changes = tuple(changes(desired, recorded, different, actions, created_at, renames=renames.pending))
+    of_specs = changes(desired, recorded, different, actions, created_at, renames=renames.pending)
+    git_changes = (*([settings] if settings is not None else []), *of_specs)
     return Plan(
         place=desired.place,
         created_at=created_at,
@@ -77,12 +81,23 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         commit=desired.checkout.commit,
         warnings=(*renames.notes, *_warnings(desired, recorded, actions)),
         uncommitted=desired.checkout.uncommitted,
-        schedule_changes=tuple(schedule_changes([name for name in usable if name not in stale], desired, recorded)),
+        schedule_changes=tuple(schedule_changes(in_force, desired, recorded)),
         overdue=desired.suspension is not None and overdue(desired.suspension, now),
         changes=git_changes,
-        declarations=tuple(pending_declarations(desired, recorded, usable, set(different))),
-        plan_id=plan_id(desired.place, git_changes, actions, desired.specs, recorded),
+        declarations=tuple(_declarations(desired, recorded, settings, usable, set(different))),
+        plan_id=plan_id(git_changes, actions, desired, recorded),
+        settings_digest=desired.settings_digest,
     )
+
+
+def _declarations(
+    desired: Desired, recorded: Recorded, settings: SpecChange | None, names: Sequence[str], different: set[str]
+) -> Iterable[PendingDeclaration]:
+    """Yields the declarations that an apply records: first that of the settings, then those of the specs."""
+    if (pending := pending_settings(desired, recorded, settings)) is not None:
+        yield pending
+    if desired.stale is None:
+        yield from pending_declarations(desired, recorded, names, different)
 
 
 def _with_usual(action: Action, desired: Desired, recorded: Recorded, now: datetime) -> Action:
@@ -187,6 +202,11 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
             yield f"could not check whether another ledger started a run of {action.name}: {error}"
         if error := recorded.observe_errors.get(action.client_token or ""):
             yield f"could not read the state of run {action.run_id} of {action.name}: {error}"
+    if recorded.project is None and recorded.specs and desired.settings is not None:
+        yield (
+            f"the settings of {PROJECT_NAME} that were applied last are not in the ledger: whether this plan changes "
+            "them is not known until the next apply has recorded them"
+        )
     if desired.checkout.uncommitted and any(action.action is ActionType.SUBMIT for action in actions):
         yield (
             "the project has uncommitted changes: submissions will be recorded against commit "

@@ -1,4 +1,5 @@
-"""Declarations: the events that record the last-applied content of a spec, and the value to which they are folded.
+"""Declarations: the events that record the last-applied content of a spec, or the last-applied settings of the project
+file, and the values to which they are folded.
 
 A pass that acts on new content of a spec records a declaration, which has the policy and the request before
 ``${run.slot}`` is rendered. A declaration neither starts a run nor makes a plan stale. The next plan compares it with
@@ -13,7 +14,7 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from reconciler.core.event_fields import Flag, Number, Request, Text
-from reconciler.core.events import SpecEvent
+from reconciler.core.events import Event, SpecEvent
 from reconciler.core.identity import Content, Source, canonical
 from reconciler.model.base import JSON
 
@@ -52,6 +53,36 @@ class Undeclared(SpecEvent):
     tool_version: Text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDeclared(Event):
+    """A pass acted on these settings of the project file (`core.settings`): those of the project, and those of the
+    target that the ledger belongs to."""
+
+    type: ClassVar[str] = "project-declared"
+    settings: Request
+    commit: Text | None = None
+    uncommitted: Flag | None = None
+    actor: Text
+    tool_version: Text
+
+
+PROJECT_NAME, PROJECT_KIND = "reconciler.yaml", "Project"
+"""The name and the kind of the project file among the changes and the declarations of a plan. No spec has such a
+name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDeclaration:
+    """The newest declaration of the project file: the position of its event, the newest commit that a declaration had
+    (`None` if all were outside git), and the settings. If their secrets are masked, `digest` is that of the complete
+    settings."""
+
+    position: int
+    commit: str | None
+    settings: Mapping[str, Any]
+    digest: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """The newest declaration of a spec.
@@ -74,7 +105,7 @@ class Declaration:
 @dataclass(frozen=True, slots=True)
 class PendingDeclaration:
     """The declaration that an apply records for one spec: its content and policy or, without content, its removal from
-    git.
+    git. For the project file (`PROJECT_KIND`), `policy` are its settings.
 
     `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
     """

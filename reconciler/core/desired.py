@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from reconciler.core.identity import Content, Place, Source
 from reconciler.core.state import SpecRecord
@@ -117,7 +118,10 @@ class Desired:
     `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
     `unnamed` is set if the spec names of a part of the project are unknown; missing names then do not count as removed.
     With `applied_only`, the pass leaves every change in git to an apply; `plan` then sets `unapplied`, the names of the
-    changed specs. `directory` and `local_ledger` are options of the command, used in suggested commands.
+    changed specs. `directory` and `local_ledger` are options of the command, used in suggested commands. `settings` are
+    those of the project file (`core.settings`), masked if the ledger is, and `None` if they are not compared;
+    `settings_digest` is the digest of the complete settings. If `stale` is set, this pass may not change them, for this
+    reason, so nothing is done.
     """
 
     place: Place
@@ -139,6 +143,9 @@ class Desired:
     unapplied: frozenset[str] = frozenset()
     directory: str | None = None
     local_ledger: bool = False
+    settings: Mapping[str, Any] | None = None
+    settings_digest: str = ""
+    stale: str | None = None
 
     @property
     def invocation(self) -> Invocation:
@@ -179,14 +186,23 @@ def newest_commit(record: SpecRecord) -> str | None:
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Returns why this pass may not change the spec: the commit applied last is newer, or not part of the history of
-    the checkout, or the change is left to an apply.
+    """Returns why this pass may not change the spec: as `why_stale` for the commit that was applied last, because the
+    settings of the project may not be changed, or because the change is left to an apply."""
+    if record.name in desired.unapplied:
+        return UNAPPLIED
+    return desired.stale or why_stale(newest_commit(record), desired)
+
+
+UNAPPLIED = "its change in git is not applied yet, and this pass leaves changes to `apply`"
+
+
+def why_stale(commit: str | None, desired: Desired) -> str | None:
+    """Returns why this checkout may not change what was applied at `commit`: the commit is newer, or not part of the
+    history of the checkout.
 
     Returns `None` if it may change it: outside git, if no commit is recorded, or with `allow_rollback`.
     """
-    if record.name in desired.unapplied:
-        return "its change in git is not applied yet, and this pass leaves changes to `apply`"
-    head, commit = desired.checkout.commit, newest_commit(record)
+    head = desired.checkout.commit
     if head is None or commit is None or commit == head or desired.allow_rollback:
         return None
     match desired.checkout.ancestry.get(commit, Ancestry.UNKNOWN):

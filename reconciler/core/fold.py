@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.core import events as e
-from reconciler.core.declarations import Declared, Undeclared, declaration, withdrawn
+from reconciler.core.declarations import (
+    Declared,
+    ProjectDeclaration,
+    ProjectDeclared,
+    Undeclared,
+    declaration,
+    withdrawn,
+)
 from reconciler.core.identity import Content, Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedAway, MovedTo, RollbackAccepted
 from reconciler.core.renames import rename
@@ -72,6 +79,9 @@ def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
                     "it was written by a newer reconciler. Upgrade to that version."
                 )
             recorded.place = Place(event.project, event.target, event.account, event.region)
+        case ProjectDeclared():
+            before = recorded.project.commit if recorded.project is not None else None
+            recorded.project = ProjectDeclaration(position, event.commit or before, event.settings)
         case MovedAway():
             place = Place(event.project, event.target, event.account, event.region)
             recorded.moved = MovedTo(event.ledger, place, event.at, event.actor)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from reconciler.core.declarations import PendingDeclaration
+from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDeclaration
 from reconciler.core.durations import Usual
 from reconciler.core.event_fields import Flag, Number, Request, Text, TextMapping, Texts
 from reconciler.core.identity import NO_CONTENT, Content, Place, Source, SubmissionKey
@@ -191,13 +191,14 @@ class SpecChange:
 
     @property
     def source(self) -> Source | None:
-        """The location of the spec; `None` for a removed one."""
-        return self.content.source if self.content is not None else None
+        """The location of the spec or the project file; `None` for a removed spec."""
+        own = self.content.source if self.content is not None else None
+        return Source(PROJECT_NAME, 1) if self.kind == PROJECT_KIND else own
 
     @property
     def takes_effect_later(self) -> bool:
         """Whether the change takes effect after this pass."""
-        at_once = self.change is ChangeType.RENAMED and self.effect is not Effect.WAITS
+        at_once = self.kind == PROJECT_KIND or (self.change is ChangeType.RENAMED and self.effect is not Effect.WAITS)
         return not (self.stale or at_once or self.change is ChangeType.REMOVED or self.effect is Effect.RUNS_NOW)
 
 
@@ -209,10 +210,10 @@ class Plan:
     `created_at` is ISO 8601 text to the second, `ledger_position` the last position read. `commit` is that of the
     checkout. `uncommitted` is whether the project has changes that the commit lacks. `warnings` are sentences about the
     plan as a whole. `schedule_changes` are schedules that start or stop with this plan. `overdue` is whether the
-    suspension of the project should have ended by now. `changes`, sorted by name, are the differences between git and
-    the last-applied content. `declarations` are those that an apply records. `plan_id` identifies the changes in git
-    and their effects (`core.approval`). `base` is the commit compared with, `None` without one. `problems` are those of
-    project files.
+    suspension of the project should have ended by now. `changes` are the differences between git and the last-applied
+    content: of the project file (`core.settings`), then of specs by name. `declarations` are those that an apply
+    records. `plan_id` identifies the changes in git and their effects (`core.approval`). `base` is the commit compared
+    with, `None` without one. `problems` are those of project files.
     """
 
     place: Place
@@ -229,6 +230,7 @@ class Plan:
     plan_id: Text = ""
     base: Text | None = None
     problems: tuple[Problem, ...] = ()
+    settings_digest: Text = ""
 
     @property
     def renames(self) -> dict[str, str]:
@@ -267,9 +269,7 @@ class Plan:
 
     def refusal(self, limits: Limits) -> LimitExceeded | None:
         """Returns the error of a plan that exceeds a limit of one pass; `None` if it exceeds none."""
-        submissions = sum(
-            a.reason in COUNTED for a in self.actions if a.action in {ActionType.SUBMIT, ActionType.REPLACE}
-        )
+        submissions = sum(a.reason in COUNTED for a in self.actions if a.action in SENDS)
         cancellations = sum(a.action is ActionType.CANCEL for a in self.actions)
         if limits.maxSubmissions is not None and submissions > limits.maxSubmissions:
             return LimitExceeded("maxSubmissions", limits.maxSubmissions, submissions, "--max-submissions")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
-from reconciler.core.declarations import Declaration
+from reconciler.core.declarations import Declaration, ProjectDeclaration
 from reconciler.core.identity import Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedTo
 from reconciler.core.submission import CountsAs, Phase, RunState, Send, Submission
@@ -141,16 +141,18 @@ class SpecRecord:
 class Recorded:
     """The fold of a ledger up to `position`, with the observations of this pass.
 
-    `place` is from the first event. `moved` is the place that the ledger was moved to, `None` if it is in use;
-    `rollbacks` are the accepted rollbacks, oldest first. `former_names` are the names that records had before.
-    `runs_by_token` maps tokens to the runs that carry them: none after a complete listing, no entry without a look.
-    `runs_by_spec` maps names to runs with the spec's tag that are missing from the ledger, if there was a look for
-    them. `look_errors` and `observe_errors` map tokens to the reason why a look, or the state of a live run, failed; an
-    error is not absence. If `overlaid`, the specs include observations without events, so they are not a fold.
+    `place` is from the first event. `project` are the settings applied last, `None` before the first. `moved` is the
+    place that the ledger was moved to, `None` if it is in use; `rollbacks` are the accepted rollbacks, oldest first.
+    `former_names` are the names that records had before. `runs_by_token` maps tokens to the runs that carry them: none
+    after a complete listing, no entry without a look. `runs_by_spec` maps names to runs with the spec's tag that are
+    missing from the ledger, if there was a look for them. `look_errors` and `observe_errors` map tokens to the reason
+    why a look, or the state of a live run, failed; an error is not absence. If `overlaid`, the specs include
+    observations without events, so they are not a fold.
     """
 
     position: int = 0
     place: Place | None = None
+    project: ProjectDeclaration | None = None
     moved: MovedTo | None = None
     rollbacks: list[AcceptedRollback] = field(default_factory=list)
     specs: dict[str, SpecRecord] = field(default_factory=dict)

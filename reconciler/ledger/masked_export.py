@@ -16,10 +16,11 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from reconciler import __version__
-from reconciler.core.declarations import Declared
+from reconciler.core.declarations import Declared, ProjectDeclaration
 from reconciler.core.events import Beginning, Event
 from reconciler.core.identity import Place, canonical
 from reconciler.core.ports import Clock
+from reconciler.core.settings import completed, declared_digest
 from reconciler.core.state import Recorded, SpecRecord, Submission
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer, LedgerPinned, LedgerReadOnly
 from reconciler.ledger.codec import Batch, encode
@@ -202,7 +203,13 @@ def _reduced(recorded: Recorded) -> Recorded:
         return replace(record, submissions=mine, positions=[], notified=[])
 
     specs = {name: reduced(record) for name, record in recorded.specs.items()}
-    return replace(recorded, specs=specs, by_token=submissions)
+    return replace(recorded, specs=specs, by_token=submissions, project=_masked_settings(recorded.project))
+
+
+def _masked_settings(declared: ProjectDeclaration | None) -> ProjectDeclaration | None:
+    if declared is None:
+        return None
+    return replace(declared, settings=masked(completed(declared.settings)), digest=declared_digest(declared))
 
 
 def _reduced_submission(submission: Submission) -> Submission:

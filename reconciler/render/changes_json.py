@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from reconciler.core.declarations import PendingDeclaration, request_digest
+from reconciler.core.declarations import PROJECT_KIND, PROJECT_NAME, PendingDeclaration, request_digest
 from reconciler.core.identity import Content, Source
-from reconciler.core.plan import Change, ChangeType, Effect, Op, Origin, SpecChange
+from reconciler.core.plan import Change, ChangeType, Effect, Op, Origin, Plan, SpecChange
 from reconciler.errors import PlanFileError
 from reconciler.model.base import JSON
 
@@ -69,8 +69,14 @@ class _Undeclared(_Form):
     undeclared: Literal[True]
 
 
+class _ProjectDeclared(_Form):
+    after: StrictInt
+    settings: dict[str, Any]
+
+
 _CHANGES = TypeAdapter(tuple[_SpecChange, ...])
 _DECLARATIONS = TypeAdapter(tuple[Annotated[_Undeclared | _Declared, Field(union_mode="left_to_right")], ...])
+_PROJECT_DECLARATION = TypeAdapter(_ProjectDeclared)
 
 
 def spec_change_json(change: SpecChange) -> JSON:
@@ -120,16 +126,30 @@ def declaration_json(pending: PendingDeclaration) -> JSON:
     }
 
 
-def changes_from_json(form: object) -> tuple[SpecChange, ...]:
-    """Reads the changes that `spec_change_json` wrote. Raises `PlanFileError`."""
-    return tuple(_spec_change(each) for each in _read(_CHANGES, form, "changes"))
+def all_declarations_json(plan: Plan) -> JSON:
+    """Returns the keys of a plan file with everything that an apply declares: the project file and the specs."""
+    form: JSON = {"declarations": []}
+    for each in plan.declarations:
+        if each.kind == PROJECT_KIND:
+            form["project_declaration"] = {"after": each.after, "settings": dict(each.policy)}
+        else:
+            form["declarations"].append(declaration_json(each))
+    return form
 
 
-def declarations_from_json(form: object) -> tuple[PendingDeclaration, ...]:
-    """Reads the declarations that `declaration_json` wrote. Raises `PlanFileError` for an invalid declaration, and if a
-    request does not match its digest.
-    """
-    return tuple(_pending(each) for each in _read(_DECLARATIONS, form, "declarations"))
+def all_declarations_from_json(data: JSON) -> tuple[PendingDeclaration, ...]:
+    """Reads the keys that `all_declarations_json` wrote. Raises `PlanFileError` for an invalid declaration, and if a
+    request does not match its digest."""
+    declared: list[PendingDeclaration] = []
+    if (form := data.get("project_declaration")) is not None:
+        read = _read(_PROJECT_DECLARATION, form, "project_declaration")
+        declared.append(PendingDeclaration(PROJECT_NAME, PROJECT_KIND, read.after, policy=read.settings))
+    return (*declared, *map(_pending, _read(_DECLARATIONS, data.get("declarations", []), "declarations")))
+
+
+def changes_from_json(form: object, key: str) -> tuple[SpecChange, ...]:
+    """Reads the changes that `spec_change_json` wrote, from the `key` of a plan. Raises `PlanFileError`."""
+    return tuple(_spec_change(each) for each in _read(_CHANGES, form, key))
 
 
 def _read(adapter: TypeAdapter[Any], form: object, key: str) -> Any:  # noqa: ANN401 - what the adapter is of

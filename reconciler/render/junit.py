@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from reconciler.core.declarations import PROJECT_KIND
 from reconciler.core.identity import Source
-from reconciler.core.plan import Action, Plan
+from reconciler.core.plan import Action, Plan, Reason
 from reconciler.errors import Problem
 from reconciler.redact.escape import escape
 from reconciler.redact.text import mask_sentence, masked_lines
-from reconciler.render.phrases import effect_line, suggested_lines, what_happens
+from reconciler.render.phrases import change_words, effect_line, suggested_lines, what_happens
 from reconciler.render.problems import message_of
 
 Failure = tuple[str, str]
@@ -77,7 +78,9 @@ def plan_junit(plan: Plan, folder: str = "") -> str:
         source = next((action.source for action in mine if action.source), change.source if change else None)
         failures = [(str(action.reason), _held(action)) for action in mine if id(action) in held]
         lines = [f"{name} {what_happens(action)}" for action in mine if id(action) not in held]
-        if change is not None:
+        if change is not None and change.stale and change.kind == PROJECT_KIND:
+            failures.append((str(Reason.STALE_CHECKOUT), f"{name} {change_words(change)}: {change.message}"))
+        elif change is not None:
             lines.append(f"{name} {change.change}: {effect_line(change) or change.effect}")
         cases.append(_Case(name, source, failures, lines))
     return _document(f"{plan.place.project}/{plan.place.target}", cases, folder)

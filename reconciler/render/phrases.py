@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from reconciler.core.declarations import PROJECT_KIND
 from reconciler.core.plan import (
     COUNTED,
     SENDS,
@@ -20,6 +21,7 @@ from reconciler.core.plan import (
     ScheduleChange,
     SpecChange,
 )
+from reconciler.core.settings import change_of_settings
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, kind_named
@@ -122,7 +124,8 @@ def summary_line(plan: Plan) -> str:
     waiting = {change.name for change in plan.changes if change.effect is Effect.WAITS}
     counts = Counter(a.action for a in plan.actions if a.action not in STANDING or a.name not in waiting)
     later = sum(change.takes_effect_later for change in plan.changes)
-    parts = [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind not in STANDING]
+    parts = list(_settings(plan))
+    parts += [f"{counts[kind]} {words}" for kind, words in TOTALS.items() if counts[kind] and kind not in STANDING]
     if later:
         parts.append(f"{count(later, 'change takes', 'changes take')} effect later")
     removed = sum(change.change is ChangeType.REMOVED and not change.stale for change in plan.changes)
@@ -138,6 +141,11 @@ def summary_line(plan: Plan) -> str:
     if plan.pending or plan.schedule_changes or plan.changes:
         return (f"Plan: {', '.join(parts)}. {in_sync}." if parts else f"Plan: {in_sync}.") + _origins(plan)
     return "No changes. " + ", ".join([*parts, in_sync]) + "."
+
+
+def _settings(plan: Plan) -> Iterator[str]:
+    if (change := change_of_settings(plan)) is not None:
+        yield f"{count(len(change.fields), 'setting')} {'on hold' if change.stale else 'changed'}"
 
 
 def _origins(plan: Plan) -> str:
@@ -177,6 +185,8 @@ WORDS = {ChangeType.ADDED: "is added", ChangeType.CHANGED: "changes", ChangeType
 
 def change_words(change: SpecChange) -> str:
     """Returns ``is added`` or ``is renamed from orders``."""
+    if change.stale and change.kind == PROJECT_KIND:
+        return "is on hold: stale checkout"
     return f"is renamed from {change.renamed_from}" if change.renamed_from is not None else WORDS[change.change]
 
 
@@ -234,8 +244,9 @@ def _causes(change: SpecChange, actions: Sequence[Action]) -> list[Action]:
 
 
 def effect_line(change: SpecChange) -> str:
-    """Returns when a change takes effect, or an empty string if its action already includes that."""
-    return "" if change.stale else change.message
+    """Returns when a change takes effect, or an empty string if its action already includes that. The project file has
+    no action."""
+    return "" if change.stale and change.kind != PROJECT_KIND else change.message
 
 
 def fields_of(block: Shown) -> Iterator[Change | tuple[str, object]]:

@@ -16,11 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 from reconciler import __version__
 from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionResult, Change, Plan
+from reconciler.core.settings import change_of_settings
 from reconciler.core.suggested_commands import SuggestedCommands
 from reconciler.errors import PlanFileError, Problem
 from reconciler.model.base import JSON
 from reconciler.redact.escape import BLANK_LETTERS, without_hash_commands
-from reconciler.render.changes_json import changes_from_json, declarations_from_json, spec_change_json
+from reconciler.render.changes_json import all_declarations_from_json, changes_from_json, spec_change_json
 from reconciler.render.runs import console_url, usual_json
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _escaped(char: str) -> str:
 
 def plan_json(plan: Plan) -> JSON:
     """Returns the JSON form of a plan, with keys in the documented order (docs/plan-format.md)."""
+    settings = change_of_settings(plan)
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": __version__,
@@ -64,7 +66,8 @@ def plan_json(plan: Plan) -> JSON:
         "warnings": list(plan.warnings),
         "schedules": [asdict(change) for change in plan.schedule_changes],
         "plan_id": plan.plan_id,
-        "changes": [spec_change_json(change) for change in plan.changes],
+        **({"project_changes": [spec_change_json(settings)]} if settings is not None else {}),
+        "changes": [spec_change_json(change) for change in plan.changes if change is not settings],
         "actions": [_action_json(action, plan.place) for action in plan.actions],
         "summary": plan.summary(),
     }
@@ -156,6 +159,8 @@ def _problems_json(problems: Sequence[Problem]) -> JSON:
 
 PLACE_KEYS = ("project", "target", "account", "region")
 PLAN_KEYS = ("created_at", "ledger_position", "actions", "commit", "warnings")
+CHANGE_KEYS = ("project_changes", "changes")
+LATER_KEYS = ("uncommitted", "base", "plan_id", "settings_digest")
 ACTION_KEYS = (
     "name", "kind", "action", "reason", "generation", "slot", "attempt", "digest", "client_token", "ledger_head",
     "run_id", "replaces", "source", "changes", "request", "message", "compared_with", "send", "revision",
@@ -195,7 +200,7 @@ def plan_from_json(data: object) -> Plan:
         raise PlanFileError("the plan file is not a JSON object: it was not written by `reconciler plan --out`")
     _check_version(data)
     _require(data, (*PLACE_KEYS, *PLAN_KEYS, "summary"))
-    form = {key: data[key] for key in (*PLAN_KEYS, "uncommitted", "base", "plan_id") if key in data}
+    form = {key: data[key] for key in (*PLAN_KEYS, *LATER_KEYS) if key in data}
     form["place"] = {key: data[key] for key in PLACE_KEYS}
     form["schedule_changes"] = data.get("schedules", [])
     if isinstance(data["actions"], list):
@@ -206,8 +211,8 @@ def plan_from_json(data: object) -> Plan:
         raise PlanFileError(_problem(error)) from None
     plan = replace(
         plan,
-        changes=changes_from_json(data.get("changes", [])),
-        declarations=declarations_from_json(data.get("declarations", [])),
+        changes=tuple(each for key in CHANGE_KEYS for each in changes_from_json(data.get(key, []), key)),
+        declarations=all_declarations_from_json(data),
     )
     if data["summary"] != plan.summary():
         raise PlanFileError("the plan file's summary does not match its actions: the file was edited, or is truncated")

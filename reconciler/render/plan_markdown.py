@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from reconciler import __version__
+from reconciler.core.declarations import PROJECT_KIND
 from reconciler.core.identity import Place, Source
 from reconciler.core.plan import Action, ActionType, Change, ChangeType, Origin, Plan, SpecChange
 from reconciler.core.times import parse_time
@@ -49,8 +50,8 @@ CHANGE_SIGNS = {ChangeType.ADDED: "+", ChangeType.CHANGED: "~", ChangeType.RENAM
 
 TABLE = ["| | spec | why | details |", "|---|---|---|---|"]
 FIRST = (ChangeType.REMOVED, ChangeType.RENAMED, ChangeType.CHANGED, ChangeType.ADDED)
-"""The order of changes: those that stop something first, and last those that reviewers see completely in the git
-diff."""
+"""The order of the changes of specs: those that stop something first, and last those that reviewers see completely in
+the git diff. The project file comes before all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,7 @@ class _Parts:
 def _parts(plan: Plan) -> _Parts:
     blocks = shown(plan)
     changed = [(block.change, block) for block in blocks if block.change is not None]
-    changed.sort(key=lambda pair: FIRST.index(pair[0].change))
+    changed.sort(key=lambda pair: (pair[0].kind != PROJECT_KIND, FIRST.index(pair[0].change)))
     rest = [block.action for block in blocks if block.change is None and block.action is not None]
     holds = {id(action) for action in plan.held}
     stopped = {id(block.action) for change, block in changed if change.stale}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reconciler.core.approval import Base
 from reconciler.core.identity import Place
+from reconciler.core.settings import project_settings
 from reconciler.errors import Problem, SpecErrors
 from reconciler.specs.broken import UsableSpecs, load_usable
 from reconciler.specs.files import MOST_BYTES, PROJECT_FILE, NotReadable, Patterns, Segments, is_wanted, source_text
@@ -72,16 +73,24 @@ def project_at(root: Path, commit: str, place: Place) -> ProjectFile | str:
     """Returns the project at a commit, with its specs read from git's objects. If its name, target, account or region
     differs from `place`, returns the reason instead. Raises `ReconcilerError` if git cannot read the commit.
     """
+    file = _project_at(root, commit)
+    return file if isinstance(file, str) else _other_place(file, place) or file
+
+
+def _project_at(root: Path, commit: str) -> ProjectFile | str:
     files = CommitFiles(root, commit)
     try:
         if not files.has_project:
             return f"has no {PROJECT_FILE} in this folder"
-        file = read_project(root, files)
+        return read_project(root, files)
     except SpecErrors as error:
         return f"has a project file that is not valid: {error.problems[0]}"
+
+
+def _other_place(file: ProjectFile, place: Place) -> str | None:
     if place.target not in file.project.spec.targets or place_of(file.project, place.target) != place:
         return f"does not have this target: {place}"
-    return file
+    return None
 
 
 def read_base(root: Path, ref: str, place: Place) -> Base:
@@ -91,15 +100,20 @@ def read_base(root: Path, ref: str, place: Place) -> Base:
     if git cannot read the commit.
     """
     commit = merge_base(root, ref)
-    file = project_at(root, commit, place)
+    file = _project_at(root, commit)
     if isinstance(file, str):
         return Base(commit, notes=(f"the base ({commit[:12]}) {file}",))
+    project = file.project
+    settings = project_settings(project, place.target) if place.target in project.spec.targets else None
+    if other := _other_place(file, place):
+        return Base(commit, settings=settings, notes=(f"the base ({commit[:12]}) {other}",))
     usable = load_usable(file, place.target)
     return Base(
         commit,
         specs=usable.specs,
         invalid={name: spec.message for name, spec in usable.invalid.items() if not spec.elsewhere},
         unnamed=usable.unnamed.message if usable.unnamed is not None else None,
+        settings=settings,
         notes=tuple(_notes(commit, usable)),
     )
 

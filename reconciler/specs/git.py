@@ -82,32 +82,27 @@ def read_head(root: Path) -> str | None:
     return head.stdout.strip() or None
 
 
-class CheckoutState(NamedTuple):
-    """The properties of which at least one changes whenever git changes a checkout: the commit, the index (its time and
-    inode), and git's lock on it."""
+class IndexState(NamedTuple):
+    """The version of git's index (its time and inode), `None` without an index, and whether git has locked it."""
 
-    commit: str | None
-    index_version: tuple[int, int] | None = None
+    version: tuple[int, int] | None = None
     locked: bool = False
 
 
-def checkout_state(root: Path) -> CheckoutState:
-    """Returns the state of the checkout in `root`. If it is equal before and after files are read, they belong to its
-    commit.
-
-    Raises as `read_head` does.
-    """
+def index_state(root: Path) -> IndexState:
+    """Returns the state of the index in `root`, without a git process. If it and the commit are equal before and after
+    files are read, the files belong to the commit."""
     repository = _repository(root)
     if repository is None:
-        return CheckoutState(None)
+        return IndexState()
     folder = repository
     if repository.is_file():  # in a worktree or submodule: the file names the folder
         folder = repository.parent / repository.read_text(errors="replace").partition(":")[2].strip()
     try:
         index = (folder / "index").stat()
     except OSError:
-        return CheckoutState(read_head(root))
-    return CheckoutState(read_head(root), (index.st_mtime_ns, index.st_ino), (folder / "index.lock").exists())
+        return IndexState()
+    return IndexState((index.st_mtime_ns, index.st_ino), (folder / "index.lock").exists())
 
 
 def _is_shallow(root: Path) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.app import inputs, reconcile
 from reconciler.app.session import Session
 from reconciler.core.events import SubmissionEvent
+from reconciler.specs import git
 from reconciler.specs.broken import UsableSpecs
-from tests.cli.world import World
+from tests.cli.world import World, project_text
 
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 
@@ -124,18 +127,57 @@ def test_a_shared_folder_without_git_undoes_nothing(world: World, monkeypatch: p
     assert contents(world, "clicks") == ["A", "B"]
 
 
-def test_a_project_file_that_changes_meanwhile_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Targets and variables of one version never meet the specs of another."""
+@pytest.mark.parametrize("command", ["reconcile", "apply --yes"])
+def test_a_project_file_that_changes_meanwhile_is_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    """Variables of one version never meet the specs of another, and the limits are those of the newest one."""
+    world.batch("clicks", "${var.day}")
+    world.write("reconciler.yaml", project_text(more="\n  vars: {day: monday}"))
+
+    def newer() -> None:
+        world.write("reconciler.yaml", project_text(more="\n  vars: {day: tuesday}"))
+
+    def strict() -> None:
+        limits = "\n      limits: {maxSubmissions: 0}"
+        world.write("reconciler.yaml", project_text(more="\n  vars: {day: sunday}", limits=limits))
+
+    with after_reading(monkeypatch, strict):
+        refused = world.run(*command.split())
+    assert (refused.code, "maxSubmissions" in refused.err, contents(world, "clicks")) == (1, True, [])
+    with after_reading(monkeypatch, newer) as reads:
+        assert world.run(*command.split()).code == 0
+    assert (contents(world, "clicks"), len(reads)) == (["tuesday"], 2)
+
+
+@pytest.mark.parametrize("other", [{"ledger": "sqlite:///other.sqlite"}, {"default": "local"}])
+def test_a_project_file_with_another_ledger_ends_the_pass(
+    world: World, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+):
+    """The session is connected to the former one: nothing is sent, unless the target of the pass is the same."""
     world.batch("clicks", "A")
-    project = world.folder / "reconciler.yaml"
 
-    def changed() -> None:
-        project.write_text(project.read_text() + "\n# newer\n")
+    def moved() -> None:
+        world.write("reconciler.yaml", project_text(**other))
 
-    with after_reading(monkeypatch, changed):
-        first = world.run("apply", "--yes")
-    assert (first.code, contents(world, "clicks")) == (1, [])
-    assert world.run("apply", "--yes").code == 0
+    with after_reading(monkeypatch, moved):
+        done = world.run("apply", "--yes")
+    expected = (1, []) if "ledger" in other else (0, ["A"])
+    assert (done.code, contents(world, "clicks")) == expected
+
+
+def test_a_pass_asks_git_twice_for_the_commit(repository: World, monkeypatch: pytest.MonkeyPatch):
+    """Once before and once after the files are read: without a change, another process would tell nothing new."""
+    asked = list[Sequence[str]]()
+    real = git._run
+
+    def run(root: Path, arguments: Sequence[str], *more: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        return real(root, arguments, *more, **options)
+
+    monkeypatch.setattr(git, "_run", run)
+    assert repository.run("reconcile").code == 0
+    assert sum("HEAD^{commit}" in arguments for arguments in asked) == 2
 
 
 def test_a_pass_that_is_frozen_after_reading_undoes_nothing(world: World, monkeypatch: pytest.MonkeyPatch):

@@ -42,7 +42,15 @@ def test_a_renamed_spec_keeps_its_run_and_nothing_runs(world: World):
     assert "Plan: 1 renamed. 0 in sync." in text
     assert run_id in before
     assert applied.code == 0, applied.err
-    assert decisions(world) == ["opened", "intended", "submitted", "declared", "spec-renamed", "declared"]
+    assert decisions(world) == [
+        "opened",
+        "intended",
+        "submitted",
+        "project-declared",
+        "declared",
+        "spec-renamed",
+        "declared",
+    ]
     assert [(spec["name"], spec["run_id"], spec["reason"]) for spec in row] == [("new", run_id, "in-sync")]
     assert planned(world) == (0, [])
     assert len(world.runs()) == 1
@@ -132,7 +140,15 @@ def test_an_old_checkout_neither_runs_the_former_name_nor_stops_the_new_one(worl
     ]
     assert rest.code == 0, rest.out
     assert len(world.runs()) == 1
-    assert decisions(world) == ["opened", "intended", "submitted", "declared", "spec-renamed", "declared"]
+    assert decisions(world) == [
+        "opened",
+        "intended",
+        "submitted",
+        "project-declared",
+        "declared",
+        "spec-renamed",
+        "declared",
+    ]
 
 
 def test_a_stale_checkout_does_not_rename(world: World):

@@ -1,0 +1,262 @@
+"""The settings of the project file: how they are compared, and what a stale checkout may not do with others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from reconciler.core.decide import plan
+from reconciler.core.declarations import PROJECT_NAME, ProjectDeclared
+from reconciler.core.desired import Checkout, Desired, DesiredSpec
+from reconciler.core.events import Event
+from reconciler.core.plan import ActionType, Plan, Reason
+from reconciler.core.settings import (
+    change_of_settings,
+    others_applied,
+    project_settings,
+    settings_changes,
+    settings_digest,
+)
+from reconciler.model.project import Project
+from tests.builders import NOW, at, desired, intended, outcome, ran, recorded, spec
+from tests.core.test_changes import HOURLY, STALE, declared, history, undeclared
+
+TARGET = {"account": "444455556666", "region": "eu-west-1", "ledger": "s3://ledgers/analytics"}
+
+
+def settings(target: Mapping[str, Any] | None = None, **own: Any) -> dict[str, Any]:
+    """The settings of a project in its target prod, which also has a target dev."""
+    spec = {**own, "targets": {"prod": {**TARGET, **(target or {})}, "dev": {"emulator": True}}}
+    document = {
+        "apiVersion": "reconciler/v1", "kind": "Project", "metadata": {"name": "analytics"}, "spec": spec,
+    }  # fmt: skip
+    return project_settings(Project.model_validate(document), "prod")
+
+
+def applied(commit: str | None = None, seconds: float = -60, **changed: Any) -> ProjectDeclared:
+    """The event of a pass that applied these settings."""
+    return ProjectDeclared(
+        at=at(seconds), settings=settings(**changed), commit=commit, actor="tests", tool_version="0.1.0"
+    )
+
+
+def wanted(*specs: DesiredSpec, after: Mapping[str, Any] | None = None, **more: Any) -> Desired:
+    """What is desired under other settings."""
+    own = settings(**(after or {}))
+    return desired(*specs, settings=own, settings_digest=settings_digest(own), **more)
+
+
+EDITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "suspend": ({"suspend": {"reason": "audit"}}, {"suspend": (True, False), "suspend.reason": ("audit", None)}),
+    "vars": ({"vars": {"day": "monday"}}, {"vars.day": ("monday", None)}),
+    "specs": ({"specs": ["jobs/*.yaml"]}, {"specs": (["jobs/*.yaml"], ["**/*.{yaml,yml,json}"])}),
+    "defaultTarget": ({"defaultTarget": "prod"}, {"defaultTarget": ("prod", None)}),
+    "ledger": (
+        {"target": {"ledger": "dynamodb://ledgers"}},
+        {"targets.prod.ledger": ("dynamodb://ledgers", TARGET["ledger"])},
+    ),
+    "limits": (
+        {"target": {"limits": {"maxCancellations": 3}}},
+        {"targets.prod.limits.maxCancellations": (3, 10)},
+    ),
+    "target vars": ({"target": {"vars": {"a-b": "1"}}}, {"targets.prod.vars.a-b": ("1", None)}),
+    "settling": ({"target": {"onUnknown": "Hold"}}, {"targets.prod.onUnknown": ("Hold", "Resubmit")}),
+    "rates": (
+        {"target": {"rates": {"SubmitJob": {"perSecond": 2.5, "burst": 3}}}},
+        {"targets.prod.rates.SubmitJob.burst": (3, None), "targets.prod.rates.SubmitJob.perSecond": (2.5, None)},
+    ),
+    "notify": (
+        {"target": {"notify": [{"urlEnv": "RECONCILER_NOTIFY_X", "events": ["lost"]}]}},
+        {
+            "targets.prod.notify[0].events": (["lost"], None),
+            "targets.prod.notify[0].urlEnv": ("RECONCILER_NOTIFY_X", None),
+        },
+    ),
+}
+"""Settings that were applied, and the fields of the change back to the plain ones."""
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_every_setting_is_compared_by_its_path(edit: str):
+    """A change is shown with its values before and after, is declared by the apply, and is in the plan id."""
+    before, fields = EDITS[edit]
+    same = ran("A")
+
+    made = plan(wanted(spec("A")), recorded(*same, declared(spec("A")), applied(**before)), NOW)
+    again = plan(wanted(spec("A")), recorded(*same, declared(spec("A")), applied(**before), applied()), NOW)
+
+    [change] = made.changes
+    assert {field.path: (field.before, field.after) for field in change.fields} == fields
+    assert (change.name, change.kind, change.stale) == (PROJECT_NAME, "Project", False)
+    assert [(each.name, each.policy) for each in made.declarations] == [(PROJECT_NAME, settings())]
+    assert (again.changes, again.declarations) == ((), ())
+    assert made.plan_id != again.plan_id
+
+
+def test_a_first_plan_invents_no_change_and_says_what_it_does_not_know():
+    """The settings of a ledger of an earlier version are not known; the first apply records them."""
+    made = plan(wanted(spec("A")), recorded(*ran("A"), declared(spec("A"))), NOW)
+    new = plan(wanted(spec("A")), recorded(), NOW)
+
+    assert made.changes == ()
+    assert [each.name for each in made.declarations] == [PROJECT_NAME]
+    assert any(PROJECT_NAME in warning and "not known" in warning for warning in made.warnings)
+    assert not any(PROJECT_NAME in warning for warning in new.warnings)
+
+
+def test_what_decides_nothing_is_no_setting():
+    """Prices, labels and other targets may differ between checkouts."""
+    assert settings(target={"prices": {"currency": "EUR"}}) == settings()
+    assert settings() == project_settings(
+        Project.model_validate(
+            {
+                "apiVersion": "reconciler/v1",
+                "kind": "Project",
+                "metadata": {"name": "analytics", "labels": {"team": "growth"}},
+                "spec": {"targets": {"prod": TARGET, "staging": {"emulator": True}}},
+            }
+        ),
+        "prod",
+    )
+
+
+def test_settings_that_a_record_lacks_count_as_the_default():
+    """A later version adds settings, and its first plan invents no change; a removed one is not compared."""
+    record = settings()
+    del record["targets"]["prod"]["claimSeconds"], record["defaultTarget"]
+    record["former"] = record["targets"]["prod"]["former"] = "x"
+
+    assert settings_changes(record, settings()) == ()
+    assert [change.path for change in settings_changes(record, settings(target={"claimSeconds": 31}))] == [
+        "targets.prod.claimSeconds"
+    ]
+
+
+def test_the_address_of_a_webhook_is_a_secret():
+    """The record has a digest; a change is marked as one of a secret, and a variable of that name is not."""
+    before = settings(target={"notify": [{"url": "https://hooks.example/T0/s3cr3t"}]}, vars={"url": "x"})
+    after = settings(target={"notify": [{"url": "https://hooks.example/T0/0ther"}]}, vars={"url": "y"})
+
+    assert "s3cr3t" not in str(before)
+    assert {change.path: change.sensitive for change in settings_changes(before, after)} == {
+        "targets.prod.notify[0].url": True,
+        "vars.url": False,
+    }
+
+
+DUE_SLOT = (spec("A", policy=HOURLY), history("scheduled", "ended"))
+FAILED = intended("A")
+DOING: dict[str, tuple[DesiredSpec | None, Sequence[Event]]] = {
+    "new": (spec("A"), []),
+    "changed": (spec("B"), ran("A")),
+    "replaced": (spec("B", policy={"concurrencyPolicy": "Replace"}), ran("A", end=None)),
+    "slot": DUE_SLOT,
+    "missed": (spec("A", policy={**HOURLY, "startingDeadlineSeconds": 1}), history("scheduled", "ended")),
+    "retried": (
+        spec("A", policy={"backoffLimit": 2, "backoffSeconds": 0}),
+        [FAILED, outcome("submitted", FAILED, run_id="run-1"), outcome("failed", FAILED, run_id="run-1")],
+    ),
+    "removed": (None, ran("A", end=None, deletion_policy="Cancel")),
+    "scheduled": (spec("A", policy=HOURLY), []),
+}
+"""Something that a pass would do: the spec in git and what is recorded of it."""
+
+
+def acted(made: Plan) -> list[Any]:
+    """Everything that an apply of a plan would do."""
+    return [*made.pending, *made.schedule_changes, *made.declarations]
+
+
+@pytest.mark.parametrize("stale", STALE)
+@pytest.mark.parametrize("doing", DOING)
+def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: str):
+    """A newer commit suspended the project, and this checkout does not: whatever it would do is held. The same happens
+    with every other setting; `--allow-rollback` does it all the same."""
+    checkout, words = STALE[stale]
+    now, events = DOING[doing]
+    specs = [spec("A", "other"), *([] if now is None else [now])]
+    events = [*ran("A", name="other"), declared(spec("A", "other")), *events, applied("new", suspend=True)]
+
+    made = plan(wanted(*specs, checkout=checkout), recorded(*events), NOW)
+    rolled_back = plan(wanted(*specs, checkout=checkout, allow_rollback=True), recorded(*events), NOW)
+
+    change = change_of_settings(made)
+    assert change is not None
+    assert (change.stale, words in change.message) == (True, True)
+    assert acted(made) == []
+    assert {action.reason for action in made.actions if action.action is ActionType.HOLD} <= {Reason.STALE_CHECKOUT}
+    assert len(acted(rolled_back)) > 1
+    assert change_of_settings(rolled_back) is not None
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_every_setting_counts_for_a_stale_checkout(edit: str):
+    """Not only the suspension: an old limit, variable or webhook does not come back either."""
+    made = plan(
+        wanted(spec("B"), checkout=STALE["diverged"][0]), recorded(*ran("A"), applied("new", **EDITS[edit][0])), NOW
+    )
+
+    assert acted(made) == []
+    assert [(action.action, action.reason) for action in made.actions] == [(ActionType.HOLD, Reason.STALE_CHECKOUT)]
+
+
+def test_a_stale_checkout_with_the_same_settings_works():
+    """Nothing of the project would be undone: slots run, and a spec of its own history changes."""
+    made = plan(wanted(DUE_SLOT[0], checkout=STALE["older"][0]), recorded(*DUE_SLOT[1], applied("new")), NOW)
+
+    assert [action.action for action in made.actions] == [ActionType.SUBMIT]
+
+
+def test_a_pass_that_leaves_changes_to_an_apply_leaves_settings_too():
+    """With `--applied-only`, a suspension that ends in git goes on until an apply, and nothing is recorded."""
+    made = plan(wanted(DUE_SLOT[0], applied_only=True), recorded(*DUE_SLOT[1], applied(suspend=True)), NOW)
+    first = plan(wanted(DUE_SLOT[0], applied_only=True), recorded(*DUE_SLOT[1], declared(DUE_SLOT[0])), NOW)
+
+    assert acted(made) == []
+    assert [action.action for action in first.pending] == [ActionType.SUBMIT]
+    assert first.declarations == ()
+
+
+def test_the_newest_commit_of_the_settings_counts():
+    """Settings that were applied outside git afterwards do not make an old checkout a new one."""
+    events = [*ran("A"), applied("new", suspend=True), applied(None, suspend={"reason": "audit"})]
+
+    made = plan(wanted(spec("B"), checkout=STALE["older"][0]), recorded(*events), NOW)
+
+    assert acted(made) == []
+
+
+def test_a_run_that_was_found_is_adopted_by_a_stale_checkout():
+    """An adoption only records what happened."""
+    intent = intended("A")
+    state = recorded(intent, applied("new", suspend=True))
+    state.runs_by_token[intent.token] = ("run-1",)
+
+    made = plan(wanted(spec("A"), checkout=Checkout("old")), state, NOW)
+
+    assert [(action.action, action.run_id) for action in made.actions] == [(ActionType.ADOPT, "run-1")]
+
+
+def test_a_plan_is_outdated_once_other_settings_are_applied():
+    """The same settings, recorded by a pass at the same time, do not matter, nor do those that the plan knew."""
+    digest, before = settings_digest(settings()), recorded(*ran("A")).position
+    same = recorded(*ran("A"), applied())
+    other = recorded(*ran("A"), applied(suspend=True))
+
+    assert others_applied(digest, before, recorded(*ran("A"))) is None
+    assert others_applied(digest, before, same) is None
+    assert "plan again" in (others_applied(digest, before, other) or "")
+    assert others_applied(digest, other.position, other) is None
+
+
+def test_removals_are_not_declared_by_a_stale_checkout():
+    """A pattern of files that matches less is a setting, and removes specs."""
+    events = [*ran("A"), declared(spec("A")), applied("new", specs=["jobs/*.yaml"])]
+
+    made = plan(wanted(spec("A", "other"), checkout=STALE["diverged"][0]), recorded(*events), NOW)
+    withdrawn = plan(wanted(spec("A", "other")), recorded(*events, undeclared()), NOW)
+
+    assert acted(made) == []
+    assert withdrawn.declarations != ()
