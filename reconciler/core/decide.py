@@ -46,9 +46,7 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     not wait for a slot on hold. Actions are sorted by name, then by age of the submission. If changes exceed the
     limits, `Plan.check` raises; slots and retries beyond the limit wait.
     """
-    settings = settings_change(desired, recorded)
-    if settings is not None and settings.stale:
-        desired = replace(desired, stale=f"{PROJECT_NAME}: {settings.message}")
+    desired, settings = _with_settings(desired, recorded)
     renames = find_renames(desired, recorded)
     recorded = after_renames(recorded, renames.pending)
     names = _names(desired, recorded)
@@ -68,11 +66,10 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         return _decide(name, desired, recorded, now, stale=name in stale, conflict=renames.conflicts.get(name))
 
     actions = [held_back(action, desired.stale) for name in names for action in decided(name)]
-    within_limits = within(actions, desired.limits)
-    actions = [_with_usual(_with_suggestions(a, desired, recorded), desired, recorded, now) for a in within_limits]
+    actions = [_with_usual(action, desired, recorded, now) for action in within(actions, desired.limits)]
     created_at = seconds_text(now)
     of_specs = changes(desired, recorded, different, actions, created_at, renames=renames.pending)
-    git_changes = (*([settings] if settings is not None else []), *of_specs)
+    git_changes = (*settings, *of_specs)
     return Plan(
         place=desired.place,
         created_at=created_at,
@@ -84,26 +81,33 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
         schedule_changes=tuple(schedule_changes(in_force, desired, recorded)),
         overdue=desired.suspension is not None and overdue(desired.suspension, now),
         changes=git_changes,
-        declarations=tuple(_declarations(desired, recorded, settings, usable, set(different))),
+        declarations=tuple(_declarations(desired, recorded, usable, set(different))),
         plan_id=plan_id(git_changes, actions, desired, recorded),
         settings_digest=desired.settings_digest,
     )
 
 
+def _with_settings(desired: Desired, recorded: Recorded) -> tuple[Desired, tuple[SpecChange, ...]]:
+    """Returns the desired state and the change of the settings, if there is one. If it is stale, nothing is done."""
+    change = settings_change(desired, recorded)
+    if change is None:
+        return desired, ()
+    return replace(desired, stale=f"{PROJECT_NAME}: {change.message}" if change.stale else None), (change,)
+
+
 def _declarations(
-    desired: Desired, recorded: Recorded, settings: SpecChange | None, names: Sequence[str], different: set[str]
+    desired: Desired, recorded: Recorded, names: Sequence[str], different: set[str]
 ) -> Iterable[PendingDeclaration]:
     """Yields the declarations that an apply records: first that of the settings, then those of the specs."""
-    if (pending := pending_settings(desired, recorded, settings)) is not None:
-        yield pending
     if desired.stale is None:
+        yield from pending_settings(desired, recorded)
         yield from pending_declarations(desired, recorded, names, different)
 
 
 def _with_usual(action: Action, desired: Desired, recorded: Recorded, now: datetime) -> Action:
-    """Adds what is usual for the runs of a spec to an action that submits one."""
+    """Adds what is usual for the runs of a spec to an action that submits one, and suggestions to others."""
     if action.action not in SENDS:
-        return action
+        return _with_suggestions(action, desired, recorded)
     return replace(action, typical=usual(recorded.spec(action.name).submissions, now, desired.prices))
 
 

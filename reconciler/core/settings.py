@@ -131,14 +131,13 @@ def change_of_settings(plan: Plan) -> SpecChange | None:
     return next((change for change in plan.changes if change.kind == PROJECT_KIND), None)
 
 
-def pending_settings(desired: Desired, recorded: Recorded, change: SpecChange | None) -> PendingDeclaration | None:
-    """Returns the declaration of the settings that an apply records; `None` if they are recorded, or may not be
-    changed."""
-    settings = desired.settings
-    unknown = recorded.project is None and not desired.applied_only
-    if settings is None or not (unknown or (change is not None and not change.stale)):
-        return None
-    return PendingDeclaration(PROJECT_NAME, PROJECT_KIND, settings_declared_at(recorded), policy=settings)
+def pending_settings(desired: Desired, recorded: Recorded) -> Iterator[PendingDeclaration]:
+    """Yields the declaration of the settings that an apply records, unless they are recorded, or the pass leaves
+    changes to an apply. The caller makes sure that they may be changed."""
+    declared, settings = recorded.project, desired.settings
+    same = declared is not None and declared_digest(declared) == desired.settings_digest
+    if settings is not None and not same and not desired.applied_only:
+        yield PendingDeclaration(PROJECT_NAME, PROJECT_KIND, settings_declared_at(recorded), policy=settings)
 
 
 def settings_declared_at(recorded: Recorded) -> int:
