@@ -218,8 +218,8 @@ def _listed(root: Path, commits: set[str], boundary: str, *options: str) -> set[
 
 
 def actor(environ: Mapping[str, str], root: Path | None = None) -> str:
-    """Returns the user name to record: in a GitHub workflow the user who started or re-ran it, else git's user, else the
-    local account."""
+    """Returns the user name to record: in a GitHub workflow the user who started or re-ran it, else git's user, else
+    the local account."""
     for name in ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR"):
         if environ.get(name):
             return environ[name]
