@@ -34,7 +34,9 @@ from reconciler.specs.project import ProjectFile, find_root, read_project
 
 if TYPE_CHECKING:
     from reconciler.aws.clients import Aws, OnCall
+    from reconciler.aws.logs import Cursor
     from reconciler.core.ports import Clock, Inventory, Quota, Service
+    from reconciler.core.run_logs import Logs, LogStream
     from reconciler.emulator import Emulator, Settings
 
 logger = logging.getLogger(__name__)
@@ -116,6 +118,21 @@ class AwsConnections:
 
         service = self.service(kind)
         return service if isinstance(service, Inventory) else None
+
+    def logs(self, kind: str) -> Logs | None:
+        """Returns the logs of a kind, `None` if its service has none. Raises the errors of `service`."""
+        from reconciler.core.run_logs import Logs
+
+        service = self.service(kind)
+        return service if isinstance(service, Logs) else None
+
+    def log_cursor(self, stream: LogStream, newest: int | None) -> Cursor:
+        """Opens a log, as `aws.logs.opened` does. Raises the errors of `check`, and `ServiceError`."""
+        from reconciler.aws.logs import opened as opened_log
+
+        self.check()
+        with self._lock:
+            return opened_log(self._connected(), stream, newest)
 
     def check(self) -> None:
         """Requests the account and the time from AWS, unless the last reply is recent enough. Raises the errors of

@@ -1,4 +1,4 @@
-"""Implements `ports.Service`, `ports.Inventory` and `ports.RunSource` for AWS Batch.
+"""Implements `ports.Service`, `ports.Inventory`, `ports.RunSource` and `run_logs.Logs` for AWS Batch.
 
 SubmitJob takes no client token, so a job can be found again only by its tag: all jobs of its queue with its name are
 listed, in any state, and DescribeJobs returns their tags.
@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
+from reconciler.aws.batch_logs import logs_of
 from reconciler.aws.batch_reasons import array_has_started, explained, failed_children_of, reason_of, stopped_by_queue
 from reconciler.aws.clients import Aws, Client
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
 from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
+from reconciler.core.run_logs import RunLogs
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
@@ -48,6 +50,12 @@ DESCRIBED = 100
 """The maximum number of job ids in one DescribeJobs call."""
 MOST_ARRAYS = 1000
 """The maximum number of arrays whose failed children an adapter caches."""
+
+FORGOTTEN = (
+    "AWS no longer has job {run_id}, because it deletes jobs about 7 days after their end. Their logs stay in the log "
+    "group of the job definition, by default /aws/batch/job"
+)
+"""https://docs.aws.amazon.com/batch/latest/userguide/jobs.html"""
 
 BEFORE_BATCH = datetime(2016, 1, 1, tzinfo=UTC)
 """A time before any job was created. A listing of jobs created after it therefore contains every job."""
@@ -117,6 +125,23 @@ class Batch:
         """Describes jobs by DescribeJobs, whichever queue they are in. Raises `ServiceError`."""
         client = self._aws.reader(SERVICE)
         return {job_id: _facts(job) for some in _chunks(run_ids) for job_id, job in _described(client, some).items()}
+
+    def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
+        """Finds the logs of a job by DescribeJobs. The logs of a multi-node job are those of its main node."""
+        client = self._aws.reader(SERVICE)
+        job = _described(client, [run.run_id]).get(run.run_id)
+        nodes = (job or {}).get("nodeProperties")
+        if nodes is not None:
+            main = f"{run.run_id}#{nodes.get('mainNode', 0)}"
+            job = _described(client, [main]).get(main, job)
+        if job is None:
+            return RunLogs(missing=FORGOTTEN.format(run_id=run.run_id))
+        failed = self._children_page(run.run_id) if failed_children_of(job) else ()
+        return logs_of(job, attempt, [child["jobId"] for child in failed])
+
+    def live_page(self, run: RunRef, attempt: int | None) -> str | None:
+        """Returns `None`, because AWS Batch has no page of the application."""
+        return None
 
     def _failed_children(self, jobs: Iterable[Described]) -> dict[str, Sequence[Described]]:
         """Returns the failed children of array jobs, keyed by job id, by one page of ListJobs for each array.

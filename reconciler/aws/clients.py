@@ -64,6 +64,13 @@ class Clients:
         `ServiceError`."""
         return self._client("reader", service, retries={"total_max_attempts": READ_ATTEMPTS, "mode": "standard"})
 
+    def follower(self, service: str) -> Client:
+        """Returns a client as `reader` does, except that it follows a bucket of S3 to its region. Raises
+        `ServiceError`."""
+        client = self._client("follower", service, retries={"total_max_attempts": READ_ATTEMPTS, "mode": "standard"})
+        client.meta.events.unregister("before-parameter-build.s3", _stay_in_region)
+        return client
+
     def writer(self, service: str) -> Client:
         """Returns a client that transmits each call once. Raises `ServiceError`.
 
@@ -172,6 +179,12 @@ class Aws(Clients):
             if not isinstance(account, str) or not account:
                 raise unexpected_reply("GetCallerIdentity", "the reply names no account")
             return account
+
+    def elsewhere(self, region: str | None) -> Clients:
+        """Returns clients for another region of the same account; these clients for their own region or `None`."""
+        if region is None or region == self._region:
+            return self
+        return Clients(region, self._endpoint_url, self._credentials, profile=self._profile, timeouts=self._timeouts)
 
     def overridden(self, service: str) -> bool:
         """Returns whether calls to `service` (boto3's name) do not go to AWS, because an argument, environment variable

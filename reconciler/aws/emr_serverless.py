@@ -1,4 +1,4 @@
-"""Implements `ports.Service`, `ports.Inventory` and `ports.RunSource` for EMR Serverless.
+"""Implements `ports.Service`, `ports.Inventory`, `ports.RunSource` and `run_logs.Logs` for EMR Serverless.
 
 A run is found again by its application and its tag. ListJobRuns returns no tags, so GetJobRun is called once per
 adapter for each run that has the wanted name and was created in the wanted period. Runs in all states are included,
@@ -18,9 +18,11 @@ from itertools import islice
 
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
 from reconciler.aws.clients import Aws, Client
+from reconciler.aws.emr_serverless_logs import logs_of
 from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
 from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
+from reconciler.core.run_logs import RunLogs
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
@@ -171,6 +173,23 @@ class EmrServerless:
             runs |= _search(client, [each for each in _applications(client) if each not in likely], rest)
         return runs
 
+    def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
+        """Finds the logs of a job run by GetJobRun, and where its settings and those of its application keep them."""
+        client, application = self._aws.reader(SERVICE), run.location["applicationId"]
+        described = _run_or_none(client, application, run.run_id, attempt)
+        if described is None:
+            return RunLogs(missing=f"AWS has no job run {run.run_id} any more")
+        return logs_of(self._aws, client, described, attempt)
+
+    def live_page(self, run: RunRef, attempt: int | None) -> str | None:
+        """Returns the address of the Spark UI, which AWS keeps for 30 days, by GetDashboardForJobRun."""
+        of_attempt = {} if attempt is None else {"attempt": attempt}
+        with translate_errors("GetDashboardForJobRun"):
+            answer = self._aws.reader(SERVICE).get_dashboard_for_job_run(
+                applicationId=run.location["applicationId"], jobRunId=run.run_id, **of_attempt
+            )
+            return str(answer["url"]) if answer.get("url") else None
+
     def _tags(self, application: str, window: _Window) -> dict[str, Tagged]:
         """Returns the tags of an application's runs within the period and the names of a window, keyed by id. Raises
         `ServiceError` if any of the runs could not be read."""
@@ -231,21 +250,24 @@ def _names(wanted: Sequence[Wanted]) -> frozenset[str] | None:
     return None if any(want.name is None for want in wanted) else names | {""}
 
 
-def _run(client: Client, application: str, run_id: str) -> Described:
-    """Reads one run by GetJobRun. Raises `ServiceError`, also if the reply is about another run, because that reply
-    must not be read as a run without tags.
+def _run(client: Client, application: str, run_id: str, attempt: int | None = None) -> Described:
+    """Reads one run, or an earlier attempt of it, by GetJobRun.
+
+    Raises `ServiceError`, even if the reply is about another run, because that reply must not be read as a run without
+    tags.
     """
     with translate_errors("GetJobRun"):
-        run: Described = client.get_job_run(applicationId=application, jobRunId=run_id)["jobRun"]
+        of_attempt = {} if attempt is None else {"attempt": attempt}
+        run: Described = client.get_job_run(applicationId=application, jobRunId=run_id, **of_attempt)["jobRun"]
         if run["jobRunId"] != run_id:
             raise unexpected_reply("GetJobRun", f"the reply is not about run {run_id}")
         return run
 
 
-def _run_or_none(client: Client, application: str, run_id: str) -> Described | None:
+def _run_or_none(client: Client, application: str, run_id: str, attempt: int | None = None) -> Described | None:
     """Reads one run as `_run` does. Returns `None` if it does not exist at AWS."""
     try:
-        return _run(client, application, run_id)
+        return _run(client, application, run_id, attempt)
     except ServiceError as error:
         if error.code == NO_SUCH_RUN:
             return None

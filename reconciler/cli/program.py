@@ -28,6 +28,8 @@ COMMANDS = {
     "runs": ("status:runs", "Show the runs of a spec, or of all: how long they waited and ran, and what was billed."),
     "history": ("inspect:history", "Show everything that the ledger contains about one spec."),
     "why": ("inspect:why", "Find the commit that caused a run, or the run of a spec."),
+    "logs": ("logs:logs", "Show the logs of a run, once or until it has ended."),
+    "open": ("logs:open_page", "Open the page of a run in AWS's console, or the Spark UI."),
     "cancel": ("decisions:cancel", "Stop the live runs of a spec."),
     "retry": ("decisions:retry", "Request one more attempt of a failed, cancelled, lost or rejected submission."),
     "backfill": ("decisions:backfill", "Request runs of past slots."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import pairwise
 
 from reconciler.emulator import resources
@@ -50,7 +51,7 @@ def _detail(job: Job, context: Context) -> Params:
         "platformCapabilities": [],
         "retryStrategy": _retry_strategy(request),
         "timeout": request.get("timeout"),
-        "attempts": _attempts(steps),
+        "attempts": _attempts(job, steps),
         "eksAttempts": [],
         "arrayProperties": _array_properties(job, context.now),
         "consumableResourceProperties": request.get("consumableResourcePropertiesOverride"),
@@ -102,15 +103,24 @@ def _retry_strategy(request: Params) -> Params:
     return {"attempts": retry.get("attempts", 1), "evaluateOnExit": rules}
 
 
-def _attempts(steps: Sequence[Step]) -> list[Params]:
+def _attempts(job: Job, steps: Sequence[Step]) -> list[Params]:
     """Returns the ended attempts: one for each time the job reached RUNNING and left it."""
-    attempts = []
+    attempts: list[Params] = []
     for step, after in pairwise(steps):
         if step.state == "RUNNING":
-            container = {"exitCode": _exit_code(after), "networkInterfaces": []}
+            stream = _log_stream(job, len(attempts) + 1)
+            container = {"exitCode": _exit_code(after), "logStreamName": stream, "networkInterfaces": []}
             times = {"startedAt": _milliseconds(step.at), "stoppedAt": _milliseconds(after.at)}
             attempts.append({"container": container, **times, "statusReason": after.detail or EXIT_FAILED})
     return attempts
+
+
+def _log_stream(job: Job, attempt: int) -> str:
+    """Returns the name of an attempt's log stream: job definition, container, and the id of the task, which is derived
+    from the job. The emulator writes no logs; tests do.
+    """
+    definition = resources.short_name(job.run.request["jobDefinition"]).partition(":")[0]
+    return f"{definition}/default/{sha256(f'{job.id} {attempt}'.encode()).hexdigest()[:32]}"
 
 
 def _exit_code(after: Step) -> int:
@@ -128,10 +138,11 @@ def _workload(job: Job, steps: Sequence[Step]) -> Params:
         return {"eksProperties": request["eksPropertiesOverride"]}
     if "ecsPropertiesOverride" in request:
         return {"ecsProperties": request["ecsPropertiesOverride"]}
-    return {"container": _container(request.get("containerOverrides", {}), steps)}
+    return {"container": _container(job, request.get("containerOverrides", {}), steps)}
 
 
-def _container(overrides: Params, steps: Sequence[Step]) -> Params:
+def _container(job: Job, overrides: Params, steps: Sequence[Step]) -> Params:
+    attempt = sum(step.state == "RUNNING" for step in steps)
     has_run = steps[-1].state in BATCH_ENDED and any(step.state == "RUNNING" for step in steps)
     return {
         "image": _IMAGE,
@@ -141,6 +152,7 @@ def _container(overrides: Params, steps: Sequence[Step]) -> Params:
         **{name: [] for name in _EMPTY_LISTS},
         **overrides,
         "exitCode": _exit_code(steps[-1]) if has_run else None,
+        "logStreamName": _log_stream(job, attempt) if attempt else None,
     }
 
 
@@ -150,7 +162,7 @@ def _multi_node(job: Job, steps: Sequence[Step]) -> Params:
     overrides = job.run.request["nodeOverrides"].get("nodePropertyOverrides", [])
     own: Params = next((each for each in overrides if _targets(each["targetNodes"], job.node)), {})
     node = {"nodeIndex": job.node, "isMainNode": job.node == 0}
-    return {"nodeDetails": node, "container": _container(own.get("containerOverrides", {}), steps)}
+    return {"nodeDetails": node, "container": _container(job, own.get("containerOverrides", {}), steps)}
 
 
 def _targets(target: str, node: int) -> bool:

@@ -64,19 +64,19 @@ def write(world: World, *events: Event) -> None:
 
 def submitted_by_others(world: World, request: dict[str, Any]) -> str:
     """Submits a Batch job as somebody else; returns its id."""
-    with _others(world) as batch:
+    with batch_of_others(world) as batch:
         job_id: str = batch.submit_job(**request)["jobId"]
     return job_id
 
 
 def terminated_by_others(world: World, job_id: str) -> None:
     """Terminates a Batch job as somebody else."""
-    with _others(world) as batch:
+    with batch_of_others(world) as batch:
         batch.terminate_job(jobId=job_id, reason="in the way")
 
 
 @contextmanager
-def _others(world: World) -> Iterator[Any]:
+def batch_of_others(world: World) -> Iterator[Any]:
     """The Batch client of somebody else."""
     keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "else"}
     batch = boto3.client("batch", endpoint_url=world.aws.url, region_name="eu-west-1", **keys)

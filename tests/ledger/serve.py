@@ -1,4 +1,4 @@
-"""Runs ministack's S3 and DynamoDB on a free port of loopback until standard input ends, and prints the port.
+"""Runs ministack (S3, DynamoDB, CloudWatch Logs) on a free port of loopback until standard input ends; prints the port.
 
 A process of its own, so that what it does counts for nobody; it ends with the test session that started it, even one
 that was killed.
@@ -20,7 +20,7 @@ def _end_with_standard_input() -> None:
 
 def main() -> None:
     """Serves."""
-    os.environ |= {"SERVICES": "s3,dynamodb", "LOG_LEVEL": "ERROR"}
+    os.environ |= {"SERVICES": "s3,dynamodb,logs", "LOG_LEVEL": "ERROR"}
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app

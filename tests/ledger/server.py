@@ -49,6 +49,11 @@ class Server:
         """A client of its DynamoDB."""
         return self._client("dynamodb")
 
+    @cached_property
+    def logs(self) -> Any:
+        """A client of its CloudWatch Logs."""
+        return self._client("logs")
+
     def bucket(self, region: str = REGION) -> str:
         """A new, empty bucket."""
         name = f"ledger-{next(self.names)}"
@@ -96,7 +101,7 @@ def serving() -> Iterator[Server]:
                 raise AssertionError(f"the local S3 and DynamoDB did not start (make setup-dev?):\n{complaints.read()}")
             with socket.create_connection(("127.0.0.1", int(port)), timeout=30):
                 yield (started := Server(f"http://127.0.0.1:{port}"))
-            for client in started.__dict__.keys() & {"s3", "dynamodb"}:
+            for client in started.__dict__.keys() & {"s3", "dynamodb", "logs"}:
                 getattr(started, client).close()
         finally:
             process.kill()

@@ -1,0 +1,173 @@
+"""Finds the logs of a run by the name of its spec or its run id, and reads them, once or until the run has ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.app.history import find
+from reconciler.app.options import did_you_mean
+from reconciler.core.ports import RunRef, RunReport
+from reconciler.core.run_logs import LogStream, RunLogs
+from reconciler.core.state import RunState
+from reconciler.errors import ReconcilerError, ServiceError
+from reconciler.model.kind import kind_named
+
+if TYPE_CHECKING:
+    import threading
+
+    from reconciler.app.session import Session
+    from reconciler.aws.logs import Cursor
+    from reconciler.core.run_logs import Logs
+    from reconciler.core.state import Submission
+
+POLL_SECONDS = 2.0
+"""Seconds between two reads of a log that is followed. AWS allows 25 GetLogEvents a second for an account."""
+LOOK_EVERY = 5
+"""The number of reads after which the state of the run, and the list of its logs, are read again."""
+LATE_SECONDS = 30.0
+"""Seconds after the end of a run for which its logs are still read, because AWS writes the last lines late."""
+
+Line = tuple[LogStream, str]
+"""A line, and the log that contains it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """A run whose logs are read. `ref` names the child or node if the user gave one. `kind` is the name of its kind."""
+
+    name: str
+    kind: str
+    ref: RunRef
+    attempt: int | None = None
+
+
+def run_named(session: Session, what: str, attempt: int | None = None) -> LoggedRun:
+    """Returns the run with this id, or the newest run of the spec with this name. Raises `ReconcilerError` if there is
+    none."""
+    submission = find(session.ledger.refresh(), what)
+    if submission.run_id is None:
+        submission = _newest_run(session, submission)
+    run_id = submission.run_id or ""
+    part = what if what.startswith((f"{run_id}:", f"{run_id}#")) else run_id
+    ref = RunRef(submission.token, part, submission.content.location)
+    return LoggedRun(submission.name, submission.kind, ref, attempt)
+
+
+def _newest_run(session: Session, submission: Submission) -> Submission:
+    """Returns the last submission of the same spec that has a run."""
+    record = session.ledger.recorded.specs[submission.name]
+    earlier = next((each for each in reversed(record.submissions) if each.run_id is not None), None)
+    if earlier is None:
+        raise ReconcilerError(f"{submission.name} has no run: its submission has no run id")
+    return earlier
+
+
+def logs_of(session: Session, run: LoggedRun) -> RunLogs:
+    """Returns the logs of a run that exist now. Raises `ServiceError`, and `ReconcilerError` for the emulator."""
+    return _service(session, run).logs(run.ref, run.attempt)
+
+
+def _service(session: Session, run: LoggedRun) -> Logs:
+    if session.target.is_emulator:
+        raise ReconcilerError("the embedded emulator runs no code, so its runs have no logs and no pages")
+    service = session.aws.logs(run.kind)
+    if service is None:
+        raise ReconcilerError(f"{run.kind} has no logs that this version can read")
+    return service
+
+
+def chosen(logs: RunLogs, name: str | None) -> tuple[LogStream, ...]:
+    """Returns the logs that the user chose by a name or the beginning of one (``executor/1``); without a name, the
+    usual ones, or all if there are no usual ones. Raises `ReconcilerError` for a name that no log has."""
+    if name is None:
+        return tuple(stream for stream in logs.streams if stream.usual) or logs.streams
+    streams = tuple(each for each in logs.streams if each.name == name or each.name.startswith(f"{name}/"))
+    if not streams and logs.streams:
+        names = [stream.name for stream in logs.streams]
+        raise ReconcilerError(f"the run has no log {name!r}.{did_you_mean(name, names)} It has: {', '.join(names)}")
+    return streams
+
+
+def lines(session: Session, streams: Iterable[LogStream], newest: int | None = None) -> Iterator[Line]:
+    """Yields the lines of these logs, one log after the other; with `newest`, only that many of the last lines of each.
+    Raises `ServiceError`."""
+    for stream in streams:
+        yield from _first_lines(stream, session.aws.log_cursor(stream, newest), newest)
+
+
+def _first_lines(stream: LogStream, cursor: Cursor, newest: int | None) -> Iterator[Line]:
+    read = cursor.lines()
+    for line in read if newest is None else deque(read, maxlen=newest):
+        yield stream, line
+
+
+def follow(
+    session: Session, run: LoggedRun, name: str | None, newest: int | None, stop: threading.Event
+) -> Iterator[Line]:
+    """Yields the lines of the chosen logs, and then new lines, until the run has ended and its last lines were written,
+    or until `stop` is set. Waits for a run that has not started. Raises `ServiceError` and `ReconcilerError`.
+    """
+    cursors: dict[LogStream, Cursor] = {}
+    ended_at: float | None = None
+    for number in _until(stop):
+        if number % LOOK_EVERY == 0:
+            if ended_at is None and _has_ended(session, run):
+                ended_at = session.clock.boot()
+            yield from _open_new(session, run, name, newest, cursors)
+        for stream, cursor in cursors.items():
+            for line in cursor.lines():
+                yield stream, line
+                ended_at = ended_at and session.clock.boot()  # more lines may follow the last one
+        if ended_at is not None and session.clock.boot() - ended_at >= LATE_SECONDS:
+            return
+
+
+def _open_new(
+    session: Session, run: LoggedRun, name: str | None, newest: int | None, cursors: dict[LogStream, Cursor]
+) -> Iterator[Line]:
+    """Opens the chosen logs that did not exist before, and yields their lines."""
+    logs = logs_of(session, run)
+    if not logs.streams and not logs.expected:
+        raise ReconcilerError(f"run {run.ref.run_id}: {logs.missing}")
+    for stream in chosen(logs, name):
+        if stream not in cursors:
+            cursors[stream] = session.aws.log_cursor(stream, newest)
+            yield from _first_lines(stream, cursors[stream], newest)
+
+
+def _until(stop: threading.Event) -> Iterator[int]:
+    """Yields 0, 1, 2 … with a pause between them, until `stop` is set."""
+    number = 0
+    while not stop.is_set():
+        yield number
+        number += 1
+        stop.wait(POLL_SECONDS)
+
+
+def _has_ended(session: Session, run: LoggedRun) -> bool:
+    """Returns whether AWS reports that the run has ended. A state that cannot be read counts as live."""
+    report = session.aws.service(run.kind).observe([run.ref]).get(run.ref.token)
+    return isinstance(report, RunReport) and (not report.exists or not RunState(report.state).live)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of a run: in AWS's console, and the application's own page. `live_problem` is why that page is not
+    available."""
+
+    console: str | None
+    live: str | None
+    live_problem: str | None = None
+
+
+def pages_of(session: Session, run: LoggedRun) -> Pages:
+    """Returns the pages of a run. Raises `ReconcilerError` for the emulator, which has none."""
+    service = _service(session, run)
+    console = kind_named(run.kind).console_url(session.place.region, run.ref.location, run.ref.run_id)
+    try:
+        return Pages(console, service.live_page(run.ref, run.attempt))
+    except ServiceError as error:
+        return Pages(console, None, str(error))

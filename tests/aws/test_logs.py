@@ -1,0 +1,303 @@
+"""Where the logs of a run are, and reading them: cases as data, and a local CloudWatch Logs and S3."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from reconciler.app.session import SystemClock
+from reconciler.aws.batch_logs import logs_of as batch_logs
+from reconciler.aws.clients import Aws
+from reconciler.aws.emr_serverless_logs import logs_of as emr_logs
+from reconciler.aws.logs import CHUNK, LONGEST_LINE, decoded, opened, split_lines
+from reconciler.core.run_logs import LogStream, RunLogs
+from reconciler.errors import ReconcilerError, ServiceError
+from tests.ledger.server import Server
+
+RUN = {"applicationId": "00app0spark", "jobRunId": "00frun", "state": "SUCCESS"}
+FOLDER = "applications/00app0spark/jobs/00frun"
+
+
+def names(logs: RunLogs) -> list[str]:
+    """Returns the names of the logs, in order."""
+    return [stream.name for stream in logs.streams]
+
+
+# --- AWS Batch --------------------------------------------------------------------------------------------------------
+
+
+def container(stream: str | None, **more: Any) -> dict[str, Any]:
+    """Returns the container of a job, as DescribeJobs does."""
+    return {"logStreamName": stream, **more}
+
+
+def test_a_job_logs_to_the_default_group():
+    """Unless its definition names another group and region."""
+    job = {"jobId": "j", "status": "RUNNING", "container": container("worker/default/1")}
+    assert batch_logs(job, None).streams == (LogStream("default", "/aws/batch/job", "worker/default/1"),)
+
+    options = {"awslogs-group": "/team/jobs", "awslogs-region": "us-west-2"}
+    own = container("p/default/1", logConfiguration={"logDriver": "awslogs", "options": options})
+    (stream,) = batch_logs({**job, "container": own}, None).streams
+    assert (stream.group, stream.region) == ("/team/jobs", "us-west-2")
+
+
+def test_each_attempt_of_a_job_has_its_log():
+    """The newest by default; an attempt that the job does not have is an error that says how many it has."""
+    attempts = [{"container": container(f"worker/default/{n}")} for n in (1, 2)]
+    job = {"jobId": "j", "status": "FAILED", "container": container("worker/default/2"), "attempts": attempts}
+    assert batch_logs(job, 1).streams[0].path == "worker/default/1"
+    assert batch_logs(job, None).streams[0].path == "worker/default/2"
+    with pytest.raises(ReconcilerError, match="no attempt 3: it has had 2"):
+        batch_logs(job, 3)
+
+
+def test_each_container_of_a_job_has_its_log():
+    """Also those of an earlier attempt."""
+    now = [{"name": name, "logStreamName": f"w/{name}/2"} for name in ("app", "proxy")]
+    before = [{"name": name, "logStreamName": f"w/{name}/1"} for name in ("app", "proxy")]
+    job = {
+        "jobId": "j",
+        "status": "FAILED",
+        "ecsProperties": {"taskProperties": [{"containers": now}]},
+        "attempts": [{"taskProperties": [{"containers": before}]}, {"taskProperties": [{"containers": now}]}],
+    }
+    assert [(s.name, s.path) for s in batch_logs(job, None).streams] == [("app", "w/app/2"), ("proxy", "w/proxy/2")]
+    assert [s.path for s in batch_logs(job, 1).streams] == ["w/app/1", "w/proxy/1"]
+
+
+@pytest.mark.parametrize(
+    ("job", "missing", "expected"),
+    [
+        ({"status": "RUNNABLE", "statusReason": "NO_CAPACITY", "container": {}}, "not started (RUNNABLE: NO_CAP", True),
+        ({"status": "FAILED", "statusReason": "CannotPullContainer", "container": {}}, "CannotPullContainer", False),
+        (
+            {"status": "RUNNING", "container": {"logConfiguration": {"logDriver": "splunk"}}},
+            "the log driver splunk, not to CloudWatch Logs. To read logs here, set logConfiguration.logDriver",
+            False,
+        ),
+        ({"status": "RUNNING", "eksProperties": {"podProperties": {"podName": "pod-7"}}}, "job is pod-7", False),
+        ({"status": "PENDING", "arrayProperties": {"size": 20}}, "array of 20 children", False),
+    ],
+)  # fmt: skip
+def test_a_job_without_a_log(job: dict[str, Any], missing: str, expected: bool):
+    """The sentence says why, and what keeps logs; a job that has not started may still get one."""
+    logs = batch_logs({"jobId": "j", **job}, None)
+    assert (logs.streams, missing in logs.missing, logs.expected) == ((), True, expected)
+
+
+def test_an_array_names_its_failed_children():
+    """Each child has its own log, found by the id of the child."""
+    job = {"jobId": "j", "status": "FAILED", "arrayProperties": {"size": 9}}
+    assert "These children failed: j:2, j:5" in batch_logs(job, None, ["j:2", "j:5"]).missing
+    child = {"jobId": "j:2", "status": "FAILED", "arrayProperties": {"index": 2}, "container": container("w/default/2")}
+    assert batch_logs(child, None).streams[0].path == "w/default/2"
+
+
+# --- EMR Serverless ---------------------------------------------------------------------------------------------------
+
+
+class Application:
+    """A client of EMR Serverless with one application."""
+
+    def __init__(self, monitoring: dict[str, Any] | None = None, error: Exception | None = None) -> None:
+        self.monitoring, self.error = monitoring, error
+
+    def get_application(self, **_: object) -> dict[str, Any]:
+        """Returns the application, or raises the error."""
+        if self.error is not None:
+            raise self.error
+        return {"application": {"monitoringConfiguration": self.monitoring}}
+
+
+@pytest.fixture(scope="module")
+def aws(server: Server) -> Iterator[Aws]:
+    """Clients of the local CloudWatch Logs and S3."""
+    made = Aws("eu-west-1", server.url, ("test", "test"), clock=SystemClock())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bucket(server: Server) -> str:
+    """A new bucket."""
+    return server.bucket()
+
+
+def run(**monitoring: Any) -> dict[str, Any]:
+    """Returns a job run with these monitoring settings."""
+    return {**RUN, "configurationOverrides": {"monitoringConfiguration": monitoring}}
+
+
+def put(server: Server, bucket: str, name: str, text: str, folder: str = f"logs/{FOLDER}") -> None:
+    """Writes a log to S3, compressed if its name says so."""
+    body = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+    server.s3.put_object(Bucket=bucket, Key=f"{folder}/{name}", Body=body)
+
+
+def write_events(server: Server, group: str, stream: str, *messages: str) -> None:
+    """Writes events to CloudWatch Logs."""
+    for create, more in (
+        (server.logs.create_log_group, {}),
+        (server.logs.create_log_stream, {"logStreamName": stream}),
+    ):
+        with suppress(server.logs.exceptions.ResourceAlreadyExistsException):
+            create(logGroupName=group, **more)
+    now = int(time.time() * 1000)
+    events = [{"timestamp": now + number, "message": message} for number, message in enumerate(messages)]
+    server.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def test_a_run_logs_to_s3(server: Server, aws: Aws, bucket: str):
+    """The driver's logs are the usual ones; executors follow in the order of their numbers; event logs are no logs."""
+    for name in (
+        "SPARK_DRIVER/stderr.gz", "SPARK_DRIVER/stdout.gz", "SPARK_EXECUTOR/10/stdout.gz", "SPARK_EXECUTOR/2/stdout.gz",
+        "sparklogs/eventlog_v2_00frun/events_1_00frun",
+    ):  # fmt: skip
+        put(server, bucket, name, "x\n")
+    logs = emr_logs(aws, Application(), run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs/"}), None)
+    assert names(logs) == ["driver/stderr", "driver/stdout", "executor/2/stdout", "executor/10/stdout"]
+    assert [stream.usual for stream in logs.streams] == [True, True, False, False]
+
+
+def test_the_application_sets_where_its_runs_log(server: Server, aws: Aws, bucket: str):
+    """What the request of the run sets comes first."""
+    put(server, bucket, "HIVE_DRIVER/stdout.gz", "x\n", FOLDER)
+    application = Application({"s3MonitoringConfiguration": {"logUri": f"s3://{bucket}"}})
+    assert names(emr_logs(aws, application, RUN, None)) == ["driver/stdout"]
+    elsewhere = run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/elsewhere"})
+    assert names(emr_logs(aws, application, elsewhere, None)) == []
+
+
+def test_attempts_with_folders_of_their_own(server: Server, aws: Aws, bucket: str):
+    """The newest by default."""
+    for name in ("SPARK_DRIVER/stdout.gz", "attempts/2/SPARK_DRIVER/stdout.gz", "attempts/10/SPARK_DRIVER/stdout.gz"):
+        put(server, bucket, name, "x\n")
+    logging = run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"})
+    paths = [emr_logs(aws, Application(), logging, attempt).streams[0].path for attempt in (None, 1, 2)]
+    parts = [path.removeprefix(f"logs/{FOLDER}/") for path in paths]
+    assert parts == [
+        "attempts/10/SPARK_DRIVER/stdout.gz",
+        "SPARK_DRIVER/stdout.gz",
+        "attempts/2/SPARK_DRIVER/stdout.gz",
+    ]
+
+
+@pytest.mark.parametrize("prefix", [None, "team"])
+def test_a_run_logs_to_cloudwatch(server: Server, aws: Aws, prefix: str | None):
+    """The default group and prefix serve a run whose settings name none."""
+    group = f"/logs/{prefix}"
+    write_events(server, group, f"{prefix or ''}/{FOLDER}/SPARK_DRIVER/stdout", "hello")
+    settings = {"enabled": True, "logGroupName": group, **({"logStreamNamePrefix": prefix} if prefix else {})}
+    logs = emr_logs(aws, Application(), run(cloudWatchLoggingConfiguration=settings), None)
+    assert names(logs) == ["driver/stdout"]
+    assert list(opened(aws, logs.streams[0]).lines()) == ["hello"]
+
+
+def test_a_log_in_both_places_is_read_from_cloudwatch(server: Server, aws: Aws, bucket: str):
+    """Logs that only S3 has are listed too."""
+    write_events(server, "/both", f"/{FOLDER}/SPARK_DRIVER/stderr", "hello")
+    for name in ("SPARK_DRIVER/stderr.gz", "SPARK_EXECUTOR/1/stderr.gz"):
+        put(server, bucket, name, "x\n")
+    settings = {
+        "s3MonitoringConfiguration": {"logUri": f"s3://{bucket}/logs"},
+        "cloudWatchLoggingConfiguration": {"enabled": True, "logGroupName": "/both"},
+    }
+    logs = emr_logs(aws, Application(), run(**settings), None)
+    assert [(stream.name, stream.in_s3) for stream in logs.streams] == [
+        ("driver/stderr", False),
+        ("executor/1/stderr", True),
+    ]
+
+
+def test_logs_that_are_kept_nowhere(aws: Aws):
+    """The sentence says how to keep them, and where AWS's managed storage shows them."""
+    missing = emr_logs(aws, Application(), RUN, None).missing
+    assert "s3MonitoringConfiguration.logUri" in missing
+    assert "reconciler open" in missing
+    off = emr_logs(aws, Application({"managedPersistenceMonitoringConfiguration": {"enabled": False}}), RUN, None)
+    assert "managed storage" not in off.missing
+
+
+def test_a_run_that_has_not_started_may_still_log(aws: Aws, bucket: str):
+    """A place is configured, so `--follow` waits; without any place there is nothing to wait for."""
+    queued = {**run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"}), "state": "QUEUED"}
+    logs = emr_logs(aws, Application(), queued, None)
+    assert (logs.missing, logs.expected) == ("the run has not started (QUEUED)", True)
+
+
+def test_one_place_that_cannot_be_read_is_a_warning(server: Server, aws: Aws, bucket: str):
+    """If no place can be read, the error is AWS's own."""
+    put(server, bucket, "SPARK_DRIVER/stdout.gz", "x\n")
+    refused = Application(error=RuntimeError("denied"))
+    logs = emr_logs(aws, refused, run(s3MonitoringConfiguration={"logUri": f"s3://{bucket}/logs"}), None)
+    assert names(logs) == ["driver/stdout"]
+    assert "denied" in logs.warnings[0]
+    with pytest.raises(ServiceError, match="denied"):
+        emr_logs(aws, refused, RUN, None)
+    with pytest.raises(ServiceError, match="NoSuchBucket"):
+        emr_logs(aws, Application(), run(s3MonitoringConfiguration={"logUri": "s3://no-such-bucket-here/x"}), None)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_all_pages_of_a_stream_are_read(server: Server, aws: Aws):
+    """A second read returns only what was added since; an event may hold several lines."""
+    stream = LogStream("default", "/paged", "s")
+    for number in range(2):
+        write_events(server, "/paged", "s", *(f"{number} {each}" for each in range(5001)))
+    cursor = opened(aws, stream)
+    assert sum(1 for _ in cursor.lines()) == 10_002
+    assert list(cursor.lines()) == []
+    write_events(server, "/paged", "s", "one\ntwo\n")
+    assert list(cursor.lines()) == ["one", "two"]
+
+
+def test_the_newest_events_are_read_alone(server: Server, aws: Aws):
+    """New ones follow them."""
+    write_events(server, "/newest", "s", *(str(number) for number in range(500)))
+    cursor = opened(aws, LogStream("default", "/newest", "s"), newest=2)
+    assert list(cursor.lines())[-2:] == ["498", "499"]
+    write_events(server, "/newest", "s", "more")
+    assert list(cursor.lines()) == ["more"]
+
+
+def test_a_log_that_does_not_exist_yet_has_no_lines(server: Server, aws: Aws, bucket: str):
+    """Its group or its object may be made later."""
+    events = opened(aws, LogStream("default", "/later", "s"))
+    text = opened(aws, LogStream("driver/stdout", bucket, f"logs/{FOLDER}/SPARK_DRIVER/stdout.gz", in_s3=True))
+    assert (list(events.lines()), list(text.lines())) == ([], [])
+    write_events(server, "/later", "s", "hello")
+    put(server, bucket, "SPARK_DRIVER/stdout.gz", "hello\n")
+    assert (list(events.lines()), list(text.lines())) == (["hello"], ["hello"])
+
+
+def test_an_object_that_grows_is_read_on(server: Server, aws: Aws, bucket: str):
+    """AWS replaces it; lines are yielded once, and the rest of a line that had no end."""
+    cursor = opened(aws, LogStream("driver/stdout", bucket, f"logs/{FOLDER}/SPARK_DRIVER/stdout.gz", in_s3=True))
+    put(server, bucket, "SPARK_DRIVER/stdout.gz", "one\ntwo\nthr")
+    assert list(cursor.lines()) == ["one", "two", "thr"]
+    assert list(cursor.lines()) == []
+    put(server, bucket, "SPARK_DRIVER/stdout.gz", "one\ntwo\nthree\nfour\n")
+    assert list(cursor.lines()) == ["ee", "four"]
+
+
+def test_members_of_a_compressed_log_are_joined():
+    """Its last member may be incomplete, and its text may not be UTF-8."""
+    data = gzip.compress(b"one\n") + gzip.compress(b"tw\xff\n") + gzip.compress(b"three\n" * 1000)[:-12]
+    lines = list(split_lines(decoded([data[:7], data[7:]], gzip=True)))
+    assert lines[:2] == ["one", "tw\ufffd"]
+    assert set(lines[2:]) <= {"three", "thre", "thr", "th", "t"}
+
+
+def test_a_compressed_log_that_expands_fills_no_memory():
+    """Neither many bytes from few, nor one line without an end, are held at once."""
+    parts = list(decoded([gzip.compress(bytes(40 * CHUNK))], gzip=True))
+    assert max(map(len, parts)) <= CHUNK
+    assert max(map(len, split_lines(parts))) <= LONGEST_LINE + CHUNK
