@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.completion import complete_specs
-from reconciler.cli.exit_codes import DONE
+from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE
 from reconciler.cli.options import format_option, ledger_options, place_options, selection_options, takes_options
 from reconciler.cli.output import coloured, out, out_json, terminal_width
 
@@ -73,6 +73,45 @@ def why(options: CommandOptions, what: str, output_format: str, no_refresh: bool
     else:
         out(why_text(*parts, now=now, color=coloured()))
     return DONE
+
+
+@click.command("suspensions")
+@format_option("json")
+@place_options
+@takes_options
+def suspensions(options: CommandOptions, output_format: str) -> int:
+    """Show what is suspended in git: the project or single specs, why, by whom and until when.
+
+    \b
+    Example:
+      reconciler suspensions -t prod
+
+    Exit code 3 if a suspension is overdue: its end has passed, and still nothing is submitted.
+    """
+    import os
+    from datetime import UTC, datetime
+
+    from reconciler.app.options import target_name
+    from reconciler.app.session import SystemClock
+    from reconciler.core.desired import overdue, sentence
+    from reconciler.model.spec import suspension
+    from reconciler.render.text import plain
+    from reconciler.specs.project import find_root, load, read_project
+
+    file = read_project(find_root(options.directory, Path.cwd()))
+    spec = file.project.spec
+    target = target_name(options, os.environ, spec.defaultTarget, spec.targets)
+    now = datetime.fromtimestamp(SystemClock().now(), UTC)
+    specs = load(file, targets=[target], warn=False).specs[target].values()
+    found = [(None, suspension(spec.suspend)), *((each.name, suspension(each.policy.suspend)) for each in specs)]
+    stopped = [(name, how, overdue(how, now)) for name, how in found if how is not None]
+    if output_format == "json":
+        out_json({"suspensions": [{"name": n, **how.model_dump(), "overdue": late} for n, how, late in stopped]})
+    elif stopped:
+        out("\n".join(plain(sentence(name or "the project", how, now)) for name, how, _ in stopped))
+    else:
+        out("Nothing is suspended.")
+    return ACTION_REQUIRED if any(late for _, _, late in stopped) else DONE
 
 
 @click.command("graph")

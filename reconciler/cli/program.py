@@ -37,6 +37,7 @@ COMMANDS = {
     "adopt": ("decisions:adopt", "Assign an existing run to a spec; submit nothing."),
     "accept": ("decisions:accept", "Take the current content of a spec as applied; submit nothing."),
     "import": ("imports:import_", "Write specs from existing runs, or from files of other tools; submit nothing."),
+    "suspensions": ("inspect:suspensions", "Show what is suspended, why, by whom and until when."),
     "graph": ("inspect:graph", "Show which spec waits for which."),
     "ledger": ("ledger:ledger", "Maintain the ledger: init, verify, copy, export."),
     "fsck": ("fsck:fsck", "Check the ledger against AWS; with --adopt, rebuild a lost one."),

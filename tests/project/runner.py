@@ -1,158 +1,258 @@
-"""Runs the `run:` steps of a workflow's job in order, as GitHub's runner does."""
+"""Runs workflows as GitHub does: jobs in order, matrices, conditions, outputs, and the steps of our own action.
+
+The repository is a bare git repository in `world`; each job checks out a clone of it. Actions of others do nothing, but
+`actions/checkout` checks out, and `actions/upload-artifact` keeps files for `tests/project/gh.py`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import stat
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.project.place import environment
+import yaml
+
+from tests.project import gh
+from tests.project.expressions import as_text, condition, evaluated
+from tests.project.place import ROOT, environment, git
 from tests.project.preloaded import command
 
-EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 REPOSITORY = "shop/analytics"
-
-FAKE_GH = '''"""Stands in for GitHub's `gh api`: keeps the comments of one pull request, and writes down every call."""
-import json, pathlib, sys
-
-folder = pathlib.Path({folder!r})
-store = folder / "comments.json"
-comments = json.loads(store.read_text()) if store.exists() else []
-arguments = sys.argv[1:]
-with (folder / "calls.jsonl").open("a") as calls:
-    calls.write(json.dumps(arguments) + "\\n")
-assert arguments[0] == "api", arguments
-url = next(a for a in arguments if a.startswith("repos/"))
-if "--method" not in arguments:
-    assert {{"--paginate", "--slurp"}} <= set(arguments), arguments
-    print(json.dumps([comments[:1], comments[1:]]))  # two pages: what is looked for may be on the second
-    sys.exit()
-body = arguments[arguments.index("-F") + 1]
-assert body.startswith("body=@"), body
-text = pathlib.Path(body.removeprefix("body=@")).read_text("utf-8")
-assert len(text.encode()) < 65_536, "GitHub refuses longer comments"
-if arguments[arguments.index("--method") + 1] == "POST":
-    assert url == "repos/shop/analytics/issues/7/comments", url
-    comments.append({{"id": 1000 + len(comments), "user": {{"login": "github-actions[bot]"}}, "body": text}})
-else:
-    number = int(url.removeprefix("repos/shop/analytics/issues/comments/"))
-    next(c for c in comments if c["id"] == number)["body"] = text
-store.write_text(json.dumps(comments))
-'''
+ACTION = ROOT / ".github/actions/reconciler"
+OURS = "/.github/actions/reconciler"
 
 
 @dataclass
-class Runner:
-    """A runner for one checkout. `world` is a folder for what outlives a job, such as the comments on a pull request.
+class JobRun:
+    """One job of a matrix: its result, outputs, environment, the role that it assumed, and what its steps printed."""
 
-    `artifacts` are the files that upload steps found, by artifact name, with their content.
-    """
-
-    checkout: Path
-    world: Path
-    target: str = "local"
-    environ: dict[str, str] = field(default_factory=dict)
-    artifacts: dict[str, str] = field(default_factory=dict)
+    name: str
+    matrix: Mapping[str, Any]
+    result: str = "success"
     outputs: dict[str, str] = field(default_factory=dict)
+    environment: str = ""
+    role: str = ""
+    summary: str = ""
     log: list[tuple[str, int, str]] = field(default_factory=list)
 
-    def run(self, job: dict[str, Any]) -> bool:
-        """Runs a job's steps in order, as GitHub does: after a failure only steps with `always()`. True: it passed."""
-        self._prepare()
-        passed = True
-        for step in job["steps"]:
-            if not passed and step.get("if") != "always()":
-                continue
-            passed = self._step(step, job) and passed
-        return passed
-
-    @property
-    def comments(self) -> list[dict[str, Any]]:
-        """Returns the comments on the pull request, oldest first."""
-        store = self.world / "comments.json"
-        comments: list[dict[str, Any]] = json.loads(store.read_text()) if store.exists() else []
-        return comments
-
-    @property
-    def calls(self) -> list[list[str]]:
-        """Returns every call of `gh`, as its arguments."""
-        file = self.world / "calls.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-    def output_of(self, step: str) -> str:
+    def printed(self, step: str) -> str:
         """Returns what a step printed."""
-        return next(text for name, _, text in reversed(self.log) if name == step)
+        return "".join(text for name, _, text in self.log if name == step)
 
-    def _prepare(self) -> None:
-        self.world.mkdir(exist_ok=True)
-        gh = self.world / "bin" / "gh"
-        gh.parent.mkdir(exist_ok=True)
-        script = self.world / "gh.py"
-        script.write_text(FAKE_GH.format(folder=str(self.world)))
-        gh.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{script}' \"$@\"\n")
-        gh.chmod(gh.stat().st_mode | stat.S_IXUSR)
-        venv = self.checkout / ".venv/bin"  # what `make setup` makes
-        if not venv.exists():
-            venv.mkdir(parents=True)
-            (venv / "python").symlink_to(sys.executable)
-            (venv / "reconciler").symlink_to(command() / "reconciler")
 
-    def _step(self, step: dict[str, Any], job: dict[str, Any]) -> bool:
-        if "uses" in step:
-            return self._uses(step)
-        if step["run"].strip() == "make setup":
-            return True
-        outputs = self.world / "outputs"
+@dataclass
+class Hub:
+    """A repository on GitHub with its runner. `variables` are those of the repository, `of_environment` of others."""
+
+    world: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    of_environment: dict[str, dict[str, str]] = field(default_factory=dict)
+    runs: int = 40
+
+    def __post_init__(self) -> None:
+        """Makes the program `gh`, and a folder that looks as the action's installation."""
+        for folder in ("bin", "artifacts", "temp/reconciler/bin"):
+            (self.world / folder).mkdir(parents=True, exist_ok=True)
+        program = self.world / "bin/gh"
+        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I '{gh.__file__}' '{self.world}' \"$@\"\n")
+        program.chmod(0o755)
+        installed = self.world / "temp/reconciler"
+        (installed / "bin/python").symlink_to(sys.executable)
+        (installed / "bin/reconciler").symlink_to(command() / "reconciler")
+        (installed / "source").write_text(str(ROOT))
+
+    @property
+    def origin(self) -> Path:
+        """Returns the bare repository."""
+        return self.world / "origin.git"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Returns comments, merged pull requests, artifacts and environments."""
+        return gh.load(self.world)
+
+    def comments(self, number: int) -> list[dict[str, Any]]:
+        """Returns the comments on a pull request, oldest first."""
+        listed: list[dict[str, Any]] = self.state["comments"].get(str(number), [])
+        return listed
+
+    def change(self, **more: Any) -> None:
+        """Replaces parts of the state."""
+        gh.save(self.world, {**self.state, **more})
+
+    def run(self, workflow: Path, event: str, commit: str, **payload: Any) -> dict[str, list[JobRun]]:
+        """Runs a workflow for an event, and returns the runs of each job. `payload` is the content of the event."""
+        self.runs += 1
+        flow = yaml.safe_load(workflow.read_text("utf-8"))
+        payload.setdefault("repository", {"default_branch": "main", "full_name": REPOSITORY})
+        (self.world / "event.json").write_text(json.dumps(payload))
+        jobs: dict[str, list[JobRun]] = {}
+        for name, job in flow["jobs"].items():
+            jobs[name] = list(_Jobs(self, event, commit, payload, jobs).run(name, job))
+        return jobs
+
+
+@dataclass
+class _Jobs:
+    hub: Hub
+    event: str
+    commit: str
+    payload: Mapping[str, Any]
+    done: Mapping[str, list[JobRun]]
+
+    def run(self, name: str, job: Mapping[str, Any]) -> Iterator[JobRun]:
+        contexts = self.contexts(job)
+        needed = [need["result"] for need in contexts["needs"].values()]
+        failed = any(result != "success" for result in needed)
+        if not condition(job.get("if", "success()"), contexts, failed=failed):
+            yield JobRun(name, {}, "skipped")
+            return
+        matrix = job.get("strategy", {}).get("matrix", {})
+        cells = evaluated(matrix["include"], contexts) if "include" in matrix else [{}]
+        for cell in cells:
+            yield self.cell(name, job, {**contexts, "matrix": cell})
+
+    def contexts(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+        pull = self.payload.get("pull_request")
+        return {
+            "github": {
+                "event_name": self.event, "event": self.payload, "repository": REPOSITORY, "token": "a-token",
+                "sha": self.commit, "ref": f"refs/pull/{pull['number']}/merge" if pull else "refs/heads/main",
+            },
+            "vars": self.hub.variables,
+            "inputs": self.payload.get("inputs", {}),
+            "needs": {need: _result(self.done[need]) for need in needs},
+        }  # fmt: skip
+
+    def cell(self, name: str, job: Mapping[str, Any], contexts: dict[str, Any]) -> JobRun:
+        run = JobRun(name, contexts["matrix"], environment=as_text(evaluated(job.get("environment", ""), contexts)))
+        own = self.hub.of_environment.get(run.environment, {})
+        steps = _Steps(self, run, {**contexts, "vars": {**self.hub.variables, **own}, "steps": {}})
+        steps.prepare()
+        for step in job["steps"]:
+            steps.run(step)
+        outputs = job.get("outputs", {})
+        run.outputs = {key: as_text(evaluated(value, steps.contexts)) for key, value in outputs.items()}
+        run.summary = (self.hub.world / "summary.md").read_text("utf-8")
+        return run
+
+
+def _result(runs: list[JobRun]) -> dict[str, Any]:
+    results = {run.result for run in runs}
+    result = "failure" if "failure" in results else "skipped" if results == {"skipped"} else "success"
+    return {"result": result, "outputs": {key: value for run in runs for key, value in run.outputs.items()}}
+
+
+@dataclass
+class _Steps:
+    jobs: _Jobs
+    job: JobRun
+    contexts: dict[str, Any]
+
+    @property
+    def hub(self) -> Hub:
+        return self.jobs.hub
+
+    @property
+    def workspace(self) -> Path:
+        return self.hub.world / "workspace"
+
+    def prepare(self) -> None:
+        """Empties what does not outlive a job."""
+        shutil.rmtree(self.workspace, ignore_errors=True)
+        self.workspace.mkdir()
+        (self.hub.world / "summary.md").write_text("")
+
+    def run(self, step: Mapping[str, Any], folder: Path | None = None) -> None:
+        """Runs a step, unless its condition says no or an earlier step failed."""
+        failed = self.job.result == "failure"
+        if not condition(step.get("if", "success()"), self.contexts, failed=failed):
+            return
+        given = {
+            name: as_text(evaluated(as_text(value), self.contexts)) for name, value in step.get("with", {}).items()
+        }
+        if "run" in step:
+            self.script(step, folder)
+        elif OURS in step["uses"]:
+            self.action(step, given)
+        elif step["uses"].startswith("actions/checkout@"):
+            self.checkout(given)
+        elif step["uses"].startswith("actions/upload-artifact@"):
+            self.keep(given)
+        elif step["uses"].startswith("aws-actions/configure-aws-credentials@"):
+            self.job.role = given["role-to-assume"]
+
+    def checkout(self, given: Mapping[str, str]) -> None:
+        git(self.hub.world, "clone", "--quiet", "--no-checkout", str(self.hub.origin), str(self.workspace))
+        ref = f"origin/{given['ref']}" if given.get("ref") else self.jobs.commit
+        git(self.workspace, "fetch", "--quiet", "origin", self.jobs.commit)
+        git(self.workspace, "checkout", "--quiet", "--detach", ref)
+
+    def keep(self, given: Mapping[str, str]) -> None:
+        state = self.hub.state
+        number = len(list((self.hub.world / "artifacts").iterdir())) + 1
+        shutil.copy(given["path"], self.hub.world / "artifacts" / str(number))
+        pull = self.jobs.payload.get("pull_request")
+        own = pull is None or pull["head"]["repo"]["full_name"] == REPOSITORY
+        run = {
+            "id": self.hub.runs, "repository_id": 1, "head_repository_id": 1 if own else 2,
+            "head_branch": pull["head"]["ref"] if pull else "main",
+        }  # fmt: skip
+        artifact = {
+            "id": number, "name": given["name"], "created_at": f"{number:04}", "expired": False, "workflow_run": run
+        }  # fmt: skip
+        self.hub.change(artifacts=[*state["artifacts"], artifact])
+
+    def action(self, step: Mapping[str, Any], given: Mapping[str, str]) -> None:
+        """Runs the steps of our action, with the inputs `given`."""
+        form = yaml.safe_load((ACTION / "action.yml").read_text("utf-8"))
+        assert set(given) <= set(form["inputs"]), given
+        defaults = {name: each.get("default", "") for name, each in form["inputs"].items()}
+        inputs = {name: as_text(evaluated(str(text), self.contexts)) for name, text in {**defaults, **given}.items()}
+        inner = _Steps(self.jobs, self.job, {**self.contexts, "inputs": inputs, "steps": {}})
+        for each in form["runs"]["steps"]:
+            inner.run({**each, "name": f"{step.get('name')}: {each['name']}"}, ACTION)
+        outputs = {name: as_text(evaluated(each["value"], inner.contexts)) for name, each in form["outputs"].items()}
+        self.contexts["steps"][step.get("id", "")] = {"outputs": outputs}
+
+    def script(self, step: Mapping[str, Any], folder: Path | None) -> None:
+        outputs = self.hub.world / "outputs"
         outputs.write_text("")
-        script = self.world / "step.sh"
-        script.write_text(step["run"])
         done = subprocess.run(
-            ["bash", "-e", script],  # GitHub's default where a step names no shell
-            cwd=self.checkout,
-            env=self._environment(step, job, outputs),
+            ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+            cwd=self.workspace,
+            env=self.environment(step, outputs, folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
-        if "id" in step:
-            pairs = (line.split("=", 1) for line in outputs.read_text().splitlines())
-            self.outputs |= {f"steps.{step['id']}.outputs.{name}": value for name, value in pairs}
-        self.log.append((step["name"], done.returncode, done.stdout))
-        return done.returncode == 0
+        pairs = (line.split("=", 1) for line in outputs.read_text("utf-8").splitlines())
+        self.contexts["steps"][step.get("id", "")] = {"outputs": dict(pairs)}
+        self.job.log.append((step["name"].partition(":")[0], done.returncode, done.stdout))
+        if done.returncode != 0:
+            self.job.result = "failure"
 
-    def _uses(self, step: dict[str, Any]) -> bool:
-        if step["uses"].startswith("actions/upload-artifact@"):
-            name = self._evaluated(step["with"]["name"])
-            self.artifacts[name] = (self.checkout / step["with"]["path"]).read_text("utf-8")
-        return True
-
-    def _environment(self, step: dict[str, Any], job: dict[str, Any], outputs: Path) -> dict[str, str]:
-        given = {**job.get("env", {}), **step.get("env", {})}
+    def environment(self, step: Mapping[str, Any], outputs: Path, folder: Path | None) -> dict[str, str]:
+        world, pull = self.hub.world, self.jobs.payload.get("pull_request")
+        own = {name: as_text(evaluated(as_text(text), self.contexts)) for name, text in step.get("env", {}).items()}
         base = environment(
             CI="true", GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(outputs), GITHUB_REPOSITORY=REPOSITORY,
-            GITHUB_STEP_SUMMARY=str(self.world / "summary.md"), GITHUB_BASE_REF="main",
+            GITHUB_STEP_SUMMARY=str(world / "summary.md"), GITHUB_BASE_REF="main" if pull else "",
+            GITHUB_EVENT_PATH=str(world / "event.json"), GITHUB_SERVER_URL="https://github.example",
+            GITHUB_RUN_ID=str(self.hub.runs), GITHUB_SHA=self.jobs.commit, GITHUB_REF_NAME="" if pull else "main",
+            GITHUB_ACTOR=self.jobs.payload.get("actor", "octo"), GITHUB_ACTION_PATH=str(folder or ""),
+            GITHUB_WORKSPACE=str(self.workspace), RUNNER_TEMP=str(world / "temp"),
         )  # fmt: skip
-        base["PATH"] = f"{self.world / 'bin'}{os.pathsep}{base['PATH']}"
-        return {**base, **self.environ, **{name: self._evaluated(value) for name, value in given.items()}}
-
-    def _evaluated(self, text: str) -> str:
-        """Replaces the expressions in a text. Raises `KeyError` for an expression that it does not support."""
-        values = {
-            "matrix.target": self.target,
-            "github.token": "a-token",
-            "github.event.pull_request.number": "7",
-            "github.server_url": "https://github.example",
-            "github.repository": REPOSITORY,
-            "github.run_id": "42",
-            **self.outputs,
-        }
-        return EXPRESSION.sub(lambda match: values[match[1]], text)
+        base["PATH"] = f"{world / 'bin'}{os.pathsep}{base['PATH']}"
+        return {**base, **self.hub.environ, **own}

@@ -1,290 +1,321 @@
-"""Checks the permissions and pins of the workflows, and runs their steps against the emulator."""
+"""Checks permissions, pins and conditions of the workflows, of the examples in docs/github, and of the action."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.project.place import COMMAND, INSTALLED, ROOT, commit, environment, git, project_copy, run
-from tests.project.runner import Runner
+from tests.project import gh
+from tests.project.place import BIN, ROOT, git
+from tests.project.runner import ACTION
 
-FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
-WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in FILES}
-JOBS = {(name, key): job for name, flow in WORKFLOWS.items() for key, job in flow["jobs"].items()}
-
-PERMISSIONS = {
-    ("ci", "ci"): {"contents": "read"},
-    ("plan", "validate"): {"contents": "read"},
-    ("plan", "plan"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
-    ("apply", "apply"): {"contents": "read", "id-token": "write"},
-    ("reconcile", "reconcile"): {"contents": "read", "id-token": "write"},
+OWN = sorted((ROOT / ".github/workflows").glob("*.yml"))
+EXAMPLES = sorted((ROOT / "docs/github").glob("*.yml"))
+FILES = [*OWN, *EXAMPLES]
+WORKFLOWS = {path: yaml.safe_load(path.read_text("utf-8")) for path in FILES}
+JOBS = {
+    f"{path.parent.name}/{path.stem}/{key}": job
+    for path, flow in WORKFLOWS.items()
+    for key, job in flow["jobs"].items()
 }
+ACTION_FORM = yaml.safe_load((ACTION / "action.yml").read_text("utf-8"))
+READ, TOKEN, COMMENT = {"contents": "read"}, {"id-token": "write"}, {"pull-requests": "write"}
+ACTIONS = {"actions": "read"}
+PERMISSIONS = {
+    "ci/ci": READ,
+    "plan/validate": READ | COMMENT,
+    "plan/plan": READ | TOKEN | COMMENT,
+    "plan/plan-of-fork": READ | ACTIONS,
+    "apply/targets": READ,
+    "apply/apply": READ | TOKEN | COMMENT | ACTIONS,
+    "apply/approvals": READ | ACTIONS,
+    "apply/apply-approved": READ | TOKEN | COMMENT,
+    "reconcile/targets": READ,
+    "reconcile/reconcile": READ | TOKEN,
+    "operate/operate": READ | TOKEN,
+    "release/build": READ,
+    "release/publish": TOKEN | {"contents": "write", "attestations": "write"},
+    "release/pypi": TOKEN,
+}
+OURS = re.compile(r"OWNER/reconciler/\.github/actions/reconciler@0{40} # v\d+\.\d+\.\d+")
 
 
-def _steps(key: tuple[str, str]) -> list[dict[str, Any]]:
-    steps: list[dict[str, Any]] = JOBS[key]["steps"]
-    return steps
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
-def _triggers(name: str) -> dict[str, Any]:
+def _triggers(path: Path) -> dict[str, Any]:
     """Returns the `on:` of a workflow; YAML reads that key as true."""
-    found: dict[str, Any] = WORKFLOWS[name][True]
+    found: dict[str, Any] = WORKFLOWS[path][True]
     return found
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """Makes a clone of a repository with the example project."""
-    folder = project_copy(tmp_path / "checkout")
-    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
-    return folder
+def own_form(example: Path) -> str:
+    """Returns the workflow of this repository that an example is: it uses the action of its own checkout, and plans
+    only for the emulator unless a variable lists targets."""
+    text = OURS.sub("./.github/actions/reconciler", example.read_text("utf-8"))
+    text = text.replace("vars.RECONCILER_TARGETS }}", "vars.RECONCILER_TARGETS || 'local' }}")
+    text = re.sub(
+        r"#\n# Copy this file to .*?docs/github\.md of reconciler says what to set up\.",
+        f"#\n# docs/github/{example.name} is this file for other repositories.",
+        text,
+    )
+    if example.stem == "reconcile":
+        condition = "    if: github.event_name == 'workflow_dispatch' || vars.RECONCILER_TARGETS != ''\n"
+        text = text.replace("  targets:\n    runs-on", f"  targets:\n{condition}    runs-on")
+    return text
 
 
-@pytest.fixture
-def runner(checkout: Path, tmp_path: Path) -> Runner:
-    """Makes a runner for target `local`."""
-    return Runner(checkout, tmp_path / "github")
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_repository_uses_its_own_examples(example: Path):
+    """Each workflow of this repository is the example with the action of this checkout. UPDATE_DOCS=1 writes it."""
+    own = ROOT / ".github/workflows" / example.name
+    if os.environ.get("UPDATE_DOCS"):
+        own.write_text(own_form(example), "utf-8")
 
-
-def _edit(checkout: Path, file: str, old: str, new: str) -> str:
-    path = checkout / "specs" / file
-    text = path.read_text("utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), "utf-8")
-    return commit(checkout, f"Edit {file}")
-
-
-def _states(checkout: Path) -> dict[str, str]:
-    done = run([COMMAND, "status", "--format", "json"], checkout)
-    return {spec["name"]: spec["state"] for spec in json.loads(done.stdout)["specs"]}
-
-
-# --- what they may do -------------------------------------------------------------------------------------------------
-
-
-def test_there_are_four_workflows():
-    """The workflows are CI, plan on a pull request, apply on main, and reconcile on a schedule."""
-    assert set(WORKFLOWS) == {"ci", "plan", "apply", "reconcile"}
+    assert own.read_text("utf-8") == own_form(example)
 
 
 def test_permissions_are_none_by_default_and_minimal_for_each_job():
     """No workflow has permissions of its own; each job lists exactly the ones it needs."""
     assert [flow["permissions"] for flow in WORKFLOWS.values()] == [{}] * len(WORKFLOWS)
-    assert {key: job["permissions"] for key, job in JOBS.items()} == PERMISSIONS
+    assert {key.partition("/")[2] for key in JOBS} == set(PERMISSIONS)
+    assert {key: job["permissions"] for key, job in JOBS.items()} == {
+        key: PERMISSIONS[key.partition("/")[2]] for key in JOBS
+    }
 
 
-@pytest.mark.parametrize("key", JOBS, ids="/".join)
-def test_tokens_for_aws_go_only_to_jobs_that_assume_a_role(key: tuple[str, str]):
-    """A job may ask for an OIDC token exactly if one of its steps assumes a role, and no key is ever a secret."""
-    assumes = any(step.get("uses", "").startswith("aws-actions/configure-aws-credentials@") for step in _steps(key))
+@pytest.mark.parametrize("key", JOBS)
+def test_jobs_use_no_secrets_leave_no_credentials_and_end(key: str):
+    """No key is a secret. The token of a checkout is not kept in .git. Every job has a time limit."""
+    checkouts = [step for step in JOBS[key]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+
+    assert "secrets." not in json.dumps(JOBS[key])
+    assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(checkouts)
+    assert 0 < JOBS[key]["timeout-minutes"] <= 30
+
+
+@pytest.mark.parametrize("key", [key for key in JOBS if "release" not in key])
+def test_tokens_for_aws_go_only_to_jobs_that_assume_a_role(key: str):
+    """A job may ask for an OIDC token exactly if one of its steps assumes a role."""
+    steps = JOBS[key]["steps"]
+    assumes = any(step.get("uses", "").startswith("aws-actions/configure-aws-credentials@") for step in steps)
 
     assert assumes == ("id-token" in JOBS[key]["permissions"])
-    assert "secrets." not in json.dumps(JOBS[key])
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*FILES, ACTION / "action.yml"], ids=_name)
 def test_actions_are_pinned_to_a_commit_with_the_version_in_a_comment(path: Path):
-    """Every action is named with a full commit and its version in a comment."""
+    """Every action of others is named with a full commit and its version in a comment."""
     uses = re.findall(r"^\s*-? *uses: (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    others = [use for use in uses if use != "./.github/actions/reconciler"]
 
     assert uses != []
-    assert [use for use in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use)] == []
+    assert [use for use in others if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use)] == []
 
 
 def test_an_action_has_the_same_pin_everywhere():
     """No two workflows use different commits of one action."""
-    pins = {step["uses"] for key in JOBS for step in _steps(key) if "uses" in step}
+    steps = [step for job in JOBS.values() for step in job["steps"]] + ACTION_FORM["runs"]["steps"]
+    pins = {step["uses"] for step in steps if "uses" in step}
 
     assert len(pins) == len({pin.partition("@")[0] for pin in pins})
 
 
-@pytest.mark.parametrize("key", JOBS, ids="/".join)
-def test_nothing_a_user_can_write_becomes_part_of_a_script(key: tuple[str, str]):
+@pytest.mark.parametrize("path", [*FILES, ACTION / "action.yml"], ids=_name)
+def test_nothing_a_user_can_write_becomes_part_of_a_script(path: Path):
     """Scripts contain no expressions: values are passed in the environment, where a shell does not execute them."""
-    assert [step["run"] for step in _steps(key) if "${{" in step.get("run", "")] == []
+    form = yaml.safe_load(path.read_text("utf-8"))
+    jobs = form["jobs"].values() if "jobs" in form else [form["runs"]]
+
+    assert [step["run"] for job in jobs for step in job["steps"] if "${{" in step.get("run", "")] == []
 
 
-@pytest.mark.parametrize("key", JOBS, ids="/".join)
-def test_checkouts_leave_no_credentials_behind(key: tuple[str, str]):
-    """The token of the checkout is not kept in .git, where later steps could use it; every job has a time limit."""
-    checkouts = [step for step in _steps(key) if step.get("uses", "").startswith("actions/checkout@")]
-
-    assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
-    assert 0 < JOBS[key]["timeout-minutes"] <= 30
-
-
-@pytest.mark.parametrize("key", [("plan", "plan"), ("apply", "apply"), ("reconcile", "reconcile")], ids="/".join)
-def test_planning_sees_the_whole_history(key: tuple[str, str]):
+@pytest.mark.parametrize("name", ["plan/plan", "plan/plan-of-fork", "apply/apply", "reconcile/reconcile"])
+def test_planning_sees_the_whole_history(name: str):
     """Jobs that plan check out every commit: a shallow clone cannot tell an old checkout from a new one."""
-    assert _steps(key)[0]["with"]["fetch-depth"] == 0
+    assert JOBS[f"github/{name}"]["steps"][0]["with"]["fetch-depth"] == 0
 
 
 def test_pull_requests_from_forks_get_no_credentials():
     """The job with credentials runs for branches of this repository only; the trigger is never the privileged one."""
-    assert "pull_request" in _triggers("plan")
+    plan = JOBS["github/plan/plan"]["if"]
+
+    assert set(_triggers(ROOT / "docs/github/plan.yml")) == {"pull_request", "merge_group"}
     assert all("pull_request_target" not in path.read_text("utf-8") for path in FILES)
-    assert JOBS["plan", "plan"]["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
-    assert "id-token" not in JOBS["plan", "validate"]["permissions"]
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in plan
 
 
-def test_passes_do_not_overlap_and_are_not_cancelled():
-    """Apply and reconcile share a concurrency group for each target, and a running pass is not cancelled."""
-    groups = [JOBS[name, name]["concurrency"] for name in ("apply", "reconcile")]
+@pytest.mark.parametrize("name", ["apply/apply", "apply/apply-approved", "reconcile/reconcile", "operate/operate"])
+def test_what_changes_aws_is_protected_and_does_not_overlap(name: str):
+    """Jobs that change AWS run in the environment of their target, in one concurrency group, and are not cancelled."""
+    job = JOBS[f"github/{name}"]
+    target = "${{ inputs.target }}" if name == "operate/operate" else "${{ matrix.target }}"
 
-    assert groups == [{"group": "reconciler-${{ matrix.target }}", "cancel-in-progress": False}] * 2
-
-
-def test_what_changes_aws_is_protected_by_the_targets_environment():
-    """Apply and reconcile run in the GitHub environment of their target, and only for main."""
-    assert [JOBS[name, name]["environment"] for name in ("apply", "reconcile")] == ["${{ matrix.target }}"] * 2
-    assert _triggers("apply") == {"push": {"branches": ["main"]}}
-    assert _steps(("reconcile", "reconcile"))[0]["with"]["ref"] == "main"
+    assert job["environment"] in {target, f"{target}-approval"}
+    assert job["concurrency"] == {"group": f"reconciler-{target}", "cancel-in-progress": False}
 
 
-def test_the_form_of_reconcile_offers_the_targets_of_the_project():
-    """The choices in the form of reconcile.yml are the targets in specs/reconciler.yaml."""
-    project = yaml.safe_load((ROOT / "specs/reconciler.yaml").read_text("utf-8"))
-    form = _triggers("reconcile")["workflow_dispatch"]["inputs"]["target"]
+def test_no_list_of_targets_is_written_down():
+    """Matrices are made from the project file, and forms take any target."""
+    matrices = [job["strategy"]["matrix"] for key, job in JOBS.items() if "strategy" in job and "/ci/" not in key]
+    forms = [
+        triggers["workflow_dispatch"]["inputs"]["target"]
+        for path in EXAMPLES
+        if "workflow_dispatch" in (triggers := _triggers(path))
+    ]
 
-    assert set(project["spec"]["targets"]) == set(form["options"])
+    assert all(
+        set(matrix) == {"include"} and matrix["include"].startswith("${{ fromJSON(needs.") for matrix in matrices
+    )
+    assert [form["type"] for form in forms] == ["string"] * 3
 
 
 def test_ci_runs_the_same_commands_on_every_supported_python():
     """ci.yml runs make test, make check and make demo on Python 3.11 to 3.14."""
-    job = JOBS["ci", "ci"]
+    job = JOBS["workflows/ci/ci"]
 
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
     assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make check", "make demo"]
 
 
-# --- what their steps do ----------------------------------------------------------------------------------------------
+# --- the action's questions to GitHub ---------------------------------------------------------------------------------
+
+MARKER = "<!-- reconciler plan: prod-eu -->"
+RIGHT = "p-0123456789abcdef"
+ID_LINE = f"<!-- reconciler plan id: {RIGHT} -->"
+REVIEWS = {
+    "of the bot": (gh.BOT, f"{MARKER}\n{ID_LINE}\n### Plan", RIGHT),
+    "with the line breaks of a form": (gh.BOT, f"{MARKER}\r\n{ID_LINE}\r\n### Plan", RIGHT),
+    "of a person": ("mallory", f"{MARKER}\n{ID_LINE}\n### Plan", None),
+    "that quotes": (gh.BOT, f"> {MARKER}\n> {ID_LINE}", None),
+    "with the marker below other text": (gh.BOT, f"Thanks!\n{MARKER}\n{ID_LINE}", None),
+    "with the id below the page": (gh.BOT, f"{MARKER}\n### Plan\n{ID_LINE}", None),
+    "of another target": (gh.BOT, f"{MARKER.replace('prod-eu', 'prod')}\n{ID_LINE}", None),
+    "of a plan that failed": (gh.BOT, f"{MARKER}\n<!-- reconciler plan id: none -->\n### No plan", None),
+    "with something behind the id": (gh.BOT, f"{MARKER}\n{ID_LINE} p-ffffffffffffffff", None),
+}
 
 
-def test_pull_request_gets_one_comment_that_is_kept_up_to_date(runner: Runner, checkout: Path):
-    """The first plan is a new comment, the next one replaces its text; comments of others are left alone."""
-    runner.world.mkdir()
-    foreign = {"id": 1, "user": {"login": "team"}, "body": "<!-- reconciler plan: local -->\nquoted by a person"}
-    (runner.world / "comments.json").write_text(json.dumps([foreign]))
-    job = JOBS["plan", "plan"]
+def _asked(world: Path, question: str) -> Any:
+    """Returns the answer of the action's module `github` to a question, in Python."""
+    program = world / "bin/gh"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{gh.__file__}' '{world}' \"$@\"\n")
+    program.chmod(0o755)
+    code = (
+        "import json, os; from pathlib import Path; from github import GitHub; "
+        f"hub = GitHub(dict(os.environ), {gh.BOT!r}); print(json.dumps({question}, default=str))"
+    )
+    environ = {"GITHUB_REPOSITORY": "shop/analytics", "GITHUB_SHA": "c0ffee", "GITHUB_REF_NAME": "main"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ACTION)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
-    assert runner.run(job), runner.log
-    first = runner.comments
-    _edit(checkout, "orders-rollup.yaml", "spark.executor.memory: 4g", "spark.executor.memory: 12g")
-    assert runner.run(job), runner.log
 
-    assert [comment["id"] for comment in runner.comments] == [1, 1001]
-    assert runner.comments[0] == foreign
-    assert "9 to submit" in first[1]["body"]
-    assert "4g" in first[1]["body"]
-    assert "12g" in runner.comments[1]["body"]
-    assert "Changes: 1 this-change, 8 already-on-base" in runner.comments[1]["body"]
-    assert [call[call.index("--method") + 1] for call in runner.calls if "--method" in call] == ["POST", "PATCH"]
+def test_only_the_first_lines_of_a_comment_of_the_bot_approve(tmp_path: Path):
+    """The plan id counts only in the second line, below the marker of the target, in a comment of the bot."""
+    comments = {
+        str(number): [{"id": number, "user": {"login": who}, "body": body}]
+        for number, (who, body, _) in enumerate(REVIEWS.values())
+    }
+    gh.save(tmp_path, {**gh.initial(), "comments": comments})
+
+    ids = _asked(tmp_path, f"[hub.reviewed_plan(number, {MARKER!r}) for number in range({len(REVIEWS)})]")
+
+    assert dict(zip(REVIEWS, ids, strict=True)) == {name: expected for name, (_, _, expected) in REVIEWS.items()}
 
 
-def test_each_target_has_a_comment_of_its_own(runner: Runner, checkout: Path):
-    """The hidden first line names the target, so plans of two targets do not replace each other; a plan that cannot be
-    made is said to be so, and none of them leaves a ledger or a run behind."""
-    runner.run(JOBS["plan", "plan"])
-    other = Runner(runner.checkout, runner.world, target="staging")
+PULLS = {
+    "merged by this commit": ({}, 7),
+    "open": ({"merged_at": None}, None),
+    "merged earlier": ({"merge_commit_sha": "another"}, None),
+    "merged into another branch": ({"base": {"ref": "release"}}, None),
+}
 
-    assert not other.run(JOBS["plan", "plan"])  # its ledger is on S3, which this release does not have
 
-    assert [comment["body"].splitlines()[0] for comment in other.comments] == [
-        "<!-- reconciler plan: local -->",
-        "<!-- reconciler plan: staging -->",
+@pytest.mark.parametrize(("more", "expected"), PULLS.values(), ids=PULLS)
+def test_the_merged_pull_request_is_the_one_that_made_the_commit(tmp_path: Path, more: dict[str, Any], expected: int):
+    """A pull request that only contains the commit, or goes elsewhere, is not the one that was reviewed."""
+    pull = {"number": 7, "merged_at": "now", "merge_commit_sha": "c0ffee", "base": {"ref": "main"}, **more}
+    gh.save(tmp_path, {**gh.initial(), "pulls": {"c0ffee": [pull]}})
+
+    assert _asked(tmp_path, "hub.merged_pull_request()") == expected
+
+
+def test_a_snapshot_comes_from_a_run_of_the_default_branch(tmp_path: Path):
+    """Artifacts of pull requests, of forks and of other branches are not used, whatever their names and ages."""
+    own = {"id": 1, "repository_id": 1, "head_repository_id": 1, "head_branch": "main"}
+    runs = [own, {**own, "head_repository_id": 2}, {**own, "head_branch": "feature"}, own, own]
+    expired = [False, False, False, True, False]
+    artifacts = [
+        {"id": number, "name": "snapshot", "created_at": str(number), "expired": expired[number], "workflow_run": made}
+        for number, made in enumerate(runs)
     ]
-    assert "exit code 1" in other.comments[1]["body"]
-    assert "https://github.example/shop/analytics/actions/runs/42" in other.comments[1]["body"]
-    assert set(_states(checkout).values()) == {"none"}
+    artifacts[4]["name"] = "other"
+    gh.save(tmp_path, {**gh.initial(), "artifacts": artifacts})
+    (tmp_path / "artifacts").mkdir()
+    for number in range(5):
+        (tmp_path / "artifacts" / str(number)).write_text(f"of {number}")
+
+    _asked(tmp_path, f"hub.download('snapshot', Path({str(tmp_path)!r}))")
+
+    assert (tmp_path / "ledger.snapshot").read_text() == "of 0"
 
 
-def test_invalid_specs_fail_the_validate_job_with_their_location(runner: Runner, checkout: Path):
-    """A misspelt field fails the first job, which also runs for forks, and its log says where the field is."""
-    _edit(checkout, "orders-rollup.yaml", "executionTimeoutMinutes", "executionTimeoutMinuets")
+@pytest.mark.soak
+def test_the_action_installs_itself_from_its_own_checkout(tmp_path: Path):
+    """From the files of a commit, without git's data, the action installs the command into the folder of the job."""
+    folder = tmp_path / "actions"
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "x", "-C", str(folder)], input=archive, check=True)
+    env = {**os.environ, "GITHUB_ACTION_PATH": str(folder / ".github/actions/reconciler"), "RUNNER_TEMP": str(tmp_path)}
 
-    assert not runner.run(JOBS["plan", "validate"])
+    done = [
+        subprocess.run(
+            ["bash", str(ACTION / "install.sh")], env=env, capture_output=True, text=True, timeout=600, check=False
+        )
+        for _ in range(2)
+    ]
 
-    assert re.search(r"orders-rollup\.yaml:\d+:\d+: .*executionTimeoutMinuets", runner.output_of("Validate"))
-
-
-def test_merge_applies_the_saved_plan(runner: Runner, checkout: Path):
-    """Apply submits every job of the project and keeps the plan; a second merge without changes submits nothing."""
-    assert runner.run(JOBS["apply", "apply"]), runner.log
-    kept = json.loads(runner.artifacts["plan-local"])
-    submitted = _runs(checkout)
-    assert runner.run(JOBS["apply", "apply"]), runner.log
-
-    assert 9 == kept["summary"]["submit"] == len(submitted)
-    assert submitted == _runs(checkout)
-    assert json.loads(runner.artifacts["plan-local"])["summary"]["submit"] == 0
-
-
-def _runs(checkout: Path) -> dict[str, str]:
-    done = run([COMMAND, "status", "--format", "json"], checkout)
-    return {spec["name"]: spec["run_id"] for spec in json.loads(done.stdout)["specs"] if spec["run_id"]}
+    assert [each.returncode for each in done] == [0, 0], done
+    assert re.match(r"reconciler \d+\.\d+", done[0].stdout)
+    assert done[1].stdout == ""
+    assert (tmp_path / "reconciler/bin/reconciler").exists()
+    assert git(ROOT, "status", "--porcelain", "--ignored", ".github") == ""
 
 
-def test_the_scheduled_job_submits_each_spec_once(runner: Runner, checkout: Path):
-    """Reconcile submits the specs that no earlier pass submitted; the next pass submits nothing."""
-    job = JOBS["reconcile", "reconcile"]
-
-    assert runner.run(job), runner.log
-    first = _runs(checkout)
-    assert runner.run(job), runner.log
-
-    assert len(first) == 9
-    assert first == _runs(checkout)
+# --- linters ----------------------------------------------------------------------------------------------------------
 
 
-# --- on AWS, for which a separate emulator stands in ------------------------------------------------------------------
-
-
-@pytest.fixture
-def aws(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A stand-alone emulator of the staging account; the variables that lead there."""
-    arguments = ["emulator", "--port", "0", "--account", "111122223333", "--region", "eu-west-1"]
-    process = subprocess.Popen(
-        [INSTALLED, *arguments], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()
+@pytest.mark.parametrize("linter", ["zizmor", "actionlint"])
+def test_linters_find_what_they_are_for(linter: str, tmp_path: Path):
+    """`make lint` runs linters that find a script injection and a wrong expression: they do not pass everything."""
+    program = shutil.which(linter, path=str(BIN))
+    if program is None:
+        pytest.skip(f"{linter} is not installed here")
+    wrong = tmp_path / ".github/workflows/wrong.yml"
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text(
+        "on: [issues]\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n"
+        "      - run: echo ${{ github.event.issue.title }} ${{ nothing.here }}\n"
     )
-    assert process.stdout is not None
-    try:
-        url = re.search(r"http://[\w.:\[\]]+\d", process.stdout.readline())
-        assert url is not None
-        services = ("EMR_SERVERLESS", "BATCH", "STS")
-        keys = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
-        yield {f"AWS_ENDPOINT_URL_{service}": url[0] for service in services} | keys
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
 
+    done = subprocess.run([program, str(wrong)], cwd=tmp_path, capture_output=True, text=True, check=False)
 
-def test_the_three_jobs_in_order_on_a_real_target(checkout: Path, tmp_path: Path, aws: dict[str, str]):
-    """Plan on the pull request, apply on merge, reconcile by the clock, with credentials of the target's account: each
-    job of the target is submitted by the merge, and by nothing else."""
-    _edit(
-        checkout, "reconciler.yaml", "s3://shop-analytics-ledger-staging/reconciler", "sqlite:///ledger/staging.sqlite"
-    )
-    github = tmp_path / "github"
-    made = run([INSTALLED, "ledger", "init", "-t", "staging", "--local-ledger"], checkout / "specs", environment(**aws))
-    assert made.returncode == 0, made.stderr
-
-    def job(name: str) -> Runner:
-        runner = Runner(checkout, github, target="staging", environ=aws)
-        assert runner.run(JOBS[name, name]), runner.log
-        return runner
-
-    before = job("plan").comments[0]["body"]
-    kept = json.loads(job("apply").artifacts["plan-staging"])
-    again = job("reconcile").output_of("Reconcile")
-
-    assert "7 to submit" in before
-    assert (kept["target"], kept["account"]) == ("staging", "111122223333")
-    assert kept["summary"]["submit"] == 7
-    assert "No changes" in again
+    assert done.returncode != 0
+    assert "wrong.yml" in done.stdout + done.stderr

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Installs reconciler from the checkout that this action is part of, once for each job. The versions of its dependencies
+# are those of .ci/constraints.txt.
+set -euo pipefail
+
+root=$(cd "$GITHUB_ACTION_PATH/../../.." && pwd)
+venv=$RUNNER_TEMP/reconciler
+if [ "$(cat "$venv/source" 2>/dev/null)" = "$root" ]; then
+  exit 0
+fi
+if ! python3 -I -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+  echo "::error::python3 is $(python3 -I -V 2>&1). reconciler needs Python 3.11 or newer: use actions/setup-python first."
+  exit 1
+fi
+python3 -I -m venv --clear "$venv"
+PIP_CONSTRAINT=$root/.ci/constraints.txt PIP_BUILD_CONSTRAINT=$root/.ci/constraints.txt PIP_USER=0 \
+  "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input "$root"
+"$venv/bin/reconciler" --version
+printf '%s' "$root" > "$venv/source"

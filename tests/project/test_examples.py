@@ -1,0 +1,361 @@
+"""Runs the workflows of docs/github in a repository that holds nothing of this one but these files.
+
+AWS is a separate emulator, the ledger a file beside it, and `tests/project/gh.py` stands in for GitHub.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project.place import INSTALLED, ROOT, commit, environment, git, run
+from tests.project.runner import REPOSITORY, Hub, JobRun
+
+EXAMPLES = ROOT / "docs/github"
+PROJECT = """\
+apiVersion: reconciler/v1
+kind: Project
+metadata: {{name: {name}}}
+spec:
+  targets:
+    local: {{emulator: true}}
+    prod-eu:
+      account: "444455556666"
+      region: eu-west-1
+      ledger: sqlite:///{ledger}
+"""
+NUMBERS = count(1)  # the emulator is shared, and must not show one test the runs of another
+SPEC = """\
+apiVersion: reconciler/v1
+kind: BatchJob
+metadata: {{name: {name}}}
+spec:
+  request:
+    jobQueue: etl
+    jobDefinition: etl:1
+    containerOverrides: {{command: [run, {argument}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A separate emulator of the account, whose runs fail at once; the variables that lead there."""
+    folder = tmp_path_factory.mktemp("aws")
+    arguments = [
+        "emulator",
+        "--port",
+        "0",
+        "--account",
+        "444455556666",
+        "--region",
+        "eu-west-1",
+        "--run-seconds",
+        "0",
+        "--outcome",
+        "failed",
+    ]
+    process = subprocess.Popen(
+        [INSTALLED, *arguments], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment()
+    )
+    assert process.stdout is not None
+    try:
+        url = re.search(r"http://[\w.:\[\]]+\d", process.stdout.readline())
+        assert url is not None
+        services = ("EMR_SERVERLESS", "BATCH", "STS")
+        keys = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
+        yield {f"AWS_ENDPOINT_URL_{service}": url[0] for service in services} | keys
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+class Repository:
+    """A repository on GitHub with a clone of a developer, who opens and merges pull requests."""
+
+    def __init__(self, folder: Path, aws: dict[str, str]) -> None:
+        self.clone = folder / "clone"
+        self.hub = Hub(folder / "world", environ=aws)
+        git(folder, "init", "--quiet", "--bare", "--initial-branch", "main", str(self.hub.origin))
+        git(folder, "clone", "--quiet", str(self.hub.origin), str(self.clone))
+        git(self.clone, "checkout", "--quiet", "-b", "main")
+        self.write(
+            "specs/reconciler.yaml", PROJECT.format(name=f"analytics-{next(NUMBERS)}", ledger=folder / "ledger.sqlite")
+        )
+        for example in EXAMPLES.glob("*.yml"):
+            self.write(f".github/workflows/{example.name}", example.read_text("utf-8"))
+        self.write(".gitignore", ".reconciler/\n")
+        self.pulls: dict[int, dict[str, Any]] = {}
+        commit(self.clone, "A project")
+        git(self.clone, "push", "--quiet", "origin", "main")
+        made = run([INSTALLED, "ledger", "init", "-t", "prod-eu"], self.clone, environment(**aws))
+        assert made.returncode == 0, made.stderr
+
+    def write(self, path: str, text: str) -> None:
+        """Writes a file of the clone."""
+        (self.clone / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.clone / path).write_text(text, "utf-8")
+
+    def spec(self, name: str = "orders", argument: str = "A") -> None:
+        """Writes a spec."""
+        self.write(f"specs/{name}.yaml", SPEC.format(name=name, argument=argument))
+
+    def open(self, number: int, *, fork: str = REPOSITORY) -> dict[str, list[JobRun]]:
+        """Pushes the changes of the clone to a pull request from main, and runs the workflow for it."""
+        branch = f"change-{number}"
+        git(self.clone, "checkout", "--quiet", "-B", branch)
+        head = commit(self.clone, f"Change {number}")
+        git(self.clone, "push", "--quiet", "--force", "origin", branch)
+        git(self.clone, "checkout", "--quiet", "main")
+        self.pulls[number] = {"number": number, "head": {"sha": head, "ref": branch, "repo": {"full_name": fork}}}
+        return self.plan(number)
+
+    def plan(self, number: int) -> dict[str, list[JobRun]]:
+        """Runs the workflow for a pull request, on the merge of its branch and main."""
+        git(self.clone, "checkout", "--quiet", "--detach", "main")
+        git(self.clone, "merge", "--quiet", "--no-ff", "--no-edit", f"change-{number}")
+        merged = git(self.clone, "rev-parse", "HEAD")
+        git(self.clone, "push", "--quiet", "--force", "origin", f"HEAD:refs/heads/pull-{number}")
+        git(self.clone, "checkout", "--quiet", "main")
+        return self.hub.run(self.workflow("plan"), "pull_request", merged, pull_request=self.pulls[number])
+
+    def merge(self, number: int) -> str:
+        """Merges a pull request, and returns the commit that this makes."""
+        git(self.clone, "merge", "--quiet", "--no-ff", "--no-edit", f"change-{number}")
+        git(self.clone, "push", "--quiet", "origin", "main")
+        made = git(self.clone, "rev-parse", "HEAD")
+        pull = {"number": number, "merged_at": "now", "merge_commit_sha": made, "base": {"ref": "main"}}
+        self.hub.change(pulls={**self.hub.state["pulls"], made: [pull]})
+        return made
+
+    def push(self, made: str) -> dict[str, list[JobRun]]:
+        """Runs the workflow that applies a commit of main."""
+        return self.hub.run(self.workflow("apply"), "push", made)
+
+    def dispatch(self, workflow: str, /, **inputs: str) -> dict[str, list[JobRun]]:
+        """Starts a workflow by hand on main, as the user `mona`."""
+        head = git(self.clone, "rev-parse", "main")
+        return self.hub.run(self.workflow(workflow), "workflow_dispatch", head, inputs=inputs, actor="mona")
+
+    def workflow(self, name: str) -> Path:
+        """Returns the copied workflow file."""
+        return self.clone / ".github/workflows" / f"{name}.yml"
+
+    def reconciler(self, *arguments: str) -> str:
+        """Runs a command of the developer, and returns what it prints."""
+        done = run([INSTALLED, *arguments, "-t", "prod-eu"], self.clone, environment(**self.hub.environ))
+        return done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path, aws: dict[str, str]) -> Repository:
+    """A new repository whose ledger exists."""
+    return Repository(tmp_path, aws)
+
+
+def results(jobs: dict[str, list[JobRun]]) -> dict[str, str]:
+    """Returns the result of each job."""
+    return {name: runs[0].result for name, runs in jobs.items()}
+
+
+def head(repository: Repository) -> str:
+    """Returns the commit of main."""
+    return git(repository.clone, "rev-parse", "main")
+
+
+def runs(repository: Repository) -> list[tuple[str, int, str]]:
+    """Returns name, attempt and actor of each intended run."""
+    events = map(json.loads, repository.reconciler("ledger", "export").splitlines())
+    return [(e["name"], e["attempt"], e["actor"]) for e in events if e["type"] == "intended"]
+
+
+def test_from_pull_request_to_retry(repository: Repository):
+    """A pull request gets a plan for the real target, and merging applies it and reports the run. The scheduled pass
+    reports that the run failed. An operator retries it with a form; the ledger has the name of the user."""
+    repository.spec()
+    planned = repository.open(7)
+    comment = repository.hub.comments(7)[0]["body"]
+    applied = repository.push(repository.merge(7))
+    report = repository.hub.comments(7)[1]["body"]
+    passed = repository.hub.run(repository.workflow("reconcile"), "schedule", head(repository))
+    retried = repository.dispatch("operate", command="retry", target="prod-eu", name="orders", reason="fixed input")
+
+    assert results(planned) == {"validate": "success", "plan": "success", "plan-of-fork": "skipped"}, planned
+    assert [job.matrix["target"] for job in planned["plan"]] == ["prod-eu"]
+    assert planned["plan"][0].role == "arn:aws:iam::444455556666:role/reconciler-plan"
+    assert comment.startswith("<!-- reconciler plan: prod-eu -->\n<!-- reconciler plan id: p-")
+    assert "1 to submit now" in comment
+    assert applied["apply"][0].result == "success", applied["apply"][0].log
+    assert (applied["apply"][0].environment, applied["approvals"][0].result) == ("prod-eu", "skipped")
+    assert report.startswith("<!-- reconciler apply: prod-eu -->")
+    assert re.search(r"\| submitted \| `[0-9a-f-]{36}`", report)
+    assert "https://github.example/shop/analytics/actions/runs/" in report
+    assert passed["reconcile"][0].result == "failure"
+    assert "reconciler retry orders -t prod-eu" in passed["reconcile"][0].summary
+    assert "submitted" in retried["operate"][0].summary, retried["operate"][0].log
+    assert runs(repository) == [("orders", 1, "octo"), ("orders", 2, "mona")]
+
+
+def test_a_plan_that_changed_between_approval_and_merge_is_not_applied(repository: Repository):
+    """Two pull requests are merged before the first is applied, so the second plan is not the reviewed one: it stops
+    and says how to go on. The scheduled pass leaves the changes alone. With the id of the shown plan, an operator
+    applies both."""
+    repository.spec("orders")
+    repository.open(7)
+    repository.spec("clicks")
+    repository.open(8)
+    repository.merge(7)
+    second = repository.merge(8)
+
+    stopped = repository.push(second)["apply"][0]
+    report = repository.hub.comments(8)[1]["body"]
+    passed = repository.hub.run(repository.workflow("reconcile"), "schedule", second)["reconcile"][0]
+    unapplied = runs(repository)
+    shown = re.search(r"the plan is now `(p-[0-9a-f]{16})`", report)
+    assert shown is not None
+    right = repository.dispatch("apply", target="prod-eu", expect=shown[1])["apply"][0]
+
+    assert stopped.result == "failure"
+    assert "### Not applied to `prod-eu`" in report
+    assert "Pull request #8 showed the plan `p-" in report
+    assert {name for name in ("orders", "clicks") if f"`{name}`" in report} == {"orders", "clicks"}
+    assert (passed.result, unapplied) == ("failure", [])
+    assert "not applied yet" in passed.summary
+    assert right.result == "success", right.log
+    assert sorted(runs(repository)) == [("clicks", 1, "mona"), ("orders", 1, "mona")]
+
+
+FORGED = "<!-- reconciler plan: prod-eu -->\n<!-- reconciler plan id: {} -->\nlooks good"
+
+
+@pytest.mark.soak
+def test_only_a_comment_of_the_bot_approves(repository: Repository):
+    """A person who posts the marker and the right id, before or after the bot's comment, approves nothing; neither does
+    a commit that no pull request made."""
+    repository.spec()
+    repository.open(7)
+    bot = repository.hub.comments(7)[0]
+    right = re.search(r"p-[0-9a-f]{16}", bot["body"])
+    assert right is not None
+    forged = {"id": 5, "user": {"login": "mallory"}, "body": FORGED.format(right[0])}
+    quoting = {**bot, "id": 6, "body": f"> {forged['body']}\n\nquoted by another workflow of the bot"}
+    repository.hub.change(comments={"7": [forged, quoting]})
+    made = repository.merge(7)
+    by_others = repository.push(made)["apply"][0]
+    repository.hub.change(pulls={}, comments={"7": [bot]})
+    by_nobody = repository.push(made)["apply"][0]
+
+    assert (by_others.result, by_nobody.result) == ("failure", "failure")
+    assert "has no plan of this target that could be reviewed" in by_others.summary
+    assert "No merged pull request made this commit" in by_nobody.summary
+    assert repository.hub.comments(7) == [bot]
+    assert runs(repository) == []
+
+
+HOSTILE = 'x"; touch ../../owned; echo "::error::$(touch owned)`touch owned` $${{ github.token }} <img src=x> -->'
+
+
+@pytest.mark.soak
+def test_a_pull_request_of_a_stranger(repository: Repository):
+    """Without credentials, a fork gets a plan from the newest snapshot that main published, not from one that another
+    pull request uploaded. Hostile text in specs runs nothing, and nothing is commented."""
+    repository.spec()
+    repository.open(7)
+    repository.push(repository.merge(7))
+    published = [each for each in repository.hub.state["artifacts"] if each["name"] == "reconciler-snapshot-prod-eu"]
+    run_of_stranger = {"id": 1, "repository_id": 1, "head_repository_id": 2, "head_branch": "main"}
+    stranger = {**published[0], "id": 999, "created_at": "9999", "workflow_run": run_of_stranger}
+    repository.hub.change(artifacts=[*repository.hub.state["artifacts"], stranger])
+    repository.hub.environ = {}
+    repository.write("specs/clicks.yaml", SPEC.format(name="clicks", argument=json.dumps(HOSTILE)))
+    jobs = repository.open(9, fork="mallory/analytics")
+    plan = jobs["plan-of-fork"][0]
+
+    assert results(jobs) == {"validate": "success", "plan": "skipped", "plan-of-fork": "success"}, plan.log
+    assert "1 to submit now. " in plan.summary
+    assert "<img" not in re.sub(r"```.*?```", "", plan.summary, flags=re.DOTALL)
+    assert repository.hub.comments(9) == []
+    assert list(repository.hub.world.parent.rglob("owned")) == []
+    assert not any(line.startswith("::error::") for _, _, text in plan.log for line in text.splitlines())
+
+
+@pytest.mark.soak
+def test_errors_are_in_the_comment(repository: Repository):
+    """An invalid spec fails both jobs, and the comment has the error with its place; the next push replaces it by the
+    plan. A project file that cannot be read is a comment of its own, which is resolved by the next push."""
+    project = (repository.clone / "specs/reconciler.yaml").read_text("utf-8")
+    repository.write("specs/orders.yaml", SPEC.format(name="orders", argument="A").replace("jobQueue", "jobQeue"))
+    invalid = repository.open(7)
+    before = repository.hub.comments(7)[0]["body"]
+    repository.write("specs/reconciler.yaml", "kind: [")
+    broken = repository.open(7)
+    repository.write("specs/reconciler.yaml", project)
+    repository.spec()
+    repository.open(7)
+    comments = [comment["body"] for comment in repository.hub.comments(7)]
+
+    assert results(invalid) == {"validate": "failure", "plan": "failure", "plan-of-fork": "skipped"}
+    assert re.search(r"orders.yaml:\d+:\d+.*jobQeue", before)
+    assert "<!-- reconciler plan id: none -->" in before
+    assert broken["validate"][0].result == "failure"
+    markers = [comment.splitlines()[0] for comment in comments]
+    assert markers == ["<!-- reconciler plan: prod-eu -->", "<!-- reconciler project -->"]
+    assert "1 to submit now" in comments[0]
+    assert "can be read again" in comments[1]
+
+
+@pytest.mark.soak
+def test_a_difference_waits_for_the_approval_of_the_environment(repository: Repository):
+    """With RECONCILER_ON_DIFFERENCE = approve, the plan that was shown is applied in the environment for approvals, if
+    that has reviewers; without any, the job stops."""
+    repository.hub.variables["RECONCILER_ON_DIFFERENCE"] = "approve"
+    repository.spec()
+    commit(repository.clone, "A direct push")
+    git(repository.clone, "push", "--quiet", "origin", "main")
+
+    unprotected = repository.push(head(repository))
+    repository.hub.change(environments={"prod-eu-approval": ["required_reviewers"]})
+    protected = repository.push(head(repository))
+
+    assert (unprotected["apply"][0].result, unprotected["apply-approved"][0].result) == ("failure", "skipped")
+    assert "has no required reviewers" in unprotected["apply"][0].printed("Apply")
+    assert protected["apply"][0].result == "success", protected["apply"][0].log
+    assert "### Waiting for approval" in protected["apply"][0].summary
+    approved = protected["apply-approved"][0]
+    assert (approved.environment, approved.result) == ("prod-eu-approval", "success"), approved.log
+    assert runs(repository) == [("orders", 1, "octo")]
+
+
+DECISIONS: dict[str, dict[str, str]] = {
+    "status": {},
+    "suspensions": {},
+    "accept": {"name": "orders", "reason": "ran manually; $(touch owned)"},
+    "retry": {"name": "--help"},
+    "backfill": {"name": "orders", "from": "2026-01-01", "to": "2026-01-02"},
+    "resolve": {"name": "orders", "decision": "abandon"},
+    "cancel": {"name": "orders"},
+}
+WORKS = {"status", "suspensions", "accept"}
+
+
+@pytest.mark.soak
+def test_every_decision_of_the_form_reaches_its_command(repository: Repository):
+    """Each command of the form works or says why not; a name that looks like an option is a name."""
+    repository.spec()
+    commit(repository.clone, "A spec")
+    git(repository.clone, "push", "--quiet", "origin", "main")
+
+    done = {
+        name: repository.dispatch("operate", command=name, target="prod-eu", **more)["operate"][0]
+        for name, more in DECISIONS.items()
+    }
+
+    assert {name for name, job in done.items() if job.result == "success"} == WORKS, done
+    assert all(re.search(r"Error: ", done[name].summary) for name in set(done) - WORKS)
+    assert list(repository.hub.world.parent.rglob("owned")) == []
