@@ -5,10 +5,12 @@ No text from users or AWS becomes markup, a mention, a reference or a link.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from reconciler import __version__
+from reconciler.core.identity import Place
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan
 from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time
@@ -16,8 +18,10 @@ from reconciler.redact.text import mask_sentence
 from reconciler.render.markdown import Room, Row, Section, cell_code, cell_prose, code, prose, size_of
 from reconciler.render.phrases import what_happens, which_run
 from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, linked, marker, shortened
+from reconciler.render.runs import console_url
 from reconciler.render.status import state
 
+ADDRESS = re.compile(r"https://[\w./:#?=&%@~-]+")
 TABLE = ["| spec | outcome | run | state | details |", "|---|---|---|---|---|"]
 REST_TABLE = ["| spec | why | details |", "|---|---|---|"]
 
@@ -63,16 +67,18 @@ def _summary(done: Sequence[tuple[Action, ActionResult]]) -> str:
 
 def _cells(action: Action, result: ActionResult, plan: Plan, recorded: Recorded, options: PageOptions) -> str:
     submission = recorded.by_token.get(action.client_token or "")
-    run = " ".join(_run_parts(action, result))
+    run = " ".join(_run_parts(action, result, plan.place))
     status = state(submission, parse_time(plan.created_at))
     name = linked(cell_code(action.name), action.source, options.repository)
     error = cell_prose(shortened(mask_sentence(result.error))) if result.error else ""
     return f"| {name} | {result.outcome} | {run} | {status} | {error} |"
 
 
-def _run_parts(action: Action, result: ActionResult) -> Iterator[str]:
+def _run_parts(action: Action, result: ActionResult, place: Place) -> Iterator[str]:
     if result.run_id:
-        yield cell_code(result.run_id)
+        url = console_url(place, action.kind, action.content.location, result.run_id)
+        shown = cell_code(result.run_id)
+        yield f"[{shown}]({url})" if url and ADDRESS.fullmatch(url) else shown
     if which := which_run(action):
         yield cell_prose(f"({which})")
     if action.action is ActionType.REPLACE and result.outcome == ActionOutcome.CANCELLED:

@@ -133,6 +133,25 @@ def test_targets_are_printed_from_the_project_file(project: World):
     assert [target["emulator"] for target in form["targets"]] == [True, False]
 
 
+SUSPENDED = {"reason": "quarter end", "owner": "ops", "until": "2026-01-01T00:00:00Z"}
+
+
+def test_suspensions_are_shown_with_reason_owner_and_end(project: World):
+    """Nothing is said to be suspended, or each suspended spec with its words; an overdue end is exit code 3."""
+    (project.folder / "clicks.json").unlink()
+    before = project.run("suspensions", "-t", "prod-eu")
+    project.batch("orders-late", suspend=json.dumps(SUSPENDED))
+    text = project.run("suspensions", "-t", "prod-eu")
+    form = project.run("suspensions", "-t", "prod-eu", "--format", "json").json
+
+    assert (before.code, before.out) == (0, "Nothing is suspended.\n")
+    assert text.code == 3
+    assert text.out.startswith(
+        "orders-late is suspended (quarter end, by ops, until 2026-01-01T00:00:00Z, which has passed"
+    )
+    assert form == {"suspensions": [{"name": "orders-late", **SUSPENDED, "overdue": True}]}
+
+
 def test_strict_validation_fails_for_a_warning(project: World):
     """A value that looks like a secret is a warning, and an error with --strict."""
     for other in ("clicks.json", "orders-daily.yaml"):
