@@ -6,11 +6,8 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
-
-import urllib3
-from urllib3.util import Retry, Timeout
 
 from reconciler import __version__
 from reconciler.app.session import Session
@@ -28,9 +25,12 @@ from reconciler.model.project import Webhook
 from reconciler.render.runs import console_url
 from reconciler.render.text import plain, sentence
 
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
 log = logging.getLogger(__name__)
 
-TIMEOUT = Timeout(connect=3, read=5)
+CONNECT_SECONDS, READ_SECONDS = 3, 5
 RETRIES = 3
 PAUSE_SECONDS = 0.3  # doubled with each retry
 RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
@@ -43,6 +43,8 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
 
     Raises `NotificationFailed`, which does not contain the address, because every part of the address may be a secret.
     """
+    from urllib3.util import Retry, Timeout  # takes longer than all other imports of a pass without webhooks
+
     retry = Retry(
         RETRIES, redirect=0, status_forcelist=RETRIED_STATUSES, allowed_methods=None, backoff_factor=PAUSE_SECONDS
     )
@@ -51,8 +53,8 @@ def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> 
     with _urllib3_silent():
         try:
             with _pool(url) as pool:
-                body = json.dumps(document).encode()
-                answer = pool.request("POST", url, body=body, headers=sent, retries=retry, timeout=TIMEOUT)
+                body, timeout = json.dumps(document).encode(), Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+                answer = pool.request("POST", url, body=body, headers=sent, retries=retry, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - the text of any error may contain the address
             failure = type(error).__name__
     if failure is not None:  # raised outside of `except`, so that no library error becomes its context
@@ -73,8 +75,12 @@ def _urllib3_silent() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _pool(url: str) -> urllib3.PoolManager:
+def _pool(url: str) -> PoolManager:
     """Returns a connection pool, through the proxy that the environment sets for this address, if any."""
+    from urllib.request import getproxies, proxy_bypass
+
+    import urllib3
+
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     if proxy and not proxy_bypass(parts.hostname or ""):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,5 +119,7 @@ def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Returns the question about the most similar name, or an empty text."""
+    from difflib import get_close_matches
+
     close = get_close_matches(name, sorted(names), n=1)
     return f" Did you mean {close[0]}?" if close else ""

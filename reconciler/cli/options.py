@@ -14,7 +14,7 @@ import click
 
 from reconciler.app.options import CommandOptions
 from reconciler.cli.completion import complete_specs, complete_targets
-from reconciler.cli.output import annotate, echo_error, start_logging
+from reconciler.cli.output import annotate, echo_error
 from reconciler.errors import ReconcilerError, SpecErrors
 
 if TYPE_CHECKING:
@@ -121,11 +121,11 @@ def time_option(
     """Returns the decorator that adds an option for a time, as a `WrittenTime`, with its `end` and `ago`."""
 
     def read(_context: click.Context, option: click.Parameter, value: str | None) -> WrittenTime | None:
+        if value is None:
+            return None
         from reconciler.app.session import SystemClock
         from reconciler.cli.times import WrittenTime
 
-        if value is None:
-            return None
         now = datetime.fromtimestamp(int(SystemClock().now()), UTC)
         written = WrittenTime(option.opts[0], value, now, end, ago)
         try:
@@ -143,10 +143,10 @@ def resolved(written: WrittenTime | None, time_zone: str = "UTC") -> datetime | 
     `time_zone` applies to a time that was written without a zone. Raises a usage error if the time does not exist in
     the zone, or occurs twice.
     """
-    from reconciler.core.times import seconds_text
-
     if written is None:
         return None
+    from reconciler.core.times import seconds_text
+
     try:
         moment = written.utc(time_zone)
     except ValueError as error:
@@ -215,6 +215,8 @@ def takes_options(command: Callable[..., int]) -> Callable[..., int]:
             if option.name not in own and before.get(option.name or ""):
                 raise click.UsageError(f"{context.info_name} takes no {option.opts[0]}", context)
         shared = combined(before, {name: values.pop(name) for name in SHARED & values.keys()})
+        from reconciler.cli.logs import start_logging
+
         start_logging(shared.pop("verbose", 0))
         chosen = CommandOptions(**{name: value for name, value in shared.items() if value is not None})
         with _explained_errors(chosen):

@@ -21,7 +21,7 @@ from reconciler.cli.options import (
     time_option,
     yes_option,
 )
-from reconciler.cli.output import annotate, coloured, confirm, echo_error, json_line, out, out_json, progress
+from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, out_json, progress
 from reconciler.cli.plan_output import PlanOutput, annotate_holds, page_options
 from reconciler.cli.signals import stop_on_signals
 
@@ -303,6 +303,7 @@ def _print_results(session: Session, plan: Plan, results: Sequence[ActionResult]
 
 def summary(name: str, plan: Plan, results: Sequence[ActionResult], position: int, *, as_json: bool) -> str:
     """Returns one line about a pass."""
+    from reconciler.cli.logs import json_line
     from reconciler.render.results import pass_json, pass_line
 
     line = pass_line(name, plan, results, position)

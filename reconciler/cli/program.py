@@ -14,7 +14,7 @@ import click
 from reconciler import __version__
 from reconciler.cli.exit_codes import DONE, ERROR, USAGE
 from reconciler.cli.options import combined, global_options
-from reconciler.cli.output import TRACEBACK_FROM, OutputRefused, echo_error, flush, print_problems, standard_streams
+from reconciler.cli.output import OutputRefused, echo_error, flush, print_problems, standard_streams
 from reconciler.cli.signals import interruptible
 from reconciler.errors import ReconcilerError, SpecErrors, UsageError
 
@@ -185,6 +185,8 @@ def _raised_by_click_echo(error: OSError) -> bool:
 
 def _print_internal_error(error: Exception, arguments: Sequence[str]) -> None:
     echo_error(f"internal error: {type(error).__name__}: {error}")
+    from reconciler.cli.logs import TRACEBACK_FROM
+
     if _verbosity(arguments) >= TRACEBACK_FROM:
         import traceback
 

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.exit_codes import DONE
 from reconciler.cli.options import format_option, parse_duration, takes_options
-from reconciler.cli.output import echo_error, log_as_json, print_problems
+from reconciler.cli.output import echo_error, print_problems
 from reconciler.cli.plan import ApplyOptions, announce_stop, plan_options, show_and_apply, summary
 from reconciler.cli.signals import stop_on_signals
 
@@ -83,6 +83,8 @@ def reconcile(
     """
     json_log = log_format == "json"
     if json_log:
+        from reconciler.cli.logs import log_as_json
+
         log_as_json()
     if max_checkout_age is not None and not (git_pull and metrics_port is not None):
         raise click.UsageError("--max-checkout-age needs --git-pull and --metrics-port")
