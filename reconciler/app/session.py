@@ -27,8 +27,9 @@ from reconciler.errors import CheckoutMoved, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
 from reconciler.ledger.sqlite_file import keep_private
+from reconciler.model import STATE_FOLDER
 from reconciler.model.kind import MODULES, Rate, kind_named
-from reconciler.model.project import STATE_FOLDER, Limits, Project, Target
+from reconciler.model.project import Limits, Project, Target
 from reconciler.specs.files import PROJECT_FILE, NotReadable
 from reconciler.specs.project import ProjectFile, find_root, read_project
 

@@ -3,3 +3,21 @@
 What may live here: stores behind `ports.Store`, the format of a batch, `Log`, and the errors of storage libraries
 translated. What may not: decisions about what to write, boto3, and calls to AWS services that run jobs.
 """
+
+from __future__ import annotations
+
+from reconciler.errors import LedgerCorrupt
+
+MOST_BYTES = 256 * 1024**2
+"""The maximum size in bytes of a batch or a stored snapshot. Larger ones are neither written nor read. A batch with
+tens of thousands of declarations needs a tenth of it.
+"""
+
+
+def too_large(address: str, position: int | None = None) -> LedgerCorrupt:
+    """Returns the error for content that is not read because it is larger than any batch or snapshot."""
+    where = "" if position is None else f" at position {position}"
+    return LedgerCorrupt(
+        f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB{where}, which no reconciler wrote. Nothing "
+        "was changed. Restore it from a copy"
+    )

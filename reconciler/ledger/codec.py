@@ -19,12 +19,6 @@ FORMAT = 1
 """The version of the batch format. A higher version is refused."""
 
 
-MOST_BYTES = 256 * 1024**2
-"""The maximum size in bytes of a batch or a stored snapshot. Larger ones are neither written nor read. A batch with
-tens of thousands of declarations needs a tenth of it.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The batch that a writer stored at one position. `at` is the time on the writer's clock, in ISO 8601. `prev` is
@@ -74,15 +68,6 @@ def decode(raw: bytes, position: int, address: str) -> Batch:
     except LedgerError as error:
         raise type(error)(f"position {position} of {address}: {error}") from error
     return Batch(form["nonce"], form["at"], form["prev"], decoded)
-
-
-def too_large(address: str, position: int | None = None) -> LedgerCorrupt:
-    """Returns the error for content that is not read because it is larger than any batch or snapshot."""
-    where = "" if position is None else f" at position {position}"
-    return LedgerCorrupt(
-        f"the ledger {address} holds more than {MOST_BYTES // 1024**2} MiB{where}, which no reconciler wrote. Nothing "
-        "was changed. Restore it from a copy"
-    )
 
 
 def corrupt(position: int, address: str, why: str) -> LedgerCorrupt:

@@ -20,7 +20,7 @@ from reconciler.aws import errors as aws
 from reconciler.aws.clients import TIMEOUTS, Client, Clients
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerMissing, LedgerStoreInvalid, LedgerStoreMissing
-from reconciler.ledger.codec import MOST_BYTES
+from reconciler.ledger import MOST_BYTES
 
 PAGES = (8, 100, 1000)
 """The number of items in each page of a query; the last number applies to all further pages. Small first pages make

@@ -26,8 +26,9 @@ from reconciler.errors import (
     LedgerPinned,
     LedgerRolledBack,
 )
+from reconciler.ledger import MOST_BYTES
 from reconciler.ledger.append import append_with_retries, check_appendable, intended_before
-from reconciler.ledger.codec import MOST_BYTES, Batch, Chain, checksum, corrupt, decode, encode
+from reconciler.ledger.codec import Batch, Chain, checksum, corrupt, decode, encode
 from reconciler.ledger.snapshot import Cache
 
 

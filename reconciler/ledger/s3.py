@@ -20,7 +20,7 @@ from reconciler.aws import errors as aws
 from reconciler.aws.clients import TIMEOUTS, Client, Clients
 from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerStoreInvalid, LedgerStoreMissing
-from reconciler.ledger.codec import MOST_BYTES, too_large
+from reconciler.ledger import MOST_BYTES, too_large
 
 DIGITS = 20
 LONGEST_KEY = 1024

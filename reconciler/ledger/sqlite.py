@@ -16,9 +16,8 @@ from contextlib import closing, contextmanager, suppress
 from itertools import chain, pairwise, repeat
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.identity import Place
 from reconciler.errors import LedgerCorrupt, LedgerError, LedgerMissing, LedgerReadOnly
 from reconciler.ledger.sqlite_file import (
     allowed,
@@ -30,6 +29,9 @@ from reconciler.ledger.sqlite_file import (
     read_readonly,
     translate_file_errors,
 )
+
+if TYPE_CHECKING:
+    from reconciler.core.identity import Place
 
 BUSY_SECONDS = 5.0
 """The maximum number of seconds that a call waits for another process's transaction, which normally takes

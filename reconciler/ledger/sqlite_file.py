@@ -25,8 +25,8 @@ from reconciler.errors import (
     LedgerStoreInvalid,
     LedgerUnreachable,
 )
-from reconciler.ledger.codec import MOST_BYTES, too_large
-from reconciler.model.project import STATE_FOLDER
+from reconciler.ledger import MOST_BYTES, too_large
+from reconciler.model import STATE_FOLDER
 
 BUSY = (LedgerUnreachable, "the ledger {address} is busy: another process holds it ({error}).")
 NO_ANSWER = (LedgerUnreachable, "the ledger {address} did not answer: {path}: {error}.")

@@ -3,3 +3,6 @@
 What may live here: shapes, limits and AWS's documented rules, under the field names of AWS and Kubernetes, in one
 package per service, which `kind` registers. What may not: files, clients, clocks, or decisions about what runs.
 """
+
+STATE_FOLDER = ".reconciler"
+"""The folder in a project with the state of its emulator targets."""

@@ -15,7 +15,7 @@ JSON = dict[str, Any]
 class Strict(BaseModel):
     """A frozen model that converts nothing and refuses unknown fields."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 def nests_deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON value

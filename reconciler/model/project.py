@@ -17,13 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from reconciler.model import STATE_FOLDER
 from reconciler.model.base import JSON, Loc, Strict, source_text
 from reconciler.model.kind import MODULES, Rate, Resources
 from reconciler.model.spec import Name, Suspended
 
 EMULATOR_ACCOUNT = "000000000000"
 EMULATOR_REGION = "us-east-1"
-STATE_FOLDER = ".reconciler"
 DEFAULT_SPECS = ("**/*.{yaml,yml,json}",)
 CLAIM_SECONDS = 30
 SAFE_SETTLE_SECONDS = (

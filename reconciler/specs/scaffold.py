@@ -9,8 +9,8 @@ from pathlib import Path
 from textwrap import indent
 
 from reconciler.errors import ReconcilerError, UsageError
+from reconciler.model import STATE_FOLDER
 from reconciler.model.kind import MODULES, Kind, kind_named
-from reconciler.model.project import STATE_FOLDER
 from reconciler.model.spec import API_VERSION, NAME_PATTERN
 from reconciler.specs.files import PROJECT_FILE
 from reconciler.specs.problems import HINTS
