@@ -23,7 +23,7 @@ class CommandOptions:
 
     `only` are spec names, `labels` selectors such as ``team=growth``. `local_ledger` allows a SQLite ledger in CI. The
     other options override limits and checks of the target for this command, and `applied_only` puts changes that no
-    apply has applied on hold.
+    apply has applied on hold. `no_cache` reads everything anew.
     """
 
     directory: Path | None = None
@@ -35,6 +35,7 @@ class CommandOptions:
     max_submissions: int | None = None
     max_cancellations: int | None = None
     applied_only: bool = False
+    no_cache: bool = False
 
     @property
     def invocation(self) -> Invocation:

@@ -298,6 +298,12 @@ class Session(ChosenTarget):
         return replace(self.options.invocation, target=self.place.target)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings about the target that were logged when the session was opened."""
+        relative = not self.target.is_emulator and guard.is_relative(self.ledger_address)
+        return (_relative_note(self.ledger_address, self.place.target),) if relative else ()
+
+    @property
     def limits(self) -> Limits:
         """The limits of this command: those of the target, unless the command line overrides them."""
         return self.options.limits(self.target.limits)
@@ -358,7 +364,7 @@ def _ledger(chosen: ChosenTarget, options: CommandOptions, clock: Clock) -> Log:
     address, emulated = chosen.ledger_address, chosen.target.is_emulator
     guard.check_ledger(address, emulated=emulated, durable=options.local_ledger, environ=chosen.environ)
     if not emulated and guard.is_relative(address):
-        _warn_of_relative(address, chosen.place.target)
+        _warn_once(_relative_note(address, chosen.place.target))
     return open_ledger(address, chosen.root, chosen.place, __version__, clock, founds=emulated)
 
 
@@ -369,13 +375,17 @@ def _exported_ledger(chosen: ChosenTarget, file: Path, clock: Clock) -> Log:
 
 
 @cache
-def _warn_of_relative(address: str, target: str) -> None:
+def _warn_once(note: str) -> None:
     """Warns once in each process, because a service opens its session again after an error."""
-    logger.warning(
-        "the ledger %s of target %s is relative to the project folder: another checkout would have its own ledger, and "
-        "submit everything again. Write an absolute path, as in sqlite:////var/lib/reconciler/%s.sqlite",
-        address, target, target,
-    )  # fmt: skip
+    logger.warning("%s", note)
+
+
+def _relative_note(address: str, target: str) -> str:
+    return (
+        f"the ledger {address} of target {target} is relative to the project folder: another checkout would have its "
+        "own ledger, and submit everything again. Write an absolute path, as in "
+        f"sqlite:////var/lib/reconciler/{target}.sqlite"
+    )
 
 
 class ReusableSession:

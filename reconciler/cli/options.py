@@ -83,6 +83,11 @@ selection_options = stacked(_only, _labels)
 allow_rollback_option = click.option(
     "--allow-rollback", is_flag=True, help="Let this checkout change specs that a newer commit submitted."
 )
+cache_option = click.option(
+    "--no-cache", is_flag=True, help="Read everything anew, and remember nothing for the next command."
+)
+"""The option of commands that read specs."""
+
 pass_options = stacked(
     allow_rollback_option,
     click.option(

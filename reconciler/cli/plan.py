@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.exit_codes import ERROR, apply_exit_code, plan_exit_code
+from reconciler.cli.exit_codes import DONE, ERROR, apply_exit_code, plan_exit_code
 from reconciler.cli.options import (
+    cache_option,
     format_option,
     ledger_options,
     pass_options,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from reconciler.core.suggested_commands import Invocation
     from reconciler.model.project import Limits
 
-plan_options = stacked(selection_options, pass_options, ledger_options)
+plan_options = stacked(selection_options, pass_options, cache_option, ledger_options)
 
 
 @click.command("plan")
@@ -95,16 +96,24 @@ def plan(
     Exit code 0 for every plan. With --detailed-exitcode: 2 if there is something to do, 3 if something is on hold or
     unknown. With --fail-on-pending: 1 if a change was already on the base; that takes precedence.
     """
+    from reconciler.app.quiet import QuietAnswer
+
+    if fail_on_pending and base is None:
+        raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
+    if snapshot is not None and (file is not None or not no_refresh):
+        raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
+    quiet = None
+    if output_format == "text" and not any((file, at, base, snapshot)):
+        quiet = QuietAnswer(options, "plan", coloured())
+        if (answer := quiet.find()) is not None:
+            out(answer)
+            return DONE
     from reconciler.app.history import explain
     from reconciler.app.ledgers import opened_with
     from reconciler.app.reconcile import preview
     from reconciler.core.approval import with_origins
     from reconciler.specs.base import read_base
 
-    if fail_on_pending and base is None:
-        raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
-    if snapshot is not None and (file is not None or not no_refresh):
-        raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
     moment, output = resolved(at), PlanOutput(options, output_format, max_bytes)
     with output.failures(), opened_with(options, snapshot) as session:
         start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
@@ -112,7 +121,9 @@ def plan(
         plan, refusal = explain(session, made), made.refusal(session.limits)
         if start is not None:
             plan = with_origins(plan, start, inputs.specs, inputs.recorded)
-    output.show(plan, refusal)
+    shown = output.show(plan, refusal)
+    if quiet is not None:
+        quiet.keep_plan(shown, session, plan)
     if refusal is not None:
         raise refusal
     if file is not None:

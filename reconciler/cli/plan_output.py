@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import annotate, coloured, out, out_json, project_folder
+from reconciler.cli.output import annotate, coloured, out, project_folder
 from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors
 
 if TYPE_CHECKING:
@@ -26,25 +26,30 @@ class PlanOutput:
     format: str
     max_bytes: int
 
-    def show(self, plan: Plan, refusal: LimitExceeded | None) -> None:
-        """Prints a plan, and annotates its holds beside the code. `refusal` is why an apply would refuse it."""
-        if self.format == "json":
-            from reconciler.render.plan_json import plan_json
+    def show(self, plan: Plan, refusal: LimitExceeded | None) -> str:
+        """Prints a plan, annotates its holds beside the code, and returns what it printed. `refusal` is why an apply
+        would refuse it."""
+        text = self._text(plan, refusal)
+        out(text)
+        annotate_holds(plan, self.options)
+        return text
 
-            out_json(plan_json(plan))
-        elif self.format == "markdown":
+    def _text(self, plan: Plan, refusal: LimitExceeded | None) -> str:
+        if self.format == "json":
+            from reconciler.render.plan_json import dumps, plan_json
+
+            return dumps(plan_json(plan))
+        if self.format == "markdown":
             from reconciler.render.plan_markdown import plan_markdown
 
-            out(plan_markdown(plan, self._page(plan.place.target, str(refusal) if refusal else None)))
-        elif self.format == "junit":
+            return plan_markdown(plan, self._page(plan.place.target, str(refusal) if refusal else None))
+        if self.format == "junit":
             from reconciler.render.junit import plan_junit
 
-            out(plan_junit(plan, project_folder(self.options)))
-        else:
-            from reconciler.render.plan_text import plan_text
+            return plan_junit(plan, project_folder(self.options))
+        from reconciler.render.plan_text import plan_text
 
-            out(plan_text(plan, color=coloured()))
-        annotate_holds(plan, self.options)
+        return plan_text(plan, color=coloured())
 
     @contextmanager
     def failures(self) -> Iterator[None]:

@@ -105,6 +105,11 @@ class Log:
         """The state after all events read or written so far."""
         return self._recorded
 
+    @property
+    def head_checksum(self) -> str | None:
+        """The checksum of the last batch read or written; `None` without one."""
+        return self._chain.link
+
     def refresh(self, *, rolled_back: bool = False) -> Recorded:
         """Reads the batches that other writers have appended since the last call, and returns the resulting state.
 

@@ -51,6 +51,11 @@ Result = TypeVar("Result")
 
 
 def open_store(url: str, root: Path, _place: Place) -> SqliteStore:
+    """Returns the store at ``sqlite:///PATH``, as `store_at` does."""
+    return store_at(url, root)
+
+
+def store_at(url: str, root: Path) -> SqliteStore:
     """Returns the store at ``sqlite:///PATH``, relative to `root`, or absolute with four slashes."""
     path = url.removeprefix("sqlite://")
     if not path.startswith("/") or not path.strip("/"):

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -115,7 +114,7 @@ def _no_room(folder: Path) -> bool:
     """Returns whether writes to the folder fail for lack of space. SQLite reports a full quota or a size limit as a
     disk error.
     """
-    probe = folder / f".{token_hex(8)}.probe"
+    probe = folder / f".{os.urandom(8).hex()}.probe"
     try:
         with probe.open("xb") as file:
             file.write(bytes(PROBE_BYTES))
@@ -261,7 +260,7 @@ def create(path: Path, address: str) -> None:
     and `sqlite3.Error`.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{token_hex(8)}.new")
+    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
     try:
         _write_draft(draft)
         _link(draft, path, address)

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Protocol
 
 from reconciler.errors import Problem, UsageError
 from reconciler.model.project import DEFAULT_SPECS
+from reconciler.specs import PROJECT_FILE
 from reconciler.specs.parse import SourceText
+from reconciler.specs.stamps import FoundFolder, entries_digest
 
 ANY_DEPTH = "**"
 EXCEPT = "!"  # first character of a pattern whose files are excluded
@@ -120,7 +122,6 @@ def _segment(segment: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(translate(segment)).match
 
 
-PROJECT_FILE = "reconciler.yaml"
 MOST_BYTES = 1024 * 1024  # 1 MiB
 PLAN_START = 200  # first bytes of a plan file, which identify it
 BOM = "\ufeff"
@@ -144,14 +145,19 @@ class IsPlanFile(NotReadable):
     it."""
 
 
-def find_files(root: Path, patterns: Patterns) -> tuple[list[str], list[Problem]]:
-    """Returns all files below `root` that match a pattern, sorted, and the problems with files and folders.
+def find_files(
+    root: Path, patterns: Patterns, folders: list[FoundFolder] | None = None
+) -> tuple[list[str], list[Problem]]:
+    """Returns all files below `root` that match a pattern, sorted, and the problems with files and folders. Appends the
+    searched folders to `folders`.
 
     Files are paths relative to the project, with forward slashes. Hidden files and the project file are left out.
     """
     real_root = os.path.realpath(root)
     search = _Search(real_root, patterns)
     search.folder(str(root), (), (real_root,), linked=False)
+    if folders is not None:
+        folders += search.folders
     return sorted(search.paths), search.problems
 
 
@@ -170,13 +176,17 @@ class ProjectFiles(Protocol):
 @dataclass(frozen=True, slots=True)
 class Folder:
     """The files in the folder of a project. `root` is the real folder, so that a symlink to it that changes during a
-    pass has no effect on what is read."""
+    pass has no effect on what is read. `found` are the files of the last search, and `searched` its folders."""
 
     root: Path
+    found: list[str] = field(default_factory=list, compare=False)
+    searched: list[FoundFolder] = field(default_factory=list, compare=False)
 
     def find(self, patterns: Patterns) -> tuple[list[str], list[Problem]]:
         """Returns all files that match a pattern, and the problems with files and folders."""
-        return find_files(self.root, patterns)
+        self.searched.clear()
+        self.found[:], problems = find_files(self.root, patterns, self.searched)
+        return list(self.found), problems
 
     def read(self, path: str) -> SourceText:
         """Returns the text of a file. Raises `NotReadable`."""
@@ -200,6 +210,7 @@ class _Search:
         self._behind_links = 0
         self.paths: list[str] = []
         self.problems: list[Problem] = []
+        self.folders: list[FoundFolder] = []
 
     def folder(self, folder: str, at: Segments, inside: tuple[str, ...], *, linked: bool) -> None:
         """Searches a folder. `inside` are the real folders on the way to it. `linked` is true if a symlink is on the
@@ -214,6 +225,7 @@ class _Search:
         except OSError as error:
             self._problem(at, f"cannot read this folder: {_why(error)}", "unreadable")
             return
+        self.folders.append(FoundFolder("/".join(at), entries_digest(ordered)))
         for entry in ordered:
             self._behind_links += linked
             if self._behind_links > MOST_LINKED:

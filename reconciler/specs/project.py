@@ -16,11 +16,11 @@ from reconciler.model.arns import region_problem
 from reconciler.model.base import Loc
 from reconciler.model.project import ALLOWED_VARIABLE, Project, variable_problem
 from reconciler.model.spec import API_VERSION
+from reconciler.specs import PROJECT_FILE, SPECS_FOLDER, project_folder
 from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
 from reconciler.specs.files import (
     EXCEPT,
     MOST_ALTERNATIVES,
-    PROJECT_FILE,
     ChosenFiles,
     Folder,
     IsPlanFile,
@@ -38,7 +38,6 @@ from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.relations import reference_warnings, relation_problems
 from reconciler.specs.spec import FAMILY, ReadSpec, SpecReader, placeholder_warnings
 
-SPECS_FOLDER = "specs"
 TEXT_OF_TARGETS = ("ledger", "notify", "emulator")
 DEFAULT_TARGET: Loc = ("spec", "defaultTarget")
 
@@ -48,25 +47,18 @@ def find_root(chosen: Path | None, cwd: Path) -> Path:
 
     Raises `UsageError` if there is no ``reconciler.yaml``.
     """
-    if chosen is not None:
-        folder = cwd / chosen
-        if not _is_project(folder):
-            raise UsageError(
-                f"no {PROJECT_FILE} in {chosen}. To start a project there, run: "
-                + Invocation(directory=str(chosen)).command("init")
-            )
+    folder = project_folder(chosen, cwd)
+    if folder is not None:
         return folder
-    for folder in (cwd, cwd / SPECS_FOLDER):
-        if _is_project(folder):
-            return folder
+    if chosen is not None:
+        raise UsageError(
+            f"no {PROJECT_FILE} in {chosen}. To start a project there, run: "
+            + Invocation(directory=str(chosen)).command("init")
+        )
     raise UsageError(
         f"no {PROJECT_FILE} here or in ./{SPECS_FOLDER}: give the project folder with -C DIR, or start a project with "
         "reconciler init"
     )
-
-
-def _is_project(folder: Path) -> bool:
-    return os.path.lexists(folder / PROJECT_FILE)  # an unusable project file has its own error, not "no project"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,150 @@
+"""Remembers the output of commands that found nothing to do, so that they answer at once while nothing changes.
+
+An answer is remembered only if nothing is due, live, held, waiting, unresolved or reported, and it holds until the next
+slot, while the stamps of all files and the head of the ledger are the same. Only commands that show something use it.
+`apply` and `reconcile` always read and plan anew, so no remembered answer can change what runs.
+
+This module imports neither the models nor the planner: an answer must cost little more than the start of Python.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from dataclasses import astuple
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import LedgerError
+from reconciler.specs import PROJECT_FILE, project_folder
+from reconciler.specs.private_cache import PrivateCache, code_version, digest
+from reconciler.specs.stamps import StampedFolder, StampedTree, Start, is_unchanged, stamped_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.app.options import CommandOptions
+    from reconciler.app.session import Session
+    from reconciler.core.plan import Plan
+    from reconciler.core.state import Recorded
+    from reconciler.specs.project import ProjectFile
+
+FORMAT = 1
+ALWAYS = 1e18  # seconds since the epoch
+NANO = 1e9
+LOCAL_LEDGER = "sqlite:"
+"""Only ledgers in a local file are compared, because asking AWS for the head takes longer than a plan saves."""
+
+VARIABLES = ("CI", "RECONCILER_TARGET", "RECONCILER_NOTIFY_ALLOWED")
+
+
+class QuietAnswer:
+    """The remembered answer of one command with its options. `details` are further values that the output depends
+    on."""
+
+    def __init__(self, options: CommandOptions, command: str, *details: object) -> None:
+        self._cache = PrivateCache(os.environ)
+        self._start = Start.now()
+        folder = None if options.no_cache else project_folder(options.directory, Path.cwd())
+        self._root = None if folder is None else os.path.realpath(folder)
+        environ = [os.environ.get(name) for name in VARIABLES]
+        key = [code_version(), self._root, command, *map(str, (*astuple(options), *details)), *environ]
+        self._name = f"quiet-{digest(json.dumps(key))}"
+
+    def find(self) -> str | None:
+        """Returns the remembered output if it is still what the command would print, and prints its notes."""
+        content = self._cache.read(self._name) if self._root is not None else None
+        if content is None:
+            return None
+        try:
+            form = json.loads(content)
+            if form["format"] != FORMAT or not form["since"] <= time.time() < form["until"]:
+                return None
+            tree = StampedTree([_folder(*each) for each in form["folders"]], form["digest"])
+            if not is_unchanged(self._root or "", tree) or not _is_at(self._root or "", form["ledger"]):
+                return None
+            for note in form["notes"]:
+                logging.getLogger("reconciler").warning("%s", note)
+            return str(form["output"])
+        except (ValueError, TypeError, KeyError, OSError):  # no program of this version wrote it
+            return None
+
+    def keep_plan(self, output: str, session: Session, plan: Plan) -> None:
+        """Remembers the output of a command that shows a plan, if the plan is quiet."""
+        until = _quiet_until(plan, session.ledger.recorded)
+        local = session.ledger_address.startswith(LOCAL_LEDGER)
+        if until is not None and local and session.ledger.head_checksum is not None:
+            head = (session.ledger_address, plan.ledger_position, session.ledger.head_checksum)
+            self.keep(output, session.project_file, head, until=until, notes=session.notes)
+
+    def keep(
+        self,
+        output: str,
+        file: ProjectFile,
+        head: tuple[str, int, str] | None = None,
+        *,
+        until: float = ALWAYS,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Remembers an output, and the notes that were logged, of a command that read the files of a project.
+
+        `head` is the address of the ledger, and the position and the checksum of its last batch; `None` if the command
+        reads no ledger.
+        """
+        from reconciler.specs.files import Folder
+
+        if self._root is None or not isinstance(file.files, Folder) or str(file.files.root) != self._root:
+            return
+        tree = stamped_tree(self._root, file.files.searched, [PROJECT_FILE, *file.files.found], self._start)
+        if tree is None:
+            return
+        form = {
+            "format": FORMAT,
+            "since": self._start.wall / NANO,
+            "until": until,
+            "folders": tree.folders,
+            "digest": tree.digest,
+            "ledger": head,
+            "notes": list(notes),
+            "output": output,
+        }
+        self._cache.write(self._name, json.dumps(form).encode())
+
+
+def _folder(path: str, stamp: Sequence[int] | None, entries: str, names: Sequence[str]) -> StampedFolder:
+    size, mtime, ctime, inode, device = stamp or (0, 0, 0, 0, 0)
+    return StampedFolder(path, (size, mtime, ctime, inode, device) if stamp else None, entries, names)
+
+
+def _is_at(root: str, head: Sequence[Any] | None) -> bool:
+    """Returns whether the ledger in a local file still ends with the same batch."""
+    if head is None:
+        return True
+    from reconciler.ledger.sqlite import store_at
+
+    address, position, checksum = head
+    try:
+        batches = list(islice(store_at(address, Path(root)).read(position - 1), 2))
+    except LedgerError:
+        return False
+    return [(number, sha256(batch).hexdigest()) for number, batch in batches] == [(position, checksum)]
+
+
+def _quiet_until(plan: Plan, recorded: Recorded) -> float | None:
+    """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch; `None` if
+    something is due, live, held, waiting, unresolved or reported."""
+    from reconciler.core.plan import ActionType
+    from reconciler.core.times import parse_time
+
+    reported = plan.warnings or plan.problems or plan.overdue
+    pending = plan.changes or plan.declarations or plan.schedule_changes
+    acting = any(action.action is not ActionType.NONE for action in plan.actions)
+    open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None)
+    if reported or pending or acting or open_runs or plan.ledger_position != recorded.position:
+        return None
+    slots = {action.next_slot for action in plan.actions} - {None}
+    return min((parse_time(slot).timestamp() for slot in slots if slot is not None), default=ALWAYS)

@@ -1,0 +1,174 @@
+"""Stamps of files and folders, which show that nothing in a project has changed without reading it.
+
+A stamp has the size, both times, the inode and the device. Every change of a file sets its change time from the clock
+of the kernel, and no program can set it back. A stamp is therefore proof, except for a file that changed in the last
+moments, because several changes may fall on the same tick of that clock, and except while the clock is set. Stamps on
+network file systems are no proof, because the times come from other machines.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+RACY_NS = 2_000_000_000
+"""How much older than the start of a command a change must be, in nanoseconds, for its stamp to be proof."""
+
+CLOCK_NS = 500_000_000
+"""How far the wall clock and the monotonic clock may drift apart during a command."""
+
+FIELDS = 5
+INTEGER = 0x7FFF_FFFF_FFFF_FFFF  # inodes and devices have up to 64 bits
+NO_PROOF = {
+    "9p", "afs", "ceph", "cifs", "coda", "fuse", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
+    "virtiofs",
+}  # fmt: skip
+"""Types of file systems whose times are not from the clock of this machine."""
+
+Stamp = tuple[int, int, int, int, int]
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Returns the stamp of a file or folder."""
+    return (
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino & INTEGER,
+        status.st_dev & INTEGER,
+    )
+
+
+class Start(NamedTuple):
+    """The time at which a command started to read, by the wall clock and by the monotonic clock, in nanoseconds."""
+
+    wall: int
+    monotonic: int
+
+    @classmethod
+    def now(cls) -> Start:
+        """Returns the time now."""
+        return cls(time.time_ns(), time.monotonic_ns())
+
+    def trusts(self, *changes: int) -> bool:
+        """Returns whether changes at these times happened certainly before the start."""
+        return max(changes) < self.wall - RACY_NS
+
+    @property
+    def clock_was_set(self) -> bool:
+        """Whether the wall clock was set since the start."""
+        return abs((time.time_ns() - self.wall) - (time.monotonic_ns() - self.monotonic)) > CLOCK_NS
+
+
+class FoundFolder(NamedTuple):
+    """A folder in which files were searched: its path relative to the project, and the digest of its entries."""
+
+    path: str
+    entries: str
+
+
+def entries_digest(entries: Iterable[os.DirEntry[str]]) -> str:
+    """Returns a digest of the names and types of the entries that are not hidden."""
+    lines = sorted(f"{entry.name}\0{_type(entry)}" for entry in entries if not entry.name.startswith("."))
+    return blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _type(entry: os.DirEntry[str]) -> str:
+    return "l" if entry.is_symlink() else "d" if entry.is_dir(follow_symlinks=False) else "f"
+
+
+class StampedFolder(NamedTuple):
+    """A folder with its files that were read. `stamp` is `None` if the folder changed too recently; then only its
+    entries are compared."""
+
+    path: str
+    stamp: Stamp | None
+    entries: str
+    names: Sequence[str]
+
+
+class StampedTree(NamedTuple):
+    """The folders of a project, and the digest of the stamps of all their files."""
+
+    folders: Sequence[StampedFolder]
+    digest: str
+
+
+def stamped_tree(root: str, folders: Sequence[FoundFolder], paths: Iterable[str], start: Start) -> StampedTree | None:
+    """Returns the stamps of files that were read since `start`. Returns `None` if they are no proof that the files are
+    as they were read."""
+    if start.clock_was_set or on_network(root):
+        return None
+    names: dict[str, list[str]] = {folder.path: [] for folder in folders}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        names.setdefault(folder, []).append(name)
+    entries = {folder.path: folder.entries for folder in folders}
+    if names.keys() != entries.keys():
+        return None
+    stamps, stamped = array("q"), []
+    try:
+        for path, files in names.items():
+            status = _append_stamps(os.path.join(root, path), files, stamps)
+            old = start.trusts(status.st_mtime_ns, status.st_ctime_ns)
+            stamped.append(StampedFolder(path, stamp_of(status) if old else None, entries[path], files))
+    except (OSError, OverflowError):
+        return None
+    if stamps and not start.trusts(max(stamps[1::FIELDS]), max(stamps[2::FIELDS])):
+        return None
+    tree = StampedTree(stamped, _digest(stamps))
+    return tree if all(_same_entries(root, folder) for folder in stamped) else None
+
+
+def is_unchanged(root: str, tree: StampedTree) -> bool:
+    """Returns whether the files and folders are as they were when they were stamped."""
+    stamps = array("q")
+    try:
+        for folder in tree.folders:
+            status = _append_stamps(os.path.join(root, folder.path), folder.names, stamps)
+            if folder.stamp != stamp_of(status) and not _same_entries(root, folder):
+                return False
+    except (OSError, OverflowError):
+        return False
+    return _digest(stamps) == tree.digest
+
+
+def _append_stamps(folder: str, names: Sequence[str], stamps: array[int]) -> os.stat_result:
+    """Appends the stamps of files in a folder, and returns the status of the folder. Symlinks are followed. Raises
+    `OSError`."""
+    stat = os.stat
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        for name in names:
+            stamps.extend(stamp_of(stat(name, dir_fd=descriptor)))
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _same_entries(root: str, folder: StampedFolder) -> bool:
+    with os.scandir(os.path.join(root, folder.path)) as entries:
+        return entries_digest(entries) == folder.entries
+
+
+def _digest(stamps: array[int]) -> str:
+    return blake2b(stamps, digest_size=16).hexdigest()
+
+
+def on_network(root: str, mounts: str = "/proc/self/mountinfo") -> bool:
+    """Returns whether a folder is on a file system whose times come from another machine, as far as Linux lists file
+    systems (proc(5))."""
+    real, best, kind = os.path.realpath(root), "", ""
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                point, _, rest = line.split(" ", 4)[4].partition(" ")
+                if len(point) >= len(best) and (real + "/").startswith(point.rstrip("/") + "/"):
+                    best, kind = point, rest.partition(" - ")[2].partition(" ")[0]
+    except OSError:
+        return False
+    return kind.partition(".")[0] in NO_PROOF
