@@ -26,4 +26,5 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
     nowhere = tmp_path_factory.getbasetemp() / "no-aws-files"
     monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "caches"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

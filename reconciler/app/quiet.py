@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.core.times import age_text
 from reconciler.errors import LedgerError
 from reconciler.specs import PROJECT_FILE, project_folder
 from reconciler.specs.private_cache import PrivateCache, code_version, digest
@@ -40,6 +41,11 @@ LOCAL_LEDGER = "sqlite:"
 """Only ledgers in a local file are compared, because asking AWS for the head takes longer than a plan saves."""
 
 VARIABLES = ("CI", "RECONCILER_TARGET", "RECONCILER_NOTIFY_ALLOWED")
+
+
+AgedLine = tuple[str, float | str, str]
+"""A line of a table: the text before its age, the time since which it counts in seconds, or other text in this column,
+and the text after it. A line without text after its age has none."""
 
 
 class QuietAnswer:
@@ -68,14 +74,15 @@ class QuietAnswer:
             if not is_unchanged(self._root or "", tree) or not _is_at(self._root or "", form["ledger"]):
                 return None
             for note in form["notes"]:
-                logging.getLogger("reconciler").warning("%s", note)
-            return str(form["output"])
-        except (ValueError, TypeError, KeyError, OSError):  # no program of this version wrote it
+                logging.getLogger("reconciler.app.session").warning("%s", note)
+            output = form["output"]
+            return output if isinstance(output, str) else with_ages(output, int(time.time()))
+        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # no program of this version wrote it
             return None
 
-    def keep_plan(self, output: str, session: Session, plan: Plan) -> None:
+    def keep_plan(self, output: str | Sequence[AgedLine], session: Session, plan: Plan) -> None:
         """Remembers the output of a command that shows a plan, if the plan is quiet."""
-        until = _quiet_until(plan, session.ledger.recorded)
+        until = _quiet_until(plan, session.ledger.recorded, self._start)
         local = session.ledger_address.startswith(LOCAL_LEDGER)
         if until is not None and local and session.ledger.head_checksum is not None:
             head = (session.ledger_address, plan.ledger_position, session.ledger.head_checksum)
@@ -83,7 +90,7 @@ class QuietAnswer:
 
     def keep(
         self,
-        output: str,
+        output: str | Sequence[AgedLine],
         file: ProjectFile,
         head: tuple[str, int, str] | None = None,
         *,
@@ -115,6 +122,14 @@ class QuietAnswer:
         self._cache.write(self._name, json.dumps(form).encode())
 
 
+def with_ages(lines: Sequence[AgedLine], now: float) -> str:
+    """Returns lines as text, with the age of each at the time `now` in a column."""
+    ages = [since if isinstance(since, str) else age_text(now - since) for _, since, _ in lines]
+    width = max((len(age) for age, line in zip(ages, lines, strict=True) if line[2]), default=0)
+    aged = zip(ages, lines, strict=True)
+    return "\n".join(f"{before}{age:{width}}{after}" if after else before for age, (before, _, after) in aged)
+
+
 def _folder(path: str, stamp: Sequence[int] | None, entries: str, names: Sequence[str]) -> StampedFolder:
     size, mtime, ctime, inode, device = stamp or (0, 0, 0, 0, 0)
     return StampedFolder(path, (size, mtime, ctime, inode, device) if stamp else None, entries, names)
@@ -134,12 +149,14 @@ def _is_at(root: str, head: Sequence[Any] | None) -> bool:
     return [(number, sha256(batch).hexdigest()) for number, batch in batches] == [(position, checksum)]
 
 
-def _quiet_until(plan: Plan, recorded: Recorded) -> float | None:
+def _quiet_until(plan: Plan, recorded: Recorded, start: Start) -> float | None:
     """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch; `None` if
     something is due, live, held, waiting, unresolved or reported."""
     from reconciler.core.plan import ActionType
     from reconciler.core.times import parse_time
 
+    if not start.wall / NANO - 1 <= parse_time(plan.created_at).timestamp() <= time.time():
+        return None  # a plan for another time
     reported = plan.warnings or plan.problems or plan.overdue
     pending = plan.changes or plan.declarations or plan.schedule_changes
     acting = any(action.action is not ActionType.NONE for action in plan.actions)

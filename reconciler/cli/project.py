@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.exit_codes import DONE, ERROR
-from reconciler.cli.options import directory_options, format_option, place_options, takes_options
+from reconciler.cli.options import cache_option, directory_options, format_option, place_options, takes_options
 from reconciler.cli.output import annotate, echo_error, out, out_json, print_problems, project_folder
 from reconciler.errors import SpecErrors
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.app.options import CommandOptions
     from reconciler.errors import Problem
-    from reconciler.specs.project import Loaded
+    from reconciler.specs.project import Loaded, ProjectFile
 
 COMPLETION_VARIABLE = "_RECONCILER_COMPLETE"
 
@@ -53,6 +53,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @format_option("junit")
 @click.option("--strict", is_flag=True, help="Exit 1 also for warnings, such as values that look like secrets.")
+@cache_option
 @place_options
 @takes_options
 def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: str, *, strict: bool) -> int:
@@ -66,10 +67,19 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
       reconciler validate orders.yaml clicks/
       reconciler validate --strict
     """
+    from reconciler.app.quiet import QuietAnswer
+
+    quiet = None
+    if not paths and output_format == "text":
+        quiet = QuietAnswer(options, "validate")
+        if (answer := quiet.find()) is not None:
+            out(answer)
+            return DONE
     from reconciler.render.text import count
 
+    file = _project_file(options)
     try:
-        loaded = _load(options, paths)
+        loaded = _load(options, file, paths)
     except SpecErrors as error:
         if output_format == "junit":
             _print_junit(options, error.specs, error.problems)
@@ -79,18 +89,26 @@ def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: st
     if output_format == "junit":
         _print_junit(options, loaded.listed, loaded.warnings)
     else:
-        out(f"{count(loaded.count, 'spec')} valid")
+        text = f"{count(loaded.count, 'spec')} valid"
+        out(text)
+        if quiet is not None and not loaded.warnings:
+            quiet.keep(text, file)
     if strict and loaded.warnings:
         echo_error(f"Error: {count(len(loaded.warnings), 'warning')}, and --strict allows none")
         return ERROR
     return DONE
 
 
-def _load(options: CommandOptions, paths: Sequence[Path]) -> Loaded:
-    from reconciler.app.options import target_name
-    from reconciler.specs.project import find_root, load, read_project
+def _project_file(options: CommandOptions) -> ProjectFile:
+    from reconciler.specs.project import find_root, read_project
 
-    file = read_project(find_root(options.directory, Path.cwd()))
+    return read_project(find_root(options.directory, Path.cwd()))
+
+
+def _load(options: CommandOptions, file: ProjectFile, paths: Sequence[Path]) -> Loaded:
+    from reconciler.app.options import target_name
+    from reconciler.specs.project import load
+
     targets = [target_name(options, {}, None, file.project.spec.targets)] if options.target is not None else None
     return load(file, targets=targets, only_paths=[Path.cwd() / path for path in paths] or None)
 
@@ -116,9 +134,8 @@ def targets(options: CommandOptions, output_format: str) -> int:
       reconciler targets --format json
     """
     from reconciler.render.text import columns, lines_text, plain
-    from reconciler.specs.project import find_root, read_project
 
-    project = read_project(find_root(options.directory, Path.cwd())).project
+    project = _project_file(options).project
     rows = [(name, project.target(name)) for name in project.spec.targets]
     if output_format == "json":
         default = project.spec.defaultTarget

@@ -9,6 +9,7 @@ import click
 
 from reconciler.cli.exit_codes import DONE, status_exit_code
 from reconciler.cli.options import (
+    cache_option,
     format_option,
     ledger_options,
     output_option,
@@ -45,6 +46,7 @@ STATES = ("none", "intended", "submitted", "running", "succeeded", "failed", "ca
 @click.option("--no-refresh", is_flag=True, help="Show the recorded state without calling AWS.")
 @click.option("--watch", is_flag=True, help="Refresh the table every few seconds until interrupted, on a terminal.")
 @selection_options
+@cache_option
 @ledger_options
 @takes_options
 def status(
@@ -69,10 +71,7 @@ def status(
 
     Exit code 3 if a spec is on hold, lost or unknown.
     """
-    from reconciler.app.reconcile import preview
-    from reconciler.app.session import opened
-    from reconciler.render.plan_json import status_json
-    from reconciler.render.status import rows, selected
+    from reconciler.app.quiet import QuietAnswer
 
     form = output or output_format
     wanted = _states(states)
@@ -80,19 +79,35 @@ def status(
         if form != "text" or wanted or sort != SORTS[0]:
             raise click.UsageError("--watch cannot be combined with --format json, -o, --sort or --state")
         return _watch(options, refresh=not no_refresh)
+    quiet = None
+    if terminal_width() is None:  # which also means: no colours
+        quiet = QuietAnswer(options, "status", form, sort, states)
+        if (answer := quiet.find()) is not None:
+            out(answer)
+            return DONE
+    from reconciler.app.reconcile import preview
+    from reconciler.app.session import opened
+    from reconciler.render.plan_json import dumps, status_json
+    from reconciler.render.status import rows, selected
+    from reconciler.render.status_table import aged_lines
+
     with opened(options) as session:
         inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
     every = rows(plan, inputs.recorded)
     table = selected(every, wanted, sort)
     print_problems(plan.problems)
     if form == "json":
-        out_json(status_json(table, plan.problems))
+        text = dumps(status_json(table, plan.problems))
     elif form == "name":
-        for row in table:
-            out(row.name)
+        text = "\n".join(row.name for row in table)
     else:
-        out(_table_text(plan, table, wide=form == "wide"))
-    return status_exit_code(plan, inputs.recorded, [row.state for row in every])
+        text = _table_text(plan, table, wide=form == "wide")
+    if text:
+        out(text)
+    code = status_exit_code(plan, inputs.recorded, [row.state for row in every])
+    if quiet is not None and code == DONE:
+        quiet.keep_plan(aged_lines(text, table) if form in {"text", "wide"} else text, session, plan)
+    return code
 
 
 def _states(text: str | None) -> frozenset[str]:

@@ -29,6 +29,18 @@ def parse_time(value: str) -> datetime:
         raise ValueError(f"{value!r} is no time in UTC") from None
 
 
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+"""The units of periods as text, with their seconds."""
+
+
+def age_text(seconds: float) -> str:
+    """Returns a period in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. It is never negative."""
+    for unit, size in UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return "0s"
+
+
 class MissedReason(StrEnum):
     """The reason why a slot never runs."""
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from reconciler.core.durations import Usual, billed, ran, stuck, usual, waited
 from reconciler.core.identity import Place
 from reconciler.core.state import Recorded, Submission
-from reconciler.core.times import parse_time
+from reconciler.core.times import UNITS, age_text, parse_time
 from reconciler.model.base import JSON
 from reconciler.model.kind import MODULES, Resources, kind_named
 from reconciler.model.project import EMULATOR_ACCOUNT, Prices
@@ -20,9 +20,6 @@ from reconciler.render.text import count, plain, sentence
 
 UNSUCCESSFUL = frozenset({"failed", "cancelled", "lost"})
 """The states of runs that ended without success."""
-
-MINUTE, HOUR, DAY = 60, 3600, 86400
-UNITS = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +212,6 @@ def duration_text(seconds: float | None) -> str:
             rest = left % size // small
             return f"{left // size}{unit}" + (f" {rest}{smaller}" if rest else "")
     return f"{left}s"
-
-
-def age_text(seconds: float) -> str:
-    """Returns a period in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. It is never negative."""
-    for unit, size in UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return "0s"
 
 
 def aws_words(run: RunRow, now: datetime) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from reconciler.core.plan import Reason
-from reconciler.core.times import parse_time
+from reconciler.core.times import age_text, parse_time
 from reconciler.render.phrases import suggested_lines
-from reconciler.render.runs import RunRow, age_text, aws_words, duration_text, location_text, which_text
+from reconciler.render.runs import RunRow, aws_words, duration_text, location_text, which_text
 from reconciler.render.status import StatusRow
 from reconciler.render.table import Layout, Line, fitted
 from reconciler.render.text import Style, lines_text, plain, sentence
@@ -104,6 +104,21 @@ def _wide_of(row: StatusRow) -> dict[str, str]:
 def _age(since: str | None, now: datetime) -> str:
     """Returns the time since a moment, such as ``2h``, or ``-`` without one."""
     return age_text((now - parse_time(since)).total_seconds()) if since else "-"
+
+
+def aged_lines(text: str, rows: Sequence[StatusRow]) -> list[tuple[str, float | str, str]]:
+    """Splits a table without colours, in which each of `rows` has one line, at its ages: the text before, the time
+    since which the age counts in seconds, and the text after. Other lines have an empty text after."""
+    heading, *lines = text.split("\n")
+    start = heading.find("AGE")
+    if start < 0:
+        return [(line, "", "") for line in (heading, *lines)]
+    end = start + max(len(line[start:].partition(" ")[0]) for line in (heading, *lines[: len(rows)]))
+    aged: list[tuple[str, float | str, str]] = [(heading[:start], "AGE", heading[end:])]
+    for line, row in zip(lines, rows, strict=False):
+        since = row.finished_at or row.submitted_at
+        aged.append((line[:start], parse_time(since).timestamp() if since else "-", line[end:]))
+    return [*aged, *((line, "", "") for line in lines[len(rows) :])]
 
 
 def _suggestions(rows: Iterable[StatusRow]) -> Iterator[str]:

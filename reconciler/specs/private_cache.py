@@ -76,14 +76,12 @@ class PrivateCache:
         large."""
         if self._folder is None or len(content) > MOST_BYTES:
             return
-        draft = os.path.join(self._folder, f".{name}.{os.getpid()}")
+        draft = os.path.join(self._folder, f".{name}.{os.urandom(8).hex()}")
         with suppress(OSError):
             os.makedirs(self._folder, 0o700, exist_ok=True)
             if not _is_private(self._folder):
                 return
             self._remove_old(len(content))
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
             try:
                 descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
                 with open(descriptor, "wb") as file:

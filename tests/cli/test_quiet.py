@@ -1,0 +1,231 @@
+"""A command that found nothing to do answers from memory, and only while nothing has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.app import quiet, session
+from reconciler.app.quiet import QuietAnswer, with_ages
+from reconciler.core.events import Notified
+from reconciler.specs import stamps
+from reconciler.specs.private_cache import PrivateCache, digest
+from tests.cli.world import Done, World
+
+COMMANDS = ("plan", "status", "status --format json", "validate")
+
+
+@pytest.fixture
+def found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each command found a remembered answer; every stamp is proof, and one spec has run."""
+    answers: list[bool] = []
+    real = QuietAnswer.find
+
+    def find(self: QuietAnswer) -> str | None:
+        answer = real(self)
+        answers.append(answer is not None)
+        return answer
+
+    monkeypatch.setattr(QuietAnswer, "find", find)
+    monkeypatch.setattr(stamps, "RACY_NS", 0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    world.aws.configure(run_seconds=0)
+    world.batch("clicks", "A")
+    world.batch("orders", "A")
+    assert world.run("apply", "--yes").code == 0
+    assert world.run("reconcile").code == 0  # records the ends
+    assert answers == []  # apply and reconcile look for none
+    return answers
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_second_command_answers_from_memory(world: World, found: list[bool], command: str):
+    """It prints what the first printed, the warning about the ledger included, and --no-cache plans anew."""
+    dones = []
+    for more in ((), (), ("--no-cache",)):
+        session._warn_once.cache_clear()  # a new process would warn again
+        dones.append(world.run(*command.split(), *more))
+    first, second, anew = dones
+    assert found == [False, True, False]
+    assert first.code == second.code == anew.code == 0
+    assert [words(done) for done in (second, anew)] == [words(first)] * 2
+    assert ["is relative to the project folder" in done.err for done in dones] == [command != "validate"] * 3
+
+
+def words(done: Done) -> list[list[str]]:
+    """Returns what a command printed without the widths of columns and the ages in them."""
+    return [[word for word in line.split() if not re.fullmatch(r"\d+[smh]", word)] for line in done.out.splitlines()]
+
+
+def edit_within_a_second(world: World) -> None:
+    """Changes one letter, and restores the times that a program can set."""
+    path = world.folder / "clicks.yaml"
+    before = path.stat()
+    path.write_text(path.read_text().replace('"A"', '"B"'))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+
+def swap(world: World) -> None:
+    """Swaps the names of two files."""
+    one, other, aside = (world.folder / name for name in ("clicks.yaml", "orders.yaml", "aside"))
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def edit_project(world: World) -> None:
+    """Changes a value of the project file."""
+    path = world.folder / "reconciler.yaml"
+    path.write_text(path.read_text() + "\n# changed\n")
+
+
+def notified(world: World) -> None:
+    """Appends an event that changes no plan."""
+    log = world.log()
+    log.append([Notified(at="2026-11-29T00:00:00.000Z", name="clicks", key="k", kinds=("failed",))], lambda _: None)
+    log.close()
+
+
+CHANGES: tuple[Callable[[World], object], ...] = (
+    edit_within_a_second,
+    swap,
+    lambda world: world.batch("visits", "A"),
+    lambda world: (world.folder / "clicks.yaml").unlink(),
+    edit_project,
+    lambda world: world.write("broken.yaml", "kind: BatchJob\n"),
+    notified,
+    lambda world: world.env.update(RECONCILER_TARGET="local"),
+)
+
+
+def test_after_a_change_the_plan_is_made_anew(world: World, found: list[bool]):
+    """What is remembered is of no use once a file, the project, the ledger or the chosen target has changed."""
+    files = {path: path.read_bytes() for path in world.folder.glob("*.yaml")}
+    for change in CHANGES:
+        world.run("plan")
+        change(world)
+        after, anew = world.run("plan"), world.run("plan", "--no-cache")
+        assert found[-3:] == [False] * 3
+        assert (after.code, after.out) == (anew.code, anew.out)
+        for path in world.folder.glob("*.yaml"):
+            path.unlink()
+        for path, content in files.items():
+            path.write_bytes(content)
+
+
+def test_a_checkout_of_another_branch_is_read(world: World, found: list[bool]):
+    """Back on the first branch, nothing is pending again."""
+    world.git("init", "--quiet", "--initial-branch=main")
+    world.commit()
+    world.run("plan")
+    world.git("checkout", "--quiet", "-b", "other")
+    world.batch("clicks", "B")
+    world.commit()
+    assert "clicks" in world.run("plan").out
+    world.git("checkout", "--quiet", "main")
+    assert "clicks" not in world.run("plan").out
+    assert not any(found)
+
+
+def test_files_that_have_just_changed_are_read_again(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
+    """An edit within two seconds before a command may be followed by another one with the same stamp."""
+    monkeypatch.setattr(stamps, "RACY_NS", 3_600_000_000_000)
+    world.run("plan")
+    world.run("plan")
+    assert found == [False, False]
+
+
+@pytest.mark.parametrize("hours", [-1, 24], ids=["set back", "at the next slot"])
+def test_an_answer_holds_from_its_plan_to_the_next_slot(
+    world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, hours: int
+):
+    """Before the time of the plan the clock was set back; at the next slot something is due."""
+    world.batch("daily", "A", schedule="0 0 * * *")
+    assert world.run("apply", "--yes").code == 0
+    assert world.run("reconcile").code == 0
+    world.run("plan")
+    world.run("plan")
+    real = time.time
+    monkeypatch.setattr(quiet.time, "time", lambda: real() + 3600 * hours)
+    world.run("plan")
+    assert found == [False, True, False]
+
+
+def entry() -> Path:
+    """The one remembered answer."""
+    (path,) = (Path(os.environ["XDG_CACHE_HOME"]) / "reconciler").glob("quiet-*")
+    return path
+
+
+def test_a_forged_answer_changes_what_is_shown_and_never_what_runs(world: World, found: list[bool]):
+    """An answer that claims to be of the changed file keeps neither apply nor reconcile from submitting."""
+    world.run("plan")
+    cache, name = PrivateCache(os.environ), entry().name
+    edit_within_a_second(world)
+    form = json.loads(cache.read(name) or b"")
+    tree = stamps.StampedTree([stamps.StampedFolder(*folder) for folder in form["folders"]], "")
+    numbers = stamps.array("q")
+    for folder in tree.folders:
+        stamps._append_stamps(str(world.folder / folder.path), folder.names, numbers)
+    cache.write(name, json.dumps({**form, "digest": stamps._digest(numbers)}).encode())
+    assert "No changes" in world.run("plan").out
+    assert found[-1]
+    assert "1 submitted" in world.run("apply", "--yes").out
+    edit_within_a_second(world)
+    assert len(world.sent("clicks")) == 2
+
+
+FORGED = ("", "[]", "{}", '{"format": 1}', '{"format": 1, "since": "", "until": []}', "\xff", "[" * 100_000)
+
+
+def test_an_answer_that_this_version_never_writes_is_no_error(world: World, found: list[bool]):
+    """It is made anew and replaced."""
+    world.run("plan")
+    for content in FORGED:
+        PrivateCache(os.environ).write(entry().name, content.encode("latin-1"))
+        assert "No changes" in world.run("plan").out
+    world.run("plan")
+    assert found == [False, *[False] * len(FORGED), True]
+
+
+def test_what_another_version_remembered_is_not_used(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
+    """The version of the program is part of the name of an entry."""
+    world.run("plan")
+    monkeypatch.setattr(quiet, "code_version", lambda: digest("another"))
+    world.run("plan")
+    assert found == [False, False]
+
+
+def test_a_live_run_a_hold_and_a_change_are_not_remembered(world: World, found: list[bool]):
+    """Something that waits or runs is looked at by every plan."""
+    world.aws.configure(run_seconds=3600)
+    world.batch("clicks", "B")
+    changed, again = world.run("plan", "--no-refresh"), world.run("plan", "--no-refresh")
+    world.run("apply", "--yes")
+    live = [world.run("plan", "--no-refresh") for _ in range(2)]
+    assert found == [False] * 4
+    assert changed.out == again.out
+    assert live[0].out == live[1].out
+
+
+def test_warnings_are_reported_each_time(world: World, found: list[bool]):
+    """A spec with a warning or a problem is not remembered as valid."""
+    world.batch("clicks", "A", catchup="true")
+    first, second = world.run("validate"), world.run("validate")
+    assert "no effect without a schedule" in first.err
+    assert first.err == second.err
+    assert found == [False, False]
+
+
+def test_ages_are_those_of_now():
+    """The column is as wide as its longest age."""
+    lines = [("NAME  ", "AGE", "  ID"), ("one   ", 0.0, "  x"), ("two   ", "-", "  y"), ("2 of 2", "", "")]
+    assert with_ages(lines, 7200.0) == "NAME  AGE  ID\none   2h   x\ntwo   -    y\n2 of 2"
+    assert with_ages(lines, 86400.0 * 1000) == "NAME  AGE    ID\none   1000d  x\ntwo   -      y\n2 of 2"

@@ -1,0 +1,141 @@
+"""Stamps show every change of a file or folder, and are proof only if they are old and local."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.specs import stamps
+from reconciler.specs.files import find_files, patterns
+from reconciler.specs.stamps import FoundFolder, StampedTree, Start, is_unchanged, on_network, stamped_tree
+
+
+@pytest.fixture(autouse=True)
+def _no_racy_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of these tests are milliseconds old."""
+    monkeypatch.setattr(stamps, "RACY_NS", 0)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with files at two levels."""
+    (tmp_path / "sub").mkdir()
+    for name in ("a.yaml", "b.yaml", "sub/c.yaml"):
+        (tmp_path / name).write_text(f"content of {name[-6]}")
+    return tmp_path
+
+
+def stamped(root: Path, start: Start | None = None) -> StampedTree | None:
+    """Finds all YAML files as the reader does, and stamps them."""
+    folders: list[FoundFolder] = []
+    begun = start or Start.now()
+    paths, _ = find_files(root, patterns(["**/*.yaml"]), folders)
+    return stamped_tree(str(root), folders, paths, begun)
+
+
+def swap(root: Path) -> None:
+    """Swaps the names of two files."""
+    (root / "a.yaml").rename(root / "x")
+    (root / "b.yaml").rename(root / "a.yaml")
+    (root / "x").rename(root / "b.yaml")
+
+
+def edit_secretly(root: Path) -> None:
+    """Changes one letter and restores the modification time."""
+    path = root / "sub/c.yaml"
+    before = path.stat()
+    path.write_text("Content of c")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace_by_folder(root: Path) -> None:
+    """Replaces a file that is no spec by a folder of the same name with one."""
+    (root / "notes").unlink()
+    (root / "notes").mkdir()
+    (root / "notes/d.yaml").write_text("d")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "edited with its time restored": edit_secretly,
+    "two files swapped": swap,
+    "added": lambda root: (root / "sub/d.yaml").write_text("d"),
+    "removed": lambda root: (root / "a.yaml").unlink(),
+    "renamed": lambda root: (root / "a.yaml").rename(root / "A.yaml"),
+    "moved": lambda root: (root / "a.yaml").rename(root / "sub/a.yaml"),
+    "replaced by a copy": lambda root: os.replace(root / "copy", root / "a.yaml"),
+    "a file that became a folder": replace_by_folder,
+    "a folder that was removed": lambda root: (root / "sub").rename(root / ".sub"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_every_change_is_noticed(root: Path, change: Callable[[Path], object]):
+    """Files that were edited, swapped, added, removed or moved are no longer those that were stamped."""
+    (root / "notes").write_text("no spec")
+    (root / "copy").write_bytes((root / "a.yaml").read_bytes())
+    tree = stamped(root)
+    assert tree is not None
+    assert is_unchanged(str(root), tree)
+    change(root)
+    assert not is_unchanged(str(root), tree)
+
+
+def test_other_files_in_a_folder_change_nothing(root: Path):
+    """A hidden file that comes and goes changes the time of its folder, and not which specs are in it."""
+    tree = stamped(root)
+    assert tree is not None
+    (root / ".ledger-wal").write_text("")
+    assert is_unchanged(str(root), tree)
+
+
+def test_a_symlink_that_leads_elsewhere_is_noticed(root: Path):
+    """The stamp is that of the file behind the link."""
+    (root / "link.yaml").symlink_to("a.yaml")
+    tree = stamped(root)
+    assert tree is not None
+    (root / "link.yaml").unlink()
+    (root / "link.yaml").symlink_to("b.yaml")
+    assert not is_unchanged(str(root), tree)
+
+
+def test_a_young_file_is_no_proof(root: Path, monkeypatch: pytest.MonkeyPatch):
+    """A change in the two seconds before the start, or after it, may be followed by another with the same stamp."""
+    start = Start.now()
+    monkeypatch.setattr(stamps, "RACY_NS", 2_000_000_000)
+    assert stamped(root, start) is None
+    later = Start(start.wall + 3_000_000_000, start.monotonic)
+    assert later.trusts(start.wall)
+    monkeypatch.setattr(stamps, "CLOCK_NS", 10_000_000_000)
+    assert stamped(root, later) is not None
+
+
+def test_a_file_from_the_future_is_no_proof(root: Path):
+    """A file with a time after the start was written with another clock."""
+    os.utime(root / "a.yaml", (4e9, 4e9))
+    assert stamped(root) is None
+
+
+def test_stamps_are_no_proof_while_the_clock_is_set(root: Path):
+    """If the clock was set since the start, the time of a change may be that of an earlier one."""
+    now = Start.now()
+    assert stamped(root, Start(now.wall + 60_000_000_000, now.monotonic)) is None
+
+
+def test_a_file_that_appears_while_files_are_read_is_noticed(root: Path):
+    """The folder must hold what it held when its files were listed."""
+    folders: list[FoundFolder] = []
+    start = Start.now()
+    paths, _ = find_files(root, patterns(["**/*.yaml"]), folders)
+    (root / "sub/d.yaml").write_text("d")
+    assert stamped_tree(str(root), folders, paths, start) is None
+
+
+@pytest.mark.parametrize(("kind", "network"), [("ext4", False), ("nfs4", True), ("fuse.sshfs", True)])
+def test_file_systems_of_other_machines_are_no_proof(tmp_path: Path, kind: str, network: bool):
+    """Their times come from the clock of another machine."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 1 8:1 / / rw - xfs /dev/sda rw\n2 1 8:2 / {tmp_path} rw shared:1 - {kind} host:/ rw\n")
+    assert on_network(str(tmp_path / "project"), str(mounts)) is network
