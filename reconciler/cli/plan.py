@@ -28,7 +28,9 @@ from reconciler.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from reconciler.app.inputs import PassInputs
     from reconciler.app.options import CommandOptions
     from reconciler.app.session import Session
     from reconciler.cli.times import WrittenTime
@@ -102,25 +104,17 @@ def plan(
         raise click.UsageError("--fail-on-pending needs --base REF: the branch whose pending changes it refuses")
     if snapshot is not None and (file is not None or not no_refresh):
         raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
-    quiet = None
-    if output_format == "text" and not any((file, at, base, snapshot)):
-        quiet = QuietAnswer(options, "plan", coloured())
-        if (answer := quiet.find()) is not None:
-            out(answer)
-            return DONE
-    from reconciler.app.history import explain
+    plain = output_format == "text" and not any((file, at, base, snapshot))
+    quiet = QuietAnswer(options, "plan", coloured()) if plain else None
+    if quiet is not None and (answer := quiet.find()) is not None:
+        out(answer)
+        return DONE
     from reconciler.app.ledgers import opened_with
-    from reconciler.app.reconcile import preview
-    from reconciler.core.approval import with_origins
-    from reconciler.specs.base import read_base
 
     moment, output = resolved(at), PlanOutput(options, output_format, max_bytes)
     with output.failures(), opened_with(options, snapshot) as session:
-        start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
-        inputs, made = preview(session, refresh=not no_refresh, now=moment, applied_later=file is not None)
-        plan, refusal = explain(session, made), made.refusal(session.limits)
-        if start is not None:
-            plan = with_origins(plan, start, inputs.specs, inputs.recorded)
+        inputs, plan = _make(session, base, moment, refresh=not no_refresh, saved=file is not None)
+        refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
     if quiet is not None:
         quiet.keep_plan(shown, session, plan)
@@ -129,9 +123,27 @@ def plan(
     if file is not None:
         _save(file, plan, session.invocation if output_format == "text" else None)
     if fail_on_pending and plan.pending_on_base:
-        names = ", ".join(change.name for change in plan.pending_on_base)
-        echo_error(f"Error: changes that {base} has are not applied yet: {names}. Apply them first")
+        echo_error(f"Error: changes that {base} has are not applied yet: {_names_on_base(plan)}. Apply them first")
     return plan_exit_code(plan, inputs.recorded, detailed=detailed_exitcode, fail_on_pending=fail_on_pending)
+
+
+def _names_on_base(plan: Plan) -> str:
+    return ", ".join(change.name for change in plan.pending_on_base)
+
+
+def _make(
+    session: Session, base: str | None, moment: datetime | None, *, refresh: bool, saved: bool
+) -> tuple[PassInputs, Plan]:
+    """Makes the plan with field differences and, with a `base`, the origin of each change. Returns its inputs too."""
+    from reconciler.app.history import explain
+    from reconciler.app.reconcile import preview
+    from reconciler.core.approval import with_origins
+    from reconciler.specs.base import read_base
+
+    start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
+    inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved)
+    plan = explain(session, made)
+    return inputs, plan if start is None else with_origins(plan, start, inputs.specs, inputs.recorded)
 
 
 def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:

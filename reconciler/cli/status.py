@@ -79,15 +79,12 @@ def status(
         if form != "text" or wanted or sort != SORTS[0]:
             raise click.UsageError("--watch cannot be combined with --format json, -o, --sort or --state")
         return _watch(options, refresh=not no_refresh)
-    quiet = None
-    if terminal_width() is None:  # which also means: no colours
-        quiet = QuietAnswer(options, "status", form, sort, states)
-        if (answer := quiet.find()) is not None:
-            out(answer)
-            return DONE
+    quiet = QuietAnswer(options, "status", form, sort, states) if terminal_width() is None else None
+    if quiet is not None and (answer := quiet.find()) is not None:
+        out(answer)
+        return DONE
     from reconciler.app.reconcile import preview
     from reconciler.app.session import opened
-    from reconciler.render.plan_json import dumps, status_json
     from reconciler.render.status import rows, selected
     from reconciler.render.status_table import aged_lines
 
@@ -96,18 +93,24 @@ def status(
     every = rows(plan, inputs.recorded)
     table = selected(every, wanted, sort)
     print_problems(plan.problems)
-    if form == "json":
-        text = dumps(status_json(table, plan.problems))
-    elif form == "name":
-        text = "\n".join(row.name for row in table)
-    else:
-        text = _table_text(plan, table, wide=form == "wide")
+    text = _text(plan, table, form)
     if text:
         out(text)
     code = status_exit_code(plan, inputs.recorded, [row.state for row in every])
     if quiet is not None and code == DONE:
-        quiet.keep_plan(aged_lines(text, table) if form in {"text", "wide"} else text, session, plan)
+        quiet.keep_plan(text if form in {"json", "name"} else aged_lines(text, table), session, plan)
     return code
+
+
+def _text(plan: Plan, table: Sequence[StatusRow], form: str) -> str:
+    """Returns the rows in one of the forms of the output."""
+    from reconciler.render.plan_json import dumps, status_json
+
+    if form == "json":
+        return dumps(status_json(table, plan.problems))
+    if form == "name":
+        return "\n".join(row.name for row in table)
+    return _table_text(plan, table, wide=form == "wide")
 
 
 def _states(text: str | None) -> frozenset[str]:

@@ -9,8 +9,9 @@ from reconciler.core.approval import Base
 from reconciler.core.identity import Place
 from reconciler.core.settings import project_settings
 from reconciler.errors import Problem, SpecErrors
+from reconciler.specs import PROJECT_FILE
 from reconciler.specs.broken import UsableSpecs, load_usable
-from reconciler.specs.files import MOST_BYTES, PROJECT_FILE, NotReadable, Patterns, Segments, is_wanted, source_text
+from reconciler.specs.files import MOST_BYTES, NotReadable, Patterns, Segments, is_wanted, source_text
 from reconciler.specs.git import blobs, merge_base, tree_entries
 from reconciler.specs.parse import SourceText
 from reconciler.specs.project import ProjectFile, read_project

@@ -7,8 +7,9 @@ from dataclasses import replace
 from glob import escape
 
 from reconciler.errors import Problem
+from reconciler.specs import PROJECT_FILE
 from reconciler.specs.document import Unreadable
-from reconciler.specs.files import EXCEPT, PROJECT_FILE
+from reconciler.specs.files import EXCEPT
 from reconciler.specs.parse import SourceText
 from reconciler.specs.problems import at, unreadable
 

@@ -12,7 +12,7 @@ from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import STATE_FOLDER
 from reconciler.model.kind import MODULES, Kind, kind_named
 from reconciler.model.spec import API_VERSION, NAME_PATTERN
-from reconciler.specs.files import PROJECT_FILE
+from reconciler.specs import PROJECT_FILE
 from reconciler.specs.problems import HINTS
 from reconciler.specs.schema import schema
 

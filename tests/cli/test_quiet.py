@@ -6,13 +6,14 @@ import json
 import os
 import re
 import time
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reconciler.app import quiet, session
-from reconciler.app.quiet import QuietAnswer, with_ages
+from reconciler.app.quiet import AgedLine, QuietAnswer, with_ages
 from reconciler.core.events import Notified
 from reconciler.specs import stamps
 from reconciler.specs.private_cache import PrivateCache, digest
@@ -153,7 +154,7 @@ def test_an_answer_holds_from_its_plan_to_the_next_slot(
     world.run("plan")
     world.run("plan")
     real = time.time
-    monkeypatch.setattr(quiet.time, "time", lambda: real() + 3600 * hours)
+    monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
     world.run("plan")
     assert found == [False, True, False]
 
@@ -171,7 +172,7 @@ def test_a_forged_answer_changes_what_is_shown_and_never_what_runs(world: World,
     edit_within_a_second(world)
     form = json.loads(cache.read(name) or b"")
     tree = stamps.StampedTree([stamps.StampedFolder(*folder) for folder in form["folders"]], "")
-    numbers = stamps.array("q")
+    numbers = array("q")
     for folder in tree.folders:
         stamps._append_stamps(str(world.folder / folder.path), folder.names, numbers)
     cache.write(name, json.dumps({**form, "digest": stamps._digest(numbers)}).encode())
@@ -226,6 +227,11 @@ def test_warnings_are_reported_each_time(world: World, found: list[bool]):
 
 def test_ages_are_those_of_now():
     """The column is as wide as its longest age."""
-    lines = [("NAME  ", "AGE", "  ID"), ("one   ", 0.0, "  x"), ("two   ", "-", "  y"), ("2 of 2", "", "")]
+    lines: list[AgedLine] = [
+        ("NAME  ", "AGE", "  ID"),
+        ("one   ", 0.0, "  x"),
+        ("two   ", "-", "  y"),
+        ("2 of 2", "", ""),
+    ]
     assert with_ages(lines, 7200.0) == "NAME  AGE  ID\none   2h   x\ntwo   -    y\n2 of 2"
     assert with_ages(lines, 86400.0 * 1000) == "NAME  AGE    ID\none   1000d  x\ntwo   -      y\n2 of 2"

@@ -28,10 +28,10 @@ def imported(arguments: list[str], cwd: Path) -> set[str]:
     return {line.rsplit("|", 1)[1].strip().partition(".")[0] for line in lines}
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_and_version_import_no_library_but_click(option: str, tmp_path: Path):
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["plan", "--help"]], ids=" ".join)
+def test_help_and_version_import_no_library_but_click(arguments: list[str], tmp_path: Path):
     """--help and --version answer without any of the heavy libraries."""
-    packages = imported([option], tmp_path)
+    packages = imported(arguments, tmp_path)
 
     assert "click" in packages
     assert packages & HEAVY == set()
@@ -49,3 +49,18 @@ def test_reading_commands_need_no_aws_library(arguments: list[str], project: Pat
 def test_a_first_plan_imports_no_comparison(project: Path):
     """Without an earlier request to compare with, deepdiff is not imported: the digest decides alone."""
     assert "deepdiff" not in imported(["plan", "--no-refresh"], project)
+
+
+ANSWER = """\
+import sys
+import reconciler.app.quiet, reconciler.cli.logs, reconciler.cli.plan, reconciler.cli.status, reconciler.ledger.sqlite
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_a_remembered_answer_needs_no_library_but_click(tmp_path: Path):
+    """What answers from memory imports neither the models nor a reader of files."""
+    done = run([sys.executable, "-c", ANSWER], tmp_path)
+
+    assert "click" in done.stdout
+    assert set(done.stdout.split()) & HEAVY == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,6 +38,12 @@ def link(path: Path) -> None:
     path.symlink_to("target")
 
 
+def pipe(path: Path) -> None:
+    """Replaces a file by a pipe."""
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut short": lambda path: os.truncate(path, 40),
     "empty": lambda path: os.truncate(path, 0),
@@ -45,7 +52,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "writable by the group": lambda path: path.chmod(0o660),
     "a folder that others can enter": lambda path: path.parent.chmod(0o755),
     "a symlink": link,
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path, 0o600)),
+    "a pipe": pipe,
     "gone": Path.unlink,
 }
 
@@ -124,7 +131,7 @@ def test_another_installation_has_another_version(monkeypatch: pytest.MonkeyPatc
     version = code_version()
     for name, value in (("version", "3.99"), ("path", ["", "/usr"])):
         code_version.cache_clear()
-        monkeypatch.setattr(private_cache.sys, name, value)
+        monkeypatch.setattr(sys, name, value)
         assert code_version() != version
         monkeypatch.undo()
     code_version.cache_clear()
