@@ -9,8 +9,8 @@ from glob import escape
 from reconciler.errors import Problem
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.document import Unreadable
-from reconciler.specs.files import EXCEPT
 from reconciler.specs.parse import SourceText
+from reconciler.specs.patterns import EXCEPT
 from reconciler.specs.problems import at, unreadable
 
 NOT_A_SPEC = "not-a-spec"

@@ -18,22 +18,10 @@ from reconciler.model.project import ALLOWED_VARIABLE, Project, variable_problem
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE, SPECS_FOLDER, project_folder
 from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
-from reconciler.specs.files import (
-    EXCEPT,
-    MOST_ALTERNATIVES,
-    ChosenFiles,
-    Folder,
-    IsPlanFile,
-    NotReadable,
-    Patterns,
-    ProjectFiles,
-    chosen_files,
-    expanded,
-    matches,
-    patterns,
-)
+from reconciler.specs.files import ChosenFiles, Folder, IsPlanFile, NotReadable, ProjectFiles, chosen_files
 from reconciler.specs.other_files import NOT_A_SPEC, reported_once, unreadable_other
 from reconciler.specs.parse import SourceText, json_documents, yaml_documents
+from reconciler.specs.patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, expanded, matches, patterns
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
 from reconciler.specs.relations import reference_warnings, relation_problems
 from reconciler.specs.spec import FAMILY, ReadSpec, SpecReader, placeholder_warnings

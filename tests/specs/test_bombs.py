@@ -14,7 +14,8 @@ from reconciler.errors import SpecErrors
 from reconciler.render.problems import problems_text
 from reconciler.specs import files as globs
 from reconciler.specs.document import MOST_PROBLEMS
-from reconciler.specs.files import MOST_BYTES, expanded, matches
+from reconciler.specs.files import MOST_BYTES
+from reconciler.specs.patterns import expanded, matches
 from tests.specs.builders import PROJECT, batch, load, problems, write
 
 SPEC = batch("a")
