@@ -30,7 +30,8 @@ from reconciler.ledger.sqlite_file import keep_private
 from reconciler.model import STATE_FOLDER
 from reconciler.model.kind import MODULES, Rate, kind_named
 from reconciler.model.project import Limits, Project, Target
-from reconciler.specs.files import PROJECT_FILE, NotReadable
+from reconciler.specs import PROJECT_FILE
+from reconciler.specs.files import NotReadable
 from reconciler.specs.project import ProjectFile, find_root, read_project
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from botocore.hooks import BaseEventHooks, EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
 
-from reconciler.cli.logs import LIBRARIES
+from reconciler.cli.log_lines import LIBRARIES
 from tests.cli.clients import kept_clients
 from tests.cli.world import World, aws_environment, project_text, standin
 
