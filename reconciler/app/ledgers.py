@@ -118,7 +118,7 @@ def opened_with(options: CommandOptions, file: Path | None) -> Iterator[Session]
 
 def _check_account(chosen: ChosenTarget) -> None:
     """Checks the account before a copy is written, because several accounts may have a table of the same name."""
-    from reconciler.app.session import AwsConnections
+    from reconciler.app.connections import AwsConnections
 
     with closing(AwsConnections(chosen.root, chosen.place, chosen.target, SystemClock())) as aws:
         aws.check()

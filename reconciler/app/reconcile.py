@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from reconciler import __version__
+from reconciler.app.connections import rates
 from reconciler.app.inputs import PassInputs, desired_state, in_one_state, read, untracked_warnings
 from reconciler.app.notifications import notify
 from reconciler.app.other_ledgers import find_previous_runs, look_for_other_ledgers
-from reconciler.app.session import rates
 from reconciler.aws.quota import quota_warnings
 from reconciler.core.absence import absences, conflicts, lost_runs
 from reconciler.core.decide import plan

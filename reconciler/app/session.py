@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, cached_property
-from importlib import import_module
+from functools import cache
 from pathlib import Path
-from threading import RLock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from reconciler import __version__
+from reconciler.app.connections import AwsConnections
 from reconciler.app.options import CommandOptions, target_name
 from reconciler.core import guard
 from reconciler.core.identity import Place
@@ -26,32 +25,15 @@ from reconciler.core.suggested_commands import Invocation
 from reconciler.errors import CheckoutMoved, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.ledger.open import open_ledger
-from reconciler.ledger.sqlite_file import keep_private
-from reconciler.model import STATE_FOLDER
-from reconciler.model.kind import MODULES, Rate, kind_named
 from reconciler.model.project import Limits, Project, Target
 from reconciler.specs import PROJECT_FILE
 from reconciler.specs.files import NotReadable
 from reconciler.specs.project import ProjectFile, find_root, read_project
 
 if TYPE_CHECKING:
-    from reconciler.aws.clients import Aws, OnCall
-    from reconciler.aws.logs import Cursor
-    from reconciler.core.ports import Clock, Inventory, Quota, Service
-    from reconciler.core.run_logs import Logs, LogStream
-    from reconciler.emulator import Emulator, Settings
+    from reconciler.core.ports import Clock
 
 logger = logging.getLogger(__name__)
-
-CREDENTIALS = ("emulator", "emulator")
-"""Access key id and secret key for the emulator, which checks neither."""
-
-QUEUED_PART = 0.25
-"""The fraction of an emulated run's duration that it spends queued, so that even a short run passes through every
-state."""
-
-FRESH_SECONDS = 60.0
-"""How many seconds a reply from AWS about account and time is valid for further sends (R9 of docs/protocol.md)."""
 
 
 class SystemClock:
@@ -71,173 +53,6 @@ class SystemClock:
         """Waits; returns immediately for zero or less."""
         if seconds > 0:
             time.sleep(seconds)
-
-
-class AwsConnections:
-    """Connects to each service once, on first use. Thread-safe.
-
-    No service is returned before the account is confirmed. Reads need this check as much as sends, because in another
-    account every run would appear to be lost. `on_call` is called with every AWS call; set it before the first
-    connection.
-    """
-
-    def __init__(self, root: Path, place: Place, target: Target, clock: Clock) -> None:
-        self._root, self._place, self._target, self._clock = root, place, target, clock
-        self._run_names: dict[str, str] = {}
-        self.on_call: OnCall | None = None
-        self._lock = RLock()
-        self._services: dict[str, Service] = {}
-        self._aws: Aws | None = None
-        self._emulator: Emulator | None = None
-        self._last_answer = (0.0, 0.0)  # wall and boot clock at the last answer about account and time
-
-    def name_runs(self, run_names: Mapping[str, str]) -> None:
-        """Sets the run name of each spec, because the emulator's settings are per spec."""
-        self._run_names.update(run_names)
-
-    def service(self, kind: str) -> Service:
-        """Returns the service of a kind. Raises `GuardError` if the credentials belong to another account, or if the
-        service is AWS and the target's settling time is too short for it; `ServiceError` if AWS returns no account."""
-        with self._lock:
-            if kind not in self._services:
-                aws = self._connected()
-                module = import_module(f"reconciler.aws.{kind_named(kind).service}")
-                if self._target.settling_problem(overridden=False):
-                    guard.check_settling(self._target.settling_problem(overridden=aws.overridden(module.SERVICE)))
-                self._services[kind] = cast("Service", module.connect(aws))
-            return self._services[kind]
-
-    @cached_property
-    def quota(self) -> Quota:
-        """The default quotas of AWS, overridden by the target's `rates`. For the emulator, only `rates`."""
-        from reconciler.aws.quota import Buckets
-
-        return Buckets(rates(self._target), self._clock)
-
-    def inventory(self, kind: str) -> Inventory | None:
-        """Returns the inventory of a kind, `None` if its service has none. Raises the errors of `service`."""
-        from reconciler.core.ports import Inventory
-
-        service = self.service(kind)
-        return service if isinstance(service, Inventory) else None
-
-    def logs(self, kind: str) -> Logs | None:
-        """Returns the logs of a kind, `None` if its service has none. Raises the errors of `service`."""
-        from reconciler.core.run_logs import Logs
-
-        service = self.service(kind)
-        return service if isinstance(service, Logs) else None
-
-    def log_cursor(self, stream: LogStream, newest: int | None) -> Cursor:
-        """Opens a log, as `aws.logs.opened` does. Raises the errors of `check`, and `ServiceError`."""
-        from reconciler.aws.logs import opened as opened_log
-
-        self.check()
-        with self._lock:
-            return opened_log(self._connected(), stream, newest)
-
-    def check(self) -> None:
-        """Requests the account and the time from AWS, unless the last reply is recent enough. Raises the errors of
-        `service`."""
-        with self._lock:
-            aws = self._connected()
-            if not self._target.is_emulator and self._is_old():
-                self._identify(aws)
-
-    def check_clock(self, *, needed: bool = False) -> None:
-        """Raises `ClockSkew` if AWS's clock, according to a recent reply, differs too much from this machine's. With
-        `needed`, also raises `GuardError` if the reply has no time."""
-        self.check()
-        with self._lock:
-            guard.check_clock(self._connected().clock_ahead, needed=needed)
-
-    def retarget(self, target: Target) -> None:
-        """Uses other settings of the same target from now on. Closes the connections, which depend on them."""
-        with self._lock:
-            self.close()
-            self._target = target
-            vars(self).pop("quota", None)
-
-    def close(self) -> None:
-        """Closes the connections and stops the emulator."""
-        with self._lock:
-            self._services.clear()
-            if self._aws is not None:
-                self._aws.close()
-                self._aws = None
-            if self._emulator is not None:
-                self._emulator.stop()
-                self._emulator = None
-
-    def _connected(self) -> Aws:
-        if self._aws is None:
-            self._aws = self._embedded() if self._target.is_emulator else self._real()
-        return self._aws
-
-    def _real(self) -> Aws:
-        """Connects to AWS with the default configuration of boto3: profiles, variables and endpoints of the
-        environment."""
-        from reconciler.aws.clients import Aws
-
-        aws = Aws(region=self._place.region, clock=self._clock, quota=self.quota, on_call=self.on_call)
-        self._identify(aws)
-        logger.info("account %s, region %s", self._place.account, self._place.region)
-        return aws
-
-    def _identify(self, aws: Aws) -> None:
-        """Requests the account from AWS; the reply contains the time. Raises `AccountMismatch`, `ServiceError`."""
-        guard.check_account(self._place.target, self._place.account, aws.account())
-        self._last_answer = (self._clock.now(), self._clock.boot())
-
-    def _is_old(self) -> bool:
-        """Returns whether the last reply is too old by either clock. Both are compared, because a service runs for
-        months and wall clocks may be set."""
-        wall, boot = self._last_answer
-        return max(abs(self._clock.now() - wall), self._clock.boot() - boot) > FRESH_SECONDS
-
-    def _embedded(self) -> Aws:
-        """Starts the target's emulator on a free loopback port, and connects to it."""
-        from reconciler.aws.clients import Aws
-        from reconciler.emulator import Emulator
-
-        state = self._root / STATE_FOLDER / f"emulator-{self._place.target}.sqlite"
-        keep_private(state)
-        emulator = Emulator(state, self._emulator_settings())
-        emulator.start()
-        self._emulator = emulator
-        logger.info("emulator at %s", emulator.url)
-        return Aws(
-            region=self._place.region,
-            endpoint_url=emulator.url,
-            credentials=CREDENTIALS,
-            clock=self._clock,
-            quota=self.quota,
-            on_call=self.on_call,
-        )
-
-    def _emulator_settings(self) -> Settings:
-        """Returns the settings in the project file, converted from spec names to run names for the emulator."""
-        from reconciler.emulator import Settings
-
-        given = self._target.emulator_settings
-        return Settings(
-            account=self._place.account,
-            region=self._place.region,
-            start_seconds=given.runSeconds * QUEUED_PART,
-            run_seconds=given.runSeconds * (1 - QUEUED_PART),
-            stop_seconds=given.runSeconds * QUEUED_PART,
-            outcomes={
-                self._run_names.get(spec, spec): "failed" if outcome == "Failed" else "succeeded"
-                for spec, outcome in given.outcomes.items()
-            },
-        )
-
-
-def rates(target: Target) -> dict[str, Rate]:
-    """Returns the quota of each operation that has one."""
-    if target.is_emulator:
-        return target.rates
-    return {operation: rate for name in MODULES for operation, rate in kind_named(name).rates.items()} | target.rates
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.app.session import AwsConnections
+from reconciler.app.connections import AwsConnections
 from reconciler.core.events import Absent
 from reconciler.core.guard import check_clock
 from reconciler.core.identity import Place
