@@ -221,6 +221,8 @@ def _warnings(desired: Desired, recorded: Recorded, actions: Iterable[Action]) -
             "the git repository has no commit yet: no run can be traced to one, and nothing prevents an old checkout "
             "from undoing a new one. Commit the specs first"
         )
+    for spec in desired.specs.values():
+        yield from (f"{doubt}. `validate` refuses it; it is sent as version 0.1.0 sent it" for doubt in spec.doubts)
     yield from rename_hints(desired, recorded)
 
 

@@ -31,7 +31,8 @@ class DesiredSpec:
     """One spec, rendered for one target.
 
     The request of `content` is valid, with the name filled in: each field is as AWS will receive it. For a scheduled
-    spec, ``${run.slot}`` is not rendered yet.
+    spec, ``${run.slot}`` is not rendered yet. `doubts` are values, each with its location, that `validate` refuses and
+    that are sent all the same, as version 0.1.0 did.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DesiredSpec:
     policy: Policy
     labels: Mapping[str, str]
     renamed_from: RenamedFrom | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -129,8 +129,8 @@ class Kind:
     `for_display`     converts a request to the form that users compare: single settings instead of one long string.
     `first_form`      returns the request as version 0.1.0 sent it for the same shorthand. Later versions may render
                       shorthand differently; digests are computed from the first form, so that they do not change.
-    `refused`         returns what `validate` refuses in a request as the spec writes it, although other commands
-                      accept it, as version 0.1.0 did.
+    `refused`         returns what `validate` refuses in a request as the spec writes it, although other commands only
+                      warn of it and send it, as version 0.1.0 did.
     `check`           checks AWS's documented rules that no single field can express; runs after `model`, on the
                       request as sent.
     `warn`            checks rules that AWS documents but does not enforce.

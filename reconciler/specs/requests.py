@@ -190,13 +190,15 @@ class RenderedRequest(NamedTuple):
 class CheckedRequest(NamedTuple):
     """A rendered request in AWS's own form with its name filled in; `None` if it is invalid.
 
-    `identity` is the form of the request that its digest is computed from; `None` without a request.
+    `identity` is the form of the request that its digest is computed from; `None` without a request. `doubts` are the
+    problems that only `validate` refuses.
     """
 
     request: JSON | None
     problems: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
     identity: JSON | None = None
+    doubts: Sequence[Problem] = ()
 
 
 def written_problems(view: View, request: JSON) -> Iterator[Problem]:
@@ -268,12 +270,11 @@ def check_request(written: WrittenRequest, rendered: RenderedRequest, owner: str
         positions = {view.position((*REQUEST, *loc)) for loc in rendered.replaced}
         left = [each for each in problems if (each.line, each.col) not in positions or each.rule in NOT_TEXT]
         return CheckedRequest(None, left)
-    if warn and not problems:
-        problems = list(view.remarks(kind.refused(rendered.request), REQUEST))
-    if problems:
-        return CheckedRequest(None, problems)
+    doubts = list(view.remarks(kind.refused(rendered.request), REQUEST)) if shorthand and not problems else []
+    if problems or (warn and doubts):
+        return CheckedRequest(None, problems or doubts)
     warnings = _warnings(written, rendered.request, sent) if warn else ()
-    return CheckedRequest(request, (), warnings, kind.first_form(request) if shorthand else request)
+    return CheckedRequest(request, (), warnings, kind.first_form(request) if shorthand else request, doubts)
 
 
 def _other_problems(

@@ -170,7 +170,9 @@ class SpecReader:
                 warnings += self._misplaced(written, checked.request, names)
                 if checked.request is not None and not read.problems:
                     made = _desired(written, checked.request, checked.identity or checked.request, labels)
-                    read.desired |= dict.fromkeys(names, replace(made, renamed_from=_renamed_from(read)))
+                    doubts = tuple(f"{position(each)}: {each.message}" for each in checked.doubts)
+                    complete = replace(made, renamed_from=_renamed_from(read), doubts=doubts)
+                    read.desired |= dict.fromkeys(names, complete)
         read.problems += merged(problems, targets)
         read.warnings += merged(warnings, targets)
 

@@ -172,15 +172,24 @@ def test_what_cannot_be_sent_is_refused(world: World, value: str):
     assert [] == world.runs()
 
 
-def test_paired_quotes_are_refused_by_validate_only(world: World):
-    """A project of 0.1.0 that has them still plans and applies as before."""
+def test_paired_quotes_are_refused_by_validate_and_warned_of_by_every_plan(world: World):
+    """A project of 0.1.0 that has them still plans and applies as before, but never in silence, before or after it is
+    sent."""
     write(world, '        sparkSubmitParameters:\n          conf:\n            spark.x: two "words"\n')
 
-    validated, applied = world.run("validate"), world.run("apply", "--yes")
+    validated = world.run("validate")
+    texts = [world.run(*command.split()) for command in ("plan", "apply --yes", "plan", "reconcile")]
+    page = world.run("plan", "--format", "markdown").out
+    warnings = world.run("plan", "--format", "json").json["warnings"]
 
-    assert (validated.code, applied.code) == (1, 0), (validated, applied)
-    assert "orders.yaml:16:22:" in validated.err
-    assert "classification spark-defaults" in validated.err
+    assert validated.code == 1, validated
+    assert [done.code for done in texts] == [0, 0, 0, 0]
+    for shown in (validated.err, *(done.out for done in texts), *warnings):
+        assert "orders.yaml:16:22:" in shown
+        assert "EMR Serverless does not take quotes" in shown
+        assert "classification spark-defaults" in shown
+    assert all("Warning: orders.yaml:16:22:" in done.out for done in texts)
+    assert "Warning: orders.yaml:16:22:" in page
     assert ["--conf 'spark.x=two \"words\"'"] == sent(world)
 
 

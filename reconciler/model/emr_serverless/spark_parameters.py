@@ -176,8 +176,8 @@ def first_form(request: JSON) -> JSON:
 def refused(request: JSON) -> list[Remark]:
     """Returns remarks about values of a mapping in a spec that cannot be sent in a form that EMR Serverless reads.
 
-    Most such values are refused whenever a spec is read. Values with paired double quotes are refused by `validate`
-    only: version 0.1.0 accepted them, and `plan` must still work for a project that has one.
+    Most such values are refused whenever a spec is read. Values with paired double quotes are refused by `validate`,
+    and every plan warns of them: version 0.1.0 sent them, and a project that has one must still plan and apply.
     """
     parameters = part(request, "jobDriver", "sparkSubmit").get(PARAMETERS)
     if not isinstance(parameters, dict):
