@@ -11,7 +11,7 @@ from reconciler.app.decisions import EventBatch, ExpectedState, Operator, append
 from reconciler.app.inputs import run_names
 from reconciler.app.session import Session
 from reconciler.core.cron import slots_between
-from reconciler.core.desired import DesiredSpec
+from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.events import Adopted, Event, ManuallyAdopted
 from reconciler.core.fsck import (
     UNKNOWN_DIGEST,
@@ -25,7 +25,7 @@ from reconciler.core.fsck import (
 )
 from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
-from reconciler.core.renames import name_now
+from reconciler.core.renames import after_renames, find_renames, name_now
 from reconciler.core.state import Recorded, RunState
 from reconciler.core.times import parse_time
 from reconciler.errors import ReconcilerError
@@ -47,17 +47,27 @@ MOST_SLOTS = 5000
 
 @dataclass(frozen=True)
 class Inspection:
-    """The inputs of the check: the specs, the ledger, and the runs in AWS."""
+    """The inputs of the check: the specs, the ledger, and the runs in AWS. `renames` are the former names in the ledger
+    of specs that git renames, by their new names."""
 
     session: Session
     specs: Mapping[str, DesiredSpec]
     recorded: Recorded
     inventory: AwsInventory
+    renames: Mapping[str, str]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The differences between AWS and the current ledger."""
-        return findings(self.recorded, self.inventory, self.session.invocation)
+        """The differences between AWS and the current ledger. Specs have the names that commands take."""
+        new_names = {old: new for new, old in self.renames.items()}
+        present = tuple(run.now_called(new_names.get(run.name, run.name)) for run in self.inventory.present)
+        inventory = replace(self.inventory, present=present)
+        return findings(after_renames(self.recorded, self.renames), inventory, self.session.invocation)
+
+    def spec(self, name: str) -> DesiredSpec | None:
+        """Returns the spec of a name in the ledger, which git may be about to rename; `None` if it is not in git."""
+        new = next((new for new, old in self.renames.items() if old == name), name)
+        return self.specs.get(new)
 
     def rebuilt(self) -> list[RebuiltSubmission]:
         """Returns the runs that can be recorded again, with their new keys, sorted by name and age."""
@@ -66,9 +76,9 @@ class Inspection:
 
     def _rebuilt(self, name: str) -> Sequence[RebuiltSubmission]:
         newer, _ = rebuildable(name, self.recorded, self.inventory)
-        record, spec = self.recorded.spec(name), self.specs.get(name)
+        record, spec = self.recorded.spec(name), self.spec(name)
         used = {submission.key for submission in record.submissions}
-        keys = {} if spec is None else _keys(spec, self.session, newer)
+        keys = {} if spec is None else _keys(spec, name, self.session, newer)
         free = {token: key for token, key in keys.items() if key not in used}
         first: dict[str | None, ListedRun] = {}
         for run in newer:
@@ -88,7 +98,8 @@ def inspect(session: Session, since: str | None) -> Inspection:
     inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)
     present = tuple(run.now_called(_name_of(run, specs, recorded)) for run in inventory.present)
     inventory = replace(inventory, present=present)
-    return Inspection(session, specs, recorded, inventory)
+    desired = Desired(session.place, specs, frozenset(specs))
+    return Inspection(session, specs, recorded, inventory, find_renames(desired, recorded).pending)
 
 
 def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> str:
@@ -100,11 +111,14 @@ def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorde
     return current if run.name in specs or current in recorded.specs else name_now(run.name, specs, recorded)
 
 
-def _keys(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dict[str, SubmissionKey]:
-    """Returns the keys of the spec's current content whose tokens the runs carry, by token."""
+def _keys(
+    spec: DesiredSpec, recorded_name: str, session: Session, runs: Sequence[ListedRun]
+) -> dict[str, SubmissionKey]:
+    """Returns the keys of the spec's current content whose tokens the runs carry, by token. The keys have the name of
+    the spec in the ledger."""
     keys: dict[str, SubmissionKey] = {}
     tokens = {run.token for run in runs if run.token is not None}
-    names = {spec.name, *(run.tagged for run in runs if run.tagged is not None)}
+    names = {spec.name, recorded_name, *(run.tagged for run in runs if run.tagged is not None)}
     for first in _candidates(spec, runs):
         for attempt in range(1, spec.policy.backoffLimit + RETRIES + 1):
             if not tokens:
@@ -113,7 +127,7 @@ def _keys(spec: DesiredSpec, session: Session, runs: Sequence[ListedRun]) -> dic
             for name in names:
                 token = client_token(session.place, spec.kind, replace(key, name=name), spec.digest)
                 if token in tokens:
-                    keys[token] = key
+                    keys[token] = replace(key, name=recorded_name)
                     tokens.discard(token)
     return keys
 
@@ -149,7 +163,7 @@ def _events(
 ) -> Iterator[Event]:
     """Yields the events that record a run again. The content is that of the spec if the token proves this, otherwise it
     is unknown."""
-    run, spec = rebuilt.run, inspection.specs.get(rebuilt.run.name)
+    run, spec = rebuilt.run, inspection.spec(rebuilt.run.name)
     token, proven = run.token or "", spec is not None and rebuilt.known
     content = spec.content if spec else Content()
     if not proven:
