@@ -33,7 +33,7 @@ from reconciler.core.decide import plan
 from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.observations import incomplete, is_recorded
-from reconciler.core.plan import ActionOutcome
+from reconciler.core.plan import ActionOutcome, Reason
 from reconciler.core.settings import others_applied, settling_seconds
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
@@ -209,7 +209,8 @@ def check_account(session: Session, made: Plan) -> None:
         return
     if any(action.effective for action in made.actions) or made.schedule_changes:
         session.aws.check()
-        session.aws.check_clock(needed=bool(made.schedule_changes) or any(action.missed for action in made.actions))
+        timed = any(action.missed or action.reason is Reason.NOT_STARTED for action in made.actions)
+        session.aws.check_clock(needed=timed or bool(made.schedule_changes))
 
 
 def apply_plan(

@@ -107,7 +107,7 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
     last = _last(view, view.required_spec(), slot)
     if last.retry_asked_at is None and (objection := _why_not(last)):
         raise ReconcilerError(f"cannot retry {last.key}: {objection}")
-    state = str(last.run_state or last.phase) + (", as requested" if last.cancel_asked_at and last.run_id else "")
+    state = str(last.run_state or last.phase) + (", as requested" if last.stopped_on_request and last.run_id else "")
     summary = view.summary(
         "retry",
         about=str(last.key),

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from reconciler.apply.effects import Append, Cancel, Procedure, moved, now, record, renamed_since, what_moved
 from reconciler.core import events as e
 from reconciler.core.absence import proven_absent
-from reconciler.core.plan import Action, ActionOutcome, ActionResult
+from reconciler.core.plan import Action, ActionOutcome, ActionResult, Reason
 from reconciler.core.ports import Moved
-from reconciler.core.state import Phase, Recorded
+from reconciler.core.state import Phase, Recorded, RunState
 from reconciler.errors import LedgerError
 
 
@@ -60,8 +60,16 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
     spec."""
     at = yield from now()
     token, run_id = action.client_token or "", action.run_id or ""
+    late = action.reason is Reason.NOT_STARTED and not replacing
     asked = e.CancelAsked(
-        at=at, name=action.name, token=token, run_id=run_id, reason=reason, actor=actor, replacing=replacing or None
+        at=at,
+        name=action.name,
+        token=token,
+        run_id=run_id,
+        reason=reason,
+        actor=actor,
+        replacing=replacing or None,
+        not_started=late or None,
     )
     try:
         appended = yield Append((asked,), _may_cancel(action))
@@ -126,6 +134,8 @@ def _may_cancel(action: Action) -> Callable[[Recorded], str | None]:
         submission = recorded.by_token.get(action.client_token or "")
         if submission is None or not submission.live:
             return "its run has ended"
+        if action.reason is Reason.NOT_STARTED and submission.run_state is not RunState.SUBMITTED:
+            return "its run has started"
         return "another pass cancelled it" if submission.cancel_accepted_at else None
 
     return valid

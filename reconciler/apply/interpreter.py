@@ -165,10 +165,14 @@ def _look(kind: str, wanted: Wanted, world: World) -> object:
 
 
 def _cancel(effect: f.Cancel, world: World) -> str | None:
-    location = world.ledger.recorded.by_token[effect.token].content.location
+    recorded = world.ledger.recorded
+    submission = recorded.by_token[effect.token]
+    applied = recorded.spec(submission.name).declaration
+    grace = applied.policy.get("shutdownGracePeriodSeconds") if applied is not None else None
+    ref = RunRef(effect.token, effect.run_id, submission.content.location, grace)
     sys.audit("reconciler.cancelling", effect.kind)
     try:
-        world.services(effect.kind).cancel(RunRef(effect.token, effect.run_id, location), effect.reason)
+        world.services(effect.kind).cancel(ref, effect.reason)
     except ServiceError as error:
         return str(error)
     sys.audit("reconciler.cancelled", effect.kind)

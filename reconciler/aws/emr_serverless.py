@@ -135,11 +135,15 @@ class EmrServerless:
 
     def cancel(self, run: RunRef, reason: str) -> None:
         """Calls CancelJobRun, which has no field for a reason. Does nothing to a run that has ended or is being
-        cancelled."""
+        cancelled.
+
+        https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/job-cancellation-grace-period.html
+        """
         client = self._aws.reader(SERVICE)
+        grace = {} if run.grace_seconds is None else {"shutdownGracePeriodInSeconds": run.grace_seconds}
         try:
             with translate_errors("CancelJobRun"):
-                client.cancel_job_run(applicationId=run.location["applicationId"], jobRunId=run.run_id)
+                client.cancel_job_run(applicationId=run.location["applicationId"], jobRunId=run.run_id, **grace)
         except ServiceError:
             report = _report(client, run)
             if isinstance(report, str) or not report.exists or not _ends(report):

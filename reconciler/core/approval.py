@@ -21,6 +21,9 @@ from reconciler.model.base import JSON
 PLAN_ID_PREFIX = "p-"
 PLAN_ID_HEX_DIGITS = 16
 
+LATER_FIELDS = frozenset({"pendingTimeoutSeconds", "shutdownGracePeriodSeconds"})
+"""Policy fields that are left out of the hash if they are not set, because earlier versions did not have them."""
+
 
 def plan_id(changes: Sequence[SpecChange], actions: Sequence[Action], desired: Desired, recorded: Recorded) -> str:
     """Returns ``p-`` and 16 hex digits: a hash of the place, the changes in git, and the submissions and cancellations
@@ -51,13 +54,13 @@ def _change(change: SpecChange, desired: Desired, recorded: Recorded) -> JSON:
     declared, baseline = record.declaration, record.baseline
     before: JSON | None = None
     if declared is not None and not record.undeclared:
-        before = {"request": declared.request_digest, "policy": dict(declared.policy)}
+        before = {"request": declared.request_digest, "policy": _policy(declared.policy)}
     elif baseline is not None:
         before = {"digest": baseline.digest}
     after: JSON | None = None
     submits = False
     if spec is not None:
-        after = {"request": request_digest(spec.request), "policy": spec.policy.model_dump(mode="json")}
+        after = {"request": request_digest(spec.request), "policy": _policy(spec.policy.model_dump(mode="json"))}
         submits = spec.policy.schedule is None and (baseline is None or baseline.digest != spec.digest)
     return {
         "name": change.name,
@@ -69,6 +72,10 @@ def _change(change: SpecChange, desired: Desired, recorded: Recorded) -> JSON:
         "submits": submits,
         **({"renamed_from": change.renamed_from} if change.renamed_from is not None else {}),
     }
+
+
+def _policy(policy: Mapping[str, Any]) -> JSON:
+    return {name: value for name, value in policy.items() if name not in LATER_FIELDS or value is not None}
 
 
 def check_expected(plan: Plan, expected: str) -> None:

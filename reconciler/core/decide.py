@@ -19,6 +19,7 @@ from reconciler.core.durations import usual
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
 from reconciler.core.invalid import decide_invalid, why_invalid
+from reconciler.core.pending import cancel_not_started
 from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, SpecChange, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
@@ -127,6 +128,8 @@ def _decide(
     rename is impossible."""
     record, spec = recorded.spec(name), desired.specs.get(name)
     cancels = [cancel_asked(run, record, spec, desired, now) for run in record.cancels_to_confirm]
+    if not stale and conflict is None and name not in desired.unapplied:
+        cancels += cancel_not_started(spec, record, recorded, desired, now)
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]
     rest: Sequence[Action] = ()
     if not any(_blocks(action) for action in unresolved):
@@ -364,4 +367,5 @@ def cancel_asked(
             message = sentence(what, how, now)
             wait = of_submission(run, record, ActionType.WAIT, Reason.SUSPENDED, message)
             return replace(wait, overdue=overdue(how, now))
-    return of_submission(run, record, ActionType.CANCEL, Reason.ASKED, f"requested at {run.cancel_asked_at}")
+    reason = Reason.NOT_STARTED if run.not_started else Reason.ASKED
+    return of_submission(run, record, ActionType.CANCEL, reason, f"requested at {run.cancel_asked_at}")

@@ -11,7 +11,7 @@ from reconciler.core.gates import depended, placed, suspended
 from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
 from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
-from reconciler.core.state import Phase, RunState, Submission
+from reconciler.core.state import Phase, Submission
 from reconciler.core.submits import SpecContext, of_submission, submit
 from reconciler.core.times import MissedReason, parse_time
 
@@ -63,7 +63,7 @@ def _open_attempts(context: SpecContext) -> Iterator[Attempts]:
             by_slot.setdefault(submission.slot, []).append(submission)
     for slot in sorted(by_slot):
         last = max(by_slot[slot], key=lambda s: s.attempt)
-        failed = last.run_state is RunState.FAILED and last.attempt <= last.backoff_limit
+        failed = last.failed and last.attempt <= last.backoff_limit
         asked = last.live or last.retry_asked_at is not None
         if asked or failed or last.phase in UNDONE or (newest is not None and slot == newest.slot):
             yield attempts_of(by_slot[slot], last)

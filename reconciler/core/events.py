@@ -341,7 +341,8 @@ class CancelAsked(SubmissionEvent):
     """The cancellation of this run was requested. Recorded before AWS is called, so that its end counts as ours.
 
     `run_id` is `None` if the submission is unresolved; then the run is cancelled after it is adopted. `replacing` is
-    whether a newer run of the spec replaces this one.
+    whether a newer run of the spec replaces this one, `not_started` whether the run has not started in time; then its
+    end counts as a failure.
     """
 
     type: ClassVar[str] = "cancel-asked"
@@ -349,6 +350,7 @@ class CancelAsked(SubmissionEvent):
     reason: Text
     actor: Text
     replacing: Flag | None = None
+    not_started: Flag | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

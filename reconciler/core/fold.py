@@ -292,6 +292,9 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
         case e.Observed():
             _observe(submission, event)
         case e.CancelAsked():
+            # A later request of an operator counts more: then the end of the run is no failure.
+            first = submission.cancel_asked_at is None
+            submission.not_started = event.not_started is True and (first or submission.not_started)
             submission.cancel_asked_at = submission.cancel_asked_at or event.at
             submission.replaced = submission.replaced or event.replacing is True
         case e.CancelAccepted():

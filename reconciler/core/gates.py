@@ -174,7 +174,7 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
         return Unmet(f"{last.key.label} of {name} has no run: {last.error or last.phase}")
     words = {
         RunState.FAILED: "failed, and will be attempted again" if retried else "failed",
-        RunState.CANCELLED: "was cancelled",
+        RunState.CANCELLED: "did not start in time" if last.not_started else "was cancelled",
         RunState.LOST: "is lost: AWS does not find it any more",
         RunState.RUNNING: "is running",
     }.get(last.run_state or RunState.SUBMITTED, "has not ended")

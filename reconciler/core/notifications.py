@@ -123,7 +123,8 @@ def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Noti
         record = recorded.spec(name)
         sent = " ".join(record.notified)
         for submission in record.submissions:
-            failed = submission.run_state is RunState.FAILED and submission.token not in held
+            ended = submission.failed or submission.run_state is RunState.FAILED
+            failed = ended and submission.token not in held
             if failed and submission.token not in sent and _is_news(submission, now):
                 yield _of_submission(submission)
 
@@ -138,7 +139,7 @@ def _of_submission(submission: Submission) -> Notification:
         key=f"failed:{submission.token}",
         kinds=frozenset({NotificationKind.FAILED}),
         name=submission.name,
-        reason="failed",
+        reason=str(Reason.NOT_STARTED) if submission.not_started else "failed",
         message=submission.detail or f"run {submission.run_id} failed",
         submission=submission.key,
         run_id=submission.run_id,

@@ -270,7 +270,8 @@ class Plan:
     def refusal(self, limits: Limits) -> LimitExceeded | None:
         """Returns the error of a plan that exceeds a limit of one pass; `None` if it exceeds none."""
         submissions = sum(a.reason in COUNTED for a in self.actions if a.action in SENDS)
-        cancellations = sum(a.action is ActionType.CANCEL for a in self.actions)
+        cancels = [a for a in self.actions if a.action is ActionType.CANCEL]
+        cancellations = sum(a.reason is not Reason.NOT_STARTED for a in cancels)  # those have done no work yet
         if limits.maxSubmissions is not None and submissions > limits.maxSubmissions:
             return LimitExceeded("maxSubmissions", limits.maxSubmissions, submissions, "--max-submissions")
         if cancellations > limits.maxCancellations:

@@ -176,11 +176,15 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class RunRef:
-    """A run to query: the token of the submission, the run id in AWS, and its location (`Content.location`)."""
+    """A run to query: the token of the submission, the run id in AWS, and its location (`Content.location`).
+
+    `grace_seconds` is the time for its cleanup when it is cancelled; `None` means AWS's default.
+    """
 
     token: str
     run_id: str
     location: Mapping[str, str]
+    grace_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

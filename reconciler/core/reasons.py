@@ -34,6 +34,7 @@ class Reason(StrEnum):
     FOUND = "found"
     SPEC_REMOVED = "spec-removed"
     ASKED = "asked"
+    NOT_STARTED = "not-started"
     MISSED = "missed"
     SUPERSEDED = "superseded"
     DEPENDENCY = "dependency"

@@ -66,7 +66,7 @@ def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa
 def will_retry(policy: Policy, attempts: Attempts) -> bool:
     """Returns whether another attempt follows a failed run automatically."""
     last = last_of(attempts)
-    if last.cancel_asked_at is not None or last.run_state is not RunState.FAILED:
+    if not last.failed:
         return False
     return policy.restartPolicy == "Always" or _tries(attempts, always=False) <= policy.backoffLimit
 
@@ -113,20 +113,20 @@ def _ended(context: SpecContext, attempts: Attempts, last: Submission, attempt: 
         return _stands(
             context, last, ActionType.NONE, Reason.IN_SYNC, f"its run was reassigned to {last.reassigned_to}"
         )
-    if last.cancel_asked_at is not None:
+    if last.stopped_on_request:
         return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, "its run was cancelled as requested")
     match last.run_state:
         case RunState.LOST:
             message = f"run {last.run_id} was live, and AWS does not find it any more"
             return _stands(context, last, ActionType.HOLD, Reason.LOST, message)
-        case RunState.CANCELLED:
+        case RunState.CANCELLED if not last.failed:
             message = f"run {last.run_id} was cancelled by others{_detail(last)}"
             return _stands(context, last, ActionType.HOLD, Reason.CANCELLED_OUTSIDE, message)
         case _ if always:
             return _again(context, attempts, last, attempt, Reason.RESTART)
-        case RunState.FAILED if will_retry(context.spec.policy, attempts):
+        case _ if will_retry(context.spec.policy, attempts):
             return _again(context, attempts, last, attempt, Reason.RETRY)
-        case RunState.FAILED:
+        case _ if last.failed:
             return _stands(context, last, ActionType.HOLD, Reason.RETRIES_EXHAUSTED, _exhausted(attempts, last))
         case _:
             return _stands(context, last, ActionType.NONE, Reason.IN_SYNC, "")
@@ -135,12 +135,16 @@ def _ended(context: SpecContext, attempts: Attempts, last: Submission, attempt: 
 def _exhausted(attempts: Attempts, last: Submission) -> str:
     number = len([s for s in attempts if s.accepted])
     tried = f", the last of {number} attempts" if number > 1 else ""
-    return f"run {last.run_id} failed{tried}{_detail(last)}"
+    return f"run {last.run_id} {_end(last)}{tried}{_detail(last)}"
+
+
+def _end(last: Submission) -> str:
+    return "did not start in time and was cancelled" if last.not_started and last.failed else "failed"
 
 
 def _again(context: SpecContext, attempts: Attempts, last: Submission, attempt: int, reason: Reason) -> Action:
     """Returns the next attempt, or the wait before it."""
-    word = "ended" if reason is Reason.RESTART else "failed"
+    word = "ended" if reason is Reason.RESTART else _end(last)
     action = submit(context, replace(last.key, attempt=attempt), reason, f"run {last.run_id} {word}{_detail(last)}")
     due = ended_at(last) + _backoff(context.spec.policy, attempts)
     if due <= context.now:

@@ -76,6 +76,7 @@ class Submission:
     `ended_at`        when its end was recorded.
     `unseen`          when AWS did not find the run, since it was last seen (newest last).
     `retry_asked_at`  when an operator asked for a new attempt after this one.
+    `not_started`     whether its run was cancelled because it had not started in time.
     `replaced`        whether its run was cancelled to make room for a newer run of its spec.
     `looked`          when complete listings since the newest intent found nothing (newest last).
     `run_id`          `None` until AWS accepted it.
@@ -127,6 +128,7 @@ class Submission:
     partial: bool = False
     reports: int = 0
     reported_at: str | None = None
+    not_started: bool = False
 
     @property
     def name(self) -> str:
@@ -167,6 +169,18 @@ class Submission:
     def accepted(self) -> bool:
         """Whether AWS accepted it."""
         return self.phase is Phase.SUBMITTED
+
+    @property
+    def failed(self) -> bool:
+        """Whether its run failed, or was cancelled because it had not started in time. A run that was cancelled for any
+        other reason did not fail."""
+        late = self.not_started and self.run_state is RunState.CANCELLED
+        return late or (self.run_state is RunState.FAILED and not self.stopped_on_request)
+
+    @property
+    def stopped_on_request(self) -> bool:
+        """Whether its cancellation was requested, other than because its run had not started in time."""
+        return self.cancel_asked_at is not None and not self.not_started
 
     @property
     def applied(self) -> bool:

@@ -143,6 +143,7 @@ class Kind:
     `with_runs`       returns the request with the given run ids in place of the names of specs.
     `console`         returns the page of a run in AWS's console, below the address of the console, from its region,
                       its location and its id; empty if the service has no such page.
+    `graceful`        whether a cancelled run can have time for its cleanup (`shutdownGracePeriodSeconds`).
     `billed`          returns the resources that AWS bills for a run, from the recorded usage and the hours that it
                       ran; ``None`` if they are not known.
     `example`         the first spec of this kind that ``init`` writes: its name, and its request as YAML.
@@ -170,6 +171,7 @@ class Kind:
     rates: Mapping[str, Rate] = field(hash=False, default_factory=dict)
     with_runs: Callable[[JSON, Mapping[str, str]], JSON] = lambda request, _run_ids: request
     console: Callable[[str, Mapping[str, str], str], str] = lambda _region, _location, _run_id: ""
+    graceful: bool = False
     billed: Callable[[Mapping[str, Any], float], Resources | None] = lambda _usage, _hours: None
 
     @property

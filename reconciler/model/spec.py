@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from reconciler.model.base import JSON, Strict, Unquoted
 
@@ -157,12 +157,32 @@ class Policy(Strict):
         le=DAY_SECONDS,
         description="Wait before the first extra attempt; doubles each time, at most one hour.",
     )
+    pendingTimeoutSeconds: int | None = Field(
+        None,
+        ge=1,
+        description="A run that has not started by then is cancelled and counts as failed. Absent: no limit.",
+    )
+    shutdownGracePeriodSeconds: int | None = Field(
+        None,
+        ge=0,
+        le=1800,
+        description="The time that a cancelled EMR Serverless run has for its cleanup: 0, or 15 to 1800. "
+        "Absent: AWS's default.",
+    )
     restartPolicy: Literal["OnFailure", "Always"] = Field(
         "OnFailure", description="Always: restart after any end. Streaming jobs: Always unless given."
     )
     deletionPolicy: Literal["Orphan", "Cancel"] = Field(
         "Orphan", description="What happens to the live run when this spec leaves git."
     )
+
+    @field_validator("shutdownGracePeriodSeconds")
+    @classmethod
+    def _grace(cls, seconds: int | None) -> int | None:
+        # https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/job-cancellation-grace-period.html
+        if seconds is not None and 0 < seconds < 15:
+            raise ValueError(f"AWS allows 0 or 15 to 1800 seconds, got {seconds}")
+        return seconds
 
     @property
     def given(self) -> frozenset[str]:

@@ -137,7 +137,7 @@ class SpecReader:
             if document.metadata.renamedFrom is not None:
                 read.former = Reference(document.metadata.renamedFrom, RENAMED_FROM, view.location(RENAMED_FROM))
             read.references = tuple(_references(written))
-            read.warnings += policy_warnings(view, written.policy)
+            read.warnings += policy_warnings(view, written.policy, kind)
             read.warnings += placeholder_warnings(
                 view, view.document.value, (("metadata", "labels"), ("spec", "suspend"))
             )
@@ -307,12 +307,15 @@ def _references(written: WrittenRequest) -> Iterator[Reference]:
             yield Reference(name, loc, written.view.location(loc), written.kind.name, condition)
 
 
-def policy_warnings(view: View, policy: Policy) -> Iterator[Problem]:
+def policy_warnings(view: View, policy: Policy, kind: Kind) -> Iterator[Problem]:
     """Yields warnings about fields without effect, and schedules that probably run differently than intended."""
     for name in NEEDS_SCHEDULE if policy.schedule is None else ():
         if name in policy.given:
             message = "has no effect without a schedule"
             yield view.problem(("spec", name), message, "no-schedule", "warning", on_key=True)
+    if "shutdownGracePeriodSeconds" in policy.given and not kind.graceful:
+        message = f"has no effect for a {kind.name}: its service stops runs at once"
+        yield view.problem(("spec", "shutdownGracePeriodSeconds"), message, "no-grace", "warning", on_key=True)
     for message in step_warnings(policy.schedule) if policy.schedule is not None else ():
         yield view.problem(("spec", "schedule"), message, "schedule-step", "warning")
 

@@ -174,7 +174,7 @@ class World:
 
     def cancel(self, run: Run, *, replacing: bool | None) -> None:
         """Cancels a run, which ends a little later."""
-        of = {"at": time_text(self.now), "name": run.name, "token": run.token, "run_id": run.run_id}
+        of: dict[str, Any] = {"at": time_text(self.now), "name": run.name, "token": run.token, "run_id": run.run_id}
         self.write(e.CancelAsked(**of, reason="tests", actor="tests", replacing=replacing))
         self.end_soon(run, "cancelled")
         run.cancelled = True

@@ -71,6 +71,7 @@ KIND = Kind(
     placed=(("executionRoleArn",), ("executionIamPolicy", "policyArns")),
     is_streaming=is_streaming,
     console=console,
+    graceful=True,
     billed=billed,
     # "Endpoints and quotas" of EMR Serverless: API rate limits of an account in a region
     rates={
