@@ -12,6 +12,7 @@ from reconciler.emulator.batch_jobs import Job, count_nodes, find_job, require_j
 from reconciler.emulator.lifecycle import BATCH_ENDED, EXIT_FAILED, EXIT_TIMEOUT, Step, children, current, steps_until
 from reconciler.emulator.operations import Context, Invalid, Params, page, position_after
 from reconciler.emulator.records import BATCH, Run, Search
+from reconciler.emulator.reports import Report
 
 MAX_DESCRIBED = 100
 """The maximum number of ids in one DescribeJobs call, from the API reference."""
@@ -36,6 +37,7 @@ def describe_jobs(params: Params, context: Context) -> Params:
 def _detail(job: Job, context: Context) -> Params:
     run, request = job.run, job.run.request
     steps = steps_until(job.timeline, context.now)
+    eks, late = "eksPropertiesOverride" in request, _is_late(job, steps, context.now)
     return {
         "jobArn": resources.job_arn(context.settings, job.id),
         "jobName": run.name,
@@ -51,16 +53,21 @@ def _detail(job: Job, context: Context) -> Params:
         "platformCapabilities": [],
         "retryStrategy": _retry_strategy(request),
         "timeout": request.get("timeout"),
-        "attempts": _attempts(job, steps),
-        "eksAttempts": [],
+        "attempts": [] if eks else _attempts(job, steps),
+        "eksAttempts": _eks_attempts(job, steps) if eks and not late else [],
         "arrayProperties": _array_properties(job, context.now),
         "consumableResourceProperties": request.get("consumableResourcePropertiesOverride"),
-        **_progress(job, steps),
-        **_workload(job, steps),
+        **_progress(job, steps, context.now),
+        **_workload(job, steps[:-1] if late and len(steps) > 1 else steps),
     }
 
 
-def _progress(job: Job, steps: Sequence[Step]) -> Params:
+def _is_late(job: Job, steps: Sequence[Step], now: float) -> bool:
+    """Returns whether the reason and the exit codes of the current state are not reported yet."""
+    return now - steps[-1].at < job.run.facts.report.late_seconds
+
+
+def _progress(job: Job, steps: Sequence[Step], now: float) -> Params:
     """Returns the state and times that both DescribeJobs and ListJobs contain."""
     last = steps[-1]
     started = [step.at for step in steps if step.state == "RUNNING"]
@@ -69,7 +76,7 @@ def _progress(job: Job, steps: Sequence[Step]) -> Params:
         "startedAt": _milliseconds(started[-1]) if started else None,
         "stoppedAt": _milliseconds(last.at) if last.state in BATCH_ENDED else None,
         "status": last.state,
-        "statusReason": last.detail or None,
+        "statusReason": None if _is_late(job, steps, now) else last.detail or None,
         "isCancelled": last.by == "cancel",
         "isTerminated": last.by == "terminate",
     }
@@ -109,7 +116,7 @@ def _attempts(job: Job, steps: Sequence[Step]) -> list[Params]:
     for step, after in pairwise(steps):
         if step.state == "RUNNING":
             stream = _log_stream(job, len(attempts) + 1)
-            container = {"exitCode": _exit_code(after), "logStreamName": stream, "networkInterfaces": []}
+            container = {**_end(after, job.run.facts.report), "logStreamName": stream, "networkInterfaces": []}
             times = {"startedAt": _milliseconds(step.at), "stoppedAt": _milliseconds(after.at)}
             attempts.append({"container": container, **times, "statusReason": after.detail or EXIT_FAILED})
     return attempts
@@ -123,10 +130,28 @@ def _log_stream(job: Job, attempt: int) -> str:
     return f"{definition}/default/{sha256(f'{job.id} {attempt}'.encode()).hexdigest()[:32]}"
 
 
-def _exit_code(after: Step) -> int:
+def _end(after: Step, report: Report) -> Params:
+    """Returns the exit code of a container whose job changed its state, and the reason if it failed by itself."""
     if after.state == "SUCCEEDED":
-        return 0
-    return _EXIT_KILLED if after.by or after.detail == EXIT_TIMEOUT else 1
+        return {"exitCode": 0}
+    if after.by or after.detail == EXIT_TIMEOUT:
+        return {"exitCode": _EXIT_KILLED}
+    return {"exitCode": report.exit_code, "reason": report.reason or None}
+
+
+def _eks_attempts(job: Job, steps: Sequence[Step]) -> list[Params]:
+    """Returns the ended attempts of a job on EKS, each with its pod and its containers."""
+    pod = job.run.request["eksPropertiesOverride"].get("podProperties", {})
+    names = [container.get("name", "default") for container in pod.get("containers", [])] or ["default"]
+    attempts = []
+    for number, (step, after) in enumerate(pairwise(steps)):
+        if step.state == "RUNNING":
+            first, *others = names
+            ends = [{"name": first, **_end(after, job.run.facts.report)}, *({"name": each} for each in others)]
+            times = {"startedAt": _milliseconds(step.at), "stoppedAt": _milliseconds(after.at)}
+            reason = {"statusReason": job.run.facts.report.reason or after.detail or None}
+            attempts.append({"podName": f"aws-batch.{job.run.id}.{number}", "containers": ends, **times, **reason})
+    return attempts
 
 
 def _workload(job: Job, steps: Sequence[Step]) -> Params:
@@ -137,13 +162,29 @@ def _workload(job: Job, steps: Sequence[Step]) -> Params:
     if "eksPropertiesOverride" in request:
         return {"eksProperties": request["eksPropertiesOverride"]}
     if "ecsPropertiesOverride" in request:
-        return {"ecsProperties": request["ecsPropertiesOverride"]}
+        return {"ecsProperties": _tasks(request["ecsPropertiesOverride"], steps, job.run.facts.report)}
     return {"container": _container(job, request.get("containerOverrides", {}), steps)}
+
+
+def _tasks(overrides: Params, steps: Sequence[Step], report: Report) -> Params:
+    """Returns the tasks of a job with several containers. The first container ends the job; the others end well."""
+    ended = _has_run(steps)
+    tasks = []
+    for task in overrides.get("taskProperties", []):
+        ends = [_end(steps[-1], report) if index == 0 else {"exitCode": 0} for index in range(len(task["containers"]))]
+        containers = [
+            {**container, **(end if ended else {})} for container, end in zip(task["containers"], ends, strict=True)
+        ]
+        tasks.append({**task, "containers": containers})
+    return {"taskProperties": tasks}
+
+
+def _has_run(steps: Sequence[Step]) -> bool:
+    return steps[-1].state in BATCH_ENDED and any(step.state == "RUNNING" for step in steps)
 
 
 def _container(job: Job, overrides: Params, steps: Sequence[Step]) -> Params:
     attempt = sum(step.state == "RUNNING" for step in steps)
-    has_run = steps[-1].state in BATCH_ENDED and any(step.state == "RUNNING" for step in steps)
     return {
         "image": _IMAGE,
         "command": [],
@@ -151,7 +192,7 @@ def _container(job: Job, overrides: Params, steps: Sequence[Step]) -> Params:
         "resourceRequirements": [],
         **{name: [] for name in _EMPTY_LISTS},
         **overrides,
-        "exitCode": _exit_code(steps[-1]) if has_run else None,
+        **(_end(steps[-1], job.run.facts.report) if _has_run(steps) else {}),
         "logStreamName": _log_stream(job, attempt) if attempt else None,
     }
 
@@ -273,10 +314,10 @@ def _summary(job: Job, context: Context) -> Params:
         "jobDefinition": resources.definition_arn(context.settings, job.run.request["jobDefinition"]),
         "shareIdentifier": job.run.request.get("shareIdentifier"),
         "arrayProperties": _array_properties(job, context.now),
-        **_progress(job, steps_until(job.timeline, context.now)),
+        **_progress(job, steps_until(job.timeline, context.now), context.now),
     }
     if nodes:
         summary["nodeProperties"] = {"numNodes": nodes, "isMainNode": job.node == 0, "nodeIndex": job.node}
     if summary["status"] in BATCH_ENDED and summary["startedAt"] is not None:
-        summary["container"] = {"exitCode": 0 if summary["status"] == "SUCCEEDED" else 1}
+        summary["container"] = _end(current(job.timeline, context.now), job.run.facts.report)
     return summary

@@ -24,6 +24,7 @@ from reconciler.emulator.lifecycle import (
 )
 from reconciler.emulator.operations import Context, Invalid, Missing, Params
 from reconciler.emulator.records import BATCH, Records, Run
+from reconciler.emulator.reports import NO_REPORT
 
 MAX_REQUEST_BYTES = 30 * 1024
 MAX_DEPENDENCIES = 20
@@ -55,9 +56,11 @@ def submit_job(params: Params, context: Context) -> Params:
 def _facts(params: Params, context: Context) -> Facts:
     name, settings = params["jobName"], context.settings
     retry = params.get("retryStrategy", {})
+    report = settings.reports.get(name, NO_REPORT)
     return Facts(
         accepted_at=context.now,
-        start_seconds=settings.start_seconds,
+        start_seconds=settings.start_seconds if report.start_seconds == -1 else report.start_seconds,
+        report=report,
         run_seconds=settings.durations.get(name, settings.run_seconds),
         stop_seconds=settings.stop_seconds,
         fails=settings.outcomes.get(name, settings.outcome) == "failed",

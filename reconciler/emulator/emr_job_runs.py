@@ -12,6 +12,7 @@ from reconciler.emulator import resources
 from reconciler.emulator.lifecycle import EMR_ENDED, Facts, Step, Stop, current, steps_until
 from reconciler.emulator.operations import Conflict, Context, Invalid, Missing, Params, page, page_of, position_after
 from reconciler.emulator.records import EMR, Run, Search
+from reconciler.emulator.reports import NO_REPORT
 
 MAX_BATCH_TIMEOUT_MINUTES = 10080
 MAX_ATTEMPTS = 10
@@ -76,9 +77,11 @@ def _facts(params: Params, context: Context) -> Facts:
     streaming = params.get("mode") == "STREAMING"
     minutes = _timeout_minutes(params)
     retry = params.get("retryPolicy", {})
+    report = settings.reports.get(name, NO_REPORT)
     return Facts(
         accepted_at=context.now,
-        start_seconds=settings.start_seconds,
+        start_seconds=settings.start_seconds if report.start_seconds == -1 else report.start_seconds,
+        report=report,
         run_seconds=None if streaming and not fails else settings.durations.get(name, settings.run_seconds),
         stop_seconds=settings.stop_seconds,
         fails=fails,
@@ -144,7 +147,7 @@ def get_job_run(params: Params, context: Context) -> Params:
         steps = [step for step in steps if step.attempt <= attempt]
         if steps[-1].attempt != attempt:
             raise Missing(f"Job run {run.id} has no attempt {attempt}")
-    return {"jobRun": {**_head(run, steps, context), **_detail(run, steps)}}
+    return {"jobRun": {**_head(run, steps, context), **_detail(run, steps, context.now)}}
 
 
 def list_job_runs(params: Params, context: Context) -> Params:
@@ -202,7 +205,7 @@ def _head(run: Run, steps: Sequence[Step], context: Context) -> Params:
         "updatedAt": step.at,
         "executionRole": run.request["executionRoleArn"],
         "state": step.state,
-        "stateDetails": step.detail,
+        "stateDetails": step.detail if context.now - step.at >= run.facts.report.late_seconds else "",
         "releaseLabel": context.settings.release_label,
         "mode": run.mode,
         "attempt": step.attempt,
@@ -211,7 +214,7 @@ def _head(run: Run, steps: Sequence[Step], context: Context) -> Params:
     }
 
 
-def _detail(run: Run, steps: Sequence[Step]) -> Params:
+def _detail(run: Run, steps: Sequence[Step], now: float) -> Params:
     """Returns the fields that only GetJobRun returns."""
     started = next((step.at for step in steps if step.state == "RUNNING"), None)
     ended = steps[-1].at if steps[-1].state in EMR_ENDED else None
@@ -220,13 +223,15 @@ def _detail(run: Run, steps: Sequence[Step]) -> Params:
         "tags": run.tags,
         "executionTimeoutMinutes": _timeout_minutes(run.request),
         "startedAt": started,
-        **_utilization(started, ended),
+        **_utilization(started, ended, late=ended is not None and now - ended < run.facts.report.late_seconds),
     }
 
 
-def _utilization(started: float | None, ended: float | None) -> Params:
+def _utilization(started: float | None, ended: float | None, *, late: bool) -> Params:
     if ended is None:
         return {}
+    if late:
+        return {"endedAt": ended}
     seconds = ended - started if started is not None else 0.0
     billed = max(seconds, _MIN_BILLED_SECONDS) if started is not None else 0.0
     return {

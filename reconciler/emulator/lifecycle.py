@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reconciler.emulator.reports import NO_REPORT, Report
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -30,7 +32,7 @@ class Facts:
     """The data that determine a run's states: fixed at acceptance, except for stops and the results of dependencies."""
 
     accepted_at: float
-    start_seconds: float
+    start_seconds: float | None  # None: until stopped
     run_seconds: float | None  # None: until stopped
     stop_seconds: float
     fails: bool
@@ -40,6 +42,7 @@ class Facts:
     blocked_at: float | None = None  # when a dependency fails; None: never
     array: int = 0  # the number of children
     sequential: bool = False  # whether children wait for one another
+    report: Report = NO_REPORT
     stops: tuple[Stop, ...] = ()  # in the order of the requests; one without effect in its state changes nothing
 
     def to_json(self) -> dict[str, Any]:
@@ -49,7 +52,8 @@ class Facts:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Facts:
         """Reads the output of `to_json`."""
-        return cls(**{**values, "stops": tuple(Stop(**stop) for stop in values["stops"])})
+        report = Report.from_json(values.get("report", {}))
+        return cls(**{**values, "stops": tuple(Stop(**stop) for stop in values["stops"]), "report": report})
 
     def stopped(self, stop: Stop) -> Facts:
         """Returns a copy of the facts with `stop` added."""
@@ -105,14 +109,20 @@ _EMR_DETAIL = {
     "FAILED": "The job run failed: its driver exited with code 1.",
     "timeout": "The job run reached its execution timeout.",
     "cancel": "The job run was cancelled on request.",
+    "queue": "The job run timed out in the queue of its application.",
 }
+_EMR_WAITING = frozenset({"SUBMITTED", "QUEUED", "PENDING", "SCHEDULED"})
 
 
 def emr_timeline(facts: Facts) -> Timeline:
     """Returns SUBMITTED, PENDING, SCHEDULED, RUNNING, then SUCCESS, FAILED or (stopped, timed out) CANCELLING,
     CANCELLED."""
     timeline = _emr_attempts(facts)
-    if facts.timeout_seconds is not None:
+    if facts.report.queue_limit_seconds is not None:
+        at = facts.accepted_at + facts.report.queue_limit_seconds
+        if current(timeline, at).state in _EMR_WAITING:
+            timeline = _interrupted(timeline, at, [Step(at, "CANCELLED", detail=_EMR_DETAIL["queue"])])
+    if facts.timeout_seconds is not None and facts.start_seconds is not None:
         running_at = facts.accepted_at + facts.start_seconds
         timeline = _emr_cancelled(timeline, running_at + facts.timeout_seconds, facts, _EMR_DETAIL["timeout"])
     for stop in facts.stops:
@@ -125,11 +135,14 @@ def emr_timeline(facts: Facts) -> Timeline:
 
 
 def _emr_attempts(facts: Facts) -> Timeline:
-    at, third = facts.accepted_at, facts.start_seconds / 3
+    at, third = facts.accepted_at, (facts.start_seconds or 0.0) / 3
+    reason = facts.report.waiting_reason
     steps = []
     for attempt in range(1, facts.attempts + 1):
         for state in ("SUBMITTED", "PENDING", "SCHEDULED", "RUNNING"):
-            steps.append(Step(at, state, attempt))
+            if state == "RUNNING" and facts.start_seconds is None:
+                return steps
+            steps.append(Step(at, state, attempt, reason if state == "SCHEDULED" else ""))
             at += third if state != "RUNNING" else 0.0
         if facts.run_seconds is None:
             return steps
@@ -154,6 +167,7 @@ EXIT_FAILED = "Essential container in task exited"
 EXIT_TIMEOUT = "Job attempt duration exceeded timeout"
 BLOCKED = "Dependent Job failed"
 CHILD_FAILED = "Array Child Job failed"
+NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 _CANCELLABLE = frozenset({"SUBMITTED", "PENDING", "RUNNABLE"})
 
 
@@ -176,7 +190,8 @@ def children(facts: Facts) -> list[tuple[int, Timeline]]:
     """
     if facts.sequential:
         return [(1, timeline) for timeline in _sequence(facts)]
-    stopped = sorted({stop.child for stop in facts.stops if stop.child})
+    failed = {str(index) for index in facts.report.failed_children if index < facts.array}
+    stopped = sorted(failed | {stop.child for stop in facts.stops if stop.child})
     groups = [(facts.array - len(stopped), ""), *((1, child) for child in stopped)]
     return [
         (count, _job_timeline(facts, child, facts.released_at, facts.blocked_at)) for count, child in groups if count
@@ -204,7 +219,8 @@ def _sequence(facts: Facts) -> Sequence[Timeline]:
 
 
 def _array_timeline(facts: Facts) -> Timeline:
-    waiting = [Step(facts.accepted_at, "SUBMITTED"), Step(facts.accepted_at + facts.start_seconds / 4, "PENDING")]
+    pending_at = facts.accepted_at + (facts.start_seconds or 0.0) / 4
+    waiting = [Step(facts.accepted_at, "SUBMITTED"), Step(pending_at, "PENDING", detail=facts.report.waiting_reason)]
     ends = [end(timeline) for _, timeline in children(facts)]
     finished = [step for step in ends if step is not None]
     if len(finished) < len(ends):
@@ -218,7 +234,10 @@ def _array_timeline(facts: Facts) -> Timeline:
 
 
 def _job_timeline(facts: Facts, child: str, released_at: float | None, blocked_at: float | None) -> Timeline:
-    timeline = _batch_attempts(facts, released_at)
+    fails = facts.fails or (child != "" and int(child) in facts.report.failed_children)
+    timeline = _batch_attempts(dataclasses.replace(facts, fails=fails), released_at)
+    if facts.report.queue_limit_seconds is not None:
+        timeline = _stopped_by_queue(timeline, facts.report)
     if blocked_at is not None:
         blocked_at = max(blocked_at, facts.accepted_at)
         timeline = _interrupted(timeline, blocked_at, [Step(blocked_at, "FAILED", detail=BLOCKED)])
@@ -229,7 +248,7 @@ def _job_timeline(facts: Facts, child: str, released_at: float | None, blocked_a
 
 
 def _batch_attempts(facts: Facts, released_at: float | None) -> Timeline:
-    at, quarter = facts.accepted_at, facts.start_seconds / 4
+    at, quarter = facts.accepted_at, (facts.start_seconds or 0.0) / 4
     steps = [Step(at, "SUBMITTED"), Step(at + quarter, "PENDING")]
     if released_at is None:
         return steps
@@ -237,7 +256,10 @@ def _batch_attempts(facts: Facts, released_at: float | None) -> Timeline:
     times_out = timeout is not None and (facts.run_seconds is None or facts.run_seconds > timeout)
     at = max(at + 2 * quarter, released_at)
     for attempt in range(1, facts.attempts + 1):
-        steps += [Step(at, "RUNNABLE", attempt), Step(at + quarter, "STARTING", attempt)]
+        steps.append(Step(at, "RUNNABLE", attempt, facts.report.waiting_reason))
+        if facts.start_seconds is None:
+            return steps
+        steps.append(Step(at + quarter, "STARTING", attempt))
         at += 2 * quarter
         steps.append(Step(at, "RUNNING", attempt))
         if timeout is not None and times_out:  # AWS Batch does not retry jobs that it stopped for their timeout
@@ -248,6 +270,16 @@ def _batch_attempts(facts: Facts, released_at: float | None) -> Timeline:
         if not facts.fails:
             return [*steps, Step(at, "SUCCEEDED", attempt, EXIT_FAILED)]
     return [*steps, Step(at, "FAILED", facts.attempts, EXIT_FAILED)]
+
+
+def _stopped_by_queue(timeline: Timeline, report: Report) -> Timeline:
+    """Cancels a job that has been RUNNABLE for as long as the time limit of its queue, as `jobStateTimeLimitActions`
+    does."""
+    waits = next((step for step in timeline if step.state == "RUNNABLE"), None)
+    at = waits.at + (report.queue_limit_seconds or 0.0) if waits is not None else 0.0
+    if waits is None or current(timeline, at).state != "RUNNABLE":
+        return timeline
+    return _interrupted(timeline, at, [Step(at, "FAILED", detail=report.waiting_reason or NO_CAPACITY, by="cancel")])
 
 
 def _batch_stopped(timeline: Timeline, stop: Stop, stop_seconds: float) -> Timeline:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
+from reconciler.emulator.reports import NAMES, Report, is_report
 from reconciler.errors import UsageError
 
 Outcome = Literal["succeeded", "failed"]
@@ -36,6 +37,7 @@ class Settings:
     outcome: Outcome = "succeeded"  # how runs end
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # `outcome` by exact `name` or `jobName`
     durations: Mapping[str, float | None] = field(default_factory=dict)  # `run_seconds` by exact name
+    reports: Mapping[str, Report] = field(default_factory=dict)  # reasons and late replies, by exact name
     # The existing resources; None: everything that a request names. Definitions are ``name`` (any revision) or
     # ``name:revision``.
     applications: tuple[str, ...] | None = None
@@ -62,7 +64,11 @@ class Settings:
         problems = setting_problems({name: getattr(self, name) for name in _CHECKS})
         if problems:
             raise UsageError(f"emulator settings: {'; '.join(problems)}")
-        for name in ("outcomes", "durations"):
+        reports = {
+            name: each if isinstance(each, Report) else Report.from_json(each) for name, each in self.reports.items()
+        }
+        object.__setattr__(self, "reports", reports)
+        for name in ("outcomes", "durations", "reports"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         for name in ("applications", "queues", "definitions"):
             names = getattr(self, name)
@@ -80,7 +86,9 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as a JSON object."""
         values = {name: getattr(self, name) for name in _CHECKS}
-        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+        forms = {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+        forms["reports"] = {name: dataclasses.asdict(report) for name, report in self.reports.items()}
+        return forms
 
 
 def setting_problems(values: Mapping[str, Any]) -> list[str]:
@@ -150,6 +158,7 @@ _CHECKS: Mapping[str, Check] = {
     "outcome": (lambda value: value in OUTCOMES, f"one of {', '.join(OUTCOMES)}"),
     "outcomes": (_by_name(lambda value: value in OUTCOMES), "names to outcomes"),
     "durations": (_by_name(_is_seconds_or_null), "names to seconds"),
+    "reports": (_by_name(is_report), f"names to objects with some of {', '.join(NAMES)}"),
     "applications": _NAMES_OR_NULL,
     "queues": _NAMES_OR_NULL,
     "definitions": _NAMES_OR_NULL,

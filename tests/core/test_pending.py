@@ -20,7 +20,7 @@ LIMIT = 600
 def waiting(state: str = "submitted", *, created: float | None = None, **more: Any) -> list[e.Event]:
     """The events of a run that was submitted 11 minutes ago and, if `created` is given, created by AWS then."""
     intent = intended(seconds=-660)
-    seen = {"created_at": at(created)} if created is not None else {}
+    seen: dict[str, Any] = {"created_at": at(created)} if created is not None else {}
     word = {"submitted": "RUNNABLE"}.get(state, state.upper())
     observed = e.Observed(
         at=at(-60), name="orders", token=token(), run_id="run-1", state=state, aws_state=word, **seen, **more
