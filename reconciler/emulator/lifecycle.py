@@ -137,7 +137,7 @@ def emr_timeline(facts: Facts) -> Timeline:
 def _emr_attempts(facts: Facts) -> Timeline:
     at, third = facts.accepted_at, (facts.start_seconds or 0.0) / 3
     reason = facts.report.waiting_reason
-    steps = []
+    steps: list[Step] = []
     for attempt in range(1, facts.attempts + 1):
         for state in ("SUBMITTED", "PENDING", "SCHEDULED", "RUNNING"):
             if state == "RUNNING" and facts.start_seconds is None:

@@ -64,9 +64,8 @@ class Settings:
         problems = setting_problems({name: getattr(self, name) for name in _CHECKS})
         if problems:
             raise UsageError(f"emulator settings: {'; '.join(problems)}")
-        reports = {
-            name: each if isinstance(each, Report) else Report.from_json(each) for name, each in self.reports.items()
-        }
+        given: Mapping[str, Any] = self.reports
+        reports = {k: v if isinstance(v, Report) else Report.from_json(v) for k, v in given.items()}
         object.__setattr__(self, "reports", reports)
         for name in ("outcomes", "durations", "reports"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
