@@ -53,10 +53,10 @@ def waited(run: Submission, now: datetime) -> timedelta | None:
     since = run.created_at or run.submitted_at
     if since is None:
         return None
+    if run.started_at is None and run.run_state not in {RunState.SUBMITTED, RunState.CANCELLED}:
+        return None  # such as an array, whose start AWS does not report
     if run.started_at is None and not run.live:
         return _between(since, run.finished_at)
-    if run.started_at is None and run.run_state is RunState.RUNNING:
-        return None
     return _between(since, run.started_at or now)
 
 

@@ -80,7 +80,7 @@ def _facts(params: Params, context: Context) -> Facts:
     report = settings.reports.get(name, NO_REPORT)
     return Facts(
         accepted_at=context.now,
-        start_seconds=settings.start_seconds if report.start_seconds == -1 else report.start_seconds,
+        start_seconds=report.starts_after(settings.start_seconds),
         report=report,
         run_seconds=None if streaming and not fails else settings.durations.get(name, settings.run_seconds),
         stop_seconds=settings.stop_seconds,

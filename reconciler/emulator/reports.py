@@ -14,14 +14,16 @@ MAX_LIST = 10_000
 class Report:
     """How a run waits and fails, and when AWS reports why. Times are in seconds.
 
-    `waiting_reason` is reported while it waits for its start, `start_seconds` is how long it waits (`None`: until it is
-    stopped), as in `Settings` if it is ``-1``. AWS cancels it after it has waited `queue_limit_seconds`. The children
-    `failed_children` of an array fail. `exit_code` and `reason` are those of the container or pod of a failed run.
-    Reasons, exit codes and billed resources are reported `late_seconds` after the state that they belong to began.
+    `waiting_reason` is reported while it waits for its start. `start_seconds` is how long it waits, `None` for the time
+    in `Settings`; with `never_starts`, it waits until it is stopped. AWS cancels it after it has waited
+    `queue_limit_seconds`. The children `failed_children` of an array fail. `exit_code` and `reason` are those of the
+    container or pod of a failed run. Reasons, exit codes and billed resources are reported `late_seconds` after the
+    state that they belong to began.
     """
 
     waiting_reason: str = ""
-    start_seconds: float | None = -1.0
+    start_seconds: float | None = None
+    never_starts: bool = False
     queue_limit_seconds: float | None = None
     failed_children: tuple[int, ...] = ()
     exit_code: int = 1
@@ -32,6 +34,12 @@ class Report:
     def from_json(cls, values: Mapping[str, Any]) -> Report:
         """Returns the report of a JSON object that `is_report` accepts."""
         return cls(**{**values, "failed_children": tuple(values.get("failed_children", ()))})
+
+    def starts_after(self, seconds: float) -> float | None:
+        """Returns how long the run waits: `seconds` unless the report has another time, `None` if it never starts."""
+        if self.never_starts:
+            return None
+        return seconds if self.start_seconds is None else self.start_seconds
 
 
 NO_REPORT = Report()
@@ -60,6 +68,7 @@ def _is_index(value: object) -> bool:
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "waiting_reason": _is_text,
     "start_seconds": lambda value: value is None or _is_number(value),
+    "never_starts": lambda value: isinstance(value, bool),
     "queue_limit_seconds": lambda value: value is None or _is_number(value),
     "failed_children": lambda value: isinstance(value, list | tuple) and all(map(_is_index, value)),
     "exit_code": lambda value: _is_index(value) and value <= 255,
