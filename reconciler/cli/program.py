@@ -11,7 +11,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from reconciler import __version__
+from reconciler import __commit__, __version__
 from reconciler.cli.exit_codes import DONE, ERROR, USAGE
 from reconciler.cli.options import combined, global_options
 from reconciler.cli.output import OutputRefused, echo_error, flush, print_problems, standard_streams
@@ -47,6 +47,9 @@ COMMANDS = {
     "completion": ("project:completion", "Print the completion script for bash, zsh or fish."),
 }
 """The location of each command (module of this package and function) and its help line, in the order of the help."""
+
+COMMIT = f" (commit {__commit__.removeprefix('g')})" if __commit__ != "None" else ""
+"""The commit that was built, if the build could read git."""
 
 HELP = """Job runs from git: specs in YAML, a plan to review, each run submitted at most once.
 
@@ -109,7 +112,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @global_options
-@click.version_option(__version__, "--version", message="%(prog)s %(version)s")
+@click.version_option(__version__, "--version", message=f"%(prog)s %(version)s{COMMIT}")
 @click.pass_context
 def program(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - click's own values
     """Stores the options before the command's name for the command."""

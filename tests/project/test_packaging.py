@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import distribution, requires, version
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-from tests.project.place import ROOT, environment
+from reconciler import __version__
+from tests.project.place import INSTALLED, ROOT, commit, environment, git, run
 
 DISTRIBUTION = "job-reconciler"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -84,12 +88,100 @@ def test_pins_satisfy_what_the_project_accepts():
     assert outside == []
 
 
-def test_the_version_is_the_same_everywhere():
-    """The package's version is that of pyproject.toml and has a section in the changelog."""
-    number = _project()["project"]["version"]
+def test_the_version_is_the_one_that_was_built():
+    """The package and its metadata have the same version, and --version adds the commit."""
+    done = run([INSTALLED, "--version"], ROOT)
 
-    assert number == version(DISTRIBUTION)
-    assert f"## [{number}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert __version__ == version(DISTRIBUTION)
+    assert re.fullmatch(rf"reconciler {re.escape(__version__)}( \(commit [0-9a-f]{{7,40}}\))?\n", done.stdout)
+
+
+def _scm_version(folder: Path) -> str:
+    """Returns the version that a build of the files in `folder` gets, with the settings of this project."""
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text("utf-8"))
+    done = run([sys.executable, "-m", "setuptools_scm"], folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A git repository with one commit of this project's settings."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    for name in ("pyproject.toml", ".git_archival.txt", ".gitattributes"):
+        (folder / name).write_text((ROOT / name).read_text("utf-8"))
+    commit(folder, "Files")
+    return folder
+
+
+def test_the_version_comes_from_the_newest_tag(repository: Path, tmp_path: Path):
+    """Without tags it is a development version of the next release; at a tag it is the tag, also in an archive of it;
+    later it is a development version of the next patch. A shallow clone and plain files build, too."""
+    before = _scm_version(repository)
+    git(repository, "tag", "v0.2.0")
+    tagged = _scm_version(repository)
+    archive, shallow, plain = tmp_path / "archive", tmp_path / "shallow", tmp_path / "plain"
+    archive.mkdir()
+    plain.mkdir()
+    git(repository, "archive", "--output", str(tmp_path / "files.tar"), "v0.2.0")
+    run(["tar", "xf", tmp_path / "files.tar"], archive)
+    (repository / "more").write_text("more")
+    commit(repository, "More")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", "--no-tags", f"file://{repository}", str(shallow))
+
+    assert re.fullmatch(r"0\.2\.0\.dev1\+g[0-9a-f]+", before)
+    assert (tagged, _scm_version(archive)) == ("0.2.0", "0.2.0")
+    assert re.fullmatch(r"0\.2\.1\.dev1\+g[0-9a-f]+", _scm_version(repository))
+    assert re.fullmatch(r"0\.2\.0\.dev1\+g[0-9a-f]+", _scm_version(shallow))
+    assert _scm_version(plain) == "0.2.0.dev0"
+
+
+SECTIONS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "Not yet")
+
+
+def test_the_changelog_is_in_order():
+    """Unreleased changes come first, versions follow from the newest to the oldest, each once, with the usual headings;
+    each tag that this clone has is a section."""
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    versions = re.findall(r"^## \[([^]]+)\](?: - \d{4}-\d\d-\d\d)?$", text, re.MULTILINE)
+    released = [Version(number) for number in versions[1:]]
+    tags = [tag.removeprefix("v") for tag in git(ROOT, "tag", "--list", "v[0-9]*").split()]
+
+    assert len(versions) == len(re.findall(r"^## ", text, re.MULTILINE))
+    assert versions[0] == "Unreleased"
+    assert released == sorted(set(released), reverse=True)
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= set(SECTIONS)
+    assert set(tags) <= set(versions)
+
+
+@pytest.mark.soak
+def test_a_release_is_built_from_a_tag_with_a_section_in_the_changelog(tmp_path: Path):
+    """The release has an sdist and a wheel of the version of the tag, an SBOM, and the notes of the section; without a
+    section there is no release. The sdist alone builds the same wheel again."""
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(ROOT), str(clone))
+    git(clone, "tag", "v0.2.0")
+    missing = run([".ci/release.sh", "v0.2.0"], clone)
+    changelog = clone / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text("utf-8").replace("## [Unreleased]", "## [0.2.0] - 2026-12-01", 1))
+    commit(clone, "Release")
+    git(clone, "tag", "--force", "v0.2.0")
+
+    done = subprocess.run(
+        [clone / ".ci/release.sh", "v0.2.0"], cwd=clone, env=environment(), capture_output=True, text=True, check=False
+    )
+    names = sorted(path.name for path in (clone / "release/dist").iterdir())
+
+    assert missing.returncode == 1
+    assert "no section" in missing.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert names == ["job_reconciler-0.2.0-py3-none-any.whl", "job_reconciler-0.2.0.tar.gz"]
+    assert "reconciler 0.2.0 (commit " in done.stdout
+    assert "### Added" in (clone / "release/notes.md").read_text("utf-8")
+    parts = {part["name"] for part in json.loads((clone / "release/sbom.cdx.json").read_text("utf-8"))["components"]}
+    assert {"job-reconciler", "boto3", "pydantic"} <= parts
 
 
 def test_licence_is_there_and_named():

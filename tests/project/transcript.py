@@ -22,6 +22,7 @@ VOLATILE = (
     (re.compile(r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,40}\b"), "<commit>"),
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|seconds?|min|minutes?)\b( ago)?"), "<duration>"),
     (re.compile(r"^(  actor +).*$", re.MULTILINE), r"\1<actor>"),
+    (re.compile(r"^(  tool version +).*$", re.MULTILINE), r"\1<version>"),
     (re.compile(r" +"), " "),  # columns are as wide as what was taken out
 )
 

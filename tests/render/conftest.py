@@ -1,0 +1,14 @@
+"""The pinned pages have one version, whatever is built."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.render import plan_json, plan_markdown, results_markdown
+
+
+@pytest.fixture(autouse=True)
+def version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version that every page names."""
+    for module in (plan_json, plan_markdown, results_markdown):
+        monkeypatch.setattr(module, "__version__", "0.1.0")
