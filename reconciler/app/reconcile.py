@@ -42,11 +42,12 @@ from reconciler.specs.git import actor
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from reconciler.app.session import Session
     from reconciler.apply.intents import Provenance
+    from reconciler.core.desired import DesiredSpec
     from reconciler.core.events import SubmissionEvent
     from reconciler.core.plan import Action, ActionResult, Plan
     from reconciler.core.state import Recorded, Submission
@@ -55,11 +56,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass that was carried out. `results` are in the order of the plan's actions."""
+    """One pass that was carried out. `results` are in the order of the plan's actions, `specs` those of the target."""
 
     plan: Plan
     results: tuple[ActionResult, ...]
     recorded: Recorded
+    specs: Mapping[str, DesiredSpec]
 
 
 def reconcile(session: Session, stop: threading.Event) -> Pass | None:
@@ -76,7 +78,7 @@ def reconcile(session: Session, stop: threading.Event) -> Pass | None:
     if not stop.is_set():
         record_applied(session, made, results)
     notify(session, made, results)
-    return Pass(made, results, inputs.recorded)
+    return Pass(made, results, inputs.recorded, inputs.specs)
 
 
 def prepare(session: Session, *, tolerant: bool = False) -> tuple[PassInputs, Plan]:

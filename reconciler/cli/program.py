@@ -30,6 +30,7 @@ COMMANDS = {
     "why": ("inspect:why", "Find the commit that caused a run, or the run of a spec."),
     "logs": ("logs:logs", "Show the logs of a run, once or until it has ended."),
     "open": ("logs:open_page", "Open the page of a run in AWS's console, or the Spark UI."),
+    "wait": ("wait:wait", "Wait until runs have ended, and submit what waits for them."),
     "cancel": ("decisions:cancel", "Stop the live runs of a spec."),
     "retry": ("decisions:retry", "Request one more attempt of a failed, cancelled, lost or rejected submission."),
     "backfill": ("decisions:backfill", "Request runs of past slots."),

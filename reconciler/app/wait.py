@@ -1,0 +1,115 @@
+"""Runs passes until the runs that a command waits for have ended, and submits what waited for them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.app.reconcile import reconcile
+from reconciler.core.awaited import Awaited, Progress, open_keys, progress
+from reconciler.errors import LimitExceeded, ReconcilerError, SpecErrors, UsageError
+
+if TYPE_CHECKING:
+    import threading
+
+    from reconciler.app.reconcile import Pass
+    from reconciler.app.session import Session
+    from reconciler.core.identity import SubmissionKey
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+"""Seconds between passes: short after a change, then longer and longer."""
+GROWTH = 1.5
+STEP_SECONDS = 0.2
+MOST_FAILURES = 10
+"""The number of failed passes in a row after which waiting ends with their error."""
+FINAL_ERRORS = (UsageError, SpecErrors, LimitExceeded)
+"""Errors that another pass would repeat."""
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[Sequence[Awaited]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """The end of waiting: the runs, and whether time ran out or a signal came before all of them were done."""
+
+    runs: tuple[Awaited, ...]
+    timed_out: bool = False
+    stopped: bool = False
+
+    @property
+    def unsuccessful(self) -> tuple[Awaited, ...]:
+        """The runs that failed or are held."""
+        return tuple(each for each in self.runs if each.progress in {Progress.FAILED, Progress.HELD})
+
+
+def wait(
+    session: Session,
+    names: Collection[str] | None,
+    keys: Collection[SubmissionKey] | None,
+    report: Report,
+    *,
+    timeout: float | None,
+    stop: threading.Event,
+) -> Waited:
+    """Runs passes over these specs (`None`: all) until the runs `keys` are done, by default those that are open after
+    the first pass. `report` is called after each pass.
+
+    The passes submit what waits for ended runs, retries and due slots. They leave changes in git that no apply has
+    applied alone. A pass that fails is repeated; raises its error after `MOST_FAILURES` of them.
+    """
+    only = session.options.only if names is None else tuple(sorted(names))
+    passes = _Passes(replace(session, options=replace(session.options, only=only, labels=(), applied_only=True)), stop)
+    began, pause = session.clock.boot(), SHORTEST_PAUSE
+    runs: tuple[Awaited, ...] = ()
+    while not stop.is_set():
+        before = _states(runs)
+        if (done := passes.run()) is not None:
+            keys = open_keys(done.recorded, done.plan, names) if keys is None else keys
+            runs = tuple(progress(keys, done.plan, done.recorded, done.specs))
+            report(runs)
+            if not any(each.progress is Progress.MOVING for each in runs):
+                return Waited(runs)
+        if timeout is not None and session.clock.boot() - began >= timeout:
+            return Waited(runs, timed_out=True)
+        pause = SHORTEST_PAUSE if _states(runs) != before else min(pause * GROWTH, LONGEST_PAUSE)
+        _sleep(session, pause, stop)
+    return Waited(runs, stopped=True)
+
+
+class _Passes:
+    """Runs passes, and tolerates some failures in a row."""
+
+    def __init__(self, session: Session, stop: threading.Event) -> None:
+        self._session, self._stop = session, stop
+        self._failures = 0
+
+    def run(self) -> Pass | None:
+        """Runs one pass; returns `None` if it failed or was stopped. Raises the error of the last failure that is
+        tolerated, and errors that another pass would repeat."""
+        try:
+            done = reconcile(self._session, self._stop)
+        except FINAL_ERRORS:
+            raise
+        except ReconcilerError as error:
+            self._failures += 1
+            if self._failures >= MOST_FAILURES:
+                raise
+            logger.warning("a pass failed and is repeated: %s", error)
+            return None
+        self._failures = 0
+        return done
+
+
+def _states(runs: Sequence[Awaited]) -> list[tuple[object, ...]]:
+    return [(each.key, each.progress, each.state) for each in runs]
+
+
+def _sleep(session: Session, seconds: float, stop: threading.Event) -> None:
+    left = seconds
+    while left > 0 and not stop.is_set():
+        session.clock.sleep(min(left, STEP_SECONDS))
+        left -= STEP_SECONDS

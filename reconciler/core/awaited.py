@@ -1,0 +1,154 @@
+"""Decides how far the runs are that a command waits for, from the plan and the ledger after a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconciler.core.desired import DesiredSpec
+from reconciler.core.identity import SubmissionKey
+from reconciler.core.plan import SENDS, Action, ActionType, Plan
+from reconciler.core.reasons import Reason
+from reconciler.core.state import Recorded, RunState, SpecRecord, Submission
+from reconciler.model.kind import kind_named
+
+PASSING = frozenset({
+    Reason.CONCURRENCY, Reason.BACKOFF, Reason.SETTLING, Reason.REPLACING, Reason.QUOTA, Reason.LIMIT,
+})  # fmt: skip
+"""The reasons for waits that end by themselves."""
+
+
+class Progress(StrEnum):
+    """How far a run is. `HELD` is a submission that needs an operator, or that waits for something that will not
+    happen while the command waits."""
+
+    MOVING = "moving"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A run that a command waits for: its first attempt's key, how far it is, and its newest submission, if any.
+
+    `state` is the word for the state, `message` the reason for a wait or a hold.
+    """
+
+    key: SubmissionKey
+    progress: Progress
+    state: str
+    message: str = ""
+    submission: Submission | None = None
+
+
+def keys_of_plan(plan: Plan) -> frozenset[SubmissionKey]:
+    """Returns the runs that a plan submits, retries or adopts, and those that wait for a dependency, another run of
+    the spec or a later attempt. Suspended runs are not among them, because only a person ends a suspension."""
+    kinds = {*SENDS, ActionType.ADOPT}
+    return frozenset(
+        first(action.key)
+        for action in plan.actions
+        if action.key is not None and (action.action in kinds or _passes(action))
+    )
+
+
+def open_keys(recorded: Recorded, plan: Plan, names: Collection[str] | None) -> frozenset[SubmissionKey]:
+    """Returns the live and the unresolved runs of these specs (`None`: of all), and those that `plan` has for them."""
+    records = [record for name, record in recorded.specs.items() if names is None or name in names]
+    open_runs = {first(s.key) for record in records for s in (*record.live, *record.unresolved)}
+    return frozenset(open_runs | {key for key in keys_of_plan(plan) if names is None or key.name in names})
+
+
+def first(key: SubmissionKey) -> SubmissionKey:
+    """Returns the key of the first attempt, which identifies a generation or a slot."""
+    return replace(key, attempt=1)
+
+
+def _passes(action: Action) -> bool:
+    return action.action is ActionType.WAIT and (action.reason in PASSING or action.reason is Reason.DEPENDENCY)
+
+
+def progress(
+    keys: Collection[SubmissionKey], plan: Plan, recorded: Recorded, specs: Mapping[str, DesiredSpec]
+) -> list[Awaited]:
+    """Returns how far each of these runs is, sorted by name and then oldest first. `plan` is that of the newest pass,
+    `recorded` the state after it, and `specs` are those of the target."""
+    actions = {first(action.key): action for action in plan.actions if action.key is not None}
+    known = {key: _alone(key, actions.get(key), recorded, specs) for key in keys}
+    moving = {key.name for key, each in known.items() if each is not None and each.progress is Progress.MOVING}
+    found = [
+        each if each is not None else _gated(actions[key], key, moving, recorded, specs) for key, each in known.items()
+    ]
+    return sorted(found, key=lambda each: (each.key.name, each.key.generation or 0, each.key.slot or ""))
+
+
+def _alone(
+    key: SubmissionKey, action: Action | None, recorded: Recorded, specs: Mapping[str, DesiredSpec]
+) -> Awaited | None:
+    """Returns how far a run is, `None` if that depends on the runs that it waits for."""
+    last = _newest(recorded, key)
+    if action is not None and action.effective:
+        return Awaited(key, Progress.MOVING, _word(last), action.message, last)
+    if action is not None and action.action is ActionType.WAIT:
+        if action.reason is Reason.DEPENDENCY:
+            return None
+        passes = action.reason in PASSING and not action.overdue
+        return Awaited(key, Progress.MOVING if passes else Progress.HELD, _word(last), action.message, last)
+    if action is not None and action.action is ActionType.HOLD:
+        failed = last is not None and last.run_state in {RunState.FAILED, RunState.CANCELLED}
+        return Awaited(key, Progress.FAILED if failed else Progress.HELD, _word(last), action.message, last)
+    if last is None:
+        return Awaited(key, Progress.HELD, "none", "it was not submitted")
+    return Awaited(key, _progress_of(last, specs.get(last.name)), _word(last), last.aws_words, last)
+
+
+def _progress_of(last: Submission, spec: DesiredSpec | None) -> Progress:
+    """Returns how far the newest attempt is. A stream is done when it runs, because it runs until it is stopped."""
+    if last.unresolved:
+        return Progress.MOVING
+    if last.live:
+        streams = spec is not None and kind_named(spec.kind).is_streaming(spec.request)
+        runs = streams and last.run_state is RunState.RUNNING and last.cancel_asked_at is None
+        return Progress.SUCCEEDED if runs else Progress.MOVING
+    done = last.run_state is RunState.SUCCEEDED or last.applied
+    return Progress.SUCCEEDED if done else Progress.FAILED if last.run_state is not None else Progress.HELD
+
+
+def _gated(
+    action: Action, key: SubmissionKey, moving: set[str], recorded: Recorded, specs: Mapping[str, DesiredSpec]
+) -> Awaited:
+    """Returns whether a run that waits for its dependencies still can be submitted: one of them, or one of theirs,
+    moves."""
+    spec = specs.get(key.name)
+    waits = any(name in moving or _is_open(recorded.specs.get(name)) for name in _upstream(spec, specs))
+    return Awaited(key, Progress.MOVING if waits else Progress.HELD, "waiting", action.message)
+
+
+def _upstream(spec: DesiredSpec | None, specs: Mapping[str, DesiredSpec]) -> Iterator[str]:
+    """Yields the names of all specs that a spec waits for, directly or through others."""
+    seen: set[str] = set()
+    rest = [spec] if spec is not None else []
+    while rest:
+        each = rest.pop()
+        named = kind_named(each.kind).spec_dependencies(each.request)
+        for name in (*(dependency.name for dependency in each.policy.dependsOn), *named):
+            if name not in seen:
+                seen.add(name)
+                yield name
+                rest += [specs[name]] if name in specs else []
+
+
+def _is_open(record: SpecRecord | None) -> bool:
+    return record is not None and bool(record.live or record.unresolved)
+
+
+def _newest(recorded: Recorded, key: SubmissionKey) -> Submission | None:
+    record = recorded.specs.get(key.name)
+    attempts = [s for s in record.submissions if first(s.key) == key] if record is not None else []
+    return attempts[-1] if attempts else None
+
+
+def _word(last: Submission | None) -> str:
+    return "waiting" if last is None else str(last.run_state or last.phase)

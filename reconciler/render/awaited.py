@@ -1,0 +1,74 @@
+"""Renders the runs that a command waits for: a table, a line for each change, and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from reconciler.core.awaited import Awaited, Progress
+from reconciler.model.base import JSON
+from reconciler.render.runs import which_text
+from reconciler.render.status_table import COLOURS
+from reconciler.render.table import Layout, Line, fitted
+from reconciler.render.text import Style, lines_text, plain
+
+ORDER = ("NAME", "RUN OF", "STATE", "RUN ID")
+LAYOUT = Layout(always=("NAME", "STATE"), if_they_fit=("RUN OF", "RUN ID"))
+
+
+def awaited_text(runs: Sequence[Awaited], *, color: bool = False, width: int | None = None) -> str:
+    """Returns a table of the runs, with AWS's reason or the reason for a wait, and a summary, without a final line
+    break. `width` is that of the terminal, `None` without one."""
+    style = Style(color)
+    if not runs:
+        return "Nothing to wait for."
+    lines = [
+        Line(
+            {
+                "NAME": plain(each.key.name),
+                "RUN OF": _which(each),
+                "STATE": style.paint(each.state, COLOURS.get(each.state, "")),
+                "RUN ID": plain(_run_id(each) or "-"),
+            },
+            (plain(each.message),) if each.message else (),
+        )
+        for each in runs
+    ]
+    return lines_text([*fitted(lines, ORDER, LAYOUT, style, width), "", style.bold(_summary(runs))])
+
+
+def awaited_line(each: Awaited) -> str:
+    """Returns one line about a run whose state has changed, as in ``orders  running  00f…  (generation 2)``."""
+    words = (each.key.name, each.state, _run_id(each) or "", f"({_which(each)})", each.message)
+    return "  ".join(plain(word) for word in words if word)
+
+
+def awaited_json(runs: Sequence[Awaited]) -> list[JSON]:
+    """Returns the runs as JSON. `outcome` is ``moving``, ``succeeded``, ``failed`` or ``held``."""
+    return [
+        {
+            "name": each.key.name,
+            "generation": each.key.generation,
+            "slot": each.key.slot,
+            "attempt": each.submission.attempt if each.submission is not None else None,
+            "run_id": _run_id(each),
+            "state": each.state,
+            "outcome": str(each.progress),
+            "message": each.message,
+        }
+        for each in runs
+    ]
+
+
+def _summary(runs: Sequence[Awaited]) -> str:
+    counts = Counter(each.progress for each in runs)
+    return ", ".join(f"{counts[progress]} {progress}" for progress in Progress if counts[progress]) + "."
+
+
+def _which(each: Awaited) -> str:
+    attempt = each.submission.attempt if each.submission is not None else 1
+    return which_text(each.key.generation, each.key.slot, attempt)
+
+
+def _run_id(each: Awaited) -> str | None:
+    return each.submission.run_id if each.submission is not None else None
