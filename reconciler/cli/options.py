@@ -175,6 +175,11 @@ def parse_duration(_context: click.Context, _option: click.Parameter, value: str
     return seconds
 
 
+timeout_option = click.option(
+    "--timeout", callback=parse_duration, metavar="TIME", help="Stop waiting after this time, as in 30m or 2h."
+)
+
+
 def combined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Combines values before and after the command's name. Lists are concatenated, counts are added, and a single
     value after the name replaces the one before."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from reconciler.cli.exit_codes import DONE, ERROR, apply_exit_code, plan_exit_code
+from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR, apply_exit_code, plan_exit_code
 from reconciler.cli.options import (
     cache_option,
     format_option,
@@ -20,6 +20,7 @@ from reconciler.cli.options import (
     stacked,
     takes_options,
     time_option,
+    timeout_option,
     yes_option,
 )
 from reconciler.cli.output import annotate, coloured, confirm, echo_error, out, out_json, progress
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
     from reconciler.app.session import Session
     from reconciler.cli.times import WrittenTime
+    from reconciler.core.awaited import Awaited
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.suggested_commands import Invocation
     from reconciler.model.project import Limits
@@ -168,6 +170,8 @@ def _save(file: Path, plan: Plan, invocation: Invocation | None) -> None:
     is_flag=True,
     help="With PLANFILE: do not compare it with the checkout; it must have the HMAC of the key in RECONCILER_PLAN_KEY.",
 )
+@click.option("--wait", "waits", is_flag=True, help="Wait until the runs have ended, and submit what waits for them.")
+@timeout_option
 @plan_options
 @takes_options
 def apply(
@@ -178,6 +182,8 @@ def apply(
     output_format: str,
     expect: str | None,
     detached: bool,
+    waits: bool,
+    timeout: float | None,
 ) -> int:
     """Show the plan, confirm, and apply it: submit what git asks for and has not run yet.
 
@@ -191,8 +197,9 @@ def apply(
       reconciler apply -t prod --yes --format json
       reconciler apply prod.plan
       reconciler apply -t prod --yes --expect p-0123456789abcdef
+      reconciler apply -t prod --yes --wait --timeout 2h
 
-    Exit code 3 if a job was rejected, or something is on hold or unknown.
+    Exit code 3 if a job was rejected, or something is on hold or unknown; with --wait also if a run failed.
     """
     from reconciler.app.history import explain
     from reconciler.app.notifications import notify
@@ -200,10 +207,16 @@ def apply(
     from reconciler.app.session import opened
     from reconciler.core.approval import check_expected
 
-    how = ApplyOptions(ask=not yes, format=output_format)
+    if timeout is not None and not waits:
+        raise click.UsageError("--timeout belongs to --wait")
+    how = ApplyOptions(ask=not yes, format=output_format, waits=waits, timeout=timeout)
     if plan_file is not None:
         if expect is not None:
             raise click.UsageError("a plan file is exactly one plan: --expect cannot be combined with it")
+        if detached and waits:
+            raise click.UsageError(
+                "--wait needs the checkout, to submit what waits: it cannot be combined with --detached"
+            )
         return _apply_file(options, plan_file, how, detached=detached)
     if detached:
         raise click.UsageError("--detached is about a plan file: give the file that `plan --out` wrote")
@@ -211,9 +224,27 @@ def apply(
         plan = explain(session, prepare(session)[1])
         if expect is not None:
             check_expected(plan, expect)
-        results, code = show_and_apply(session, plan, session.limits, how)
-        notify(session, plan, results)
-        return code
+        applied = show_and_apply(session, plan, session.limits, how)
+        notify(session, plan, applied.results)
+        return applied.code if applied.is_over or not waits else _wait(session, plan, applied, how)
+
+
+def _wait(session: Session, plan: Plan, applied: Applied, how: ApplyOptions) -> int:
+    """Waits for the runs of a plan that was applied. Prints the results, unless they are printed, and the states."""
+    from reconciler.cli.wait import exit_code, wait_until_done
+    from reconciler.core.awaited import first, keys_of_plan
+
+    keys = keys_of_plan(plan)
+    names = {key.name for key in keys}
+    if not keys:
+        if how.format != "text":
+            _print_results(session, plan, applied.results, how.format)
+        return applied.code
+    waited = wait_until_done(session, names, keys, how.timeout, shown=how.format == "text")
+    if how.format != "text":
+        _print_results(session, plan, applied.results, how.format, waited.runs)
+    held = any(action.key is None or first(action.key) not in keys for action in plan.held)
+    return exit_code(waited) or (ACTION_REQUIRED if held else DONE)
 
 
 def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detached: bool) -> int:
@@ -228,26 +259,38 @@ def _apply_file(options: CommandOptions, file: Path, how: ApplyOptions, *, detac
     plan = read(file, os.environ, detached=detached)
     with opened(options, fallback_target=plan.place.target) as session:
         check(session, plan, detached=detached)
-        return show_and_apply(session, plan, None, replace(how, exactly=True))[1]
+        applied = show_and_apply(session, plan, None, replace(how, exactly=True))
+        return applied.code if applied.is_over or not how.waits else _wait(session, plan, applied, how)
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
     """How to apply a plan: whether to ask first, the format of standard output, whether the plan must be applied
-    exactly, and the name for a summary line on standard error (`None`: no line), which is JSON with `json_log`."""
+    exactly, and the name for a summary line on standard error (`None`: no line), which is JSON with `json_log`. With
+    `waits`, the command then waits for the runs, for at most `timeout` seconds, and prints JSON and markdown at the
+    end."""
 
     ask: bool
     format: str
     exactly: bool = False
     log: str | None = None
     json_log: bool = False
+    waits: bool = False
+    timeout: float | None = None
 
 
-def show_and_apply(
-    session: Session, plan: Plan, limits: Limits | None, how: ApplyOptions
-) -> tuple[tuple[ActionResult, ...], int]:
-    """Shows a plan, confirms it if requested, applies it, and prints the results. Returns the results, which are empty
-    if the operator declined, and the exit code.
+class Applied(NamedTuple):
+    """The results of a plan, which are empty if the operator declined, and the exit code. `is_over` is whether the
+    operator declined or interrupted the command."""
+
+    results: tuple[ActionResult, ...]
+    code: int
+    is_over: bool
+
+
+def show_and_apply(session: Session, plan: Plan, limits: Limits | None, how: ApplyOptions) -> Applied:
+    """Shows a plan, confirms it if requested, applies it, and prints the results, unless they are printed after waiting
+    for the runs.
 
     Raises `LimitExceeded` if the plan exceeds `limits` (`None`: no limits), `AccountMismatch` before anything is sent,
     and `ReconcilerError` if it needs to ask without a terminal.
@@ -269,11 +312,12 @@ def show_and_apply(
         shown = plan_text(plan, color=False) if how.format != "text" else None
         question = f"Do you want to perform these actions in target {plan.place.target}?"
         if not confirm(question, command="apply", refused="submitted", shown=shown):
-            return (), ERROR
+            return Applied((), ERROR, is_over=True)
         session.ledger.refresh()  # the answer may have taken long
     with stop_on_signals(announce_stop) as stop, progress(len(plan.pending)) as shown_progress:
         results = apply_plan(session, plan, shown_progress, stop)
-    _print_results(session, _with_suggestions(session, plan, results), results, how.format)
+    if how.format == "text" or not how.waits or stop.is_set():
+        _print_results(session, _with_suggestions(session, plan, results), results, how.format)
     annotate(unsuccessful_problems(plan, results), session.options)
     if not stop.is_set():
         record_applied(session, plan, results)
@@ -284,7 +328,8 @@ def show_and_apply(
     else:
         session.ledger.refresh()  # another pass may have ended a submission that overtook this one
     recorded = session.ledger.recorded
-    return results, apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
+    code = apply_exit_code(plan, results, recorded, stopped=stop.is_set(), exactly=how.exactly)
+    return Applied(results, code, is_over=stop.is_set())
 
 
 def announce_stop() -> None:
@@ -309,12 +354,22 @@ def _with_suggestions(session: Session, plan: Plan, results: Sequence[ActionResu
     return replace(plan, actions=tuple(actions))
 
 
-def _print_results(session: Session, plan: Plan, results: Sequence[ActionResult], output_format: str) -> None:
+def _print_results(
+    session: Session,
+    plan: Plan,
+    results: Sequence[ActionResult],
+    output_format: str,
+    waited: Sequence[Awaited] | None = None,
+) -> None:
+    """Prints the results. JSON also has the runs that were `waited` for, `None` if the command did not wait."""
     from reconciler.render.plan_json import result_json
     from reconciler.render.results import results_text
 
     if output_format == "json":
-        out_json(result_json(plan, results))
+        from reconciler.render.awaited import awaited_json
+
+        more = {"runs": awaited_json(waited)} if waited is not None else {}
+        out_json({**result_json(plan, results), **more})
     elif output_format == "markdown":
         from reconciler.render.results_markdown import results_markdown
 

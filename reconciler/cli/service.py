@@ -111,9 +111,9 @@ def _one_pass(options: CommandOptions, output_format: str, *, json_log: bool) ->
         plan = explain(session, prepare(session, tolerant=True)[1])
         print_problems(plan.problems)
         how = ApplyOptions(ask=False, format=output_format, log="reconcile", json_log=json_log)
-        results, code = show_and_apply(session, plan, session.limits, how)
-        notify(session, plan, results)
-        return code
+        applied = show_and_apply(session, plan, session.limits, how)
+        notify(session, plan, applied.results)
+        return applied.code
 
 
 def _pull(options: CommandOptions) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE, ERROR
-from reconciler.cli.options import format_option, ledger_options, parse_duration, takes_options
+from reconciler.cli.options import format_option, ledger_options, takes_options, timeout_option
 from reconciler.cli.output import coloured, echo_error, harmless, out, out_json, terminal_width
 from reconciler.cli.signals import stop_on_signals
 from reconciler.errors import ReconcilerError
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from reconciler.app.wait import Waited
     from reconciler.core.awaited import Awaited
     from reconciler.core.identity import SubmissionKey
-
-timeout_option = click.option(
-    "--timeout", callback=parse_duration, metavar="TIME", help="Stop waiting after this time, as in 30m or 2h."
-)
 
 
 @click.command("wait")

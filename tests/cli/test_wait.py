@@ -1,0 +1,166 @@
+"""`apply --wait` and `wait`: passes until the runs have ended, dependents in the same command."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.app import wait as waiting
+from tests.cli.clients import kept_clients
+from tests.cli.doubt import terminated_by_others
+from tests.cli.test_watch import read_until
+from tests.cli.world import World, aws_environment, forked_command, project_text, standin
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SHORTEST_PAUSE", 0.02)
+    monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.02)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[World]:
+    """A project on an AWS whose runs end as soon as they have started; those called `breaks` fail."""
+    with standin(run_seconds=0, outcomes={"breaks": "failed"}) as aws, kept_clients():
+        made = World(tmp_path / "project", aws, env=aws_environment(aws.url))
+        made.write("reconciler.yaml", project_text())
+        made.init()
+        yield made
+
+
+def after(name: str) -> str:
+    """Returns the dependency on another spec."""
+    return f"[{{name: {name}}}]"
+
+
+def test_a_chain_runs_in_one_command(quick: World):
+    """Each spec is submitted once the one before it has ended, on both services."""
+    quick.spark("one")
+    for name, before in (("two", "one"), ("three", "two"), ("four", "three"), ("five", "four")):
+        write = quick.batch if name in {"two", "four"} else quick.spark
+        write(name, dependsOn=after(before))
+    done = quick.run("apply", "--yes", "--wait")
+    assert done.code == 0, done.err
+    names = [run.request["tags"]["reconciler:spec"].rpartition("/")[2] for run in quick.runs()]
+    assert names == ["one", "two", "three", "four", "five"]
+    assert "5 succeeded." in done.out
+    assert quick.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_failed_run_is_exit_code_3(quick: World):
+    """What depends on it is held; everything else ends as before."""
+    quick.spark("breaks")
+    quick.spark("after", dependsOn=after("breaks"))
+    quick.batch("apart")
+    done = quick.run("apply", "--yes", "--wait", "--format", "json")
+    assert done.code == 3
+    outcomes = {run["name"]: (run["state"], run["outcome"]) for run in done.json["runs"]}
+    assert outcomes == {
+        "after": ("waiting", "held"),
+        "apart": ("succeeded", "succeeded"),
+        "breaks": ("failed", "failed"),
+    }
+
+
+def test_a_failed_attempt_is_repeated_while_the_command_waits(quick: World):
+    """The retries belong to the run."""
+    quick.spark("breaks", backoffLimit="1", backoffSeconds="0")
+    done = quick.run("apply", "--yes", "--wait", "--format", "json")
+    assert (done.code, [run["attempt"] for run in done.json["runs"]]) == (3, [2])
+    assert len(quick.runs()) == 2
+
+
+def test_content_that_was_not_approved_is_not_submitted(world: World):
+    """A spec that changes while the command waits is left to the next apply."""
+    world.batch("clicks")
+    reports = 0
+
+    def change(_session: object, _seconds: float, _stop: object) -> None:
+        nonlocal reports
+        reports += 1
+        world.batch("clicks", "B")
+        world.batch("more")
+        if reports == 2:
+            terminated_by_others(world, world.runs()[0].id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "_sleep", change)
+        done = world.run("apply", "--yes", "--wait")
+    assert done.code == 3
+    assert len(world.runs()) == 1
+
+
+def test_a_replaced_stream_ends_with_the_new_run_live(world: World):
+    """The old run is cancelled, and the new one submitted in the same command."""
+    text = (
+        world.spark("feed", concurrencyPolicy="Replace")
+        .read_text()
+        .replace("    jobDriver:", "    mode: STREAMING\n    jobDriver:")
+    )
+    world.write("feed.yaml", text)
+    assert world.run("apply", "--yes", "--wait").code == 0
+    world.write("feed.yaml", text.replace('"A"', '"B"'))
+    done = world.run("apply", "--yes", "--wait", "--max-cancellations", "1")
+    assert (done.code, len(world.runs())) == (0, 2), done.err
+    states = {run["run_id"]: run["state"] for run in world.run("runs", "--format", "json").json["runs"]}
+    assert [states[run.id] for run in world.runs()] == ["cancelled", "running"]
+
+
+def test_the_time_for_waiting_ends(world: World):
+    """The runs go on, and `wait` waits for them again."""
+    world.batch("clicks")
+    done = world.run("apply", "--yes", "--wait", "--timeout", "1s")
+    assert (done.code, "the time is up before these ended: clicks" in done.err) == (1, True)
+    terminated_by_others(world, world.runs()[0].id)
+    again = world.run("wait", "--all", "--format", "json")
+    assert (again.code, len(world.runs())) == (0, 1)
+    assert world.run("wait", "clicks").code == 0
+
+
+def test_failed_passes_are_repeated(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A few in a row; then waiting ends with their error."""
+    world.batch("clicks")
+    world.run("apply", "--yes")
+    world.aws.stop()
+    monkeypatch.setattr(waiting, "MOST_FAILURES", 2)
+    done = world.run("wait", "--all")
+    assert done.code == 1
+    assert "a pass failed and is repeated" in done.err
+
+
+def test_a_terminal_shows_a_table(quick: World):
+    """It is updated while the command waits, and printed at its end."""
+    quick.spark("one")
+    quick.batch("two", dependsOn=after("one"))
+    terminal, other = pty.openpty()
+    env = {**quick.environment(), "COLUMNS": "100", "LINES": "40", "TERM": "xterm"}
+    command = [str(forked_command()), "apply", "--yes", "--wait"]
+    process = subprocess.Popen(command, cwd=quick.folder, env=env, stdin=other, stdout=other, stderr=other)
+    os.close(other)
+    try:
+        shown = read_until(terminal, "2 succeeded.")
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert "RUN ID" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("wait",),
+        ("wait", "clicks", "--all"),
+        ("apply", "--timeout", "1s"),
+        ("apply", "p.plan", "--detached", "--wait"),
+    ],
+)
+def test_options_that_do_not_belong_together(world: World, arguments: tuple[str, ...]):
+    """They are wrong usage."""
+    assert world.run(*arguments).code == 64
