@@ -190,18 +190,23 @@ def _bucket_policies(store: S3Store, place: Place) -> Iterator[Policy]:
         "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
         "Resource": f"{bucket}/{store.keys.folder}*",
     }
-    listed = {"Sid": "LedgerIsListed", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket}
-    read_and_written = {
-        "Sid": "LedgerIsReadAndWritten",
-        "Effect": "Allow",
-        "Action": ["s3:GetObject", "s3:PutObject"],
-        "Resource": f"{bucket}/{store.keys.folder}*",
-    }
     yield Policy(
         f"Add to the policy of the bucket {store.keys.bucket}, so that nobody replaces or deletes a batch:",
         [written_once, not_deleted],
     )
-    yield Policy("What the reconciler's role needs for this ledger:", [listed, read_and_written])
+    yield Policy("What the reconciler's role needs for this ledger:", _bucket_access(store, place, writes=True))
+
+
+def _bucket_access(store: S3Store, place: Place, *, writes: bool) -> list[dict[str, Any]]:
+    bucket = f"arn:{_arn_partition(place.region)}:s3:::{store.keys.bucket}"
+    listed = {"Sid": "LedgerIsListed", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket}
+    read_and_written = {
+        "Sid": "LedgerIsReadAndWritten" if writes else "LedgerIsRead",
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:PutObject"] if writes else ["s3:GetObject"],
+        "Resource": f"{bucket}/{store.keys.folder}*",
+    }
+    return [listed, read_and_written]
 
 
 # --- DynamoDB ---------------------------------------------------------------------------------------------------------
@@ -322,20 +327,41 @@ def _recovery(table: Table) -> Finding:
 
 
 def _table_policy(store: DynamoStore, place: Place) -> Policy:
-    resource = f"arn:{_arn_partition(place.region)}:dynamodb:{place.region}:{place.account}:table/{store.table.name}"
-    leading = {"dynamodb:LeadingKeys": [store.ledger, f"{store.ledger}#*"]}
     denied = ["BatchWriteItem", "DeleteItem", "DeleteTable", "PartiQLDelete", "PartiQLUpdate", "UpdateItem"]
-    allow = {
-        "Sid": "LedgerIsReadAndWritten",
-        "Effect": "Allow",
-        "Action": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "Resource": resource,
-        "Condition": {"ForAllValues:StringLike": leading},
-    }
     deny = {
         "Sid": "LedgerIsNotDeleted",
         "Effect": "Deny",
         "Action": [f"dynamodb:{action}" for action in (*denied, "UpdateTimeToLive")],
-        "Resource": resource,
+        "Resource": _table_arn(store, place),
     }
-    return Policy("What the reconciler's role needs for this ledger, and what nobody should be allowed:", [allow, deny])
+    return Policy(
+        "What the reconciler's role needs for this ledger, and what nobody should be allowed:",
+        [*_table_access(store, place, writes=True), deny],
+    )
+
+
+def _table_arn(store: DynamoStore, place: Place) -> str:
+    return f"arn:{_arn_partition(place.region)}:dynamodb:{place.region}:{place.account}:table/{store.table.name}"
+
+
+def _table_access(store: DynamoStore, place: Place, *, writes: bool) -> list[dict[str, Any]]:
+    leading = {"dynamodb:LeadingKeys": [store.ledger, f"{store.ledger}#*"]}
+    actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
+    return [
+        {
+            "Sid": "LedgerIsReadAndWritten" if writes else "LedgerIsRead",
+            "Effect": "Allow",
+            "Action": actions if writes else [each for each in actions if each != "dynamodb:PutItem"],
+            "Resource": _table_arn(store, place),
+            "Condition": {"ForAllValues:StringLike": leading},
+        }
+    ]
+
+
+def access(url: str, root: Path, place: Place, *, writes: bool) -> list[dict[str, Any]]:
+    """Returns the policy statements that a role needs to read the ledger at `url` and, with `writes`, to append to it.
+    A ledger in a file needs none."""
+    store = open_store(url, root, place)
+    if isinstance(store, S3Store):
+        return _bucket_access(store, place, writes=writes)
+    return _table_access(store, place, writes=writes) if isinstance(store, DynamoStore) else []

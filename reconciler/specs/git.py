@@ -105,6 +105,13 @@ def index_state(root: Path) -> IndexState:
     return IndexState((index.st_mtime_ns, index.st_ino), (folder / "index.lock").exists())
 
 
+def remote(root: Path) -> str | None:
+    """Returns the address of the remote ``origin``, `None` without one."""
+    if _repository(root) is None:
+        return None
+    return run_git(root, "config", "--get", "remote.origin.url").stdout.strip() or None
+
+
 def _is_shallow(root: Path) -> bool:
     """Returns whether a part of the history is missing from the clone."""
     return run_git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"

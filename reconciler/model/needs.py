@@ -1,0 +1,135 @@
+"""What a request needs in AWS: the resources that it names. `verify` asks for them, and `iam` grants access to them.
+
+Each kind has a module ``needs``, which implements `Needs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
+
+from reconciler.model.arns import PARTITIONS
+from reconciler.model.base import JSON, Loc, texts
+from reconciler.model.kind import MODULES
+
+
+class Resource(StrEnum):
+    """The types of resources that kinds share."""
+
+    ROLE = "role"
+    OBJECT = "object"  # a file in S3 that is read
+    PREFIX = "prefix"  # a folder in S3 that is written
+    LOG_GROUP = "log group"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One resource: its type, its name, ARN or address, and the path of the field in the request that names it."""
+
+    type: str
+    name: str
+    loc: Loc
+
+
+class Role(StrEnum):
+    """Who calls AWS: a pull request's plan, the passes that apply, or an operator."""
+
+    PLAN = "plan"
+    APPLY = "apply"
+    OPERATE = "operate"
+
+
+EVERY = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A statement of IAM policies: what some roles may do, with which resources. `condition` is as in a policy."""
+
+    sid: str
+    roles: frozenset[Role]
+    actions: tuple[str, ...]
+    resources: tuple[str, ...] = ("*",)
+    condition: Mapping[str, Mapping[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arns:
+    """Makes ARNs in one account and region."""
+
+    account: str
+    region: str
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region, ``aws`` if it is unknown."""
+        return PARTITIONS.get(self.region, "aws")
+
+    def of(self, service: str, resource: str, name: str = "") -> str:
+        """Returns the ARN of a resource. A `name` that is an ARN is returned itself."""
+        if name.startswith("arn:"):
+            return name
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}{name}"
+
+
+class Needs(Protocol):
+    """What the requests of a kind need in AWS."""
+
+    def needs(self, request: JSON) -> Iterator[Need]:
+        """Yields the resources that a request names."""
+        ...
+
+    def grants(self, requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
+        """Yields what the roles may do for these requests, except with roles, objects, prefixes and log groups."""
+        ...
+
+
+@cache
+def needs_of(kind: str) -> Needs | None:
+    """Returns what the requests of a kind need; `None` if the kind does not say it."""
+    try:
+        return cast("Needs", import_module(f"{MODULES[kind]}.needs"))
+    except ModuleNotFoundError:
+        return None
+
+
+def objects(value: object, loc: Loc) -> Iterator[Need]:
+    """Yields the files in S3 that a value names as a whole, also several in one text, separated by commas."""
+    for place, text in texts(value, loc):
+        for address in text.split(","):
+            if address.startswith("s3://") and not set(address) & set(" *{"):
+                yield Need(Resource.OBJECT, address, place)
+
+
+def shared_grants(needs: Iterable[Need], arns: Arns) -> Iterator[Grant]:
+    """Yields the grants for roles, objects, prefixes and log groups."""
+    by_type: dict[str, list[str]] = {}
+    for need in needs:
+        by_type.setdefault(need.type, []).append(need.name)
+    roles = tuple(sorted(set(by_type.get(Resource.ROLE, ()))))
+    if roles:
+        yield Grant("RolesAreRead", frozenset({Role.PLAN}), ("iam:GetRole",), roles)
+    files = [name.removeprefix("s3://") for name in by_type.get(Resource.OBJECT, ())]
+    folders = [name.removeprefix("s3://").rstrip("/") for name in by_type.get(Resource.PREFIX, ())]
+    if files:
+        yield Grant("FilesAreRead", frozenset({Role.PLAN}), ("s3:GetObject",), _in_s3(arns, files))
+    if folders:
+        logs = _in_s3(arns, [f"{folder}/*" for folder in folders])
+        yield Grant("LogFilesAreRead", frozenset({Role.OPERATE}), ("s3:GetObject",), logs)
+    for sid, role, names in (("Files", Role.PLAN, files + folders), ("LogFiles", Role.OPERATE, folders)):
+        if names:
+            buckets = _in_s3(arns, [name.partition("/")[0] for name in names])
+            yield Grant(f"{sid}AreListed", frozenset({role}), ("s3:ListBucket",), buckets)
+    if groups := sorted(set(by_type.get(Resource.LOG_GROUP, ()))):
+        yield Grant("LogGroupsAreListed", frozenset({Role.PLAN}), ("logs:DescribeLogGroups",))
+        read = ("logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents")
+        resources = tuple(arns.of("logs", f"log-group:{name}:*") for name in groups)
+        yield Grant("LogsAreRead", frozenset({Role.OPERATE}), read, resources)
+
+
+def _in_s3(arns: Arns, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"arn:{arns.partition}:s3:::{name}" for name in sorted(set(names)))
