@@ -64,7 +64,8 @@ def _grants(requests: Mapping[str, Sequence[JSON]], arns: Arns) -> Iterator[Gran
             continue
         yield from module.grants(requests[kind], arns)
         needs += [need for request in requests[kind] for need in module.needs(request)]
-    yield from shared_grants(needs, arns)
+    if needs:
+        yield from shared_grants(needs, arns)
 
 
 def _policy(grants: Iterable[Grant], role: Role, ledger: list[JSON]) -> JSON:

@@ -21,6 +21,8 @@ from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
 from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
 from reconciler.core.run_logs import RunLogs
+
+from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
@@ -110,6 +112,12 @@ class Batch:
         """Calls TerminateJob, because CancelJob has no effect on a job that is starting or running."""
         with translate_errors("TerminateJob"):
             self._aws.reader(SERVICE).terminate_job(jobId=run.run_id, reason=reason)
+
+    def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
+        """Yields what AWS answers about the resources that the requests name."""
+        from reconciler.aws.verify_batch import BatchVerifier  # noqa: PLC0415 - only `verify` needs it
+
+        yield from BatchVerifier(self._aws).verify(requests)
 
     def place(self, location: Mapping[str, str]) -> str:
         """Returns the job queue in words."""

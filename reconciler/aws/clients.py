@@ -186,6 +186,11 @@ class Aws(Clients):
             return self
         return Clients(region, self._endpoint_url, self._credentials, profile=self._profile, timeouts=self._timeouts)
 
+    @property
+    def embedded(self) -> bool:
+        """Whether all calls go to the embedded emulator."""
+        return self._endpoint_url is not None
+
     def overridden(self, service: str) -> bool:
         """Returns whether calls to `service` (boto3's name) do not go to AWS, because an argument, environment variable
         or profile sets another endpoint.

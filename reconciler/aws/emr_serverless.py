@@ -23,6 +23,8 @@ from reconciler.aws.errors import clean, translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply
 from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Wanted
 from reconciler.core.run_logs import RunLogs
+
+from reconciler.core.ports import Deadline, FoundRun, Outcome, RunFacts, RunRef, RunReport, Service, Verdict, Wanted
 from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
@@ -148,6 +150,12 @@ class EmrServerless:
             report = _report(client, run)
             if isinstance(report, str) or not report.exists or not _ends(report):
                 raise
+
+    def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
+        """Yields what AWS answers about the resources that the requests name."""
+        from reconciler.aws.verify_emr_serverless import EmrServerlessVerifier  # noqa: PLC0415 - only `verify` needs it
+
+        yield from EmrServerlessVerifier(self._aws).verify(requests)
 
     def place(self, location: Mapping[str, str]) -> str:
         """Returns the application in words."""

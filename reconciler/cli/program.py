@@ -41,6 +41,7 @@ COMMANDS = {
     "suspensions": ("inspect:suspensions", "Show what is suspended, why, by whom and until when."),
     "graph": ("inspect:graph", "Show which spec waits for which."),
     "ledger": ("ledger:ledger", "Maintain the ledger: init, verify, copy, export."),
+    "verify": ("verify:verify", "Ask AWS whether what the specs name exists and fits; change nothing."),
     "iam": ("iam:iam", "Print least-privilege IAM policies, and trust policies for GitHub."),
     "fsck": ("fsck:fsck", "Check the ledger against AWS; with --adopt, rebuild a lost one."),
     "targets": ("project:targets", "Print the targets of the project."),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from threading import Event
 from typing import Protocol, runtime_checkable
 
 from reconciler.core import events as e
 from reconciler.core.events import Observed
 from reconciler.core.state import Recorded
-from reconciler.model.base import JSON
+from reconciler.model.base import JSON, Loc
 
 
 class Clock(Protocol):
@@ -324,6 +325,34 @@ class RunSource(Protocol):
     def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
         """Returns the runs with these ids or ARNs, wherever they are, by id as given; without those that AWS does not
         have. `locations` are looked at first. Raises `ServiceError`."""
+        ...
+
+
+class Answer(StrEnum):
+    """What AWS answers about a resource that a request names."""
+
+    OK = "ok"
+    WARNING = "warning"  # it exists, and may lead to a surprise
+    ERROR = "error"  # it is missing, or does not fit the request
+    NOT_ASKED = "not-asked"  # AWS could not be asked, or did not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One answer: the spec, the path of the field in its request, and one sentence."""
+
+    name: str
+    loc: Loc
+    answer: Answer
+    message: str
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Asks AWS, read-only, whether what requests name exists and fits. An adapter may implement it beside `Service`."""
+
+    def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
+        """Yields answers about the requests of some specs, by name. Never raises for what AWS does not answer."""
         ...
 
 

@@ -115,6 +115,7 @@ def _headers(state: State, content_type: str, request_id: str = "") -> dict[str,
     return {
         "Content-Type": content_type,
         "x-amzn-RequestId": request_id or str(uuid.uuid4()),
+        "x-reconciler-emulator": "true",
         "Date": formatdate(state.now(), usegmt=True),
     }
 

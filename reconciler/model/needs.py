@@ -110,6 +110,7 @@ def shared_grants(needs: Iterable[Need], arns: Arns) -> Iterator[Grant]:
     by_type: dict[str, list[str]] = {}
     for need in needs:
         by_type.setdefault(need.type, []).append(need.name)
+    yield Grant("QuotasAreRead", frozenset({Role.PLAN}), ("servicequotas:ListServiceQuotas",))
     roles = tuple(sorted(set(by_type.get(Resource.ROLE, ()))))
     if roles:
         yield Grant("RolesAreRead", frozenset({Role.PLAN}), ("iam:GetRole",), roles)

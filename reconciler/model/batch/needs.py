@@ -32,7 +32,8 @@ def grants(requests: Sequence[JSON], arns: Arns) -> Iterator[Grant]:
     definitions = {arn for request in requests for arn in _definitions(str(request["jobDefinition"]), arns)}
     consumed = {arns.of("batch", "consumable-resource/", name) for request in requests for name in _consumed(request)}
     yield Grant("JobsAreRead", EVERY, ("batch:DescribeJobs", "batch:ListJobs"))
-    yield Grant("JobQueuesAreRead", frozenset({Role.PLAN}), ("batch:DescribeJobQueues",))
+    described = ("batch:DescribeComputeEnvironments", "batch:DescribeJobQueues")
+    yield Grant("JobQueuesAreRead", frozenset({Role.PLAN}), described)
     yield Grant("JobDefinitionsAreRead", frozenset({Role.PLAN, Role.OPERATE}), ("batch:DescribeJobDefinitions",))
     submitted = (*sorted(queues), *sorted(definitions), *sorted(consumed), jobs)
     yield Grant("JobsAreSubmitted", apply, ("batch:SubmitJob",), submitted)

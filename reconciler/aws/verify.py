@@ -1,0 +1,123 @@
+"""Asks AWS about resources that requests of several services name: roles, files and folders in S3, log groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconciler.aws.clients import Aws
+from reconciler.aws.errors import translate_errors
+from reconciler.core.ports import Answer
+from reconciler.errors import ServiceError
+from reconciler.model.needs import Need, Resource
+
+MISSING = frozenset({"404", "NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchEntity", "ResourceNotFoundException"})
+SERVICES = {
+    Resource.ROLE: "iam",
+    Resource.OBJECT: "s3",
+    Resource.PREFIX: "s3",
+    Resource.LOG_GROUP: "logs",
+}
+"""boto3's name of the service that has each type of resource."""
+
+Said = tuple[Answer, str]
+"""An answer and its sentence."""
+
+INVENTED = Answer.NOT_ASKED, "whether the request fits: not asked, because the emulator has no settings of resources"
+
+
+def is_invented(reply: Mapping[str, Any]) -> bool:
+    """Returns whether the emulator replied, whose resources exist as soon as they are named and have no settings."""
+    return "x-reconciler-emulator" in reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+
+
+class SharedResources:
+    """Answers about resources, each asked for once. `service` is boto3's name of the service that uses them, and
+    `principal` the principal that must be allowed to take roles."""
+
+    def __init__(self, aws: Aws, service: str, principal: str) -> None:
+        self._aws, self._service, self._principal = aws, service, principal
+        self._answers: dict[tuple[str, str], Said] = {}
+        self._asks: Mapping[str, Callable[[str], Said]] = {
+            Resource.ROLE: self._role,
+            Resource.OBJECT: self._object,
+            Resource.PREFIX: self._bucket,
+            Resource.LOG_GROUP: self._log_group,
+        }
+
+    def answer(self, need: Need) -> Said | None:
+        """Returns the answer about a resource; `None` if it is not of a shared type."""
+        ask = self._asks.get(need.type)
+        if ask is None:
+            return None
+        key = (need.type, need.name)
+        if key not in self._answers:
+            self._answers[key] = self.asked(f"{need.type} {need.name}", SERVICES[Resource(need.type)], ask, need.name)
+        return self._answers[key]
+
+    def asked(self, what: str, service: str, ask: Callable[[str], Said], name: str = "") -> Said:
+        """Returns the answer of `ask`, or why `service` was not asked."""
+        if self._aws.embedded and service != self._service:
+            return Answer.NOT_ASKED, f"{what}: not asked, because the emulator has no {service}"
+        try:
+            if self._aws.overridden(self._service) and not self._aws.overridden(service):
+                return (
+                    Answer.NOT_ASKED,
+                    f"{what}: not asked, because only the endpoint of {self._service} is overridden",
+                )
+            return ask(name)
+        except ServiceError as error:
+            if error.code in MISSING:
+                return Answer.ERROR, f"{what} does not exist"
+            return Answer.NOT_ASKED, f"{what}: not known, because AWS did not answer: {error}"
+
+    def _role(self, arn: str) -> Said:
+        with translate_errors("GetRole"):
+            role = self._aws.reader("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+        if role.get("Arn", arn) != arn:
+            return Answer.ERROR, f"role {arn} does not exist; the role of this name is {role['Arn']}"
+        if not _trusts(role.get("AssumeRolePolicyDocument"), self._principal):
+            return (
+                Answer.ERROR,
+                f"role {arn} does not trust {self._principal}: its trust policy must allow sts:AssumeRole",
+            )
+        return Answer.OK, f"role {arn} exists and trusts {self._principal}"
+
+    def _object(self, address: str) -> Said:
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        with translate_errors("HeadObject"):
+            self._aws.reader("s3").head_object(Bucket=bucket, Key=key)
+        return Answer.OK, f"{address} exists"
+
+    def _bucket(self, address: str) -> Said:
+        bucket = address.removeprefix("s3://").partition("/")[0]
+        with translate_errors("ListObjectsV2"):
+            self._aws.reader("s3").list_objects_v2(Bucket=bucket, MaxKeys=1)
+        return Answer.OK, f"bucket {bucket} exists"
+
+    def _log_group(self, name: str) -> Said:
+        with translate_errors("DescribeLogGroups"):
+            groups = self._aws.reader("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        if any(group.get("logGroupName") == name for group in groups):
+            return Answer.OK, f"log group {name} exists"
+        return Answer.WARNING, f"log group {name} does not exist yet: the job's role must be allowed to create it"
+
+    def quota(self, service: str, name: str) -> float | None:
+        """Returns the account's quota with this name, `None` if it is not listed. Raises `ServiceError`."""
+        with translate_errors("ListServiceQuotas"):
+            answer = self._aws.reader("service-quotas").list_service_quotas(ServiceCode=service)
+            quotas = {each.get("QuotaName"): each.get("Value") for each in answer["Quotas"]}
+        value = quotas.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+
+def _trusts(document: Any, principal: str) -> bool:  # noqa: ANN401 - a policy document
+    """Returns whether a trust policy allows a service to take the role."""
+    statements = document.get("Statement", []) if isinstance(document, dict) else []
+    for statement in [statements] if isinstance(statements, dict) else statements:
+        principals = statement.get("Principal", {})
+        services = principals.get("Service", []) if isinstance(principals, dict) else principals
+        allowed = {services} if isinstance(services, str) else set(services)
+        if statement.get("Effect") == "Allow" and allowed & {principal, "*"}:
+            return True
+    return False

@@ -1,0 +1,207 @@
+"""`verify`: what AWS answers about the resources that specs name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from tests.cli.test_iam import AUTHORIZED, LOGS, policies, used
+from tests.cli.world import ACCOUNT, Done, World, spark_text
+
+ROLE = {"Arn": f"arn:aws:iam::{ACCOUNT}:role/jobs"}
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "emr-serverless.amazonaws.com"}}]}
+APPLICATION = {"applicationId": "00app0spark", "type": "Spark", "state": "STARTED", "releaseLabel": "emr-6.15.0"}
+QUEUE = {
+    "state": "ENABLED",
+    "status": "VALID",
+    "computeEnvironmentOrder": [{"order": 1, "computeEnvironment": "fleet"}],
+}
+DEFINITION = {
+    "status": "ACTIVE",
+    "revision": 1,
+    "type": "container",
+    "containerProperties": {"resourceRequirements": [{"type": "VCPU", "value": "4"}]},
+}
+QUOTA = {"QuotaName": "Max concurrent vCPUs per account", "Value": 100.0}
+
+
+def answers() -> dict[str, Any]:
+    """The answers of an account in which everything is in order, by operation."""
+    return {
+        "GetApplication": {"application": APPLICATION},
+        "GetRole": {"Role": {**ROLE, "AssumeRolePolicyDocument": TRUST}},
+        "HeadObject": {},
+        "ListObjectsV2": {},
+        "DescribeLogGroups": {"logGroups": [{"logGroupName": "spark"}, {"logGroupName": "/aws/batch/job"}]},
+        "ListServiceQuotas": {"Quotas": [QUOTA]},
+        "DescribeJobQueues": {"jobQueues": [QUEUE]},
+        "DescribeJobDefinitions": {"jobDefinitions": [DEFINITION]},
+        "DescribeComputeEnvironments": {"computeEnvironments": [{"computeResources": {"maxvCpus": 8}}]},
+    }
+
+
+def refused(operation: str, code: str) -> ClientError:
+    """The error of AWS for an operation."""
+    return ClientError(
+        {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, operation
+    )
+
+
+Asking = Callable[..., Done]
+
+
+@pytest.fixture
+def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Asking:
+    """Verifies a project with one spec of each kind; operations answer as given, else as if all were in order."""
+    world.env["AWS_ENDPOINT_URL"] = world.aws.url
+    world.write("orders.yaml", spark_text("orders") + LOGS)
+    world.batch("clicks")
+    call = BaseClient._make_api_call
+
+    def ask(*arguments: str, recorded: list[Any] | None = None, **others: Any) -> Done:
+        given = {**answers(), **others}
+
+        def answer(self: Any, operation: str, params: Any) -> Any:
+            if recorded is not None:
+                recorded.append((f"{self.meta.service_model.service_name}.{operation}", params))
+            if operation not in given:
+                return call(self, operation, params)
+            if isinstance(given[operation], str):
+                raise refused(operation, given[operation])
+            return {**given[operation], "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": {}}}
+
+        monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+        return world.run("verify", *arguments)
+
+    return ask
+
+
+def test_everything_in_order(ask: Asking) -> None:
+    """Each resource is named once, with what AWS answers, and the exit code is 0."""
+    done = ask()
+    assert 0 == done.code, done.err
+    assert "[NG]" not in done.out
+    for text in (
+        "[OK]   application 00app0spark is STARTED",
+        f"[OK]   role arn:aws:iam::{ACCOUNT}:role/jobs exists and trusts emr-serverless.amazonaws.com",
+        "[OK]   s3://shop-jobs/orders.py exists",
+        "[OK]   bucket shop-logs exists",
+        "[OK]   log group spark exists",
+        "[OK]   job queue nightly is enabled",
+        "[OK]   job definition worker:1 is active",
+        "[OK]   the queue has up to 8 vCPUs",
+        "[OK]   all specs together start with 16 of 100 vCPUs",
+    ):
+        assert text in done.out.splitlines()
+    assert "0 to look at, 0 missing or not fitting, 0 not asked." in ask("--quiet").out.splitlines()[-1]
+
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "no application": ({"GetApplication": "ResourceNotFoundException"}, "8:20: application 00app0spark does not exist"),
+    "an ended application": ({"GetApplication": {"application": {**APPLICATION, "state": "TERMINATED"}}}, "TERMINATED"),
+    "a stopped application": (
+        {
+            "GetApplication": {
+                "application": {**APPLICATION, "state": "STOPPED", "autoStartConfiguration": {"enabled": False}}
+            }
+        },
+        "does not start automatically",
+    ),
+    "a Hive application": (
+        {"GetApplication": {"application": {**APPLICATION, "type": "Hive"}}},
+        "application 00app0spark runs Hive, and this is a spark job",
+    ),
+    "a small application": (
+        {"GetApplication": {"application": {**APPLICATION, "maximumCapacity": {"cpu": "8 vCPU", "memory": "64 GB"}}}},
+        "the run starts with 16 vCPUs, and application 00app0spark has at most 8",
+    ),
+    "no role": ({"GetRole": "NoSuchEntity"}, f"role arn:aws:iam::{ACCOUNT}:role/jobs does not exist"),
+    "a role of another service": (
+        {"GetRole": {"Role": {**ROLE, "AssumeRolePolicyDocument": {"Statement": []}}}},
+        "does not trust emr-serverless.amazonaws.com",
+    ),
+    "no program": ({"HeadObject": "404"}, "object s3://shop-jobs/orders.py does not exist"),
+    "no bucket for logs": ({"ListObjectsV2": "NoSuchBucket"}, "prefix s3://shop-logs/runs/ does not exist"),
+    "a low quota": ({"ListServiceQuotas": {"Quotas": [{**QUOTA, "Value": 8.0}]}}, "the account may have 8 at once"),
+    "no queue": ({"DescribeJobQueues": {"jobQueues": []}}, "clicks.yaml:8:15: job queue nightly does not exist"),
+    "a disabled queue": ({"DescribeJobQueues": {"jobQueues": [{**QUEUE, "state": "DISABLED"}]}}, "nightly is DISABLED"),
+    "no definition": ({"DescribeJobDefinitions": {"jobDefinitions": []}}, "job definition worker:1 does not exist"),
+    "an inactive definition": (
+        {"DescribeJobDefinitions": {"jobDefinitions": [{**DEFINITION, "status": "INACTIVE"}]}},
+        "job definition worker:1 is not active",
+    ),
+    "a definition of another type": (
+        {"DescribeJobDefinitions": {"jobDefinitions": [{"status": "ACTIVE", "revision": 1, "eksProperties": {}}]}},
+        "worker:1 has no containerProperties, so containerOverrides does not fit it",
+    ),
+    "a small queue": (
+        {"DescribeComputeEnvironments": {"computeEnvironments": [{"computeResources": {"maxvCpus": 2}}]}},
+        "the job needs 4 vCPUs; its queue has at most 2, so it would not start",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_missing_or_does_not_fit_has_a_place(ask: Asking, name: str) -> None:
+    """Each fault is one line with file, line and column, and the exit code is 3."""
+    given, message = CASES[name]
+    done = ask(**given)
+    assert 3 == done.code, done.err
+    (line,) = [line for line in done.out.splitlines() if line.startswith("[NG]") and message in line]
+    assert line.removeprefix("[NG]   ").startswith(("orders.yaml:", "clicks.yaml:"))
+
+
+def test_features_of_later_releases(ask: Asking, world: World) -> None:
+    """A streaming job needs a release that has them."""
+    world.write("orders.yaml", spark_text("orders") + "    mode: STREAMING\n")
+    assert "application 00app0spark has emr-6.15.0; streaming jobs need emr-7.1.0 or later" in ask().out
+    assert 0 == ask(GetApplication={"application": {**APPLICATION, "releaseLabel": "emr-7.1.0"}}).code
+
+
+def test_what_may_surprise_is_a_warning(ask: Asking, world: World) -> None:
+    """A definition without a revision moves, and a log group may be created later: neither changes the exit code."""
+    world.write("clicks.yaml", world.batch("clicks").read_text().replace("worker:1", "worker"))
+    done = ask(DescribeLogGroups={"logGroups": []}, ListServiceQuotas={"Quotas": [{**QUOTA, "Value": 17.0}]})
+    assert 0 == done.code, done.err
+    assert "[WARN] clicks.yaml:9:20: job definition worker moves: its newest revision is 1. Pin it" in done.out
+    assert "log group spark does not exist yet" in done.out
+
+
+def test_what_could_not_be_asked_is_said(ask: Asking) -> None:
+    """Without permissions, nothing is claimed, and the exit code is 0."""
+    denied = dict.fromkeys(answers(), "AccessDeniedException")
+    done = ask("--format", "json", **denied)
+    assert 0 == done.code
+    assert {"not-asked"} == {each["answer"] for each in done.json["findings"]}
+    assert all("AccessDeniedException" in each["message"] for each in done.json["findings"])
+    assert {"name", "field", "path", "line", "col", "answer", "message"} == done.json["findings"][0].keys()
+    assert done.json["ok"] is True
+
+
+def test_the_emulator_has_no_settings_to_compare(world: World) -> None:
+    """Resources of the emulator exist as soon as they are named, so nothing is concluded from them."""
+    world.write("orders.yaml", spark_text("orders") + LOGS)
+    pods = world.batch("pods").read_text().replace("containerOverrides", "ecsPropertiesOverride")
+    world.write("pods.yaml", pods.replace('command: ["work", "A"]', "taskProperties: []"))
+    for target in ("local", "staging"):
+        done = world.run("verify", "-t", target)
+        assert 0 == done.code, done.err
+        assert "[OK]   application 00app0spark is STARTED" in done.out
+        assert "whether the request fits: not asked, because the emulator has no settings" in done.out
+        assert "role arn:aws:iam::" in done.out
+    assert 64 == world.run("verify", "--only", "missing").code
+
+
+def test_the_policy_of_the_plan_allows_every_question(ask: Asking, world: World) -> None:
+    """The role of pull requests may ask everything that `verify` asks, with its resources."""
+    recorded: list[Any] = []
+    assert 0 == ask(recorded=recorded).code
+    policy = policies(world)["plan"]["policy"]
+    asked = {operation for operation, _ in recorded}
+    assert {operation.partition(".")[2] for operation in asked} >= answers().keys()
+    assert asked <= AUTHORIZED.keys()
+    used(policy, recorded)
