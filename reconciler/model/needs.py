@@ -127,7 +127,7 @@ def shared_grants(needs: Iterable[Need], arns: Arns) -> Iterator[Grant]:
             yield Grant(f"{sid}AreListed", frozenset({role}), ("s3:ListBucket",), buckets)
     if groups := sorted(set(by_type.get(Resource.LOG_GROUP, ()))):
         yield Grant("LogGroupsAreListed", frozenset({Role.PLAN}), ("logs:DescribeLogGroups",))
-        read = ("logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents")
+        read = ("logs:DescribeLogStreams", "logs:GetLogEvents")
         resources = tuple(arns.of("logs", f"log-group:{name}:*") for name in groups)
         yield Grant("LogsAreRead", frozenset({Role.OPERATE}), read, resources)
 
