@@ -1,8 +1,11 @@
-"""Keeps the developer's credentials, profiles and proxies out of the tests, and says how many examples they try."""
+"""Keeps the developer's credentials, profiles and proxies out of the tests, sets how many examples they try, and keeps
+what all tests share cheap."""
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,15 +19,29 @@ settings.register_profile("soak", _BUSY, max_examples=25 * EXAMPLES)  # `make so
 settings.load_profile("project")
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Every test starts without AWS settings, so that nothing of the developer's account can be met."""
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "RECONCILER_")) or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("CI", raising=False)
-    nowhere = tmp_path_factory.getbasetemp() / "no-aws-files"
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "caches"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collects without the garbage collector, which later leaves out the modules and tests that are loaded."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run without AWS settings, so that nothing of the developer's account can be met."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "RECONCILER_")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.delenv("CI", raising=False)
+        nowhere = tmp_path_factory.getbasetemp() / "no-aws-files"
+        patch.setenv("AWS_CONFIG_FILE", str(nowhere))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "caches"))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
