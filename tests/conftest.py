@@ -31,6 +31,27 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves campaigns out of the measurement of coverage, which would take most of their time."""
+    for item in items:
+        if item.get_closest_marker("campaign"):
+            item.add_marker("no_cover")
+
+
+def _memory_folder() -> str | None:
+    """Returns a folder in memory that has room for the files of the tests, if there is one."""
+    try:
+        system = os.statvfs("/dev/shm")
+    except OSError:
+        return None
+    room = system.f_bavail * system.f_frsize >= 4 << 30
+    return "/dev/shm" if room and not system.f_flag & os.ST_NOEXEC and os.access("/dev/shm", os.W_OK) else None
+
+
+if folder := _memory_folder():  # ledgers wait for the disk at every write
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests run without AWS settings, so that nothing of the developer's account can be met."""

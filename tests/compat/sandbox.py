@@ -174,7 +174,10 @@ def _answer(request: Mapping[str, Any]) -> int:
 @cache
 def _server() -> subprocess.Popen[str]:
     """Starts the process that runs commands. It ends with this one, which holds its standard input."""
-    return subprocess.Popen([sys.executable, AT_TIME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # not measured
+    return subprocess.Popen(
+        [sys.executable, AT_TIME], env=quiet, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def _environment(folder: Path, aws: Aws | None) -> dict[str, str]:

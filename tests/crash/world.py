@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore import auth
 
-from tests.cli.world import COMMAND, Done, World, finished, project_text
+from tests.cli.world import COMMAND, Done, World, finished, forked_command, project_text
 from tests.crash.points import ROOT_NAME, Point
 from tests.waiting import eventually
 
@@ -75,15 +75,15 @@ class CrashWorld(World):
         return done
 
     def crash(self, point: Point) -> Done:
-        """Runs the installed command until it reaches the point, where it is killed. It must get there."""
-        process, mark = self._armed(point, "kill")
+        """Runs the command until it reaches the point, where it is killed. It must get there."""
+        process, mark = self._armed(forked_command(), point, "kill")
         done = finished(process, PATIENCE_SECONDS)
         assert (done.code, mark.exists()) == (-signal.SIGKILL, True), f"{point} was not reached:\n{done}"
         return done
 
     def freeze(self, point: Point) -> subprocess.Popen[str]:
         """Runs the installed command until it is frozen at the point. It must get there."""
-        process, mark = self._armed(point, "stop")
+        process, mark = self._armed(COMMAND, point, "stop")
         _until(lambda: _state(process) is not None, f"{point} was not reached")
         assert (_state(process), mark.exists()) == (os.CLD_STOPPED, True), f"{point} was not reached: {process.poll()}"
         return process
@@ -95,7 +95,7 @@ class CrashWorld(World):
         assert "Traceback" not in done.err, done
         return done
 
-    def _armed(self, point: Point, deed: str) -> tuple[subprocess.Popen[str], Path]:
+    def _armed(self, command: Path, point: Point, deed: str) -> tuple[subprocess.Popen[str], Path]:
         self.marks += 1
         mark = self.folder.parent / f"mark-{self.marks}"
         order = {
@@ -106,7 +106,7 @@ class CrashWorld(World):
             "mark": str(mark),
         }
         process = subprocess.Popen(
-            [COMMAND, *self.command],
+            [command, *self.command],
             cwd=self.folder,
             env=self.environment(
                 {"PYTHONPATH": str(HOOK), "CRASH_AT": json.dumps(order), "CRASH_AHEAD": str(self.ahead.seconds)}

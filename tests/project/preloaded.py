@@ -3,6 +3,7 @@
 `command()` returns a folder with an executable `reconciler`, for a PATH. It passes its arguments, folder, environment
 and standard streams on, and the signals in FORWARDED, and it ends as the command does. If it is killed, the command is
 killed a moment later. Use the installed command if the moment matters, to freeze a command, and for tests of start-up.
+A coverage run does not measure these commands: commands in the process of a test show the same code.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from tests.compat.at_time import COMMAND, end, preload
 
 ROOT = Path(__file__).resolve().parents[2]
+CRASH_HOOK = str(ROOT / "tests/crash/hook/sitecustomize.py")
 LONGEST_REQUEST = 200_000
 """Bytes of arguments and environment together: what a socket takes as one message."""
 
@@ -49,7 +51,8 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {forwarded})
     code = int(server.recv(20))
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
 """
@@ -57,12 +60,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
 
 @cache
 def command() -> Path:
-    """Starts the process for this one, with which it ends, and returns the folder of its `reconciler`.
-
-    In a coverage run this is the folder of the installed command, which is measured.
-    """
-    if any(name.startswith("COV") for name in os.environ):
-        return Path(COMMAND).parent
+    """Starts the process for this one, with which it ends, and returns the folder of its `reconciler`."""
     folder = Path(tempfile.mkdtemp(prefix="reconciler-"))  # short: the address of a socket has at most 107 characters
     address = str(folder / "socket")
     client = folder / "reconciler"
@@ -73,6 +71,7 @@ def command() -> Path:
     server = subprocess.Popen(
         [sys.executable, "-m", __name__, address],
         cwd=ROOT,
+        env=not_measured(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -81,6 +80,11 @@ def command() -> Path:
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
     return folder
+
+
+def not_measured() -> dict[str, str]:
+    """Returns the environment for a process that a coverage run does not measure."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 
 
 _servers: list[subprocess.Popen[bytes]] = []
@@ -144,6 +148,8 @@ def become(arguments: list[str], folder: str, environ: dict[str, str], streams: 
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()
+    if "CRASH_AT" in environ:
+        runpy.run_path(CRASH_HOOK)
     sys.path[0] = str(Path(COMMAND).parent)
     sys.argv = [COMMAND, *arguments]
     runpy.run_path(COMMAND, run_name="__main__")

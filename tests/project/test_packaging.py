@@ -199,7 +199,7 @@ def _make(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -269,11 +269,20 @@ def test_make_alone_lists_the_targets():
     assert listed >= {"demo", "test", "check", "soak", "bench", "clean"}
 
 
+@pytest.mark.parametrize(("measure", "measured"), [("", [False, True]), ("1", [True, False])])
+def test_ci_runs_the_tests_once(measure: str, measured: list[bool]):
+    """With MEASURE, as in CI, `make test` measures coverage and `make check` reports it, without running the tests."""
+    commands = [_make(ROOT, "-n", goal, MEASURE=measure).stdout for goal in ("test", "coverage")]
+
+    assert [" --cov " in text for text in commands] == measured
+    assert ("pytest" in commands[1], "coverage report" in commands[1]) == (not measure, bool(measure))
+
+
 def test_ci_script_runs_both_commands_and_fails_with_either(tmp_path: Path):
     """.ci/run calls `make test` and `make check` as they are, both of them, and fails if one of them does."""
     fake = tmp_path / "bin/make"
     fake.parent.mkdir()
-    fake.write_text(f'#!/bin/sh\necho "$* CI=$CI" >> {tmp_path}/calls\n[ "$1" != "$FAILING" ]\n')
+    fake.write_text(f'#!/bin/sh\necho "$* CI=$CI MEASURE=$MEASURE" >> {tmp_path}/calls\n[ "$1" != "$FAILING" ]\n')
     fake.chmod(0o755)
     path = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -285,4 +294,4 @@ def test_ci_script_runs_both_commands_and_fails_with_either(tmp_path: Path):
     }
 
     assert codes == {"none": 0, "test": 1, "check": 1}
-    assert (tmp_path / "calls").read_text().splitlines() == ["test CI=true", "check CI=true"] * 3
+    assert (tmp_path / "calls").read_text().splitlines() == ["test CI=true MEASURE=1", "check CI=true MEASURE=1"] * 3
