@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.project import gh
-from tests.project.place import BIN, ROOT, git
+from tests.project.place import BIN, ROOT, git, project_copy, run
 from tests.project.runner import ACTION
 
 OWN = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -319,3 +319,21 @@ def test_linters_find_what_they_are_for(linter: str, tmp_path: Path):
 
     assert done.returncode != 0
     assert "wrong.yml" in done.stdout + done.stderr
+
+
+def test_the_hook_for_pre_commit_validates(tmp_path: Path):
+    """The command of the hook passes for a valid project, also with its arguments, and fails for an invalid spec."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    assert [hook["id"] for hook in hooks] == ["reconciler-validate"]
+    folder = project_copy(tmp_path / "project")
+    spec = folder / "specs/orders-rollup.yaml"
+
+    valid = [
+        run([*hooks[0]["entry"].split(), *more], folder).returncode for more in ([], ["--strict"], ["-C", "specs"])
+    ]
+    spec.write_text(spec.read_text("utf-8").replace("applicationId", "aplicationId"))
+    invalid = run(entry, folder)
+
+    assert valid == [0, 0, 0]
+    assert invalid.returncode == 1
+    assert re.search(hooks[0]["files"], "specs/orders-rollup.yaml")
