@@ -7,7 +7,7 @@ the calls become slow, groups become small.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -103,7 +103,7 @@ def _append(lanes: list[_Lane]) -> Generator[Effect, object, None]:
         return
     parts = [lane.effect for lane in lanes if isinstance(lane.effect, Append)]
     answers = yield AppendGroup(parts)
-    assert isinstance(answers, list)  # noqa: S101 - narrows what the interpreter sends
+    assert isinstance(answers, Sequence)  # noqa: S101 - narrows what the interpreter sends
     for lane, answer in zip(lanes, answers, strict=True):
         lane.answer(answer)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from threading import Event
+from dataclasses import dataclass, field
+from itertools import islice
+from threading import Event, Lock
 from typing import TypeVar, assert_never
 
 from reconciler.apply import effects as f
@@ -29,15 +31,30 @@ STEP_SECONDS = 0.2
 """The maximum number of seconds that a wait continues after the command was asked to stop."""
 
 
+Answer = Appended | Moved | Exception
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """The parts of one append, and the answers to them; no answers yet while it waits."""
+
+    parts: Sequence[f.Append]
+    answers: Sequence[Answer] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports that effects use. `stop` is set when the command is asked to end; nothing is sent after that."""
+    """The ports that effects use. `stop` is set when the command is asked to end; nothing is sent after that.
+
+    `groups` are the appends of groups that wait for another thread's append, which holds `turn`."""
 
     ledger: Ledger
     services: Services
     clock: Clock
     quota: Quota
     stop: Event
+    groups: deque[_Group] = field(default_factory=deque)
+    turn: Lock = field(default_factory=Lock)
 
 
 Result = TypeVar("Result")
@@ -74,7 +91,7 @@ def _carry_out(effect: f.Effect, world: World) -> object:
         case f.Append():
             answer = world.ledger.append(effect.events, effect.valid)
         case f.AppendGroup():
-            answer = _append_group(effect.parts, world.ledger)
+            answer = _append_in_turn(effect.parts, world)
         case f.Transmit():
             answer = _transmit(effect, world)
         case f.Look():
@@ -88,25 +105,33 @@ def _carry_out(effect: f.Effect, world: World) -> object:
     return answer
 
 
-Answer = Appended | Moved | Exception
+def _append_in_turn(parts: Sequence[f.Append], world: World) -> Sequence[Answer]:
+    """Appends the parts of a group, together with those of all threads that waited for the same turn."""
+    group = _Group(parts)
+    world.groups.append(group)
+    with world.turn:
+        if not group.answers:  # else the thread before appended it too
+            groups = [world.groups.popleft() for _ in range(len(world.groups))]
+            answers = iter(_append_group([part for each in groups for part in each.parts], world.ledger))
+            for each in groups:
+                each.answers = list(islice(answers, len(each.parts)))
+    return group.answers
 
 
 def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
-    """Appends several parts in one batch, or each alone if the ledger refuses the batch as a whole. A part that is no
+    """Appends several parts in one batch, or in two if the ledger refuses the batch as a whole. A part that is no
     longer valid is left out."""
-    answers: dict[int, Answer] = {}
-    left = dict(enumerate(parts))
-    while len(left) > 1:
-        answer, objections = _append_all(left, ledger)
-        if objections:
-            answers |= {index: Moved(why) for index, why in objections.items()}
-            left = {index: part for index, part in left.items() if index not in objections}
-        elif answer is not None:
-            return [answers.get(index, answer) for index in range(len(parts))]
-        else:
-            break
-    answers |= {index: _append_alone(part, ledger) for index, part in left.items()}
-    return [answers[index] for index in range(len(parts))]
+    if len(parts) == 1:
+        return [_append_alone(parts[0], ledger)]
+    answer, objections = _append_all(dict(enumerate(parts)), ledger)
+    if objections:
+        others = [part for index, part in enumerate(parts) if index not in objections]
+        answers = iter(_append_group(others, ledger) if others else ())
+        return [Moved(objections[index]) if index in objections else next(answers) for index in range(len(parts))]
+    if answer is None:
+        half = len(parts) // 2
+        return [*_append_group(parts[:half], ledger), *_append_group(parts[half:], ledger)]
+    return [answer] * len(parts)
 
 
 def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer | None, Mapping[int, str]]:

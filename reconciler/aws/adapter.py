@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from reconciler.aws.clients import Aws
 from reconciler.aws.errors import translate_errors, unexpected_reply
 from reconciler.aws.outcome import Reply, transmit
 from reconciler.core.ports import Deadline, NotSent, Outcome, Wanted
 from reconciler.core.times import parse_time
 from reconciler.errors import ServiceError
-from reconciler.model.base import JSON
+from reconciler.model.base import JSON, Strict
 from reconciler.model.kind import SPEC_TAG, TOKEN_TAG
 
 Item = TypeVar("Item")
@@ -23,15 +25,38 @@ Described = Mapping[str, Any]
 """The description of a run in AWS's reply."""
 
 
-def submit(aws: Aws, service: str, method: str, request: JSON, *, reply: Reply, deadline: Deadline) -> Outcome:
+def submit(
+    aws: Aws,
+    service: str,
+    method: str,
+    request: JSON,
+    *,
+    reply: Reply,
+    deadline: Deadline,
+    model: type[Strict] | None = None,
+) -> Outcome:
     """Sends `request` with a method of the boto3 client for `service`, at most once. Returns errors of the network, AWS
     and botocore as outcomes, and never raises them.
+
+    botocore, whose check is slow, does not check a request that `model` accepts. A newer model may refuse the request
+    of an older intent; then botocore decides.
     """
     try:
-        call = getattr(aws.submitter(service), method)
+        client = aws.submitter(service) if _is_valid(request, model) else aws.submitter(service, validates=True)
+        call = getattr(client, method)
     except ServiceError as error:
         return NotSent(error.code, error.message)
     return transmit(call, request, reply, deadline, aws.clock)
+
+
+def _is_valid(request: JSON, model: type[Strict] | None) -> bool:
+    if model is None:
+        return False
+    try:
+        model.model_validate(request)
+    except ValidationError:
+        return False
+    return True
 
 
 def pages(

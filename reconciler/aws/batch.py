@@ -26,6 +26,7 @@ from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
 from reconciler.model.batch import RESOURCES
+from reconciler.model.batch.submit_job import SubmitJobRequest
 
 SERVICE = "batch"
 
@@ -79,7 +80,7 @@ class Batch:
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
         """Calls SubmitJob. The request is transmitted at most once."""
-        return submit(self._aws, SERVICE, "submit_job", request, reply=REPLY, deadline=deadline)
+        return submit(self._aws, SERVICE, "submit_job", request, model=SubmitJobRequest, reply=REPLY, deadline=deadline)
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
         """Reports the state of each job, by DescribeJobs. A job that is missing from the reply does not exist at

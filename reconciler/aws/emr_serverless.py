@@ -27,6 +27,7 @@ from reconciler.core.state import RunState
 from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ServiceError
 from reconciler.model.base import JSON
+from reconciler.model.emr_serverless.start_job_run import StartJobRunRequest
 
 SERVICE = "emr-serverless"
 
@@ -94,7 +95,9 @@ class EmrServerless:
 
     def submit(self, request: JSON, deadline: Deadline) -> Outcome:
         """Calls StartJobRun. The request is transmitted at most once."""
-        return submit(self._aws, SERVICE, "start_job_run", request, reply=REPLY, deadline=deadline)
+        return submit(
+            self._aws, SERVICE, "start_job_run", request, model=StartJobRunRequest, reply=REPLY, deadline=deadline
+        )
 
     def observe(self, runs: Sequence[RunRef]) -> Mapping[str, RunReport | str]:
         """Reports the state of each run. If an application has few runs, calls GetJobRun for each of them. Otherwise

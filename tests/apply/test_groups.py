@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
 from reconciler.apply import executor
-from reconciler.apply.effects import Effect
+from reconciler.apply.effects import Append, Effect
 from reconciler.apply.executor import record_observations
 from reconciler.apply.groups import Steps, together
 from reconciler.apply.intents import Provenance, Task
 from reconciler.apply.interpreter import World as Ports
-from reconciler.apply.interpreter import _carry_out, drive
+from reconciler.apply.interpreter import _append_in_turn, _carry_out, drive
 from reconciler.aws.quota import Buckets
 from reconciler.core.absence import absences
 from reconciler.core.decide import plan
-from reconciler.core.events import Event
+from reconciler.core.events import Notified
 from reconciler.core.plan import ActionOutcome, ActionResult, Plan
-from reconciler.core.ports import Outcome, Quota, Refused, Wanted
+from reconciler.core.ports import Appended, Outcome, Quota, Refused, Wanted
 from reconciler.errors import LedgerError, LedgerFull, LedgerUnreachable
 from reconciler.ledger.log import Log
 from reconciler.model.base import JSON
 from reconciler.model.kind import TOKEN_TAG, Rate
 from tests.apply.world import Aws, World, unclear
-from tests.builders import NOW, PLACE, desired, spec
+from tests.builders import NOW, PLACE, at, desired, spec
 from tests.ledger.builders import MemoryStore
+from tests.waiting import eventually
 
 NAMES = ("clicks", "orders", "users")
 SPECS = desired(*(spec("A", name) for name in NAMES))
@@ -182,6 +185,38 @@ def test_a_batch_that_the_ledger_refuses_is_written_one_by_one() -> None:
     assert written(world) == [["opened", "intended"], ["intended"], ["intended"], ["submitted"] * 3]
 
 
+def test_threads_that_wait_for_an_append_share_the_next_one() -> None:
+    """While one thread appends, the groups of others queue up, and one of them appends all of them."""
+    appending, released = Event(), Event()
+
+    class Slow(MemoryStore):
+        """A store whose second append waits until every thread waits for its turn."""
+
+        def append(self, position: int, batch: bytes) -> bytes:
+            """As `ports.Store`."""
+            if position == 2:
+                appending.set()
+                assert released.wait(60)
+            return super().append(position, batch)
+
+    world = World(store=Slow())
+    log = world.ledger()
+    ports = Ports(log, lambda _: world.aws, world.clock, executor._NoQuota(), world.stop)
+    log.append([Notified(at=at(), name="orders", key="founding", kinds=())], lambda _: None)
+    events = [
+        [Append([Notified(at=at(), name=f"{n}-{m}", key="k", kinds=())], lambda _: None) for m in "ab"]
+        for n in range(4)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(_append_in_turn, events[0], ports)
+        assert appending.wait(60)
+        others = [pool.submit(_append_in_turn, each, ports) for each in events[1:]]
+        assert eventually(lambda: len(ports.groups) == 3)
+        released.set()
+        answers = [first.result(60), *(each.result(60) for each in others)]
+    assert answers == [[Appended(2)] * 2, *[[Appended(3)] * 2] * 3]
+
+
 def test_without_intents_nothing_is_sent() -> None:
     """The ledger refuses every intent, each with its own error."""
     world = World(store=Refusing(LedgerFull("no space"), 1))
@@ -255,7 +290,7 @@ def test_an_unexpected_failure_ends_one_spec_only() -> None:
         """A ledger that fails while the outcomes of one spec are checked."""
 
         def append(self, events, valid):
-            if any(isinstance(event, Event) and getattr(event, "name", "") == "orders" for event in events):
+            if any(getattr(event, "name", "") == "orders" for event in events):
                 raise RuntimeError("bug")
             return super().append(events, valid)
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError
+from botocore.validate import ParamValidator
 
 from reconciler import __version__
 from reconciler.app.session import SystemClock
@@ -239,6 +240,23 @@ def test_nobody_takes_the_connection(aws: Connect):
         outcome = BATCH.connect(aws_).submit(BATCH.request, in_a_minute())
     assert isinstance(outcome, NotSent)
     assert outcome.code == "ConnectTimeoutError"
+
+
+@BOTH
+def test_botocore_does_not_check_what_the_model_accepts(
+    submit: Submit, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of the model is enough: botocore's takes a third of the time of a call."""
+    checked: list[object] = []
+    check = ParamValidator.validate
+
+    def validate(self: ParamValidator, params: object, shape: object) -> object:
+        checked.append(params)
+        return check(self, params, shape)
+
+    monkeypatch.setattr(ParamValidator, "validate", validate)
+    assert isinstance(outcome_of(answer(200, submit.accepted), submit, wired), Accepted)
+    assert checked == []
 
 
 @pytest.mark.parametrize(

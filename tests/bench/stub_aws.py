@@ -49,7 +49,7 @@ class Cloud:
         if path[:1] == ["v1"]:
             return self._batch(path[1], json.loads(body))
         if path[:1] == ["applications"]:
-            return self._emr(method, path, {name: values for name, values in parse_qs(parts.query).items()}, body)
+            return self._emr(method, path, dict(parse_qs(parts.query)), body)
         self.calls["GetCallerIdentity"] += 1
         return IDENTITY.encode()
 
