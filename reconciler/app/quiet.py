@@ -152,15 +152,17 @@ def _is_at(root: str, head: Sequence[Any] | None) -> bool:
 def _quiet_until(plan: Plan, recorded: Recorded, start: Start) -> float | None:
     """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch; `None` if
     something is due, live, held, waiting, unresolved or reported."""
+    from reconciler.core.observations import incomplete
     from reconciler.core.plan import ActionType
     from reconciler.core.times import parse_time
 
-    if not start.wall / NANO - 1 <= parse_time(plan.created_at).timestamp() <= time.time():
+    now = parse_time(plan.created_at)
+    if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
         return None  # a plan for another time
     reported = plan.warnings or plan.problems or plan.overdue
     pending = plan.changes or plan.declarations or plan.schedule_changes
     acting = any(action.action is not ActionType.NONE for action in plan.actions)
-    open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None)
+    open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None) or incomplete(recorded, now)
     if reported or pending or acting or open_runs or plan.ledger_position != recorded.position:
         return None
     slots = {action.next_slot for action in plan.actions} - {None}

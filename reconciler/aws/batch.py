@@ -153,14 +153,15 @@ class Batch:
     def _failed_children(self, jobs: Iterable[Described]) -> dict[str, Sequence[Described]]:
         """Returns the failed children of array jobs, keyed by job id, by one page of ListJobs for each array.
 
-        An array is listed again only if more of its children have failed since. An array that cannot be listed is
-        absent, because the number of failures is known without the list.
+        An array is listed again only if more of its children have failed since, or their reasons were missing. An array
+        that cannot be listed is absent, because the number of failures is known without the list.
         """
         arrays = {job["jobId"]: failed_children_of(job) for job in jobs if failed_children_of(job)}
         kept = self._children if len(self._children) < MOST_ARRAYS else {}
         self._children = {**kept}
         for job_id, count in arrays.items():
-            if self._children.get(job_id, (0, ()))[0] != count:
+            before, children = self._children.get(job_id, (0, ()))
+            if before != count or not any(child.get("statusReason") for child in children):
                 with suppress(ServiceError):
                     self._children[job_id] = (count, self._children_page(job_id))
         return {job_id: self._children[job_id][1] for job_id in arrays if job_id in self._children}
@@ -170,7 +171,7 @@ class Batch:
         call = self._aws.reader(SERVICE).list_jobs
         query = {"arrayJobId": job_id, "jobStatus": "FAILED"}
         page = next(pages("ListJobs", call, "jobSummaryList", "jobId", **query), {})
-        return list(page.values())
+        return [child for child in page.values() if child.get("status", "FAILED") == "FAILED"]
 
     def whole(self, run_ids: Sequence[str], _locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
         """Reads jobs by DescribeJobs, and their definitions by DescribeJobDefinitions. Raises `ServiceError`."""

@@ -341,13 +341,14 @@ def _observe(submission: Submission, event: e.Observed) -> None:
             f"the ledger holds the run state {event.state!r}, which this version does not know: "
             "it was written by a newer reconciler. Upgrade to that version."
         )
+    changed = submission.run_state != event.state
     submission.run_state = RunState(event.state)
     submission.aws_state = event.aws_state
     submission.detail = event.detail
     submission.created_at = event.created_at or submission.created_at
     submission.definition = event.definition or submission.definition
     submission.partial = event.partial is True
-    submission.reports, submission.reported_at = submission.reports + 1, event.at
+    submission.reports, submission.reported_at = 1 if changed else submission.reports + 1, event.at
     submission.started_at = event.started_at or submission.started_at
     submission.finished_at = event.finished_at
     submission.usage = event.usage or submission.usage

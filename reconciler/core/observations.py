@@ -14,7 +14,7 @@ from reconciler.core.state import Recorded, RunState, Submission
 from reconciler.core.times import parse_time
 
 FIRST_REPORTS = 12
-"""How many observations of a run are recorded as they come. Most runs have 4 to 8: their states and a reason or two."""
+"""How many observations of a run in one state are recorded as they come. Most runs have one to four."""
 
 REPORTS_APART = timedelta(hours=6)
 """The time between two later observations of a run that differ in AWS's word or reason only."""
@@ -40,8 +40,9 @@ def completes(submission: Submission, report: RunReport) -> bool:
     """Returns whether a report about an ended run has a reason or usage that the ledger lacks."""
     stopped_by_aws = submission.run_state is RunState.CANCELLED and report.state == RunState.FAILED
     ended = report.exists and (stopped_by_aws or report.state == submission.run_state)
-    fuller = report.detail not in {None, submission.detail} or report.usage not in {None, submission.usage}
-    return ended and (fuller or not report.partial)
+    explained = report.detail is not None and report.detail != submission.detail
+    used = report.usage is not None and report.usage != submission.usage
+    return ended and (explained or used or not report.partial)
 
 
 def _essence(run: Submission | RunReport) -> tuple[str | None, ...]:

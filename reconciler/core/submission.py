@@ -86,7 +86,7 @@ class Submission:
     `usage`           other reported fields of its run; `None` without any.
     `definition`      the job definition revision that AWS runs; `None` without one.
     `partial`         whether AWS may still add a reason or usage to its ended run.
-    `reports`         how many observations of its run are recorded, `reported_at` the time of the newest.
+    `reports`         how many observations of its run in this state are recorded, `reported_at` the time of the newest.
     `error`           the last error of AWS or the client, ``CODE: message``; `None` without one.
     `counts_as`       the content that its run counts as, if that is not its own.
     """

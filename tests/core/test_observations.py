@@ -1,0 +1,118 @@
+"""What of AWS's reports is recorded: changes, at a bounded rate, and what comes after the end of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.core import events as e
+from reconciler.core.fold import fold
+from reconciler.core.observations import (
+    FIRST_REPORTS,
+    LATE,
+    MOST_LATE,
+    REPORTS_APART,
+    completes,
+    differs,
+    incomplete,
+    is_recorded,
+)
+from reconciler.core.ports import RunReport
+from reconciler.core.state import Recorded, RunState
+from tests.builders import NOW, at, intended, outcome, recorded, token
+
+
+def seen(state: str = "submitted", word: str = "RUNNABLE", *, seconds: float = 0, **more: Any) -> e.Observed:
+    """An observation of the run."""
+    return e.Observed(at=at(seconds), name="orders", token=token(), run_id="run-1", state=state, aws_state=word, **more)
+
+
+def run_of(*events: e.Event) -> Recorded:
+    """The state of a submitted run with these events."""
+    intent = intended()
+    return recorded(intent, outcome("submitted", intent), *events)
+
+
+@pytest.mark.parametrize(
+    ("report", "new"),
+    [
+        (RunReport(True, "submitted", "RUNNABLE", "a"), False),
+        (RunReport(True, "submitted", "RUNNABLE", "b"), True),
+        (RunReport(True, "submitted", "STARTING", "a"), True),
+        (RunReport(True, "running", "RUNNING", "a"), True),
+        (RunReport(True, "submitted", "RUNNABLE", "a", definition="orders:7"), True),
+        (RunReport(True, "submitted", "RUNNABLE", "a", usage={"attempts": 2}), False),
+    ],
+)
+def test_a_report_is_new_if_state_word_reason_or_definition_differ(report: RunReport, new: bool):
+    """Usage alone is not news, because it changes with every child of an array."""
+    assert differs(run_of(seen(detail="a")).by_token[token()], report) is new
+
+
+def test_a_flapping_reason_is_recorded_at_a_bounded_rate():
+    """A reason that changes every minute for a week is recorded twelve times, then once in six hours."""
+    state, kept = run_of(), 0
+    for minute in range(7 * 24 * 60):
+        event = seen(detail=f"reason {minute % 2}", seconds=60 * minute)
+        if is_recorded(state.by_token[token()], event):
+            fold(state, 10 + minute, [event])
+            kept += 1
+    assert FIRST_REPORTS + 7 * 24 // (REPORTS_APART.total_seconds() / 3600) >= kept > FIRST_REPORTS + 7 * 3
+    assert is_recorded(state.by_token[token()], seen("running", "RUNNING", seconds=7 * 24 * 3600))
+
+
+def test_what_aws_adds_after_the_end_is_folded():
+    """Reason, usage and the end are completed; the run stays ended, and a complete one never changes."""
+    state = run_of(seen("failed", "FAILED", partial=True))
+    fold(state, 5, [seen("failed", "FAILED", detail="OOM", usage={"attempts": 1}, seconds=60)])
+    run = state.by_token[token()]
+    assert (run.run_state, run.detail, run.usage, run.partial) == (RunState.FAILED, "OOM", {"attempts": 1}, False)
+    fold(state, 6, [seen("failed", "FAILED", detail="later", seconds=90), seen("running", "RUNNING", seconds=91)])
+    assert (run.run_state, run.detail) == (RunState.FAILED, "OOM")
+
+
+def test_a_late_reason_tells_that_aws_ended_a_cancelled_run():
+    """Only a run that looked cancelled may become failed by what comes later."""
+    state = run_of(seen("cancelled", "FAILED", partial=True), seen("failed", "FAILED", detail="CAPACITY:X"))
+    assert state.by_token[token()].run_state is RunState.FAILED
+    state = run_of(seen("succeeded", "SUCCESS", partial=True), seen("failed", "FAILED", detail="x"))
+    assert state.by_token[token()].run_state is RunState.SUCCEEDED
+
+
+def test_ended_runs_are_read_again_for_an_hour():
+    """While something is missing, and not after an hour or for runs of an older ledger."""
+    ended = NOW - LATE
+    assert incomplete(run_of(seen("failed", "FAILED", partial=True)), NOW)["BatchJob"][0].run_id == "run-1"
+    old = (ended - NOW).total_seconds()
+    assert incomplete(run_of(seen("failed", "FAILED", partial=True, seconds=old)), NOW) == {}
+    assert incomplete(run_of(seen("failed", "FAILED")), NOW) == {}
+
+
+def test_a_pass_reads_few_ended_runs_again():
+    """The newest, at most twenty of a kind, however many ended."""
+    events: list[e.Event] = []
+    for number in range(1, 31):
+        intent = intended(generation=number)
+        events += [intent, outcome("submitted", intent)]
+        of = {"name": "orders", "token": intent.token, "run_id": f"run-{number}"}
+        end = {"state": "failed", "aws_state": "FAILED"}
+        events.append(e.Observed(at=at(number - 60), partial=True, **of, **end))  # type: ignore[arg-type]
+    again = incomplete(recorded(*events), NOW)["BatchJob"]
+    assert [f"run-{number}" for number in range(30, 30 - MOST_LATE, -1)] == [run.run_id for run in again]
+
+
+@pytest.mark.parametrize(
+    ("report", "more"),
+    [
+        (RunReport(True, "failed", "FAILED", partial=True), False),
+        (RunReport(True, "failed", "FAILED", "OOM", partial=True), True),
+        (RunReport(True, "failed", "FAILED", usage={"attempts": 1}, partial=True), True),
+        (RunReport(True, "failed", "FAILED"), True),  # AWS has given all that it will
+        (RunReport(True, "running", "RUNNING", "x"), False),
+        (RunReport(exists=False), False),
+    ],
+)
+def test_a_report_about_an_ended_run_is_new_if_it_has_more(report: RunReport, more: bool):
+    """A reason, usage, or that nothing follows."""
+    assert completes(run_of(seen("failed", "FAILED", partial=True)).by_token[token()], report) is more
