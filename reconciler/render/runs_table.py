@@ -20,7 +20,7 @@ from reconciler.render.runs import (
 )
 from reconciler.render.status_table import COLOURS, DIGITS, wide_cells
 from reconciler.render.table import Layout, Line, fitted
-from reconciler.render.text import Style, count, lines_text, plain
+from reconciler.render.text import Style, columns, count, lines_text, plain
 
 LAYOUT = Layout(
     always=("NAME", "WHEN", "STATE"), if_they_fit=("RAN", "RUN OF", "WAITED", "COST", "RUN ID", "COMMIT", "BILLED")
@@ -41,7 +41,8 @@ def runs_text(runs: Runs, now: datetime, *, color: bool = False, width: int | No
     headings = [heading for heading in ORDER if heading != "COST" or currency is not None] + [*(WIDE if wide else ())]
     lines = [_line(row, now, currency, style, wide=wide) for row in rows]
     table = fitted(lines, headings, LAYOUT, style, None if wide else width)
-    return lines_text([*table, "", *_usual(runs.typical), style.bold(_summary(rows, currency))])
+    summary = columns([(style.bold(_summary(rows, currency)),)], None if wide else width)
+    return lines_text([*table, "", *_usual(runs.typical, None if wide else width), *summary])
 
 
 def _line(row: RunRow, now: datetime, currency: str | None, style: Style, *, wide: bool) -> Line:
@@ -76,9 +77,9 @@ def billed_text(billed: Resources | None) -> str:
     return f"{billed.vcpu_hours:.3g} vCPU-h, {billed.memory_gb_hours:.3g} GB-h{storage}"
 
 
-def _usual(typical: Usual | None) -> Iterator[str]:
+def _usual(typical: Usual | None, width: int | None) -> Iterator[str]:
     if typical is not None:
-        yield f"Usual: {usual_text(typical)}."
+        yield from columns([(f"Usual: {usual_text(typical)}.",)], width)
         yield ""
 
 

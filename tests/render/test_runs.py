@@ -1,0 +1,190 @@
+"""Rendering of runs: the tables of `status` and `runs`, CSV, JSON, and links to the console."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from reconciler.core import events as e
+from reconciler.core.identity import Place
+from reconciler.core.plan import ActionType, Reason
+from reconciler.core.times import age_text, parse_time, time_text
+from reconciler.model.project import EMULATOR_ACCOUNT, Prices
+from reconciler.render.runs import Runs, console_url, duration_text, runs_csv, runs_json, runs_of
+from reconciler.render.runs_table import runs_text
+from reconciler.render.status import StatusRow, rows, selected
+from reconciler.render.status_table import status_text
+from reconciler.render.text import ANSI
+from tests.render.samples import NOW, PLACE, action, intended, observed, plan, recorded, submitted
+
+AT = parse_time(NOW)
+LONG = "a-name-of-sixty-three-characters-which-is-the-longest-that-is-ok"[:63]
+REASON = (
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that "
+    "can be met by the CE(s) attached to the job queue. password=hunter2 \x1b[31m"
+)
+RUN_ID = "9f8a2c1e-4a55-4d8a-9a3b-0c1d2e3f4a5b"
+
+
+def before(seconds: float) -> str:
+    """The time this long before the plan."""
+    return time_text(AT - timedelta(seconds=seconds))
+
+
+def waiting(name: str = "orders-daily", number: int = 1, run_id: str = RUN_ID) -> list[e.Event]:
+    """A run that has been RUNNABLE for three hours."""
+    accepted = submitted(name, number, run_id=run_id)
+    state = {"state": "submitted", "aws_state": "RUNNABLE", "detail": REASON, "started_at": None, "finished_at": None}
+    return [intended(name, number), accepted, observed(name, number, run_id=run_id, created_at=before(10_800), **state)]
+
+
+def status_rows(*names: str) -> tuple[StatusRow, ...]:
+    """A table with a waiting run for each name, the first of them with two."""
+    events = [event for name in names for event in waiting(name)]
+    events += waiting(names[0], 2, "00f7second")
+    actions = [
+        action(n, action=ActionType.NONE, reason=Reason.IN_SYNC, next_slot="2026-11-23T02:00:00Z") for n in names
+    ]
+    return rows(plan(*actions), recorded(*events))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("names", [("orders-daily", "b"), (LONG, "b"), (LONG,)])
+def test_status_fits_the_terminal(width: int, names: tuple[str, ...]):
+    """No line is longer than the terminal, and every run id is whole on one line."""
+    lines = status_text(status_rows(*names), AT, color=True, width=width).split("\n")
+    shown = [ANSI.sub("", line) for line in lines]
+    assert max(map(len, shown)) <= width
+    assert sum(RUN_ID in line for line in shown) == len(names)
+    assert any("00f7second" in line for line in shown)
+    text = " ".join(" ".join(shown).split())
+    assert "RUNNABLE 3h: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job" in text
+    assert "hunter2" not in text
+
+
+def test_a_pipe_gets_one_line_for_each_run():
+    """Without a terminal, nothing is folded: a line for each live run, with AWS's words at its end."""
+    lines = status_text(status_rows("orders-daily", "b"), AT).split("\n")
+    assert [line.split()[0] for line in lines[1:4]] == ["b", "orders-daily", "orders-daily"]
+    assert all("RUNNABLE 3h: MISCONFIGURATION" in line for line in lines[1:4])
+    assert "also live" in lines[3]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_status_in_json_has_what_aws_says():
+    """AWS's state and reason, every live run, and the page in the console."""
+    (row,) = status_rows("orders-daily")
+    assert (row.aws_state, row.detail) == ("RUNNABLE", REASON)
+    assert [run.run_id for run in row.runs] == [RUN_ID, "00f7second"]
+    assert row.runs[0].waited_seconds == 10_800
+    assert row.reason == "in-sync"
+    assert row.console_url == next(run.console_url for run in row.runs if run.run_id == row.run_id)
+    assert row.console_url is not None
+
+
+def test_wide_adds_where_a_run_is():
+    """Application, kind and console, on one line each."""
+    wide = status_text(status_rows("orders-daily"), AT, width=60, wide=True)
+    assert "CONSOLE" in wide
+    assert "applicationId 00f1abcdefg" in wide
+    page = f"emr/home?region=eu-west-1#/serverless-applications/00f1abcdefg/{RUN_ID}"
+    assert f"https://eu-west-1.console.aws.amazon.com/{page}" in wide
+
+
+def test_rows_are_selected_and_sorted():
+    """By state, age and next slot."""
+    ended = observed("b", finished_at=before(60))
+    events = [*waiting("a"), intended("b"), submitted("b"), ended]
+    quiet: dict[str, Any] = {"action": ActionType.NONE, "reason": Reason.IN_SYNC}
+    slots = {"a": "2026-11-24T02:00:00Z", "b": "2026-11-23T02:00:00Z", "c": None}
+    table = rows(plan(*(action(name, next_slot=slot, **quiet) for name, slot in slots.items())), recorded(*events))
+    assert [row.name for row in selected(table, {"succeeded", "none"}, "name")] == ["b", "c"]
+    assert [row.name for row in selected(table, (), "age")] == ["b", "a", "c"]
+    assert [row.name for row in selected(table, (), "next-slot")] == ["b", "a", "c"]
+    assert [row.name for row in selected(table, (), "state")] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "region", "url"),
+    [
+        ("BatchJob", "eu-west-1", "eu-west-1.console.aws.amazon.com/batch/home?region=eu-west-1#jobs/detail/a%28b"),
+        ("BatchJob", "cn-north-1", "cn-north-1.console.amazonaws.cn/batch/home?region=cn-north-1#jobs/detail/a%28b"),
+        ("Unknown", "eu-west-1", None),
+    ],
+)
+def test_links_to_the_console(kind: str, region: str, url: str | None):
+    """By partition, with the id quoted; a kind that this version lacks has none, and neither has the emulator."""
+    expected = None if url is None else f"https://{url}"
+    assert expected == console_url(Place("p", "t", "444455556666", region), kind, {}, "a(b")
+    assert console_url(Place("p", "t", EMULATOR_ACCOUNT, region), kind, {}, "run") is None
+    assert console_url(PLACE, kind, {}, None) is None
+
+
+def found(*events: e.Event, prices: Prices | None = None) -> Runs:
+    """The runs of the spec with these events."""
+    return runs_of(recorded(*events), ["orders-daily"], PLACE, AT, prices)
+
+
+def finished(**more: Any) -> list[e.Event]:
+    """A run that waited a minute, ran ten, and was billed."""
+    usage = {"billedResourceUtilization": {"vCPUHour": 2.0, "memoryGBHour": 8.0, "storageGBHour": 20.0}}
+    times = {"created_at": before(3660), "started_at": before(3600), "finished_at": before(3000)}
+    return [intended(), submitted(), observed(usage=usage, **times, **more)]
+
+
+@pytest.mark.parametrize("width", [None, 60, 80, 120, 200])
+def test_runs_fit_the_terminal(width: int | None):
+    """Times, what was billed and its cost are shown, and what is usual."""
+    runs = found(*finished(), *waiting("orders-daily", 2), prices=Prices(vCPUHour=0.05, memoryGBHour=0.01))
+    text = runs_text(runs, AT, width=width)
+    shown = " ".join(text.split())
+    assert width is None or max(map(len, text.split("\n"))) <= width
+    for part in (
+        "10m",
+        "2 vCPU-h, 8 GB-h, 20 storage GB-h",
+        "0.18 USD",
+        RUN_ID,
+        "RUNNABLE 3h: MISCONF",
+        "Usual: waits 1m",
+    ):
+        assert part in shown
+    assert runs_text(Runs(()), AT) == "No runs."
+
+
+def test_runs_in_json_and_csv():
+    """JSON has every field; CSV has a column for each part of a nested value, and no formula."""
+    runs = found(*finished(detail="=cmd() password=hunter2", state="failed"), prices=Prices(vCPUHour=1))
+    form = json.loads(json.dumps(runs_json(runs)))
+    assert form["runs"][0]["billed"] == {"vcpu_hours": 2.0, "memory_gb_hours": 8.0, "storage_gb_hours": 20.0}
+    assert (form["runs"][0]["waited_seconds"], form["runs"][0]["ran_seconds"], form["runs"][0]["cost"]) == (
+        60,
+        600,
+        2.0,
+    )
+    (row,) = csv.DictReader(StringIO(runs_csv(runs.rows)))
+    assert (row["billed.vcpu_hours"], row["location.applicationId"]) == ("2.0", "00f1abcdefg")
+    assert row["detail"].startswith("'=cmd()")
+    assert "hunter2" not in row["detail"]
+    assert runs_csv(()).startswith("name,kind,generation")
+
+
+def test_runs_are_selected_by_time_and_end():
+    """`--since` and `--failed`."""
+    runs = found(*finished(state="failed"), *waiting("orders-daily", 2))
+    assert [row.state for row in runs.selected(None, unsuccessful=True).rows] == ["failed"]
+    assert runs.selected(AT, unsuccessful=False).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0, "0s"), (59, "59s"), (60, "1m"), (61, "1m 1s"), (7500, "2h 5m"), (90_000, "1d 1h")],
+)
+def test_durations_have_two_units(seconds: float | None, text: str):
+    """The largest unit and the next one."""
+    assert duration_text(seconds) == text
+    assert seconds is None or age_text(seconds) == text.split(maxsplit=1)[0]
