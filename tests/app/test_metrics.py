@@ -1,4 +1,4 @@
-"""The port of a service: silent connections, many connections, broken requests."""
+"""The port of a service: silent connections, many connections, broken requests; and the gauge of waiting runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from reconciler.app import metrics
 from reconciler.app.metrics import Endpoint, Metrics
+from reconciler.core import events as e
+from reconciler.core.decide import plan
+from reconciler.core.state import Recorded
+from tests.builders import NOW, at, desired, intended, outcome, recorded
 from tests.ledger.builders import StandingClock
 from tests.waiting import PATIENCE_SECONDS, eventually
 
@@ -61,3 +67,21 @@ def test_broken_requests_print_nothing(
     assert eventually(lambda: get(endpoint, "/healthz") == b"ok\n")
     assert capfd.readouterr() == ("", "")
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
+    """The code alone, because the whole text would be a new time series for each run."""
+    details = ["CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - spot", "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "odd", None]
+    events: list[e.Event] = []
+    for number, detail in enumerate(details, start=1):
+        intent = intended(generation=number)
+        of: dict[str, Any] = {"at": at(), "name": "orders", "token": intent.token, "run_id": f"run-{number}"}
+        seen = e.Observed(state="submitted", aws_state="RUNNABLE", detail=detail, **of)
+        events += [intent, outcome("submitted", intent), seen]
+    metrics = Metrics(StandingClock(NOW.timestamp()), 60)
+    metrics.applied(plan(desired(), Recorded(), NOW), (), recorded(*events))
+    text = generate_latest(metrics.registry).decode()
+
+    waiting = 'reconciler_runs_waiting{kind="BatchJob",reason="%s"} %s'
+    for reason, number in (("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "2.0"), ("other", "1.0"), ("none", "1.0")):
+        assert waiting % (reason, number) in text

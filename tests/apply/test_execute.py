@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from reconciler.apply.executor import BATCH_EVENTS, execute, record_observations
 from reconciler.apply.intents import Provenance
 from reconciler.core.decide import plan
+from reconciler.core.declarations import Declared
 from reconciler.core.events import Intended, Observed
 from reconciler.core.identity import Source
 from reconciler.core.plan import ActionOutcome, ActionResult, ActionType
@@ -20,7 +22,7 @@ from reconciler.errors import GuardError, LedgerCorrupt, LedgerError, LedgerFull
 from reconciler.ledger.log import Log
 from reconciler.model.base import JSON
 from tests.apply.world import Aws, World, unclear, unsent
-from tests.builders import NOW, PLACE, desired, intended, outcome, spec, token
+from tests.builders import NOW, PLACE, at, desired, intended, outcome, spec, token
 from tests.ledger.builders import MemoryStore
 from tests.waiting import PATIENCE_SECONDS
 
@@ -323,6 +325,30 @@ class TestCancel:
         assert results[0] == ActionResult(ActionOutcome.CANCELLED, "run-1")
         assert world.aws.cancelled == ["run-1"]
         assert world.types()[-2:] == ["cancel-asked", "cancel-accepted"]
+
+    def test_the_time_for_cleanup_is_that_last_applied(self) -> None:
+        """Declared with the run, it is used when the spec is gone; without a declaration it is AWS's default."""
+        world, other = World(), World()
+        ledger = self.live(world)
+        policy = {"shutdownGracePeriodSeconds": 60}
+        of: dict[str, Any] = {"name": "orders", "kind": "BatchJob", "actor": "a", "tool_version": "0"}
+        declared = Declared(at=at(-3000), digest="d", request_digest="r", policy=policy, request={}, **of)
+        ledger.append([declared], lambda _: None)
+        world.apply(desired(spec("A", "z")), ledger)
+        other.apply(desired(spec("A", "z")), self.live(other))
+        assert (world.aws.grace, other.aws.grace) == ([60], [None])
+
+    def test_a_run_that_started_meanwhile_is_not_cancelled_for_waiting(self) -> None:
+        """Another pass saw it start; the end of a run that waits is asked for as such."""
+        waiting = spec("A", policy={"pendingTimeoutSeconds": 60})
+        world, late = World(), World()
+        for each in (world, late):
+            made = plan(desired(waiting), self.live(each).recorded, NOW)
+            if each is late:
+                late.ledger().append([outcome("running", intended("A"))], lambda _: None)
+            each.apply(made)
+        assert (world.aws.cancelled, world.types()[-2:]) == (["run-1"], ["cancel-asked", "cancel-accepted"])
+        assert (late.aws.cancelled, late.types()[-1]) == ([], "observed")
 
     def test_a_cancel_that_aws_refuses_is_an_error(self) -> None:
         """It is not called cancelled, and is asked again by the next pass."""

@@ -29,6 +29,7 @@ class Aws:
 
     jobs: dict[str, JSON] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    grace: list[int | None] = field(default_factory=list)
     before: dict[str, list[Answer]] = field(default_factory=dict)
     after: dict[str, list[Answer]] = field(default_factory=dict)
     find_error: str | None = None
@@ -71,6 +72,7 @@ class Aws:
             raise self.cancel_error
         assert reason
         self.cancelled.append(run.run_id)
+        self.grace.append(run.grace_seconds)
 
 
 @dataclass

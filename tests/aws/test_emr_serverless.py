@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -225,6 +226,27 @@ def test_cancel(fake: FakeAws, emr: Service):
     fake.play(CancelJobRun=lambda _: (200, {"applicationId": "00app", "jobRunId": "run-1"}))
     emr.cancel(EMR.ref(1), "replaced")
     assert fake.inputs == [{"applicationId": "00app", "jobRunId": "run-1"}]
+
+
+def test_a_cancelled_run_has_its_time_for_cleanup(fake: FakeAws, emr: Service):
+    """The adapter passes the grace period, 0 included."""
+    for seconds in (0, 60):
+        fake.play(CancelJobRun=lambda _: (200, {"applicationId": "00app", "jobRunId": "run-1"}))
+        emr.cancel(replace(EMR.ref(1), grace_seconds=seconds), "replaced")
+        assert fake.inputs[0]["shutdownGracePeriodInSeconds"] == [str(seconds)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("Job run timed out in the queue", "failed"),
+        ("Exceeded timeout", "failed"),
+        ("Cancelled by a user", "cancelled"),
+    ],
+)
+def test_a_timeout_of_aws_is_a_failure(reason: str, state: str, fake: FakeAws, emr: Service):
+    """AWS reports a run that it stopped for a timeout as cancelled; the reason is its own."""
+    assert report_of(fake, emr, "CANCELLED", updatedAt=1, stateDetails=reason).state == state
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "FAILED", "CANCELLED", "CANCELLING"])
