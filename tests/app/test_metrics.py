@@ -82,6 +82,5 @@ def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
     metrics.applied(plan(desired(), Recorded(), NOW), (), recorded(*events))
     text = generate_latest(metrics.registry).decode()
 
-    waiting = 'reconciler_runs_waiting{kind="BatchJob",reason="%s"} %s'
-    for reason, number in (("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "2.0"), ("other", "1.0"), ("none", "1.0")):
-        assert waiting % (reason, number) in text
+    for code, count in (("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "2.0"), ("other", "1.0"), ("none", "1.0")):
+        assert f'reconciler_runs_waiting{{kind="BatchJob",reason="{code}"}} {count}' in text

@@ -39,7 +39,7 @@ def ended(number: int, waits: float = 60, runs: float = 600, state: str = "succe
 def live(state: str, *, created: float, started: float | None = None) -> Submission:
     """A live run of the same spec."""
     intent = intended(generation=200, seconds=created)
-    begun = {"started_at": at(started)} if started is not None else {}
+    begun: dict[str, Any] = {"started_at": at(started)} if started is not None else {}
     of: dict[str, Any] = {"name": "orders", "token": intent.token, "run_id": "run-200", "state": state}
     observed = e.Observed(at=at(0), aws_state=state, created_at=at(created), **of, **begun)
     submitted = outcome("submitted", intent, run_id="run-200", seconds=created + 5)

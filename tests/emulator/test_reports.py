@@ -19,7 +19,11 @@ BLOCKED = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too big"
 @pytest.fixture
 def report(emulator: Emulator) -> Callable[..., None]:
     """Sets the report of the jobs and runs called `job`."""
-    return lambda **report: emulator.configure(reports={"job": report}) and None
+
+    def configure(**report: Any) -> None:
+        emulator.configure(reports={"job": report})
+
+    return configure
 
 
 def test_a_waiting_job_gives_its_reason_late(report: Any, submit: Submit, job: Get, clock: Clock) -> None:

@@ -39,7 +39,13 @@ def before(seconds: float) -> str:
 def waiting(name: str = "orders-daily", number: int = 1, run_id: str = RUN_ID) -> list[e.Event]:
     """A run that has been RUNNABLE for three hours."""
     accepted = submitted(name, number, run_id=run_id)
-    state = {"state": "submitted", "aws_state": "RUNNABLE", "detail": REASON, "started_at": None, "finished_at": None}
+    state: dict[str, Any] = {
+        "state": "submitted",
+        "aws_state": "RUNNABLE",
+        "detail": REASON,
+        "started_at": None,
+        "finished_at": None,
+    }
     return [intended(name, number), accepted, observed(name, number, run_id=run_id, created_at=before(10_800), **state)]
 
 
@@ -133,7 +139,7 @@ def found(*events: e.Event, prices: Prices | None = None) -> Runs:
 def finished(**more: Any) -> list[e.Event]:
     """A run that waited a minute, ran ten, and was billed."""
     usage = {"billedResourceUtilization": {"vCPUHour": 2.0, "memoryGBHour": 8.0, "storageGBHour": 20.0}}
-    times = {"created_at": before(3660), "started_at": before(3600), "finished_at": before(3000)}
+    times: dict[str, Any] = {"created_at": before(3660), "started_at": before(3600), "finished_at": before(3000)}
     return [intended(), submitted(), observed(usage=usage, **times, **more)]
 
 
