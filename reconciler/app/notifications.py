@@ -1,4 +1,4 @@
-"""Posts notifications about the specs of a pass to webhooks, each at most once."""
+"""Posts notifications about the specs of a pass to webhooks, until each webhook has accepted them once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__
 from reconciler.app.session import Session
+from reconciler.core.deliveries import Redelivering, Undelivered, delivery_id, may_ask, waiting, webhook_id
 from reconciler.core.events import Notified
 from reconciler.core.identity import Place
 from reconciler.core.notifications import Notification, after_results, new_notifications
@@ -21,11 +24,12 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.core.times import time_text
 from reconciler.errors import LedgerError, NotificationFailed
 from reconciler.model.base import JSON
-from reconciler.model.project import Webhook
 from reconciler.render.runs import console_url
 from reconciler.render.text import plain, sentence
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from urllib3 import PoolManager
 
 log = logging.getLogger(__name__)
@@ -38,15 +42,20 @@ RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 
 
 def post(url: str, document: JSON, headers: Mapping[str, str] | None = None) -> None:
-    """Posts `document` as JSON. Retries up to `RETRIES` times if the connection fails or the status is one of
-    `RETRIED_STATUSES`.
+    """Posts `document` as JSON. Retries up to `RETRIES` times if no connection is made or the status is one of
+    `RETRIED_STATUSES`. Without an answer, the document may have arrived, so it is not sent again at once.
 
     Raises `NotificationFailed`, which does not contain the address, because every part of the address may be a secret.
     """
     from urllib3.util import Retry, Timeout  # takes longer than all other imports of a pass without webhooks
 
     retry = Retry(
-        RETRIES, redirect=0, status_forcelist=RETRIED_STATUSES, allowed_methods=None, backoff_factor=PAUSE_SECONDS
+        RETRIES,
+        read=0,
+        redirect=0,
+        status_forcelist=RETRIED_STATUSES,
+        allowed_methods=None,
+        backoff_factor=PAUSE_SECONDS,
     )
     sent = {"Content-Type": "application/json", "User-Agent": f"reconciler/{__version__}", **(headers or {})}
     failure = None
@@ -130,50 +139,95 @@ def notification_text(notification: Notification, place: Place) -> str:
 
 
 def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> None:
-    """Posts the failures, holds and lost runs of a pass to the target's webhooks.
+    """Posts the failures, holds and lost runs of a pass to the target's webhooks, and what a webhook did not accept
+    in earlier passes.
 
-    Each notification is posted at most once across all passes, because it is recorded in the ledger first. An
+    Each notification is recorded in the ledger before it is posted. One that a webhook accepted, or whose attempt was
+    interrupted, is never posted to it again; one that it did not accept is posted again in later passes, for a day. An
     unreachable webhook is logged and does not stop the pass.
     """
-    webhooks = session.target.notify
     settings = change_of_settings(plan)
-    if not webhooks or (settings is not None and settings.stale):
+    if not session.target.notify or (settings is not None and settings.stale):
         return  # the webhooks of an old checkout may not be those that people read
     now, recorded = session.now(), session.ledger.recorded
     after = after_results(plan, results, recorded) if results else plan
-    for notification in new_notifications(after, recorded, now):
-        wanted = [webhook for webhook in webhooks if notification.kinds & set(webhook.events)]
-        if wanted and _record(session, notification, time_text(now)):
+    deliveries = Deliveries(session, now)
+    try:
+        deliveries.repeat()
+        for notification in new_notifications(after, recorded, now):
             run = recorded.by_token.get(notification.client_token or "")
-            document = notification_json(notification, session.place, time_text(now), run)
-            for webhook in wanted:
-                _post(webhook, document, session.environ)
-
-
-def _record(session: Session, notification: Notification, at: str) -> bool:
-    """Records a notification. Returns whether this process recorded it and therefore posts it."""
-
-    def not_recorded(recorded: Recorded) -> str | None:
-        return "it was posted before" if notification.key in recorded.spec(notification.name).notified else None
-
-    kinds = tuple(sorted(str(kind) for kind in notification.kinds))
-    event = Notified(at=at, name=notification.name, key=notification.key, kinds=kinds)
-    try:
-        appended = session.ledger.append([event], not_recorded)
+            deliveries.deliver(notification, notification_json(notification, session.place, time_text(now), run))
     except LedgerError as error:
-        log.warning("no notification of %s (%s): %s", notification.name, notification.reason, error)
-        return False
-    return not isinstance(appended, Moved)
+        log.warning("no further notifications in this pass: %s", error)
 
 
-def _post(webhook: Webhook, document: Mapping[str, object], environ: Mapping[str, str]) -> None:
-    try:
-        url = webhook.url or _variable(webhook.urlEnv or "", environ)
-        headers = {name: _variable(variable, environ) for name, variable in webhook.headersEnv.items()}
-        post(url, dict(document), headers)
-    except NotificationFailed as error:
-        webhook_name = f"the webhook of {webhook.urlEnv}" if webhook.urlEnv else "a webhook of the project file"
-        log.warning("no notification of %s of %s by %s: %s", document["reason"], document["spec"], webhook_name, error)
+class Deliveries:
+    """Posts notifications to the webhooks of a target in one pass. A webhook that fails is not asked again in the
+    pass."""
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self._session, self._at = session, time_text(now)
+        self._webhooks = {webhook_id(webhook): webhook for webhook in session.target.notify}
+        pending = {each: waiting(session.ledger.recorded.undelivered, each, now) for each in self._webhooks}
+        self._pending = {each: mine for each, mine in pending.items() if may_ask(mine, now)}
+        self._failing = self._webhooks.keys() - self._pending.keys()
+
+    def repeat(self) -> None:
+        """Posts what webhooks did not accept before, the oldest first. Raises `LedgerError`."""
+        for identifier, pending in self._pending.items():
+            for earlier in pending:
+                if identifier in self._failing:
+                    break
+                claim = Redelivering(at=self._at, spec=earlier.spec, key=earlier.key, webhook=identifier)
+
+                def unchanged(recorded: Recorded, earlier: Undelivered = earlier) -> str | None:
+                    same = recorded.undelivered.get(delivery_id(earlier)) == earlier
+                    return None if same else "another process posts it"
+
+                if not isinstance(self._session.ledger.append([claim], unchanged), Moved):
+                    self._post(replace(earlier, at=self._at))
+
+    def deliver(self, notification: Notification, document: JSON) -> None:
+        """Records a new notification and posts it to each webhook that wants it. For a webhook that is failing, it is
+        recorded as undelivered at the same time. Raises `LedgerError`."""
+
+        def is_new(recorded: Recorded) -> str | None:
+            return "it was posted before" if notification.key in recorded.spec(notification.name).notified else None
+
+        kinds = tuple(sorted(str(kind) for kind in notification.kinds))
+        first = Notified(at=self._at, name=notification.name, key=notification.key, kinds=kinds)
+        wanted = [
+            Undelivered(
+                at=self._at, spec=first.name, key=first.key, webhook=identifier, since=self._at, attempts=0,
+                document=document,
+            )
+            for identifier, webhook in self._webhooks.items()
+            if notification.kinds & set(webhook.events)
+        ]  # fmt: skip
+        later = [each for each in wanted if each.webhook in self._failing]
+        if wanted and not isinstance(self._session.ledger.append([first, *later], is_new), Moved):
+            for each in wanted:
+                if each not in later:
+                    self._post(each)
+
+    def _post(self, delivery: Undelivered) -> None:
+        """Posts a notification to its webhook, and records a failure."""
+        webhook, environ = self._webhooks[delivery.webhook], self._session.environ
+        try:
+            url = webhook.url or _variable(webhook.urlEnv or "", environ)
+            headers = {name: _variable(variable, environ) for name, variable in webhook.headersEnv.items()}
+            post(url, {**delivery.document, "id": _document_id(self._session.place, delivery)}, headers)
+        except NotificationFailed as error:
+            name = f"the webhook of {webhook.urlEnv}" if webhook.urlEnv else "a webhook of the project file"
+            about = delivery.document
+            log.warning("no notification of %s of %s by %s: %s", about.get("reason"), about.get("spec"), name, error)
+            self._failing.add(delivery.webhook)
+            self._session.ledger.append([replace(delivery, attempts=delivery.attempts + 1)], lambda _: None)
+
+
+def _document_id(place: Place, delivery: Undelivered) -> str:
+    """Returns an identifier of the notification that is the same each time that it is posted."""
+    return sha256(f"{place.project}/{place.target} {delivery.spec} {delivery.key}".encode()).hexdigest()[:32]
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:

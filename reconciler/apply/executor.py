@@ -98,14 +98,18 @@ def execute(
 
     number = min(workers, len(names))
     groups = [together(specs(), _group_size(len(names), number), claim_seconds) for _ in range(number)]
-    threads = [Thread(target=drive, args=(group, world), daemon=True) for group in groups]
-    for thread in threads:
-        thread.start()
+    threads = [_started(group, world) for group in groups]
     for index, result in _collect(pending, done, world, threads):
         results[index] = result
         if progress is not None:
             progress(plan.actions[index], result)
     return tuple(results)
+
+
+def _started(group: Steps, world: World) -> Thread:
+    thread = Thread(target=drive, args=(group, world), daemon=True)
+    thread.start()
+    return thread
 
 
 def _group_size(specs: int, threads: int) -> int:

@@ -14,6 +14,7 @@ from reconciler.core.declarations import (
     declaration,
     withdrawn,
 )
+from reconciler.core.deliveries import Redelivering, Undelivered, add_delivery
 from reconciler.core.identity import Content, Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedAway, MovedTo, RollbackAccepted
 from reconciler.core.renames import rename
@@ -85,6 +86,8 @@ def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
         case MovedAway():
             place = Place(event.project, event.target, event.account, event.region)
             recorded.moved = MovedTo(event.ledger, place, event.at, event.actor)
+        case Undelivered() | Redelivering():
+            add_delivery(recorded.undelivered, event)
         case RollbackAccepted():
             recorded.rollbacks.append(AcceptedRollback(position, event.at, event.position, event.head))
         case _:

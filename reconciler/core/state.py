@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from reconciler.core.declarations import Declaration, ProjectDeclaration
+from reconciler.core.deliveries import Undelivered
 from reconciler.core.identity import Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedTo
 from reconciler.core.submission import CountsAs, Phase, RunState, Send, Submission
@@ -143,7 +144,8 @@ class Recorded:
 
     `place` is from the first event. `project` are the settings applied last, `None` before the first. `moved` is the
     place that the ledger was moved to, `None` if it is in use; `rollbacks` are the accepted rollbacks, oldest first.
-    `former_names` are the names that records had before. `runs_by_token` maps tokens to the runs that carry them: none
+    `former_names` are the names that records had before. `undelivered` are the notifications that a webhook has not
+    accepted, by `delivery_id`. `runs_by_token` maps tokens to the runs that carry them: none
     after a complete listing, no entry without a look. `runs_by_spec` maps names to runs with the spec's tag that are
     missing from the ledger, if there was a look for them. `look_errors` and `observe_errors` map tokens to the reason
     why a look, or the state of a live run, failed; an error is not absence. If `overlaid`, the specs include
@@ -158,6 +160,7 @@ class Recorded:
     specs: dict[str, SpecRecord] = field(default_factory=dict)
     by_token: dict[str, Submission] = field(default_factory=dict)
     former_names: dict[str, FormerName] = field(default_factory=dict)
+    undelivered: dict[str, Undelivered] = field(default_factory=dict)
     runs_by_token: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     runs_by_spec: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})

@@ -203,7 +203,8 @@ def _reduced(recorded: Recorded) -> Recorded:
         return replace(record, submissions=mine, positions=[], notified=[])
 
     specs = {name: reduced(record) for name, record in recorded.specs.items()}
-    return replace(recorded, specs=specs, by_token=submissions, project=_masked_settings(recorded.project))
+    project = _masked_settings(recorded.project)
+    return replace(recorded, specs=specs, by_token=submissions, project=project, undelivered={})
 
 
 def _masked_settings(declared: ProjectDeclaration | None) -> ProjectDeclaration | None:

@@ -76,7 +76,7 @@ def _old_runs() -> frozenset[str]:
     return frozenset(RUN_ID.findall("".join(path.read_text() for path in DUMPS)))
 
 
-LATER_TYPES = {"declared", "undeclared", "project-declared"}
+LATER_TYPES = {"declared", "undeclared", "project-declared", "undelivered", "redelivering"}
 
 
 def by_name(events: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
