@@ -16,6 +16,14 @@ from reconciler.render.text import count, inert
 PLAIN = re.compile(r"[A-Za-z0-9 ,.;?\"()'/:-]*")
 MARKUP = re.compile(r"://|www\.|GH-\d|:(?=[\w+-]*[a-z])[\w+-]+:|--|^\s|\s$|^$|^[-:]|^\d+[.)]", re.IGNORECASE)
 
+ADDRESS = re.compile(r"https://[\w./:#?=&%@~-]+")
+"""Matches a web address that cannot end a link or contain markup."""
+
+
+def web_link(text: str, url: str | None) -> str:
+    """Returns `text`, which is already Markdown, as a link to a web address; only the text without a safe address."""
+    return f"[{text}]({url})" if url and ADDRESS.fullmatch(url) else text
+
 
 def prose(text: str) -> str:
     """Returns `text` with every word as code that has a meaning for Markdown or its hosts.

@@ -17,7 +17,18 @@ from reconciler.core.times import parse_time
 from reconciler.errors import Problem
 from reconciler.redact.text import mask_sentence, masked_lines
 from reconciler.render.diff_lines import added_lines, change_lines
-from reconciler.render.markdown import Repository, Room, Row, Section, cell_code, cell_prose, code, prose, size_of
+from reconciler.render.markdown import (
+    Repository,
+    Room,
+    Row,
+    Section,
+    cell_code,
+    cell_prose,
+    code,
+    prose,
+    size_of,
+    web_link,
+)
 from reconciler.render.phrases import (
     Shown,
     change_words,
@@ -31,6 +42,7 @@ from reconciler.render.phrases import (
     what_happens,
 )
 from reconciler.render.problems import message_of, problem_lines
+from reconciler.render.runs import console_url, usual_text
 from reconciler.render.text import count
 
 MAX_BYTES = 60_000
@@ -225,8 +237,8 @@ class _Common:
     folded: bool = False
 
 
-Entry = tuple[_Common, str, Source | None]
-"""A change or an action, with the name and location of the spec."""
+Entry = tuple[_Common, str, Source | None, str]
+"""A change or an action, with the name and location of the spec, and what is usual for its runs (empty if unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +265,7 @@ def _parts(plan: Plan) -> _Parts:
     return _Parts(
         changes=[_change(*pair) for pair in changed if not pair[0].stale and not _on_base(pair[0])],
         on_base=[_change(*pair) for pair in changed if not pair[0].stale and _on_base(pair[0])],
-        doing=[(_common(a, Shown(None, a), [a.message]), a.name, a.source) for a in rest if a.effective],
+        doing=[(_common(a, Shown(None, a), [a.message]), a.name, a.source, _usual(a)) for a in rest if a.effective],
         waiting=[a for a in rest if a.action is ActionType.WAIT and id(a) not in holds],
         stale=[_change(*pair) for pair in changed if pair[0].stale],
         new=[a for a in held if not _is_old(a, plan)],
@@ -264,6 +276,7 @@ def _parts(plan: Plan) -> _Parts:
 def _sections(plan: Plan, parts: _Parts, repository: Repository | None) -> list[Section]:
     """Returns the sections in the order of the page. The last two are the least important: old holds, and the next
     slots."""
+    old = f"{len(parts.old)} on hold for more than a day"
     own = "#### Changes" if plan.base is None else "#### Changes of this pull request"
     return [
         Section("changes", [own, ""], _rows(parts.changes, repository)),
@@ -271,10 +284,10 @@ def _sections(plan: Plan, parts: _Parts, repository: Repository | None) -> list[
             "changes on the base", ["#### Changes that the base already has", ""], _rows(parts.on_base, repository)
         ),
         Section("other actions", ["#### Runs for other reasons", ""], _rows(parts.doing, repository)),
-        _table("waiting specs", ["#### Waiting", ""], parts.waiting, repository),
+        _table("waiting specs", ["#### Waiting", ""], parts.waiting, plan.place, repository),
         Section("changes on hold", ["#### Changes on hold", ""], _rows(parts.stale, repository)),
-        _table("holds", ["#### On hold, or outcome unknown", ""], parts.new, repository),
-        _table("old holds", [], parts.old, repository, title=f"{len(parts.old)} on hold for more than a day"),
+        _table("holds", ["#### On hold, or outcome unknown", ""], parts.new, plan.place, repository),
+        _table("old holds", [], parts.old, plan.place, repository, title=old),
         _next_slots(plan),
     ]
 
@@ -288,11 +301,17 @@ def _is_old(action: Action, plan: Plan) -> bool:
 
 
 def _table(
-    what: str, heading: Sequence[str], actions: Iterable[Action], repository: Repository | None, title: str = ""
+    what: str,
+    heading: Sequence[str],
+    actions: Iterable[Action],
+    place: Place,
+    repository: Repository | None,
+    *,
+    title: str = "",
 ) -> Section:
     """Returns a table of actions that do nothing now, the most recent first."""
     newest = sorted(actions, key=lambda action: action.since or "~", reverse=True)
-    return Section(what, [*heading, *TABLE], [Row([_cells(action, repository)]) for action in newest], title)
+    return Section(what, [*heading, *TABLE], [Row([_cells(action, place, repository)]) for action in newest], title)
 
 
 def _next_slots(plan: Plan) -> Section:
@@ -310,7 +329,7 @@ def _change(change: SpecChange, block: Shown) -> Entry:
         common = _common(action, block, [message, *below])
     else:
         common = _Common(CHANGE_SIGNS[change.change], change_words(change), _present(below), _fields(block))
-    return replace(common, folded=change.change is ChangeType.ADDED), change.name, change.source
+    return replace(common, folded=change.change is ChangeType.ADDED), change.name, change.source, _usual(action)
 
 
 def _common(action: Action, block: Shown, below: Iterable[str]) -> _Common:
@@ -328,9 +347,9 @@ def _fields(block: Shown) -> tuple[tuple[str, ...], ...]:
 
 def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
     """Returns the rows for the entries. Entries with the same content share a row."""
-    groups: dict[_Common, list[tuple[str, Source | None]]] = {}
-    for common, name, source in entries:
-        groups.setdefault(common, []).append((name, source))
+    groups: dict[_Common, list[tuple[str, Source | None, str]]] = {}
+    for common, *spec in entries:
+        groups.setdefault(common, []).append((spec[0], spec[1], spec[2]))
     rows = []
     for common, specs in groups.items():
         size = MOST_NAMES if len(specs) >= FEWEST_TOGETHER else 1
@@ -338,12 +357,13 @@ def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
     return rows
 
 
-def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository: Repository | None) -> Row:
-    names = ", ".join(linked(code(name), source, repository) for name, source in specs)
+def _row(common: _Common, specs: Sequence[tuple[str, Source | None, str]], repository: Repository | None) -> Row:
+    names = ", ".join(linked(code(name), source, repository) for name, source, _ in specs)
     what = prose(mask_sentence(common.what))
     below = [prose(shortened(mask_sentence(text))) for text in common.below]
     if len(specs) == 1:
-        source = specs[0][1]
+        _, source, usual = specs[0]
+        below += [prose(usual)] if usual else []
         where = [code(str(source))] if source is not None and repository is None else []
         line = " · ".join([f"{code(common.sign)} {names} {what}", *where, *below])
     else:  # some hosts break lines only at an explicit mark, others also at the end of a source line
@@ -351,11 +371,19 @@ def _row(common: _Common, specs: Sequence[tuple[str, Source | None]], repository
     return Row([line, ""], [*map(list, common.fields)], number=len(specs), folded=common.folded)
 
 
-def _cells(action: Action, repository: Repository | None) -> str:
+def _usual(action: Action | None) -> str:
+    """Returns what is usual for the runs of a spec that is submitted."""
+    typical = action.typical if action is not None else None
+    return f"usual: {usual_text(typical)}" if typical is not None and typical.runs > 1 else ""
+
+
+def _cells(action: Action, place: Place, repository: Repository | None) -> str:
     """Returns the row of an action in a table."""
     why, message = mask_sentence(what_happens(action)), shortened(mask_sentence(action.message))
     commands = action.suggested.commands if action.suggested else ()
-    details = "<br>".join([*([cell_prose(message)] if message else []), *map(cell_code, commands)])
+    url = console_url(place, action.kind, action.content.location, action.run_id)
+    link = [web_link("AWS console", url)] if url else []
+    details = "<br>".join([*([cell_prose(message)] if message else []), *link, *map(cell_code, commands)])
     name = linked(cell_code(action.name), action.source, repository)
     since = f" since {action.since}" if action.since else ""
     return f"| {cell_code(symbol(action))} | {name} | {cell_prose(why + since)} | {details} |"

@@ -5,7 +5,6 @@ No text from users or AWS becomes markup, a mention, a reference or a link.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -15,13 +14,12 @@ from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType
 from reconciler.core.state import Recorded
 from reconciler.core.times import parse_time
 from reconciler.redact.text import mask_sentence
-from reconciler.render.markdown import Room, Row, Section, cell_code, cell_prose, code, prose, size_of
+from reconciler.render.markdown import Room, Row, Section, cell_code, cell_prose, code, prose, size_of, web_link
 from reconciler.render.phrases import what_happens, which_run
 from reconciler.render.plan_markdown import NOTE_ROOM, PageOptions, linked, marker, shortened
 from reconciler.render.runs import console_url
 from reconciler.render.status import state
 
-ADDRESS = re.compile(r"https://[\w./:#?=&%@~-]+")
 TABLE = ["| spec | outcome | run | state | details |", "|---|---|---|---|---|"]
 REST_TABLE = ["| spec | why | details |", "|---|---|---|"]
 
@@ -77,8 +75,7 @@ def _cells(action: Action, result: ActionResult, plan: Plan, recorded: Recorded,
 def _run_parts(action: Action, result: ActionResult, place: Place) -> Iterator[str]:
     if result.run_id:
         url = console_url(place, action.kind, action.content.location, result.run_id)
-        shown = cell_code(result.run_id)
-        yield f"[{shown}]({url})" if url and ADDRESS.fullmatch(url) else shown
+        yield web_link(cell_code(result.run_id), url)
     if which := which_run(action):
         yield cell_prose(f"({which})")
     if action.action is ActionType.REPLACE and result.outcome == ActionOutcome.CANCELLED:

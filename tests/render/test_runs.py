@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -11,10 +12,14 @@ from typing import Any
 import pytest
 
 from reconciler.core import events as e
+from reconciler.core.durations import Spread, Usual
 from reconciler.core.identity import Place
 from reconciler.core.plan import ActionType, Reason
 from reconciler.core.times import age_text, parse_time, time_text
 from reconciler.model.project import EMULATOR_ACCOUNT, Prices
+from reconciler.render.plan_json import plan_from_json, plan_json
+from reconciler.render.plan_markdown import plan_markdown
+from reconciler.render.plan_text import plan_text
 from reconciler.render.runs import Runs, console_url, duration_text, runs_csv, runs_json, runs_of
 from reconciler.render.runs_table import runs_text
 from reconciler.render.status import StatusRow, rows, selected
@@ -129,6 +134,20 @@ def test_links_to_the_console(kind: str, region: str, url: str | None):
     assert expected == console_url(Place("p", "t", "444455556666", region), kind, {}, "a(b")
     assert console_url(Place("p", "t", EMULATOR_ACCOUNT, region), kind, {}, "run") is None
     assert console_url(PLACE, kind, {}, None) is None
+
+
+def test_a_plan_says_what_is_usual():
+    """With two successful runs or more, a submit has the usual durations and cost, in text, Markdown and JSON."""
+    typical = Usual(20, Spread(60, 180), Spread(720, 900), Spread(0.42, 0.6), "USD")
+    made = plan(replace(action(), typical=typical), replace(action("other"), typical=replace(typical, runs=1)))
+    words = "waits 1m (90% within 3m), runs 12m (90% within 15m), costs 0.42 USD (90% up to 0.60 USD)"
+    form = plan_json(made)["actions"]
+
+    assert plan_text(made).count(f"usual: {words}; last 20 successful runs") == 1
+    assert "usual: waits 1m" in plan_markdown(made).replace("`", "")
+    assert form[0]["usual"]["ran_seconds"] == {"median": 720, "p90": 900}
+    assert (form[0]["usual"]["cost"], form[0]["usual"]["currency"]) == ({"median": 0.42, "p90": 0.6}, "USD")
+    assert plan_from_json(plan_json(made)).actions[0].typical is None
 
 
 def found(*events: e.Event, prices: Prices | None = None) -> Runs:
