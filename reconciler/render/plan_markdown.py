@@ -348,8 +348,8 @@ def _fields(block: Shown) -> tuple[tuple[str, ...], ...]:
 def _rows(entries: Iterable[Entry], repository: Repository | None) -> list[Row]:
     """Returns the rows for the entries. Entries with the same content share a row."""
     groups: dict[_Common, list[tuple[str, Source | None, str]]] = {}
-    for common, *spec in entries:
-        groups.setdefault(common, []).append((spec[0], spec[1], spec[2]))
+    for common, name, source, usual in entries:
+        groups.setdefault(common, []).append((name, source, usual))
     rows = []
     for common, specs in groups.items():
         size = MOST_NAMES if len(specs) >= FEWEST_TOGETHER else 1
