@@ -328,9 +328,8 @@ def test_the_hook_for_pre_commit_validates(tmp_path: Path):
     folder = project_copy(tmp_path / "project")
     spec = folder / "specs/orders-rollup.yaml"
 
-    valid = [
-        run([*hooks[0]["entry"].split(), *more], folder).returncode for more in ([], ["--strict"], ["-C", "specs"])
-    ]
+    entry = hooks[0]["entry"].split()
+    valid = [run([*entry, *more], folder).returncode for more in ([], ["--strict"], ["-C", "specs"])]
     spec.write_text(spec.read_text("utf-8").replace("applicationId", "aplicationId"))
     invalid = run(entry, folder)
 
