@@ -39,6 +39,10 @@ SUSPECT = _FIRST_OF_NUMBER | {word[0] for word in _WORDS}
 character are strings.
 """
 
+PLAIN_KEY = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") - SUSPECT
+"""The first characters of plain keys that are certainly strings."""
+
+_MAYBE_NUMBER = re.compile(r"[-+]?\.?[0-9]|[-+]?\.[inIN]")
 _NUMBER = re.compile(
     r"""
       [-+]?0b[01_]+                                              # base 2, 1.1
@@ -64,7 +68,7 @@ def plain(text: str) -> Scalar:
     word = _WORDS.get(text)
     if word is not None:
         return word
-    if text[0] in _FIRST_OF_NUMBER:
+    if text[0] in _FIRST_OF_NUMBER and _MAYBE_NUMBER.match(text):
         return _number(text)
     return text
 
@@ -210,7 +214,11 @@ class Builder:
         self._nodes += 1
         self._characters += len(text)
         if self._key is _NO_KEY:
-            self._begin_entry(offset, text, is_plain)
+            if is_plain and text[:1] in PLAIN_KEY and text not in self._container:
+                self._key = text
+                self._record.append(offset)
+            else:
+                self._begin_entry(offset, text, is_plain)
             if anchor:
                 self._anchor(anchor, _Anchored(text, offset, 1, 0, len(text)))
             return

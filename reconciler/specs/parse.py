@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
 
@@ -119,20 +119,31 @@ def yaml_documents(text: str) -> Iterator[Document]:
         raise Unreadable(text.index("\n%TAG") + 1, "tags are not allowed: remove the %TAG directives", "tag")
     builder = Builder()
     try:
-        yield from _documents(yaml.parse(text, Loader=LOADER), builder)
+        yield from _documents(text, builder)
     except (yaml.YAMLError, RecursionError, ValueError, Unreadable) as error:
         unreadable = _unreadable(error, text)
         unreadable.flaws = builder.document.flaws
         raise unreadable from None
 
 
-def _documents(events: Iterator[Any], builder: Builder) -> Iterator[Document]:
-    for event in events:
+def _documents(text: str, builder: Builder) -> Iterator[Document]:
+    loader = LOADER(text)
+    try:
+        yield from _built(loader.get_event, builder)
+    finally:
+        loader.dispose()
+
+
+def _built(next_event: Callable[[], Any], builder: Builder) -> Iterator[Document]:
+    add_scalar = builder.scalar
+    kind: type | None = None
+    while kind is not yaml.StreamEndEvent:
+        event = next_event()
         kind = type(event)
         if kind is yaml.ScalarEvent:
             if event.tag is not None:
                 _tag(builder, event)
-            builder.scalar(event.start_mark.index, event.value, not event.style, event.anchor)
+            add_scalar(event.start_mark.index, event.value, not event.style, event.anchor)
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             builder.close()
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
@@ -214,6 +225,15 @@ class SourceText:
             return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
+
+    def located(self, offset: int) -> tuple[int, int, str | None]:
+        """Returns the line and column of an offset, and the line as `line` does. The first few calls need no index."""
+        line, column = self.position(offset)
+        if self._asked > FEW or "\r" in self.text:
+            return line, column, self.line(line)
+        start, end = offset - column + 1, self.text.find("\n", offset)
+        end = len(self.text) if end < 0 else end
+        return line, column, self.text[start:end] if end - start < LONGEST_LINE else None
 
     def line(self, number: int) -> str | None:
         """Returns a line without its end, or `None` if the file has no such line or it is too long to show."""

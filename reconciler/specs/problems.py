@@ -181,8 +181,8 @@ _LENGTHS = frozenset({"string_too_short", "string_too_long", "too_short", "too_l
 
 def at(source: SourceText, offset: int, message: str, rule: str, severity: Severity = "error") -> Problem:
     """Returns a problem at an offset of a file, with the line shown."""
-    line, col = source.position(offset)
-    return Problem(source.path, line, col, message, rule, severity, source.line(line))
+    line, col, shown = source.located(offset)
+    return Problem(source.path, line, col, message, rule, severity, shown)
 
 
 def unreadable(source: SourceText, error: Unreadable) -> Iterator[Problem]:
