@@ -23,7 +23,8 @@ from reconciler.model.payloads import Payload, find
 from reconciler.model.template import mapped
 from reconciler.specs.files import is_wanted
 from reconciler.specs.imported import default_folder, spec_text, unique_name
-from reconciler.specs.project import load, read_project, read_specs
+from reconciler.specs.project import load, read_project
+from reconciler.specs.reading import read_specs
 from reconciler.specs.spec import SpecReader
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from reconciler.core.cron import next_slot
 from reconciler.core.decide_scheduled import missed_words
-from reconciler.core.declarations import PendingDeclaration, request_digest
+from reconciler.core.declarations import PendingDeclaration
 from reconciler.core.desired import Desired, DesiredSpec, stale_message
 from reconciler.core.due_slots import lost_slots
 from reconciler.core.identity import digests
@@ -45,7 +45,12 @@ class Applied:
 
 def policy_json(spec: DesiredSpec) -> Mapping[str, Any]:
     """Returns every field of the effective policy of a spec, as JSON."""
-    return spec.policy.model_dump(mode="json")
+    return _dumped(spec.policy)
+
+
+@lru_cache(maxsize=1024)
+def _dumped(policy: Policy) -> Mapping[str, Any]:
+    return policy.model_dump(mode="json")
 
 
 def changes(
@@ -128,7 +133,7 @@ def _applied(spec: DesiredSpec, record: SpecRecord) -> Applied | None:
     holder = declared.request_at or declared.position
     if declared.token is not None:
         holder = next((s.intent_position for s in record.submissions if s.token == declared.token), holder)
-    same = declared.request_digest == request_digest(spec.request)
+    same = declared.request_digest == spec.request_digest
     return Applied(
         declared.kind,
         {**_defaults(), **declared.policy},

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
+from reconciler.core.declarations import request_digest
 from reconciler.core.identity import Content, Place, Source
 from reconciler.core.state import SpecRecord
 from reconciler.core.suggested_commands import Invocation
@@ -26,7 +28,7 @@ class RenamedFrom:
     location: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DesiredSpec:
     """One spec, rendered for one target.
 
@@ -52,6 +54,11 @@ class DesiredSpec:
     def request(self) -> JSON:
         """The request of the content."""
         return self.content.request or {}
+
+    @cached_property
+    def request_digest(self) -> str:
+        """The digest of the whole request, which several steps of a plan compare."""
+        return request_digest(self.request)
 
     @property
     def source(self) -> Source | None:

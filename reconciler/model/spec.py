@@ -197,10 +197,16 @@ class Policy(Strict):
         """
         if type(self) is Policy and not streaming:
             return self
+        if self.model_fields_set <= {"request"} and not streaming:
+            return PLAIN_POLICY
         values = {name: getattr(self, name) for name in Policy.model_fields}
         if streaming:
             values |= {name: value for name, value in STREAMING_DEFAULTS.items() if name not in self.model_fields_set}
         return Policy.model_construct(_fields_set=set(self.model_fields_set & Policy.model_fields.keys()), **values)
+
+
+PLAIN_POLICY = Policy()
+"""The policy of most specs, which set none of its fields."""
 
 
 class Metadata(Strict):

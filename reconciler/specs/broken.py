@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from reconciler.core.desired import DesiredSpec, InvalidSpec
 from reconciler.core.identity import Source
 from reconciler.errors import Problem
-from reconciler.specs.project import ProjectFile, read_specs, reported
+from reconciler.specs.project import ProjectFile, reported
+from reconciler.specs.reading import read_all
 from reconciler.specs.relations import relation_problems
 from reconciler.specs.spec import ReadSpec, SpecReader
 
@@ -35,7 +36,7 @@ class UsableSpecs:
 def load_usable(file: ProjectFile, target: str) -> UsableSpecs:
     """Reads the specs of a project for one of its targets."""
     paths, unread = file.files.find(file.patterns)
-    specs = list(read_specs(file.files, paths, SpecReader(file.project, [target], warn=False), unread))
+    specs = read_all(file.files, paths, SpecReader(file.project, [target], warn=False), unread)
     relations = list(relation_problems(specs, [target]))
     problems = [*unread, *(problem for spec in specs for problem in spec.problems), *(each for _, each in relations)]
     invalid = _invalid(specs, unread, relations, target)

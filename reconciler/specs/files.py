@@ -224,13 +224,18 @@ def _check_name(path: str) -> None:
 
 def _content(root: Path, path: str) -> bytes:
     """Returns the content of a file, truncated to one byte more than the maximum size."""
-    descriptor = os.open(root / path, OPENING)
+    descriptor = os.open(f"{root}/{path}", OPENING)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise NotReadable(_whole(path, "not a regular file", "not-a-file"))
         if not _is_inside(descriptor, root, path):
             raise NotReadable(_whole(path, LEAVES, "link"))
-        with open(descriptor, "rb", closefd=False) as file:
+        content = os.read(descriptor, min(status.st_size, MOST_BYTES) + 1)
+        if len(content) == status.st_size:
+            return content
+        with open(descriptor, "rb", closefd=False) as file:  # the file has just changed, or is too large
+            file.seek(0)
             return file.read(MOST_BYTES + 1)
     finally:
         os.close(descriptor)

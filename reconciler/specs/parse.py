@@ -97,6 +97,7 @@ MOST_DIRECTIVES = 100
 MOST_LINES = 5  # the most that a message names
 
 _UNREADABLE_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
+_USUAL = b"\t\n\r" + bytes(range(0x20, 0x7F))
 _CLEARER = {
     "mapping values are not allowed in this context": "a second ': ' in this value: put the value in quotes",
     "found character that cannot start any token": "this character cannot start a value: put the value in quotes",
@@ -113,7 +114,8 @@ _CLEARER = {
 
 def yaml_documents(text: str) -> Iterator[Document]:
     """Yields the documents of a YAML text. Raises `Unreadable` at the first syntax error or exceeded bound."""
-    if refused := _UNREADABLE_CHARACTER.search(text):
+    usual = text.isascii() and not text.encode().translate(None, _USUAL)
+    if not usual and (refused := _UNREADABLE_CHARACTER.search(text)):
         raise Unreadable(refused.start(), f"the character U+{ord(refused[0]):04X} is not allowed in YAML", "character")
     if text.count("\n%TAG") > MOST_DIRECTIVES:  # the parser compares each directive with all earlier ones
         raise Unreadable(text.index("\n%TAG") + 1, "tags are not allowed: remove the %TAG directives", "tag")

@@ -17,14 +17,15 @@ from reconciler.model.base import Loc
 from reconciler.model.project import ALLOWED_VARIABLE, Project, variable_problem
 from reconciler.model.spec import API_VERSION
 from reconciler.specs import PROJECT_FILE, SPECS_FOLDER, project_folder
-from reconciler.specs.document import MOST_PROBLEMS, TOO_MANY, Document, Unreadable
-from reconciler.specs.files import ChosenFiles, Folder, IsPlanFile, NotReadable, ProjectFiles, chosen_files
-from reconciler.specs.other_files import NOT_A_SPEC, reported_once, unreadable_other
-from reconciler.specs.parse import SourceText, json_documents, yaml_documents
+from reconciler.specs.document import Document, Unreadable
+from reconciler.specs.files import ChosenFiles, Folder, NotReadable, ProjectFiles, chosen_files
+from reconciler.specs.other_files import NOT_A_SPEC, reported_once
+from reconciler.specs.parse import SourceText, yaml_documents
 from reconciler.specs.patterns import EXCEPT, MOST_ALTERNATIVES, Patterns, expanded, matches, patterns
 from reconciler.specs.problems import TooMany, View, at, suggestion, unreadable
+from reconciler.specs.reading import read_all
 from reconciler.specs.relations import reference_warnings, relation_problems
-from reconciler.specs.spec import FAMILY, ReadSpec, SpecReader, placeholder_warnings
+from reconciler.specs.spec import ReadSpec, SpecReader, placeholder_warnings
 
 TEXT_OF_TARGETS = ("ledger", "notify", "emulator")
 DEFAULT_TARGET: Loc = ("spec", "defaultTarget")
@@ -195,7 +196,7 @@ def load(
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
     paths, problems = file.files.find(file.patterns)
-    specs = list(read_specs(file.files, paths, SpecReader(file.project, names, warn=warn), problems))
+    specs = read_all(file.files, paths, SpecReader(file.project, names, warn=warn), problems)
     for spec in specs:
         problems += spec.problems
     problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
@@ -229,44 +230,6 @@ def _targets(project: Project, names: Sequence[str] | None) -> tuple[str, ...]:
         if name not in targets:
             raise UsageError(f"there is no target {name}{suggestion(name, targets, 'the targets are')}")
     return targets if names is None else tuple(names)
-
-
-def read_specs(
-    files: ProjectFiles, paths: Sequence[str], reader: SpecReader, problems: list[Problem]
-) -> Iterator[ReadSpec]:
-    """Yields every document of every file as a spec. Problems with whole files are appended to `problems`."""
-    for path in paths:
-        try:
-            source = files.read(path)
-        except IsPlanFile:
-            continue
-        except NotReadable as error:
-            problems.append(error.problem)
-            continue
-        is_empty, reported = True, 0
-        try:
-            for document in documents(source):
-                is_empty = False
-                read = reader.read(View(source, document))
-                reported += len(read.problems)
-                yield read
-                if reported > MOST_PROBLEMS:
-                    raise Unreadable(document.offset, TOO_MANY, "too-many")
-        except Unreadable as error:
-            problems += unreadable(source, error) if FAMILY in source.text else unreadable_other(source, error)
-        except TooMany as error:
-            problems += error.problems
-        else:
-            if is_empty:
-                problems.append(at(source, 0, "no document in this file: write a spec, or remove the file", "empty"))
-
-
-def documents(source: SourceText) -> Iterator[Document]:
-    """Yields the documents of a file: one if its extension is that of JSON, any number if it is that of YAML. Raises
-    `Unreadable`.
-    """
-    read = json_documents if source.path.endswith(".json") else yaml_documents
-    return read(source.text)
 
 
 def _is_chosen(chosen: ChosenFiles | None, problem: Problem) -> bool:

@@ -32,7 +32,8 @@ from reconciler.specs.document import Unreadable
 from reconciler.specs.files import Folder
 from reconciler.specs.parse import SourceText, yaml_documents
 from reconciler.specs.problems import TooMany, View, unreadable
-from reconciler.specs.project import _project, documents
+from reconciler.specs.project import _project
+from reconciler.specs.reading import documents
 from reconciler.specs.requests import Scope, render
 from reconciler.specs.spec import SpecReader
 from tests.builders import NOW, PLACE, desired, spec

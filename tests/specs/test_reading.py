@@ -1,0 +1,75 @@
+"""Specs read in several processes are those that one process reads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import Problem
+from reconciler.specs import reading
+from reconciler.specs.project import read_project
+from reconciler.specs.reading import Read, read_all
+from reconciler.specs.spec import SpecReader
+from tests.specs.builders import batch, write
+
+FILES = {
+    **{f"{name}.yaml": batch(name, f"revision: {number}") for number, name in enumerate("abcdef")},
+    "broken.yaml": "kind: [",
+    "float.yaml": batch("float", request="arrayProperties: {size: 0.60}"),
+    "two.yaml": batch("x", "dependsOn: [{name: a}]") + "---\n" + batch("y", "labels: on"),
+    "unquoted.yaml": batch("u", "timeZone: 12:30"),
+}
+
+
+def read(root: Path) -> Read:
+    """Returns what is read of a project, with warnings."""
+    file = read_project(root)
+    problems: list[Problem] = []
+    paths, _ = file.files.find(file.patterns)
+    reader = SpecReader(file.project, list(file.project.spec.targets), warn=True)
+    return read_all(file.files, paths, reader, problems), problems
+
+
+@pytest.mark.parametrize("processes", [2, 3, 50])
+def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int):
+    """Specs, problems and warnings are the same and in the same order."""
+    root = write(tmp_path, FILES)
+    alone = read(root)
+    monkeypatch.setattr(reading, "_processes", lambda _: processes)
+    assert read(root) == alone
+    assert len(alone[0]) == 10
+    assert alone[1]
+
+
+def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A process that is killed, or cannot be started, loses nothing."""
+    root = write(tmp_path, FILES)
+    alone, here = read(root), os.getpid()
+    real = SpecReader.read
+
+    def killed(self: SpecReader, view: object) -> object:
+        if os.getpid() != here:
+            os.kill(os.getpid(), 9)
+        return real(self, view)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reading, "_processes", lambda _: 3)
+    monkeypatch.setattr(SpecReader, "read", killed)
+    assert read(root) == alone
+
+    def no_more_processes() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", no_more_processes)
+    assert read(root) == alone
+
+
+def test_few_files_are_read_by_one_process(monkeypatch: pytest.MonkeyPatch):
+    """A further process must have enough to read, and is never started beside unknown threads."""
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert [reading._processes(files) for files in (0, 1, 500, 10_000)] == [1, 1, 1, 2]
+    monkeypatch.setattr(threading, "active_count", lambda: 3)
+    assert reading._processes(10_000) == 1
