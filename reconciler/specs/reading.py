@@ -39,7 +39,7 @@ def read_all(files: ProjectFiles, paths: Sequence[str], reader: SpecReader, prob
         return list(read_specs(files, part, reader, found)), found
 
     with _uncollected():
-        size = -(-len(paths) // processes)
+        size = max(1, -(-len(paths) // processes))
         parts = [paths[start : start + size] for start in range(0, len(paths), size)]
         specs: list[ReadSpec] = []
         for part, found in _in_processes(read, parts):
