@@ -59,7 +59,7 @@ def init(options: CommandOptions, folder: Path | None, name: str | None) -> int:
 def validate(options: CommandOptions, paths: tuple[Path, ...], output_format: str, *, strict: bool) -> int:
     """Check every spec, offline, for every target or for the target of -t.
 
-    With PATHs, only problems in these files and folders are reported; they are still checked against the whole project.
+    With PATHs, only these files and folders are checked, together with the specs that they name.
 
     \b
     Examples:

@@ -286,7 +286,20 @@ class ChosenFiles:
 
     def __init__(self, root: Path, paths: Sequence[Path]) -> None:
         self._root = root
+        self._given = tuple(os.path.abspath(path) for path in paths)
         self._real = tuple(os.path.realpath(path) for path in paths)
+
+    def files(self, patterns: Patterns) -> list[str] | None:
+        """Returns the chosen files, relative to the project, without searching for them. Returns `None` if one of them
+        must be searched for: a folder, a symlink, or a file that is no spec."""
+        root, found = os.path.realpath(self._root), []
+        for given, real in zip(self._given, self._real, strict=True):
+            path = os.path.relpath(real, root)
+            plain = os.path.isfile(real) and os.path.normpath(given) in {real, os.path.join(self._root, path)}
+            if not plain or not is_wanted(tuple(path.split(os.sep)), patterns):
+                return None
+            found.append(path.replace(os.sep, "/"))
+        return sorted(set(found))
 
     def __contains__(self, path: str) -> bool:
         """Returns whether the file at `path`, relative to the project, is chosen. Follows symlinks."""

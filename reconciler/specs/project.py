@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,14 +189,18 @@ def load(
     """Reads the specs of a project for some of its targets, or for all of them if `targets` is `None`. If `warn` is
     true, warnings are collected too.
 
-    If `only_paths` are given, the whole project is read, but only the problems, warnings and specs of these files, and
-    of the files below these folders, are reported. Raises `SpecErrors` with all problems, and `UsageError` for targets
-    and paths that the project does not have.
+    If `only_paths` are given, only these files, the files below these folders, and the files with specs that they name
+    are read, and only the problems, warnings and specs of the chosen files are reported. Raises `SpecErrors` with all
+    problems, and `UsageError` for targets and paths that the project does not have.
     """
     chosen = chosen_files(file.root, only_paths) if only_paths is not None else None
     names = _targets(file.project, targets)
-    paths, problems = file.files.find(file.patterns)
-    specs = read_all(file.files, paths, SpecReader(file.project, names, warn=warn), problems)
+    reader, paths, problems = SpecReader(file.project, names, warn=warn), list[str](), list[Problem]()
+    if chosen is None:
+        paths, problems = file.files.find(file.patterns)
+        specs = read_all(file.files, paths, reader, problems)
+    else:
+        specs = _with_named(file, chosen, reader, problems)
     for spec in specs:
         problems += spec.problems
     problems += [problem for _, problem in relation_problems(specs, file.project.spec.targets)]
@@ -210,6 +214,43 @@ def load(
         warnings.update(file.unused(paths), file.warnings())
     ordered = tuple(sorted(warnings, key=Problem.order))
     return Loaded(_by_target(specs, names), ordered, tuple(_listed(counted, chosen)))
+
+
+def _with_named(file: ProjectFile, chosen: ChosenFiles, reader: SpecReader, problems: list[Problem]) -> list[ReadSpec]:
+    """Reads the chosen files, and the files with specs that they name, directly or indirectly. Other files are searched
+    only if a spec names another one, and read only if they contain one of the names, or if no file has such a spec."""
+    wanted, every = chosen.files(file.patterns), None
+    if wanted is None:
+        every = _found(file, problems)
+        wanted = [path for path in every if path in chosen]
+    specs: list[ReadSpec] = []
+    done: set[str] = set()
+    while wanted:
+        done.update(wanted)
+        specs += read_all(file.files, wanted, reader, problems)
+        named = {each.name for spec in specs for each in (*spec.references, *filter(None, [spec.former]))}
+        if not named:
+            break
+        own = {spec.name for spec in specs if spec.name is not None}
+        every = _found(file, problems) if every is None else every
+        left = [path for path in every if path not in done]
+        # All files are read for a name that none of them has: the message suggests a similar one.
+        wanted = [path for path in left if _contains(file.files, path, named | own)] or (left if named - own else [])
+    return sorted(specs, key=lambda spec: spec.location.path)
+
+
+def _found(file: ProjectFile, problems: list[Problem]) -> list[str]:
+    paths, others = file.files.find(file.patterns)
+    problems += others
+    return paths
+
+
+def _contains(files: ProjectFiles, path: str, names: Iterable[str]) -> bool:
+    try:
+        text = files.read(path).text
+    except NotReadable:
+        return True  # reading it reports why
+    return any(name in text for name in names)
 
 
 def reported(problems: Sequence[Problem], specs: Sequence[ReadSpec]) -> list[Problem]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.identity import Source
 from reconciler.errors import SpecErrors, UsageError
+from reconciler.specs.spec import SpecReader
 from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, load, problems, warnings, wrapped, write
 
 EMR = """\
@@ -508,7 +509,7 @@ def test_an_empty_project_warns(tmp_path):
 
 
 def test_only_some_files(tmp_path):
-    """With paths the whole project is read, but only their problems, warnings and specs count."""
+    """With paths only their problems, warnings and specs count."""
     root = write(
         tmp_path,
         {
@@ -527,6 +528,32 @@ def test_only_some_files(tmp_path):
         load(root, only_paths=[root / "d.yaml"])
     with pytest.raises(UsageError, match="is not in the project"):
         load(root, only_paths=[tmp_path.parent])
+
+
+def test_a_chosen_file_is_checked_with_the_specs_that_it_names(tmp_path, monkeypatch):
+    """Files that contain none of the names, directly or indirectly, are not read as specs."""
+    root = write(
+        tmp_path,
+        {
+            "alone.yaml": batch("alone"),
+            "first.yaml": batch("first", "dependsOn: [{name: second}]"),
+            "second.yaml": batch("second", "dependsOn: [{name: third}]"),
+            "third.yaml": batch("third", "dependsOn: [{name: first}]"),
+            "missing.yaml": batch("missing", "dependsOn: [{name: alnoe}]"),
+            "broken.yaml": "kind: [",
+        },
+    )
+    reads: list[str] = []
+    real = SpecReader.read
+    monkeypatch.setattr(SpecReader, "read", lambda self, view: reads.append(view.source.path) or real(self, view))
+    assert 1 == load(root, only_paths=[root / "alone.yaml"]).count
+    assert ["alone.yaml"] == reads
+    reads.clear()
+    (cycle,) = problems(root, only_paths=[root / "first.yaml"])
+    assert "dependency cycle: first → second → third → first" in cycle
+    assert {"first.yaml", "second.yaml", "third.yaml"} == set(reads)
+    (missing,) = problems(root, only_paths=[root / "missing.yaml"])
+    assert "there is no spec alnoe; did you mean alone?" in missing
 
 
 def digest_of(root: Path, text: str, path: str = "a.yaml") -> str:
