@@ -11,7 +11,8 @@ from reconciler.core.ports import Answer, Verdict, Verifier
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.model.kind import MODULES
 from reconciler.specs.problems import REQUEST, View
-from reconciler.specs.project import documents, load
+from reconciler.specs.project import load
+from reconciler.specs.reading import documents
 
 if TYPE_CHECKING:
     from reconciler.app.session import Session

@@ -138,6 +138,8 @@ def test_a_snapshot_of_0_1_0_changes_nothing(tmp_path: Path, target: str, ledger
         value[-1]["checks"] = [check for check in value[-1]["checks"] if check["check"] != "snapshot"]
         for each in value:
             each.pop("created_at", None)
+            for run in (run for spec in each.get("specs", ()) for run in spec.get("runs", ())):
+                run["ran_seconds"] = run["waited_seconds"] = None  # a live run goes on between the commands
     assert kept == dropped
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from reconciler.core.identity import Source
 from reconciler.errors import SpecErrors, UsageError
-from reconciler.specs.spec import SpecReader
+from reconciler.specs.problems import View
+from reconciler.specs.spec import ReadSpec, SpecReader
 from tests.specs.builders import BATCH, PROJECT, batch, desired, dumped, load, problems, warnings, wrapped, write
 
 EMR = """\
@@ -545,7 +546,12 @@ def test_a_chosen_file_is_checked_with_the_specs_that_it_names(tmp_path, monkeyp
     )
     reads: list[str] = []
     real = SpecReader.read
-    monkeypatch.setattr(SpecReader, "read", lambda self, view: reads.append(view.source.path) or real(self, view))
+
+    def read(self: SpecReader, view: View) -> ReadSpec:
+        reads.append(view.source.path)
+        return real(self, view)
+
+    monkeypatch.setattr(SpecReader, "read", read)
     assert 1 == load(root, only_paths=[root / "alone.yaml"]).count
     assert ["alone.yaml"] == reads
     reads.clear()
