@@ -18,6 +18,7 @@ from reconciler.core.suggested_commands import adopt
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model.spec import suspension
+from reconciler.render.runs import console_url
 
 MOST_SLOTS = 1000
 """The maximum number of slots of one backfill, so that its event remains small."""
@@ -49,7 +50,7 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> De
     summary = view.summary(
         "cancel",
         about=f"{view.name}: {len(live)} live, {len(unknown)} unknown",
-        facts=_cancelled_facts(live, unknown),
+        facts=_cancelled_facts(view, live, unknown),
         does=f"cancel: ask AWS to stop {'; '.join(runs)}."
         if runs
         else "cancel: AWS was already asked to stop all live runs. Nothing to do.",
@@ -82,12 +83,21 @@ def _why_nothing(view: SpecView, selected: list[Submission], selection: str | No
     return f"{view.name} has no live run: {last.key.label} is {state}"
 
 
-def _cancelled_facts(live: list[Submission], unknown: list[Submission]) -> Iterator[tuple[str, str]]:
+def _cancelled_facts(view: SpecView, live: list[Submission], unknown: list[Submission]) -> Iterator[tuple[str, str]]:
     for run in sorted(live, key=lambda s: s.cancel_accepted_at is None):  # runs that are already stopping first
         requested = f", cancellation requested at {run.cancel_asked_at}" if run.cancel_asked_at else ""
-        yield str(run.run_id), f"{run.key}: {run.run_state}, accepted at {run.submitted_at}{requested}"
+        words = f" ({run.aws_words})" if run.aws_words else ""
+        yield str(run.run_id), f"{run.key}: {run.run_state}{words}, accepted at {run.submitted_at}{requested}"
+        yield from _console(view, run)
     for submission in unknown:
         yield "unknown", f"{submission.key}: sent at {submission.newest_send.at}"
+
+
+def _console(view: SpecView, run: Submission) -> Iterator[tuple[str, str]]:
+    """Yields the page of a run in AWS's console, if it has one."""
+    url = console_url(view.session.place, run.kind, run.content.location, run.run_id)
+    if url is not None:
+        yield "console", url
 
 
 def _cancel_warnings(view: SpecView) -> Iterator[str]:
@@ -111,7 +121,12 @@ def decide_retry(view: SpecView, *, slot: str | None) -> Decision:
     summary = view.summary(
         "retry",
         about=str(last.key),
-        facts=[("state", state), ("run", last.run_id or "-"), ("cause", last.detail or last.error or "-")],
+        facts=[
+            ("state", state),
+            ("run", last.run_id or "-"),
+            ("cause", last.detail or last.error or "-"),
+            *_console(view, last),
+        ],
         does=f"retry: the next apply or reconcile submits one more attempt of {last.key.label}."
         if last.retry_asked_at is None
         else f"a retry was already requested at {last.retry_asked_at}.",

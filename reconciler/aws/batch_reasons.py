@@ -100,10 +100,12 @@ def _containers(job: Described) -> Iterator[Described]:
     """Yields the containers of a job: of its task or tasks, or of the last pod on EKS."""
     if "container" in job:
         yield job["container"]
-    for task in job.get("ecsProperties", {}).get("taskProperties", ()):
+    last = (job.get("attempts") or ({},))[-1]
+    for task in (*job.get("ecsProperties", {}).get("taskProperties", ()), *last.get("taskProperties", ())):
         yield from task.get("containers", ())
-    for attempt in (job.get("eksAttempts") or ())[-1:]:
-        yield from (*attempt.get("initContainers", ()), *attempt.get("containers", ()))
+    pod = job.get("eksProperties", {}).get("podProperties", {})
+    for part in (pod, *(job.get("eksAttempts") or ())[-1:]):
+        yield from (*part.get("initContainers", ()), *part.get("containers", ()))
 
 
 def _ends(container: Described) -> bool:

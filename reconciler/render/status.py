@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -32,6 +32,8 @@ class StatusRow:
     `next_slot` is the spec's next slot, `None` without a schedule.
 
     `aws_state` and `detail` are AWS's own state and reason of the run, `console_url` is its page in AWS's console.
+    `location` has the fields by which AWS finds it, such as the application id; `definition` is the job definition
+    revision that AWS runs.
     `runs` are all live runs of the spec, oldest first. `stuck` is ``waiting`` or ``running`` if the run does so for
     much longer than usual.
     """
@@ -54,6 +56,8 @@ class StatusRow:
     aws_state: str | None = None
     detail: str | None = None
     console_url: str | None = None
+    location: Mapping[str, str] | None = None
+    definition: str | None = None
     runs: tuple[RunRow, ...] = ()
     stuck: str | None = None
 
@@ -93,7 +97,7 @@ def selected(rows: Sequence[StatusRow], states: Collection[str], sort: str) -> t
 
 def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, place: Place, now: datetime) -> StatusRow:
     """Adds what AWS reports of the run of a row, and the live runs of its spec."""
-    typical = usual(record.submissions, now)
+    typical = usual(record.submissions, now) if record.live else None
     live = tuple(run_row(run, place, now, None, typical) for run in record.live)
     if last is None or last.run_id is None or last.reassigned_to is not None:
         return replace(row, runs=live)
@@ -101,6 +105,8 @@ def _with_runs(row: StatusRow, last: Submission | None, record: SpecRecord, plac
         row,
         aws_state=last.aws_state,
         detail=last.detail,
+        location=dict(last.content.location),
+        definition=last.definition,
         console_url=console_url(place, last.kind, last.content.location, last.run_id),
         runs=live,
         stuck=stuck(last, typical, now),

@@ -52,6 +52,14 @@ def child(index: int, **more: Any) -> dict[str, Any]:
             "Pod evicted; container app: exit code 137, OOMKilled",
         ),
         (
+            {"eksProperties": {"podProperties": {"containers": [{"name": "app", "exitCode": 1, "reason": "Error"}]}}},
+            "container app: exit code 1, Error",
+        ),
+        (
+            {"attempts": [{"taskProperties": [{"containers": [{"name": "app", "exitCode": 3}]}]}]},
+            "container app: exit code 3",
+        ),
+        (
             {"status": "RUNNABLE", "attempts": [{"statusReason": EXITED, "container": {"exitCode": 1}}]},
             f"attempt 1: {EXITED}, exit code 1",
         ),
