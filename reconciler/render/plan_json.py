@@ -146,7 +146,8 @@ def result_json(plan: Plan, results: Sequence[ActionResult]) -> JSON:
 def status_json(rows: Sequence[StatusRow], problems: Sequence[Problem] = ()) -> JSON:
     """Returns ``{"specs": […]}``, one object for each row, in their order. ``remedy`` and ``problems`` are left out if
     empty."""
-    forms = [{FILE_NAMES.get(key, key): value for key, value in asdict(row).items()} for row in rows]
+    names = {"suggested": FILE_NAMES["suggested"]}
+    forms = [{names.get(key, key): value for key, value in asdict(row).items()} for row in rows]
     specs = [{k: v for k, v in form.items() if k != "remedy" or v is not None} for form in forms]
     return {"specs": specs, **_problems_json(problems)}
 
