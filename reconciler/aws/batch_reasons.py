@@ -100,7 +100,7 @@ def _containers(job: Described) -> Iterator[Described]:
     """Yields the containers of a job: of its task or tasks, or of the last pod on EKS."""
     if "container" in job:
         yield job["container"]
-    last = (job.get("attempts") or ({},))[-1]
+    last: Described = (job.get("attempts") or ({},))[-1]
     for task in (*job.get("ecsProperties", {}).get("taskProperties", ()), *last.get("taskProperties", ())):
         yield from task.get("containers", ())
     pod = job.get("eksProperties", {}).get("podProperties", {})
