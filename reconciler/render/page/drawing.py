@@ -1,0 +1,105 @@
+"""The drawing of the dependency graph: columns by depth, as positions of boxes and lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.render.graph import Edge
+from reconciler.render.page.content import SpecView, Views
+
+BOX_WIDTH, BOX_HEIGHT = 190, 28
+COLUMN, ROW = 250, 40
+MARGIN = 10
+MOST_BOXES = 400
+"""The most specs in the drawing. The pages of specs show the neighbours of each."""
+LONGEST_LABEL = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A spec with its position."""
+
+    view: SpecView
+    label: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A dependency as the path of a curve from the spec that runs first; `title` describes it."""
+
+    path: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawing; `left_out` is the number of specs with dependencies that it does not show."""
+
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    left_out: int
+
+
+def drawing(views: Views) -> Drawing:
+    """Returns the drawing of all specs with dependencies, first those that need attention and their neighbours."""
+    known = [edge for edge in views.edges if edge.name in views.by_name and edge.needs in views.by_name]
+    names = list(dict.fromkeys(name for edge in _urgent_first(known, views) for name in (edge.needs, edge.name)))
+    kept = set(names[:MOST_BOXES])
+    edges = [edge for edge in known if edge.name in kept and edge.needs in kept]
+    depth = _depths(kept, edges)
+    columns: dict[int, list[str]] = defaultdict(list)
+    for name in sorted(kept, key=lambda name: (depth[name], name)):
+        columns[depth[name]].append(name)
+    boxes = {
+        name: Box(views.by_name[name], _label(name), MARGIN + column * COLUMN, MARGIN + row * ROW)
+        for column, members in columns.items()
+        for row, name in enumerate(members)
+    }
+    height = MARGIN * 2 + max((len(members) for members in columns.values()), default=0) * ROW
+    width = MARGIN * 2 + max(columns, default=0) * COLUMN + BOX_WIDTH
+    lines = tuple(_line(edge, boxes) for edge in edges)
+    return Drawing(width, height, tuple(boxes.values()), lines, len(names) - len(kept))
+
+
+def _urgent_first(edges: Sequence[Edge], views: Views) -> list[Edge]:
+    return sorted(
+        edges, key=lambda edge: not (views.by_name[edge.name].attention or views.by_name[edge.needs].attention)
+    )
+
+
+def _depths(names: set[str], edges: Sequence[Edge]) -> dict[str, int]:
+    """Returns the length of the longest chain of dependencies before each spec. Specs have no cycles."""
+    needs: dict[str, list[str]] = defaultdict(list)
+    for edge in edges:
+        needs[edge.name].append(edge.needs)
+    depth: dict[str, int] = {}
+    for start in sorted(names):
+        pending = [start]
+        while pending:
+            name = pending[-1]
+            missing = [other for other in needs[name] if other not in depth]
+            if missing:
+                pending += missing
+                continue
+            depth[name] = max((depth[other] + 1 for other in needs[name]), default=0)
+            pending.pop()
+    return depth
+
+
+def _line(edge: Edge, boxes: Mapping[str, Box]) -> Line:
+    begin, end = boxes[edge.needs], boxes[edge.name]
+    x1, y1 = begin.x + BOX_WIDTH, begin.y + BOX_HEIGHT // 2
+    x2, y2 = end.x, end.y + BOX_HEIGHT // 2
+    middle = (x1 + x2) // 2
+    title = f"{end.view.name} after {begin.view.name} ({edge.how})"
+    return Line(f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}", title)
+
+
+def _label(name: str) -> str:
+    return name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
