@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import socket
 from collections import Counter as Count
-from io import StringIO
-from socketserver import ThreadingMixIn
-from threading import BoundedSemaphore, Thread
-from typing import TYPE_CHECKING, Any, TextIO, cast
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from reconciler.core.state import RunState
-from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,8 +17,6 @@ if TYPE_CHECKING:
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.ports import Clock
     from reconciler.core.state import Recorded, Submission
-
-log = logging.getLogger(__name__)
 
 PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram of pass durations, in seconds."""
@@ -150,82 +141,10 @@ def _code(run: Submission) -> str:
     return code[0] if code is not None else "other"
 
 
-IDLE_SECONDS = 10.0
-"""The timeout of an idle connection. Each connection serves one request."""
-
-CONNECTIONS = 32
-"""The maximum number of concurrent connections; further ones are closed without a response."""
-
-
-class _Connection(WSGIRequestHandler):
-    """Serves one request without printing anything."""
-
-    timeout = IDLE_SECONDS
-
-    def get_stderr(self) -> TextIO:
-        """Returns the stream for tracebacks of wsgiref, which are discarded."""
-        return cast("TextIO", StringIO())
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
-        """Writes to this module's log, at debug level."""
-        log.debug(format, *args)
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """Serves at most `CONNECTIONS` at the same time, each in its own thread."""
-
-    daemon_threads = True
-
-    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as in socketserver
-        self._free = BoundedSemaphore(CONNECTIONS)
-        super().__init__(*arguments)
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - as in socketserver
-        """Returns whether another connection can be served."""
-        return self._free.acquire(blocking=False)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Serves one connection to its end."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        """Logs a broken connection at debug level: clients may disconnect at any time."""
-        log.debug("connection of %s ended", client_address, exc_info=True)
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class Endpoint:
-    """Serves ``/metrics`` and ``/healthz`` of one service until it is closed."""
-
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        """Starts to listen. Raises `UsageError` if the port is taken."""
-        application = _with_health(make_wsgi_app(metrics.registry), metrics)
-        kind = _Server6 if ":" in host else _Server
-        try:
-            self._server = make_server(host, port, application, kind, _Connection)
-        except OSError as error:
-            raise UsageError(
-                f"metrics cannot be served on {host}:{port}: the port is taken, or the address is not of this machine"
-            ) from error
-        self._thread = Thread(target=self._server.serve_forever, name="reconciler-metrics", daemon=True)
-        self._thread.start()
-        self.port = self._server.server_port
-
-    def close(self) -> None:
-        """Stops serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def _with_health(scrape: WSGIApplication, metrics: Metrics) -> WSGIApplication:
-    """Adds ``/healthz`` to the application of prometheus_client, which would answer every path with the metrics."""
+def application(metrics: Metrics) -> WSGIApplication:
+    """Serves ``/metrics`` and ``/healthz``. The application of prometheus_client would answer every path with the
+    metrics."""
+    scrape: WSGIApplication = make_wsgi_app(metrics.registry)
 
     def respond(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO")

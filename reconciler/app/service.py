@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from reconciler.app.metrics import Metrics
     from reconciler.app.options import CommandOptions
+    from reconciler.app.page import LivePage
     from reconciler.app.reconcile import Pass
+    from reconciler.app.session import Session
     from reconciler.core.ports import Clock
 
 JITTER_PART = 0.1
@@ -74,8 +76,8 @@ class Service:
     """Runs a pass every `every` seconds. Use it as a context manager.
 
     If `max_checkout_age` (in seconds) is set, the checkout is updated before each pass, and the service is unhealthy if
-    the last good pull is older. Metrics are served at `metrics_address`, if it is not `None`. `report` is called with
-    each pass that was applied.
+    the last good pull is older. Metrics are served at `metrics_address` and the page at `page_address`, if they are not
+    `None`. `report` is called with each pass that was applied.
 
     Raises `ReconcilerError` for problems at the start: no project, an unknown target, or a port that is taken.
     """
@@ -87,26 +89,41 @@ class Service:
         *,
         max_checkout_age: float | None,
         metrics_address: tuple[str, int] | None,
+        page_address: tuple[str, int] | None = None,
         report: Callable[[Pass], None],
     ) -> None:
         self._every, self._max_checkout_age, self._report = every, max_checkout_age, report
         self._clock, self._sessions, self._stack = SystemClock(), ReusableSession(options), ExitStack()
         self._metrics: Metrics | None = None
+        self._page: LivePage | None = None
         with ExitStack() as stack:
             stack.callback(self._sessions.close)
             self._sessions.session()
             if metrics_address is not None:
                 self._metrics = self._serve_metrics(metrics_address, stack)
+            if page_address is not None:
+                self._page = self._serve_page(page_address, stack)
             self._stack = stack.pop_all()
 
     def _serve_metrics(self, address: tuple[str, int], stack: ExitStack) -> Metrics:
-        from reconciler.app.metrics import Endpoint, Metrics
+        from reconciler.app.endpoint import Endpoint
+        from reconciler.app.metrics import Metrics, application
 
         metrics = Metrics(self._clock, self._every, self._max_checkout_age)
-        endpoint = Endpoint(metrics, *address)
+        endpoint = Endpoint(application(metrics), *address, "metrics")
         stack.callback(endpoint.close)
         log.info("metrics on port %d", endpoint.port)
         return metrics
+
+    def _serve_page(self, address: tuple[str, int], stack: ExitStack) -> LivePage:
+        from reconciler.app.endpoint import Endpoint
+        from reconciler.app.page import LivePage, allowed_hosts
+
+        page = LivePage(allowed_hosts(address[0]))
+        endpoint = Endpoint(page.application, *address, "the page")
+        stack.callback(endpoint.close)
+        log.info("page on port %d", endpoint.port)
+        return page
 
     def __enter__(self) -> Service:
         return self
@@ -158,6 +175,18 @@ class Service:
         self._report(done)
         if self._metrics is not None:
             self._metrics.applied(done.plan, done.results, done.recorded)
+        if self._page is not None:
+            self._show(self._page, session, done)
+
+    @staticmethod
+    def _show(page: LivePage, session: Session, done: Pass) -> None:
+        """Shows the state after a pass. If that fails, the page stays as it was; the pass counts as good."""
+        from reconciler.app.page import content_of
+
+        try:
+            page.show(content_of(session, done.plan, done.recorded, done.specs))
+        except ReconcilerError as error:
+            log.error("the page is not up to date: %s", error)
 
     def _pull(self) -> None:
         """Updates the checkout. If that fails, logs the failure, and the pass uses the current checkout."""

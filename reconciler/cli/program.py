@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": ("status:runs", "Show the runs of a spec, or of all: how long they waited and ran, and what was billed."),
     "history": ("inspect:history", "Show everything that the ledger contains about one spec."),
     "why": ("inspect:why", "Find the commit that caused a run, or the run of a spec."),
+    "page": ("page:page", "Write a page about the target: runs, holds, changes and the plan."),
     "logs": ("logs:logs", "Show the logs of a run, once or until it has ended."),
     "open": ("logs:open_page", "Open the page of a run in AWS's console, or the Spark UI."),
     "wait": ("wait:wait", "Wait until runs have ended, and submit what waits for them."),

@@ -48,6 +48,15 @@ CHECKOUT_AGE_SECONDS = 3600.0
     "--metrics-host", default="127.0.0.1", show_default=True, metavar="HOST", help="The address to serve them on."
 )
 @click.option(
+    "--page-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="With --every: serve the page of the newest pass on this port, for reading only.",
+)
+@click.option(
+    "--page-host", default="127.0.0.1", show_default=True, metavar="HOST", help="The address to serve the page on."
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -65,6 +74,8 @@ def reconcile(
     max_checkout_age: float | None,
     metrics_port: int | None,
     metrics_host: str,
+    page_port: int | None,
+    page_host: str,
     log_format: str,
 ) -> int:
     """Run one pass without confirmation, within the limits: for scheduled jobs and after merges. With --every, run
@@ -93,9 +104,11 @@ def reconcile(
             raise click.UsageError(f"--format {output_format} is for one pass; with --every use --log-format json")
         metrics_address = None if metrics_port is None else (metrics_host, metrics_port)
         checkout_age = (max_checkout_age or CHECKOUT_AGE_SECONDS) if git_pull else None
-        return _serve(options, every, checkout_age, metrics_address=metrics_address, json_log=json_log)
-    if metrics_port is not None:
-        raise click.UsageError("--metrics-port needs --every")
+        page_address = None if page_port is None else (page_host, page_port)
+        addresses = (metrics_address, page_address)
+        return _serve(options, every, checkout_age, addresses=addresses, json_log=json_log)
+    if metrics_port is not None or page_port is not None:
+        raise click.UsageError("--metrics-port and --page-port need --every")
     if git_pull:
         _pull(options)
     return _one_pass(options, output_format, json_log=json_log)
@@ -129,7 +142,7 @@ def _serve(
     every: float,
     max_checkout_age: float | None,
     *,
-    metrics_address: tuple[str, int] | None,
+    addresses: tuple[tuple[str, int] | None, tuple[str, int] | None],
     json_log: bool,
 ) -> int:
     """Runs passes until a signal arrives, and prints a line for each pass."""
@@ -141,7 +154,12 @@ def _serve(
     with (
         stop_on_signals(announce_stop, service=True) as stop,
         Service(
-            options, every, max_checkout_age=max_checkout_age, metrics_address=metrics_address, report=report
+            options,
+            every,
+            max_checkout_age=max_checkout_age,
+            metrics_address=addresses[0],
+            page_address=addresses[1],
+            report=report,
         ) as service,
     ):
         service.run(stop)

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
-from reconciler.app import metrics
-from reconciler.app.metrics import Endpoint, Metrics
+from reconciler.app import endpoint as endpoints
+from reconciler.app.endpoint import Endpoint
+from reconciler.app.metrics import Metrics, application
 from reconciler.core import events as e
 from reconciler.core.decide import plan
 from reconciler.core.state import Recorded
@@ -25,8 +26,8 @@ from tests.waiting import PATIENCE_SECONDS, eventually
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """A served endpoint with room for two connections."""
-    monkeypatch.setattr(metrics, "CONNECTIONS", 2)
-    served = Endpoint(Metrics(StandingClock(0), 60), request.param, 0)
+    monkeypatch.setattr(endpoints, "CONNECTIONS", 2)
+    served = Endpoint(application(Metrics(StandingClock(0), 60)), request.param, 0, "metrics")
     yield request.param, served.port
     served.close()
 
@@ -46,7 +47,7 @@ def test_metrics_and_health_are_served(endpoint: tuple[str, int]) -> None:
 
 def test_silent_connections_are_closed_and_bounded(endpoint: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is closed at once, silent ones soon, and then there is room again."""
-    monkeypatch.setattr(metrics._Connection, "timeout", 0.3)
+    monkeypatch.setattr(endpoints._Connection, "timeout", 0.3)
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(endpoint, timeout=PATIENCE_SECONDS)) for _ in range(2)]
         with socket.create_connection(endpoint, timeout=PATIENCE_SECONDS) as third:

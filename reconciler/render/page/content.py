@@ -24,6 +24,8 @@ from reconciler.render.text import plain, sentence
 
 RECENT = timedelta(days=7)
 """The period of the numbers of failed runs and of costs on the first page."""
+MOST_SHOWN = 50
+"""The most specs in the list of those that need attention, and the most changes, on the first page."""
 MOST_RUNS = 200
 """The most runs in the table of one spec."""
 ATTENTION = frozenset({"failed", "unknown", "lost"})
@@ -174,7 +176,7 @@ class Views:
             which=which_text(row.generation, row.slot, row.attempt),
             age=age_text((self.now - parse_time(since)).total_seconds()) if since else "",
             reason=sentence(row.reason),
-            words=sentence(": ".join(text for text in (row.aws_state, row.detail) if text)),
+            words="" if row.state == "succeeded" else sentence(": ".join(t for t in (row.aws_state, row.detail) if t)),
             next_slot=row.next_slot or "",
             url=row.console_url,
             run_id=plain(row.run_id or ""),

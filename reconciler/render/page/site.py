@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 
-from reconciler.render.page.content import PageContent, SpecView, Views
+from reconciler.render.page.content import MOST_SHOWN, PageContent, SpecView, Views
 from reconciler.render.page.drawing import drawing
 from reconciler.render.page.timeline import timelines
 from reconciler.render.phrases import summary_line
@@ -72,12 +72,15 @@ class Site:
         views = self._views
         newest = dict.fromkeys(run.name for run in views.content.runs if run.name in views.by_name)
         recent = [views.by_name[name] for name in list(newest)[:FIRST]]
+        attention = views.attention()
         return self._html(
             "index.html",
             "Overview",
             numbers=views.numbers(),
-            attention=views.attention(),
-            changes=views.changes,
+            attention=attention[:MOST_SHOWN],
+            more_attention=max(0, len(attention) - MOST_SHOWN),
+            changes=views.changes[:MOST_SHOWN],
+            more_changes=max(0, len(views.changes) - MOST_SHOWN),
             timelines=timelines(views, recent),
             summary=summary_line(views.plan),
         )

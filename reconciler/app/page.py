@@ -1,0 +1,143 @@
+"""The page of a target: its content after a pass, its files, and the application that serves it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from reconciler.app.history import explain
+from reconciler.app.reconcile import preview
+from reconciler.core.durations import usual
+from reconciler.core.times import parse_time
+from reconciler.errors import ReconcilerError
+from reconciler.render.page.content import PageContent
+from reconciler.render.page.site import POLICY, Site, content_type
+from reconciler.render.runs import runs_of
+from reconciler.render.status import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from reconciler.app.session import Session
+    from reconciler.core.desired import DesiredSpec
+    from reconciler.core.plan import Plan
+    from reconciler.core.state import Recorded
+
+SHOWN = timedelta(days=30)
+"""The period of the longest timeline."""
+
+HEADERS = [
+    ("Content-Security-Policy", f"{POLICY}; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+]
+
+
+def content_now(session: Session, *, refresh: bool) -> PageContent:
+    """Plans without writing anything, and returns the content of the page. Calls AWS only with `refresh`."""
+    inputs, plan = preview(session, refresh=refresh, tolerant=True)
+    return content_of(session, plan, inputs.recorded, inputs.specs)
+
+
+def content_of(session: Session, plan: Plan, recorded: Recorded, specs: Mapping[str, DesiredSpec]) -> PageContent:
+    """Returns the content of the page from a plan and the state of the ledger. Raises `LedgerError`."""
+    plan = explain(session, plan) if plan.changes or plan.pending else plan
+    now, prices = parse_time(plan.created_at), session.target.prices
+    since = now - SHOWN
+    runs = runs_of(recorded, sorted(recorded.specs), plan.place, now, prices)
+    return PageContent(
+        plan=plan,
+        rows=rows(plan, recorded),
+        runs=runs.selected(since, unsuccessful=False).rows,
+        specs=specs,
+        since=since,
+        usual={
+            name: typical
+            for name, record in recorded.specs.items()
+            if (typical := usual(record.submissions, now, prices)) is not None
+        },
+        currency=runs.currency,
+        missed={
+            name: [(missed.first, missed.last) for missed in record.missed]
+            for name, record in recorded.specs.items()
+            if record.missed
+        },
+    )
+
+
+def write(site: Site, folder: Path) -> int:
+    """Writes all files of the page to a folder, which is made if it does not exist, and returns their number. Other
+    files in the folder are not touched. Raises `ReconcilerError`."""
+    number = 0
+    try:
+        (folder / "specs").mkdir(parents=True, exist_ok=True)
+        for name in site.names():
+            (folder / name).write_text(site.file(name) or "", "utf-8")
+            number += 1
+    except OSError as error:
+        raise ReconcilerError(f"the page cannot be written to {folder}: {error.strerror or error}") from error
+    return number
+
+
+class LivePage:
+    """Serves the page of the newest pass, read-only. Thread-safe. Files are made when they are asked for.
+
+    `hosts` are the host names by which a browser may ask for it (`None`: any). Otherwise a page of another site could
+    read this one by a name that leads to this machine.
+    """
+
+    def __init__(self, hosts: frozenset[str] | None) -> None:
+        self._hosts = hosts
+        self._lock = Lock()
+        self._site: Site | None = None
+        self._version = ""
+
+    def show(self, content: PageContent) -> None:
+        """Replaces the page."""
+        site = Site(content, live=True)
+        with self._lock:
+            self._site, self._version = site, content.plan.created_at
+
+    @property
+    def application(self) -> WSGIApplication:
+        """The application that serves the page."""
+        return self._respond
+
+    def _respond(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        with self._lock:
+            site, version = self._site, self._version
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            return _answer(start, "405 Method Not Allowed", "the page can only be read")
+        host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
+        if self._hosts is not None and host not in self._hosts:
+            return _answer(start, "403 Forbidden", "the page is served under another name")
+        if site is None:
+            return _answer(start, "503 Service Unavailable", "no pass has ended yet")
+        name = environ.get("PATH_INFO", "/").removeprefix("/") or "index.html"
+        if name == "version":
+            return _answer(start, "200 OK", version)
+        text = site.file(name)
+        if text is None:
+            return _answer(start, "404 Not Found", "there is no such page")
+        return _answer(start, "200 OK", text, content_type(name))
+
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def allowed_hosts(address: str) -> frozenset[str] | None:
+    """Returns the names under which a page on this address may be asked for: only names of this machine if it listens
+    on the loopback, otherwise any."""
+    return LOOPBACK if address in {"127.0.0.1", "localhost", "::1"} else None
+
+
+def _answer(start: StartResponse, status: str, text: str, type_: str = "text/plain; charset=utf-8") -> Iterable[bytes]:
+    body = text.encode("utf-8", "replace")
+    start(status, [("Content-Type", type_), ("Content-Length", str(len(body))), *HEADERS])
+    return [body]

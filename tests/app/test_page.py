@@ -1,0 +1,62 @@
+"""The page on a port: for reading only, and only under a name of this machine."""
+
+from __future__ import annotations
+
+from http.client import HTTPConnection
+
+import pytest
+
+from reconciler.app.endpoint import Endpoint
+from reconciler.app.page import LivePage, allowed_hosts, write
+from reconciler.errors import ReconcilerError
+from reconciler.render.page.site import Site
+from tests.render.test_page import content, row
+from tests.waiting import PATIENCE_SECONDS
+
+
+def asked(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, str, dict[str, str]]:
+    """Returns the status, the text and the headers of an answer."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request(method, path, headers={"Host": f"{host}:{port}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), dict(answer.getheaders())
+    finally:
+        connection.close()
+
+
+def test_the_page_is_served_for_reading():
+    """With its policy; nothing else is there, and nothing can be changed."""
+    page = LivePage(allowed_hosts("127.0.0.1"))
+    served = Endpoint(page.application, "127.0.0.1", 0, "the page")
+    try:
+        assert asked(served.port, "/")[0] == 503
+        given = content(row("job"))
+        page.show(given)
+        status, text, headers = asked(served.port, "/")
+        assert (status, "<h1>" in text) == (200, True)
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert asked(served.port, "/specs/job.html")[0] == 200
+        assert asked(served.port, "/page.js")[2]["Content-Type"] == "text/javascript; charset=utf-8"
+        assert asked(served.port, "/version")[1] == given.plan.created_at
+        assert asked(served.port, "/specs/../../etc/passwd")[0] == 404
+        assert asked(served.port, "/", "POST")[0] == 405
+        assert asked(served.port, "/", host="evil.example")[0] == 403
+    finally:
+        served.close()
+
+
+@pytest.mark.parametrize(("address", "any_name"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)])  # noqa: S104
+def test_the_names_of_a_page_that_others_may_read(address: str, any_name: bool):
+    """An operator who listens on every address decides who reaches it."""
+    assert (allowed_hosts(address) is None) is any_name
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    """The error names it; other files in a folder stay."""
+    (tmp_path / "kept.txt").write_text("mine")
+    assert write(Site(content(row("job"))), tmp_path) == len(list(tmp_path.rglob("*.*"))) - 1
+    assert (tmp_path / "kept.txt").read_text() == "mine"
+    with pytest.raises(ReconcilerError, match="cannot be written"):
+        write(Site(content()), tmp_path / "kept.txt")
