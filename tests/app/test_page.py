@@ -47,7 +47,7 @@ def test_the_page_is_served_for_reading():
         served.close()
 
 
-@pytest.mark.parametrize(("address", "any_name"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)])  # noqa: S104
+@pytest.mark.parametrize(("address", "any_name"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)])
 def test_the_names_of_a_page_that_others_may_read(address: str, any_name: bool):
     """An operator who listens on every address decides who reaches it."""
     assert (allowed_hosts(address) is None) is any_name
