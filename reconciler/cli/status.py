@@ -17,7 +17,7 @@ from reconciler.cli.options import (
     takes_options,
     time_option,
 )
-from reconciler.cli.output import coloured, harmless, out, out_json, print_problems, terminal_width
+from reconciler.cli.output import coloured, echo_error, harmless, out, out_json, print_problems, terminal_width
 from reconciler.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def status(
         return DONE
     from reconciler.app.reconcile import preview
     from reconciler.app.session import opened
+    from reconciler.core.settings import change_of_settings
     from reconciler.render.status import rows, selected
     from reconciler.render.status_table import aged_lines
 
@@ -93,6 +94,9 @@ def status(
     every = rows(plan, inputs.recorded)
     table = selected(every, wanted, sort)
     print_problems(plan.problems)
+    settings = change_of_settings(plan)
+    if settings is not None and settings.stale:
+        echo_error(f"{settings.name} is on hold: {settings.message}")
     text = _text(plan, table, form)
     if text:
         out(text)

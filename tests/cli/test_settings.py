@@ -99,6 +99,7 @@ def test_a_stale_checkout_does_not_lift_a_suspension(world: World, tmp_path: Pat
     done = here.run("apply", "--yes", "--format", "json")
     text = here.run("plan", "--detailed-exitcode")
     junit = here.run("plan", "--format", "junit").out
+    status = here.run("status")
     passed = here.run("reconcile")
 
     [change] = done.json["project_changes"]
@@ -108,6 +109,7 @@ def test_a_stale_checkout_does_not_lift_a_suspension(world: World, tmp_path: Pat
     assert (done.code, text.code, passed.code) == (3, 3, 3)
     assert "reconciler.yaml is on hold: stale checkout" in text.out
     assert 'type="stale-checkout"' in junit
+    assert (status.code, "reconciler.yaml is on hold: " in status.err) == (3, True)
     assert [len(settings_of(world)), len(world.runs())] == [2, 1]
     assert here.run("apply", "--yes", "--allow-rollback").code == 0
     assert [len(settings_of(world)), len(world.runs())] == [3, 2]
