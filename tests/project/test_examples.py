@@ -194,11 +194,13 @@ def test_from_pull_request_to_retry(repository: Repository):
     assert applied["apply"][0].result == "success", applied["apply"][0].log
     assert (applied["apply"][0].environment, applied["approvals"][0].result) == ("prod-eu", "skipped")
     assert report.startswith("<!-- reconciler apply: prod-eu -->")
-    assert re.search(r"\| submitted \| `[0-9a-f-]{36}`", report)
+    assert re.search(r"\| submitted \| \[`[0-9a-f-]{36}`\]\(https://eu-west-1\.console\.aws\.amazon\.com/", report)
     assert "https://github.example/shop/analytics/actions/runs/" in report
     assert passed["reconcile"][0].result == "failure"
     assert "reconciler retry orders -t prod-eu" in passed["reconcile"][0].summary
-    assert "submitted" in retried["operate"][0].summary, retried["operate"][0].log
+    assert retried["operate"][0].role == "arn:aws:iam::444455556666:role/reconciler-operate"
+    assert retried["pass"][0].role == "arn:aws:iam::444455556666:role/reconciler-apply"
+    assert "| submitted |" in retried["pass"][0].summary, retried["pass"][0].log
     assert runs(repository) == [("orders", 1, "octo"), ("orders", 2, "mona")]
 
 
