@@ -19,7 +19,7 @@ from reconciler.core.durations import usual
 from reconciler.core.gates import changed, depended, placed, replacing, suspended, within
 from reconciler.core.identity import NO_CONTENT, SubmissionKey, digests
 from reconciler.core.invalid import decide_invalid, why_invalid
-from reconciler.core.pending import cancel_not_started
+from reconciler.core.pending import cancel_not_started, has_started_after_all
 from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, SpecChange, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
@@ -127,7 +127,8 @@ def _decide(
     `stale` or `conflict` is set, the only action is a hold, because the checkout is too old to change the spec, or its
     rename is impossible."""
     record, spec = recorded.spec(name), desired.specs.get(name)
-    cancels = [cancel_asked(run, record, spec, desired, now) for run in record.cancels_to_confirm]
+    asked = [run for run in record.cancels_to_confirm if not has_started_after_all(run)]
+    cancels = [cancel_asked(run, record, spec, desired, now) for run in asked]
     if not stale and conflict is None and name not in desired.unapplied:
         cancels += cancel_not_started(spec, record, recorded, desired, now)
     unresolved = [decide_unresolved(s, spec, record, recorded, desired, now) for s in record.unresolved]

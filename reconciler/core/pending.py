@@ -36,6 +36,12 @@ def _waits(run: Submission) -> bool:
     return run.run_state is RunState.SUBMITTED and run.started_at is None and run.cancel_asked_at is None
 
 
+def has_started_after_all(run: Submission) -> bool:
+    """Returns whether a run has started although its cancellation was requested because it had not. Then the request is
+    not repeated, and the end of the run counts."""
+    return run.not_started and run.run_state is RunState.RUNNING
+
+
 def waiting_since(run: Submission) -> datetime:
     """Returns when AWS created a run, by AWS's clock, or when it was submitted if AWS has not reported that."""
     return parse_time(run.created_at or run.submitted_at or run.first_intent_at)

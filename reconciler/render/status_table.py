@@ -77,7 +77,8 @@ def _notes(row: StatusRow, own: RunRow | None, now: datetime) -> Iterator[str]:
     """Yields the reason unless it is in sync, AWS's own words, and whether the run is stuck."""
     if row.reason != Reason.IN_SYNC:
         yield sentence(row.reason)
-    if own is not None and (words := aws_words(own, now)):
+    known = row.detail is not None and row.detail in row.reason  # AWS's words are in the reason already
+    if own is not None and not known and (words := aws_words(own, now)):
         yield words
     elif own is None and row.state in SHOWN_ENDS and row.detail and row.detail not in row.reason:
         yield ": ".join(part for part in (plain(row.aws_state or ""), sentence(row.detail)) if part)

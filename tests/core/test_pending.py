@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,6 +96,12 @@ def test_a_run_whose_state_is_unclear_is_not_cancelled():
 def test_an_unconfirmed_cancel_is_repeated_for_the_same_reason():
     """Until AWS has accepted the request, every pass repeats it."""
     assert cancels(decided(*waiting(), asked(not_started=True))) == ["run-1"]
+
+
+def test_a_run_that_started_after_all_is_left_alone():
+    """If the pass that requested the cancellation ended before it called AWS, and the run has started, it runs on."""
+    (action,) = decided(*waiting(), asked(not_started=True), replace(ended("running"), aws_state="RUNNING"))
+    assert (ActionType.NONE, Reason.IN_SYNC) == (action.action, action.reason)
 
 
 @pytest.mark.parametrize(
