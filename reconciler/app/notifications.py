@@ -97,13 +97,17 @@ def _pool(url: str) -> PoolManager:
     return urllib3.PoolManager()
 
 
-def notification_json(notification: Notification, place: Place, at: str, run: Submission | None = None) -> JSON:
+def notification_json(
+    notification: Notification, place: Place, at: str, run: Submission | None = None, logs: str | None = None
+) -> JSON:
     """Returns the document for a webhook, masked. Chat services show the field ``text``. `run` is the submission that
-    the notification is about."""
+    the notification is about, `logs` the command that shows its logs."""
     submission = notification.submission
     url = console_url(place, run.kind, run.content.location, run.run_id) if run else None
     return {
-        "text": notification_text(notification, place) + (f" {url}" if url else ""),
+        "text": notification_text(notification, place)
+        + (f" {url}" if url else "")
+        + (f" Logs: {plain(logs)}" if logs else ""),
         "project": place.project,
         "target": place.target,
         "spec": notification.name,
@@ -118,6 +122,7 @@ def notification_json(notification: Notification, place: Place, at: str, run: Su
         "detail": sentence(run.detail) if run and run.detail else None,
         "location": dict(run.content.location) if run else None,
         "console_url": url,
+        "logs": logs,
         "client_token": notification.client_token,
         "commit": notification.commit,
         "at": at,
@@ -156,9 +161,17 @@ def notify(session: Session, plan: Plan, results: Sequence[ActionResult]) -> Non
         deliveries.repeat()
         for notification in new_notifications(after, recorded, now):
             run = recorded.by_token.get(notification.client_token or "")
-            deliveries.deliver(notification, notification_json(notification, session.place, time_text(now), run))
+            document = notification_json(notification, session.place, time_text(now), run, _logs(session, run))
+            deliveries.deliver(notification, document)
     except LedgerError as error:
         log.warning("no further notifications in this pass: %s", error)
+
+
+def _logs(session: Session, run: Submission | None) -> str | None:
+    """Returns the command that shows the logs of a run; `None` without a run, and for the emulator, which has none."""
+    if run is None or run.run_id is None or run.started_at is None or session.target.is_emulator:
+        return None
+    return session.invocation.command("logs", run.run_id)
 
 
 class Deliveries:

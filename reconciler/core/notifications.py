@@ -1,14 +1,15 @@
-"""Finds the failed runs, and the actions that need an operator, about which people are notified after a pass, each
-once."""
+"""Finds the occurrences about which people are notified after a pass, each once: ended and stuck runs, missed slots,
+and actions that need an operator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from reconciler.core.durations import Usual, stuck, usual
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason, stopped
 from reconciler.core.retries import rejected_message
@@ -23,6 +24,10 @@ class NotificationKind(StrEnum):
     HELD = "held"
     UNKNOWN = "unknown"
     LOST = "lost"
+    MISSED = "missed"
+    STUCK = "stuck"
+    RECOVERED = "recovered"
+    SUCCEEDED = "succeeded"
 
 
 MORE = {
@@ -33,8 +38,10 @@ MORE = {
 """Additional notification kinds for a spec on hold, by the reason of the hold."""
 
 RECENT = timedelta(hours=24)
-"""How long after its end a failed run is reported, so that turning notifications on does not report all past
-failures."""
+"""How long after its end a run, or a missed slot, is reported, so that turning notifications on does not report all
+past ones."""
+
+ENDED_BADLY = frozenset({RunState.FAILED, RunState.CANCELLED, RunState.LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,13 @@ def new_notifications(plan: Plan, recorded: Recorded, now: datetime) -> tuple[No
     """Returns what this pass should report and no earlier pass has reported, sorted by name. `recorded` is the state
     after the pass; `plan` was made before it."""
     sent = {name: set(record.notified) for name, record in recorded.specs.items()}
-    by_key = {each.key: each for each in (*_of_actions(plan, recorded, now), *_of_failures(plan, recorded, now))}
+    found = (
+        *_of_actions(plan, recorded, now),
+        *_of_failures(plan, recorded, now),
+        *_of_runs(plan, recorded, now),
+        *_of_missed(plan, recorded, now),
+    )
+    by_key = {each.key: each for each in found}
     fresh = [each for each in by_key.values() if each.key not in sent.get(each.name, ())]
     return tuple(sorted(fresh, key=lambda each: (each.name, each.key)))
 
@@ -129,18 +142,83 @@ def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Noti
                 yield _of_submission(submission)
 
 
+def _of_runs(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
+    """Yields runs that succeeded, with whether the run before had not, and live runs that take much longer than
+    usual."""
+    for name in dict.fromkeys(action.name for action in plan.actions):
+        record = recorded.spec(name)
+        before: Submission | None = None
+        for submission in record.submissions:
+            if submission.run_state is RunState.SUCCEEDED and _is_news(submission, now):
+                recovered = before is not None and before.run_state in ENDED_BADLY
+                yield _succeeded(submission, recovered=recovered)
+            before = submission if submission.run_state is not None else before
+        typical = usual(record.submissions, now) if record.live else None
+        for submission in record.live:
+            if (what := stuck(submission, typical, now)) is not None and typical is not None:
+                yield _stuck(submission, what, typical)
+
+
+def _succeeded(submission: Submission, *, recovered: bool) -> Notification:
+    kinds = {NotificationKind.SUCCEEDED} | ({NotificationKind.RECOVERED} if recovered else set())
+    message = "the run before had not succeeded" if recovered else ""
+    reason = "recovered" if recovered else "succeeded"
+    return _about(submission, f"succeeded:{submission.token}", kinds, reason, message)
+
+
+def _stuck(submission: Submission, what: str, typical: Usual) -> Notification:
+    spread = typical.waited if what == "waiting" else typical.ran
+    limit = f": 90% of its runs take at most {round(spread.p90)} s for this" if spread is not None else ""
+    words = f" ({submission.aws_words})" if submission.aws_words else ""
+    message = f"it is {what} much longer than usual{limit}{words}"
+    return _about(submission, f"stuck:{submission.token}:{what}", {NotificationKind.STUCK}, "stuck", message)
+
+
+def _of_missed(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
+    """Yields slots that never run, recorded by this pass or by one that ended before it notified anybody."""
+    for action in plan.actions:
+        ranges = [(each.first, each.last, str(each.reason)) for each in action.missed]
+        ranges += [(each.first, each.last, each.reason) for each in recorded.spec(action.name).missed]
+        for first, last, reason in ranges:
+            if now - parse_time(last) < RECENT:
+                yield _missed(action.name, first, last, reason)
+
+
+def _missed(name: str, first: str, last: str, reason: str) -> Notification:
+    slots = f"slot {first}" if first == last else f"slots {first} to {last}"
+    return Notification(
+        key=f"missed:{first}:{last}",
+        kinds=frozenset({NotificationKind.MISSED}),
+        name=name,
+        reason="missed",
+        message=f"{slots} will not run ({reason})",
+        submission=None,
+        run_id=None,
+        client_token=None,
+        commit=None,
+    )
+
+
 def _is_news(submission: Submission, now: datetime) -> bool:
     ended = submission.finished_at or submission.submitted_at
     return ended is not None and now - parse_time(ended) < RECENT
 
 
 def _of_submission(submission: Submission) -> Notification:
+    reason = str(Reason.NOT_STARTED) if submission.not_started else "failed"
+    message = submission.detail or f"run {submission.run_id} failed"
+    return _about(submission, f"failed:{submission.token}", {NotificationKind.FAILED}, reason, message)
+
+
+def _about(
+    submission: Submission, key: str, kinds: Collection[NotificationKind], reason: str, message: str
+) -> Notification:
     return Notification(
-        key=f"failed:{submission.token}",
-        kinds=frozenset({NotificationKind.FAILED}),
+        key=key,
+        kinds=frozenset(kinds),
         name=submission.name,
-        reason=str(Reason.NOT_STARTED) if submission.not_started else "failed",
-        message=submission.detail or f"run {submission.run_id} failed",
+        reason=reason,
+        message=message,
         submission=submission.key,
         run_id=submission.run_id,
         client_token=submission.token,

@@ -161,6 +161,10 @@ class Prices(PriceList):
         return None if resources is None else self.kinds.get(kind, self).cost(resources)
 
 
+NotifyEvent = Literal["failed", "held", "unknown", "lost", "missed", "stuck", "recovered", "succeeded"]
+"""An event that webhooks can be notified about."""
+
+
 class Webhook(Strict):
     """A webhook: notifications are posted to it as JSON, with Slack's ``text``."""
 
@@ -177,8 +181,9 @@ class Webhook(Strict):
         description="Headers by name, each with the environment variable of its value, "
         f"which begins with {NOTIFY_PREFIX}.",
     )
-    events: Annotated[tuple[Literal["failed", "held", "unknown", "lost"], ...], Field(strict=False, min_length=1)] = (
-        Field(("failed", "held", "unknown", "lost"), description="The events to notify about.")
+    events: Annotated[tuple[NotifyEvent, ...], Field(strict=False, min_length=1)] = Field(
+        ("failed", "held", "unknown", "lost", "missed", "stuck", "recovered"),
+        description="The events to notify about. Default: all except succeeded.",
     )
 
     @model_validator(mode="after")
@@ -238,7 +243,7 @@ class Target(Strict, json_schema_extra=_EMULATED_OR_COMPLETE):
     rates: dict[str, Rate] = Field({}, description="AWS quotas by operation, where they differ from AWS's defaults.")
     prices: Prices | None = Field(None, description="Prices for the costs in plan and runs; absent: no costs.")
     notify: Annotated[tuple[Webhook, ...], Field(strict=False)] = Field(
-        (), description="Webhooks to notify when a run failed, or a spec is held, unknown or lost."
+        (), description="Webhooks to notify of failed and stuck runs, missed slots, and specs that need an operator."
     )
 
     @property
