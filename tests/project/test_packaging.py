@@ -116,23 +116,28 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
+def _archive(repository: Path, folder: Path) -> Path:
+    """Unpacks an archive of the newest commit, as GitHub makes one, and returns its folder."""
+    folder.mkdir()
+    git(repository, "archive", "--output", f"{folder}.tar", "HEAD")
+    run(["tar", "xf", f"{folder}.tar"], folder)
+    return folder
+
+
 def test_the_version_comes_from_the_newest_tag(repository: Path, tmp_path: Path):
     """Without tags it is a development version of the next release; at a tag it is the tag, also in an archive of it;
     later it is a development version of the next patch. A shallow clone and plain files build, too."""
-    before = _scm_version(repository)
+    before, untagged = _scm_version(repository), _archive(repository, tmp_path / "untagged")
     git(repository, "tag", "v0.2.0")
-    tagged = _scm_version(repository)
-    archive, shallow, plain = tmp_path / "archive", tmp_path / "shallow", tmp_path / "plain"
-    archive.mkdir()
+    tagged, archive = _scm_version(repository), _archive(repository, tmp_path / "archive")
+    shallow, plain = tmp_path / "shallow", tmp_path / "plain"
     plain.mkdir()
-    git(repository, "archive", "--output", str(tmp_path / "files.tar"), "v0.2.0")
-    run(["tar", "xf", tmp_path / "files.tar"], archive)
     (repository / "more").write_text("more")
     commit(repository, "More")
     git(tmp_path, "clone", "--quiet", "--depth", "1", "--no-tags", f"file://{repository}", str(shallow))
 
     assert re.fullmatch(r"0\.2\.0\.dev1\+g[0-9a-f]+", before)
-    assert (tagged, _scm_version(archive)) == ("0.2.0", "0.2.0")
+    assert (tagged, _scm_version(archive), _scm_version(untagged)) == ("0.2.0", "0.2.0", "0.2.0.dev0")
     assert re.fullmatch(r"0\.2\.1\.dev1\+g[0-9a-f]+", _scm_version(repository))
     assert re.fullmatch(r"0\.2\.0\.dev1\+g[0-9a-f]+", _scm_version(shallow))
     assert _scm_version(plain) == "0.2.0.dev0"

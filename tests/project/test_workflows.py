@@ -296,7 +296,7 @@ def test_the_action_installs_itself_from_its_own_checkout(tmp_path: Path):
     ]
 
     assert [each.returncode for each in done] == [0, 0], done
-    assert re.match(r"reconciler \d+\.\d+", done[0].stdout)
+    assert re.fullmatch(r"reconciler \d+\.\d+\.\S+ \(commit [0-9a-f]{40}\)\n", done[0].stdout)
     assert done[1].stdout == ""
     assert (tmp_path / "reconciler/bin/reconciler").exists()
 
