@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
+from reconciler.specs.processes import in_processes, processes_for
+
 RACY_NS = 2_000_000_000
 """How much older than the start of a command a change must be, in nanoseconds, for its stamp to be proof."""
 
@@ -22,6 +24,7 @@ CLOCK_NS = 500_000_000
 """How far the wall clock and the monotonic clock may drift apart during a command."""
 
 FIELDS = 5
+BLOCK = 4096  # files whose stamps have one digest
 INTEGER = 0x7FFF_FFFF_FFFF_FFFF  # inodes and devices have up to 64 bits
 NO_PROOF = {
     "9p", "afs", "ceph", "cifs", "coda", "fuse", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
@@ -110,53 +113,82 @@ def stamped_tree(root: str, folders: Sequence[FoundFolder], paths: Iterable[str]
     entries = {folder.path: folder.entries for folder in folders}
     if names.keys() != entries.keys():
         return None
-    stamps, stamped = array("q"), []
     try:
-        for path, files in names.items():
-            status = _append_stamps(os.path.join(root, path), files, stamps)
-            old = start.trusts(status.st_mtime_ns, status.st_ctime_ns)
-            stamped.append(StampedFolder(path, stamp_of(status) if old else None, entries[path], files))
+        stamps = _stamps(root, names.items())
+        statuses = {path: os.stat(os.path.join(root, path)) for path in names}
     except (OSError, OverflowError):
         return None
-    if stamps and not start.trusts(max(stamps[1::FIELDS]), max(stamps[2::FIELDS])):
+    if not start.trusts(stamps.newest):
         return None
-    tree = StampedTree(stamped, _digest(stamps))
+    stamped = [
+        StampedFolder(
+            path,
+            stamp_of(status) if start.trusts(status.st_mtime_ns, status.st_ctime_ns) else None,
+            entries[path],
+            names[path],
+        )
+        for path, status in statuses.items()
+    ]
+    tree = StampedTree(stamped, stamps.digest)
     return tree if all(_same_entries(root, folder) for folder in stamped) else None
 
 
 def is_unchanged(root: str, tree: StampedTree) -> bool:
     """Returns whether the files and folders are as they were when they were stamped."""
-    stamps = array("q")
     try:
         for folder in tree.folders:
-            status = _append_stamps(os.path.join(root, folder.path), folder.names, stamps)
-            if folder.stamp != stamp_of(status) and not _same_entries(root, folder):
+            if folder.stamp != stamp_of(os.stat(os.path.join(root, folder.path))) and not _same_entries(root, folder):
                 return False
+        return _stamps(root, ((folder.path, folder.names) for folder in tree.folders)).digest == tree.digest
     except (OSError, OverflowError):
         return False
-    return _digest(stamps) == tree.digest
 
 
-def _append_stamps(folder: str, names: Sequence[str], stamps: array[int]) -> os.stat_result:
-    """Appends the stamps of files in a folder, and returns the status of the folder. Symlinks are followed. Raises
-    `OSError`."""
-    stat = os.stat
+class _Stamps(NamedTuple):
+    """The digest of the stamps of many files, and the time of the newest change of any of them."""
+
+    digest: str
+    newest: int
+
+
+_Block = tuple[str, Sequence[str]]  # a folder, and at most `BLOCK` names in it
+
+
+def _stamps(root: str, folders: Iterable[_Block]) -> _Stamps:
+    """Stamps the files in some folders, in several processes if there are many. Raises `OSError`."""
+    blocks = [
+        (os.path.join(root, path), names[at : at + BLOCK])
+        for path, names in folders
+        for at in range(0, len(names), BLOCK)
+    ]
+    processes = processes_for(sum(len(names) for _, names in blocks), 2 * BLOCK)
+    size = max(1, -(-len(blocks) // processes))
+    parts = [blocks[start : start + size] for start in range(0, len(blocks), size)]
+    done = [each for part in in_processes(_stamped_blocks, parts) for each in part]
+    digest = blake2b("".join(each.digest for each in done).encode(), digest_size=16).hexdigest()
+    return _Stamps(digest, max((each.newest for each in done), default=0))
+
+
+def _stamped_blocks(blocks: Sequence[_Block]) -> list[_Stamps]:
+    return [_stamped_block(folder, names) for folder, names in blocks]
+
+
+def _stamped_block(folder: str, names: Sequence[str]) -> _Stamps:
+    """Stamps files of a folder. Symlinks are followed."""
+    stamps, stat = array("q"), os.stat
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         for name in names:
             stamps.extend(stamp_of(stat(name, dir_fd=descriptor)))
-        return os.fstat(descriptor)
     finally:
         os.close(descriptor)
+    newest = max(map(max, (stamps[1::FIELDS], stamps[2::FIELDS])))
+    return _Stamps(blake2b(stamps, digest_size=16).hexdigest(), newest)
 
 
 def _same_entries(root: str, folder: StampedFolder) -> bool:
     with os.scandir(os.path.join(root, folder.path)) as entries:
         return entries_digest(entries) == folder.entries
-
-
-def _digest(stamps: array[int]) -> str:
-    return blake2b(stamps, digest_size=16).hexdigest()
 
 
 def on_network(root: str, mounts: str = "/proc/self/mountinfo") -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.errors import Problem
 from reconciler.specs import reading
+from reconciler.specs.processes import processes_for
 from reconciler.specs.project import read_project
 from reconciler.specs.reading import Read, read_all
 from reconciler.specs.spec import SpecReader
@@ -38,7 +39,7 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     """Specs, problems and warnings are the same and in the same order."""
     root = write(tmp_path, FILES)
     alone = read(root)
-    monkeypatch.setattr(reading, "_processes", lambda _: processes)
+    monkeypatch.setattr(reading, "processes_for", lambda *_: processes)
     assert read(root) == alone
     assert len(alone[0]) == 10
     assert alone[1]
@@ -55,7 +56,7 @@ def test_what_a_process_did_not_read_is_read_here(tmp_path: Path, monkeypatch: p
             os.kill(os.getpid(), 9)
         return real(self, view)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reading, "_processes", lambda _: 3)
+    monkeypatch.setattr(reading, "processes_for", lambda *_: 3)
     monkeypatch.setattr(SpecReader, "read", killed)
     assert read(root) == alone
 
@@ -70,6 +71,6 @@ def test_few_files_are_read_by_one_process(monkeypatch: pytest.MonkeyPatch):
     """A further process must have enough to read, and is never started beside unknown threads."""
     monkeypatch.setattr(threading, "active_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    assert [reading._processes(files) for files in (0, 1, 500, 10_000)] == [1, 1, 1, 2]
+    assert [processes_for(files, 400) for files in (0, 1, 500, 10_000)] == [1, 1, 1, 2]
     monkeypatch.setattr(threading, "active_count", lambda: 3)
-    assert reading._processes(10_000) == 1
+    assert processes_for(10_000, 400) == 1

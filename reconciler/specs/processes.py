@@ -1,0 +1,67 @@
+"""Spreads work on many files over several processes, which are forked and end with their result."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+MOST_PROCESSES = 8
+KNOWN_THREADS = 2  # the main thread, and the one that watches for signals
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def processes_for(files: int, fewest: int) -> int:
+    """Returns in how many processes to work on this number of files, at least `fewest` in each. A process with other
+    threads is not forked, because they may hold locks."""
+    if sys.platform != "linux" or threading.active_count() > KNOWN_THREADS:
+        return 1
+    return max(1, min(len(os.sched_getaffinity(0)), files // fewest, MOST_PROCESSES))
+
+
+def in_processes(work: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
+    """Yields the result of each part, in order. All parts but the first are worked on in processes of their own; a
+    part whose process failed is done again in this one, which then raises the error."""
+    children = [_forked(work, part) for part in parts[1:]]
+    for part, child in zip(parts, [None, *children], strict=False):
+        result = None if child is None else _received(child)
+        yield work(part) if result is None else result[0]
+
+
+def _forked(work: Callable[[Part], Result], part: Part) -> tuple[int, int] | None:
+    """Starts a process that works on a part. Returns its id and the pipe of its result, `None` if none can start."""
+    try:
+        receiver, sender = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # about the thread that watches for signals
+            process = os.fork()
+    except OSError:
+        return None
+    if process:
+        os.close(sender)
+        return process, receiver
+    try:  # in the new process, which ends without cleaning up what belongs to its parent
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        with open(sender, "wb") as pipe:
+            pickle.dump([work(part)], pipe, pickle.HIGHEST_PROTOCOL)
+    finally:
+        os._exit(0)
+
+
+def _received(child: tuple[int, int]) -> list[Any] | None:
+    process, receiver = child
+    result: list[Any] | None = None
+    with open(receiver, "rb") as pipe, suppress(EOFError, pickle.UnpicklingError):
+        result = pickle.load(pipe)  # noqa: S301 - from our own process
+    os.waitpid(process, 0)
+    return result
