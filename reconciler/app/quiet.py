@@ -2,7 +2,8 @@
 
 An answer is remembered only if nothing is due, live, held, waiting, unresolved or reported, and it holds until the next
 slot, while the stamps of all files and the head of the ledger are the same. Only commands that show something use it.
-`apply` and `reconcile` always read and plan anew, so no remembered answer can change what runs.
+`apply` and `reconcile` always read and plan anew, so no remembered answer can change what runs. A service remembers its
+last quiet pass in memory.
 
 This module imports neither the models nor the planner: an answer must cost little more than the start of Python.
 """
@@ -13,7 +14,7 @@ import json
 import logging
 import os
 import time
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.app.options import CommandOptions
+    from reconciler.app.reconcile import Pass
     from reconciler.app.session import Session
     from reconciler.core.plan import Plan
     from reconciler.core.state import Recorded
@@ -80,9 +82,10 @@ class QuietAnswer:
         except (ValueError, TypeError, KeyError, OSError, RecursionError):  # no program of this version wrote it
             return None
 
-    def keep_plan(self, output: str | Sequence[AgedLine], session: Session, plan: Plan) -> None:
-        """Remembers the output of a command that shows a plan, if the plan is quiet."""
-        until = _quiet_until(plan, session.ledger.recorded, self._start)
+    def keep_plan(self, output: str | Sequence[AgedLine], session: Session, plan: Plan, *, asks: bool) -> None:
+        """Remembers the output of a command that shows a plan, if the plan is quiet. `asks` is whether the command asks
+        AWS about ended runs whose report is not complete."""
+        until = _quiet_until(plan, session.ledger.recorded, self._start, asks=asks)
         local = session.ledger_address.startswith(LOCAL_LEDGER)
         if until is not None and local and session.ledger.head_checksum is not None:
             head = (session.ledger_address, plan.ledger_position, session.ledger.head_checksum)
@@ -102,11 +105,7 @@ class QuietAnswer:
         `head` is the address of the ledger, and the position and the checksum of its last batch; `None` if the command
         reads no ledger.
         """
-        from reconciler.specs.files import Folder
-
-        if self._root is None or not isinstance(file.files, Folder) or str(file.files.root) != self._root:
-            return
-        tree = stamped_tree(self._root, file.files.searched, [PROJECT_FILE, *file.files.found], self._start)
+        tree = None if self._root is None else _read_tree(self._root, file, self._start)
         if tree is None:
             return
         form = {
@@ -149,7 +148,52 @@ def _is_at(root: str, head: Sequence[Any] | None) -> bool:
     return [(number, sha256(batch).hexdigest()) for number, batch in batches] == [(position, checksum)]
 
 
-def _quiet_until(plan: Plan, recorded: Recorded, start: Start) -> float | None:
+class AtRest:
+    """The last pass of a service if it was quiet, in memory only. While nothing changes, the next pass is the same."""
+
+    def __init__(self) -> None:
+        self._start = Start.now()
+        self._kept: tuple[StampedTree, tuple[int, str | None], float, Pass] | None = None
+
+    def again(self, session: Session) -> Pass | None:
+        """Returns the last pass, as if it had been made now; `None` if a pass must be made. Raises `LedgerError`."""
+        from reconciler.core.times import seconds_text
+        from reconciler.specs.git import read_head
+
+        kept, start, last = self._kept, Start.now(), self._start
+        self._kept, self._start = None, start
+        if kept is None:
+            return None
+        tree, head, until, done = kept
+        session.ledger.refresh()
+        same_ledger = head == (session.ledger.recorded.position, session.ledger.head_checksum)
+        if not same_ledger or not last.wall <= start.wall < until * NANO or not is_unchanged(str(session.root), tree):
+            return None
+        if read_head(session.root) != done.plan.commit:
+            return None
+        self._kept = kept
+        plan = replace(done.plan, created_at=seconds_text(session.now()))
+        return replace(done, plan=plan, recorded=session.ledger.recorded)
+
+    def keep(self, session: Session, done: Pass) -> None:
+        """Remembers a pass if it was quiet."""
+        until = _quiet_until(done.plan, done.recorded, self._start, asks=True)
+        tree = None if until is None else _read_tree(str(session.root), session.project_file, self._start)
+        if until is not None and tree is not None:
+            head = (done.plan.ledger_position, session.ledger.head_checksum)
+            self._kept = (tree, head, until, done)
+
+
+def _read_tree(root: str, file: ProjectFile, start: Start) -> StampedTree | None:
+    """Returns the stamps of the files of a project that were read since `start`, as `stamped_tree` does."""
+    from reconciler.specs.files import Folder
+
+    if not isinstance(file.files, Folder) or str(file.files.root) != os.path.realpath(root):
+        return None
+    return stamped_tree(root, file.files.searched, [PROJECT_FILE, *file.files.found], start)
+
+
+def _quiet_until(plan: Plan, recorded: Recorded, start: Start, *, asks: bool) -> float | None:
     """Returns the time until which a plan stays the same if nothing changes, in seconds since the epoch; `None` if
     something is due, live, held, waiting, unresolved or reported."""
     from reconciler.core.observations import incomplete
@@ -157,6 +201,8 @@ def _quiet_until(plan: Plan, recorded: Recorded, start: Start) -> float | None:
     from reconciler.core.times import parse_time
 
     now = parse_time(plan.created_at)
+    if asks and incomplete(recorded, parse_time(plan.created_at)):
+        return None
     if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
         return None  # a plan for another time
     reported = plan.warnings or plan.problems or plan.overdue

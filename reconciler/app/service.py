@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
+from reconciler.app.notifications import notify
+from reconciler.app.quiet import AtRest
 from reconciler.app.reconcile import reconcile
 from reconciler.app.session import ReusableSession, SystemClock
 from reconciler.core.settings import change_of_settings
@@ -94,6 +96,7 @@ class Service:
     ) -> None:
         self._every, self._max_checkout_age, self._report = every, max_checkout_age, report
         self._clock, self._sessions, self._stack = SystemClock(), ReusableSession(options), ExitStack()
+        self._rest = AtRest()
         self._metrics: Metrics | None = None
         self._page: LivePage | None = None
         with ExitStack() as stack:
@@ -161,7 +164,7 @@ class Service:
         session = self._sessions.session()
         if self._metrics is not None:
             session.aws.on_call = self._metrics.called
-        done = reconcile(session, stop)
+        done = self._pass(session, stop)
         if done is None:
             return
         settings = change_of_settings(done.plan)
@@ -177,6 +180,15 @@ class Service:
             self._metrics.applied(done.plan, done.results, done.recorded)
         if self._page is not None:
             self._show(self._page, session, done)
+
+    def _pass(self, session: Session, stop: Event) -> Pass | None:
+        """Runs a pass, or repeats the last one if it was quiet and nothing has changed since."""
+        done = self._rest.again(session)
+        if done is not None:
+            notify(session, done.plan, done.results)
+        elif (done := reconcile(session, stop)) is not None:
+            self._rest.keep(session, done)
+        return done
 
     @staticmethod
     def _show(page: LivePage, session: Session, done: Pass) -> None:

@@ -107,7 +107,7 @@ def plan(
     if snapshot is not None and (file is not None or not no_refresh):
         raise click.UsageError("--ledger-snapshot needs --no-refresh, and its plan cannot be saved: leave out --out")
     plain = output_format == "text" and not any((file, at, base, snapshot))
-    quiet = QuietAnswer(options, "plan", coloured()) if plain else None
+    quiet = QuietAnswer(options, "plan", coloured(), no_refresh) if plain else None
     if quiet is not None and (answer := quiet.find()) is not None:
         out(answer)
         return DONE
@@ -119,7 +119,7 @@ def plan(
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
     if quiet is not None:
-        quiet.keep_plan(shown, session, plan)
+        quiet.keep_plan(shown, session, plan, asks=not no_refresh)
     if refusal is not None:
         raise refusal
     if file is not None:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from reconciler.app.options import CommandOptions
+    from reconciler.app.quiet import AgedLine
     from reconciler.app.session import ReusableSession
     from reconciler.cli.times import WrittenTime
     from reconciler.core.plan import Plan
+    from reconciler.core.state import Recorded
     from reconciler.render.status import StatusRow
 
 PAUSE_SECONDS = 5.0
@@ -79,19 +81,30 @@ def status(
         if form != "text" or wanted or sort != SORTS[0]:
             raise click.UsageError("--watch cannot be combined with --format json, -o, --sort or --state")
         return _watch(options, refresh=not no_refresh)
-    quiet = QuietAnswer(options, "status", form, sort, states) if terminal_width() is None else None
+    quiet = QuietAnswer(options, "status", form, sort, states, no_refresh) if terminal_width() is None else None
     if quiet is not None and (answer := quiet.find()) is not None:
         out(answer)
         return DONE
     from reconciler.app.reconcile import preview
     from reconciler.app.session import opened
+
+    with opened(options) as session:
+        inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
+    code, shown = _show(plan, inputs.recorded, form, wanted, sort)
+    if quiet is not None and code == DONE:
+        quiet.keep_plan(shown, session, plan, asks=not no_refresh)
+    return code
+
+
+def _show(
+    plan: Plan, recorded: Recorded, form: str, wanted: frozenset[str], sort: str
+) -> tuple[int, str | Sequence[AgedLine]]:
+    """Prints the rows in these states. Returns the exit code, and what to remember of the output."""
     from reconciler.core.settings import change_of_settings
     from reconciler.render.status import rows, selected
     from reconciler.render.status_table import aged_lines
 
-    with opened(options) as session:
-        inputs, plan = preview(session, refresh=not no_refresh, tolerant=True)
-    every = rows(plan, inputs.recorded)
+    every = rows(plan, recorded)
     table = selected(every, wanted, sort)
     print_problems(plan.problems)
     settings = change_of_settings(plan)
@@ -100,10 +113,8 @@ def status(
     text = _text(plan, table, form)
     if text:
         out(text)
-    code = status_exit_code(plan, inputs.recorded, [row.state for row in every])
-    if quiet is not None and code == DONE:
-        quiet.keep_plan(text if form in {"json", "name"} else aged_lines(text, table), session, plan)
-    return code
+    code = status_exit_code(plan, recorded, [row.state for row in every])
+    return code, text if form in {"json", "name"} else aged_lines(text, table)
 
 
 def _text(plan: Plan, table: Sequence[StatusRow], form: str) -> str:

@@ -7,12 +7,17 @@ import os
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from reconciler.app import quiet, session
-from reconciler.app.quiet import AgedLine, QuietAnswer, with_ages
+from reconciler.app.options import CommandOptions
+from reconciler.app.quiet import AgedLine, AtRest, QuietAnswer, with_ages
+from reconciler.app.reconcile import reconcile
+from reconciler.core import observations
 from reconciler.core.events import Notified
 from reconciler.specs import stamps
 from reconciler.specs.private_cache import PrivateCache, digest
@@ -232,3 +237,51 @@ def test_ages_are_those_of_now():
     ]
     assert with_ages(lines, 7200.0) == "NAME  AGE  ID\none   2h   x\ntwo   -    y\n2 of 2"
     assert with_ages(lines, 86400.0 * 1000) == "NAME  AGE    ID\none   1000d  x\ntwo   -      y\n2 of 2"
+
+
+def test_a_service_at_rest_repeats_its_last_pass(world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch):
+    """While nothing changes, a pass reads neither specs nor AWS. After a change, it does."""
+    for name, value in world.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(observations, "LATE", timedelta())  # the emulator reports no usage
+    rest = AtRest()
+    with session.opened(CommandOptions(directory=world.folder)) as opened:
+        assert rest.again(opened) is None
+        done = reconcile(opened, Event())
+        assert done is not None
+        rest.keep(opened, done)
+        for _ in range(2):
+            again = rest.again(opened)
+            assert again is not None
+            assert (again.results, again.plan.actions) == (done.results, done.plan.actions)
+        notified(world)
+        assert rest.again(opened) is None
+        rest.keep(opened, done)  # of another position of the ledger
+        assert rest.again(opened) is None
+    assert found == []
+
+
+@pytest.mark.parametrize("cause", ["edit", "slot", "clock set back"])
+def test_a_service_at_rest_notices_a_file_and_a_slot(
+    world: World, found: list[bool], monkeypatch: pytest.MonkeyPatch, cause: str
+):
+    """An edit, a slot that is due, and a clock that is set back end the rest."""
+    monkeypatch.setattr(observations, "LATE", timedelta())
+    for name, value in world.env.items():
+        monkeypatch.setenv(name, value)
+    world.batch("daily", "A", schedule="0 0 * * *")
+    assert world.run("reconcile").code == 0
+    rest, real = AtRest(), time.time_ns
+    with session.opened(CommandOptions(directory=world.folder)) as opened:
+        rest.again(opened)
+        done = reconcile(opened, Event())
+        assert done is not None
+        rest.keep(opened, done)
+        assert rest.again(opened) is not None
+        if cause == "edit":
+            edit_within_a_second(world)
+        else:
+            hours = 25 if cause == "slot" else -1
+            monkeypatch.setattr(time, "time_ns", lambda: real() + hours * 3_600_000_000_000)
+        assert rest.again(opened) is None
+    assert found == []
