@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reconciler.app.options import did_you_mean
 from reconciler.core.declarations import Declared
 from reconciler.core.events import Event, Observed, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.identity import TOKEN_PREFIX
+from reconciler.core.near_names import did_you_mean
 from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
 from reconciler.core.state import Recorded, SpecRecord, Submission
@@ -170,12 +170,13 @@ def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Cha
     return compare(kind_named(after.kind), *requests)
 
 
-def explain(session: Session, made: Plan) -> Plan:
+def explain(session: Session, made: Plan, *, added: bool = True) -> Plan:
     """Adds field differences to a plan: compares each changed request with the one that was applied, or sent, before
     it.
 
     Only these requests are read and compared, because the digests already show which requests differ. If the ledger has
-    only masked requests, both sides are compared masked, and a warning names the values that may differ.
+    only masked requests, both sides are compared masked, and a warning names the values that may differ. `added` is
+    whether the fields of added specs are needed: text and Markdown show their requests instead.
     """
     compared = [
         (action.client_token, action.compared_with, action.request, action)
@@ -185,7 +186,10 @@ def explain(session: Session, made: Plan) -> Plan:
     positions = {position for _, position, _, _ in compared}
     positions |= {change.compared_with for change in made.changes if change.compared_with is not None}
     batches = dict(session.ledger.batches(sorted(positions))) if positions else {}
-    compare, present = Comparison(session.masked), [change for change in made.changes if change.content is not None]
+    compare, present = (
+        Comparison(session.masked),
+        [c for c in made.changes if c.content is not None and (added or c.change is not ChangeType.ADDED)],
+    )
     explained = made.with_changes(
         {token: _action_changes(action, request, batches[at], compare) for token, at, request, action in compared},
         {change.name: _request_fields(change, batches, compare) for change in present},

@@ -59,6 +59,8 @@ def target_name(
     name = options.target or environ.get(TARGET_VARIABLE) or default
     if name in names:
         return name
+    from reconciler.core.near_names import did_you_mean
+
     problem = (
         f"unknown target {name!r}.{did_you_mean(name, names)}"
         if name
@@ -114,13 +116,7 @@ def _labels(specs: Mapping[str, DesiredSpec | InvalidSpec]) -> str:
 
 def _elsewhere(name: str, names: Iterable[str], elsewhere: Mapping[str, Iterable[str]]) -> str:
     """Returns a suggestion: the same spec in another target, or a similar name."""
+    from reconciler.core.near_names import did_you_mean
+
     targets = sorted(target for target, others in elsewhere.items() if name in others)
     return f" It exists in: {', '.join(targets)}" if targets else did_you_mean(name, names)
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Returns the question about the most similar name, or an empty text."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, sorted(names), n=1)
-    return f" Did you mean {close[0]}?" if close else ""

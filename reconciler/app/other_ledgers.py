@@ -28,7 +28,8 @@ def find_previous_runs(session: Session, specs: Iterable[DesiredSpec], recorded:
     now = session.now()
     if recorded.rollbacks and now - parse_time(recorded.rollbacks[-1].at) > REMEMBERED:
         return  # AWS keeps no older runs
-    unknown = [spec for spec in specs if may_lack_runs(recorded, spec.name)]
+    intends = recorded.intends
+    unknown = [spec for spec in specs if may_lack_runs(recorded, spec.name, intends=intends)]
     if unknown:
         session.aws.check()
         observe.find_previous_runs(unknown, recorded, session.place, session.aws.service, now).lay_over(recorded)
@@ -53,13 +54,14 @@ def check_no_other_runs(session: Session, plan: Plan, recorded: Recorded) -> Non
     """Raises `PlanFileError` if AWS has a run for a submit of the plan and the run is missing from the ledger, because
     a new plan would adopt the run or put the spec on hold. Also raises it if the ledger may lack runs and the search in
     AWS failed."""
-    every = _is_file(session) or not recorded.intends or bool(recorded.rollbacks)
+    intends = recorded.intends
+    every = _is_file(session) or not intends or bool(recorded.rollbacks)
     sends = sends_to_look_for(plan.actions, recorded, every=every)
     sighting = _look(session, sends, recorded)
     if sighting is None:
         return
     names = {action.client_token: action.name for action in sends}
-    failed = [token for token in sighting.look_errors if may_lack_runs(recorded, names[token])]
+    failed = [token for token in sighting.look_errors if may_lack_runs(recorded, names[token], intends=intends)]
     if failed:
         raise PlanFileError(
             "the ledger may lack earlier runs, and AWS could not be asked whether it has runs of the plan: "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.app.history import find
-from reconciler.app.options import did_you_mean
+from reconciler.core.near_names import did_you_mean
 from reconciler.core.ports import RunRef, RunReport
 from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.core.state import RunState

@@ -115,7 +115,7 @@ def plan(
 
     moment, output = resolved(at), PlanOutput(options, output_format, max_bytes)
     with output.failures(), opened_with(options, snapshot) as session:
-        inputs, plan = _make(session, base, moment, refresh=not no_refresh, saved=file is not None)
+        inputs, plan = _make(session, base, moment, output_format, refresh=not no_refresh, saved=file is not None)
         refusal = plan.refusal(session.limits)
     shown = output.show(plan, refusal)
     if quiet is not None:
@@ -134,7 +134,7 @@ def _names_on_base(plan: Plan) -> str:
 
 
 def _make(
-    session: Session, base: str | None, moment: datetime | None, *, refresh: bool, saved: bool
+    session: Session, base: str | None, moment: datetime | None, output_format: str, *, refresh: bool, saved: bool
 ) -> tuple[PassInputs, Plan]:
     """Makes the plan with field differences and, with a `base`, the origin of each change. Returns its inputs too."""
     from reconciler.app.history import explain
@@ -144,7 +144,7 @@ def _make(
 
     start = None if base is None else read_base(session.root, base, session.place)  # before AWS is called
     inputs, made = preview(session, refresh=refresh, now=moment, applied_later=saved)
-    plan = explain(session, made)
+    plan = explain(session, made, added=saved or output_format == "json")
     return inputs, plan if start is None else with_origins(plan, start, inputs.specs, inputs.recorded)
 
 
@@ -221,7 +221,7 @@ def apply(
     if detached:
         raise click.UsageError("--detached is about a plan file: give the file that `plan --out` wrote")
     with opened(options) as session:
-        plan = explain(session, prepare(session)[1])
+        plan = explain(session, prepare(session)[1], added=output_format == "json")
         if expect is not None:
             check_expected(plan, expect)
         applied = show_and_apply(session, plan, session.limits, how)

@@ -6,7 +6,7 @@ Module `decide_scheduled` decides about specs with a schedule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.approval import plan_id
@@ -59,12 +59,15 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     if desired.applied_only:
         desired = replace(desired, unapplied=frozenset(different))
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
+    previous = _PreviousRuns(recorded.intends, any(recorded.runs_by_token.values()))
     in_force = [name for name in usable if name not in stale and desired.stale is None]
 
     def decided(name: str) -> Sequence[Action]:
         if name in invalid:
             return decide_invalid(invalid[name], recorded.spec(name), recorded, desired, now)
-        return _decide(name, desired, recorded, now, stale=name in stale, conflict=renames.conflicts.get(name))
+        return _decide(
+            name, desired, recorded, now, previous, stale=name in stale, conflict=renames.conflicts.get(name)
+        )
 
     actions = [held_back(action, desired.stale) for name in names for action in decided(name)]
     actions = [_with_usual(action, desired, recorded, now) for action in within(actions, desired.limits)]
@@ -120,8 +123,24 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
     return sorted(names if desired.selected is None else names & desired.selected)
 
 
+@dataclass(frozen=True, slots=True)
+class _PreviousRuns:
+    """Whether the ledger intends anything, and whether a look of this pass found a run by its token. Both depend on all
+    submissions, so they are determined once for all specs."""
+
+    intends: bool
+    found: bool
+
+
 def _decide(
-    name: str, desired: Desired, recorded: Recorded, now: datetime, *, stale: bool, conflict: str | None = None
+    name: str,
+    desired: Desired,
+    recorded: Recorded,
+    now: datetime,
+    runs: _PreviousRuns,
+    *,
+    stale: bool,
+    conflict: str | None = None,
 ) -> Sequence[Action]:
     """Returns the actions for one name: requested cancels first, then unresolved submissions, then everything else. If
     `stale` or `conflict` is set, the only action is a hold, because the checkout is too old to change the spec, or its
@@ -135,7 +154,7 @@ def _decide(
     rest: Sequence[Action] = ()
     if not any(_blocks(action) for action in unresolved):
         context = None if spec is None else SpecContext(spec, record, recorded, desired, now)
-        if context is not None and (previous := decide_previous_runs(context)) is not None:
+        if context is not None and (previous := decide_previous_runs(context, found=runs.found)) is not None:
             rest = [previous]
         elif conflict is not None:
             rest = [_hold(spec, record, Reason.RENAME_CONFLICT, conflict)]
@@ -144,7 +163,7 @@ def _decide(
         elif context is not None:
             one_off = context.spec.policy.schedule is None
             rest = [decide_one_off(context)] if one_off else decide_scheduled(context)
-            rest = hold_without_look(context, rest) if may_lack_runs(recorded, name) else rest
+            rest = hold_without_look(context, rest) if may_lack_runs(recorded, name, intends=runs.intends) else rest
         elif not unresolved:
             rest = decide_removed(record, desired, now)
     shown = {action.client_token for action in (*cancels, *unresolved)}

@@ -138,7 +138,7 @@ def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Noti
         for submission in record.submissions:
             ended = submission.failed or submission.run_state is RunState.FAILED
             failed = ended and submission.token not in held
-            if failed and submission.token not in sent and _is_news(submission, now):
+            if failed and _is_news(submission, now) and submission.token not in sent:
                 yield _of_submission(submission)
 
 

@@ -112,13 +112,14 @@ def _newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]
     return [seconds_text(moment) for moment in newest]
 
 
-def may_lack_runs(recorded: Recorded, name: str) -> bool:
+def may_lack_runs(recorded: Recorded, name: str, *, intends: bool) -> bool:
     """Returns whether AWS may have runs of a spec that this ledger never had or has lost, because the ledger has no
-    intent yet, or because it was rolled back and has no newer record of the spec."""
+    intent yet, or because it was rolled back and has no newer record of the spec. `intends` is `recorded.intends`,
+    which takes too long to ask for each spec."""
     newest = recorded.spec(name).newest
     if recorded.rollbacks and (newest is None or newest.intent_position < recorded.rollbacks[-1].position):
         return True
-    return newest is None and not recorded.intends
+    return newest is None and not intends
 
 
 def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: bool) -> list[Action]:
@@ -135,14 +136,17 @@ def sends_to_look_for(actions: Iterable[Action], recorded: Recorded, *, every: b
     ]
 
 
-def decide_previous_runs(context: SpecContext) -> Action | None:
-    """Returns the action for a spec that is missing from the ledger and has runs in AWS; `None` if it has none.
+def decide_previous_runs(context: SpecContext, *, found: bool) -> Action | None:
+    """Returns the action for a spec that is missing from the ledger and has runs in AWS; `None` if it has none. `found`
+    is whether any look of this pass found a run by its token.
 
     A run of the spec's content is adopted. Of several runs, the newest generation or slot is adopted. Runs of other
     content, which another ledger must have started, are a conflict that an operator decides.
     """
     recorded, spec = context.recorded, context.spec
     if (others := recorded.runs_by_spec.get(spec.name)) is None:
+        return None
+    if not found and not others:
         return None
     for candidate in reversed(list(candidates(spec, recorded, context.desired.place, context.now))):
         runs = recorded.runs_by_token.get(candidate.token, ())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, stale_message
+from reconciler.core.near_names import NearNames
 from reconciler.core.state import FormerName, Recorded, SpecRecord
 from reconciler.errors import LedgerCorrupt
 
@@ -32,19 +32,22 @@ def find_renames(desired: Desired, recorded: Recorded) -> Renames:
     pending: dict[str, str] = {}
     conflicts: dict[str, str] = {}
     notes: list[str] = []
+    taken: set[str] = set()
+    near = NearNames(recorded.specs)
     for spec in sorted((*desired.specs.values(), *desired.others.values()), key=lambda spec: spec.name):
         if spec.renamed_from is None or _is_done(spec, spec.renamed_from.name, recorded):
             continue
         old = recorded.current_name(spec.renamed_from.name)
         if old not in recorded.specs:
-            notes += _note(spec, spec.renamed_from.name, recorded)
-        elif objection := _objection(spec, old, desired, recorded, pending):
+            notes += _note(spec, spec.renamed_from.name, recorded, near)
+        elif objection := _objection(spec, old, desired, recorded, taken):
             message = f"{objection}. Remove renamedFrom at {spec.renamed_from.location}"
             conflicts[spec.name] = message
-            if old not in desired.names and old not in pending.values():
+            if old not in desired.names and old not in taken:
                 conflicts[old] = message
         else:
             pending[spec.name] = old
+            taken.add(old)
     return Renames(pending, conflicts, tuple(notes))
 
 
@@ -54,14 +57,12 @@ def _is_done(spec: DesiredSpec, former: str, recorded: Recorded) -> bool:
     return any(name.name == former for name in recorded.spec(spec.name).former_names)
 
 
-def _objection(
-    spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded, pending: Mapping[str, str]
-) -> str | None:
-    """Returns why a spec cannot take over a record, `None` if it can."""
+def _objection(spec: DesiredSpec, old: str, desired: Desired, recorded: Recorded, taken: Collection[str]) -> str | None:
+    """Returns why a spec cannot take over a record, `None` if it can. Other specs take over the records `taken`."""
     newest = recorded.spec(spec.name).newest
     if old in desired.names:
         return f"what is recorded of {spec.renamed_from.name if spec.renamed_from else old} belongs to {old} now"
-    if old in pending.values():
+    if old in taken:
         return f"what is recorded of {old} is taken over by another spec"
     if newest is not None:
         return (
@@ -71,13 +72,13 @@ def _objection(
     return None
 
 
-def _note(spec: DesiredSpec, former: str, recorded: Recorded) -> Iterator[str]:
+def _note(spec: DesiredSpec, former: str, recorded: Recorded, near: NearNames) -> Iterator[str]:
     """Yields a note that a former name has no record, unless something is recorded of the spec itself."""
     record = recorded.spec(spec.name)
     if spec.renamed_from is None or record.declaration is not None or record.newest is not None:
         return
-    close = get_close_matches(former, sorted(recorded.specs), n=1)
-    question = f" Did you mean {close[0]}?" if close else ""
+    close = near.to(former)
+    question = f" Did you mean {close}?" if close else ""
     yield (
         f"{spec.renamed_from.location}: renamedFrom: the ledger has nothing of {former}, so {spec.name} is a new spec."
         f"{question}"

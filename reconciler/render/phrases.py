@@ -213,9 +213,9 @@ def shown(plan: Plan, *, verbose: bool = False) -> list[Shown]:
         first += [Shown(None, cause) for cause in causes[1:]]
         taken |= {id(cause) for cause in causes}
     rest = [a for a in plan.actions if id(a) not in taken and (verbose or a.action is not ActionType.NONE)]
-    held = [Shown(each.change, each.action) for each in first if each.change is not None and each.change.stale]
+    held = [each for each in first if each.change is not None and each.change.stale]
     return [
-        *(each for each in first if each not in held),
+        *(each for each in first if each.change is None or not each.change.stale),
         *(Shown(None, action) for action in rest if not _is_held(action)),
         *held,
         *(Shown(None, action) for action in rest if _is_held(action)),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from reconciler.core.near_names import NearNames
 from reconciler.errors import Problem
 from reconciler.model.base import Loc
 from reconciler.model.kind import kind_named
 from reconciler.specs.parse import path_text
-from reconciler.specs.problems import suggestion
 from reconciler.specs.spec import NAME, ReadSpec, Reference, position
 
 Named = tuple[str, Problem]
@@ -22,9 +22,10 @@ def relation_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> It
     yield from _duplicates(specs)
     yield from _rename_problems(specs, targets)
     by_name = {spec.name: spec for spec in specs if spec.name is not None}
+    near = NearNames(by_name)
     for spec in specs:
         for reference in spec.references:
-            message = _objection(spec, reference, by_name, targets)
+            message = _objection(spec, reference, by_name, targets, near)
             if message is not None:
                 yield spec.name or "", _problem(reference.location, reference.loc, message, "dependency")
     yield from _cycles(by_name)
@@ -59,10 +60,14 @@ def _rename_problems(specs: Sequence[ReadSpec], targets: Collection[str]) -> Ite
             claimed.setdefault(spec.former.name, []).append(spec)
     for name, claims in claimed.items():
         for spec in claims:
-            others = (named.get(name, ()), claims)
-            together = [[o for o in each if o is not spec and _share(spec, o, targets)] for each in others]
-            if (message := _rename_objection(spec, name, *together)) and spec.former is not None:
+            still, other = (_sharing(spec, others, targets) for others in (named.get(name, ()), claims))
+            if (message := _rename_objection(spec, name, still, other)) and spec.former is not None:
                 yield spec.name or "", _problem(spec.former.location, spec.former.loc, message, "renamed-from")
+
+
+def _sharing(spec: ReadSpec, others: Iterable[ReadSpec], targets: Collection[str]) -> ReadSpec | None:
+    """Returns the first other spec that may run in one of the targets of `spec`."""
+    return next((other for other in others if other is not spec and _share(spec, other, targets)), None)
 
 
 def _share(one: ReadSpec, other: ReadSpec, targets: Collection[str]) -> bool:
@@ -74,28 +79,31 @@ def _share(one: ReadSpec, other: ReadSpec, targets: Collection[str]) -> bool:
     return not {*one.targets}.isdisjoint({*other.targets} & {*targets})
 
 
-def _rename_objection(
-    spec: ReadSpec, former: str, of_that_name: Sequence[ReadSpec], claims: Sequence[ReadSpec]
-) -> str | None:
+def _rename_objection(spec: ReadSpec, former: str, of_that_name: ReadSpec | None, claim: ReadSpec | None) -> str | None:
     """Returns why a spec cannot have had the name `former`, or `None`. The other specs run in one of its targets."""
     if former == spec.name:
         return f"{former} is the name of this spec; give the name that it had before"
-    if of_that_name:
+    if of_that_name is not None:
         return (
-            f"{former} is still in the project, at {position(of_that_name[0].location)}. Remove that spec or, if it is "
+            f"{former} is still in the project, at {position(of_that_name.location)}. Remove that spec or, if it is "
             "another spec by now, remove renamedFrom"
         )
-    return f"{former} is also the former name of the spec at {position(claims[0].location)}" if claims else None
+    return None if claim is None else f"{former} is also the former name of the spec at {position(claim.location)}"
 
 
 def _objection(
-    spec: ReadSpec, reference: Reference, by_name: Mapping[str, ReadSpec], targets: Collection[str]
+    spec: ReadSpec,
+    reference: Reference,
+    by_name: Mapping[str, ReadSpec],
+    targets: Collection[str],
+    near: NearNames,
 ) -> str | None:
     other = by_name.get(reference.name)
     if reference.name == spec.name:
         return f"{spec.name} depends on itself"
     if other is None:
-        return f"there is no spec {reference.name}{suggestion(reference.name, by_name)}"
+        close = near.to(reference.name)
+        return f"there is no spec {reference.name}{f'; did you mean {close}?' if close else ''}"
     if reference.needs_kind is not None and other.kind not in {reference.needs_kind, None}:
         return f"{other.name} is of kind {other.kind}, and only a {reference.needs_kind} can be named here"
     run_in = [name for name in spec.targets or () if name in targets]

@@ -1,0 +1,174 @@
+"""Projects and ledgers of any size, each with what makes one step of the program look at many things at once.
+
+A scenario takes a number of specs and returns a call. The work of the call must grow with the number, not with its
+square: `tests/core/test_growth.py` counts operations, and `tests/bench/growth.py` measures processor time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
+from types import FrameType
+
+from reconciler.core.decide import plan
+from reconciler.core.desired import Checkout, RenamedFrom
+from reconciler.core.notifications import new_notifications
+from reconciler.core.plan import Plan
+from reconciler.core.state import Recorded
+from reconciler.render.phrases import shown
+from reconciler.render.plan_json import plan_json
+from reconciler.render.plan_markdown import plan_markdown
+from reconciler.render.plan_text import plan_text
+from tests.builders import NOW, desired, intended, ran, recorded, spec, taken
+
+Call = Callable[[], object]
+
+
+def names(number: int) -> list[str]:
+    """The names of the specs."""
+    return [f"job-{n:06}" for n in range(number)]
+
+
+def new_specs(number: int) -> Call:
+    """A first plan: nothing is recorded."""
+    wanted, state = desired(*(spec("A", name) for name in names(number))), Recorded()
+    return lambda: plan(wanted, state, NOW)
+
+
+def in_sync(number: int) -> Call:
+    """Every spec ran, and nothing changed."""
+    wanted = desired(*(spec("A", name) for name in names(number)))
+    state = recorded(*chain.from_iterable(ran("A", 1, name=name) for name in names(number)))
+    return lambda: plan(wanted, state, NOW)
+
+
+def live(number: int) -> Call:
+    """Every spec has a live run, and other content in git."""
+    wanted = desired(*(spec("B", name) for name in names(number)))
+    state = recorded(*chain.from_iterable(ran("A", 1, None, name) for name in names(number)))
+    return lambda: plan(wanted, state, NOW)
+
+
+def unresolved(number: int) -> Call:
+    """Every spec has a submission whose outcome is unknown, and no run was found for it."""
+    wanted = desired(*(spec("A", name) for name in names(number)))
+    state = recorded(*(intended("A", 1, name) for name in names(number)))
+    state.runs_by_token = dict.fromkeys(state.by_token, ())
+    return lambda: plan(wanted, state, NOW)
+
+
+def searched_in_vain(number: int) -> Call:
+    """A new ledger: AWS was searched for previous runs of every spec, and has none."""
+    wanted, state = desired(*(spec("A", name) for name in names(number))), Recorded()
+    state.runs_by_spec = dict.fromkeys(names(number), ())
+    state.runs_by_token = {f"r1-{name}": () for name in names(number)}
+    return lambda: plan(wanted, state, NOW)
+
+
+def adopted(number: int) -> Call:
+    """Half of the specs have a run that an operator adopted, so nothing was ever intended; the others are new."""
+    wanted = desired(*(spec("A", name) for name in names(number)))
+    state = Recorded()
+    for name in names(number // 2):
+        single = recorded(taken("A", 1, name))
+        state.specs |= single.specs
+        state.by_token |= single.by_token
+    return lambda: plan(wanted, state, NOW)
+
+
+def renamed(number: int) -> Call:
+    """Every spec has a new name, and takes over the record of the former one."""
+    wanted = desired(
+        *(replace(spec("A", f"new-{name}"), renamed_from=RenamedFrom(name, "x.yaml:1:1")) for name in names(number))
+    )
+    state = recorded(*chain.from_iterable(ran("A", 1, name=name) for name in names(number)))
+    return lambda: plan(wanted, state, NOW)
+
+
+def removed(number: int) -> Call:
+    """All specs but one left git."""
+    wanted = desired(spec("A", "other"))
+    state = recorded(*chain.from_iterable(ran("A", 1, name=name) for name in names(number)))
+    return lambda: plan(wanted, state, NOW)
+
+
+def dependencies(number: int) -> Call:
+    """Each spec waits for the one before it."""
+    gates = [{"dependsOn": [{"name": before}]} for before in names(number - 1)]
+    wanted = desired(*(spec("A", name, policy=gate) for name, gate in zip(names(number), [{}, *gates], strict=True)))
+    return lambda: plan(wanted, Recorded(), NOW)
+
+
+def fan_out(number: int) -> Call:
+    """All specs wait for the same one."""
+    gate = {"dependsOn": [{"name": "job-000000"}]}
+    wanted = desired(*(spec("A", name, policy=gate if index else {}) for index, name in enumerate(names(number))))
+    return lambda: plan(wanted, Recorded(), NOW)
+
+
+def failures(number: int) -> Call:
+    """Every run failed an hour ago, and is to be reported."""
+    wanted = desired(*(spec("A", name) for name in names(number)))
+    state = recorded(*chain.from_iterable(ran("A", 1, "failed", name) for name in names(number)))
+    made = plan(wanted, state, NOW)
+    return lambda: new_notifications(made, state, NOW)
+
+
+def _made(number: int) -> Plan:
+    return plan(desired(*(spec(name, name) for name in names(number))), Recorded(), NOW)
+
+
+def as_text(number: int) -> Call:
+    """The text of a plan of new specs."""
+    made = _made(number)
+    return lambda: plan_text(made, color=False)
+
+
+def as_json(number: int) -> Call:
+    """The JSON of a plan of new specs."""
+    made = _made(number)
+    return lambda: plan_json(made)
+
+
+def as_markdown(number: int) -> Call:
+    """The page of a plan of new specs, of which it has room for a part."""
+    made = _made(number)
+    return lambda: plan_markdown(made)
+
+
+def stale(number: int) -> Call:
+    """The blocks of a plan from a checkout that is too old to change any of its specs."""
+    wanted = desired(*(spec("B", name) for name in names(number)), checkout=Checkout(commit="old"))
+    events = chain.from_iterable(ran("A", 1, name=name, commit="new") for name in names(number))
+    made = plan(wanted, recorded(*events), NOW)
+    assert made.changes
+    assert all(change.stale for change in made.changes)
+    return lambda: shown(made)
+
+
+SCENARIOS: dict[str, Callable[[int], Call]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        new_specs, in_sync, live, unresolved, searched_in_vain, adopted, renamed, removed, dependencies, fan_out,
+        failures, as_text, as_json, as_markdown, stale,
+    )
+}  # fmt: skip
+
+
+def operations(call: Call) -> int:
+    """The number of calls, of Python and built-in functions, that a call makes. The same each time."""
+    count = 0
+
+    def step(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(step)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return count
