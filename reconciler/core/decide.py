@@ -59,21 +59,18 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
     if desired.applied_only:
         desired = replace(desired, unapplied=frozenset(different))
     stale = {name for name in different if stale_message(recorded.spec(name), desired) is not None}
-    previous = _PreviousRuns(recorded.intends, any(recorded.runs_by_token.values()))
+    runs = _PreviousRuns(recorded.intends, any(recorded.runs_by_token.values()))
     in_force = [name for name in usable if name not in stale and desired.stale is None]
 
     def decided(name: str) -> Sequence[Action]:
         if name in invalid:
             return decide_invalid(invalid[name], recorded.spec(name), recorded, desired, now)
-        return _decide(
-            name, desired, recorded, now, previous, stale=name in stale, conflict=renames.conflicts.get(name)
-        )
+        return _decide(name, desired, recorded, now, runs, stale=name in stale, conflict=renames.conflicts.get(name))
 
     actions = [held_back(action, desired.stale) for name in names for action in decided(name)]
     actions = [_with_usual(action, desired, recorded, now) for action in within(actions, desired.limits)]
     created_at = seconds_text(now)
-    of_specs = changes(desired, recorded, different, actions, created_at, renames=renames.pending)
-    git_changes = (*settings, *of_specs)
+    git_changes = (*settings, *changes(desired, recorded, different, actions, created_at, renames=renames.pending))
     return Plan(
         place=desired.place,
         created_at=created_at,

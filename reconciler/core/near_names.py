@@ -14,7 +14,10 @@ LEAST = 10
 
 
 class NearNames:
-    """The names of a project. Each mistyped name is compared with them once, however often it is mentioned."""
+    """The names of a project. Each mistyped name is compared with them once, however often it is mentioned.
+
+    Upper and lower case are alike. The order in which `names` are given does not matter.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {name.lower(): name for name in sorted(names)}
