@@ -54,8 +54,11 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
 
 
 def settings_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Returns the differences between the settings of two times, sorted by path."""
-    old, new = dict(_leaves(completed(before))), dict(_leaves(after))
+    """Returns the differences between the settings of two times, sorted by path. The settings of a target that the
+    earlier ones do not have, as in a ledger that was copied from another target, are unknown and count as the same."""
+    earlier = completed(before)
+    targets = {name: earlier[TARGETS].get(name, chosen) for name, chosen in after[TARGETS].items()}
+    old, new = dict(_leaves({**earlier, TARGETS: targets})), dict(_leaves(after))
     return tuple(
         Change(path, _op(path, old, new), old.get(path), new.get(path), bool(ADDRESS_PATH.fullmatch(path)))
         for path in sorted(old.keys() | new.keys())

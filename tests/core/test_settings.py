@@ -134,6 +134,19 @@ def test_settings_that_a_record_lacks_count_as_the_default():
     ]
 
 
+def test_the_settings_of_another_target_are_unknown():
+    """A ledger that was copied from another target has its settings; the project's are compared, and the next apply
+    records those of this target."""
+    copied = applied(vars={"day": "monday"})
+    copied.settings["targets"]["staging"] = copied.settings["targets"].pop("prod")
+
+    made = plan(wanted(spec("A")), recorded(*ran("A"), declared(spec("A")), copied), NOW)
+
+    [change] = made.changes
+    assert [field.path for field in change.fields] == ["vars.day"]
+    assert [each.name for each in made.declarations] == [PROJECT_NAME]
+
+
 def test_the_address_of_a_webhook_is_a_secret():
     """The record has a digest; a change is marked as one of a secret, and a variable of that name is not."""
     before = settings(target={"notify": [{"url": "https://hooks.example/T0/s3cr3t"}]}, vars={"url": "x"})
