@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from reconciler.aws.adapter import Described, Tagged, answers, each, merged, pages, submit, unknown_state
@@ -47,6 +47,11 @@ JOB_ID = re.compile(r"(?:arn:[^:]+:batch:[^:]*:[^:]*:job/)?(?P<id>[0-9a-f]{8}(?:
 """The id or ARN of a job that is not a child of an array or a node."""
 
 LISTINGS_AT_ONCE = 8
+FEW_NAMES = 3
+"""The maximum number of job names of one queue that are listed one by one."""
+BEFORE_INTENT = timedelta(days=1)
+"""How long before the first intent of a submission its job may seem to have been created: far more than any clock
+error that is accepted."""
 DESCRIBED = 100
 """The maximum number of job ids in one DescribeJobs call."""
 MOST_ARRAYS = 1000
@@ -102,10 +107,10 @@ class Batch:
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """Finds jobs by their tag among all jobs of the queue with the job's name, in any state."""
-        lookups: dict[tuple[str, str], list[Wanted]] = defaultdict(list)
+        queues: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
-            lookups[want.location["jobQueue"], want.location["jobName"]].append(want)
-        return merged(each(lookups.items(), lambda lookup: self._lookup(*lookup), LISTINGS_AT_ONCE))
+            queues[want.location["jobQueue"]].append(want)
+        return merged(each(queues.items(), lambda lookup: self._find_in(*lookup), LISTINGS_AT_ONCE))
 
     def cancel(self, run: RunRef, reason: str) -> None:
         """Calls TerminateJob, because CancelJob has no effect on a job that is starting or running."""
@@ -184,18 +189,37 @@ class Batch:
             for job_id, job in jobs.items()
         }
 
-    def _lookup(self, place: tuple[str, str], wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
+    def _find_in(self, queue: str, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
+        """Finds the jobs of one queue. Lists the whole queue, if that takes fewer calls than one listing per name."""
+        names: dict[str, list[Wanted]] = defaultdict(list)
+        for want in wanted:
+            names[want.location["jobName"]].append(want)
+        whole: list[str] | None = None
+        if len(names) > FEW_NAMES:
+            oldest = min(parse_time(want.since) for want in wanted) - BEFORE_INTENT
+            with suppress(ServiceError):  # each listing by name then has its own reason
+                whole = _named(self._aws.reader(SERVICE), queue, names.keys(), oldest)
+        if whole is not None:
+            return self._tagged(wanted, lambda: whole)
+        return merged(each(names.items(), lambda lookup: self._lookup(queue, *lookup), LISTINGS_AT_ONCE))
+
+    def _lookup(self, queue: str, name: str, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
         """Returns the jobs that have each wanted tag, in one queue and with one name."""
+        by_name = {"name": "JOB_NAME", "values": [name]}
+        return self._tagged(wanted, lambda: dict.fromkeys(_listed(self._aws.reader(SERVICE), queue, by_name)))
+
+    def _tagged(
+        self, wanted: Sequence[Wanted], listed: Callable[[], Iterable[str]]
+    ) -> Mapping[str, Sequence[str] | str]:
+        """Returns the listed jobs that have each wanted tag, or the reason why the listing or a tag is unknown."""
         try:
-            return answers(wanted, self._tags(*place))
+            return answers(wanted, self._tags(list(listed())))
         except ServiceError as error:
             return {want.token: str(error) for want in wanted}
 
-    def _tags(self, queue: str, name: str) -> dict[str, Tagged]:
-        """Returns the tags of jobs, keyed by id. Raises `ServiceError` if any job of the listing could not be read."""
+    def _tags(self, job_ids: Sequence[str]) -> dict[str, Tagged]:
+        """Returns the tags of jobs, keyed by id. Raises `ServiceError` if any of the jobs could not be read."""
         client = self._aws.reader(SERVICE)
-        by_name = {"name": "JOB_NAME", "values": [name]}
-        job_ids = list(dict.fromkeys(_listed(client, queue, by_name)))
         tags: dict[str, Tagged] = {}
         for some in _chunks(job_ids):
             jobs = _described(client, some)
@@ -213,6 +237,19 @@ def _listed(client: Client, queue: str, by: Mapping[str, object]) -> Iterator[st
     """
     for page in pages("ListJobs", client.list_jobs, "jobSummaryList", "jobId", jobQueue=queue, filters=[by]):
         yield from page
+
+
+def _named(client: Client, queue: str, names: Collection[str], since: datetime) -> list[str] | None:
+    """Returns the ids of the jobs of a queue with one of these names, created since then. Returns `None` if the queue
+    has so many jobs that listing them takes more calls than one for each name. Raises `ServiceError`."""
+    by_time = {"name": "AFTER_CREATED_AT", "values": [str(int(since.timestamp() * 1000))]}
+    wanted, found = {name.lower() for name in names}, dict[str, None]()
+    listing = pages("ListJobs", client.list_jobs, "jobSummaryList", "jobId", jobQueue=queue, filters=[by_time])
+    for number, page in enumerate(listing, 1):
+        if number > len(wanted):
+            return None
+        found |= {job_id: None for job_id, job in page.items() if str(job.get("jobName")).lower() in wanted}
+    return list(found)
 
 
 def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:

@@ -9,10 +9,10 @@ import pytest
 
 from reconciler.app.session import SystemClock
 from reconciler.aws.clients import Aws
-from reconciler.core.ports import RunReport, Service
+from reconciler.core.ports import RunReport, Service, Wanted
 from tests.aws.conftest import CREDENTIALS
-from tests.aws.fake_aws import FakeAws
-from tests.aws.wires import BATCH
+from tests.aws.fake_aws import Answer, FakeAws, Handler
+from tests.aws.wires import BATCH, SINCE
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,51 @@ def test_a_queue_is_listed_by_the_job_s_name(fake: FakeAws, batch: Service):
     assert batch.find(BATCH.wanted("r1-1", "r1-2")) == {"r1-1": (), "r1-2": ()}
     assert fake.calls == {"ListJobs": 1, "DescribeJobs": 1}
     assert fake.inputs[0] == {"jobQueue": "spot", "filters": [{"name": "JOB_NAME", "values": ["orders"]}]}
+
+
+def named(number: int, tokens: str = "r1-") -> list[Wanted]:
+    """Submissions of as many job names in one queue."""
+    location = {"jobQueue": "spot"}
+    return [Wanted(f"{tokens}{n}", {**location, "jobName": f"job-{n}"}, SINCE) for n in range(number)]
+
+
+def queue_of(size: int, page: int = 100) -> Handler:
+    """Answers ListJobs: by time with all jobs of a queue, page by page, by name with the job of that name."""
+
+    def answer(given: dict[str, Any]) -> Answer:
+        (wanted,) = given["filters"]
+        start = int(given.get("nextToken", "0"))
+        jobs = [{"jobId": f"run-{n}", "jobName": f"JOB-{n}" if n == 0 else f"job-{n}"} for n in range(size)]
+        if wanted["name"] == "JOB_NAME":
+            return 200, {"jobSummaryList": [job for job in jobs if job["jobName"].lower() == wanted["values"][0]]}
+        more = {"nextToken": str(start + page)} if start + page < size else {}
+        return 200, {"jobSummaryList": jobs[start : start + page], **more}
+
+    return answer
+
+
+def test_many_names_of_a_queue_are_found_by_listing_the_queue(fake: FakeAws, batch: Service):
+    """150 names among 250 jobs: three pages and two descriptions, not a listing for each name."""
+    runs = [BATCH.run(f"run-{n}", token=f"r1-{n}") for n in range(250)]
+    fake.play(ListJobs=queue_of(250), DescribeJobs=BATCH.describing(*runs))
+    found = batch.find(named(150))
+    assert found == {f"r1-{n}": [f"run-{n}"] for n in range(150)}
+    assert fake.calls == {"ListJobs": 3, "DescribeJobs": 2}
+    assert fake.inputs[0]["filters"][0]["name"] == "AFTER_CREATED_AT"
+
+
+def test_a_queue_with_more_pages_than_names_is_listed_by_name(fake: FakeAws, batch: Service):
+    """Five names in a queue of ten pages: after five pages, each name is listed."""
+    runs = [BATCH.run(f"run-{n}", token=f"r1-{n}") for n in range(10)]
+    fake.play(ListJobs=queue_of(100, page=10), DescribeJobs=BATCH.describing(*runs))
+    assert batch.find(named(5)) == {f"r1-{n}": [f"run-{n}"] for n in range(5)}
+    assert fake.calls["ListJobs"] <= 5 + 1 + 5
+
+
+def test_a_queue_that_cannot_be_listed_is_not_absence(fake: FakeAws, batch: Service):
+    """If the queue cannot be listed, each submission has the reason of its own listing."""
+    fake.play(ListJobs=lambda _: (403, {"message": "no"}))
+    assert all(isinstance(answer, str) for answer in batch.find(named(5)).values())
 
 
 def test_a_job_on_two_pages_is_one_job(fake: FakeAws, batch: Service):
