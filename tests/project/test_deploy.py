@@ -64,7 +64,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def _granted(statements: list[dict[str, Any]]) -> set[tuple[str, str]]:
     """The actions of a policy, each with the condition under which it is granted."""
-    pairs = set()
+    pairs: set[tuple[str, str]] = set()
     for each in statements:
         condition = json.dumps(sorted(each.get("Condition", {})))
         actions = [each["Action"]] if isinstance(each["Action"], str) else each["Action"]
