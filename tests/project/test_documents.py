@@ -22,8 +22,15 @@ DOCUMENTS = sorted([*(ROOT / name for name in PAGES), *(ROOT / "docs").rglob("*.
 WITH_COMMANDS = [path for path in DOCUMENTS if "```console\n" in path.read_text("utf-8")]
 ABSENT = {"--every"}
 """Options that documents name in order to say that this release does not have them."""
-FOREIGN = {"--strict", "--cli-input-json", "--hiveconf", "--password", *(f"--{option}" for option in ALL)}
-"""Options of mypy, of the AWS CLI, of Spark, of Hive, of a job in an example, and of every command."""
+FOREIGN = {
+    "--strict",
+    "--cli-input-json",
+    "--no-healthcheck",
+    "--hiveconf",
+    "--password",
+    *(f"--{option}" for option in ALL),
+}
+"""Options of mypy, of the AWS CLI, of docker, of Spark, of Hive, of a job in an example, and of every command."""
 
 
 def _name(path: Path) -> str:
