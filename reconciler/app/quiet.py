@@ -206,7 +206,7 @@ def _quiet_until(plan: Plan, recorded: Recorded, start: Start, *, asks: bool) ->
     if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
         return None  # a plan for another time
     reported = plan.warnings or plan.problems or plan.overdue
-    pending = plan.changes or plan.declarations or plan.schedule_changes
+    pending = plan.changes or plan.schedule_changes  # declarations of the same content are not shown
     acting = any(action.action is not ActionType.NONE for action in plan.actions)
     open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None) or incomplete(recorded, now)
     if reported or pending or acting or open_runs or plan.ledger_position != recorded.position:
