@@ -201,14 +201,14 @@ def _quiet_until(plan: Plan, recorded: Recorded, start: Start, *, asks: bool) ->
     from reconciler.core.times import parse_time
 
     now = parse_time(plan.created_at)
-    if asks and incomplete(recorded, parse_time(plan.created_at)):
-        return None
+    if asks and incomplete(recorded, now):
+        return None  # AWS may still add to the end of a run
     if not start.wall / NANO - 1 <= now.timestamp() <= time.time():
         return None  # a plan for another time
     reported = plan.warnings or plan.problems or plan.overdue
     pending = plan.changes or plan.schedule_changes  # declarations of the same content are not shown
     acting = any(action.action is not ActionType.NONE for action in plan.actions)
-    open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None) or incomplete(recorded, now)
+    open_runs = next(recorded.live(), None) or next(recorded.unresolved(), None)
     if reported or pending or acting or open_runs or plan.ledger_position != recorded.position:
         return None
     slots = {action.next_slot for action in plan.actions} - {None}
