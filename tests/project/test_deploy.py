@@ -41,7 +41,7 @@ def _arguments(loader: _Template, _suffix: str, node: yaml.Node) -> Any:
     return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
 
 
-_Template.add_multi_constructor("!", _arguments)  # type: ignore[no-untyped-call]
+_Template.add_multi_constructor("!", _arguments)
 
 
 def resources() -> dict[str, Any]:
