@@ -33,7 +33,7 @@ EVERYDAY = not soak and not bench and not aws
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test check lint deploy-files types layers coverage soak aws-proof bench figures model clean
+.PHONY: help setup setup-dev demo test check lint deploy-files types layers coverage soak aws-proof bench screenshots figures model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ aws-proof: $(DEV) ## test the open points in a real AWS account; docs/promise.md
 bench: $(DEV) ## measure whole commands against a plain read of the same specs, and reads of a large ledger
 	@$(BIN)/python tests/bench/whole_process.py
 	@$(BIN)/python tests/bench/ledger_reading.py
+
+screenshots: $(DEV) ## make the pictures of the page in docs/images; needs chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 figures: $(DEV) ## print sizes of the code, and what a plan and an apply pass through
 	@$(BIN)/python -m tests.project.figures

@@ -1,0 +1,202 @@
+"""The page in headless Chromium: from files and served, in light and dark, wide and narrow, with hostile text.
+
+Debian's package `chromium` provides the browser; without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.app.endpoint import Endpoint
+from reconciler.app.page import LivePage, allowed_hosts, write
+from reconciler.core.times import time_text
+from reconciler.render.page.site import Site
+from tests.builders import NOW, spec
+from tests.render.test_page import HOSTILE, after, content, row, run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make setup-dev)")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (Debian's package of this name)"),
+    pytest.mark.enable_socket,
+]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for all tests of this module."""
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@dataclass
+class Looked:
+    """A page in the browser, what its console printed, and the requests that it made."""
+
+    page: Any
+    printed: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def clean(self, origin: str) -> None:
+        """Fails if something was printed, an error was raised, or something was requested from elsewhere."""
+        assert self.printed == []
+        assert [url for url in self.requests if not url.startswith((origin, "data:"))] == []
+
+
+@pytest.fixture
+def look(browser: Any) -> Iterator[Any]:
+    """Opens pages; each has its own context."""
+    contexts = []
+
+    def opened(url: str, **context: Any) -> Looked:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **context}))
+        looked = Looked(contexts[-1].new_page())
+        looked.page.on("console", lambda message: looked.printed.append(message.text))
+        looked.page.on("pageerror", lambda error: looked.printed.append(str(error)))
+        looked.page.on("request", lambda request: looked.requests.append(request.url))
+        looked.page.goto(url)
+        return looked
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a site of 130 specs in a folder."""
+    names = [f"job-{number:03}" for number in range(130)]
+    rows = [row(name, state="failed" if name.endswith("7") else "succeeded") for name in names]
+    runs = tuple(
+        run(name, hours, state="failed" if hours == 30 else "succeeded")
+        for name in names[:40]
+        for hours in (2, 30, 300)
+    )
+    specs = {name: spec(name=name) for name in names} | {"job-001": after("job-001", "job-000")}
+    folder = tmp_path_factory.mktemp("site")
+    write(Site(content(*rows, runs=runs, specs=specs)), folder)
+    return folder.as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_page_is_quiet_and_accessible(look: Any, site: str, scheme: str):
+    """Nothing on the console, nothing from elsewhere, and no violation of the rules of axe, in both schemes."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    looked = look(f"{site}/index.html", color_scheme=scheme)
+    violations = []
+    for file in ("index", "specs-2", "graph", "plan", "specs/job-007"):
+        looked.page.goto(f"{site}/{file}.html")
+        looked.clean("file:///")
+        found = axe.run(looked.page, options={"resultTypes": ["violations"]}).response["violations"]
+        violations += [f"{file}: {each['id']}: {each['nodes'][0]['html']}" for each in found]
+        looked.printed.clear()  # axe itself asks for the style, which a page in a file may not
+    assert violations == []
+
+
+@pytest.mark.parametrize("file", ["index", "specs", "specs/job-007"])
+def test_a_narrow_screen_does_not_scroll_sideways(look: Any, site: str, file: str):
+    """At 400 pixels; wide tables and drawings scroll by themselves."""
+    page = look(f"{site}/{file}.html", viewport={"width": 400, "height": 800}).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_the_timeline_zooms_by_the_keyboard(look: Any, site: str):
+    """Day, week and month are choices that arrow keys change, also without JavaScript."""
+    page = look(f"{site}/index.html", java_script_enabled=False).page
+    shown = {name: page.locator(f".timeline-{name}") for name in ("day", "week", "month")}
+    assert [name for name, each in shown.items() if each.is_visible()] == ["week"]
+    page.locator("#zoom-week").focus()
+    page.keyboard.press("ArrowRight")
+    assert [name for name, each in shown.items() if each.is_visible()] == ["month"]
+    assert page.locator(".timeline-month rect.b-failed").count() > 0
+
+
+def test_search_finds_specs_by_name_and_state(look: Any, site: str):
+    """It begins with a slash; Enter opens the first; Escape ends it."""
+    looked = look(f"{site}/index.html")
+    page = looked.page
+    page.keyboard.press("/")
+    page.keyboard.type("12 failed")
+    page.wait_for_selector("#results a")
+    assert page.locator("#results a").all_inner_texts() == ["job-127"]
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/specs/job-127.html")
+    page.keyboard.press("/")
+    page.keyboard.type("no such spec")
+    page.wait_for_selector("text=No spec matches.")
+    page.keyboard.press("Escape")
+    assert page.locator("#results li").count() == 0
+    looked.clean("file:///")
+
+
+def test_the_keyboard_reaches_the_content_first(look: Any, site: str):
+    """The first press of Tab offers to skip the navigation."""
+    page = look(f"{site}/index.html").page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_hostile_text_runs_nothing(look: Any, tmp_path: Path):
+    """No dialog opens, no element of it exists, and the console is silent."""
+    hostile = row("job", state="failed", reason=HOSTILE, detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE)
+    bad = run("job", state="failed", detail=HOSTILE, aws_state=HOSTILE, run_id=HOSTILE, commit=HOSTILE)
+    specs = {"job": spec(name="job", request={"jobName": HOSTILE, "jobQueue": HOSTILE})}
+    write(Site(content(hostile, runs=(bad,), held=("job",), specs=specs)), tmp_path)
+    dialogs: list[Any] = []
+    for file in ("index", "specs", "specs/job", "graph", "plan"):
+        looked = look(f"{tmp_path.as_uri()}/{file}.html")
+        looked.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        assert looked.page.locator("img, iframe, object").count() == 0
+        assert looked.page.locator("script").count() == 1
+        looked.clean("file:///")
+    assert dialogs == []
+
+
+def test_a_served_page_loads_itself_again(look: Any):
+    """After the next pass, by itself."""
+    page = LivePage(allowed_hosts("127.0.0.1"))
+    page.show(content(row("job")))
+    served = Endpoint(page.application, "127.0.0.1", 0, "the page")
+    try:
+        looked = look(f"http://127.0.0.1:{served.port}/")
+        given = content(row("job"), row("another"))
+        later = time_text(NOW + timedelta(minutes=1))
+        page.show(_at(given, later))
+        looked.page.wait_for_selector(f"time[datetime='{later}']", timeout=120_000)
+        looked.clean(f"http://127.0.0.1:{served.port}/")
+    finally:
+        served.close()
+
+
+def _at(given: Any, moment: str) -> Any:
+    from dataclasses import replace
+
+    return replace(given, plan=replace(given.plan, created_at=moment))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [2_000, 10_000])
+def test_many_specs_stay_usable(look: Any, tmp_path: Path, number: int):
+    """The list has pages, and search finds any of them."""
+    names = [f"job-{each:05}" for each in range(number)]
+    write(Site(content(*map(row, names), runs=tuple(map(run, names)))), tmp_path)
+    looked = look(f"{tmp_path.as_uri()}/index.html")
+    looked.page.keyboard.press("/")
+    looked.page.keyboard.type(names[-1])
+    looked.page.wait_for_selector(f"#results >> text={names[-1]}")
+    assert looked.page.goto(f"{tmp_path.as_uri()}/specs.html")
+    assert looked.page.locator("tbody tr").count() == 100
+    looked.clean("file:///")
