@@ -82,6 +82,7 @@ aws-proof: $(DEV) ## test the open points in a real AWS account; docs/promise.md
 bench: $(DEV) ## measure whole commands against a plain read of the same specs, and reads of a large ledger
 	@$(BIN)/python tests/bench/whole_process.py
 	@$(BIN)/python tests/bench/ledger_reading.py
+	@$(BIN)/python tests/bench/history.py 60000
 
 screenshots: $(DEV) ## make the pictures of the page in docs/images; needs chromium
 	@$(BIN)/python -m tests.browser.screenshots

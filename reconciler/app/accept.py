@@ -15,8 +15,9 @@ from reconciler.core.desired import DesiredSpec
 from reconciler.core.events import ContentAccepted, Event
 from reconciler.core.identity import SubmissionKey, client_token
 from reconciler.core.plan import ActionType, Reason
-from reconciler.core.retries import attempts_of, decide_attempts
+from reconciler.core.retries import decide_attempts
 from reconciler.core.state import Recorded, Submission
+from reconciler.core.submission import attempts_of
 from reconciler.core.submits import SpecContext
 from reconciler.errors import ReconcilerError
 

@@ -129,7 +129,8 @@ def _is_current(view: SpecView, run_id: str) -> bool:
 
 def _describe(view: SpecView, run_id: str, waiting: Submission | None) -> DescribedRun:
     """Reads the run from AWS, at the location of its submission or, without one, of the spec."""
-    recorded = next((s for s in view.recorded.by_token.values() if s.run_id == run_id), None)
+    held = (s for s in view.recorded.by_token.values() if s.run_id == run_id)
+    recorded = next(held, None) or view.archived_run(run_id)
     at: Submission | DesiredSpec = waiting or recorded or view.required_spec()
     kind = view.spec.kind if view.spec is not None and waiting is None else at.kind
     if kind != at.kind:
@@ -184,9 +185,10 @@ def _check_tag(view: SpecView, run: DescribedRun, *, force: bool) -> None:
 def _unowned(view: SpecView, run_id: str) -> Precondition:
     """Returns a precondition for an append: according to the ledger, the run belongs to no other spec in git."""
     names = view.inputs.names - {view.name}
+    archived = view.archived_run(run_id)
 
     def objection(recorded: Recorded) -> str | None:
-        for other in recorded.by_token.values():
+        for other in (*recorded.by_token.values(), *([archived] if archived is not None else [])):
             if other.run_id == run_id and other.reassigned_to is None and other.name in names:
                 return f"run {run_id} belongs to {other.name} ({other.key.label}) in this project and cannot be adopted"
         return None
@@ -298,5 +300,5 @@ def _counted(view: SpecView, spec: DesiredSpec, slot: str | None) -> Action:
     if not is_slot(policy.schedule, policy.timeZone, slot) or parse_time(slot) > now:
         raise ReconcilerError(f"{slot} is not a past slot of {policy.schedule!r} ({policy.timeZone})")
     key = SubmissionKey(spec.name, slot=slot)
-    attempt = view.record.next_attempt(key, [s for s in view.record.submissions if s.slot == slot])
+    attempt = view.record.next_attempt(key, [s for s in view.attempts(slot) if s.slot == slot])
     return submit(context, replace(key, attempt=attempt), Reason.SLOT_DUE)

@@ -109,6 +109,25 @@ class SpecView:
         """The record of this spec."""
         return self.recorded.spec(self.name)
 
+    def attempts(self, slot: str | None = None, run_id: str | None = None) -> Sequence[Submission]:
+        """Returns the submissions of the spec in the state or, if a slot or run is given that the state does not have,
+        those in the archive."""
+        held = self.record.submissions
+        if self.record.archive is None:
+            return held
+        history = self.session.ledger.history
+        if slot is not None and all(submission.slot != slot for submission in held):
+            return history.of_group(self.recorded, self.record, slot)
+        if run_id is not None and all(submission.run_id != run_id for submission in held):
+            return [each for each in history.of_run(self.recorded, run_id) if each.name == self.name] or held
+        return held
+
+    def archived_run(self, run_id: str) -> Submission | None:
+        """Returns the newest archived submission, of any spec, with a run; `None` if there is none."""
+        if not self.recorded.archives:
+            return None
+        return next(iter(self.session.ledger.history.of_run(self.recorded, run_id)), None)
+
     @property
     def spec(self) -> DesiredSpec | None:
         """The spec in git, `None` if it is only recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from reconciler import __version__
 from reconciler.app.decisions import EventBatch, ExpectedState, Operator, append, observed, operator_of
 from reconciler.app.inputs import run_names
 from reconciler.app.session import Session
+from reconciler.core.archive import SPEC, run_digits, token_digits
 from reconciler.core.cron import slots_between
 from reconciler.core.desired import Desired, DesiredSpec
 from reconciler.core.events import Adopted, Event, ManuallyAdopted
@@ -26,7 +28,7 @@ from reconciler.core.fsck import (
 from reconciler.core.identity import Content, SubmissionKey, client_token
 from reconciler.core.ports import RunReport
 from reconciler.core.renames import after_renames, find_renames, name_now
-from reconciler.core.state import Recorded, RunState
+from reconciler.core.state import Recorded, RunState, Submission
 from reconciler.core.times import parse_time
 from reconciler.errors import ReconcilerError
 from reconciler.specs.git import read_checkout
@@ -77,7 +79,7 @@ class Inspection:
     def _rebuilt(self, name: str) -> Sequence[RebuiltSubmission]:
         newer, _ = rebuildable(name, self.recorded, self.inventory)
         record, spec = self.recorded.spec(name), self.spec(name)
-        used = {submission.key for submission in record.submissions}
+        used = {submission.key for submission in self.recorded.by_token.values() if submission.name == name}
         keys = {} if spec is None else _keys(spec, name, self.session, newer)
         free = {token: key for token, key in keys.items() if key not in used}
         first: dict[str | None, ListedRun] = {}
@@ -96,10 +98,26 @@ def inspect(session: Session, since: str | None) -> Inspection:
     locations = [(spec.kind, spec.content.location) for spec in specs.values()]
     session.aws.check()
     inventory = take_inventory(recorded, locations, session.place, session.aws.inventory, since)
-    present = tuple(run.now_called(_name_of(run, specs, recorded)) for run in inventory.present)
+    archived = _archived(session, recorded, inventory.present)
+    if archived:
+        recorded = copy(recorded)
+        recorded.by_token = recorded.by_token | {submission.token: submission for submission in archived}
+    run_ids = {submission.run_id for submission in archived}
+    missing = [run for run in inventory.present if run.run_id not in run_ids]
+    present = tuple(run.now_called(_name_of(run, specs, recorded)) for run in missing)
     inventory = replace(inventory, present=present)
     desired = Desired(session.place, specs, frozenset(specs))
     return Inspection(session, specs, recorded, inventory, find_renames(desired, recorded).pending)
+
+
+def _archived(session: Session, recorded: Recorded, runs: Sequence[ListedRun]) -> Sequence[Submission]:
+    """Returns the archived submissions that have the token or the id of one of the listed runs."""
+    if not runs or not recorded.archives:
+        return ()
+    history = session.ledger.history
+    tokens, ids = {token_digits(run.token or "") for run in runs}, {run_digits(run.run_id) for run in runs}
+    entries = history.find(recorded, lambda entry: entry.token in tokens or entry.run in ids)
+    return [history.load(record, entry) for record, entry in entries if entry.where != SPEC]
 
 
 def _name_of(run: ListedRun, specs: Mapping[str, DesiredSpec], recorded: Recorded) -> str:

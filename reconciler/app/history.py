@@ -4,18 +4,22 @@ differences that a plan shows."""
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from reconciler.core.archive import TOKEN_DIGITS
 from reconciler.core.declarations import Declared
-from reconciler.core.events import Event, Observed, SpecEvent, SubmissionEvent, intent_of
+from reconciler.core.events import Beginning, Event, Observed, SpecEvent, SubmissionEvent, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.identity import TOKEN_PREFIX
 from reconciler.core.near_names import did_you_mean
 from reconciler.core.observations import incomplete
 from reconciler.core.plan import Action, Change, ChangeType, Plan, SpecChange
 from reconciler.core.state import Recorded, SpecRecord, Submission
+from reconciler.core.times import parse_time, time_text
 from reconciler.errors import GuardError, ReconcilerError
 from reconciler.ledger.log import Log
 from reconciler.model.kind import kind_named
@@ -23,6 +27,8 @@ from reconciler.model.template import render_slot
 from reconciler.render.runs import Runs, runs_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reconciler.app.session import Session
     from reconciler.model.base import JSON
 
@@ -30,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_PREFIX = 6
 """The minimum length of a token prefix to search for. The prefix must be unique."""
+
+PAGE = 500
+"""The number of events of a history that are read and printed at once."""
 
 PositionedEvent = tuple[int, Event]
 """An event with its position in the ledger."""
@@ -47,37 +56,88 @@ class SubmissionHistory:
     previous: Submission | None
 
 
-def spec_history(ledger: Log, name: str) -> list[PositionedEvent]:
-    """Returns every event about a spec, oldest first. Raises `ReconcilerError` if the ledger has none."""
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some consecutive events about a spec, oldest first, and the intents of the submissions that they are about, by
+    token."""
+
+    events: Sequence[PositionedEvent]
+    intents: Mapping[str, Beginning]
+
+
+def spec_history(
+    ledger: Log, name: str, *, limit: int | None = None, since: datetime | None = None
+) -> Iterator[HistoryPage]:
+    """Yields the events about a spec, oldest first: all, or the newest `limit`, or those recorded `since` a time. A
+    history of any length is read page by page. Raises `ReconcilerError` if the ledger has no such spec."""
     recorded = ledger.refresh()
     name = recorded.current_name(name)
     if name not in recorded.specs:
         raise ReconcilerError(f"the ledger has no spec {name!r}.{did_you_mean(name, recorded.specs)}")
     record = recorded.specs[name]
-    positions = {*record.positions, *(position for s in record.submissions for position in s.positions)}
-    tokens = {submission.token for submission in record.submissions}
-    return [each for each in _events(ledger, positions) if _is_about(each[1], each[0], record, tokens)]
+    text = time_text(since) if since is not None else None
+    positions = ledger.history.newest_positions(recorded, record, limit=limit, since=text)
+    events: Iterable[PositionedEvent] = (
+        (position, event)
+        for position, event in _events(ledger, positions)
+        if _is_about(event, position, record, recorded) and (since is None or parse_time(event.at) >= since)
+    )
+    intents = _Intents(ledger, recorded)
+    wanted = iter(events if limit is None else deque(events, limit))
+    while page := list(islice(wanted, PAGE)):
+        yield HistoryPage(page, intents.of(page))
 
 
-def _is_about(event: SpecEvent, position: int, record: SpecRecord, tokens: Collection[str]) -> bool:
-    """Returns whether an event is about a spec: it has the token of one of its submissions, or the name of the spec at
-    `position`."""
+def _is_about(event: SpecEvent, position: int, record: SpecRecord, recorded: Recorded) -> bool:
+    """Returns whether an event, at a position where the record has one, is about the record: by its token or, if that
+    is archived, by the name."""
     if isinstance(event, SubmissionEvent):
-        return event.token in tokens
+        submission = recorded.by_token.get(event.token)
+        if submission is not None:
+            return submission.name == record.name
+        return event.name in {record.name, *(former.name for former in record.former_names)}
     return event.name == record.name_at(position)
+
+
+class _Intents:
+    """Finds the intents of submissions, and holds some of the last ones."""
+
+    def __init__(self, ledger: Log, recorded: Recorded) -> None:
+        self._ledger, self._recorded = ledger, recorded
+        self._held: dict[str, Beginning] = {}
+
+    def of(self, page: Sequence[PositionedEvent]) -> Mapping[str, Beginning]:
+        """Returns the intents of the submissions in a page, by token."""
+        tokens = {event.token for _, event in page if isinstance(event, SubmissionEvent)}
+        intents = {token: intent for token, intent in self._held.items() if token in tokens}
+        intents |= {event.token: event for _, event in page if isinstance(event, Beginning)}
+        for token in tokens - intents.keys():
+            intent = self._read(token)
+            intents |= {token: intent} if intent is not None else {}
+        self._held = intents
+        return intents
+
+    def _read(self, token: str) -> Beginning | None:
+        submission = self._recorded.by_token.get(token)
+        if submission is None:
+            attempts = self._ledger.history.of_token(self._recorded, token)
+            submission = next((each for each in attempts if each.token == token), None)
+        if submission is None or submission.applied:
+            return None
+        return intent_of(self._ledger.batch(submission.intent_position), submission.name, token)
 
 
 def submission_history(ledger: Log, what: str) -> SubmissionHistory:
     """Returns the history of the submission that `find` returns for `what`."""
     recorded = ledger.refresh()
-    submission = find(recorded, what)
+    submission = find(ledger, what)
 
     events = [
         (position, event)
         for position, event in _events(ledger, submission.positions)
         if isinstance(event, SubmissionEvent) and event.token == submission.token
     ]
-    previous = _previous(recorded, submission)
+    previous = _previous(ledger, recorded, submission)
     return SubmissionHistory(
         submission.name,
         submission.token,
@@ -111,8 +171,9 @@ def ask(session: Session, names: Collection[str] | None) -> Sequence[Observed]:
     return events
 
 
-def recorded_runs(session: Session, name: str | None, *, refresh: bool) -> Runs:
-    """Returns the runs of a spec (`None` for all), newest first. With `refresh`, AWS is asked about live ones.
+def recorded_runs(session: Session, name: str | None, *, refresh: bool, since: datetime | None = None) -> Runs:
+    """Returns the runs of a spec (`None` for all), newest first. With `refresh`, AWS is asked about live ones. Archived
+    runs are read only with `since`; without it, a warning says how many there are.
 
     Raises `ReconcilerError` if the ledger has no spec of this name.
     """
@@ -121,15 +182,21 @@ def recorded_runs(session: Session, name: str | None, *, refresh: bool) -> Runs:
     if name is not None and names[0] not in recorded.specs:
         raise ReconcilerError(f"the ledger has no spec {name!r}.{did_you_mean(name, recorded.specs)}")
     overlay(recorded, ask(session, None if name is None else names) if refresh else ())
-    return runs_of(recorded, names, session.place, session.now(), session.target.prices)
+    archives = [record for each in names if (record := recorded.specs[each]).archive is not None]
+    archived = sum(record.archive.number for record in archives if record.archive is not None)
+    if since is None and archived:
+        logger.warning("%s older runs are not shown. Use --since TIME to show those since then", f"{archived:,}")
+    older = session.ledger.history.archived(recorded, archives, time_text(since)) if since is not None else ()
+    return runs_of(recorded, names, session.place, session.now(), session.target.prices, older)
 
 
-def find(recorded: Recorded, what: str) -> Submission:
+def find(ledger: Log, what: str) -> Submission:
     """Returns the submission with this run id (or the id of a child of an array job, or of a node), the submission
     whose token starts with `what`, or the newest of the spec with this name.
 
     Raises `ReconcilerError` unless there is exactly one.
     """
+    recorded = ledger.recorded
     record = recorded.specs.get(recorded.current_name(what))
     if record is not None and record.newest is not None:
         newest = next((s for s in reversed(record.submissions) if not s.applied), None)
@@ -137,10 +204,9 @@ def find(recorded: Recorded, what: str) -> Submission:
             raise ReconcilerError(f"{record.name} was never submitted: an operator took its content as applied")
         return newest
     run_id, digits = what.partition(":")[0].partition("#")[0], what.removeprefix(TOKEN_PREFIX)
-    submissions = recorded.by_token.values()
-    matches = [s for s in submissions if s.run_id == run_id and s.reassigned_to is None]
+    matches = of_run(ledger, recorded, run_id)
     if not matches and len(digits) >= SHORTEST_PREFIX:
-        matches = [s for s in submissions if s.token.removeprefix(TOKEN_PREFIX).startswith(digits) and not s.applied]
+        matches = _of_token(ledger, recorded, digits)
     if len(matches) > 1:
         raise ReconcilerError(f"{len(matches)} tokens start with {what!r}. Give more characters")
     if not matches:
@@ -151,16 +217,35 @@ def find(recorded: Recorded, what: str) -> Submission:
     return matches[0]
 
 
+def of_run(ledger: Log, recorded: Recorded, run_id: str) -> Sequence[Submission]:
+    """Returns the submissions that follow a run: one, or none if the ledger does not have it."""
+    held = [s for s in recorded.by_token.values() if s.run_id == run_id and s.reassigned_to is None]
+    return held or ledger.history.of_run(recorded, run_id)[:1]
+
+
+def _of_token(ledger: Log, recorded: Recorded, digits: str) -> list[Submission]:
+    """Returns the submissions whose token has these first digits, except contents that an operator took as applied."""
+    matches = [s for s in recorded.by_token.values() if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
+    if not matches or len(digits) < TOKEN_DIGITS:  # else another archived one has other digits
+        archived = ledger.history.find(recorded, lambda entry: entry.token.startswith(digits[:TOKEN_DIGITS]))
+        loaded = (ledger.history.load(record, entry) for record, entry in archived)
+        matches += [s for s in loaded if s.token.removeprefix(TOKEN_PREFIX).startswith(digits)]
+    return [submission for submission in matches if not submission.applied]
+
+
+def _previous(ledger: Log, recorded: Recorded, submission: Submission) -> Submission | None:
+    """Returns the last submission of the same spec that AWS accepted before this one."""
+    record, first = recorded.specs[submission.name], submission.first_position
+    held = next((s for s in reversed(record.submissions) if s.accepted and s.first_position < first), None)
+    if record.archive is None or not record.archive.number:
+        return held
+    after = held.first_position if held is not None else 0
+    return next(ledger.history.accepted(recorded, record, after, first), held)
+
+
 def _events(ledger: Log, positions: Iterable[int]) -> Iterator[tuple[int, SpecEvent]]:
     for position, batch in ledger.batches(sorted(positions)):
         yield from ((position, event) for event in batch if isinstance(event, SpecEvent))
-
-
-def _previous(recorded: Recorded, submission: Submission) -> Submission | None:
-    """Returns the last submission of the same spec that AWS accepted before this one."""
-    submissions = recorded.specs[submission.name].submissions
-    older = submissions[: submissions.index(submission)]
-    return next((s for s in reversed(older) if s.accepted), None)
 
 
 def _changes(ledger: Log, before: Submission, after: Submission) -> Sequence[Change]:

@@ -34,6 +34,8 @@ from reconciler.core.events import Absent, Observed, Unseen, intent_of
 from reconciler.core.fold import overlay
 from reconciler.core.observations import incomplete, is_recorded
 from reconciler.core.plan import ActionOutcome, Reason
+from reconciler.core.recall import archived_slots
+from reconciler.core.renames import after_renames, find_renames
 from reconciler.core.settings import others_applied, settling_seconds
 from reconciler.core.state import RunState
 from reconciler.core.times import time_text
@@ -175,8 +177,11 @@ def make_plan(session: Session, inputs: PassInputs, *, now: datetime | None = No
 
     Raises `UsageError` if git cannot describe the checkout.
     """
-    desired = desired_state(session, inputs, may_repeat=may_repeat)
-    made = plan(desired, inputs.recorded, now or session.now())
+    desired, now = desired_state(session, inputs, may_repeat=may_repeat), now or session.now()
+    if inputs.recorded.archives:
+        view = after_renames(inputs.recorded, find_renames(desired, inputs.recorded).pending)
+        session.ledger.recall(view, archived_slots(desired, view, now))
+    made = plan(desired, inputs.recorded, now)
     others = (*untracked_warnings(session, inputs, made), *quota_warnings(made, rates(session.target)))
     return replace(made, warnings=(*made.warnings, *others), problems=inputs.problems)
 

@@ -11,8 +11,8 @@ from reconciler.core.cron import slots_between
 from reconciler.core.desired import DesiredSpec, sentence
 from reconciler.core.events import BackfillAsked, CancelAsked, Event, Resolved, RetryAsked
 from reconciler.core.plan import ActionType, Reason
-from reconciler.core.retries import attempts_of, last_of
 from reconciler.core.state import Phase, RunState, Submission
+from reconciler.core.submission import attempts_of, last_of
 from reconciler.core.submits import of_submission
 from reconciler.core.suggested_commands import adopt
 from reconciler.core.times import parse_time, seconds_text
@@ -38,7 +38,7 @@ def decide_cancel(view: SpecView, *, run_id: str | None, slot: str | None) -> De
 
     Raises `ReconcilerError` if there are none.
     """
-    selected = [s for s in view.record.submissions if run_id in {None, s.run_id} and slot in {None, s.slot}]
+    selected = [s for s in view.attempts(slot, run_id) if run_id in {None, s.run_id} and slot in {None, s.slot}]
     live = [s for s in selected if s.live]
     unknown = [s for s in selected if s.unresolved and not s.live]
     if not live and not unknown:
@@ -150,7 +150,7 @@ def _last(view: SpecView, spec: DesiredSpec, slot: str | None) -> Submission:
     record, scheduled = view.record, spec.policy.schedule is not None
     if not scheduled and slot is not None:
         raise UsageError(f"{view.name} has no schedule and no slots")
-    submissions = [s for s in record.submissions if (s.slot is not None) == scheduled and slot in {None, s.slot}]
+    submissions = [s for s in view.attempts(slot) if (s.slot is not None) == scheduled and slot in {None, s.slot}]
     if not submissions and slot is not None:
         raise ReconcilerError(f"slot {slot} of {view.name} was never submitted. Use backfill")
     if not submissions:
@@ -194,6 +194,8 @@ def decide_backfill(view: SpecView, first: datetime, last: datetime, *, again: b
     if len(slots) > MOST_SLOTS:
         raise ReconcilerError(f"there are more than {MOST_SLOTS} slots. Backfill shorter periods one by one")
     ran = {s.slot for s in view.record.submissions if s.slot is not None and s.counts}
+    if view.record.archive is not None:
+        ran |= view.session.ledger.history.counted(view.recorded, view.record, set(slots) - ran)
     requested = tuple(slot for slot in slots if (again or slot not in ran) and slot not in view.record.backfill)
     if not requested:
         raise ReconcilerError(_why_no_slots(view, slots, ran, schedule))

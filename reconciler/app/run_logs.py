@@ -47,7 +47,8 @@ class LoggedRun:
 def run_named(session: Session, what: str, attempt: int | None = None) -> LoggedRun:
     """Returns the run with this id, or the newest run of the spec with this name. Raises `ReconcilerError` if there is
     none."""
-    submission = find(session.ledger.refresh(), what)
+    session.ledger.refresh()
+    submission = find(session.ledger, what)
     if submission.run_id is None:
         submission = _newest_run(session, submission)
     run_id = submission.run_id or ""

@@ -73,7 +73,8 @@ def _findings_text(inspection: Inspection, color: bool = False, width: int | Non
     from reconciler.render.findings import fsck_text
 
     session, recorded = inspection.session, inspection.recorded
-    ledger = f"ledger {session.ledger.address}: {recorded.position} positions, {len(recorded.by_token)} submissions"
+    number = session.ledger.recorded.number
+    ledger = f"ledger {session.ledger.address}: {recorded.position} positions, {number} submissions"
     places, findings = inspection.inventory.places, inspection.findings
     return fsck_text(session.place, session.invocation, ledger, places, findings, color=color, width=width)
 

@@ -9,36 +9,58 @@ import click
 
 from reconciler.cli.completion import complete_specs
 from reconciler.cli.exit_codes import ACTION_REQUIRED, DONE
-from reconciler.cli.options import format_option, ledger_options, place_options, selection_options, takes_options
+from reconciler.cli.options import (
+    format_option,
+    ledger_options,
+    place_options,
+    resolved,
+    selection_options,
+    takes_options,
+    time_option,
+)
 from reconciler.cli.output import coloured, out, out_json, terminal_width
 
 if TYPE_CHECKING:
     from reconciler.app.options import CommandOptions
+    from reconciler.cli.times import WrittenTime
 
 
 @click.command("history")
 @click.argument("name", shell_complete=complete_specs)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N events.")
+@time_option("--since", ago=True, help_text="Only events recorded since then, as in 2026-11-30 or 36h.")
 @format_option("json")
 @ledger_options
 @takes_options
-def history(options: CommandOptions, name: str, output_format: str) -> int:
+def history(
+    options: CommandOptions, name: str, limit: int | None, since: WrittenTime | None, output_format: str
+) -> int:
     """Show everything that the ledger contains about one spec, oldest first: what was intended and sent, how AWS
-    responded, and what was observed.
+    responded, and what was observed. Long histories are printed as they are read.
 
     \b
-    Example:
+    Examples:
       reconciler history orders-daily -t prod
+      reconciler history orders-daily -t prod --since 2d
+      reconciler history orders-daily -t prod --limit 50
     """
     from reconciler.app.history import spec_history
     from reconciler.app.session import opened
-    from reconciler.render.history import history_json, history_text
+    from reconciler.render.history import history_json_parts, history_text
 
+    after = resolved(since)
     with opened(options) as session:
-        events = spec_history(session.ledger, name)
-    if output_format == "json":
-        out_json(history_json(events))
-    else:
-        out(history_text(events, color=coloured(), width=terminal_width()))
+        pages = spec_history(session.ledger, name, limit=limit, since=after)
+        if output_format == "json":
+            for part in history_json_parts(each for page in pages for each in page.events):
+                out(part)
+            return DONE
+        empty = True
+        for page in pages:
+            empty = False
+            out(history_text(page.events, coloured(), terminal_width(), page.intents))
+        if empty:
+            out(history_text([]))
     return DONE
 
 

@@ -290,6 +290,7 @@ def export(options: CommandOptions, after: int, *, raw: bool, snapshot: Path | N
     from reconciler.app.session import choose_target
     from reconciler.core.event_codec import encode
     from reconciler.ledger.codec import walk
+    from reconciler.ledger.history import History
 
     chosen = choose_target(options)
     if snapshot is not None:
@@ -300,9 +301,10 @@ def export(options: CommandOptions, after: int, *, raw: bool, snapshot: Path | N
         return DONE
     _keep_private(sys.stdout)
     with opened_store(chosen) as store:
+        history = History(store)
         for position, _, batch in walk(store, chosen.place, after):
             for event in batch.events:
-                out(_export_line({"position": position, **encode(event)}), raw=raw)
+                out(_export_line({"position": position, **encode(history.whole(event))}), raw=raw)
     return DONE
 
 

@@ -226,7 +226,7 @@ def runs(
 
     after = since.utc() if since is not None else None
     with opened(options) as session:
-        found, now = recorded_runs(session, name, refresh=not no_refresh), session.now()
+        found, now = recorded_runs(session, name, refresh=not no_refresh, since=after), session.now()
     found = found.selected(after, unsuccessful=failed)
     form = output or output_format
     if form == "json":

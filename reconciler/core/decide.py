@@ -23,9 +23,10 @@ from reconciler.core.pending import cancel_not_started, has_started_after_all
 from reconciler.core.plan import SENDS, Action, ActionType, Plan, Reason, SpecChange, stopped
 from reconciler.core.previous_runs import decide_previous_runs, hold_without_look, may_lack_runs
 from reconciler.core.renames import after_renames, find_renames, rename_hints
-from reconciler.core.retries import attempts_of, decide_attempts, ended_at
+from reconciler.core.retries import decide_attempts
 from reconciler.core.settings import held_back, pending_settings, settings_change
 from reconciler.core.state import Phase, Recorded, SpecRecord, Submission
+from reconciler.core.submission import attempts_of, ended_at
 from reconciler.core.submits import SpecContext, another_send, of_submission, submit
 from reconciler.core.suggested_commands import retry, suggested_commands
 from reconciler.core.times import parse_time, seconds_text
@@ -326,10 +327,8 @@ def _history(spec: DesiredSpec, record: SpecRecord) -> str:
     baseline = record.baseline
     if baseline is not None and baseline.digest == spec.digest:
         return f"run {baseline.run_id} was cancelled for another content that did not run"
-    earlier = [s for s in record.submissions if s.accepted and s.digest == spec.digest]
-    if not earlier or earlier[-1].generation is None:
-        return ""
-    return f"the same content as generation {earlier[-1].generation}, which will run again"
+    generation = record.generation_of(spec.digest)
+    return f"the same content as generation {generation}, which will run again" if generation is not None else ""
 
 
 def decide_removed(record: SpecRecord, desired: Desired, now: datetime) -> Sequence[Action]:

@@ -10,12 +10,12 @@ from reconciler.core.due_slots import Due, due_slots, in_force, overdue_slots
 from reconciler.core.gates import depended, placed, suspended
 from reconciler.core.identity import Content, SubmissionKey
 from reconciler.core.plan import Action, ActionType, MissedSlots, Reason, stopped
-from reconciler.core.retries import Attempts, attempts_of, decide_attempts, last_of
-from reconciler.core.state import Phase, Submission
+from reconciler.core.retention import UNDONE, no_longer_retried
+from reconciler.core.retries import decide_attempts
+from reconciler.core.state import Submission
+from reconciler.core.submission import Attempts, attempts_of, last_of
 from reconciler.core.submits import SpecContext, of_submission, submit
 from reconciler.core.times import MissedReason, parse_time
-
-UNDONE = {Phase.UNSENT, Phase.SUPERSEDED}
 
 
 def decide_scheduled(context: SpecContext) -> Sequence[Action]:
@@ -45,8 +45,9 @@ def _open_slots(context: SpecContext) -> tuple[list[Action], list[Action]]:
     """Returns the states of the submitted slots that are still open, and the further attempts that are due."""
     states: list[Action] = []
     submits: list[Action] = []
+    top = max((s for s in context.record.submissions if s.slot is not None), key=lambda s: s.slot or "", default=None)
     for attempts in _open_attempts(context):
-        action = _slot_action(context, attempts)
+        action = _slot_action(context, attempts, top or attempts[-1])
         if action is not None:
             (submits if action.action is ActionType.SUBMIT else states).append(action)
     one_offs = [run for run in context.record.live if run.slot is None]
@@ -69,7 +70,7 @@ def _open_attempts(context: SpecContext) -> Iterator[Attempts]:
             yield attempts_of(by_slot[slot], last)
 
 
-def _slot_action(context: SpecContext, attempts: Attempts) -> Action | None:
+def _slot_action(context: SpecContext, attempts: Attempts, top: Submission) -> Action | None:
     """Returns the action or state of one slot; `None` if the slot is finished.
 
     Automatic attempts end when the spec changes, when a newer slot replaces this one, and at the backoffLimit that the
@@ -81,18 +82,20 @@ def _slot_action(context: SpecContext, attempts: Attempts) -> Action | None:
     if not any(s.counts for s in attempts) or last.digest != context.spec.digest:
         return None  # the slot never ran, so it is due or missed; or the spec has changed
     newest = context.record.newest is not None and context.record.newest.slot == last.slot
-    if not newest and _is_over(context, attempts, last):
+    if not newest and _is_over(context, attempts, last, top):
         return None
     action = decide_attempts(context, attempts)
     return action if action.action is not ActionType.NONE and (newest or action.action is not ActionType.HOLD) else None
 
 
-def _is_over(context: SpecContext, attempts: Attempts, last: Submission) -> bool:
-    """Returns whether a slot is not attempted again because a newer slot was submitted after it."""
+def _is_over(context: SpecContext, attempts: Attempts, last: Submission, top: Submission) -> bool:
+    """Returns whether a slot is not attempted again because a newer slot was submitted after it. `top` is the
+    submission of the newest slot."""
     policy = context.spec.policy
-    top = max((s for s in context.record.submissions if s.slot is not None), key=lambda s: s.slot or "")
     newer = (top.slot or "") > (last.slot or "") and top.first_intent_at > last.first_intent_at
     only_newest = policy.concurrencyPolicy == "Replace" or policy.restartPolicy == "Always"
+    if no_longer_retried(last, top):
+        return True
     if newer and (only_newest or (policy.concurrencyPolicy == "Forbid" and not policy.catchup)):
         return True
     return len([s for s in attempts if s.accepted]) > last.backoff_limit
@@ -118,8 +121,8 @@ def _due_submits(context: SpecContext, due: Due) -> Iterator[Action]:
 def _backfill(context: SpecContext, due: Due) -> Iterator[Action]:
     """Yields a submit for each slot that an operator asked for, even if it was submitted before."""
     for slot in context.record.backfill:
-        earlier = [s for s in context.record.submissions if s.slot == slot]
-        if slot in due.waiting or parse_time(slot) > context.now or any(s.live or s.unresolved for s in earlier):
+        earlier = context.recorded.at_slot(context.record.name, slot)
+        if slot in due.waiting or parse_time(slot) > context.now or any(s.live or s.unresolved for s in earlier or ()):
             continue
         key = SubmissionKey(context.spec.name, slot=slot)
         yield submit(context, replace(key, attempt=context.record.next_attempt(key, earlier)), Reason.BACKFILL)

@@ -98,6 +98,11 @@ def _floor(record: SpecRecord, schedule: Schedule) -> datetime:
     return since if record.handled_until is None else max(since, parse_time(record.handled_until))
 
 
+def is_behind(record: SpecRecord, slot: str) -> bool:
+    """Returns whether the slots of the recorded schedule are not handled up to `slot`."""
+    return record.schedule is not None and _floor(record, record.schedule) < parse_time(slot)
+
+
 def _just_before(slot: str) -> datetime:
     return parse_time(before(slot))
 

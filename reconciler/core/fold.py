@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler.core import events as e
+from reconciler.core.archive import NOTHING, Indexed, Recall
 from reconciler.core.declarations import (
     Declared,
     ProjectDeclaration,
@@ -18,6 +19,8 @@ from reconciler.core.deliveries import Redelivering, Undelivered, add_delivery
 from reconciler.core.identity import Content, Place, SubmissionKey
 from reconciler.core.ledger_changes import AcceptedRollback, MovedAway, MovedTo, RollbackAccepted
 from reconciler.core.renames import rename
+from reconciler.core.repeated import IntendedAs
+from reconciler.core.retention import archive_ended, index, restore_group, restore_token
 from reconciler.core.state import CountsAs, Phase, Recorded, RunState, Send, SpecRecord, Submission
 from reconciler.core.times import MissedReason, Schedule, SlotRange
 from reconciler.errors import LedgerCorrupt, LedgerFormatNewer
@@ -28,14 +31,14 @@ NOTES = (e.ScheduledSince, e.Missed, e.Notified, e.SpecRenamed, Declared, Undecl
 TERMINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 
 
-def fold(recorded: Recorded, position: int, batch: Iterable[e.Event]) -> None:
-    """Adds the events of the batch at `position` to `recorded`, in place.
+def fold(recorded: Recorded, position: int, batch: Iterable[e.Event], recall: Recall = NOTHING) -> None:
+    """Adds the events of the batch at `position` to `recorded`, in place. `recall` reads archived submissions.
 
     Raises `LedgerCorrupt` for an event that cannot follow the earlier ones (such as an outcome without an intent), and
     `LedgerFormatNewer` for a log of a newer format.
     """
     for event in batch:
-        _add(recorded, position, event)
+        _add(recorded, position, event, recall)
     recorded.position = max(recorded.position, position)
 
 
@@ -47,7 +50,9 @@ def overlay(recorded: Recorded, batch: Iterable[e.Event]) -> None:
             _outcome(_submission(recorded, event), event)
 
 
-def _add(recorded: Recorded, position: int, event: e.Event) -> None:
+def _add(recorded: Recorded, position: int, event: e.Event, recall: Recall) -> None:
+    stored, event = event, recall.whole(event, request=False) if isinstance(event, IntendedAs) else event
+    _restore(recorded, event, recall)
     match event:
         case e.SpecRenamed():
             rename(recorded, event.renamed_from, event.name, position, event.commit)
@@ -67,7 +72,20 @@ def _add(recorded: Recorded, position: int, event: e.Event) -> None:
         case _:
             _ledger_event(recorded, position, event)
     if isinstance(event, e.SpecEvent):
-        _touch(recorded, position, event)
+        record = _touch(recorded, position, event)
+        archive_ended(recorded, record)
+        if isinstance(stored, e.Intended):
+            record.base = position
+
+
+def _restore(recorded: Recorded, event: e.Event, recall: Recall) -> None:
+    """Takes archived submissions back that an event is about, or that have the slot or generation of a new one."""
+    if not isinstance(event, e.SubmissionEvent) or event.token in recorded.by_token:
+        return
+    if isinstance(event, e.Beginning):
+        restore_group(recorded, recorded.spec(event.name), event.key, recall)
+    elif not isinstance(event, e.ContentAccepted) or event.generation is None:
+        restore_token(recorded, event.token, recall)
 
 
 def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
@@ -90,16 +108,20 @@ def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
             add_delivery(recorded.undelivered, event)
         case RollbackAccepted():
             recorded.rollbacks.append(AcceptedRollback(position, event.at, event.position, event.head))
+        case Indexed():
+            index(recorded, position, event.entries)
         case _:
             pass
 
 
-def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> None:
+def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> SpecRecord:
     """Records the position of the event with its spec or submission, so that a history is read from these positions
-    only."""
+    only. Returns the record of the spec."""
     submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
     name = event.name if submission is None else submission.name
-    recorded.record(name).touch(position, submission, moves=not isinstance(event, NOTES))
+    record = recorded.record(name)
+    record.touch(position, submission, moves=not isinstance(event, NOTES))
+    return record
 
 
 def _current_name(recorded: Recorded, event: e.SubmissionEvent) -> str:

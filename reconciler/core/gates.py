@@ -10,8 +10,9 @@ from reconciler.core.cron import is_slot
 from reconciler.core.desired import DesiredSpec, overdue, sentence, stale_message
 from reconciler.core.due_slots import in_force
 from reconciler.core.plan import COUNTED, SENDS, Action, ActionType, MissedSlots, Reason, stopped
-from reconciler.core.retries import Attempts, attempts_of, last_of, will_retry
-from reconciler.core.state import Phase, RunState, SpecRecord, Submission
+from reconciler.core.retries import will_retry
+from reconciler.core.state import Phase, Recorded, RunState, SpecRecord, Submission
+from reconciler.core.submission import Attempts, attempts_of, last_of
 from reconciler.core.submits import SpecContext, with_run_ids
 from reconciler.core.times import MissedReason, parse_time, seconds_text
 from reconciler.model.kind import kind_named
@@ -194,14 +195,16 @@ def _run_of(context: SpecContext, name: str, slot: str | None) -> Attempts | Unm
     record = context.recorded.spec(name)
     if other.policy.schedule is None:
         return _current(other, record)
-    if slot is not None and (same := _of_slot(other, record, slot)) is not None:
+    if slot is not None and (same := _of_slot(other, record, context.recorded, slot)) is not None:
         return same
     return _newest(other, record, any_content=slot is not None)
 
 
-def _of_slot(other: DesiredSpec, record: SpecRecord, slot: str) -> Attempts | Unmet | None:
+def _of_slot(other: DesiredSpec, record: SpecRecord, recorded: Recorded, slot: str) -> Attempts | Unmet | None:
     """Returns the attempts of the same slot of another spec; `None` if the other spec has no such slot."""
-    same = [s for s in record.submissions if s.slot == slot]
+    same = recorded.at_slot(record.name, slot)
+    if same is None:
+        return Unmet(f"slot {slot} of {other.name} is archived, and its history was not read")
     if same:
         return attempts_of(same, same[0])
     if slot in record.backfill:

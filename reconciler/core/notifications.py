@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
 from reconciler.core.durations import Usual, stuck, usual
 from reconciler.core.identity import SubmissionKey
 from reconciler.core.plan import Action, ActionOutcome, ActionResult, ActionType, Plan, Reason, stopped
+from reconciler.core.retention import NOTIFIED_WITHIN
 from reconciler.core.retries import rejected_message
 from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time
@@ -36,10 +37,6 @@ MORE = {
     Reason.RETRIES_EXHAUSTED: NotificationKind.FAILED,
 }
 """Additional notification kinds for a spec on hold, by the reason of the hold."""
-
-RECENT = timedelta(hours=24)
-"""How long after its end a run, or a missed slot, is reported, so that turning notifications on does not report all
-past ones."""
 
 ENDED_BADLY = frozenset({RunState.FAILED, RunState.CANCELLED, RunState.LOST})
 
@@ -180,7 +177,7 @@ def _of_missed(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notifi
         ranges = [(each.first, each.last, str(each.reason)) for each in action.missed]
         ranges += [(each.first, each.last, each.reason) for each in recorded.spec(action.name).missed]
         for first, last, reason in ranges:
-            if now - parse_time(last) < RECENT:
+            if now - parse_time(last) < NOTIFIED_WITHIN:
                 yield _missed(action.name, first, last, reason)
 
 
@@ -201,7 +198,7 @@ def _missed(name: str, first: str, last: str, reason: str) -> Notification:
 
 def _is_news(submission: Submission, now: datetime) -> bool:
     ended = submission.finished_at or submission.submitted_at
-    return ended is not None and now - parse_time(ended) < RECENT
+    return ended is not None and now - parse_time(ended) < NOTIFIED_WITHIN
 
 
 def _of_submission(submission: Submission) -> Notification:

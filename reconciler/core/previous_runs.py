@@ -79,8 +79,13 @@ def candidates(spec: DesiredSpec, recorded: Recorded, place: Place, now: datetim
     for key in _keys(spec, recorded.spec(spec.name).next_generation, now):
         for name in names:  # a run keeps the token of the name under which it was submitted
             token = client_token(place, spec.kind, replace(key, name=name), spec.digest)
-            if token not in recorded.by_token:
+            if token not in recorded.by_token and not _is_archived(token, key, spec.name, recorded):
                 yield Candidate(as_named[name], key, token)
+
+
+def _is_archived(token: str, key: SubmissionKey, name: str, recorded: Recorded) -> bool:
+    archived = recorded.at_slot(name, key.slot) if key.slot is not None else ()
+    return archived is None or any(submission.token == token for submission in archived)
 
 
 def content_as(spec: DesiredSpec, name: str) -> Content:
@@ -96,12 +101,12 @@ def _keys(spec: DesiredSpec, generation: int, now: datetime) -> Iterator[Submiss
     if spec.policy.schedule is None:
         yield from (SubmissionKey(spec.name, generation + later) for later in range(GENERATIONS))
         return
-    for slot in _newest_slots(spec.policy.schedule, spec.policy.timeZone, now):
+    for slot in newest_slots(spec.policy.schedule, spec.policy.timeZone, now):
         for attempt in range(1, min(spec.policy.backoffLimit + 1, ATTEMPTS) + 1):
             yield SubmissionKey(spec.name, slot=slot, attempt=attempt)
 
 
-def _newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]:
+def newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]:
     """Returns the newest slots up to now, oldest first."""
     newest: deque[datetime] = deque(maxlen=SLOTS)
     for window in WINDOWS:

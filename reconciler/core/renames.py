@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 
+from reconciler.core.archive import Archive
 from reconciler.core.desired import Desired, DesiredSpec, InvalidSpec, stale_message
 from reconciler.core.near_names import NearNames
 from reconciler.core.state import FormerName, Recorded, SpecRecord
@@ -153,14 +154,15 @@ def rename(recorded: Recorded, old: str, new: str, position: int, commit: str | 
 def _former_name(record: SpecRecord, renamed_to: str, position: int, commit: str | None) -> FormerName:
     """Returns the name of a record as a former name, from the rename at `position` on."""
     before = record.predecessor or FormerName(record.name, "", 0)
+    archive = record.archive or Archive()
     return FormerName(
         record.name,
         renamed_to,
         position,
         commit,
         record.next_generation - 1,
-        max((before.slot, *(s.slot or "" for s in record.submissions))),
-        max((before.attempt, *(s.attempt for s in record.submissions))),
+        max((before.slot, archive.slot, *(s.slot or "" for s in record.submissions))),
+        max((before.attempt, archive.attempt, *(s.attempt for s in record.submissions))),
     )
 
 
@@ -183,4 +185,6 @@ def _joined(record: SpecRecord, own: SpecRecord, former: FormerName) -> SpecReco
         declaration=own.declaration or record.declaration,
         former_names=[*own.former_names, *record.former_names, former],
         predecessor=own.predecessor,
+        archive=record.archive,
+        base=record.base,
     )

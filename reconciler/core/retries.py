@@ -6,12 +6,12 @@ requested by an operator is always attempted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from reconciler.core.plan import Action, ActionType, Reason, stopped
 from reconciler.core.state import Phase, RunState, Submission
+from reconciler.core.submission import Attempts, ended_at, last_of
 from reconciler.core.submits import SpecContext, another_send, of_submission, submit
 from reconciler.core.times import parse_time, seconds_text
 from reconciler.model.spec import Policy
@@ -19,20 +19,6 @@ from reconciler.model.spec import Policy
 LONGEST_BACKOFF = timedelta(hours=1)
 LONG_RUN = timedelta(minutes=10)
 """A run that lasted this long ends the doubling of the wait before a restart."""
-
-Attempts = Sequence[Submission]
-"""The attempts of one generation or slot, oldest first."""
-
-
-def attempts_of(submissions: Sequence[Submission], one: Submission) -> Attempts:
-    """Returns the attempts of the generation or slot of a submission, oldest first."""
-    same = [s for s in submissions if (s.generation, s.slot) == (one.generation, one.slot)]
-    return sorted(same, key=lambda s: s.attempt)
-
-
-def last_of(attempts: Attempts) -> Submission:
-    """Returns the newest attempt that counts. Superseded attempts do not count, because they never reached AWS."""
-    return next((s for s in reversed(attempts) if s.phase is not Phase.SUPERSEDED), attempts[-1])
 
 
 def decide_attempts(context: SpecContext, attempts: Attempts) -> Action:  # noqa: PLR0911 - one return for each state
@@ -176,11 +162,6 @@ def _tries(attempts: Attempts, *, always: bool) -> int:
 def _lasted(run: Submission) -> timedelta:
     begun = run.started_at or run.submitted_at
     return ended_at(run) - parse_time(begun) if begun and not run.live else timedelta(0)
-
-
-def ended_at(run: Submission) -> datetime:
-    """Returns when a run ended: the time that AWS reports, else the time of recording, else the time of submission."""
-    return parse_time(run.finished_at or run.ended_at or run.submitted_at or run.first_intent_at)
 
 
 def _detail(last: Submission) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
+from reconciler.core.archive import Archive
 from reconciler.core.declarations import Declaration, ProjectDeclaration
 from reconciler.core.deliveries import Undelivered
 from reconciler.core.identity import Place, SubmissionKey
@@ -55,7 +56,8 @@ class SpecRecord:
     that order. `notified` are the keys of the notifications that were sent. `declaration` is what was applied of the
     spec last, `None` before the first, and `undeclared` is whether the spec has left git since. `former_names` are the
     names that it had before, oldest first. `predecessor` describes another record that had this name before and was
-    renamed.
+    renamed. `archive` is the summary of ended submissions that are not in `submissions` any more. `base` is the
+    position of the newest intent that is stored whole; later ones may be stored as differences from it.
     """
 
     name: str
@@ -71,6 +73,8 @@ class SpecRecord:
     undeclared: bool = False
     former_names: list[FormerName] = field(default_factory=list)
     predecessor: FormerName | None = None
+    archive: Archive | None = None
+    base: int | None = None
 
     def touch(self, position: int, submission: Submission | None = None, *, moves: bool = True) -> None:
         """Records the event at `position` with this spec or `submission`. With `moves`, older plans become stale."""
@@ -129,12 +133,25 @@ class SpecRecord:
     def next_generation(self) -> int:
         """The highest generation ever intended under this name, plus one."""
         used = self.predecessor.generation if self.predecessor is not None else 0
-        return 1 + max((used, *(s.generation or 0 for s in self.submissions)))
+        archived = self.archive.generation if self.archive is not None else 0
+        return 1 + max((used, archived, *(s.generation or 0 for s in self.submissions)))
 
-    def next_attempt(self, key: SubmissionKey, earlier: Iterable[Submission]) -> int:
+    def generation_of(self, digest: str) -> int | None:
+        """Returns the generation of the newest accepted submission with a digest; `None` if there is none, or it is
+        that of a slot."""
+        accepted = [s for s in self.submissions if s.accepted and s.digest == digest][-1:]
+        archived = self.archive.contents.get(digest) if self.archive is not None else None
+        if archived is not None and (not accepted or accepted[0].first_position < archived[0]):
+            return archived[1] or None
+        return accepted[0].generation if accepted else None
+
+    def next_attempt(self, key: SubmissionKey, earlier: Iterable[Submission] | None) -> int:
         """Returns the attempt after all that were ever intended under this name for the generation or slot of `key`.
-        `earlier` are those of this record."""
+        `earlier` are those of this record; if they are `None`, because they were not read, the attempt is above all of
+        the record."""
         used = self.predecessor.attempts_of(key) if self.predecessor is not None else 0
+        if earlier is None:
+            used, earlier = max(used, self.archive.attempt if self.archive is not None else 0), self.submissions
         return 1 + max((used, *(s.attempt for s in earlier)))
 
 
@@ -144,12 +161,15 @@ class Recorded:
 
     `place` is from the first event. `project` are the settings applied last, `None` before the first. `moved` is the
     place that the ledger was moved to, `None` if it is in use; `rollbacks` are the accepted rollbacks, oldest first.
-    `former_names` are the names that records had before. `undelivered` are the notifications that a webhook has not
-    accepted, by `delivery_id`. `runs_by_token` maps tokens to the runs that carry them: none
-    after a complete listing, no entry without a look. `runs_by_spec` maps names to runs with the spec's tag that are
-    missing from the ledger, if there was a look for them. `look_errors` and `observe_errors` map tokens to the reason
-    why a look, or the state of a live run, failed; an error is not absence. If `overlaid`, the specs include
-    observations without events, so they are not a fold.
+    `former_names` are the names that records had before. `unindexed` are the entries of archived submissions that no
+    batch has yet (`archive.Entry`), `indexes` the positions of the batches that have the others, each with the first
+    and the last slot in it. `recalled` has the archived submissions that this pass needs, by name and slot; a slot
+    without any never ran. `undelivered` are the notifications that a webhook has not accepted, by `delivery_id`.
+
+    `runs_by_token` maps tokens to the runs that carry them: none after a complete listing, no entry without a look.
+    `runs_by_spec` maps names to runs with the spec's tag that are missing from the ledger, if there was a look for
+    them. `look_errors` and `observe_errors` map tokens to the reason why a look, or the state of a live run, failed; an
+    error is not absence. If `overlaid`, the specs include observations without events, so they are not a fold.
     """
 
     position: int = 0
@@ -161,6 +181,9 @@ class Recorded:
     by_token: dict[str, Submission] = field(default_factory=dict)
     former_names: dict[str, FormerName] = field(default_factory=dict)
     undelivered: dict[str, Undelivered] = field(default_factory=dict)
+    unindexed: list[str] = field(default_factory=list)
+    indexes: list[str] = field(default_factory=list)
+    recalled: dict[str, dict[str, list[Submission]]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     runs_by_token: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     runs_by_spec: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata={OF_THE_PASS: True})
     look_errors: dict[str, str] = field(default_factory=dict, metadata={OF_THE_PASS: True})
@@ -190,9 +213,29 @@ class Recorded:
         return self.specs.setdefault(name, self.spec(name))
 
     @property
+    def archives(self) -> bool:
+        """Whether any submission is archived."""
+        return any(record.archive is not None and record.archive.number for record in self.specs.values())
+
+    @property
+    def number(self) -> int:
+        """The number of submissions, with the archived ones."""
+        archived = (record.archive.number for record in self.specs.values() if record.archive is not None)
+        return len(self.by_token) + sum(archived)
+
+    @property
     def intends(self) -> bool:
         """Whether anything was ever intended to be sent. If not, an earlier ledger may have been lost."""
-        return any(send.number for submission in self.by_token.values() for send in submission.sends)
+        archived = any(record.archive is not None and record.archive.sent for record in self.specs.values())
+        return archived or any(send.number for submission in self.by_token.values() for send in submission.sends)
+
+    def at_slot(self, name: str, slot: str) -> list[Submission] | None:
+        """Returns the attempts of a slot; `None` if they may be archived and this pass has not read them."""
+        record = self.spec(name)
+        held = [submission for submission in record.submissions if submission.slot == slot]
+        if held or record.archive is None or not record.archive.may_have(slot, None):
+            return held
+        return self.recalled.get(name, {}).get(slot)
 
     def become(self, other: Recorded) -> None:
         """Replaces the state with that of another fold; keeps the observations of this pass."""
@@ -202,7 +245,7 @@ class Recorded:
 
     def forget_findings(self) -> None:
         """Drops the observations of an earlier pass."""
-        for findings in (self.runs_by_token, self.runs_by_spec, self.look_errors, self.observe_errors):
+        for findings in (self.recalled, self.runs_by_token, self.runs_by_spec, self.look_errors, self.observe_errors):
             findings.clear()
 
     def unresolved(self) -> Iterator[Submission]:

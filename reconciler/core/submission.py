@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from reconciler.core.identity import Content, SubmissionKey
+from reconciler.core.times import parse_time
 
 
 class Phase(StrEnum):
@@ -209,6 +211,31 @@ class Submission:
         return self.sends[0].at
 
     @property
+    def first_position(self) -> int:
+        """The ledger position of its first event; that of its newest intent in a state without positions."""
+        return self.positions[0] if self.positions else self.intent_position
+
+    @property
     def newest_send(self) -> Send:
         """The last transmission."""
         return self.sends[-1]
+
+
+Attempts = Sequence[Submission]
+"""The attempts of one generation or slot, oldest first."""
+
+
+def attempts_of(submissions: Sequence[Submission], one: Submission) -> Attempts:
+    """Returns the attempts of the generation or slot of a submission, oldest first."""
+    same = [s for s in submissions if (s.generation, s.slot) == (one.generation, one.slot)]
+    return sorted(same, key=lambda s: s.attempt)
+
+
+def last_of(attempts: Attempts) -> Submission:
+    """Returns the newest attempt that counts. Superseded attempts do not count, because they never reached AWS."""
+    return next((s for s in reversed(attempts) if s.phase is not Phase.SUPERSEDED), attempts[-1])
+
+
+def ended_at(run: Submission) -> datetime:
+    """Returns when a run ended: the time that AWS reports, else the time of recording, else the time of submission."""
+    return parse_time(run.finished_at or run.ended_at or run.submitted_at or run.first_intent_at)

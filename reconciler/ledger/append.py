@@ -7,6 +7,7 @@ from copy import copy, deepcopy
 from dataclasses import fields
 
 from reconciler.core import events as e
+from reconciler.core.archive import Recall, where_of
 from reconciler.core.fold import fold
 from reconciler.core.ports import Clock, Store
 from reconciler.core.state import Recorded, SpecRecord
@@ -42,7 +43,7 @@ def append_with_retries(store: Store, clock: Clock, position: int, raw: bytes) -
     ) from unclear
 
 
-def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None:
+def intended_before(recorded: Recorded, events: Sequence[e.Event], recall: Recall) -> str | None:
     """Returns why the events are refused if they contain an intent for a submission that has an intent with another
     token. Returns `None` if they do not.
 
@@ -50,13 +51,18 @@ def intended_before(recorded: Recorded, events: Sequence[e.Event]) -> str | None
     """
     for event in events:
         if isinstance(event, e.Intended):
-            for submission in recorded.spec(event.name).submissions:
+            record = recorded.spec(event.name)
+            archive = record.archive
+            archived: Sequence[Submission] = ()
+            if archive is not None and archive.may_have(event.key.slot, event.key.generation):
+                archived = recall.of_group(recorded, record, where_of(event.key))
+            for submission in (*record.submissions, *archived):
                 if submission.key == event.key and submission.token != event.token:
                     return f"this submission of {event.name} was intended before, with token {submission.token}"
     return None
 
 
-def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
+def check_appendable(recorded: Recorded, events: Sequence[e.Event], recall: Recall) -> None:
     """Checks that the events can follow the recorded ones, by folding them into copies of the state that they change,
     so that an unreadable batch is never written. Raises the errors of `fold`.
     """
@@ -67,7 +73,10 @@ def check_appendable(recorded: Recorded, events: Sequence[e.Event]) -> None:
             scratch.specs |= {name: deepcopy(recorded.specs[name]) for name in names}
         if not isinstance(event, e.SubmissionEvent) or event.token in scratch.by_token:
             continue
-        if (submission := recorded.by_token.get(event.token)) is not None:
+        submission = recorded.by_token.get(event.token)
+        if submission is None and not isinstance(event, e.Intended) and recorded.archives:
+            submission = next((s for s in recall.of_token(recorded, event.token) if s.token == event.token), None)
+        if submission is not None:
             scratch.by_token[event.token] = copied = _copied(submission)
             scratch.specs.setdefault(copied.name, SpecRecord(copied.name)).submissions.append(copied)
     fold(scratch, recorded.position + 1, events)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import RLock
 from uuid import uuid4
 
 from reconciler.core import events as e
+from reconciler.core.archive import Indexed
 from reconciler.core.fold import fold
 from reconciler.core.identity import Place
 from reconciler.core.ledger_changes import RollbackAccepted
@@ -29,7 +31,10 @@ from reconciler.errors import (
 from reconciler.ledger import MOST_BYTES
 from reconciler.ledger.append import append_with_retries, check_appendable, intended_before
 from reconciler.ledger.codec import Batch, Chain, checksum, corrupt, decode, encode
+from reconciler.ledger.history import History
 from reconciler.ledger.snapshot import Cache
+
+logger = logging.getLogger(__name__)
 
 
 def missing(address: str, place: Place) -> LedgerMissing:
@@ -49,13 +54,8 @@ def _objection_to_another(recorded: Recorded) -> str | None:
     return "the ledger exists" if recorded.position else None
 
 
-DENSE = 4
-"""The maximum number of positions read for each wanted one. If wanted positions are further apart, each is fetched
-separately.
-"""
-
-GETS = 8
-"""The number of positions fetched in parallel."""
+INDEXED = 2048
+"""The number of archived submissions whose positions one batch has."""
 
 
 def _random_nonce() -> str:
@@ -86,6 +86,7 @@ class Log:
         self._recorded = Recorded()
         self._chain = Chain(store.address, place)  # always at the position of `_recorded`
         self._cache = Cache(store, place, clock)
+        self._history = History(store)
         self._wrote = False
         self._at_mark: str | None = None  # checksum of the batch at the position of the snapshot's mark
         self._rollback: str | None = None  # why the snapshot shows that batches were lost
@@ -163,41 +164,49 @@ class Log:
         """
         with self._lock:
             done = self._append(events, valid)
-            snapshot = None
+            snapshot, position = None, 0
             if isinstance(done, Appended) and not any(isinstance(event, e.Intended) for event in events):
-                snapshot = self._cache.due(self._recorded, self._chain.link)  # a snapshot must not delay a send
-        if isinstance(done, Appended) and snapshot is not None:
-            self._cache.keep(done.position, snapshot)
+                self._index()  # neither this nor a snapshot may delay a send
+                snapshot, position = self._cache.due(self._recorded, self._chain.link), self._recorded.position
+        if snapshot is not None:
+            self._cache.keep(position, snapshot)
         return done
+
+    def _index(self) -> None:
+        """Appends the positions of archived submissions, if there are many. A failure leaves them in the state."""
+        if len(self._recorded.unindexed) < INDEXED:
+            return
+        entries = tuple(self._recorded.unindexed[:INDEXED])
+        at = time_text(datetime.fromtimestamp(self._clock.now(), UTC))
+
+        def valid(recorded: Recorded) -> str | None:
+            return None if recorded.unindexed[:INDEXED] == list(entries) else "another writer appended them"
+
+        try:
+            self._put((Indexed(at=at, entries=entries, tool_version=self._tool_version),), valid)
+        except LedgerError as error:
+            logger.debug("the index of archived submissions was not appended: %s", error)
+
+    @property
+    def history(self) -> History:
+        """Reads archived submissions, for the current state."""
+        return self._history
 
     def batch(self, position: int) -> Sequence[e.Event]:
         """Returns the events at one position. Raises `LedgerError` if the ledger has no such position."""
-        raw = self._store.get(position)
-        if raw is None:
-            raise self._nothing_at(position)
-        return decode(raw, position, self.address).events
+        return self._history.batch(position)
 
     def batches(self, positions: Sequence[int]) -> Iterator[tuple[int, Sequence[e.Event]]]:
-        """Yields the events at some positions, in ascending order, each with its position. Positions that are far apart
-        are fetched separately; nearby positions are read in one sequence. Raises `LedgerError` if the ledger has no
-        batch at one of them.
-        """
-        if len(positions) < DENSE or len(positions) * DENSE <= positions[-1] - positions[0]:
-            with ThreadPoolExecutor(GETS) as pool:
-                yield from zip(positions, pool.map(self.batch, positions), strict=True)
-            return
-        wanted = iter(positions)
-        position = next(wanted, None)
-        for stored, raw in self._store.read(positions[0] - 1):
-            if stored == position:
-                yield stored, decode(raw, stored, self.address).events
-                position = next(wanted, None)
-            if position is None:
-                return
-        raise self._nothing_at(position)
+        """Yields the events at some positions, in ascending order, as `History.batches` does."""
+        return self._history.batches(positions)
 
-    def _nothing_at(self, position: int | None) -> LedgerError:
-        return LedgerError(f"the ledger {self.address} holds nothing at position {position}")
+    def recall(self, recorded: Recorded, slots: Mapping[str, frozenset[str]]) -> None:
+        """Reads the attempts of archived slots, given by spec, into `recorded`. Raises `LedgerError`."""
+        if slots:
+            with self._lock:
+                read = self._history.of_groups(recorded, slots)
+            for name, attempts in read.items():
+                recorded.recalled.setdefault(name, {}).update(attempts)
 
     def close(self) -> None:
         """Closes the store's connections; the next call opens them again. Stores a snapshot first if many batches were
@@ -247,11 +256,12 @@ class Log:
         while True:
             self._check_sound()
             self.check_open()
-            why = valid(self._recorded) or intended_before(self._recorded, events)
+            why = valid(self._recorded) or intended_before(self._recorded, events, self._history)
             if why is not None:
                 return Moved(why)
             batch = self._batch(nonce, events)
-            check_appendable(self._recorded, batch.events)
+            check_appendable(self._recorded, batch.events, self._history)
+            batch = replace(batch, events=tuple(self._history.shortened(self._recorded, each) for each in batch.events))
             position = self._recorded.position + 1
             if self._won(position, batch):
                 return Appended(position)
@@ -282,7 +292,7 @@ class Log:
         held = append_with_retries(self._store, self._clock, position, raw)
         if held != raw and decode(held, position, self.address).nonce != batch.nonce:
             return False
-        fold(self._recorded, position, batch.events)
+        fold(self._recorded, position, batch.events, self._history)
         self._chain.move(position, held)
         self._wrote = True
         sys.audit("reconciler.recorded", *types)
@@ -362,7 +372,7 @@ class Log:
 
     def _fold(self, position: int, events: Sequence[e.Event]) -> None:
         try:
-            fold(self._recorded, position, events)
+            fold(self._recorded, position, events, self._history)
         except (LedgerError, ValueError, TypeError, KeyError) as error:
             self._rebuild(position - 1)
             if isinstance(error, LedgerError) and not isinstance(error, LedgerCorrupt):
@@ -376,7 +386,7 @@ class Log:
             for position, raw in self._store.read(0):
                 if position > last:
                     break
-                fold(fresh, position, decode(raw, position, self.address).events)
+                fold(fresh, position, decode(raw, position, self.address).events, self._history)
                 head = raw
         except LedgerError:
             fresh, head = Recorded(), None  # consistent too, because the next call reads from the start

@@ -204,7 +204,8 @@ def _reduced(recorded: Recorded) -> Recorded:
 
     specs = {name: reduced(record) for name, record in recorded.specs.items()}
     project = _masked_settings(recorded.project)
-    return replace(recorded, specs=specs, by_token=submissions, project=project, undelivered={})
+    kept = replace(recorded, specs=specs, by_token=submissions, project=project)
+    return replace(kept, undelivered={}, unindexed=[], indexes=[])
 
 
 def _masked_settings(declared: ProjectDeclaration | None) -> ProjectDeclaration | None:

@@ -41,8 +41,9 @@ DERIVED = "by_token"
 """The field that is rebuilt from the submissions."""
 
 FOLD_SOURCES = {
-    "declarations.py", "deliveries.py", "event_codec.py", "event_fields.py", "events.py", "fold.py", "identity.py",
-    "ledger_changes.py", "renames.py", "state.py", "submission.py", "times.py",
+    "archive.py", "declarations.py", "deliveries.py", "event_codec.py", "event_fields.py", "events.py", "fold.py",
+    "identity.py", "ledger_changes.py", "renames.py", "repeated.py", "retention.py", "state.py", "submission.py",
+    "times.py",
 }  # fmt: skip
 """The modules of `reconciler.core` that determine which state results from events."""
 

@@ -16,6 +16,7 @@ from reconciler.core.suggested_commands import after_rollback
 from reconciler.errors import LedgerCorrupt, LedgerError
 from reconciler.ledger.append import intended_before
 from reconciler.ledger.codec import Batch, Chain, checksum, decode, pin_of
+from reconciler.ledger.history import History
 from reconciler.ledger.snapshot import Mark, Snapshot, unpack
 
 
@@ -63,7 +64,7 @@ def verify(store: Store, place: Place) -> Report:
     respond, and any other `LedgerError` that is not about the stored content.
     """
     content = _content(store)
-    walked = _Walk(store.address, place, content)
+    walked = _Walk(store, place, content)
     try:
         for position, raw in store.read(0):
             walked.add(position, raw)
@@ -93,9 +94,10 @@ def _content(store: Store) -> Content | None:
 class _Walk:
     """A check in progress. `_blind` means that an earlier event is lost, so the state is unknown from here on."""
 
-    def __init__(self, address: str, place: Place, content: Content | None) -> None:
-        self.chain = Chain(address, place)
-        self._report = Report(address)
+    def __init__(self, store: Store, place: Place, content: Content | None) -> None:
+        self.chain = Chain(store.address, place)
+        self._report = Report(store.address)
+        self._history = History(store)
         self._place, self._content = place, content
         self._mark, self._snapshot = (None, None) if content is None else content[1:]
         self._at_mark: str | None = None
@@ -151,9 +153,11 @@ class _Walk:
             self.wrong(LedgerCheck.PIN, position, "the ledger is opened a second time", RESTORE)
         if self._blind:
             return
-        problem = intended_before(self._report.recorded, batch.events)
+        recorded, problem = self._report.recorded, None
         try:
-            fold(self._report.recorded, position, batch.events)
+            events = [self._history.whole(event) for event in batch.events]
+            problem = intended_before(recorded, events, self._history)
+            fold(recorded, position, batch.events, self._history)
         except (LedgerError, ValueError, TypeError, KeyError) as error:
             problem = str(error)
         if problem is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from textwrap import indent
 
 from reconciler.core import events as e
 from reconciler.core.event_codec import encode
@@ -15,7 +16,7 @@ from reconciler.core.state import Recorded, Submission
 from reconciler.model.base import JSON
 from reconciler.redact.request import secrets_of
 from reconciler.redact.text import without
-from reconciler.render.plan_json import change_json
+from reconciler.render.plan_json import change_json, dumps
 from reconciler.render.plan_text import change_block
 from reconciler.render.runs import duration_text, location_text, run_json, run_row
 from reconciler.render.text import Style, columns, lines_text, plain, sentence, value_text
@@ -35,11 +36,16 @@ EVENT_COLOURS = {
 }  # fmt: skip
 
 
-def history_text(events: Sequence[PositionedEvent], color: bool = False, width: int | None = None) -> str:
-    """Returns all events of one spec, in the order given, one row each: time, type, submission or slots, and details.
-    There is no final line break. `width` is as in `columns`."""
+def history_text(
+    events: Sequence[PositionedEvent],
+    color: bool = False,
+    width: int | None = None,
+    intents: Mapping[str, e.Beginning] | None = None,
+) -> str:
+    """Returns events of one spec, in the order given, one row each: time, type, submission or slots, and details. There
+    is no final line break. `width` is as in `columns`; `intents` has the intents that are not among the events."""
     style = Style(color)
-    intents = {event.token: event for _, event in events if isinstance(event, e.Beginning)}
+    intents = dict(intents or {}) | {event.token: event for _, event in events if isinstance(event, e.Beginning)}
     rows = [_row(event, intents.get(getattr(event, "token", "")), style) for _, event in events]
     return lines_text(columns(rows, width)) or "Nothing is recorded."
 
@@ -104,6 +110,20 @@ def history_json(events: Sequence[PositionedEvent]) -> JSON:
     """Returns ``{"events": [{"position", "type", "at", …}]}``: the events as recorded in the ledger. Nothing is
     masked."""
     return {"events": [{"position": position, **encode(event)} for position, event in events]}
+
+
+def history_json_parts(events: Iterable[PositionedEvent]) -> Iterator[str]:
+    """Yields the text of `history_json` in parts of whole lines, so that a long history need not fit into memory."""
+    forms = (indent(dumps({"position": position, **encode(event)}), "    ") for position, event in events)
+    last = next(forms, None)
+    if last is None:
+        yield dumps(history_json(()))
+        return
+    yield '{\n  "events": ['
+    for form in forms:
+        yield f"{last},"
+        last = form
+    yield f"{last}\n  ]\n}}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from io import StringIO
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from reconciler.core.durations import Usual, billed, ran, stuck, usual, waited
 from reconciler.core.identity import Place
@@ -115,14 +115,21 @@ class Runs:
         return replace(self, rows=tuple(recent))
 
 
-def runs_of(recorded: Recorded, names: Collection[str], place: Place, now: datetime, prices: Prices | None) -> Runs:
-    """Returns all runs of these specs. Runs that belong to another spec now are left out."""
+def runs_of(  # noqa: PLR0917 - what to show, and what its rows depend on
+    recorded: Recorded,
+    names: Collection[str],
+    place: Place,
+    now: datetime,
+    prices: Prices | None,
+    archived: Iterable[Submission] = (),
+) -> Runs:
+    """Returns the runs of these specs in the state, and those of `archived` submissions of them. Runs that belong to
+    another spec now are left out."""
     records = [recorded.spec(name) for name in names]
     typical = {record.name: usual(record.submissions, now, prices) for record in records}
     rows = [
-        run_row(run, place, now, prices, typical[record.name])
-        for record in records
-        for run in record.submissions
+        run_row(run, place, now, prices, typical[run.name])
+        for run in chain((run for record in records for run in record.submissions), archived)
         if run.run_id is not None and run.reassigned_to is None
     ]
     rows.sort(key=lambda row: (row.submitted_at or "", row.name, row.attempt), reverse=True)

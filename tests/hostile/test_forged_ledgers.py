@@ -60,7 +60,8 @@ def printed(store: MemoryStore) -> str:
         recorded = log.refresh()
         made = plan(desired(spec("B", "orders"), spec("A", "views")), recorded, NOW)
         text = [plan_text(made, verbose=True), status_text(rows(made, recorded), NOW)]
-        text += [history_text(spec_history(log, name)) for name in sorted(recorded.specs)]
+        pages = [page for name in sorted(recorded.specs) for page in spec_history(log, name)]
+        text += [history_text(page.events, intents=page.intents) for page in pages]
         for token in sorted(recorded.by_token):
             history = submission_history(log, token)
             text.append(why_text(history.events, history.changes, history.previous))

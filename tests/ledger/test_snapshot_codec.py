@@ -69,7 +69,7 @@ def test_what_the_pass_found_is_left_out() -> None:
     kept = again(state)
     assert ({}, {}, {}) == (kept.runs_by_token, kept.look_errors, kept.observe_errors)
     left_out = {known.name for known in fields(Recorded) if OF_THE_PASS in known.metadata}
-    assert {"runs_by_token", "runs_by_spec", "look_errors", "observe_errors", "overlaid"} == left_out
+    assert {"recalled", "runs_by_token", "runs_by_spec", "look_errors", "observe_errors", "overlaid"} == left_out
 
 
 def test_taking_over_another_fold_leaves_what_the_pass_found() -> None:
