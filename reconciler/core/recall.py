@@ -30,7 +30,7 @@ def archived_slots(desired: Desired, recorded: Recorded, now: datetime) -> Mappi
 def _asked(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, now: datetime) -> Iterator[tuple[str, str]]:
     """Yields the slots that decisions about one spec ask about, each with the name of its spec."""
     yield from ((spec.name, slot) for slot in record.backfill)
-    if record.archive is not None and record.archive.number and may_lack_runs(recorded, spec.name):
+    if record.archive is not None and record.archive.number and may_lack_runs(recorded, spec.name, intends=True):
         for slot in newest_slots(spec.policy.schedule or "", spec.policy.timeZone, now):
             yield spec.name, slot
     others = {dependency.name for dependency in spec.policy.dependsOn}
