@@ -114,7 +114,7 @@ def _started(group: Steps, world: World) -> Thread:
 
 def _group_size(specs: int, threads: int) -> int:
     """Returns how many specs one thread runs together: few enough that no other thread is idle."""
-    return max(1, min(MOST_TOGETHER, MOST_OPEN // threads, -(-specs // threads)))
+    return max(1, min(MOST_TOGETHER, MOST_OPEN // threads, specs // threads))
 
 
 def steps(
