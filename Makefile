@@ -33,10 +33,10 @@ EVERYDAY = not soak and not bench and not aws
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev demo test check lint deploy-files types layers coverage soak aws-proof bench screenshots figures model clean
+.PHONY: help setup setup-dev demo test check lint deploy-files types layers coverage soak aws-proof bench bench-compare screenshots figures model clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(RUN) ## install the program into .venv
 
@@ -79,13 +79,17 @@ soak: $(DEV) $(FUZZ) ## run the long campaigns: kills, races, simulation, fuzzin
 aws-proof: $(DEV) ## test the open points in a real AWS account; docs/promise.md says what it needs and costs
 	@$(BIN)/python -m pytest -q --force-enable-socket -m aws tests/aws_proof
 
-bench: $(DEV) ## measure whole commands against a plain read of the same specs, and reads of a large ledger
-	@$(BIN)/python tests/bench/whole_process.py
+bench: $(DEV) ## measure commands, submissions, growth and reads of a large ledger; see docs/performance.md
+	@$(BIN)/python -m tests.bench
 	@$(BIN)/python tests/bench/ledger_reading.py
 	@$(BIN)/python tests/bench/history.py 60000
 
 screenshots: $(DEV) ## make the pictures of the page in docs/images; needs chromium
 	@$(BIN)/python -m tests.browser.screenshots
+
+REF ?= HEAD~1
+bench-compare: $(DEV) ## compare commands and submissions with another revision: make bench-compare REF=v0.1.0
+	@$(BIN)/python -m tests.bench "$(REF)"
 
 figures: $(DEV) ## print sizes of the code, and what a plan and an apply pass through
 	@$(BIN)/python -m tests.project.figures

@@ -1,22 +1,12 @@
-"""Measures whole commands against a bare read of the same specs: `make bench`, or with a number of specs as argument.
+"""Projects of any size, and a plain read of them to compare commands with.
 
-Bare means one Python process that reads each file with PyYAML's C loader, validates it with the same pydantic models
-and hashes its canonical form, with the garbage collector off: no places, no checks beyond the models, no ledger.
+Plain means one Python process that reads each file with PyYAML's C loader, validates it with the same pydantic models
+and hashes its canonical form, with the garbage collector off: no locations, no checks beyond the models, no ledger.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
-
-ROUNDS = 3
-DEFAULT_SPECS = 1000
-COMMAND = Path(sys.executable).parent / "reconciler"
 
 PROJECT = """\
 apiVersion: reconciler/v1
@@ -63,7 +53,7 @@ BARE = """\
 import gc, hashlib, json, sys
 from pathlib import Path
 import yaml
-from reconciler.model.kinds import kind_named
+from reconciler.model.kind import kind_named
 from reconciler.model.spec import SpecDocument
 gc.disable()
 for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
@@ -85,34 +75,3 @@ def generate(folder: Path, number: int) -> int:
         text = SPEC.format(number=i, team=i % 20, arguments=arguments, properties=properties)
         (folder / f"job-{i:05d}.yaml").write_text(text)
     return len(text)
-
-
-def measured(arguments: Sequence[str | Path], folder: Path) -> tuple[float, float]:
-    """The best of some runs, in seconds, and the largest memory of any of them, in MB."""
-    times, memory = [], 0.0
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        process = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        times.append(time.perf_counter() - start)
-        if os.waitstatus_to_exitcode(status) != 0:
-            raise SystemExit(f"{' '.join(map(str, arguments))} failed")
-        memory = max(memory, usage.ru_maxrss / 1024)
-    return min(times), memory
-
-
-def main(number: int) -> None:
-    """Prints one line for each command: seconds, its ratio to the bare read, and memory."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        size = generate(folder, number)
-        print(f"{number} specs of {size / 1000:.1f} kB, best of {ROUNDS}")
-        bare, memory = measured([sys.executable, "-c", BARE, folder], folder)
-        print(f"{'bare parse, validate, hash':32}{bare:8.2f} s{1.0:8.2f} x{memory:8.0f} MB")
-        for arguments in (["--version"], ["validate"], ["plan", "--no-refresh"]):
-            taken, memory = measured([COMMAND, *arguments], folder)
-            print(f"{'reconciler ' + ' '.join(arguments):32.32}{taken:8.2f} s{taken / bare:8.2f} x{memory:8.0f} MB")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_SPECS)
