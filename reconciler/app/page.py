@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.app.history import explain
 from reconciler.app.reconcile import preview
 from reconciler.core.durations import usual
-from reconciler.core.times import parse_time
+from reconciler.core.times import parse_time, time_text
 from reconciler.errors import ReconcilerError
 from reconciler.render.page.content import PageContent
 from reconciler.render.page.site import POLICY, Site, content_type
@@ -50,7 +50,9 @@ def content_of(session: Session, plan: Plan, recorded: Recorded, specs: Mapping[
     plan = explain(session, plan) if plan.changes or plan.pending else plan
     now, prices = parse_time(plan.created_at), session.target.prices
     since = now - SHOWN
-    runs = runs_of(recorded, sorted(recorded.specs), plan.place, now, prices)
+    archives = [record for record in recorded.specs.values() if record.archive is not None]
+    archived = session.ledger.history.archived(recorded, archives, time_text(since)) if archives else ()
+    runs = runs_of(recorded, sorted(recorded.specs), plan.place, now, prices, archived)
     return PageContent(
         plan=plan,
         rows=rows(plan, recorded),

@@ -32,8 +32,8 @@ TYPES = {
 }
 
 POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
-    "form-action 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'"
 )
 """The content security policy of every file. Nothing is loaded from other hosts, and nothing inline is run."""
 
