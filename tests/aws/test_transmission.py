@@ -126,7 +126,7 @@ def test_no_setting_brings_retries_back(
 
 
 def test_a_retry_that_is_forced_is_stopped_by_the_guard(aws: Connect):
-    """If botocore tried again all the same, nothing would go out and the outcome would stay ambiguous."""
+    """Even if botocore tried again, nothing would go out and the outcome would stay ambiguous."""
 
     def again(attempts: int, **_: object) -> float | None:
         return 0.0001 if attempts < 4 else None

@@ -240,7 +240,7 @@ def test_a_new_spec_behind_a_dependency_shows_its_content(world: World):
 
 
 def test_a_plan_file_declares_what_it_carried(world: World, tmp_path: Path):
-    """Its apply reads no specs, and the next plan has no change all the same."""
+    """Its apply reads no specs, and the next plan still has no change."""
     file = tmp_path / "plan.json"
     world.batch("clicks", "A", schedule=NIGHTLY)
     world.batch("views", "A")

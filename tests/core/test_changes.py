@@ -129,7 +129,7 @@ def test_without_a_due_slot_the_next_one_counts():
 
 
 def test_a_change_of_tags_is_shown_and_starts_no_run():
-    """Tags are not in the digest, and a reviewer sees them all the same."""
+    """Tags are not in the digest, and a reviewer still sees them."""
     tagged = request(jobName="orders", tags={"team": "growth"})
     after = replace(spec("A"), content=replace(spec("A").content, request=tagged))
 
@@ -236,8 +236,8 @@ STALE = {
 @pytest.mark.parametrize("edit", [*EDITS, "request", "removal"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_old_checkout_changes_nothing(kind: str, edit: str, stale: str):
-    """One hold that says why; no schedule begins or stops, nothing is cancelled or declared. `--allow-rollback` does it
-    all the same."""
+    """One hold that says why; no schedule begins or stops, nothing is cancelled or declared. `--allow-rollback` still
+    does it."""
     checkout, words = STALE[stale]
     newest = declared(spec("A", policy=KINDS[kind]), commit="new")
     after = {"removal": None, "request": spec("B", policy=KINDS[kind])}.get(

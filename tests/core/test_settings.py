@@ -186,7 +186,7 @@ def acted(made: Plan) -> list[Any]:
 @pytest.mark.parametrize("doing", DOING)
 def test_a_stale_checkout_with_other_settings_does_nothing(doing: str, stale: str):
     """A newer commit suspended the project, and this checkout does not: whatever it would do is held. The same happens
-    with every other setting; `--allow-rollback` does it all the same."""
+    with every other setting; `--allow-rollback` still does it."""
     checkout, words = STALE[stale]
     now, events = DOING[doing]
     specs = [spec("A", "other"), *([] if now is None else [now])]

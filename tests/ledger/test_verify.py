@@ -205,7 +205,7 @@ def test_the_same_damage_in_a_file(tmp_path: Path, store: MemoryStore):
 
 @pytest.mark.parametrize("field", ["project", "target", "account", "region"])
 def test_a_ledger_of_another_place(store: MemoryStore, field: str):
-    """The report names both places, and checks the rest all the same."""
+    """The report names both places, and still checks the rest."""
     verdict = verify(store, replace(PLACE, **{field: "other"}))
     assert [("pin", 1)] == wrong(verdict)
     message = next(finding.message for finding in verdict.findings if finding.check is LedgerCheck.PIN)

