@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import re
 from collections import Counter as Count
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
+from reconciler.core.durations import billed
+from reconciler.core.reasons import ActionType
 from reconciler.core.state import RunState
+from reconciler.core.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from reconciler.core.plan import ActionResult, Plan
     from reconciler.core.ports import Clock
     from reconciler.core.state import Recorded, Submission
+    from reconciler.model.project import Prices
 
 PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram of pass durations, in seconds."""
+
+DAY = timedelta(days=1)
 
 HEALTHY_PAUSES = 3
 """The number of intervals without a good pass after which the service is unhealthy."""
@@ -54,6 +62,17 @@ class Metrics:
             "reconciler_runs_waiting",
             "Runs that AWS has accepted and not started, by the code of AWS's reason.",
             ["kind", "reason"],
+            registry=registry,
+        )
+        self._late = Gauge(
+            "reconciler_slots_late",
+            "Slots that are due and not submitted: they wait or are on hold.",
+            registry=registry,
+        )
+        self._cost = Gauge(
+            "reconciler_cost_last_day",
+            "The cost of the runs that ended in the last 24 hours, by the prices of the target.",
+            ["currency"],
             registry=registry,
         )
         self._holds = Gauge(
@@ -111,12 +130,17 @@ class Metrics:
         if good:
             self._last_good = self._clock.boot()
 
-    def applied(self, plan: Plan, results: Sequence[ActionResult], recorded: Recorded) -> None:
-        """Counts the actions of a pass, and sets the gauges to the state after it."""
+    def applied(
+        self, plan: Plan, results: Sequence[ActionResult], recorded: Recorded, prices: Prices | None = None
+    ) -> None:
+        """Counts the actions of a pass, and sets the gauges to the state after it. `prices` are those of the target."""
         for action, result in zip(plan.actions, results, strict=True):
             if action.effective:
                 self._actions.labels(str(action.action), str(result.outcome)).inc()
         self._holds.set(len({action.name for action in plan.held}))
+        self._late.set(sum(a.slot is not None and a.action in {ActionType.WAIT, ActionType.HOLD} for a in plan.actions))
+        if prices is not None:
+            self._cost.labels(prices.currency).set(cost_of_day(recorded, parse_time(plan.created_at), prices))
         self._problems.set(len(plan.problems))
         self._position.set(recorded.position)
         states = Count(newest.run_state for record in recorded.specs.values() if (newest := record.newest) is not None)
@@ -126,6 +150,13 @@ class Metrics:
             self._waiting.labels(kind, reason).set(number)
         for state in RunState:
             self._runs.labels(str(state)).set(states[state])
+
+
+def cost_of_day(recorded: Recorded, now: datetime, prices: Prices) -> float:
+    """Returns the cost of the runs that ended in the 24 hours before `now`. Runs without a known cost count as 0."""
+    ended = (run for record in recorded.specs.values() for run in record.submissions if run.finished_at is not None)
+    recent = (run for run in ended if now - parse_time(run.finished_at or "") < DAY)
+    return sum(prices.cost_of(run.kind, billed(run, now)) or 0.0 for run in recent)
 
 
 REASON_CODE = re.compile(r"[A-Z]+:[A-Z_]+")

@@ -177,7 +177,7 @@ class Service:
                 log.info("%s", action_line(action, result))
         self._report(done)
         if self._metrics is not None:
-            self._metrics.applied(done.plan, done.results, done.recorded)
+            self._metrics.applied(done.plan, done.results, done.recorded, session.target.prices)
         if self._page is not None:
             self._show(self._page, session, done)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +21,15 @@ from reconciler.app.endpoint import Endpoint
 from reconciler.app.metrics import Metrics, application
 from reconciler.core import events as e
 from reconciler.core.decide import plan
+from reconciler.core.identity import SubmissionKey
+from reconciler.core.plan import Action, ActionResult, ActionType, Reason
 from reconciler.core.state import Recorded
+from reconciler.model.project import Prices
 from tests.builders import NOW, at, desired, intended, outcome, recorded
 from tests.ledger.builders import StandingClock
 from tests.waiting import PATIENCE_SECONDS, eventually
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
@@ -85,3 +94,30 @@ def test_waiting_runs_are_counted_by_the_code_of_their_reason() -> None:
 
     for code, count in (("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "2.0"), ("other", "1.0"), ("none", "1.0")):
         assert f'reconciler_runs_waiting{{kind="BatchJob",reason="{code}"}} {count}' in text
+
+
+def test_late_slots_and_costs_are_measured() -> None:
+    """A slot that waits for another run is late; costs are those of runs that ended within a day."""
+    intent = intended("A")
+    usage = {"resources": {"vcpu": 2.0, "memory_gb": 4.0}}
+    ended = outcome("succeeded", intent, started_at=at(-3600), finished_at=at(-1800), usage=usage)
+    known = recorded(intent, outcome("submitted", intent), ended)
+    prices = Prices.model_validate({"vCPUHour": 1.0, "currency": "EUR"})
+    made = plan(desired(), known, NOW)
+    waits = Action("orders", "BatchJob", ActionType.WAIT, Reason.CONCURRENCY, SubmissionKey("orders", slot=at()))
+    metrics = Metrics(StandingClock(NOW.timestamp()), 60)
+    metrics.applied(replace(made, actions=(waits,)), (ActionResult("none"),), known, prices)
+    text = generate_latest(metrics.registry).decode()
+    assert "reconciler_slots_late 1.0" in text
+    assert 'reconciler_cost_last_day{currency="EUR"} 1.0' in text
+
+
+def test_the_dashboard_shows_metrics_that_exist() -> None:
+    """Every metric of it is served."""
+    metrics = Metrics(StandingClock(NOW.timestamp()), 60, max_checkout_age=60)
+    served = {family.name for family in metrics.registry.collect()}
+    panels = json.loads((ROOT / "docs" / "grafana.json").read_text("utf-8"))["panels"]
+    shown = {
+        name for panel in panels for each in panel["targets"] for name in re.findall(r"reconciler_\w+", each["expr"])
+    }
+    assert {re.sub(r"_(total|bucket)$", "", name) for name in shown} <= served
