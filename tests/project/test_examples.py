@@ -313,6 +313,23 @@ def test_errors_are_in_the_comment(repository: Repository):
 
 
 @pytest.mark.soak
+def test_a_plan_may_ask_what_aws_has(repository: Repository):
+    """With `verify`, the comment says what AWS lacks of the things that the specs name; the plan succeeds as before."""
+    workflow = ".github/workflows/plan.yml"
+    text = (repository.clone / workflow).read_text("utf-8")
+    repository.write(workflow, text.replace("command: plan\n", 'command: plan\n          verify: "true"\n', 1))
+    commit(repository.clone, "Verify in plans")
+    git(repository.clone, "push", "--quiet", "origin", "main")
+    repository.spec()
+    jobs = repository.open(11)
+    (comment,) = repository.hub.comments(11)
+
+    assert results(jobs)["plan"] == "success"
+    assert "1 to submit now" in comment["body"]
+    assert re.search("AWS has everything that the specs name|### Not in order in AWS", comment["body"])
+
+
+@pytest.mark.soak
 def test_a_difference_waits_for_the_approval_of_the_environment(repository: Repository):
     """With RECONCILER_ON_DIFFERENCE = approve, the plan that was shown is applied in the environment for approvals, if
     that has reviewers; without any, the job stops."""

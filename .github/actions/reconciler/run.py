@@ -108,11 +108,20 @@ class Action:
         else:
             done, made = self.made_plan(*arguments)
         page = done.page if not done.code else f"{done.page}\n\n{self.cannot_be_applied(done.code)}"
+        if self.is_set("verify") and not snapshot:
+            page += self.verified()
         self.summarize(page)
         plan_id = made["plan_id"] if made else "none"
         body = f"<!-- reconciler plan id: {plan_id} -->\n{page}\n"
         self.comment_on_pull_request(self.marker("plan"), body)
         return done.code
+
+    def verified(self) -> str:
+        """Returns what AWS lacks of the things that the specs name. It does not change the result of the plan."""
+        done = self.reconciler("verify", *self.where(), "--quiet")
+        if done.code == 0:
+            return "\n\nAWS has everything that the specs name, as far as it could be asked."
+        return f"\n\n### Not in order in AWS\n\n{fenced(done.out or done.err)}"
 
     def apply(self) -> int:
         """Applies the plan if it is the expected one, and shows the result on the merged pull request."""
