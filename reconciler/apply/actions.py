@@ -14,7 +14,7 @@ from reconciler.errors import LedgerError
 
 
 def adopt(action: Action, run_id: str) -> Procedure:
-    """Records the run that carries the submission's tag, which is always safe."""
+    """Records the run that has the submission's tag. This is always safe."""
     at = yield from now()
     token = action.client_token or ""
     event = e.Adopted(at=at, name=action.name, token=token, run_id=run_id)
@@ -37,7 +37,7 @@ def adopt_unintended(event: e.ManuallyAdopted, action: Action) -> Procedure:
 
 
 def supersede(action: Action, settle_seconds: int) -> Procedure:
-    """Records that a submission which is proven absent is no longer needed."""
+    """Records that a submission is no longer needed. The submission must be proven absent."""
     token = action.client_token or ""
 
     def valid(recorded: Recorded) -> str | None:
@@ -56,8 +56,7 @@ def supersede(action: Action, settle_seconds: int) -> Procedure:
 
 def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) -> Procedure:
     """Cancels a run. The request is recorded before AWS is called, so that the end of the run counts as our
-    cancellation and is not retried. `replacing` is whether the run is cancelled to make room for a newer run of its
-    spec."""
+    cancellation and is not retried. With `replacing`, the run is cancelled to make room for a newer run of its spec."""
     at = yield from now()
     token, run_id = action.client_token or "", action.run_id or ""
     late = action.reason is Reason.NOT_STARTED and not replacing
@@ -85,7 +84,7 @@ def cancel(action: Action, reason: str, actor: str, *, replacing: bool = False) 
 
 
 def miss(action: Action) -> Procedure:
-    """Records slots that never run, in one batch and each only once."""
+    """Records slots as missed, all in one append. Does nothing if another pass has submitted or recorded them."""
     at = yield from now()
     events = [
         e.Missed(

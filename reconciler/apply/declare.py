@@ -37,9 +37,11 @@ item."""
 def record_declarations(
     ledger: Ledger, pending: Iterable[PendingDeclaration], actions: Sequence[Action], at: str, provenance: Provenance
 ) -> None:
-    """Appends declarations in as few batches as possible. A declaration that another pass recorded first is left out.
+    """Appends declarations in as few batches as possible. Skips a spec if another pass has recorded its declaration
+    meanwhile.
 
-    `actions` are those that the pass carried out; their intents contain most of the requests. Raises `LedgerError`.
+    `actions` are the actions that the pass carried out. Their intents already contain most of the requests. Raises
+    `LedgerError`.
     """
     sent = {action.name: action for action in actions if action.action in {*SENDS, ActionType.ADOPT}}
     wanted = [each for each in pending if _is_next(each, ledger.recorded)]
@@ -54,7 +56,8 @@ def record_declarations(
 
 
 def record_renames(ledger: Ledger, made: Plan, at: str, provenance: Provenance) -> None:
-    """Appends the renames of a plan that are not recorded, before its actions, which use the new names.
+    """Appends the renames of a plan that are not recorded yet. Must run before the plan's actions, because they use the
+    new names.
 
     Raises `LedgerError`, and `RenameMoved` if another pass changed one of the specs since the plan was made.
     """
@@ -79,7 +82,8 @@ def _unrecorded(made: Plan, recorded: Recorded) -> dict[str, str]:
 
 
 def _moved(made: Plan, pending: Mapping[str, str], recorded: Recorded) -> str | None:
-    """Returns the first renamed spec that changed since the plan: it was declared again, or has submissions now."""
+    """Returns the first renamed spec that changed since the plan was made, because it was declared again or has
+    submissions now."""
     after = {each.name: each.after for each in made.declarations}
     for name, old in pending.items():
         if old not in recorded.specs or recorded.spec(name).submissions:
@@ -113,8 +117,8 @@ def _name(event: AnyDeclared) -> str:
 
 
 def _batches(events: Iterable[AnyDeclared]) -> Iterator[list[AnyDeclared]]:
-    """Yields the events in batches of bounded number and size. An event that exceeds the maximum size has its own
-    batch."""
+    """Yields the events in batches of limited length and size. An event that exceeds the maximum size is a batch of its
+    own."""
     batch: list[AnyDeclared] = []
     size = 0
     for event in events:
@@ -188,7 +192,7 @@ def _with_request(bare: Declared, pending: PendingDeclaration, action: Action | 
 
 
 def _holder(bare: Declared, request: Mapping[str, object], record: SpecRecord, ledger: Ledger) -> str | None:
-    """Returns the token of the newest submission of the same content if its intent has exactly this request, else
+    """Returns the token of the newest submission of the same content if its intent has exactly this request; otherwise
     `None`."""
     same = next((s for s in reversed(record.submissions) if s.content.digest == bare.digest and not s.applied), None)
     if same is None:

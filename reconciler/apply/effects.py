@@ -38,7 +38,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """Wait for a quota token of an operation. Sends back `True`, or `False` if the command is being stopped. Without
+    """Wait for a quota token for an operation. Sends back `True`, or `False` if the command is being stopped. Without
     `wait`, sends back `False` immediately if there is no token now."""
 
     operation: str
@@ -47,7 +47,8 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Append events if their precondition holds. Sends back `Appended` or `Moved`; throws a `LedgerError`."""
+    """Append events if their precondition holds. Sends back `Appended` or `Moved`; raises a `LedgerError` in the
+    procedure."""
 
     events: Sequence[Event]
     valid: Precondition
@@ -73,8 +74,8 @@ class Transmit:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Look for a run by its tag. Sends back the run ids, or a string if the look failed, which does not count as
-    evidence."""
+    """Look for a run by its tag. Sends back the run ids, or a string with the error if the lookup failed. A failed
+    lookup is no evidence that the run does not exist."""
 
     kind: str
     wanted: Wanted
@@ -92,7 +93,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait some seconds. Sends back `True`, or `False` early if the command is being stopped."""
+    """Wait for some seconds. Sends back `True`, or `False` early if the command is being stopped."""
 
     seconds: float
 
@@ -132,7 +133,7 @@ def moment(wall: float) -> str:
 
 
 def always(_: Recorded) -> None:
-    """Returns no objection: the precondition for outcomes that are recorded regardless of other writers."""
+    """Returns no objection. This is the precondition for outcomes, which are recorded regardless of other writers."""
 
 
 def moved(what: Moved) -> ActionResult:

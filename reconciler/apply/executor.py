@@ -26,21 +26,23 @@ from reconciler.errors import LedgerError, ReconcilerError
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 7.0
-"""The seconds that calls in flight may take to end and be recorded after the command was asked to stop."""
+"""The time in seconds that calls in flight have to end, and their outcomes to be recorded, after the command was asked
+to stop."""
 
 MOST_OPEN = 32
-"""The most submissions of a pass whose intent is recorded and whose outcome is not. If the process is killed, this many
-have to be resolved by later passes, so it is a small multiple of the calls that are made at once."""
+"""The maximum number of submissions of a pass whose intent is recorded but whose outcome is not. If the process is
+killed, later passes have to resolve them, so the number is a small multiple of the number of parallel calls."""
 
 MOST_TOGETHER = 8
-"""The most specs whose intents are recorded in one append. More save little: an append costs as much as a call."""
+"""The maximum number of specs whose intents are recorded in one append. A higher number would save little, because an
+append takes about as long as a call."""
 
 POLL_SECONDS = 0.2
 """The seconds between checks for a request to stop while a pass waits for results."""
 
 
 class _NoQuota:
-    """The quota of a service without limits, such as a test double."""
+    """The quota for a service without limits, such as a test double."""
 
     def acquire(self, operation: str, stop: Event | None = None) -> bool:
         """Returns immediately."""
@@ -72,12 +74,13 @@ def execute(
     progress: Progress | None = None,
     stop: Event | None = None,
 ) -> tuple[ActionResult, ...]:
-    """Executes the plan. Results are in the order of `plan.actions`, with outcome `none` for actions that do nothing.
+    """Executes the plan and returns the results in the order of `plan.actions`. The outcome of an action that does
+    nothing is `none`.
 
     After `stop` is set, no action starts, and calls in flight have `GRACE_SECONDS` to end. An action that has not ended
-    then is reported as unknown, and the next pass resolves it from its intent. `quota` is the quota of AWS; `None`
-    means no limit. `check` is called before each action, and raises an error if account or clock are wrong by then.
-    The calling thread calls `progress` when each action ends.
+    then is reported as unknown, and the next pass resolves it from its intent. `quota` contains AWS's quotas; `None`
+    means no limit. `check` is called before each action, and raises an error if the account or the clock has become
+    wrong. The calling thread calls `progress` when each action ends.
     """
     world = World(ledger, services, clock, quota or _NoQuota(), stop or Event())
     task = Task(plan.place, world, provenance, claim_seconds, settle_seconds, partial(_outdated, plan))
@@ -113,7 +116,7 @@ def _started(group: Steps, world: World) -> Thread:
 
 
 def _group_size(specs: int, threads: int) -> int:
-    """Returns how many specs one thread runs together: few enough that no other thread is idle."""
+    """Returns how many specs one thread runs together. The number is small enough that every thread has work."""
     return max(1, min(MOST_TOGETHER, MOST_OPEN // threads, specs // threads))
 
 
@@ -130,13 +133,14 @@ def steps(
 
 
 def _outdated(plan: Plan, recorded: Recorded) -> str | None:
-    """Returns why nothing of a plan may be submitted any more: another pass has applied other settings."""
+    """Returns why the plan may no longer be submitted, or `None`. A plan is outdated if another pass has applied other
+    project settings."""
     return others_applied(plan.settings_digest, plan.ledger_position, recorded)
 
 
 def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
-    """Groups the effective actions by spec. The actions of one spec run one after the other, submits first, because
-    a submit requires the ledger head of the plan, which the other actions change."""
+    """Groups the effective actions by spec. The actions of one spec run one after the other, starting with submits,
+    because a submit requires that the ledger head has not changed since the plan, and the other actions change it."""
     names: dict[str, list[int]] = {}
     for index in sorted(pending):
         names.setdefault(plan.actions[index].name, []).append(index)
@@ -148,8 +152,8 @@ def _by_name(plan: Plan, pending: set[int]) -> list[list[int]]:
 def _collect(
     pending: set[int], done: SimpleQueue[tuple[int, ActionResult]], world: World, threads: Sequence[Thread]
 ) -> Iterator[tuple[int, ActionResult]]:
-    """Yields results as they arrive. After `stop`, or if no thread is left, yields those within the grace period, then
-    all others as unknown."""
+    """Yields results as they arrive. After `stop`, or if no thread is left, yields the results that arrive within the
+    grace period, and then reports all other actions as unknown."""
     left = set(pending)
     patience = GRACE_SECONDS
     while left and patience > 0:
@@ -180,7 +184,7 @@ def _perform(action: Action, task: Task, check: Callable[[], None] | None) -> Pr
         except LedgerError as error:
             return ActionResult(ActionOutcome.UNSENT, error=f"nothing was sent: {error}")
         return (yield from procedure)
-    except Exception as error:  # it must not stop other jobs or count as success
+    except Exception as error:  # an error in one job must not stop the others or count as success
         log.exception("%s: unexpected failure: %s; -vv logs its traceback", action.name, type(error).__name__)
         return ActionResult(ActionOutcome.UNKNOWN, error=f"unexpected failure: {type(error).__name__}")
 
@@ -191,7 +195,7 @@ def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one 
         case ActionType.SUBMIT:
             return protocol.submit(intent(action, task))
         case ActionType.ADOPT:
-            if action.request is not None:  # the ledger has no intent for it
+            if action.request is not None:  # the ledger has no intent for this run
                 return actions.adopt_unintended(adoption(action, task), action)
             return actions.adopt(action, action.run_id or "")
         case ActionType.CANCEL:
@@ -209,8 +213,8 @@ def _procedure(action: Action, task: Task) -> Procedure:  # noqa: PLR0911 - one 
 
 
 def _replaced(action: Action, task: Task) -> Action:
-    """Returns the cancel that a replacement starts with. A later pass submits after the old run has ended, because
-    two runs of the spec must not overlap."""
+    """Returns the action that cancels the old run of a replacement. A later pass submits the new run after the old one
+    has ended, because two runs of the spec must not overlap."""
     record = task.world.ledger.recorded.spec(action.name)
     old = next((run for run in record.submissions if run.run_id == action.replaces), None)
     if old is None:
@@ -223,7 +227,7 @@ BATCH_EVENTS = 200
 
 
 def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> None:
-    """Records the states of runs that AWS reported, and empty looks. Raises `LedgerError`.
+    """Records the states of runs that AWS reported, and the lookups that found no run. Raises `LedgerError`.
 
     If two passes record the same observation, the second changes nothing.
     """
@@ -232,8 +236,8 @@ def record_observations(ledger: Ledger, observed: Sequence[SubmissionEvent]) -> 
 
 
 def record_schedule_changes(ledger: Ledger, changes: Sequence[ScheduleChange], now: datetime, actor: str) -> None:
-    """Records which schedules start or stop, unless another pass has recorded them already, and the due slots that
-    are lost as a result. Raises `LedgerError`."""
+    """Records which schedules start or stop, and which due slots are lost as a result. Skips changes that another pass
+    has recorded already. Raises `LedgerError`."""
     losing = {change for change in changes if missed_by(change, ledger.recorded.spec(change.name), now)}
     others = [change for change in changes if change not in losing]
     batches = [others[start : start + BATCH_EVENTS] for start in range(0, len(others), BATCH_EVENTS)]

@@ -1,8 +1,7 @@
 """Runs procedures of several actions in one thread, so that one append records the intents or outcomes of all of them.
 
-An append costs about as much as a call to AWS. Between the append of intents and the calls that they announce, nothing
-waits: no quota, no pause, no look. So each send starts as soon as the sends before it in its group have ended, and if
-the calls become slow, groups become small.
+An append takes about as long as a call to AWS. After the append of the intents, the sends of the group follow one after
+the other, without waiting for a quota, a pause or a lookup. If calls become slow, groups become smaller.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from reconciler.apply.effects import (
 )
 
 Steps = Generator[Effect, object, None]
-"""The procedures of one spec, one after the other. Ends after their results have been reported."""
+"""Runs the procedures of one spec one after the other. Ends after their results have been reported."""
 
 
 class _Lane:
-    """The steps of one spec. `effect` is the effect that they wait for, `None` at their end. `until` is the end of a
-    pause, by the boot-time clock; `None` outside of one."""
+    """The steps of one spec. `effect` is the effect that they wait for, or `None` after the last step. `until` is the
+    end of the current pause, by the boot-time clock, or `None` if there is no pause."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
@@ -47,10 +46,11 @@ class _Lane:
 
 
 def together(specs: Iterator[Steps], size: int, claim_seconds: float) -> Steps:
-    """Runs the steps of all specs, at most `size` specs at a time. After a send that started later than half of
-    `claim_seconds` after its intent, specs are run one at a time until sends are quick again.
+    """Runs the steps of all specs, at most `size` specs at a time. If a send starts later than half of `claim_seconds`
+    after its intent, specs run one at a time until sends start quickly again.
 
-    The interpreter must raise the exceptions of an effect at its `yield`. They end only the procedure that it is of.
+    The interpreter must raise the exception of an effect at the effect's `yield`. The exception then ends only the
+    procedure that yielded the effect.
     """
     if size == 1:
         for steps in specs:
@@ -72,7 +72,7 @@ def together(specs: Iterator[Steps], size: int, claim_seconds: float) -> Steps:
 
 
 def _advance(lanes: list[_Lane], size: int, claim_seconds: float, room: int) -> Generator[Effect, object, int]:
-    """Runs each spec up to its next append, or to an effect that may take long. Returns how many specs may run at a
+    """Runs each spec up to its next append or its next effect that may take long. Returns how many specs may run at a
     time from now on."""
     for lane in lanes:
         while True:
@@ -97,7 +97,7 @@ def _advance(lanes: list[_Lane], size: int, claim_seconds: float, room: int) -> 
 
 
 def _append(lanes: list[_Lane]) -> Generator[Effect, object, None]:
-    """Appends what all of these specs wait for, in one batch."""
+    """Appends the events of all specs that wait for an append, in one batch."""
     if len(lanes) == 1:
         yield from _carry_out(lanes[0])
         return
@@ -109,8 +109,8 @@ def _append(lanes: list[_Lane]) -> Generator[Effect, object, None]:
 
 
 def _wait(lanes: list[_Lane]) -> Generator[Effect, object, None]:
-    """Carries out one effect that may take long: calls to AWS first, then pauses, then a wait for a quota token. Pauses
-    of several specs pass at the same time."""
+    """Carries out one effect that may take long: calls to AWS first, then pauses, then a wait for a quota token. The
+    pauses of several specs run at the same time."""
     for lane in lanes:
         if isinstance(lane.effect, Look | Cancel):
             yield from _carry_out(lane)

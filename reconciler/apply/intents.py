@@ -20,8 +20,8 @@ from reconciler.model.kind import kind_named
 class Provenance:
     """The person or service that applies a plan, and the checkout. Recorded with each intent.
 
-    `commit` is the checked-out commit, `None` outside git. `uncommitted` is whether the project has changes that the
-    commit lacks. `owner` names the process, such as ``host:pid:random``.
+    `commit` is the checked-out commit, `None` outside git. `uncommitted` is whether the project has changes that are
+    not in the commit. `owner` names the process, such as ``host:pid:random``.
     """
 
     commit: str | None
@@ -44,7 +44,7 @@ class Task:
 
 
 def intent(action: Action, task: Task) -> protocol.Intent:
-    """Returns the intent of a submit. A further send of a submission transmits the same bytes as the first send."""
+    """Returns the intent for a submit action. If a submission is sent again, the same bytes are transmitted."""
     token, kind = action.client_token or "", kind_named(action.kind)
     content = _content_to_send(action, token, task)
     earlier = task.world.ledger.recorded.by_token.get(token)
@@ -94,9 +94,9 @@ def _describing(action: Action, task: Task, token: str, content: Content) -> Cal
 
 
 def _content_to_send(action: Action, token: str, task: Task) -> Content:
-    """Returns the content with the request to transmit. A further send transmits the request of the last intent, byte
-    for byte, because AWS returns an error for a known token with a different request, and because the run must match
-    its intent."""
+    """Returns the content with the request to transmit. If the submission was sent before, this is the request of its
+    last intent, byte for byte, because AWS returns an error if a token is reused with a different request, and because
+    the run must match its intent."""
     if not token or action.request is None:
         raise ValueError("a submit without a token or a request")
     if action.send == 1:

@@ -28,7 +28,7 @@ from reconciler.core.state import Recorded
 from reconciler.errors import LedgerUnreachable, ReconcilerError, ServiceError
 
 STEP_SECONDS = 0.2
-"""The maximum number of seconds that a wait continues after the command was asked to stop."""
+"""The maximum time in seconds for which a wait continues after the command was asked to stop."""
 
 
 Answer = Appended | Moved | Exception
@@ -36,7 +36,7 @@ Answer = Appended | Moved | Exception
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """The parts of one append, and the answers to them; no answers yet while it waits."""
+    """The parts of one append, and their answers. There are no answers until a thread has appended the parts."""
 
     parts: Sequence[f.Append]
     answers: Sequence[Answer] = ()
@@ -46,7 +46,7 @@ class _Group:
 class World:
     """The ports that effects use. `stop` is set when the command is asked to end; nothing is sent after that.
 
-    `groups` are the appends of groups that wait for another thread's append, which holds `turn`."""
+    `groups` are the appends that wait until another thread has finished its append and released `turn`."""
 
     ledger: Ledger
     services: Services
@@ -61,7 +61,7 @@ Result = TypeVar("Result")
 
 
 def drive(procedure: Generator[f.Effect, object, Result], world: World) -> Result:
-    """Runs a procedure to its end and returns its result. Raises the errors of effects inside the procedure."""
+    """Runs a procedure to its end and returns its result. If an effect fails, its error is raised inside the procedure."""
     answer: object = None
     failure: Exception | None = None
     while True:
@@ -106,11 +106,11 @@ def _carry_out(effect: f.Effect, world: World) -> object:
 
 
 def _append_in_turn(parts: Sequence[f.Append], world: World) -> Sequence[Answer]:
-    """Appends the parts of a group, together with those of all threads that waited for the same turn."""
+    """Appends the parts of a group, together with the parts of all other threads that wait for `turn`."""
     group = _Group(parts)
     world.groups.append(group)
     with world.turn:
-        if not group.answers:  # else the thread before appended it too
+        if not group.answers:  # otherwise another thread has appended it too
             groups = [world.groups.popleft() for _ in range(len(world.groups))]
             answers = iter(_append_group([part for each in groups for part in each.parts], world.ledger))
             for each in groups:
@@ -119,8 +119,8 @@ def _append_in_turn(parts: Sequence[f.Append], world: World) -> Sequence[Answer]
 
 
 def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
-    """Appends several parts in one batch, or in two if the ledger refuses the batch as a whole. A part that is no
-    longer valid is left out."""
+    """Appends several parts in one batch, or in two if the ledger refuses the batch as a whole. Skips parts that are no
+    longer valid."""
     if len(parts) == 1:
         return [_append_alone(parts[0], ledger)]
     answer, objections = _append_all(dict(enumerate(parts)), ledger)
@@ -135,8 +135,8 @@ def _append_group(parts: Sequence[f.Append], ledger: Ledger) -> list[Answer]:
 
 
 def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer | None, Mapping[int, str]]:
-    """Appends some parts in one batch. Returns the answer, `None` if certainly nothing was written, and why some of the
-    parts are no longer valid."""
+    """Appends some parts in one batch. Returns the answer, or `None` if nothing was written. Also returns why parts are
+    no longer valid, keyed by index."""
     objections: dict[int, str] = {}
 
     def valid(recorded: Recorded) -> str | None:
@@ -149,7 +149,7 @@ def _append_all(parts: Mapping[int, f.Append], ledger: Ledger) -> tuple[Answer |
         answer = ledger.append([event for part in parts.values() for event in part.events], valid)
     except LedgerUnreachable as error:  # the batch may have been written
         return error, objections
-    except Exception:  # noqa: BLE001 - each part meets its own error when it is appended alone
+    except Exception:  # noqa: BLE001 - each part raises its own error when it is appended alone
         return None, objections
     return (None if isinstance(answer, Moved) else answer), objections
 

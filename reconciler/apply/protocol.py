@@ -52,15 +52,15 @@ from reconciler.model.kind import kind_named
 Failure = TypeVar("Failure", e.Unsent, e.Rejected, e.Unclear)
 
 LOOK_PAUSES = (1.0, 2.0, 3.0, 4.0)
-"""Seconds before each look for a run after an unclear send: about ten in total, then the outcome is reported as
-unknown."""
+"""Seconds before each lookup of a run after an unclear send. After about ten seconds in total, the outcome is reported
+as unknown."""
 
 RESEND_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further send of a submission that AWS refused for a temporary reason, within one pass."""
 
 THROTTLE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, *[30.0] * 9)
-"""Seconds before each further send after throttling: five minutes in total, so that throttling slows a pass down but
-does not fail it."""
+"""Seconds before each further send after throttling. They add up to five minutes, so that throttling slows a pass down
+but does not make it fail."""
 
 STOPPED_BEFORE = "the command was stopped before this was done"
 
@@ -69,12 +69,12 @@ STOPPED_BEFORE = "the command was stopped before this was done"
 class Intent:
     """One submit of a plan, with everything that its `intended` events record.
 
-    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are those of the target.
-    `idempotent` is whether AWS accepts our token and returns the run of the first send for a second one. `began` is the
-    time of the first intent of this submission, `None` if this is the first. `repeats` is whether earlier sends are
-    unresolved and another send is safe because the token is still valid in AWS (R6). `describe` makes the event of a
-    send from its number, the times of its intent and deadline, and whether all earlier sends are proven absent.
-    `outdated` is the precondition of the whole plan.
+    `operation` transmits `request` byte for byte. `claim_seconds` and `settle_seconds` are settings of the target.
+    `idempotent` is whether AWS accepts our token and returns the run of the first send if the request is sent again.
+    `began` is the time of the first intent of this submission, `None` if this is the first. `repeats` is whether
+    earlier sends are unresolved and another send is safe because the token is still valid in AWS (R6). `describe` makes
+    the event of a send from its number, the times of its intent and deadline, and whether all earlier sends are proven
+    absent. `outdated` is the precondition of the whole plan.
     """
 
     action: Action
@@ -92,7 +92,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """One send: its result, intent and outcome. The intent and the outcome are `None` if nothing was intended."""
+    """One send: its result, intent and outcome. The intent and the outcome are `None` if no intent was recorded."""
 
     result: ActionResult
     event: e.Intended | None = None
@@ -101,8 +101,8 @@ class _Sent:
 
 def submit(intent: Intent) -> Procedure:
     """Submits one generation or slot: records the intent, transmits the request once, and records the outcome. Sends
-    again after a temporary refusal and, if AWS accepts our token, after an unclear outcome. If the outcome remains
-    unclear, looks for the run at the end."""
+    again after a temporary refusal and, if AWS accepts our token, after an unclear outcome. If the outcome is still
+    unclear after that, looks for the run."""
     pauses = {True: iter(THROTTLE_PAUSES), False: iter(RESEND_PAUSES)}
     number, repeats = intent.action.send, intent.repeats
     while True:
@@ -167,10 +167,10 @@ def _conclude(event: e.Intended, outcome: Outcome) -> Procedure:
 
 
 def _find_out(intent: Intent, event: e.Intended, outcome: Outcome) -> Procedure:
-    """Looks a few times for the run of an unclear send. If no run is found, the outcome remains unknown (R4).
+    """Looks for the run of an unclear send a few times. If no run is found, the outcome remains unknown (R4).
 
-    If AWS accepts our token, the same send is repeated before each look, for a minute, because its answer has the run
-    id (R6).
+    If AWS accepts our token, the same request is sent again before each lookup during the first minute, because the
+    reply contains the run id (R6).
     """
     run_name = intent.request.get(kind_named(event.kind).name_field)
     wanted = Wanted(event.token, event.content.location, intent.began or event.at, run_name)
@@ -198,7 +198,7 @@ def _is_fresh(began: str) -> Generator[Effect, object, bool]:
 
 
 def _saw_our_token(outcome: Outcome) -> bool:
-    """Returns whether AWS answered that this token was used (409). Then only a look can find which run has it."""
+    """Returns whether AWS answered that this token was used (409). Then only a lookup can find the run with this token."""
     return isinstance(outcome, Ambiguous) and outcome.conflict
 
 
@@ -231,10 +231,11 @@ def _words(outcome: Outcome) -> str:
 
 
 def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]:
-    """Returns the precondition that the spec is as planned, and that no other send of the submission is unresolved.
+    """Returns the precondition that the spec has not changed since the plan, and that no other send of the submission
+    is unresolved.
 
-    Submissions of parallel slots change the head of the spec, so for them it is enough that no other process has taken
-    the slot.
+    Submissions of parallel slots change the spec's ledger head. For them, it is enough that no other process has
+    submitted the slot.
     """
     action = intent.action
 
@@ -257,8 +258,8 @@ def _may_intend(intent: Intent, number: int) -> Callable[[Recorded], str | None]
 
 
 def _blocked(action: Action, record: SpecRecord) -> bool:
-    """Returns whether a submission of the spec became unresolved since the plan, or the slot was recorded as missed.
-    A slot on hold for an operator blocks no other slot, because the plan has taken it into account."""
+    """Returns whether a submission of the spec became unresolved since the plan, or the slot was recorded as missed. A
+    slot on hold for an operator does not block other slots, because the plan has already taken it into account."""
     if action.slot is None:
         return bool(record.unresolved)
     unresolved_since = any(s.intent_position > action.ledger_head for s in record.unresolved)
@@ -266,8 +267,8 @@ def _blocked(action: Action, record: SpecRecord) -> bool:
 
 
 def _may_repeat(intent: Intent, number: int, wall: float) -> Callable[[Recorded], str | None]:
-    """Returns the precondition that the first minute is not over, that the submission has no run yet, and that AWS has
-    not answered that the token was used."""
+    """Returns the precondition that the token is still valid (for about a minute), that the submission has no run yet,
+    and that AWS has not answered that the token was used."""
     action = intent.action
 
     def valid(recorded: Recorded) -> str | None:

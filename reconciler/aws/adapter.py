@@ -38,8 +38,8 @@ def submit(
     """Sends `request` with a method of the boto3 client for `service`, at most once. Returns errors of the network, AWS
     and botocore as outcomes, and never raises them.
 
-    botocore, whose check is slow, does not check a request that `model` accepts. A newer model may refuse the request
-    of an older intent; then botocore decides.
+    botocore's own validation is slow, so it is skipped if `model` accepts the request. If a newer `model` rejects the
+    request of an older intent, botocore validates it.
     """
     try:
         client = aws.submitter(service) if _is_valid(request, model) else aws.submitter(service, validates=True)
@@ -106,8 +106,8 @@ class Tagged:
 
 
 def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, Sequence[str] | str]:
-    """Returns the ids of the runs in a complete listing that have the token or the owner tag of each of `wanted`, keyed
-    by token and by owner.
+    """Returns, for each token and each owner tag in `wanted`, the ids of the runs in a complete listing that have it.
+    The result is keyed by token and by owner.
     """
     by_token: dict[str, list[str]] = {want.token: [] for want in wanted}
     by_owner = {want.owner: (want, list[str]()) for want in wanted if want.owner is not None}
@@ -123,7 +123,7 @@ def answers(wanted: Sequence[Wanted], runs: Mapping[str, Tagged]) -> dict[str, S
 
 
 def merged(lookups: Iterable[Mapping[str, Sequence[str] | str]]) -> dict[str, Sequence[str] | str]:
-    """Merges the results of several listings, because an owner may have runs in each of them."""
+    """Merges the results of several listings. The runs of one owner may be in more than one of them."""
     whole: dict[str, Sequence[str] | str] = {}
     for key, answer in (pair for lookup in lookups for pair in lookup.items()):
         before = whole.get(key, ())

@@ -1,7 +1,7 @@
 """Implements `ports.Service`, `ports.Inventory`, `ports.RunSource` and `run_logs.Logs` for AWS Batch.
 
-SubmitJob takes no client token, so a job can be found again only by its tag: all jobs of its queue with its name are
-listed, in any state, and DescribeJobs returns their tags.
+SubmitJob takes no client token, so a job can be found again only by its tag. ListJobs returns the jobs in the queue
+that have its name, in any state, and DescribeJobs returns their tags.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ LISTINGS_AT_ONCE = 8
 FEW_NAMES = 3
 """The maximum number of job names of one queue that are listed one by one."""
 BEFORE_INTENT = timedelta(days=1)
-"""How long before the first intent of a submission its job may seem to have been created: far more than any clock
-error that is accepted."""
+"""A lookup includes jobs that AWS reports as created up to this long before the first intent of a submission. This is
+far more than the accepted clock error."""
 DESCRIBED = 100
 """The maximum number of job ids in one DescribeJobs call."""
 MOST_ARRAYS = 1000
@@ -118,13 +118,13 @@ class Batch:
             self._aws.reader(SERVICE).terminate_job(jobId=run.run_id, reason=reason)
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
-        """Yields what AWS answers about the resources that the requests name."""
+        """Checks in AWS the resources that the requests name. Yields the verdicts."""
         from reconciler.aws.verify_batch import BatchVerifier  # noqa: PLC0415 - only `verify` needs it
 
         yield from BatchVerifier(self._aws).verify(requests)
 
     def place(self, location: Mapping[str, str]) -> str:
-        """Returns the job queue in words."""
+        """Returns the job queue as text for messages."""
         return f"queue {location['jobQueue']}"
 
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
@@ -152,14 +152,15 @@ class Batch:
         return logs_of(job, attempt, [child["jobId"] for child in failed])
 
     def live_page(self, run: RunRef, attempt: int | None) -> str | None:
-        """Returns `None`, because AWS Batch has no page of the application."""
+        """Returns `None`, because AWS Batch has no web page that shows a running application."""
         return None
 
     def _failed_children(self, jobs: Iterable[Described]) -> dict[str, Sequence[Described]]:
-        """Returns the failed children of array jobs, keyed by job id, by one page of ListJobs for each array.
+        """Returns the failed children of array jobs, keyed by job id. Reads one page of ListJobs for each array.
 
-        An array is listed again only if more of its children have failed since, or their reasons were missing. An array
-        that cannot be listed is absent, because the number of failures is known without the list.
+        An array is listed again only if more of its children have failed since then, or if their reasons were missing.
+        An array that cannot be listed is left out, because DescribeJobs has already returned its number of failed
+        children.
         """
         arrays = {job["jobId"]: failed_children_of(job) for job in jobs if failed_children_of(job)}
         kept = self._children if len(self._children) < MOST_ARRAYS else {}
@@ -190,14 +191,14 @@ class Batch:
         }
 
     def _find_in(self, queue: str, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Finds the jobs of one queue. Lists the whole queue, if that takes fewer calls than one listing per name."""
+        """Finds jobs in one queue. Lists the whole queue if that takes fewer calls than one listing per name."""
         names: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
             names[want.location["jobName"]].append(want)
         whole: list[str] | None = None
         if len(names) > FEW_NAMES:
             oldest = min(parse_time(want.since) for want in wanted) - BEFORE_INTENT
-            with suppress(ServiceError):  # each listing by name then has its own reason
+            with suppress(ServiceError):  # if this fails, each listing by name reports its own error
                 whole = _named(self._aws.reader(SERVICE), queue, names.keys(), oldest)
         if whole is not None:
             return self._tagged(wanted, lambda: whole)
@@ -211,7 +212,7 @@ class Batch:
     def _tagged(
         self, wanted: Sequence[Wanted], listed: Callable[[], Iterable[str]]
     ) -> Mapping[str, Sequence[str] | str]:
-        """Returns the listed jobs that have each wanted tag, or the reason why the listing or a tag is unknown."""
+        """Returns the listed jobs that have each wanted tag, or the error if the listing or a tag could not be read."""
         try:
             return answers(wanted, self._tags(list(listed())))
         except ServiceError as error:
@@ -262,7 +263,7 @@ def _described(client: Client, job_ids: Sequence[str]) -> dict[str, Described]:
 
 
 def _definitions(client: Client, arns: Sequence[str]) -> dict[str, JSON]:
-    """Returns the job definitions that can be read, by ARN. Without the permission, none."""
+    """Returns the job definitions that can be read, keyed by ARN. Returns none if the permission is missing."""
     definitions: dict[str, JSON] = {}
     with suppress(ServiceError), translate_errors("DescribeJobDefinitions"):
         for some in _chunks(arns):
@@ -307,8 +308,8 @@ def _facts(job: Described) -> RunFacts:
 
 
 def _usage(job: Described) -> JSON | None:
-    """Returns how many times the container was started, how many children of an array are in each state, and the vCPUs
-    and the memory of a single container."""
+    """Returns how often the container was started, how many children of an array are in each state, and the vCPUs and
+    memory of a single container."""
     children = job.get("arrayProperties", {}).get("statusSummary", {})
     usage = {
         "attempts": len(job.get("attempts", ())),

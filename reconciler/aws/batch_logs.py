@@ -13,11 +13,11 @@ from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.errors import ReconcilerError
 
 DEFAULT_GROUP = "/aws/batch/job"
-"""The log group of jobs whose definition sets no other."""
+"""The log group of jobs whose definition does not set one."""
 AWSLOGS = "awslogs"
 NOT_STARTED = frozenset({"SUBMITTED", "PENDING", "RUNNABLE", "STARTING"})
 DEFAULT_CONTAINER = "default"
-"""The name of the only container of a job, as in the names of its log streams."""
+"""The name that Batch gives to the container of a single-container job, in log stream names."""
 MOST_CHILDREN_NAMED = 3
 
 KEPT_BY_EKS = (
@@ -31,8 +31,8 @@ KEPT_BY_DRIVER = (
 
 
 def logs_of(job: Described, attempt: int | None, failed_children: Sequence[str] = ()) -> RunLogs:
-    """Returns the logs of one attempt of a job, by default of the newest. Raises `ReconcilerError` for an attempt that
-    the job does not have.
+    """Returns the logs of one attempt of a job, or of the newest if `attempt` is `None`. Raises `ReconcilerError` if
+    the job has no such attempt.
     """
     if job.get("arrayProperties", {}).get("size") and "index" not in job["arrayProperties"]:
         return RunLogs(missing=_of_array(job, failed_children))

@@ -1,4 +1,4 @@
-"""Reads why a Batch job is in its state: the reasons of the job, its containers, its pods and its array children.
+"""Reads why a Batch job is in its state, from the reasons for the job, its containers, its pods and its array children.
 
 The fields are those of DescribeJobs and ListJobs:
 https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDetail.html
@@ -13,28 +13,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.aws.adapter import Described
 
 BY_QUEUE = re.compile(r"\b(CAPACITY|MISCONFIGURATION):[A-Z_]+|job ?state ?time ?limit", re.IGNORECASE)
-"""Matches the reason of a job that AWS cancelled itself, because of the time limit of its queue. The reasons are the
-codes for which `jobStateTimeLimitActions` can be set.
+"""Matches the status reason of a job that AWS cancelled because of a time limit of its queue. These are the reasons for
+which `jobStateTimeLimitActions` can be set.
 https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable_time_limit_actions.html
 """
 
 MOST_CONTAINERS = 10
-"""How many containers of a job are described."""
+"""The maximum number of containers of a job that are described."""
 MOST_INDEXES = 20
-"""How many failed children of an array are listed by index."""
+"""The maximum number of failed children of an array whose indexes are listed."""
 MOST_CHILDREN = 3
-"""How many failed children of an array are described."""
+"""The maximum number of failed children of an array that are described."""
 
 
 def stopped_by_queue(job: Described) -> bool:
-    """Returns whether AWS, not a person, cancelled a job, because it was in the queue for too long."""
+    """Returns whether AWS, not a person, cancelled a job because it was in the queue for too long."""
     stopped = bool(job.get("isCancelled") or job.get("isTerminated"))
     return stopped and BY_QUEUE.search(job.get("statusReason") or "") is not None
 
 
 def reason_of(job: Described, failed_children: Sequence[Described] | None) -> str | None:
-    """Joins the reasons of a job: its own, those of its containers or pod, and those of failed children of an array, as
-    in ``Essential container in task exited; exit code 137; Killed``.
+    """Joins the reasons that AWS reports for a job, its containers or pod, and the failed children of an array, such as
+    ``Essential container in task exited; exit code 137; Killed``.
 
     `failed_children` are the summaries of the failed children, `None` if they are not known.
     """
@@ -43,7 +43,7 @@ def reason_of(job: Described, failed_children: Sequence[Described] | None) -> st
 
 
 def explained(job: Described, failed_children: Sequence[Described] | None) -> bool:
-    """Returns whether AWS has given everything about the end of a job that it usually gives."""
+    """Returns whether AWS has reported all details that it usually reports about the end of a job."""
     if not job.get("statusReason"):
         return False
     if _failed_count(job):
@@ -72,7 +72,7 @@ def _failed_count(job: Described) -> int:
 
 
 def _workload(job: Described) -> Iterator[str | None]:
-    """Yields the end of a single container without its name, and otherwise of each container that has one."""
+    """Yields why the containers of a job ended. A single container is described without its name."""
     single = job.get("container", {})
     code = single.get("exitCode")
     yield None if code is None else f"exit code {code}"
@@ -85,7 +85,7 @@ def _workload(job: Described) -> Iterator[str | None]:
 
 
 def _last_attempt(job: Described) -> Iterator[str | None]:
-    """Yields why the last attempt ended, for a job that AWS starts again."""
+    """Yields why the last attempt ended, if AWS is about to start the job again."""
     attempts = job.get("attempts") or ()
     if attempts and job.get("status") not in {"SUCCEEDED", "FAILED", "RUNNING"}:
         last = attempts[-1]
@@ -97,7 +97,7 @@ def _last_attempt(job: Described) -> Iterator[str | None]:
 
 
 def _containers(job: Described) -> Iterator[Described]:
-    """Yields the containers of a job: of its task or tasks, or of the last pod on EKS."""
+    """Yields the containers of a job: those of its tasks, or those of the last pod on EKS."""
     if "container" in job:
         yield job["container"]
     last: Described = (job.get("attempts") or ({},))[-1]

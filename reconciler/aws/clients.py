@@ -28,10 +28,11 @@ TIMEOUTS = (3.0, 15.0)
 
 READ_ATTEMPTS = 5
 POOL = 32
-"""Connections kept for each client: more than an apply or a ledger uses at once."""
+"""The number of connections that each client keeps open: more than an apply or a ledger uses at the same time."""
 
 USER_AGENT = f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{platform.python_version()}"
-"""Given to each client, because botocore otherwise builds its own twice for each request, a tenth of a call's time."""
+"""The user agent of every client. Without it, botocore would build one twice for each request, which takes a tenth of a
+call's time."""
 
 OnCall = Callable[[str, bool], None]
 """A callback that receives, after each call to AWS, the operation and whether the call was throttled."""
@@ -41,7 +42,7 @@ Client = Any
 
 
 class Clients:
-    """boto3 clients for one region, each made on first use and kept. Safe for threads.
+    """The boto3 clients for one region. Each client is created on first use and cached. Thread-safe.
 
     Without `endpoint_url` and `credentials`, boto3 resolves them itself, from environment variables and profiles.
     `credentials` are access key id, secret key and optionally a session token. `timeouts` are the connect and the read
@@ -70,8 +71,7 @@ class Clients:
         return self._client("reader", service, retries={"total_max_attempts": READ_ATTEMPTS, "mode": "standard"})
 
     def follower(self, service: str) -> Client:
-        """Returns a client as `reader` does, except that it follows a bucket of S3 to its region. Raises
-        `ServiceError`."""
+        """Returns a client like `reader`, which also reads S3 buckets in other regions. Raises `ServiceError`."""
         client = self._client("follower", service, retries={"total_max_attempts": READ_ATTEMPTS, "mode": "standard"})
         client.meta.events.unregister("before-parameter-build.s3", _stay_in_region)
         return client
@@ -101,7 +101,7 @@ class Clients:
             return client
 
     def _add_hooks(self, use: str, client: Client) -> None:
-        """Registers the hooks of a subclass on each call."""
+        """Registers hooks that run on each call. Subclasses override this."""
 
     def _config(self, settings: dict[str, object]) -> Config:
         if self._endpoint_url is not None:
@@ -171,8 +171,8 @@ class Aws(Clients):
         transmission.
 
         `total_max_attempts` overrides every setting of environment and profile. The mode is fixed too, because
-        `adaptive` would wait between the check of the deadline and the transmission. botocore checks requests only if
-        it `validates`, because that takes a third of the time of a call. Raises `ServiceError`.
+        `adaptive` would wait between the check of the deadline and the transmission. botocore validates requests only
+        with `validates`, because validation takes a third of a call's time. Raises `ServiceError`.
         """
         use = "validating submitter" if validates else "submitter"
         retries = {"total_max_attempts": 1, "mode": "standard"}
@@ -197,7 +197,7 @@ class Aws(Clients):
 
     @property
     def embedded(self) -> bool:
-        """Whether all calls go to the embedded emulator."""
+        """`True` if all calls go to the embedded emulator."""
         return self._endpoint_url is not None
 
     def overridden(self, service: str) -> bool:
@@ -221,7 +221,7 @@ class Aws(Clients):
             events.register("response-received", lambda event_name, **reply: _report(on_call, event_name, reply))
 
     def _endpoints_are_set(self) -> bool:
-        """Returns whether any endpoint is configured. If not, which is usual, no client has to be created."""
+        """Returns whether any endpoint is configured. Usually none is, and then no client has to be created."""
         if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
             return True
         with self._lock:
@@ -251,7 +251,7 @@ def _wait(quota: Quota, event_name: str) -> None:
 
 
 def _report(on_call: OnCall, event_name: str, reply: Mapping[str, Any]) -> None:
-    """Reports the end of a transmission. Without a ``parsed_response`` the connection failed."""
+    """Reports the end of a transmission. The connection failed if there is no ``parsed_response``."""
     code = ((reply.get("parsed_response") or {}).get("Error") or {}).get("Code")
     on_call(event_name.rpartition(".")[2], code in THROTTLING)
 
@@ -270,8 +270,8 @@ def _host(client: Client) -> str:
 
 
 def _stay_in_region(context: MutableMapping[str, Any], **_: object) -> None:
-    """Prevents S3 clients from following a bucket to its region, which would be a second transmission. Sets the mark
-    that botocore sets after it has followed one."""
+    """Prevents S3 clients from repeating a request in the bucket's own region, which would be a second transmission.
+    Sets the flag that botocore sets after it has redirected a request."""
     context.setdefault("s3_redirect", {})["redirected"] = True
 
 

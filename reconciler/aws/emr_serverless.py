@@ -49,8 +49,8 @@ STATES = {
 LIVE_STATES = [word for word, state in STATES.items() if state.live]
 
 TIMED_OUT = re.compile(r"\btim(?:ed?|ing)[ -]?out\b|\btime ?limit\b", re.IGNORECASE)
-"""Matches the reason of a run that AWS cancelled itself, after the queue timeout of the application or the timeout of
-the run. CancelJobRun has no field for a reason, so the text is always AWS's own.
+"""Matches the state details of a run that AWS cancelled because of the queue timeout of the application or the timeout
+of the run. CancelJobRun has no field for a reason, so the text is always AWS's own.
 https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/job-states.html
 """
 
@@ -61,7 +61,7 @@ NO_SUCH_RUN = "ResourceNotFoundException"
 PAGE = 50
 """The maximum number of results of one ListJobRuns call."""
 FEW = 3
-"""The maximum number of runs of one application that are read by single calls instead of a listing."""
+"""The maximum number of runs of one application that are read one by one instead of with a listing."""
 RUN_ID = re.compile(
     r"(?:arn:[^:]+:emr-serverless:[^:]*:[^:]*:/applications/(?P<application>[0-9a-z]+)/jobruns/)?(?P<id>[0-9a-z]{1,64})"
 )
@@ -70,13 +70,14 @@ RUN_ID = re.compile(
 AT_ONCE = 4
 """Parallel GetJobRun calls; AWS allows 10 a second."""
 BEFORE_INTENT = timedelta(minutes=2)
-"""How many seconds before its first intent a run may seem to have been created: 60 s of clock error, plus a margin."""
+"""A lookup includes runs that AWS reports as created up to this long before the first intent: 60 s of clock error, plus
+a margin."""
 AFTER_DEADLINE = timedelta(minutes=30)
-"""How many seconds after the deadline of its newest send a run may seem to have been created: 15 min in which the
-signature is valid, 60 s of clock error, 5 min until AWS lists the run, plus a margin.
+"""A lookup includes runs that AWS reports as created up to this long after the deadline of the newest send: 15 min in
+which the signature is valid, 60 s of clock error, 5 min until AWS lists the run, plus a margin.
 """
 SETTLED = timedelta(minutes=5)
-"""The age at which a run certainly has its tags. It is the maximum delay of listings."""
+"""The age after which a run certainly has its tags. It is the maximum delay of listings."""
 MOST_KEPT = 20_000
 """The maximum number of runs whose tags an adapter caches."""
 
@@ -120,8 +121,8 @@ class EmrServerless:
         return reports
 
     def find(self, wanted: Sequence[Wanted]) -> Mapping[str, Sequence[str] | str]:
-        """Finds runs by their tag, in any state, among the runs of the application in the period in which the
-        submission could have started a run.
+        """Finds runs by their tag, in any state, among the application's runs that were created in the period in which
+        the submission could have started a run.
         """
         applications: dict[str, list[Wanted]] = defaultdict(list)
         for want in wanted:
@@ -153,13 +154,13 @@ class EmrServerless:
                 raise
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
-        """Yields what AWS answers about the resources that the requests name."""
+        """Checks in AWS the resources that the requests name. Yields the verdicts."""
         from reconciler.aws.verify_emr_serverless import EmrServerlessVerifier  # noqa: PLC0415 - only `verify` needs it
 
         yield from EmrServerlessVerifier(self._aws).verify(requests)
 
     def place(self, location: Mapping[str, str]) -> str:
-        """Returns the application in words."""
+        """Returns the application as text for messages."""
         return f"application {location['applicationId']}"
 
     def listed(self, location: Mapping[str, str], since: str | None) -> Sequence[str]:
@@ -174,8 +175,8 @@ class EmrServerless:
         return {run_id: _facts(run) for run_id, run in zip(run_ids, runs, strict=True) if run is not None}
 
     def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
-        """Reads runs by GetJobRun. An id does not name its application, so the known applications are tried first, then
-        those that ListApplications returns. Raises `ServiceError`."""
+        """Reads runs by GetJobRun. An id does not contain the application, so the known applications are tried first,
+        then those that ListApplications returns. Raises `ServiceError`."""
         client = self._aws.reader(SERVICE)
         wanted = {text: match for text in run_ids if (match := RUN_ID.fullmatch(text))}
         named = [match["application"] for match in wanted.values()] + [at.get("applicationId") for at in locations]
@@ -187,7 +188,7 @@ class EmrServerless:
         return runs
 
     def logs(self, run: RunRef, attempt: int | None) -> RunLogs:
-        """Finds the logs of a job run by GetJobRun, and where its settings and those of its application keep them."""
+        """Finds the logs of a job run with GetJobRun, in the places that the run's or its application's settings name."""
         client, application = self._aws.reader(SERVICE), run.location["applicationId"]
         described = _run_or_none(client, application, run.run_id, attempt)
         if described is None:
@@ -204,7 +205,7 @@ class EmrServerless:
             return str(answer["url"]) if answer.get("url") else None
 
     def _tags(self, application: str, window: _Window) -> dict[str, Tagged]:
-        """Returns the tags of an application's runs within the period and the names of a window, keyed by id. Raises
+        """Returns the tags of the runs that were created in a window and have one of its names, keyed by id. Raises
         `ServiceError` if any of the runs could not be read."""
         client, names = self._aws.reader(SERVICE), _names(window.wanted)
         now = datetime.fromtimestamp(self._aws.clock.now(), UTC)
@@ -227,7 +228,7 @@ class EmrServerless:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A period in which runs of some submissions may have been created. `end` is `None` if it is open."""
+    """A period in which runs of some submissions may have been created. `end` is `None` if the period has no end yet."""
 
     start: datetime
     end: datetime | None
@@ -235,7 +236,7 @@ class _Window:
 
 
 def _windows(wanted: Iterable[Wanted]) -> list[_Window]:
-    """Returns the windows of these submissions in order of time. Only overlapping windows are joined, so that an old
+    """Returns the windows of these submissions, sorted by time. Only overlapping windows are merged, so that an old
     submission does not extend the lookup for a new one.
     """
     windows: list[_Window] = []
@@ -257,8 +258,8 @@ def _is_settled(run: Described, now: datetime) -> bool:
 
 
 def _names(wanted: Sequence[Wanted]) -> frozenset[str] | None:
-    """Returns the names that the lookup is limited to, including an empty one for runs that a listing shows without a
-    name; `None` if one of the wanted runs may have any name."""
+    """Returns the names that the lookup is limited to, or `None` if one of the wanted runs may have any name. The names
+    include an empty one, for runs that a listing returns without a name."""
     names = frozenset(want.name for want in wanted if want.name is not None)
     return None if any(want.name is None for want in wanted) else names | {""}
 

@@ -16,7 +16,7 @@ from reconciler.core.run_logs import LogStream, RunLogs
 from reconciler.errors import ServiceError
 
 DEFAULT_GROUP = "/aws/emr-serverless"
-"""The log group of runs whose settings name no other."""
+"""The log group of runs whose settings do not name one."""
 NOT_STARTED = frozenset({"SUBMITTED", "PENDING", "SCHEDULED", "QUEUED"})
 LIVE = NOT_STARTED | {"RUNNING", "CANCELLING"}
 
@@ -46,8 +46,8 @@ MANAGED = "managedPersistenceMonitoringConfiguration"
 
 
 def logs_of(aws: Aws, client: Client, run: Described, attempt: int | None) -> RunLogs:
-    """Returns the logs of a job run that exist now. If a log is in both places, the one in CloudWatch Logs is used,
-    because AWS writes it sooner. Raises `ServiceError` if no place can be read.
+    """Returns the logs of a job run that exist now. If a log is in both S3 and CloudWatch Logs, the one in CloudWatch
+    Logs is used, because AWS writes it sooner. Raises `ServiceError` if neither can be read.
     """
     settings, failures = _settings(client, run)
     places: list[tuple[str, Callable[[], Iterator[LogStream]]]] = []
@@ -61,7 +61,7 @@ def logs_of(aws: Aws, client: Client, run: Described, attempt: int | None) -> Ru
         try:
             streams |= {stream.name: stream for stream in read()}
         except ServiceError as error:
-            if error.code != NO_SUCH_GROUP:  # AWS makes the log group with the first log
+            if error.code != NO_SUCH_GROUP:  # AWS creates the log group when it writes the first log
                 failures.append(error)
     if failures and not streams and len(failures) >= len(places):
         raise failures[-1]
@@ -76,7 +76,7 @@ def logs_of(aws: Aws, client: Client, run: Described, attempt: int | None) -> Ru
 
 def _settings(client: Client, run: Described) -> tuple[dict[str, Any], list[ServiceError]]:
     """Returns the monitoring settings of a run, and the error if those of its application could not be read. Settings
-    that the request does not contain are those of the application.
+    that are missing from the request are taken from the application.
     """
     own: dict[str, Any] = run.get("configurationOverrides", {}).get("monitoringConfiguration") or {}
     if S3 in own and CLOUDWATCH in own:
@@ -126,8 +126,8 @@ def _folder(run: Described) -> str:
 
 
 def _of_attempt(paths: Mapping[str, str], attempt: int | None) -> Iterator[tuple[str, str]]:
-    """Yields the logs of one attempt, by name, by default of the newest. Logs in a folder of an attempt belong to that
-    attempt, all others to the first one."""
+    """Yields the name and path of each log of one attempt, or of the newest if `attempt` is `None`. Logs in an
+    attempt's folder belong to that attempt; all others belong to the first attempt."""
     numbered = {name: int(match[1]) if (match := _ATTEMPT.match(name)) else 1 for name in paths}
     wanted = attempt if attempt is not None else max(numbered.values(), default=1)
     for name, number in numbered.items():
@@ -142,6 +142,6 @@ def _stream(name: str, group: str, path: str, *, in_s3: bool = False) -> LogStre
 
 
 def _order(name: str) -> tuple[bool, list[tuple[int, str]]]:
-    """Sorts the driver's logs first, and the numbers of executors as numbers."""
+    """Returns the sort key of a log. The driver's logs are first, and executors are sorted by number."""
     parts = [(int(part) if part.isdigit() else 0, part) for part in name.split("/")]
     return not USUAL.fullmatch(name), parts

@@ -1,4 +1,4 @@
-"""Contains AWS's error codes, and converts the errors of boto3 and botocore to reconciler's own."""
+"""Contains AWS's error codes, and converts the errors of boto3 and botocore to those of reconciler."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ CREDENTIALS = frozenset({
     "AuthFailure",
 })  # fmt: skip
 CLOCK_SKEW = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
-"""AWS's codes for three kinds of temporary refusal: too many requests, credentials, a clock."""
+"""AWS's codes for three kinds of temporary refusal: throttling, invalid credentials, and a wrong clock."""
 
 SLOW_DOWN = THROTTLING | {"SlowDown", "ProvisionedThroughputExceededException"}
 ACCESS_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem"})
@@ -74,7 +74,7 @@ NO_CREDENTIALS = frozenset({
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound",
     "SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError", "NoAuthTokenError",
 })  # fmt: skip
-"""botocore's errors before anything is sent: there are no credentials to sign with."""
+"""The errors that botocore raises, before it sends anything, if there are no credentials to sign with."""
 
 # --- reading an error -------------------------------------------------------------------------------------------------
 
@@ -186,10 +186,10 @@ def _decodable(protocol: str, reply: Mapping[str, Any], parsed: Mapping[str, Any
     is_json = "json" in protocol
     if not isinstance(body, bytes):
         return True
-    if not body:  # for JSON, REST services leave out the body only in some successful replies
+    if not body:  # a JSON reply may have no body only if the service is REST and the call succeeded
         return not is_json or (protocol == "rest-json" and not is_error)
     if reply["headers"].get("content-encoding", IDENTITY).strip().lower() != IDENTITY:
-        return False  # botocore does not decode it, and requests none
+        return False  # botocore requests no encoding, and does not decode any
     has_fields = is_json and not is_error and parsed.keys() - {"ResponseMetadata"}
     return bool(has_fields) or (_is_json_object(body) if is_json else _is_xml(body))
 
@@ -266,8 +266,8 @@ def translate_ledger_errors(site: LedgerSite, action: str, *, writing: bool = Fa
     """Converts every error of boto3 and botocore inside the block to a `LedgerError`, with the original error as the
     cause.
 
-    `action` is the permission that the call needs, such as ``s3:PutObject``. `writing` means that the block writes;
-    then nothing was written after any error other than `LedgerUnreachable`.
+    `action` is the permission that the call needs, such as ``s3:PutObject``. With `writing`, the block writes, and any
+    error other than `LedgerUnreachable` means that nothing was written.
     """
     try:
         yield

@@ -18,9 +18,9 @@ from reconciler.errors import ServiceError
 MOST_EVENTS = 10_000
 """The maximum number of events that GetLogEvents returns in one call."""
 CHUNK = 256 * 1024
-"""The number of bytes of an object that are read at once."""
+"""The number of bytes of an object that are read at a time."""
 LONGEST_LINE = 64 * 1024
-"""The number of characters after which a line without an end is divided, so that it does not fill the memory."""
+"""The maximum number of characters in a line. Longer lines are split, so that they do not fill the memory."""
 GZIP = zlib.MAX_WBITS | 16
 ABSENT = frozenset({"ResourceNotFoundException", "NoSuchKey", "404"})
 UNCHANGED = frozenset({"304", "NotModified"})
@@ -29,7 +29,7 @@ MOST_EMPTY_PAGES = 1000
 
 
 class Cursor(Protocol):
-    """A log stream, and how much of it was read."""
+    """A log stream, and how much of it has been read."""
 
     def lines(self) -> Iterator[str]:
         """Yields the lines that were added since the last call, without their ends. Yields nothing if the log does not
@@ -38,8 +38,8 @@ class Cursor(Protocol):
 
 
 def opened(aws: Aws, stream: LogStream, newest: int | None = None) -> Cursor:
-    """Returns a cursor at the start of a log. With `newest`, it may skip all but that many of the last lines; callers
-    drop what it yields in addition."""
+    """Returns a cursor at the start of a log. With `newest`, the cursor may skip all but that many of the last lines.
+    It may yield more lines, and callers drop them."""
     if stream.in_s3:
         return ObjectCursor(aws, stream)
     return EventCursor(aws.elsewhere(stream.region).reader("logs"), stream, newest)
@@ -63,10 +63,10 @@ class EventCursor:
                 yield from str(event.get("message", "")).rstrip("\n").split("\n")
 
     def _page(self) -> tuple[list[dict[str, Any]], bool]:
-        """Returns the next events, and whether the stream has no more now.
+        """Returns the next events, and whether there are no more events for now.
 
-        A page may be empty although others follow, so the end is where AWS returns the same token again. Other servers
-        return events with it, which the next call returns again.
+        An empty page does not mean the end, because more pages may follow. At the end, AWS returns the token that was
+        sent. Other servers return events together with the same token, and the next call returns these events again.
         """
         for _ in range(MOST_EMPTY_PAGES):
             position: dict[str, Any] = {"nextToken": self._token} if self._token else self._start()
@@ -117,12 +117,12 @@ class ObjectCursor:
                 if number > before:
                     self._yielded, self._length = number, len(line)
                     yield line
-                elif number == before and len(line) > self._length:  # it had no end when it was read
+                elif number == before and len(line) > self._length:  # the line was incomplete when it was read
                     yield line[self._length :]
             self._yielded = number  # a rotated log may have become shorter
 
     def _body(self) -> Any | None:  # noqa: ANN401 - botocore's streaming body
-        """Returns the content of the object; `None` if it does not exist or did not change."""
+        """Returns the content of the object, or `None` if it does not exist or has not changed."""
         condition = {"IfNoneMatch": self._etag} if self._etag else {}
         try:
             with translate_errors("GetObject"):
@@ -147,7 +147,8 @@ def decoded(chunks: Iterable[bytes], *, gzip: bool) -> Iterator[str]:
 
 
 def _decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields at most `CHUNK` bytes at once, so that a small object that expands to a huge one fills no memory."""
+    """Yields at most `CHUNK` bytes at a time, so that a small object that decompresses to a huge one does not fill the
+    memory."""
     member = zlib.decompressobj(GZIP)
     for chunk in chunks:
         rest = chunk
@@ -159,8 +160,8 @@ def _decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def split_lines(texts: Iterable[str]) -> Iterator[str]:
-    """Yields the lines of a text that arrives in parts, the last line even without its end. A longer line than
-    `LONGEST_LINE` is divided."""
+    """Yields the lines of a text that arrives in parts, including a last line without a line end. Lines longer than
+    `LONGEST_LINE` are split."""
     rest = ""
     for text in texts:
         *whole, rest = (rest + text).split("\n")

@@ -59,10 +59,10 @@ def observe(
     submission.
 
     Returns the new states, ordered by name, and the runs that were found. An ended run is read again only while AWS has
-    not given its reason or usage (`core.observations`). If a service
-    fails, nothing is raised; instead the sighting contains the reason for each token of the service. The sighting also
-    contains a reason for each run that does not exist at AWS; such a run is not considered ended. `request_of` returns
-    the request that a submission sent, or an empty one if it is not available. The name in it narrows the lookup.
+    not given its reason or usage (`core.observations`). If a service fails, nothing is raised; instead, the sighting
+    contains the error for each token of the service. The sighting also contains an error for each run that does not
+    exist at AWS; such a run is not considered ended. `request_of` returns the request that a submission sent, or an
+    empty one if it is not available. The name in it narrows the lookup.
     """
     questions = _questions(recorded, names, now)
     sys.audit("reconciler.observing", *questions)
@@ -155,7 +155,7 @@ def _collect(
                 unseen.update({submission.token} if problem is UNKNOWN_RUN else ())
             elif isinstance(report, RunReport) and differs(submission, report):
                 events.append(_event(submission, report, now))
-        for submission in asked.incomplete:  # an error is no news about a run that has ended
+        for submission in asked.incomplete:  # an error does not matter for a run that has ended
             report = answers[kind].reports.get(submission.token, "")
             if isinstance(report, RunReport) and completes(submission, report):
                 events.append(_event(submission, report, now))
@@ -313,8 +313,8 @@ def take_inventory(
 def _places(
     recorded: Recorded, specs: Iterable[Where], inventories: Inventories
 ) -> tuple[Sequence[_Place], tuple[str, ...]]:
-    """Returns each application or queue once, by its description, with its live runs, and the kinds without
-    inventory."""
+    """Returns each application or queue once, keyed by its description, with its live runs. Also returns the kinds that
+    have no inventory."""
     places: dict[tuple[str, str], _Place] = {}
     unlisted: set[str] = set()
     submissions = ((s.kind, s.content.location, s.run_id if s.live else None) for s in recorded.by_token.values())
@@ -353,8 +353,8 @@ def _ours(facts: RunFacts, where: _Place, place: Place) -> ListedRun | None:
 
 
 def _location(where: _Place, facts: RunFacts) -> Mapping[str, str]:
-    """Returns the location by which the run can be found again: the location of this listing, with the run's own name
-    if locations of this kind contain a name.
+    """Returns the location with which the run can be found again. It is the location of this listing, plus the run's
+    own name if locations of this kind contain a name.
     """
     field_of_name = kind_named(where.kind).name_field
     named = {field_of_name: facts.name} if field_of_name in where.location and facts.name else {}

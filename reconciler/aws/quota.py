@@ -1,7 +1,8 @@
 """Delays calls by token buckets, so that AWS's request quotas are not exceeded.
 
 Each operation of an account and region has its own bucket. Processes do not share buckets, so AWS can still throttle
-several at once. A throttled call is treated as a refusal, and the process pauses after it.
+calls if several processes run at the same time. A throttled call is treated as a refusal, and the process pauses after
+it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Plan
 
 STEP_SECONDS = 0.2
-"""Seconds between checks whether a wait should stop."""
+"""The time in seconds between two checks whether a wait should stop."""
 
 
 class Buckets:
@@ -73,7 +74,7 @@ class Buckets:
 
 
 WARN_ABOVE_SECONDS = 60.0
-"""The delay in seconds from which a plan contains a warning."""
+"""The minimum delay in seconds for which a plan contains a warning."""
 
 
 def seconds_needed(rate: Rate, calls: int) -> float:

@@ -46,7 +46,8 @@ _CURRENT: ContextVar[Transmission | None] = ContextVar("transmission", default=N
 
 @contextmanager
 def once(deadline: Deadline, clock: Clock) -> Iterator[Transmission]:
-    """Allows a guarded client to make one transmission before `deadline`, inside the block and in this thread."""
+    """Allows a guarded client to make one transmission before `deadline`, in this thread and only inside the `with`
+    block."""
     transmission = Transmission(deadline, clock)
     reset = _CURRENT.set(transmission)
     try:

@@ -1,4 +1,4 @@
-"""Asks AWS about resources that requests of several services name: roles, files and folders in S3, log groups."""
+"""Checks in AWS the resources that requests of several services name: IAM roles, S3 files and folders, log groups."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ SERVICES = {
     Resource.PREFIX: "s3",
     Resource.LOG_GROUP: "logs",
 }
-"""boto3's name of the service that has each type of resource."""
+"""Maps each type of resource to boto3's name of its service."""
 
 Said = tuple[Answer, str]
-"""An answer and its sentence."""
+"""An answer, and the sentence that explains it to the user."""
 
 INVENTED = Answer.NOT_ASKED, "whether the request fits: not asked, because the emulator has no settings of resources"
 
 
 def is_invented(reply: Mapping[str, Any]) -> bool:
-    """Returns whether the emulator replied, whose resources exist as soon as they are named and have no settings."""
+    """Returns whether the reply is from the emulator. In the emulator, every resource that a request names exists, and
+    resources have no settings."""
     return "x-reconciler-emulator" in reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
 
 
 class SharedResources:
-    """Answers about resources, each asked for once. `service` is boto3's name of the service that uses them, and
-    `principal` the principal that must be allowed to take roles."""
+    """Checks resources in AWS, each of them once. `service` is boto3's name of the service that uses the resources, and
+    `principal` is the service principal that must be allowed to assume roles."""
 
     def __init__(self, aws: Aws, service: str, principal: str) -> None:
         self._aws, self._service, self._principal = aws, service, principal
@@ -46,7 +47,7 @@ class SharedResources:
         }
 
     def answer(self, need: Need) -> Said | None:
-        """Returns the answer about a resource; `None` if it is not of a shared type."""
+        """Returns the answer about a resource, or `None` if its type is not in `SERVICES`."""
         ask = self._asks.get(need.type)
         if ask is None:
             return None
@@ -56,7 +57,8 @@ class SharedResources:
         return self._answers[key]
 
     def asked(self, what: str, service: str, ask: Callable[[str], Said], name: str = "") -> Said:
-        """Returns the answer of `ask`, or why `service` was not asked."""
+        """Calls `ask` and returns its answer. If `service` is not available, or returns an error, the answer contains
+        the reason."""
         if self._aws.embedded and service != self._service:
             return Answer.NOT_ASKED, f"{what}: not asked, because the emulator has no {service}"
         try:
@@ -103,7 +105,7 @@ class SharedResources:
         return Answer.WARNING, f"log group {name} does not exist yet: the job's role must be allowed to create it"
 
     def quota(self, service: str, name: str) -> float | None:
-        """Returns the account's quota with this name, `None` if it is not listed. Raises `ServiceError`."""
+        """Returns the account's quota with this name, or `None` if it is not listed. Raises `ServiceError`."""
         with translate_errors("ListServiceQuotas"):
             answer = self._aws.reader("service-quotas").list_service_quotas(ServiceCode=service)
             quotas = {each.get("QuotaName"): each.get("Value") for each in answer["Quotas"]}
@@ -112,7 +114,7 @@ class SharedResources:
 
 
 def _trusts(document: Any, principal: str) -> bool:  # noqa: ANN401 - a policy document
-    """Returns whether a trust policy allows a service to take the role."""
+    """Returns whether a trust policy allows a service to assume the role."""
     statements = document.get("Statement", []) if isinstance(document, dict) else []
     for statement in [statements] if isinstance(statements, dict) else statements:
         principals = statement.get("Principal", {})

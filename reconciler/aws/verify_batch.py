@@ -1,4 +1,4 @@
-"""Asks AWS Batch whether queues and job definitions exist and fit the requests of jobs."""
+"""Checks in AWS Batch whether job queues and job definitions exist and are compatible with the requests."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OVERRIDES = {
     "eksPropertiesOverride": "eksProperties",
     "nodeOverrides": "nodeProperties",
 }
-"""The part of a job definition that each kind of override needs."""
+"""Maps each kind of override to the part of the job definition that it requires."""
 
 
 class BatchVerifier:
-    """Answers about jobs. Each queue and definition is asked for once."""
+    """Checks the requests of jobs. Reads each queue and job definition once."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws, self._shared = aws, SharedResources(aws, SERVICE, PRINCIPAL)
@@ -32,7 +32,7 @@ class BatchVerifier:
         self._definitions: dict[str, tuple[Said, Mapping[str, Any]]] = {}
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
-        """Yields the answers about each request."""
+        """Yields the verdicts on each request."""
         for name, request in requests.items():
             for need in needs(request):
                 if need.type == QUEUE:
@@ -90,7 +90,7 @@ class BatchVerifier:
         return Answer.WARNING, f"job definition {name} moves: its newest revision is {newest.get('revision')}. Pin it"
 
     def _fit(self, request: JSON) -> Iterator[tuple[tuple[str, ...], Said]]:
-        """Yields what does not fit: overrides of another type, and more vCPUs than the queue can have."""
+        """Yields incompatibilities: overrides for another type of job, and more vCPUs than the queue can provide."""
         _, definition = self._definition(str(request.get("jobDefinition", "")))
         _, queue = self._queue(str(request.get("jobQueue", "")))
         if definition.get("invented"):
@@ -125,7 +125,7 @@ def _most(environment: Mapping[str, Any]) -> float:
 
 
 def _vcpus(container: JSON) -> float:
-    """Returns the vCPUs of a container, 0 if it sets none."""
+    """Returns the vCPUs of a container, or 0 if it sets none."""
     for _, each in entries(container, "resourceRequirements"):
         if each.get("type") == "VCPU":
             return float(each.get("value", 0))

@@ -1,4 +1,4 @@
-"""Asks EMR Serverless whether applications exist and fit the requests of runs."""
+"""Checks in EMR Serverless whether applications exist and are compatible with the requests."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ SERVICE, PRINCIPAL = "emr-serverless", "emr-serverless.amazonaws.com"
 GONE = {"TERMINATED"}
 DRIVERS = {"sparkSubmit": "spark", "hive": "hive"}
 STREAMS_FROM, PROMETHEUS_FROM = (7, 1), (7, 1)
-"""The EMR releases that first run streaming jobs and send metrics to Prometheus (EMR Serverless user guide)."""
+"""The first EMR releases that support streaming jobs and metrics in Prometheus (EMR Serverless user guide)."""
 
 QUOTA = "Max concurrent vCPUs per account"
 CORES, EXECUTORS = 4.0, 3.0
-"""The default cores of a driver and an executor, and the default initial executors (EMR Serverless user guide)."""
+"""The default cores of a driver or executor, and the default number of initial executors (EMR Serverless user guide).
+"""
 
 
 class EmrServerlessVerifier:
-    """Answers about runs. Each application is asked for once."""
+    """Checks the requests of runs. Reads each application once."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws, self._shared = aws, SharedResources(aws, SERVICE, PRINCIPAL)
         self._applications: dict[str, tuple[Said, Mapping[str, Any]]] = {}
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
-        """Yields the answers about each request, and about the vCPUs of all together."""
+        """Yields the verdicts on each request, and on the total vCPUs of all requests."""
         for name, request in requests.items():
             for need in needs(request):
                 if need.type == APPLICATION:
@@ -83,7 +84,7 @@ class EmrServerlessVerifier:
 
 
 def _fit(request: JSON, application: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Said]]:
-    """Yields what does not fit an application: the driver, features of later releases, and its capacity."""
+    """Yields the requirements that an application does not meet: the driver, features of later releases, and capacity."""
     if application.get("invented"):
         yield ("applicationId",), INVENTED
         return
@@ -114,7 +115,7 @@ def _release(application: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def _vcpus(request: JSON) -> float:
-    """Returns the vCPUs with which a Spark run starts: those of its driver and its first executors; 0 for Hive."""
+    """Returns the vCPUs with which a Spark run starts (those of its driver and its initial executors), or 0 for Hive."""
     spark = part(request, "jobDriver", "sparkSubmit")
     if not spark:
         return 0.0
