@@ -15,8 +15,8 @@ from reconciler.core.state import Phase, Recorded, RunState, Submission
 from reconciler.core.times import parse_time, seconds_text, time_text
 
 LOOKS_APART = 25
-"""The first and last proving look are at least a 25th of the settling time apart: one minute for the default of 25
-minutes."""
+"""The first and last look that prove absence must be at least a 25th of the settling time apart: one minute for the
+default settling time of 25 minutes."""
 
 MEMORY = timedelta(hours=24)
 """How long AWS is assumed to list a run after its end. Batch keeps jobs for at least 24 hours."""
@@ -28,8 +28,8 @@ deadline and the signature lifetime, this requires AWS to keep a token for 17 mi
 
 
 def may_repeat_at(began: str, wall: float) -> bool:
-    """Returns whether the same token may be sent again immediately at `wall`, in seconds since the epoch, if AWS
-    accepts tokens."""
+    """Returns whether a submission that began at `began` may be sent again immediately with the same token at `wall`
+    (seconds since the epoch), if AWS accepts tokens."""
     return wall - parse_time(began).timestamp() <= REPEAT_SECONDS
 
 

@@ -87,7 +87,7 @@ def check_expected(plan: Plan, expected: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The specs of the target at `commit`, where a pull request starts.
+    """The specs of the target at `commit`, the base of a pull request.
 
     `invalid` maps names to the problem of their spec. `unnamed` is the file whose spec names cannot be read, `None` if
     all names are known. `settings` are those of the project file, `None` if it cannot be read. `notes` are sentences

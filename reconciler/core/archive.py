@@ -1,5 +1,5 @@
-"""Archived submissions: ended submissions that decide nothing any more. The state keeps a summary of them for each
-spec; everything else about them is read from the ledger on demand, by way of index entries."""
+"""Archived submissions: ended submissions on which no decision depends any more. The state keeps only a summary of them
+for each spec. Everything else about them is read from the ledger on demand, with the help of index entries."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed(Event):
-    """Where the events of archived submissions are in the ledger, in the form of `Entry`.
+    """Index entries, which record where the ledger has the events of archived submissions. Each is the text of an
+    `Entry`.
 
-    A reader of the state finds a submission by these entries, without reading the batches between.
+    With them, a reader of the state finds a submission without reading the whole ledger.
     """
 
     type: ClassVar[str] = "indexed"
@@ -33,11 +34,12 @@ class Indexed(Event):
 
 @dataclass(slots=True)
 class Archive:
-    """What the state keeps of the archived submissions of one spec.
+    """A summary of the archived submissions of one spec, kept in the state.
 
-    `number` is how many there are, `sent` whether any was sent. `slot`, `generation` and `attempt` are their highest.
-    `contents` maps the digest of each accepted content to the first position and the generation (0 for a slot) of its
-    newest submission. `kept` is how many submissions were kept when the record was looked through last.
+    `number` is their number; `sent` is whether any of them was sent. `slot`, `generation` and `attempt` are the highest
+    values among them. `contents` maps the digest of each accepted content to two values of the newest submission with
+    this content: its first ledger position and its generation (0 for a slot). `kept` is the number of submissions that
+    were left in the state by the last archiving.
     """
 
     number: int = 0
@@ -68,20 +70,21 @@ class Archive:
 
 TOKEN_DIGITS = 16
 RUN_DIGITS = 8
-"""The digits of a token, and of the hash of a run id, in an entry. They select; the events decide."""
+"""The number of digits of a token, and of the hash of a run id, in an entry. They only select candidates, which are
+then compared with the events."""
 
 SLOT_LENGTH = len("2026-11-22T02:00:00Z")
 
 SPEC = ""
-"""The key of entries with events about a spec itself."""
+"""The value of `Entry.where` for events about a spec itself, not about one of its submissions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The positions of the events of one submission, or of a spec itself.
 
-    `name` is the name of the spec in its first event. `where` is the slot, ``g`` and the generation, or `SPEC`.
-    `counts` is as in `Submission.counts`. `token` and `run` are the digits to search for.
+    `name` is the name of the spec in its first event. `where` is the slot, ``g`` followed by the generation, or `SPEC`.
+    `counts` is as in `Submission.counts`. `token` and `run` are the digits by which the entry is found.
     """
 
     name: str
@@ -99,7 +102,8 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The entry in the ledger: ``SLOT|ATTEMPT|+|TOKEN|RUN|POSITIONS|NAME``; positions are differences."""
+        """The entry as text in the ledger: ``SLOT|ATTEMPT|+|TOKEN|RUN|POSITIONS|NAME``. Each position after the first
+        is written as its difference from the previous one."""
         first, *_ = self.positions
         steps = ",".join(map(str, (first, *(after - before for before, after in pairwise(self.positions)))))
         mark = "+" if self.counts else "-"
@@ -107,7 +111,7 @@ class Entry:
 
     @staticmethod
     def of(text: str) -> Entry:
-        """Returns the entry of a text. Raises `ValueError` for a text that no entry has."""
+        """Parses the text of an entry. Raises `ValueError` for any other text."""
         where, attempt, mark, token, run, steps, name = text.split("|", 6)
         positions = tuple(accumulate(map(int, steps.split(","))))
         return Entry(name, where, positions, int(attempt), mark == "+", token, run)
@@ -123,7 +127,8 @@ def entry_of(submission: Submission, name: str) -> Entry:
 
 
 def is_plain_slot(slot: str) -> bool:
-    """Returns whether a slot has the form that schedules have: text of that form sorts by time and fits an entry."""
+    """Returns whether a slot has the form of the slots of schedules. Text in this form sorts by time and fits into an
+    entry."""
     return len(slot) == SLOT_LENGTH and slot[10] == "T" and slot.endswith("Z")
 
 
@@ -143,7 +148,8 @@ def where_of(key: SubmissionKey) -> str:
 
 
 def owns(record: SpecRecord, entry: Entry) -> bool:
-    """Returns whether an entry belongs to a record, which may have had other names, or a name that another had."""
+    """Returns whether an entry belongs to a record. The record may have had other names, and another record may have
+    had its name before."""
     first, before = entry.positions[0], record.predecessor
     return entry.name == record.name_at(first) and (before is None or first > before.position)
 
@@ -152,22 +158,23 @@ class Recall(Protocol):
     """Reads archived submissions from the ledger."""
 
     def of_group(self, recorded: Recorded, record: SpecRecord, where: str) -> Sequence[Submission]:
-        """Returns all attempts of one slot or generation (`where_of`) of a spec, oldest first; none if it is not
-        archived."""
+        """Returns all attempts of one slot or generation (`where_of`) of a spec, oldest first. The result is empty if
+        they are not archived."""
         ...
 
     def of_token(self, recorded: Recorded, token: str) -> Sequence[Submission]:
-        """Returns all attempts of the slot or generation of a token, oldest first; none if it is not archived."""
+        """Returns all attempts of the slot or generation of the submission with this token, oldest first. The result is
+        empty if they are not archived."""
         ...
 
     def whole(self, event: Event, *, request: bool = True) -> Event:
-        """Returns a stored event with what it takes from an earlier one, its request only if that is wanted. Raises
-        `LedgerCorrupt` without that one."""
+        """Returns a stored event, completed with the values that it takes from an earlier event. Without `request`, its
+        request may be missing. Raises `LedgerCorrupt` if the earlier event is not in the ledger."""
         ...
 
 
 class _Nothing:
-    """Recalls nothing, for a state that archives nothing."""
+    """Finds nothing. It is used for a state without archived submissions."""
 
     def of_group(self, recorded: Recorded, record: SpecRecord, where: str) -> Sequence[Submission]:
         return ()

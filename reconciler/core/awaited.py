@@ -1,4 +1,4 @@
-"""Decides how far the runs are that a command waits for, from the plan and the ledger after a pass."""
+"""Computes the progress of the runs that a command waits for, from the plan and the ledger after a pass."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from reconciler.model.kind import kind_named
 PASSING = frozenset({
     Reason.CONCURRENCY, Reason.BACKOFF, Reason.SETTLING, Reason.REPLACING, Reason.QUOTA, Reason.LIMIT,
 })  # fmt: skip
-"""The reasons for waits that end by themselves."""
+"""The reasons for waits that end without an operator."""
 
 
 class Progress(StrEnum):
-    """How far a run is. `HELD` is a submission that needs an operator, or that waits for something that will not
-    happen while the command waits."""
+    """The progress of a run. `HELD` means that the submission needs an operator, or that it waits for something that
+    will not happen while the command waits."""
 
     MOVING = "moving"
     SUCCEEDED = "succeeded"
@@ -31,9 +31,10 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """A run that a command waits for: its first attempt's key, how far it is, and its newest submission, if any.
+    """A run that a command waits for: the key of its first attempt, its progress, and its newest submission, if there
+    is one.
 
-    `state` is the word for the state, `message` the reason for a wait or a hold.
+    `state` is a word such as ``running``; `message` is the reason for a wait or a hold.
     """
 
     key: SubmissionKey
@@ -44,8 +45,9 @@ class Awaited:
 
 
 def keys_of_plan(plan: Plan) -> frozenset[SubmissionKey]:
-    """Returns the runs that a plan submits, retries or adopts, and those that wait for a dependency, another run of
-    the spec or a later attempt. Suspended runs are not among them, because only a person ends a suspension."""
+    """Returns the keys of the runs that a plan submits, retries or adopts, and of the runs that wait for a dependency,
+    another run of the spec or a later attempt. Suspended runs are left out, because only an operator ends a
+    suspension."""
     kinds = {*SENDS, ActionType.ADOPT}
     return frozenset(
         first(action.key)
@@ -55,7 +57,8 @@ def keys_of_plan(plan: Plan) -> frozenset[SubmissionKey]:
 
 
 def open_keys(recorded: Recorded, plan: Plan, names: Collection[str] | None) -> frozenset[SubmissionKey]:
-    """Returns the live and the unresolved runs of these specs (`None`: of all), and those that `plan` has for them."""
+    """Returns the keys of the live and unresolved runs of the specs in `names`, and of their runs in `keys_of_plan`. If
+    `names` is `None`, all specs are included."""
     records = [record for name, record in recorded.specs.items() if names is None or name in names]
     open_runs = {first(s.key) for record in records for s in (*record.live, *record.unresolved)}
     return frozenset(open_runs | {key for key in keys_of_plan(plan) if names is None or key.name in names})
@@ -73,8 +76,8 @@ def _passes(action: Action) -> bool:
 def progress(
     keys: Collection[SubmissionKey], plan: Plan, recorded: Recorded, specs: Mapping[str, DesiredSpec]
 ) -> list[Awaited]:
-    """Returns how far each of these runs is, sorted by name and then oldest first. `plan` is that of the newest pass,
-    `recorded` the state after it, and `specs` are those of the target."""
+    """Returns the progress of each run, sorted by name and then from oldest to newest. `plan` is the plan of the newest
+    pass, `recorded` is the state after it, and `specs` are the specs of the target."""
     actions = {first(action.key): action for action in plan.actions if action.key is not None}
     known = {key: _alone(key, actions.get(key), recorded, specs) for key in keys}
     moving = {key.name for key, each in known.items() if each is not None and each.progress is Progress.MOVING}
@@ -87,7 +90,7 @@ def progress(
 def _alone(
     key: SubmissionKey, action: Action | None, recorded: Recorded, specs: Mapping[str, DesiredSpec]
 ) -> Awaited | None:
-    """Returns how far a run is, `None` if that depends on the runs that it waits for."""
+    """Returns the progress of a run; `None` if it depends on the runs that this run waits for."""
     last = _newest(recorded, key)
     if action is not None and action.effective:
         return Awaited(key, Progress.MOVING, _word(last), action.message, last)
@@ -105,7 +108,8 @@ def _alone(
 
 
 def _progress_of(last: Submission, spec: DesiredSpec | None) -> Progress:
-    """Returns how far the newest attempt is. A stream is done when it runs, because it runs until it is stopped."""
+    """Returns the progress of the newest attempt. A running stream counts as succeeded, because it runs until it is
+    stopped."""
     if last.unresolved:
         return Progress.MOVING
     if last.live:
@@ -119,15 +123,15 @@ def _progress_of(last: Submission, spec: DesiredSpec | None) -> Progress:
 def _gated(
     action: Action, key: SubmissionKey, moving: set[str], recorded: Recorded, specs: Mapping[str, DesiredSpec]
 ) -> Awaited:
-    """Returns whether a run that waits for its dependencies still can be submitted: one of them, or one of theirs,
-    moves."""
+    """Returns the progress of a run that waits for its dependencies. The run may still be submitted if one of its
+    direct or indirect dependencies makes progress; otherwise it is held."""
     spec = specs.get(key.name)
     waits = any(name in moving or _is_open(recorded.specs.get(name)) for name in _upstream(spec, specs))
     return Awaited(key, Progress.MOVING if waits else Progress.HELD, "waiting", action.message)
 
 
 def _upstream(spec: DesiredSpec | None, specs: Mapping[str, DesiredSpec]) -> Iterator[str]:
-    """Yields the names of all specs that a spec waits for, directly or through others."""
+    """Yields the names of all direct and indirect dependencies of a spec."""
     seen: set[str] = set()
     rest = [spec] if spec is not None else []
     while rest:

@@ -69,7 +69,7 @@ def _moments(wall: datetime, zone: ZoneInfo, *, evenly: bool) -> Sequence[dateti
 
 
 def next_slot(schedule: str, time_zone: str, after: datetime) -> str | None:
-    """Returns the first slot after a time, ``2026-11-22T02:00:00Z``; `None` if there is none."""
+    """Returns the first slot after a time, such as ``2026-11-22T02:00:00Z``; `None` if there is none."""
     slot = next(slots(schedule, time_zone, after), None)
     return None if slot is None else seconds_text(slot)
 
@@ -107,5 +107,5 @@ def slots_between(schedule: str, time_zone: str, first: datetime, last: datetime
 
 
 def before(slot: str) -> str:
-    """Returns the second before a slot."""
+    """Returns the time one second before a slot."""
     return seconds_text(parse_time(slot) - timedelta(seconds=1))

@@ -90,7 +90,8 @@ def plan(desired: Desired, recorded: Recorded, now: datetime) -> Plan:
 
 
 def _with_settings(desired: Desired, recorded: Recorded) -> tuple[Desired, tuple[SpecChange, ...]]:
-    """Returns the desired state and the change of the settings, if there is one. If it is stale, nothing is done."""
+    """Returns the desired state and the change of the settings, if there is one. If the change is stale, the pass does
+    nothing."""
     change = settings_change(desired, recorded)
     if change is None:
         return desired, ()
@@ -107,14 +108,15 @@ def _declarations(
 
 
 def _with_usual(action: Action, desired: Desired, recorded: Recorded, now: datetime) -> Action:
-    """Adds what is usual for the runs of a spec to an action that submits one, and suggestions to others."""
+    """Adds the usual durations and costs of the spec's runs to an action that submits one. To other actions, adds
+    suggested commands if they need an operator."""
     if action.action not in SENDS:
         return _with_suggestions(action, desired, recorded)
     return replace(action, typical=usual(recorded.spec(action.name).submissions, now, desired.prices))
 
 
 def _names(desired: Desired, recorded: Recorded) -> list[str]:
-    """Returns the names in this pass. A spec that exists but is not selected is not one of them, even if it is
+    """Returns the names that this pass decides about. A spec that exists but is not selected is left out, even if it is
     recorded."""
     invalid = {name for name, spec in desired.invalid.items() if not spec.elsewhere}
     names = desired.specs.keys() | (recorded.specs.keys() - desired.names) | invalid
@@ -123,8 +125,8 @@ def _names(desired: Desired, recorded: Recorded) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _PreviousRuns:
-    """Whether the ledger intends anything, and whether a look of this pass found a run by its token. Both depend on all
-    submissions, so they are determined once for all specs."""
+    """Whether the ledger has any intent, and whether this pass found a run in AWS by its token. Both depend on all
+    submissions, so they are computed once for all specs."""
 
     intends: bool
     found: bool
@@ -202,7 +204,7 @@ def _blocks(unresolved: Action) -> bool:
 
 
 def _with_suggestions(action: Action, desired: Desired, recorded: Recorded) -> Action:
-    """Returns the action. If later passes cannot decide it, the commands with which an operator can are added."""
+    """Returns the action. If later passes cannot decide it, suggested commands for an operator are added."""
     held = recorded.by_token.get(action.client_token or "")
     if action.action is ActionType.HOLD and action.reason is not Reason.STALE_CHECKOUT and held is not None:
         action = replace(action, since=seconds_text(ended_at(held)))

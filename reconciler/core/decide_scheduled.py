@@ -1,4 +1,4 @@
-"""Decides about a spec with a schedule: one run for each slot, and the slots that never run."""
+"""Decides about the slots of a scheduled spec: the run of each slot, and the slots that never run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def decide_scheduled(context: SpecContext) -> Sequence[Action]:
     else:
         missed = due.missed or _missed_before(context)
         submits = [*attempts, *_due_submits(context, due), *_backfill(context, due)]
-        # Only the skip that records missed slots may move the mark. Otherwise they would be lost if the skip failed.
+        # Only the skip that records missed slots may advance `handled_until`. Otherwise they would be lost if the skip
+        # failed.
         until = due.handled_until if not missed else None
         submits = [replace(a, handled_until=until if a.reason is Reason.SLOT_DUE else None) for a in submits]
         actions = [*states, *_skip(context, missed, due.handled_until), *_shortened(_in_turn(submits, context), due)]
@@ -216,7 +217,8 @@ def _suspended(context: SpecContext, due: Due) -> Action:
 
 
 def _in_sync(context: SpecContext) -> Action:
-    """Returns the state of a spec without due slots: that of its newest submission, if there is one."""
+    """Returns the action that reports the state of a spec without due slots: the state of its newest submission, if
+    there is one."""
     record, newest = context.record, context.record.newest
     if newest is None or newest.slot is None or newest.unresolved:
         return _bare(context, ActionType.NONE, Reason.IN_SYNC)

@@ -73,9 +73,9 @@ name."""
 
 @dataclass(frozen=True, slots=True)
 class ProjectDeclaration:
-    """The newest declaration of the project file: the position of its event, the newest commit that a declaration had
-    (`None` if all were outside git), and the settings. If their secrets are masked, `digest` is that of the complete
-    settings."""
+    """The newest declaration of the project file: the position of its event, the settings, and the commit of the newest
+    declaration that had one (`None` if all were made outside git). If secrets in the settings are masked, `digest` is
+    the digest of the complete settings."""
 
     position: int
     commit: str | None
@@ -105,7 +105,7 @@ class Declaration:
 @dataclass(frozen=True, slots=True)
 class PendingDeclaration:
     """The declaration that an apply records for one spec: its content and policy or, without content, its removal from
-    git. For the project file (`PROJECT_KIND`), `policy` are its settings.
+    git. For the project file (`PROJECT_KIND`), `policy` contains its settings.
 
     `after` is the ledger position of the declaration that this one follows, 0 if it is the first.
     """

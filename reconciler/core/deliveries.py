@@ -14,19 +14,21 @@ from reconciler.core.times import parse_time
 from reconciler.model.project import Webhook
 
 REPEATED = timedelta(hours=24)
-"""How long a notification is posted again."""
+"""How long after its event a notification may be posted again."""
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
-"""The pause after the second failed attempt, which doubles with each further one, and its limit. After the first one
-there is no pause, so that a webhook that was down for one pass is asked in the next one."""
+"""The pause after the second failed attempt, which doubles with each further failed attempt, and its upper limit. There
+is no pause after the first failed attempt, so that the next pass tries again a webhook that was down for one pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undelivered(Event):
-    """A webhook did not accept a notification; with 0 `attempts`, it was not asked, because it was failing.
+    """A webhook did not accept a notification. If `attempts` is 0, nothing was posted to it, because it was already
+    failing.
 
-    `spec` and `key` are those of the `notified` event, `since` is its time. `webhook` is `webhook_id` of the entry in
-    the project file, without its address. `document` is what is posted, without secrets.
+    `spec` and `key` are those of the `notified` event, and `since` is the time of that event. `webhook` is the
+    `webhook_id` of the entry in the project file, which does not contain the address. `document` is the content to
+    post, without secrets.
     """
 
     type: ClassVar[str] = "undelivered"
@@ -40,8 +42,8 @@ class Undelivered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redelivering(Event):
-    """An undelivered notification is about to be posted again. This is recorded first, so that two processes do not
-    post it, and nothing is posted again after an attempt whose end is unknown."""
+    """An undelivered notification is about to be posted again. This is recorded before the post, so that two processes
+    do not both post it, and so that it is not posted again after an attempt with an unknown outcome."""
 
     type: ClassVar[str] = "redelivering"
     spec: Text
@@ -60,7 +62,7 @@ def delivery_id(event: Undelivered | Redelivering) -> str:
 
 
 def add_delivery(undelivered: dict[str, Undelivered], event: Undelivered | Redelivering) -> None:
-    """Adds an event to the notifications that are not delivered, in place, and drops those that are too old."""
+    """Adds an event to the undelivered notifications, in place, and drops notifications that are too old."""
     if isinstance(event, Redelivering):
         undelivered.pop(delivery_id(event), None)
         return
@@ -74,13 +76,14 @@ def _is_over(each: Undelivered, now: datetime) -> bool:
 
 
 def waiting(undelivered: Mapping[str, Undelivered], webhook: str, now: datetime) -> list[Undelivered]:
-    """Returns the notifications that a webhook has not accepted and still should, the oldest first."""
+    """Returns the notifications that should still be posted to a webhook, oldest first."""
     mine = (each for each in undelivered.values() if each.webhook == webhook and not _is_over(each, now))
     return sorted(mine, key=lambda each: (each.since, each.spec, each.key))
 
 
 def may_ask(pending: Iterable[Undelivered], now: datetime) -> bool:
-    """Returns whether the pause after the last failed attempt of a webhook is over. `pending` are its notifications."""
+    """Returns whether the pause after a webhook's last failed attempt is over. `pending` are the undelivered
+    notifications of the webhook."""
     return all(now - parse_time(each.at) >= _pause(each.attempts) for each in pending if each.attempts)
 
 

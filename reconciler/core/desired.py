@@ -33,8 +33,8 @@ class DesiredSpec:
     """One spec, rendered for one target.
 
     The request of `content` is valid, with the name filled in: each field is as AWS will receive it. For a scheduled
-    spec, ``${run.slot}`` is not rendered yet. `doubts` are values, each with its location, that `validate` refuses and
-    that are sent all the same, as version 0.1.0 did.
+    spec, ``${run.slot}`` is not rendered yet. `doubts` are values, each with its location, that `validate` refuses but
+    that are sent anyway, as version 0.1.0 did.
     """
 
     name: str
@@ -126,11 +126,11 @@ class Desired:
 
     `invalid` maps names to the specs that are on hold: those in `names` and others that may have run in this target.
     `unnamed` is set if the spec names of a part of the project are unknown; missing names then do not count as removed.
-    With `applied_only`, the pass leaves every change in git to an apply; `plan` then sets `unapplied`, the names of the
-    changed specs. `directory` and `local_ledger` are options of the command, used in suggested commands. `settings` are
-    those of the project file (`core.settings`), masked if the ledger is, and `None` if they are not compared;
-    `settings_digest` is the digest of the complete settings. If `stale` is set, this pass may not change them, for this
-    reason, so nothing is done.
+    With `applied_only`, the pass does not act on changes in git, which are left to `apply`; `plan` then sets
+    `unapplied`, the names of the changed specs. `directory` and `local_ledger` are options of the command, used in
+    suggested commands. `settings` are those of the project file (`core.settings`), masked if the ledger is, and `None`
+    if they are not compared; `settings_digest` is the digest of the complete settings. If `stale` is set, it is the
+    reason why this pass may not change the settings, and the pass does nothing.
     """
 
     place: Place
@@ -195,8 +195,8 @@ def newest_commit(record: SpecRecord) -> str | None:
 
 
 def stale_message(record: SpecRecord, desired: Desired) -> str | None:
-    """Returns why this pass may not change the spec: as `why_stale` for the commit that was applied last, because the
-    settings of the project may not be changed, or because the change is left to an apply."""
+    """Returns why this pass may not change the spec, or `None` if it may. The reason is that the change is left to an
+    apply, that the settings of the project may not be changed, or that of `why_stale` for the commit applied last."""
     if record.name in desired.unapplied:
         return UNAPPLIED
     return desired.stale or why_stale(newest_commit(record), desired)

@@ -99,7 +99,7 @@ def _floor(record: SpecRecord, schedule: Schedule) -> datetime:
 
 
 def is_behind(record: SpecRecord, slot: str) -> bool:
-    """Returns whether the slots of the recorded schedule are not handled up to `slot`."""
+    """Returns whether slots of the recorded schedule up to `slot` are not handled yet."""
     return record.schedule is not None and _floor(record, record.schedule) < parse_time(slot)
 
 

@@ -1,4 +1,5 @@
-"""Computes from recorded ends how long runs wait and run, what is usual for a spec, and which live runs are stuck."""
+"""Computes from recorded times how long runs wait and run, the usual durations of a spec's runs, and which live runs
+are stuck."""
 
 from __future__ import annotations
 
@@ -13,16 +14,17 @@ from reconciler.model.kind import MODULES, Resources, kind_named
 from reconciler.model.project import Prices
 
 LAST_RUNS = 20
-"""How many of a spec's newest successful runs decide what is usual."""
+"""The number of newest successful runs of a spec from which the usual durations are computed."""
 
 LEAST_RUNS = 5
-"""The number of runs below which nothing is known to be usual enough to call a run stuck."""
+"""The minimum number of runs from which usual durations are reliable enough to call a run stuck."""
 
 STUCK_FACTOR = 3
-"""A run is stuck if it waits or runs longer than this many times the 90th percentile of its spec, and …"""
+"""A run is stuck only if it waits or runs longer than the 90th percentile of its spec times this factor."""
 
 STUCK_MARGIN = timedelta(minutes=15)
-"""… longer than the 90th percentile by this time, so that a spec of seconds is not stuck after a minute."""
+"""A run is stuck only if it exceeds the 90th percentile by more than this. Otherwise a run that usually takes seconds
+would be stuck after a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual for a spec: how long its last `runs` successful runs waited and ran, and what they cost in
-    `currency`. Each is `None` if it is not known."""
+    """The usual values for a spec: how long its last `runs` successful runs waited and ran, and what they cost in
+    `currency`. Each value is `None` if it is not known."""
 
     runs: int
     waited: Spread | None
@@ -46,9 +48,10 @@ class Usual:
 
 
 def waited(run: Submission, now: datetime) -> timedelta | None:
-    """Returns how long a run waited for its start, or has waited until `now`. `None` without a run.
+    """Returns how long a run waited for its start, or has been waiting at `now`; `None` if the submission has no run.
 
-    The times are AWS's. If AWS has not reported when it created the run, the time of the submission is used.
+    The times are those that AWS reports. If AWS has not reported when it created the run, the time of the submission is
+    used.
     """
     since = run.created_at or run.submitted_at
     if since is None:
@@ -61,7 +64,8 @@ def waited(run: Submission, now: datetime) -> timedelta | None:
 
 
 def ran(run: Submission, now: datetime) -> timedelta | None:
-    """Returns how long a run ran, or has run until `now`; `None` if it has not started, or a time is not known."""
+    """Returns how long a run ran, or has been running at `now`; `None` if it has not started, or a time is not
+    known."""
     if run.started_at is None:
         return None
     return _between(run.started_at, now if run.live else run.finished_at)
@@ -75,7 +79,8 @@ def _between(since: str, until: str | datetime | None) -> timedelta | None:
 
 
 def usual(submissions: Sequence[Submission], now: datetime, prices: Prices | None = None) -> Usual | None:
-    """Returns what is usual for the runs of one spec, by the newest `LAST_RUNS` that succeeded; `None` without any."""
+    """Returns the usual values for one spec, computed from its newest `LAST_RUNS` successful runs; `None` if it has
+    none."""
     ended = [run for run in submissions if run.run_state is RunState.SUCCEEDED][-LAST_RUNS:]
     if not ended:
         return None
@@ -94,7 +99,7 @@ def _seconds(duration: timedelta | None) -> float | None:
 
 
 def _spread(values: Iterable[float | None]) -> Spread | None:
-    """Returns the median and the 90th percentile (nearest rank) of the known values; `None` without any."""
+    """Returns the median and the 90th percentile (nearest rank) of the known values; `None` if there are none."""
     known = sorted(value for value in values if value is not None)
     if not known:
         return None
@@ -103,10 +108,10 @@ def _spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def stuck(run: Submission, typical: Usual | None, now: datetime) -> str | None:
-    """Returns what a live run does for much longer than usual, ``waiting`` or ``running``; `None` if it does not.
+    """Returns ``waiting`` or ``running`` if a live run has been doing so for much longer than usual; otherwise `None`.
 
-    Much longer is more than `STUCK_FACTOR` times the 90th percentile of its spec's last runs, and `STUCK_MARGIN` more
-    than it. With fewer than `LEAST_RUNS` runs, and for streaming runs, nothing is usual.
+    "Much longer" means longer than `STUCK_FACTOR` times the 90th percentile of the last runs of the spec, and by more
+    than `STUCK_MARGIN`. Streaming runs and runs of specs with fewer than `LEAST_RUNS` successful runs are never stuck.
     """
     if not run.live or run.content.streaming or typical is None or typical.runs < LEAST_RUNS:
         return None

@@ -83,8 +83,8 @@ class ScheduledSince(SpecEvent):
 class Missed(SpecEvent):
     """Slots that came due and never run. `reason` is one of `MissedReason`.
 
-    The slots are those in `slots`; without it, every slot from `first` to `last` that was not submitted. `count` is
-    their number, `None` if there were too many to count. Every slot up to `settled` is handled.
+    The slots are those in `slots`; if it is `None`, they are all slots from `first` to `last` that were not submitted.
+    `count` is their number, `None` if there were too many to count. Every slot up to `settled` is handled.
     """
 
     type: ClassVar[str] = "missed"
@@ -338,7 +338,8 @@ class Observed(SubmissionEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked(SubmissionEvent):
-    """The cancellation of this run was requested. Recorded before AWS is called, so that its end counts as ours.
+    """The cancellation of this run was requested. This is recorded before AWS is called, so that the end of the run is
+    attributed to us.
 
     `run_id` is `None` if the submission is unresolved; then the run is cancelled after it is adopted. `replacing` is
     whether a newer run of the spec replaces this one, `not_started` whether the run has not started in time; then its

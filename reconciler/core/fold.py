@@ -79,7 +79,8 @@ def _add(recorded: Recorded, position: int, event: e.Event, recall: Recall) -> N
 
 
 def _restore(recorded: Recorded, event: e.Event, recall: Recall) -> None:
-    """Takes archived submissions back that an event is about, or that have the slot or generation of a new one."""
+    """Restores the archived submissions that an event is about, or that have the slot or generation of a new
+    submission."""
     if not isinstance(event, e.SubmissionEvent) or event.token in recorded.by_token:
         return
     if isinstance(event, e.Beginning):
@@ -115,8 +116,8 @@ def _ledger_event(recorded: Recorded, position: int, event: e.Event) -> None:
 
 
 def _touch(recorded: Recorded, position: int, event: e.SpecEvent) -> SpecRecord:
-    """Records the position of the event with its spec or submission, so that a history is read from these positions
-    only. Returns the record of the spec."""
+    """Records the position of the event with its spec or submission, so that a history can be read from these positions
+    alone. Returns the record of the spec."""
     submission = recorded.by_token.get(event.token) if isinstance(event, e.SubmissionEvent) else None
     name = event.name if submission is None else submission.name
     record = recorded.record(name)
@@ -317,7 +318,7 @@ def _run_event(submission: Submission, event: e.SubmissionEvent) -> None:
         case e.Observed():
             _observe(submission, event)
         case e.CancelAsked():
-            # A later request of an operator counts more: then the end of the run is no failure.
+            # A later request by an operator takes precedence: the end of the run is then not a failure.
             first = submission.cancel_asked_at is None
             submission.not_started = event.not_started is True and (first or submission.not_started)
             submission.cancel_asked_at = submission.cancel_asked_at or event.at
@@ -383,9 +384,9 @@ def _observe(submission: Submission, event: e.Observed) -> None:
 
 
 def _complete(submission: Submission, event: e.Observed) -> None:
-    """Adds what AWS reported later of a run that has ended. It stays ended, because a late report must not revive it.
+    """Adds what AWS reported about a run after its end. The run stays ended: a late report must not revive it.
 
-    AWS may give the reason of a cancellation later, and only then it is known that AWS ended the run by a time limit.
+    AWS may report the reason of a cancellation late. Only then is it known that a time limit in AWS ended the run.
     """
     stopped_by_aws = submission.run_state is RunState.CANCELLED and event.state == RunState.FAILED
     if not submission.partial or not (stopped_by_aws or event.state == submission.run_state):

@@ -183,7 +183,8 @@ def _unmet(name: str, last: Submission, *, retried: bool) -> Unmet:
 
 
 def reported(run: Submission) -> str:
-    """Returns AWS's state and reason of a live run, as in `` (RUNNABLE: CAPACITY:…)``; empty without a reason."""
+    """Returns the state and the reason that AWS reports for a live run, as in `` (RUNNABLE: CAPACITY:…)``; empty
+    without a reason."""
     return f" ({run.aws_words})" if run.live and run.detail else ""
 
 
@@ -263,8 +264,8 @@ DEFERRED = {Reason.SLOT_DUE, Reason.RETRY, Reason.RESTART, Reason.BACKFILL}
 
 
 def within(actions: Sequence[Action], limits: Limits) -> list[Action]:
-    """Returns the actions, with submissions beyond `maxSubmissions` turned into waits. The oldest slots are
-    submitted first, then by name."""
+    """Returns the actions, with submissions beyond `maxSubmissions` turned into waits. Submissions of the oldest slots
+    come first; those of the same slot are sorted by name."""
     most = limits.maxSubmissions
     if most is None:
         return list(actions)

@@ -66,10 +66,10 @@ def check_account(target: str, expected: str, actual: str) -> None:
 
 
 def check_clock(ahead: float | None, *, needed: bool = False) -> None:
-    """Raises `ClockSkew` if this machine's clock is too many seconds ahead of AWS's, or behind.
+    """Raises `ClockSkew` if this machine's clock is too far ahead of AWS's clock, or too far behind it.
 
-    `ahead` is `None` if AWS sent no time. This is an error only if `needed` is set, because then a decision depends on
-    the time alone.
+    `ahead` is the difference in seconds, `None` if AWS sent no time. A missing time is an error only if `needed` is
+    set, because then a decision depends on the time alone.
     """
     if ahead is None and needed:
         raise GuardError(

@@ -89,7 +89,8 @@ class SubmissionKey:
 
     @property
     def label(self) -> str:
-        """The submission among those of its spec: ``generation 3``, or ``slot 2026-11-22T02:00:00Z, attempt 2``."""
+        """The text that identifies the submission within its spec: ``generation 3``, or ``slot 2026-11-22T02:00:00Z,
+        attempt 2``."""
         run = f"slot {self.slot}" if self.slot is not None else f"generation {self.generation}"
         return run + (f", attempt {self.attempt}" if self.attempt > 1 else "")
 

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 MOST_COMPARED = 100_000
-"""The most names that are compared with mistyped ones, about two seconds of work. After that, nothing is suggested: a
-project with so many mistakes does not need a suggestion for each."""
+"""The maximum number of comparisons between mistyped names and names, about two seconds of work. After that, nothing is
+suggested, because a project with so many mistakes does not need a suggestion for each."""
 
 LEAST = 10
-"""The number of mistyped names for which a suggestion is sought in any project."""
+"""The number of mistyped names for which a suggestion is always sought, however many names the project has."""
 
 
 class NearNames:
-    """The names of a project. Each mistyped name is compared with them once, however often it is mentioned.
+    """The names of a project. Each mistyped name is compared with them only once, however often it is mentioned.
 
-    Upper and lower case are alike. The order in which `names` are given does not matter.
+    Case is ignored, and the order of `names` does not matter.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -36,6 +36,6 @@ class NearNames:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Returns the question about the most similar name, or an empty text."""
+    """Returns a question that suggests the most similar name, or an empty text if no name is similar."""
     close = get_close_matches(name, sorted(names), n=1)
     return f" Did you mean {close[0]}?" if close else ""

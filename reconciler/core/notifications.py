@@ -1,5 +1,5 @@
-"""Finds the occurrences about which people are notified after a pass, each once: ended and stuck runs, missed slots,
-and actions that need an operator."""
+"""Finds what to notify people about after a pass: ended and stuck runs, missed slots, and actions that need an
+operator. Each is reported once."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def _unclear(action: Action, recorded: Recorded, now: datetime) -> bool:
 
 
 def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
-    """Yields failed runs without a hold: another attempt follows, or there is already a newer run."""
+    """Yields notifications about failed runs without a hold: another attempt follows, or there is already a newer
+    run."""
     held = {action.client_token for action in plan.actions if action.action is ActionType.HOLD}
     for name in dict.fromkeys(action.name for action in plan.actions):
         record = recorded.spec(name)
@@ -140,8 +141,8 @@ def _of_failures(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Noti
 
 
 def _of_runs(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
-    """Yields runs that succeeded, with whether the run before had not, and live runs that take much longer than
-    usual."""
+    """Yields notifications about runs that succeeded, with a note if the previous run had not, and about live runs that
+    take much longer than usual."""
     for name in dict.fromkeys(action.name for action in plan.actions):
         record = recorded.spec(name)
         before: Submission | None = None
@@ -172,7 +173,8 @@ def _stuck(submission: Submission, what: str, typical: Usual) -> Notification:
 
 
 def _of_missed(plan: Plan, recorded: Recorded, now: datetime) -> Iterator[Notification]:
-    """Yields slots that never run, recorded by this pass or by one that ended before it notified anybody."""
+    """Yields notifications about slots that never run, recorded by this pass or by an earlier pass that ended before it
+    notified anybody."""
     for action in plan.actions:
         ranges = [(each.first, each.last, str(each.reason)) for each in action.missed]
         ranges += [(each.first, each.last, each.reason) for each in recorded.spec(action.name).missed]

@@ -1,7 +1,8 @@
-"""Decides what of AWS's reports about runs is new, what of it is recorded, and which ended runs are read again.
+"""Decides which of AWS's reports about runs are new, which are recorded, and which ended runs are queried again.
 
-AWS may change the reason of a waiting run at any rate, and may give the reason or the usage of an ended run some time
-after its end. Therefore the number of recorded observations of a run is bounded, and so are the calls after its end.
+AWS may change the reason of a waiting run at any rate. It may also report the reason or the usage of an ended run only
+some time after its end. Therefore there are limits on the recorded observations of a run, and on the calls after its
+end.
 """
 
 from __future__ import annotations
@@ -14,23 +15,25 @@ from reconciler.core.state import Recorded, RunState, Submission
 from reconciler.core.times import parse_time
 
 FIRST_REPORTS = 12
-"""How many observations of a run in one state are recorded as they come. Most runs have one to four."""
+"""The number of observations of a run in one state that are recorded without a minimum interval. Most runs have one to
+four."""
 
 REPORTS_APART = timedelta(hours=6)
-"""The time between two later observations of a run that differ in AWS's word or reason only."""
+"""The minimum interval between further observations of a run that differ only in AWS's own state or reason."""
 
 LATE = timedelta(hours=1)
-"""How long after its end a run is read again for a reason or usage that AWS has not given yet."""
+"""How long after its end a run is queried again for a reason or usage that AWS has not reported yet."""
 
 MOST_LATE = 20
-"""The maximum number of ended runs of one kind that a pass reads again; the newest ones."""
+"""The maximum number of ended runs of one kind that a pass queries again. It chooses the newest."""
 
 
 def differs(submission: Submission, report: RunReport) -> bool:
-    """Returns whether a report about a live run has anything that the ledger lacks: a state, or AWS's word or reason.
+    """Returns whether a report about a live run has a state, an AWS state, a reason or a definition that the ledger
+    does not have.
 
-    A run that AWS did not find before and finds again differs too. Usage counts only at the end of a run, because it
-    changes with every child of an array.
+    A report that finds a run again after AWS had not found it is new too. Usage is compared only at the end of a run,
+    because it changes with every child of an array.
     """
     redefined = report.definition not in {None, submission.definition}
     return bool(submission.unseen) or redefined or _essence(submission) != _essence(report)
@@ -53,8 +56,9 @@ def _essence(run: Submission | RunReport) -> tuple[str | None, ...]:
 def is_recorded(submission: Submission, event: Observed) -> bool:
     """Returns whether an observation is written to the ledger.
 
-    A change of the state always is. Of changes of AWS's word or reason alone, the first `FIRST_REPORTS` are, and
-    later ones if the newest recorded one is `REPORTS_APART` old: at most four a day, however often AWS changes it.
+    A change of the state is always written. If only AWS's own state or reason changes, the first `FIRST_REPORTS`
+    observations are written. A later one is written only if the newest recorded one is at least `REPORTS_APART` old, so
+    at most four are written a day.
     """
     if submission.unseen or event.state != submission.run_state or submission.reports < FIRST_REPORTS:
         return True
@@ -62,8 +66,8 @@ def is_recorded(submission: Submission, event: Observed) -> bool:
 
 
 def incomplete(recorded: Recorded, now: datetime) -> dict[str, list[Submission]]:
-    """Returns the ended runs to read again, by kind: those that AWS has not given the reason or usage of, for `LATE`
-    after their end was recorded."""
+    """Returns the ended runs to query again, by kind: runs whose reason or usage AWS has not reported yet and whose end
+    was recorded less than `LATE` ago."""
     by_kind: dict[str, list[Submission]] = {}
     for submission in recorded.by_token.values():
         if submission.partial and submission.ended_at is not None and now - parse_time(submission.ended_at) < LATE:

@@ -37,8 +37,8 @@ def _waits(run: Submission) -> bool:
 
 
 def has_started_after_all(run: Submission) -> bool:
-    """Returns whether a run has started although its cancellation was requested because it had not. Then the request is
-    not repeated, and the end of the run counts."""
+    """Returns whether a run has started even though its cancellation was requested because it had not started. Then the
+    request is not repeated, and the outcome of the run counts."""
     return run.not_started and run.run_state is RunState.RUNNING
 
 

@@ -54,12 +54,12 @@ class Action:
     in ``generation 2``. `compared_with` is the ledger position of the intent that `changes` are relative to,
     `compared_token` its token. `send` is the number of the transmission. `overdue` marks a wait that should have ended
     and needs an operator; `suggested` are the operator's commands. `message` is one sentence without secrets.
-    `template` is the request that the digest is made from, if it is not `request`: with ``${run.slot}``, rendered in
-    `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip records,
-    `handled_until` the last slot up to which all are handled afterwards. `beside` is whether other submissions of the
-    spec may be intended at the same time. `next_slot` is when the spec is due next. `since` is when the submission of a
-    hold ended or was sent, `None` if it is new with this plan. `typical` is what is usual for the runs of the spec, if
-    the action submits one and earlier runs succeeded.
+    `template` is the request from which the digest is computed, if it is not `request`: with ``${run.slot}``, which is
+    rendered in `time_zone`, and with the names of specs instead of `run_ids`. `missed` are the slots that a skip
+    records, `handled_until` the last slot up to which all are handled afterwards. `beside` is whether other submissions
+    of the spec may be intended at the same time. `next_slot` is when the spec is due next. `since` is when the
+    submission of a hold ended or was sent, `None` if it is new with this plan. `typical` has the usual durations and
+    costs of the spec's runs, if the action submits one and earlier runs succeeded.
     """
 
     name: Text
@@ -259,7 +259,8 @@ class Plan:
 
     @property
     def held(self) -> tuple[Action, ...]:
-        """The actions that need an operator or an answer: on hold, settling, or a wait that should have ended."""
+        """The actions that need an operator or a reply from AWS: holds, settling submissions, and waits that should
+        have ended."""
         return tuple(a for a in self.actions if a.action is ActionType.HOLD or a.reason is Reason.SETTLING or a.overdue)
 
     def check(self, limits: Limits) -> None:
@@ -268,7 +269,7 @@ class Plan:
             raise refusal
 
     def refusal(self, limits: Limits) -> LimitExceeded | None:
-        """Returns the error of a plan that exceeds a limit of one pass; `None` if it exceeds none."""
+        """Returns the error for a plan that exceeds a limit of one pass; `None` if it exceeds none."""
         submissions = sum(a.reason in COUNTED for a in self.actions if a.action in SENDS)
         cancels = [a for a in self.actions if a.action is ActionType.CANCEL]
         cancellations = sum(a.reason is not Reason.NOT_STARTED for a in cancels)  # those have done no work yet

@@ -62,7 +62,7 @@ class Store(Protocol):
 class Snapshots(Protocol):
     """Optional for a store: keeps snapshots of the folded state, so that few batches must be read.
 
-    Readers check every snapshot, because it may be lost, old or damaged. A `LedgerError` costs only time.
+    Readers check every snapshot, because it may be missing, old or damaged. A `LedgerError` only makes reading slower.
     """
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
@@ -323,13 +323,13 @@ class RunSource(Protocol):
     `Service`."""
 
     def whole(self, run_ids: Sequence[str], locations: Sequence[Mapping[str, str]]) -> Mapping[str, FoundRun]:
-        """Returns the runs with these ids or ARNs, wherever they are, by id as given; without those that AWS does not
-        have. `locations` are looked at first. Raises `ServiceError`."""
+        """Returns the runs with these ids or ARNs, in any application or queue, keyed by the given ids. Runs that AWS
+        does not have are left out. `locations` are searched first. Raises `ServiceError`."""
         ...
 
 
 class Answer(StrEnum):
-    """What AWS answers about a resource that a request names."""
+    """The result of checking a resource that a request names."""
 
     OK = "ok"
     WARNING = "warning"  # it exists, and may lead to a surprise
@@ -339,7 +339,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One answer: the spec, the path of the field in its request, and one sentence."""
+    """One result: the spec, the path of the field in its request, and one sentence."""
 
     name: str
     loc: Loc
@@ -349,10 +349,12 @@ class Verdict:
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Asks AWS, read-only, whether what requests name exists and fits. An adapter may implement it beside `Service`."""
+    """Checks, with read-only calls, whether the AWS resources that requests name exist and fit. An adapter may
+    implement it beside `Service`."""
 
     def verify(self, requests: Mapping[str, JSON]) -> Iterator[Verdict]:
-        """Yields answers about the requests of some specs, by name. Never raises for what AWS does not answer."""
+        """Yields the results for `requests`, which maps names of specs to requests. Never raises if AWS does not
+        answer."""
         ...
 
 

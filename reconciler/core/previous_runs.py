@@ -120,7 +120,7 @@ def newest_slots(schedule: str, time_zone: str, now: datetime) -> Sequence[str]:
 def may_lack_runs(recorded: Recorded, name: str, *, intends: bool) -> bool:
     """Returns whether AWS may have runs of a spec that this ledger never had or has lost, because the ledger has no
     intent yet, or because it was rolled back and has no newer record of the spec. `intends` is `recorded.intends`,
-    which takes too long to ask for each spec."""
+    which takes too long to compute for each spec."""
     newest = recorded.spec(name).newest
     if recorded.rollbacks and (newest is None or newest.intent_position < recorded.rollbacks[-1].position):
         return True

@@ -1,4 +1,5 @@
-"""Finds the archived slots that a plan asks about, so that they can be read before it is made. Pure."""
+"""Finds the archived slots that a plan needs, so that they can be read from the ledger before the plan is made.
+Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from reconciler.model.kind import kind_named
 
 
 def archived_slots(desired: Desired, recorded: Recorded, now: datetime) -> Mapping[str, frozenset[str]]:
-    """Returns the archived slots that the plan asks about, by spec: those to backfill, those that a slot behind depends
-    on, and those that a search for missing runs covers. `recorded` is the state after the renames of the plan."""
+    """Returns the archived slots that the plan needs, by spec: slots to backfill, slots on which a slot that is not
+    archived yet depends, and slots that a search for missing runs covers. `recorded` is the state after the renames of
+    the plan."""
     wanted: dict[str, set[str]] = {}
     for name, spec in desired.specs.items():
         record = recorded.specs.get(name)
@@ -28,7 +30,7 @@ def archived_slots(desired: Desired, recorded: Recorded, now: datetime) -> Mappi
 
 
 def _asked(spec: DesiredSpec, record: SpecRecord, recorded: Recorded, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yields the slots that decisions about one spec ask about, each with the name of its spec."""
+    """Yields the slots that decisions about one spec need, each with the name of its spec."""
     yield from ((spec.name, slot) for slot in record.backfill)
     if record.archive is not None and record.archive.number and may_lack_runs(recorded, spec.name, intends=True):
         for slot in newest_slots(spec.policy.schedule or "", spec.policy.timeZone, now):

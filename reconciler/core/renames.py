@@ -106,8 +106,8 @@ def rename_hints(desired: Desired, recorded: Recorded) -> Iterator[str]:
 
 
 def after_renames(recorded: Recorded, pending: Mapping[str, str]) -> Recorded:
-    """Returns the state after those renames, by new name, that are possible and not recorded yet. Never changes
-    `recorded`, and returns it unchanged if there is nothing to rename."""
+    """Returns the state after the renames in `pending` (by new name) that are possible and not recorded yet. Never
+    changes `recorded`, and returns it unchanged if there is nothing to rename."""
     pending = {
         name: old for name, old in pending.items() if old in recorded.specs and not recorded.spec(name).submissions
     }

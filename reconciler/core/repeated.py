@@ -17,12 +17,12 @@ from reconciler.model.base import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntendedAs(SubmissionEvent):
-    """An intent, as `Intended`, stored as its difference from the intent of the same spec at the position `base`, whose
+    """An intent that is stored as its difference from a base: the intent of the same spec at the position `base`, whose
     token begins with the digits `like`.
 
-    `fields` are the fields of its JSON form that differ, `absent` those that only the base has. The request is that of
-    the base with the token of this submission instead of the base's, and with `changes`: values by JSON pointer.
-    `digest` is over the request, without the token.
+    `fields` are the fields of its JSON form that differ; `absent` are the fields that only the base has. The request is
+    that of the base, with the base's token replaced with the token of this submission, and with `changes`, which maps
+    JSON pointers to values. `digest` is computed from the request without the token.
     """
 
     type: ClassVar[str] = "intended-as"
@@ -39,17 +39,19 @@ OWN = ("type", "at", "name", "token", "request")
 
 DIGITS = 32
 LIKE_DIGITS = 8
-"""The digits of a digest, and of the token of a base. There are few intents at one position."""
+"""The number of digits of a digest, and of the token of a base. Few are enough, because there are few intents at one
+position."""
 
 
 def request_digest(request: JSON, token: str) -> str:
-    """Returns a digest over the exact request, in which the token does not count. JSON has no bare NUL in its text."""
+    """Returns a digest of the exact request without the token. The token is replaced with NUL, which JSON text cannot
+    contain."""
     return sha256(json.dumps(request).replace(token, "\0").encode()).hexdigest()[:DIGITS]
 
 
 def as_difference(event: Intended, base: Intended, position: int) -> IntendedAs | None:
-    """Returns an intent as its difference from the one at `position`; `None` if their requests have too little in
-    common."""
+    """Returns an intent as its difference from `base`, the intent at `position`; `None` if their requests have too
+    little in common."""
     form, before, changes = encode(event), encode(base), dict[str, Any]()
     _compare(_with_token(base.request, base.token, event.token), event.request, "", changes)
     if 2 * len(json.dumps(changes)) > len(json.dumps(event.request)):
@@ -74,7 +76,8 @@ def like(token: str) -> str:
 
 
 def restored(event: IntendedAs, base: Intended, *, request: bool = True) -> Intended | None:
-    """Returns the whole intent of a difference, or one with an empty request; `None` if `base` is not its base."""
+    """Restores the whole intent from a difference. Without `request`, its request is empty. Returns `None` if `base` is
+    not the base of the difference."""
     content = _request(event, base) if request else {}
     if content is None or like(base.token) != event.like:
         return None

@@ -1,5 +1,5 @@
-"""Moves submissions that decide nothing any more from the state into its archive, so that the state does not grow with
-history; and takes them back when an event is about them."""
+"""Moves submissions on which no decision depends any more from the state to its archive, so that the state does not
+grow with history. Restores them when an event is about them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from reconciler.core.submission import Attempts, Phase, RunState, Submission, en
 from reconciler.core.times import parse_time
 
 ENDED_RUNS = 20
-"""The number of newest ended runs, and of newest successful runs, that are kept of each spec. They decide what is usual
-for it (`durations.LAST_RUNS`)."""
+"""The number of newest ended runs, and of newest successful runs, that are kept for each spec. The usual durations of
+its runs are computed from them (`durations.LAST_RUNS`)."""
 
 SLACK = 16
-"""The number of submissions beyond the kept ones before a record is looked through again. A record with many open ones
-waits for a quarter more, so that the work for each submission is bounded."""
+"""The number of new submissions after which the submissions of a record are archived again. A record that keeps many
+submissions must first grow by a quarter, so that the work for each submission is bounded."""
 
 SPEC_POSITIONS = 64
 """The most positions of events about a spec itself that are kept; the older half is archived."""
@@ -28,16 +28,18 @@ RETRIED_WITHIN = timedelta(days=1)
 """A slot is not attempted again automatically if a newer slot was submitted this long after its last attempt ended."""
 
 NOTIFIED_WITHIN = timedelta(days=1)
-"""How long after its end a failed run is reported, so that turning notifications on does not report all past
-failures."""
+"""A failed run is reported only within this time after its end, so that turning notifications on does not report all
+past failures."""
 
 COMPLETED = timedelta(hours=2)
-"""How long a run is kept whose end AWS did not report in full: longer than it is read again (`observations.LATE`)."""
+"""How long a run is kept if AWS did not report all details of its end: longer than it is queried again
+(`observations.LATE`)."""
 
 ARRIVED_WITHIN = timedelta(minutes=5)
 ABSENT_WITHIN = timedelta(days=1)
-"""A search in AWS for runs newer than a spec's newest submission recognises the runs of older ones by their tokens. Up
-to this long before it, a run may have started whose submission is older: with a recorded run, and without."""
+"""A search in AWS for runs since the newest submission of a spec must recognise the runs of older submissions by their
+tokens. An older submission is therefore kept for the first period after it was submitted or, without a recorded run,
+for the second period after the deadline of its last send."""
 
 UNDONE = {Phase.UNSENT, Phase.SUPERSEDED}
 NOT_RETRIED = {Phase.INTENDED, Phase.CONFLICTED, Phase.UNSENT, Phase.APPLIED, Phase.ABANDONED}
@@ -68,8 +70,9 @@ def archive_ended(recorded: Recorded, record: SpecRecord) -> None:
 
 
 def _is_past(key: str, tokens: set[str], newest: Submission) -> bool:
-    """Returns whether the occurrence that a notification was about is not reported again: its submission is one of
-    `tokens`, which are archived, or it is about a slot missed more than a day before the newest submission."""
+    """Returns whether the occurrence that the notification `key` was about can no longer be reported, because its
+    submission is one of the archived `tokens`, or because its slot was missed more than a day before the newest
+    submission."""
     if key.startswith("missed:") and is_plain_slot(slot := key[-SLOT_LENGTH:]):
         return parse_time(slot) + NOTIFIED_WITHIN < parse_time(newest.first_intent_at)
     return not tokens.isdisjoint(key.split(":"))
@@ -95,7 +98,7 @@ def _group(submission: Submission) -> Group:
 
 
 def _deciding(record: SpecRecord, groups: dict[Group, list[Submission]]) -> set[Group]:
-    """Returns the generations and slots that may still decide something, and those of the newest ended runs."""
+    """Returns the generations and slots on which a decision may still depend, and those of the newest ended runs."""
     newest = record.submissions[-1]
     top = max((s for s in record.submissions if s.slot is not None), key=lambda s: s.slot or "", default=newest)
     ended = [s for s in record.submissions if s.accepted and not s.live]
@@ -107,7 +110,8 @@ def _deciding(record: SpecRecord, groups: dict[Group, list[Submission]]) -> set[
 
 
 def _landmarks(record: SpecRecord) -> Iterator[Submission]:
-    """Yields the newest submissions of each quality that a plan or a decision asks for."""
+    """Yields the newest submission of each type that plans and operators' decisions refer to, such as the newest
+    accepted one."""
     newest_first = record.submissions[::-1]
     by_slot = sorted((s for s in newest_first if s.slot is not None), key=lambda s: s.slot or "", reverse=True)
     declared = record.declaration.token if record.declaration is not None else None
@@ -123,7 +127,8 @@ def _landmarks(record: SpecRecord) -> Iterator[Submission]:
 
 
 def _is_open(record: SpecRecord, attempts: Attempts, top: Submission, newest: Submission) -> bool:
-    """Returns whether a slot or generation may still decide something, other than by being one of the newest."""
+    """Returns whether a decision may still depend on a slot or generation, even if none of its submissions is the
+    newest."""
     if any(s.unresolved or s.live or s.conflict or s.retry_asked_at is not None for s in attempts):
         return True
     slot, now = attempts[0].slot, parse_time(newest.first_intent_at)
@@ -152,15 +157,16 @@ def _is_past_retries(attempts: Attempts, top: Submission) -> bool:
 
 
 def no_longer_retried(last: Submission, top: Submission) -> bool:
-    """Returns whether the newest slot of a spec was submitted so long after the last attempt of a slot that this one is
-    not attempted again. `top` is the submission of the newest slot."""
+    """Returns whether the newest slot of a spec was submitted so long after the last attempt of another slot that the
+    other slot is not attempted again. `top` is the submission of the newest slot."""
     if (top.slot or "") <= (last.slot or ""):
         return False
     return parse_time(top.first_intent_at) > ended_at(last) + RETRIED_WITHIN
 
 
 def _may_be_reported(submission: Submission, record: SpecRecord, now: datetime) -> bool:
-    """Returns whether a notification about the end of a run may still be due, or must not be repeated."""
+    """Returns whether a notification about the end of a run may still be due, or must still be remembered so that it is
+    not repeated."""
     ended = submission.finished_at or submission.submitted_at
     if ended is None or now >= parse_time(ended) + NOTIFIED_WITHIN:
         return False
@@ -169,8 +175,8 @@ def _may_be_reported(submission: Submission, record: SpecRecord, now: datetime) 
 
 
 def _may_be_asked_about(submission: Submission, now: datetime) -> bool:
-    """Returns whether AWS may still be asked about the end of a run, or a search for runs since the newest submission
-    may find a run of this one."""
+    """Returns whether AWS may still be queried about the end of a run, or whether a search for runs since the newest
+    submission may find a run of this submission."""
     if submission.partial and submission.ended_at is not None and parse_time(submission.ended_at) + COMPLETED > now:
         return True
     if submission.accepted and submission.submitted_at is not None:
@@ -179,14 +185,14 @@ def _may_be_asked_about(submission: Submission, now: datetime) -> bool:
 
 
 def restore_group(recorded: Recorded, record: SpecRecord, key: SubmissionKey, recall: Recall) -> None:
-    """Takes the attempts of a slot or generation back from the archive, if they are there."""
+    """Restores the attempts of a slot or generation from the archive, if they are archived."""
     archive = record.archive
     if archive is not None and archive.may_have(key.slot, key.generation) and not _has(record, key):
         _restore(recorded, recall.of_group(recorded, record, where_of(key)))
 
 
 def restore_token(recorded: Recorded, token: str, recall: Recall) -> None:
-    """Takes a submission back from the archive, with the other attempts of its slot or generation, if it is there."""
+    """Restores a submission from the archive, with the other attempts of its slot or generation, if it is archived."""
     if recorded.archives:
         _restore(recorded, recall.of_token(recorded, token))
 

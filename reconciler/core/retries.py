@@ -146,8 +146,8 @@ def _backoff(policy: Policy, attempts: Attempts) -> timedelta:
 
 
 def _tries(attempts: Attempts, *, always: bool) -> int:
-    """Counts the runs that ended in a row. A retry requested by an operator resets the count. So does a long run, if
-    runs are always restarted."""
+    """Counts the runs that ended since the last reset. A retry requested by an operator resets the count. So does a
+    long run, if runs are always restarted."""
     number = 0
     runs = [s for s in attempts if s.phase is not Phase.SUPERSEDED]
     for earlier, later in zip([None, *runs], [*runs, None], strict=True):

@@ -26,16 +26,17 @@ class LogStream:
 
     @property
     def address(self) -> str:
-        """Where the log is, for messages."""
+        """The location of the log, for messages."""
         return f"s3://{self.group}/{self.path}" if self.in_s3 else f"log group {self.group}, stream {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class RunLogs:
-    """The logs of a run that exist now. Without any, `missing` is a sentence that says why, and how to keep logs.
+    """The logs of a run that exist now. If there are none, `missing` is a sentence with the reason and with advice on
+    how to keep logs.
 
     `expected` is set if logs may still appear, because the run has not started or its logs are written later.
-    `warnings` are sentences about places that could not be read.
+    `warnings` are sentences about log locations that could not be read.
     """
 
     streams: tuple[LogStream, ...] = ()
@@ -56,5 +57,5 @@ class Logs(Protocol):
 
     def live_page(self, run: RunRef, attempt: int | None) -> str | None:
         """Returns the address of the application's own page for a run, such as the Spark UI; `None` if there is none.
-        The address is a secret, because it admits everybody who has it. Raises `ServiceError`."""
+        The address is a secret, because anybody who has it can open the page. Raises `ServiceError`."""
         ...

@@ -2,7 +2,7 @@
 
 The settings of a target are those of the project (suspension, variables, patterns of files, default target) and those
 of the target itself (account, region, ledger, limits, variables, webhooks and so on). Settings of other targets,
-labels, annotations and prices decide nothing in this target and are left out.
+labels, annotations and prices have no effect on what a pass does in this target and are left out.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from reconciler.model.base import JSON
 from reconciler.model.project import Project, ProjectSpec, Target
 
 SHOWN_ONLY = {"prices"}
-"""Settings of a target that decide nothing and are left out."""
+"""Settings of a target that do not affect what a pass does and are left out."""
 TARGETS, ADDRESS = "targets", "url"
 ADDRESS_PATH = re.compile(rf".*\.notify\[[0-9]+\]\.{ADDRESS}")
 SWITCHES = {"suspend", "emulator"}
-"""Settings that are a boolean or a mapping. A mapping also counts as true, so that a comparison shows the switch."""
+"""Settings that are either a boolean or a mapping. A mapping is also compared as true, so that a comparison shows
+whether the setting was switched on or off."""
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 CHANGED = SpecChange(PROJECT_NAME, PROJECT_KIND, ChangeType.CHANGED, Effect.NO_RUN, "takes effect with the next apply")
 """A change of the settings, without its fields."""
@@ -37,8 +38,8 @@ SECRET = (Change("(sensitive)", "change", None, None, sensitive=True),)
 
 
 def project_settings(project: Project, target: str) -> JSON:
-    """Returns the settings that decide something in a target, as JSON with the structure of the project file. The
-    address of a webhook is a secret and is replaced by a digest."""
+    """Returns the settings that affect what a pass does in a target, as JSON with the structure of the project file.
+    The address of a webhook is a secret and is replaced with a digest."""
     own = project.spec.model_dump(mode="json", exclude={TARGETS})
     chosen = project.spec.targets[target].model_dump(mode="json", exclude=SHOWN_ONLY)
     for webhook in chosen["notify"]:
@@ -54,8 +55,8 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
 
 
 def settings_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Returns the differences between the settings of two times, sorted by path. The settings of a target that the
-    earlier ones do not have, as in a ledger that was copied from another target, are unknown and count as the same."""
+    """Returns the differences between earlier and later settings, sorted by path. Settings of a target that the earlier
+    settings do not have, as in a ledger that was copied from another target, are unknown and count as unchanged."""
     earlier = completed(before)
     targets = {name: earlier[TARGETS].get(name, chosen) for name, chosen in after[TARGETS].items()}
     old, new = dict(_leaves({**earlier, TARGETS: targets})), dict(_leaves(after))
@@ -67,8 +68,8 @@ def settings_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tup
 
 
 def completed(settings: Mapping[str, Any]) -> JSON:
-    """Returns recorded settings with exactly the fields that this version has. Fields that the version that recorded
-    them did not have count as the default."""
+    """Returns recorded settings with exactly the fields that this version has. Fields that did not exist in the version
+    that recorded the settings have their default values."""
     own = ProjectSpec.model_construct(targets={}).model_dump(mode="json", exclude={TARGETS})
     target = Target().model_dump(mode="json", exclude=SHOWN_ONLY)
     targets: Mapping[str, Mapping[str, Any]] = settings.get(TARGETS, {})
@@ -122,7 +123,7 @@ def settings_change(desired: Desired, recorded: Recorded) -> SpecChange | None:
 
 def settings_since(before: Mapping[str, Any] | None, plan: Plan) -> tuple[SpecChange, ...]:
     """Returns how the settings of a plan differ from earlier ones, such as those at the base of a pull request, if the
-    ledger has no settings yet. Otherwise, and without a difference, the result is empty."""
+    ledger has no settings yet. Returns an empty tuple if the ledger has settings or there is no difference."""
     pending = next((each for each in plan.declarations if each.kind == PROJECT_KIND and not each.after), None)
     if pending is None or before is None or not (fields := settings_changes(before, pending.policy)):
         return ()
@@ -135,8 +136,8 @@ def change_of_settings(plan: Plan) -> SpecChange | None:
 
 
 def pending_settings(desired: Desired, recorded: Recorded) -> Iterator[PendingDeclaration]:
-    """Yields the declaration of the settings that an apply records, unless they are recorded, or the pass leaves
-    changes to an apply. The caller makes sure that they may be changed."""
+    """Yields the declaration of the settings that an apply records. Yields nothing if they are already recorded, or if
+    the pass leaves changes to an apply. The caller checks that the settings may be changed."""
     declared, settings = recorded.project, desired.settings
     same = declared is not None and declared_digest(declared) == desired.settings_digest
     if settings is not None and not same and not desired.applied_only:
@@ -149,23 +150,23 @@ def settings_declared_at(recorded: Recorded) -> int:
 
 
 def settling_seconds(target: Target, recorded: Recorded) -> int:
-    """Returns the settling time for observations: the longer one of the target's and the one applied last, so that a
-    shorter one is in force only after it was applied."""
+    """Returns the settling time for observations: the longer of the target's settling time and the one applied last. A
+    shorter settling time thus takes effect only after it was applied."""
     applied = completed(recorded.project.settings)[TARGETS] if recorded.project is not None else {}
     return max(target.settleSeconds, *(int(each["settleSeconds"]) for each in applied.values()), 0)
 
 
 def held_back(action: Action, stale: str | None) -> Action:
-    """Returns the hold of an action that must not happen under the settings of this checkout, for the reason `stale`.
-    Runs that were found are adopted all the same, because that only records what happened."""
+    """Returns a hold in place of an action that must not happen under the settings of this checkout, for the reason
+    `stale`. Runs that were found are still adopted, because an adoption only records what happened."""
     if stale is None or not action.effective or (action.action is ActionType.ADOPT and action.request is None):
         return action
     return stopped(action, ActionType.HOLD, Reason.STALE_CHECKOUT, stale)
 
 
 def others_applied(digest: str, position: int, recorded: Recorded) -> str | None:
-    """Returns why a plan is outdated if other settings than those with `digest` were applied since the ledger position
-    that the plan was made at; otherwise `None`."""
+    """Returns why a plan is outdated, if settings with a digest other than `digest` were applied after `position`, the
+    ledger position at which the plan was made; otherwise `None`."""
     declared = recorded.project
     if not digest or declared is None or declared.position <= position or declared_digest(declared) == digest:
         return None

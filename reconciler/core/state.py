@@ -19,7 +19,8 @@ __all__ = [
 ]  # fmt: skip
 
 OF_THE_PASS = "of the pass"
-"""Marks, in its metadata, a field with observations of this pass, which is not part of the fold and never saved."""
+"""The metadata key that marks a field with observations of this pass. These are not part of the fold and are never
+saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +47,18 @@ class FormerName:
 
 @dataclass(slots=True)
 class SpecRecord:
-    """Everything recorded of one spec.
+    """Everything that is recorded about one spec.
 
     `head` is the position of the newest event about it that matters to plans, or 0; a plan made at another head is
     stale. `positions` are those of events about the spec itself; its submissions have their own. `submissions` are in
     the order of their first intents, and empty if only a schedule has started. `schedule` is the schedule that is or
     was in force, `None` before the first. `missed` are slots that never run, `handled_until` is the last slot up to
     which all are handled, and `backfill` are the slots that an operator asked for and that are not intended yet, in
-    that order. `notified` are the keys of the notifications that were sent. `declaration` is what was applied of the
-    spec last, `None` before the first, and `undeclared` is whether the spec has left git since. `former_names` are the
-    names that it had before, oldest first. `predecessor` describes another record that had this name before and was
-    renamed. `archive` is the summary of ended submissions that are not in `submissions` any more. `base` is the
-    position of the newest intent that is stored whole; later ones may be stored as differences from it.
+    that order. `notified` are the keys of the notifications that were sent. `declaration` records the content of the
+    spec that was applied last, `None` before the first, and `undeclared` is whether the spec has left git since.
+    `former_names` are the names that it had before, oldest first. `predecessor` describes another record that had this
+    name before and was renamed. `archive` is the summary of ended submissions that are not in `submissions` any more.
+    `base` is the position of the newest intent that is stored whole; later ones may be stored as differences from it.
     """
 
     name: str
@@ -123,8 +124,8 @@ class SpecRecord:
 
     @property
     def declared_at(self) -> int:
-        """The position of the newest declaration, or else of the event that took the name from another record; 0
-        without both."""
+        """The position of the newest declaration, or else of the event that took the name from another record; 0 if
+        there is neither."""
         if self.declaration is not None:
             return self.declaration.position
         return self.predecessor.position if self.predecessor is not None else 0
@@ -137,8 +138,8 @@ class SpecRecord:
         return 1 + max((used, archived, *(s.generation or 0 for s in self.submissions)))
 
     def generation_of(self, digest: str) -> int | None:
-        """Returns the generation of the newest accepted submission with a digest; `None` if there is none, or it is
-        that of a slot."""
+        """Returns the generation of the newest accepted submission with a digest. Returns `None` if there is none, or
+        if it is the submission of a slot."""
         accepted = [s for s in self.submissions if s.accepted and s.digest == digest][-1:]
         archived = self.archive.contents.get(digest) if self.archive is not None else None
         if archived is not None and (not accepted or accepted[0].first_position < archived[0]):
@@ -146,9 +147,9 @@ class SpecRecord:
         return accepted[0].generation if accepted else None
 
     def next_attempt(self, key: SubmissionKey, earlier: Iterable[Submission] | None) -> int:
-        """Returns the attempt after all that were ever intended under this name for the generation or slot of `key`.
-        `earlier` are those of this record; if they are `None`, because they were not read, the attempt is above all of
-        the record."""
+        """Returns the number of the next attempt of the generation or slot of `key`: one more than was ever intended
+        under this name. `earlier` are its attempts in this record. If they were not read (`None`), the number is above
+        those of all attempts of the record."""
         used = self.predecessor.attempts_of(key) if self.predecessor is not None else 0
         if earlier is None:
             used, earlier = max(used, self.archive.attempt if self.archive is not None else 0), self.submissions
@@ -161,15 +162,17 @@ class Recorded:
 
     `place` is from the first event. `project` are the settings applied last, `None` before the first. `moved` is the
     place that the ledger was moved to, `None` if it is in use; `rollbacks` are the accepted rollbacks, oldest first.
-    `former_names` are the names that records had before. `unindexed` are the entries of archived submissions that no
-    batch has yet (`archive.Entry`), `indexes` the positions of the batches that have the others, each with the first
-    and the last slot in it. `recalled` has the archived submissions that this pass needs, by name and slot; a slot
-    without any never ran. `undelivered` are the notifications that a webhook has not accepted, by `delivery_id`.
+    `former_names` are the names that records had before. `unindexed` are the entries of archived submissions
+    (`archive.Entry`) that are not in any batch yet. `indexes` are the positions of the batches that contain the other
+    entries, each with the first and the last slot in its batch. `recalled` has the archived submissions that this pass
+    needs, by name and slot; a slot with an empty entry never ran. `undelivered` are the notifications that a webhook
+    has not accepted, by `delivery_id`.
 
-    `runs_by_token` maps tokens to the runs that carry them: none after a complete listing, no entry without a look.
-    `runs_by_spec` maps names to runs with the spec's tag that are missing from the ledger, if there was a look for
-    them. `look_errors` and `observe_errors` map tokens to the reason why a look, or the state of a live run, failed; an
-    error is not absence. If `overlaid`, the specs include observations without events, so they are not a fold.
+    `runs_by_token` maps tokens to the runs that carry them. An entry is empty if a complete listing found no run, and
+    missing if there was no look. `runs_by_spec` maps names to runs with the spec's tag that are missing from the
+    ledger, if there was a look for them. `look_errors` and `observe_errors` map tokens to the reason why a look, or a
+    query of the state of a live run, failed; an error is not absence. If `overlaid`, the specs include observations
+    without events, so they are not a fold.
     """
 
     position: int = 0
@@ -219,7 +222,7 @@ class Recorded:
 
     @property
     def number(self) -> int:
-        """The number of submissions, with the archived ones."""
+        """The number of submissions, including archived ones."""
         archived = (record.archive.number for record in self.specs.values() if record.archive is not None)
         return len(self.by_token) + sum(archived)
 
@@ -259,7 +262,8 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The result of one look at AWS. Fields as in `Recorded`; `unseen` are tokens of live runs not found in AWS."""
+    """The result of one look at AWS. The fields are as in `Recorded`; `unseen` are the tokens of live runs that AWS did
+    not find."""
 
     runs_by_token: Mapping[str, Sequence[str]] = field(default_factory=dict)
     look_errors: Mapping[str, str] = field(default_factory=dict)

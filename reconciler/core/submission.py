@@ -1,4 +1,4 @@
-"""One submission and its run: what the fold knows of both."""
+"""One submission and its run, as the fold records them."""
 
 from __future__ import annotations
 
@@ -70,21 +70,22 @@ class Submission:
     `content`         what it runs; the request is only in the ledger.
     `positions`       the ledger positions of its events.
     `intent_position` the ledger position of its newest intent, which has the request as sent.
-    `commit`          from its newest intent, as `actor`, and the source and deletion policy of `content`.
+    `commit`          the commit of its newest intent, which also has `actor`, and the source and deletion policy of
+                      `content`.
     `reason`          the plan's reason for the first intent; empty for a run that an operator adopted.
     `backoff_limit`   the extra attempts its spec allowed when it was intended.
     `created_at`      when AWS created the run, `started_at` when it started, `finished_at` when it ended, as AWS
                       reports; `None` if it does not.
     `ended_at`        when its end was recorded.
-    `unseen`          when AWS did not find the run, since it was last seen (newest last).
+    `unseen`          the times at which AWS did not find the run since it was last seen, newest last.
     `retry_asked_at`  when an operator asked for a new attempt after this one.
     `not_started`     whether its run was cancelled because it had not started in time.
     `replaced`        whether its run was cancelled to make room for a newer run of its spec.
-    `looked`          when complete listings since the newest intent found nothing (newest last).
+    `looked`          the times of complete listings since the newest intent that found no run, newest last.
     `run_id`          `None` until AWS accepted it.
     `reassigned_to`   the spec to which an operator gave this run; this submission no longer follows it.
     `conflict`        the runs that carry this submission's tag, if there are several.
-    `token_known`     whether AWS answered that the token was used; then only a look can find the run.
+    `token_known`     whether AWS answered that the token was already used; then only a look can find the run.
     `usage`           other reported fields of its run; `None` without any.
     `definition`      the job definition revision that AWS runs; `None` without one.
     `partial`         whether AWS may still add a reason or usage to its ended run.
@@ -212,7 +213,8 @@ class Submission:
 
     @property
     def first_position(self) -> int:
-        """The ledger position of its first event; that of its newest intent in a state without positions."""
+        """The ledger position of its first event. In a state without positions, it is the position of its newest
+        intent."""
         return self.positions[0] if self.positions else self.intent_position
 
     @property

@@ -39,7 +39,7 @@ def submit(context: SpecContext, key: SubmissionKey, reason: Reason, message: st
     """Returns the first send of a submission of the spec's current content."""
     spec, record = context.spec, context.record
     baseline = record.baseline
-    compared = baseline if baseline is not None and not baseline.applied else None  # which has no request
+    compared = baseline if baseline is not None and not baseline.applied else None  # such content has no request
     request = rendered(spec, key.slot, {})
     return Action(
         name=spec.name,

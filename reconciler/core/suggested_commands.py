@@ -32,7 +32,8 @@ class Invocation:
     local_ledger: bool = False
 
     def command(self, *words: str) -> str:
-        """Returns a command quoted for a shell. It works on the project, target and kind of ledger of this one."""
+        """Returns a command quoted for a shell. It applies to the same project, target and kind of ledger as this
+        one."""
         where = ["-C", self.directory] if self.directory is not None else []
         target = ["-t", self.target] if self.target is not None else []
         ledger = ["--local-ledger"] if self.local_ledger else []

@@ -34,7 +34,7 @@ UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def age_text(seconds: float) -> str:
-    """Returns a period in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. It is never negative."""
+    """Returns a period in its largest whole unit: ``45s``, ``12m``, ``5h``, ``3d``. A negative period is ``0s``."""
     for unit, size in UNITS:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
